@@ -1,0 +1,10 @@
+//! The server functions: authenticate, call a service, map the error.
+//!
+//! Each is an ordinary form post, so a page without wasm reaches it by a plain `<form>`.
+
+mod integrations;
+
+pub use integrations::{
+    ConnectionHistory, Disconnect, RefreshConnection, RefreshIntegrations, TestConnection, connection_history,
+    disconnect, overview, refresh_connection, refresh_integrations, settings, test_connection,
+};

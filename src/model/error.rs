@@ -1,0 +1,47 @@
+//! What a server function answers when it can't do what was asked.
+
+use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
+use leptos::server_fn::codec::JsonEncoding;
+use serde::{Deserialize, Serialize};
+
+/// The one error of the server functions: a sentence for a person, and an id to find the cause in the log by.
+///
+/// On the wire: `{"error":"…","id":"…"}` beside the status that the server function sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApiError {
+    pub error: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+impl ApiError {
+    pub fn new(error: impl Into<String>) -> Self {
+        Self { error: error.into(), id: None }
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.id {
+            Some(id) => write!(f, "{} (reference {id})", self.error),
+            None => f.write_str(&self.error),
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl FromServerFnError for ApiError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        Self::new(match error {
+            // The browser's own failure to reach us: no server, no network.
+            ServerFnErrorErr::Request(_) => "Evergrant isn't answering. Check your network, then try again.".to_owned(),
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
+                "The request wasn't understood. Reload the page, then try again.".to_owned()
+            }
+            _ => "Something went wrong on our side. Try again in a moment.".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,22 @@
+//! What the server and the browser share: ids, views, statuses and the API's error.
+//!
+//! Everything here builds for wasm32 and carries no secret.
+
+mod error;
+mod id;
+mod notice;
+mod page;
+mod session;
+mod status;
+mod view;
+
+pub use error::ApiError;
+pub use id::{AttemptId, BindingId, GrantId, OrgId, UserId};
+pub use notice::{Notice, Tone};
+pub use page::{LoginProblem, LoginView, Page};
+pub use session::{OrgView, Role, SessionView, Theme};
+pub use status::{BindingStatus, GrantStatus, Trigger};
+pub use view::{
+    AttemptView, BindingError, ConnectionView, Health, OrganisationDetails, OverviewView, PendingConfirmation,
+    RefreshReport, SettingsView,
+};

@@ -1,0 +1,53 @@
+//! What the server knows of a request before it renders a page; the shell reads it from context.
+
+use super::{Notice, SessionView, Theme};
+
+/// Everything a page needs that isn't its own data. Never leaves the server.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// No Xero credentials are set: the provider is our own sandbox.
+    pub sandbox: bool,
+    pub theme: Theme,
+    /// What the form that led here has to say, shown once.
+    pub notice: Option<Notice>,
+    /// `None` on `/login`: every other page is only rendered for somebody.
+    pub session: Option<SessionView>,
+    pub login: LoginView,
+    /// `/settings/integrations`, without the query.
+    pub path: String,
+}
+
+/// What `/login` shows besides its form.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoginView {
+    pub problem: Option<LoginProblem>,
+    /// Where to go after signing in; always a path of ours.
+    pub next: Option<String>,
+    /// Nobody can sign in yet: the page says how to make the first person.
+    pub no_users: bool,
+    /// The seeded e-mail address and password, in sandbox mode alone.
+    pub demo: Option<(&'static str, &'static str)>,
+}
+
+/// Why a sign-in didn't work. One answer for an unknown address and a wrong password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginProblem {
+    Credentials,
+    TooManyTries,
+    /// Signed out, or the session ended.
+    SignedOut,
+}
+
+impl LoginProblem {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Credentials => "credentials",
+            Self::TooManyTries => "too-many-tries",
+            Self::SignedOut => "signed-out",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Credentials, Self::TooManyTries, Self::SignedOut].into_iter().find(|p| p.as_str() == text)
+    }
+}

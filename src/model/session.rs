@@ -1,0 +1,57 @@
+//! Who is signed in, as pages see it.
+
+use serde::{Deserialize, Serialize};
+
+use super::OrgId;
+use super::status::spelt;
+
+spelt!(
+    /// What a person may do in an organisation. Owners and admins connect and disconnect; members look and refresh.
+    Role {
+        Owner = "owner",
+        Admin = "admin",
+        Member = "member",
+    }
+);
+
+impl Role {
+    /// Connecting, reconnecting and disconnecting change what the organisation is bound to.
+    pub fn may_manage_connections(self) -> bool {
+        matches!(self, Self::Owner | Self::Admin)
+    }
+}
+
+spelt!(
+    /// The colours a person chose; `System` follows the device.
+    Theme {
+        System = "system",
+        Light = "light",
+        Dark = "dark",
+    }
+);
+
+impl Default for Theme {
+    fn default() -> Self {
+        Self::System
+    }
+}
+
+/// An organisation that the person is a member of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OrgView {
+    pub id: OrgId,
+    pub name: String,
+    pub role: Role,
+}
+
+/// The signed-in person and the organisation they work in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionView {
+    pub email: String,
+    /// Every organisation the person belongs to, by name.
+    pub orgs: Vec<OrgView>,
+    /// `None` while the person belongs to no organisation.
+    pub org: Option<OrgView>,
+    /// Bindings of the active organisation that a person has to act on.
+    pub attention: u32,
+}

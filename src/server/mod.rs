@@ -1,0 +1,4 @@
+//! The server: everything that keeps grants fresh. Gated once, in `lib.rs`.
+
+pub mod clock;
+pub mod domain;
