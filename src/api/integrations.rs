@@ -3,9 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{
-    ApiError, AttemptView, BindingId, OrganisationDetails, OverviewView, RefreshReport, SettingsView,
-};
+use crate::model::{ApiError, AttemptView, BindingId, OrganisationDetails, OverviewView, RefreshReport, SettingsView};
 
 /// Refreshes what is due in the caller's organisation. 401 when nobody is signed in.
 #[server(prefix = "/api", endpoint = "integrations/xero/refresh", input = PostUrl, output = Json)]

@@ -14,9 +14,13 @@ pub enum Tone {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Tenants newly bound by a consent.
-    Connected { count: u32 },
+    Connected {
+        count: u32,
+    },
     /// Tenants whose binding got a new grant.
-    Reconnected { count: u32 },
+    Reconnected {
+        count: u32,
+    },
     Disconnected,
     /// The person said no on Xero's consent page.
     ConsentRefused,
@@ -40,14 +44,24 @@ pub enum Notice {
     /// Members may not change connections.
     NotAllowed,
     /// A form's refresh: grants exchanged, bindings in trouble, bindings in all.
-    Refreshed { refreshed: u32, failed: u32, total: u32 },
+    Refreshed {
+        refreshed: u32,
+        failed: u32,
+        total: u32,
+    },
     /// A form's action failed; the log has the reason under this id.
-    Failed { id: String },
+    Failed {
+        id: String,
+    },
     /// Something on the page was another organisation's, or is gone.
     NotFound,
     /// A row's action for a program that has no wasm.
-    TestPassed { binding: BindingId },
-    TestFailed { binding: BindingId },
+    TestPassed {
+        binding: BindingId,
+    },
+    TestFailed {
+        binding: BindingId,
+    },
 }
 
 impl Notice {

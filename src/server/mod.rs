@@ -1,4 +1,6 @@
 //! The server: everything that keeps grants fresh. Gated once, in `lib.rs`.
 
+pub mod cipher;
 pub mod clock;
 pub mod domain;
+pub mod store;

@@ -1,5 +1,9 @@
 //! Lifecycles and secrets: what the rest of the server speaks of. Never `Serialize`.
 
+mod binding;
+mod grant;
 pub mod secret;
 
+pub use binding::{Binding, Tenant};
+pub use grant::{Grant, Lease, REFRESH_TOKEN_LIFE, SealedTokens};
 pub use secret::{AccessToken, RefreshToken, Secret, TokenSet};

@@ -1,0 +1,60 @@
+//! A grant as its row says it, without its tokens in the clear.
+
+use crate::model::{GrantId, GrantStatus, OrgId};
+
+/// One Xero user's consent: the token set that a refresh rotates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    pub id: GrantId,
+    pub org_id: OrgId,
+    /// Empty where Xero's access token carried no such claim.
+    pub xero_user_id: String,
+    pub auth_event_id: String,
+    pub scopes: String,
+    pub sealed: SealedTokens,
+    /// Unix seconds at which the access token ends.
+    pub expires_at: i64,
+    /// Unix seconds at which the refresh token came; it lives sixty days from then if unused (Xero's FAQ).
+    pub refresh_token_issued_at: i64,
+    pub status: GrantStatus,
+    /// Committed rotations so far. Part of what the tokens are sealed with, and of every fence.
+    pub generation: i64,
+    pub lease: Option<Lease>,
+    /// Failed exchanges since the last one that worked.
+    pub failure_count: i64,
+    /// Before this, automatic triggers leave the grant alone.
+    pub next_attempt_at: Option<i64>,
+    pub last_error: Option<String>,
+    pub last_refreshed_at: Option<i64>,
+}
+
+/// Both tokens as the database keeps them. `Debug` shows ciphertext only by its presence.
+#[derive(Clone, PartialEq)]
+pub struct SealedTokens {
+    pub access: String,
+    pub refresh: String,
+}
+
+impl std::fmt::Debug for SealedTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedTokens")
+    }
+}
+
+/// The right to exchange one grant's refresh token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lease {
+    /// One flight in one process: never reused, so that a late holder can't pass for a new one.
+    pub owner: String,
+    /// Unix seconds.
+    pub until: i64,
+}
+
+impl Lease {
+    pub fn is_held(&self, now: i64) -> bool {
+        self.until > now
+    }
+}
+
+/// Xero ends an unused refresh token after sixty days (Xero's OAuth FAQ).
+pub const REFRESH_TOKEN_LIFE: i64 = 60 * 24 * 60 * 60;

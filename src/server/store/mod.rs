@@ -1,0 +1,63 @@
+//! All SQL, a file per noun. Seals and opens the secrets that rows keep.
+//!
+//! One set of statements serves SQLite and PostgreSQL: `$1` placeholders, `RETURNING`, `ON CONFLICT`. Every
+//! statement runs in a test on both.
+
+mod database;
+
+use std::sync::Arc;
+
+pub use database::{Database, Kind};
+
+use super::cipher::{CipherError, KeyRing};
+use super::clock::Clock;
+
+/// What the rest of the server knows of the database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+    ring: Arc<KeyRing>,
+    clock: Clock,
+}
+
+/// What can go wrong between us and the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("DATABASE_URL is neither sqlite://… nor postgres://…")]
+    UnknownDatabase,
+    #[error("can't make the folder {path} for the database: {source}")]
+    Folder { path: String, source: std::io::Error },
+    #[error("SQLite {version} can lose a committed write; 3.51.3 or newer is needed")]
+    OldSqlite { version: String },
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("the schema could not be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("{what} {id}: {source}")]
+    Sealed { what: &'static str, id: String, source: CipherError },
+    #[error("a row of {table} holds {value:?} in {column}, which this version doesn't know")]
+    Unreadable { table: &'static str, column: &'static str, value: String },
+}
+
+impl Store {
+    pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
+        Self { database, ring: Arc::new(ring), clock }
+    }
+
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn pool(&self) -> &sqlx::AnyPool {
+        self.database.pool()
+    }
+}
+
+/// A new row's id (UUID version 4, RFC 9562).
+pub fn new_id<T: From<String>>() -> T {
+    T::from(uuid::Uuid::new_v4().to_string())
+}
