@@ -3,11 +3,19 @@
 //! One set of statements serves SQLite and PostgreSQL: `$1` placeholders, `RETURNING`, `ON CONFLICT`. Every
 //! statement runs in a test on both.
 
+mod attempts;
+mod bindings;
 mod database;
+mod grants;
+mod leases;
 
 use std::sync::Arc;
 
+pub use attempts::{AttemptEnd, NewAttempt};
+pub use bindings::{Bound, Rebound};
 pub use database::{Database, Kind};
+pub use grants::NewGrant;
+pub use leases::Failure;
 
 use super::cipher::{CipherError, KeyRing};
 use super::clock::Clock;

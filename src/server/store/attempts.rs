@@ -1,0 +1,117 @@
+//! The journal: every try at an exchange, written before its request leaves.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use super::{Store, StoreError, new_id};
+use crate::model::{AttemptId, AttemptView, BindingId, GrantId, OrgId, Trigger};
+
+/// A try about to begin.
+pub struct NewAttempt<'a> {
+    pub grant_id: &'a GrantId,
+    /// The generation whose refresh token is about to be sent.
+    pub generation: i64,
+    pub trigger: Trigger,
+    /// Who asked, where a person did: an e-mail address.
+    pub actor: Option<&'a str>,
+}
+
+/// How a try ended, with Xero's evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptEnd {
+    /// `refreshed`, `reconnect`, `operator`, `transient` or `superseded`.
+    pub outcome: &'static str,
+    pub error_code: Option<String>,
+    pub http_status: Option<u16>,
+    /// Xero's correlation id.
+    pub trace_id: Option<String>,
+}
+
+impl Store {
+    /// Journals a try. Nothing is sent before this has been committed.
+    pub async fn begin_attempt(&self, new: &NewAttempt<'_>) -> Result<AttemptId, StoreError> {
+        let id: AttemptId = new_id();
+        sqlx::query(
+            "INSERT INTO refresh_attempts (id, grant_id, generation, trigger, actor, started_at) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(id.as_str())
+        .bind(new.grant_id.as_str())
+        .bind(new.generation)
+        .bind(new.trigger.as_str())
+        .bind(new.actor)
+        .bind(self.clock.now())
+        .execute(self.pool())
+        .await?;
+        Ok(id)
+    }
+
+    /// The last tries at the grants that this binding has had, newest first; another organisation's: none.
+    pub async fn attempts_of_binding(
+        &self,
+        org: &OrgId,
+        binding: &BindingId,
+        limit: i64,
+    ) -> Result<Vec<AttemptView>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT a.* FROM refresh_attempts a JOIN integration_tenant_bindings b ON b.active_grant_id = a.grant_id \
+             WHERE b.id = $1 AND b.org_id = $2 ORDER BY a.started_at DESC, a.generation DESC, a.id LIMIT $3",
+        )
+        .bind(binding.as_str())
+        .bind(org.as_str())
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(attempt_from).collect()
+    }
+
+    /// Tries that worked, and that failed, in an organisation since then.
+    pub async fn attempts_since(&self, org: &OrgId, since: i64) -> Result<(i64, i64), StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(CASE WHEN a.outcome = 'refreshed' THEN 1 END), \
+             COUNT(CASE WHEN a.outcome IN ('reconnect', 'operator', 'transient') THEN 1 END) \
+             FROM refresh_attempts a JOIN integration_grants g ON g.id = a.grant_id \
+             WHERE g.org_id = $1 AND a.started_at >= $2",
+        )
+        .bind(org.as_str())
+        .bind(since)
+        .fetch_one(self.pool())
+        .await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    }
+}
+
+/// Part of a larger transaction: ends a try.
+pub(super) async fn finish(
+    transaction: &mut Transaction<'static, Any>,
+    attempt: &AttemptId,
+    end: &AttemptEnd,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE refresh_attempts SET finished_at = $1, outcome = $2, error_code = $3, http_status = $4, trace_id = $5 \
+         WHERE id = $6",
+    )
+    .bind(now)
+    .bind(end.outcome)
+    .bind(end.error_code.as_deref())
+    .bind(end.http_status.map(i64::from))
+    .bind(end.trace_id.as_deref())
+    .bind(attempt.as_str())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+fn attempt_from(row: &AnyRow) -> Result<AttemptView, StoreError> {
+    Ok(AttemptView {
+        trigger: row.try_get("trigger")?,
+        actor: row.try_get("actor")?,
+        started_at: row.try_get("started_at")?,
+        finished_at: row.try_get("finished_at")?,
+        outcome: row.try_get("outcome")?,
+        error_code: row.try_get("error_code")?,
+        http_status: row.try_get("http_status")?,
+        trace_id: row.try_get("trace_id")?,
+    })
+}

@@ -1,0 +1,171 @@
+//! Grants: making, finding, opening, giving up.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use super::{Store, StoreError, new_id};
+use crate::model::{GrantId, GrantStatus, OrgId};
+use crate::server::cipher::{CipherError, Field, Place};
+use crate::server::domain::{AccessToken, Grant, Lease, RefreshToken, SealedTokens, TokenSet};
+
+/// A consent's token set, before it has a row.
+pub struct NewGrant {
+    pub org_id: OrgId,
+    /// Empty where the access token named none.
+    pub xero_user_id: String,
+    pub auth_event_id: String,
+    pub tokens: TokenSet,
+}
+
+impl Store {
+    /// Seals and stores a consent's tokens, so that nothing that goes wrong afterwards can lose them.
+    pub async fn insert_grant(&self, new: NewGrant) -> Result<GrantId, StoreError> {
+        let id: GrantId = new_id();
+        let now = self.clock.now();
+        let sealed = self.seal_tokens(&new.org_id, &id, 0, &new.tokens)?;
+        sqlx::query(
+            "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+             refresh_token_enc, expires_at, refresh_token_issued_at, status, generation, last_refreshed_at, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', 0, $10, $11)",
+        )
+        .bind(id.as_str())
+        .bind(new.org_id.as_str())
+        .bind(&new.xero_user_id)
+        .bind(&new.auth_event_id)
+        .bind(&new.tokens.scopes)
+        .bind(sealed.access)
+        .bind(sealed.refresh)
+        .bind(new.tokens.expires_at)
+        .bind(now)
+        .bind(now)
+        .bind(now)
+        .execute(self.pool())
+        .await?;
+        Ok(id)
+    }
+
+    /// The grant, whosever it is: for work that already holds a binding of the caller's.
+    pub async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+        let row = sqlx::query("SELECT * FROM integration_grants WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(self.pool())
+            .await?;
+        row.as_ref().map(grant_from).transpose()
+    }
+
+    /// Opens the access token alone: what a call needs.
+    pub fn open_access(&self, grant: &Grant) -> Result<AccessToken, StoreError> {
+        let place = place(&grant.org_id, &grant.id, Field::Access, grant.generation);
+        let secret = self.ring.open(&place, &grant.sealed.access).map_err(|e| sealed_in(&grant.id, e))?;
+        Ok(AccessToken::new(secret.expose()))
+    }
+
+    /// Opens the refresh token alone: what an exchange, and a revocation, need.
+    pub fn open_refresh(&self, grant: &Grant) -> Result<RefreshToken, StoreError> {
+        let place = place(&grant.org_id, &grant.id, Field::Refresh, grant.generation);
+        let secret = self.ring.open(&place, &grant.sealed.refresh).map_err(|e| sealed_in(&grant.id, e))?;
+        Ok(RefreshToken::new(secret.expose()))
+    }
+
+    /// Whether another grant of the same Xero user still serves a binding, in any organisation: revoking this
+    /// one's token would take that connection down with it.
+    pub async fn xero_user_is_bound_elsewhere(&self, grant: &Grant) -> Result<bool, StoreError> {
+        // A consent whose user we couldn't read might be anybody's.
+        if grant.xero_user_id.is_empty() {
+            return Ok(true);
+        }
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM integration_grants g JOIN integration_tenant_bindings b ON b.active_grant_id = g.id \
+             WHERE g.xero_user_id = $1 AND g.status = 'active' AND g.id <> $2 AND b.status = 'active'",
+        )
+        .bind(&grant.xero_user_id)
+        .bind(grant.id.as_str())
+        .fetch_one(self.pool())
+        .await?;
+        Ok(row.try_get::<i64, _>(0)? > 0)
+    }
+
+    /// Ends a grant on purpose and forgets its tokens. Nothing is said to Xero.
+    pub async fn give_up_grant(&self, id: &GrantId) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        give_up(&mut transaction, id).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Says that somebody's work needed this grant now.
+    pub async fn mark_used(&self, id: &GrantId) -> Result<(), StoreError> {
+        // Once a minute is exact enough to know what is hot, and spares a write per call.
+        sqlx::query(
+            "UPDATE integration_grants SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $3)",
+        )
+        .bind(self.clock.now())
+        .bind(id.as_str())
+        .bind(self.clock.now() - 60)
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
+    pub(super) fn seal_tokens(
+        &self,
+        org: &OrgId,
+        grant: &GrantId,
+        generation: i64,
+        tokens: &TokenSet,
+    ) -> Result<SealedTokens, StoreError> {
+        let seal = |field, text: &str| {
+            self.ring.seal(&place(org, grant, field, generation), text).map_err(|e| sealed_in(grant, e))
+        };
+        Ok(SealedTokens {
+            access: seal(Field::Access, tokens.access_token.expose())?,
+            refresh: seal(Field::Refresh, tokens.refresh_token.expose())?,
+        })
+    }
+}
+
+/// Part of a larger transaction: ends a grant and erases its tokens.
+pub(super) async fn give_up(transaction: &mut Transaction<'static, Any>, id: &GrantId) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE integration_grants SET status = 'revoked', access_token_enc = '', refresh_token_enc = '', \
+         lease_owner = NULL, lease_until = NULL, next_attempt_at = NULL WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+pub(super) fn grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
+    let status: String = row.try_get("status")?;
+    let lease_owner: Option<String> = row.try_get("lease_owner")?;
+    let lease_until: Option<i64> = row.try_get("lease_until")?;
+    Ok(Grant {
+        id: GrantId(row.try_get("id")?),
+        org_id: OrgId(row.try_get("org_id")?),
+        xero_user_id: row.try_get("xero_user_id")?,
+        auth_event_id: row.try_get("auth_event_id")?,
+        scopes: row.try_get("scopes")?,
+        sealed: SealedTokens { access: row.try_get("access_token_enc")?, refresh: row.try_get("refresh_token_enc")? },
+        expires_at: row.try_get("expires_at")?,
+        refresh_token_issued_at: row.try_get("refresh_token_issued_at")?,
+        status: GrantStatus::parse(&status).ok_or(StoreError::Unreadable {
+            table: "integration_grants",
+            column: "status",
+            value: status,
+        })?,
+        generation: row.try_get("generation")?,
+        lease: lease_owner.zip(lease_until).map(|(owner, until)| Lease { owner, until }),
+        failure_count: row.try_get("failure_count")?,
+        next_attempt_at: row.try_get("next_attempt_at")?,
+        last_error: row.try_get("last_error")?,
+        last_refreshed_at: row.try_get("last_refreshed_at")?,
+    })
+}
+
+fn place<'a>(org: &'a OrgId, grant: &'a GrantId, field: Field, generation: i64) -> Place<'a> {
+    Place::Token { org, grant, field, generation }
+}
+
+pub(super) fn sealed_in(grant: &GrantId, source: CipherError) -> StoreError {
+    StoreError::Sealed { what: "grant", id: grant.0.clone(), source }
+}

@@ -1,0 +1,177 @@
+//! The lease and the fence: who may exchange a grant's refresh token, and whose answer counts.
+//!
+//! Every statement that ends an exchange names the generation it began with and the lease's owner; where either
+//! has moved on, it changes nothing and says so.
+
+use sqlx::{Any, Transaction};
+
+use super::attempts::{AttemptEnd, finish};
+use super::grants::grant_from;
+use super::{Store, StoreError};
+use crate::model::{AttemptId, GrantId};
+use crate::server::domain::{Grant, TokenSet};
+
+/// What a failed exchange leaves on the grant's row.
+pub struct Failure<'a> {
+    /// A sentence for a person, without secrets.
+    pub error: &'a str,
+    /// Unix seconds before which automatic triggers leave the grant alone.
+    pub next_attempt_at: i64,
+}
+
+impl Store {
+    /// Takes the lease where nobody holds it, and returns the row as it was at that moment; `None` when somebody
+    /// does, or the grant is not active any more.
+    pub async fn take_lease(&self, id: &GrantId, owner: &str, until: i64) -> Result<Option<Grant>, StoreError> {
+        let row = sqlx::query(
+            "UPDATE integration_grants SET lease_owner = $1, lease_until = $2 \
+             WHERE id = $3 AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $4) RETURNING *",
+        )
+        .bind(owner)
+        .bind(until)
+        .bind(id.as_str())
+        .bind(self.clock.now())
+        .fetch_optional(self.pool())
+        .await?;
+        row.as_ref().map(grant_from).transpose()
+    }
+
+    /// Holds on to a lease that is still ours; `false` when it went to somebody else or the generation moved.
+    pub async fn renew_lease(&self, held: &Grant, owner: &str, until: i64) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE integration_grants SET lease_until = $1 WHERE id = $2 AND lease_owner = $3 AND generation = $4",
+        )
+        .bind(until)
+        .bind(held.id.as_str())
+        .bind(owner)
+        .bind(held.generation)
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Lets go of a lease that is ours; somebody else's stays.
+    pub async fn release_lease(&self, id: &GrantId, owner: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE integration_grants SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2",
+        )
+        .bind(id.as_str())
+        .bind(owner)
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
+    /// Puts the successor in place, ends the attempt and lets go of the lease, in one transaction. `false` when
+    /// the fence refused: then nothing changed but the attempt, which is marked superseded.
+    pub async fn commit_rotation(
+        &self,
+        held: &Grant,
+        owner: &str,
+        tokens: &TokenSet,
+        attempt: &AttemptId,
+        end: &AttemptEnd,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let sealed = self.seal_tokens(&held.org_id, &held.id, held.generation + 1, tokens)?;
+        let mut transaction = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, \
+             refresh_token_issued_at = $4, scopes = $5, generation = generation + 1, failure_count = 0, \
+             next_attempt_at = NULL, last_error = NULL, last_refreshed_at = $6, lease_owner = NULL, lease_until = NULL \
+             WHERE id = $7 AND generation = $8 AND lease_owner = $9 AND status = 'active'",
+        )
+        .bind(sealed.access)
+        .bind(sealed.refresh)
+        .bind(tokens.expires_at)
+        .bind(now)
+        .bind(&tokens.scopes)
+        .bind(now)
+        .bind(held.id.as_str())
+        .bind(held.generation)
+        .bind(owner)
+        .execute(&mut *transaction)
+        .await?;
+        settle(transaction, done.rows_affected() == 1, attempt, end, now).await
+    }
+
+    /// Notes an exchange that failed without telling anything about the token: the grant stays active.
+    pub async fn record_failure(
+        &self,
+        held: &Grant,
+        owner: &str,
+        failure: &Failure<'_>,
+        attempt: &AttemptId,
+        end: &AttemptEnd,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE integration_grants SET failure_count = failure_count + 1, next_attempt_at = $1, last_error = $2, \
+             lease_owner = NULL, lease_until = NULL \
+             WHERE id = $3 AND generation = $4 AND lease_owner = $5 AND status = 'active'",
+        )
+        .bind(failure.next_attempt_at)
+        .bind(failure.error)
+        .bind(held.id.as_str())
+        .bind(held.generation)
+        .bind(owner)
+        .execute(&mut *transaction)
+        .await?;
+        settle(transaction, done.rows_affected() == 1, attempt, end, now).await
+    }
+
+    /// Xero said `invalid_grant` to the current generation: the grant is dead and its bindings need a person,
+    /// in one transaction (rule 6). `false` when the row had moved on: then nobody is bothered.
+    pub async fn fail_grant(
+        &self,
+        held: &Grant,
+        owner: &str,
+        error: &str,
+        attempt: &AttemptId,
+        end: &AttemptEnd,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE integration_grants SET status = 'refresh_failed', failure_count = failure_count + 1, \
+             next_attempt_at = NULL, last_error = $1, lease_owner = NULL, lease_until = NULL \
+             WHERE id = $2 AND generation = $3 AND lease_owner = $4 AND status = 'active'",
+        )
+        .bind(error)
+        .bind(held.id.as_str())
+        .bind(held.generation)
+        .bind(owner)
+        .execute(&mut *transaction)
+        .await?;
+        let counted = done.rows_affected() == 1;
+        if counted {
+            sqlx::query(
+                "UPDATE integration_tenant_bindings SET status = 'needs_reauth', updated_at = $1 \
+                 WHERE active_grant_id = $2 AND status = 'active'",
+            )
+            .bind(now)
+            .bind(held.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        settle(transaction, counted, attempt, end, now).await
+    }
+}
+
+/// Ends the attempt beside the grant's change, or as superseded where the fence refused.
+async fn settle(
+    mut transaction: Transaction<'static, Any>,
+    counted: bool,
+    attempt: &AttemptId,
+    end: &AttemptEnd,
+    now: i64,
+) -> Result<bool, StoreError> {
+    if counted {
+        finish(&mut transaction, attempt, end, now).await?;
+    } else {
+        finish(&mut transaction, attempt, &AttemptEnd { outcome: "superseded", ..end.clone() }, now).await?;
+    }
+    transaction.commit().await?;
+    Ok(counted)
+}
