@@ -1,0 +1,166 @@
+//! One request out, one bounded answer back: status, evidence and body, before anybody asks what they mean.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response};
+use secrecy::zeroize::Zeroizing;
+
+use super::error::{ErrorKind, Transient, XeroError};
+use crate::server::clock::Clock;
+
+/// The largest body that is read. Xero's own are a few kilobytes; eight hundred connections of one user fit in.
+pub(super) const LARGEST_BODY: usize = 256 * 1024;
+
+/// The longest `Retry-After` that is believed: Xero's daily limit ends within a day.
+const LONGEST_WAIT: u64 = 24 * 60 * 60;
+
+/// What came back. No `Debug`: the body may hold tokens.
+pub(super) struct Answer {
+    pub status: u16,
+    pub retry_after: Option<Duration>,
+    pub correlation_id: Option<String>,
+    is_json: bool,
+    body: Zeroizing<Vec<u8>>,
+}
+
+impl Answer {
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body where it says that it is JSON; a proxy's error page doesn't.
+    pub fn json(&self) -> Option<&[u8]> {
+        self.is_json.then_some(&**self.body)
+    }
+}
+
+/// Sends a request and reads its answer, of any status. The client's time-out covers both.
+pub(super) async fn fetch(request: RequestBuilder, clock: &Clock) -> Result<Answer, XeroError> {
+    let mut response = request.send().await.map_err(|error| XeroError::of_transport(&error))?;
+    let headers = response.headers();
+    let mut answer = Answer {
+        status: response.status().as_u16(),
+        retry_after: retry_after(headers, clock.now()),
+        correlation_id: correlation_id(headers),
+        is_json: is_json(headers),
+        body: Zeroizing::default(),
+    };
+    // Redirects, 429 and 5xx say all in their status and headers.
+    if matches!(answer.status, 300..=399 | 429 | 500..=599) {
+        return Ok(answer);
+    }
+    match read_bounded(&mut response).await {
+        Ok(body) => {
+            answer.body = body;
+            Ok(answer)
+        }
+        Err(error) => Err(error.with_evidence(&answer)),
+    }
+}
+
+async fn read_bounded(response: &mut Response) -> Result<Zeroizing<Vec<u8>>, XeroError> {
+    // Room for any token answer at once: a growing vector would leave copies of what it held behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
+    while let Some(chunk) = response.chunk().await.map_err(|error| XeroError::of_transport(&error))? {
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(XeroError::without_answer(ErrorKind::Transient(Transient::Malformed), "body_too_large"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let essence = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(|essence| essence.trim().to_ascii_lowercase());
+    essence.is_some_and(|essence| essence == "application/json" || essence == "application/problem+json")
+}
+
+/// Seconds or an HTTP date (RFC 9110, 10.2.3); anything else is as good as absent.
+fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = if digits {
+        // Too many digits for a number is still a long time.
+        text.parse().unwrap_or(LONGEST_WAIT)
+    } else {
+        let until = DateTime::parse_from_rfc2822(text).ok()?.timestamp();
+        u64::try_from(until.saturating_sub(now)).unwrap_or(0)
+    };
+    Some(Duration::from_secs(seconds.min(LONGEST_WAIT)))
+}
+
+/// Kept only in the shape of an id, since it ends up in journals and on pages.
+fn correlation_id(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("xero-correlation-id")?.to_str().ok()?;
+    let is_id = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_id.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+impl Answer {
+    /// An answer that never travelled, for tests of what is made of it.
+    pub fn made_up(status: u16, content_type: &str, body: &[u8]) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        Self {
+            status,
+            retry_after: None,
+            correlation_id: None,
+            is_json: is_json(&headers),
+            body: Zeroizing::new(body.to_vec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+    use super::{correlation_id, retry_after};
+
+    #[test]
+    fn retry_after_is_read_in_both_forms_and_bounded_to_a_day() {
+        // RFC 9110's own example date.
+        let now = 784_111_777;
+        let cases = [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("86400", Some(86_400)),
+            ("86401", Some(86_400)),
+            ("99999999999999999999999", Some(86_400)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
+            ("Wed, 06 Nov 2024 08:49:37 GMT", Some(86_400)),
+            ("", None),
+            ("-5", None),
+            ("1.5", None),
+            ("soon", None),
+        ];
+        for (text, seconds) in cases {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn a_correlation_id_is_kept_only_in_the_shape_of_one() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("Xero-Correlation-Id", text.parse().unwrap());
+            correlation_id(&headers)
+        };
+        assert_eq!(read("3fa85f64-5717-4562-b3fc-2c963f66afa6").unwrap(), "3fa85f64-5717-4562-b3fc-2c963f66afa6");
+        assert_eq!(read("<script>"), None);
+        assert_eq!(read(&"a".repeat(65)), None);
+    }
+}

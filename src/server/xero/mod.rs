@@ -1,0 +1,23 @@
+//! The adapter to Xero: the OAuth forms, the connections and the few API calls that Evergrant makes.
+//!
+//! `client` sends what concerns tokens and connections, `api_client` what concerns one tenant. Both go through
+//! `answer`, which turns whatever comes back into status, evidence and a bounded body; `wire` reads the bodies and
+//! `error` decides, in one match, what a failure means. Nothing here retries, stores or logs: an error carries its
+//! evidence to whoever handles it.
+
+mod answer;
+mod api_client;
+mod claims;
+mod client;
+mod endpoints;
+mod error;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use api_client::XeroApiClient;
+pub use claims::{Claims, claims};
+pub use client::{ClientError, CodeGrant, Deletion, Exchanged, XeroClient};
+pub use endpoints::{EndpointError, Endpoints};
+pub use error::{ErrorKind, Transient, XeroError};
+pub use wire::{Connection, Organisation};

@@ -1,0 +1,174 @@
+//! What each call sends, and what it reads from a good answer.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use url::form_urlencoded;
+
+use super::{
+    ACCESS, CLIENT_SECRET, CODE, NOW, Provider, REFRESH, VERIFIER, access, answer, error_of, exchange, json, refresh,
+};
+use crate::server::domain::{RefreshToken, Secret};
+use crate::server::xero::{CodeGrant, Connection, Deletion, ErrorKind, Organisation, Transient};
+
+const TOKENS: &str = r#"{"id_token":"i","access_token":"next-access","expires_in":1800,"token_type":"Bearer",
+    "refresh_token":"next-refresh","scope":"openid offline_access"}"#;
+
+fn form(body: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(body.as_bytes()).into_owned().collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
+#[tokio::test]
+async fn the_authorize_address_asks_for_a_code_with_pkce() {
+    let provider = Provider::start(|| json(200, "{}")).await;
+    let url = provider.client().authorize_url("http://localhost/back?a=b", "openid email", &Secret::new("s&t"), "chal");
+    assert!(url.as_str().starts_with(&format!("{}/login/identity/connect/authorize?", provider.address)));
+    let asked = form(url.query().unwrap());
+    let wanted = pairs(&[
+        ("response_type", "code"),
+        ("client_id", "client id"),
+        ("redirect_uri", "http://localhost/back?a=b"),
+        ("scope", "openid email"),
+        ("state", "s&t"),
+        ("code_challenge", "chal"),
+        ("code_challenge_method", "S256"),
+    ]);
+    assert_eq!(asked, wanted);
+}
+
+#[tokio::test]
+async fn a_refresh_sends_the_form_with_basic_auth_and_reads_the_tokens() {
+    let provider = Provider::start(|| json(200, TOKENS)).await;
+    let Ok(exchanged) = refresh(&provider.client()).await else { panic!("the refresh failed") };
+    assert_eq!(exchanged.tokens.access_token.expose(), "next-access");
+    assert_eq!(exchanged.tokens.refresh_token.expose(), "next-refresh");
+    assert_eq!(exchanged.tokens.expires_at, NOW + 1800);
+    assert_eq!(exchanged.tokens.scopes, "openid offline_access");
+    assert_eq!(exchanged.correlation_id.as_deref(), Some("corr-1"));
+    assert_eq!(exchanged.status, 200);
+
+    let seen = provider.only_request();
+    assert_eq!(seen.line, "POST /identity/connect/token");
+    assert_eq!(form(&seen.body), pairs(&[("grant_type", "refresh_token"), ("refresh_token", REFRESH)]));
+    assert_eq!(seen.headers["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(seen.headers["accept"], "application/json");
+    assert_eq!(seen.headers["user-agent"], concat!("evergrant/", env!("CARGO_PKG_VERSION")));
+    let basic = seen.headers["authorization"].to_str().unwrap().strip_prefix("Basic ").unwrap();
+    assert_eq!(STANDARD.decode(basic).unwrap(), b"client+id:sent+client%26secret");
+    assert!(CLIENT_SECRET.contains(['&', ' ']), "the case worth testing");
+}
+
+#[tokio::test]
+async fn a_code_is_exchanged_with_its_verifier() {
+    let provider = Provider::start(|| json(200, TOKENS)).await;
+    let granted = exchange(&provider.client()).await;
+    assert!(
+        matches!(granted, Ok(CodeGrant::Lasting(exchanged)) if exchanged.tokens.refresh_token.expose() == "next-refresh")
+    );
+    let seen = provider.only_request();
+    assert_eq!(seen.line, "POST /identity/connect/token");
+    let wanted = pairs(&[
+        ("grant_type", "authorization_code"),
+        ("code", CODE),
+        ("redirect_uri", "http://localhost:3000/callback"),
+        ("code_verifier", VERIFIER),
+    ]);
+    assert_eq!(form(&seen.body), wanted);
+}
+
+#[tokio::test]
+async fn without_a_refresh_token_a_consent_is_no_error_and_a_refresh_is() {
+    for body in [
+        r#"{"access_token":"a","expires_in":1800,"token_type":"Bearer"}"#,
+        r#"{"access_token":"a","expires_in":1800,"refresh_token":null}"#,
+        r#"{"access_token":"a","expires_in":1800,"refresh_token":" "}"#,
+    ] {
+        let provider = Provider::start(move || json(200, body)).await;
+        assert!(matches!(exchange(&provider.client()).await, Ok(CodeGrant::NoRefreshToken)), "{body}");
+        let error = error_of(refresh(&provider.client()).await);
+        assert_eq!(error.kind, ErrorKind::Transient(Transient::Malformed), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_asked_for_by_consent_and_read() {
+    let body = r#"[
+        {"id":"c-1","authEventId":"e-1","tenantId":"t-1","tenantType":"ORGANISATION","tenantName":"Demo Company (NZ)",
+         "createdDateUtc":"2019-12-07T18:46:19.5165400","updatedDateUtc":"2019-12-07T18:46:19.5187840"},
+        {"id":"c-2","authEventId":"e-1","tenantId":"t-2","tenantType":"PRACTICE","tenantName":null}]"#;
+    let provider = Provider::start(move || answer(200, "application/json; charset=utf-8", body)).await;
+    let list = provider.client().connections(&access(), Some("e 1&x")).await.unwrap();
+    let connection = |id: &str, tenant: &str, kind: &str, name: &str| Connection {
+        id: id.into(),
+        auth_event_id: "e-1".into(),
+        tenant_id: tenant.into(),
+        tenant_type: kind.into(),
+        tenant_name: name.into(),
+    };
+    let wanted =
+        [connection("c-1", "t-1", "ORGANISATION", "Demo Company (NZ)"), connection("c-2", "t-2", "PRACTICE", "t-2")];
+    assert_eq!(list, wanted);
+    let seen = provider.only_request();
+    assert_eq!(seen.line, "GET /api/connections?authEventId=e+1%26x");
+    assert_eq!(seen.headers["authorization"], format!("Bearer {ACCESS}"));
+}
+
+#[tokio::test]
+async fn without_a_consent_all_connections_are_asked_for() {
+    let provider = Provider::start(|| json(200, "[]")).await;
+    assert_eq!(provider.client().connections(&access(), None).await.unwrap(), []);
+    assert_eq!(provider.only_request().line, "GET /api/connections");
+}
+
+#[tokio::test]
+async fn a_list_with_an_unusable_entry_is_no_list() {
+    for id in ["", "../..", "a/b", "a b"] {
+        let body = format!(r#"[{{"id":"{id}","authEventId":"e","tenantId":"t","tenantType":"ORGANISATION"}}]"#);
+        let provider = Provider::start(move || answer(200, "application/json", body.clone())).await;
+        let error = error_of(provider.client().connections(&access(), None).await);
+        assert_eq!(error.kind, ErrorKind::Transient(Transient::Malformed), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_gone_is_as_good_as_deleted() {
+    for (status, deletion) in [(204, Deletion::Deleted), (404, Deletion::AlreadyGone)] {
+        let provider = Provider::start(move || json(status, "")).await;
+        assert_eq!(provider.client().delete_connection(&access(), "c-1").await.unwrap(), deletion);
+        assert_eq!(provider.only_request().line, "DELETE /api/connections/c-1");
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_sends_the_refresh_token_with_basic_auth() {
+    let provider = Provider::start(|| answer(200, "text/plain", "")).await;
+    provider.client().revoke(&RefreshToken::new(REFRESH)).await.unwrap();
+    let seen = provider.only_request();
+    assert_eq!(seen.line, "POST /identity/connect/revocation");
+    assert_eq!(form(&seen.body), pairs(&[("token", REFRESH)]));
+    assert!(seen.headers["authorization"].to_str().unwrap().starts_with("Basic "));
+}
+
+#[tokio::test]
+async fn the_organisation_is_read_for_one_tenant() {
+    let body = r#"{"Id":"x","Status":"OK","ProviderName":"p","DateTimeUTC":"/Date(1552404447003)/","Organisations":[
+        {"Name":"Demo","LegalName":"Demo Ltd","OrganisationID":"o","CountryCode":"NZ","IsDemoCompany":true}]}"#;
+    let provider = Provider::start(move || json(200, body)).await;
+    let api = provider.client().api(access(), "t-1".into());
+    let wanted = Organisation {
+        name: "Demo".into(),
+        legal_name: Some("Demo Ltd".into()),
+        country_code: Some("NZ".into()),
+        base_currency: None,
+    };
+    assert_eq!(api.organisation().await.unwrap(), wanted);
+    assert_eq!((api.tenant_id(), api.access_token().expose()), ("t-1", ACCESS));
+    let seen = provider.only_request();
+    assert_eq!(seen.line, "GET /api/api.xro/2.0/Organisation");
+    assert_eq!(seen.headers["xero-tenant-id"], "t-1");
+    assert_eq!(seen.headers["authorization"], format!("Bearer {ACCESS}"));
+    assert_eq!(seen.headers["accept"], "application/json");
+}
