@@ -4,3 +4,5 @@ pub mod cipher;
 pub mod clock;
 pub mod domain;
 pub mod store;
+pub mod tokens;
+pub mod xero;

@@ -41,6 +41,18 @@ impl std::fmt::Debug for SealedTokens {
     }
 }
 
+/// A successor that Xero has handed out, sealed for the generation it will be, until its row says so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SealedRotation {
+    pub grant_id: GrantId,
+    /// The generation whose refresh token was exchanged; the successor is sealed for the next one.
+    pub from_generation: i64,
+    pub sealed: SealedTokens,
+    pub scopes: String,
+    pub expires_at: i64,
+    pub refresh_token_issued_at: i64,
+}
+
 /// The right to exchange one grant's refresh token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lease {

@@ -5,5 +5,5 @@ mod grant;
 pub mod secret;
 
 pub use binding::{Binding, Tenant};
-pub use grant::{Grant, Lease, REFRESH_TOKEN_LIFE, SealedTokens};
+pub use grant::{Grant, Lease, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens};
 pub use secret::{AccessToken, RefreshToken, Secret, TokenSet};

@@ -6,7 +6,7 @@ use sqlx::{Any, Row, Transaction};
 use super::{Store, StoreError, new_id};
 use crate::model::{GrantId, GrantStatus, OrgId};
 use crate::server::cipher::{CipherError, Field, Place};
-use crate::server::domain::{AccessToken, Grant, Lease, RefreshToken, SealedTokens, TokenSet};
+use crate::server::domain::{AccessToken, Grant, Lease, RefreshToken, SealedRotation, SealedTokens, TokenSet};
 
 /// A consent's token set, before it has a row.
 pub struct NewGrant {
@@ -106,7 +106,20 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn seal_tokens(
+    /// Seals what an exchange brought, for the generation it will be.
+    pub fn seal_rotation(&self, held: &Grant, tokens: &TokenSet) -> Result<SealedRotation, StoreError> {
+        Ok(SealedRotation {
+            grant_id: held.id.clone(),
+            from_generation: held.generation,
+            sealed: self.seal_tokens(&held.org_id, &held.id, held.generation + 1, tokens)?,
+            // An answer may leave out a scope that hasn't changed (RFC 6749, 5.1).
+            scopes: if tokens.scopes.is_empty() { held.scopes.clone() } else { tokens.scopes.clone() },
+            expires_at: tokens.expires_at,
+            refresh_token_issued_at: self.clock.now(),
+        })
+    }
+
+    fn seal_tokens(
         &self,
         org: &OrgId,
         grant: &GrantId,
@@ -166,6 +179,6 @@ fn place<'a>(org: &'a OrgId, grant: &'a GrantId, field: Field, generation: i64) 
     Place::Token { org, grant, field, generation }
 }
 
-pub(super) fn sealed_in(grant: &GrantId, source: CipherError) -> StoreError {
+fn sealed_in(grant: &GrantId, source: CipherError) -> StoreError {
     StoreError::Sealed { what: "grant", id: grant.0.clone(), source }
 }

@@ -9,7 +9,7 @@ use super::attempts::{AttemptEnd, finish};
 use super::grants::grant_from;
 use super::{Store, StoreError};
 use crate::model::{AttemptId, GrantId};
-use crate::server::domain::{Grant, TokenSet};
+use crate::server::domain::{Grant, SealedRotation};
 
 /// What a failed exchange leaves on the grant's row.
 pub struct Failure<'a> {
@@ -66,14 +66,12 @@ impl Store {
     /// the fence refused: then nothing changed but the attempt, which is marked superseded.
     pub async fn commit_rotation(
         &self,
-        held: &Grant,
+        rotation: &SealedRotation,
         owner: &str,
-        tokens: &TokenSet,
         attempt: &AttemptId,
         end: &AttemptEnd,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let sealed = self.seal_tokens(&held.org_id, &held.id, held.generation + 1, tokens)?;
         let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, \
@@ -81,18 +79,55 @@ impl Store {
              next_attempt_at = NULL, last_error = NULL, last_refreshed_at = $6, lease_owner = NULL, lease_until = NULL \
              WHERE id = $7 AND generation = $8 AND lease_owner = $9 AND status = 'active'",
         )
-        .bind(sealed.access)
-        .bind(sealed.refresh)
-        .bind(tokens.expires_at)
-        .bind(now)
-        .bind(&tokens.scopes)
-        .bind(now)
-        .bind(held.id.as_str())
-        .bind(held.generation)
+        .bind(&rotation.sealed.access)
+        .bind(&rotation.sealed.refresh)
+        .bind(rotation.expires_at)
+        .bind(rotation.refresh_token_issued_at)
+        .bind(&rotation.scopes)
+        .bind(rotation.refresh_token_issued_at)
+        .bind(rotation.grant_id.as_str())
+        .bind(rotation.from_generation)
         .bind(owner)
         .execute(&mut *transaction)
         .await?;
         settle(transaction, done.rows_affected() == 1, attempt, end, now).await
+    }
+
+    /// Puts a kept successor in place, whoever holds the lease by now: only its own generation fences it. A grant
+    /// that was called dead meanwhile, because its spent token was sent once more, lives again. `false` when the
+    /// generation has moved on without it.
+    pub async fn commit_kept(&self, rotation: &SealedRotation) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, \
+             refresh_token_issued_at = $4, scopes = $5, generation = generation + 1, failure_count = 0, \
+             next_attempt_at = NULL, last_error = NULL, last_refreshed_at = $6, lease_owner = NULL, lease_until = NULL, \
+             status = 'active' \
+             WHERE id = $7 AND generation = $8 AND status IN ('active', 'refresh_failed')",
+        )
+        .bind(&rotation.sealed.access)
+        .bind(&rotation.sealed.refresh)
+        .bind(rotation.expires_at)
+        .bind(rotation.refresh_token_issued_at)
+        .bind(&rotation.scopes)
+        .bind(rotation.refresh_token_issued_at)
+        .bind(rotation.grant_id.as_str())
+        .bind(rotation.from_generation)
+        .execute(&mut *transaction)
+        .await?;
+        let counted = done.rows_affected() == 1;
+        if counted {
+            sqlx::query(
+                "UPDATE integration_tenant_bindings SET status = 'active', updated_at = $1 \
+                 WHERE active_grant_id = $2 AND status = 'needs_reauth'",
+            )
+            .bind(self.clock.now())
+            .bind(rotation.grant_id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(counted)
     }
 
     /// Notes an exchange that failed without telling anything about the token: the grant stays active.

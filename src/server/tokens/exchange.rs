@@ -1,0 +1,249 @@
+//! One flight of one grant: lease, re-read, journal, open, exchange, seal, fenced commit, release.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::outcome::{Ask, Failed, Landed};
+use super::policy::next_attempt;
+use super::service::Shared;
+use crate::model::{AttemptId, GrantId, GrantStatus};
+use crate::server::domain::{Grant, RefreshToken, TokenSet};
+use crate::server::store::{AttemptEnd, Failure, NewAttempt, StoreError};
+use crate::server::xero::{ErrorKind, Exchanged, XeroError};
+
+/// How often a loser of the lease looks whether the generation has moved.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long after a failed commit it is tried again, doubling from the first to the second.
+const COMMIT_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// Brings one grant up to date, or finds out why not. Runs in a task of its own.
+pub(super) async fn fly(shared: Arc<Shared>, id: GrantId, ask: Ask) -> Landed {
+    // Never used twice, so that a late holder can't pass for a new one.
+    let owner = uuid::Uuid::new_v4().to_string();
+    let flight = Flight { shared, id: id.clone(), ask, owner };
+    match flight.run().await {
+        Ok(landed) => landed,
+        Err(error) => {
+            tracing::error!(grant = %id, %error, "a refresh failed on our side");
+            Landed::Failed(Failed::internal())
+        }
+    }
+}
+
+struct Flight {
+    shared: Arc<Shared>,
+    id: GrantId,
+    ask: Ask,
+    owner: String,
+}
+
+impl Flight {
+    async fn run(&self) -> Result<Landed, StoreError> {
+        let store = &self.shared.store;
+        // A successor that a broken database kept us from committing is newer than any row.
+        self.shared.spool.replay(&self.id, store).await?;
+        let Some(first) = store.grant(&self.id).await? else { return Ok(Landed::Failed(Failed::gone())) };
+        if let Some(landed) = self.settled(&first, &first) {
+            return Ok(landed);
+        }
+        if !self.ask.is_a_click()
+            && let Some(next) = first.next_attempt_at.filter(|next| *next > store.clock().now())
+        {
+            return Ok(Landed::Failed(Failed::waiting(first.last_error.as_deref(), next)));
+        }
+        if self.ask.is_a_click() && !self.shared.clicks.allow(&self.id) {
+            return Ok(Landed::Failed(Failed::too_many_clicks(first.next_attempt_at)));
+        }
+
+        let patience = tokio::time::Instant::now() + self.shared.policy.wait_limit;
+        loop {
+            let until = self.shared.policy.lease_until(store.clock().now());
+            if let Some(held) = store.take_lease(&self.id, &self.owner, until).await? {
+                // Somebody may have exchanged between our look and our lease.
+                if let Some(landed) = self.settled(&first, &held) {
+                    store.release_lease(&self.id, &self.owner).await?;
+                    return Ok(landed);
+                }
+                return self.exchange(&held).await;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let Some(now) = store.grant(&self.id).await? else { return Ok(Landed::Failed(Failed::gone())) };
+            if let Some(landed) = self.settled(&first, &now) {
+                return Ok(landed);
+            }
+            if tokio::time::Instant::now() >= patience {
+                return Ok(Landed::Failed(Failed::busy()));
+            }
+        }
+    }
+
+    /// Whether the row answers the ask without an exchange of ours; `first` is how we found it.
+    fn settled(&self, first: &Grant, now: &Grant) -> Option<Landed> {
+        match now.status {
+            GrantStatus::RefreshFailed => return Some(Landed::Failed(Failed::reconnect())),
+            GrantStatus::Revoked => return Some(Landed::Failed(Failed::gone())),
+            GrantStatus::Active => {}
+        }
+        if now.generation > first.generation {
+            return Some(Landed::Adopted);
+        }
+        // The one we waited for failed: its result is ours too.
+        if now.failure_count > first.failure_count
+            && let Some(next) = now.next_attempt_at
+        {
+            return Some(Landed::Failed(Failed::waiting(now.last_error.as_deref(), next)));
+        }
+        let due = self.ask.even_if_fresh || self.shared.policy.needs_refresh(now, self.shared.store.clock().now());
+        if due { None } else { Some(Landed::Fresh) }
+    }
+
+    async fn exchange(&self, held: &Grant) -> Result<Landed, StoreError> {
+        let store = &self.shared.store;
+        let attempt = store
+            .begin_attempt(&NewAttempt {
+                grant_id: &held.id,
+                generation: held.generation,
+                trigger: self.ask.trigger,
+                actor: self.ask.actor.as_deref(),
+            })
+            .await?;
+        let token = match store.open_refresh(held) {
+            Ok(token) => token,
+            Err(error) => {
+                tracing::error!(grant = %held.id, %error, "a refresh token doesn't open");
+                let end = AttemptEnd {
+                    outcome: "operator",
+                    error_code: Some("sealed".to_owned()),
+                    http_status: None,
+                    trace_id: None,
+                };
+                let failed = Failed::internal();
+                let next_attempt_at = self.next_attempt(held, None);
+                let failure = Failure { error: &failed.message, next_attempt_at };
+                store.record_failure(held, &self.owner, &failure, &attempt, &end).await?;
+                return Ok(Landed::Failed(failed));
+            }
+        };
+        match self.ask_xero(held, &token).await {
+            Ok(exchanged) => self.commit(held, &attempt, exchanged).await,
+            Err(error) => self.note(held, &attempt, &error).await,
+        }
+    }
+
+    /// The exchange itself, with the lease renewed for as long as it runs. No connection is held meanwhile.
+    async fn ask_xero(&self, held: &Grant, token: &RefreshToken) -> Result<Exchanged, XeroError> {
+        let exchange = self.shared.xero.refresh_tokens(token);
+        tokio::pin!(exchange);
+        let pause = (self.shared.policy.lease_ttl / 3).max(Duration::from_millis(50));
+        let mut ours = true;
+        loop {
+            tokio::select! {
+                answer = &mut exchange => return answer,
+                () = tokio::time::sleep(pause), if ours => {
+                    let until = self.shared.policy.lease_until(self.shared.store.clock().now());
+                    match self.shared.store.renew_lease(held, &self.owner, until).await {
+                        Ok(still) => ours = still,
+                        // The fence decides in the end; a lease we couldn't renew is only a lease at risk.
+                        Err(error) => tracing::warn!(grant = %held.id, %error, "a lease could not be renewed"),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn commit(&self, held: &Grant, attempt: &AttemptId, exchanged: Exchanged) -> Result<Landed, StoreError> {
+        let Exchanged { tokens, correlation_id, status } = exchanged;
+        let end =
+            AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), trace_id: correlation_id };
+        let rotation = self.seal(held, &tokens).await;
+        match self.shared.store.commit_rotation(&rotation, &self.owner, attempt, &end).await {
+            Ok(true) => {
+                self.shared.alarm.clear();
+                tracing::info!(grant = %held.id, generation = held.generation + 1, trigger = self.ask.trigger.as_str(), "refreshed");
+                Ok(Landed::Exchanged)
+            }
+            Ok(false) => {
+                tracing::warn!(grant = %held.id, generation = held.generation, "an exchange was overtaken; its token set is let go");
+                Ok(Landed::Adopted)
+            }
+            Err(error) => {
+                tracing::error!(grant = %held.id, %error, "a token set couldn't be committed; it is kept and tried again");
+                if let Err(error) = self.shared.spool.keep(&rotation) {
+                    tracing::error!(grant = %held.id, %error, "the token set is kept in memory alone");
+                }
+                self.shared.tasks.spawn(commit_later(Arc::clone(&self.shared), held.id.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Sealing needs nothing but random bytes; should the system give none, it is asked until it does, for the
+    /// token in hand is the only one that counts.
+    async fn seal(&self, held: &Grant, tokens: &TokenSet) -> crate::server::domain::SealedRotation {
+        loop {
+            match self.shared.store.seal_rotation(held, tokens) {
+                Ok(rotation) => return rotation,
+                Err(error) => {
+                    tracing::error!(grant = %held.id, %error, "a token set couldn't be sealed; trying again");
+                    tokio::time::sleep(COMMIT_AGAIN.0).await;
+                }
+            }
+        }
+    }
+
+    async fn note(&self, held: &Grant, attempt: &AttemptId, error: &XeroError) -> Result<Landed, StoreError> {
+        let store = &self.shared.store;
+        let end = |outcome| AttemptEnd {
+            outcome,
+            error_code: Some(error.evidence_code().to_owned()),
+            http_status: error.status,
+            trace_id: error.correlation_id.clone(),
+        };
+        if error.kind == ErrorKind::Reconnect {
+            let failed = Failed::reconnect();
+            let counted = store.fail_grant(held, &self.owner, &failed.message, attempt, &end("reconnect")).await?;
+            if !counted {
+                tracing::info!(grant = %held.id, generation = held.generation, "an invalid_grant came for a generation that had moved on");
+                return Ok(Landed::Adopted);
+            }
+            tracing::warn!(grant = %held.id, generation = held.generation, trace_id = error.correlation_id.as_deref(), "Xero ended a grant");
+            return Ok(Landed::Failed(failed));
+        }
+        let outcome = if error.kind == ErrorKind::Operator { "operator" } else { "transient" };
+        if error.kind == ErrorKind::Operator {
+            self.shared.alarm.raise(error.evidence_code());
+        }
+        let failed = Failed::by_xero(error, self.next_attempt(held, error.retry_after));
+        tracing::warn!(
+            grant = %held.id, code = error.evidence_code(), status = error.status,
+            trace_id = error.correlation_id.as_deref(), next_attempt_at = failed.next_attempt_at, "a refresh failed"
+        );
+        let failure =
+            Failure { error: &failed.message, next_attempt_at: failed.next_attempt_at.unwrap_or(store.clock().now()) };
+        if store.record_failure(held, &self.owner, &failure, attempt, &end(outcome)).await? {
+            Ok(Landed::Failed(failed))
+        } else {
+            Ok(Landed::Adopted)
+        }
+    }
+
+    fn next_attempt(&self, held: &Grant, retry_after: Option<Duration>) -> i64 {
+        next_attempt(self.shared.store.clock().now(), held.failure_count, retry_after, rand::random())
+    }
+}
+
+/// Tries to put a kept successor in place until its row takes it or has moved on.
+async fn commit_later(shared: Arc<Shared>, grant: GrantId) {
+    let mut pause = COMMIT_AGAIN.0;
+    loop {
+        tokio::select! {
+            // At shutdown the spool on disk has it, and the next start replays it.
+            () = shared.stopping.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        if shared.spool.replay(&grant, &shared.store).await.is_ok() {
+            return;
+        }
+        pause = (pause * 2).min(COMMIT_AGAIN.1);
+    }
+}

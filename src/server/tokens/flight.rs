@@ -1,0 +1,139 @@
+//! Single flight inside one process: whoever asks while a grant's exchange runs joins it.
+//!
+//! The flight runs in a task of its own, so a caller that goes away cancels nothing (rule 5), and its entry goes
+//! with the task however that ends.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use tokio_util::task::TaskTracker;
+
+use crate::model::GrantId;
+
+type Joinable<T> = Shared<BoxFuture<'static, Option<T>>>;
+
+/// The flights under way, by grant.
+pub struct Flights<T> {
+    under_way: Arc<Mutex<HashMap<GrantId, Joinable<T>>>>,
+    tasks: TaskTracker,
+}
+
+impl<T: Clone + Send + Sync + 'static> Flights<T> {
+    /// `tasks` is what shutdown waits for.
+    pub fn new(tasks: TaskTracker) -> Self {
+        Self { under_way: Arc::default(), tasks }
+    }
+
+    /// Joins the grant's flight, or starts one. `None` when the flight's task died (a panic, or the runtime
+    /// going down).
+    pub async fn join_or_start<F>(&self, grant: &GrantId, start: impl FnOnce() -> F) -> Option<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let flight = {
+            let mut under_way = lock(&self.under_way);
+            match under_way.get(grant) {
+                Some(flight) => flight.clone(),
+                None => {
+                    let landing = Landing { under_way: Arc::clone(&self.under_way), grant: grant.clone() };
+                    let work = start();
+                    let task = self.tasks.spawn(async move {
+                        let _landing = landing;
+                        work.await
+                    });
+                    let flight = task.map(Result::ok).boxed().shared();
+                    under_way.insert(grant.clone(), flight.clone());
+                    flight
+                }
+            }
+        };
+        flight.await
+    }
+}
+
+/// Removes the flight's entry when its task ends, also by a panic.
+struct Landing<T: Clone + Send + Sync + 'static> {
+    under_way: Arc<Mutex<HashMap<GrantId, Joinable<T>>>>,
+    grant: GrantId,
+}
+
+impl<T: Clone + Send + Sync + 'static> Drop for Landing<T> {
+    fn drop(&mut self) {
+        lock(&self.under_way).remove(&self.grant);
+    }
+}
+
+/// The map stays whole whatever its holders did: a panic elsewhere doesn't make it unusable.
+fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn everyone_who_asks_meanwhile_gets_the_one_result() {
+        let flights = Arc::new(Flights::new(TaskTracker::new()));
+        let (starts, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let callers: Vec<_> = (0..200)
+            .map(|_| {
+                let (flights, starts, go) = (Arc::clone(&flights), Arc::clone(&starts), Arc::clone(&go));
+                tokio::spawn(async move {
+                    let work = || async move {
+                        go.notified().await;
+                        starts.fetch_add(1, Ordering::SeqCst) + 1
+                    };
+                    flights.join_or_start(&"g".into(), work).await
+                })
+            })
+            .collect();
+        while flights.under_way.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        go.notify_one();
+        for caller in callers {
+            assert_eq!(caller.await.unwrap(), Some(1));
+        }
+        assert_eq!(starts.load(Ordering::SeqCst), 1);
+        assert!(flights.under_way.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_cancels_nothing() {
+        let tasks = TaskTracker::new();
+        let flights = Flights::new(tasks.clone());
+        let (begun, go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let (begun_in, go_in, done_in) = (Arc::clone(&begun), Arc::clone(&go), Arc::clone(&done));
+        let grant = "g".into();
+        let caller = flights.join_or_start(&grant, || async move {
+            begun_in.notify_one();
+            go_in.notified().await;
+            done_in.fetch_add(1, Ordering::SeqCst);
+        });
+        tokio::select! {
+            _ = caller => panic!("the flight waits for its signal"),
+            () = begun.notified() => {}
+        }
+        go.notify_one();
+        tasks.close();
+        tasks.wait().await;
+        assert_eq!(done.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_dies_leaves_no_entry() {
+        let flights: Flights<()> = Flights::new(TaskTracker::new());
+        let died = flights.join_or_start(&"g".into(), || async { panic!("on purpose") }).await;
+        assert_eq!(died, None);
+        assert!(flights.under_way.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
+        assert_eq!(flights.join_or_start(&"g".into(), || async {}).await, Some(()));
+    }
+}

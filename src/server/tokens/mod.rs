@@ -1,0 +1,21 @@
+//! Keeps grants fresh: what Evergrant exists for.
+//!
+//! `service` is what everybody else calls; `flight` makes one exchange of many callers in a process; `exchange`
+//! is the protocol across processes (lease, journal, fence); `policy` says when and how long; `spool` keeps what
+//! a broken database would not take; `connections` disconnects and tests.
+
+mod alarm;
+mod clicks;
+mod connections;
+mod exchange;
+mod flight;
+mod outcome;
+mod policy;
+mod service;
+mod spool;
+
+pub use connections::{ConnectionError, Disconnected};
+pub use outcome::{Ask, Failed, Landed, Why};
+pub use policy::Policy;
+pub use service::{Client, TokenError, TokenService};
+pub use spool::{Spool, SpoolError};

@@ -1,0 +1,199 @@
+//! `TokenService`: what pages, the API and programs call to have fresh tokens.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::alarm::Alarm;
+use super::clicks::Clicks;
+use super::exchange::fly;
+use super::flight::Flights;
+use super::outcome::{Ask, Failed, Landed, Why};
+use super::policy::{Policy, is_still_valid};
+use super::spool::Spool;
+use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport, Trigger};
+use crate::server::domain::Grant;
+use crate::server::store::{Bound, Store, StoreError};
+use crate::server::xero::{XeroApiClient, XeroClient};
+
+/// Keeps grants fresh. Cheap to clone; clones share their flights.
+#[derive(Clone)]
+pub struct TokenService {
+    pub(super) shared: Arc<Shared>,
+    flights: Arc<Flights<Landed>>,
+}
+
+/// What every flight needs.
+pub(super) struct Shared {
+    pub store: Store,
+    pub xero: XeroClient,
+    pub policy: Policy,
+    pub spool: Spool,
+    pub alarm: Alarm,
+    pub clicks: Clicks,
+    /// What shutdown waits for.
+    pub tasks: TaskTracker,
+    /// Told when shutdown begins: flights go on, retries of commits leave it to the spool.
+    pub stopping: CancellationToken,
+}
+
+/// A client of Xero's API for one tenant, with a token that works.
+pub struct Client {
+    pub api: XeroApiClient,
+    /// Unix seconds at which its access token ends.
+    pub expires_at: i64,
+    /// Said when an early refresh failed and the still valid token is served (rule 8).
+    pub warning: Option<String>,
+}
+
+/// Why no token could be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// No such binding in this organisation.
+    #[error("no such connection in this organisation")]
+    NotFound,
+    /// Disconnected, or waiting for a person to reconnect.
+    #[error("{0}")]
+    NotConnected(String),
+    /// The grant is due and couldn't be refreshed, and its token has ended.
+    #[error("{}", .0.message)]
+    NotFresh(Failed),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl TokenService {
+    pub fn new(
+        store: Store,
+        xero: XeroClient,
+        policy: Policy,
+        spool: Spool,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Self {
+        let flights = Arc::new(Flights::new(tasks.clone()));
+        let (alarm, clicks) = (Alarm::default(), Clicks::default());
+        Self { shared: Arc::new(Shared { store, xero, policy, spool, alarm, clicks, tasks, stopping }), flights }
+    }
+
+    /// Refreshes what is due among the organisation's active bindings, each grant once, a few at a time. What
+    /// fails is said per binding; the rest goes on.
+    pub async fn proactive_refresh_for_org(&self, org: &OrgId, ask: &Ask) -> Result<RefreshReport, TokenError> {
+        let bound = self.shared.store.bindings_of_org(org).await?;
+        self.shared.clicks.tidy();
+        self.refresh_bindings(&bound, ask).await
+    }
+
+    /// Refreshes one binding's grant, and says so in the same words as for all.
+    pub async fn refresh_binding(
+        &self,
+        org: &OrgId,
+        binding: &BindingId,
+        ask: &Ask,
+    ) -> Result<RefreshReport, TokenError> {
+        let bound = self.shared.store.binding(org, binding).await?.ok_or(TokenError::NotFound)?;
+        if let Some(why) = not_connected(&bound) {
+            return Err(TokenError::NotConnected(why));
+        }
+        self.refresh_bindings(&[bound], ask).await
+    }
+
+    /// A client for one tenant: checks that the binding is the organisation's, refreshes if due, and serves a
+    /// still valid token with a warning where that failed.
+    pub async fn get_client_for_tenant_binding(&self, binding: &BindingId, org: &OrgId) -> Result<Client, TokenError> {
+        let store = &self.shared.store;
+        let bound = store.binding(org, binding).await?.ok_or(TokenError::NotFound)?;
+        if let Some(why) = not_connected(&bound) {
+            return Err(TokenError::NotConnected(why));
+        }
+        let Some(mut grant) = bound.grant else { return Err(TokenError::NotConnected(Failed::gone().message)) };
+        let mut warning = None;
+        if self.shared.policy.needs_refresh(&grant, store.clock().now()) {
+            let landed = self.refresh_grant_single_flight(&grant.id, Ask::automatic(Trigger::Client)).await;
+            grant = store.grant(&grant.id).await?.ok_or(TokenError::NotFound)?;
+            if let Landed::Failed(failed) = landed {
+                let dead = matches!(failed.why, Why::Reconnect | Why::Gone);
+                if dead || !is_still_valid(&grant, store.clock().now()) {
+                    return Err(TokenError::NotFresh(failed));
+                }
+                warning = Some(failed.message);
+            }
+        }
+        store.mark_used(&grant.id).await?;
+        let access = store.open_access(&grant)?;
+        Ok(Client { api: self.shared.xero.api(access, bound.binding.tenant_id), expires_at: grant.expires_at, warning })
+    }
+
+    /// Joins the grant's flight if there is one; else starts it. The exchange outlives whoever asked.
+    pub async fn refresh_grant_single_flight(&self, grant: &GrantId, ask: Ask) -> Landed {
+        let shared = Arc::clone(&self.shared);
+        let landed = self.flights.join_or_start(grant, || fly(shared, grant.clone(), ask)).await;
+        landed.unwrap_or_else(|| {
+            tracing::error!(%grant, "a refresh's task died");
+            Landed::Failed(Failed::internal())
+        })
+    }
+
+    /// Puts token sets in place that an earlier process, or a broken database, left behind.
+    pub async fn replay_spool(&self) -> Result<usize, StoreError> {
+        self.shared.spool.replay_all(&self.shared.store).await
+    }
+
+    /// What Xero calls its refusal of our own credentials, while that lasts.
+    pub fn alarm(&self) -> Option<String> {
+        self.shared.alarm.raised()
+    }
+
+    /// Token sets that wait for the database.
+    pub fn spooled(&self) -> usize {
+        self.shared.spool.len()
+    }
+
+    async fn refresh_bindings(&self, bound: &[Bound], ask: &Ask) -> Result<RefreshReport, TokenError> {
+        // One entry a grant: several tenants of one consent share its tokens.
+        let mut grants: HashMap<GrantId, (Grant, Vec<BindingId>)> = HashMap::new();
+        let active = bound.iter().filter(|bound| bound.binding.status == BindingStatus::Active);
+        for Bound { binding, grant, .. } in active {
+            if let Some(grant) = grant {
+                let entry = grants.entry(grant.id.clone()).or_insert_with(|| (grant.clone(), Vec::new()));
+                entry.1.push(binding.id.clone());
+            }
+        }
+        let has_active_bindings = !grants.is_empty();
+        let now = self.shared.store.clock().now();
+        let due =
+            grants.into_values().filter(|(grant, _)| ask.even_if_fresh || self.shared.policy.needs_refresh(grant, now));
+        let landed: Vec<(Vec<BindingId>, Landed)> = stream::iter(due)
+            .map(|(grant, bindings)| async move {
+                (bindings, self.refresh_grant_single_flight(&grant.id, ask.clone()).await)
+            })
+            .buffer_unordered(self.shared.policy.at_once)
+            .collect()
+            .await;
+        let mut report = RefreshReport { success: true, has_active_bindings, refreshed_count: 0, errors: Vec::new() };
+        for (bindings, landed) in landed {
+            match landed {
+                Landed::Exchanged | Landed::Adopted => report.refreshed_count += 1,
+                Landed::Fresh => {}
+                Landed::Failed(failed) => report.errors.extend(
+                    bindings.into_iter().map(|binding_id| BindingError { binding_id, error: failed.message.clone() }),
+                ),
+            }
+        }
+        report.errors.sort_by(|a, b| a.binding_id.cmp(&b.binding_id));
+        report.success = report.errors.is_empty();
+        Ok(report)
+    }
+}
+
+/// Why a binding has no token to give, where it hasn't.
+pub(super) fn not_connected(bound: &Bound) -> Option<String> {
+    match bound.binding.status {
+        BindingStatus::Active => None,
+        BindingStatus::NeedsReauth => Some(Failed::reconnect().message),
+        BindingStatus::Disconnected => Some(Failed::gone().message),
+    }
+}
