@@ -8,6 +8,8 @@ mod bindings;
 mod database;
 mod grants;
 mod leases;
+#[cfg(test)]
+pub mod testing;
 
 use std::sync::Arc;
 
