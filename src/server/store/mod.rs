@@ -8,8 +8,13 @@ mod bindings;
 mod database;
 mod grants;
 mod leases;
+mod oauth_states;
+mod orgs;
+mod sealing;
+mod sessions;
 #[cfg(test)]
 pub mod testing;
+mod users;
 
 use std::sync::Arc;
 
@@ -18,6 +23,9 @@ pub use bindings::{Bound, Rebound};
 pub use database::{Database, Kind};
 pub use grants::NewGrant;
 pub use leases::Failure;
+pub use oauth_states::{Consumed, NewState, Pending, STATE_LIFE};
+pub use sessions::{SESSION_IDLE, SESSION_LIFE, Session};
+pub use users::{Account, Added, NewUser};
 
 use super::cipher::{CipherError, KeyRing};
 use super::clock::Clock;

@@ -1,0 +1,96 @@
+//! Organisations and who belongs to them.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Store, StoreError, new_id};
+use crate::model::{OrgId, OrgView, Role, UserId};
+
+impl Store {
+    /// The organisations that a person belongs to, by name.
+    pub async fn memberships(&self, user: &UserId) -> Result<Vec<OrgView>, StoreError> {
+        sqlx::query(
+            "SELECT o.id, o.name, m.role FROM memberships m JOIN organizations o ON o.id = m.org_id \
+             WHERE m.user_id = $1 ORDER BY o.name, o.id",
+        )
+        .bind(user.as_str())
+        .fetch_all(self.pool())
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+    }
+
+    /// Makes an organisation that nobody belongs to yet. `None` where one of this name is already there.
+    pub async fn add_org(&self, name: &str) -> Result<Option<OrgId>, StoreError> {
+        let mut transaction = self.database().begin().await?;
+        if org_named(&mut transaction, name).await?.is_some() {
+            return Ok(None);
+        }
+        let org = insert_org(&mut transaction, name, self.clock().now()).await?;
+        transaction.commit().await?;
+        Ok(Some(org))
+    }
+}
+
+/// The oldest organisation of this name.
+pub(super) async fn org_named(connection: &mut sqlx::AnyConnection, name: &str) -> Result<Option<OrgId>, StoreError> {
+    let row = sqlx::query("SELECT id FROM organizations WHERE name = $1 ORDER BY created_at, id LIMIT 1")
+        .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|row| row.try_get("id")).transpose()?.map(OrgId))
+}
+
+pub(super) async fn insert_org(
+    connection: &mut sqlx::AnyConnection,
+    name: &str,
+    now: i64,
+) -> Result<OrgId, StoreError> {
+    let org: OrgId = new_id();
+    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)")
+        .bind(org.as_str())
+        .bind(name)
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(org)
+}
+
+pub(super) async fn insert_member(
+    connection: &mut sqlx::AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+    role: Role,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO memberships (org_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)")
+        .bind(org.as_str())
+        .bind(user.as_str())
+        .bind(role.as_str())
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn read(row: &AnyRow) -> Result<OrgView, StoreError> {
+    let role: String = row.try_get("role")?;
+    let role =
+        Role::parse(&role).ok_or(StoreError::Unreadable { table: "memberships", column: "role", value: role })?;
+    Ok(OrgView { id: OrgId(row.try_get("id")?), name: row.try_get("name")?, role })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::server::store::testing::stores;
+
+    #[tokio::test]
+    async fn an_organisation_is_made_once_by_name() {
+        for (name, store) in stores().await {
+            assert!(store.add_org("Harbour Coffee").await.unwrap().is_some(), "{name}");
+            assert_eq!(store.add_org("Harbour Coffee").await.unwrap(), None, "{name}");
+            assert!(store.add_org("Harbour Tea").await.unwrap().is_some(), "{name}");
+        }
+    }
+}
