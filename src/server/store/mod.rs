@@ -14,6 +14,8 @@ mod sealing;
 mod sessions;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use std::sync::Arc;
