@@ -1,1 +1,3 @@
+//! The one integration binary: a module per room, each driven the way its users drive it.
 
+mod sandbox;
