@@ -1,3 +1,5 @@
 //! The one integration binary: a module per room, each driven the way its users drive it.
 
 mod sandbox;
+mod support;
+mod tokens;

@@ -15,7 +15,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-const START: i64 = 1_800_000_000;
+pub(crate) const START: i64 = 1_800_000_000;
 const CALLBACK: &str = "http://localhost:3000/api/integrations/xero/callback";
 /// The pair of RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -23,23 +23,23 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const HARBOUR: &str = "c3f2a0d4-51f7-4c0e-8a39-0b6c8e7d1a01";
 
 /// A sandbox on a port of its own, with a clock that stands still.
-struct Provider {
-    base: String,
-    sandbox: Sandbox,
-    client: Client,
-    clock: Arc<AtomicI64>,
+pub(crate) struct Provider {
+    pub(crate) base: String,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) client: Client,
+    pub(crate) clock: Arc<AtomicI64>,
 }
 
 impl Provider {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    async fn kept_in(file: PathBuf) -> Self {
+    pub(crate) async fn kept_in(file: PathBuf) -> Self {
         Self::start_with(|options| options.state_file = Some(file)).await
     }
 
-    async fn start_with(adjust: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) async fn start_with(adjust: impl FnOnce(&mut Options)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let clock = Arc::new(AtomicI64::new(START));
@@ -53,41 +53,41 @@ impl Provider {
         Self { base, sandbox, client, clock }
     }
 
-    fn advance(&self, seconds: i64) {
+    pub(crate) fn advance(&self, seconds: i64) {
         self.clock.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.client.get(format!("{}{path}", self.base)).send().await.unwrap()
     }
 
-    async fn get_as(&self, access_token: &str, path: &str) -> Response {
+    pub(crate) async fn get_as(&self, access_token: &str, path: &str) -> Response {
         self.client.get(format!("{}{path}", self.base)).bearer_auth(access_token).send().await.unwrap()
     }
 
-    async fn organisation(&self, access_token: &str, tenant_id: &str) -> Response {
+    pub(crate) async fn organisation(&self, access_token: &str, tenant_id: &str) -> Response {
         self.organisation_request(access_token, tenant_id).send().await.unwrap()
     }
 
-    fn organisation_request(&self, access_token: &str, tenant_id: &str) -> RequestBuilder {
+    pub(crate) fn organisation_request(&self, access_token: &str, tenant_id: &str) -> RequestBuilder {
         let address = format!("{}/api.xro/2.0/Organisation", self.base);
         self.client.get(address).bearer_auth(access_token).header("xero-tenant-id", tenant_id)
     }
 
-    fn token_request(&self, form: &[(&str, &str)]) -> RequestBuilder {
+    pub(crate) fn token_request(&self, form: &[(&str, &str)]) -> RequestBuilder {
         let address = format!("{}/connect/token", self.base);
         self.client.post(address).basic_auth(SANDBOX_CLIENT_ID, Some(SANDBOX_CLIENT_SECRET)).form(form)
     }
 
-    fn refresh_request(&self, refresh_token: &str) -> RequestBuilder {
+    pub(crate) fn refresh_request(&self, refresh_token: &str) -> RequestBuilder {
         self.token_request(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)])
     }
 
-    async fn refresh(&self, refresh_token: &str) -> (StatusCode, Value) {
+    pub(crate) async fn refresh(&self, refresh_token: &str) -> (StatusCode, Value) {
         answer(self.refresh_request(refresh_token).send().await.unwrap()).await
     }
 
-    async fn redeem(&self, code: &str, verifier: &str) -> (StatusCode, Value) {
+    pub(crate) async fn redeem(&self, code: &str, verifier: &str) -> (StatusCode, Value) {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -98,14 +98,14 @@ impl Provider {
     }
 
     /// What the browser sends when the form on the consent page is submitted.
-    async fn decide(&self, changes: &[(&str, &str)]) -> Response {
+    pub(crate) async fn decide(&self, changes: &[(&str, &str)]) -> Response {
         let mut form = authorize_fields(DEFAULT_SCOPES);
         form.extend_from_slice(changes);
         self.client.post(format!("{}/identity/connect/authorize", self.base)).form(&form).send().await.unwrap()
     }
 
     /// Connects tenants as Mere and returns the code.
-    async fn consent(&self, tenants: &[&str]) -> String {
+    pub(crate) async fn consent(&self, tenants: &[&str]) -> String {
         let mut form = vec![("person", "mere"), ("decision", "allow")];
         form.extend(tenants.iter().map(|tenant| ("tenant", *tenant)));
         let response = self.decide(&form).await;
@@ -113,23 +113,23 @@ impl Provider {
         callback(&response, "code").unwrap()
     }
 
-    async fn control(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn control(&self, path: &str, body: Value) -> Value {
         let address = format!("{}/_control/{path}", self.base);
         let response = self.client.post(address).json(&body).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path} {body}");
         response.json().await.unwrap()
     }
 
-    async fn waiting(&self, at_least: usize) -> u64 {
+    pub(crate) async fn waiting(&self, at_least: usize) -> u64 {
         let body: Value = self.get(&format!("/_control/waiting?at_least={at_least}")).await.json().await.unwrap();
         body["waiting"].as_u64().unwrap()
     }
 
-    async fn ledger(&self) -> Vec<Value> {
+    pub(crate) async fn ledger(&self) -> Vec<Value> {
         self.get("/_control/ledger").await.json().await.unwrap()
     }
 
-    async fn connections(&self, access_token: &str) -> Vec<Value> {
+    pub(crate) async fn connections(&self, access_token: &str) -> Vec<Value> {
         let response = self.get_as(access_token, "/connections").await;
         assert_eq!(response.status(), StatusCode::OK);
         response.json().await.unwrap()

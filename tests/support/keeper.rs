@@ -1,0 +1,140 @@
+//! A token service on a test's database, with our own Xero on the wire and a clock that stands still.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use evergrant::model::{BindingId, GrantId, OrgId};
+use evergrant::sandbox::{Minted, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use evergrant::server::cipher::KeyRing;
+use evergrant::server::clock::Clock;
+use evergrant::server::domain::{AccessToken, Grant, RefreshToken, Secret, Tenant, TokenSet};
+use evergrant::server::store::{NewGrant, Store};
+use evergrant::server::tokens::{Policy, Spool, TokenService};
+use evergrant::server::xero::{Endpoints, XeroClient};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::databases::TestDatabase;
+use crate::sandbox::{Provider, START};
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// One instance of Evergrant's middle, without a browser's side.
+pub struct Keeper {
+    pub database: TestDatabase,
+    pub provider: Provider,
+    pub clock: Clock,
+    pub store: Store,
+    pub service: TokenService,
+    pub tasks: TaskTracker,
+    pub stopping: CancellationToken,
+    pub spool: TempDir,
+}
+
+/// An organisation with a consent's bindings.
+pub struct Connected {
+    pub org: OrgId,
+    pub grant: GrantId,
+    pub bindings: Vec<BindingId>,
+    pub minted: Minted,
+}
+
+impl Keeper {
+    pub async fn each() -> Vec<Self> {
+        let mut each = Vec::new();
+        for database in TestDatabase::each().await {
+            each.push(Self::on(database).await);
+        }
+        each
+    }
+
+    pub async fn on(database: TestDatabase) -> Self {
+        let (provider, clock) = (Provider::start().await, Clock::manual(START));
+        let (tasks, stopping, spool) = (TaskTracker::new(), CancellationToken::new(), TempDir::new().unwrap());
+        let store = Store::new(database.open().await, ring(), clock.clone());
+        let service = service(&store, &provider, &clock, &spool, &tasks, &stopping);
+        Self { database, provider, clock, store, service, tasks, stopping, spool }
+    }
+
+    /// Another instance on the same database and against the same provider.
+    pub async fn another(&self) -> TokenService {
+        let store = Store::new(self.database.open().await, ring(), self.clock.clone());
+        service(&store, &self.provider, &self.clock, &self.spool, &self.tasks, &self.stopping)
+    }
+
+    /// Lets time pass for both sides.
+    pub fn advance(&self, seconds: i64) {
+        self.clock.advance(seconds);
+        self.provider.clock.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// An organisation that Mere connected, with so much left on the access token.
+    pub async fn connect(&self, org: &str, tenants: &[&str], access_seconds_left: i64) -> Connected {
+        let minted = self.provider.sandbox.mint("mere", tenants, access_seconds_left).unwrap();
+        let org = self.store.add_org(org).await.unwrap().unwrap();
+        let tokens = TokenSet {
+            access_token: AccessToken::new(minted.access_token.clone()),
+            refresh_token: RefreshToken::new(minted.refresh_token.clone()),
+            expires_at: minted.expires_at,
+            scopes: minted.scopes.clone(),
+        };
+        let new = NewGrant {
+            org_id: org.clone(),
+            xero_user_id: minted.xero_user_id.clone(),
+            auth_event_id: minted.auth_event_id.clone(),
+            tokens,
+        };
+        let grant = self.store.insert_grant(new).await.unwrap();
+        let tenants: Vec<Tenant> = minted
+            .connections
+            .iter()
+            .map(|connection| Tenant {
+                connection_id: connection.id.clone(),
+                tenant_id: connection.tenant_id.clone(),
+                tenant_name: connection.tenant_name.clone(),
+                tenant_type: connection.tenant_type.clone(),
+            })
+            .collect();
+        let bound = self.store.bind(&org, &grant, &tenants, None).await.unwrap();
+        let bindings = bound.into_iter().map(|bound| bound.binding_id).collect();
+        Connected { org, grant, bindings, minted }
+    }
+
+    pub async fn read(&self, grant: &GrantId) -> Grant {
+        self.store.grant(grant).await.unwrap().unwrap()
+    }
+
+    /// How often the token endpoint was asked for a refresh.
+    pub async fn exchanges(&self) -> usize {
+        let ledger = self.provider.ledger().await;
+        ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token").count()
+    }
+}
+
+pub fn ring() -> KeyRing {
+    KeyRing::parse(&Secret::new(format!("test:{}=", "A".repeat(43)))).unwrap()
+}
+
+fn service(
+    store: &Store,
+    provider: &Provider,
+    clock: &Clock,
+    spool: &TempDir,
+    tasks: &TaskTracker,
+    stopping: &CancellationToken,
+) -> TokenService {
+    let endpoints = Endpoints::parse(&provider.base, &provider.base, &provider.base).unwrap();
+    let secret = Secret::new(SANDBOX_CLIENT_SECRET);
+    let timeout = Duration::from_millis(500);
+    let xero = XeroClient::new(endpoints, SANDBOX_CLIENT_ID.to_owned(), secret, timeout, clock.clone()).unwrap();
+    let policy = Policy {
+        buffer: 600,
+        roll_after: 45 * DAY,
+        lease_ttl: Duration::from_secs(60),
+        wait_limit: Duration::from_secs(20),
+        at_once: 4,
+    };
+    let spool = Spool::open(spool.path()).unwrap();
+    TokenService::new(store.clone(), xero, policy, spool, tasks.clone(), stopping.clone())
+}

@@ -1,0 +1,4 @@
+//! What several rooms' tests stand on: databases and a keeper of grants against a sandbox on the wire.
+
+pub mod databases;
+pub mod keeper;

@@ -1,0 +1,6 @@
+//! The token service against our own Xero, on both databases.
+
+mod failures;
+mod people;
+mod single_flight;
+mod spool;

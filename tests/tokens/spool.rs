@@ -1,0 +1,75 @@
+//! A database that breaks between Xero's answer and our commit: the token set is kept, and comes back.
+
+use evergrant::model::{GrantStatus, Trigger};
+use evergrant::server::store::Store;
+use evergrant::server::tokens::{Ask, Landed, Spool, Why};
+use serde_json::json;
+
+use crate::support::keeper::Keeper;
+
+async fn run(store: &Store, statement: &'static str) {
+    sqlx::query(statement).execute(store.database().pool()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_set_that_could_not_be_written_is_kept_sealed_and_put_in_place_at_the_next_start() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+        // Shutting down already, so that only the next start replays: what a crash right here looks like.
+        keeper.stopping.cancel();
+        keeper.provider.control("hold", json!({})).await;
+        let (service, grant) = (keeper.service.clone(), connected.grant.clone());
+        let caller =
+            tokio::spawn(
+                async move { service.refresh_grant_single_flight(&grant, Ask::automatic(Trigger::Sweep)).await },
+            );
+        keeper.provider.waiting(1).await;
+        run(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
+        keeper.provider.control("release", json!({})).await;
+        let landed = caller.await.unwrap();
+        assert!(matches!(&landed, Landed::Failed(failed) if failed.why == Why::Internal), "{db}: {landed:?}");
+        run(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
+        assert_eq!(keeper.read(&connected.grant).await.generation, 0, "{db}");
+        assert_eq!(keeper.service.spooled(), 1, "{db}");
+
+        let files: Vec<_> = std::fs::read_dir(keeper.spool.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{db}");
+        let text = std::fs::read_to_string(&files[0]).unwrap();
+        assert!(text.contains("v1.test.") && !text.contains(&connected.minted.refresh_token), "{db}: unsealed");
+
+        // Past the grace, so that the stored token is worthless and only the kept one counts.
+        keeper.advance(31 * 60);
+        let next_start = keeper.another().await;
+        assert_eq!(next_start.replay_spool().await.unwrap(), 1, "{db}");
+        let after = keeper.read(&connected.grant).await;
+        assert_eq!((after.generation, after.status), (1, GrantStatus::Active), "{db}");
+        assert!(Spool::open(keeper.spool.path()).unwrap().is_empty(), "{db}: its file stays behind");
+        let landed = next_start.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
+        assert_eq!(landed, Landed::Exchanged, "{db}: the kept token works");
+    }
+}
+
+#[tokio::test]
+async fn the_next_flight_puts_a_kept_token_set_in_place_before_it_asks_xero() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+        keeper.stopping.cancel();
+        keeper.provider.control("hold", json!({})).await;
+        let (service, grant) = (keeper.service.clone(), connected.grant.clone());
+        let caller =
+            tokio::spawn(
+                async move { service.refresh_grant_single_flight(&grant, Ask::automatic(Trigger::Sweep)).await },
+            );
+        keeper.provider.waiting(1).await;
+        run(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
+        keeper.provider.control("release", json!({})).await;
+        caller.await.unwrap();
+        run(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
+        let landed = keeper.service.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
+        assert_eq!(landed, Landed::Fresh, "{db}: the kept one is fresh");
+        assert_eq!(keeper.exchanges().await, 1, "{db}");
+        assert_eq!(keeper.read(&connected.grant).await.generation, 1, "{db}");
+    }
+}
