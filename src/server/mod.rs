@@ -1,8 +1,11 @@
 //! The server: everything that keeps grants fresh. Gated once, in `lib.rs`.
 
+pub mod auth;
 pub mod cipher;
 pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod keyring;
 pub mod store;
 pub mod tokens;
 pub mod views;

@@ -1,0 +1,78 @@
+//! Cookies: how they are written, read and taken back, the session's above all.
+
+use axum::http::{HeaderMap, HeaderValue};
+use axum_extra::extract::cookie::CookieJar;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use crate::server::cipher::{CipherError, random};
+use crate::server::domain::Secret;
+
+/// The session's cookie.
+pub const SESSION_COOKIE: &str = "evergrant_session";
+
+/// 32 random bytes, in letters that a cookie and an address take as they are: a session's id, a `state`, a verifier.
+pub fn new_secret() -> Result<Secret, CipherError> {
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random::<32>()?)))
+}
+
+/// What the database knows such a secret by.
+pub fn hashed(secret: &Secret) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(secret.expose().as_bytes()))
+}
+
+/// The hash of the session that a request names, whether or not there is one.
+pub fn session_hash(headers: &HeaderMap) -> Option<String> {
+    read_cookie(headers, SESSION_COOKIE).map(|value| hashed(&Secret::new(value)))
+}
+
+pub fn read_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let jar = CookieJar::from_headers(headers);
+    jar.get(name).map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
+}
+
+/// A `Set-Cookie` that no script can read. Lax, because a strict one would be missing when Xero sends the person
+/// back to us. `None` where the value isn't fit for a header.
+pub fn write_cookie(name: &str, value: &str, seconds: i64, secure: bool) -> Option<HeaderValue> {
+    let secure = if secure { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&text).ok()
+}
+
+/// A `Set-Cookie` that makes the browser forget one.
+pub fn forget_cookie(name: &str, secure: bool) -> Option<HeaderValue> {
+    write_cookie(name, "", 0, secure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
+        let plain = write_cookie(SESSION_COOKIE, "abc", 60, false).unwrap();
+        assert_eq!(plain, "evergrant_session=abc; Path=/; Max-Age=60; HttpOnly; SameSite=Lax");
+        let secure = forget_cookie(SESSION_COOKIE, true).unwrap();
+        assert_eq!(secure, "evergrant_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure");
+        assert!(write_cookie(SESSION_COOKIE, "a\nb", 60, false).is_none());
+    }
+
+    #[test]
+    fn a_request_names_its_session_by_hash() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(session_hash(&headers), None);
+        headers.insert("cookie", HeaderValue::from_static("other=1; evergrant_session=abc"));
+        // SHA-256 of "abc" (FIPS 180-2, B.1), in base64url.
+        assert_eq!(session_hash(&headers).as_deref(), Some("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"));
+        headers.insert("cookie", HeaderValue::from_static("evergrant_session="));
+        assert_eq!(session_hash(&headers), None);
+    }
+
+    #[test]
+    fn secrets_differ_and_carry_32_bytes() {
+        let (a, b) = (new_secret().unwrap(), new_secret().unwrap());
+        assert_ne!(a.expose(), b.expose());
+        assert_eq!(URL_SAFE_NO_PAD.decode(a.expose()).unwrap().len(), 32);
+    }
+}

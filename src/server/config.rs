@@ -1,0 +1,266 @@
+//! What an operator can set: flags, each with an environment variable, checked once into `Config`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::domain::Secret;
+use super::xero::{EndpointError, Endpoints};
+
+mod network;
+mod public_url;
+
+pub use network::Networks;
+pub use public_url::PublicUrl;
+
+/// The settings as they are written down. Their help texts are the reference.
+#[derive(Args, Clone)]
+pub struct Settings {
+    /// Where everything is kept: sqlite://PATH (created where it isn't there) or postgres://…
+    /// [default: evergrant.db in the data directory, data/evergrant.db]
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = secret)]
+    database_url: Option<Arc<Secret>>,
+
+    /// The address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "EVERGRANT_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+
+    /// The origin that browsers see, without a path. https, except for this machine.
+    #[arg(long, env = "EVERGRANT_PUBLIC_URL", value_name = "ORIGIN", default_value = "http://localhost:3000")]
+    public_url: PublicUrl,
+
+    /// Proxies whose X-Forwarded-For is believed: addresses or networks such as 10.0.0.0/8, separated by commas.
+    #[arg(
+        long,
+        env = "EVERGRANT_TRUSTED_PROXIES",
+        value_name = "NETWORKS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    trusted_proxies: Networks,
+
+    /// The directory for the key file; made with mode 0700.
+    #[arg(long, env = "EVERGRANT_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
+    data_dir: PathBuf,
+
+    /// The key ring, kid:base64key[,kid:base64key…] with keys of 32 bytes: the first seals, all of them open.
+    /// Better set as a variable or in a file, because other users of the machine can see a program's flags.
+    #[arg(long, env = "EVERGRANT_KEYS", value_name = "RING", hide_env_values = true, value_parser = secret)]
+    keys: Option<Arc<Secret>>,
+
+    /// A file that holds the key ring, where --keys isn't set.
+    /// [default: keys in the data directory, made at the first start]
+    #[arg(long, env = "EVERGRANT_KEYS_FILE", value_name = "FILE")]
+    keys_file: Option<PathBuf>,
+
+    /// The Xero app's client id. Without id and secret Evergrant runs in sandbox mode, against its own Xero.
+    #[arg(long, env = "XERO_CLIENT_ID", value_name = "ID")]
+    xero_client_id: Option<String>,
+
+    /// The Xero app's client secret. Better set as a variable than as a flag.
+    #[arg(long, env = "XERO_CLIENT_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = secret)]
+    xero_client_secret: Option<Arc<Secret>>,
+
+    /// Where people consent. Plain http is for this machine alone, here and below.
+    #[arg(long, env = "XERO_LOGIN_URL", value_name = "URL", default_value = "https://login.xero.com")]
+    xero_login_url: String,
+
+    /// Where tokens are exchanged.
+    #[arg(long, env = "XERO_IDENTITY_URL", value_name = "URL", default_value = "https://identity.xero.com")]
+    xero_identity_url: String,
+
+    /// Where connections and accounts are read.
+    #[arg(long, env = "XERO_API_URL", value_name = "URL", default_value = "https://api.xero.com")]
+    xero_api_url: String,
+
+    /// What a consent asks for, separated by spaces. offline_access is what keeps a connection alive.
+    #[arg(
+        long,
+        env = "XERO_SCOPES",
+        value_name = "SCOPES",
+        default_value = "openid profile email offline_access accounting.settings.read"
+    )]
+    xero_scopes: String,
+
+    /// An access token with less left than this is refreshed; it lives thirty minutes.
+    #[arg(long, env = "EVERGRANT_REFRESH_BUFFER", value_name = "TIME", default_value = "10m", value_parser = duration)]
+    refresh_buffer: Duration,
+
+    /// A refresh token older than this is exchanged; it lives sixty days.
+    #[arg(long, env = "EVERGRANT_ROLL_AFTER", value_name = "TIME", default_value = "45d", value_parser = duration)]
+    roll_after: Duration,
+
+    /// How long the right to exchange a token is held before it has to be renewed.
+    #[arg(long, env = "EVERGRANT_LEASE_TTL", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    lease_ttl: Duration,
+
+    /// How long Xero has to answer one request.
+    #[arg(long, env = "EVERGRANT_XERO_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = duration)]
+    xero_timeout: Duration,
+
+    /// How log lines are written; RUST_LOG says which.
+    #[arg(long, env = "EVERGRANT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The settings, checked against each other.
+pub struct Config {
+    pub database_url: Secret,
+    pub listen: SocketAddr,
+    pub public_url: PublicUrl,
+    pub trusted_proxies: Networks,
+    pub data_dir: PathBuf,
+    pub keys: Option<Secret>,
+    pub keys_file: Option<PathBuf>,
+    /// Absent in sandbox mode.
+    pub xero_app: Option<XeroApp>,
+    /// Xero's; in sandbox mode the sandbox takes their place.
+    pub xero_endpoints: Endpoints,
+    pub xero_scopes: String,
+    pub refresh_buffer: Duration,
+    pub roll_after: Duration,
+    pub lease_ttl: Duration,
+    pub xero_timeout: Duration,
+    pub log_format: LogFormat,
+}
+
+/// The app that we are to Xero.
+pub struct XeroApp {
+    pub client_id: String,
+    pub client_secret: Secret,
+}
+
+/// Settings that don't go together. Each names what to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{missing} isn't set, but its other half is: set both, or neither to run in sandbox mode")]
+    HalfAnApp { missing: &'static str },
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error("XERO_SCOPES must hold offline_access: without it Xero gives nothing that could be kept alive")]
+    NoOfflineAccess,
+    #[error("{setting} must be longer than nothing and shorter than {limit}")]
+    Duration { setting: &'static str, limit: &'static str },
+}
+
+impl Settings {
+    pub fn check(self) -> Result<Config, ConfigError> {
+        let client_id = self.xero_client_id.filter(|id| !id.trim().is_empty());
+        let xero_app = match (client_id, set(self.xero_client_secret)) {
+            (Some(client_id), Some(client_secret)) => Some(XeroApp { client_id, client_secret }),
+            (None, None) => None,
+            (Some(_), None) => return Err(ConfigError::HalfAnApp { missing: "XERO_CLIENT_SECRET" }),
+            (None, Some(_)) => return Err(ConfigError::HalfAnApp { missing: "XERO_CLIENT_ID" }),
+        };
+        if !self.xero_scopes.split_whitespace().any(|scope| scope == "offline_access") {
+            return Err(ConfigError::NoOfflineAccess);
+        }
+        // Nothing waits longer than it can: Xero's access tokens live thirty minutes, its refresh tokens sixty days.
+        within("EVERGRANT_REFRESH_BUFFER", self.refresh_buffer, 30 * 60, "30 minutes, an access token's life")?;
+        within("EVERGRANT_ROLL_AFTER", self.roll_after, 60 * 24 * 60 * 60, "60 days, a refresh token's life")?;
+        within("EVERGRANT_LEASE_TTL", self.lease_ttl, 60 * 60, "an hour")?;
+        within("EVERGRANT_XERO_TIMEOUT", self.xero_timeout, 10 * 60, "10 minutes")?;
+        let database_url = set(self.database_url)
+            .unwrap_or_else(|| Secret::new(format!("sqlite://{}", self.data_dir.join("evergrant.db").display())));
+        Ok(Config {
+            database_url,
+            listen: self.listen,
+            public_url: self.public_url,
+            trusted_proxies: self.trusted_proxies,
+            data_dir: self.data_dir,
+            keys: set(self.keys),
+            keys_file: self.keys_file.filter(|path| !path.as_os_str().is_empty()),
+            xero_app,
+            xero_endpoints: Endpoints::parse(&self.xero_login_url, &self.xero_identity_url, &self.xero_api_url)?,
+            xero_scopes: self.xero_scopes,
+            refresh_buffer: self.refresh_buffer,
+            roll_after: self.roll_after,
+            lease_ttl: self.lease_ttl,
+            xero_timeout: self.xero_timeout,
+            log_format: self.log_format,
+        })
+    }
+}
+
+fn within(setting: &'static str, time: Duration, seconds: u64, limit: &'static str) -> Result<(), ConfigError> {
+    let good = !time.is_zero() && time < Duration::from_secs(seconds);
+    if good { Ok(()) } else { Err(ConfigError::Duration { setting, limit }) }
+}
+
+/// A secret out of clap's hands, which shares its values. One set to nothing, as compose files do, isn't set.
+fn set(secret: Option<Arc<Secret>>) -> Option<Secret> {
+    secret.filter(|secret| !secret.expose().trim().is_empty()).map(|secret| Secret::new(secret.expose()))
+}
+
+fn secret(text: &str) -> Result<Arc<Secret>, std::convert::Infallible> {
+    Ok(Arc::new(Secret::new(text)))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}: write it like 90s, 10m or 45d"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn check(flags: &[&str]) -> Result<Config, String> {
+        let all = std::iter::once("evergrant").chain(flags.iter().copied());
+        let command = Command::try_parse_from(all).map_err(|error| error.to_string())?;
+        command.settings.check().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_set_is_the_sandbox_on_this_machine() {
+        let config = check(&[]).unwrap();
+        assert!(config.xero_app.is_none());
+        assert_eq!(config.database_url.expose(), "sqlite://data/evergrant.db");
+        assert_eq!(config.public_url.origin(), "http://localhost:3000");
+        assert_eq!(config.refresh_buffer, Duration::from_secs(600));
+        assert_eq!(config.roll_after, Duration::from_secs(45 * 86_400));
+        assert_eq!(check(&["--data-dir", "/srv/e"]).unwrap().database_url.expose(), "sqlite:///srv/e/evergrant.db");
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_by_name() {
+        let cases: [(&[&str], &str); 10] = [
+            (&["--xero-client-id", "a"], "XERO_CLIENT_SECRET isn't set"),
+            (&["--xero-client-secret", "a"], "XERO_CLIENT_ID isn't set"),
+            (&["--xero-client-id", "a", "--xero-client-secret", " "], "XERO_CLIENT_SECRET isn't set"),
+            (&["--xero-scopes", "openid"], "offline_access"),
+            (&["--xero-api-url", "http://api.xero.com"], "XERO_API_URL must begin with https"),
+            (&["--refresh-buffer", "30m"], "EVERGRANT_REFRESH_BUFFER"),
+            (&["--roll-after", "60d"], "EVERGRANT_ROLL_AFTER"),
+            (&["--lease-ttl", "0s"], "EVERGRANT_LEASE_TTL"),
+            (&["--xero-timeout", "soon"], "90s, 10m or 45d"),
+            (&["--public-url", "http://evergrant.example.com"], "https"),
+        ];
+        for (flags, words) in cases {
+            let error = check(flags).err().unwrap();
+            assert!(error.contains(words), "{flags:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_app_has_both_halves() {
+        let app = check(&["--xero-client-id", "id", "--xero-client-secret", "secret"]).unwrap().xero_app.unwrap();
+        assert_eq!((app.client_id.as_str(), app.client_secret.expose()), ("id", "secret"));
+    }
+}
