@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BindingId, BindingStatus, GrantStatus};
+use super::{BindingId, BindingStatus, GrantStatus, OrgId};
 
 /// What a refresh did: the answer of `POST /api/integrations/xero/refresh`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -88,6 +88,8 @@ pub struct PendingConfirmation {
 /// What `/settings/integrations` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SettingsView {
+    /// Whose these are. Another tab may have switched the session's organisation under a page that stands open.
+    pub org_id: Option<OrgId>,
     pub connections: Vec<ConnectionView>,
     pub pending: Vec<PendingConfirmation>,
     pub may_manage: bool,
