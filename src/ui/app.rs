@@ -1,1 +1,49 @@
-//! The shell and the routes.
+//! The shell around every page, and the routes.
+
+use leptos::prelude::*;
+use leptos_meta::{MetaTags, provide_meta_context};
+use leptos_router::SsrMode;
+use leptos_router::components::{FlatRoutes, Route, Router};
+use leptos_router::path;
+
+use super::pages::{History, Integrations, Login, NotFound, Overview};
+use crate::model::Page;
+
+/// The document: what stands in the head of every page, and the app in its body.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let theme = use_context::<Page>().unwrap_or_default().theme;
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" data-theme=theme.as_str()>
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content="light dark" />
+                <link rel="stylesheet" href="/pkg/evergrant.css" />
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <AutoReload options=options.clone() />
+                <HydrationScripts options=options islands=true />
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// The routes. Each page is rendered whole before it leaves, so that it arrives in one answer.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    view! {
+        <Router>
+            <FlatRoutes fallback=NotFound>
+                <Route path=path!("/login") view=Login ssr=SsrMode::Async />
+                <Route path=path!("/") view=Overview ssr=SsrMode::Async />
+                <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />
+                <Route path=path!("/settings/integrations/:id/history") view=History ssr=SsrMode::Async />
+            </FlatRoutes>
+        </Router>
+    }
+}

@@ -1,3 +1,15 @@
-//! What people see: pages rendered by the server, and the islands that move in them.
+//! What people see: pages rendered by the server, and the few islands that move in them.
+//!
+//! Every action is a form or a link first; an island only spares the person a page load.
 
 pub mod app;
+mod connections;
+mod frame;
+mod icons;
+mod menu;
+mod pages;
+mod refresher;
+mod signed_in;
+mod switcher;
+mod time;
+mod toasts;

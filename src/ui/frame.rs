@@ -1,0 +1,166 @@
+//! What stands around every page: navigation, the organisation, the person, and what a form had to say.
+
+use leptos::either::{Either, EitherOf3};
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use super::icons::{CHECK, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
+use super::refresher::XeroTokenRefresher;
+use super::signed_in::SignedIn;
+use super::switcher::Switcher;
+use crate::model::{Page, SessionView, Theme, Tone};
+
+/// What the server knows of this request. A default where it said nothing, as when routes are listed.
+pub fn page() -> Page {
+    use_context::<Page>().unwrap_or_default()
+}
+
+/// A page for somebody who is signed in. Without an organisation it says what to do instead of its content.
+#[component]
+pub fn Frame(title: &'static str, children: Children) -> impl IntoView {
+    let page = page();
+    let Some(session) = page.session.clone() else {
+        return Either::Left(view! {
+            <Bare title>
+                <h1>"You are signed out"</h1>
+                <p><a href="/login">"Sign in"</a> " to go on."</p>
+            </Bare>
+        });
+    };
+    let org_id = session.org.as_ref().map(|org| org.id.clone());
+    Either::Right(view! {
+        <Title text=format!("{title} · Evergrant") />
+        <SignedIn org_id=org_id.clone()>
+            <a class="skip" href="#main">"Skip to content"</a>
+            {org_id.map(|org_id| view! { <XeroTokenRefresher org_id /> })}
+            <div class="frame">
+                <header class="top">
+                    <a class="brand" href="/">{icon(LEAF)} "Evergrant"</a>
+                    {organisation(&session)}
+                    {person(&session.email, page.theme)}
+                </header>
+                {navigation(&page.path, session.attention)}
+                <main id="main" tabindex="-1">
+                    {sandbox_strip(page.sandbox)}
+                    {notice(&page)}
+                    {if session.org.is_some() {
+                        Either::Left(children())
+                    } else {
+                        Either::Right(no_organisation(&session.email))
+                    }}
+                </main>
+            </div>
+        </SignedIn>
+    })
+}
+
+/// A page for anybody: the name and a single column.
+#[component]
+pub fn Bare(title: &'static str, children: Children) -> impl IntoView {
+    let page = page();
+    view! {
+        <Title text=format!("{title} · Evergrant") />
+        <main class="bare" id="main">
+            <p class="brand">{icon(LEAF)} "Evergrant"</p>
+            {sandbox_strip(page.sandbox)}
+            {notice(&page)}
+            {children()}
+        </main>
+    }
+}
+
+fn sandbox_strip(sandbox: bool) -> impl IntoView {
+    sandbox.then(|| {
+        view! {
+            <p class="strip">
+                {icon(INFO)} "Sandbox: no Xero credentials are set. Nothing leaves this machine."
+            </p>
+        }
+    })
+}
+
+fn notice(page: &Page) -> impl IntoView + use<> {
+    page.notice.as_ref().map(|notice| {
+        let (tone, role, path) = match notice.tone() {
+            Tone::Good => ("good", "status", CHECK),
+            Tone::Attention => ("warn", "alert", WARNING),
+        };
+        view! {
+            <div class="notice" data-tone=tone role=role>
+                {icon(path)}
+                <p>{notice.text()}</p>
+            </div>
+        }
+    })
+}
+
+fn organisation(session: &SessionView) -> impl IntoView + use<> {
+    match (&session.org, session.orgs.as_slice()) {
+        (Some(org), [_, _, ..]) => EitherOf3::A(view! { <Switcher active=org.id.clone() orgs=session.orgs.clone() /> }),
+        // Nothing to choose from.
+        (Some(org), _) => EitherOf3::B(view! { <p class="switcher truncate">{org.name.clone()}</p> }),
+        (None, _) => EitherOf3::C(view! { <p class="switcher"></p> }),
+    }
+}
+
+fn navigation(path: &str, attention: u32) -> impl IntoView + use<> {
+    let current = |here: bool| here.then_some("page");
+    let badge = (attention > 0).then(|| {
+        let needs = if attention == 1 { " connection needs you" } else { " connections need you" };
+        view! {
+            <span class="count">{attention} <span class="visually-hidden">{needs}</span></span>
+        }
+    });
+    view! {
+        <nav class="side" aria-label="Main">
+            <a href="/" aria-current=current(path == "/")>{icon(GAUGE)} <span>"Overview"</span></a>
+            <a href="/settings/integrations" aria-current=current(path.starts_with("/settings"))>
+                {icon(SLIDERS)} <span>"Settings"</span> {badge}
+            </a>
+        </nav>
+    }
+}
+
+/// The person's menu: the browser's own popover, so it needs no wasm.
+fn person(email: &str, theme: Theme) -> impl IntoView + use<> {
+    let choices = [(Theme::System, "System"), (Theme::Light, "Light"), (Theme::Dark, "Dark")].map(|(choice, word)| {
+        let pressed = if choice == theme { "true" } else { "false" };
+        view! {
+            <button class="choice" name="theme" value=choice.as_str() aria-pressed=pressed>
+                {word}
+            </button>
+        }
+    });
+    view! {
+        <div class="person">
+            <button type="button" class="icon-button" aria-label=format!("Account: {email}") popovertarget="account">
+                {icon(PERSON)}
+            </button>
+            <div id="account" class="menu" popover="auto">
+                <p class="menu-note truncate">{email.to_owned()}</p>
+                <form method="post" action="/api/session/theme">
+                    <fieldset class="choices">
+                        <legend class="menu-note">"Colours"</legend>
+                        {choices.collect_view()}
+                    </fieldset>
+                </form>
+                <form method="post" action="/api/session/logout">
+                    <button class="menu-item">"Sign out"</button>
+                </form>
+            </div>
+        </div>
+    }
+}
+
+fn no_organisation(email: &str) -> impl IntoView + use<> {
+    view! {
+        <section class="empty">
+            <h1>"You belong to no organisation yet"</h1>
+            <p>
+                "You are signed in as " <strong>{email.to_owned()}</strong>
+                ". Ask an owner of your organisation, or whoever runs Evergrant, to add this address. Then reload this page."
+            </p>
+            <a class="button primary" href="/">"Reload"</a>
+        </section>
+    }
+}

@@ -1,0 +1,69 @@
+//! Settings → Integrations: the questions that wait, and the connections' island.
+
+use leptos::either::Either;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use super::failure;
+use crate::api;
+use crate::model::{ConnectionView, PendingConfirmation, SettingsView};
+use crate::ui::connections::{CONSEQUENCE, Connections};
+use crate::ui::frame::Frame;
+
+const HERE: &str = "/settings/integrations";
+
+#[component]
+pub fn Integrations() -> impl IntoView {
+    // A row's Disconnect without wasm leads here.
+    let asked = use_query_map().read_untracked().get("disconnect");
+    view! {
+        <Frame title="Integrations">
+            {Suspend::new(async move {
+                match api::settings().await {
+                    Ok(view) => Either::Left(loaded(view, asked)),
+                    Err(error) => Either::Right(failure("Integrations", &error, HERE.to_owned())),
+                }
+            })}
+        </Frame>
+    }
+}
+
+fn loaded(view: SettingsView, asked: Option<String>) -> impl IntoView {
+    let asked = asked.and_then(|id| view.connections.iter().find(|one| one.id.0 == id)).filter(|_| view.may_manage);
+    let question = asked.map(disconnect);
+    let pending = view.pending.iter().map(replace).collect_view();
+    view! { <Connections view>{question} {pending}</Connections> }
+}
+
+fn disconnect(one: &ConnectionView) -> impl IntoView + use<> {
+    view! {
+        <section class="card question" aria-labelledby="question">
+            <h2 id="question">"Disconnect " {one.tenant_name.clone()} " from Xero?"</h2>
+            <p>{CONSEQUENCE}</p>
+            <form class="dialog-actions" method="post" action="/api/integrations/xero/disconnect">
+                <input type="hidden" name="binding_id" value=one.id.0.clone() />
+                <a class="button" href=HERE>"Cancel"</a>
+                <button class="button danger">"Disconnect"</button>
+            </form>
+        </section>
+    }
+}
+
+fn replace(pending: &PendingConfirmation) -> impl IntoView + use<> {
+    let names = pending.tenant_names.join(", ");
+    let title = format!("pending-{}", pending.id);
+    let verb = if pending.tenant_names.len() == 1 { " is" } else { " are" };
+    view! {
+        <section class="card question" aria-labelledby=title.clone()>
+            <h2 id=title.clone()>{names} {verb} " connected through another Xero user"</h2>
+            <p>
+                "You have just signed in at Xero as somebody else. Use your sign-in from now on, or keep the one that works?"
+            </p>
+            <form class="dialog-actions" method="post" action="/api/integrations/xero/confirm">
+                <input type="hidden" name="id" value=pending.id.clone() />
+                <button class="button" name="decision" value="keep">"Keep the current one"</button>
+                <button class="button primary" name="decision" value="replace">"Use my sign-in"</button>
+            </form>
+        </section>
+    }
+}

@@ -1,0 +1,43 @@
+//! The pages, one file each. The server renders them; none of this reaches the browser as code.
+
+mod history;
+mod integrations;
+mod login;
+mod missing;
+mod overview;
+
+pub use history::History;
+pub use integrations::Integrations;
+pub use login::Login;
+pub use missing::NotFound;
+pub use overview::Overview;
+
+use leptos::prelude::*;
+
+use super::icons::{WARNING, icon};
+use super::time;
+use crate::model::ApiError;
+
+/// In place of what couldn't be read: what happened, and Try again.
+fn failure(title: &'static str, error: &ApiError, again: String) -> impl IntoView + use<> {
+    view! {
+        <header class="page-head">
+            <h1>{title}</h1>
+        </header>
+        <section class="empty" role="alert">
+            {icon(WARNING)}
+            <h2>"This page couldn't be read"</h2>
+            <p>{error.to_string()}</p>
+            <a class="button primary" href=again>"Try again"</a>
+        </section>
+    }
+}
+
+/// A time outside of islands: absolute, with its age at rendering for the browser to make words of.
+fn moment(at: i64, as_of: i64) -> impl IntoView {
+    view! {
+        <time datetime=time::iso(at) data-ago=as_of - at>
+            {time::absolute(at)}
+        </time>
+    }
+}
