@@ -183,8 +183,9 @@ fn error_page(refusal: &Unacceptable) -> Response {
 }
 
 fn secured(status: StatusCode, html: String, forms: &str) -> Response {
-    let policy =
-        format!("default-src 'none'; style-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'");
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; img-src data:; form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
+    );
     let mut response = (status, Html(html)).into_response();
     let headers = response.headers_mut();
     if let Ok(policy) = HeaderValue::from_str(&policy) {

@@ -41,14 +41,22 @@ pub(super) enum Outcome {
     Issued,
     Rotated,
     Replayed,
-    InvalidGrant,
-    InvalidClient,
-    InvalidRequest,
-    UnsupportedGrantType,
     /// The state could not be written; the answer was withheld.
     Failed,
     /// A fault answered in the endpoint's place.
     NotProcessed,
+    #[serde(untagged)]
+    Refused(Refusal),
+}
+
+/// The error codes of the token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Refusal {
+    InvalidGrant,
+    InvalidClient,
+    InvalidRequest,
+    UnsupportedGrantType,
 }
 
 #[derive(Default)]

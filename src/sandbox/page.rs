@@ -106,7 +106,7 @@ fn in_words(scope: &str) -> String {
     match scope {
         "openid" => "Know who you are".to_owned(),
         "profile" => "See your name".to_owned(),
-        "email" => "See your e-mail address".to_owned(),
+        "email" => "See your email address".to_owned(),
         "offline_access" => "Keep its access while you are away, until you disconnect it".to_owned(),
         _ => {
             let (verb, rest) = match scope.strip_suffix(".read") {

@@ -7,13 +7,14 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
+use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{Sandbox, SandboxError};
 
 /// An error of the token endpoint: 400 and the bare code, as Xero sends it.
-pub(super) fn oauth_error(code: &str) -> Response {
+pub(super) fn oauth_error(code: impl Serialize) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "error": code }))).into_response()
 }
 

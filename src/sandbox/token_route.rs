@@ -14,7 +14,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use super::faults::{self, Endpoint, Fault};
-use super::ledger::{Exchange, Outcome, fingerprint};
+use super::ledger::{Exchange, Outcome, Refusal, fingerprint};
 use super::reply::{broken, oauth_error};
 use super::state::Grant;
 use super::{Sandbox, SandboxError, tokens};
@@ -46,9 +46,9 @@ pub(super) async fn revocation(State(sandbox): State<Sandbox>, headers: HeaderMa
     let form: Form = form_urlencoded::parse(&body).into_owned().collect();
     let work = async {
         if !sandbox.knows_client(&headers, &form) {
-            return oauth_error("invalid_client");
+            return oauth_error(Refusal::InvalidClient);
         }
-        let Some(token) = form.get("token") else { return oauth_error("invalid_request") };
+        let Some(token) = form.get("token") else { return oauth_error(Refusal::InvalidRequest) };
         sandbox.change(|state, _, _| {
             let event = state.refresh_tokens.get(token).map(|token| token.auth_event_id.clone());
             let person = event.and_then(|event| state.grants.get(&event)).map(|grant| grant.xero_user_id.clone());
@@ -107,10 +107,10 @@ impl Sandbox {
     async fn process(&self, headers: &HeaderMap, form: &Form, line: &mut Exchange) -> Response {
         let bought = match self.buy(headers, form) {
             Ok(bought) => bought,
-            Err(outcome) => {
-                line.outcome = outcome;
+            Err(refusal) => {
+                line.outcome = Outcome::Refused(refusal);
                 line.name_owner(self, form.get("refresh_token"));
-                return oauth_error(error_code(outcome));
+                return oauth_error(refusal);
             }
         };
         line.outcome = bought.outcome;
@@ -126,11 +126,11 @@ impl Sandbox {
         }
     }
 
-    fn buy(&self, headers: &HeaderMap, form: &Form) -> Result<Bought, Outcome> {
+    fn buy(&self, headers: &HeaderMap, form: &Form) -> Result<Bought, Refusal> {
         if !self.knows_client(headers, form) {
-            return Err(Outcome::InvalidClient);
+            return Err(Refusal::InvalidClient);
         }
-        let field = |name: &str| form.get(name).map(String::as_str).ok_or(Outcome::InvalidRequest);
+        let field = |name: &str| form.get(name).map(String::as_str).ok_or(Refusal::InvalidRequest);
         match field("grant_type")? {
             "refresh_token" => {
                 let presented = field("refresh_token")?;
@@ -145,7 +145,7 @@ impl Sandbox {
                         access_ttl: settings.access_ttl,
                     })
                 })
-                .ok_or(Outcome::InvalidGrant)
+                .ok_or(Refusal::InvalidGrant)
             }
             "authorization_code" => {
                 let (code, redirect_uri) = (field("code")?, field("redirect_uri")?);
@@ -161,9 +161,9 @@ impl Sandbox {
                         access_ttl: settings.access_ttl,
                     })
                 })
-                .ok_or(Outcome::InvalidGrant)
+                .ok_or(Refusal::InvalidGrant)
             }
-            _ => Err(Outcome::UnsupportedGrantType),
+            _ => Err(Refusal::UnsupportedGrantType),
         }
     }
 
@@ -214,19 +214,5 @@ impl Exchange {
         self.auth_event_id = event.cloned();
         self.xero_user_id =
             event.and_then(|event| live.state.grants.get(event)).map(|grant| grant.xero_user_id.clone());
-    }
-}
-
-fn error_code(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::InvalidClient => "invalid_client",
-        Outcome::InvalidRequest => "invalid_request",
-        Outcome::UnsupportedGrantType => "unsupported_grant_type",
-        Outcome::Issued
-        | Outcome::Rotated
-        | Outcome::Replayed
-        | Outcome::InvalidGrant
-        | Outcome::Failed
-        | Outcome::NotProcessed => "invalid_grant",
     }
 }

@@ -242,7 +242,10 @@ async fn the_consent_page_asks_in_words_and_escapes_what_it_was_given() {
     let response = provider.client.get(address).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let policy = response.headers()["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("default-src 'none'; style-src 'self'; form-action 'self' http://localhost:3000;"));
+    assert!(
+        policy
+            .contains("default-src 'none'; style-src 'self'; img-src data:; form-action 'self' http://localhost:3000;")
+    );
     assert!(policy.contains("frame-ancestors 'none'"));
     let html = response.text().await.unwrap();
     assert!(!html.contains("<script"));
