@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod keyring;
+pub mod seed;
 pub mod store;
 pub mod tokens;
 pub mod views;

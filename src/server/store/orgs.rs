@@ -21,6 +21,12 @@ impl Store {
         .collect()
     }
 
+    /// Makes a person a member of an organisation that they don't belong to yet.
+    pub async fn add_member(&self, org: &OrgId, user: &UserId, role: Role) -> Result<(), StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        insert_member(&mut connection, org, user, role, self.clock().now()).await
+    }
+
     /// Makes an organisation that nobody belongs to yet. `None` where one of this name is already there.
     pub async fn add_org(&self, name: &str) -> Result<Option<OrgId>, StoreError> {
         let mut transaction = self.database().begin().await?;
