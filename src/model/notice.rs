@@ -1,6 +1,6 @@
 //! One-time messages that a form's answer carries to the next page.
 
-use super::BindingId;
+use super::{BindingId, RefreshReport};
 
 /// How a notice is meant: good news goes by itself, what needs action stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +43,11 @@ pub enum Notice {
     ReplacementKept,
     /// Members may not change connections.
     NotAllowed,
-    /// A form's refresh: grants exchanged, bindings in trouble, bindings in all.
+    /// A form's refresh: grants exchanged, bindings in trouble, and whether there were any to look after.
     Refreshed {
         refreshed: u32,
         failed: u32,
-        total: u32,
+        any: bool,
     },
     /// A form's action failed; the log has the reason under this id.
     Failed {
@@ -65,6 +65,11 @@ pub enum Notice {
 }
 
 impl Notice {
+    pub fn of_refresh(report: &RefreshReport) -> Self {
+        let failed = u32::try_from(report.errors.len()).unwrap_or(u32::MAX);
+        Self::Refreshed { refreshed: report.refreshed_count, failed, any: report.has_active_bindings }
+    }
+
     pub fn tone(&self) -> Tone {
         match self {
             Self::Connected { .. }
@@ -106,7 +111,8 @@ impl Notice {
             Self::ConfirmReplacement => "One more question before this connection changes hands.".into(),
             Self::ReplacementKept => "The connection stays as it was.".into(),
             Self::NotAllowed => "Only owners and admins can change connections. Ask one of them.".into(),
-            Self::Refreshed { refreshed, failed, total } => super::RefreshReport::sentence(*refreshed, *failed, *total),
+            Self::Refreshed { refreshed: 0, failed: 0, any: true } => "Every token is fresh".into(),
+            Self::Refreshed { refreshed, failed, .. } => RefreshReport::sentence(*refreshed, *failed, 0),
             Self::Failed { id } => format!("That didn't work. Try again in a moment; quote {id} if it goes on."),
             Self::NotFound => "That connection isn't in this organisation any more.".into(),
             Self::TestPassed { .. } => "Xero answered: the connection works.".into(),
@@ -131,7 +137,7 @@ impl Notice {
             Self::ConfirmReplacement => "confirm".into(),
             Self::ReplacementKept => "kept".into(),
             Self::NotAllowed => "not-allowed".into(),
-            Self::Refreshed { refreshed, failed, total } => format!("refreshed.{refreshed}.{failed}.{total}"),
+            Self::Refreshed { refreshed, failed, any } => format!("refreshed.{refreshed}.{failed}.{}", u32::from(*any)),
             Self::Failed { id } => format!("failed.{id}"),
             Self::NotFound => "not-found".into(),
             Self::TestPassed { binding } => format!("test-passed.{binding}"),
@@ -159,7 +165,7 @@ impl Notice {
             "confirm" => Self::ConfirmReplacement,
             "kept" => Self::ReplacementKept,
             "not-allowed" => Self::NotAllowed,
-            "refreshed" => Self::Refreshed { refreshed: number()?, failed: number()?, total: number()? },
+            "refreshed" => Self::Refreshed { refreshed: number()?, failed: number()?, any: number()? > 0 },
             "failed" => Self::Failed { id: token(parts.next()?)? },
             "not-found" => Self::NotFound,
             "test-passed" => Self::TestPassed { binding: BindingId(token(parts.next()?)?) },
@@ -183,7 +189,7 @@ mod tests {
     fn a_notice_survives_the_cookie() {
         for notice in [
             Notice::Connected { count: 2 },
-            Notice::Refreshed { refreshed: 3, failed: 1, total: 4 },
+            Notice::Refreshed { refreshed: 3, failed: 1, any: true },
             Notice::Failed { id: "ab-12".into() },
             Notice::TestFailed { binding: "b-1".into() },
             Notice::ConsentRefused,

@@ -10,7 +10,13 @@ const A_DAY: i64 = 24 * 60 * 60;
 /// Everything on `/settings/integrations`.
 pub async fn settings(store: &Store, org: &OrgId, may_manage: bool) -> Result<SettingsView, StoreError> {
     let pending = if may_manage { store.pending_confirmations(org).await? } else { Vec::new() };
-    Ok(SettingsView { connections: connections(store, org).await?, pending, may_manage, as_of: store.clock().now() })
+    Ok(SettingsView {
+        org_id: Some(org.clone()),
+        connections: connections(store, org).await?,
+        pending,
+        may_manage,
+        as_of: store.clock().now(),
+    })
 }
 
 /// Everything on `/`.

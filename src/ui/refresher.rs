@@ -36,7 +36,7 @@ pub fn XeroTokenRefresher(org_id: OrgId) -> impl IntoView {
 /// One refresh and what there is to say about it. Nothing to do is silence, and so is a server that doesn't
 /// answer: the page's own records show what is wrong.
 async fn refresh(toasts: Option<Toasts>, version: Option<Version>) {
-    let Ok(report) = refresh_integrations().await else {
+    let Ok(report) = refresh_integrations(false).await else {
         // So that the next load tries again.
         forget();
         return;

@@ -95,6 +95,7 @@ fn refresh_button(state: State) -> impl IntoView {
     };
     view! {
         <form method="post" action="/api/integrations/xero/refresh" on:submit=submit>
+            <input type="hidden" name="clicked" value="true" />
             <button
                 class="button primary"
                 node_ref=state.button

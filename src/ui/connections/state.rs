@@ -85,7 +85,7 @@ impl State {
         self.running.set(true);
         self.outcome.set(None);
         spawn_local(async move {
-            match api::refresh_integrations().await {
+            match api::refresh_integrations(true).await {
                 Ok(report) => {
                     let failed = report.errors.len() as u32;
                     let total = self.view.with_untracked(active);
