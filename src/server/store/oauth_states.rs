@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError};
 use crate::model::{GrantId, OrgId, PendingConfirmation, UserId};
@@ -126,21 +127,26 @@ impl Store {
         Ok(())
     }
 
-    /// The questions that wait in an organisation, oldest first.
+    /// The questions that wait in an organisation, oldest first, as its settings page asks them.
     pub async fn pending_confirmations(&self, org: &OrgId) -> Result<Vec<PendingConfirmation>, StoreError> {
+        let question = |(id, pending): (String, Pending)| PendingConfirmation {
+            id,
+            tenant_names: pending.tenants.into_iter().map(|tenant| tenant.tenant_name).collect(),
+        };
+        Ok(self.pending_of_org(org).await?.into_iter().map(question).collect())
+    }
+
+    /// The same questions with all that they are about, by the id that `take_pending` takes.
+    pub async fn pending_of_org(&self, org: &OrgId) -> Result<Vec<(String, Pending)>, StoreError> {
         sqlx::query(
-            "SELECT id_hash, pending_tenants FROM oauth_states WHERE org_id = $1 AND pending_grant_id IS NOT NULL \
-             ORDER BY created_at, id_hash",
+            "SELECT id_hash, pending_grant_id, pending_tenants FROM oauth_states \
+             WHERE org_id = $1 AND pending_grant_id IS NOT NULL ORDER BY created_at, id_hash",
         )
         .bind(org.as_str())
         .fetch_all(self.pool())
         .await?
         .iter()
-        .map(|row| {
-            let tenants = read_tenants(row.try_get("pending_tenants")?)?;
-            let tenant_names = tenants.into_iter().map(|tenant| tenant.tenant_name).collect();
-            Ok(PendingConfirmation { id: row.try_get("id_hash")?, tenant_names })
-        })
+        .map(|row| Ok((row.try_get("id_hash")?, read_pending(row)?)))
         .collect()
     }
 
@@ -154,10 +160,13 @@ impl Store {
         .bind(org.as_str())
         .fetch_optional(self.pool())
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        let grant = GrantId(row.try_get("pending_grant_id")?);
-        Ok(Some(Pending { grant, tenants: read_tenants(row.try_get("pending_tenants")?)? }))
+        row.as_ref().map(read_pending).transpose()
     }
+}
+
+fn read_pending(row: &AnyRow) -> Result<Pending, StoreError> {
+    let grant = GrantId(row.try_get("pending_grant_id")?);
+    Ok(Pending { grant, tenants: read_tenants(row.try_get("pending_tenants")?)? })
 }
 
 fn write_tenants(tenants: &[Tenant]) -> String {

@@ -3,9 +3,17 @@
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Database, StoreError};
+use super::{Database, Store, StoreError};
 use crate::model::{GrantId, OrgId};
 use crate::server::cipher::{CipherError, Field, KeyRing, Place};
+
+impl Store {
+    /// Whether the database answers and the ring opens what it keeps.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.database.ping().await?;
+        self.database.try_ring(&self.ring).await
+    }
+}
 
 impl Database {
     /// Refuses a ring that doesn't open what is here: a key that it lacks, or another key under a known name.

@@ -193,7 +193,7 @@ impl XeroClient {
         client.request(method, url).header(ACCEPT, "application/json")
     }
 
-    pub(super) fn endpoints(&self) -> &Endpoints {
+    pub fn endpoints(&self) -> &Endpoints {
         &self.0.endpoints
     }
 

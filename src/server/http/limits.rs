@@ -1,0 +1,28 @@
+//! How much a request may bring, and how long it may take.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// Our longest form is a password; 64 kB leaves room to spare.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// For what the database alone answers.
+const SHORT: Duration = Duration::from_secs(30);
+
+/// For what waits for Xero, each of whose calls has a time-out of its own. The work itself goes on in its task.
+const LONG: Duration = Duration::from_secs(150);
+
+pub fn body() -> RequestBodyLimitLayer {
+    RequestBodyLimitLayer::new(BODY_BYTES)
+}
+
+pub fn short() -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, SHORT)
+}
+
+pub fn long() -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONG)
+}

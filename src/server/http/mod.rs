@@ -1,0 +1,62 @@
+//! The routes that aren't pages or server functions, and what stands around all of them.
+
+mod callback;
+mod client_address;
+mod confirm;
+mod connect;
+mod consent;
+mod failure;
+mod headers;
+mod health;
+mod limits;
+mod notice;
+pub mod pages;
+mod path;
+mod session;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
+
+pub use connect::CALLBACK;
+
+use super::state::AppState;
+
+/// Sessions, the consent's three steps, and health.
+pub fn router() -> Router<AppState> {
+    let quick = Router::new()
+        .route("/api/session/login", post(session::login))
+        .route("/api/session/logout", post(session::logout))
+        .route("/api/session/switch-organization", post(session::switch))
+        .route("/api/session/theme", post(session::theme))
+        .route("/api/integrations/xero/connect", post(connect::connect))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .layer(limits::short());
+    let waits_for_xero = Router::new()
+        .route(CALLBACK, get(callback::callback))
+        .route("/api/integrations/xero/confirm", post(confirm::confirm));
+    quick.merge(waits_for_xero)
+}
+
+/// Puts around everything of ours what holds for every request: cross-site posts are refused, bodies and time are
+/// bounded, a panic is one answer's end and not the server's, and answers carry the security headers. The sandbox
+/// stands outside: it is another site.
+pub fn protect(router: Router, state: &AppState) -> Router {
+    router
+        .layer(limits::body())
+        .layer(limits::long())
+        .layer(csrf(state))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(state.clone(), headers::secure))
+}
+
+/// Refuses posts that another site's page sent. The public origin is trusted by name, because a proxy may hand on
+/// another `Host`. A program that sends neither header isn't a browser and passes on to authentication.
+fn csrf(state: &AppState) -> CsrfLayer {
+    let origin = state.config.public_url.origin();
+    // A checked public URL is a plain origin, which the layer never refuses; without it the layer is only stricter.
+    CsrfLayer::new().add_trusted_origin(origin).unwrap_or_default()
+}

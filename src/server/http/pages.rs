@@ -1,0 +1,115 @@
+//! What stands before and around every page: who sees it, where nobody in particular is sent, and its headers.
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use leptos::nonce::use_nonce;
+use leptos::prelude::{Env, provide_context, use_context};
+use leptos_axum::ResponseOptions;
+
+use super::failure::Failure;
+use super::headers::page_policy;
+use super::notice::{self, see_other};
+use super::path;
+use crate::model::{LoginProblem, LoginView, Page, Theme};
+use crate::server::auth::Caller;
+use crate::server::auth::cookie::read_cookie;
+use crate::server::state::AppState;
+
+/// The colours that a browser chose.
+pub const THEME_COOKIE: &str = "evergrant_theme";
+
+const LOGIN: &str = "/login";
+
+/// Runs before a page is rendered: finds out what the page needs to know of the request and leaves it, a `Page`, in
+/// the request's extensions. Whoever isn't signed in is sent to `/login`, whoever is, away from it.
+pub async fn resolve(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    let page = match find_out(&state, &headers, request.uri()).await {
+        Ok(Ok(page)) => page,
+        Ok(Err(elsewhere)) => return no_store(see_other(&elsewhere)),
+        Err(failure) => return no_store(failure.into_response()),
+    };
+    request.extensions_mut().insert(page);
+    let response = next.run(request).await;
+    // A page that leads elsewhere hasn't shown its message yet.
+    let shown = !response.headers().contains_key(LOCATION);
+    no_store(if shown { notice::forget(&state, &headers, response) } else { response })
+}
+
+/// Runs inside a render: hands the page and the server's parts to what is rendered, and sets the page's policy with
+/// the nonce of this render.
+pub fn provide(state: &AppState) {
+    let page = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Page>().cloned());
+    provide_context(page.unwrap_or_default());
+    provide_context(state.clone());
+    let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>()) else { return };
+    let login = state.xero.endpoints().login.origin().ascii_serialization();
+    if let Some(policy) = page_policy(&nonce, &login, reload_port(state)) {
+        options.insert_header(CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+/// What the page needs to know, or where to go instead.
+async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Result<Page, String>, Failure> {
+    let caller = state.auth.caller(headers).await?;
+    let theme = read_cookie(headers, THEME_COOKIE).and_then(|text| Theme::parse(&text)).unwrap_or_default();
+    let page = Page {
+        sandbox: state.is_sandbox(),
+        theme,
+        notice: notice::read(headers),
+        path: uri.path().to_owned(),
+        ..Page::default()
+    };
+    let at_login = uri.path() == LOGIN;
+    Ok(match caller {
+        Some(_) if at_login => Err(asked(uri, "next").and_then(|next| ours(state, &next)).unwrap_or("/".to_owned())),
+        Some(caller) => Ok(Page { session: Some(session(state, &caller).await?), ..page }),
+        None if at_login => Ok(Page { login: login_view(state, uri).await?, ..page }),
+        None => {
+            let wanted = uri.path_and_query().and_then(|wanted| ours(state, wanted.as_str()));
+            Err(path::login(wanted.as_deref().unwrap_or("/")))
+        }
+    })
+}
+
+async fn session(state: &AppState, caller: &Caller) -> Result<crate::model::SessionView, Failure> {
+    let attention = match &caller.org {
+        Some(org) => state.store.bindings_needing_reauth(&org.id).await?,
+        None => 0,
+    };
+    Ok(caller.view(u32::try_from(attention).unwrap_or(u32::MAX)))
+}
+
+async fn login_view(state: &AppState, uri: &Uri) -> Result<LoginView, Failure> {
+    Ok(LoginView {
+        problem: asked(uri, "problem").and_then(|problem| LoginProblem::parse(&problem)),
+        next: asked(uri, "next").and_then(|next| ours(state, &next)),
+        no_users: !state.store.has_users().await?,
+        demo: state.demo,
+    })
+}
+
+fn ours(state: &AppState, text: &str) -> Option<String> {
+    path::ours(&state.config.public_url, text)
+}
+
+fn asked(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
+    pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// A page is one person's at one moment; no cache keeps it, and the back button after signing out shows nothing.
+fn no_store(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Where the page listens for a rebuild: only while cargo-leptos watches.
+fn reload_port(state: &AppState) -> Option<u32> {
+    let watched = state.leptos.env == Env::DEV && std::env::var_os("LEPTOS_WATCH").is_some();
+    watched.then_some(state.leptos.reload_port)
+}
