@@ -1,6 +1,7 @@
 //! What stands around every page: navigation, the organisation, the person, and what a form had to say.
+//!
+//! Views are erased here and by the pages: only the server renders them, and spelt out their types outgrow the compiler.
 
-use leptos::either::{Either, EitherOf3};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -20,15 +21,16 @@ pub fn page() -> Page {
 pub fn Frame(title: &'static str, children: Children) -> impl IntoView {
     let page = page();
     let Some(session) = page.session.clone() else {
-        return Either::Left(view! {
+        return view! {
             <Bare title>
                 <h1>"You are signed out"</h1>
                 <p><a href="/login">"Sign in"</a> " to go on."</p>
             </Bare>
-        });
+        }
+        .into_any();
     };
     let org_id = session.org.as_ref().map(|org| org.id.clone());
-    Either::Right(view! {
+    view! {
         <Title text=format!("{title} · Evergrant") />
         <SignedIn org_id=org_id.clone()>
             <a class="skip" href="#main">"Skip to content"</a>
@@ -44,14 +46,15 @@ pub fn Frame(title: &'static str, children: Children) -> impl IntoView {
                     {sandbox_strip(page.sandbox)}
                     {notice(&page)}
                     {if session.org.is_some() {
-                        Either::Left(children())
+                        children()
                     } else {
-                        Either::Right(no_organisation(&session.email))
+                        no_organisation(&session.email).into_any()
                     }}
                 </main>
             </div>
         </SignedIn>
-    })
+    }
+    .into_any()
 }
 
 /// A page for anybody: the name and a single column.
@@ -67,6 +70,7 @@ pub fn Bare(title: &'static str, children: Children) -> impl IntoView {
             {children()}
         </main>
     }
+    .into_any()
 }
 
 fn sandbox_strip(sandbox: bool) -> impl IntoView {
@@ -96,10 +100,10 @@ fn notice(page: &Page) -> impl IntoView + use<> {
 
 fn organisation(session: &SessionView) -> impl IntoView + use<> {
     match (&session.org, session.orgs.as_slice()) {
-        (Some(org), [_, _, ..]) => EitherOf3::A(view! { <Switcher active=org.id.clone() orgs=session.orgs.clone() /> }),
+        (Some(org), [_, _, ..]) => view! { <Switcher active=org.id.clone() orgs=session.orgs.clone() /> }.into_any(),
         // Nothing to choose from.
-        (Some(org), _) => EitherOf3::B(view! { <p class="switcher truncate">{org.name.clone()}</p> }),
-        (None, _) => EitherOf3::C(view! { <p class="switcher"></p> }),
+        (Some(org), _) => view! { <p class="switcher truncate">{org.name.clone()}</p> }.into_any(),
+        (None, _) => view! { <p class="switcher"></p> }.into_any(),
     }
 }
 

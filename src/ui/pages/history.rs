@@ -17,9 +17,9 @@ pub fn History() -> impl IntoView {
         <Frame title="History">
             {Suspend::new(async move {
                 match read(BindingId(id.clone())).await {
-                    Ok((name, attempts)) => Either::Left(loaded(name, attempts)),
+                    Ok((name, attempts)) => loaded(name, attempts).into_any(),
                     Err(error) => {
-                        Either::Right(failure("History", &error, format!("/settings/integrations/{id}/history")))
+                        failure("History", &error, format!("/settings/integrations/{id}/history")).into_any()
                     }
                 }
             })}

@@ -1,6 +1,5 @@
 //! Settings → Integrations: the questions that wait, and the connections' island.
 
-use leptos::either::Either;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -20,8 +19,8 @@ pub fn Integrations() -> impl IntoView {
         <Frame title="Integrations">
             {Suspend::new(async move {
                 match api::settings().await {
-                    Ok(view) => Either::Left(loaded(view, asked)),
-                    Err(error) => Either::Right(failure("Integrations", &error, HERE.to_owned())),
+                    Ok(view) => loaded(view, asked).into_any(),
+                    Err(error) => failure("Integrations", &error, HERE.to_owned()).into_any(),
                 }
             })}
         </Frame>

@@ -1,6 +1,5 @@
 //! The answer to an address that is none of ours.
 
-use leptos::either::Either;
 use leptos::prelude::*;
 
 use crate::ui::frame::{Bare, Frame, page};
@@ -18,8 +17,8 @@ pub fn NotFound() -> impl IntoView {
         }
     };
     if page().session.is_some() {
-        Either::Left(view! { <Frame title="Not found">{content()}</Frame> })
+        view! { <Frame title="Not found">{content()}</Frame> }.into_any()
     } else {
-        Either::Right(view! { <Bare title="Not found">{content()}</Bare> })
+        view! { <Bare title="Not found">{content()}</Bare> }.into_any()
     }
 }

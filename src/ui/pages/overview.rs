@@ -1,6 +1,5 @@
 //! The overview: is everything fresh, and if not, what to do.
 
-use leptos::either::Either;
 use leptos::prelude::*;
 
 use super::{failure, moment};
@@ -16,9 +15,9 @@ pub fn Overview() -> impl IntoView {
         <Frame title="Overview">
             {Suspend::new(async move {
                 match api::overview().await {
-                    Ok(view) if view.connections.is_empty() => Either::Left(Either::Left(empty())),
-                    Ok(view) => Either::Left(Either::Right(loaded(view))),
-                    Err(error) => Either::Right(failure("Overview", &error, "/".to_owned())),
+                    Ok(view) if view.connections.is_empty() => empty().into_any(),
+                    Ok(view) => loaded(view).into_any(),
+                    Err(error) => failure("Overview", &error, "/".to_owned()).into_any(),
                 }
             })}
         </Frame>
