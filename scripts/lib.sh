@@ -1,0 +1,52 @@
+# What the scripts share: where things are, and how a slow step is shown. Sourced, never run.
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${EVERGRANT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/evergrant}
+cargo_bin=${CARGO_HOME:-$HOME/.cargo}/bin
+target=${CARGO_TARGET_DIR:-$root/target}
+log=$cache/setup.log
+export PATH=$cargo_bin:$PATH
+
+say() { printf '%s\n' "$*"; }
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# took START: the seconds since START, for people.
+took() {
+    local s=$((SECONDS - $1))
+    if ((s >= 60)); then printf '%d min %02d s' $((s / 60)) $((s % 60)); else printf '%d s' "$s"; fi
+}
+
+# step WHAT ABOUT CMD…: runs CMD with its output in the log; says what it does, about how long that takes, and
+# every half minute that it is still at it. When it fails, the end of the log says why.
+step() {
+    local what=$1 about=$2 start=$SECONDS ticker status=0
+    shift 2
+    mkdir -p "$cache"
+    printf '\n### %s: %s\n' "$what" "$*" >>"$log"
+    local from
+    from=$(wc -c <"$log")
+    say "==> $what (about $about)"
+    # `read` from a pipe that nobody writes to is a sleep without a process that could outlive this one.
+    (
+        exec 8<> <(:) 9>&-
+        while ! read -rt 30 -u 8; do printf '    still at it: %s\n' "$(took "$start")"; done
+    ) &
+    ticker=$!
+    "$@" >>"$log" 2>&1 </dev/null || status=$?
+    kill "$ticker" 2>/dev/null || true
+    wait "$ticker" 2>/dev/null || true
+    if ((status != 0)); then
+        tail -c "+$((from + 1))" "$log" | tail -n 40 | sed 's/^/    | /' >&2
+        printf '    failed after %s; the whole output is in %s\n' "$(took "$start")" "$log" >&2
+        return "$status"
+    fi
+    say "    done in $(took "$start")"
+}
