@@ -1,5 +1,6 @@
 //! The server: everything that keeps grants fresh. Gated once, in `lib.rs`.
 
+pub mod app;
 pub mod auth;
 pub mod cipher;
 pub mod clock;
@@ -8,6 +9,7 @@ pub mod domain;
 pub mod http;
 pub mod keyring;
 pub mod seed;
+pub mod site;
 pub mod state;
 pub mod store;
 pub mod tokens;

@@ -1,5 +1,6 @@
 //! The routes that aren't pages or server functions, and what stands around all of them.
 
+pub mod asked;
 mod callback;
 mod client_address;
 mod confirm;

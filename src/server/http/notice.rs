@@ -21,8 +21,12 @@ pub fn see_other(to: &str) -> Response {
 
 /// 303 with a message for the page that it leads to.
 pub fn see_other_with(state: &AppState, to: &str, notice: &Notice) -> Response {
-    let cookie = write_cookie(NOTICE_COOKIE, &notice.encode(), NOTICE_LIFE, state.secure());
-    with_cookie(see_other(to), cookie)
+    with_cookie(see_other(to), cookie(state, notice))
+}
+
+/// The cookie that brings a message to the next page.
+pub fn cookie(state: &AppState, notice: &Notice) -> Option<HeaderValue> {
+    write_cookie(NOTICE_COOKIE, &notice.encode(), NOTICE_LIFE, state.secure())
 }
 
 pub fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {

@@ -1,0 +1,215 @@
+//! The composition root: makes the parts, joins them, serves until told to stop, and waits for what still flies.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Request, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use leptos::config::errors::LeptosConfigError;
+use leptos::prelude::LeptosOptions;
+use leptos_axum::{LeptosRoutes, generate_route_list, handle_server_fns_with_context};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::auth::{Auth, AuthError, LocalAuth};
+use super::clock::Clock;
+use super::config::Config;
+use super::domain::Secret;
+use super::http::{self, pages};
+use super::keyring::{self, KeyRingError};
+use super::seed::{self, SeedError};
+use super::site;
+use super::state::AppState;
+use super::store::{Database, Store, StoreError};
+use super::tokens::{Policy, Spool, SpoolError, TokenService};
+use super::xero::{ClientError, EndpointError, Endpoints, XeroClient};
+use crate::sandbox::{self, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, SandboxError};
+use crate::ui::app::{App, shell};
+
+/// Where the sandbox is mounted, in sandbox mode.
+const SANDBOX: &str = "/sandbox/xero";
+/// How many of an organisation's grants are refreshed at a time: Xero allows five calls at once per tenant.
+const AT_ONCE: usize = 4;
+
+/// Why the server doesn't start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    KeyRing(#[from] KeyRingError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    #[error("the client for Xero can't be made: {0}")]
+    Client(#[from] ClientError),
+    #[error("the sandbox's own address is not one: {0}")]
+    Endpoint(#[from] EndpointError),
+    #[error("the site's settings can't be read: {0}")]
+    Site(#[from] LeptosConfigError),
+    #[error("the server's socket failed: {0}")]
+    Socket(#[from] std::io::Error),
+}
+
+/// Serves on `listener` until `shutdown` completes, then finishes what is under way.
+pub async fn run(
+    config: Config,
+    clock: Clock,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    let address = listener.local_addr()?;
+    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    keyring::make_data_dir(&config)?;
+    let database = Database::connect(config.database_url.expose()).await?;
+    database.migrate().await?;
+    let ring = keyring::load(&config, &database).await?;
+    let store = Store::new(database.clone(), ring, clock.clone());
+    let local = LocalAuth::new(store.clone())?;
+
+    let sandbox = match &config.xero_app {
+        Some(_) => None,
+        None => Some(open_sandbox(&config, &clock).await?),
+    };
+    if let Some(sandbox) = &sandbox
+        && seed::seed(&store, &local, sandbox).await?
+    {
+        tracing::info!("made the sandbox's demo login and its two organisations");
+    }
+    let xero = client(&config, &clock, address)?;
+    let spool = Spool::open(&config.data_dir.join("spool"))?;
+    let tokens =
+        TokenService::new(store.clone(), xero.clone(), policy(&config), spool, tasks.clone(), stopping.clone());
+    let replayed = tokens.replay_spool().await?;
+    if replayed > 0 {
+        tracing::info!(replayed, "token sets that an earlier process could not write are in place now");
+    }
+
+    let public = config.public_url.origin().to_owned();
+    let state = AppState {
+        config: Arc::new(config),
+        store,
+        auth: Auth::Local(local),
+        xero,
+        tokens,
+        leptos: site::options()?,
+        tasks: tasks.clone(),
+        demo: sandbox.as_ref().map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD)),
+    };
+    let router = router(&state, sandbox.as_ref()).into_make_service_with_connect_info::<SocketAddr>();
+    tracing::info!(%address, %public, "listening");
+    if sandbox.is_some() {
+        tracing::info!("sandbox mode: open {public} and sign in as {} with {}", seed::DEMO_EMAIL, seed::DEMO_PASSWORD);
+    }
+    axum::serve(listener, router).with_graceful_shutdown(shutdown).await?;
+
+    // Nothing new comes in; what flies lands, and what can't be written waits on disk for the next start.
+    stopping.cancel();
+    tasks.close();
+    tasks.wait().await;
+    database.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn open_sandbox(config: &Config, clock: &Clock) -> Result<Sandbox, SandboxError> {
+    let clock = clock.clone();
+    let mut options = sandbox::Options::new(config.public_url.at(SANDBOX), Arc::new(move || clock.now()));
+    options.state_file = Some(config.data_dir.join("sandbox.json"));
+    Sandbox::open(options).await
+}
+
+fn client(config: &Config, clock: &Clock, address: SocketAddr) -> Result<XeroClient, RunError> {
+    let (endpoints, id, secret) = match &config.xero_app {
+        Some(app) => (config.xero_endpoints.clone(), app.client_id.clone(), Secret::new(app.client_secret.expose())),
+        None => {
+            // People go to the public address; our own calls come straight back to this socket.
+            let own = format!("http://{}{SANDBOX}", reachable(address));
+            let endpoints = Endpoints::parse(&config.public_url.at(SANDBOX), &own, &own)?;
+            (endpoints, SANDBOX_CLIENT_ID.to_owned(), Secret::new(SANDBOX_CLIENT_SECRET))
+        }
+    };
+    Ok(XeroClient::new(endpoints, id, secret, config.xero_timeout, clock.clone())?)
+}
+
+/// A socket that listens on every address is reached at the loopback's.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn policy(config: &Config) -> Policy {
+    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Policy {
+        buffer: seconds(config.refresh_buffer),
+        roll_after: seconds(config.roll_after),
+        lease_ttl: config.lease_ttl,
+        // The winner has Xero's time-out to answer in, and a moment to commit.
+        wait_limit: config.xero_timeout + Duration::from_secs(5),
+        at_once: AT_ONCE,
+    }
+}
+
+fn router(state: &AppState, sandbox: Option<&Sandbox>) -> Router {
+    let for_pages = state.clone();
+    let pages = Router::new()
+        .leptos_routes_with_context(state, generate_route_list(App), move || pages::provide(&for_pages), {
+            let options = state.leptos.clone();
+            move || shell(options.clone())
+        })
+        .fallback(missing)
+        .layer(from_fn_with_state(state.clone(), pages::resolve));
+    let ours = Router::new()
+        .route("/api/{*path}", get(no_such_route).post(server_function))
+        .merge(http::router())
+        .merge(site::files(&state.leptos))
+        .fallback_service(pages.with_state(state.clone()))
+        .with_state(state.clone());
+    let ours = http::protect(ours, state);
+    match sandbox {
+        // Another site in all but its address: it has its own headers and takes its own posts.
+        Some(sandbox) => Router::new().nest(SANDBOX, sandbox.router()).fallback_service(ours),
+        None => Router::new().route(&format!("{SANDBOX}/{{*path}}"), any(no_such_route)).fallback_service(ours),
+    }
+}
+
+async fn server_function(State(state): State<AppState>, request: Request<axum::body::Body>) -> Response {
+    handle_server_fns_with_context(move || leptos::prelude::provide_context(state.clone()), request)
+        .await
+        .into_response()
+}
+
+async fn no_such_route() -> Response {
+    (StatusCode::NOT_FOUND, axum::Json(serde_json::json!({ "error": "There is nothing at this address." })))
+        .into_response()
+}
+
+/// The page for an address that has none.
+async fn missing(State(state): State<AppState>, request: Request<axum::body::Body>) -> Response {
+    let (for_page, options): (AppState, LeptosOptions) = (state.clone(), state.leptos.clone());
+    let render = leptos_axum::render_app_to_stream_with_context(
+        move || pages::provide(&for_page),
+        move || shell(options.clone()),
+    );
+    let mut response = render(request).await.into_response();
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
+}
