@@ -1,5 +1,6 @@
 //! The one integration binary: a module per room, each driven the way its users drive it.
 
+mod http;
 mod sandbox;
 mod support;
 mod tokens;
