@@ -1,0 +1,119 @@
+//! The command line: what the binary can be asked to do, and how it says how that went.
+//!
+//! Exit codes: 0 it worked, 1 it failed, 2 it was asked wrongly.
+
+mod migrate;
+mod opened;
+mod org;
+mod sandbox;
+mod serve;
+mod user;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::config::Settings;
+
+/// What went wrong, as a sentence for whoever typed the command.
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Keeps Xero connections alive: every organisation's tokens fresh before anyone needs them, and none ever lost.
+#[derive(Parser)]
+#[command(name = "evergrant", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Settings,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve people and programs. This is what happens without a command.
+    Serve(Box<Settings>),
+    /// Serve our own Xero alone, to test against.
+    Sandbox(sandbox::Flags),
+    /// Bring the database's schema up to date. Serving does so by itself.
+    Migrate(Box<migrate::Flags>),
+    /// People who sign in.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Organisations.
+    #[command(subcommand)]
+    Org(org::Command),
+}
+
+/// Reads `.env` and the arguments, and does what they ask for.
+pub fn main() -> ExitCode {
+    // Most machines have none.
+    let env = dotenvy::dotenv();
+    if let Err(error) = env
+        && !error.not_found()
+    {
+        eprintln!("evergrant: .env can't be read: {error}");
+        return ExitCode::from(2);
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Asked for help, or asked wrongly; with nowhere to print to there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failed> {
+    match cli.command {
+        None => serve::run(cli.serve).await,
+        Some(Command::Serve(settings)) => serve::run(*settings).await,
+        Some(Command::Sandbox(flags)) => sandbox::run(flags).await,
+        Some(Command::Migrate(flags)) => migrate::run(*flags).await,
+        Some(Command::User(command)) => user::run(command).await,
+        Some(Command::Org(command)) => org::run(command).await,
+    }
+}
+
+fn failed(error: &Failed) -> ExitCode {
+    eprintln!("evergrant: {error}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent_and_each_has_a_variable_and_a_help_text() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for flag in command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str())) {
+            assert!(flag.get_env().is_some(), "{} has no variable", flag.get_id());
+            assert!(flag.get_help().is_some(), "{} has no help", flag.get_id());
+        }
+    }
+
+    #[test]
+    fn commands_are_told_apart() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("evergrant").unwrap().command.is_none());
+        assert!(matches!(parse("evergrant serve --listen [::1]:0").unwrap().command, Some(Command::Serve(_))));
+        assert!(matches!(parse("evergrant migrate --json").unwrap().command, Some(Command::Migrate(_))));
+        assert!(matches!(parse("evergrant user add --email a@b.c --org N").unwrap().command, Some(Command::User(_))));
+        assert!(matches!(parse("evergrant org add --name N").unwrap().command, Some(Command::Org(_))));
+        for wrong in ["evergrant user add", "evergrant sing", "evergrant --listen nowhere", "evergrant org add"] {
+            assert!(parse(wrong).err().is_some_and(|error| error.use_stderr()), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `evergrant sandbox`: our own Xero alone, on an address of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+
+use super::Failed;
+use super::serve::stop_signal;
+use crate::sandbox::{Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, standalone};
+use crate::server::clock::Clock;
+use crate::server::config::LogFormat;
+use crate::server::logging;
+
+#[derive(Args)]
+pub struct Flags {
+    /// The address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "EVERGRANT_SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3100")]
+    listen: SocketAddr,
+    /// Where people and programs reach it: what XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL are set to.
+    /// [default: http://localhost and the port]
+    #[arg(long, env = "EVERGRANT_SANDBOX_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Keeps the state over a restart. Without it everything is forgotten.
+    #[arg(long, env = "EVERGRANT_SANDBOX_STATE", value_name = "FILE")]
+    state_file: Option<PathBuf>,
+    /// The client id that it knows.
+    #[arg(long, env = "EVERGRANT_SANDBOX_CLIENT_ID", value_name = "ID", default_value = SANDBOX_CLIENT_ID)]
+    client_id: String,
+    /// The client secret that it knows; guards nothing.
+    #[arg(long, env = "EVERGRANT_SANDBOX_CLIENT_SECRET", value_name = "SECRET", default_value = SANDBOX_CLIENT_SECRET)]
+    client_secret: String,
+    /// A redirect address that is allowed, letter for letter; may be given several times, or with commas between.
+    /// Without one: any https address, and http on this machine.
+    #[arg(long, env = "EVERGRANT_SANDBOX_REDIRECT_URIS", value_name = "URL", value_delimiter = ',')]
+    redirect_uri: Vec<String>,
+    /// How long an access token lives.
+    #[arg(long, env = "EVERGRANT_SANDBOX_ACCESS_TTL", value_name = "TIME", default_value = "30m", value_parser = time)]
+    access_ttl: Duration,
+    /// How long a refresh token lives unused.
+    #[arg(long, env = "EVERGRANT_SANDBOX_REFRESH_TTL", value_name = "TIME", default_value = "60d", value_parser = time)]
+    refresh_ttl: Duration,
+    /// How long a code can be exchanged.
+    #[arg(long, env = "EVERGRANT_SANDBOX_CODE_TTL", value_name = "TIME", default_value = "5m", value_parser = time)]
+    code_ttl: Duration,
+    /// How long a rotated refresh token is still honoured.
+    #[arg(long, env = "EVERGRANT_SANDBOX_GRACE", value_name = "TIME", default_value = "30m", value_parser = time)]
+    grace: Duration,
+    /// What a rotated refresh token brings within that time: the same successor again, or another one.
+    #[arg(long, env = "EVERGRANT_SANDBOX_REPLAY", value_name = "MODE", default_value = "same")]
+    replay: Replay,
+    /// One consent may open several tenants, or none.
+    #[arg(long, env = "EVERGRANT_SANDBOX_BULK_CONNECTIONS")]
+    bulk_connections: bool,
+    /// How long each answer is held back.
+    #[arg(long, env = "EVERGRANT_SANDBOX_LATENCY", value_name = "TIME", default_value = "0ms", value_parser = time)]
+    latency: Duration,
+    /// Print where it listens as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Replay {
+    Same,
+    Sibling,
+}
+
+pub async fn run(flags: Flags) -> Result<(), Failed> {
+    logging::start(LogFormat::Text);
+    let listener = TcpListener::bind(flags.listen).await.map_err(|error| format!("{}: {error}", flags.listen))?;
+    let address = listener.local_addr()?;
+    let url = match flags.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://localhost:{}", address.port()),
+    };
+    let clock = Clock::system();
+    let sandbox = Sandbox::open(Options {
+        client_id: flags.client_id,
+        client_secret: flags.client_secret,
+        redirect_uris: flags.redirect_uri,
+        state_file: flags.state_file,
+        access_ttl: seconds(flags.access_ttl),
+        refresh_ttl: seconds(flags.refresh_ttl),
+        code_ttl: seconds(flags.code_ttl),
+        grace: seconds(flags.grace),
+        replay: match flags.replay {
+            Replay::Same => ReplayMode::Same,
+            Replay::Sibling => ReplayMode::Sibling,
+        },
+        bulk_connections: flags.bulk_connections,
+        latency_ms: u64::try_from(flags.latency.as_millis()).unwrap_or(u64::MAX),
+        ..Options::new(url.clone(), Arc::new(move || clock.now()))
+    })
+    .await?;
+    if flags.json {
+        println!("{}", serde_json::json!({ "url": url, "address": address }));
+    } else {
+        println!("The sandbox listens on {address}. Set XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL to {url}");
+    }
+    axum::serve(listener, standalone(sandbox)).with_graceful_shutdown(stop_signal()).await?;
+    Ok(())
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}: write it like 90s, 10m or 45d"))
+}

@@ -1,0 +1,84 @@
+//! `evergrant user add`
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::{Failed, opened};
+use crate::model::Role;
+use crate::server::auth::LocalAuth;
+use crate::server::config::Settings;
+use crate::server::domain::Secret;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Add a person who can sign in.
+    Add(Box<Add>),
+}
+
+#[derive(Args)]
+pub struct Add {
+    /// The e-mail address that the person signs in with.
+    #[arg(long)]
+    email: String,
+    /// The password, at least 12 characters. Asked for, or read as a line from standard input, when left out: other
+    /// users of the machine can see a program's flags.
+    #[arg(long, value_parser = secret)]
+    password: Option<Arc<Secret>>,
+    /// An existing organisation is joined as admin; any other is made, and owned. Without it the person has none yet.
+    #[arg(long)]
+    org: Option<String>,
+    /// Print what was added as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten, next_help_heading = "Settings")]
+    settings: Settings,
+}
+
+pub async fn run(command: Command) -> Result<(), Failed> {
+    let Command::Add(add) = command;
+    let org = add.org.as_deref().map(str::trim);
+    if org == Some("") {
+        return Err("an organisation needs a name".into());
+    }
+    let password = match &add.password {
+        Some(password) => Secret::new(password.expose()),
+        None => tokio::task::spawn_blocking(ask).await??,
+    };
+    let store = opened::store(add.settings).await?;
+    let added = LocalAuth::new(store.clone())?.add_user(&add.email, password, org).await;
+    store.database().close().await;
+    let added = added?;
+    if add.json {
+        let org_id = added.org.as_ref().map(|(org, _)| org);
+        let role = added.org.as_ref().map(|(_, role)| role);
+        println!("{}", serde_json::json!({ "userId": added.user, "orgId": org_id, "role": role }));
+    } else {
+        println!("{}", sentence(&add.email, org, added.org.map(|(_, role)| role)));
+    }
+    Ok(())
+}
+
+fn sentence(email: &str, org: Option<&str>, role: Option<Role>) -> String {
+    match (org, role) {
+        (Some(org), Some(Role::Owner)) => format!("Added {email}, who owns the new organisation {org}."),
+        (Some(org), Some(role)) => format!("Added {email}, who joined {org} as {}.", role.as_str()),
+        _ => format!("Added {email}, who belongs to no organisation yet."),
+    }
+}
+
+/// From a person without an echo, from a program as one line.
+fn ask() -> std::io::Result<Secret> {
+    if std::io::stdin().is_terminal() {
+        return rpassword::prompt_password("Password: ").map(Secret::new);
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    let password = Secret::new(line.trim_end_matches(['\r', '\n']));
+    Ok(password)
+}
+
+fn secret(text: &str) -> Result<Arc<Secret>, std::convert::Infallible> {
+    Ok(Arc::new(Secret::new(text)))
+}

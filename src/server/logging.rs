@@ -1,0 +1,17 @@
+//! Log lines: which are written, and in what form.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::config::LogFormat;
+
+/// Starts logging to standard error, as `RUST_LOG` filters it. A program's output stays on standard output alone.
+pub fn start(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process keeps the first one's subscriber, which is as good.
+    let _ = match format {
+        LogFormat::Text => lines.finish().try_init(),
+        LogFormat::Json => lines.json().finish().try_init(),
+    };
+}
