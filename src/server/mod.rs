@@ -3,11 +3,13 @@
 pub mod app;
 pub mod auth;
 pub mod cipher;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod http;
 pub mod keyring;
+pub mod logging;
 pub mod seed;
 pub mod site;
 pub mod state;
