@@ -110,7 +110,7 @@ fn organisation(session: &SessionView) -> impl IntoView + use<> {
 fn navigation(path: &str, attention: u32) -> impl IntoView + use<> {
     let current = |here: bool| here.then_some("page");
     let badge = (attention > 0).then(|| {
-        let needs = if attention == 1 { " connection needs you" } else { " connections need you" };
+        let needs = if attention == 1 { " connection needs reconnecting" } else { " connections need reconnecting" };
         view! {
             <span class="count">{attention} <span class="visually-hidden">{needs}</span></span>
         }

@@ -24,26 +24,26 @@ pub fn SignedIn(org_id: Option<OrgId>, children: Children) -> impl IntoView {
     if let Some(org_id) = org_id {
         provide_context(ActiveOrg(org_id));
     }
-    Effect::new(|_| make_times_relative());
+    Effect::new(|_| {
+        for_times("time[data-ago]", |time| time.get_attribute("data-ago")?.parse().ok().map(time::ago));
+        for_times("time[data-local]", |time| Some(time::local(js_sys::Date::parse(&time.get_attribute("datetime")?))));
+    });
     view! {
         {children()}
         {toasts::regions(toasts)}
     }
 }
 
-/// Turns the server's absolute times into relative ones, outside of islands. Each brings its age at rendering,
-/// so that the clock of this machine doesn't matter.
-fn make_times_relative() {
-    let Ok(times) = document().query_selector_all("time[data-ago]") else { return };
+/// Rewrites the absolute UTC times that stand outside of islands, and keeps what they said as a title. Ages come
+/// with the page, so that the clock of this machine doesn't matter.
+fn for_times(selector: &str, words: fn(&web_sys::Element) -> Option<String>) {
+    let Ok(times) = document().query_selector_all(selector) else { return };
     for index in 0..times.length() {
-        let Some(element) = times.get(index).and_then(|node| node.dyn_into::<web_sys::Element>().ok()) else {
-            continue;
-        };
-        let age = element.get_attribute("data-ago").and_then(|age| age.parse().ok());
-        if let (Some(age), Some(text)) = (age, element.text_content()) {
-            // Only a detached document refuses.
-            let _ = element.set_attribute("title", &text);
-            element.set_text_content(Some(&time::ago(age)));
+        let Some(time) = times.get(index).and_then(|node| node.dyn_into::<web_sys::Element>().ok()) else { continue };
+        if let (Some(words), Some(before)) = (words(&time), time.text_content()) {
+            // Only a name that no attribute may have is refused.
+            let _ = time.set_attribute("title", &before);
+            time.set_text_content(Some(&words));
         }
     }
 }

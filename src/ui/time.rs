@@ -27,6 +27,12 @@ pub fn clock(unix: i64) -> String {
     format!("{hour:02}:{minute:02} UTC")
 }
 
+/// `15:05` where this machine stands. Only for the browser: the server renders UTC.
+pub fn local(milliseconds: f64) -> String {
+    let date = js_sys::Date::new(&milliseconds.into());
+    format!("{:02}:{:02}", date.get_hours(), date.get_minutes())
+}
+
 /// How long ago, in words: `just now`, `4 minutes ago`, `3 hours ago`, `12 days ago`.
 pub fn ago(seconds: i64) -> String {
     let (count, unit) = match seconds {

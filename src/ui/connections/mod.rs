@@ -35,8 +35,8 @@ pub fn Connections(view: SettingsView, children: Children) -> impl IntoView {
         state.start_clock();
         set_interval(move || state.tick(), Duration::from_secs(1));
     });
-    let filled = move || state.view.with(|view| !view.connections.is_empty());
-    let may_manage = move || state.view.with(|view| view.may_manage);
+    let filled = Memo::new(move |_| state.view.with(|view| !view.connections.is_empty()));
+    let may_manage = Memo::new(move |_| state.view.with(|view| view.may_manage));
     view! {
         <header class="page-head">
             <div>
@@ -44,8 +44,8 @@ pub fn Connections(view: SettingsView, children: Children) -> impl IntoView {
                 <p class="lead">"Connect Xero once. Evergrant keeps its tokens fresh from then on."</p>
             </div>
             <div class="page-actions">
-                {move || filled().then(|| refresh_button(state))}
-                {move || (filled() && may_manage()).then(|| connect_button("button"))}
+                {move || filled.get().then(|| refresh_button(state))}
+                {move || (filled.get() && may_manage.get()).then(|| connect_button("button"))}
             </div>
             <p role="status" class="outcome" data-tone=move || state.tone(None)>
                 {move || state.said(None)}
@@ -54,18 +54,18 @@ pub fn Connections(view: SettingsView, children: Children) -> impl IntoView {
         {children()}
         {move || banner(state)}
         {move || {
-            (!filled())
+            (!filled.get())
                 .then(|| {
                     view! {
                         <section class="empty">
                             <h2>"No connection yet"</h2>
                             <p>"Connect a Xero organisation, and its tokens are refreshed before anyone needs them."</p>
-                            {may_manage().then(|| connect_button("button primary"))}
+                            {may_manage.get().then(|| connect_button("button primary"))}
                         </section>
                     }
                 })
         }}
-        <ul class="connections" aria-label="Connections" hidden=move || !filled()>
+        <ul class="connections" aria-label="Connections" hidden=move || !filled.get()>
             {move || {
                 state
                     .view
@@ -75,7 +75,7 @@ pub fn Connections(view: SettingsView, children: Children) -> impl IntoView {
             }}
         </ul>
         {move || {
-            (!may_manage())
+            (!may_manage.get())
                 .then(|| {
                     view! {
                         <p class="hint">
@@ -123,8 +123,8 @@ fn banner(state: State) -> impl IntoView {
     let text = match broken {
         _ if state.stale.get() => "This list couldn't be read again, so it may be out of date.".to_owned(),
         0 => return None,
-        1 => "1 connection needs you: reconnect it to go on.".to_owned(),
-        many => format!("{many} connections need you: reconnect them to go on."),
+        1 => "1 connection needs reconnecting.".to_owned(),
+        many => format!("{many} connections need reconnecting."),
     };
     Some(view! {
         <div class="notice" data-tone="bad">

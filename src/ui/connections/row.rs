@@ -12,6 +12,9 @@ use crate::ui::{menu, time};
 /// Days that a refresh token lives if nothing uses it, by Xero's documentation.
 const LIFE: i64 = 60;
 
+/// The day from which it is renewed in any case.
+const ROLL: i64 = 45;
+
 /// The row. Forms and links carry its actions; with wasm they happen in place.
 pub fn row(state: State, one: &ConnectionView, may_manage: bool) -> impl IntoView + use<> {
     let id = StoredValue::new(one.id.clone());
@@ -28,7 +31,7 @@ pub fn row(state: State, one: &ConnectionView, may_manage: bool) -> impl IntoVie
             <div class="connection-who">
                 <div class="connection-name">
                     <h2 id=title.clone()>{name.clone()}</h2>
-                    {badge(one.health, one.next_attempt_at, state.now)}
+                    {badge(one.health, one.next_attempt_at.map(|at| retry_at(state, at)))}
                 </div>
                 <p class="meta">
                     {kind(&one.tenant_type)} "Connected "
@@ -36,17 +39,17 @@ pub fn row(state: State, one: &ConnectionView, may_manage: bool) -> impl IntoVie
                     <time datetime=time::iso(one.connected_at)>{time::date(one.connected_at)}</time>
                 </p>
             </div>
-            <dl class="facts">
-                {fact("Last refreshed", moment(state, one.last_refreshed_at))}
-                {one.access_expires_at.filter(|_| !broken).map(|at| fact("Access token", countdown(state, at)))}
-                {one.refresh_issued_at.filter(|_| !broken).map(|at| fact("Refresh token", sixty_days(state, at)))}
-            </dl>
             <div class="connection-actions">
                 {(broken && may_manage).then(|| reconnect(&one.id, title, one.health))} {actions(state, one, may_manage)}
             </div>
             {one.problem.clone().map(|text| view! { <p class="problem">{text}</p> })}
             {(one.health == Health::NeedsReauth && !may_manage)
                 .then(|| view! { <p class="problem">"Ask an owner or admin of the organisation to reconnect it."</p> })}
+            <dl class="facts">
+                {fact("Last refreshed", moment(state, one.last_refreshed_at))}
+                {one.access_expires_at.filter(|_| !broken).map(|at| fact("Access token", countdown(state, at)))}
+                {one.refresh_issued_at.filter(|_| !broken).map(|at| fact("Refresh token", sixty_days(state, at)))}
+            </dl>
             <p role="status" class="outcome" data-tone=tone>
                 {said}
             </p>
@@ -54,8 +57,8 @@ pub fn row(state: State, one: &ConnectionView, may_manage: bool) -> impl IntoVie
     }
 }
 
-/// The state in a hue, an icon and a word. The time of the next try is UTC until the browser knows better.
-pub fn badge(health: Health, next_attempt_at: Option<i64>, now: RwSignal<Option<i64>>) -> impl IntoView {
+/// The state in a hue, an icon and a word. `again` is the time of the next try, shown while one is waited for.
+pub fn badge(health: Health, again: Option<impl IntoView>) -> impl IntoView {
     let (tone, path, word) = match health {
         Health::Connected => ("good", CHECK, "Connected"),
         Health::Refreshing => ("info", TURN, "Refreshing"),
@@ -63,30 +66,25 @@ pub fn badge(health: Health, next_attempt_at: Option<i64>, now: RwSignal<Option<
         Health::NeedsReauth => ("bad", WARNING, "Reconnect needed"),
         Health::Disconnected => ("quiet", SLASH, "Disconnected"),
     };
-    let at = next_attempt_at.filter(|_| health == Health::Retrying);
+    let again = again.filter(|_| health == Health::Retrying);
     view! {
         <span class="badge" data-tone=tone>
-            {icon(path)} {word}
-            {at.map(|at| {
-                view! {
-                    " at "
-                    <time datetime=time::iso(at)>
-                        {move || if now.with(Option::is_some) { local(at) } else { time::clock(at) }}
-                    </time>
-                }
-            })}
+            {icon(path)} {word} {again.map(|time| (" at ", time))}
         </span>
     }
 }
 
-/// Only in the browser: the hour and minute of this machine's place.
-fn local(at: i64) -> String {
-    let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(at as f64 * 1000.0));
-    format!("{:02}:{:02}", date.get_hours(), date.get_minutes())
+/// UTC as the server wrote it, until the browser knows the local time.
+fn retry_at(state: State, at: i64) -> impl IntoView {
+    view! {
+        <time datetime=time::iso(at)>
+            {move || if state.now.with(Option::is_some) { time::local(at as f64 * 1000.0) } else { time::clock(at) }}
+        </time>
+    }
 }
 
 /// What sort of tenant it is, where it isn't the ordinary one.
-pub fn kind(tenant_type: &str) -> Option<&'static str> {
+fn kind(tenant_type: &str) -> Option<&'static str> {
     (tenant_type != "ORGANISATION").then_some("Practice. ")
 }
 
@@ -124,6 +122,7 @@ fn sixty_days(state: State, issued: i64) -> impl IntoView {
     let share = format!("{}%", (day * 100 / LIFE).max(2));
     view! {
         <span>"Day " {day} " of 60"</span>
+        <span class="meta">{if day < ROLL { " · renewed by day 45" } else { " · renewal is due" }}</span>
         <svg class="bar" width="100%" height="6" aria-hidden="true">
             <rect class="bar-life" width="100%" height="6" rx="3" />
             <rect class="bar-age" width=share height="6" rx="3" />
@@ -135,7 +134,7 @@ fn sixty_days(state: State, issued: i64) -> impl IntoView {
 fn reconnect(id: &BindingId, described_by: String, health: Health) -> impl IntoView + use<> {
     let class = if health == Health::NeedsReauth { "button primary" } else { "button" };
     view! {
-        <form method="post" action="/api/integrations/xero/connect">
+        <form class="reconnect" method="post" action="/api/integrations/xero/connect">
             <input type="hidden" name="binding_id" value=id.0.clone() />
             <button class=class aria-describedby=described_by>
                 "Reconnect"

@@ -102,7 +102,8 @@ impl State {
     }
 
     fn return_focus(self) {
-        let nowhere = document().active_element().is_none_or(|element| element.tag_name() == "BODY");
+        let nowhere = |tag: String| matches!(tag.as_str(), "BODY" | "MAIN");
+        let nowhere = document().active_element().is_none_or(|element| nowhere(element.tag_name()));
         if let (true, Some(button)) = (nowhere, self.button.get_untracked()) {
             // Only a detached document refuses.
             let _ = button.focus();

@@ -120,7 +120,7 @@ fn why(trigger: &str) -> &'static str {
     match Trigger::parse(trigger) {
         Some(Trigger::OrgSwitch) => "Somebody came to the organisation",
         Some(Trigger::Manual) => "Asked for",
-        Some(Trigger::Sweep) => "Due",
+        Some(Trigger::Sweep) => "It was due",
         Some(Trigger::Client | Trigger::Vend) => "A program needed it",
         Some(Trigger::Cli) => "Command line",
         None => "Unknown",

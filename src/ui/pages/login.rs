@@ -50,11 +50,11 @@ fn form(
                     <section class="aside">
                         <h2>"Demo login"</h2>
                         <dl class="pairs">
-                            <dt>"E-mail"</dt>
+                            <dt>"Email"</dt>
                             <dd>
                                 <code>{email}</code>
                             </dd>
-                            <dt>"Secret"</dt>
+                            <dt>"Password"</dt>
                             <dd>
                                 <code>{password}</code>
                             </dd>
@@ -68,7 +68,7 @@ fn form(
 fn say(problem: LoginProblem) -> impl IntoView {
     let (tone, role, text) = match problem {
         LoginProblem::Credentials => {
-            ("bad", "alert", "That e-mail address and password don't match. Check both, then try again.")
+            ("bad", "alert", "That email and password don't match. Check both, then try again.")
         }
         LoginProblem::TooManyTries => ("bad", "alert", "Too many tries. Wait a minute, then try again."),
         LoginProblem::SignedOut => ("quiet", "status", "You are signed out. Sign in to go on."),
@@ -85,9 +85,9 @@ fn first_start() -> impl IntoView {
         <h1>"Make the first person"</h1>
         <section class="card stack">
             <p>"Nobody can sign in yet. Where Evergrant runs, type:"</p>
-            <pre tabindex="0"><code>"evergrant user add --email you@example.com --org \"Your company\""</code></pre>
+            <pre><code>"evergrant user add --email you@example.com --org \"Your company\""</code></pre>
             <p>"It asks for a password, makes the organisation, and you own it."</p>
-            <a class="button primary" href="/login">"Sign in"</a>
+            <a class="button primary" href="/login">"Reload"</a>
         </section>
     }
 }

@@ -27,7 +27,8 @@ fn failure(title: &'static str, error: &ApiError, again: String) -> impl IntoVie
         <section class="empty" role="alert">
             {icon(WARNING)}
             <h2>"This page couldn't be read"</h2>
-            <p>{error.to_string()}</p>
+            <p>{error.error.clone()}</p>
+            {error.id.clone().map(|id| view! { <p class="meta">"If it goes on, quote " <code>{id}</code></p> })}
             <a class="button primary" href=again>"Try again"</a>
         </section>
     }

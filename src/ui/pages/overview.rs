@@ -8,6 +8,7 @@ use crate::model::{ConnectionView, Health, OverviewView};
 use crate::ui::connections::badge;
 use crate::ui::frame::Frame;
 use crate::ui::icons::{CHECK, CLOCK, WARNING, icon};
+use crate::ui::time;
 
 #[component]
 pub fn Overview() -> impl IntoView {
@@ -32,7 +33,7 @@ fn empty() -> impl IntoView {
         <section class="empty">
             <h2>"No connection yet"</h2>
             <p>"Connect Xero, and this page shows whether every token is fresh."</p>
-            <a class="button primary" href="/settings/integrations">"Open integrations"</a>
+            <a class="button primary" href="/settings/integrations">"Go to integrations"</a>
         </section>
     }
 }
@@ -54,6 +55,7 @@ fn loaded(view: OverviewView) -> impl IntoView {
         <section class="verdict" data-tone=tone>
             {icon(path)}
             <p>{sentence}</p>
+            {(tone == "bad").then(|| view! { <a class="button primary" href="/settings/integrations">"Reconnect"</a> })}
         </section>
         <dl class="stats">
             {stat("Refreshed in the last day", view.refreshed_last_day)}
@@ -62,7 +64,7 @@ fn loaded(view: OverviewView) -> impl IntoView {
         <section>
             <div class="section-head">
                 <h2>"Connections"</h2>
-                <a href="/settings/integrations">"Open integrations"</a>
+                <a href="/settings/integrations">"Manage connections"</a>
             </div>
             <ul class="connections">{rows}</ul>
         </section>
@@ -80,11 +82,14 @@ fn stat(term: &'static str, count: u32) -> impl IntoView {
 
 fn row(one: &ConnectionView, as_of: i64) -> impl IntoView + use<> {
     let refreshed = one.last_refreshed_at.map(|at| view! { "Last refreshed " {moment(at, as_of)} });
+    let again = one
+        .next_attempt_at
+        .map(|at| view! { <time datetime=time::iso(at) data-local="">{time::clock(at)}</time> });
     view! {
         <li class="connection brief">
             <div class="connection-name">
                 <h3>{one.tenant_name.clone()}</h3>
-                {badge(one.health, one.next_attempt_at, RwSignal::new(None))}
+                {badge(one.health, again)}
             </div>
             <p class="meta">{refreshed}</p>
         </li>
@@ -110,9 +115,9 @@ fn verdict(connections: &[ConnectionView]) -> (&'static str, String) {
     let total = connections.len() - count(Health::Disconnected);
     match (total, broken, retrying) {
         (0, ..) => ("quiet", "Nothing is connected: every connection was ended on purpose.".to_owned()),
-        (1, 1, _) => ("bad", "The connection needs you: reconnect it.".to_owned()),
-        (_, 1, _) => ("bad", format!("1 of {total} connections needs you: reconnect it.")),
-        (_, 2.., _) => ("bad", format!("{broken} of {total} connections need you: reconnect them.")),
+        (1, 1, _) => ("bad", "The connection needs you.".to_owned()),
+        (_, 1, _) => ("bad", format!("1 of {total} connections needs you.")),
+        (_, 2.., _) => ("bad", format!("{broken} of {total} connections need you.")),
         (_, 0, 1..) => {
             ("warn", format!("Xero isn't answering for {retrying} of {total}. It is tried again by itself."))
         }
@@ -154,8 +159,8 @@ mod tests {
         for (healths, sentence) in [
             (&[Connected][..], "The connection is fresh."),
             (&[Connected, Refreshing, Disconnected], "All 2 connections are fresh."),
-            (&[NeedsReauth, Connected], "1 of 2 connections needs you: reconnect it."),
-            (&[NeedsReauth, NeedsReauth, Retrying], "2 of 3 connections need you: reconnect them."),
+            (&[NeedsReauth, Connected], "1 of 2 connections needs you."),
+            (&[NeedsReauth, NeedsReauth, Retrying], "2 of 3 connections need you."),
             (&[Retrying, Connected], "Xero isn't answering for 1 of 2. It is tried again by itself."),
             (&[Disconnected], "Nothing is connected: every connection was ended on purpose."),
         ] {
