@@ -3,4 +3,5 @@
 mod http;
 mod sandbox;
 mod support;
+mod tidy;
 mod tokens;
