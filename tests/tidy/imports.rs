@@ -17,6 +17,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("auth", &["model", "domain", "clock", "cipher", "store", "config"]),
     ("tokens", BELOW_TOKENS),
     ("views", BELOW_TOKENS),
+    ("logging", &["config"]),
+    ("site", &[]),
     ("state", BELOW_STATE),
     ("sweeper", BELOW_SERVICES),
     ("notify", BELOW_SERVICES),
@@ -44,8 +46,8 @@ const BELOW_HTTP: &[&str] = &[
     "notify", "api", "ui",
 ];
 const ALL: &[&str] = &[
-    "model", "domain", "clock", "cipher", "store", "xero", "config", "keyring", "auth", "tokens", "views", "state",
-    "sweeper", "notify", "http", "seed", "app", "cli", "api", "ui", "sandbox", "lib",
+    "model", "domain", "clock", "cipher", "store", "xero", "config", "keyring", "auth", "tokens", "views", "logging",
+    "site", "state", "sweeper", "notify", "http", "seed", "app", "cli", "api", "ui", "sandbox", "lib",
 ];
 
 /// What the bodies of server functions may name besides `model`: they run on the server alone.

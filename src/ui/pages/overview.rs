@@ -82,9 +82,8 @@ fn stat(term: &'static str, count: u32) -> impl IntoView {
 
 fn row(one: &ConnectionView, as_of: i64) -> impl IntoView + use<> {
     let refreshed = one.last_refreshed_at.map(|at| view! { "Last refreshed " {moment(at, as_of)} });
-    let again = one
-        .next_attempt_at
-        .map(|at| view! { <time datetime=time::iso(at) data-local="">{time::clock(at)}</time> });
+    let again =
+        one.next_attempt_at.map(|at| view! { <time datetime=time::iso(at) data-local="">{time::clock(at)}</time> });
     view! {
         <li class="connection brief">
             <div class="connection-name">
