@@ -1,5 +1,6 @@
-//! What several rooms' tests stand on: databases and a keeper of grants against a sandbox on the wire.
+//! What several rooms' tests stand on: databases, a keeper of grants and a whole server, against a sandbox on the wire.
 
 pub mod app;
 pub mod databases;
 pub mod keeper;
+pub mod web;
