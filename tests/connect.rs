@@ -130,6 +130,24 @@ async fn a_state_is_its_own_sessions_and_counts_once() {
 }
 
 #[tokio::test]
+async fn a_browser_that_leaves_during_the_exchange_loses_nothing() {
+    let web = Web::start().await;
+    let (ann, org) = web.person("ann@example.com", "Harbour Group").await;
+    let asked = ann.connect().await;
+    let back = consent(&web, &asked, &[("person", "mere"), ("tenant", "harbour"), ("decision", "allow")]).await;
+    web.provider.control("hold", json!({})).await;
+    tokio::select! {
+        page = ann.get(back.strip_prefix(&web.base).unwrap()) => panic!("Xero was held back: {}", page.status),
+        waiting = web.provider.waiting(1) => assert_eq!(waiting, 1),
+    }
+    web.provider.control("release", json!({})).await;
+    let store = web.store.clone();
+    web.stop().await;
+    let bound = store.bindings_of_org(&org).await.unwrap();
+    assert_eq!(bound.len(), 1, "the consent was finished without its browser");
+}
+
+#[tokio::test]
 async fn another_xero_user_takes_a_tenant_over_only_when_a_person_says_so() {
     let web = Web::start().await;
     let (ann, org) = web.person("ann@example.com", "Harbour Group").await;

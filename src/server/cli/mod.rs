@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::config::Settings;
+use super::config::{ConfigError, Settings};
 
 /// What went wrong, as a sentence for whoever typed the command.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -33,7 +33,7 @@ enum Command {
     /// Serve people and programs. This is what happens without a command.
     Serve(Box<Settings>),
     /// Serve our own Xero alone, to test against.
-    Sandbox(sandbox::Flags),
+    Sandbox(Box<sandbox::Flags>),
     /// Bring the database's schema up to date. Serving does so by itself.
     Migrate(Box<migrate::Flags>),
     /// People who sign in.
@@ -76,7 +76,7 @@ async fn run(cli: Cli) -> Result<(), Failed> {
     match cli.command {
         None => serve::run(cli.serve).await,
         Some(Command::Serve(settings)) => serve::run(*settings).await,
-        Some(Command::Sandbox(flags)) => sandbox::run(flags).await,
+        Some(Command::Sandbox(flags)) => sandbox::run(*flags).await,
         Some(Command::Migrate(flags)) => migrate::run(*flags).await,
         Some(Command::User(command)) => user::run(command).await,
         Some(Command::Org(command)) => org::run(command).await,
@@ -85,7 +85,8 @@ async fn run(cli: Cli) -> Result<(), Failed> {
 
 fn failed(error: &Failed) -> ExitCode {
     eprintln!("evergrant: {error}");
-    ExitCode::FAILURE
+    // Settings that don't go together are wrong use, as much as a flag that clap refuses.
+    if error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ pub struct PublicUrl {
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum PublicUrlError {
     #[error("not an address: write it like https://evergrant.example.com")]
-    NotAnAddress,
+    Unreadable,
     #[error("must be an origin, without user name, path, ? and #: write it like https://evergrant.example.com")]
-    NotAnOrigin,
+    TooMuch,
     #[error("must begin with https: plain http is for this machine alone (localhost, 127.0.0.1 or [::1])")]
-    NotEncrypted,
+    PlainHttp,
 }
 
 impl PublicUrl {
@@ -42,16 +42,16 @@ impl FromStr for PublicUrl {
     type Err = PublicUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text.trim()).map_err(|_| PublicUrlError::NotAnAddress)?;
+        let url = Url::parse(text.trim()).map_err(|_| PublicUrlError::Unreadable)?;
         let https = match url.scheme() {
             "https" => true,
             "http" if is_loopback(&url) => false,
-            "http" => return Err(PublicUrlError::NotEncrypted),
-            _ => return Err(PublicUrlError::NotAnAddress),
+            "http" => return Err(PublicUrlError::PlainHttp),
+            _ => return Err(PublicUrlError::Unreadable),
         };
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() {
-            return Err(PublicUrlError::NotAnOrigin);
+            return Err(PublicUrlError::TooMuch);
         }
         Ok(Self { origin: url.origin().ascii_serialization(), https })
     }
@@ -88,12 +88,12 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         for (text, error) in [
-            ("evergrant.example.com", PublicUrlError::NotAnAddress),
-            ("ftp://evergrant.example.com", PublicUrlError::NotAnAddress),
-            ("http://evergrant.example.com", PublicUrlError::NotEncrypted),
-            ("https://evergrant.example.com/app", PublicUrlError::NotAnOrigin),
-            ("https://a:b@evergrant.example.com", PublicUrlError::NotAnOrigin),
-            ("https://evergrant.example.com/?a", PublicUrlError::NotAnOrigin),
+            ("evergrant.example.com", PublicUrlError::Unreadable),
+            ("ftp://evergrant.example.com", PublicUrlError::Unreadable),
+            ("http://evergrant.example.com", PublicUrlError::PlainHttp),
+            ("https://evergrant.example.com/app", PublicUrlError::TooMuch),
+            ("https://a:b@evergrant.example.com", PublicUrlError::TooMuch),
+            ("https://evergrant.example.com/?a", PublicUrlError::TooMuch),
         ] {
             assert_eq!(text.parse::<PublicUrl>(), Err(error), "{text}");
         }
