@@ -7,7 +7,7 @@ use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
 use super::pages::{History, Integrations, Login, NotFound, Overview};
-use crate::model::Page;
+use crate::model::{Page, Theme};
 
 /// The document: what stands in the head of every page, and the app in its body.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
@@ -18,7 +18,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
-                <meta name="color-scheme" content="light dark" />
+                <meta name="color-scheme" content=if theme == Theme::System { "light dark" } else { theme.as_str() } />
                 <link rel="stylesheet" href="/pkg/evergrant.css" />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 <AutoReload options=options.clone() />

@@ -122,7 +122,8 @@ fn sixty_days(state: State, issued: i64) -> impl IntoView {
     let share = format!("{}%", (day * 100 / LIFE).max(2));
     view! {
         <span>"Day " {day} " of 60"</span>
-        <span class="meta">{if day < ROLL { " · renewed by day 45" } else { " · renewal is due" }}</span>
+        " "
+        <span class="meta">{if day < ROLL { "renewed by day 45" } else { "renewal is due" }}</span>
         <svg class="bar" width="100%" height="6" aria-hidden="true">
             <rect class="bar-life" width="100%" height="6" rx="3" />
             <rect class="bar-age" width=share height="6" rx="3" />

@@ -168,7 +168,7 @@ impl State {
         match api::settings().await {
             Ok(view) => {
                 let here = self.org.with_value(|org| org.as_ref().map(|org| org.0.clone()));
-                if view.org_id != here {
+                if here.zip(view.org_id.as_ref()).is_some_and(|(here, theirs)| here != *theirs) {
                     // Another tab works in another organisation now; so does this session.
                     let _ = window().location().reload();
                     return;

@@ -6,18 +6,19 @@ use super::{failure, moment};
 use crate::api;
 use crate::model::{ConnectionView, Health, OverviewView};
 use crate::ui::connections::badge;
-use crate::ui::frame::Frame;
+use crate::ui::frame::{Frame, page};
 use crate::ui::icons::{CHECK, CLOCK, WARNING, icon};
 use crate::ui::time;
 
 #[component]
 pub fn Overview() -> impl IntoView {
+    let may_manage = page().session.and_then(|session| session.org).is_some_and(|org| org.role.may_manage_connections());
     view! {
         <Frame title="Overview">
             {Suspend::new(async move {
                 match api::overview().await {
                     Ok(view) if view.connections.is_empty() => empty().into_any(),
-                    Ok(view) => loaded(view).into_any(),
+                    Ok(view) => loaded(view, may_manage).into_any(),
                     Err(error) => failure("Overview", &error, "/".to_owned()).into_any(),
                 }
             })}
@@ -38,7 +39,7 @@ fn empty() -> impl IntoView {
     }
 }
 
-fn loaded(view: OverviewView) -> impl IntoView {
+fn loaded(view: OverviewView, may_manage: bool) -> impl IntoView {
     let (tone, sentence) = verdict(&view.connections);
     let path = match tone {
         "good" => CHECK,
@@ -55,7 +56,7 @@ fn loaded(view: OverviewView) -> impl IntoView {
         <section class="verdict" data-tone=tone>
             {icon(path)}
             <p>{sentence}</p>
-            {(tone == "bad").then(|| view! { <a class="button primary" href="/settings/integrations">"Reconnect"</a> })}
+            {(tone == "bad" && may_manage).then(|| view! { <a class="button primary" href="/settings/integrations">"Reconnect"</a> })}
         </section>
         <dl class="stats">
             {stat("Refreshed in the last day", view.refreshed_last_day)}
@@ -114,9 +115,9 @@ fn verdict(connections: &[ConnectionView]) -> (&'static str, String) {
     let total = connections.len() - count(Health::Disconnected);
     match (total, broken, retrying) {
         (0, ..) => ("quiet", "Nothing is connected: every connection was ended on purpose.".to_owned()),
-        (1, 1, _) => ("bad", "The connection needs you.".to_owned()),
-        (_, 1, _) => ("bad", format!("1 of {total} connections needs you.")),
-        (_, 2.., _) => ("bad", format!("{broken} of {total} connections need you.")),
+        (1, 1, _) => ("bad", "The connection needs reconnecting.".to_owned()),
+        (_, 1, _) => ("bad", format!("1 of {total} connections needs reconnecting.")),
+        (_, 2.., _) => ("bad", format!("{broken} of {total} connections need reconnecting.")),
         (_, 0, 1..) => {
             ("warn", format!("Xero isn't answering for {retrying} of {total}. It is tried again by itself."))
         }
@@ -158,8 +159,8 @@ mod tests {
         for (healths, sentence) in [
             (&[Connected][..], "The connection is fresh."),
             (&[Connected, Refreshing, Disconnected], "All 2 connections are fresh."),
-            (&[NeedsReauth, Connected], "1 of 2 connections needs you."),
-            (&[NeedsReauth, NeedsReauth, Retrying], "2 of 3 connections need you."),
+            (&[NeedsReauth, Connected], "1 of 2 connections needs reconnecting."),
+            (&[NeedsReauth, NeedsReauth, Retrying], "2 of 3 connections need reconnecting."),
             (&[Retrying, Connected], "Xero isn't answering for 1 of 2. It is tried again by itself."),
             (&[Disconnected], "Nothing is connected: every connection was ended on purpose."),
         ] {
