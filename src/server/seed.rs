@@ -13,7 +13,8 @@ pub const DEMO_EMAIL: &str = "demo@evergrant.example";
 pub const DEMO_PASSWORD: &str = "evergrant-demo";
 
 const HARBOUR: &str = "Harbour Group";
-const FERNHILL: &str = "Fernhill Studio";
+// Sessions begin in the first organisation by name: the one with something to refresh.
+const SOUTHERLY: &str = "Southerly Studio";
 /// Less than the refresh buffer, and enough to look at, in seconds.
 const ABOUT_TO_END: i64 = 4 * 60;
 
@@ -37,9 +38,9 @@ pub async fn seed(store: &Store, auth: &LocalAuth, sandbox: &Sandbox) -> Result<
     if let Some((harbour, _)) = &person.org {
         connect(store, sandbox, harbour, &person.user, ("mere", "harbour"), ABOUT_TO_END).await?;
     }
-    if let Some(fernhill) = store.add_org(FERNHILL).await? {
-        store.add_member(&fernhill, &person.user, Role::Owner).await?;
-        let (grant, minted) = connect(store, sandbox, &fernhill, &person.user, ("jonas", "fernhill"), 0).await?;
+    if let Some(southerly) = store.add_org(SOUTHERLY).await? {
+        store.add_member(&southerly, &person.user, Role::Owner).await?;
+        let (grant, minted) = connect(store, sandbox, &southerly, &person.user, ("jonas", "southerly"), 0).await?;
         end(store, sandbox, &grant, &minted).await?;
     }
     Ok(true)
