@@ -1,7 +1,7 @@
 //! How a flight ends, and what that means to whoever asked.
 
 use crate::model::Trigger;
-use crate::server::xero::{ErrorKind, XeroError};
+use crate::server::xero::{ErrorKind, Transient, XeroError};
 
 /// Who wants a grant refreshed, and how badly.
 #[derive(Clone, Debug)]
@@ -106,6 +106,13 @@ impl Failed {
                 "Xero refused Evergrant's own credentials. Your connection is safe; whoever runs Evergrant has to mend this."
                     .to_owned(),
             ),
+            // The evidence stands in the journal; the row says what it means for its reader.
+            ErrorKind::Transient(Transient::RateLimited) => {
+                (Why::Transient, "Xero asks us to slow down. Your connection is safe.".to_owned())
+            }
+            ErrorKind::Transient(_) => {
+                (Why::Transient, "Xero isn't answering. Your connection is safe.".to_owned())
+            }
             _ => (Why::Transient, format!("{} Your connection is safe.", error.summary())),
         };
         Self { why, message, next_attempt_at: Some(next_attempt_at) }
