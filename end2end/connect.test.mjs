@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { story } from './lib/story.mjs';
-import { allow, fernhill, fromMenu, harbour, openIntegrations, row, signIn, switchTo } from './lib/app.mjs';
+import { allow, southerly, fromMenu, harbour, openIntegrations, row, signIn, switchTo } from './lib/app.mjs';
 
 const kauri = { person: 'Mere Tane', tenant: 'Kauri Joinery' };
 const connect = (page) => page.getByRole('button', { name: 'Connect to Xero' }).click();
@@ -75,12 +75,12 @@ story('a failed disconnect is told inside the dialog', async ({ page, provider, 
 
 story('a broken connection is mended by its own button', async ({ page }) => {
   await signIn(page);
-  await switchTo(page, fernhill.org);
+  await switchTo(page, southerly.org);
   await openIntegrations(page);
-  await row(page, fernhill.tenant).getByRole('button', { name: 'Reconnect' }).click();
-  await allow(page, fernhill);
+  await row(page, southerly.tenant).getByRole('button', { name: 'Reconnect' }).click();
+  await allow(page, southerly);
   await page.getByText('Reconnected to Xero.').waitFor();
-  await row(page, fernhill.tenant).getByText('Connected', { exact: true }).waitFor();
+  await row(page, southerly.tenant).getByText('Connected', { exact: true }).waitFor();
 });
 
 story('another Xero user for a known organisation is asked about first', async ({ page }) => {

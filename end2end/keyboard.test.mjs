@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { alive, story } from './lib/story.mjs';
-import { demo, fernhill, harbour, openIntegrations, row, signIn, switcher } from './lib/app.mjs';
+import { demo, southerly, harbour, openIntegrations, row, signIn, switcher } from './lib/app.mjs';
 
 /** Tabs on until the focus is where it should be. */
 async function tabTo(page, locator) {
@@ -50,13 +50,13 @@ story('switching organisation: arrows, type-ahead, Escape', async ({ page }) => 
   await page.keyboard.press('Enter');
   await getsFocus(page, item(harbour.org));
   await page.keyboard.press('ArrowDown');
-  await getsFocus(page, item(fernhill.org));
+  await getsFocus(page, item(southerly.org));
   await page.keyboard.press('ArrowDown');
   await getsFocus(page, item(harbour.org));
-  await page.keyboard.press('f');
-  await getsFocus(page, item(fernhill.org));
+  await page.keyboard.press('s');
+  await getsFocus(page, item(southerly.org));
   await page.keyboard.press('Enter');
-  await page.getByRole('button', { name: `Organisation: ${fernhill.org}` }).waitFor();
+  await page.getByRole('button', { name: `Organisation: ${southerly.org}` }).waitFor();
 });
 
 story('refreshing, and disconnecting from a row’s menu', async ({ page }) => {

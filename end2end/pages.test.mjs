@@ -5,7 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 
 import { alive, artifacts, settled, story } from './lib/story.mjs';
-import { REFRESHED, alertToast, fernhill, fromMenu, goodToast, harbour, openIntegrations, row, signIn, switchTo } from './lib/app.mjs';
+import { REFRESHED, alertToast, southerly, fromMenu, goodToast, harbour, openIntegrations, row, signIn, switchTo } from './lib/app.mjs';
 
 const WIDTHS = { 390: 844, 1440: 900 };
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -87,7 +87,7 @@ story('integrations, when somebody must act', async ({ page, provider }) => {
   await signIn(page);
   await alertToast(page).getByText(/./).first().waitFor();
   await look(page, 'overview-attention');
-  await switchTo(page, fernhill.org);
+  await switchTo(page, southerly.org);
   await openIntegrations(page);
   await look(page, 'integrations-reconnect');
   await page.getByRole('button', { name: 'Reconnect' }).click();

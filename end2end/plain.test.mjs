@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { story } from './lib/story.mjs';
-import { allow, fernhill, fromMenu, harbour, row, signIn, switcher, switchTo } from './lib/app.mjs';
+import { allow, southerly, fromMenu, harbour, row, signIn, switcher, switchTo } from './lib/app.mjs';
 
 const plain = { context: { javaScriptEnabled: false } };
 const open = (page) => page.goto('/settings/integrations');
@@ -25,8 +25,8 @@ story('without JavaScript: sign in, switch, refresh', plain, async ({ page, prov
   await fromMenu(page, harbour.tenant, 'Test connection');
   await page.getByText('Xero answered: the connection works.').waitFor();
 
-  await switchTo(page, fernhill.org);
-  await row(page, fernhill.tenant).getByText('Reconnect needed').waitFor();
+  await switchTo(page, southerly.org);
+  await row(page, southerly.tenant).getByText('Reconnect needed').waitFor();
 });
 
 story('without JavaScript: connect, disconnect, reconnect', plain, async ({ page }) => {

@@ -8,7 +8,7 @@ import {
   REFRESHED,
   alertToast,
   allow,
-  fernhill,
+  southerly,
   fromMenu,
   goodToast,
   harbour,
@@ -41,11 +41,11 @@ story('switching organisation is one call, one exchange and one toast', async ({
   await goodToast(page).getByText(REFRESHED).waitFor();
 
   // Make the other organisation's connection one that is about to expire.
-  await switchTo(page, fernhill.org);
+  await switchTo(page, southerly.org);
   await provider.accessTokensLive(300);
   await openIntegrations(page);
-  await row(page, fernhill.tenant).getByRole('button', { name: 'Reconnect' }).click();
-  await allow(page, fernhill);
+  await row(page, southerly.tenant).getByRole('button', { name: 'Reconnect' }).click();
+  await allow(page, southerly);
   await provider.accessTokensLive(1800);
   let answer = refreshAnswer(page);
   await switchTo(page, harbour.org);
@@ -53,7 +53,7 @@ story('switching organisation is one call, one exchange and one toast', async ({
   const before = { calls: calls.length, exchanges: (await provider.exchanges()).length };
 
   answer = refreshAnswer(page);
-  await switchTo(page, fernhill.org);
+  await switchTo(page, southerly.org);
   await goodToast(page).getByText(REFRESHED).waitFor();
   const report = await (await answer).json();
   assert.deepEqual(report, { success: true, hasActiveBindings: true, refreshedCount: 1, errors: [] });
@@ -120,7 +120,7 @@ story('while Xero is down nobody has to act, and it recovers by itself', async (
   await openIntegrations(page);
   const connection = row(page, harbour.tenant);
   await connection.getByText(/^Retrying/).waitFor();
-  await connection.getByText('Xero isn’t answering'.replace('’', "'")).waitFor();
+  await connection.getByText("Xero isn't answering").waitFor();
   await connection.getByText(/connection is safe/).waitFor();
   assert.equal(await connection.getByRole('button', { name: 'Reconnect' }).count(), 0);
   await provider.recovers();

@@ -7,7 +7,7 @@ export const demo = { email: 'demo@evergrant.example', password: 'evergrant-demo
 /** Its connection is about to expire. */
 export const harbour = { org: 'Harbour Group', tenant: 'Harbour Coffee', xeroUser: '1f0c7c1e-6a3b-4b0e-9d52-3f1b6f0a2c11' };
 /** Its connection needs reconnecting. */
-export const fernhill = { org: 'Fernhill Studio', tenant: 'Fernhill Community Trust', person: 'Jonas Berg' };
+export const southerly = { org: 'Southerly Studio', tenant: 'Southerly Cycles', person: 'Jonas Berg' };
 
 export const REFRESHED = 'Xero connection refreshed';
 export const ATTENTION = 'Xero connection needs attention';

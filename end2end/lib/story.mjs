@@ -43,7 +43,7 @@ export function story(name, options, tell) {
       visitor.assertQuiet();
     } catch (error) {
       failed = true;
-      await keep(name, visitor.page, server.log());
+      await keep(name, visitor.page, `${visitor.problems.join('\n')}\n\n${server.log()}`);
       throw error;
     } finally {
       await visitor.page.context().close();
@@ -77,6 +77,7 @@ async function visit(server, options = {}) {
     page,
     /** The calls of the refresh function so far. */
     calls,
+    problems,
     /** A console message that this story provokes. */
     expectProblem: (pattern) => expected.push(pattern),
     assertQuiet: () => {
