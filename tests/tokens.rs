@@ -2,5 +2,6 @@
 
 mod failures;
 mod people;
+mod processes;
 mod single_flight;
 mod spool;

@@ -13,8 +13,6 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::databases::TestDatabase;
 use crate::sandbox::START;
@@ -26,11 +24,8 @@ pub const HTML: &str = "text/html,application/xhtml+xml";
 pub struct App {
     pub database: TestDatabase,
     pub base: String,
-    pub clock: Clock,
     pub client: Client,
-    pub data: TempDir,
-    stop: Option<oneshot::Sender<()>>,
-    served: Option<JoinHandle<Result<(), app::RunError>>>,
+    _data: TempDir,
 }
 
 /// One browser's cookies.
@@ -49,17 +44,14 @@ impl App {
     }
 
     pub async fn start(database: TestDatabase) -> Self {
-        let (data, clock) = (TempDir::new().unwrap(), Clock::manual(START));
+        let data = TempDir::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let config = config(&database, &base, &data);
-        let (stop, stopped) = oneshot::channel();
-        let shutdown = async {
-            _ = stopped.await;
-        };
-        let served = tokio::spawn(app::run(config, clock.clone(), listener, shutdown));
+        // It is stopped with the test's runtime.
+        tokio::spawn(app::run(config, Clock::manual(START), listener, std::future::pending()));
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        let app = Self { database, base, clock, client, data, stop: Some(stop), served: Some(served) };
+        let app = Self { database, base, client, _data: data };
         app.wait_until_it_answers().await;
         app
     }
@@ -68,12 +60,6 @@ impl App {
     async fn wait_until_it_answers(&self) {
         let answer = self.client.get(format!("{}/healthz", self.base)).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
-    }
-
-    /// Asks the server to stop, and waits until it has.
-    pub async fn stop(&mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
-        self.served.take().unwrap().await.unwrap().unwrap();
     }
 
     pub fn browser(&self) -> Browser<'_> {
@@ -159,8 +145,6 @@ impl Browser<'_> {
     /// The id of the organisation of this name, from the switcher on the page.
     pub async fn org_id(&mut self, name: &str) -> String {
         let page = self.page("/").await;
-        let end = page.find(name).unwrap_or_else(|| panic!("no {name} on the page"));
-        let _ = end;
         organisations(&page).into_iter().find(|(_, known)| known == name).map(|(id, _)| id).unwrap()
     }
 }

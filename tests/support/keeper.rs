@@ -71,34 +71,8 @@ impl Keeper {
 
     /// An organisation that Mere connected, with so much left on the access token.
     pub async fn connect(&self, org: &str, tenants: &[&str], access_seconds_left: i64) -> Connected {
-        let minted = self.provider.sandbox.mint("mere", tenants, access_seconds_left).unwrap();
         let org = self.store.add_org(org).await.unwrap().unwrap();
-        let tokens = TokenSet {
-            access_token: AccessToken::new(minted.access_token.clone()),
-            refresh_token: RefreshToken::new(minted.refresh_token.clone()),
-            expires_at: minted.expires_at,
-            scopes: minted.scopes.clone(),
-        };
-        let new = NewGrant {
-            org_id: org.clone(),
-            xero_user_id: minted.xero_user_id.clone(),
-            auth_event_id: minted.auth_event_id.clone(),
-            tokens,
-        };
-        let grant = self.store.insert_grant(new).await.unwrap();
-        let tenants: Vec<Tenant> = minted
-            .connections
-            .iter()
-            .map(|connection| Tenant {
-                connection_id: connection.id.clone(),
-                tenant_id: connection.tenant_id.clone(),
-                tenant_name: connection.tenant_name.clone(),
-                tenant_type: connection.tenant_type.clone(),
-            })
-            .collect();
-        let bound = self.store.bind(&org, &grant, &tenants, None).await.unwrap();
-        let bindings = bound.into_iter().map(|bound| bound.binding_id).collect();
-        Connected { org, grant, bindings, minted }
+        consent(&self.store, &self.provider, org, tenants, access_seconds_left).await
     }
 
     pub async fn read(&self, grant: &GrantId) -> Grant {
@@ -110,6 +84,43 @@ impl Keeper {
         let ledger = self.provider.ledger().await;
         ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token").count()
     }
+}
+
+/// What Mere's consent leaves behind in an organisation, without the clicking.
+pub async fn consent(
+    store: &Store,
+    provider: &Provider,
+    org: OrgId,
+    tenants: &[&str],
+    access_seconds_left: i64,
+) -> Connected {
+    let minted = provider.sandbox.mint("mere", tenants, access_seconds_left).unwrap();
+    let tokens = TokenSet {
+        access_token: AccessToken::new(minted.access_token.clone()),
+        refresh_token: RefreshToken::new(minted.refresh_token.clone()),
+        expires_at: minted.expires_at,
+        scopes: minted.scopes.clone(),
+    };
+    let new = NewGrant {
+        org_id: org.clone(),
+        xero_user_id: minted.xero_user_id.clone(),
+        auth_event_id: minted.auth_event_id.clone(),
+        tokens,
+    };
+    let grant = store.insert_grant(new).await.unwrap();
+    let tenants: Vec<Tenant> = minted
+        .connections
+        .iter()
+        .map(|connection| Tenant {
+            connection_id: connection.id.clone(),
+            tenant_id: connection.tenant_id.clone(),
+            tenant_name: connection.tenant_name.clone(),
+            tenant_type: connection.tenant_type.clone(),
+        })
+        .collect();
+    let bound = store.bind(&org, &grant, &tenants, None).await.unwrap();
+    let bindings = bound.into_iter().map(|bound| bound.binding_id).collect();
+    Connected { org, grant, bindings, minted }
 }
 
 pub fn ring() -> KeyRing {

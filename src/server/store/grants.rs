@@ -67,16 +67,15 @@ impl Store {
         Ok(RefreshToken::new(secret.expose()))
     }
 
-    /// Whether another grant of the same Xero user still serves a binding, in any organisation: revoking this
-    /// one's token would take that connection down with it.
-    pub async fn xero_user_is_bound_elsewhere(&self, grant: &Grant) -> Result<bool, StoreError> {
+    /// Whether the same Xero user has another live grant, in any organisation, bound already or still waiting for a
+    /// person's answer: revoking this one's token would take that one's connections down with it.
+    pub async fn xero_user_has_another_grant(&self, grant: &Grant) -> Result<bool, StoreError> {
         // A consent whose user we couldn't read might be anybody's.
         if grant.xero_user_id.is_empty() {
             return Ok(true);
         }
         let row = sqlx::query(
-            "SELECT COUNT(*) FROM integration_grants g JOIN integration_tenant_bindings b ON b.active_grant_id = g.id \
-             WHERE g.xero_user_id = $1 AND g.status = 'active' AND g.id <> $2 AND b.status = 'active'",
+            "SELECT COUNT(*) FROM integration_grants WHERE xero_user_id = $1 AND status = 'active' AND id <> $2",
         )
         .bind(&grant.xero_user_id)
         .bind(grant.id.as_str())

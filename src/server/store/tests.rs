@@ -282,21 +282,17 @@ async fn the_grant_goes_with_its_last_binding() {
 }
 
 #[tokio::test]
-async fn a_xero_user_who_serves_another_organisation_is_seen() {
+async fn a_xero_user_with_another_live_grant_is_seen_whichever_organisation_has_it() {
     for (db, store) in stores().await {
         let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
-        let here = consent(&store, &ours, "accountant").await;
+        let alone = read(&store, &consent(&store, &ours, "accountant").await).await;
+        assert!(!store.xero_user_has_another_grant(&alone).await.unwrap(), "{db}");
         let there = consent(&store, &theirs, "accountant").await;
-        store.bind(&ours, &here, &[tenant("One")], None).await.unwrap();
-        let alone = read(&store, &here).await;
-        assert!(
-            !store.xero_user_is_bound_elsewhere(&alone).await.unwrap(),
-            "{db}: a grant without bindings serves nobody"
-        );
-        store.bind(&theirs, &there, &[tenant("Two")], None).await.unwrap();
-        assert!(store.xero_user_is_bound_elsewhere(&alone).await.unwrap(), "{db}");
+        assert!(store.xero_user_has_another_grant(&alone).await.unwrap(), "{db}: it may wait for an answer");
+        store.give_up_grant(&there).await.unwrap();
+        assert!(!store.xero_user_has_another_grant(&alone).await.unwrap(), "{db}");
         let unread = Grant { xero_user_id: String::new(), ..alone };
-        assert!(store.xero_user_is_bound_elsewhere(&unread).await.unwrap(), "{db}: an unknown user might be anybody");
+        assert!(store.xero_user_has_another_grant(&unread).await.unwrap(), "{db}: an unknown user might be anybody");
     }
 }
 

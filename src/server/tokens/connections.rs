@@ -35,8 +35,8 @@ impl From<StoreError> for ConnectionError {
 
 impl TokenService {
     /// Removes a connection at Xero and here. When its last binding goes, the grant goes too: its refresh token
-    /// is revoked, unless the same Xero user's other grants still serve somebody, because a revocation takes all
-    /// of that user's connections down. Runs in a task of its own: half a disconnect helps nobody.
+    /// is revoked, unless the same Xero user has another live grant here, because a revocation takes all of that
+    /// user's connections down. Runs in a task of its own: half a disconnect helps nobody.
     pub async fn disconnect(&self, org: &OrgId, binding: &BindingId) -> Result<Disconnected, ConnectionError> {
         let (service, org, binding) = (self.clone(), org.clone(), binding.clone());
         let work = self.shared.tasks.spawn(async move { service.disconnect_now(&org, &binding).await });
@@ -73,7 +73,7 @@ impl TokenService {
         let access = store.open_access(&grant)?;
         self.shared.xero.delete_connection(&access, &binding.connection_id).await.map_err(ConnectionError::Xero)?;
         let last = !store.grant_serves_others(&grant.id, id).await?;
-        if last && !store.xero_user_is_bound_elsewhere(&grant).await? {
+        if last && !store.xero_user_has_another_grant(&grant).await? {
             let refresh = store.open_refresh(&grant)?;
             // The connection is gone already; a token that outlives it opens nothing and ends in sixty days.
             if let Err(error) = self.shared.xero.revoke(&refresh).await

@@ -12,7 +12,8 @@ use crate::ui::time;
 
 #[component]
 pub fn Overview() -> impl IntoView {
-    let may_manage = page().session.and_then(|session| session.org).is_some_and(|org| org.role.may_manage_connections());
+    let may_manage =
+        page().session.and_then(|session| session.org).is_some_and(|org| org.role.may_manage_connections());
     view! {
         <Frame title="Overview">
             {Suspend::new(async move {
