@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use super::Sandbox;
 use super::reply::oauth_error;
 
+/// Where a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Endpoint {
+pub enum Endpoint {
     Token,
     Revocation,
     Connections,
@@ -33,7 +34,7 @@ pub(super) enum Endpoint {
 /// `before`: the endpoint never saw the request. `after`: it did its work and the answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub enum Kind {
     /// No answer until the client gives up, or until a release cuts the connection.
     TimeoutBefore,
     TimeoutAfter,
@@ -65,9 +66,10 @@ impl Kind {
     }
 }
 
+/// Something that goes wrong at one endpoint, so many times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Fault {
+pub struct Fault {
     pub endpoint: Endpoint,
     pub kind: Kind,
     #[serde(default)]
@@ -86,6 +88,19 @@ pub(super) struct Fault {
 #[expect(clippy::unnecessary_wraps, reason = "serde wants the field's own type")]
 fn once() -> Option<u32> {
     Some(1)
+}
+
+impl std::str::FromStr for Fault {
+    type Err = String;
+
+    /// As the control route takes it: JSON.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fault: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        match fault.objection() {
+            Some(objection) => Err(objection.to_owned()),
+            None => Ok(fault),
+        }
+    }
 }
 
 impl Fault {

@@ -34,11 +34,11 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{any, delete, get, post};
 
+pub use faults::Fault;
 pub use mint::{Minted, MintedConnection};
 pub use options::{DEFAULT_SCOPES, Now, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 
 use disk::StateFile;
-use faults::Fault;
 use gate::Gate;
 use ledger::Ledger;
 use limits::Limits;
@@ -110,7 +110,7 @@ impl Sandbox {
             version: u64::from(fresh),
             state,
             settings,
-            faults: VecDeque::new(),
+            faults: options.faults.iter().cloned().collect(),
             ledger: Ledger::default(),
             limits: Limits::default(),
         };
@@ -140,7 +140,11 @@ impl Sandbox {
 
     /// Unix seconds as the sandbox sees them: the given clock plus what the control route advanced.
     fn now(&self) -> i64 {
-        (self.0.options.now)() + self.live().state.clock_offset
+        self.clock() + self.live().state.clock_offset
+    }
+
+    fn clock(&self) -> i64 {
+        (self.0.options.now)() + self.0.options.clock_ahead
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
@@ -150,7 +154,7 @@ impl Sandbox {
 
     /// Changes the state and counts the change. `keep` or `keep_blocking` must follow before an answer leaves.
     fn change<T>(&self, act: impl FnOnce(&mut State, &Settings, i64) -> T) -> T {
-        let clock = (self.0.options.now)();
+        let clock = self.clock();
         let mut live = self.live();
         live.version += 1;
         let Live { state, settings, .. } = &mut *live;

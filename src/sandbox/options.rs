@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::Fault;
+
 /// Tells unix seconds; the sandbox adds its own offset on top.
 pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -49,6 +51,10 @@ pub struct Options {
     /// Several tenants, or none, per consent; otherwise exactly one.
     pub bulk_connections: bool,
     pub latency_ms: u64,
+    /// What goes wrong from the start, in this order.
+    pub faults: Vec<Fault>,
+    /// How far its clock runs ahead of `now` at the start; more can be added while it runs.
+    pub clock_ahead: i64,
 }
 
 impl Options {
@@ -68,6 +74,8 @@ impl Options {
             replay: ReplayMode::Same,
             bulk_connections: false,
             latency_ms: 0,
+            faults: Vec::new(),
+            clock_ahead: 0,
         }
     }
 }

@@ -128,3 +128,19 @@ async fn orders_that_make_no_sense_are_refused_with_a_reason() {
         assert_eq!(response.status(), expected, "{path} {body}");
     }
 }
+
+#[tokio::test]
+async fn faults_and_a_clock_ahead_can_be_there_from_the_start() {
+    let fault = r#"{"endpoint":"token","kind":"status","status":503,"times":1}"#;
+    let provider = Provider::start_with(|options| {
+        options.faults = vec![fault.parse().unwrap()];
+        options.clock_ahead = 3600;
+    })
+    .await;
+    let minted = provider.sandbox.mint("mere", &["harbour"], 60).unwrap();
+    assert_eq!(minted.expires_at, super::START + 3660);
+    let (status, _) = provider.refresh(&minted.refresh_token).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(provider.refresh(&minted.refresh_token).await.0, StatusCode::OK, "once was asked for");
+    assert!(r#"{"endpoint":"token","kind":"status","status":99}"#.parse::<evergrant::sandbox::Fault>().is_err());
+}

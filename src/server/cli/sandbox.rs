@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::Failed;
 use super::serve::stop_signal;
-use crate::sandbox::{Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, standalone};
+use crate::sandbox::{Fault, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, standalone};
 use crate::server::clock::Clock;
 use crate::server::config::LogFormat;
 use crate::server::logging;
@@ -58,6 +58,13 @@ pub struct Flags {
     /// How long each answer is held back.
     #[arg(long, env = "EVERGRANT_SANDBOX_LATENCY", value_name = "TIME", default_value = "0ms", value_parser = time)]
     latency: Duration,
+    /// What goes wrong from the start, as the control route takes it, in this order; may be given several times:
+    /// {"endpoint":"token","kind":"status","status":503,"times":2}
+    #[arg(long, env = "EVERGRANT_SANDBOX_FAULT", value_name = "JSON")]
+    fault: Vec<Fault>,
+    /// How far its clock runs ahead of this machine's.
+    #[arg(long, env = "EVERGRANT_SANDBOX_CLOCK_AHEAD", value_name = "TIME", default_value = "0s", value_parser = time)]
+    clock_ahead: Duration,
     /// Print where it listens as JSON.
     #[arg(long)]
     json: bool,
@@ -93,6 +100,8 @@ pub async fn run(flags: Flags) -> Result<(), Failed> {
         },
         bulk_connections: flags.bulk_connections,
         latency_ms: u64::try_from(flags.latency.as_millis()).unwrap_or(u64::MAX),
+        faults: flags.fault,
+        clock_ahead: seconds(flags.clock_ahead),
         ..Options::new(url.clone(), Arc::new(move || clock.now()))
     })
     .await?;
