@@ -23,18 +23,14 @@ impl Role {
 
 spelt!(
     /// The colours a person chose; `System` follows the device.
+    #[derive(Default)]
     Theme {
+        #[default]
         System = "system",
         Light = "light",
         Dark = "dark",
     }
 );
-
-impl Default for Theme {
-    fn default() -> Self {
-        Self::System
-    }
-}
 
 /// An organisation that the person is a member of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

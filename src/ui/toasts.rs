@@ -39,10 +39,11 @@ pub fn regions(toasts: Toasts) -> impl IntoView {
     let Toasts { good, attention } = toasts;
     let held = RwSignal::new(false);
     Effect::new(move |_| {
-        if good.get().is_some() && !held.get() {
-            if let Ok(timer) = set_timeout_with_handle(move || good.set(None), STAYS) {
-                on_cleanup(move || timer.clear());
-            }
+        if good.get().is_some()
+            && !held.get()
+            && let Ok(timer) = set_timeout_with_handle(move || good.set(None), STAYS)
+        {
+            on_cleanup(move || timer.clear());
         }
     });
     let dismiss = move |_| {
