@@ -139,8 +139,8 @@ async fn faults_and_a_clock_ahead_can_be_there_from_the_start() {
     .await;
     let minted = provider.sandbox.mint("mere", &["harbour"], 60).unwrap();
     assert_eq!(minted.expires_at, super::START + 3660);
-    let (status, _) = provider.refresh(&minted.refresh_token).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let answer = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(provider.refresh(&minted.refresh_token).await.0, StatusCode::OK, "once was asked for");
     assert!(r#"{"endpoint":"token","kind":"status","status":99}"#.parse::<evergrant::sandbox::Fault>().is_err());
 }
