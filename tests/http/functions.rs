@@ -79,11 +79,11 @@ async fn another_organisations_binding_is_not_found_and_unchanged() {
     for app in App::each().await {
         let db = app.database.name;
         let mut demo = app.demo().await;
-        let (harbour, fernhill) = (demo.org_id("Harbour Group").await, demo.org_id("Fernhill Studio").await);
+        let (harbour, southerly) = (demo.org_id("Harbour Group").await, demo.org_id("Southerly Studio").await);
         demo.form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
         let (_, view) = demo.call("/api/integrations/view", &[]).await;
         let theirs = view["connections"][0]["id"].as_str().unwrap().to_owned();
-        demo.form("/api/session/switch-organization", &[("org_id", &fernhill)]).await;
+        demo.form("/api/session/switch-organization", &[("org_id", &southerly)]).await;
         for path in ["refresh-connection", "test", "history", "disconnect"] {
             let (status, body) = demo.call(&format!("/api/integrations/xero/{path}"), &[("binding_id", &theirs)]).await;
             assert_eq!(status, StatusCode::NOT_FOUND, "{db} {path}: {body}");
