@@ -8,7 +8,7 @@ use leptos_meta::Title;
 use super::icons::{CHECK, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
 use super::refresher::XeroTokenRefresher;
 use super::signed_in::SignedIn;
-use super::switcher::Switcher;
+use super::switcher::switcher;
 use crate::model::{Page, SessionView, Theme, Tone};
 
 /// What the server knows of this request. A default where it said nothing, as when routes are listed.
@@ -32,7 +32,7 @@ pub fn Frame(title: &'static str, children: Children) -> impl IntoView {
     let org_id = session.org.as_ref().map(|org| org.id.clone());
     view! {
         <Title text=format!("{title} · Evergrant") />
-        <SignedIn org_id=org_id.clone()>
+        <SignedIn>
             <a class="skip" href="#main">"Skip to content"</a>
             {org_id.map(|org_id| view! { <XeroTokenRefresher org_id /> })}
             <div class="frame">
@@ -100,7 +100,7 @@ fn notice(page: &Page) -> impl IntoView + use<> {
 
 fn organisation(session: &SessionView) -> impl IntoView + use<> {
     match (&session.org, session.orgs.as_slice()) {
-        (Some(org), [_, _, ..]) => view! { <Switcher active=org.id.clone() orgs=session.orgs.clone() /> }.into_any(),
+        (Some(org), [_, _, ..]) => switcher(org, session).into_any(),
         // Nothing to choose from.
         (Some(org), _) => view! { <p class="switcher truncate">{org.name.clone()}</p> }.into_any(),
         (None, _) => view! { <p class="switcher"></p> }.into_any(),
@@ -110,7 +110,7 @@ fn organisation(session: &SessionView) -> impl IntoView + use<> {
 fn navigation(path: &str, attention: u32) -> impl IntoView + use<> {
     let current = |here: bool| here.then_some("page");
     let badge = (attention > 0).then(|| {
-        let needs = if attention == 1 { " connection needs reconnecting" } else { " connections need reconnecting" };
+        let needs = if attention == 1 { " connection needs you" } else { " connections need you" };
         view! {
             <span class="count">{attention} <span class="visually-hidden">{needs}</span></span>
         }

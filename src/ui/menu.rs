@@ -1,55 +1,86 @@
-//! The keyboard of a menu. Opening, closing, Esc and the way back to its button are the browser's own `popover`;
-//! this adds arrow keys, Home and End, and type-ahead.
+//! The keyboard of every menu of the page. Opening, closing, Esc and the way back to its button are the browser's own
+//! `popover`; this adds arrow keys, Home and End, and type-ahead.
 
-use leptos::ev::KeyboardEvent;
+use std::time::Duration;
+
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlElement};
+use web_sys::{Element, Event, HtmlElement, KeyboardEvent};
 
 use super::toasts::focus;
 
 /// Letters that follow one another faster than this are one word. Milliseconds.
-const ONE_WORD: f64 = 500.0;
+const ONE_WORD: i64 = 500;
 
 /// What was typed into a menu, and when.
-pub type Typed = StoredValue<(String, f64)>;
+type Typed = StoredValue<(String, i64)>;
 
-/// On the menu's button: the arrow down opens it, as a click does.
-pub fn open_by_arrow(event: KeyboardEvent) {
-    if event.key() == "ArrowDown" {
-        event.prevent_default();
-        if let Some(button) = current::<HtmlElement>(&event) {
-            button.click();
+/// Listens at the window, so that menus may come and go. Called once.
+pub fn listen() {
+    let typed = Typed::new((String::new(), 0));
+    // The listeners live as long as the page does.
+    let _ = window_event_listener_untyped("keydown", move |event| {
+        if let Some(event) = event.dyn_ref() {
+            press(event, typed);
         }
+    });
+    let _ = window_event_listener_untyped("click", |event| {
+        if let Some(menu) = closest(&event, "[aria-haspopup=menu]").and_then(|button| opened_by(&button)) {
+            // The browser opens it when it is done with the click.
+            set_timeout(move || focus_first(&menu), Duration::ZERO);
+        }
+    });
+}
+
+/// Closes the menu that an item stands in, if it does; the focus goes back to the menu's button.
+pub fn close_around(item: &Element) {
+    if let Some(menu) = item.closest("[popover]").ok().flatten().and_then(|menu| menu.dyn_into::<HtmlElement>().ok()) {
+        // Refused only where it is closed already.
+        let _ = menu.hide_popover();
     }
 }
 
-/// On the menu's `toggle`: the focus goes to the chosen item, or to the first.
-pub fn focus_first(event: web_sys::Event) {
-    let Some(menu) = current::<Element>(&event) else { return };
+/// The nearest element around what an event happened to that the selector matches.
+pub fn closest(event: &Event, selector: &str) -> Option<Element> {
+    event.target()?.dyn_into::<Element>().ok()?.closest(selector).ok()?
+}
+
+fn opened_by(button: &Element) -> Option<Element> {
+    document().get_element_by_id(&button.get_attribute("popovertarget")?)
+}
+
+/// The focus goes to the chosen item, or to the first.
+fn focus_first(menu: &Element) {
     if menu.matches(":popover-open").unwrap_or(false) {
-        let items = items(&menu);
-        let chosen = items.iter().find(|item| item.get_attribute("aria-checked").as_deref() == Some("true"));
-        if let Some(item) = chosen.or(items.first()) {
-            focus(item);
+        let chosen = menu.query_selector("[aria-checked=true]").ok().flatten();
+        if let Some(item) = chosen.or_else(|| items(menu).into_iter().next()) {
+            focus(&item);
         }
     }
 }
 
-/// On the menu's `keydown`.
-pub fn walk(event: &KeyboardEvent, typed: Typed) {
-    let Some(menu) = current::<HtmlElement>(event) else { return };
+fn press(event: &KeyboardEvent, typed: Typed) {
+    let key = event.key();
+    let Some(menu) = closest(event, "[role=menu]") else {
+        if let Some(button) = closest(event, "[aria-haspopup=menu]").filter(|_| key == "ArrowDown") {
+            event.prevent_default();
+            if let Some(button) = button.dyn_ref::<HtmlElement>() {
+                button.click();
+            }
+        }
+        return;
+    };
     let items = items(&menu);
     let here = document().active_element().and_then(|active| items.iter().position(|item| *item == active));
-    let key = event.key();
     let there = match key.as_str() {
-        "Tab" => return close(&menu),
+        // On it goes from the menu's button.
+        "Tab" => return close_around(&menu),
         "Home" => Some(0),
         "End" => items.len().checked_sub(1),
         "ArrowDown" => Some(here.map_or(0, |here| (here + 1) % items.len().max(1))),
         "ArrowUp" => here.unwrap_or(0).checked_sub(1).or(items.len().checked_sub(1)),
         // Names of keys are longer than what they write; a space presses the button.
-        letter if letter.chars().count() == 1 && letter != " " && !event.ctrl_key() && !event.meta_key() => {
+        letter if letter.chars().nth(1).is_none() && letter != " " && !event.ctrl_key() && !event.meta_key() => {
             let word = follow(typed, letter);
             // A word that grows may stay where it is; a new one looks on from the next item.
             let first = here.map_or(0, |here| if word.len() > letter.len() { here } else { here + 1 });
@@ -64,30 +95,17 @@ pub fn walk(event: &KeyboardEvent, typed: Typed) {
     }
 }
 
-/// Closes a menu; the focus goes back to its button.
-pub fn close(menu: &HtmlElement) {
-    // Refused only where it is closed already.
-    let _ = menu.hide_popover();
-}
-
-/// The menu that an item stands in.
-pub fn around(item: &Element) -> Option<HtmlElement> {
-    item.closest("[popover]").ok().flatten()?.dyn_into().ok()
-}
-
-fn current<T: JsCast>(event: &web_sys::Event) -> Option<T> {
-    event.current_target()?.dyn_into().ok()
-}
-
 fn items(menu: &Element) -> Vec<Element> {
     let Ok(found) = menu.query_selector_all("[role^=menuitem]") else { return Vec::new() };
     (0..found.length()).filter_map(|index| found.get(index)?.dyn_into().ok()).collect()
 }
 
 fn follow(typed: Typed, letter: &str) -> String {
-    let now = js_sys::Date::now();
-    let mut word =
-        typed.try_get_value().filter(|(_, at)| now - at < ONE_WORD).map(|(word, _)| word).unwrap_or_default();
+    let now = js_sys::Date::now() as i64;
+    let (mut word, at) = typed.get_value();
+    if now - at > ONE_WORD {
+        word.clear();
+    }
     word.push_str(&lower(letter.to_owned()));
     typed.set_value((word.clone(), now));
     word

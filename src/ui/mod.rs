@@ -12,4 +12,5 @@ mod refresher;
 mod signed_in;
 mod switcher;
 mod time;
+mod times;
 mod toasts;

@@ -12,7 +12,7 @@ use crate::model::OrgId;
 const MEMORY: &str = "evergrant.refresher";
 
 /// Coming back later than this asks again. Milliseconds.
-const REST: f64 = 5.0 * 60.0 * 1000.0;
+const REST: i64 = 5 * 60 * 1000;
 
 /// Runs on a switch of the organisation, on the first load, and when the page is loaded or comes back into view
 /// more than five minutes later; never on a mere navigation.
@@ -60,7 +60,7 @@ async fn refresh(toasts: Option<Toasts>, version: Option<Version>) {
 fn claim(org: &str) -> bool {
     let Some(storage) = storage() else { return true };
     let memory = storage.get_item(MEMORY).ok().flatten();
-    let now = js_sys::Date::now();
+    let now = js_sys::Date::now() as i64;
     if !due(org, now, memory.as_deref()) {
         return false;
     }
@@ -81,16 +81,16 @@ fn storage() -> Option<web_sys::Storage> {
 
 /// Whether the organisation is another one than remembered, or was served more than five minutes ago. A clock
 /// that was set back counts as long ago.
-fn due(org: &str, now: f64, memory: Option<&str>) -> bool {
+fn due(org: &str, now: i64, memory: Option<&str>) -> bool {
     let Some((at, served)) = memory.and_then(|memory| memory.split_once(' ')) else { return true };
-    served != org || !at.parse::<f64>().is_ok_and(|at| (0.0..=REST).contains(&(now - at)))
+    served != org || !at.parse::<i64>().is_ok_and(|at| (0..=REST).contains(&(now - at)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::due;
 
-    const NOW: f64 = 1_795_442_709_000.0;
+    const NOW: i64 = 1_795_442_709_000;
 
     #[test]
     fn it_runs_on_the_first_load_and_on_a_switch() {
@@ -101,19 +101,19 @@ mod tests {
     #[test]
     fn it_rests_on_a_mere_navigation() {
         assert!(!due("org-1", NOW, Some(&format!("{NOW} org-1"))));
-        assert!(!due("org-1", NOW + 300_000.0, Some(&format!("{NOW} org-1"))));
+        assert!(!due("org-1", NOW + 300_000, Some(&format!("{NOW} org-1"))));
     }
 
     #[test]
     fn it_runs_on_a_return_after_five_minutes() {
-        assert!(due("org-1", NOW + 300_001.0, Some(&format!("{NOW} org-1"))));
+        assert!(due("org-1", NOW + 300_001, Some(&format!("{NOW} org-1"))));
     }
 
     #[test]
     fn it_runs_when_the_memory_makes_no_sense() {
-        for memory in ["", "org-1", "soon org-1", "NaN org-1"] {
+        for memory in ["", "org-1", "soon org-1", "1.5 org-1"] {
             assert!(due("org-1", NOW, Some(memory)), "{memory:?}");
         }
-        assert!(due("org-1", NOW - 60_000.0, Some(&format!("{NOW} org-1"))), "the clock was set back");
+        assert!(due("org-1", NOW - 60_000, Some(&format!("{NOW} org-1"))), "the clock was set back");
     }
 }

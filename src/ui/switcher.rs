@@ -3,22 +3,25 @@
 use leptos::prelude::*;
 
 use super::icons::{CHECK, CHEVRONS, icon};
-use super::menu;
-use crate::model::{OrgId, OrgView};
+use crate::model::{OrgView, SessionView};
 
 /// Each item is the form's button with the organisation's id: choosing one posts it, with or without wasm.
-#[island]
-pub fn Switcher(active: OrgId, orgs: Vec<OrgView>) -> impl IntoView {
-    let typed = StoredValue::new((String::new(), 0.0));
-    let name = orgs.iter().find(|org| org.id == active).map(|org| org.name.clone()).unwrap_or_default();
-    let items = orgs
-        .into_iter()
+pub fn switcher(active: &OrgView, session: &SessionView) -> impl IntoView + use<> {
+    let items = session
+        .orgs
+        .iter()
         .map(|org| {
-            let checked = if org.id == active { "true" } else { "false" };
+            let checked = if org.id == active.id { "true" } else { "false" };
             view! {
-                <button class="menu-item" role="menuitemradio" aria-checked=checked name="org_id" value=org.id.0>
+                <button
+                    class="menu-item"
+                    role="menuitemradio"
+                    aria-checked=checked
+                    name="org_id"
+                    value=org.id.0.clone()
+                >
                     <span class="menu-mark">{icon(CHECK)}</span>
-                    <span class="truncate">{org.name}</span>
+                    <span class="truncate">{org.name.clone()}</span>
                 </button>
             }
         })
@@ -28,23 +31,14 @@ pub fn Switcher(active: OrgId, orgs: Vec<OrgView>) -> impl IntoView {
             <button
                 type="button"
                 class="switcher-button"
-                aria-label=format!("Organisation: {name}")
+                aria-label=format!("Organisation: {}", active.name)
                 aria-haspopup="menu"
                 popovertarget="organisations"
-                on:keydown=menu::open_by_arrow
             >
-                <span class="truncate">{name.clone()}</span>
+                <span class="truncate">{active.name.clone()}</span>
                 {icon(CHEVRONS)}
             </button>
-            <div
-                id="organisations"
-                class="menu"
-                popover="auto"
-                role="menu"
-                aria-label="Organisations"
-                on:toggle=menu::focus_first
-                on:keydown=move |event| menu::walk(&event, typed)
-            >
+            <div id="organisations" class="menu" popover="auto" role="menu" aria-label="Organisations">
                 {items}
             </div>
         </form>

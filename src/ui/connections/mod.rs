@@ -1,107 +1,83 @@
-//! The connections of an organisation: one row each, Refresh Tokens, and what a row's menu does.
+//! The connections of an organisation. The server renders the page's body whole; one small island lets its buttons
+//! work in place, and reads the body again when something changed.
 
-mod disconnect;
+mod live;
+mod question;
 mod row;
-mod state;
 
-use std::time::Duration;
-
-use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 
-pub use disconnect::CONSEQUENCE;
+pub use question::question;
 pub use row::badge;
-use state::State;
 
 use super::icons::{WARNING, icon};
-use super::signed_in::{ActiveOrg, Version};
-use crate::model::{Health, SettingsView};
+use crate::model::{BindingStatus, Health, SettingsView};
+use live::{AGAIN, BODY, Connections, STALE};
 
-/// The page's body. `children` is what the server puts between its head and the list: questions that wait for an
-/// answer.
-#[island]
-pub fn Connections(view: SettingsView, children: Children) -> impl IntoView {
-    let state = State::new(view, use_context::<ActiveOrg>());
-    let version = use_context::<Version>();
-    Effect::new(move |before: Option<()>| {
-        if let Some(Version(version)) = version {
-            version.track();
-        }
-        if before.is_some() {
-            state.reload();
-        }
-    });
-    Effect::new(move |_| {
-        state.start_clock();
-        set_interval(move || state.tick(), Duration::from_secs(1));
-    });
-    let filled = Memo::new(move |_| state.view.with(|view| !view.connections.is_empty()));
-    let may_manage = Memo::new(move |_| state.view.with(|view| view.may_manage));
-    view! {
-        <header class="page-head">
-            <div>
-                <h1>"Integrations"</h1>
-                <p class="lead">"Connect Xero once. Evergrant keeps its tokens fresh from then on."</p>
+/// Seconds after which a row that is being refreshed may be looked at again.
+const PATIENCE: i64 = 5;
+
+/// The page's body. `questions` wait for an answer, so they stand before the list.
+pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + use<> {
+    let empty = view.connections.is_empty();
+    let active = view.connections.iter().filter(|one| one.status == BindingStatus::Active).count();
+    let rows = view.connections.iter().map(|one| row::row(one, view)).collect_view();
+    let body = view! {
+        <div
+            id=BODY
+            class="contents"
+            data-as-of=view.as_of
+            data-org=view.org_id.as_ref().map(|org| org.0.clone())
+            data-active=active
+            data-again=again_at(view)
+        >
+            <header class="page-head">
+                <div>
+                    <h1>"Integrations"</h1>
+                    <p class="lead">"Connect Xero once. Evergrant keeps its tokens fresh from then on."</p>
+                </div>
+                <div class="page-actions">
+                    {(!empty).then(refresh_button)} {(!empty && view.may_manage).then(|| connect_button("button"))}
+                </div>
+                <p id="outcome" role="status" class="outcome"></p>
+            </header>
+            {questions}
+            <div id=STALE class="notice" data-tone="bad" role="alert" hidden=true>
+                {icon(WARNING)}
+                <p>
+                    "This list couldn't be read again, so it may be out of date. "
+                    <a href="/settings/integrations">"Try again"</a>
+                </p>
             </div>
-            <div class="page-actions">
-                {move || filled.get().then(|| refresh_button(state))}
-                {move || (filled.get() && may_manage.get()).then(|| connect_button("button"))}
-            </div>
-            <p role="status" class="outcome" data-tone=move || state.tone(None)>
-                {move || state.said(None)}
-            </p>
-        </header>
-        {children()}
-        {move || banner(state)}
-        {move || {
-            (!filled.get())
-                .then(|| {
-                    view! {
-                        <section class="empty">
-                            <h2>"No connection yet"</h2>
-                            <p>"Connect a Xero organisation, and its tokens are refreshed before anyone needs them."</p>
-                            {may_manage.get().then(|| connect_button("button primary"))}
-                        </section>
-                    }
-                })
-        }}
-        <ul class="connections" aria-label="Connections" hidden=move || !filled.get()>
-            {move || {
-                state
-                    .view
-                    .with(|view| {
-                        view.connections.iter().map(|one| row::row(state, one, view.may_manage)).collect_view()
-                    })
+            {banner(view)}
+            {if empty {
+                none_yet(view.may_manage).into_any()
+            } else {
+                view! {
+                    <ul class="connections" aria-label="Connections">
+                        {rows}
+                    </ul>
+                }
+                    .into_any()
             }}
-        </ul>
-        {move || {
-            (!may_manage.get())
+            {(!view.may_manage)
                 .then(|| {
                     view! {
                         <p class="hint">
                             "You can look and refresh. Owners and admins of the organisation connect, reconnect and disconnect."
                         </p>
                     }
-                })
-        }}
-        {disconnect::dialog(state)}
-    }
+                })}
+        </div>
+    };
+    view! { <Connections>{body.into_any()} {question::dialog()}</Connections> }
 }
 
-fn refresh_button(state: State) -> impl IntoView {
-    let submit = move |event: SubmitEvent| {
-        event.prevent_default();
-        state.refresh_all();
-    };
+fn refresh_button() -> impl IntoView {
     view! {
-        <form method="post" action="/api/integrations/xero/refresh" on:submit=submit>
+        <form method="post" action="/api/integrations/xero/refresh">
             <input type="hidden" name="clicked" value="true" />
-            <button
-                class="button primary"
-                node_ref=state.button
-                disabled=move || state.running.get()
-                aria-busy=move || if state.running.get() { "true" } else { "false" }
-            >
+            <button class="button primary" id="refresh-tokens" data-act="refresh-all" aria-busy="false">
                 "Refresh Tokens"
             </button>
         </form>
@@ -116,12 +92,18 @@ fn connect_button(class: &'static str) -> impl IntoView {
     }
 }
 
-/// What the page as a whole has to say: that the list is old, or that somebody must act.
-fn banner(state: State) -> impl IntoView {
-    let broken =
-        state.view.with(|view| view.connections.iter().filter(|one| one.health == Health::NeedsReauth).count());
-    let text = match broken {
-        _ if state.stale.get() => "This list couldn't be read again, so it may be out of date.".to_owned(),
+fn none_yet(may_manage: bool) -> impl IntoView {
+    view! {
+        <section class="empty">
+            <h2>"No connection yet"</h2>
+            <p>"Connect a Xero organisation, and its tokens are refreshed before anyone needs them."</p>
+            {may_manage.then(|| connect_button("button primary"))}
+        </section>
+    }
+}
+
+fn banner(view: &SettingsView) -> impl IntoView + use<> {
+    let text = match view.connections.iter().filter(|one| one.health == Health::NeedsReauth).count() {
         0 => return None,
         1 => "1 connection needs reconnecting.".to_owned(),
         many => format!("{many} connections need reconnecting."),
@@ -129,10 +111,17 @@ fn banner(state: State) -> impl IntoView {
     Some(view! {
         <div class="notice" data-tone="bad">
             {icon(WARNING)}
-            <p>
-                {text} " "
-                {state.stale.get().then(|| view! { <a href="/settings/integrations">"Try again"</a> })}
-            </p>
+            <p>{text}</p>
         </div>
     })
+}
+
+/// When some row will have changed by itself: an exchange is over, or a try's time has come.
+fn again_at(view: &SettingsView) -> Option<i64> {
+    let changes = view.connections.iter().filter_map(|one| match one.health {
+        Health::Refreshing => Some(view.as_of + PATIENCE),
+        Health::Retrying => one.next_attempt_at.map(|at| (at + AGAIN).max(view.as_of + PATIENCE)),
+        Health::Connected | Health::NeedsReauth | Health::Disconnected => None,
+    });
+    changes.min()
 }

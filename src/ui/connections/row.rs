@@ -1,13 +1,11 @@
 //! One connection: how it stands, its facts, and its menu.
 
-use leptos::ev::MouseEvent;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
 
-use super::state::State;
-use crate::model::{BindingId, ConnectionView, Health};
+use crate::model::{ConnectionView, Health, SettingsView};
 use crate::ui::icons::{CHECK, CLOCK, DOTS, SLASH, TURN, WARNING, icon};
-use crate::ui::{menu, time};
+use crate::ui::time;
+use crate::ui::times::{AGO, LEFT, LOCAL, shown};
 
 /// Days that a refresh token lives if nothing uses it, by Xero's documentation.
 const LIFE: i64 = 60;
@@ -15,23 +13,18 @@ const LIFE: i64 = 60;
 /// The day from which it is renewed in any case.
 const ROLL: i64 = 45;
 
-/// The row. Forms and links carry its actions; with wasm they happen in place.
-pub fn row(state: State, one: &ConnectionView, may_manage: bool) -> impl IntoView + use<> {
-    let id = StoredValue::new(one.id.clone());
-    let name = one.tenant_name.clone();
+/// The row. Forms and links carry its actions; `data-act` is what the island does in place instead.
+pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     let title = format!("tenant-{}", one.id);
     let broken = matches!(one.health, Health::NeedsReauth | Health::Disconnected);
-    let said = move || id.with_value(|id| state.said(Some(id)));
-    let tone = move || id.with_value(|id| state.tone(Some(id)));
+    let refreshed = one.last_refreshed_at.map(|at| shown(at, AGO, time::absolute(at)));
+    let left = |at: i64| shown(at, LEFT, time::left(at - view.as_of));
     view! {
-        <li
-            class="connection"
-            aria-busy=move || (state.busy.get() == Some(id.get_value())).then_some("true")
-        >
+        <li class="connection" data-binding=one.id.0.clone() data-name=one.tenant_name.clone()>
             <div class="connection-who">
                 <div class="connection-name">
-                    <h2 id=title.clone()>{name.clone()}</h2>
-                    {badge(one.health, one.next_attempt_at.map(|at| retry_at(state, at)))}
+                    <h2 id=title.clone()>{one.tenant_name.clone()}</h2>
+                    {badge(one)}
                 </div>
                 <p class="meta">
                     {kind(&one.tenant_type)} "Connected "
@@ -40,46 +33,38 @@ pub fn row(state: State, one: &ConnectionView, may_manage: bool) -> impl IntoVie
                 </p>
             </div>
             <div class="connection-actions">
-                {(broken && may_manage).then(|| reconnect(&one.id, title, one.health))} {actions(state, one, may_manage)}
+                {(broken && view.may_manage).then(|| reconnect(one, title))} {actions(one, view.may_manage)}
             </div>
             {one.problem.clone().map(|text| view! { <p class="problem">{text}</p> })}
-            {(one.health == Health::NeedsReauth && !may_manage)
+            {(one.health == Health::NeedsReauth && !view.may_manage)
                 .then(|| view! { <p class="problem">"Ask an owner or admin of the organisation to reconnect it."</p> })}
             <dl class="facts">
-                {fact("Last refreshed", moment(state, one.last_refreshed_at))}
-                {one.access_expires_at.filter(|_| !broken).map(|at| fact("Access token", countdown(state, at)))}
-                {one.refresh_issued_at.filter(|_| !broken).map(|at| fact("Refresh token", sixty_days(state, at)))}
+                {fact("Last refreshed", refreshed.map_or_else(|| "Not yet".into_any(), IntoAny::into_any))}
+                {one.access_expires_at.filter(|_| !broken).map(|at| fact("Access token", left(at)))}
+                {one.refresh_issued_at
+                    .filter(|_| !broken)
+                    .map(|at| fact("Refresh token", sixty_days((view.as_of - at) / time::DAY)))}
             </dl>
-            <p role="status" class="outcome" data-tone=tone>
-                {said}
-            </p>
+            <p id=format!("outcome-{}", one.id) role="status" class="outcome"></p>
         </li>
     }
+    .into_any()
 }
 
-/// The state in a hue, an icon and a word. `again` is the time of the next try, shown while one is waited for.
-pub fn badge(health: Health, again: Option<impl IntoView>) -> impl IntoView {
-    let (tone, path, word) = match health {
+/// The state in a hue, an icon and a word, and the time of the next try while one is waited for.
+pub fn badge(one: &ConnectionView) -> impl IntoView + use<> {
+    let (tone, path, word) = match one.health {
         Health::Connected => ("good", CHECK, "Connected"),
         Health::Refreshing => ("info", TURN, "Refreshing"),
         Health::Retrying => ("warn", CLOCK, "Retrying"),
         Health::NeedsReauth => ("bad", WARNING, "Reconnect needed"),
         Health::Disconnected => ("quiet", SLASH, "Disconnected"),
     };
-    let again = again.filter(|_| health == Health::Retrying);
+    let again = one.next_attempt_at.filter(|_| one.health == Health::Retrying);
     view! {
         <span class="badge" data-tone=tone>
-            {icon(path)} {word} {again.map(|time| (" at ", time))}
+            {icon(path)} {word} {again.map(|at| (" at ", shown(at, LOCAL, time::clock(at))))}
         </span>
-    }
-}
-
-/// UTC as the server wrote it, until the browser knows the local time.
-fn retry_at(state: State, at: i64) -> impl IntoView {
-    view! {
-        <time datetime=time::iso(at)>
-            {move || if state.now.with(Option::is_some) { time::local(at as f64 * 1000.0) } else { time::clock(at) }}
-        </time>
     }
 }
 
@@ -97,27 +82,9 @@ fn fact(term: &'static str, value: impl IntoView) -> impl IntoView {
     }
 }
 
-fn moment(state: State, at: Option<i64>) -> impl IntoView {
-    match at {
-        Some(at) => leptos::either::Either::Left(view! {
-            <time datetime=time::iso(at) title=time::absolute(at)>
-                {move || match state.now.get() {
-                    Some(now) => time::ago(now - at),
-                    None => time::absolute(at),
-                }}
-            </time>
-        }),
-        None => leptos::either::Either::Right("Not yet"),
-    }
-}
-
-fn countdown(state: State, ends: i64) -> impl IntoView {
-    view! { <time datetime=time::iso(ends)>{move || time::left(ends - state.time())}</time> }
-}
-
 /// The refresh token's sixty days, and the day from which a new one is fetched in any case.
-fn sixty_days(state: State, issued: i64) -> impl IntoView {
-    let day = (state.view.with_untracked(|view| view.as_of) - issued).clamp(0, LIFE * time::DAY) / time::DAY;
+fn sixty_days(day: i64) -> impl IntoView {
+    let day = day.clamp(0, LIFE);
     // Never quite empty, so that day 0 shows where the bar begins.
     let share = format!("{}%", (day * 100 / LIFE).max(2));
     view! {
@@ -132,11 +99,11 @@ fn sixty_days(state: State, issued: i64) -> impl IntoView {
     }
 }
 
-fn reconnect(id: &BindingId, described_by: String, health: Health) -> impl IntoView + use<> {
-    let class = if health == Health::NeedsReauth { "button primary" } else { "button" };
+fn reconnect(one: &ConnectionView, described_by: String) -> impl IntoView + use<> {
+    let class = if one.health == Health::NeedsReauth { "button primary" } else { "button" };
     view! {
         <form class="reconnect" method="post" action="/api/integrations/xero/connect">
-            <input type="hidden" name="binding_id" value=id.0.clone() />
+            <input type="hidden" name="binding_id" value=one.id.0.clone() />
             <button class=class aria-describedby=described_by>
                 "Reconnect"
             </button>
@@ -145,74 +112,33 @@ fn reconnect(id: &BindingId, described_by: String, health: Health) -> impl IntoV
 }
 
 /// The row's menu: one form, whose buttons say where it goes, and two links.
-fn actions(state: State, one: &ConnectionView, may_manage: bool) -> impl IntoView + use<> {
-    let id = StoredValue::new(one.id.clone());
-    let name = StoredValue::new(one.tenant_name.clone());
-    let typed = StoredValue::new((String::new(), 0.0));
-    let menu_id = format!("actions-{}", one.id);
+fn actions(one: &ConnectionView, may_manage: bool) -> impl IntoView + use<> {
+    let label = format!("Actions for {}", one.tenant_name);
+    let menu = format!("actions-{}", one.id);
     let works = !matches!(one.health, Health::NeedsReauth | Health::Disconnected);
-    let refresh = move |event: MouseEvent| {
-        take_over(&event);
-        state.refresh_one(id.get_value());
-    };
-    let test = move |event: MouseEvent| {
-        take_over(&event);
-        state.test(id.get_value());
-    };
-    let ask = move |event: MouseEvent| {
-        take_over(&event);
-        state.asked.set(Some((id.get_value(), name.get_value())));
-    };
+    let history = format!("/settings/integrations/{}/history", one.id);
+    let ask = format!("/settings/integrations?disconnect={}", one.id);
     view! {
         <form method="post" action="/api/integrations/xero/refresh-connection">
             <input type="hidden" name="binding_id" value=one.id.0.clone() />
             <button
                 type="button"
                 class="icon-button"
-                aria-label=format!("Actions for {}", one.tenant_name)
+                id=format!("menu-{}", one.id)
+                aria-label=label.clone()
                 aria-haspopup="menu"
-                popovertarget=menu_id.clone()
-                on:keydown=menu::open_by_arrow
+                popovertarget=menu.clone()
             >
                 {icon(DOTS)}
             </button>
-            <div
-                id=menu_id
-                class="menu"
-                popover="auto"
-                role="menu"
-                aria-label=format!("Actions for {}", one.tenant_name)
-                on:toggle=menu::focus_first
-                on:keydown=move |event| menu::walk(&event, typed)
-            >
-                {works
-                    .then(|| {
-                        view! {
-                            <button class="menu-item" role="menuitem" on:click=refresh>
-                                "Refresh now"
-                            </button>
-                            <button
-                                class="menu-item"
-                                role="menuitem"
-                                formaction="/api/integrations/xero/test"
-                                on:click=test
-                            >
-                                "Test connection"
-                            </button>
-                        }
-                    })}
-                <a class="menu-item" role="menuitem" href=format!("/settings/integrations/{}/history", one.id)>
+            <div id=menu.clone() class="menu" popover="auto" role="menu" aria-label=label.clone()>
+                {works.then(try_it)} <a class="menu-item" role="menuitem" href=history>
                     "History"
                 </a>
                 {(may_manage && one.health != Health::Disconnected)
                     .then(|| {
                         view! {
-                            <a
-                                class="menu-item danger"
-                                role="menuitem"
-                                href=format!("/settings/integrations?disconnect={}", one.id)
-                                on:click=ask
-                            >
+                            <a class="menu-item danger" role="menuitem" href=ask data-act="ask">
                                 "Disconnect"
                             </a>
                         }
@@ -222,11 +148,13 @@ fn actions(state: State, one: &ConnectionView, may_manage: bool) -> impl IntoVie
     }
 }
 
-/// Does in place what the form or link would do, and closes the menu it stood in.
-fn take_over(event: &MouseEvent) {
-    event.prevent_default();
-    let item = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-    if let Some(menu) = item.and_then(|item| menu::around(&item)) {
-        menu::close(&menu);
+fn try_it() -> impl IntoView {
+    view! {
+        <button class="menu-item" role="menuitem" data-act="refresh">
+            "Refresh now"
+        </button>
+        <button class="menu-item" role="menuitem" formaction="/api/integrations/xero/test" data-act="test">
+            "Test connection"
+        </button>
     }
 }

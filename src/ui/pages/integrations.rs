@@ -1,12 +1,12 @@
-//! Settings → Integrations: the questions that wait, and the connections' island.
+//! Settings → Integrations: the questions that wait, and the connections.
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::failure;
 use crate::api;
-use crate::model::{ConnectionView, PendingConfirmation, SettingsView};
-use crate::ui::connections::{CONSEQUENCE, Connections};
+use crate::model::{PendingConfirmation, SettingsView};
+use crate::ui::connections::{connections, question};
 use crate::ui::frame::Frame;
 
 const HERE: &str = "/settings/integrations";
@@ -29,23 +29,9 @@ pub fn Integrations() -> impl IntoView {
 
 fn loaded(view: SettingsView, asked: Option<String>) -> impl IntoView {
     let asked = asked.and_then(|id| view.connections.iter().find(|one| one.id.0 == id)).filter(|_| view.may_manage);
-    let question = asked.map(disconnect);
+    let asked = asked.map(question);
     let pending = view.pending.iter().map(replace).collect_view();
-    view! { <Connections view>{question} {pending}</Connections> }
-}
-
-fn disconnect(one: &ConnectionView) -> impl IntoView + use<> {
-    view! {
-        <section class="card question" aria-labelledby="question">
-            <h2 id="question">"Disconnect " {one.tenant_name.clone()} " from Xero?"</h2>
-            <p>{CONSEQUENCE}</p>
-            <form class="dialog-actions" method="post" action="/api/integrations/xero/disconnect">
-                <input type="hidden" name="binding_id" value=one.id.0.clone() />
-                <a class="button" href=HERE>"Cancel"</a>
-                <button class="button danger">"Disconnect"</button>
-            </form>
-        </section>
-    }
+    connections(&view, (asked, pending).into_any())
 }
 
 fn replace(pending: &PendingConfirmation) -> impl IntoView + use<> {

@@ -15,7 +15,6 @@ pub use overview::Overview;
 use leptos::prelude::*;
 
 use super::icons::{WARNING, icon};
-use super::time;
 use crate::model::ApiError;
 
 /// In place of what couldn't be read: what happened, and Try again.
@@ -31,14 +30,5 @@ fn failure(title: &'static str, error: &ApiError, again: String) -> impl IntoVie
             {error.id.clone().map(|id| view! { <p class="meta">"If it goes on, quote " <code>{id}</code></p> })}
             <a class="button primary" href=again>"Try again"</a>
         </section>
-    }
-}
-
-/// A time outside of islands: absolute, with its age at rendering for the browser to make words of.
-fn moment(at: i64, as_of: i64) -> impl IntoView {
-    view! {
-        <time datetime=time::iso(at) data-ago=as_of - at>
-            {time::absolute(at)}
-        </time>
     }
 }

@@ -2,13 +2,14 @@
 
 use leptos::prelude::*;
 
-use super::{failure, moment};
+use super::failure;
 use crate::api;
 use crate::model::{ConnectionView, Health, OverviewView};
 use crate::ui::connections::badge;
 use crate::ui::frame::{Frame, page};
 use crate::ui::icons::{CHECK, CLOCK, WARNING, icon};
 use crate::ui::time;
+use crate::ui::times::{AGO, shown};
 
 #[component]
 pub fn Overview() -> impl IntoView {
@@ -49,7 +50,7 @@ fn loaded(view: OverviewView, may_manage: bool) -> impl IntoView {
     };
     let mut connections = view.connections;
     connections.sort_by_key(|one| (rank(one.health), one.tenant_name.to_lowercase()));
-    let rows = connections.iter().map(|one| row(one, view.as_of)).collect_view();
+    let rows = connections.iter().map(row).collect_view();
     view! {
         <header class="page-head">
             <h1>"Overview"</h1>
@@ -68,7 +69,7 @@ fn loaded(view: OverviewView, may_manage: bool) -> impl IntoView {
                 <h2>"Connections"</h2>
                 <a href="/settings/integrations">"Manage connections"</a>
             </div>
-            <ul class="connections">{rows}</ul>
+            <ul class="connections" data-as-of=view.as_of>{rows}</ul>
         </section>
     }
 }
@@ -82,15 +83,13 @@ fn stat(term: &'static str, count: u32) -> impl IntoView {
     }
 }
 
-fn row(one: &ConnectionView, as_of: i64) -> impl IntoView + use<> {
-    let refreshed = one.last_refreshed_at.map(|at| view! { "Last refreshed " {moment(at, as_of)} });
-    let again =
-        one.next_attempt_at.map(|at| view! { <time datetime=time::iso(at) data-local="">{time::clock(at)}</time> });
+fn row(one: &ConnectionView) -> impl IntoView + use<> {
+    let refreshed = one.last_refreshed_at.map(|at| view! { "Last refreshed " {shown(at, AGO, time::absolute(at))} });
     view! {
         <li class="connection brief">
             <div class="connection-name">
                 <h3>{one.tenant_name.clone()}</h3>
-                {badge(one.health, again)}
+                {badge(one)}
             </div>
             <p class="meta">{refreshed}</p>
         </li>
