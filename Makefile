@@ -1,10 +1,11 @@
 # Each line hands over to a script; scripts/setup brings what they need.
-.PHONY: run test check setup e2e pictures fmt advisories
+.PHONY: run test check setup bench e2e pictures fmt advisories
 
 run: ; @scripts/run
 test: ; @scripts/test
 check: ; @scripts/check
 setup: ; @scripts/setup test
+bench: ; @scripts/bench
 e2e: ; @scripts/e2e
 pictures: ; @scripts/e2e pictures.test.mjs
 fmt: ; @cargo fmt
