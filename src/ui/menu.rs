@@ -49,9 +49,14 @@ fn opened_by(button: &Element) -> Option<Element> {
     document().get_element_by_id(&button.get_attribute("popovertarget")?)
 }
 
-/// The focus goes to the chosen item, or to the first.
+fn is_open(menu: &Element) -> bool {
+    menu.matches(":popover-open").unwrap_or(false)
+}
+
+/// The focus goes to the chosen item, or to the first, unless it is on one already.
 fn focus_first(menu: &Element) {
-    if menu.matches(":popover-open").unwrap_or(false) {
+    let there_already = document().active_element().is_some_and(|active| menu.contains(Some(&active)));
+    if is_open(menu) && !there_already {
         let chosen = menu.query_selector("[aria-checked=true]").ok().flatten();
         if let Some(item) = chosen.or_else(|| items(menu).into_iter().next()) {
             focus(&item);
@@ -61,8 +66,11 @@ fn focus_first(menu: &Element) {
 
 fn press(event: &KeyboardEvent, typed: Typed) {
     let key = event.key();
-    let Some(menu) = closest(event, "[role=menu]") else {
-        if let Some(button) = closest(event, "[aria-haspopup=menu]").filter(|_| key == "ArrowDown") {
+    let button = closest(event, "[aria-haspopup=menu]");
+    // Fast fingers press a key while the focus is still on its way from the button into the menu.
+    let just_opened = || button.as_ref().and_then(opened_by).filter(is_open);
+    let Some(menu) = closest(event, "[role=menu]").or_else(just_opened) else {
+        if let Some(button) = button.filter(|_| key == "ArrowDown") {
             event.prevent_default();
             if let Some(button) = button.dyn_ref::<HtmlElement>() {
                 button.click();
