@@ -25,6 +25,9 @@ story('signing in refreshes what is due, once, and says so', async ({ page, prov
   assert.equal(calls.length, 1);
   assert.deepEqual((await provider.exchanges()).map((one) => one.outcome), ['rotated']);
 
+  // The overview that stood there meanwhile knows of it without being loaded again.
+  await page.getByRole('definition').first().getByText('1', { exact: true }).waitFor();
+
   // A mere navigation, a reload, a way back: nothing.
   await openIntegrations(page);
   await page.reload();

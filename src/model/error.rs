@@ -23,7 +23,7 @@ impl ApiError {
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.id {
-            Some(id) => write!(f, "{} (reference {id})", self.error),
+            Some(id) => write!(f, "{} Quote {id} if it goes on.", self.error),
             None => f.write_str(&self.error),
         }
     }

@@ -14,6 +14,17 @@ use super::icons::{WARNING, icon};
 use crate::model::{BindingStatus, Health, SettingsView};
 use live::{AGAIN, BODY, Connections, STALE};
 
+/// A page's body that is read again when something changed under it, for a page that has no more to it than that.
+pub fn live(as_of: i64, org: Option<String>, body: AnyView) -> impl IntoView {
+    view! {
+        <Connections>
+            <div id=BODY class="contents" data-as-of=as_of data-org=org>
+                {body}
+            </div>
+        </Connections>
+    }
+}
+
 /// Seconds after which a row that is being refreshed may be looked at again.
 const PATIENCE: i64 = 5;
 

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::failure;
 use crate::api;
 use crate::model::{ConnectionView, Health, OverviewView};
-use crate::ui::connections::badge;
+use crate::ui::connections::{badge, live};
 use crate::ui::frame::{Frame, page};
 use crate::ui::icons::{CHECK, CLOCK, WARNING, icon};
 use crate::ui::time;
@@ -13,14 +13,15 @@ use crate::ui::times::{AGO, shown};
 
 #[component]
 pub fn Overview() -> impl IntoView {
-    let may_manage =
-        page().session.and_then(|session| session.org).is_some_and(|org| org.role.may_manage_connections());
+    let org = page().session.and_then(|session| session.org);
+    let may_manage = org.as_ref().is_some_and(|org| org.role.may_manage_connections());
+    let org = org.map(|org| org.id.0);
     view! {
         <Frame title="Overview">
             {Suspend::new(async move {
                 match api::overview().await {
                     Ok(view) if view.connections.is_empty() => empty().into_any(),
-                    Ok(view) => loaded(view, may_manage).into_any(),
+                    Ok(view) => live(view.as_of, org, loaded(view, may_manage).into_any()).into_any(),
                     Err(error) => failure("Overview", &error, "/".to_owned()).into_any(),
                 }
             })}
@@ -69,7 +70,7 @@ fn loaded(view: OverviewView, may_manage: bool) -> impl IntoView {
                 <h2>"Connections"</h2>
                 <a href="/settings/integrations">"Manage connections"</a>
             </div>
-            <ul class="connections" data-as-of=view.as_of>{rows}</ul>
+            <ul class="connections">{rows}</ul>
         </section>
     }
 }
