@@ -106,6 +106,8 @@ story('integrations, when all is well', async ({ page }) => {
 story('integrations, when Xero is down', async ({ page, provider }) => {
   await provider.fails({ endpoint: 'token', kind: 'status', status: 503 });
   await signIn(page);
+  // Its answer is in the rows from then on.
+  await alertToast(page).getByText(/./).first().waitFor();
   await openIntegrations(page);
   await row(page, harbour.tenant).getByText(/^Retrying/).waitFor();
   await look(page, 'integrations-retrying');
