@@ -38,7 +38,8 @@ async fn connections(store: &Store, org: &OrgId) -> Result<Vec<ConnectionView>, 
 
 fn connection(Bound { binding, grant, connected_by_email }: Bound, now: i64) -> ConnectionView {
     let health = health(binding.status, grant.as_ref(), now);
-    // A grant that was given up has no tokens whose time could be shown.
+    let last_refreshed_at = grant.as_ref().and_then(|grant| grant.last_refreshed_at);
+    // A grant that is dead or was given up has no tokens whose time could be shown.
     let alive = grant.filter(|grant| grant.status == GrantStatus::Active && binding.status == BindingStatus::Active);
     let problem = match health {
         Health::Connected | Health::Refreshing => None,
@@ -56,7 +57,7 @@ fn connection(Bound { binding, grant, connected_by_email }: Bound, now: i64) -> 
         health,
         connected_by: connected_by_email,
         connected_at: binding.created_at,
-        last_refreshed_at: alive.as_ref().and_then(|grant| grant.last_refreshed_at),
+        last_refreshed_at,
         access_expires_at: alive.as_ref().map(|grant| grant.expires_at),
         refresh_issued_at: alive.as_ref().map(|grant| grant.refresh_token_issued_at),
         next_attempt_at: alive.as_ref().and_then(|grant| grant.next_attempt_at),
@@ -75,5 +76,52 @@ fn health(status: BindingStatus, grant: Option<&Grant>, now: i64) -> Health {
             GrantStatus::Active if grant.failure_count > 0 => Health::Retrying,
             GrantStatus::Active => Health::Connected,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::domain::{Lease, SealedTokens};
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn grant() -> Grant {
+        Grant {
+            id: "g".into(),
+            org_id: "o".into(),
+            xero_user_id: String::new(),
+            auth_event_id: String::new(),
+            scopes: String::new(),
+            sealed: SealedTokens { access: String::new(), refresh: String::new() },
+            expires_at: NOW + 600,
+            refresh_token_issued_at: NOW,
+            status: GrantStatus::Active,
+            generation: 0,
+            lease: None,
+            failure_count: 0,
+            next_attempt_at: None,
+            last_error: None,
+            last_refreshed_at: Some(NOW),
+        }
+    }
+
+    #[test]
+    fn one_word_says_how_a_connection_stands() {
+        let held = Lease { owner: "x".into(), until: NOW + 1 };
+        let ended = Lease { owner: "x".into(), until: NOW };
+        let cases = [
+            (BindingStatus::Active, Some(grant()), Health::Connected),
+            (BindingStatus::Active, Some(Grant { lease: Some(held), ..grant() }), Health::Refreshing),
+            (BindingStatus::Active, Some(Grant { lease: Some(ended), ..grant() }), Health::Connected),
+            (BindingStatus::Active, Some(Grant { failure_count: 1, ..grant() }), Health::Retrying),
+            (BindingStatus::Active, Some(Grant { status: GrantStatus::RefreshFailed, ..grant() }), Health::NeedsReauth),
+            (BindingStatus::NeedsReauth, Some(grant()), Health::NeedsReauth),
+            (BindingStatus::Active, None, Health::Disconnected),
+            (BindingStatus::Disconnected, Some(grant()), Health::Disconnected),
+        ];
+        for (status, grant, expected) in cases {
+            assert_eq!(health(status, grant.as_ref(), NOW), expected, "{status:?} {grant:?}");
+        }
     }
 }
