@@ -1,6 +1,7 @@
 //! The token service against our own Xero, on both databases.
 
 mod failures;
+mod lease;
 mod people;
 mod processes;
 mod single_flight;

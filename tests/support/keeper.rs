@@ -30,6 +30,20 @@ pub struct Keeper {
     pub tasks: TaskTracker,
     pub stopping: CancellationToken,
     pub spool: TempDir,
+    pace: Pace,
+}
+
+/// How long a lease lasts, and how long Xero may take to answer.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    pub lease: Duration,
+    pub timeout: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(60), timeout: Duration::from_millis(500) }
+    }
 }
 
 /// An organisation with a consent's bindings.
@@ -42,25 +56,29 @@ pub struct Connected {
 
 impl Keeper {
     pub async fn each() -> Vec<Self> {
+        Self::each_at(Pace::default()).await
+    }
+
+    pub async fn each_at(pace: Pace) -> Vec<Self> {
         let mut each = Vec::new();
         for database in TestDatabase::each().await {
-            each.push(Self::on(database).await);
+            each.push(Self::on(database, pace).await);
         }
         each
     }
 
-    pub async fn on(database: TestDatabase) -> Self {
+    async fn on(database: TestDatabase, pace: Pace) -> Self {
         let (provider, clock) = (Provider::start().await, Clock::manual(START));
         let (tasks, stopping, spool) = (TaskTracker::new(), CancellationToken::new(), TempDir::new().unwrap());
         let store = Store::new(database.open().await, ring(), clock.clone());
-        let service = service(&store, &provider, &clock, &spool, &tasks, &stopping);
-        Self { database, provider, clock, store, service, tasks, stopping, spool }
+        let service = service(&store, &provider, &clock, &spool, &tasks, &stopping, pace);
+        Self { database, provider, clock, store, service, tasks, stopping, spool, pace }
     }
 
     /// Another instance on the same database and against the same provider.
     pub async fn another(&self) -> TokenService {
         let store = Store::new(self.database.open().await, ring(), self.clock.clone());
-        service(&store, &self.provider, &self.clock, &self.spool, &self.tasks, &self.stopping)
+        service(&store, &self.provider, &self.clock, &self.spool, &self.tasks, &self.stopping, self.pace)
     }
 
     /// Lets time pass for both sides.
@@ -134,15 +152,16 @@ fn service(
     spool: &TempDir,
     tasks: &TaskTracker,
     stopping: &CancellationToken,
+    pace: Pace,
 ) -> TokenService {
     let endpoints = Endpoints::parse(&provider.base, &provider.base, &provider.base).unwrap();
     let secret = Secret::new(SANDBOX_CLIENT_SECRET);
-    let timeout = Duration::from_millis(500);
-    let xero = XeroClient::new(endpoints, SANDBOX_CLIENT_ID.to_owned(), secret, timeout, clock.clone()).unwrap();
+    let app = SANDBOX_CLIENT_ID.to_owned();
+    let xero = XeroClient::new(endpoints, app, secret, pace.timeout, clock.clone()).unwrap();
     let policy = Policy {
         buffer: 600,
         roll_after: 45 * DAY,
-        lease_ttl: Duration::from_secs(60),
+        lease_ttl: pace.lease,
         wait_limit: Duration::from_secs(20),
         at_once: 4,
     };

@@ -7,7 +7,7 @@ use super::outcome::{Ask, Failed, Landed};
 use super::policy::next_attempt;
 use super::service::Shared;
 use crate::model::{AttemptId, GrantId, GrantStatus};
-use crate::server::domain::{Grant, RefreshToken, TokenSet};
+use crate::server::domain::{Grant, RefreshToken, SealedRotation, TokenSet};
 use crate::server::store::{AttemptEnd, Failure, NewAttempt, StoreError};
 use crate::server::xero::{ErrorKind, Exchanged, XeroError};
 
@@ -162,24 +162,61 @@ impl Flight {
                 tracing::info!(grant = %held.id, generation = held.generation + 1, trigger = self.ask.trigger.as_str(), "refreshed");
                 Ok(Landed::Exchanged)
             }
-            Ok(false) => {
+            Ok(false) => self.outlast(held, &rotation).await,
+            Err(error) => Err(self.keep(&rotation, error)),
+        }
+    }
+
+    /// The lease went to another holder, so that one's exchange counts, and ours is let go once the generation has
+    /// moved. Until then ours may be the only successor in anybody's hands: the other may die before it has sent the
+    /// spent token again, or send it past its grace. Where its lease ends without a new generation, ours is put in
+    /// place.
+    async fn outlast(&self, held: &Grant, rotation: &SealedRotation) -> Result<Landed, StoreError> {
+        let store = &self.shared.store;
+        loop {
+            let row = store.grant(&held.id).await.map_err(|error| self.keep(rotation, error))?;
+            let as_we_left_it = |row: &Grant| row.generation == held.generation && row.status != GrantStatus::Revoked;
+            let Some(row) = row.filter(as_we_left_it) else {
                 tracing::warn!(grant = %held.id, generation = held.generation, "an exchange was overtaken; its token set is let go");
-                Ok(Landed::Adopted)
+                return Ok(Landed::Adopted);
+            };
+            if row.lease.is_none_or(|lease| lease.until <= store.clock().now()) {
+                break;
             }
-            Err(error) => {
-                tracing::error!(grant = %held.id, %error, "a token set couldn't be committed; it is kept and tried again");
-                if let Err(error) = self.shared.spool.keep(&rotation) {
-                    tracing::error!(grant = %held.id, %error, "the token set is kept in memory alone");
+            tokio::select! {
+                // The next start replays it, unless the other has moved the generation by then.
+                () = self.shared.stopping.cancelled() => {
+                    self.spool(rotation);
+                    return Ok(Landed::Failed(Failed::busy()));
                 }
-                self.shared.tasks.spawn(commit_later(Arc::clone(&self.shared), held.id.clone()));
-                Err(error)
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
+        }
+        self.spool(rotation);
+        match self.shared.spool.replay(&held.id, store).await {
+            Ok(true) => Ok(Landed::Exchanged),
+            Ok(false) => Ok(Landed::Adopted),
+            Err(error) => Err(self.keep(rotation, error)),
+        }
+    }
+
+    /// The database didn't take a token set: it goes to the spool, and is tried again for as long as we live.
+    fn keep(&self, rotation: &SealedRotation, error: StoreError) -> StoreError {
+        tracing::error!(grant = %self.id, %error, "a token set couldn't be committed; it is kept and tried again");
+        self.spool(rotation);
+        self.shared.tasks.spawn(commit_later(Arc::clone(&self.shared), self.id.clone()));
+        error
+    }
+
+    fn spool(&self, rotation: &SealedRotation) {
+        if let Err(error) = self.shared.spool.keep(rotation) {
+            tracing::error!(grant = %self.id, %error, "the token set is kept in memory alone");
         }
     }
 
     /// Sealing needs nothing but random bytes; should the system give none, it is asked until it does, for the
     /// token in hand is the only one that counts.
-    async fn seal(&self, held: &Grant, tokens: &TokenSet) -> crate::server::domain::SealedRotation {
+    async fn seal(&self, held: &Grant, tokens: &TokenSet) -> SealedRotation {
         loop {
             match self.shared.store.seal_rotation(held, tokens) {
                 Ok(rotation) => return rotation,
