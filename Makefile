@@ -1,8 +1,9 @@
 # Each line hands over to a script; scripts/setup brings what they need.
-.PHONY: run test check setup bench e2e pictures fmt advisories
+.PHONY: run test torture check setup bench e2e pictures fmt advisories
 
 run: ; @scripts/run
 test: ; @scripts/test
+torture: ; @scripts/torture
 check: ; @scripts/check
 setup: ; @scripts/setup test
 bench: ; @scripts/bench

@@ -1,5 +1,6 @@
 //! The token service against our own Xero, on both databases.
 
+mod crash;
 mod failures;
 mod lease;
 mod people;

@@ -1,6 +1,8 @@
-//! What several rooms' tests stand on: databases, a keeper of grants and a whole server, against a sandbox on the wire.
+//! What several rooms' tests stand on: databases, a keeper of grants, a process and a whole server, against a sandbox on
+//! the wire.
 
 pub mod app;
 pub mod databases;
+pub mod instance;
 pub mod keeper;
 pub mod web;

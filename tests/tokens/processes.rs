@@ -1,69 +1,17 @@
 //! Three processes on one PostgreSQL: still one exchange.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use evergrant::sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
-use evergrant::server::auth::LocalAuth;
 use evergrant::server::clock::Clock;
-use evergrant::server::domain::Secret;
 use evergrant::server::store::Store;
-use reqwest::header::{COOKIE, SET_COOKIE};
+use reqwest::header::COOKIE;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
+use crate::support::instance::{Instance, add_ana};
 use crate::support::keeper::{consent, ring};
-
-const EMAIL: &str = "ana@example.com";
-const PASSWORD: &str = "correct horse battery";
-
-/// An instance of its own, killed when the test is done with it.
-struct Instance {
-    child: Child,
-    base: String,
-    _data: TempDir,
-}
-
-impl Instance {
-    fn start(database: &TestDatabase, provider: &Provider) -> Self {
-        let data = TempDir::new().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_evergrant"))
-            .arg("serve")
-            .current_dir(data.path())
-            .env_clear()
-            .env("DATABASE_URL", &database.url)
-            .env("EVERGRANT_LISTEN", "127.0.0.1:0")
-            .env("EVERGRANT_KEYS", format!("test:{}=", "A".repeat(43)))
-            .env("EVERGRANT_LOG_FORMAT", "json")
-            .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
-            .env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
-            .envs(["XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"].map(|name| (name, &provider.base)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let mut said = Vec::new();
-        let mut lines = lines.inspect(|line| said.push(line.clone()));
-        let address = lines.find_map(|line| {
-            let line: Value = serde_json::from_str(&line).ok()?;
-            line["fields"]["address"].as_str().map(str::to_owned)
-        });
-        drop(lines);
-        let address = address.unwrap_or_else(|| panic!("the instance didn't start: {said:?}"));
-        Self { child, base: format!("http://{address}"), _data: data }
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_callers_in_three_processes_make_one_exchange() {
@@ -72,21 +20,13 @@ async fn two_hundred_callers_in_three_processes_make_one_exchange() {
     let now = clock.clone();
     let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
     let store = Store::new(database.open().await, ring(), clock);
-    let auth = LocalAuth::new(store.clone()).unwrap();
-    let added = auth.add_user(EMAIL, Secret::new(PASSWORD), Some("Harbour")).await.unwrap();
-    let (org, _) = added.org.unwrap();
+    let org = add_ana(&store).await;
     let connected = consent(&store, &provider, org, &["harbour"], 60).await;
 
-    let instances: Vec<Instance> = (0..3).map(|_| Instance::start(&database, &provider)).collect();
-    let login = provider
-        .client
-        .post(format!("{}/api/session/login", instances[0].base))
-        .form(&[("email", EMAIL), ("password", PASSWORD)])
-        .send()
-        .await
-        .unwrap();
-    // A session is a row: what one instance made, the others know.
-    let cookie = login.headers()[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let data: Vec<TempDir> = (0..3).map(|_| TempDir::new().unwrap()).collect();
+    let instances: Vec<Instance> =
+        data.iter().map(|data| Instance::start(&database, &provider, data.path(), &[])).collect();
+    let cookie = instances[0].sign_in(&provider).await;
 
     provider.control("hold", json!({})).await;
     let callers: Vec<_> = (0..200)
