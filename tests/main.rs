@@ -4,6 +4,7 @@ mod auth;
 mod cli;
 mod connect;
 mod http;
+mod model;
 mod sandbox;
 mod support;
 mod tidy;
