@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evergrant::model::{BindingStatus, GrantStatus, Trigger};
-use evergrant::server::tokens::{Ask, Landed, TokenService};
+use evergrant::server::tokens::{Ask, Landed, TokenService, Why};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinHandle;
@@ -115,6 +115,25 @@ async fn a_token_set_outlives_the_holder_that_took_its_lease() {
         assert_eq!((after.generation, after.lease), (1, None), "{db}");
         keeper.advance(31 * 60);
         assert_eq!(ask(&keeper.service, &connected).await.unwrap(), Landed::Exchanged, "{db}: it works");
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_leaves_an_overtaken_token_set_to_the_next_start() {
+    for keeper in Keeper::each_at(patient(60)).await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+        let flight = held(&keeper, &connected).await;
+        let lost = format!("UPDATE integration_grants SET lease_owner = 'another', lease_until = {}", START + 60);
+        run(&keeper, lost).await;
+        keeper.provider.control("release", json!({})).await;
+        until_superseded(&keeper, &connected).await;
+        keeper.stopping.cancel();
+        assert!(matches!(flight.await.unwrap(), Landed::Failed(failed) if failed.why == Why::Transient), "{db}");
+        assert_eq!((keeper.read(&connected.grant).await.generation, keeper.service.spooled()), (0, 1), "{db}");
+        keeper.advance(31 * 60);
+        assert_eq!(keeper.another().await.replay_spool().await.unwrap(), 1, "{db}");
+        assert_eq!(keeper.read(&connected.grant).await.generation, 1, "{db}");
     }
 }
 
