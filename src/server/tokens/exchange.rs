@@ -163,7 +163,7 @@ impl Flight {
                 Ok(Landed::Exchanged)
             }
             Ok(false) => self.outlast(held, &rotation).await,
-            Err(error) => Err(self.keep(&rotation, error)),
+            Err(error) => Ok(self.keep(&rotation, &error)),
         }
     }
 
@@ -174,7 +174,10 @@ impl Flight {
     async fn outlast(&self, held: &Grant, rotation: &SealedRotation) -> Result<Landed, StoreError> {
         let store = &self.shared.store;
         loop {
-            let row = store.grant(&held.id).await.map_err(|error| self.keep(rotation, error))?;
+            let row = match store.grant(&held.id).await {
+                Ok(row) => row,
+                Err(error) => return Ok(self.keep(rotation, &error)),
+            };
             let as_we_left_it = |row: &Grant| row.generation == held.generation && row.status != GrantStatus::Revoked;
             let Some(row) = row.filter(as_we_left_it) else {
                 tracing::warn!(grant = %held.id, generation = held.generation, "an exchange was overtaken; its token set is let go");
@@ -196,16 +199,16 @@ impl Flight {
         match self.shared.spool.replay(&held.id, store).await {
             Ok(true) => Ok(Landed::Exchanged),
             Ok(false) => Ok(Landed::Adopted),
-            Err(error) => Err(self.keep(rotation, error)),
+            Err(error) => Ok(self.keep(rotation, &error)),
         }
     }
 
     /// The database didn't take a token set: it goes to the spool, and is tried again for as long as we live.
-    fn keep(&self, rotation: &SealedRotation, error: StoreError) -> StoreError {
+    fn keep(&self, rotation: &SealedRotation, error: &StoreError) -> Landed {
         tracing::error!(grant = %self.id, %error, "a token set couldn't be committed; it is kept and tried again");
         self.spool(rotation);
         self.shared.tasks.spawn(commit_later(Arc::clone(&self.shared), self.id.clone()));
-        error
+        Landed::Failed(Failed::internal())
     }
 
     fn spool(&self, rotation: &SealedRotation) {
