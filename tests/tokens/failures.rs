@@ -112,6 +112,39 @@ async fn a_reply_lost_after_the_rotation_is_made_good_by_sending_the_same_token_
 }
 
 #[tokio::test]
+async fn a_click_on_a_fresh_grant_that_loses_its_reply_is_made_good_by_whoever_comes_next() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 1800).await;
+        fault(&keeper, json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
+        let click = Ask::by("ana@example.com", true);
+        let landed = keeper.service.refresh_grant_single_flight(&connected.grant, click).await;
+        assert_eq!(why(&landed), Some(Why::Transient), "{db}");
+        // Inside the grace, and long before the access token is due.
+        keeper.advance(10 * 60);
+        assert_eq!(refresh(&keeper, &connected).await, Landed::Exchanged, "{db}");
+        assert_eq!(refresh(&keeper, &connected).await, Landed::Fresh, "{db}: once is enough");
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_grant_whose_holder_died_is_sent_again() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 1800).await;
+        let until = keeper.clock.now() + 60;
+        assert!(
+            keeper.store.take_lease(&connected.grant, "a holder that dies", until).await.unwrap().is_some(),
+            "{db}"
+        );
+        assert_eq!(refresh(&keeper, &connected).await, Landed::Fresh, "{db}: it may be alive");
+        keeper.advance(61);
+        assert_eq!(refresh(&keeper, &connected).await, Landed::Exchanged, "{db}");
+        assert_eq!(refresh(&keeper, &connected).await, Landed::Fresh, "{db}");
+    }
+}
+
+#[tokio::test]
 async fn refused_credentials_raise_one_alarm_and_end_nothing() {
     for keeper in Keeper::each().await {
         let db = keeper.database.name;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::outcome::{Ask, Failed, Landed};
-use super::policy::next_attempt;
+use super::policy::{may_have_lost_a_reply, next_attempt};
 use super::service::Shared;
 use crate::model::{AttemptId, GrantId, GrantStatus};
 use crate::server::domain::{Grant, RefreshToken, SealedRotation, TokenSet};
@@ -93,7 +93,10 @@ impl Flight {
         {
             return Some(Landed::Failed(Failed::waiting(now.last_error.as_deref(), next)));
         }
-        let due = self.ask.even_if_fresh || self.shared.policy.needs_refresh(now, self.shared.store.clock().now());
+        let clock = self.shared.store.clock().now();
+        // By the row as we found it: our own lease has taken the place of one that a dead holder left.
+        let lost = may_have_lost_a_reply(first, clock);
+        let due = self.ask.even_if_fresh || lost || self.shared.policy.needs_refresh(now, clock);
         if due { None } else { Some(Landed::Fresh) }
     }
 

@@ -25,15 +25,24 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Less than the buffer left on the access token, or the refresh token past its roll age.
+    /// Less than the buffer left on the access token, or the refresh token past its roll age, or a reply that may
+    /// have been lost: its successor is to be had for as long as Xero honours the stored token (rule 3).
     pub fn needs_refresh(&self, grant: &Grant, now: i64) -> bool {
-        grant.expires_at - now < self.buffer || now - grant.refresh_token_issued_at > self.roll_after
+        grant.expires_at - now < self.buffer
+            || now - grant.refresh_token_issued_at > self.roll_after
+            || may_have_lost_a_reply(grant, now)
     }
 
     /// A lease's end, in unix seconds: never sooner than the next second.
     pub fn lease_until(&self, now: i64) -> i64 {
         now + i64::try_from(self.lease_ttl.as_secs()).unwrap_or(i64::MAX).max(1)
     }
+}
+
+/// Whether the stored refresh token may have been sent without its answer having been committed: the last exchange
+/// failed, or its holder died and left a lease that ran out.
+pub fn may_have_lost_a_reply(grant: &Grant, now: i64) -> bool {
+    grant.failure_count > 0 || grant.lease.as_ref().is_some_and(|lease| !lease.is_held(now))
 }
 
 /// Whether the access token can still be handed out (rule 8).
@@ -59,7 +68,7 @@ pub fn next_attempt(now: i64, failures: i64, retry_after: Option<Duration>, chan
 mod tests {
     use super::*;
     use crate::model::GrantStatus;
-    use crate::server::domain::SealedTokens;
+    use crate::server::domain::{Lease, SealedTokens};
 
     const DAY: i64 = 24 * 60 * 60;
     const NOW: i64 = 1_800_000_000;
@@ -105,6 +114,20 @@ mod tests {
         ];
         for (expires_at, issued_at, due) in cases {
             assert_eq!(policy().needs_refresh(&grant(expires_at, issued_at), NOW), due, "{expires_at} {issued_at}");
+        }
+    }
+
+    #[test]
+    fn a_grant_whose_last_reply_may_be_lost_is_due_though_it_is_fresh() {
+        let fresh = || grant(NOW + 1800, NOW);
+        let lease = |until| Some(Lease { owner: "x".into(), until });
+        let cases = [
+            (Grant { failure_count: 1, ..fresh() }, true),
+            (Grant { lease: lease(NOW), ..fresh() }, true),
+            (Grant { lease: lease(NOW + 1), ..fresh() }, false),
+        ];
+        for (grant, due) in cases {
+            assert_eq!(policy().needs_refresh(&grant, NOW), due, "{grant:?}");
         }
     }
 
