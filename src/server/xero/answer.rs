@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
 use secrecy::zeroize::Zeroizing;
 
@@ -21,6 +21,8 @@ pub(super) struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
     pub correlation_id: Option<String>,
+    /// Unix seconds on the sender's clock, where it says.
+    pub date: Option<i64>,
     is_json: bool,
     body: Zeroizing<Vec<u8>>,
 }
@@ -44,6 +46,7 @@ pub(super) async fn fetch(request: RequestBuilder, clock: &Clock) -> Result<Answ
         status: response.status().as_u16(),
         retry_after: retry_after(headers, clock.now()),
         correlation_id: correlation_id(headers),
+        date: date(headers),
         is_json: is_json(headers),
         body: Zeroizing::default(),
     };
@@ -95,6 +98,13 @@ fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(LONGEST_WAIT)))
 }
 
+/// The sender's `Date`, moved on by the `Age` that a cache on the way adds (RFC 9110, 6.6.1; RFC 9111, 5.1).
+fn date(headers: &HeaderMap) -> Option<i64> {
+    let sent = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?.trim()).ok()?.timestamp();
+    let age = headers.get(AGE).and_then(|age| age.to_str().ok()).and_then(|age| age.trim().parse::<u32>().ok());
+    Some(sent + age.map_or(0, i64::from))
+}
+
 /// Kept only in the shape of an id, since it ends up in journals and on pages.
 fn correlation_id(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("xero-correlation-id")?.to_str().ok()?;
@@ -112,6 +122,7 @@ impl Answer {
             status,
             retry_after: None,
             correlation_id: None,
+            date: None,
             is_json: is_json(&headers),
             body: Zeroizing::new(body.to_vec()),
         }
@@ -122,9 +133,9 @@ impl Answer {
 mod tests {
     use std::time::Duration;
 
-    use reqwest::header::{HeaderMap, RETRY_AFTER};
+    use reqwest::header::{AGE, DATE, HeaderMap, RETRY_AFTER};
 
-    use super::{correlation_id, retry_after};
+    use super::{correlation_id, date, retry_after};
 
     #[test]
     fn retry_after_is_read_in_both_forms_and_bounded_to_a_day() {
@@ -150,6 +161,21 @@ mod tests {
             assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn the_senders_clock_is_read_with_a_caches_age() {
+        // RFC 9110's own example date.
+        let (text, seconds) = ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777);
+        let mut headers = HeaderMap::from_iter([(DATE, text.parse().unwrap())]);
+        assert_eq!(date(&headers), Some(seconds));
+        headers.insert(AGE, "90".parse().unwrap());
+        assert_eq!(date(&headers), Some(seconds + 90));
+        headers.insert(AGE, "-1".parse().unwrap());
+        assert_eq!(date(&headers), Some(seconds));
+        headers.insert(DATE, "yesterday".parse().unwrap());
+        assert_eq!(date(&headers), None);
+        assert_eq!(date(&HeaderMap::new()), None);
     }
 
     #[test]

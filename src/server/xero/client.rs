@@ -18,6 +18,8 @@ use crate::server::domain::{AccessToken, RefreshToken, Secret, TokenSet};
 
 /// The longest that a connection may take to stand; the rest of the time-out is the answer's.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a probe waits: whoever asks for one sits in front of it.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Our app at Xero. Cheap to clone; clones share their connections. Sends each request once and never retries.
 #[derive(Clone)]
@@ -28,6 +30,7 @@ struct Inner {
     client_id: String,
     client_secret: Secret,
     clock: Clock,
+    timeout: Duration,
     /// For this machine: a system proxy would look for the sandbox on a machine of its own.
     direct: reqwest::Client,
     /// For the world, through the system's proxy where there is one.
@@ -83,7 +86,7 @@ impl XeroClient {
         let finish = |builder: reqwest::ClientBuilder| builder.build().map_err(|e| ClientError(e.without_url()));
         let direct = finish(builder().no_proxy())?;
         let outward = finish(builder())?;
-        Ok(Self(Arc::new(Inner { endpoints, client_id, client_secret, clock, direct, outward })))
+        Ok(Self(Arc::new(Inner { endpoints, client_id, client_secret, clock, timeout, direct, outward })))
     }
 
     /// The page at Xero where a person consents. `scopes` are separated by spaces; `code_challenge` is S256's.
@@ -161,6 +164,22 @@ impl XeroClient {
         if answer.is_success() { Ok(()) } else { Err(XeroError::of_identity(&answer)) }
     }
 
+    /// Reads the identity host's discovery document, which needs no credentials, and says how many seconds that
+    /// host's clock is ahead of ours: negative where it is behind, `None` where it doesn't say.
+    pub async fn probe(&self) -> Result<Option<i64>, XeroError> {
+        let url = under(&self.0.endpoints.identity, &[".well-known", "openid-configuration"]);
+        let request = self.request(Method::GET, url).timeout(self.0.timeout.min(PROBE_TIMEOUT));
+        let asked_at = self.0.clock.now();
+        let answer = fetch(request, &self.0.clock).await?;
+        if answer.status != 200 {
+            return Err(XeroError::of_identity(&answer));
+        }
+        if !answer.json().is_some_and(wire::is_discovery) {
+            return Err(XeroError::malformed(&answer));
+        }
+        Ok(answer.date.map(|date| ahead(date, asked_at, self.0.clock.now())))
+    }
+
     /// The accounting API as one tenant sees it.
     pub fn api(&self, access: AccessToken, tenant_id: String) -> XeroApiClient {
         XeroApiClient::new(self.clone(), access, tenant_id)
@@ -200,6 +219,11 @@ impl XeroClient {
     pub(super) fn clock(&self) -> &Clock {
         &self.0.clock
     }
+}
+
+/// How far a clock that read `date` at some moment between these two of ours is ahead, at the least.
+fn ahead(date: i64, asked_at: i64, answered_at: i64) -> i64 {
+    if date > answered_at { date - answered_at } else { (date - asked_at).min(0) }
 }
 
 /// `None` where there is no refresh token to keep.

@@ -40,6 +40,16 @@ fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     serde_json::from_slice(body).ok()
 }
 
+/// Whether this is an OpenID provider's discovery document (OpenID Connect Discovery 1.0, 3).
+pub(super) fn is_discovery(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Wire {
+        issuer: String,
+        token_endpoint: String,
+    }
+    object(body).is_some_and(|wire: Wire| !wire.issuer.is_empty() && !wire.token_endpoint.is_empty())
+}
+
 /// A token answer. `refresh_token` is absent where the consent left `offline_access` out.
 pub(super) struct Tokens {
     pub access_token: AccessToken,

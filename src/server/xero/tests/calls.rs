@@ -172,3 +172,36 @@ async fn the_organisation_is_read_for_one_tenant() {
     assert_eq!(seen.headers["authorization"], format!("Bearer {ACCESS}"));
     assert_eq!(seen.headers["accept"], "application/json");
 }
+
+const DISCOVERY: &str =
+    r#"{"issuer":"https://identity.xero.com","token_endpoint":"https://identity.xero.com/connect/token"}"#;
+
+#[tokio::test]
+async fn a_probe_sends_no_credentials_and_tells_how_far_the_clocks_are_apart() {
+    for (offset, apart) in [(0, 0), (90, 90), (-600, -600)] {
+        let date = chrono::DateTime::from_timestamp(NOW + offset, 0).unwrap().to_rfc2822();
+        let provider = Provider::start(move || {
+            let mut response = json(200, DISCOVERY);
+            response.headers_mut().insert("date", date.parse().unwrap());
+            response
+        })
+        .await;
+        assert_eq!(provider.client().probe().await, Ok(Some(apart)));
+        let seen = provider.only_request();
+        assert_eq!(seen.line, "GET /identity/.well-known/openid-configuration");
+        assert!(!seen.headers.contains_key("authorization"));
+    }
+}
+
+#[tokio::test]
+async fn a_probe_that_meets_something_else_says_so() {
+    let kind = async |status, content_type, body: &'static str| {
+        let provider = Provider::start(move || answer(status, content_type, body)).await;
+        error_of(provider.client().probe().await).kind
+    };
+    let (malformed, server_error) = (Transient::Malformed, Transient::ServerError);
+    assert_eq!(kind(200, "text/html", DISCOVERY).await, ErrorKind::Transient(malformed));
+    assert_eq!(kind(200, "application/json", r#"{"issuer":"x"}"#).await, ErrorKind::Transient(malformed));
+    assert_eq!(kind(404, "text/html", "").await, ErrorKind::Transient(malformed));
+    assert_eq!(kind(503, "text/html", "").await, ErrorKind::Transient(server_error));
+}
