@@ -24,8 +24,13 @@ impl Ask {
         Self { trigger: Trigger::Manual, actor: Some(actor.to_owned()), even_if_fresh }
     }
 
+    /// An operator's command: may pass the back-off's wait, as a click may.
+    pub fn by_operator(even_if_fresh: bool) -> Self {
+        Self { trigger: Trigger::Cli, actor: None, even_if_fresh }
+    }
+
     pub fn is_a_click(&self) -> bool {
-        self.trigger == Trigger::Manual
+        matches!(self.trigger, Trigger::Manual | Trigger::Cli)
     }
 }
 
