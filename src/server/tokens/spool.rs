@@ -65,6 +65,22 @@ impl Spool {
         Ok(Self { folder: folder.to_owned(), kept: Arc::new(Mutex::new(kept)) })
     }
 
+    /// How many successors wait in a folder, readable or not. Opens and makes nothing.
+    pub fn count(folder: &Path) -> Result<usize, SpoolError> {
+        let failed = |source| SpoolError { folder: folder.to_owned(), source };
+        let files = match std::fs::read_dir(folder) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut count = 0;
+        for file in files {
+            let path = file.map_err(failed)?.path();
+            count += usize::from(path.extension().is_some_and(|extension| extension == "json"));
+        }
+        Ok(count)
+    }
+
     /// How many successors wait for their rows.
     pub fn len(&self) -> usize {
         self.lock().len()
@@ -109,6 +125,10 @@ impl Spool {
         // A later rotation of the same grant may have come to be kept meanwhile: that one stays.
         if kept.get(&rotation.grant_id) == Some(rotation) {
             kept.remove(&rotation.grant_id);
+            // Another process on this folder, an operator's command beside the server, may have kept a later one.
+            if self.on_disk(&rotation.grant_id).is_some_and(|entry| entry.from_generation > rotation.from_generation) {
+                return;
+            }
             if let Err(error) = std::fs::remove_file(self.path(&rotation.grant_id))
                 && error.kind() != io::ErrorKind::NotFound
             {
@@ -126,6 +146,10 @@ impl Spool {
         file.sync_all()?;
         std::fs::rename(&unfinished, &path)?;
         std::fs::File::open(&self.folder)?.sync_all()
+    }
+
+    fn on_disk(&self, grant: &GrantId) -> Option<Entry> {
+        serde_json::from_slice(&std::fs::read(self.path(grant)).ok()?).ok()
     }
 
     fn path(&self, grant: &GrantId) -> PathBuf {
@@ -195,12 +219,26 @@ mod tests {
     }
 
     #[test]
+    fn another_processs_later_file_outlives_the_earlier_ones_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = Spool::open(folder.path()).unwrap();
+        command.keep(&rotation(4)).unwrap();
+        Spool::open(folder.path()).unwrap().keep(&rotation(5)).unwrap();
+        command.forget(&rotation(4));
+        assert!(command.is_empty());
+        let later = Spool::open(folder.path()).unwrap();
+        assert_eq!(later.lock().get(&"g1".into()), Some(&rotation(5)));
+    }
+
+    #[test]
     fn an_unreadable_file_is_left_alone_and_an_unfinished_one_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("g1.json"), "{").unwrap();
         std::fs::write(folder.path().join("g2.new"), "{").unwrap();
         assert!(Spool::open(folder.path()).unwrap().is_empty());
         assert!(folder.path().join("g1.json").exists());
+        assert_eq!(Spool::count(folder.path()).unwrap(), 1);
+        assert_eq!(Spool::count(&folder.path().join("none")).unwrap(), 0);
     }
 
     #[test]
