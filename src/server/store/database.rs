@@ -1,11 +1,11 @@
 //! The pool over SQLite or PostgreSQL, its migrations, and what each connection is told first.
 
+use std::path::Path;
 use std::time::Duration;
 
-use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, Executor, Row, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, SqlSafeStr, Transaction};
 
 use super::StoreError;
 
@@ -14,6 +14,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../../m
 
 /// Older ones can lose a committed write when a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// How long a caller waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The database that the store speaks to.
 #[derive(Clone)]
@@ -28,18 +31,41 @@ pub enum Kind {
     Postgres,
 }
 
+/// How a database's schema stands to this binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    UpToDate,
+    /// `migrate` brings it up to date.
+    Behind,
+    /// A newer Evergrant has been here.
+    Newer,
+}
+
 impl Database {
     /// Opens `sqlite://path` (created where it isn't there, its folder too) or `postgres://…`.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let kind = kind_of(url)?;
+        Self::open(kind, if kind == Kind::Sqlite { sqlite_url(url)? } else { url.to_owned() }).await
+    }
+
+    /// The same, making nothing: `None` where SQLite has no such file yet.
+    pub async fn connect_existing(url: &str) -> Result<Option<Self>, StoreError> {
+        let kind = kind_of(url)?;
+        if kind == Kind::Sqlite && !sqlite_path(url).exists() {
+            return Ok(None);
+        }
         sqlx::any::install_default_drivers();
-        let (kind, url) = match url.split_once(':') {
-            Some(("sqlite", _)) => (Kind::Sqlite, sqlite_url(url)?),
-            Some(("postgres" | "postgresql", _)) => (Kind::Postgres, url.to_owned()),
-            _ => return Err(StoreError::UnknownDatabase),
-        };
+        // The pool tries again until its time is up, and then no longer knows why: one connection says so at once.
+        let first = tokio::time::timeout(ACQUIRE_TIMEOUT, AnyConnection::connect(url)).await;
+        first.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
+        Ok(Some(Self::open(kind, url.to_owned()).await?))
+    }
+
+    async fn open(kind: Kind, url: String) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
         let pool = AnyPoolOptions::new()
             .max_connections(if kind == Kind::Sqlite { 8 } else { 16 })
-            .acquire_timeout(Duration::from_secs(10))
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if kind == Kind::Sqlite {
@@ -67,6 +93,28 @@ impl Database {
             Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
         });
         Ok(Migrator::with_migrations(migrations.collect()).run(&self.pool).await?)
+    }
+
+    /// How the schema stands to the migrations that this binary knows. Changes nothing.
+    pub async fn schema(&self) -> Result<Schema, StoreError> {
+        let tables = match self.kind {
+            Kind::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            Kind::Postgres => "SELECT COUNT(to_regclass('_sqlx_migrations'))",
+        };
+        let journal: i64 = sqlx::query(tables).fetch_one(&self.pool).await?.try_get(0)?;
+        let mut applied: Vec<i64> = Vec::new();
+        if journal > 0 {
+            let rows = sqlx::query("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&self.pool).await?;
+            applied = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        }
+        let is_known = |version: &i64| MIGRATIONS.iter().any(|(known, ..)| known == version);
+        Ok(if !applied.iter().all(is_known) {
+            Schema::Newer
+        } else if applied.len() < MIGRATIONS.len() {
+            Schema::Behind
+        } else {
+            Schema::UpToDate
+        })
     }
 
     pub fn pool(&self) -> &AnyPool {
@@ -112,11 +160,23 @@ fn is_too_old(version: &str) -> bool {
     (next(), next(), next()) < OLDEST_SQLITE
 }
 
+fn kind_of(url: &str) -> Result<Kind, StoreError> {
+    match url.split_once(':') {
+        Some(("sqlite", _)) => Ok(Kind::Sqlite),
+        Some(("postgres" | "postgresql", _)) => Ok(Kind::Postgres),
+        _ => Err(StoreError::UnknownDatabase),
+    }
+}
+
+fn sqlite_path(url: &str) -> &Path {
+    let address = url.split_once('?').map_or(url, |(address, _)| address);
+    Path::new(address.trim_start_matches("sqlite:").trim_start_matches("//"))
+}
+
 /// The driver's spelling of "create it where it isn't there", after its folder has been made.
 fn sqlite_url(url: &str) -> Result<String, StoreError> {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
-    let path = address.trim_start_matches("sqlite:").trim_start_matches("//");
-    if let Some(folder) = std::path::Path::new(path).parent()
+    if let Some(folder) = sqlite_path(url).parent()
         && !folder.as_os_str().is_empty()
     {
         std::fs::create_dir_all(folder)
@@ -130,6 +190,7 @@ fn sqlite_url(url: &str) -> Result<String, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::store::testing::databases;
 
     #[test]
     fn a_sqlite_with_the_wal_reset_bug_is_too_old() {
@@ -142,5 +203,31 @@ mod tests {
         assert_eq!(sqlite_url("sqlite://x.db").unwrap(), "sqlite://x.db?mode=rwc");
         assert_eq!(sqlite_url("sqlite://x.db?mode=ro").unwrap(), "sqlite://x.db?mode=ro");
         assert_eq!(sqlite_url("sqlite://x.db?cache=private").unwrap(), "sqlite://x.db?cache=private&mode=rwc");
+    }
+
+    #[tokio::test]
+    async fn looking_at_a_database_makes_none() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("deep/x.db");
+        let url = format!("sqlite://{}", file.display());
+        assert!(Database::connect_existing(&url).await.unwrap().is_none());
+        assert!(!folder.path().join("deep").exists());
+        Database::connect(&url).await.unwrap().close().await;
+        assert!(Database::connect_existing(&url).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_schema_is_told_apart_from_older_and_newer_ones() {
+        for (name, database) in databases().await {
+            assert_eq!(database.schema().await.unwrap(), Schema::UpToDate, "{name}");
+            let change = async |sql: &'static str| {
+                sqlx::query(sql).execute(database.pool()).await.unwrap();
+                database.schema().await.unwrap()
+            };
+            let later = "UPDATE _sqlx_migrations SET version = 999999";
+            assert_eq!(change(later).await, Schema::Newer, "{name}");
+            assert_eq!(change("DELETE FROM _sqlx_migrations").await, Schema::Behind, "{name}");
+            assert_eq!(change("DROP TABLE _sqlx_migrations").await, Schema::Behind, "{name}");
+        }
     }
 }

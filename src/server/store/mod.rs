@@ -9,6 +9,7 @@ mod database;
 mod grants;
 mod leases;
 mod oauth_states;
+mod operators;
 mod orgs;
 mod sealing;
 mod sessions;
@@ -22,10 +23,11 @@ use std::sync::Arc;
 
 pub use attempts::{AttemptEnd, NewAttempt};
 pub use bindings::{Bound, Rebound};
-pub use database::{Database, Kind};
+pub use database::{Database, Kind, Schema};
 pub use grants::NewGrant;
 pub use leases::Failure;
 pub use oauth_states::{Consumed, NewState, Pending, STATE_LIFE};
+pub use operators::{Listed, Unfinished};
 pub use sessions::{SESSION_IDLE, SESSION_LIFE, Session};
 pub use users::{Account, Added, NewUser};
 
