@@ -45,6 +45,16 @@ pub fn make_data_dir(config: &Config) -> Result<(), KeyRingError> {
 /// The ring of `EVERGRANT_KEYS`, else of the keys file, else of `keys` in the data directory, which is made where
 /// the database keeps no tokens yet. A ring that doesn't open what is sealed is refused.
 pub async fn load(config: &Config, database: &Database) -> Result<KeyRing, KeyRingError> {
+    if let Some(ring) = find(config, database).await? {
+        return Ok(ring);
+    }
+    let ring = make(&config.data_dir.join("keys"))?;
+    fits(&ring, database).await?;
+    Ok(ring)
+}
+
+/// The ring that `load` would take, without making one: `None` where it would.
+pub async fn find(config: &Config, database: &Database) -> Result<Option<KeyRing>, KeyRingError> {
     let ring = match (&config.keys, &config.keys_file) {
         (Some(keys), _) => parse(keys, "EVERGRANT_KEYS")?,
         (None, Some(path)) => {
@@ -54,22 +64,29 @@ pub async fn load(config: &Config, database: &Database) -> Result<KeyRing, KeyRi
             })?;
             parse(&text, &path.display().to_string())?
         }
-        (None, None) => own_ring(&config.data_dir.join("keys"), database).await?,
+        (None, None) => {
+            let path = config.data_dir.join("keys");
+            match read(&path)? {
+                Some(text) => parse(&text, &path.display().to_string())?,
+                None if database.holds_grants().await.map_err(KeyRingError::Store)? => {
+                    return Err(KeyRingError::Lost { path });
+                }
+                None => return Ok(None),
+            }
+        }
     };
-    database.check_ring(&ring).await.map_err(|error| match error {
-        sealed @ StoreError::Sealed { .. } => KeyRingError::Misfit(sealed),
-        other => KeyRingError::Store(other),
-    })?;
-    Ok(ring)
+    fits(&ring, database).await?;
+    Ok(Some(ring))
 }
 
-async fn own_ring(path: &Path, database: &Database) -> Result<KeyRing, KeyRingError> {
-    if let Some(text) = read(path)? {
-        return parse(&text, &path.display().to_string());
-    }
-    if database.holds_grants().await.map_err(KeyRingError::Store)? {
-        return Err(KeyRingError::Lost { path: path.to_owned() });
-    }
+async fn fits(ring: &KeyRing, database: &Database) -> Result<(), KeyRingError> {
+    database.check_ring(ring).await.map_err(|error| match error {
+        sealed @ StoreError::Sealed { .. } => KeyRingError::Misfit(sealed),
+        other => KeyRingError::Store(other),
+    })
+}
+
+fn make(path: &Path) -> Result<KeyRing, KeyRingError> {
     let origin = path.display().to_string();
     let key = KeyRing::generate().map_err(|source| KeyRingError::Malformed { origin: origin.clone(), source })?;
     write_new(path, &key).map_err(|source| KeyRingError::Write { path: path.to_owned(), source })?;
@@ -163,6 +180,7 @@ mod tests {
         for (name, database) in databases().await {
             let folder = TempDir::new().unwrap();
             let config = config(&folder, &[]);
+            assert!(find(&config, &database).await.unwrap().is_none(), "{name}: looking makes none");
             let first = load(&config, &database).await.unwrap();
             let again = load(&config, &database).await.unwrap();
             assert!(first.kids().eq(again.kids()), "{name}");
