@@ -89,7 +89,7 @@ pub async fn run(
         tracing::info!("made the sandbox's demo login and its two organisations");
     }
     let xero = client(&config, &clock, address)?;
-    let spool = Spool::open(&config.data_dir.join("spool"))?;
+    let spool = Spool::open(&config.spool())?;
     let tokens =
         TokenService::new(store.clone(), xero.clone(), policy(&config), spool, tasks.clone(), stopping.clone());
     let replayed = tokens.replay_spool().await?;
@@ -131,7 +131,8 @@ async fn open_sandbox(config: &Config, clock: &Clock) -> Result<Sandbox, Sandbox
     Sandbox::open(options).await
 }
 
-fn client(config: &Config, clock: &Clock, address: SocketAddr) -> Result<XeroClient, RunError> {
+/// Our app at Xero; in sandbox mode at the sandbox of the server that listens on `address`.
+pub fn client(config: &Config, clock: &Clock, address: SocketAddr) -> Result<XeroClient, RunError> {
     let (endpoints, id, secret) = match &config.xero_app {
         Some(app) => (config.xero_endpoints.clone(), app.client_id.clone(), Secret::new(app.client_secret.expose())),
         None => {
@@ -154,7 +155,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn policy(config: &Config) -> Policy {
+/// When and how tokens are refreshed, as the settings say.
+pub fn policy(config: &Config) -> Policy {
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Policy {
         buffer: seconds(config.refresh_buffer),

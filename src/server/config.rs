@@ -133,6 +133,13 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+impl Config {
+    /// Where token sets wait that the database would not take.
+    pub fn spool(&self) -> PathBuf {
+        self.data_dir.join("spool")
+    }
+}
+
 /// The app that we are to Xero.
 pub struct XeroApp {
     pub client_id: String,
