@@ -1,5 +1,7 @@
 //! The binary, run as people and programs run it.
 
+mod operators;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 

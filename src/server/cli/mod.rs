@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 it worked, 1 it failed, 2 it was asked wrongly.
 
+mod doctor;
+mod grants;
 mod migrate;
 mod opened;
 mod org;
@@ -42,6 +44,11 @@ enum Command {
     /// Organisations.
     #[command(subcommand)]
     Org(org::Command),
+    /// Token sets, across organisations.
+    #[command(subcommand)]
+    Grants(grants::Command),
+    /// Look at everything that refreshing depends on, and say what to do. Changes nothing.
+    Doctor(Box<doctor::Flags>),
 }
 
 /// Reads `.env` and the arguments, and does what they ask for.
@@ -80,6 +87,8 @@ async fn run(cli: Cli) -> Result<(), Failed> {
         Some(Command::Migrate(flags)) => migrate::run(*flags).await,
         Some(Command::User(command)) => user::run(command).await,
         Some(Command::Org(command)) => org::run(command).await,
+        Some(Command::Grants(command)) => grants::run(command).await,
+        Some(Command::Doctor(flags)) => doctor::run(*flags).await,
     }
 }
 
@@ -113,7 +122,17 @@ mod tests {
         assert!(matches!(parse("evergrant migrate --json").unwrap().command, Some(Command::Migrate(_))));
         assert!(matches!(parse("evergrant user add --email a@b.c --org N").unwrap().command, Some(Command::User(_))));
         assert!(matches!(parse("evergrant org add --name N").unwrap().command, Some(Command::Org(_))));
-        for wrong in ["evergrant user add", "evergrant sing", "evergrant --listen nowhere", "evergrant org add"] {
+        assert!(matches!(parse("evergrant grants list --org N").unwrap().command, Some(Command::Grants(_))));
+        assert!(matches!(parse("evergrant grants refresh --all-due").unwrap().command, Some(Command::Grants(_))));
+        assert!(matches!(parse("evergrant doctor --json").unwrap().command, Some(Command::Doctor(_))));
+        for wrong in [
+            "evergrant grants refresh",
+            "evergrant grants refresh --all-due --org N",
+            "evergrant user add",
+            "evergrant sing",
+            "evergrant --listen nowhere",
+            "evergrant org add",
+        ] {
             assert!(parse(wrong).err().is_some_and(|error| error.use_stderr()), "{wrong}");
         }
     }

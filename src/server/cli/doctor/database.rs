@@ -1,0 +1,78 @@
+//! Whether the database answers with the schema that this binary knows, and the key ring fits it.
+
+use super::check::{Check, sentence};
+use crate::server::cipher::KeyRing;
+use crate::server::config::Config;
+use crate::server::keyring::{self, KeyRingError};
+use crate::server::store::{Database, Kind, Schema, StoreError};
+
+/// The database comes with the check where the others can use it.
+pub async fn reachable(config: &Config) -> (Check, Option<Database>) {
+    match open(config).await {
+        Ok(Some((database, schema))) => judge(database, schema).await,
+        Ok(None) => {
+            let found = "There is none yet: the first start makes it. Nothing in it was looked at.";
+            (Check::warn("database", found, "evergrant serve, or evergrant migrate"), None)
+        }
+        Err(error) => {
+            let to_do = "Check DATABASE_URL, that the database runs, and that this user may use it.";
+            (Check::fail("database", format!("{} Nothing in it was looked at.", sentence(&error)), to_do), None)
+        }
+    }
+}
+
+async fn open(config: &Config) -> Result<Option<(Database, Schema)>, StoreError> {
+    let Some(database) = Database::connect_existing(config.database_url.expose()).await? else { return Ok(None) };
+    let schema = database.schema().await?;
+    Ok(Some((database, schema)))
+}
+
+async fn judge(database: Database, schema: Schema) -> (Check, Option<Database>) {
+    let kind = match database.kind() {
+        Kind::Sqlite => "SQLite",
+        Kind::Postgres => "PostgreSQL",
+    };
+    let (found, to_do) = match schema {
+        Schema::UpToDate => {
+            return (Check::ok("database", format!("{kind} answers, and the schema is up to date.")), Some(database));
+        }
+        Schema::Behind => {
+            ("the schema is older than this Evergrant", "evergrant migrate; starting a server does so too.")
+        }
+        Schema::Newer => (
+            "the schema is newer than this Evergrant",
+            "Install the Evergrant that brought it up to date, or a newer one.",
+        ),
+    };
+    database.close().await;
+    (Check::fail("database", format!("{kind} answers, but {found}. Nothing in it was looked at."), to_do), None)
+}
+
+/// The ring comes with the check where it fits.
+pub async fn keys(config: &Config, database: &Database) -> (Check, Option<KeyRing>) {
+    let name = "key ring";
+    match keyring::find(config, database).await {
+        Ok(Some(ring)) => {
+            let kids = ring.kids().collect::<Vec<_>>().join(", ");
+            (
+                Check::ok(
+                    name,
+                    format!("It fits what the database keeps sealed. Keys, the sealing one first: {kids}."),
+                ),
+                Some(ring),
+            )
+        }
+        Ok(None) => (Check::ok(name, "There is no key yet and nothing sealed: the first start makes one."), None),
+        Err(error) => {
+            let to_do = match error {
+                KeyRingError::Store(_) => "See that the database answers, then look again.",
+                KeyRingError::Lost { .. } | KeyRingError::Misfit(_) => {
+                    "Bring back the keys that this database was sealed with, from the key file's copy. No server \
+                     starts without them, and a person would have to reconnect whatever they can't open."
+                }
+                _ => "Mend the key ring: kid:base64key with 32 bytes of key, several separated by commas.",
+            };
+            (Check::fail(name, sentence(&error), to_do), None)
+        }
+    }
+}
