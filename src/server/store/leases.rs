@@ -3,6 +3,8 @@
 //! Every statement that ends an exchange names the generation it began with and the lease's owner; where either
 //! has moved on, it changes nothing and says so.
 
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
 use sqlx::{Any, Transaction};
 
 use super::attempts::{AttemptEnd, finish};
@@ -17,6 +19,18 @@ pub struct Failure<'a> {
     pub error: &'a str,
     /// Unix seconds before which automatic triggers leave the grant alone.
     pub next_attempt_at: i64,
+}
+
+/// Puts a successor into a grant's row; the rest of the statement is its fence.
+macro_rules! put {
+    ($fence:literal) => {
+        concat!(
+            "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, ",
+            "refresh_token_issued_at = $4, last_refreshed_at = $4, scopes = $5, generation = generation + 1, ",
+            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, lease_owner = NULL, lease_until = NULL ",
+            $fence
+        )
+    };
 }
 
 impl Store {
@@ -73,20 +87,10 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
-        let done = sqlx::query(
-            "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, \
-             refresh_token_issued_at = $4, scopes = $5, generation = generation + 1, failure_count = 0, \
-             next_attempt_at = NULL, last_error = NULL, last_refreshed_at = $6, lease_owner = NULL, lease_until = NULL \
-             WHERE id = $7 AND generation = $8 AND lease_owner = $9 AND status = 'active'",
+        let done = put_in_place(
+            put!("WHERE id = $6 AND generation = $7 AND lease_owner = $8 AND status = 'active'"),
+            rotation,
         )
-        .bind(&rotation.sealed.access)
-        .bind(&rotation.sealed.refresh)
-        .bind(rotation.expires_at)
-        .bind(rotation.refresh_token_issued_at)
-        .bind(&rotation.scopes)
-        .bind(rotation.refresh_token_issued_at)
-        .bind(rotation.grant_id.as_str())
-        .bind(rotation.from_generation)
         .bind(owner)
         .execute(&mut *transaction)
         .await?;
@@ -98,21 +102,10 @@ impl Store {
     /// generation has moved on without it.
     pub async fn commit_kept(&self, rotation: &SealedRotation) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin().await?;
-        let done = sqlx::query(
-            "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, \
-             refresh_token_issued_at = $4, scopes = $5, generation = generation + 1, failure_count = 0, \
-             next_attempt_at = NULL, last_error = NULL, last_refreshed_at = $6, lease_owner = NULL, lease_until = NULL, \
-             status = 'active' \
-             WHERE id = $7 AND generation = $8 AND status IN ('active', 'refresh_failed')",
+        let done = put_in_place(
+            put!(", status = 'active' WHERE id = $6 AND generation = $7 AND status IN ('active', 'refresh_failed')"),
+            rotation,
         )
-        .bind(&rotation.sealed.access)
-        .bind(&rotation.sealed.refresh)
-        .bind(rotation.expires_at)
-        .bind(rotation.refresh_token_issued_at)
-        .bind(&rotation.scopes)
-        .bind(rotation.refresh_token_issued_at)
-        .bind(rotation.grant_id.as_str())
-        .bind(rotation.from_generation)
         .execute(&mut *transaction)
         .await?;
         let counted = done.rows_affected() == 1;
@@ -192,6 +185,18 @@ impl Store {
         }
         settle(transaction, counted, attempt, end, now).await
     }
+}
+
+/// Binds what `put!` names.
+fn put_in_place<'q>(statement: &'static str, rotation: &'q SealedRotation) -> Query<'q, Any, AnyArguments> {
+    sqlx::query(statement)
+        .bind(&rotation.sealed.access)
+        .bind(&rotation.sealed.refresh)
+        .bind(rotation.expires_at)
+        .bind(rotation.refresh_token_issued_at)
+        .bind(&rotation.scopes)
+        .bind(rotation.grant_id.as_str())
+        .bind(rotation.from_generation)
 }
 
 /// Ends the attempt beside the grant's change, or as superseded where the fence refused.
