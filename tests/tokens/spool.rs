@@ -5,10 +5,26 @@ use evergrant::server::store::Store;
 use evergrant::server::tokens::{Ask, Landed, Spool, Why};
 use serde_json::json;
 
-use crate::support::keeper::Keeper;
+use crate::support::keeper::{Connected, Keeper};
 
 async fn run(store: &Store, statement: &'static str) {
     sqlx::query(statement).execute(store.database().pool()).await.unwrap();
+}
+
+/// Takes the journal's table away between Xero's answer and our commit, and puts it back afterwards.
+async fn exchange_that_cannot_commit(keeper: &Keeper, connected: &Connected) -> Landed {
+    // Shutting down already, so that only the next start or flight replays: what a crash right here looks like.
+    keeper.stopping.cancel();
+    keeper.provider.control("hold", json!({})).await;
+    let (service, grant) = (keeper.service.clone(), connected.grant.clone());
+    let ask = Ask::automatic(Trigger::Sweep);
+    let caller = tokio::spawn(async move { service.refresh_grant_single_flight(&grant, ask).await });
+    keeper.provider.waiting(1).await;
+    run(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
+    keeper.provider.control("release", json!({})).await;
+    let landed = caller.await.unwrap();
+    run(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
+    landed
 }
 
 #[tokio::test]
@@ -16,20 +32,8 @@ async fn a_token_set_that_could_not_be_written_is_kept_sealed_and_put_in_place_a
     for keeper in Keeper::each().await {
         let db = keeper.database.name;
         let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-        // Shutting down already, so that only the next start replays: what a crash right here looks like.
-        keeper.stopping.cancel();
-        keeper.provider.control("hold", json!({})).await;
-        let (service, grant) = (keeper.service.clone(), connected.grant.clone());
-        let caller =
-            tokio::spawn(
-                async move { service.refresh_grant_single_flight(&grant, Ask::automatic(Trigger::Sweep)).await },
-            );
-        keeper.provider.waiting(1).await;
-        run(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
-        keeper.provider.control("release", json!({})).await;
-        let landed = caller.await.unwrap();
+        let landed = exchange_that_cannot_commit(&keeper, &connected).await;
         assert!(matches!(&landed, Landed::Failed(failed) if failed.why == Why::Internal), "{db}: {landed:?}");
-        run(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
         assert_eq!(keeper.read(&connected.grant).await.generation, 0, "{db}");
         assert_eq!(keeper.service.spooled(), 1, "{db}");
 
@@ -55,18 +59,7 @@ async fn the_next_flight_puts_a_kept_token_set_in_place_before_it_asks_xero() {
     for keeper in Keeper::each().await {
         let db = keeper.database.name;
         let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-        keeper.stopping.cancel();
-        keeper.provider.control("hold", json!({})).await;
-        let (service, grant) = (keeper.service.clone(), connected.grant.clone());
-        let caller =
-            tokio::spawn(
-                async move { service.refresh_grant_single_flight(&grant, Ask::automatic(Trigger::Sweep)).await },
-            );
-        keeper.provider.waiting(1).await;
-        run(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
-        keeper.provider.control("release", json!({})).await;
-        caller.await.unwrap();
-        run(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
+        exchange_that_cannot_commit(&keeper, &connected).await;
         let landed = keeper.service.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
         assert_eq!(landed, Landed::Fresh, "{db}: the kept one is fresh");
         assert_eq!(keeper.exchanges().await, 1, "{db}");
