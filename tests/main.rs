@@ -7,5 +7,6 @@ mod http;
 mod model;
 mod sandbox;
 mod support;
+mod sweep;
 mod tidy;
 mod tokens;

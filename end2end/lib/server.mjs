@@ -33,6 +33,8 @@ export async function startServer(settings = {}) {
       EVERGRANT_PUBLIC_URL: origin,
       EVERGRANT_DATA_DIR: join(folder, 'data'),
       DATABASE_URL: `sqlite://${join(folder, 'data/evergrant.db')}`,
+      // Nothing is refreshed that a test doesn't ask for.
+      EVERGRANT_SWEEP_INTERVAL: '1h',
       ...settings,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -21,13 +21,14 @@ use tokio_util::task::TaskTracker;
 use super::auth::{Auth, AuthError, LocalAuth};
 use super::clock::Clock;
 use super::config::Config;
-use super::domain::Secret;
+use super::domain::{Plan, Secret};
 use super::http::{self, pages};
 use super::keyring::{self, KeyRingError};
 use super::seed::{self, SeedError};
 use super::site;
 use super::state::AppState;
 use super::store::{Database, Store, StoreError};
+use super::sweeper::{Pace, Sweeper};
 use super::tokens::{Policy, Spool, SpoolError, TokenService};
 use super::xero::{ClientError, EndpointError, Endpoints, XeroClient};
 use crate::sandbox::{self, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, SandboxError};
@@ -37,6 +38,8 @@ use crate::ui::app::{App, shell};
 const SANDBOX: &str = "/sandbox/xero";
 /// How many of an organisation's grants are refreshed at a time: Xero allows five calls at once per tenant.
 const AT_ONCE: usize = 4;
+/// How many exchanges the sweeper has under way: enough for a hundred a second where Xero takes half a second.
+const SWEPT_AT_ONCE: usize = 64;
 
 /// Why the server doesn't start, or stops.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +79,7 @@ pub async fn run(
     let database = Database::connect(config.database_url.expose()).await?;
     database.migrate().await?;
     let ring = keyring::load(&config, &database).await?;
-    let store = Store::new(database.clone(), ring, clock.clone());
+    let store = Store::new(database.clone(), ring, clock.clone()).planned_by(plan(&config));
     let local = LocalAuth::new(store.clone())?;
 
     let sandbox = match &config.xero_app {
@@ -97,6 +100,9 @@ pub async fn run(
         tracing::info!(replayed, "token sets that an earlier process could not write are in place now");
     }
 
+    let sweeper = Sweeper::new(tokens.clone(), pace(&config), stopping.clone());
+    tasks.spawn(sweeper.run());
+
     let public = config.public_url.origin().to_owned();
     let state = AppState {
         config: Arc::new(config),
@@ -113,6 +119,11 @@ pub async fn run(
     if sandbox.is_some() {
         tracing::info!("sandbox mode: open {public} and sign in as {} with {}", seed::DEMO_EMAIL, seed::DEMO_PASSWORD);
     }
+    let told = stopping.clone();
+    let shutdown = async move {
+        shutdown.await;
+        told.cancel();
+    };
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await?;
 
     // Nothing new comes in; what flies lands, and what can't be written waits on disk for the next start.
@@ -166,6 +177,16 @@ pub fn policy(config: &Config) -> Policy {
         wait_limit: config.xero_timeout + Duration::from_secs(5),
         at_once: AT_ONCE,
     }
+}
+
+/// When the sweeper comes for a grant, as the settings say.
+pub fn plan(config: &Config) -> Plan {
+    let policy = policy(config);
+    Plan { buffer: policy.buffer, roll_after: policy.roll_after, keep_hot: config.sweep.keep_hot, ..Plan::default() }
+}
+
+fn pace(config: &Config) -> Pace {
+    Pace { interval: config.sweep.interval, at_once: SWEPT_AT_ONCE, a_minute: config.sweep.rate }
 }
 
 fn router(state: &AppState, sandbox: Option<&Sandbox>) -> Router {

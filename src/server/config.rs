@@ -12,9 +12,11 @@ use super::xero::{EndpointError, Endpoints};
 
 mod network;
 mod public_url;
+mod sweep;
 
 pub use network::Networks;
 pub use public_url::PublicUrl;
+pub use sweep::SweepConfig;
 
 /// The settings as they are written down. Their help texts are the reference.
 #[derive(Args, Clone)]
@@ -101,6 +103,9 @@ pub struct Settings {
     #[arg(long, env = "EVERGRANT_XERO_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = duration)]
     xero_timeout: Duration,
 
+    #[command(flatten)]
+    sweep: sweep::SweepSettings,
+
     /// How log lines are written; RUST_LOG says which.
     #[arg(long, env = "EVERGRANT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -130,6 +135,7 @@ pub struct Config {
     pub roll_after: Duration,
     pub lease_ttl: Duration,
     pub xero_timeout: Duration,
+    pub sweep: SweepConfig,
     pub log_format: LogFormat,
 }
 
@@ -193,6 +199,7 @@ impl Settings {
             roll_after: self.roll_after,
             lease_ttl: self.lease_ttl,
             xero_timeout: self.xero_timeout,
+            sweep: self.sweep.check()?,
             log_format: self.log_format,
         })
     }
@@ -247,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused_by_name() {
-        let cases: [(&[&str], &str); 10] = [
+        let cases: [(&[&str], &str); 12] = [
             (&["--xero-client-id", "a"], "XERO_CLIENT_SECRET isn't set"),
             (&["--xero-client-secret", "a"], "XERO_CLIENT_ID isn't set"),
             (&["--xero-client-id", "a", "--xero-client-secret", " "], "XERO_CLIENT_SECRET isn't set"),
@@ -257,6 +264,8 @@ mod tests {
             (&["--roll-after", "60d"], "EVERGRANT_ROLL_AFTER"),
             (&["--lease-ttl", "0s"], "EVERGRANT_LEASE_TTL"),
             (&["--xero-timeout", "soon"], "90s, 10m or 45d"),
+            (&["--sweep-interval", "0s"], "EVERGRANT_SWEEP_INTERVAL"),
+            (&["--keep-hot", "some"], "used, all, none"),
             (&["--public-url", "http://evergrant.example.com"], "https"),
         ];
         for (flags, words) in cases {

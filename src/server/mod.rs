@@ -14,6 +14,7 @@ pub mod seed;
 pub mod site;
 pub mod state;
 pub mod store;
+pub mod sweeper;
 pub mod tokens;
 pub mod views;
 pub mod xero;

@@ -1,11 +1,12 @@
 //! The whole server on a port of its own, in sandbox mode, with a clock that stands still and the demo's people.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use evergrant::server::app;
 use evergrant::server::clock::Clock;
-use evergrant::server::config::{Config, LogFormat};
-use evergrant::server::domain::Secret;
+use evergrant::server::config::{Config, LogFormat, SweepConfig};
+use evergrant::server::domain::{KeepHot, Secret};
 use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
 use evergrant::server::xero::Endpoints;
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE};
@@ -185,6 +186,8 @@ fn config(database: &TestDatabase, base: &str, data: &TempDir) -> Config {
         roll_after: Duration::from_secs(45 * 24 * 60 * 60),
         lease_ttl: Duration::from_secs(60),
         xero_timeout: Duration::from_secs(5),
+        // A pass comes only where a test calls for it.
+        sweep: SweepConfig { interval: Duration::from_secs(60 * 60), keep_hot: KeepHot::None, rate: NonZeroU32::MAX },
         log_format: LogFormat::Text,
     }
 }

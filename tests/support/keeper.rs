@@ -1,5 +1,6 @@
 //! A token service on a test's database, with our own Xero on the wire and a clock that stands still.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use evergrant::model::{BindingId, GrantId, OrgId};
 use evergrant::sandbox::{Minted, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use evergrant::server::cipher::KeyRing;
 use evergrant::server::clock::Clock;
-use evergrant::server::domain::{AccessToken, Grant, RefreshToken, Secret, Tenant, TokenSet};
+use evergrant::server::domain::{AccessToken, Grant, KeepHot, Plan, RefreshToken, Secret, Tenant, TokenSet};
 use evergrant::server::store::{NewGrant, Store};
+use evergrant::server::sweeper::{self, Sweeper, Swept};
 use evergrant::server::tokens::{Policy, Spool, TokenService};
 use evergrant::server::xero::{Endpoints, XeroClient};
 use tempfile::TempDir;
@@ -18,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::databases::TestDatabase;
 use crate::sandbox::{Provider, START};
 
-const DAY: i64 = 24 * 60 * 60;
+pub const DAY: i64 = 24 * 60 * 60;
 
 /// One instance of Evergrant's middle, without a browser's side.
 pub struct Keeper {
@@ -33,16 +35,17 @@ pub struct Keeper {
     pace: Pace,
 }
 
-/// How long a lease lasts, and how long Xero may take to answer.
+/// How long a lease lasts, how long Xero may take to answer, and whose access tokens are kept fresh.
 #[derive(Clone, Copy)]
 pub struct Pace {
     pub lease: Duration,
     pub timeout: Duration,
+    pub keep_hot: KeepHot,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(60), timeout: Duration::from_millis(500) }
+        Self { lease: Duration::from_secs(60), timeout: Duration::from_millis(500), keep_hot: KeepHot::Used }
     }
 }
 
@@ -70,15 +73,31 @@ impl Keeper {
     async fn on(database: TestDatabase, pace: Pace) -> Self {
         let (provider, clock) = (Provider::start().await, Clock::manual(START));
         let (tasks, stopping, spool) = (TaskTracker::new(), CancellationToken::new(), TempDir::new().unwrap());
-        let store = Store::new(database.open().await, ring(), clock.clone());
+        let store = store(&database, &clock, pace).await;
         let service = service(&store, &provider, &clock, &spool, &tasks, &stopping, pace);
         Self { database, provider, clock, store, service, tasks, stopping, spool, pace }
     }
 
     /// Another instance on the same database and against the same provider.
     pub async fn another(&self) -> TokenService {
-        let store = Store::new(self.database.open().await, ring(), self.clock.clone());
-        service(&store, &self.provider, &self.clock, &self.spool, &self.tasks, &self.stopping, self.pace)
+        self.another_at(self.pace).await
+    }
+
+    /// The same with other settings.
+    pub async fn another_at(&self, pace: Pace) -> TokenService {
+        let store = store(&self.database, &self.clock, pace).await;
+        service(&store, &self.provider, &self.clock, &self.spool, &self.tasks, &self.stopping, pace)
+    }
+
+    /// A sweeper of ours, or of another instance, that has so many exchanges under way at a time.
+    pub fn sweeper(&self, service: &TokenService, at_once: usize) -> Sweeper {
+        let pace = sweeper::Pace { interval: Duration::from_secs(30), at_once, a_minute: NonZeroU32::MAX };
+        Sweeper::new(service.clone(), pace, self.stopping.clone())
+    }
+
+    /// One pass of ours.
+    pub async fn sweep(&self) -> Swept {
+        self.sweeper(&self.service, 8).sweep_once().await.unwrap()
     }
 
     /// Lets time pass for both sides.
@@ -139,6 +158,11 @@ pub async fn consent(
     let bound = store.bind(&org, &grant, &tenants, None).await.unwrap();
     let bindings = bound.into_iter().map(|bound| bound.binding_id).collect();
     Connected { org, grant, bindings, minted }
+}
+
+async fn store(database: &TestDatabase, clock: &Clock, pace: Pace) -> Store {
+    let plan = Plan { keep_hot: pace.keep_hot, ..Plan::default() };
+    Store::new(database.open().await, ring(), clock.clone()).planned_by(plan)
 }
 
 pub fn ring() -> KeyRing {

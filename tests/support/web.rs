@@ -74,6 +74,7 @@ impl Web {
             ("--xero-login-url", &provider.base),
             ("--xero-identity-url", &provider.base),
             ("--xero-api-url", &provider.base),
+            ("--sweep-interval", "1h"),
         ];
         let flags = flags.iter().flat_map(|(name, value)| [*name, *value]);
         let config = Flags::parse_from(std::iter::once("evergrant").chain(flags)).settings.check().unwrap();

@@ -15,7 +15,7 @@ use crate::support::keeper::{Connected, Keeper, Pace};
 const LOOK: Duration = Duration::from_millis(10);
 
 fn patient(lease: u64) -> Pace {
-    Pace { lease: Duration::from_secs(lease), timeout: Duration::from_secs(60) }
+    Pace { lease: Duration::from_secs(lease), timeout: Duration::from_secs(60), ..Pace::default() }
 }
 
 fn ask(service: &TokenService, connected: &Connected) -> JoinHandle<Landed> {

@@ -1,7 +1,7 @@
 //! The journal: every try at an exchange, written before its request leaves.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::{Store, StoreError, new_id};
 use crate::model::{AttemptId, AttemptView, BindingId, GrantId, OrgId, Trigger};
@@ -30,20 +30,38 @@ pub struct AttemptEnd {
 impl Store {
     /// Journals a try. Nothing is sent before this has been committed.
     pub async fn begin_attempt(&self, new: &NewAttempt<'_>) -> Result<AttemptId, StoreError> {
-        let id: AttemptId = new_id();
-        sqlx::query(
-            "INSERT INTO refresh_attempts (id, grant_id, generation, trigger, actor, started_at) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(id.as_str())
-        .bind(new.grant_id.as_str())
-        .bind(new.generation)
-        .bind(new.trigger.as_str())
-        .bind(new.actor)
-        .bind(self.clock.now())
-        .execute(self.pool())
-        .await?;
-        Ok(id)
+        let mut ids = self.begin_attempts(std::slice::from_ref(new)).await?;
+        // One for each that was given.
+        ids.pop().ok_or(StoreError::Database(sqlx::Error::RowNotFound))
+    }
+
+    /// Journals many tries at once: one statement, so that a claimed batch costs one commit. Ids in the order given.
+    pub async fn begin_attempts(&self, new: &[NewAttempt<'_>]) -> Result<Vec<AttemptId>, StoreError> {
+        if new.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<AttemptId> = new.iter().map(|_| new_id()).collect();
+        let mut sql =
+            String::from("INSERT INTO refresh_attempts (id, grant_id, generation, trigger, actor, started_at) VALUES ");
+        for first in (1..).step_by(6).take(new.len()) {
+            let places: Vec<String> = (first..first + 6).map(|place| format!("${place}")).collect();
+            sql.push_str(if first == 1 { "(" } else { ", (" });
+            sql.push_str(&places.join(", "));
+            sql.push(')');
+        }
+        // Safe to run: nothing but the numbers of placeholders was put into the text.
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (id, new) in ids.iter().zip(new) {
+            query = query
+                .bind(id.as_str())
+                .bind(new.grant_id.as_str())
+                .bind(new.generation)
+                .bind(new.trigger.as_str())
+                .bind(new.actor)
+                .bind(self.clock.now());
+        }
+        query.execute(self.pool()).await?;
+        Ok(ids)
     }
 
     /// The last tries at the grants that this binding has had, newest first; another organisation's: none.

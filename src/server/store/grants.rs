@@ -23,10 +23,15 @@ impl Store {
         let id: GrantId = new_id();
         let now = self.clock.now();
         let sealed = self.seal_tokens(&new.org_id, &id, 0, &new.tokens)?;
+        let due = self.plan().due(&id, new.tokens.expires_at, now);
         sqlx::query(
             "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
-             refresh_token_enc, expires_at, refresh_token_issued_at, status, generation, last_refreshed_at, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', 0, $10, $11)",
+             refresh_token_enc, expires_at, refresh_token_issued_at, status, generation, last_refreshed_at, created_at, \
+             last_used_at, due_at, connections_read_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', 0, $9, $9, \
+             (SELECT last_used_at FROM organizations WHERE id = $2), \
+             CASE WHEN COALESCE((SELECT last_used_at FROM organizations WHERE id = $2), 0) > $10 THEN $11 ELSE $12 END, \
+             $9)",
         )
         .bind(id.as_str())
         .bind(new.org_id.as_str())
@@ -37,8 +42,9 @@ impl Store {
         .bind(sealed.refresh)
         .bind(new.tokens.expires_at)
         .bind(now)
-        .bind(now)
-        .bind(now)
+        .bind(due.used_after)
+        .bind(due.hot)
+        .bind(due.cold)
         .execute(self.pool())
         .await?;
         Ok(id)
@@ -89,20 +95,6 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         give_up(&mut transaction, id).await?;
         Ok(transaction.commit().await?)
-    }
-
-    /// Says that somebody's work needed this grant now.
-    pub async fn mark_used(&self, id: &GrantId) -> Result<(), StoreError> {
-        // Once a minute is exact enough to know what is hot, and spares a write per call.
-        sqlx::query(
-            "UPDATE integration_grants SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $3)",
-        )
-        .bind(self.clock.now())
-        .bind(id.as_str())
-        .bind(self.clock.now() - 60)
-        .execute(self.pool())
-        .await?;
-        Ok(())
     }
 
     /// Seals what an exchange brought, for the generation it will be.

@@ -11,7 +11,7 @@ use super::attempts::{AttemptEnd, finish};
 use super::grants::grant_from;
 use super::{Store, StoreError};
 use crate::model::{AttemptId, GrantId};
-use crate::server::domain::{Grant, SealedRotation};
+use crate::server::domain::{Due, Grant, SealedRotation};
 
 /// What a failed exchange leaves on the grant's row.
 pub struct Failure<'a> {
@@ -27,7 +27,9 @@ macro_rules! put {
         concat!(
             "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, ",
             "refresh_token_issued_at = $4, last_refreshed_at = $4, scopes = $5, generation = generation + 1, ",
-            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, lease_owner = NULL, lease_until = NULL ",
+            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, lease_owner = NULL, lease_until = NULL, ",
+            "due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
+            "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $4 ELSE connections_due_at END ",
             $fence
         )
     };
@@ -38,7 +40,7 @@ impl Store {
     /// does, or the grant is not active any more.
     pub async fn take_lease(&self, id: &GrantId, owner: &str, until: i64) -> Result<Option<Grant>, StoreError> {
         let row = sqlx::query(
-            "UPDATE integration_grants SET lease_owner = $1, lease_until = $2 \
+            "UPDATE integration_grants SET lease_owner = $1, lease_until = $2, due_at = $2 \
              WHERE id = $3 AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $4) RETURNING *",
         )
         .bind(owner)
@@ -53,7 +55,8 @@ impl Store {
     /// Holds on to a lease that is still ours; `false` when it went to somebody else or the generation moved.
     pub async fn renew_lease(&self, held: &Grant, owner: &str, until: i64) -> Result<bool, StoreError> {
         let done = sqlx::query(
-            "UPDATE integration_grants SET lease_until = $1 WHERE id = $2 AND lease_owner = $3 AND generation = $4",
+            "UPDATE integration_grants SET lease_until = $1, due_at = $1 \
+             WHERE id = $2 AND lease_owner = $3 AND generation = $4",
         )
         .bind(until)
         .bind(held.id.as_str())
@@ -64,11 +67,28 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Lets go of a lease that is ours; somebody else's stays.
-    pub async fn release_lease(&self, id: &GrantId, owner: &str) -> Result<(), StoreError> {
+    /// Lets go of a lease that is ours and wasn't used; somebody else's stays.
+    pub async fn release_lease(&self, held: &Grant, owner: &str) -> Result<(), StoreError> {
+        let due = match held.failure_count {
+            0 => self.plan.due(&held.id, held.expires_at, held.refresh_token_issued_at),
+            _ => Due::at(held.next_attempt_at.unwrap_or_else(|| self.clock.now())),
+        };
+        self.let_go(&held.id, owner, due).await
+    }
+
+    /// The same for a grant that is due all the same, to be come for at that time.
+    pub async fn postpone_lease(&self, held: &Grant, owner: &str, until: i64) -> Result<(), StoreError> {
+        self.let_go(&held.id, owner, Due::at(until)).await
+    }
+
+    async fn let_go(&self, id: &GrantId, owner: &str, due: Due) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE integration_grants SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2",
+            "UPDATE integration_grants SET lease_owner = NULL, lease_until = NULL, \
+             due_at = CASE WHEN COALESCE(last_used_at, 0) > $1 THEN $2 ELSE $3 END WHERE id = $4 AND lease_owner = $5",
         )
+        .bind(due.used_after)
+        .bind(due.hot)
+        .bind(due.cold)
         .bind(id.as_str())
         .bind(owner)
         .execute(self.pool())
@@ -87,13 +107,14 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
-        let done = put_in_place(
-            put!("WHERE id = $6 AND generation = $7 AND lease_owner = $8 AND status = 'active'"),
-            rotation,
-        )
-        .bind(owner)
-        .execute(&mut *transaction)
-        .await?;
+        let done = self
+            .put_in_place(
+                put!("WHERE id = $6 AND generation = $7 AND lease_owner = $12 AND status = 'active'"),
+                rotation,
+            )
+            .bind(owner)
+            .execute(&mut *transaction)
+            .await?;
         settle(transaction, done.rows_affected() == 1, attempt, end, now).await
     }
 
@@ -102,12 +123,15 @@ impl Store {
     /// generation has moved on without it.
     pub async fn commit_kept(&self, rotation: &SealedRotation) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin().await?;
-        let done = put_in_place(
-            put!(", status = 'active' WHERE id = $6 AND generation = $7 AND status IN ('active', 'refresh_failed')"),
-            rotation,
-        )
-        .execute(&mut *transaction)
-        .await?;
+        let done = self
+            .put_in_place(
+                put!(
+                    ", status = 'active' WHERE id = $6 AND generation = $7 AND status IN ('active', 'refresh_failed')"
+                ),
+                rotation,
+            )
+            .execute(&mut *transaction)
+            .await?;
         let counted = done.rows_affected() == 1;
         if counted {
             sqlx::query(
@@ -136,7 +160,7 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE integration_grants SET failure_count = failure_count + 1, next_attempt_at = $1, last_error = $2, \
-             lease_owner = NULL, lease_until = NULL \
+             lease_owner = NULL, lease_until = NULL, due_at = $1 \
              WHERE id = $3 AND generation = $4 AND lease_owner = $5 AND status = 'active'",
         )
         .bind(failure.next_attempt_at)
@@ -185,18 +209,24 @@ impl Store {
         }
         settle(transaction, counted, attempt, end, now).await
     }
-}
 
-/// Binds what `put!` names.
-fn put_in_place<'q>(statement: &'static str, rotation: &'q SealedRotation) -> Query<'q, Any, AnyArguments> {
-    sqlx::query(statement)
-        .bind(&rotation.sealed.access)
-        .bind(&rotation.sealed.refresh)
-        .bind(rotation.expires_at)
-        .bind(rotation.refresh_token_issued_at)
-        .bind(&rotation.scopes)
-        .bind(rotation.grant_id.as_str())
-        .bind(rotation.from_generation)
+    /// Binds what `put!` names.
+    fn put_in_place<'q>(&self, statement: &'static str, rotation: &'q SealedRotation) -> Query<'q, Any, AnyArguments> {
+        let (grant, issued_at) = (&rotation.grant_id, rotation.refresh_token_issued_at);
+        let due = self.plan.due(grant, rotation.expires_at, issued_at);
+        sqlx::query(statement)
+            .bind(&rotation.sealed.access)
+            .bind(&rotation.sealed.refresh)
+            .bind(rotation.expires_at)
+            .bind(issued_at)
+            .bind(&rotation.scopes)
+            .bind(grant.as_str())
+            .bind(rotation.from_generation)
+            .bind(due.used_after)
+            .bind(due.hot)
+            .bind(due.cold)
+            .bind(self.plan.connections_read_before(grant, issued_at))
+    }
 }
 
 /// Ends the attempt beside the grant's change, or as superseded where the fence refused.

@@ -6,6 +6,7 @@
 mod attempts;
 mod bindings;
 mod database;
+mod due;
 mod grants;
 mod leases;
 mod oauth_states;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 pub use attempts::{AttemptEnd, NewAttempt};
 pub use bindings::{Bound, Rebound};
 pub use database::{Database, Kind, Schema};
+pub use due::Wanted;
 pub use grants::NewGrant;
 pub use leases::Failure;
 pub use oauth_states::{Consumed, NewState, Pending, STATE_LIFE};
@@ -33,6 +35,7 @@ pub use users::{Account, Added, NewUser};
 
 use super::cipher::{CipherError, KeyRing};
 use super::clock::Clock;
+use super::domain::Plan;
 
 /// What the rest of the server knows of the database. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +43,7 @@ pub struct Store {
     database: Database,
     ring: Arc<KeyRing>,
     clock: Clock,
+    plan: Plan,
 }
 
 /// What can go wrong between us and the database.
@@ -63,7 +67,16 @@ pub enum StoreError {
 
 impl Store {
     pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
-        Self { database, ring: Arc::new(ring), clock }
+        Self { database, ring: Arc::new(ring), clock, plan: Plan::default() }
+    }
+
+    /// The same, with the operator's figures for when a grant is due.
+    pub fn planned_by(self, plan: Plan) -> Self {
+        Self { plan, ..self }
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     pub fn database(&self) -> &Database {

@@ -112,7 +112,7 @@ impl Store {
             .bind(org.as_str())
             .execute(self.pool())
             .await?;
-        Ok(())
+        self.mark_org_used(org).await
     }
 }
 

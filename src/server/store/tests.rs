@@ -89,12 +89,13 @@ async fn a_lease_has_one_holder_until_it_ends() {
         assert!(held.is_some(), "{db}");
         assert_eq!(store.take_lease(&id, "two", START + 60).await.unwrap(), None, "{db}");
         assert_eq!(store.take_lease(&id, "one", START + 60).await.unwrap(), None, "{db}: not even by the same owner");
-        store.release_lease(&id, "two").await.unwrap();
+        let held = held.unwrap();
+        store.release_lease(&held, "two").await.unwrap();
         assert_eq!(store.take_lease(&id, "two", START + 60).await.unwrap(), None, "{db}: released by a stranger");
         store.clock().advance(60);
         let taken = store.take_lease(&id, "two", START + 120).await.unwrap().unwrap();
         assert_eq!(taken.lease.unwrap().owner, "two", "{db}");
-        assert!(!store.renew_lease(&held.unwrap(), "one", START + 999).await.unwrap(), "{db}: renewed after its end");
+        assert!(!store.renew_lease(&held, "one", START + 999).await.unwrap(), "{db}: renewed after its end");
     }
 }
 

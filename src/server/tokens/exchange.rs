@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::outcome::{Ask, Failed, Landed};
 use super::policy::{may_have_lost_a_reply, next_attempt};
 use super::service::Shared;
-use crate::model::{AttemptId, GrantId, GrantStatus};
+use crate::model::{AttemptId, GrantId, GrantStatus, Trigger};
 use crate::server::domain::{Grant, RefreshToken, SealedRotation, TokenSet};
 use crate::server::store::{AttemptEnd, Failure, NewAttempt, StoreError};
 use crate::server::xero::{ErrorKind, Exchanged, XeroError};
 
 /// How often a loser of the lease looks whether the generation has moved.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a claimed grant that couldn't fly is left alone, in seconds.
+pub(super) const COME_AGAIN: i64 = 10;
 /// How long after a failed commit it is tried again, doubling from the first to the second.
 const COMMIT_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
@@ -20,14 +24,23 @@ const COMMIT_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration
 pub(super) async fn fly(shared: Arc<Shared>, id: GrantId, ask: Ask) -> Landed {
     // Never used twice, so that a late holder can't pass for a new one.
     let owner = uuid::Uuid::new_v4().to_string();
-    let flight = Flight { shared, id: id.clone(), ask, owner };
-    match flight.run().await {
-        Ok(landed) => landed,
-        Err(error) => {
-            tracing::error!(grant = %id, %error, "a refresh failed on our side");
-            Landed::Failed(Failed::internal())
-        }
-    }
+    let flight = Flight { shared, id, ask, owner };
+    flight.landed(flight.run().await)
+}
+
+/// The same for a due grant whose lease was taken for us, as soon as the attempt is journalled.
+pub(super) async fn fly_claimed(
+    shared: Arc<Shared>,
+    held: Grant,
+    owner: String,
+    journalled: oneshot::Receiver<AttemptId>,
+) -> Landed {
+    let flight = Flight { shared, id: held.id.clone(), ask: Ask::automatic(Trigger::Sweep), owner };
+    flight.landed(match journalled.await {
+        Ok(attempt) => flight.exchange(&held, &attempt).await,
+        // The journal failed, and whoever wrote it has logged why.
+        Err(_) => flight.give_back(&held).await,
+    })
 }
 
 struct Flight {
@@ -38,6 +51,13 @@ struct Flight {
 }
 
 impl Flight {
+    fn landed(&self, landed: Result<Landed, StoreError>) -> Landed {
+        landed.unwrap_or_else(|error| {
+            tracing::error!(grant = %self.id, %error, "a refresh failed on our side");
+            Landed::Failed(Failed::internal())
+        })
+    }
+
     async fn run(&self) -> Result<Landed, StoreError> {
         let store = &self.shared.store;
         // A successor that a broken database kept us from committing is newer than any row.
@@ -61,10 +81,11 @@ impl Flight {
             if let Some(held) = store.take_lease(&self.id, &self.owner, until).await? {
                 // Somebody may have exchanged between our look and our lease.
                 if let Some(landed) = self.settled(&first, &held) {
-                    store.release_lease(&self.id, &self.owner).await?;
+                    store.release_lease(&held, &self.owner).await?;
                     return Ok(landed);
                 }
-                return self.exchange(&held).await;
+                let attempt = self.begin(&held).await?;
+                return self.exchange(&held, &attempt).await;
             }
             tokio::time::sleep(LOOK_AGAIN).await;
             let Some(now) = store.grant(&self.id).await? else { return Ok(Landed::Failed(Failed::gone())) };
@@ -100,16 +121,24 @@ impl Flight {
         if due { None } else { Some(Landed::Fresh) }
     }
 
-    async fn exchange(&self, held: &Grant) -> Result<Landed, StoreError> {
+    async fn give_back(&self, held: &Grant) -> Result<Landed, StoreError> {
+        let until = self.shared.store.clock().now() + COME_AGAIN;
+        self.shared.store.postpone_lease(held, &self.owner, until).await?;
+        Ok(Landed::Failed(Failed::internal()))
+    }
+
+    async fn begin(&self, held: &Grant) -> Result<AttemptId, StoreError> {
+        let new = NewAttempt {
+            grant_id: &held.id,
+            generation: held.generation,
+            trigger: self.ask.trigger,
+            actor: self.ask.actor.as_deref(),
+        };
+        self.shared.store.begin_attempt(&new).await
+    }
+
+    async fn exchange(&self, held: &Grant, attempt: &AttemptId) -> Result<Landed, StoreError> {
         let store = &self.shared.store;
-        let attempt = store
-            .begin_attempt(&NewAttempt {
-                grant_id: &held.id,
-                generation: held.generation,
-                trigger: self.ask.trigger,
-                actor: self.ask.actor.as_deref(),
-            })
-            .await?;
         let token = match store.open_refresh(held) {
             Ok(token) => token,
             Err(error) => {
@@ -123,13 +152,13 @@ impl Flight {
                 let failed = Failed::internal();
                 let next_attempt_at = self.next_attempt(held, None);
                 let failure = Failure { error: &failed.message, next_attempt_at };
-                store.record_failure(held, &self.owner, &failure, &attempt, &end).await?;
+                store.record_failure(held, &self.owner, &failure, attempt, &end).await?;
                 return Ok(Landed::Failed(failed));
             }
         };
         match self.ask_xero(held, &token).await {
-            Ok(exchanged) => self.commit(held, &attempt, exchanged).await,
-            Err(error) => self.note(held, &attempt, &error).await,
+            Ok(exchanged) => self.commit(held, attempt, exchanged).await,
+            Err(error) => self.note(held, attempt, &error).await,
         }
     }
 

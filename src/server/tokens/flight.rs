@@ -33,24 +33,37 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let flight = {
-            let mut under_way = lock(&self.under_way);
-            match under_way.get(grant) {
-                Some(flight) => flight.clone(),
-                None => {
-                    let landing = Landing { under_way: Arc::clone(&self.under_way), grant: grant.clone() };
-                    let work = start();
-                    let task = self.tasks.spawn(async move {
-                        let _landing = landing;
-                        work.await
-                    });
-                    let flight = task.map(Result::ok).boxed().shared();
-                    under_way.insert(grant.clone(), flight.clone());
-                    flight
-                }
-            }
-        };
+        let flight = self.find_or_start(grant, start).0;
         flight.await
+    }
+
+    /// Starts a flight whose start can't wait, because it has been given the right to fly already. `None` where the
+    /// grant is in flight: then that right has to be given back.
+    pub fn start<F>(&self, grant: &GrantId, start: impl FnOnce() -> F) -> Option<BoxFuture<'static, Option<T>>>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let (flight, started) = self.find_or_start(grant, start);
+        started.then(|| flight.boxed())
+    }
+
+    fn find_or_start<F>(&self, grant: &GrantId, start: impl FnOnce() -> F) -> (Joinable<T>, bool)
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut under_way = lock(&self.under_way);
+        if let Some(flight) = under_way.get(grant) {
+            return (flight.clone(), false);
+        }
+        let landing = Landing { under_way: Arc::clone(&self.under_way), grant: grant.clone() };
+        let work = start();
+        let task = self.tasks.spawn(async move {
+            let _landing = landing;
+            work.await
+        });
+        let flight = task.map(Result::ok).boxed().shared();
+        under_way.insert(grant.clone(), flight.clone());
+        (flight, true)
     }
 }
 
@@ -104,6 +117,22 @@ mod tests {
         }
         assert_eq!(starts.load(Ordering::SeqCst), 1);
         assert!(flights.under_way.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_cannot_wait_starts_only_where_there_is_none() {
+        let flights = Flights::new(TaskTracker::new());
+        let (go, grant) = (Arc::new(Notify::new()), GrantId::from("g"));
+        let wait = Arc::clone(&go);
+        let first = flights.start(&grant, || async move {
+            wait.notified().await;
+            1
+        });
+        assert!(flights.start(&grant, || async { 2 }).is_none());
+        go.notify_one();
+        assert_eq!(flights.join_or_start(&grant, || async { 3 }).await, Some(1), "whoever asks meanwhile joins it");
+        assert_eq!(first.unwrap().await, Some(1));
+        assert_eq!(flights.start(&grant, || async { 4 }).unwrap().await, Some(4));
     }
 
     #[tokio::test]

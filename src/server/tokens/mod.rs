@@ -2,7 +2,7 @@
 //!
 //! `service` is what everybody else calls; `flight` makes one exchange of many callers in a process; `exchange`
 //! is the protocol across processes (lease, journal, fence); `policy` says when and how long; `spool` keeps what
-//! a broken database would not take; `connections` disconnects and tests.
+//! a broken database would not take; `connections` disconnects and tests; `sweep` claims what is due.
 
 mod alarm;
 mod clicks;
@@ -13,6 +13,7 @@ mod outcome;
 mod policy;
 mod service;
 mod spool;
+mod sweep;
 
 pub use connections::{ConnectionError, Disconnected};
 pub use outcome::{Ask, Failed, Landed, Why};

@@ -23,7 +23,7 @@ use crate::server::xero::{XeroApiClient, XeroClient};
 #[derive(Clone)]
 pub struct TokenService {
     pub(super) shared: Arc<Shared>,
-    flights: Arc<Flights<Landed>>,
+    pub(super) flights: Arc<Flights<Landed>>,
 }
 
 /// What every flight needs.

@@ -86,6 +86,11 @@ impl Spool {
         self.lock().len()
     }
 
+    /// Whether this grant's successor waits here: then what its row holds is spent.
+    pub fn keeps(&self, grant: &GrantId) -> bool {
+        self.lock().contains_key(grant)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

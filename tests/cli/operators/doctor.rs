@@ -199,7 +199,7 @@ async fn a_schema_that_does_not_fit_is_told_with_what_to_do() {
     for database in TestDatabase::each().await {
         let place = Place::on(database).await;
         let pool = place.store.database().pool();
-        sqlx::query("UPDATE _sqlx_migrations SET version = 999999").execute(pool).await.unwrap();
+        sqlx::query("UPDATE _sqlx_migrations SET version = 999999 WHERE version = 1").execute(pool).await.unwrap();
         let said = place.run(&["doctor", "--json"]).await;
         assert_only(&said, "database", "fail", &["newer than this Evergrant", "Install"]);
         sqlx::query("DELETE FROM _sqlx_migrations").execute(pool).await.unwrap();

@@ -51,7 +51,7 @@ pub async fn run(flags: Flags) -> Result<(), Failed> {
     let (config, database) = opened::database(flags.settings).await?;
     let clock = Clock::system();
     let ring = keyring::load(&config, &database).await?;
-    let store = Store::new(database.clone(), ring, clock.clone());
+    let store = Store::new(database.clone(), ring, clock.clone()).planned_by(app::plan(&config));
     let policy = app::policy(&config);
     let at_once = policy.at_once;
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());

@@ -1,0 +1,163 @@
+//! Claims on both databases: who gets what, in which order, and by which index.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::super::testing::{START, stores};
+use super::super::{NewGrant, Store, Wanted};
+use super::statement;
+use crate::model::{GrantId, OrgId};
+use crate::server::domain::{AccessToken, KeepHot, Plan, RefreshToken, TokenSet};
+use crate::server::store::Kind;
+
+async fn consent(store: &Store, org: &OrgId) -> GrantId {
+    let tokens = TokenSet {
+        access_token: AccessToken::new("a"),
+        refresh_token: RefreshToken::new("r"),
+        expires_at: START + 1800,
+        scopes: String::new(),
+    };
+    let new = NewGrant { org_id: org.clone(), xero_user_id: "u".into(), auth_event_id: "e".into(), tokens };
+    store.insert_grant(new).await.unwrap()
+}
+
+async fn due_at(store: &Store, id: &GrantId) -> i64 {
+    let query = sqlx::query("SELECT due_at FROM integration_grants WHERE id = $1").bind(id.as_str());
+    query.fetch_one(store.pool()).await.unwrap().try_get(0).unwrap()
+}
+
+async fn set(store: &Store, id: &GrantId, what: &str) {
+    let sql = format!("UPDATE integration_grants SET {what} WHERE id = $1");
+    sqlx::query(AssertSqlSafe(sql)).bind(id.as_str()).execute(store.pool()).await.unwrap();
+}
+
+async fn claim(store: &Store, wanted: Wanted, limit: usize) -> Vec<GrantId> {
+    let until = store.clock().now() + 60;
+    let claimed = store.claim_due(wanted, limit, "sweeper", until).await.unwrap();
+    claimed.into_iter().map(|grant| grant.id).collect()
+}
+
+#[tokio::test]
+async fn the_longest_due_are_claimed_and_only_where_nobody_holds_them() {
+    for (db, store) in stores().await {
+        let org = store.add_org("A").await.unwrap().unwrap();
+        let mut grants = Vec::new();
+        for number in 0..5_i64 {
+            grants.push(consent(&store, &org).await);
+            set(&store, &grants[grants.len() - 1], &format!("due_at = {}", START - 5 + number)).await;
+        }
+        set(&store, &grants[0], "status = 'revoked'").await;
+        let held = store.take_lease(&grants[1], "somebody", START + 60).await.unwrap().unwrap();
+        assert_eq!(due_at(&store, &grants[1]).await, START + 60, "{db}: by then its holder may have died");
+        assert_eq!(claim(&store, Wanted::Any, 2).await.len(), 2, "{db}");
+        assert_eq!(claim(&store, Wanted::Any, 9).await, [grants[4].clone()], "{db}: the rest");
+        assert!(claim(&store, Wanted::Any, 9).await.is_empty(), "{db}: all are held");
+        store.clock().advance(60);
+        assert!(store.renew_lease(&held, "somebody", START + 120).await.unwrap(), "{db}");
+        assert_eq!(claim(&store, Wanted::Any, 9).await.len(), 3, "{db}: those of the sweeper that died");
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_lost_a_reply_can_be_claimed_before_all_else() {
+    for (db, store) in stores().await {
+        let org = store.add_org("A").await.unwrap().unwrap();
+        let (waits, failed, early, died) = (
+            consent(&store, &org).await,
+            consent(&store, &org).await,
+            consent(&store, &org).await,
+            consent(&store, &org).await,
+        );
+        set(&store, &waits, "due_at = 0").await;
+        set(&store, &failed, &format!("failure_count = 1, due_at = {START}")).await;
+        set(&store, &early, &format!("failure_count = 1, due_at = {}", START + 61)).await;
+        store.take_lease(&died, "dies", START + 60).await.unwrap();
+        assert_eq!(claim(&store, Wanted::Lost, 9).await, [failed], "{db}");
+        store.clock().advance(60);
+        store.postpone_lease(&store.grant(&early).await.unwrap().unwrap(), "nobody's", 0).await.unwrap();
+        let lost = claim(&store, Wanted::Lost, 9).await;
+        assert!(lost.contains(&died) && !lost.contains(&early) && !lost.contains(&waits), "{db}: {lost:?}");
+    }
+}
+
+#[tokio::test]
+async fn use_makes_a_cold_grant_due_and_only_where_used_ones_are_kept_hot() {
+    for (db, store) in stores().await {
+        let org = store.add_org("A").await.unwrap().unwrap();
+        let id = consent(&store, &org).await;
+        let cold = due_at(&store, &id).await;
+        assert!(cold > START + 45 * 86_400, "{db}");
+        let none = store.clone().planned_by(Plan { keep_hot: KeepHot::None, ..Plan::default() });
+        none.mark_used(&id).await.unwrap();
+        assert_eq!(due_at(&store, &id).await, cold, "{db}");
+        store.clock().advance(61);
+        store.mark_used(&id).await.unwrap();
+        assert_eq!(due_at(&store, &id).await, START + 1200, "{db}");
+        set(&store, &id, &format!("failure_count = 3, due_at = {cold}")).await;
+        store.clock().advance(61);
+        store.mark_org_used(&org).await.unwrap();
+        assert_eq!(due_at(&store, &id).await, cold, "{db}: a failing one keeps its back-off");
+    }
+}
+
+#[tokio::test]
+async fn a_grant_of_an_organisation_in_use_is_hot_from_the_start() {
+    for (db, store) in stores().await {
+        let org = store.add_org("A").await.unwrap().unwrap();
+        sqlx::query("UPDATE organizations SET last_used_at = $1").bind(START).execute(store.pool()).await.unwrap();
+        let id = consent(&store, &org).await;
+        assert!(due_at(&store, &id).await < START + 1800, "{db}");
+    }
+}
+
+#[tokio::test]
+async fn two_claims_at_once_never_meet() {
+    for (db, store) in stores().await {
+        let org = store.add_org("A").await.unwrap().unwrap();
+        for _ in 0..40 {
+            let id = consent(&store, &org).await;
+            set(&store, &id, "due_at = 1").await;
+        }
+        let claims = (0..8).map(|_| claim(&store, Wanted::Any, 10));
+        let mut claimed: Vec<GrantId> = futures::future::join_all(claims).await.concat();
+        // One that found all of a batch locked took fewer than it could have.
+        claimed.extend(claim(&store, Wanted::Any, 40).await);
+        assert_eq!(claimed.len(), 40, "{db}");
+        claimed.sort();
+        claimed.dedup();
+        assert_eq!(claimed.len(), 40, "{db}: one was claimed twice");
+    }
+}
+
+#[tokio::test]
+async fn the_due_are_found_by_an_index() {
+    for (db, store) in stores().await {
+        let org = store.add_org("A").await.unwrap().unwrap();
+        consent(&store, &org).await;
+        for round in 0..12 {
+            let copy = format!(
+                "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+                 refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at, due_at) \
+                 SELECT id || '{round}', org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+                 refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at, due_at + {round} \
+                 FROM integration_grants"
+            );
+            sqlx::query(AssertSqlSafe(copy)).execute(store.pool()).await.unwrap();
+        }
+        sqlx::query("ANALYZE").execute(store.pool()).await.unwrap();
+        let kind = store.database().kind();
+        let explain = if kind == Kind::Sqlite { "EXPLAIN QUERY PLAN" } else { "EXPLAIN" };
+        for (wanted, index) in [(Wanted::Any, "integration_grants_due"), (Wanted::Lost, "integration_grants_lost")] {
+            let sql = format!("{explain} {}", statement(wanted, kind));
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(START).bind(64_i64).bind("owner").bind(START + 60);
+            let rows = query.fetch_all(store.pool()).await.unwrap();
+            let column = if kind == Kind::Sqlite { "detail" } else { "QUERY PLAN" };
+            let lines: Vec<String> = rows.iter().map(|row| row.try_get(column).unwrap()).collect();
+            let plan = lines.join("\n");
+            assert!(plan.contains(index), "{db}, {wanted:?}:\n{plan}");
+            assert!(
+                !plan.contains("Seq Scan on integration_grants") && !plan.contains("B-TREE FOR ORDER"),
+                "{db}:\n{plan}"
+            );
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Claims due grants for the sweeper and lets them fly.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::exchange::{COME_AGAIN, fly_claimed};
+use super::outcome::{Failed, Landed};
+use super::service::TokenService;
+use crate::model::{AttemptId, Trigger};
+use crate::server::domain::Grant;
+use crate::server::store::{NewAttempt, StoreError, Wanted};
+
+impl TokenService {
+    /// Plans every grant by the settings as they are now. Returns how many were planned otherwise.
+    pub async fn plan_all(&self) -> Result<u64, StoreError> {
+        self.shared.store.plan_all().await
+    }
+
+    /// Claims at most so many due grants, lost replies before all others, and starts their flights. Whoever asks for
+    /// one of them meanwhile joins its flight; one that somebody's flight is about already is given back. The number
+    /// is how many were claimed: none means that nothing is due.
+    pub async fn start_due(&self, limit: usize) -> Result<(usize, Vec<BoxFuture<'static, Landed>>), StoreError> {
+        let store = &self.shared.store;
+        // One for the batch: no lease of another claim has it, which is what the fence asks.
+        let owner = uuid::Uuid::new_v4().to_string();
+        let until = self.shared.policy.lease_until(store.clock().now());
+        let mut claimed = store.claim_due(Wanted::Lost, limit, &owner, until).await?;
+        if claimed.len() < limit {
+            claimed.extend(store.claim_due(Wanted::Any, limit - claimed.len(), &owner, until).await?);
+        }
+        let (mut flights, mut started) = (Vec::new(), Vec::new());
+        let number = claimed.len();
+        for held in claimed {
+            let (tell, told) = oneshot::channel();
+            let start = || fly_claimed(Arc::clone(&self.shared), held.clone(), owner.clone(), told);
+            let spooled = self.shared.spool.keeps(&held.id);
+            match if spooled { None } else { self.flights.start(&held.id, start) } {
+                Some(flight) => {
+                    let died = || Landed::Failed(Failed::internal());
+                    flights.push(flight.map(move |landed| landed.unwrap_or_else(died)).boxed());
+                    started.push((held, tell));
+                }
+                None => store.postpone_lease(&held, &owner, store.clock().now() + COME_AGAIN).await?,
+            }
+        }
+        self.journal(started).await;
+        Ok((number, flights))
+    }
+
+    /// Tells each flight its attempt. Where the journal can't be written they give their leases back.
+    async fn journal(&self, started: Vec<(Grant, oneshot::Sender<AttemptId>)>) {
+        let new: Vec<NewAttempt<'_>> = started
+            .iter()
+            .map(|(held, _)| NewAttempt {
+                grant_id: &held.id,
+                generation: held.generation,
+                trigger: Trigger::Sweep,
+                actor: None,
+            })
+            .collect();
+        match self.shared.store.begin_attempts(&new).await {
+            Ok(attempts) => {
+                for ((_, tell), attempt) in started.into_iter().zip(attempts) {
+                    // A flight that has died by now has been logged.
+                    _ = tell.send(attempt);
+                }
+            }
+            Err(error) => tracing::error!(%error, "a sweep's attempts couldn't be journalled"),
+        }
+    }
+}

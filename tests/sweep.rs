@@ -1,0 +1,4 @@
+//! What happens while nobody looks, against our own Xero, on both databases.
+
+mod due;
+mod sharing;
