@@ -55,3 +55,15 @@ id!(
     /// One journalled try at an exchange.
     AttemptId
 );
+id!(
+    /// A change of state that people are told of.
+    EventId
+);
+id!(
+    /// An event on its way to one receiver.
+    DeliveryId
+);
+id!(
+    /// An address that an organisation wants its events posted to.
+    EndpointId
+);

@@ -5,14 +5,19 @@
 mod error;
 mod id;
 mod notice;
+mod notification;
 mod page;
 mod session;
 mod status;
 mod view;
 
 pub use error::ApiError;
-pub use id::{AttemptId, BindingId, GrantId, OrgId, UserId};
+pub use id::{AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, OrgId, UserId};
 pub use notice::{Notice, Tone};
+pub use notification::{
+    Channel, DeliveryStatus, DeliveryView, DisabledBy, EndpointView, EventKind, EventView, NotificationsView,
+    RecipientView,
+};
 pub use page::{LoginProblem, LoginView, Page};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::domain::Secret;
-use crate::model::{GrantId, OrgId};
+use crate::model::{EndpointId, GrantId, OrgId};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
@@ -34,6 +34,11 @@ pub enum Place<'a> {
     /// A PKCE verifier, by the hash of the `state` it was made with.
     Verifier {
         state_hash: &'a str,
+    },
+    /// What a webhook endpoint's events are signed with.
+    Webhook {
+        org: &'a OrgId,
+        endpoint: &'a EndpointId,
     },
 }
 
@@ -151,6 +156,7 @@ impl Place<'_> {
                 ["token", org.as_str(), grant.as_str(), field, &generation]
             }
             Self::Verifier { state_hash } => ["verifier", state_hash, "", "", ""],
+            Self::Webhook { org, endpoint } => ["webhook", org.as_str(), endpoint.as_str(), "", ""],
         };
         let mut bytes = Vec::new();
         for part in parts {

@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use super::grants::{give_up, grant_from};
+use super::telling;
 use super::{Store, StoreError, new_id};
 use crate::model::{BindingId, BindingStatus, GrantId, OrgId, UserId};
 use crate::server::domain::{Binding, Grant, Tenant};
@@ -83,7 +84,9 @@ impl Store {
         let mut rebound = Vec::new();
         for tenant in tenants {
             let before = sqlx::query(
-                "SELECT active_grant_id FROM integration_tenant_bindings WHERE org_id = $1 AND tenant_id = $2",
+                "SELECT b.active_grant_id, g.told_ageing_day FROM integration_tenant_bindings b \
+                 LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
+                 WHERE b.org_id = $1 AND b.tenant_id = $2",
             )
             .bind(org.as_str())
             .bind(&tenant.tenant_id)
@@ -110,8 +113,11 @@ impl Store {
             .bind(now)
             .fetch_one(&mut *transaction)
             .await?;
-            rebound.push(Rebound { binding_id: BindingId(row.try_get("id")?), was_there: before.is_some() });
-            let old: Option<String> = before.map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
+            let binding_id = BindingId(row.try_get("id")?);
+            let old: Option<String> = before.as_ref().map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
+            let warned: Option<i64> = before.as_ref().map(|row| row.try_get("told_ageing_day")).transpose()?.flatten();
+            telling::works(&mut transaction, &binding_id, warned.is_some(), now).await?;
+            rebound.push(Rebound { binding_id, was_there: before.is_some() });
             if let Some(old) = old.map(GrantId).filter(|old| old != grant) {
                 give_up_if_unbound(&mut transaction, &old).await?;
             }
@@ -124,7 +130,7 @@ impl Store {
     pub async fn disconnect_binding(&self, org: &OrgId, id: &BindingId) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin().await?;
         let row = sqlx::query(
-            "UPDATE integration_tenant_bindings SET status = 'disconnected', updated_at = $1 \
+            "UPDATE integration_tenant_bindings SET status = 'disconnected', updated_at = $1, told_broken_at = NULL \
              WHERE id = $2 AND org_id = $3 RETURNING active_grant_id",
         )
         .bind(self.clock.now())

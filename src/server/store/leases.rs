@@ -5,12 +5,13 @@
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, Row, Transaction};
 
 use super::attempts::{AttemptEnd, finish};
 use super::grants::grant_from;
+use super::telling;
 use super::{Store, StoreError};
-use crate::model::{AttemptId, GrantId};
+use crate::model::{AttemptId, BindingId, GrantId};
 use crate::server::domain::{Due, Grant, SealedRotation};
 
 /// What a failed exchange leaves on the grant's row.
@@ -30,7 +31,8 @@ macro_rules! put {
             "failure_count = 0, next_attempt_at = NULL, last_error = NULL, lease_owner = NULL, lease_until = NULL, ",
             "due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $4 ELSE connections_due_at END ",
-            $fence
+            $fence,
+            " RETURNING id, told_ageing_day"
         )
     };
 }
@@ -113,15 +115,19 @@ impl Store {
                 rotation,
             )
             .bind(owner)
-            .execute(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await?;
-        settle(transaction, done.rows_affected() == 1, attempt, end, now).await
+        if let Some(grant) = &done {
+            telling::refreshed(&mut transaction, grant, now).await?;
+        }
+        settle(transaction, done.is_some(), attempt, end, now).await
     }
 
     /// Puts a kept successor in place, whoever holds the lease by now: only its own generation fences it. A grant
     /// that was called dead meanwhile, because its spent token was sent once more, lives again. `false` when the
     /// generation has moved on without it.
     pub async fn commit_kept(&self, rotation: &SealedRotation) -> Result<bool, StoreError> {
+        let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         let done = self
             .put_in_place(
@@ -130,21 +136,24 @@ impl Store {
                 ),
                 rotation,
             )
-            .execute(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await?;
-        let counted = done.rows_affected() == 1;
-        if counted {
-            sqlx::query(
+        if let Some(grant) = &done {
+            telling::refreshed(&mut transaction, grant, now).await?;
+            let revived = sqlx::query(
                 "UPDATE integration_tenant_bindings SET status = 'active', updated_at = $1 \
-                 WHERE active_grant_id = $2 AND status = 'needs_reauth'",
+                 WHERE active_grant_id = $2 AND status = 'needs_reauth' RETURNING id",
             )
-            .bind(self.clock.now())
+            .bind(now)
             .bind(rotation.grant_id.as_str())
-            .execute(&mut *transaction)
+            .fetch_all(&mut *transaction)
             .await?;
+            for row in revived {
+                telling::works(&mut transaction, &BindingId(row.try_get("id")?), false, now).await?;
+            }
         }
         transaction.commit().await?;
-        Ok(counted)
+        Ok(done.is_some())
     }
 
     /// Notes an exchange that failed without telling anything about the token: the grant stays active.
@@ -161,16 +170,20 @@ impl Store {
         let done = sqlx::query(
             "UPDATE integration_grants SET failure_count = failure_count + 1, next_attempt_at = $1, last_error = $2, \
              lease_owner = NULL, lease_until = NULL, due_at = $1 \
-             WHERE id = $3 AND generation = $4 AND lease_owner = $5 AND status = 'active'",
+             WHERE id = $3 AND generation = $4 AND lease_owner = $5 AND status = 'active' \
+             RETURNING id, failure_count, refresh_token_issued_at, told_ageing_day",
         )
         .bind(failure.next_attempt_at)
         .bind(failure.error)
         .bind(held.id.as_str())
         .bind(held.generation)
         .bind(owner)
-        .execute(&mut *transaction)
+        .fetch_optional(&mut *transaction)
         .await?;
-        settle(transaction, done.rows_affected() == 1, attempt, end, now).await
+        if let Some(grant) = &done {
+            telling::failed(&mut transaction, grant, now).await?;
+        }
+        settle(transaction, done.is_some(), attempt, end, now).await
     }
 
     /// Xero said `invalid_grant` to the current generation: the grant is dead and its bindings need a person,
@@ -198,14 +211,17 @@ impl Store {
         .await?;
         let counted = done.rows_affected() == 1;
         if counted {
-            sqlx::query(
+            let broken = sqlx::query(
                 "UPDATE integration_tenant_bindings SET status = 'needs_reauth', updated_at = $1 \
-                 WHERE active_grant_id = $2 AND status = 'active'",
+                 WHERE active_grant_id = $2 AND status = 'active' RETURNING id",
             )
             .bind(now)
             .bind(held.id.as_str())
-            .execute(&mut *transaction)
+            .fetch_all(&mut *transaction)
             .await?;
+            for row in broken {
+                telling::broke(&mut transaction, &BindingId(row.try_get("id")?), "refused_by_xero", now).await?;
+            }
         }
         settle(transaction, counted, attempt, end, now).await
     }

@@ -7,18 +7,23 @@ mod attempts;
 mod bindings;
 mod database;
 mod due;
+mod deliveries;
 mod grants;
 mod leases;
+mod notices;
 mod oauth_states;
 mod operators;
 mod orgs;
+mod outbox;
 mod sealing;
 mod sessions;
+mod telling;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -26,12 +31,15 @@ pub use attempts::{AttemptEnd, NewAttempt};
 pub use bindings::{Bound, Rebound};
 pub use database::{Database, Kind, Schema};
 pub use due::Wanted;
+pub use deliveries::{Claimed, End, Tried};
 pub use grants::NewGrant;
 pub use leases::Failure;
 pub use oauth_states::{Consumed, NewState, Pending, STATE_LIFE};
 pub use operators::{Listed, Unfinished};
+pub use outbox::{About, Event};
 pub use sessions::{SESSION_IDLE, SESSION_LIFE, Session};
 pub use users::{Account, Added, NewUser};
+pub use webhooks::{BOTH_SIGN, Endpoint, MOST_ENDPOINTS, NewEndpoint};
 
 use super::cipher::{CipherError, KeyRing};
 use super::clock::Clock;

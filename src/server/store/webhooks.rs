@@ -1,0 +1,246 @@
+//! Webhook endpoints, and the secrets that their events are signed with.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::deliveries::cancel;
+use super::outbox::{About, NewEvent, put};
+use super::{Store, StoreError, new_id};
+use crate::model::{DeliveryId, DisabledBy, EndpointId, EventKind, OrgId, UserId};
+use crate::server::cipher::{CipherError, Place};
+use crate::server::domain::Secret;
+
+/// How long both secrets sign after a rotation, in seconds.
+pub const BOTH_SIGN: i64 = 24 * 60 * 60;
+/// More than anybody needs, and a bound on what one event sets off.
+pub const MOST_ENDPOINTS: i64 = 20;
+
+/// An endpoint as its row says it, without its secrets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    pub id: EndpointId,
+    pub org: OrgId,
+    pub url: String,
+    pub created_at: i64,
+    pub disabled_at: Option<i64>,
+    pub disabled_by: Option<DisabledBy>,
+    /// Until when the secret before this one signs as well.
+    pub previous_until: Option<i64>,
+}
+
+/// An endpoint to be, and who makes it.
+pub struct NewEndpoint<'a> {
+    pub url: &'a str,
+    pub secret: &'a Secret,
+    pub by: &'a UserId,
+    /// The one session that may see the secret.
+    pub session_hash: &'a str,
+}
+
+impl Store {
+    /// Adds an endpoint; `None` where the organisation has as many as it may.
+    pub async fn add_endpoint(&self, org: &OrgId, new: NewEndpoint<'_>) -> Result<Option<EndpointId>, StoreError> {
+        let id: EndpointId = new_id();
+        let sealed = self.seal_webhook(org, &id, new.secret)?;
+        let done = sqlx::query(
+            "INSERT INTO webhook_endpoints (id, org_id, url, secret_enc, reveal_to, created_by, created_at) \
+             SELECT $1, $2, $3, $4, $5, $6, $7 WHERE (SELECT COUNT(*) FROM webhook_endpoints WHERE org_id = $2) < $8",
+        )
+        .bind(id.as_str())
+        .bind(org.as_str())
+        .bind(new.url)
+        .bind(sealed)
+        .bind(new.session_hash)
+        .bind(new.by.as_str())
+        .bind(self.clock.now())
+        .bind(MOST_ENDPOINTS)
+        .execute(self.pool())
+        .await?;
+        Ok((done.rows_affected() == 1).then_some(id))
+    }
+
+    /// The organisation's endpoints, oldest first.
+    pub async fn endpoints(&self, org: &OrgId) -> Result<Vec<Endpoint>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM webhook_endpoints WHERE org_id = $1 ORDER BY created_at, id")
+            .bind(org.as_str())
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(endpoint_from).collect()
+    }
+
+    /// One endpoint of the organisation; another organisation's is not found.
+    pub async fn endpoint(&self, org: &OrgId, id: &EndpointId) -> Result<Option<Endpoint>, StoreError> {
+        let row = sqlx::query("SELECT * FROM webhook_endpoints WHERE id = $1 AND org_id = $2")
+            .bind(id.as_str())
+            .bind(org.as_str())
+            .fetch_optional(self.pool())
+            .await?;
+        row.as_ref().map(endpoint_from).transpose()
+    }
+
+    /// What an endpoint's events are signed with now: the newest first, and the one before it for a day.
+    pub async fn signing_secrets(&self, endpoint: &Endpoint) -> Result<Vec<Secret>, StoreError> {
+        let row =
+            sqlx::query("SELECT secret_enc, previous_secret_enc, previous_until FROM webhook_endpoints WHERE id = $1")
+                .bind(endpoint.id.as_str())
+                .fetch_optional(self.pool())
+                .await?;
+        let Some(row) = row else { return Ok(Vec::new()) };
+        let mut secrets =
+            vec![self.open_webhook(&endpoint.org, &endpoint.id, &row.try_get::<String, _>("secret_enc")?)?];
+        let until: Option<i64> = row.try_get("previous_until")?;
+        let previous: Option<String> = row.try_get("previous_secret_enc")?;
+        if let Some(previous) = previous.filter(|_| until.is_some_and(|until| until > self.clock.now())) {
+            secrets.push(self.open_webhook(&endpoint.org, &endpoint.id, &previous)?);
+        }
+        Ok(secrets)
+    }
+
+    /// Gives an endpoint a new secret; the one that it takes the place of signs on for a day. `false` where the
+    /// organisation has no such endpoint.
+    pub async fn rotate_secret(
+        &self,
+        org: &OrgId,
+        id: &EndpointId,
+        secret: &Secret,
+        session_hash: &str,
+    ) -> Result<bool, StoreError> {
+        let sealed = self.seal_webhook(org, id, secret)?;
+        let done = sqlx::query(
+            "UPDATE webhook_endpoints SET previous_secret_enc = secret_enc, previous_until = $1, secret_enc = $2, \
+             reveal_to = $3 WHERE id = $4 AND org_id = $5",
+        )
+        .bind(self.clock.now() + BOTH_SIGN)
+        .bind(sealed)
+        .bind(session_hash)
+        .bind(id.as_str())
+        .bind(org.as_str())
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The secret that this session has just made, the first time that it is asked for, and its endpoint's address.
+    pub async fn reveal_secret(&self, org: &OrgId, session_hash: &str) -> Result<Option<(String, Secret)>, StoreError> {
+        let row = sqlx::query(
+            "UPDATE webhook_endpoints SET reveal_to = NULL WHERE id = (SELECT id FROM webhook_endpoints \
+             WHERE org_id = $1 AND reveal_to = $2 LIMIT 1) AND reveal_to = $2 RETURNING id, url, secret_enc",
+        )
+        .bind(org.as_str())
+        .bind(session_hash)
+        .fetch_optional(self.pool())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let secret =
+            self.open_webhook(org, &EndpointId(row.try_get("id")?), &row.try_get::<String, _>("secret_enc")?)?;
+        Ok(Some((row.try_get("url")?, secret)))
+    }
+
+    /// Starts sending to an endpoint again. What happened meanwhile is not made up for.
+    pub async fn enable_endpoint(&self, org: &OrgId, id: &EndpointId) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE webhook_endpoints SET disabled_at = NULL, disabled_by = NULL WHERE id = $1 AND org_id = $2",
+        )
+        .bind(id.as_str())
+        .bind(org.as_str())
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Stops sending to an endpoint; what is on its way to it is cancelled.
+    pub async fn disable_endpoint(&self, org: &OrgId, id: &EndpointId, by: DisabledBy) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE webhook_endpoints SET disabled_at = $1, disabled_by = $2 \
+             WHERE id = $3 AND org_id = $4 AND disabled_at IS NULL",
+        )
+        .bind(self.clock.now())
+        .bind(by.as_str())
+        .bind(id.as_str())
+        .bind(org.as_str())
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        cancel(&mut transaction, id.as_str()).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    pub async fn remove_endpoint(&self, org: &OrgId, id: &EndpointId) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let done = sqlx::query("DELETE FROM webhook_endpoints WHERE id = $1 AND org_id = $2")
+            .bind(id.as_str())
+            .bind(org.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        cancel(&mut transaction, id.as_str()).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Writes a test event for one endpoint alone, and its delivery.
+    pub async fn add_test(&self, endpoint: &Endpoint) -> Result<DeliveryId, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        let new = NewEvent {
+            org: Some(&endpoint.org),
+            kind: EventKind::Test,
+            about: About::default(),
+            reason: None,
+            ends_at: None,
+        };
+        let event = put(&mut transaction, new, now).await?;
+        let id = DeliveryId(format!("{event}.{}", endpoint.id));
+        sqlx::query(
+            "INSERT INTO deliveries (id, event_id, org_id, channel, target_id, status, next_attempt_at, created_at) \
+             VALUES ($1, $2, $3, 'webhook', $4, 'pending', $5, $5)",
+        )
+        .bind(id.as_str())
+        .bind(event.as_str())
+        .bind(endpoint.org.as_str())
+        .bind(endpoint.id.as_str())
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        // Its one delivery is made: nobody else is looked for.
+        sqlx::query("UPDATE outbox SET fanned_out_at = $1 WHERE id = $2")
+            .bind(now)
+            .bind(event.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    fn seal_webhook(&self, org: &OrgId, endpoint: &EndpointId, secret: &Secret) -> Result<String, StoreError> {
+        self.ring.seal(&Place::Webhook { org, endpoint }, secret.expose()).map_err(|e| sealed_in(endpoint, e))
+    }
+
+    fn open_webhook(&self, org: &OrgId, endpoint: &EndpointId, sealed: &str) -> Result<Secret, StoreError> {
+        self.ring.open(&Place::Webhook { org, endpoint }, sealed).map_err(|e| sealed_in(endpoint, e))
+    }
+}
+
+fn sealed_in(endpoint: &EndpointId, source: CipherError) -> StoreError {
+    StoreError::Sealed { what: "webhook endpoint", id: endpoint.0.clone(), source }
+}
+
+fn endpoint_from(row: &AnyRow) -> Result<Endpoint, StoreError> {
+    let by: Option<String> = row.try_get("disabled_by")?;
+    let unreadable = |value| StoreError::Unreadable { table: "webhook_endpoints", column: "disabled_by", value };
+    Ok(Endpoint {
+        id: EndpointId(row.try_get("id")?),
+        org: OrgId(row.try_get("org_id")?),
+        url: row.try_get("url")?,
+        created_at: row.try_get("created_at")?,
+        disabled_at: row.try_get("disabled_at")?,
+        disabled_by: by.map(|by| DisabledBy::parse(&by).ok_or_else(|| unreadable(by))).transpose()?,
+        previous_until: row.try_get("previous_until")?,
+    })
+}
