@@ -5,6 +5,7 @@ mod cli;
 mod connect;
 mod http;
 mod model;
+mod notify;
 mod sandbox;
 mod support;
 mod sweep;

@@ -24,6 +24,7 @@ use super::config::Config;
 use super::domain::{Plan, Secret};
 use super::http::{self, pages};
 use super::keyring::{self, KeyRingError};
+use super::notify::{Notifier, Reach, WebhookClient, keep_telling};
 use super::seed::{self, SeedError};
 use super::site;
 use super::state::AppState;
@@ -58,6 +59,8 @@ pub enum RunError {
     Seed(#[from] SeedError),
     #[error("the client for Xero can't be made: {0}")]
     Client(#[from] ClientError),
+    #[error("the client for webhooks can't be made")]
+    Webhooks(#[source] reqwest::Error),
     #[error("the sandbox's own address is not one: {0}")]
     Endpoint(#[from] EndpointError),
     #[error("the site's settings can't be read: {0}")]
@@ -104,12 +107,15 @@ pub async fn run(
     tasks.spawn(sweeper.run());
 
     let public = config.public_url.origin().to_owned();
+    let notifier = notifier(&config, &store)?;
+    tasks.spawn(keep_telling(notifier.clone(), stopping.clone()));
     let state = AppState {
         config: Arc::new(config),
         store,
         auth: Auth::Local(local),
         xero,
         tokens,
+        notifier,
         leptos: site::options()?,
         tasks: tasks.clone(),
         demo: sandbox.as_ref().map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD)),
@@ -154,6 +160,15 @@ pub fn client(config: &Config, clock: &Clock, address: SocketAddr) -> Result<Xer
         }
     };
     Ok(XeroClient::new(endpoints, id, secret, config.xero_timeout, clock.clone())?)
+}
+
+/// What tells people. In sandbox mode webhooks stay on this machine.
+pub fn notifier(config: &Config, store: &Store) -> Result<Notifier, RunError> {
+    let allowed = config.notify.private_webhooks.clone();
+    let reach = if config.xero_app.is_some() { Reach::new(allowed) } else { Reach::only_this_machine(allowed) };
+    let webhooks = WebhookClient::new(reach).map_err(RunError::Webhooks)?;
+    let public_url = config.public_url.origin().to_owned();
+    Ok(Notifier::new(store.clone(), webhooks, public_url, policy(config).roll_after))
 }
 
 /// A socket that listens on every address is reached at the loopback's.

@@ -11,10 +11,12 @@ use super::domain::Secret;
 use super::xero::{EndpointError, Endpoints};
 
 mod network;
+mod notify;
 mod public_url;
 mod sweep;
 
 pub use network::Networks;
+pub use notify::{MailConfig, NotifyConfig, NotifySettings};
 pub use public_url::PublicUrl;
 pub use sweep::SweepConfig;
 
@@ -109,6 +111,9 @@ pub struct Settings {
     /// How log lines are written; RUST_LOG says which.
     #[arg(long, env = "EVERGRANT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+
+    #[command(flatten)]
+    notify: NotifySettings,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -137,6 +142,7 @@ pub struct Config {
     pub xero_timeout: Duration,
     pub sweep: SweepConfig,
     pub log_format: LogFormat,
+    pub notify: NotifyConfig,
 }
 
 impl Config {
@@ -157,6 +163,8 @@ pub struct XeroApp {
 pub enum ConfigError {
     #[error("{missing} isn't set, but its other half is: set both, or neither to run in sandbox mode")]
     HalfAnApp { missing: &'static str },
+    #[error("{missing} isn't set, but its other half is: set both, or neither to send no mail")]
+    HalfAMailer { missing: &'static str },
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     #[error("XERO_SCOPES must hold offline_access: without it Xero gives nothing that could be kept alive")]
@@ -201,6 +209,7 @@ impl Settings {
             xero_timeout: self.xero_timeout,
             sweep: self.sweep.check()?,
             log_format: self.log_format,
+            notify: self.notify.check()?,
         })
     }
 }
@@ -254,10 +263,13 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused_by_name() {
-        let cases: [(&[&str], &str); 12] = [
+        let cases: [(&[&str], &str); 15] = [
             (&["--xero-client-id", "a"], "XERO_CLIENT_SECRET isn't set"),
             (&["--xero-client-secret", "a"], "XERO_CLIENT_ID isn't set"),
             (&["--xero-client-id", "a", "--xero-client-secret", " "], "XERO_CLIENT_SECRET isn't set"),
+            (&["--smtp-url", "smtp://localhost"], "EVERGRANT_SMTP_FROM isn't set"),
+            (&["--smtp-from", "a@example.com"], "EVERGRANT_SMTP_URL isn't set"),
+            (&["--private-webhooks", "intranet"], "isn't an address or a network"),
             (&["--xero-scopes", "openid"], "offline_access"),
             (&["--xero-api-url", "http://api.xero.com"], "XERO_API_URL must begin with https"),
             (&["--refresh-buffer", "30m"], "EVERGRANT_REFRESH_BUFFER"),

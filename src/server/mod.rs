@@ -10,6 +10,7 @@ pub mod domain;
 pub mod http;
 pub mod keyring;
 pub mod logging;
+pub mod notify;
 pub mod seed;
 pub mod site;
 pub mod state;

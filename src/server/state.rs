@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::Auth;
 use super::config::Config;
+use super::notify::Notifier;
 use super::store::Store;
 use super::tokens::TokenService;
 use super::xero::XeroClient;
@@ -20,6 +21,7 @@ pub struct AppState {
     pub auth: Auth,
     pub xero: XeroClient,
     pub tokens: TokenService,
+    pub notifier: Notifier,
     pub leptos: LeptosOptions,
     /// Work that outlives its request; shutdown waits for it.
     pub tasks: TaskTracker,

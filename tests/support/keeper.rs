@@ -78,6 +78,16 @@ impl Keeper {
         Self { database, provider, clock, store, service, tasks, stopping, spool, pace }
     }
 
+    /// Another instance's hand on the same database.
+    pub async fn another_store(&self) -> Store {
+        Store::new(self.database.open().await, ring(), self.clock.clone())
+    }
+
+    /// A new consent to the same tenants, in the same organisation.
+    pub async fn connect_again(&self, before: &Connected, tenants: &[&str]) -> Connected {
+        consent(&self.store, &self.provider, before.org.clone(), tenants, 60).await
+    }
+
     /// Another instance on the same database and against the same provider.
     pub async fn another(&self) -> TokenService {
         self.another_at(self.pace).await

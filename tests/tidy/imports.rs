@@ -19,9 +19,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("views", BELOW_TOKENS),
     ("logging", &["config"]),
     ("site", &[]),
+    // It sends what the outbox holds, and knows nothing of how that came about.
+    ("notify", &["model", "domain", "clock", "cipher", "store", "config"]),
     ("state", BELOW_STATE),
     ("sweeper", BELOW_SERVICES),
-    ("notify", BELOW_SERVICES),
     // Pages are served by it.
     ("http", BELOW_HTTP),
     // The demo fills the sandbox as a consent would.
@@ -38,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 const BELOW_TOKENS: &[&str] = &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth"];
 const BELOW_STATE: &[&str] =
-    &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views"];
+    &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "notify"];
 const BELOW_SERVICES: &[&str] =
     &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "state"];
 const BELOW_HTTP: &[&str] = &[

@@ -18,6 +18,21 @@ struct Network {
 pub struct NetworkError(String);
 
 impl Networks {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether nothing but this machine is in them.
+    pub fn is_only_loopback(&self) -> bool {
+        self.0.iter().all(|network| network.address.is_loopback() && network.prefix >= 8)
+    }
+
+    /// These and those.
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     pub fn hold(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.holds(address))

@@ -1,0 +1,42 @@
+//! Telling people: takes events from the outbox to webhook endpoints and mailboxes, each with its tries and evidence.
+//!
+//! `Notifier::step` does what is due and returns; `keep_telling` is the loop around it. Any number of instances may
+//! run it on one database.
+
+mod address;
+mod pace;
+mod payload;
+mod signature;
+mod step;
+mod webhook;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use address::{AddressError, Lookup, Reach};
+pub use signature::new_secret;
+pub use step::{Notifier, Stepped, TestResult};
+pub use webhook::WebhookClient;
+
+/// How long the loop rests where nothing was due.
+const REST: Duration = Duration::from_secs(2);
+
+/// Steps until told to stop, and finishes what it has begun.
+pub async fn keep_telling(notifier: Notifier, stopping: CancellationToken) {
+    loop {
+        let more = match notifier.step().await {
+            Ok(stepped) => stepped.more,
+            Err(error) => {
+                tracing::error!(%error, "events could not be taken to their receivers; trying again");
+                false
+            }
+        };
+        if more && !stopping.is_cancelled() {
+            continue;
+        }
+        if stopping.run_until_cancelled(tokio::time::sleep(REST)).await.is_none() {
+            return;
+        }
+    }
+}

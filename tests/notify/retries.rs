@@ -1,0 +1,161 @@
+//! What becomes of a delivery that isn't taken.
+
+use evergrant::model::{DeliveryStatus, DeliveryView, DisabledBy, EndpointId};
+use evergrant::server::notify::{TestResult, new_secret};
+use evergrant::server::store::Store;
+
+use super::{DAY, SESSION, end, notifier, watched};
+use crate::support::keeper::{Connected, Keeper};
+
+async fn only_delivery(store: &Store, connected: &Connected) -> DeliveryView {
+    let mut all = store.deliveries_of(&connected.org, 0).await.unwrap();
+    assert_eq!(all.len(), 1);
+    all.remove(0).1
+}
+
+async fn disabled_by(store: &Store, connected: &Connected, id: &EndpointId) -> Option<DisabledBy> {
+    store.endpoint(&connected.org, id).await.unwrap().unwrap().disabled_by
+}
+
+#[tokio::test]
+async fn a_delivery_is_tried_again_with_the_same_id_and_body_until_it_is_taken() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let (connected, receiver, _) = watched(&keeper).await;
+        let notifier = notifier(&keeper.store);
+        receiver.answer(&[(500, "", ""), (302, "location", "/elsewhere"), (429, "retry-after", "3600")]);
+        end(&keeper, &connected).await;
+        for (tries, error) in [(1, "answered 500"), (2, "answered 302"), (3, "answered 429")] {
+            assert_eq!(notifier.step().await.unwrap().again, 1, "{db}");
+            let one = only_delivery(&keeper.store, &connected).await;
+            assert_eq!(
+                (one.status, one.attempts, one.error.as_deref()),
+                (DeliveryStatus::Pending, tries, Some(error)),
+                "{db}"
+            );
+            assert_eq!(notifier.step().await.unwrap(), Default::default(), "{db}: its time hasn't come");
+            keeper.advance(one.next_attempt_at.unwrap() - keeper.clock.now());
+        }
+        assert_eq!(notifier.step().await.unwrap().delivered, 1, "{db}");
+        let got = receiver.got();
+        assert_eq!(got.len(), 4, "{db}: a redirect isn't followed");
+        assert!(got[3].timestamp - got[2].timestamp >= 3600, "{db}: Retry-After was passed over");
+        for one in &got {
+            assert!(one.verified && one.id == got[0].id && one.text == got[0].text, "{db}: {one:?}");
+        }
+        let one = only_delivery(&keeper.store, &connected).await;
+        assert_eq!((one.status, one.http_status, one.error), (DeliveryStatus::Delivered, Some(204), None), "{db}");
+    }
+}
+
+#[tokio::test]
+async fn after_three_days_a_delivery_is_given_up_and_seen_to_be() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let (connected, receiver, id) = watched(&keeper).await;
+        let notifier = notifier(&keeper.store);
+        receiver.answer(&[(503, "", ""); 99]);
+        end(&keeper, &connected).await;
+        let began = keeper.clock.now();
+        loop {
+            let stepped = notifier.step().await.unwrap();
+            let one = only_delivery(&keeper.store, &connected).await;
+            let Some(next) = one.next_attempt_at else {
+                assert_eq!((stepped.given_up, one.status), (1, DeliveryStatus::GivenUp), "{db}");
+                break;
+            };
+            keeper.advance(next - keeper.clock.now());
+        }
+        assert_eq!(keeper.clock.now() - began, 3 * DAY, "{db}");
+        assert!((10..=16).contains(&receiver.got().len()), "{db}: {}", receiver.got().len());
+        assert_eq!(disabled_by(&keeper.store, &connected, &id).await, None, "{db}: the endpoint stays");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_gets_nothing_more() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let (connected, receiver, id) = watched(&keeper).await;
+        let notifier = notifier(&keeper.store);
+        receiver.answer(&[(410, "", "")]);
+        end(&keeper, &connected).await;
+        assert_eq!(notifier.step().await.unwrap().given_up, 1, "{db}");
+        assert_eq!(disabled_by(&keeper.store, &connected, &id).await, Some(DisabledBy::Gone), "{db}");
+        end(&keeper, &keeper.connect_again(&connected, &["harbour"]).await).await;
+        notifier.step().await.unwrap();
+        assert_eq!(receiver.got().len(), 1, "{db}");
+
+        assert!(keeper.store.enable_endpoint(&connected.org, &id).await.unwrap());
+        end(&keeper, &keeper.connect_again(&connected, &["harbour"]).await).await;
+        notifier.step().await.unwrap();
+        assert_eq!(receiver.got().len(), 3, "{db}: a recovery and an end since then, and nothing from before");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_disabled_or_removed_endpoint_is_cancelled() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let (connected, receiver, id) = watched(&keeper).await;
+        receiver.answer(&[(500, "", "")]);
+        end(&keeper, &connected).await;
+        notifier(&keeper.store).step().await.unwrap();
+        let other = keeper.store.add_org("Other").await.unwrap().unwrap();
+        assert!(!keeper.store.disable_endpoint(&other, &id, DisabledBy::Person).await.unwrap(), "{db}: not theirs");
+        assert!(!keeper.store.remove_endpoint(&other, &id).await.unwrap(), "{db}: not theirs");
+        assert!(!keeper.store.enable_endpoint(&other, &id).await.unwrap(), "{db}: not theirs");
+        let secret = new_secret().unwrap();
+        assert!(!keeper.store.rotate_secret(&other, &id, &secret, SESSION).await.unwrap(), "{db}: not theirs");
+        assert!(keeper.store.remove_endpoint(&connected.org, &id).await.unwrap(), "{db}");
+        keeper.advance(DAY);
+        assert_eq!(notifier(&keeper.store).step().await.unwrap().delivered, 0, "{db}");
+        let one = only_delivery(&keeper.store, &connected).await;
+        assert_eq!((one.status, one.receiver), (DeliveryStatus::Cancelled, None), "{db}");
+    }
+}
+
+#[tokio::test]
+async fn for_a_day_after_a_rotation_both_secrets_sign() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let (connected, receiver, id) = watched(&keeper).await;
+        let notifier = notifier(&keeper.store);
+        let shown = keeper.store.reveal_secret(&connected.org, SESSION).await.unwrap();
+        assert!(shown.is_some_and(|(url, secret)| url == receiver.url() && secret.expose().starts_with("whsec_")));
+        assert!(keeper.store.reveal_secret(&connected.org, SESSION).await.unwrap().is_none(), "{db}: shown once");
+
+        let new = new_secret().unwrap();
+        assert!(keeper.store.rotate_secret(&connected.org, &id, &new, SESSION).await.unwrap());
+        assert!(keeper.store.reveal_secret(&connected.org, "another").await.unwrap().is_none(), "{db}");
+        let endpoint = keeper.store.endpoint(&connected.org, &id).await.unwrap().unwrap();
+        assert_eq!(notifier.test(&endpoint).await.unwrap(), TestResult::Delivered, "{db}");
+        let old_still = receiver.got().pop().unwrap();
+        receiver.trust(new);
+        assert_eq!(notifier.test(&endpoint).await.unwrap(), TestResult::Delivered, "{db}");
+        let new_too = receiver.got().pop().unwrap();
+        assert!(old_still.verified && old_still.signatures == 2, "{db}: {old_still:?}");
+        assert!(new_too.verified && new_too.signatures == 2, "{db}: {new_too:?}");
+        assert_eq!(new_too.body["type"], "notifications.test", "{db}");
+        keeper.advance(DAY);
+        notifier.test(&endpoint).await.unwrap();
+        let alone = receiver.got().pop().unwrap();
+        assert!(alone.verified && alone.signatures == 1, "{db}: {alone:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_test_is_sent_once_and_says_what_came_of_it() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let (connected, receiver, id) = watched(&keeper).await;
+        let notifier = notifier(&keeper.store);
+        let endpoint = keeper.store.endpoint(&connected.org, &id).await.unwrap().unwrap();
+        receiver.answer(&[(500, "", "")]);
+        let failed = notifier.test(&endpoint).await.unwrap();
+        assert_eq!(failed, TestResult::Failed("answered 500".to_owned()), "{db}");
+        keeper.advance(DAY);
+        assert_eq!(notifier.step().await.unwrap(), Default::default(), "{db}: nobody waits for it any more");
+        assert_eq!(only_delivery(&keeper.store, &connected).await.status, DeliveryStatus::GivenUp, "{db}");
+    }
+}
