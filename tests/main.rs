@@ -1,6 +1,7 @@
 //! The one integration binary: a module per room, each driven the way its users drive it.
 
 mod auth;
+mod clerk;
 mod cli;
 mod connect;
 mod http;

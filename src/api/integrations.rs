@@ -82,6 +82,22 @@ pub async fn disconnect(binding_id: BindingId) -> Result<(), ApiError> {
     asked.answer(done, |()| Some(Notice::Disconnected))
 }
 
+/// Makes a connection the caller's whose person has left, so that it stays. Owners and admins only.
+#[server(prefix = "/api", endpoint = "integrations/xero/keep", input = PostUrl, output = Json)]
+pub async fn keep_connection(binding_id: BindingId) -> Result<(), ApiError> {
+    use crate::model::Notice;
+    use crate::server::http::asked::{Asked, not_found};
+
+    let asked = Asked::by_somebody().await?;
+    let kept = async {
+        asked.may_manage()?;
+        let (store, org, by) = (&asked.state.store, &asked.org()?.id, &asked.caller.user_id);
+        if store.keep_departing(org, &binding_id, by).await? { Ok(()) } else { Err(not_found()) }
+    };
+    let kept = kept.await;
+    asked.answer(kept, |()| Some(Notice::ReplacementKept))
+}
+
 /// What `/settings/integrations` shows.
 #[server(prefix = "/api", endpoint = "integrations/view", input = PostUrl, output = Json)]
 pub async fn settings() -> Result<SettingsView, ApiError> {

@@ -5,6 +5,7 @@
 mod integrations;
 
 pub use integrations::{
-    ConnectionHistory, Disconnect, RefreshConnection, RefreshIntegrations, TestConnection, connection_history,
-    disconnect, overview, refresh_connection, refresh_integrations, settings, test_connection,
+    ConnectionHistory, Disconnect, KeepConnection, RefreshConnection, RefreshIntegrations, TestConnection,
+    connection_history, disconnect, keep_connection, overview, refresh_connection, refresh_integrations, settings,
+    test_connection,
 };

@@ -18,10 +18,10 @@ pub use notification::{
     Channel, DeliveryStatus, DeliveryView, DisabledBy, EndpointView, EventKind, EventView, NotificationsView,
     RecipientView,
 };
-pub use page::{LoginProblem, LoginView, Page};
+pub use page::{ClerkView, LoginProblem, LoginView, Page};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use view::{
-    AttemptView, BindingError, ConnectionView, Health, OrganisationDetails, OverviewView, PendingConfirmation,
-    RefreshReport, SettingsView,
+    AttemptView, BindingError, ConnectionView, Departing, Health, OrganisationDetails, OverviewView,
+    PendingConfirmation, RefreshReport, SettingsView,
 };

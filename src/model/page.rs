@@ -13,6 +13,8 @@ pub struct Page {
     /// `None` on `/login`: every other page is only rendered for somebody.
     pub session: Option<SessionView>,
     pub login: LoginView,
+    /// Where Clerk knows who people are.
+    pub clerk: Option<ClerkView>,
     /// `/settings/integrations`, without the query.
     pub path: String,
 }
@@ -27,6 +29,17 @@ pub struct LoginView {
     pub no_users: bool,
     /// The seeded e-mail address and password, in sandbox mode alone.
     pub demo: Option<(&'static str, &'static str)>,
+}
+
+/// What a page needs to have Clerk's script in it. All of it is public.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClerkView {
+    /// The origin that the script comes from.
+    pub frontend_api: String,
+    pub publishable_key: String,
+    /// The organisation that the page is rendered for, as Clerk knows it.
+    pub organization: Option<String>,
+    pub signed_in: bool,
 }
 
 /// Why a sign-in didn't work. One answer for an unknown address and a wrong password.

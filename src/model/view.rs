@@ -92,9 +92,20 @@ pub struct SettingsView {
     pub org_id: Option<OrgId>,
     pub connections: Vec<ConnectionView>,
     pub pending: Vec<PendingConfirmation>,
+    /// Connections of people who have left, shown to who may keep them.
+    pub departing: Vec<Departing>,
     pub may_manage: bool,
     /// The server's time when it made this view: what countdowns start from, so that a wrong clock at home doesn't matter.
     pub as_of: i64,
+}
+
+/// A connection of somebody who has left, and when it goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Departing {
+    pub binding_id: BindingId,
+    pub tenant_name: String,
+    pub connected_by: String,
+    pub ends_at: i64,
 }
 
 /// What `/` shows.

@@ -18,9 +18,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::auth::{Auth, AuthError, LocalAuth};
+use super::auth::{Auth, AuthError};
 use super::clock::Clock;
 use super::config::Config;
+use super::departures;
 use super::domain::{Plan, Secret};
 use super::http::{self, pages};
 use super::keyring::{self, KeyRingError};
@@ -41,6 +42,9 @@ const SANDBOX: &str = "/sandbox/xero";
 const AT_ONCE: usize = 4;
 /// How many exchanges the sweeper has under way: enough for a hundred a second where Xero takes half a second.
 const SWEPT_AT_ONCE: usize = 64;
+
+/// Between two looks for connections whose person or organisation has left: their week has no need of minutes.
+const DEPARTURES: Duration = Duration::from_secs(10 * 60);
 
 /// Why the server doesn't start, or stops.
 #[derive(Debug, thiserror::Error)]
@@ -83,14 +87,16 @@ pub async fn run(
     database.migrate().await?;
     let ring = keyring::load(&config, &database).await?;
     let store = Store::new(database.clone(), ring, clock.clone()).planned_by(plan(&config));
-    let local = LocalAuth::new(store.clone())?;
+    let auth = Auth::new(store.clone(), &config.sign_in)?;
 
     let sandbox = match &config.xero_app {
         Some(_) => None,
         None => Some(open_sandbox(&config, &clock).await?),
     };
-    if let Some(sandbox) = &sandbox
-        && seed::seed(&store, &local, sandbox).await?
+    // The demo's person signs in with a password.
+    let demo = auth.local().zip(sandbox.as_ref());
+    if let Some((local, sandbox)) = demo
+        && seed::seed(&store, local, sandbox).await?
     {
         tracing::info!("made the sandbox's demo login and its two organisations");
     }
@@ -109,21 +115,23 @@ pub async fn run(
     let public = config.public_url.origin().to_owned();
     let notifier = notifier(&config, &store)?;
     tasks.spawn(keep_telling(notifier.clone(), stopping.clone()));
+    let demo = demo.map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD));
     let state = AppState {
         config: Arc::new(config),
         store,
-        auth: Auth::Local(local),
+        auth,
         xero,
         tokens,
         notifier,
         leptos: site::options()?,
         tasks: tasks.clone(),
-        demo: sandbox.as_ref().map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD)),
+        demo,
     };
+    tasks.spawn(watch_departures(state.store.clone(), state.tokens.clone(), stopping.clone()));
     let router = router(&state, sandbox.as_ref()).into_make_service_with_connect_info::<SocketAddr>();
     tracing::info!(%address, %public, "listening");
-    if sandbox.is_some() {
-        tracing::info!("sandbox mode: open {public} and sign in as {} with {}", seed::DEMO_EMAIL, seed::DEMO_PASSWORD);
+    if let Some((email, password)) = demo {
+        tracing::info!("sandbox mode: open {public} and sign in as {email} with {password}");
     }
     let told = stopping.clone();
     let shutdown = async move {
@@ -139,6 +147,19 @@ pub async fn run(
     database.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn watch_departures(store: Store, tokens: TokenService, stopping: CancellationToken) {
+    let mut rounds = tokio::time::interval(DEPARTURES);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = rounds.tick() => {}
+        }
+        if let Err(error) = departures::disconnect_once(&store, &tokens).await {
+            tracing::warn!(%error, "no look could be taken for connections whose person has left");
+        }
+    }
 }
 
 async fn open_sandbox(config: &Config, clock: &Clock) -> Result<Sandbox, SandboxError> {

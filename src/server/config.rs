@@ -13,11 +13,14 @@ use super::xero::{EndpointError, Endpoints};
 mod network;
 mod notify;
 mod public_url;
+mod sign_in;
 mod sweep;
 
 pub use network::Networks;
 pub use notify::{MailConfig, NotifyConfig, NotifySettings};
 pub use public_url::PublicUrl;
+use sign_in::SignInSettings;
+pub use sign_in::{ClerkApp, ClerkError, SignIn};
 pub use sweep::SweepConfig;
 
 /// The settings as they are written down. Their help texts are the reference.
@@ -114,6 +117,9 @@ pub struct Settings {
 
     #[command(flatten)]
     notify: NotifySettings,
+
+    #[command(flatten)]
+    sign_in: SignInSettings,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -143,6 +149,7 @@ pub struct Config {
     pub sweep: SweepConfig,
     pub log_format: LogFormat,
     pub notify: NotifyConfig,
+    pub sign_in: SignIn,
 }
 
 impl Config {
@@ -167,6 +174,8 @@ pub enum ConfigError {
     HalfAMailer { missing: &'static str },
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Clerk(#[from] ClerkError),
     #[error("XERO_SCOPES must hold offline_access: without it Xero gives nothing that could be kept alive")]
     NoOfflineAccess,
     #[error("{setting} must be longer than nothing and shorter than {limit}")]
@@ -194,6 +203,7 @@ impl Settings {
             .unwrap_or_else(|| Secret::new(format!("sqlite://{}", self.data_dir.join("evergrant.db").display())));
         Ok(Config {
             database_url,
+            sign_in: self.sign_in.check(&self.public_url)?,
             listen: self.listen,
             public_url: self.public_url,
             trusted_proxies: self.trusted_proxies,

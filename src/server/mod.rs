@@ -6,6 +6,7 @@ pub mod cipher;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod departures;
 pub mod domain;
 pub mod http;
 pub mod keyring;

@@ -35,6 +35,7 @@ pub fn files<S: Clone + Send + Sync + 'static>(options: &LeptosOptions) -> Route
     Router::new()
         .nest_service(&format!("/{}", options.site_pkg_dir), pkg)
         .route_service("/favicon.svg", file("favicon.svg"))
+        .route_service("/clerk.js", file("clerk.js"))
         .route_service("/robots.txt", file("robots.txt"))
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-cache")))
 }

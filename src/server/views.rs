@@ -10,10 +10,12 @@ const A_DAY: i64 = 24 * 60 * 60;
 /// Everything on `/settings/integrations`.
 pub async fn settings(store: &Store, org: &OrgId, may_manage: bool) -> Result<SettingsView, StoreError> {
     let pending = if may_manage { store.pending_confirmations(org).await? } else { Vec::new() };
+    let departing = if may_manage { store.departing(org).await? } else { Vec::new() };
     Ok(SettingsView {
         org_id: Some(org.clone()),
         connections: connections(store, org).await?,
         pending,
+        departing,
         may_manage,
         as_of: store.clock().now(),
     })

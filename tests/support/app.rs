@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evergrant::server::app;
 use evergrant::server::clock::Clock;
-use evergrant::server::config::{Config, LogFormat, NotifyConfig, SweepConfig};
+use evergrant::server::config::{Config, LogFormat, NotifyConfig, SignIn, SweepConfig};
 use evergrant::server::domain::{KeepHot, Secret};
 use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
 use evergrant::server::xero::Endpoints;
@@ -190,5 +190,6 @@ fn config(database: &TestDatabase, base: &str, data: &TempDir) -> Config {
         sweep: SweepConfig { interval: Duration::from_secs(60 * 60), keep_hot: KeepHot::None, rate: NonZeroU32::MAX },
         log_format: LogFormat::Text,
         notify: NotifyConfig::default(),
+        sign_in: SignIn::Local,
     }
 }

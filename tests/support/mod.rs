@@ -2,6 +2,7 @@
 //! the wire.
 
 pub mod app;
+pub mod clerk;
 pub mod databases;
 pub mod instance;
 pub mod keeper;

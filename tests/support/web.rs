@@ -59,6 +59,11 @@ impl Web {
     }
 
     pub async fn on(database: TestDatabase) -> Self {
+        Self::with(database, &[]).await
+    }
+
+    /// The same with further flags.
+    pub async fn with(database: TestDatabase, more: &[(&str, &str)]) -> Self {
         let (provider, clock, folder) = (Provider::start().await, Clock::manual(START), TempDir::new().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -76,7 +81,7 @@ impl Web {
             ("--xero-api-url", &provider.base),
             ("--sweep-interval", "1h"),
         ];
-        let flags = flags.iter().flat_map(|(name, value)| [*name, *value]);
+        let flags = flags.iter().chain(more).flat_map(|(name, value)| [*name, *value]);
         let config = Flags::parse_from(std::iter::once("evergrant").chain(flags)).settings.check().unwrap();
         let store = Store::new(database.open().await, ring(), clock.clone());
         let (stop, hand) = (CancellationToken::new(), clock.clone());

@@ -23,6 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("notify", &["model", "domain", "clock", "cipher", "store", "config"]),
     ("state", BELOW_STATE),
     ("sweeper", BELOW_SERVICES),
+    ("departures", BELOW_SERVICES),
     // Pages are served by it.
     ("http", BELOW_HTTP),
     // The demo fills the sandbox as a consent would.
@@ -47,8 +48,31 @@ const BELOW_HTTP: &[&str] = &[
     "notify", "api", "ui",
 ];
 const ALL: &[&str] = &[
-    "model", "domain", "clock", "cipher", "store", "xero", "config", "keyring", "auth", "tokens", "views", "logging",
-    "site", "state", "sweeper", "notify", "http", "seed", "app", "cli", "api", "ui", "sandbox", "lib",
+    "model",
+    "domain",
+    "clock",
+    "cipher",
+    "store",
+    "xero",
+    "config",
+    "keyring",
+    "auth",
+    "tokens",
+    "views",
+    "logging",
+    "site",
+    "state",
+    "sweeper",
+    "departures",
+    "notify",
+    "http",
+    "seed",
+    "app",
+    "cli",
+    "api",
+    "ui",
+    "sandbox",
+    "lib",
 ];
 
 /// What the bodies of server functions may name besides `model`: they run on the server alone.

@@ -13,6 +13,8 @@ pub struct Caller {
     pub orgs: Vec<OrgView>,
     /// What the database knows the session by.
     pub session_hash: String,
+    /// What the organisation's keeper knows it by, where that isn't us.
+    pub external_org: Option<String>,
 }
 
 impl Caller {
@@ -26,7 +28,7 @@ impl Caller {
         session_hash: String,
     ) -> Self {
         let org = orgs.iter().find(|org| Some(&org.id) == chosen).or(orgs.first()).cloned();
-        Self { user_id, email, org, orgs, session_hash }
+        Self { user_id, email, org, orgs, session_hash, external_org: None }
     }
 
     /// Whether the person may connect and disconnect in the organisation that they work in.

@@ -26,6 +26,8 @@ pub enum Login {
     /// The new session's id, for the cookie.
     SignedIn(Secret),
     Refused(LoginProblem),
+    /// Nobody signs in here: the login page leads to where they do.
+    Elsewhere,
 }
 
 /// Why a person can't be added.
@@ -101,6 +103,10 @@ impl LocalAuth {
         Ok(self.store.switch_session(&caller.session_hash, org).await?)
     }
 
+    pub async fn has_nobody(&self) -> Result<bool, AuthError> {
+        Ok(!self.store.has_users().await?)
+    }
+
     /// Adds a person. An organisation that is there already is joined as admin; any other is made and owned.
     pub async fn add_user(&self, email: &str, password: Secret, org: Option<&str>) -> Result<Added, AddUserError> {
         let normal_email = normal(email).ok_or_else(|| AddUserError::Email(email.trim().to_owned()))?;
@@ -148,6 +154,7 @@ mod tests {
         match auth.login("ann@example.com", Secret::new(PASSWORD), HOME, headers).await.unwrap() {
             Login::SignedIn(session) => session,
             Login::Refused(problem) => panic!("refused: {problem:?}"),
+            Login::Elsewhere => panic!("elsewhere"),
         }
     }
 

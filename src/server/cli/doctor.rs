@@ -5,6 +5,7 @@ mod database;
 mod grants;
 mod machine;
 mod provider;
+mod sign_in;
 
 use clap::Args;
 use serde_json::json;
@@ -54,6 +55,7 @@ async fn look(config: &Config, clock: &Clock) -> Vec<Check> {
     }
     checks.push(machine::spool(config));
     checks.extend(provider::all(config, clock).await);
+    checks.extend(sign_in::all(config, clock).await);
     checks
 }
 

@@ -29,6 +29,9 @@ pub async fn run(command: Command) -> Result<(), Failed> {
     if name.is_empty() {
         return Err("an organisation needs a name".into());
     }
+    if let Some(instead) = add.settings.clone().check()?.sign_in.elsewhere() {
+        return Err(instead.into());
+    }
     let store = opened::store(add.settings).await?;
     let org = store.add_org(name).await?;
     store.database().close().await;

@@ -42,6 +42,9 @@ pub async fn run(command: Command) -> Result<(), Failed> {
     if org == Some("") {
         return Err("an organisation needs a name".into());
     }
+    if let Some(instead) = add.settings.clone().check()?.sign_in.elsewhere() {
+        return Err(instead.into());
+    }
     let password = match &add.password {
         Some(password) => Secret::new(password.expose()),
         None => tokio::task::spawn_blocking(ask).await??,

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use crate::server::auth::Sources;
 use crate::server::state::AppState;
 
 /// On every answer that says nothing else of the same name. `same-origin`: Xero never learns which page sent a
@@ -49,12 +50,13 @@ fn add(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
 /// A page's own policy: what we serve ourselves, scripts that carry the render's nonce, and no inline style.
 ///
 /// `login_origin` is where Connect leads: Chromium holds a form's redirects to `form-action` too. `reload_port` is
-/// the development server's socket, while it watches.
-pub fn page_policy(nonce: &str, login_origin: &str, reload_port: Option<u32>) -> Option<HeaderValue> {
+/// the development server's socket, while it watches. `others` is what whoever knows our visitors brings along.
+pub fn page_policy(nonce: &str, login_origin: &str, reload_port: Option<u32>, others: &Sources) -> Option<HeaderValue> {
+    let Sources { script, style, image, connect, more } = others;
     let reload = reload_port.map(|port| format!(" ws://localhost:{port} ws://127.0.0.1:{port}")).unwrap_or_default();
     let policy = format!(
-        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
-         img-src 'self' data:; font-src 'self'; manifest-src 'self'; connect-src 'self'{reload}; \
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'{script}; style-src 'self'{style}; \
+         img-src 'self' data:{image}; font-src 'self'; manifest-src 'self'; connect-src 'self'{connect}{reload};{more} \
          form-action 'self' {login_origin}; base-uri 'none'; frame-ancestors 'none'"
     );
     HeaderValue::from_str(&policy).ok()
@@ -66,11 +68,17 @@ mod tests {
 
     #[test]
     fn a_page_runs_scripts_of_its_own_render_alone() {
-        let policy = page_policy("abc", "https://login.xero.com", None).unwrap();
+        let policy = page_policy("abc", "https://login.xero.com", None, &Sources::default()).unwrap();
         let policy = policy.to_str().unwrap();
         assert!(policy.contains("script-src 'self' 'nonce-abc' 'wasm-unsafe-eval';"));
         assert!(policy.contains("form-action 'self' https://login.xero.com;"));
         assert!(!policy.contains("unsafe-inline") && !policy.contains("ws:"));
-        assert!(page_policy("a", "b", Some(3001)).unwrap().to_str().unwrap().contains("ws://localhost:3001"));
+        assert!(
+            page_policy("a", "b", Some(3001), &Sources::default())
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .contains("ws://localhost:3001")
+        );
     }
 }

@@ -14,6 +14,7 @@ mod notice;
 pub mod pages;
 mod path;
 mod session;
+mod webhook;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -28,11 +29,13 @@ use super::state::AppState;
 /// Sessions, the consent's three steps, and health.
 pub fn router() -> Router<AppState> {
     let quick = Router::new()
+        .route("/api/session", get(session::current))
         .route("/api/session/login", post(session::login))
         .route("/api/session/logout", post(session::logout))
         .route("/api/session/switch-organization", post(session::switch))
         .route("/api/session/theme", post(session::theme))
         .route("/api/integrations/xero/connect", post(connect::connect))
+        .route("/api/webhooks/clerk", post(webhook::take))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .layer(limits::short());

@@ -48,7 +48,7 @@ pub fn provide(state: &AppState) {
     provide_context(state.clone());
     let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>()) else { return };
     let login = state.xero.endpoints().login.origin().ascii_serialization();
-    if let Some(policy) = page_policy(&nonce, &login, reload_port(state)) {
+    if let Some(policy) = page_policy(&nonce, &login, reload_port(state), &state.auth.sources()) {
         options.insert_header(CONTENT_SECURITY_POLICY, policy);
     }
 }
@@ -56,16 +56,20 @@ pub fn provide(state: &AppState) {
 /// What the page needs to know, or where to go instead.
 async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Result<Page, String>, Failure> {
     let caller = state.auth.caller(headers).await?;
+    let at_login = uri.path() == LOGIN;
     let theme = read_cookie(headers, THEME_COOKIE).and_then(|text| Theme::parse(&text)).unwrap_or_default();
     let page = Page {
         sandbox: state.is_sandbox(),
         theme,
         notice: notice::read(headers),
         path: uri.path().to_owned(),
+        clerk: state.auth.view(caller.as_ref().filter(|_| !at_login)),
         ..Page::default()
     };
-    let at_login = uri.path() == LOGIN;
+    // Who has just signed out may still bring a cookie that hasn't ended yet.
+    let leaving = asked(uri, "problem").and_then(|said| LoginProblem::parse(&said)) == Some(LoginProblem::SignedOut);
     Ok(match caller {
+        _ if at_login && leaving => Ok(Page { login: login_view(state, uri).await?, ..page }),
         Some(_) if at_login => Err(asked(uri, "next").and_then(|next| ours(state, &next)).unwrap_or("/".to_owned())),
         Some(caller) => Ok(Page { session: Some(session(state, &caller).await?), ..page }),
         None if at_login => Ok(Page { login: login_view(state, uri).await?, ..page }),
@@ -88,7 +92,7 @@ async fn login_view(state: &AppState, uri: &Uri) -> Result<LoginView, Failure> {
     Ok(LoginView {
         problem: asked(uri, "problem").and_then(|problem| LoginProblem::parse(&problem)),
         next: asked(uri, "next").and_then(|next| ours(state, &next)),
-        no_users: !state.store.has_users().await?,
+        no_users: state.auth.needs_a_first_person().await?,
         demo: state.demo,
     })
 }

@@ -4,10 +4,11 @@ use axum::http::HeaderMap;
 use axum::http::header::REFERER;
 use url::Url;
 
+use super::connect::CALLBACK;
 use crate::server::config::PublicUrl;
 
 /// A path of ours with its query, or `None` for anything that could lead elsewhere: another host, another scheme,
-/// the API, or the sign-in page itself.
+/// the API, or the sign-in page itself. A consent's way back counts as a page, as a redirect to one follows it.
 pub fn ours(public: &PublicUrl, text: &str) -> Option<String> {
     if !text.starts_with('/') {
         return None;
@@ -16,6 +17,8 @@ pub fn ours(public: &PublicUrl, text: &str) -> Option<String> {
     // Browsers read `//host` and `/\host` as another host; so does this parser, and the origin tells.
     let url = base.join(text).ok()?;
     let page = url.path() != "/login" && !url.path().starts_with("/api/") && !url.path().starts_with("//");
+    // A consent that came back to nobody goes on here.
+    let page = page || text == CALLBACK;
     let local = url.origin() == base.origin() && page;
     local.then(|| match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -49,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_page_of_ours_passes_with_its_query() {
-        for page in ["/", "/settings/integrations", "/settings/integrations?disconnect=b-1"] {
+        for page in ["/", "/settings/integrations", "/settings/integrations?disconnect=b-1", CALLBACK] {
             assert_eq!(ours(&public(), page).as_deref(), Some(page));
         }
         assert_eq!(ours(&public(), "/a/../settings#here").as_deref(), Some("/settings"));
@@ -69,6 +72,7 @@ mod tests {
             "/login",
             "/login?next=/login",
             "/api/session/logout",
+            "/api/integrations/xero/callback?code=c",
         ] {
             assert_eq!(ours(&public(), text), None, "{text}");
         }

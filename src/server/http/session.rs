@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use axum::Form;
 use axum::extract::{ConnectInfo, State};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::client_address::client_address;
 use super::failure::Failure;
@@ -15,7 +17,7 @@ use super::pages::THEME_COOKIE;
 use super::path;
 use crate::model::{LoginProblem, OrgId, Theme};
 use crate::server::auth::Login;
-use crate::server::auth::cookie::{SESSION_COOKIE, forget_cookie, write_cookie};
+use crate::server::auth::cookie::{forget_cookie, write_cookie};
 use crate::server::domain::Secret;
 use crate::server::state::AppState;
 use crate::server::store::SESSION_LIFE;
@@ -41,7 +43,7 @@ pub async fn login(
     let next = next.and_then(|next| path::ours(&state.config.public_url, &next));
     Ok(match state.auth.login(&email, Secret::new(password), from, &headers).await? {
         Login::SignedIn(session) => {
-            let cookie = write_cookie(SESSION_COOKIE, session.expose(), SESSION_LIFE, state.secure());
+            let cookie = write_cookie(state.auth.session_cookie(), session.expose(), SESSION_LIFE, state.secure());
             with_cookie(see_other(next.as_deref().unwrap_or("/")), cookie)
         }
         Login::Refused(problem) => {
@@ -49,6 +51,7 @@ pub async fn login(
             pairs.extend(next.as_deref().map(|next| ("next", next)));
             see_other(&format!("/login?{}", path::query(&pairs)))
         }
+        Login::Elsewhere => see_other(&path::login(next.as_deref().unwrap_or("/"))),
     })
 }
 
@@ -56,7 +59,15 @@ pub async fn login(
 pub async fn logout(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, Failure> {
     state.auth.logout(&headers).await?;
     let to = format!("/login?{}", path::query(&[("problem", LoginProblem::SignedOut.as_str())]));
-    Ok(with_cookie(see_other(&to), forget_cookie(SESSION_COOKIE, state.secure())))
+    Ok(with_cookie(see_other(&to), forget_cookie(state.auth.session_cookie(), state.secure())))
+}
+
+/// `GET /api/session`: what the request's session is worth here, for a page that waits for it to be renewed.
+pub async fn current(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, Failure> {
+    let caller = state.auth.caller(&headers).await?;
+    let organization = caller.as_ref().and_then(|caller| caller.external_org.clone());
+    let answer = json!({ "signedIn": caller.is_some(), "organization": organization });
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(answer)).into_response())
 }
 
 #[derive(Deserialize)]

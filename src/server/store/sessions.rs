@@ -106,7 +106,7 @@ impl Store {
         Ok(())
     }
 
-    async fn org_was_used(&self, org: &OrgId) -> Result<(), StoreError> {
+    pub(super) async fn org_was_used(&self, org: &OrgId) -> Result<(), StoreError> {
         sqlx::query("UPDATE organizations SET last_used_at = $1 WHERE id = $2")
             .bind(self.clock().now())
             .bind(org.as_str())

@@ -62,9 +62,9 @@ impl Store {
         Ok(Some(Added { user, org }))
     }
 
-    /// The account of an address in lower case.
+    /// The account of an address in lower case. Whoever signs in elsewhere has none.
     pub async fn account(&self, email: &str) -> Result<Option<Account>, StoreError> {
-        let row = sqlx::query("SELECT id, password_hash FROM users WHERE email = $1")
+        let row = sqlx::query("SELECT id, password_hash FROM users WHERE email = $1 AND external_id IS NULL")
             .bind(email)
             .fetch_optional(self.pool())
             .await?;

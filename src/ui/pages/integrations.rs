@@ -5,9 +5,10 @@ use leptos_router::hooks::use_query_map;
 
 use super::failure;
 use crate::api;
-use crate::model::{PendingConfirmation, SettingsView};
+use crate::model::{Departing, PendingConfirmation, SettingsView};
 use crate::ui::connections::{connections, question};
 use crate::ui::frame::Frame;
+use crate::ui::time;
 
 const HERE: &str = "/settings/integrations";
 
@@ -31,7 +32,26 @@ fn loaded(view: SettingsView, asked: Option<String>) -> impl IntoView {
     let asked = asked.and_then(|id| view.connections.iter().find(|one| one.id.0 == id)).filter(|_| view.may_manage);
     let asked = asked.map(question);
     let pending = view.pending.iter().map(replace).collect_view();
-    connections(&view, (asked, pending).into_any())
+    let departing = view.departing.iter().map(leaves).collect_view();
+    connections(&view, (asked, pending, departing).into_any())
+}
+
+fn leaves(one: &Departing) -> impl IntoView + use<> {
+    let title = format!("leaves-{}", one.binding_id);
+    view! {
+        <section class="card question" aria-labelledby=title.clone()>
+            <h2 id=title.clone()>{format!("{} will be disconnected", one.tenant_name)}</h2>
+            <p>
+                {one.connected_by.clone()} " connected it and has left this organisation. It goes on "
+                <time datetime=time::iso(one.ends_at)>{time::date(one.ends_at)}</time>
+                ". Keep it, and it is yours from now on."
+            </p>
+            <form class="dialog-actions" method="post" action="/api/integrations/xero/keep">
+                <input type="hidden" name="binding_id" value=one.binding_id.0.clone() />
+                <button class="button primary">"Keep it"</button>
+            </form>
+        </section>
+    }
 }
 
 fn replace(pending: &PendingConfirmation) -> impl IntoView + use<> {

@@ -35,6 +35,27 @@ fn assert_only(said: &Said, name: &str, verdict: &str, words: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_clerk_knows_people_its_side_is_looked_at_too() {
+    let place = Place::on(TestDatabase::sqlite()).await;
+    // Nobody listens at port 9, so that its keys can't be had.
+    let settings = [("EVERGRANT_AUTH", "clerk"), ("CLERK_PUBLISHABLE_KEY", "pk_test_MTI3LjAuMC4xOjkk")];
+    let report = place.run_with(&["doctor", "--json"], &settings).await.json();
+    let (verdict, text) = check(&report, "Clerk");
+    assert!(verdict == "fail" && text.contains("127.0.0.1:9") && text.contains("CLERK_JWT_KEY"), "{text}");
+    assert_eq!(check(&report, "Clerk's webhooks").0, "warn");
+    assert_eq!(check(&report, "Clerk's parties").0, "ok");
+    let foreign = [settings[0], settings[1], ("CLERK_AUTHORIZED_PARTIES", "https://elsewhere.example")];
+    let report = place.run_with(&["doctor", "--json"], &foreign).await.json();
+    assert_eq!(check(&report, "Clerk's parties").0, "fail");
+
+    let add = ["user", "add", "--email", "ann@example.com", "--password", "correct horse battery"];
+    let said = place.run_with(&add, &settings).await;
+    assert!(said.code == Some(1) && said.all.contains("invite them there"), "{}", said.all);
+    let said = place.run_with(&["user", "add", "--email", "a@b.c"], &[settings[0]]).await;
+    assert!(said.code == Some(2) && said.all.contains("needs CLERK_PUBLISHABLE_KEY"), "{}", said.all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_healthy_set_up_passes_every_check() {
     for database in TestDatabase::each().await {
         let place = Place::on(database).await;

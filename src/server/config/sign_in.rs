@@ -1,0 +1,253 @@
+//! How people sign in: by a password that is checked here, or with Clerk.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use clap::{Args, ValueEnum};
+use jsonwebtoken::DecodingKey;
+use url::{Host, Url};
+
+use super::{PublicUrl, secret, set};
+use crate::server::domain::Secret;
+
+/// The settings as they are written down.
+#[derive(Args, Clone)]
+pub struct SignInSettings {
+    /// Who knows the people and organisations: Evergrant itself, or Clerk.
+    #[arg(long, env = "EVERGRANT_AUTH", value_name = "WAY", default_value = "local")]
+    auth: Way,
+
+    /// Clerk's publishable key, pk_test_… or pk_live_…; it also says where your Clerk application is.
+    #[arg(long, env = "CLERK_PUBLISHABLE_KEY", value_name = "KEY")]
+    clerk_publishable_key: Option<String>,
+
+    /// Clerk's JWT public key, as PEM: session tokens are then checked without asking Clerk for its keys.
+    #[arg(long, env = "CLERK_JWT_KEY", value_name = "PEM", allow_hyphen_values = true)]
+    clerk_jwt_key: Option<String>,
+
+    /// The origins whose pages may use their session tokens here, separated by commas.
+    /// [default: the public URL]
+    #[arg(long, env = "CLERK_AUTHORIZED_PARTIES", value_name = "ORIGINS")]
+    clerk_authorized_parties: Option<String>,
+
+    /// The signing secret of Clerk's webhook endpoint, whsec_…; without it no webhook is taken.
+    #[arg(long, env = "CLERK_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = secret)]
+    clerk_webhook_secret: Option<Arc<Secret>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Way {
+    Local,
+    Clerk,
+}
+
+/// The same, checked.
+pub enum SignIn {
+    Local,
+    Clerk(Box<ClerkApp>),
+}
+
+/// Your application at Clerk.
+#[derive(Clone)]
+pub struct ClerkApp {
+    pub publishable_key: String,
+    /// An origin: where its script and its keys are, and what its tokens say in `iss`.
+    pub frontend_api: String,
+    /// Checks session tokens without network; absent, the keys come from the frontend API.
+    pub jwt_key: Option<DecodingKey>,
+    /// What a token's `azp` may be.
+    pub authorized_parties: Vec<String>,
+    /// What webhooks are signed with, decoded. Shared, so that it stays a single copy.
+    pub webhook_key: Option<Arc<Secret>>,
+}
+
+/// Settings for Clerk that can't be used. Each names what to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ClerkError {
+    #[error("EVERGRANT_AUTH=clerk needs CLERK_PUBLISHABLE_KEY: Clerk's dashboard shows it beside the API keys")]
+    NoKey,
+    #[error("CLERK_PUBLISHABLE_KEY holds a secret key, which Evergrant never needs: set the one that begins with pk_")]
+    SecretKey,
+    #[error("CLERK_PUBLISHABLE_KEY isn't one: copy all of pk_test_… or pk_live_… from Clerk's dashboard")]
+    Key,
+    #[error("CLERK_JWT_KEY isn't a PEM public key: copy all of it, from -----BEGIN PUBLIC KEY----- on")]
+    JwtKey,
+    #[error("CLERK_AUTHORIZED_PARTIES: {party:?} {source}")]
+    Party { party: String, source: super::public_url::PublicUrlError },
+    #[error("CLERK_WEBHOOK_SECRET isn't one: copy all of whsec_… from the endpoint's page in Clerk's dashboard")]
+    WebhookSecret,
+}
+
+impl SignIn {
+    /// What to do instead of adding a person here, where people are kept elsewhere.
+    pub fn elsewhere(&self) -> Option<&'static str> {
+        match self {
+            Self::Local => None,
+            Self::Clerk(_) => Some(
+                "people and organisations are Clerk's (EVERGRANT_AUTH=clerk): invite them there, and they are known here \
+                 when they first sign in",
+            ),
+        }
+    }
+}
+
+impl SignInSettings {
+    pub fn check(self, public_url: &PublicUrl) -> Result<SignIn, ClerkError> {
+        if self.auth == Way::Local {
+            return Ok(SignIn::Local);
+        }
+        let text = |setting: Option<String>| setting.filter(|text| !text.trim().is_empty());
+        let publishable_key = text(self.clerk_publishable_key).ok_or(ClerkError::NoKey)?.trim().to_owned();
+        Ok(SignIn::Clerk(Box::new(ClerkApp {
+            frontend_api: frontend_api(&publishable_key)?,
+            publishable_key,
+            jwt_key: text(self.clerk_jwt_key).map(|pem| jwt_key(&pem)).transpose()?,
+            authorized_parties: parties(text(self.clerk_authorized_parties).as_deref(), public_url)?,
+            webhook_key: set(self.clerk_webhook_secret).map(|secret| webhook_key(&secret)).transpose()?,
+        })))
+    }
+}
+
+/// The origin that a publishable key names: base64 of its host and a `$`. Plain http is for this machine alone.
+fn frontend_api(key: &str) -> Result<String, ClerkError> {
+    if key.starts_with("sk_") {
+        return Err(ClerkError::SecretKey);
+    }
+    let host =
+        key.strip_prefix("pk_test_").or(key.strip_prefix("pk_live_")).and_then(host_in).ok_or(ClerkError::Key)?;
+    let url = Url::parse(&format!("https://{host}")).map_err(|_| ClerkError::Key)?;
+    let origin = url.origin().ascii_serialization();
+    // What is more than a host, or is spelt in another way than browsers spell it, isn't from Clerk.
+    if origin != format!("https://{host}") {
+        return Err(ClerkError::Key);
+    }
+    let here = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => return Err(ClerkError::Key),
+    };
+    Ok(if here { format!("http://{host}") } else { origin })
+}
+
+fn host_in(encoded: &str) -> Option<String> {
+    let bytes = STANDARD_NO_PAD.decode(encoded.trim_end_matches('=')).ok()?;
+    String::from_utf8(bytes).ok()?.strip_suffix('$').filter(|host| !host.is_empty()).map(str::to_owned)
+}
+
+/// One that was squeezed into a line, with `\n` written out, is taken as well.
+fn jwt_key(pem: &str) -> Result<DecodingKey, ClerkError> {
+    let pem = pem.replace("\\n", "\n");
+    if pem.contains("PRIVATE") {
+        return Err(ClerkError::JwtKey);
+    }
+    DecodingKey::from_rsa_pem(pem.trim().as_bytes()).map_err(|_| ClerkError::JwtKey)
+}
+
+/// As browsers spell their origin, which is how tokens name it.
+fn parties(text: Option<&str>, public_url: &PublicUrl) -> Result<Vec<String>, ClerkError> {
+    let Some(text) = text else { return Ok(vec![public_url.origin().to_owned()]) };
+    let named = text.split(',').map(str::trim).filter(|party| !party.is_empty());
+    named
+        .map(|party| match party.parse::<PublicUrl>() {
+            Ok(url) => Ok(url.origin().to_owned()),
+            Err(source) => Err(ClerkError::Party { party: party.to_owned(), source }),
+        })
+        .collect()
+}
+
+/// Kept in base64, checked to be that.
+fn webhook_key(secret: &Secret) -> Result<Arc<Secret>, ClerkError> {
+    let encoded = secret.expose().trim().strip_prefix("whsec_").ok_or(ClerkError::WebhookSecret)?;
+    let long_enough = STANDARD.decode(encoded).is_ok_and(|key| key.len() >= 16);
+    if long_enough { Ok(Arc::new(Secret::new(encoded))) } else { Err(ClerkError::WebhookSecret) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        settings: SignInSettings,
+    }
+
+    fn check(flags: &[&str]) -> Result<SignIn, String> {
+        let all = std::iter::once("evergrant").chain(flags.iter().copied());
+        let command = Command::try_parse_from(all).map_err(|error| error.to_string())?;
+        let public_url = "https://evergrant.example.com".parse().unwrap();
+        command.settings.check(&public_url).map_err(|error| error.to_string())
+    }
+
+    fn clerk(flags: &[&str]) -> Result<ClerkApp, String> {
+        match check(&[&["--auth", "clerk"], flags].concat())? {
+            SignIn::Clerk(app) => Ok(*app),
+            SignIn::Local => Err("local".to_owned()),
+        }
+    }
+
+    fn key(host: &str) -> String {
+        format!("pk_test_{}", STANDARD.encode(format!("{host}$")))
+    }
+
+    #[test]
+    fn people_sign_in_here_unless_told_otherwise() {
+        assert!(matches!(check(&[]), Ok(SignIn::Local)));
+        assert!(matches!(check(&["--clerk-publishable-key", "pk_test_x"]), Ok(SignIn::Local)));
+    }
+
+    #[test]
+    fn a_publishable_key_says_where_the_application_is() {
+        for (host, origin) in [
+            ("calm-fox-12.clerk.accounts.dev", "https://calm-fox-12.clerk.accounts.dev"),
+            ("clerk.example.com", "https://clerk.example.com"),
+            ("localhost:4100", "http://localhost:4100"),
+            ("127.0.0.1:4100", "http://127.0.0.1:4100"),
+        ] {
+            let app = clerk(&["--clerk-publishable-key", &key(host)]).unwrap();
+            assert_eq!(app.frontend_api, origin);
+            assert_eq!(app.authorized_parties, ["https://evergrant.example.com"]);
+            assert!(app.jwt_key.is_none() && app.webhook_key.is_none());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_key_is_refused_by_name() {
+        for bad in ["a.example/path", "user@a.example", "a.example; script-src *", "A.example", "a b", ""] {
+            assert!(clerk(&["--clerk-publishable-key", &key(bad)]).err().unwrap().contains("pk_test_…"), "{bad}");
+        }
+        for (flags, words) in [
+            (&[][..], "needs CLERK_PUBLISHABLE_KEY"),
+            (&["--clerk-publishable-key", " "], "needs CLERK_PUBLISHABLE_KEY"),
+            (&["--clerk-publishable-key", "sk_test_abc"], "a secret key"),
+            (&["--clerk-publishable-key", "pk_test_!"], "isn't one"),
+            (&["--clerk-publishable-key", "pk_test_YS5leGFtcGxl"], "isn't one"),
+        ] {
+            let error = clerk(flags).err().unwrap();
+            assert!(error.contains(words), "{flags:?}: {error}");
+        }
+        let named = key("clerk.example.com");
+        for (flags, words) in [
+            (["--clerk-jwt-key", "-----BEGIN PUBLIC KEY-----"], "CLERK_JWT_KEY"),
+            (["--clerk-jwt-key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"], "CLERK_JWT_KEY"),
+            (["--clerk-authorized-parties", "https://a.example, b.example"], "\"b.example\""),
+            (["--clerk-webhook-secret", "AAAA"], "CLERK_WEBHOOK_SECRET"),
+            (["--clerk-webhook-secret", "whsec_AAAA"], "CLERK_WEBHOOK_SECRET"),
+        ] {
+            let error = clerk(&[&["--clerk-publishable-key", &named], &flags[..]].concat()).err().unwrap();
+            assert!(error.contains(words), "{flags:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn parties_are_spelt_as_browsers_spell_them() {
+        let named = key("clerk.example.com");
+        let parties = ["--clerk-authorized-parties", "https://A.example/, http://localhost:3000"];
+        let app = clerk(&[&["--clerk-publishable-key", &named], &parties[..]].concat()).unwrap();
+        assert_eq!(app.authorized_parties, ["https://a.example", "http://localhost:3000"]);
+    }
+}

@@ -1,0 +1,30 @@
+//! Ends the connections of organisations that ended and of people who left, once their week is over.
+
+use crate::server::store::{Store, StoreError};
+use crate::server::tokens::TokenService;
+
+/// What one round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Departures {
+    pub disconnected: usize,
+    /// Stay for the next round.
+    pub failed: usize,
+}
+
+/// One round. The connections go one after another: nobody waits for them.
+pub async fn disconnect_once(store: &Store, tokens: &TokenService) -> Result<Departures, StoreError> {
+    let mut done = Departures::default();
+    for (org, binding) in store.departed().await? {
+        match tokens.disconnect(&org, &binding).await {
+            Ok(_) => {
+                tracing::info!(%org, %binding, "a connection went whose person or organisation had left");
+                done.disconnected += 1;
+            }
+            Err(error) => {
+                tracing::warn!(%org, %binding, %error, "a connection should go and couldn't; it is tried again");
+                done.failed += 1;
+            }
+        }
+    }
+    Ok(done)
+}
