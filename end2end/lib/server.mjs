@@ -23,7 +23,7 @@ export async function startServer(settings = {}) {
   const port = await freePort();
   const origin = `http://localhost:${port}`;
   // Nothing of the developer's own settings may reach it.
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(EVERGRANT_|XERO_|LEPTOS_|DATABASE_URL)/.test(name));
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(EVERGRANT_|XERO_|CLERK_|LEPTOS_|DATABASE_URL)/.test(name));
   const child = spawn(binary, ['serve'], {
     cwd: folder,
     env: {

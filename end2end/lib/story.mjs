@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
 
+import { startClerk } from './clerk.mjs';
 import { startServer } from './server.mjs';
 
 export const artifacts = fileURLToPath(new URL('../artifacts/', import.meta.url));
@@ -30,16 +31,17 @@ after(async () => (await launched)?.close());
 
 /**
  * One story, told to `tell({ server, provider, page, calls, … })`. `options`: `context` for playwright, `env` for the
- * server.
+ * server, `clerk` to have Clerk's stand-in say who people are.
  */
 export function story(name, options, tell) {
   if (!tell) [options, tell] = [{}, options];
   test(name, { timeout: 120_000 }, async () => {
-    const server = await startServer(options.env);
+    const clerk = options.clerk && (await startClerk());
+    const server = await startServer({ ...clerk?.env, ...options.env });
     const visitor = await visit(server, options.context);
     let failed = false;
     try {
-      await tell({ server, provider: server.provider, ...visitor });
+      await tell({ server, clerk, provider: server.provider, ...visitor });
       visitor.assertQuiet();
     } catch (error) {
       failed = true;
@@ -47,6 +49,7 @@ export function story(name, options, tell) {
       throw error;
     } finally {
       await visitor.page.context().close();
+      clerk?.stop();
       // What went wrong first is what counts.
       await server.stop().catch((error) => {
         if (!failed) throw error;

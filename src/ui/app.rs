@@ -6,12 +6,14 @@ use leptos_router::SsrMode;
 use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
+use super::clerk;
 use super::pages::{History, Integrations, Login, NotFound, Overview};
 use crate::model::{Page, Theme};
 
 /// The document: what stands in the head of every page, and the app in its body.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
-    let theme = use_context::<Page>().unwrap_or_default().theme;
+    let Page { theme, clerk, login, .. } = use_context::<Page>().unwrap_or_default();
+    let first = clerk.as_ref().map(|clerk| clerk::first(clerk, login.next));
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme.as_str()>
@@ -21,8 +23,10 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="color-scheme" content=if theme == Theme::System { "light dark" } else { theme.as_str() } />
                 <link rel="stylesheet" href="/pkg/evergrant.css" />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                {first}
                 <AutoReload options=options.clone() />
                 <HydrationScripts options=options islands=true />
+                {clerk.as_ref().map(clerk::scripts)}
                 <MetaTags />
             </head>
             <body>

@@ -5,7 +5,8 @@
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-use super::icons::{CHECK, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
+use super::clerk;
+use super::icons::{CHECK, CONTRAST, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
 use super::refresher::XeroTokenRefresher;
 use super::signed_in::SignedIn;
 use super::switcher::switcher;
@@ -38,17 +39,17 @@ pub fn Frame(title: &'static str, children: Children) -> impl IntoView {
             <div class="frame">
                 <header class="top">
                     <a class="brand" href="/">{icon(LEAF)} "Evergrant"</a>
-                    {organisation(&session)}
-                    {person(&session.email, page.theme)}
+                    {corner(&page, &session)}
                 </header>
                 {navigation(&page.path, session.attention)}
                 <main id="main" tabindex="-1">
                     {sandbox_strip(page.sandbox)}
+                    {page.clerk.as_ref().map(|_| clerk::problem())}
                     {notice(&page)}
                     {if session.org.is_some() {
                         children()
                     } else {
-                        no_organisation(&session.email).into_any()
+                        no_organisation(&session.email, page.clerk.is_some()).into_any()
                     }}
                 </main>
             </div>
@@ -98,6 +99,17 @@ fn notice(page: &Page) -> impl IntoView + use<> {
     })
 }
 
+/// Where one sees, and changes, who one is and where one works: ours, or Clerk's. Colours are always ours.
+fn corner(page: &Page, session: &SessionView) -> impl IntoView + use<> {
+    match &page.clerk {
+        None => (organisation(session), person(&session.email, page.theme)).into_any(),
+        Some(_) => {
+            let name = session.org.as_ref().map(|org| org.name.as_str());
+            (clerk::organisation(name), colours_alone(page.theme), clerk::person()).into_any()
+        }
+    }
+}
+
 fn organisation(session: &SessionView) -> impl IntoView + use<> {
     match (&session.org, session.orgs.as_slice()) {
         (Some(org), [_, _, ..]) => switcher(org, session).into_any(),
@@ -127,6 +139,35 @@ fn navigation(path: &str, attention: u32) -> impl IntoView + use<> {
 
 /// The person's menu: the browser's own popover, so it needs no wasm.
 fn person(email: &str, theme: Theme) -> impl IntoView + use<> {
+    view! {
+        <div class="person">
+            <button type="button" class="icon-button" aria-label=format!("Account: {email}") popovertarget="account">
+                {icon(PERSON)}
+            </button>
+            <div id="account" class="menu" popover="auto">
+                <p class="menu-note truncate">{email.to_owned()}</p>
+                {colours(theme)}
+                <form method="post" action="/api/session/logout">
+                    <button class="menu-item">"Sign out"</button>
+                </form>
+            </div>
+        </div>
+    }
+}
+
+/// A menu of colours and nothing else.
+fn colours_alone(theme: Theme) -> impl IntoView + use<> {
+    view! {
+        <div class="person">
+            <button type="button" class="icon-button" aria-label="Colours" popovertarget="account">
+                {icon(CONTRAST)}
+            </button>
+            <div id="account" class="menu" popover="auto">{colours(theme)}</div>
+        </div>
+    }
+}
+
+fn colours(theme: Theme) -> impl IntoView + use<> {
     let choices = [(Theme::System, "System"), (Theme::Light, "Light"), (Theme::Dark, "Dark")].map(|(choice, word)| {
         let pressed = if choice == theme { "true" } else { "false" };
         view! {
@@ -136,27 +177,25 @@ fn person(email: &str, theme: Theme) -> impl IntoView + use<> {
         }
     });
     view! {
-        <div class="person">
-            <button type="button" class="icon-button" aria-label=format!("Account: {email}") popovertarget="account">
-                {icon(PERSON)}
-            </button>
-            <div id="account" class="menu" popover="auto">
-                <p class="menu-note truncate">{email.to_owned()}</p>
-                <form method="post" action="/api/session/theme">
-                    <fieldset class="choices">
-                        <legend class="menu-note">"Colours"</legend>
-                        {choices.collect_view()}
-                    </fieldset>
-                </form>
-                <form method="post" action="/api/session/logout">
-                    <button class="menu-item">"Sign out"</button>
-                </form>
-            </div>
-        </div>
+        <form method="post" action="/api/session/theme">
+            <fieldset class="choices">
+                <legend class="menu-note">"Colours"</legend>
+                {choices.collect_view()}
+            </fieldset>
+        </form>
     }
 }
 
-fn no_organisation(email: &str) -> impl IntoView + use<> {
+fn no_organisation(email: &str, chosen_above: bool) -> impl IntoView + use<> {
+    if chosen_above {
+        return view! {
+            <section class="empty">
+                <h1>"Choose an organisation"</h1>
+                <p>"Connections belong to an organisation. Choose or make one at the top of this page."</p>
+            </section>
+        }
+        .into_any();
+    }
     view! {
         <section class="empty">
             <h1>"You belong to no organisation yet"</h1>
@@ -167,4 +206,5 @@ fn no_organisation(email: &str) -> impl IntoView + use<> {
             <a class="button primary" href="/">"Reload"</a>
         </section>
     }
+    .into_any()
 }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 pub const CHECK: &str = "M3.5 8.5l3 3 6-7";
 pub const CHEVRONS: &str = "M5 6.5l3-3 3 3M5 9.5l3 3 3-3";
 pub const CLOCK: &str = "M8 4.5V8l2.5 1.5M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0z";
+pub const CONTRAST: &str = "M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0zM8 2v12M8 5l4-1M8 8l6 0M8 11l4 1";
 pub const CROSS: &str = "M4 4l8 8M12 4l-8 8";
 pub const DOTS: &str = "M2.7 8a.3.3 0 1 0 .6 0a.3.3 0 1 0-.6 0M7.7 8a.3.3 0 1 0 .6 0a.3.3 0 1 0-.6 0M12.7 8a.3.3 0 1 0 .6 0a.3.3 0 1 0-.6 0";
 pub const GAUGE: &str = "M2.5 12a6 6 0 1 1 11 0M8 9.5l2.5-3";

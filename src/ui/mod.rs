@@ -3,6 +3,7 @@
 //! Every action is a form or a link first; an island only spares the person a page load.
 
 pub mod app;
+mod clerk;
 mod connections;
 mod frame;
 mod icons;

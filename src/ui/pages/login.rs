@@ -1,9 +1,10 @@
 //! Signing in.
 
-use leptos::either::Either;
+use leptos::either::EitherOf3;
 use leptos::prelude::*;
 
 use crate::model::{LoginProblem, LoginView};
+use crate::ui::clerk;
 use crate::ui::frame::{Bare, page};
 
 #[component]
@@ -11,7 +12,11 @@ pub fn Login() -> impl IntoView {
     let LoginView { problem, next, no_users, demo } = page().login;
     view! {
         <Bare title="Sign in">
-            {if no_users { Either::Left(first_start()) } else { Either::Right(form(problem, next, demo)) }}
+            {match (page().clerk, no_users) {
+                (Some(_), _) => EitherOf3::A((problem.map(say), clerk::sign_in())),
+                (None, true) => EitherOf3::B(first_start()),
+                (None, false) => EitherOf3::C(form(problem, next, demo)),
+            }}
         </Bare>
     }
 }

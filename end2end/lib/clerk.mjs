@@ -1,0 +1,75 @@
+// A stand-in for Clerk: an issuer with a key of its own, its key set, and a script with Clerk's interface.
+
+import { createSign, generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+
+const script = await readFile(new URL('clerk.browser.js', import.meta.url), 'utf8');
+const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+
+export const ann = { id: 'user_ann', email: 'ann@example.com' };
+export const harbourOrg = { id: 'org_harbour', name: 'Harbour Group', slug: 'harbour-group', role: 'admin' };
+export const southerlyOrg = { id: 'org_southerly', name: 'Southerly Studio', slug: 'southerly-studio', role: 'admin' };
+
+/** Starts an issuer; one visitor's session is all that it keeps. */
+export async function startClerk() {
+  const organizations = [harbourOrg, southerlyOrg];
+  let session = null;
+  let origin;
+
+  const sign = (claims) => {
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const content = `${part({ alg: 'RS256', kid: 'e2e', typ: 'JWT' })}.${part(claims)}`;
+    return `${content}.${createSign('RSA-SHA256').update(content).sign(keys.privateKey, 'base64url')}`;
+  };
+  const token = (azp, age = 0) => {
+    const now = Math.floor(Date.now() / 1000) - age;
+    const organization = organizations.find((one) => one.id === session.organization);
+    const o = organization && { id: organization.id, slg: organization.slug, rol: organization.role };
+    return sign({ v: 2, sub: session.user, sid: session.id, sts: 'active', iss: origin, azp, iat: now, nbf: now - 10, exp: now + 60, email: ann.email, ...(o && { o }) });
+  };
+
+  const routes = {
+    state: () => ({ session, people: [ann], organizations }),
+    token: (body, azp) => ({ jwt: session && token(azp) }),
+    active: ({ organization }) => ({ session: Object.assign(session, { organization }) }),
+    'sign-in': ({ email }) => {
+      if (email === ann.email) session = { id: 'sess_e2e', user: ann.id, organization: harbourOrg.id };
+      return { session };
+    },
+    'sign-out': () => ({ session: (session = null) }),
+  };
+  const files = {
+    '/.well-known/jwks.json': () => JSON.stringify({ keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'e2e', use: 'sig', alg: 'RS256' }] }),
+    '/npm/@clerk/ui@1/dist/ui.browser.js': () => 'window.__internal_ClerkUICtor = class {};',
+    '/npm/@clerk/clerk-js@6/dist/clerk.browser.js': () => script,
+  };
+
+  const server = createServer(async (request, response) => {
+    response.setHeader('access-control-allow-origin', '*');
+    const file = files[request.url];
+    const route = routes[request.url.replace('/v1/', '')];
+    if (file) {
+      response.setHeader('content-type', request.url.endsWith('.json') ? 'application/json' : 'text/javascript');
+      return response.end(file());
+    }
+    if (!route || request.method !== 'POST') return response.writeHead(404).end();
+    let text = '';
+    for await (const part of request) text += part;
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(route(JSON.parse(text), request.headers.origin)));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const host = `127.0.0.1:${server.address().port}`;
+  origin = `http://${host}`;
+  return {
+    env: { EVERGRANT_AUTH: 'clerk', CLERK_PUBLISHABLE_KEY: `pk_test_${Buffer.from(`${host}$`).toString('base64')}` },
+    /** Puts a token into the browser that ended a minute ago, as one that slept has it. */
+    letTheCookieEnd: (page, at) => page.context().addCookies([{ name: '__session', value: token(at, 120), url: at }]),
+    stop: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
