@@ -1,8 +1,9 @@
 //! The journal: every try at an exchange, written before its request leaves.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{AssertSqlSafe, Row};
 
+use super::changes::{Change, Writing};
 use super::{Store, StoreError, new_id};
 use crate::model::{AttemptId, AttemptView, BindingId, GrantId, OrgId, Trigger};
 
@@ -99,23 +100,42 @@ impl Store {
     }
 }
 
-/// Part of a larger transaction: ends a try.
+/// Ends a try; what follows is up to the database.
+macro_rules! finish {
+    ($rest:literal) => {
+        concat!(
+            "UPDATE refresh_attempts SET finished_at = $1, outcome = $2, error_code = $3, http_status = $4, ",
+            "trace_id = $5 WHERE id = $6",
+            $rest
+        )
+    };
+}
+
+/// Part of a larger transaction: ends a try, and tells its outcome.
 pub(super) async fn finish(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut Writing,
+    (org, grant): (OrgId, &GrantId),
     attempt: &AttemptId,
     end: &AttemptEnd,
     now: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE refresh_attempts SET finished_at = $1, outcome = $2, error_code = $3, http_status = $4, trace_id = $5 \
-         WHERE id = $6",
-    )
-    .bind(now)
-    .bind(end.outcome)
-    .bind(end.error_code.as_deref())
-    .bind(end.http_status.map(i64::from))
-    .bind(end.trace_id.as_deref())
-    .bind(attempt.as_str())
+    let change = Change::Refresh { org, grant: grant.clone(), outcome: end.outcome.to_owned() };
+    let told = transaction.told_beside(change);
+    let statement = match &told {
+        Some(_) => sqlx::query(finish!(" RETURNING pg_notify('evergrant', $7)")),
+        None => sqlx::query(finish!("")),
+    };
+    let statement = statement
+        .bind(now)
+        .bind(end.outcome)
+        .bind(end.error_code.as_deref())
+        .bind(end.http_status.map(i64::from))
+        .bind(end.trace_id.as_deref())
+        .bind(attempt.as_str());
+    match told {
+        Some(payload) => statement.bind(payload),
+        None => statement,
+    }
     .execute(&mut **transaction)
     .await?;
     Ok(())

@@ -1,8 +1,9 @@
 //! Bindings: what ties an organisation's tenants to their grants.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{AnyConnection, Row};
 
+use super::changes::Change;
 use super::grants::{give_up, grant_from};
 use super::telling;
 use super::{Store, StoreError, new_id};
@@ -80,7 +81,7 @@ impl Store {
         by: Option<&UserId>,
     ) -> Result<Vec<Rebound>, StoreError> {
         let now = self.clock.now();
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.write().await?;
         let mut rebound = Vec::new();
         for tenant in tenants {
             let before = sqlx::query(
@@ -117,6 +118,8 @@ impl Store {
             let old: Option<String> = before.as_ref().map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
             let warned: Option<i64> = before.as_ref().map(|row| row.try_get("told_ageing_day")).transpose()?.flatten();
             telling::works(&mut transaction, &binding_id, warned.is_some(), now).await?;
+            let (org, binding, status) = (org.clone(), binding_id.clone(), BindingStatus::Active);
+            transaction.tell(Change::Binding { org, binding, status }).await?;
             rebound.push(Rebound { binding_id, was_there: before.is_some() });
             if let Some(old) = old.map(GrantId).filter(|old| old != grant) {
                 give_up_if_unbound(&mut transaction, &old).await?;
@@ -128,7 +131,7 @@ impl Store {
 
     /// Marks a binding disconnected. `true` when its grant was given up because nothing else stands on it.
     pub async fn disconnect_binding(&self, org: &OrgId, id: &BindingId) -> Result<bool, StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.write().await?;
         let row = sqlx::query(
             "UPDATE integration_tenant_bindings SET status = 'disconnected', updated_at = $1, told_broken_at = NULL \
              WHERE id = $2 AND org_id = $3 RETURNING active_grant_id",
@@ -138,6 +141,10 @@ impl Store {
         .bind(org.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
+        if row.is_some() {
+            let (org, binding, status) = (org.clone(), id.clone(), BindingStatus::Disconnected);
+            transaction.tell(Change::Binding { org, binding, status }).await?;
+        }
         let grant: Option<String> = row.map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
         let given_up = match grant {
             Some(grant) => give_up_if_unbound(&mut transaction, &GrantId(grant)).await?,
@@ -161,16 +168,16 @@ impl Store {
     }
 }
 
-async fn give_up_if_unbound(transaction: &mut Transaction<'static, Any>, grant: &GrantId) -> Result<bool, StoreError> {
+async fn give_up_if_unbound(connection: &mut AnyConnection, grant: &GrantId) -> Result<bool, StoreError> {
     let row = sqlx::query(
         "SELECT COUNT(*) FROM integration_tenant_bindings WHERE active_grant_id = $1 AND status <> 'disconnected'",
     )
     .bind(grant.as_str())
-    .fetch_one(&mut **transaction)
+    .fetch_one(&mut *connection)
     .await?;
     let unbound = row.try_get::<i64, _>(0)? == 0;
     if unbound {
-        give_up(transaction, grant).await?;
+        give_up(connection, grant).await?;
     }
     Ok(unbound)
 }

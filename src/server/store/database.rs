@@ -1,6 +1,7 @@
 //! The pool over SQLite or PostgreSQL, its migrations, and what each connection is told first.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
@@ -8,6 +9,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, SqlSafeStr, Transaction};
 
 use super::StoreError;
+use crate::server::domain::Secret;
 
 /// Every migration, oldest first. A released one is never edited: later ones amend.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -28,6 +30,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Database {
     pool: AnyPool,
     kind: Kind,
+    /// May hold a password.
+    url: Arc<Secret>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +91,7 @@ impl Database {
             })
             .connect(&url)
             .await?;
-        let database = Self { pool, kind };
+        let database = Self { pool, kind, url: Arc::new(Secret::new(url)) };
         database.refuse_an_old_sqlite().await?;
         Ok(database)
     }
@@ -124,6 +128,11 @@ impl Database {
 
     pub fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// For a connection outside the pool.
+    pub(super) fn url(&self) -> &str {
+        self.url.expose()
     }
 
     pub fn kind(&self) -> Kind {

@@ -1,7 +1,7 @@
 //! Grants: making, finding, opening, giving up.
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, new_id};
 use crate::model::{GrantId, GrantStatus, OrgId};
@@ -128,13 +128,13 @@ impl Store {
 }
 
 /// Part of a larger transaction: ends a grant and erases its tokens.
-pub(super) async fn give_up(transaction: &mut Transaction<'static, Any>, id: &GrantId) -> Result<(), StoreError> {
+pub(super) async fn give_up(connection: &mut AnyConnection, id: &GrantId) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE integration_grants SET status = 'revoked', access_token_enc = '', refresh_token_enc = '', \
          lease_owner = NULL, lease_until = NULL, next_attempt_at = NULL WHERE id = $1",
     )
     .bind(id.as_str())
-    .execute(&mut **transaction)
+    .execute(connection)
     .await?;
     Ok(())
 }

@@ -3,15 +3,16 @@
 //! Every statement that ends an exchange names the generation it began with and the lease's owner; where either
 //! has moved on, it changes nothing and says so.
 
-use sqlx::any::AnyArguments;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Row};
 
 use super::attempts::{AttemptEnd, finish};
+use super::changes::{Change, Writing};
 use super::grants::grant_from;
 use super::telling;
 use super::{Store, StoreError};
-use crate::model::{AttemptId, BindingId, GrantId};
+use crate::model::{AttemptId, BindingId, BindingStatus, GrantId, OrgId};
 use crate::server::domain::{Due, Grant, SealedRotation};
 
 /// What a failed exchange leaves on the grant's row.
@@ -32,7 +33,7 @@ macro_rules! put {
             "due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $4 ELSE connections_due_at END ",
             $fence,
-            " RETURNING id, told_ageing_day"
+            " RETURNING id, org_id, told_ageing_day"
         )
     };
 }
@@ -108,7 +109,7 @@ impl Store {
         end: &AttemptEnd,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.write().await?;
         let done = self
             .put_in_place(
                 put!("WHERE id = $6 AND generation = $7 AND lease_owner = $12 AND status = 'active'"),
@@ -120,7 +121,11 @@ impl Store {
         if let Some(grant) = &done {
             telling::refreshed(&mut transaction, grant, now).await?;
         }
-        settle(transaction, done.is_some(), attempt, end, now).await
+        let org = match &done {
+            Some(row) => OrgId(row.try_get("org_id")?),
+            None => org_of(&mut transaction, &rotation.grant_id).await?,
+        };
+        settle(transaction, done.is_some(), (org, &rotation.grant_id), attempt, end, now).await
     }
 
     /// Puts a kept successor in place, whoever holds the lease by now: only its own generation fences it. A grant
@@ -128,7 +133,7 @@ impl Store {
     /// generation has moved on without it.
     pub async fn commit_kept(&self, rotation: &SealedRotation) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.write().await?;
         let done = self
             .put_in_place(
                 put!(
@@ -138,19 +143,22 @@ impl Store {
             )
             .fetch_optional(&mut *transaction)
             .await?;
-        if let Some(grant) = &done {
-            telling::refreshed(&mut transaction, grant, now).await?;
+        if let Some(row) = &done {
+            telling::refreshed(&mut transaction, row, now).await?;
+            let (org, grant) = (OrgId(row.try_get("org_id")?), rotation.grant_id.clone());
             let revived = sqlx::query(
                 "UPDATE integration_tenant_bindings SET status = 'active', updated_at = $1 \
                  WHERE active_grant_id = $2 AND status = 'needs_reauth' RETURNING id",
             )
             .bind(now)
-            .bind(rotation.grant_id.as_str())
+            .bind(grant.as_str())
             .fetch_all(&mut *transaction)
             .await?;
-            for row in revived {
+            for row in &revived {
                 telling::works(&mut transaction, &BindingId(row.try_get("id")?), false, now).await?;
             }
+            tell_bindings(&mut transaction, &org, &revived, BindingStatus::Active).await?;
+            transaction.tell(Change::Refresh { org, grant, outcome: "refreshed".to_owned() }).await?;
         }
         transaction.commit().await?;
         Ok(done.is_some())
@@ -166,7 +174,7 @@ impl Store {
         end: &AttemptEnd,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.write().await?;
         let done = sqlx::query(
             "UPDATE integration_grants SET failure_count = failure_count + 1, next_attempt_at = $1, last_error = $2, \
              lease_owner = NULL, lease_until = NULL, due_at = $1 \
@@ -183,7 +191,7 @@ impl Store {
         if let Some(grant) = &done {
             telling::failed(&mut transaction, grant, now).await?;
         }
-        settle(transaction, done.is_some(), attempt, end, now).await
+        settle(transaction, done.is_some(), (held.org_id.clone(), &held.id), attempt, end, now).await
     }
 
     /// Xero said `invalid_grant` to the current generation: the grant is dead and its bindings need a person,
@@ -197,7 +205,7 @@ impl Store {
         end: &AttemptEnd,
     ) -> Result<bool, StoreError> {
         let now = self.clock.now();
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.write().await?;
         let done = sqlx::query(
             "UPDATE integration_grants SET status = 'refresh_failed', failure_count = failure_count + 1, \
              next_attempt_at = NULL, last_error = $1, lease_owner = NULL, lease_until = NULL \
@@ -219,11 +227,12 @@ impl Store {
             .bind(held.id.as_str())
             .fetch_all(&mut *transaction)
             .await?;
-            for row in broken {
+            for row in &broken {
                 telling::broke(&mut transaction, &BindingId(row.try_get("id")?), "refused_by_xero", now).await?;
             }
+            tell_bindings(&mut transaction, &held.org_id, &broken, BindingStatus::NeedsReauth).await?;
         }
-        settle(transaction, counted, attempt, end, now).await
+        settle(transaction, counted, (held.org_id.clone(), &held.id), attempt, end, now).await
     }
 
     /// Binds what `put!` names.
@@ -245,18 +254,43 @@ impl Store {
     }
 }
 
+/// Whose a grant is.
+async fn org_of(transaction: &mut Writing, grant: &GrantId) -> Result<OrgId, StoreError> {
+    let row = sqlx::query("SELECT org_id FROM integration_grants WHERE id = $1")
+        .bind(grant.as_str())
+        .fetch_one(&mut **transaction)
+        .await?;
+    Ok(OrgId(row.try_get(0)?))
+}
+
+/// Tells the new status of the bindings whose ids these rows hold.
+async fn tell_bindings(
+    transaction: &mut Writing,
+    org: &OrgId,
+    rows: &[AnyRow],
+    status: BindingStatus,
+) -> Result<(), StoreError> {
+    for row in rows {
+        let binding = BindingId(row.try_get("id")?);
+        transaction.tell(Change::Binding { org: org.clone(), binding, status }).await?;
+    }
+    Ok(())
+}
+
 /// Ends the attempt beside the grant's change, or as superseded where the fence refused.
 async fn settle(
-    mut transaction: Transaction<'static, Any>,
+    mut transaction: Writing,
     counted: bool,
+    whose: (OrgId, &GrantId),
     attempt: &AttemptId,
     end: &AttemptEnd,
     now: i64,
 ) -> Result<bool, StoreError> {
     if counted {
-        finish(&mut transaction, attempt, end, now).await?;
+        finish(&mut transaction, whose, attempt, end, now).await?;
     } else {
-        finish(&mut transaction, attempt, &AttemptEnd { outcome: "superseded", ..end.clone() }, now).await?;
+        let superseded = AttemptEnd { outcome: "superseded", ..end.clone() };
+        finish(&mut transaction, whose, attempt, &superseded, now).await?;
     }
     transaction.commit().await?;
     Ok(counted)

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod bindings;
+mod changes;
 mod database;
 mod deliveries;
 mod departures;
@@ -13,6 +14,7 @@ mod external;
 mod external_news;
 mod grants;
 mod leases;
+mod listening;
 mod notices;
 mod oauth_states;
 mod operators;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 
 pub use attempts::{AttemptEnd, NewAttempt};
 pub use bindings::{Bound, Rebound};
+pub use changes::{Change, Changes, Heard, Subscription, Topic};
 pub use database::{Database, Kind, Schema};
 pub use deliveries::{Claimed, End, Tried};
 pub use departures::GRACE;
@@ -58,6 +61,7 @@ pub struct Store {
     ring: Arc<KeyRing>,
     clock: Clock,
     plan: Plan,
+    changes: Changes,
 }
 
 /// What can go wrong between us and the database.
@@ -71,6 +75,8 @@ pub enum StoreError {
     OldSqlite { version: String },
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
+    #[error("the connection that hears other instances is silent")]
+    Deaf,
     #[error("the schema could not be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("{what} {id}: {source}")]
@@ -81,7 +87,7 @@ pub enum StoreError {
 
 impl Store {
     pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
-        Self { database, ring: Arc::new(ring), clock, plan: Plan::default() }
+        Self { database, ring: Arc::new(ring), clock, plan: Plan::default(), changes: Changes::default() }
     }
 
     /// The same, with the operator's figures for when a grant is due.

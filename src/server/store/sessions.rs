@@ -2,6 +2,7 @@
 
 use sqlx::Row;
 
+use super::changes::Change;
 use super::{Store, StoreError};
 use crate::model::{OrgId, UserId};
 
@@ -85,25 +86,32 @@ impl Store {
 
     /// Makes another organisation the session's. `false`, and nothing changed, where the person isn't a member.
     pub async fn switch_session(&self, hash: &str, org: &OrgId) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
         let switched = sqlx::query(
             "UPDATE sessions SET active_org_id = $1 WHERE id_hash = $2 AND EXISTS \
-             (SELECT 1 FROM memberships m WHERE m.org_id = $1 AND m.user_id = sessions.user_id)",
+             (SELECT 1 FROM memberships m WHERE m.org_id = $1 AND m.user_id = sessions.user_id) RETURNING user_id",
         )
         .bind(org.as_str())
         .bind(hash)
-        .execute(self.pool())
-        .await?
-        .rows_affected();
-        if switched == 0 {
-            return Ok(false);
-        }
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = switched else { return Ok(false) };
+        transaction.tell(Change::Person { user: UserId(row.try_get("user_id")?) }).await?;
+        transaction.commit().await?;
         self.org_was_used(org).await?;
         Ok(true)
     }
 
     pub async fn delete_session(&self, hash: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE id_hash = $1").bind(hash).execute(self.pool()).await?;
-        Ok(())
+        let mut transaction = self.write().await?;
+        let row = sqlx::query("DELETE FROM sessions WHERE id_hash = $1 RETURNING user_id")
+            .bind(hash)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(row) = row {
+            transaction.tell(Change::Person { user: UserId(row.try_get("user_id")?) }).await?;
+        }
+        transaction.commit().await
     }
 
     pub(super) async fn org_was_used(&self, org: &OrgId) -> Result<(), StoreError> {

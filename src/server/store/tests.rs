@@ -5,9 +5,10 @@ use super::{AttemptEnd, Failure, NewAttempt, NewGrant, Store};
 use crate::model::{AttemptId, BindingId, BindingStatus, GrantId, GrantStatus, OrgId, Trigger};
 use crate::server::domain::{AccessToken, Grant, RefreshToken, Tenant, TokenSet};
 
-const DONE: AttemptEnd = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: None };
+pub(super) const DONE: AttemptEnd =
+    AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: None };
 
-fn tokens(name: &str) -> TokenSet {
+pub(super) fn tokens(name: &str) -> TokenSet {
     TokenSet {
         access_token: AccessToken::new(format!("access-{name}")),
         refresh_token: RefreshToken::new(format!("refresh-{name}")),
@@ -16,7 +17,7 @@ fn tokens(name: &str) -> TokenSet {
     }
 }
 
-fn tenant(name: &str) -> Tenant {
+pub(super) fn tenant(name: &str) -> Tenant {
     Tenant {
         connection_id: format!("connection-{name}"),
         tenant_id: format!("tenant-{name}"),
@@ -25,11 +26,11 @@ fn tenant(name: &str) -> Tenant {
     }
 }
 
-async fn org(store: &Store, name: &str) -> OrgId {
+pub(super) async fn org(store: &Store, name: &str) -> OrgId {
     store.add_org(name).await.unwrap().unwrap()
 }
 
-async fn consent(store: &Store, org: &OrgId, xero_user: &str) -> GrantId {
+pub(super) async fn consent(store: &Store, org: &OrgId, xero_user: &str) -> GrantId {
     let new = NewGrant {
         org_id: org.clone(),
         xero_user_id: xero_user.into(),
@@ -43,7 +44,7 @@ async fn read(store: &Store, id: &GrantId) -> Grant {
     store.grant(id).await.unwrap().unwrap()
 }
 
-async fn leased(store: &Store, id: &GrantId, owner: &str) -> (Grant, AttemptId) {
+pub(super) async fn leased(store: &Store, id: &GrantId, owner: &str) -> (Grant, AttemptId) {
     let held = store.take_lease(id, owner, store.clock().now() + 60).await.unwrap().expect("the lease is free");
     let attempt = store
         .begin_attempt(&NewAttempt {
