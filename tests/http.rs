@@ -1,4 +1,5 @@
 //! The server over HTTP: what browsers and programs get.
 
+mod events;
 mod functions;
 mod safety;

@@ -111,6 +111,8 @@ pub async fn run(
 
     let sweeper = Sweeper::new(tokens.clone(), pace(&config), stopping.clone());
     tasks.spawn(sweeper.run());
+    let (listening, told) = (store.clone(), stopping.clone());
+    tasks.spawn(async move { listening.listen(&told).await });
 
     let public = config.public_url.origin().to_owned();
     let notifier = notifier(&config, &store)?;
@@ -126,6 +128,7 @@ pub async fn run(
         leptos: site::options()?,
         tasks: tasks.clone(),
         demo,
+        stopping: stopping.clone(),
     };
     tasks.spawn(watch_departures(state.store.clone(), state.tokens.clone(), stopping.clone()));
     let router = router(&state, sandbox.as_ref()).into_make_service_with_connect_info::<SocketAddr>();

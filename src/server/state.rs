@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use leptos::prelude::LeptosOptions;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::auth::Auth;
@@ -25,6 +26,8 @@ pub struct AppState {
     pub leptos: LeptosOptions,
     /// Work that outlives its request; shutdown waits for it.
     pub tasks: TaskTracker,
+    /// Told when shutdown begins: answers that would go on for ever end.
+    pub stopping: CancellationToken,
     /// The seeded e-mail address and password, in sandbox mode alone.
     pub demo: Option<(&'static str, &'static str)>,
 }

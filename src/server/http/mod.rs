@@ -6,6 +6,7 @@ mod client_address;
 mod confirm;
 mod connect;
 mod consent;
+mod events;
 mod failure;
 mod headers;
 mod health;
@@ -26,7 +27,7 @@ pub use connect::CALLBACK;
 
 use super::state::AppState;
 
-/// Sessions, the consent's three steps, and health.
+/// Sessions, the consent's three steps, what changes, and health.
 pub fn router() -> Router<AppState> {
     let quick = Router::new()
         .route("/api/session", get(session::current))
@@ -35,6 +36,7 @@ pub fn router() -> Router<AppState> {
         .route("/api/session/switch-organization", post(session::switch))
         .route("/api/session/theme", post(session::theme))
         .route("/api/integrations/xero/connect", post(connect::connect))
+        .route("/api/events", get(events::events))
         .route("/api/webhooks/clerk", post(webhook::take))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
