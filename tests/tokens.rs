@@ -7,3 +7,4 @@ mod people;
 mod processes;
 mod single_flight;
 mod spool;
+mod storms;

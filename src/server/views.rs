@@ -105,6 +105,7 @@ mod tests {
             next_attempt_at: None,
             last_error: None,
             last_refreshed_at: Some(NOW),
+            reply_lost_at: None,
         }
     }
 

@@ -122,6 +122,11 @@ impl Keeper {
         consent(&self.store, &self.provider, org, tenants, access_seconds_left).await
     }
 
+    /// One more grant of Mere's in an organisation that is there, with nothing bound to it yet.
+    pub async fn grant(&self, org: &OrgId, access_seconds_left: i64) -> GrantId {
+        grant(&self.store, &self.provider, org, &["harbour"], access_seconds_left).await.0
+    }
+
     pub async fn read(&self, grant: &GrantId) -> Grant {
         self.store.grant(grant).await.unwrap().unwrap()
     }
@@ -141,20 +146,7 @@ pub async fn consent(
     tenants: &[&str],
     access_seconds_left: i64,
 ) -> Connected {
-    let minted = provider.sandbox.mint("mere", tenants, access_seconds_left).unwrap();
-    let tokens = TokenSet {
-        access_token: AccessToken::new(minted.access_token.clone()),
-        refresh_token: RefreshToken::new(minted.refresh_token.clone()),
-        expires_at: minted.expires_at,
-        scopes: minted.scopes.clone(),
-    };
-    let new = NewGrant {
-        org_id: org.clone(),
-        xero_user_id: minted.xero_user_id.clone(),
-        auth_event_id: minted.auth_event_id.clone(),
-        tokens,
-    };
-    let grant = store.insert_grant(new).await.unwrap();
+    let (grant, minted) = grant(store, provider, &org, tenants, access_seconds_left).await;
     let tenants: Vec<Tenant> = minted
         .connections
         .iter()
@@ -173,6 +165,30 @@ pub async fn consent(
 async fn store(database: &TestDatabase, clock: &Clock, pace: Pace) -> Store {
     let plan = Plan { keep_hot: pace.keep_hot, ..Plan::default() };
     Store::new(database.open().await, ring(), clock.clone()).planned_by(plan)
+}
+
+/// A consent's tokens, sealed in their row.
+async fn grant(
+    store: &Store,
+    provider: &Provider,
+    org: &OrgId,
+    tenants: &[&str],
+    access_seconds_left: i64,
+) -> (GrantId, Minted) {
+    let minted = provider.sandbox.mint("mere", tenants, access_seconds_left).unwrap();
+    let tokens = TokenSet {
+        access_token: AccessToken::new(minted.access_token.clone()),
+        refresh_token: RefreshToken::new(minted.refresh_token.clone()),
+        expires_at: minted.expires_at,
+        scopes: minted.scopes.clone(),
+    };
+    let new = NewGrant {
+        org_id: org.clone(),
+        xero_user_id: minted.xero_user_id.clone(),
+        auth_event_id: minted.auth_event_id.clone(),
+        tokens,
+    };
+    (store.insert_grant(new).await.unwrap(), minted)
 }
 
 pub fn ring() -> KeyRing {

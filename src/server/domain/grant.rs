@@ -26,6 +26,8 @@ pub struct Grant {
     pub next_attempt_at: Option<i64>,
     pub last_error: Option<String>,
     pub last_refreshed_at: Option<i64>,
+    /// When the last request for this generation left whose reply may have been lost.
+    pub reply_lost_at: Option<i64>,
 }
 
 /// Both tokens as the database keeps them. `Debug` shows ciphertext only by its presence.
@@ -67,6 +69,9 @@ impl Lease {
         self.until > now
     }
 }
+
+/// How long Xero honours a refresh token after it has been exchanged, for a client that got no reply (Xero's FAQ).
+pub const GRACE: i64 = 30 * 60;
 
 /// Xero ends an unused refresh token after sixty days (Xero's OAuth FAQ).
 pub const REFRESH_TOKEN_LIFE: i64 = 60 * 24 * 60 * 60;

@@ -65,6 +65,20 @@ impl Store {
         Ok(ids)
     }
 
+    /// How often a grant was tried since then by this trigger. Part of what limits clicks, across processes and
+    /// restarts.
+    pub async fn tries_since(&self, grant: &GrantId, trigger: Trigger, since: i64) -> Result<i64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM refresh_attempts WHERE grant_id = $1 AND trigger = $2 AND started_at > $3",
+        )
+        .bind(grant.as_str())
+        .bind(trigger.as_str())
+        .bind(since)
+        .fetch_one(self.pool())
+        .await?;
+        Ok(row.try_get(0)?)
+    }
+
     /// The last tries at the grants that this binding has had, newest first; another organisation's: none.
     pub async fn attempts_of_binding(
         &self,

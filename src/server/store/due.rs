@@ -28,7 +28,8 @@ macro_rules! claim {
             $which,
             "AND due_at <= $1 AND (lease_owner IS NULL OR lease_until <= $1) ORDER BY due_at LIMIT $2 ",
             $lock,
-            ") UPDATE integration_grants SET lease_owner = $3, lease_until = $4, due_at = $4 ",
+            ") UPDATE integration_grants SET lease_owner = $3, lease_until = $4, due_at = $4, reply_lost_at = ",
+            "COALESCE(CASE WHEN lease_owner IS NOT NULL THEN lease_until - ($4 - $1) END, reply_lost_at) ",
             "WHERE id IN (SELECT id FROM due) AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $1) ",
             "RETURNING *"
         )
@@ -109,7 +110,7 @@ impl Store {
             let rows = sqlx::query(
                 "SELECT id, generation, expires_at, refresh_token_issued_at, last_used_at, due_at \
                  FROM integration_grants WHERE id > $1 AND status = 'active' AND lease_owner IS NULL \
-                 AND failure_count = 0 ORDER BY id LIMIT $2",
+                 AND failure_count = 0 AND reply_lost_at IS NULL ORDER BY id LIMIT $2",
             )
             .bind(&last)
             .bind(PAGE)

@@ -21,6 +21,8 @@ pub struct Failure<'a> {
     pub error: &'a str,
     /// Unix seconds before which automatic triggers leave the grant alone.
     pub next_attempt_at: i64,
+    /// When the last request left whose reply may have been lost, this one's or an earlier one's.
+    pub reply_lost_at: Option<i64>,
 }
 
 /// Puts a successor into a grant's row; the rest of the statement is its fence.
@@ -29,8 +31,8 @@ macro_rules! put {
         concat!(
             "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, ",
             "refresh_token_issued_at = $4, last_refreshed_at = $4, scopes = $5, generation = generation + 1, ",
-            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, lease_owner = NULL, lease_until = NULL, ",
-            "due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
+            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, lease_owner = NULL, ",
+            "lease_until = NULL, due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $4 ELSE connections_due_at END ",
             $fence,
             " RETURNING id, org_id, told_ageing_day"
@@ -40,10 +42,11 @@ macro_rules! put {
 
 impl Store {
     /// Takes the lease where nobody holds it, and returns the row as it was at that moment; `None` when somebody
-    /// does, or the grant is not active any more.
+    /// does, or the grant is not active any more. A lease that a dead holder left says that a reply may be lost.
     pub async fn take_lease(&self, id: &GrantId, owner: &str, until: i64) -> Result<Option<Grant>, StoreError> {
         let row = sqlx::query(
-            "UPDATE integration_grants SET lease_owner = $1, lease_until = $2, due_at = $2 \
+            "UPDATE integration_grants SET lease_owner = $1, lease_until = $2, due_at = $2, reply_lost_at = \
+             COALESCE(CASE WHEN lease_owner IS NOT NULL THEN lease_until - ($2 - $4) END, reply_lost_at) \
              WHERE id = $3 AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $4) RETURNING *",
         )
         .bind(owner)
@@ -72,8 +75,8 @@ impl Store {
 
     /// Lets go of a lease that is ours and wasn't used; somebody else's stays.
     pub async fn release_lease(&self, held: &Grant, owner: &str) -> Result<(), StoreError> {
-        let due = match held.failure_count {
-            0 => self.plan.due(&held.id, held.expires_at, held.refresh_token_issued_at),
+        let due = match (held.failure_count, held.reply_lost_at) {
+            (0, None) => self.plan.due(&held.id, held.expires_at, held.refresh_token_issued_at),
             _ => Due::at(held.next_attempt_at.unwrap_or_else(|| self.clock.now())),
         };
         self.let_go(&held.id, owner, due).await
@@ -177,12 +180,13 @@ impl Store {
         let mut transaction = self.write().await?;
         let done = sqlx::query(
             "UPDATE integration_grants SET failure_count = failure_count + 1, next_attempt_at = $1, last_error = $2, \
-             lease_owner = NULL, lease_until = NULL, due_at = $1 \
-             WHERE id = $3 AND generation = $4 AND lease_owner = $5 AND status = 'active' \
+             reply_lost_at = $3, lease_owner = NULL, lease_until = NULL, due_at = $1 \
+             WHERE id = $4 AND generation = $5 AND lease_owner = $6 AND status = 'active' \
              RETURNING id, failure_count, refresh_token_issued_at, told_ageing_day",
         )
         .bind(failure.next_attempt_at)
         .bind(failure.error)
+        .bind(failure.reply_lost_at)
         .bind(held.id.as_str())
         .bind(held.generation)
         .bind(owner)

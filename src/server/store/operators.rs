@@ -121,7 +121,8 @@ mod tests {
         let attempt = store.begin_attempt(&new).await.unwrap();
         let outcome = if for_good { "reconnect" } else { "transient" };
         let end = AttemptEnd { outcome, error_code: None, http_status: None, trace_id: None };
-        let failure = Failure { error: "Xero isn't answering.", next_attempt_at: store.clock().now() + 7 };
+        let failure =
+            Failure { error: "Xero isn't answering.", next_attempt_at: store.clock().now() + 7, reply_lost_at: None };
         let counted = if for_good {
             store.fail_grant(&held, "owner", "Reconnect.", &attempt, &end).await
         } else {

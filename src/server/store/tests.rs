@@ -165,7 +165,7 @@ async fn a_stale_loser_changes_nothing() {
         assert!(store.commit_rotation(&rotation, "two", &attempt, &DONE).await.unwrap(), "{db}");
         let end = AttemptEnd { outcome: "reconnect", ..DONE };
         assert!(!store.fail_grant(&stale, "one", "dead", &stale_attempt, &end).await.unwrap(), "{db}");
-        let failure = Failure { error: "down", next_attempt_at: START + 9999 };
+        let failure = Failure { error: "down", next_attempt_at: START + 9999, reply_lost_at: None };
         assert!(!store.record_failure(&stale, "one", &failure, &stale_attempt, &end).await.unwrap(), "{db}");
         let after = read(&store, &id).await;
         assert_eq!((after.status, after.failure_count, after.next_attempt_at), (GrantStatus::Active, 0, None), "{db}");
@@ -200,7 +200,8 @@ async fn a_failure_is_counted_and_keeps_the_token() {
         let org = org(&store, "A").await;
         let id = consent(&store, &org, "u").await;
         let (held, attempt) = leased(&store, &id, "one").await;
-        let failure = Failure { error: "Xero isn't answering.", next_attempt_at: START + 30 };
+        let failure =
+            Failure { error: "Xero isn't answering.", next_attempt_at: START + 30, reply_lost_at: Some(START) };
         let end =
             AttemptEnd { outcome: "transient", error_code: Some("timeout".into()), http_status: None, trace_id: None };
         assert!(store.record_failure(&held, "one", &failure, &attempt, &end).await.unwrap(), "{db}");
@@ -211,8 +212,15 @@ async fn a_failure_is_counted_and_keeps_the_token() {
             "{db}"
         );
         assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-first", "{db}");
-        assert_eq!(after.lease, None, "{db}");
+        assert_eq!((after.lease, after.reply_lost_at), (None, Some(START)), "{db}");
         assert_eq!(store.attempts_since(&org, START).await.unwrap(), (0, 1), "{db}");
+        assert_eq!(store.tries_since(&id, Trigger::Manual, START - 1).await.unwrap(), 1, "{db}");
+        assert_eq!(store.tries_since(&id, Trigger::Manual, START).await.unwrap(), 0, "{db}");
+        assert_eq!(store.tries_since(&id, Trigger::Sweep, START - 1).await.unwrap(), 0, "{db}");
+        let (held, attempt) = leased(&store, &id, "two").await;
+        let rotation = store.seal_rotation(&held, &tokens("next")).unwrap();
+        assert!(store.commit_rotation(&rotation, "two", &attempt, &DONE).await.unwrap(), "{db}");
+        assert_eq!(read(&store, &id).await.reply_lost_at, None, "{db}: its successor is here");
     }
 }
 

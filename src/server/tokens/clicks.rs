@@ -1,45 +1,21 @@
-//! How often a person's click may pass the back-off, for one grant.
+//! How often people's clicks may pass a grant's back-off: counted in the journal, so that every process and every
+//! restart knows.
 
-use std::num::NonZeroU32;
+use crate::model::{GrantId, Trigger};
+use crate::server::store::{Store, StoreError};
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+/// Enough for anybody who reads the answer in between: seconds, and how many exchanges in them.
+const A_MINUTE: (i64, i64) = (60, 6);
+const A_DAY: (i64, i64) = (24 * 60 * 60, 60);
 
-use crate::model::GrantId;
-
-/// Six exchanges at once, then one every ten seconds: enough for anybody who reads the answer in between.
-const BURST: NonZeroU32 = NonZeroU32::new(6).unwrap();
-
-/// Counts the exchanges that clicks set off. Joining a flight, or finding nothing due, isn't counted.
-pub struct Clicks(DefaultKeyedRateLimiter<GrantId>);
-
-impl Default for Clicks {
-    fn default() -> Self {
-        Self(RateLimiter::keyed(Quota::per_minute(BURST)))
-    }
-}
-
-impl Clicks {
-    pub fn allow(&self, grant: &GrantId) -> bool {
-        self.0.check_key(grant).is_ok()
-    }
-
-    /// Forgets the grants that have had their rest, so that the map doesn't grow for ever.
-    pub fn tidy(&self) {
-        self.0.retain_recent();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_seventh_click_in_a_row_has_to_wait_and_others_do_not() {
-        let clicks = Clicks::default();
-        for _ in 0..6 {
-            assert!(clicks.allow(&"a".into()));
+/// Whether one more exchange may be set off by a click. Joining a flight, or finding nothing due, isn't counted; an
+/// operator's commands are counted apart from people's clicks.
+pub(super) async fn allow(store: &Store, grant: &GrantId, trigger: Trigger) -> Result<bool, StoreError> {
+    let now = store.clock().now();
+    for (span, most) in [A_MINUTE, A_DAY] {
+        if store.tries_since(grant, trigger, now - span).await? >= most {
+            return Ok(false);
         }
-        assert!(!clicks.allow(&"a".into()));
-        assert!(clicks.allow(&"b".into()));
     }
+    Ok(true)
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::clicks;
 use super::outcome::{Ask, Failed, Landed};
-use super::policy::{may_have_lost_a_reply, next_attempt};
+use super::policy::{Wait, cannot_wait, in_grace, lost_after, lost_at, next_try};
 use super::service::Shared;
 use crate::model::{AttemptId, GrantId, GrantStatus, Trigger};
 use crate::server::domain::{Grant, RefreshToken, SealedRotation, TokenSet};
 use crate::server::store::{AttemptEnd, Failure, NewAttempt, StoreError};
-use crate::server::xero::{ErrorKind, Exchanged, XeroError};
+use crate::server::xero::{Asker, ErrorKind, Exchanged, Pass, Resting, XeroError};
 
 /// How often a loser of the lease looks whether the generation has moved.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -33,11 +34,12 @@ pub(super) async fn fly_claimed(
     shared: Arc<Shared>,
     held: Grant,
     owner: String,
+    pass: Pass,
     journalled: oneshot::Receiver<AttemptId>,
 ) -> Landed {
     let flight = Flight { shared, id: held.id.clone(), ask: Ask::automatic(Trigger::Sweep), owner };
     flight.landed(match journalled.await {
-        Ok(attempt) => flight.exchange(&held, &attempt).await,
+        Ok(attempt) => flight.exchange(&held, &attempt, pass).await,
         // The journal failed, and whoever wrote it has logged why.
         Err(_) => flight.give_back(&held).await,
     })
@@ -62,19 +64,16 @@ impl Flight {
         let store = &self.shared.store;
         // A successor that a broken database kept us from committing is newer than any row.
         self.shared.spool.replay(&self.id, store).await?;
-        let Some(first) = store.grant(&self.id).await? else { return Ok(Landed::Failed(Failed::gone())) };
-        if let Some(landed) = self.settled(&first, &first) {
-            return Ok(landed);
-        }
-        if !self.ask.is_a_click()
-            && let Some(next) = first.next_attempt_at.filter(|next| *next > store.clock().now())
-        {
-            return Ok(Landed::Failed(Failed::waiting(first.last_error.as_deref(), next)));
-        }
-        if self.ask.is_a_click() && !self.shared.clicks.allow(&self.id) {
-            return Ok(Landed::Failed(Failed::too_many_clicks(first.next_attempt_at)));
-        }
-
+        let first = match self.look().await? {
+            Ok(grant) => grant,
+            Err(landed) => return Ok(landed),
+        };
+        let _place = self.shared.lanes.enter(&first.org_id).await;
+        // It may have been a while until there was a place.
+        let first = match self.look().await? {
+            Ok(grant) => grant,
+            Err(landed) => return Ok(landed),
+        };
         let patience = tokio::time::Instant::now() + self.shared.policy.wait_limit;
         loop {
             let until = self.shared.policy.lease_until(store.clock().now());
@@ -84,8 +83,17 @@ impl Flight {
                     store.release_lease(&held, &self.owner).await?;
                     return Ok(landed);
                 }
-                let attempt = self.begin(&held).await?;
-                return self.exchange(&held, &attempt).await;
+                // Others may have found out meanwhile that Xero doesn't answer.
+                return match self.shared.xero.breaker().admit(self.asker(&held)) {
+                    Ok(pass) => {
+                        let attempt = self.begin(&held).await?;
+                        self.exchange(&held, &attempt, pass).await
+                    }
+                    Err(resting) => {
+                        store.release_lease(&held, &self.owner).await?;
+                        Ok(Landed::Failed(self.resting(&held, &resting)))
+                    }
+                };
             }
             tokio::time::sleep(LOOK_AGAIN).await;
             let Some(now) = store.grant(&self.id).await? else { return Ok(Landed::Failed(Failed::gone())) };
@@ -96,6 +104,53 @@ impl Flight {
                 return Ok(Landed::Failed(Failed::busy()));
             }
         }
+    }
+
+    /// The row as it is, where it calls for an exchange now; else how that ends the flight.
+    async fn look(&self) -> Result<Result<Grant, Landed>, StoreError> {
+        let Some(grant) = self.shared.store.grant(&self.id).await? else {
+            return Ok(Err(Landed::Failed(Failed::gone())));
+        };
+        if let Some(landed) = self.settled(&grant, &grant) {
+            return Ok(Err(landed));
+        }
+        Ok(match self.kept_waiting(&grant).await? {
+            Some(failed) => Err(Landed::Failed(failed)),
+            None => Ok(grant),
+        })
+    }
+
+    /// Why nothing is sent for now, where that is so: the grant's own back-off, a provider at rest, too many clicks.
+    async fn kept_waiting(&self, grant: &Grant) -> Result<Option<Failed>, StoreError> {
+        let store = &self.shared.store;
+        let now = store.clock().now();
+        let own = grant.next_attempt_at.filter(|next| *next > now && !self.ask.is_a_click());
+        if let Some(next) = own {
+            return Ok(Some(Failed::waiting(grant.last_error.as_deref(), next)));
+        }
+        if let Err(resting) = self.shared.xero.breaker().look(self.asker(grant)) {
+            return Ok(Some(self.resting(grant, &resting)));
+        }
+        let too_many = self.ask.is_a_click() && !clicks::allow(store, &self.id, self.ask.trigger).await?;
+        Ok(too_many.then(|| Failed::too_many_clicks(grant.next_attempt_at)))
+    }
+
+    /// With what right this flight asks the breaker.
+    fn asker(&self, grant: &Grant) -> Asker {
+        let now = self.shared.store.clock().now();
+        if cannot_wait(lost_at(grant, self.shared.policy.lease_seconds(), now), now) {
+            Asker::CannotWait
+        } else if self.ask.is_a_click() {
+            Asker::Person
+        } else {
+            Asker::Automatic
+        }
+    }
+
+    fn resting(&self, grant: &Grant, resting: &Resting) -> Failed {
+        let now = self.shared.store.clock().now();
+        let lost_at = lost_at(grant, self.shared.policy.lease_seconds(), now);
+        Failed::resting(resting, next_try(resting.until, lost_at, now))
     }
 
     /// Whether the row answers the ask without an exchange of ours; `first` is how we found it.
@@ -115,9 +170,7 @@ impl Flight {
             return Some(Landed::Failed(Failed::waiting(now.last_error.as_deref(), next)));
         }
         let clock = self.shared.store.clock().now();
-        // By the row as we found it: our own lease has taken the place of one that a dead holder left.
-        let lost = may_have_lost_a_reply(first, clock);
-        let due = self.ask.even_if_fresh || lost || self.shared.policy.needs_refresh(now, clock);
+        let due = self.ask.even_if_fresh || self.shared.policy.needs_refresh(now, clock);
         if due { None } else { Some(Landed::Fresh) }
     }
 
@@ -137,8 +190,9 @@ impl Flight {
         self.shared.store.begin_attempt(&new).await
     }
 
-    async fn exchange(&self, held: &Grant, attempt: &AttemptId) -> Result<Landed, StoreError> {
+    async fn exchange(&self, held: &Grant, attempt: &AttemptId, pass: Pass) -> Result<Landed, StoreError> {
         let store = &self.shared.store;
+        let (sent, lost_at) = (store.clock().now(), held.reply_lost_at);
         let token = match store.open_refresh(held) {
             Ok(token) => token,
             Err(error) => {
@@ -150,21 +204,21 @@ impl Flight {
                     trace_id: None,
                 };
                 let failed = Failed::internal();
-                let next_attempt_at = self.next_attempt(held, None);
-                let failure = Failure { error: &failed.message, next_attempt_at };
+                let next_attempt_at = self.next_attempt(held, None, lost_at);
+                let failure = Failure { error: &failed.message, next_attempt_at, reply_lost_at: lost_at };
                 store.record_failure(held, &self.owner, &failure, attempt, &end).await?;
                 return Ok(Landed::Failed(failed));
             }
         };
-        match self.ask_xero(held, &token).await {
+        match self.ask_xero(held, &token, pass).await {
             Ok(exchanged) => self.commit(held, attempt, exchanged).await,
-            Err(error) => self.note(held, attempt, &error).await,
+            Err(error) => self.note(held, attempt, &error, lost_after(error.reply(), lost_at, sent)).await,
         }
     }
 
     /// The exchange itself, with the lease renewed for as long as it runs. No connection is held meanwhile.
-    async fn ask_xero(&self, held: &Grant, token: &RefreshToken) -> Result<Exchanged, XeroError> {
-        let exchange = self.shared.xero.refresh_tokens(token);
+    async fn ask_xero(&self, held: &Grant, token: &RefreshToken, pass: Pass) -> Result<Exchanged, XeroError> {
+        let exchange = self.shared.xero.refresh_tokens(token, pass);
         tokio::pin!(exchange);
         let pause = (self.shared.policy.lease_ttl / 3).max(Duration::from_millis(50));
         let mut ours = true;
@@ -190,7 +244,6 @@ impl Flight {
         let rotation = self.seal(held, &tokens).await;
         match self.shared.store.commit_rotation(&rotation, &self.owner, attempt, &end).await {
             Ok(true) => {
-                self.shared.alarm.clear();
                 tracing::info!(grant = %held.id, generation = held.generation + 1, trigger = self.ask.trigger.as_str(), "refreshed");
                 Ok(Landed::Exchanged)
             }
@@ -263,7 +316,13 @@ impl Flight {
         }
     }
 
-    async fn note(&self, held: &Grant, attempt: &AttemptId, error: &XeroError) -> Result<Landed, StoreError> {
+    async fn note(
+        &self,
+        held: &Grant,
+        attempt: &AttemptId,
+        error: &XeroError,
+        reply_lost_at: Option<i64>,
+    ) -> Result<Landed, StoreError> {
         let store = &self.shared.store;
         let end = |outcome| AttemptEnd {
             outcome,
@@ -282,16 +341,16 @@ impl Flight {
             return Ok(Landed::Failed(failed));
         }
         let outcome = if error.kind == ErrorKind::Operator { "operator" } else { "transient" };
-        if error.kind == ErrorKind::Operator {
-            self.shared.alarm.raise(error.evidence_code());
-        }
-        let failed = Failed::by_xero(error, self.next_attempt(held, error.retry_after));
+        let failed = Failed::by_xero(error, self.next_attempt(held, error.retry_after, reply_lost_at));
         tracing::warn!(
             grant = %held.id, code = error.evidence_code(), status = error.status,
             trace_id = error.correlation_id.as_deref(), next_attempt_at = failed.next_attempt_at, "a refresh failed"
         );
-        let failure =
-            Failure { error: &failed.message, next_attempt_at: failed.next_attempt_at.unwrap_or(store.clock().now()) };
+        let failure = Failure {
+            error: &failed.message,
+            next_attempt_at: failed.next_attempt_at.unwrap_or(store.clock().now()),
+            reply_lost_at,
+        };
         if store.record_failure(held, &self.owner, &failure, attempt, &end(outcome)).await? {
             Ok(Landed::Failed(failed))
         } else {
@@ -299,8 +358,10 @@ impl Flight {
         }
     }
 
-    fn next_attempt(&self, held: &Grant, retry_after: Option<Duration>) -> i64 {
-        next_attempt(self.shared.store.clock().now(), held.failure_count, retry_after, rand::random())
+    fn next_attempt(&self, held: &Grant, retry_after: Option<Duration>, lost_at: Option<i64>) -> i64 {
+        let now = self.shared.store.clock().now();
+        let in_grace = in_grace(lost_at, now);
+        Wait { failures: held.failure_count, retry_after, in_grace, chance: rand::random() }.until(now)
     }
 }
 

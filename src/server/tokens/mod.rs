@@ -1,14 +1,15 @@
 //! Keeps grants fresh: what Evergrant exists for.
 //!
 //! `service` is what everybody else calls; `flight` makes one exchange of many callers in a process; `exchange`
-//! is the protocol across processes (lease, journal, fence); `policy` says when and how long; `spool` keeps what
-//! a broken database would not take; `connections` disconnects and tests; `sweep` claims what is due.
+//! is the protocol across processes (lease, journal, fence); `policy` says when and how long, `clicks` how often a
+//! person may pass it, `lanes` how many of an organisation's at once; `spool` keeps what a broken database would not
+//! take; `connections` disconnects and tests; `sweep` claims what is due.
 
-mod alarm;
 mod clicks;
 mod connections;
 mod exchange;
 mod flight;
+mod lanes;
 mod outcome;
 mod policy;
 mod service;

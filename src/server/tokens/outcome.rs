@@ -1,7 +1,7 @@
 //! How a flight ends, and what that means to whoever asked.
 
 use crate::model::Trigger;
-use crate::server::xero::{ErrorKind, Transient, XeroError};
+use crate::server::xero::{ErrorKind, Resting, Transient, XeroError};
 
 /// Who wants a grant refreshed, and how badly.
 #[derive(Clone, Debug)]
@@ -99,6 +99,11 @@ impl Failed {
         Self { why: Why::Transient, message, next_attempt_at: Some(next_attempt_at) }
     }
 
+    /// The provider rests, so nothing was sent and nothing is held against the grant.
+    pub fn resting(resting: &Resting, next_attempt_at: i64) -> Self {
+        Self::by_xero(&resting.cause, next_attempt_at)
+    }
+
     pub fn too_many_clicks(next_attempt_at: Option<i64>) -> Self {
         let message = "That was tried several times just now. Wait a minute, then try again.".to_owned();
         Self { why: Why::Transient, message, next_attempt_at }
@@ -106,10 +111,17 @@ impl Failed {
 
     pub fn by_xero(error: &XeroError, next_attempt_at: i64) -> Self {
         let (why, message) = match error.kind {
-            ErrorKind::Operator => (
+            ErrorKind::Operator if error.is_of_the_app() => (
                 Why::Operator,
                 "Xero refused Evergrant's own credentials. Your connection is safe; whoever runs Evergrant has to mend this."
                     .to_owned(),
+            ),
+            ErrorKind::Operator => (
+                Why::Operator,
+                format!(
+                    "Xero refused the request ({}). Your connection is safe; whoever runs Evergrant has to look at this.",
+                    error.evidence_code()
+                ),
             ),
             // The evidence stands in the journal; the row says what it means for its reader.
             ErrorKind::Transient(Transient::RateLimited) => {

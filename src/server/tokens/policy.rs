@@ -2,10 +2,21 @@
 
 use std::time::Duration;
 
-use crate::server::domain::Grant;
+use crate::server::domain::{GRACE, Grant};
+use crate::server::xero::Reply;
 
-/// The longest that back-off keeps automatic triggers away, in seconds.
+/// The longest wait of a grant that has failed a few times, and of any whose successor may be on its way: within the
+/// grace there is then always time for another try. Seconds, as all here.
 const LONGEST_WAIT: i64 = 15 * 60;
+/// After so many failures in a row a grant won't be well by the minute.
+const QUICK_TRIES: i64 = 11;
+/// What its waits are drawn from then. With the quick ones before, a grant that is refused whatever it sends costs
+/// fewer than fifty exchanges a day.
+const SLOW: (i64, i64) = (45 * 60, 60 * 60);
+/// The same while a reply may have been lost.
+const SLOW_IN_GRACE: (i64, i64) = (10 * 60, LONGEST_WAIT);
+/// The longest `Retry-After` that is heeded.
+const LONGEST_ASKED: i64 = 60 * 60;
 /// An access token with less than this left is as good as gone: it would end on its way, in seconds.
 const LAST_MOMENT: i64 = 15;
 
@@ -35,14 +46,20 @@ impl Policy {
 
     /// A lease's end, in unix seconds: never sooner than the next second.
     pub fn lease_until(&self, now: i64) -> i64 {
-        now + i64::try_from(self.lease_ttl.as_secs()).unwrap_or(i64::MAX).max(1)
+        now + self.lease_seconds()
+    }
+
+    pub fn lease_seconds(&self) -> i64 {
+        i64::try_from(self.lease_ttl.as_secs()).unwrap_or(i64::MAX).max(1)
     }
 }
 
 /// Whether the stored refresh token may have been sent without its answer having been committed: the last exchange
 /// failed, or its holder died and left a lease that ran out.
 pub fn may_have_lost_a_reply(grant: &Grant, now: i64) -> bool {
-    grant.failure_count > 0 || grant.lease.as_ref().is_some_and(|lease| !lease.is_held(now))
+    grant.failure_count > 0
+        || grant.reply_lost_at.is_some()
+        || grant.lease.as_ref().is_some_and(|lease| !lease.is_held(now))
 }
 
 /// Whether the access token can still be handed out (rule 8).
@@ -50,18 +67,72 @@ pub fn is_still_valid(grant: &Grant, now: i64) -> bool {
     grant.expires_at - now > LAST_MOMENT
 }
 
-/// When automatic triggers may try again: full jitter over a doubling span from one second to fifteen minutes,
-/// and never before the provider's `Retry-After`.
+/// When the last request left whose reply may have been lost, by the row. `lease_ttl` dates a request whose holder
+/// died.
+pub fn lost_at(grant: &Grant, lease_ttl: i64, now: i64) -> Option<i64> {
+    let abandoned = grant.lease.as_ref().filter(|lease| !lease.is_held(now)).map(|lease| lease.until - lease_ttl);
+    grant.reply_lost_at.max(abandoned)
+}
+
+/// Whether a lost reply's successor may still be had for the stored token.
+pub fn in_grace(lost_at: Option<i64>, now: i64) -> bool {
+    lost_at.is_some_and(|sent| now - sent < GRACE)
+}
+
+/// Whether a grant has waited as long for its provider to be well as it may: it is tried past the breaker.
+pub fn cannot_wait(lost_at: Option<i64>, now: i64) -> bool {
+    in_grace(lost_at, now) && lost_at.is_some_and(|sent| now - sent >= LONGEST_WAIT)
+}
+
+/// When a grant that the breaker refused is to be come for: at the rest's end, or when it can't wait any longer.
+pub fn next_try(rests_until: i64, lost_at: Option<i64>, now: i64) -> i64 {
+    match lost_at {
+        Some(sent) if in_grace(lost_at, now) => rests_until.min(sent + LONGEST_WAIT),
+        _ => rests_until,
+    }
+}
+
+/// What a failure leaves as `lost_at`: `before` is what stood there, `sent` when its request left.
 ///
-/// `failures` counts the failed tries before this one; `chance` is drawn evenly from 0 to 1.
-pub fn next_attempt(now: i64, failures: i64, retry_after: Option<Duration>, chance: f64) -> i64 {
-    let span = 1_i64.checked_shl(u32::try_from(failures.clamp(0, 20)).unwrap_or(20)).unwrap_or(LONGEST_WAIT);
-    let span = span.min(LONGEST_WAIT);
-    // A span is at most 900, so neither cast loses anything.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "spans are at most 900 seconds")]
-    let drawn = ((span as f64) * chance.clamp(0.0, 1.0)).ceil() as i64;
-    let asked = retry_after.map_or(0, |wait| i64::try_from(wait.as_secs()).unwrap_or(LONGEST_WAIT));
-    now + drawn.max(1).max(asked)
+/// Trouble inside Xero counts where nothing else does, so that its first one has the grace to itself; were each
+/// counted, a provider that is down for a day would be asked every quarter of an hour for every grant.
+pub fn lost_after(reply: Reply, before: Option<i64>, sent: i64) -> Option<i64> {
+    match reply {
+        Reply::Lost => Some(sent),
+        Reply::Unclear => before.or(Some(sent)),
+        Reply::Refused => before,
+    }
+}
+
+/// What a wait is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    /// The failed tries before this one.
+    pub failures: i64,
+    /// What the provider asks for.
+    pub retry_after: Option<Duration>,
+    /// Whether the stored token's successor may be on its way, within its grace.
+    pub in_grace: bool,
+    /// Drawn evenly from 0 to 1.
+    pub chance: f64,
+}
+
+impl Wait {
+    /// When automatic triggers may try again: full jitter over a doubling span from one second to fifteen minutes,
+    /// then about once an hour; not before the provider's `Retry-After`, heeded for an hour at most, nor, whatever
+    /// the provider asks, so late that a lost reply's successor could no longer be had.
+    pub fn until(self, now: i64) -> i64 {
+        let (least, most) = match self.failures {
+            quick @ ..QUICK_TRIES => (0, (1 << quick.max(0)).min(LONGEST_WAIT)),
+            _ if self.in_grace => SLOW_IN_GRACE,
+            _ => SLOW,
+        };
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "spans are within an hour")]
+        let drawn = least + ((most - least) as f64 * self.chance.clamp(0.0, 1.0)).ceil() as i64;
+        let asked = self.retry_after.map_or(0, |wait| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX));
+        let wait = drawn.max(asked.min(LONGEST_ASKED)).max(1);
+        now + if self.in_grace { wait.min(LONGEST_WAIT) } else { wait }
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +171,7 @@ mod tests {
             next_attempt_at: None,
             last_error: None,
             last_refreshed_at: None,
+            reply_lost_at: None,
         }
     }
 
@@ -123,6 +195,7 @@ mod tests {
         let lease = |until| Some(Lease { owner: "x".into(), until });
         let cases = [
             (Grant { failure_count: 1, ..fresh() }, true),
+            (Grant { reply_lost_at: Some(NOW - 60), ..fresh() }, true),
             (Grant { lease: lease(NOW), ..fresh() }, true),
             (Grant { lease: lease(NOW + 1), ..fresh() }, false),
         ];
@@ -137,18 +210,96 @@ mod tests {
         assert!(!is_still_valid(&grant(NOW + 15, NOW), NOW));
     }
 
+    fn wait(failures: i64, retry_after: Option<u64>, in_grace: bool, chance: f64) -> i64 {
+        Wait { failures, retry_after: retry_after.map(Duration::from_secs), in_grace, chance }.until(NOW) - NOW
+    }
+
     #[test]
-    fn waits_double_to_fifteen_minutes_with_full_jitter() {
-        for (failures, longest) in [(0, 1), (1, 2), (5, 32), (9, 512), (10, 900), (60, 900), (i64::MAX, 900)] {
-            assert_eq!(next_attempt(NOW, failures, None, 1.0) - NOW, longest, "{failures}");
-            assert_eq!(next_attempt(NOW, failures, None, 0.0) - NOW, 1, "{failures}");
+    fn waits_double_to_fifteen_minutes_with_full_jitter_then_grow_to_an_hour() {
+        for (failures, longest) in [(0, 1), (1, 2), (5, 32), (9, 512), (10, 900)] {
+            assert_eq!(wait(failures, None, false, 1.0), longest, "{failures}");
+            assert_eq!(wait(failures, None, false, 0.0), 1, "{failures}");
+        }
+        for failures in [11, 60, i64::MAX] {
+            assert_eq!((wait(failures, None, false, 0.0), wait(failures, None, false, 1.0)), (2700, 3600));
+            assert_eq!((wait(failures, None, true, 0.0), wait(failures, None, true, 1.0)), (600, 900));
         }
     }
 
     #[test]
-    fn retry_after_is_the_least_wait() {
-        let asked = Some(Duration::from_secs(3600));
-        assert_eq!(next_attempt(NOW, 0, asked, 1.0) - NOW, 3600);
-        assert_eq!(next_attempt(NOW, 10, Some(Duration::from_secs(7)), 1.0) - NOW, 900);
+    fn retry_after_is_the_least_wait_for_an_hour_at_most() {
+        assert_eq!(wait(0, Some(1800), false, 1.0), 1800);
+        assert_eq!(wait(10, Some(7), false, 1.0), 900);
+        assert_eq!(wait(0, Some(86_400), false, 1.0), 3600);
+        assert_eq!(wait(0, Some(u64::MAX), false, 1.0), 3600);
+    }
+
+    #[test]
+    fn no_wait_takes_a_lost_replys_grace_away() {
+        for (failures, retry_after) in [(0, Some(86_400)), (10, Some(3600)), (50, Some(86_400)), (50, None)] {
+            let longest = wait(failures, retry_after, true, 1.0);
+            assert!(2 * longest <= GRACE, "{failures} {retry_after:?}: {longest}, and no time for another try");
+        }
+    }
+
+    #[test]
+    fn a_grant_that_is_refused_all_day_costs_fewer_than_fifty_exchanges() {
+        // Whatever is drawn, and with the grace that the first of them might have.
+        for chance in [0.0, 0.5, 1.0] {
+            let (mut at, mut exchanges) = (0, 0);
+            while at < DAY {
+                let in_grace = at < GRACE;
+                at += wait(exchanges, None, in_grace, chance);
+                exchanges += 1;
+            }
+            assert!(exchanges < 50, "{chance}: {exchanges}");
+        }
+    }
+
+    #[test]
+    fn a_reply_counts_as_lost_until_the_grace_is_over() {
+        let lost = Grant { reply_lost_at: Some(NOW), ..grant(NOW, NOW) };
+        assert_eq!(lost_at(&grant(NOW, NOW), 60, NOW), None);
+        assert_eq!(lost_at(&lost, 60, NOW + GRACE), Some(NOW));
+        let lease = |until| Some(Lease { owner: "x".into(), until });
+        let abandoned = Grant { lease: lease(NOW + 60), ..grant(NOW, NOW) };
+        assert_eq!(lost_at(&abandoned, 60, NOW + 59), None, "its holder may be alive");
+        assert_eq!(lost_at(&abandoned, 60, NOW + 60), Some(NOW));
+        let both = Grant { reply_lost_at: Some(NOW + 100), ..abandoned };
+        assert_eq!(lost_at(&both, 60, NOW + 200), Some(NOW + 100));
+        let cases = [
+            (0, true, false),
+            (LONGEST_WAIT - 1, true, false),
+            (LONGEST_WAIT, true, true),
+            (GRACE - 1, true, true),
+            (GRACE, false, false),
+        ];
+        for (waited, grace, late) in cases {
+            let lost_at = Some(NOW);
+            assert_eq!(
+                (in_grace(lost_at, NOW + waited), cannot_wait(lost_at, NOW + waited)),
+                (grace, late),
+                "{waited}"
+            );
+        }
+        assert!(!in_grace(None, NOW) && !cannot_wait(None, NOW));
+        for (lost_at, next) in [(None, 3000), (Some(NOW), 900), (Some(NOW - GRACE), 3000)] {
+            assert_eq!(next_try(NOW + 3000, lost_at, NOW) - NOW, next, "{lost_at:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_unclear_reply_and_every_lost_one_are_remembered() {
+        let cases = [
+            (Reply::Refused, None, None),
+            (Reply::Refused, Some(NOW), Some(NOW)),
+            (Reply::Unclear, None, Some(NOW + 9)),
+            (Reply::Unclear, Some(NOW), Some(NOW)),
+            (Reply::Lost, None, Some(NOW + 9)),
+            (Reply::Lost, Some(NOW), Some(NOW + 9)),
+        ];
+        for (reply, before, after) in cases {
+            assert_eq!(lost_after(reply, before, NOW + 9), after, "{reply:?} {before:?}");
+        }
     }
 }

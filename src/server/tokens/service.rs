@@ -7,17 +7,16 @@ use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::alarm::Alarm;
-use super::clicks::Clicks;
 use super::exchange::fly;
 use super::flight::Flights;
+use super::lanes::Lanes;
 use super::outcome::{Ask, Failed, Landed, Why};
 use super::policy::{Policy, is_still_valid};
 use super::spool::Spool;
 use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport, Trigger};
 use crate::server::domain::Grant;
 use crate::server::store::{Bound, Store, StoreError};
-use crate::server::xero::{XeroApiClient, XeroClient};
+use crate::server::xero::{Asker, XeroApiClient, XeroClient};
 
 /// Keeps grants fresh. Cheap to clone; clones share their flights.
 #[derive(Clone)]
@@ -32,8 +31,7 @@ pub(super) struct Shared {
     pub xero: XeroClient,
     pub policy: Policy,
     pub spool: Spool,
-    pub alarm: Alarm,
-    pub clicks: Clicks,
+    pub lanes: Lanes,
     /// What shutdown waits for.
     pub tasks: TaskTracker,
     /// Told when shutdown begins: flights go on, retries of commits leave it to the spool.
@@ -75,15 +73,14 @@ impl TokenService {
         stopping: CancellationToken,
     ) -> Self {
         let flights = Arc::new(Flights::new(tasks.clone()));
-        let (alarm, clicks) = (Alarm::default(), Clicks::default());
-        Self { shared: Arc::new(Shared { store, xero, policy, spool, alarm, clicks, tasks, stopping }), flights }
+        let lanes = Lanes::new(policy.at_once);
+        Self { shared: Arc::new(Shared { store, xero, policy, spool, lanes, tasks, stopping }), flights }
     }
 
     /// Refreshes what is due among the organisation's active bindings, each grant once, a few at a time. What
     /// fails is said per binding; the rest goes on.
     pub async fn proactive_refresh_for_org(&self, org: &OrgId, ask: &Ask) -> Result<RefreshReport, TokenError> {
         let bound = self.shared.store.bindings_of_org(org).await?;
-        self.shared.clicks.tidy();
         self.refresh_bindings(&bound, ask).await
     }
 
@@ -144,7 +141,17 @@ impl TokenService {
 
     /// What Xero calls its refusal of our own credentials, while that lasts.
     pub fn alarm(&self) -> Option<String> {
-        self.shared.alarm.raised()
+        self.shared.xero.alarm()
+    }
+
+    /// Until when Xero's token endpoint is left alone because it doesn't answer: an exchange that is asked for
+    /// before ends at once and costs nothing. `None`: exchanges may start; where it has just been resting, the first
+    /// of them is the probe and the others wait for what it finds.
+    ///
+    /// One kind of grant is to be asked for even so: a grant whose last reply may have been lost can't wait for Xero
+    /// to be well, and passes by itself when it must.
+    pub fn provider_rests_until(&self) -> Option<i64> {
+        self.shared.xero.breaker().look(Asker::Automatic).err().map(|resting| resting.until)
     }
 
     /// Token sets that wait for the database.

@@ -8,10 +8,12 @@ use tokio::sync::oneshot;
 
 use super::exchange::{COME_AGAIN, fly_claimed};
 use super::outcome::{Failed, Landed};
+use super::policy::{cannot_wait, next_try};
 use super::service::TokenService;
 use crate::model::{AttemptId, Trigger};
 use crate::server::domain::Grant;
 use crate::server::store::{NewAttempt, StoreError, Wanted};
+use crate::server::xero::Asker;
 
 impl TokenService {
     /// Plans every grant by the settings as they are now. Returns how many were planned otherwise.
@@ -21,21 +23,31 @@ impl TokenService {
 
     /// Claims at most so many due grants, lost replies before all others, and starts their flights. Whoever asks for
     /// one of them meanwhile joins its flight; one that somebody's flight is about already is given back. The number
-    /// is how many were claimed: none means that nothing is due.
+    /// is how many were claimed: none means that nothing is due. While Xero rests, only what can't wait is come for.
     pub async fn start_due(&self, limit: usize) -> Result<(usize, Vec<BoxFuture<'static, Landed>>), StoreError> {
         let store = &self.shared.store;
         // One for the batch: no lease of another claim has it, which is what the fence asks.
         let owner = uuid::Uuid::new_v4().to_string();
         let until = self.shared.policy.lease_until(store.clock().now());
         let mut claimed = store.claim_due(Wanted::Lost, limit, &owner, until).await?;
-        if claimed.len() < limit {
+        if claimed.len() < limit && self.provider_rests_until().is_none() {
             claimed.extend(store.claim_due(Wanted::Any, limit - claimed.len(), &owner, until).await?);
         }
         let (mut flights, mut started) = (Vec::new(), Vec::new());
         let number = claimed.len();
         for held in claimed {
+            let now = store.clock().now();
+            let asker = if cannot_wait(held.reply_lost_at, now) { Asker::CannotWait } else { Asker::Automatic };
+            let pass = match self.shared.xero.breaker().admit(asker) {
+                Ok(pass) => pass,
+                Err(resting) => {
+                    let until = next_try(resting.until, held.reply_lost_at, now);
+                    store.postpone_lease(&held, &owner, until).await?;
+                    continue;
+                }
+            };
             let (tell, told) = oneshot::channel();
-            let start = || fly_claimed(Arc::clone(&self.shared), held.clone(), owner.clone(), told);
+            let start = || fly_claimed(Arc::clone(&self.shared), held.clone(), owner.clone(), pass, told);
             let spooled = self.shared.spool.keeps(&held.id);
             match if spooled { None } else { self.flights.start(&held.id, start) } {
                 Some(flight) => {

@@ -16,6 +16,9 @@ pub(super) const LARGEST_BODY: usize = 256 * 1024;
 /// The longest `Retry-After` that is believed: Xero's daily limit ends within a day.
 const LONGEST_WAIT: u64 = 24 * 60 * 60;
 
+/// How many calls the app has left in this minute, over all tenants.
+const APP_CALLS_LEFT: &str = "x-appminlimit-remaining";
+
 /// What came back. No `Debug`: the body may hold tokens.
 pub(super) struct Answer {
     pub status: u16,
@@ -23,6 +26,8 @@ pub(super) struct Answer {
     pub correlation_id: Option<String>,
     /// Unix seconds on the sender's clock, where it says.
     pub date: Option<i64>,
+    /// No call of the app's is left in this minute, whichever tenant it is for.
+    pub app_is_over_its_limit: bool,
     is_json: bool,
     body: Zeroizing<Vec<u8>>,
 }
@@ -47,6 +52,7 @@ pub(super) async fn fetch(request: RequestBuilder, clock: &Clock) -> Result<Answ
         retry_after: retry_after(headers, clock.now()),
         correlation_id: correlation_id(headers),
         date: date(headers),
+        app_is_over_its_limit: headers.get(APP_CALLS_LEFT).is_some_and(|left| left == "0"),
         is_json: is_json(headers),
         body: Zeroizing::default(),
     };
@@ -123,6 +129,7 @@ impl Answer {
             retry_after: None,
             correlation_id: None,
             date: None,
+            app_is_over_its_limit: false,
             is_json: is_json(&headers),
             body: Zeroizing::new(body.to_vec()),
         }

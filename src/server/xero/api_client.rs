@@ -2,7 +2,6 @@
 
 use reqwest::Method;
 
-use super::answer::fetch;
 use super::client::XeroClient;
 use super::endpoints::under;
 use super::error::XeroError;
@@ -29,11 +28,12 @@ impl XeroApiClient {
             .request(Method::GET, url)
             .bearer_auth(self.access.expose())
             .header("xero-tenant-id", &self.tenant_id);
-        let answer = fetch(request, self.xero.clock()).await?;
-        if answer.status != 200 {
-            return Err(XeroError::of_api(&answer, &self.access));
-        }
-        answer.json().and_then(wire::organisation).ok_or_else(|| XeroError::malformed(&answer))
+        self.xero
+            .ask_api(request, |answer| match answer.status {
+                200 => answer.json().and_then(wire::organisation).ok_or_else(|| XeroError::malformed(answer)),
+                _ => Err(XeroError::of_api(answer, &self.access)),
+            })
+            .await
     }
 
     pub fn tenant_id(&self) -> &str {

@@ -8,8 +8,10 @@ use reqwest::{Method, RequestBuilder};
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
+use super::alarm::Alarm;
 use super::answer::{Answer, fetch};
 use super::api_client::XeroApiClient;
+use super::breaker::{Asker, Breaker, Endpoint, Pass};
 use super::endpoints::{Endpoints, is_loopback, under};
 use super::error::XeroError;
 use super::wire::{self, Connection, Tokens};
@@ -31,6 +33,11 @@ struct Inner {
     client_secret: Secret,
     clock: Clock,
     timeout: Duration,
+    /// Before the exchange of refresh tokens, and before the API. Revocations always go: they are few, nobody repeats
+    /// them, and a token that isn't revoked outlives its grant.
+    token: Breaker,
+    api: Breaker,
+    alarm: Alarm,
     /// For this machine: a system proxy would look for the sandbox on a machine of its own.
     direct: reqwest::Client,
     /// For the world, through the system's proxy where there is one.
@@ -86,7 +93,30 @@ impl XeroClient {
         let finish = |builder: reqwest::ClientBuilder| builder.build().map_err(|e| ClientError(e.without_url()));
         let direct = finish(builder().no_proxy())?;
         let outward = finish(builder())?;
-        Ok(Self(Arc::new(Inner { endpoints, client_id, client_secret, clock, timeout, direct, outward })))
+        let breaker = |endpoint| Breaker::new(endpoint, clock.clone());
+        let (token, api, alarm) = (breaker(Endpoint::Token), breaker(Endpoint::Api), Alarm::default());
+        Ok(Self(Arc::new(Inner {
+            endpoints,
+            client_id,
+            client_secret,
+            clock,
+            timeout,
+            token,
+            api,
+            alarm,
+            direct,
+            outward,
+        })))
+    }
+
+    /// Before the token endpoint: whoever refreshes asks it for a pass.
+    pub fn breaker(&self) -> &Breaker {
+        &self.0.token
+    }
+
+    /// What Xero calls its refusal of our own credentials, while that lasts.
+    pub fn alarm(&self) -> Option<String> {
+        self.0.alarm.raised()
     }
 
     /// The page at Xero where a person consents. `scopes` are separated by spaces; `code_challenge` is S256's.
@@ -116,16 +146,26 @@ impl XeroClient {
             ("redirect_uri", redirect_uri),
             ("code_verifier", verifier.expose()),
         ];
-        let (answer, tokens, asked_at) = self.ask_for_tokens(&form).await?;
+        // A code lives five minutes and a person waits: it is always sent.
+        let pass = self.0.token.admit(Asker::CannotWait).ok();
+        let asked = self.ask_for_tokens(&form).await;
+        if let Some(pass) = pass {
+            pass.tell(asked.as_ref().err());
+        }
+        let (answer, tokens, asked_at) = asked?;
         Ok(exchanged(&answer, tokens, asked_at).map_or(CodeGrant::NoRefreshToken, CodeGrant::Lasting))
     }
 
     /// Trades a refresh token for the next token set. Whatever error comes back, the stored token must be kept: Xero
-    /// honours it for 30 minutes more.
-    pub async fn refresh_tokens(&self, refresh_token: &RefreshToken) -> Result<Exchanged, XeroError> {
+    /// honours it for 30 minutes more. `pass` is the breaker's, which hears how it went.
+    pub async fn refresh_tokens(&self, refresh_token: &RefreshToken, pass: Pass) -> Result<Exchanged, XeroError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-        let (answer, tokens, asked_at) = self.ask_for_tokens(&form).await?;
-        exchanged(&answer, tokens, asked_at).ok_or_else(|| XeroError::malformed(&answer))
+        let asked = self.ask_for_tokens(&form).await;
+        let asked = asked.and_then(|(answer, tokens, asked_at)| {
+            exchanged(&answer, tokens, asked_at).ok_or_else(|| XeroError::malformed(&answer))
+        });
+        pass.tell(asked.as_ref().err());
+        asked
     }
 
     /// The tenants that this token's user opened to us, over all consents or over one.
@@ -139,29 +179,31 @@ impl XeroClient {
             url.query_pairs_mut().append_pair("authEventId", event);
         }
         let request = self.request(Method::GET, url).bearer_auth(access.expose());
-        let answer = fetch(request, &self.0.clock).await?;
-        if answer.status != 200 {
-            return Err(XeroError::of_api(&answer, access));
-        }
-        answer.json().and_then(wire::connections).ok_or_else(|| XeroError::malformed(&answer))
+        self.ask_api(request, |answer| match answer.status {
+            200 => answer.json().and_then(wire::connections).ok_or_else(|| XeroError::malformed(answer)),
+            _ => Err(XeroError::of_api(answer, access)),
+        })
+        .await
     }
 
     /// Ends one tenant's connection and leaves the user's others standing.
     pub async fn delete_connection(&self, access: &AccessToken, connection_id: &str) -> Result<Deletion, XeroError> {
         let url = under(&self.0.endpoints.api, &["connections", connection_id]);
         let request = self.request(Method::DELETE, url).bearer_auth(access.expose());
-        let answer = fetch(request, &self.0.clock).await?;
-        match answer.status {
+        self.ask_api(request, |answer| match answer.status {
             404 => Ok(Deletion::AlreadyGone),
             _ if answer.is_success() => Ok(Deletion::Deleted),
-            _ => Err(XeroError::of_api(&answer, access)),
-        }
+            _ => Err(XeroError::of_api(answer, access)),
+        })
+        .await
     }
 
     /// Ends a grant, and with it **all** connections that this user made to our app, also other organisations'.
     pub async fn revoke(&self, refresh_token: &RefreshToken) -> Result<(), XeroError> {
         let answer = self.post_form("revocation", &[("token", refresh_token.expose())]).await?;
-        if answer.is_success() { Ok(()) } else { Err(XeroError::of_identity(&answer)) }
+        let revoked = if answer.is_success() { Ok(()) } else { Err(XeroError::of_identity(&answer)) };
+        self.0.alarm.hear(revoked.as_ref().err());
+        revoked
     }
 
     /// Reads the identity host's discovery document, which needs no credentials, and says how many seconds that
@@ -189,13 +231,26 @@ impl XeroClient {
     async fn ask_for_tokens(&self, form: &[(&str, &str)]) -> Result<(Answer, Tokens, i64), XeroError> {
         let asked_at = self.0.clock.now();
         let answer = self.post_form("token", form).await?;
-        if answer.status != 200 {
-            return Err(XeroError::of_identity(&answer));
-        }
-        match answer.json().and_then(wire::tokens) {
-            Some(tokens) => Ok((answer, tokens, asked_at)),
-            None => Err(XeroError::malformed(&answer)),
-        }
+        let tokens = match answer.status {
+            200 => answer.json().and_then(wire::tokens).ok_or_else(|| XeroError::malformed(&answer)),
+            _ => Err(XeroError::of_identity(&answer)),
+        };
+        self.0.alarm.hear(tokens.as_ref().err());
+        Ok((answer, tokens?, asked_at))
+    }
+
+    /// Sends a request to the API host, where its breaker lets one through, and reads the answer. Somebody waits for
+    /// each of them, so all may probe as a person may.
+    pub(super) async fn ask_api<T>(
+        &self,
+        request: RequestBuilder,
+        read: impl FnOnce(&Answer) -> Result<T, XeroError>,
+    ) -> Result<T, XeroError> {
+        let now = self.0.clock.now();
+        let pass = self.0.api.admit(Asker::Person).map_err(|resting| XeroError::resting(resting.until - now))?;
+        let read = fetch(request, &self.0.clock).await.and_then(|answer| read(&answer));
+        pass.tell(read.as_ref().err());
+        read
     }
 
     async fn post_form(&self, leaf: &str, form: &[(&str, &str)]) -> Result<Answer, XeroError> {
@@ -214,10 +269,6 @@ impl XeroClient {
 
     pub fn endpoints(&self) -> &Endpoints {
         &self.0.endpoints
-    }
-
-    pub(super) fn clock(&self) -> &Clock {
-        &self.0.clock
     }
 }
 

@@ -3,8 +3,14 @@
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::breaker::Endpoint;
 use super::wire;
 use crate::server::domain::AccessToken;
+
+/// The refusals that every grant would meet: of our id, our secret, or of refreshing at all.
+const APP_WORDS: [&str; 3] = ["invalid_client", "unauthorized_client", "unsupported_grant_type"];
+/// Evidence words of requests that never left this machine whole.
+const UNSENT: [&str; 4] = ["connect_timeout", "dns", "connect", "unsendable"];
 
 /// A call that failed. Free of secrets: it may be logged, journalled and shown.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -21,6 +27,8 @@ pub struct XeroError {
     pub correlation_id: Option<String>,
     /// Xero's own words, for the person.
     pub detail: Option<String>,
+    /// With a 429: it is the whole app that asks too much, not this tenant.
+    pub whole_app: bool,
 }
 
 /// What to do about a failure, which is all that the callers branch on.
@@ -42,6 +50,28 @@ pub enum ErrorKind {
     Refused,
 }
 
+/// Whom a failure speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearing {
+    /// This grant, tenant or request: the provider answered as it should.
+    Answer,
+    /// The provider, or the way to it.
+    Provider,
+    /// Our app as a whole: every other request would hear the same.
+    App,
+}
+
+/// What is known of a reply that didn't bring a token set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Xero refused, or the request never left: nothing was rotated.
+    Refused,
+    /// Trouble inside Xero: most likely nothing was.
+    Unclear,
+    /// The request left, and what came back, if anything, isn't the answer to it.
+    Lost,
+}
+
 /// Why trying again is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transient {
@@ -53,6 +83,8 @@ pub enum Transient {
     ServerError,
     /// An answer that isn't what Xero documents: a proxy's page, a cut body, a redirect.
     Malformed,
+    /// Nothing was sent: others have just found that Xero doesn't answer.
+    Resting,
 }
 
 /// What a failed answer's body says, in the dialect of the endpoint that was asked.
@@ -116,14 +148,16 @@ impl XeroError {
 
     /// The request or the answer's body didn't get through. Nothing of reqwest's text is kept: it can quote addresses.
     pub(super) fn of_transport(error: &reqwest::Error) -> Self {
-        let (why, code) = if error.is_timeout() {
+        let (why, code) = if error.is_timeout() && error.is_connect() {
+            (Transient::Timeout, UNSENT[0])
+        } else if error.is_timeout() {
             (Transient::Timeout, "timeout")
         } else if error.is_dns() {
-            (Transient::Unreachable, "dns")
+            (Transient::Unreachable, UNSENT[1])
         } else if error.is_connect() {
-            (Transient::Unreachable, "connect")
+            (Transient::Unreachable, UNSENT[2])
         } else if error.is_builder() {
-            (Transient::Unreachable, "unsendable")
+            (Transient::Unreachable, UNSENT[3])
         } else {
             (Transient::Unreachable, "connection_lost")
         };
@@ -132,7 +166,13 @@ impl XeroError {
 
     pub(super) fn without_answer(kind: ErrorKind, code: &str) -> Self {
         let code = Some(code.to_owned());
-        Self { kind, status: None, code, retry_after: None, correlation_id: None, detail: None }
+        Self { kind, status: None, code, retry_after: None, correlation_id: None, detail: None, whole_app: false }
+    }
+
+    /// Nothing was sent, and nothing will be for so many seconds.
+    pub(super) fn resting(seconds: i64) -> Self {
+        let retry_after = u64::try_from(seconds).ok().map(Duration::from_secs);
+        Self { retry_after, ..Self::without_answer(ErrorKind::Transient(Transient::Resting), "resting") }
     }
 
     pub(super) fn with_evidence(self, answer: &Answer) -> Self {
@@ -140,7 +180,45 @@ impl XeroError {
             status: Some(answer.status),
             retry_after: answer.retry_after,
             correlation_id: answer.correlation_id.clone(),
+            whole_app: answer.app_is_over_its_limit,
             ..self
+        }
+    }
+
+    /// Whether Xero refused our app itself, and not just this request of it.
+    pub fn is_of_the_app(&self) -> bool {
+        self.kind == ErrorKind::Operator && APP_WORDS.contains(&self.evidence_code())
+    }
+
+    /// Whom it speaks of, where it came from this endpoint.
+    pub fn bearing(&self, endpoint: Endpoint) -> Bearing {
+        match self.kind {
+            ErrorKind::Operator if self.is_of_the_app() => Bearing::App,
+            // The token endpoint knows no tenants: what it limits is the app.
+            ErrorKind::Transient(Transient::RateLimited) if self.whole_app || endpoint == Endpoint::Token => {
+                if self.retry_after.is_some() { Bearing::App } else { Bearing::Provider }
+            }
+            ErrorKind::Transient(Transient::RateLimited) => Bearing::Answer,
+            ErrorKind::Transient(_) => Bearing::Provider,
+            _ => Bearing::Answer,
+        }
+    }
+
+    /// Whether an exchange that failed so may have rotated the token all the same.
+    pub fn reply(&self) -> Reply {
+        match self.kind {
+            ErrorKind::Transient(Transient::Timeout | Transient::Unreachable)
+                if UNSENT.contains(&self.evidence_code()) =>
+            {
+                Reply::Refused
+            }
+            ErrorKind::Transient(Transient::Timeout | Transient::Unreachable) => Reply::Lost,
+            // A success that can't be read is a successor that got lost.
+            ErrorKind::Transient(Transient::Malformed) if self.status.is_some_and(|status| status < 400) => Reply::Lost,
+            // A gateway that had no answer to give on.
+            ErrorKind::Transient(Transient::ServerError) if matches!(self.status, Some(502 | 504)) => Reply::Lost,
+            ErrorKind::Transient(Transient::ServerError) => Reply::Unclear,
+            _ => Reply::Refused,
         }
     }
 
@@ -164,6 +242,7 @@ impl XeroError {
             ErrorKind::Transient(Transient::Malformed) => {
                 format!("Xero's answer couldn't be read ({}). Try again in a moment.", self.evidence_code())
             }
+            ErrorKind::Transient(Transient::Resting) => format!("Xero isn't answering. Try again {}.", self.when()),
             ErrorKind::TokenExpired => "The access token is over. Refresh it, then try again.".to_owned(),
             ErrorKind::ScopeMissing => {
                 "The consent given at Xero doesn't cover this. Connect to Xero again to give it.".to_owned()
@@ -187,6 +266,7 @@ impl XeroError {
             ErrorKind::Transient(Transient::RateLimited) => "rate_limited",
             ErrorKind::Transient(Transient::ServerError) => "server_error",
             ErrorKind::Transient(Transient::Malformed) => "malformed",
+            ErrorKind::Transient(Transient::Resting) => "resting",
             ErrorKind::TokenExpired => "token_expired",
             ErrorKind::ScopeMissing => "scope_missing",
             ErrorKind::TenantGone => "tenant_gone",

@@ -2,11 +2,14 @@
 //!
 //! `client` sends what concerns tokens and connections, `api_client` what concerns one tenant. Both go through
 //! `answer`, which turns whatever comes back into status, evidence and a bounded body; `wire` reads the bodies and
-//! `error` decides, in one match, what a failure means. Nothing here retries, stores or logs: an error carries its
-//! evidence to whoever handles it.
+//! `error` decides, in one match, what a failure means. Nothing here retries or stores, and an error carries its
+//! evidence to whoever handles it. What concerns all calls alike is kept here: `breaker` says whether Xero is asked at
+//! all, `alarm` whether it refuses the app itself; both log where they begin and end.
 
+mod alarm;
 mod answer;
 mod api_client;
+mod breaker;
 mod claims;
 mod client;
 mod endpoints;
@@ -16,8 +19,9 @@ mod tests;
 mod wire;
 
 pub use api_client::XeroApiClient;
+pub use breaker::{Asker, Pass, Resting};
 pub use claims::{Claims, claims};
 pub use client::{ClientError, CodeGrant, Deletion, Exchanged, XeroClient};
 pub use endpoints::{EndpointError, Endpoints};
-pub use error::{ErrorKind, Transient, XeroError};
+pub use error::{ErrorKind, Reply, Transient, XeroError};
 pub use wire::{Connection, Organisation};

@@ -15,7 +15,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use tokio::net::TcpListener;
 
-use super::{CodeGrant, Endpoints, Exchanged, XeroClient, XeroError};
+use super::{Asker, CodeGrant, Endpoints, Exchanged, XeroClient, XeroError};
 use crate::server::clock::Clock;
 use crate::server::domain::{AccessToken, RefreshToken, Secret};
 
@@ -91,7 +91,8 @@ fn json(status: u16, body: &'static str) -> Response {
 }
 
 async fn refresh(client: &XeroClient) -> Result<Exchanged, XeroError> {
-    client.refresh_tokens(&RefreshToken::new(REFRESH)).await
+    let Ok(pass) = client.breaker().admit(Asker::CannotWait) else { panic!("what can't wait is let through") };
+    client.refresh_tokens(&RefreshToken::new(REFRESH), pass).await
 }
 
 async fn exchange(client: &XeroClient) -> Result<CodeGrant, XeroError> {
