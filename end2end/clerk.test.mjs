@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { REFRESHED, allow, goodToast, openIntegrations, refreshAnswer, row } from './lib/app.mjs';
-import { ann, harbourOrg, southerlyOrg } from './lib/clerk.mjs';
+import { ann, bob, harbourOrg, southerlyOrg } from './lib/clerk.mjs';
 import { look } from './lib/look.mjs';
 import { settled, story } from './lib/story.mjs';
 
@@ -11,8 +11,8 @@ const withClerk = { clerk: true };
 const kauri = { person: 'Mere Tane', tenant: 'Kauri Joinery' };
 
 /** Signs in where Clerk asks who it is, wherever that page came from. */
-async function signInAtClerk(page) {
-  await page.getByLabel('Email address').fill(ann.email);
+async function signInAtClerk(page, person = ann) {
+  await page.getByLabel('Email address').fill(person.email);
   await page.getByRole('button', { name: 'Continue' }).click();
 }
 
@@ -22,6 +22,13 @@ async function switchTo(page, organization) {
   const loaded = page.waitForEvent('load');
   await switcher(page).selectOption(organization.name);
   await loaded;
+}
+
+async function signOut(page) {
+  await page.getByRole('button', { name: 'Open user menu' }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You are signed out.').waitFor();
+  await page.getByLabel('Email address').waitFor();
 }
 
 /** The script has looked at the page that it stands in. */
@@ -78,10 +85,7 @@ story('sign in with Clerk, connect, switch, refresh and sign out', withClerk, as
   await page.getByRole('button', { name: 'Refresh Tokens' }).click();
   await page.locator('.page-head [role=status]').getByText('The token is fresh').waitFor();
 
-  await page.getByRole('button', { name: 'Open user menu' }).click();
-  await page.getByRole('button', { name: 'Sign out' }).click();
-  await page.getByText('You are signed out.').waitFor();
-  await page.getByLabel('Email address').waitFor();
+  await signOut(page);
   await page.goto('/settings/integrations');
   await page.waitForURL('/login?next=%2Fsettings%2Fintegrations');
 });
@@ -115,6 +119,31 @@ story('a consent that took longer than a token is finished all the same', withCl
 });
 
 const elsewhere = { clerk: true, env: { CLERK_AUTHORIZED_PARTIES: 'https://elsewhere.example' } };
+
+story('what somebody connected who left is asked about, and kept', withClerk, async ({ page, clerk, server }) => {
+  await page.goto('/settings/integrations');
+  await signInAtClerk(page);
+  await page.waitForURL('/settings/integrations');
+  await mounted(page);
+  await page.getByRole('button', { name: 'Connect to Xero' }).click();
+  await allow(page, kauri);
+  await page.getByText('Connected to Xero.').waitFor();
+  await mounted(page);
+  await signOut(page);
+  await clerk.removes(ann, harbourOrg, server.origin);
+
+  await signInAtClerk(page, bob);
+  await page.waitForURL('/');
+  await mounted(page);
+  await openIntegrations(page);
+  const question = page.getByRole('region', { name: `${kauri.tenant} will be disconnected` });
+  await question.getByText(ann.email).waitFor();
+  await look(page, 'clerk-departing');
+  await question.getByRole('button', { name: 'Keep it' }).click();
+  await page.getByText('The connection stays as it was.').waitFor();
+  assert.equal(await question.count(), 0);
+  await row(page, kauri.tenant).getByText(`Connected by ${bob.email}`).waitFor();
+});
 
 story('a server that does not accept the token is said so, and nothing goes round', elsewhere, async ({ page }) => {
   await page.goto('/');

@@ -1,19 +1,22 @@
 // A stand-in for Clerk: an issuer with a key of its own, its key set, and a script with Clerk's interface.
 
-import { createSign, generateKeyPairSync } from 'node:crypto';
+import { createHmac, createSign, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 
 const script = await readFile(new URL('clerk.browser.js', import.meta.url), 'utf8');
+const webhookKey = randomBytes(24);
 const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
 export const ann = { id: 'user_ann', email: 'ann@example.com' };
+export const bob = { id: 'user_bob', email: 'bob@example.com' };
 export const harbourOrg = { id: 'org_harbour', name: 'Harbour Group', slug: 'harbour-group', role: 'admin' };
 export const southerlyOrg = { id: 'org_southerly', name: 'Southerly Studio', slug: 'southerly-studio', role: 'admin' };
 
 /** Starts an issuer; one visitor's session is all that it keeps. */
 export async function startClerk() {
+  const people = [ann, bob];
   const organizations = [harbourOrg, southerlyOrg];
   let session = null;
   let origin;
@@ -27,15 +30,16 @@ export async function startClerk() {
     const now = Math.floor(Date.now() / 1000) - age;
     const organization = organizations.find((one) => one.id === session.organization);
     const o = organization && { id: organization.id, slg: organization.slug, rol: organization.role };
-    return sign({ v: 2, sub: session.user, sid: session.id, sts: 'active', iss: origin, azp, iat: now, nbf: now - 10, exp: now + 60, email: ann.email, ...(o && { o }) });
+    return sign({ v: 2, sub: session.user, sid: session.id, sts: 'active', iss: origin, azp, iat: now, nbf: now - 10, exp: now + 60, email: people.find((one) => one.id === session.user).email, ...(o && { o }) });
   };
 
   const routes = {
-    state: () => ({ session, people: [ann], organizations }),
+    state: () => ({ session, people, organizations }),
     token: (body, azp) => ({ jwt: session && token(azp) }),
     active: ({ organization }) => ({ session: Object.assign(session, { organization }) }),
     'sign-in': ({ email }) => {
-      if (email === ann.email) session = { id: 'sess_e2e', user: ann.id, organization: harbourOrg.id };
+      const user = people.find((one) => one.email === email)?.id;
+      if (user) session = { id: `sess_${user}`, user, organization: harbourOrg.id };
       return { session };
     },
     'sign-out': () => ({ session: (session = null) }),
@@ -64,7 +68,22 @@ export async function startClerk() {
   const host = `127.0.0.1:${server.address().port}`;
   origin = `http://${host}`;
   return {
-    env: { EVERGRANT_AUTH: 'clerk', CLERK_PUBLISHABLE_KEY: `pk_test_${Buffer.from(`${host}$`).toString('base64')}` },
+    env: {
+      EVERGRANT_AUTH: 'clerk',
+      CLERK_PUBLISHABLE_KEY: `pk_test_${Buffer.from(`${host}$`).toString('base64')}`,
+      CLERK_WEBHOOK_SECRET: `whsec_${webhookKey.toString('base64')}`,
+    },
+    /** Tells a server that somebody is no longer in an organisation. */
+    removes: async (person, { id, name, slug }, at) => {
+      const organization = { id, name, slug };
+      const data = { organization, public_user_data: { user_id: person.id, identifier: person.email }, role: 'org:admin' };
+      const body = JSON.stringify({ object: 'event', type: 'organizationMembership.deleted', data });
+      const sent = `${Math.floor(Date.now() / 1000)}`;
+      const signature = createHmac('sha256', webhookKey).update(`msg_1.${sent}.${body}`).digest('base64');
+      const headers = { 'svix-id': 'msg_1', 'svix-timestamp': sent, 'svix-signature': `v1,${signature}` };
+      const answer = await fetch(`${at}/api/webhooks/clerk`, { method: 'POST', headers, body });
+      if (!answer.ok) throw new Error(`the webhook was answered ${answer.status} ${await answer.text()}`);
+    },
     /** Puts a token into the browser that ended a minute ago, as one that slept has it. */
     letTheCookieEnd: (page, at) => page.context().addCookies([{ name: '__session', value: token(at, 120), url: at }]),
     stop: () => {

@@ -259,10 +259,13 @@ mod tests {
             );
             assert_eq!(store.known(&claim(Role::Admin)).await.unwrap(), first, "{name}");
 
+            assert_eq!(store.mailbox(&org.id, first.user.as_str()).await.unwrap(), None, "no address yet on {name}");
             let later = Asserted { email: Some("ann@example.com"), issued_at: START + 1, ..claim(Role::Member) };
             let known = store.known(&later).await.unwrap();
             assert_eq!((&known.user, known.email.as_str()), (&first.user, "ann@example.com"), "{name}");
             assert_eq!(known.org.unwrap().role, Role::Member, "{name}");
+            let mailbox = store.mailbox(&org.id, first.user.as_str()).await.unwrap();
+            assert_eq!(mailbox, Some(("ann@example.com".into(), "harbour".into())), "{name}");
             let older = store.known(&claim(Role::Admin)).await.unwrap();
             assert_eq!(older.org.unwrap().role, Role::Member, "an older token brings no lost role back on {name}");
 

@@ -124,11 +124,12 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The address that mail to a person goes to, and their organisation's name.
+    /// The address that mail to a person goes to, and their organisation's name. Of whoever is kept elsewhere the
+    /// address may not be known.
     pub async fn mailbox(&self, org: &OrgId, user: &str) -> Result<Option<(String, String)>, StoreError> {
         let row = sqlx::query(
             "SELECT u.email, o.name FROM memberships m JOIN users u ON u.id = m.user_id \
-             JOIN organizations o ON o.id = m.org_id WHERE m.org_id = $1 AND m.user_id = $2",
+             JOIN organizations o ON o.id = m.org_id WHERE m.org_id = $1 AND m.user_id = $2 AND u.email LIKE '%@%'",
         )
         .bind(org.as_str())
         .bind(user)

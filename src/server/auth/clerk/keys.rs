@@ -1,7 +1,7 @@
 //! The public keys that session tokens are checked with: given once, or fetched, remembered and rotated.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 256 * 1024;
 /// Where keys come from.
 pub enum Keys {
     Given(Box<DecodingKey>),
-    Fetched(Box<Fetched>),
+    Fetched(Arc<Fetched>),
 }
 
 /// What a name leads to.
@@ -47,8 +47,10 @@ pub struct Fetched {
     clock: Clock,
     known: Mutex<Known>,
     /// Whoever holds it fetches; the others wait for what comes, or use what is there.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
+
+type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 #[derive(Default)]
 struct Known {
@@ -75,12 +77,12 @@ impl Keys {
             .redirect(reqwest::redirect::Policy::none());
         // Plain http is for this machine alone, which no proxy knows.
         let builder = if frontend_api.starts_with("http:") { builder.no_proxy() } else { builder };
-        Ok(Self::Fetched(Box::new(Fetched {
+        Ok(Self::Fetched(Arc::new(Fetched {
             url: format!("{frontend_api}/.well-known/jwks.json"),
             client: builder.build().map_err(KeysError::Client)?,
             clock,
             known: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
         })))
     }
 
@@ -102,16 +104,16 @@ impl Keys {
 }
 
 impl Fetched {
-    async fn find(&self, kid: &str) -> Result<Lookup, KeysError> {
+    async fn find(self: &Arc<Self>, kid: &str) -> Result<Lookup, KeysError> {
         if let Some(key) = self.fresh(kid) {
             return Ok(Lookup::Found(key));
         }
         // One asks at a time. Who knows the key from before needn't wait for that.
-        match self.turn.try_lock() {
+        match Arc::clone(&self.turn).try_lock_owned() {
             Ok(turn) => self.fetch_if_rested(turn).await,
             Err(_) if self.usable(kid).is_some() => {}
             Err(_) => {
-                let turn = self.turn.lock().await;
+                let turn = Arc::clone(&self.turn).lock_owned().await;
                 if self.fresh(kid).is_none() {
                     self.fetch_if_rested(turn).await;
                 }
@@ -145,7 +147,16 @@ impl Fetched {
         Err(KeysError::Away { url: self.url.clone(), why })
     }
 
-    async fn fetch_if_rested(&self, _turn: tokio::sync::MutexGuard<'_, ()>) {
+    /// In a task of its own: who asks and hangs up must not take the answer from the others.
+    async fn fetch_if_rested(self: &Arc<Self>, turn: Turn) {
+        let this = Arc::clone(self);
+        let fetched = tokio::spawn(async move { this.fetch_in_turn(turn).await });
+        if let Err(error) = fetched.await {
+            tracing::error!(%error, "the task that fetches Clerk's keys died");
+        }
+    }
+
+    async fn fetch_in_turn(&self, _turn: Turn) {
         let now = self.clock.now();
         {
             let mut known = self.known();
@@ -263,6 +274,17 @@ mod tests {
         let all = futures::future::join_all((0..20).map(|_| it.knows("k1"))).await;
         assert!(all.iter().all(|known| *known == Some(true)));
         assert_eq!(it.jwks.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_takes_nothing_from_the_others() {
+        let it = setup(&["k1"]).await;
+        tokio::select! {
+            biased;
+            _ = it.knows("k1") => panic!("an answer without waiting"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!((it.knows("k1").await, it.jwks.asked()), (Some(true), 1));
     }
 
     #[tokio::test]
