@@ -1,5 +1,7 @@
 //! What Clerk tells by itself, and what goes when somebody leaves.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use evergrant::model::OrgId;
 use evergrant::server::departures::{Departures, disconnect_once};
@@ -78,6 +80,19 @@ async fn who_is_removed_is_out_at_once() {
         assert!(bob.get("/").await.text.contains("Choose an organisation"));
         clerk.web.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_open_page_of_who_is_removed_hears_of_it_and_then_nothing() {
+    let clerk = Clerk::on(TestDatabase::sqlite()).await;
+    let (ann, token) = (clerk.web.browser(), clerk.token(&Visitor::ann()));
+    let asked = ann.client.get(ann.at("/api/events")).header("cookie", format!("__session={token}"));
+    let stream = asked.send().await.unwrap();
+    assert_eq!(stream.status(), StatusCode::OK);
+    let removed = membership("user_ann", "ann@example.com", "org:admin");
+    clerk.deliver("msg_1", "organizationMembership.deleted", removed).await;
+    let heard = tokio::time::timeout(Duration::from_secs(20), stream.text()).await.expect("the stream ends");
+    assert!(heard.unwrap().contains("event: reread"), "the page looks where it is now");
 }
 
 #[tokio::test]

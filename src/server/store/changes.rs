@@ -32,7 +32,7 @@ pub enum Change {
     Binding { org: OrgId, binding: BindingId, status: BindingStatus },
     /// A try at an exchange ended, or a kept successor was put in place.
     Refresh { org: OrgId, grant: GrantId, outcome: String },
-    /// A person signed out, or works in another organisation.
+    /// A person signed out, works in another organisation, or is something else in theirs.
     Person { user: UserId },
 }
 

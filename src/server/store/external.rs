@@ -1,7 +1,7 @@
 //! People and organisations that somebody else keeps, as a signed-in request claims them: their rows here are made
 //! and brought up to date just in time.
 
-use sqlx::{Any, Row, Transaction};
+use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, new_id};
 use crate::model::{OrgId, OrgView, Role, UserId};
@@ -99,7 +99,7 @@ impl OrgRow {
     }
 }
 
-async fn read(connection: &mut sqlx::AnyConnection, asserted: &Asserted<'_>) -> Result<Option<Rows>, StoreError> {
+async fn read(connection: &mut AnyConnection, asserted: &Asserted<'_>) -> Result<Option<Rows>, StoreError> {
     let row = sqlx::query(
         "SELECT u.id AS user_id, u.email, o.id AS org_id, o.name, o.external_slug, o.external_deleted_at, \
          o.last_used_at, m.role, m.external_at, r.removed_at FROM users u \
@@ -134,15 +134,11 @@ async fn read(connection: &mut sqlx::AnyConnection, asserted: &Asserted<'_>) -> 
     Ok(Some(Rows { user: UserId(row.try_get("user_id")?), email: row.try_get("email")?, org }))
 }
 
-async fn write(
-    transaction: &mut Transaction<'static, Any>,
-    asserted: &Asserted<'_>,
-    now: i64,
-) -> Result<(), StoreError> {
-    let user = person(transaction, asserted.user, asserted.email, now).await?;
+async fn write(connection: &mut AnyConnection, asserted: &Asserted<'_>, now: i64) -> Result<(), StoreError> {
+    let user = person(connection, asserted.user, asserted.email, now).await?;
     if let Some(wanted) = &asserted.org {
-        let org = organisation(transaction, wanted.id, wanted.slug, now).await?;
-        join(transaction, &org, &user, wanted.role, asserted.issued_at, now).await?;
+        let org = organisation(connection, wanted.id, wanted.slug, now).await?;
+        join(connection, &org, &user, wanted.role, asserted.issued_at, now).await?;
     }
     Ok(())
 }
@@ -150,7 +146,7 @@ async fn write(
 /// The row of a person, made where it isn't there. An address that is somebody else's here stays theirs: nobody
 /// takes over an account by its address.
 pub(super) async fn person(
-    transaction: &mut Transaction<'static, Any>,
+    connection: &mut AnyConnection,
     external: &str,
     email: Option<&str>,
     now: i64,
@@ -159,7 +155,7 @@ pub(super) async fn person(
     let taken = sqlx::query("SELECT id FROM users WHERE email = $1 AND (external_id IS NULL OR external_id <> $2)")
         .bind(email.as_deref())
         .bind(external)
-        .fetch_optional(&mut **transaction)
+        .fetch_optional(&mut *connection)
         .await?
         .is_some();
     let email = email.filter(|_| !taken);
@@ -173,14 +169,14 @@ pub(super) async fn person(
     .bind(now)
     .bind(external)
     .bind(email.as_deref())
-    .fetch_one(&mut **transaction)
+    .fetch_one(&mut *connection)
     .await?;
     Ok(UserId(row.try_get("id")?))
 }
 
 /// The row of an organisation, made where it isn't there. Its slug is its name until its keeper tells a better one.
 pub(super) async fn organisation(
-    transaction: &mut Transaction<'static, Any>,
+    connection: &mut AnyConnection,
     external: &str,
     slug: Option<&str>,
     now: i64,
@@ -197,14 +193,14 @@ pub(super) async fn organisation(
     .bind(now)
     .bind(external)
     .bind(slug)
-    .fetch_one(&mut **transaction)
+    .fetch_one(&mut *connection)
     .await?;
     Ok(OrgId(row.try_get("id")?))
 }
 
 /// Makes or renews a membership, unless newer news says otherwise.
 pub(super) async fn join(
-    transaction: &mut Transaction<'static, Any>,
+    connection: &mut AnyConnection,
     org: &OrgId,
     user: &UserId,
     role: Role,
@@ -215,7 +211,7 @@ pub(super) async fn join(
         .bind(org.as_str())
         .bind(user.as_str())
         .bind(at)
-        .execute(&mut **transaction)
+        .execute(&mut *connection)
         .await?;
     sqlx::query(
         "INSERT INTO memberships (org_id, user_id, role, created_at, external_at) \
@@ -230,7 +226,7 @@ pub(super) async fn join(
     .bind(role.as_str())
     .bind(now)
     .bind(at)
-    .execute(&mut **transaction)
+    .execute(&mut *connection)
     .await?;
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! What the keeper of people and organisations tells us by itself: new names and roles, and what has ended.
 
-use sqlx::{Any, Transaction};
+use sqlx::{AnyConnection, Row};
 
+use super::changes::{Change, Writing};
 use super::external::{join, organisation, person};
 use super::{Store, StoreError};
-use crate::model::{OrgId, Role};
+use crate::model::{OrgId, Role, UserId};
 
 /// Something that happened to an organisation or a membership.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +36,7 @@ impl Store {
     /// Takes news in, once: `false` where this id was taken in before. `at` says how old it is.
     pub async fn take_news(&self, id: &str, at: i64, news: &News) -> Result<bool, StoreError> {
         let now = self.clock().now();
-        let mut transaction = self.database().begin().await?;
+        let mut transaction = self.write().await?;
         let new =
             sqlx::query("INSERT INTO external_news (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
                 .bind(id)
@@ -56,56 +57,54 @@ impl Store {
     }
 }
 
-async fn take_in(
-    transaction: &mut Transaction<'static, Any>,
-    news: &News,
-    at: i64,
-    now: i64,
-) -> Result<(), StoreError> {
+async fn take_in(writing: &mut Writing, news: &News, at: i64, now: i64) -> Result<(), StoreError> {
     match news {
         News::Organisation(org) => {
-            named(transaction, org, at, now).await?;
+            named(writing, org, at, now).await?;
         }
         News::OrganisationEnded { id } => {
-            let org = organisation(transaction, id, None, now).await?;
-            end_organisation(transaction, &org, at).await?;
+            let org = organisation(writing, id, None, now).await?;
+            end_organisation(writing, &org, at).await?;
         }
         News::Membership { org, user, role } => {
-            let org = named(transaction, org, at, now).await?;
-            let user = person(transaction, &user.id, user.email.as_deref(), now).await?;
-            join(transaction, &org, &user, *role, at, now).await?;
+            let org = named(writing, org, at, now).await?;
+            let user = person(writing, &user.id, user.email.as_deref(), now).await?;
+            join(writing, &org, &user, *role, at, now).await?;
+            writing.tell(Change::Person { user }).await?;
         }
         News::MembershipEnded { org, user } => {
-            let org = named(transaction, org, at, now).await?;
-            let user = person(transaction, &user.id, user.email.as_deref(), now).await?;
-            for statement in [
-                "DELETE FROM memberships WHERE org_id = $1 AND user_id = $2",
-                "DELETE FROM oauth_states WHERE org_id = $1 AND user_id = $2 AND pending_grant_id IS NULL",
-            ] {
-                sqlx::query(statement).bind(org.as_str()).bind(user.as_str()).execute(&mut **transaction).await?;
-            }
-            sqlx::query(
-                "INSERT INTO membership_removals (org_id, user_id, removed_at) VALUES ($1, $2, $3) \
-                 ON CONFLICT (org_id, user_id) DO UPDATE SET removed_at = excluded.removed_at",
-            )
-            .bind(org.as_str())
-            .bind(user.as_str())
-            .bind(at)
-            .execute(&mut **transaction)
-            .await?;
+            let org = named(writing, org, at, now).await?;
+            let user = person(writing, &user.id, user.email.as_deref(), now).await?;
+            end_membership(writing, &org, &user, at).await?;
+            writing.tell(Change::Person { user }).await?;
         }
     }
     Ok(())
 }
 
+/// Tokens and consents from before end with it.
+async fn end_membership(connection: &mut AnyConnection, org: &OrgId, user: &UserId, at: i64) -> Result<(), StoreError> {
+    for statement in [
+        "DELETE FROM memberships WHERE org_id = $1 AND user_id = $2",
+        "DELETE FROM oauth_states WHERE org_id = $1 AND user_id = $2 AND pending_grant_id IS NULL",
+    ] {
+        sqlx::query(statement).bind(org.as_str()).bind(user.as_str()).execute(&mut *connection).await?;
+    }
+    sqlx::query(
+        "INSERT INTO membership_removals (org_id, user_id, removed_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (org_id, user_id) DO UPDATE SET removed_at = excluded.removed_at",
+    )
+    .bind(org.as_str())
+    .bind(user.as_str())
+    .bind(at)
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
 /// The organisation's row, with the name that came with the newest news of it.
-async fn named(
-    transaction: &mut Transaction<'static, Any>,
-    org: &ExternalOrg,
-    at: i64,
-    now: i64,
-) -> Result<OrgId, StoreError> {
-    let id = organisation(transaction, &org.id, org.slug.as_deref(), now).await?;
+async fn named(connection: &mut AnyConnection, org: &ExternalOrg, at: i64, now: i64) -> Result<OrgId, StoreError> {
+    let id = organisation(connection, &org.id, org.slug.as_deref(), now).await?;
     sqlx::query(
         "UPDATE organizations SET name = $1, external_at = $2 \
          WHERE id = $3 AND (external_at IS NULL OR external_at <= $2)",
@@ -113,32 +112,36 @@ async fn named(
     .bind(&org.name)
     .bind(at)
     .bind(id.as_str())
-    .execute(&mut **transaction)
+    .execute(&mut *connection)
     .await?;
     Ok(id)
 }
 
 /// Nobody works in it any more; its connections wait for their own end.
-async fn end_organisation(transaction: &mut Transaction<'static, Any>, org: &OrgId, at: i64) -> Result<(), StoreError> {
+async fn end_organisation(writing: &mut Writing, org: &OrgId, at: i64) -> Result<(), StoreError> {
     sqlx::query("UPDATE organizations SET external_deleted_at = $1 WHERE id = $2 AND external_deleted_at IS NULL")
         .bind(at)
         .bind(org.as_str())
-        .execute(&mut **transaction)
+        .execute(&mut **writing)
         .await?;
     for statement in [
-        "DELETE FROM memberships WHERE org_id = $1",
         "DELETE FROM oauth_states WHERE org_id = $1 AND pending_grant_id IS NULL",
         "UPDATE sessions SET active_org_id = NULL WHERE active_org_id = $1",
     ] {
-        sqlx::query(statement).bind(org.as_str()).execute(&mut **transaction).await?;
+        sqlx::query(statement).bind(org.as_str()).execute(&mut **writing).await?;
+    }
+    let members = sqlx::query("DELETE FROM memberships WHERE org_id = $1 RETURNING user_id")
+        .bind(org.as_str())
+        .fetch_all(&mut **writing)
+        .await?;
+    for row in members {
+        writing.tell(Change::Person { user: UserId(row.try_get("user_id")?) }).await?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Row as _;
-
     use super::*;
     use crate::server::store::testing::{START, stores};
     use crate::server::store::{Asserted, AssertedOrg};

@@ -43,6 +43,7 @@ impl ClerkAuth {
             None => Keys::of(&app.frontend_api, store.clock().clone())?,
         };
         let verifier = Verifier::new(keys, store.clock().clone(), &app);
+        tracing::info!(at = %app.frontend_api, parties = ?app.authorized_parties, "people sign in with Clerk");
         Ok(Self { store, app: Arc::new(app), verifier: Arc::new(verifier) })
     }
 
