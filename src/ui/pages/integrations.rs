@@ -42,9 +42,9 @@ fn leaves(one: &Departing) -> impl IntoView + use<> {
         <section class="card question" aria-labelledby=title.clone()>
             <h2 id=title.clone()>{format!("{} will be disconnected", one.tenant_name)}</h2>
             <p>
-                {one.connected_by.clone()} " connected it and has left this organisation. It goes on "
+                {one.connected_by.clone()} " connected it and has left this organisation. The connection ends on "
                 <time datetime=time::iso(one.ends_at)>{time::date(one.ends_at)}</time>
-                ". Keep it, and it is yours from now on."
+                " unless you keep it; then it is yours."
             </p>
             <form class="dialog-actions" method="post" action="/api/integrations/xero/keep">
                 <input type="hidden" name="binding_id" value=one.binding_id.0.clone() />

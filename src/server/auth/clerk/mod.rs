@@ -100,13 +100,15 @@ pub async fn probe_keys(app: &ClerkApp, clock: &Clock) -> Result<Option<usize>, 
     Keys::of(&app.frontend_api, clock.clone())?.count().await
 }
 
-/// The token that a request brings. One in the header is the only one that is looked at: what a script sent by name
-/// means more than what the browser added by itself.
+/// The token that a request brings. A bearer is the only one that is looked at: what a script sent by name means more
+/// than what the browser added by itself. What a proxy in front asks for in that header is none of ours.
 fn carried(headers: &HeaderMap) -> Option<(Secret, Carrier)> {
     if let Some(value) = headers.get(AUTHORIZATION) {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        let bearer = scheme.eq_ignore_ascii_case("bearer");
-        return bearer.then(|| (Secret::new(token.trim()), Carrier::Header));
+        let text = value.to_str().ok()?;
+        let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some((Secret::new(token.trim()), Carrier::Header));
+        }
     }
     read_cookie(headers, TOKEN_COOKIE).map(|token| (Secret::new(token), Carrier::Cookie))
 }
@@ -156,17 +158,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_header_is_the_only_one_that_is_looked_at() {
+    async fn a_bearer_is_the_only_one_that_is_looked_at() {
         let issuer = Issuer::new("k1");
         let (_, store) = stores().await.remove(0);
         let auth = ClerkAuth::new(store, issuer.app_with_pem()).unwrap();
         let good = issuer.sign(&claims());
-        for header in ["Bearer nonsense".to_owned(), format!("Basic {good}"), "Bearer".to_owned()] {
+        for (header, counts) in
+            [("Bearer nonsense", false), ("Bearer", false), ("bearer ", false), ("Basic YTpi", true)]
+        {
             let mut headers = with("cookie", format!("{TOKEN_COOKIE}={good}"));
-            assert!(auth.caller(&headers).await.unwrap().is_some());
             headers.insert(AUTHORIZATION, header.parse().unwrap());
-            assert!(auth.caller(&headers).await.unwrap().is_none(), "{header}");
+            assert_eq!(auth.caller(&headers).await.unwrap().is_some(), counts, "{header}");
         }
+        let basic = with("authorization", format!("Basic {good}"));
+        assert!(auth.caller(&basic).await.unwrap().is_none());
     }
 
     #[tokio::test]
