@@ -1,5 +1,5 @@
 # Each line hands over to a script; scripts/setup brings what they need.
-.PHONY: run test torture check setup bench e2e pictures fmt advisories
+.PHONY: run test torture check setup bench bench-sweep e2e pictures fmt advisories
 
 run: ; @scripts/run
 test: ; @scripts/test
@@ -7,6 +7,7 @@ torture: ; @scripts/torture
 check: ; @scripts/check
 setup: ; @scripts/setup test
 bench: ; @scripts/bench
+bench-sweep: ; @scripts/bench-sweep
 e2e: ; @scripts/e2e
 pictures: ; @scripts/e2e pictures.test.mjs
 fmt: ; @cargo fmt

@@ -1,4 +1,5 @@
 //! What happens while nobody looks, against our own Xero, on both databases.
 
+mod drift;
 mod due;
 mod sharing;

@@ -33,6 +33,7 @@ pub(super) fn router(sandbox: &Sandbox) -> Router<Sandbox> {
         .route("/disconnect", post(disconnect))
         .route("/rename", post(rename))
         .route("/mint", post(mint))
+        .route("/mint-many", post(mint_many))
         .route("/revoke-grant", post(revoke_grant))
         .route("/ledger", get(ledger))
         .route("/hold", post(hold))
@@ -211,6 +212,19 @@ async fn mint(State(sandbox): State<Sandbox>, Json(wish): Json<Mint>) -> Answer 
         "auth_event_id": minted.auth_event_id,
         "connections": connections,
     })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MintMany {
+    user: String,
+    count: usize,
+}
+
+async fn mint_many(State(sandbox): State<Sandbox>, Json(wish): Json<MintMany>) -> Answer {
+    let minting = tokio::task::spawn_blocking(move || sandbox.mint_many(&wish.user, wish.count));
+    let tokens = minting.await.map_err(|_| failed(SandboxError::Key))?.map_err(failed)?;
+    Ok(Json(json!({ "refresh_tokens": tokens })))
 }
 
 /// Ends refresh tokens so that the next refresh answers `invalid_grant`; connections stay listed.

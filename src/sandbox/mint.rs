@@ -59,6 +59,18 @@ impl Sandbox {
         })
     }
 
+    /// So many refresh tokens of one consent of a person's that opens no tenant, and nothing signed: for filling a
+    /// database.
+    pub fn mint_many(&self, user: &str, count: usize) -> Result<Vec<String>, SandboxError> {
+        let person = person(user).ok_or_else(|| SandboxError::UnknownPerson(user.to_owned()))?;
+        let tokens = self.change(|state, _, now| {
+            let event = state.consent(person, &[], DEFAULT_SCOPES, now);
+            (0..count).map(|_| tokens::issue(state, &event, None, now)).collect()
+        });
+        self.keep_blocking()?;
+        Ok(tokens)
+    }
+
     /// Ends the consent that a refresh token belongs to, so that its next refresh answers `invalid_grant`. Its
     /// connections stay listed. False where the token is unknown.
     pub fn forget_grant(&self, refresh_token: &str) -> Result<bool, SandboxError> {

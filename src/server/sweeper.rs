@@ -3,13 +3,17 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::store::StoreError;
 use super::tokens::{Landed, TokenService};
+
+/// How often what is left over is cleared away.
+const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How fast, how much at a time, and how often.
 #[derive(Clone, Debug)]
@@ -30,11 +34,14 @@ pub struct Swept {
     pub left_to_others: usize,
 }
 
+type Watch = Box<dyn Fn(Duration) + Send + Sync>;
+
 /// Finds what is due and has it refreshed.
 pub struct Sweeper {
     tokens: TokenService,
     pace: Pace,
     budget: DefaultDirectRateLimiter,
+    watch: Option<Watch>,
     /// Told when shutdown begins: what flies lands, nothing new starts.
     stopping: CancellationToken,
 }
@@ -43,12 +50,17 @@ impl Sweeper {
     pub fn new(tokens: TokenService, pace: Pace, stopping: CancellationToken) -> Self {
         let burst = u32::try_from(pace.at_once).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         let budget = RateLimiter::direct(Quota::per_minute(pace.a_minute).allow_burst(burst));
-        Self { tokens, pace, budget, stopping }
+        Self { tokens, pace, budget, watch: None, stopping }
+    }
+
+    /// The same, telling how long each exchange took from its claim on.
+    pub fn watched(self, watch: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self { watch: Some(Box::new(watch)), ..self }
     }
 
     /// Sweeps now and then until shutdown begins.
     pub async fn run(self) {
-        let mut planned = false;
+        let (mut planned, mut tidied): (bool, Option<Instant>) = (false, None);
         loop {
             if !planned {
                 planned = self.plan().await;
@@ -65,6 +77,15 @@ impl Sweeper {
                     tracing::info!(refreshed, failed, left_to_others, "swept");
                 }
                 Err(error) => tracing::error!(%error, "a sweep broke off; the next one goes on"),
+            }
+            if let Err(error) = self.tokens.read_due_connections().await {
+                tracing::error!(%error, "reading connections broke off; the next sweep goes on");
+            }
+            if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+                tidied = Some(Instant::now());
+                if let Err(error) = self.tokens.tidy().await {
+                    tracing::error!(%error, "what is left over could not be cleared away");
+                }
             }
         }
     }
@@ -97,11 +118,16 @@ impl Sweeper {
                     let (claimed, started) = self.tokens.start_due(allowed).await?;
                     more = claimed > 0;
                     swept.left_to_others += claimed - started.len();
-                    flying.extend(started);
+                    let begun = Instant::now();
+                    flying
+                        .extend(started.into_iter().map(|flight| flight.map(move |landed| (landed, begun.elapsed()))));
                 }
             }
             match flying.next().await {
-                Some(landed) => swept.count(&landed),
+                Some((landed, took)) => {
+                    swept.count(&landed);
+                    self.watch.as_ref().inspect(|watch| watch(took));
+                }
                 None if more => {}
                 None => return Ok(swept),
             }

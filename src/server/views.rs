@@ -49,6 +49,9 @@ fn connection(Bound { binding, grant, connected_by_email }: Bound, now: i64) -> 
         Health::NeedsReauth => Some(
             "Xero no longer accepts this connection. Your data in Xero is untouched; reconnect to go on.".to_owned(),
         ),
+        Health::Disconnected if binding.gone_at.is_some() => Some(
+            "It was disconnected inside Xero. Your data in Xero is untouched; reconnect to use it again.".to_owned(),
+        ),
         Health::Disconnected => Some("Nothing is read from or sent to Xero. Reconnect to use it again.".to_owned()),
     };
     ConnectionView {

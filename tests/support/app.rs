@@ -187,7 +187,12 @@ fn config(database: &TestDatabase, base: &str, data: &TempDir) -> Config {
         lease_ttl: Duration::from_secs(60),
         xero_timeout: Duration::from_secs(5),
         // A pass comes only where a test calls for it.
-        sweep: SweepConfig { interval: Duration::from_secs(60 * 60), keep_hot: KeepHot::None, rate: NonZeroU32::MAX },
+        sweep: SweepConfig {
+            interval: Duration::from_secs(60 * 60),
+            keep_hot: KeepHot::None,
+            rate: NonZeroU32::MAX,
+            connections_interval: Duration::from_secs(24 * 60 * 60),
+        },
         log_format: LogFormat::Text,
         notify: NotifyConfig::default(),
         sign_in: SignIn::Local,

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 it worked, 1 it failed, 2 it was asked wrongly.
 
+mod bench_sweep;
 mod doctor;
 mod grants;
 mod migrate;
@@ -49,6 +50,11 @@ enum Command {
     Grants(grants::Command),
     /// Look at everything that refreshing depends on, and say what to do. Changes nothing.
     Doctor(Box<doctor::Flags>),
+    /// Measure how fast this machine keeps grants alive, on databases of the measurement's own.
+    #[command(hide = true)]
+    BenchSweep(Box<bench_sweep::Flags>),
+    #[command(hide = true)]
+    BenchSweepInstance(Box<bench_sweep::instance::Flags>),
 }
 
 /// Reads `.env` and the arguments, and does what they ask for.
@@ -89,6 +95,8 @@ async fn run(cli: Cli) -> Result<(), Failed> {
         Some(Command::Org(command)) => org::run(command).await,
         Some(Command::Grants(command)) => grants::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,
+        Some(Command::BenchSweep(flags)) => bench_sweep::run(*flags).await,
+        Some(Command::BenchSweepInstance(flags)) => bench_sweep::instance::run(*flags).await,
     }
 }
 

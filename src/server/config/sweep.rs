@@ -23,6 +23,17 @@ pub struct SweepSettings {
     /// 10,000 a minute for the app, over all instances.
     #[arg(long, env = "EVERGRANT_SWEEP_RATE", value_name = "NUMBER", default_value = "6000")]
     sweep_rate: NonZeroU32,
+
+    /// How often Xero's list of a grant's connections is read, after a refresh: what was disconnected or renamed
+    /// inside Xero shows then.
+    #[arg(
+        long,
+        env = "EVERGRANT_CONNECTIONS_INTERVAL",
+        value_name = "TIME",
+        default_value = "24h",
+        value_parser = duration
+    )]
+    connections_interval: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,11 +50,13 @@ pub struct SweepConfig {
     pub keep_hot: KeepHot,
     /// Exchanges a minute.
     pub rate: NonZeroU32,
+    pub connections_interval: Duration,
 }
 
 impl SweepSettings {
     pub(super) fn check(self) -> Result<SweepConfig, ConfigError> {
         within("EVERGRANT_SWEEP_INTERVAL", self.sweep_interval, 24 * 60 * 60, "a day")?;
+        within("EVERGRANT_CONNECTIONS_INTERVAL", self.connections_interval, 60 * 24 * 60 * 60, "60 days")?;
         Ok(SweepConfig {
             interval: self.sweep_interval,
             keep_hot: match self.keep_hot {
@@ -52,6 +65,7 @@ impl SweepSettings {
                 Whose::None => KeepHot::None,
             },
             rate: self.sweep_rate,
+            connections_interval: self.connections_interval,
         })
     }
 }

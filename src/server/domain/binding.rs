@@ -14,6 +14,8 @@ pub struct Binding {
     pub connection_id: String,
     pub active_grant_id: Option<GrantId>,
     pub status: BindingStatus,
+    /// Since when Xero hasn't listed it, where it is disconnected because of that: then it may recover by itself.
+    pub gone_at: Option<i64>,
     pub connected_by: Option<UserId>,
     pub created_at: i64,
     pub updated_at: i64,
@@ -26,4 +28,12 @@ pub struct Tenant {
     pub tenant_id: String,
     pub tenant_name: String,
     pub tenant_type: String,
+}
+
+/// A connection as Xero lists it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub tenant: Tenant,
+    /// The consent that made it, of whichever organisation.
+    pub auth_event_id: String,
 }

@@ -32,7 +32,7 @@ macro_rules! select_bound {
         concat!(
             "SELECT b.id AS binding_id, b.org_id AS binding_org, b.tenant_id, b.tenant_name, b.tenant_type, ",
             "b.connection_id, b.active_grant_id, b.status AS binding_status, b.connected_by, ",
-            "b.created_at AS bound_at, b.updated_at, u.email AS connected_by_email, g.* ",
+            "b.created_at AS bound_at, b.updated_at, b.gone_at, u.email AS connected_by_email, g.* ",
             "FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id ",
             "LEFT JOIN users u ON u.id = b.connected_by ",
             $rest
@@ -99,7 +99,7 @@ impl Store {
                  VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10) \
                  ON CONFLICT (org_id, tenant_id) DO UPDATE SET tenant_name = excluded.tenant_name, \
                  tenant_type = excluded.tenant_type, connection_id = excluded.connection_id, \
-                 active_grant_id = excluded.active_grant_id, status = 'active', connected_by = excluded.connected_by, \
+                 active_grant_id = excluded.active_grant_id, status = 'active', gone_at = NULL, connected_by = excluded.connected_by, \
                  updated_at = excluded.updated_at RETURNING id",
             )
             .bind(new_id::<BindingId>().as_str())
@@ -133,7 +133,8 @@ impl Store {
     pub async fn disconnect_binding(&self, org: &OrgId, id: &BindingId) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
         let row = sqlx::query(
-            "UPDATE integration_tenant_bindings SET status = 'disconnected', updated_at = $1, told_broken_at = NULL \
+            "UPDATE integration_tenant_bindings SET status = 'disconnected', gone_at = NULL, updated_at = $1, \
+             told_broken_at = NULL \
              WHERE id = $2 AND org_id = $3 RETURNING active_grant_id",
         )
         .bind(self.clock.now())
@@ -197,6 +198,7 @@ fn bound_from(row: &AnyRow) -> Result<Bound, StoreError> {
             column: "status",
             value: status,
         })?,
+        gone_at: row.try_get("gone_at")?,
         connected_by: row.try_get::<Option<String>, _>("connected_by")?.map(UserId),
         created_at: row.try_get("bound_at")?,
         updated_at: row.try_get("updated_at")?,

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "sweep", include_str!("../../../migrations/0005_sweep.sql")),
     (6, "notify", include_str!("../../../migrations/0006_notify.sql")),
     (8, "external", include_str!("../../../migrations/0008_external.sql")),
+    (9, "drift", include_str!("../../../migrations/0009_drift.sql")),
 ];
 
 /// Older ones can lose a committed write when a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).

@@ -20,6 +20,15 @@ pub struct NewGrant {
 impl Store {
     /// Seals and stores a consent's tokens, so that nothing that goes wrong afterwards can lose them.
     pub async fn insert_grant(&self, new: NewGrant) -> Result<GrantId, StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        self.insert_grant_on(&mut connection, &new).await
+    }
+
+    pub(super) async fn insert_grant_on(
+        &self,
+        connection: &mut AnyConnection,
+        new: &NewGrant,
+    ) -> Result<GrantId, StoreError> {
         let id: GrantId = new_id();
         let now = self.clock.now();
         let sealed = self.seal_tokens(&new.org_id, &id, 0, &new.tokens)?;
@@ -45,7 +54,7 @@ impl Store {
         .bind(due.used_after)
         .bind(due.hot)
         .bind(due.cold)
-        .execute(self.pool())
+        .execute(connection)
         .await?;
         Ok(id)
     }

@@ -4,16 +4,19 @@
 //! statement runs in a test on both.
 
 mod attempts;
+mod bench;
 mod bindings;
 mod changes;
 mod database;
 mod deliveries;
 mod departures;
+mod drift;
 mod due;
 mod external;
 mod external_news;
 mod grants;
 mod leases;
+mod leftovers;
 mod listening;
 mod notices;
 mod oauth_states;
@@ -38,6 +41,7 @@ pub use changes::{Change, Changes, Heard, Subscription, Topic};
 pub use database::{Database, Kind, Schema};
 pub use deliveries::{Claimed, End, Tried};
 pub use departures::GRACE;
+pub use drift::Drift;
 pub use due::Wanted;
 pub use external::{Asserted, AssertedOrg, Known};
 pub use external_news::{ExternalOrg, ExternalUser, News};

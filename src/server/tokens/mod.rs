@@ -3,10 +3,12 @@
 //! `service` is what everybody else calls; `flight` makes one exchange of many callers in a process; `exchange`
 //! is the protocol across processes (lease, journal, fence); `policy` says when and how long, `clicks` how often a
 //! person may pass it, `lanes` how many of an organisation's at once; `spool` keeps what a broken database would not
-//! take; `connections` disconnects and tests; `sweep` claims what is due.
+//! take; `connections` disconnects and tests; `sweep` claims what is due; `drift` reads what Xero
+//! lists.
 
 mod clicks;
 mod connections;
+mod drift;
 mod exchange;
 mod flight;
 mod lanes;
@@ -17,6 +19,7 @@ mod spool;
 mod sweep;
 
 pub use connections::{ConnectionError, Disconnected};
+pub use drift::ListsRead;
 pub use outcome::{Ask, Failed, Landed, Why};
 pub use policy::Policy;
 pub use service::{Client, TokenError, TokenService};
