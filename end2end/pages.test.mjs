@@ -56,6 +56,23 @@ story('integrations, when Xero is down', async ({ page, provider }) => {
   await look(page, 'integrations-retrying');
 });
 
+story('every page, when Xero refuses Evergrant itself', async ({ page, provider }) => {
+  await provider.fails({ endpoint: 'token', kind: 'invalid_client' });
+  await signIn(page);
+  await alertToast(page).getByText(/./).first().waitFor();
+  await page.goto('/');
+  await page.getByText('Xero refuses Evergrant itself').waitFor();
+  await look(page, 'overview-alarm');
+  await openIntegrations(page);
+  await look(page, 'integrations-alarm');
+  await provider.recovers();
+  // A click may probe.
+  await page.getByRole('button', { name: 'Refresh Tokens' }).click();
+  await page.getByText('1 token refreshed').first().waitFor();
+  await openIntegrations(page);
+  assert.equal(await page.getByText('Xero refuses Evergrant itself').count(), 0, 'it is over and stays');
+});
+
 story('integrations, when somebody must act', async ({ page, provider }) => {
   await provider.revoke(harbour.xeroUser);
   await signIn(page);

@@ -2,9 +2,11 @@
 
 mod crash;
 mod failures;
+mod faults;
 mod lease;
 mod people;
 mod processes;
 mod single_flight;
 mod spool;
 mod storms;
+mod vend;

@@ -12,11 +12,14 @@ pub struct ApiError {
     pub error: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// Unix seconds of the next automatic try, where waiting for it can help.
+    #[serde(default, rename = "nextAttemptAt", skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<i64>,
 }
 
 impl ApiError {
     pub fn new(error: impl Into<String>) -> Self {
-        Self { error: error.into(), id: None }
+        Self { error: error.into(), id: None, next_attempt_at: None }
     }
 }
 

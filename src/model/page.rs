@@ -7,6 +7,8 @@ use super::{Notice, SessionView, Theme};
 pub struct Page {
     /// No Xero credentials are set: the provider is our own sandbox.
     pub sandbox: bool,
+    /// What Xero calls its refusal of Evergrant itself, while that lasts; for owners and admins alone.
+    pub alarm: Option<String>,
     pub theme: Theme,
     /// What the form that led here has to say, shown once.
     pub notice: Option<Notice>,

@@ -22,6 +22,12 @@ pub struct RefreshReport {
 pub struct BindingError {
     pub binding_id: BindingId,
     pub error: String,
+    /// When it is tried again by itself, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<i64>,
+    /// Until when the access token that it has goes on working, where it does: the refresh was early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<i64>,
 }
 
 impl RefreshReport {

@@ -43,6 +43,8 @@ pub enum Kind {
     ResetAfter,
     /// The given status (503 unless told) in the endpoint's place, with `Retry-After` if given.
     Status,
+    /// After the work: the same, as a gateway says it that lost the answer.
+    StatusAfter,
     /// After the work: 200 and JSON that breaks off.
     Malformed,
     /// After the work: the true answer's head and half its body, then a closed connection.
@@ -52,16 +54,26 @@ pub enum Kind {
     /// 400 in the endpoint's place. Only where client credentials are sent: token and revocation.
     InvalidClient,
     UnauthorizedClient,
+    UnsupportedGrantType,
+    InvalidRequest,
 }
+
+/// Those that answer with an error of OAuth's.
+const OAUTH: [Kind; 4] =
+    [Kind::InvalidClient, Kind::UnauthorizedClient, Kind::UnsupportedGrantType, Kind::InvalidRequest];
 
 impl Kind {
     /// Whether the endpoint is kept from doing its work.
     pub fn is_before(self) -> bool {
         match self {
-            Self::TimeoutBefore | Self::ResetBefore | Self::Status | Self::InvalidClient | Self::UnauthorizedClient => {
-                true
-            }
-            Self::TimeoutAfter | Self::ResetAfter | Self::Malformed | Self::Truncated | Self::WrongContentType => false,
+            Self::TimeoutBefore | Self::ResetBefore | Self::Status => true,
+            Self::TimeoutAfter
+            | Self::ResetAfter
+            | Self::StatusAfter
+            | Self::Malformed
+            | Self::Truncated
+            | Self::WrongContentType => false,
+            Self::InvalidClient | Self::UnauthorizedClient | Self::UnsupportedGrantType | Self::InvalidRequest => true,
         }
     }
 }
@@ -106,9 +118,9 @@ impl std::str::FromStr for Fault {
 impl Fault {
     /// Why it makes no sense, if it doesn't.
     pub fn objection(&self) -> Option<&'static str> {
-        let credentials = matches!(self.kind, Kind::InvalidClient | Kind::UnauthorizedClient);
+        let credentials = OAUTH.contains(&self.kind);
         if credentials && matches!(self.endpoint, Endpoint::Connections | Endpoint::Organisation) {
-            return Some("client errors come from the token and revocation endpoints only");
+            return Some("OAuth's errors come from the token and revocation endpoints only");
         }
         if self.status.is_some_and(|status| !(200..600).contains(&status)) {
             return Some("status must be between 200 and 599");
@@ -117,7 +129,7 @@ impl Fault {
     }
 
     fn strikes(&self, endpoint: Endpoint, grant_type: Option<&str>) -> bool {
-        let credentials = matches!(self.kind, Kind::InvalidClient | Kind::UnauthorizedClient);
+        let credentials = OAUTH.contains(&self.kind);
         let here = match self.endpoint {
             Endpoint::Any => !credentials || matches!(endpoint, Endpoint::Token | Endpoint::Revocation),
             wanted => wanted == endpoint,
@@ -129,9 +141,11 @@ impl Fault {
     pub fn status_sent(&self, answered: Option<StatusCode>) -> Option<u16> {
         match self.kind {
             Kind::TimeoutBefore | Kind::TimeoutAfter | Kind::ResetBefore | Kind::ResetAfter => None,
-            Kind::Status => Some(self.status.unwrap_or(503)),
+            Kind::Status | Kind::StatusAfter => Some(self.status.unwrap_or(503)),
             Kind::Malformed | Kind::WrongContentType => Some(200),
-            Kind::InvalidClient | Kind::UnauthorizedClient => Some(400),
+            Kind::InvalidClient | Kind::UnauthorizedClient | Kind::UnsupportedGrantType | Kind::InvalidRequest => {
+                Some(400)
+            }
             Kind::Truncated => answered.map(|status| status.as_u16()),
         }
     }
@@ -176,11 +190,13 @@ pub(super) async fn strike(sandbox: &Sandbox, fault: &Fault, answer: Option<Resp
             cut()
         }
         Kind::ResetBefore | Kind::ResetAfter => cut(),
-        Kind::Status => status(fault),
+        Kind::Status | Kind::StatusAfter => status(fault),
         Kind::Malformed => ([(CONTENT_TYPE, "application/json")], r#"{"access_token":"eyJhbGciOi"#).into_response(),
         Kind::WrongContentType => Html("<!doctype html><title>Sign in to the network</title>").into_response(),
         Kind::InvalidClient => oauth_error("invalid_client"),
         Kind::UnauthorizedClient => oauth_error("unauthorized_client"),
+        Kind::UnsupportedGrantType => oauth_error("unsupported_grant_type"),
+        Kind::InvalidRequest => oauth_error("invalid_request"),
         Kind::Truncated => truncated(answer.unwrap_or_default()).await,
     }
 }

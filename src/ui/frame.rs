@@ -44,6 +44,7 @@ pub fn Frame(title: &'static str, children: Children) -> impl IntoView {
                 {navigation(&page.path, session.attention)}
                 <main id="main" tabindex="-1">
                     {sandbox_strip(page.sandbox)}
+                    {alarm(page.alarm.as_deref())}
                     {page.clerk.as_ref().map(|_| clerk::problem())}
                     {notice(&page)}
                     {if session.org.is_some() {
@@ -80,6 +81,21 @@ fn sandbox_strip(sandbox: bool) -> impl IntoView {
             <p class="strip">
                 {icon(INFO)} "Sandbox: no Xero credentials are set. Nothing leaves this machine."
             </p>
+        }
+    })
+}
+
+/// Xero refuses Evergrant itself: on every page, until it doesn't.
+fn alarm(code: Option<&str>) -> impl IntoView + use<> {
+    code.map(|code| {
+        view! {
+            <div class="notice" data-tone="bad" role="alert">
+                {icon(WARNING)}
+                <p>
+                    <strong>"Xero refuses Evergrant itself"</strong> " (" <code>{code.to_owned()}</code>
+                    "), so no token can be refreshed. Whoever runs Evergrant has to check XERO_CLIENT_ID, XERO_CLIENT_SECRET and XERO_SCOPES. Your connections are safe; this goes away by itself once Xero accepts Evergrant again."
+                </p>
+            </div>
         }
     })
 }

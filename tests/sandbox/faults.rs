@@ -109,8 +109,20 @@ async fn a_wrong_content_type_is_a_page_with_status_200() {
 }
 
 #[tokio::test]
+async fn a_gateway_may_lose_the_answer_to_what_was_done() {
+    let (provider, minted) = with_fault(json!({ "kind": "status_after", "status": 502, "retry_after": 7 })).await;
+    let response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
+    assert_eq!(
+        (response.status(), &response.headers()["retry-after"]),
+        (StatusCode::BAD_GATEWAY, &"7".parse().unwrap())
+    );
+    assert_eq!(provider.ledger().await[0]["outcome"], "rotated");
+    assert_next_is(&provider, &minted, "replayed").await;
+}
+
+#[tokio::test]
 async fn client_errors_come_bare_and_rotate_nothing() {
-    for kind in ["invalid_client", "unauthorized_client"] {
+    for kind in ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request"] {
         let (provider, minted) = with_fault(json!({ "kind": kind })).await;
         let response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
         assert_eq!(answer(response).await, (StatusCode::BAD_REQUEST, json!({ "error": kind })));

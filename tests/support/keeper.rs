@@ -70,11 +70,11 @@ impl Keeper {
         each
     }
 
-    async fn on(database: TestDatabase, pace: Pace) -> Self {
+    pub async fn on(database: TestDatabase, pace: Pace) -> Self {
         let (provider, clock) = (Provider::start().await, Clock::manual(START));
         let (tasks, stopping, spool) = (TaskTracker::new(), CancellationToken::new(), TempDir::new().unwrap());
         let store = store(&database, &clock, pace).await;
-        let service = service(&store, &provider, &clock, &spool, &tasks, &stopping, pace);
+        let service = service(&store, &provider.base, &clock, &spool, &tasks, &stopping, pace);
         Self { database, provider, clock, store, service, tasks, stopping, spool, pace }
     }
 
@@ -96,7 +96,13 @@ impl Keeper {
     /// The same with other settings.
     pub async fn another_at(&self, pace: Pace) -> TokenService {
         let store = store(&self.database, &self.clock, pace).await;
-        service(&store, &self.provider, &self.clock, &self.spool, &self.tasks, &self.stopping, pace)
+        service(&store, &self.provider.base, &self.clock, &self.spool, &self.tasks, &self.stopping, pace)
+    }
+
+    /// An instance that looks for Xero at another address.
+    pub async fn elsewhere(&self, base: &str) -> TokenService {
+        let store = store(&self.database, &self.clock, self.pace).await;
+        service(&store, base, &self.clock, &self.spool, &self.tasks, &self.stopping, self.pace)
     }
 
     /// A sweeper of ours, or of another instance, that has so many exchanges under way at a time.
@@ -197,14 +203,14 @@ pub fn ring() -> KeyRing {
 
 fn service(
     store: &Store,
-    provider: &Provider,
+    base: &str,
     clock: &Clock,
     spool: &TempDir,
     tasks: &TaskTracker,
     stopping: &CancellationToken,
     pace: Pace,
 ) -> TokenService {
-    let endpoints = Endpoints::parse(&provider.base, &provider.base, &provider.base).unwrap();
+    let endpoints = Endpoints::parse(base, base, base).unwrap();
     let secret = Secret::new(SANDBOX_CLIENT_SECRET);
     let app = SANDBOX_CLIENT_ID.to_owned();
     let xero = XeroClient::new(endpoints, app, secret, pace.timeout, clock.clone()).unwrap();

@@ -106,7 +106,10 @@ impl Refusal {
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         let error = "Something went wrong on our side. Try again in a moment.".to_owned();
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error: ApiError { error, id: Some(failure.id) } }
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            error: ApiError { id: Some(failure.id), ..ApiError::new(error) },
+        }
     }
 }
 
@@ -118,15 +121,19 @@ impl From<StoreError> for Refusal {
 
 impl From<TokenError> for Refusal {
     fn from(error: TokenError) -> Self {
-        match error {
+        let next_attempt_at = error.next_attempt_at();
+        let refusal = match error {
             TokenError::NotFound => not_found(),
             TokenError::NotConnected(message) => refuse(StatusCode::CONFLICT, message),
             TokenError::NotFresh(Failed { why: Why::Reconnect | Why::Gone, message, .. }) => {
                 refuse(StatusCode::CONFLICT, message)
             }
             TokenError::NotFresh(Failed { message, .. }) => refuse(StatusCode::SERVICE_UNAVAILABLE, message),
+            TokenError::TooShort { .. } => refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            TokenError::NoSuchTtl(_) => refuse(StatusCode::BAD_REQUEST, error.to_string()),
             TokenError::Store(error) => error.into(),
-        }
+        };
+        Self { error: ApiError { next_attempt_at, ..refusal.error }, ..refusal }
     }
 }
 

@@ -71,7 +71,10 @@ async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Re
     Ok(match caller {
         _ if at_login && leaving => Ok(Page { login: login_view(state, uri).await?, ..page }),
         Some(_) if at_login => Err(asked(uri, "next").and_then(|next| ours(state, &next)).unwrap_or("/".to_owned())),
-        Some(caller) => Ok(Page { session: Some(session(state, &caller).await?), ..page }),
+        Some(caller) => {
+            let alarm = state.tokens.alarm().filter(|_| caller.may_manage_connections());
+            Ok(Page { session: Some(session(state, &caller).await?), alarm, ..page })
+        }
         None if at_login => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None => {
             let wanted = uri.path_and_query().and_then(|wanted| ours(state, wanted.as_str()));

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::clicks;
 use super::outcome::{Ask, Failed, Landed};
-use super::policy::{Wait, cannot_wait, in_grace, lost_after, lost_at, next_try};
+use super::policy::{Wait, cannot_wait, grace_left, lost_after, lost_at, next_try};
 use super::service::Shared;
 use crate::model::{AttemptId, GrantId, GrantStatus, Trigger};
 use crate::server::domain::{Grant, RefreshToken, SealedRotation, TokenSet};
@@ -170,7 +170,8 @@ impl Flight {
             return Some(Landed::Failed(Failed::waiting(now.last_error.as_deref(), next)));
         }
         let clock = self.shared.store.clock().now();
-        let due = self.ask.even_if_fresh || self.shared.policy.needs_refresh(now, clock);
+        let too_short = now.expires_at - clock < self.ask.min_ttl;
+        let due = self.ask.even_if_fresh || too_short || self.shared.policy.needs_refresh(now, clock);
         if due { None } else { Some(Landed::Fresh) }
     }
 
@@ -360,8 +361,8 @@ impl Flight {
 
     fn next_attempt(&self, held: &Grant, retry_after: Option<Duration>, lost_at: Option<i64>) -> i64 {
         let now = self.shared.store.clock().now();
-        let in_grace = in_grace(lost_at, now);
-        Wait { failures: held.failure_count, retry_after, in_grace, chance: rand::random() }.until(now)
+        let grace_left = grace_left(lost_at, now);
+        Wait { failures: held.failure_count, retry_after, grace_left, chance: rand::random() }.until(now)
     }
 }
 

@@ -3,8 +3,8 @@
 //! `service` is what everybody else calls; `flight` makes one exchange of many callers in a process; `exchange`
 //! is the protocol across processes (lease, journal, fence); `policy` says when and how long, `clicks` how often a
 //! person may pass it, `lanes` how many of an organisation's at once; `spool` keeps what a broken database would not
-//! take; `connections` disconnects and tests; `sweep` claims what is due; `drift` reads what Xero
-//! lists.
+//! take; `connections` disconnects and tests; `sweep` claims what is due; `drift` reads what Xero lists; `vend` hands
+//! tokens out.
 
 mod clicks;
 mod connections;
@@ -17,10 +17,12 @@ mod policy;
 mod service;
 mod spool;
 mod sweep;
+mod vend;
 
 pub use connections::{ConnectionError, Disconnected};
 pub use drift::ListsRead;
 pub use outcome::{Ask, Failed, Landed, Why};
 pub use policy::Policy;
-pub use service::{Client, TokenError, TokenService};
+pub use service::{TokenError, TokenService};
 pub use spool::{Spool, SpoolError};
+pub use vend::{Client, LONGEST_TTL, Token};

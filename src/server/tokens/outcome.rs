@@ -11,22 +11,29 @@ pub struct Ask {
     pub actor: Option<String>,
     /// Exchange even if nothing is due: a person's "Refresh now".
     pub even_if_fresh: bool,
+    /// Exchange also where the access token lasts for fewer seconds than these.
+    pub min_ttl: i64,
 }
 
 impl Ask {
     /// A trigger of our own: refreshes what is due, and waits where back-off says so.
     pub fn automatic(trigger: Trigger) -> Self {
-        Self { trigger, actor: None, even_if_fresh: false }
+        Self { trigger, actor: None, even_if_fresh: false, min_ttl: 0 }
+    }
+
+    /// A program that wants a token which lasts so long.
+    pub fn vend(min_ttl: i64) -> Self {
+        Self { min_ttl, ..Self::automatic(Trigger::Vend) }
     }
 
     /// A person's click: may pass the back-off's wait.
     pub fn by(actor: &str, even_if_fresh: bool) -> Self {
-        Self { trigger: Trigger::Manual, actor: Some(actor.to_owned()), even_if_fresh }
+        Self { trigger: Trigger::Manual, actor: Some(actor.to_owned()), even_if_fresh, min_ttl: 0 }
     }
 
     /// An operator's command: may pass the back-off's wait, as a click may.
     pub fn by_operator(even_if_fresh: bool) -> Self {
-        Self { trigger: Trigger::Cli, actor: None, even_if_fresh }
+        Self { trigger: Trigger::Cli, actor: None, even_if_fresh, min_ttl: 0 }
     }
 
     pub fn is_a_click(&self) -> bool {

@@ -5,16 +5,18 @@ use std::time::Duration;
 use crate::server::domain::{GRACE, Grant};
 use crate::server::xero::Reply;
 
-/// The longest wait of a grant that has failed a few times, and of any whose successor may be on its way: within the
-/// grace there is then always time for another try. Seconds, as all here.
+/// The longest wait of a grant that has failed a few times. Seconds, as all here.
 const LONGEST_WAIT: i64 = 15 * 60;
 /// After so many failures in a row a grant won't be well by the minute.
 const QUICK_TRIES: i64 = 11;
 /// What its waits are drawn from then. With the quick ones before, a grant that is refused whatever it sends costs
 /// fewer than fifty exchanges a day.
-const SLOW: (i64, i64) = (45 * 60, 60 * 60);
-/// The same while a reply may have been lost.
-const SLOW_IN_GRACE: (i64, i64) = (10 * 60, LONGEST_WAIT);
+const SLOW: (i64, i64) = (60 * 60, 75 * 60);
+/// The part of its grace that a lost reply's token waits at most, so that there is always time for more tries; and
+/// after which it waits for nobody else.
+const OF_GRACE: i64 = 3;
+/// The shortest of those waits.
+const SHORTEST_OF_GRACE: i64 = 60;
 /// The longest `Retry-After` that is heeded.
 const LONGEST_ASKED: i64 = 60 * 60;
 /// An access token with less than this left is as good as gone: it would end on its way, in seconds.
@@ -74,31 +76,32 @@ pub fn lost_at(grant: &Grant, lease_ttl: i64, now: i64) -> Option<i64> {
     grant.reply_lost_at.max(abandoned)
 }
 
-/// Whether a lost reply's successor may still be had for the stored token.
-pub fn in_grace(lost_at: Option<i64>, now: i64) -> bool {
-    lost_at.is_some_and(|sent| now - sent < GRACE)
+/// For how long a lost reply's successor may still be had for the stored token: nought where nothing was lost.
+pub fn grace_left(lost_at: Option<i64>, now: i64) -> i64 {
+    lost_at.map_or(0, |sent| (sent + GRACE - now).max(0))
 }
 
 /// Whether a grant has waited as long for its provider to be well as it may: it is tried past the breaker.
 pub fn cannot_wait(lost_at: Option<i64>, now: i64) -> bool {
-    in_grace(lost_at, now) && lost_at.is_some_and(|sent| now - sent >= LONGEST_WAIT)
+    (1..=GRACE - GRACE / OF_GRACE).contains(&grace_left(lost_at, now))
 }
 
 /// When a grant that the breaker refused is to be come for: at the rest's end, or when it can't wait any longer.
 pub fn next_try(rests_until: i64, lost_at: Option<i64>, now: i64) -> i64 {
     match lost_at {
-        Some(sent) if in_grace(lost_at, now) => rests_until.min(sent + LONGEST_WAIT),
+        Some(sent) if grace_left(lost_at, now) > 0 => rests_until.min(sent + GRACE / OF_GRACE).max(now),
         _ => rests_until,
     }
 }
 
 /// What a failure leaves as `lost_at`: `before` is what stood there, `sent` when its request left.
 ///
-/// Trouble inside Xero counts where nothing else does, so that its first one has the grace to itself; were each
+/// Xero counts the grace from the first exchange that it worked, and that may be any whose reply was lost: the first
+/// of them stands until half its grace is over. Trouble inside Xero counts where nothing else does, so that its first one has the grace to itself; were each
 /// counted, a provider that is down for a day would be asked every quarter of an hour for every grant.
 pub fn lost_after(reply: Reply, before: Option<i64>, sent: i64) -> Option<i64> {
     match reply {
-        Reply::Lost => Some(sent),
+        Reply::Lost => before.filter(|before| sent - before < GRACE / 2).or(Some(sent)),
         Reply::Unclear => before.or(Some(sent)),
         Reply::Refused => before,
     }
@@ -111,8 +114,8 @@ pub struct Wait {
     pub failures: i64,
     /// What the provider asks for.
     pub retry_after: Option<Duration>,
-    /// Whether the stored token's successor may be on its way, within its grace.
-    pub in_grace: bool,
+    /// For how long a successor whose reply was lost may still be had.
+    pub grace_left: i64,
     /// Drawn evenly from 0 to 1.
     pub chance: f64,
 }
@@ -122,16 +125,20 @@ impl Wait {
     /// then about once an hour; not before the provider's `Retry-After`, heeded for an hour at most, nor, whatever
     /// the provider asks, so late that a lost reply's successor could no longer be had.
     pub fn until(self, now: i64) -> i64 {
+        let longest = if self.grace_left > 0 { (self.grace_left / OF_GRACE).max(SHORTEST_OF_GRACE) } else { i64::MAX };
         let (least, most) = match self.failures {
             quick @ ..QUICK_TRIES => (0, (1 << quick.max(0)).min(LONGEST_WAIT)),
-            _ if self.in_grace => SLOW_IN_GRACE,
+            _ if self.grace_left > 0 => (longest * 2 / 3, longest),
             _ => SLOW,
         };
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "spans are within an hour")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "spans are a few thousand seconds"
+        )]
         let drawn = least + ((most - least) as f64 * self.chance.clamp(0.0, 1.0)).ceil() as i64;
         let asked = self.retry_after.map_or(0, |wait| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX));
-        let wait = drawn.max(asked.min(LONGEST_ASKED)).max(1);
-        now + if self.in_grace { wait.min(LONGEST_WAIT) } else { wait }
+        now + drawn.max(asked.min(LONGEST_ASKED)).max(1).min(longest)
     }
 }
 
@@ -210,35 +217,40 @@ mod tests {
         assert!(!is_still_valid(&grant(NOW + 15, NOW), NOW));
     }
 
-    fn wait(failures: i64, retry_after: Option<u64>, in_grace: bool, chance: f64) -> i64 {
-        Wait { failures, retry_after: retry_after.map(Duration::from_secs), in_grace, chance }.until(NOW) - NOW
+    fn wait(failures: i64, retry_after: Option<u64>, grace_left: i64, chance: f64) -> i64 {
+        Wait { failures, retry_after: retry_after.map(Duration::from_secs), grace_left, chance }.until(NOW) - NOW
     }
 
     #[test]
     fn waits_double_to_fifteen_minutes_with_full_jitter_then_grow_to_an_hour() {
         for (failures, longest) in [(0, 1), (1, 2), (5, 32), (9, 512), (10, 900)] {
-            assert_eq!(wait(failures, None, false, 1.0), longest, "{failures}");
-            assert_eq!(wait(failures, None, false, 0.0), 1, "{failures}");
+            assert_eq!(wait(failures, None, 0, 1.0), longest, "{failures}");
+            assert_eq!(wait(failures, None, 0, 0.0), 1, "{failures}");
         }
         for failures in [11, 60, i64::MAX] {
-            assert_eq!((wait(failures, None, false, 0.0), wait(failures, None, false, 1.0)), (2700, 3600));
-            assert_eq!((wait(failures, None, true, 0.0), wait(failures, None, true, 1.0)), (600, 900));
+            assert_eq!((wait(failures, None, 0, 0.0), wait(failures, None, 0, 1.0)), (3600, 4500));
+            assert_eq!((wait(failures, None, GRACE, 0.0), wait(failures, None, GRACE, 1.0)), (400, 600));
         }
     }
 
     #[test]
     fn retry_after_is_the_least_wait_for_an_hour_at_most() {
-        assert_eq!(wait(0, Some(1800), false, 1.0), 1800);
-        assert_eq!(wait(10, Some(7), false, 1.0), 900);
-        assert_eq!(wait(0, Some(86_400), false, 1.0), 3600);
-        assert_eq!(wait(0, Some(u64::MAX), false, 1.0), 3600);
+        assert_eq!(wait(0, Some(1800), 0, 1.0), 1800);
+        assert_eq!(wait(10, Some(7), 0, 1.0), 900);
+        assert_eq!(wait(0, Some(86_400), 0, 1.0), 3600);
+        assert_eq!(wait(0, Some(u64::MAX), 0, 1.0), 3600);
     }
 
     #[test]
     fn no_wait_takes_a_lost_replys_grace_away() {
         for (failures, retry_after) in [(0, Some(86_400)), (10, Some(3600)), (50, Some(86_400)), (50, None)] {
-            let longest = wait(failures, retry_after, true, 1.0);
-            assert!(2 * longest <= GRACE, "{failures} {retry_after:?}: {longest}, and no time for another try");
+            // However often the provider asks for it, five more tries follow.
+            let (mut left, mut tries) = (GRACE, 0);
+            while left > 0 {
+                left -= wait(failures, retry_after, left, 1.0);
+                tries += usize::from(left > 0);
+            }
+            assert!(tries >= 5, "{failures} {retry_after:?}: {tries}");
         }
     }
 
@@ -248,8 +260,7 @@ mod tests {
         for chance in [0.0, 0.5, 1.0] {
             let (mut at, mut exchanges) = (0, 0);
             while at < DAY {
-                let in_grace = at < GRACE;
-                at += wait(exchanges, None, in_grace, chance);
+                at += wait(exchanges, None, (GRACE - at).max(0), chance);
                 exchanges += 1;
             }
             assert!(exchanges < 50, "{chance}: {exchanges}");
@@ -267,36 +278,32 @@ mod tests {
         assert_eq!(lost_at(&abandoned, 60, NOW + 60), Some(NOW));
         let both = Grant { reply_lost_at: Some(NOW + 100), ..abandoned };
         assert_eq!(lost_at(&both, 60, NOW + 200), Some(NOW + 100));
-        let cases = [
-            (0, true, false),
-            (LONGEST_WAIT - 1, true, false),
-            (LONGEST_WAIT, true, true),
-            (GRACE - 1, true, true),
-            (GRACE, false, false),
-        ];
-        for (waited, grace, late) in cases {
+        for (waited, left, late) in
+            [(0, GRACE, false), (599, 1201, false), (600, 1200, true), (GRACE - 1, 1, true), (GRACE, 0, false)]
+        {
             let lost_at = Some(NOW);
             assert_eq!(
-                (in_grace(lost_at, NOW + waited), cannot_wait(lost_at, NOW + waited)),
-                (grace, late),
+                (grace_left(lost_at, NOW + waited), cannot_wait(lost_at, NOW + waited)),
+                (left, late),
                 "{waited}"
             );
         }
-        assert!(!in_grace(None, NOW) && !cannot_wait(None, NOW));
-        for (lost_at, next) in [(None, 3000), (Some(NOW), 900), (Some(NOW - GRACE), 3000)] {
+        assert_eq!((grace_left(None, NOW), cannot_wait(None, NOW)), (0, false));
+        for (lost_at, next) in [(None, 3000), (Some(NOW), 600), (Some(NOW - 900), 0), (Some(NOW - GRACE), 3000)] {
             assert_eq!(next_try(NOW + 3000, lost_at, NOW) - NOW, next, "{lost_at:?}");
         }
     }
 
     #[test]
-    fn the_first_unclear_reply_and_every_lost_one_are_remembered() {
+    fn of_lost_replies_the_first_is_remembered_while_its_grace_is_young() {
         let cases = [
             (Reply::Refused, None, None),
             (Reply::Refused, Some(NOW), Some(NOW)),
             (Reply::Unclear, None, Some(NOW + 9)),
             (Reply::Unclear, Some(NOW), Some(NOW)),
             (Reply::Lost, None, Some(NOW + 9)),
-            (Reply::Lost, Some(NOW), Some(NOW + 9)),
+            (Reply::Lost, Some(NOW), Some(NOW)),
+            (Reply::Lost, Some(NOW + 9 - GRACE / 2), Some(NOW + 9)),
         ];
         for (reply, before, after) in cases {
             assert_eq!(lost_after(reply, before, NOW + 9), after, "{reply:?} {before:?}");

@@ -10,13 +10,14 @@ use tokio_util::task::TaskTracker;
 use super::exchange::fly;
 use super::flight::Flights;
 use super::lanes::Lanes;
-use super::outcome::{Ask, Failed, Landed, Why};
+use super::outcome::{Ask, Failed, Landed};
 use super::policy::{Policy, is_still_valid};
 use super::spool::Spool;
-use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport, Trigger};
+use super::vend::LONGEST_TTL;
+use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport};
 use crate::server::domain::Grant;
 use crate::server::store::{Bound, Store, StoreError};
-use crate::server::xero::{Asker, XeroApiClient, XeroClient};
+use crate::server::xero::{Asker, XeroClient};
 
 /// Keeps grants fresh. Cheap to clone; clones share their flights.
 #[derive(Clone)]
@@ -38,15 +39,6 @@ pub(super) struct Shared {
     pub stopping: CancellationToken,
 }
 
-/// A client of Xero's API for one tenant, with a token that works.
-pub struct Client {
-    pub api: XeroApiClient,
-    /// Unix seconds at which its access token ends.
-    pub expires_at: i64,
-    /// Said when an early refresh failed and the still valid token is served (rule 8).
-    pub warning: Option<String>,
-}
-
 /// Why no token could be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
@@ -59,8 +51,33 @@ pub enum TokenError {
     /// The grant is due and couldn't be refreshed, and its token has ended.
     #[error("{}", .0.message)]
     NotFresh(Failed),
+    /// The token is valid, but not for as long as was asked, and couldn't be refreshed.
+    #[error("{}The access token has {left} seconds left; {min_ttl} were asked for.", prefix(.failed.as_ref()))]
+    TooShort {
+        left: i64,
+        min_ttl: i64,
+        /// Absent where Xero has just given it and gives no longer ones.
+        failed: Option<Failed>,
+    },
+    /// Longer than Xero's tokens live, or no time at all.
+    #[error("min_ttl is {0} seconds; Xero's access tokens live 30 minutes, so it can be from 0 to {LONGEST_TTL}")]
+    NoSuchTtl(i64),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl TokenError {
+    /// Unix seconds of the next automatic try, where waiting for it can help.
+    pub fn next_attempt_at(&self) -> Option<i64> {
+        match self {
+            Self::NotFresh(failed) | Self::TooShort { failed: Some(failed), .. } => failed.next_attempt_at,
+            _ => None,
+        }
+    }
+}
+
+fn prefix(failed: Option<&Failed>) -> String {
+    failed.map_or_else(String::new, |failed| format!("{} ", failed.message))
 }
 
 impl TokenService {
@@ -96,32 +113,6 @@ impl TokenService {
             return Err(TokenError::NotConnected(why));
         }
         self.refresh_bindings(&[bound], ask).await
-    }
-
-    /// A client for one tenant: checks that the binding is the organisation's, refreshes if due, and serves a
-    /// still valid token with a warning where that failed.
-    pub async fn get_client_for_tenant_binding(&self, binding: &BindingId, org: &OrgId) -> Result<Client, TokenError> {
-        let store = &self.shared.store;
-        let bound = store.binding(org, binding).await?.ok_or(TokenError::NotFound)?;
-        if let Some(why) = not_connected(&bound) {
-            return Err(TokenError::NotConnected(why));
-        }
-        let Some(mut grant) = bound.grant else { return Err(TokenError::NotConnected(Failed::gone().message)) };
-        let mut warning = None;
-        if self.shared.policy.needs_refresh(&grant, store.clock().now()) {
-            let landed = self.refresh_grant_single_flight(&grant.id, Ask::automatic(Trigger::Client)).await;
-            grant = store.grant(&grant.id).await?.ok_or(TokenError::NotFound)?;
-            if let Landed::Failed(failed) = landed {
-                let dead = matches!(failed.why, Why::Reconnect | Why::Gone);
-                if dead || !is_still_valid(&grant, store.clock().now()) {
-                    return Err(TokenError::NotFresh(failed));
-                }
-                warning = Some(failed.message);
-            }
-        }
-        store.mark_used(&grant.id).await?;
-        let access = store.open_access(&grant)?;
-        Ok(Client { api: self.shared.xero.api(access, bound.binding.tenant_id), expires_at: grant.expires_at, warning })
     }
 
     /// Joins the grant's flight if there is one; else starts it. The exchange outlives whoever asked.
@@ -173,21 +164,27 @@ impl TokenService {
         let now = self.shared.store.clock().now();
         let due =
             grants.into_values().filter(|(grant, _)| ask.even_if_fresh || self.shared.policy.needs_refresh(grant, now));
-        let landed: Vec<(Vec<BindingId>, Landed)> = stream::iter(due)
+        let landed: Vec<((Grant, Vec<BindingId>), Landed)> = stream::iter(due)
             .map(|(grant, bindings)| async move {
-                (bindings, self.refresh_grant_single_flight(&grant.id, ask.clone()).await)
+                let landed = self.refresh_grant_single_flight(&grant.id, ask.clone()).await;
+                ((grant, bindings), landed)
             })
             .buffer_unordered(self.shared.policy.at_once)
             .collect()
             .await;
         let mut report = RefreshReport { success: true, has_active_bindings, refreshed_count: 0, errors: Vec::new() };
-        for (bindings, landed) in landed {
+        let now = self.shared.store.clock().now();
+        for ((grant, bindings), landed) in landed {
             match landed {
                 Landed::Exchanged | Landed::Adopted => report.refreshed_count += 1,
                 Landed::Fresh => {}
-                Landed::Failed(failed) => report.errors.extend(
-                    bindings.into_iter().map(|binding_id| BindingError { binding_id, error: failed.message.clone() }),
-                ),
+                Landed::Failed(failed) => report.errors.extend(bindings.into_iter().map(|binding_id| BindingError {
+                    binding_id,
+                    error: failed.message.clone(),
+                    next_attempt_at: failed.next_attempt_at,
+                    // The token that it had is still served (rule 8): nobody has to do anything yet.
+                    valid_until: (!failed.is_final() && is_still_valid(&grant, now)).then_some(grant.expires_at),
+                })),
             }
         }
         report.errors.sort_by(|a, b| a.binding_id.cmp(&b.binding_id));
