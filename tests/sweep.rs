@@ -2,4 +2,5 @@
 
 mod drift;
 mod due;
+mod months;
 mod sharing;
