@@ -24,7 +24,7 @@ use super::config::Config;
 use super::departures;
 use super::domain::{Plan, Secret};
 use super::http::{self, pages};
-use super::keyring::{self, KeyRingError};
+use super::keyring::{self, KeyRingError, Watch};
 use super::notify::{Notifier, Reach, WebhookClient, keep_telling};
 use super::seed::{self, SeedError};
 use super::site;
@@ -104,6 +104,11 @@ pub async fn run(
     let spool = Spool::open(&config.spool())?;
     let tokens =
         TokenService::new(store.clone(), xero.clone(), policy(&config), spool, tasks.clone(), stopping.clone());
+    let kept = tokens.clone();
+    let watch = Arc::new(Watch::new(&config, store.clone(), address, Box::new(move || kept.spooled_kids()))?);
+    watch.announce().await?;
+    let (watching, until) = (Arc::clone(&watch), stopping.clone());
+    tasks.spawn(async move { watching.run(until).await });
     let replayed = tokens.replay_spool().await?;
     if replayed > 0 {
         tracing::info!(replayed, "token sets that an earlier process could not write are in place now");
@@ -147,6 +152,7 @@ pub async fn run(
     stopping.cancel();
     tasks.close();
     tasks.wait().await;
+    watch.end().await;
     database.close().await;
     tracing::info!("stopped");
     Ok(())

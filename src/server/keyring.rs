@@ -1,8 +1,16 @@
-//! Where the key ring comes from, and that it fits the database before anything is served.
+//! Where the key ring comes from, and that it fits the database before anything is served. `file` reads and rewrites
+//! the file; `rotation` brings in a new key beside running servers, and `watch` is how those notice.
 
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+mod file;
+mod rotation;
+mod watch;
+
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+
+use self::file::{Stamp, follow, read, write_new};
+pub use self::rotation::{KeyUse, Progress, Report, RotateError, key_use, retire, rotate};
+pub use self::watch::Watch;
 
 use super::cipher::{CipherError, KeyRing};
 use super::config::Config;
@@ -55,28 +63,35 @@ pub async fn load(config: &Config, database: &Database) -> Result<KeyRing, KeyRi
 
 /// The ring that `load` would take, without making one: `None` where it would.
 pub async fn find(config: &Config, database: &Database) -> Result<Option<KeyRing>, KeyRingError> {
-    let ring = match (&config.keys, &config.keys_file) {
+    let ring = match (&config.keys, key_file(config)) {
         (Some(keys), _) => parse(keys, "EVERGRANT_KEYS")?,
-        (None, Some(path)) => {
-            let text = read(path)?.ok_or_else(|| KeyRingError::Read {
-                path: path.clone(),
-                source: std::io::Error::from(std::io::ErrorKind::NotFound),
-            })?;
-            parse(&text, &path.display().to_string())?
-        }
-        (None, None) => {
-            let path = config.data_dir.join("keys");
-            match read(&path)? {
-                Some(text) => parse(&text, &path.display().to_string())?,
-                None if database.holds_grants().await.map_err(KeyRingError::Store)? => {
-                    return Err(KeyRingError::Lost { path });
-                }
-                None => return Ok(None),
+        (None, path) => match open(&path)? {
+            Some(ring) => ring,
+            None if config.keys_file.is_some() => {
+                let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+                return Err(KeyRingError::Read { path, source });
             }
-        }
+            None if database.holds_texts().await.map_err(KeyRingError::Store)? => {
+                return Err(KeyRingError::Lost { path });
+            }
+            None => return Ok(None),
+        },
     };
     fits(&ring, database).await?;
     Ok(Some(ring))
+}
+
+/// The file that the ring is kept in, where it isn't in the environment.
+fn key_file(config: &Config) -> PathBuf {
+    config.keys_file.clone().unwrap_or_else(|| config.data_dir.join("keys"))
+}
+
+/// A file's ring, which follows the file from then on.
+fn open(path: &Path) -> Result<Option<KeyRing>, KeyRingError> {
+    let seen = Stamp::of(path);
+    let Some(text) = read(path)? else { return Ok(None) };
+    let ring = parse(&text, &path.display().to_string())?;
+    Ok(Some(ring.follow(follow(path.to_owned(), seen))))
 }
 
 async fn fits(ring: &KeyRing, database: &Database) -> Result<(), KeyRingError> {
@@ -88,11 +103,10 @@ async fn fits(ring: &KeyRing, database: &Database) -> Result<(), KeyRingError> {
 
 fn make(path: &Path) -> Result<KeyRing, KeyRingError> {
     let origin = path.display().to_string();
-    let key = KeyRing::generate().map_err(|source| KeyRingError::Malformed { origin: origin.clone(), source })?;
+    let key = KeyRing::generate().map_err(|source| KeyRingError::Malformed { origin, source })?;
     write_new(path, &key).map_err(|source| KeyRingError::Write { path: path.to_owned(), source })?;
     // Read back: another process may have been the first.
-    let text = read(path)?.ok_or_else(|| KeyRingError::Lost { path: path.to_owned() })?;
-    let ring = parse(&text, &origin)?;
+    let ring = open(path)?.ok_or_else(|| KeyRingError::Lost { path: path.to_owned() })?;
     tracing::info!(path = %path.display(), "made a new key: keep a copy of this file, no connection opens without it");
     Ok(ring)
 }
@@ -101,42 +115,10 @@ fn parse(text: &Secret, origin: &str) -> Result<KeyRing, KeyRingError> {
     KeyRing::parse(text).map_err(|source| KeyRingError::Malformed { origin: origin.to_owned(), source })
 }
 
-fn read(path: &Path) -> Result<Option<Secret>, KeyRingError> {
-    let failed = |source| KeyRingError::Read { path: path.to_owned(), source };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => Secret::new(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others can read the key file: chmod 600 it");
-    }
-    Ok(Some(text))
-}
-
-/// Writes the file whole or not at all, and never over one that is there.
-fn write_new(path: &Path, key: &Secret) -> std::io::Result<()> {
-    let draft = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(key.expose().as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&draft, path);
-    std::fs::remove_file(&draft)?;
-    match linked {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    // The name must survive a power cut as well: without it the next start makes another key.
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => std::fs::File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use clap::Parser;
     use tempfile::TempDir;
 
@@ -183,7 +165,7 @@ mod tests {
             assert!(find(&config, &database).await.unwrap().is_none(), "{name}: looking makes none");
             let first = load(&config, &database).await.unwrap();
             let again = load(&config, &database).await.unwrap();
-            assert!(first.kids().eq(again.kids()), "{name}");
+            assert!(first.kids() == again.kids(), "{name}");
             let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(&config.data_dir.join("keys")), 0o600);
             assert_eq!(mode(&config.data_dir), 0o700);
@@ -222,6 +204,6 @@ mod tests {
         std::fs::write(&file, "nonsense").unwrap();
         assert!(matches!(load(&named, &database).await, Err(KeyRingError::Malformed { .. })));
         std::fs::write(&file, KeyRing::generate().unwrap().expose()).unwrap();
-        assert_eq!(load(&named, &database).await.unwrap().kids().count(), 1);
+        assert_eq!(load(&named, &database).await.unwrap().kids().len(), 1);
     }
 }

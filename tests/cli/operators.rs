@@ -2,7 +2,10 @@
 
 mod doctor;
 mod grants;
+mod keys;
+mod rescue;
 
+use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
@@ -56,6 +59,25 @@ impl Place {
     }
 
     async fn run_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Said {
+        let mut command = self.command(arguments, settings);
+        // The provider answers from this process, so none of its threads may stand still meanwhile.
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        Said::of(&output)
+    }
+
+    /// Runs a command that is told something on its standard input.
+    async fn run_with_input(&self, arguments: &[&str], input: &str) -> Said {
+        let (mut command, input) = (self.command(arguments, &[]), input.to_owned());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn().unwrap();
+            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            child.wait_with_output().unwrap()
+        });
+        Said::of(&output.await.unwrap())
+    }
+
+    fn command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evergrant"));
         command
             .args(arguments)
@@ -68,9 +90,7 @@ impl Place {
             .envs(["XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"].map(|name| (name, &self.provider.base)))
             .envs(settings.iter().copied())
             .stdin(Stdio::null());
-        // The provider answers from this process, so none of its threads may stand still meanwhile.
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        Said::of(&output)
+        command
     }
 }
 

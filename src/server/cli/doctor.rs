@@ -3,6 +3,7 @@
 mod check;
 mod database;
 mod grants;
+mod keys;
 mod machine;
 mod provider;
 mod sign_in;
@@ -48,9 +49,8 @@ async fn look(config: &Config, clock: &Clock) -> Vec<Check> {
     let (check, database) = database::reachable(config).await;
     checks.push(check);
     if let Some(database) = database {
-        let (check, ring) = database::keys(config, &database).await;
-        checks.push(check);
-        checks.extend(grants::all(config, &database, ring, clock).await);
+        checks.extend(keys::all(config, &database, clock).await);
+        checks.extend(grants::all(config, &database, clock).await);
         database.close().await;
     }
     checks.push(machine::spool(config));

@@ -1,7 +1,9 @@
-//! `evergrant grants list|refresh`: operators' eyes and hands, across organisations.
+//! `evergrant grants list|refresh|rescue`: operators' eyes and hands, across organisations.
 
+mod hands;
 mod list;
 mod refresh;
+mod rescue;
 
 use clap::Subcommand;
 
@@ -15,12 +17,15 @@ pub enum Command {
     List(Box<list::Flags>),
     /// Refresh grants now, past any back-off. Works beside running servers.
     Refresh(Box<refresh::Flags>),
+    /// Put a refresh token that was got elsewhere in a grant's place. It is exchanged at once, beside running servers.
+    Rescue(Box<rescue::Flags>),
 }
 
 pub async fn run(command: Command) -> Result<(), Failed> {
     match command {
         Command::List(flags) => list::run(*flags).await,
         Command::Refresh(flags) => refresh::run(*flags).await,
+        Command::Rescue(flags) => rescue::run(*flags).await,
     }
 }
 

@@ -5,6 +5,8 @@
 mod bench_sweep;
 mod doctor;
 mod grants;
+mod input;
+mod keys;
 mod migrate;
 mod opened;
 mod org;
@@ -48,6 +50,9 @@ enum Command {
     /// Token sets, across organisations.
     #[command(subcommand)]
     Grants(grants::Command),
+    /// The keys that tokens are sealed with.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Look at everything that refreshing depends on, and say what to do. Changes nothing.
     Doctor(Box<doctor::Flags>),
     /// Measure how fast this machine keeps grants alive, on databases of the measurement's own.
@@ -94,6 +99,7 @@ async fn run(cli: Cli) -> Result<(), Failed> {
         Some(Command::User(command)) => user::run(command).await,
         Some(Command::Org(command)) => org::run(command).await,
         Some(Command::Grants(command)) => grants::run(command).await,
+        Some(Command::Keys(command)) => keys::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,
         Some(Command::BenchSweep(flags)) => bench_sweep::run(*flags).await,
         Some(Command::BenchSweepInstance(flags)) => bench_sweep::instance::run(*flags).await,
@@ -132,9 +138,12 @@ mod tests {
         assert!(matches!(parse("evergrant org add --name N").unwrap().command, Some(Command::Org(_))));
         assert!(matches!(parse("evergrant grants list --org N").unwrap().command, Some(Command::Grants(_))));
         assert!(matches!(parse("evergrant grants refresh --all-due").unwrap().command, Some(Command::Grants(_))));
+        assert!(matches!(parse("evergrant keys rotate --retire").unwrap().command, Some(Command::Keys(_))));
         assert!(matches!(parse("evergrant doctor --json").unwrap().command, Some(Command::Doctor(_))));
         for wrong in [
             "evergrant grants refresh",
+            "evergrant grants rescue",
+            "evergrant grants rescue --grant g a-token",
             "evergrant grants refresh --all-due --org N",
             "evergrant user add",
             "evergrant sing",

@@ -1,11 +1,10 @@
 //! `evergrant user add`
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::{Failed, opened};
+use super::{Failed, input, opened};
 use crate::model::Role;
 use crate::server::auth::LocalAuth;
 use crate::server::config::Settings;
@@ -47,7 +46,7 @@ pub async fn run(command: Command) -> Result<(), Failed> {
     }
     let password = match &add.password {
         Some(password) => Secret::new(password.expose()),
-        None => tokio::task::spawn_blocking(ask).await??,
+        None => tokio::task::spawn_blocking(|| input::secret_line(None, "Password: ")).await??,
     };
     let store = opened::store(add.settings).await?;
     let added = LocalAuth::new(store.clone())?.add_user(&add.email, password, org).await;
@@ -69,17 +68,6 @@ fn sentence(email: &str, org: Option<&str>, role: Option<Role>) -> String {
         (Some(org), Some(role)) => format!("Added {email}, who joined {org} as {}.", role.as_str()),
         _ => format!("Added {email}, who belongs to no organisation yet."),
     }
-}
-
-/// From a person without an echo, from a program as one line.
-fn ask() -> std::io::Result<Secret> {
-    if std::io::stdin().is_terminal() {
-        return rpassword::prompt_password("Password: ").map(Secret::new);
-    }
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    let password = Secret::new(line.trim_end_matches(['\r', '\n']));
-    Ok(password)
 }
 
 fn secret(text: &str) -> Result<Arc<Secret>, std::convert::Infallible> {

@@ -1,5 +1,7 @@
 //! A grant as its row says it, without its tokens in the clear.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{GrantId, GrantStatus, OrgId};
 
 /// One Xero user's consent: the token set that a refresh rotates.
@@ -53,6 +55,15 @@ pub struct SealedRotation {
     pub scopes: String,
     pub expires_at: i64,
     pub refresh_token_issued_at: i64,
+    /// Whose consent it is, where that may be another than the row says.
+    pub consent: Option<Consent>,
+}
+
+/// Whose consent a token set comes from, by its access token's claims.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Consent {
+    pub xero_user_id: String,
+    pub auth_event_id: String,
 }
 
 /// The right to exchange one grant's refresh token.

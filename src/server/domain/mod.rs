@@ -6,6 +6,6 @@ mod plan;
 pub mod secret;
 
 pub use binding::{Binding, Seen, Tenant};
-pub use grant::{GRACE, Grant, Lease, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens};
+pub use grant::{Consent, GRACE, Grant, Lease, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens};
 pub use plan::{Due, KeepHot, Plan};
 pub use secret::{AccessToken, RefreshToken, Secret, TokenSet};

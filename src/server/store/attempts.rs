@@ -20,7 +20,8 @@ pub struct NewAttempt<'a> {
 /// How a try ended, with Xero's evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptEnd {
-    /// `refreshed`, `reconnect`, `operator`, `transient` or `superseded`.
+    /// `refreshed`, `reconnect`, `operator`, `transient`, `superseded`, or `refused`: an operator's token that brought
+    /// nothing.
     pub outcome: &'static str,
     pub error_code: Option<String>,
     pub http_status: Option<u16>,

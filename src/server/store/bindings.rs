@@ -155,6 +155,39 @@ impl Store {
         Ok(given_up)
     }
 
+    /// Points the grant's bindings at the connections that its Xero user has now, as tenant and connection id. Returns the
+    /// names of the tenants that this user isn't connected to.
+    pub async fn adopt_connections(
+        &self,
+        grant: &GrantId,
+        connections: &[(String, String)],
+    ) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, tenant_id, tenant_name FROM integration_tenant_bindings \
+             WHERE active_grant_id = $1 AND status <> 'disconnected' ORDER BY tenant_name, id",
+        )
+        .bind(grant.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        let mut missing = Vec::new();
+        for row in rows {
+            let tenant: String = row.try_get("tenant_id")?;
+            let Some((_, connection)) = connections.iter().find(|(known, _)| *known == tenant) else {
+                missing.push(row.try_get("tenant_name")?);
+                continue;
+            };
+            sqlx::query(
+                "UPDATE integration_tenant_bindings SET connection_id = $1 WHERE id = $2 AND active_grant_id = $3",
+            )
+            .bind(connection)
+            .bind(row.try_get::<String, _>("id")?)
+            .bind(grant.as_str())
+            .execute(self.pool())
+            .await?;
+        }
+        Ok(missing)
+    }
+
     /// Whether another of the organisation's bindings stands on the same grant.
     pub async fn grant_serves_others(&self, grant: &GrantId, binding: &BindingId) -> Result<bool, StoreError> {
         let row = sqlx::query(

@@ -15,6 +15,7 @@ use crate::server::domain::Secret;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../../migrations/0001_first.sql")),
     (2, "lost replies", include_str!("../../../migrations/0002_lost_replies.sql")),
+    (4, "instances", include_str!("../../../migrations/0004_instances.sql")),
     (5, "sweep", include_str!("../../../migrations/0005_sweep.sql")),
     (6, "notify", include_str!("../../../migrations/0006_notify.sql")),
     (8, "external", include_str!("../../../migrations/0008_external.sql")),

@@ -116,6 +116,7 @@ impl Store {
             scopes: if tokens.scopes.is_empty() { held.scopes.clone() } else { tokens.scopes.clone() },
             expires_at: tokens.expires_at,
             refresh_token_issued_at: self.clock.now(),
+            consent: None,
         })
     }
 

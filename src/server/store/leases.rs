@@ -31,6 +31,7 @@ macro_rules! put {
         concat!(
             "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, ",
             "refresh_token_issued_at = $4, last_refreshed_at = $4, scopes = $5, generation = generation + 1, ",
+            "xero_user_id = COALESCE($12, xero_user_id), auth_event_id = COALESCE($13, auth_event_id), ",
             "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, lease_owner = NULL, ",
             "lease_until = NULL, due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $4 ELSE connections_due_at END ",
@@ -39,6 +40,9 @@ macro_rules! put {
         )
     };
 }
+
+// Below the macro that it uses.
+mod rescue;
 
 impl Store {
     /// Takes the lease where nobody holds it, and returns the row as it was at that moment; `None` when somebody
@@ -115,7 +119,7 @@ impl Store {
         let mut transaction = self.write().await?;
         let done = self
             .put_in_place(
-                put!("WHERE id = $6 AND generation = $7 AND lease_owner = $12 AND status = 'active'"),
+                put!("WHERE id = $6 AND generation = $7 AND lease_owner = $14 AND status = 'active'"),
                 rotation,
             )
             .bind(owner)
@@ -147,20 +151,8 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         if let Some(row) = &done {
-            telling::refreshed(&mut transaction, row, now).await?;
+            revive(&mut transaction, row, now).await?;
             let (org, grant) = (OrgId(row.try_get("org_id")?), rotation.grant_id.clone());
-            let revived = sqlx::query(
-                "UPDATE integration_tenant_bindings SET status = 'active', updated_at = $1 \
-                 WHERE active_grant_id = $2 AND status = 'needs_reauth' RETURNING id",
-            )
-            .bind(now)
-            .bind(grant.as_str())
-            .fetch_all(&mut *transaction)
-            .await?;
-            for row in &revived {
-                telling::works(&mut transaction, &BindingId(row.try_get("id")?), false, now).await?;
-            }
-            tell_bindings(&mut transaction, &org, &revived, BindingStatus::Active).await?;
             transaction.tell(Change::Refresh { org, grant, outcome: "refreshed".to_owned() }).await?;
         }
         transaction.commit().await?;
@@ -255,7 +247,27 @@ impl Store {
             .bind(due.hot)
             .bind(due.cold)
             .bind(self.plan.connections_read_before(grant, issued_at))
+            .bind(rotation.consent.as_ref().map(|consent| consent.xero_user_id.as_str()))
+            .bind(rotation.consent.as_ref().map(|consent| consent.auth_event_id.as_str()))
     }
+}
+
+/// Part of a larger transaction: a grant has a token set that works, and what stood still because it was called dead
+/// goes on.
+async fn revive(transaction: &mut Writing, grant: &AnyRow, now: i64) -> Result<(), StoreError> {
+    telling::refreshed(transaction, grant, now).await?;
+    let revived = sqlx::query(
+        "UPDATE integration_tenant_bindings SET status = 'active', updated_at = $1 \
+         WHERE active_grant_id = $2 AND status = 'needs_reauth' RETURNING id",
+    )
+    .bind(now)
+    .bind(grant.try_get::<String, _>("id")?)
+    .fetch_all(&mut **transaction)
+    .await?;
+    for row in &revived {
+        telling::works(transaction, &BindingId(row.try_get("id")?), false, now).await?;
+    }
+    tell_bindings(transaction, &OrgId(grant.try_get("org_id")?), &revived, BindingStatus::Active).await
 }
 
 /// Whose a grant is.

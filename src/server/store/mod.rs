@@ -15,6 +15,7 @@ mod due;
 mod external;
 mod external_news;
 mod grants;
+mod instances;
 mod leases;
 mod leftovers;
 mod listening;
@@ -23,6 +24,7 @@ mod oauth_states;
 mod operators;
 mod orgs;
 mod outbox;
+mod resealing;
 mod sealing;
 mod sessions;
 mod telling;
@@ -30,6 +32,7 @@ mod telling;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod users;
 mod webhooks;
 
@@ -46,10 +49,12 @@ pub use due::Wanted;
 pub use external::{Asserted, AssertedOrg, Known};
 pub use external_news::{ExternalOrg, ExternalUser, News};
 pub use grants::NewGrant;
+pub use instances::{INSTANCE_LIFE, Instance};
 pub use leases::Failure;
 pub use oauth_states::{Consumed, NewState, Pending, STATE_LIFE};
 pub use operators::{Listed, Unfinished};
 pub use outbox::{About, Event};
+pub use resealing::{Pass, TextsByKey};
 pub use sessions::{SESSION_IDLE, SESSION_LIFE, Session};
 pub use users::{Account, Added, NewUser};
 pub use webhooks::{BOTH_SIGN, Endpoint, MOST_ENDPOINTS, NewEndpoint};
@@ -109,6 +114,10 @@ impl Store {
 
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    pub fn ring(&self) -> &KeyRing {
+        &self.ring
     }
 
     fn pool(&self) -> &sqlx::AnyPool {

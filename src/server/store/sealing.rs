@@ -1,11 +1,8 @@
 //! Whether a key ring fits what the database keeps sealed. Asked before there is a `Store`, and by the health check.
 
-use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
-
+use super::texts::{COLUMNS, Text, Which};
 use super::{Database, Store, StoreError};
-use crate::model::{GrantId, OrgId};
-use crate::server::cipher::{CipherError, Field, KeyRing, Place};
+use crate::server::cipher::{CipherError, KeyRing};
 
 impl Store {
     /// Whether the database answers and the ring opens what it keeps.
@@ -15,101 +12,72 @@ impl Store {
     }
 }
 
+/// How many texts are tried before a key is taken for the wrong one: a row that was spoilt must not stop a server.
+const SAMPLE: i64 = 20;
+
 impl Database {
-    /// Refuses a ring that doesn't open what is here: a key that it lacks, or another key under a known name.
+    /// Refuses a ring that doesn't open what is here: a key that it lacks, or another key under a known name. Texts
+    /// that are spoilt themselves are the doctor's finding.
     pub async fn check_ring(&self, ring: &KeyRing) -> Result<(), StoreError> {
-        let kids: Vec<&str> = ring.kids().collect();
-        if let Some(row) = self.sealed_without(&kids).await? {
-            return row.open(ring);
+        let kids = ring.kids();
+        for text in self.samples(&Which::NotBy(&kids)).await? {
+            match text.open(ring) {
+                Err(StoreError::Sealed { source: CipherError::Malformed, .. }) => {}
+                otherwise => drop(otherwise?),
+            }
         }
-        for kid in kids {
-            if let Some(row) = self.sealed_with(kid).await? {
-                row.open(ring)?;
+        for (position, kid) in kids.iter().enumerate() {
+            match opens_one(&self.samples(&Which::By(kid)).await?, ring) {
+                // What the first key seals, the other servers must be able to open.
+                Err(error) if position == 0 => return Err(error),
+                // The last texts of an older one may all be spoilt, which is no reason to keep the others waiting.
+                Err(error) => {
+                    tracing::error!(kid, %error, "nothing that this key sealed opens: evergrant doctor has more")
+                }
+                Ok(()) => {}
             }
         }
         Ok(())
     }
 
-    /// Opens one sealed row, whichever comes first: enough to say that the ring still works.
+    /// Opens a text: enough to say that the ring still works.
     pub async fn try_ring(&self, ring: &KeyRing) -> Result<(), StoreError> {
-        let row = sqlx::query(
-            "SELECT id, org_id, generation, refresh_token_enc FROM integration_grants \
-             WHERE refresh_token_enc <> '' LIMIT 1",
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        row.map_or(Ok(()), |row| SealedRow::read(&row)?.open(ring))
+        opens_one(&self.samples(&Which::All).await?, ring)
     }
 
-    /// Whether a grant's tokens are kept here, which only the key they were sealed with opens.
-    pub async fn holds_grants(&self) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT id FROM integration_grants WHERE refresh_token_enc <> '' LIMIT 1")
-            .fetch_optional(self.pool())
-            .await?;
-        Ok(row.is_some())
+    /// Whether something is kept here that only the key opens with which it was sealed.
+    pub async fn holds_texts(&self) -> Result<bool, StoreError> {
+        Ok(!self.samples(&Which::All).await?.is_empty())
     }
 
-    /// A row that none of these keys sealed.
-    async fn sealed_without(&self, kids: &[&str]) -> Result<Option<SealedRow>, StoreError> {
-        let mut sql = String::from(
-            "SELECT id, org_id, generation, refresh_token_enc FROM integration_grants WHERE refresh_token_enc <> ''",
-        );
-        for position in 1..=kids.len() {
-            sql.push_str(&format!(" AND refresh_token_enc NOT LIKE ${position}"));
+    /// Some of the texts that last.
+    async fn samples(&self, which: &Which<'_>) -> Result<Vec<Text>, StoreError> {
+        let mut texts = Vec::new();
+        for column in COLUMNS.iter().filter(|column| column.lasting) {
+            // None of them is told by the time.
+            texts.extend(column.texts(self, which, "", SAMPLE, 0).await?);
         }
-        sql.push_str(" LIMIT 1");
-        // Safe to run: nothing but the numbers of placeholders was put into the text.
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for kid in kids {
-            query = query.bind(format!("v1.{kid}.%"));
-        }
-        query.fetch_optional(self.pool()).await?.map(|row| SealedRow::read(&row)).transpose()
-    }
-
-    /// A row that this key sealed.
-    async fn sealed_with(&self, kid: &str) -> Result<Option<SealedRow>, StoreError> {
-        sqlx::query(
-            "SELECT id, org_id, generation, refresh_token_enc FROM integration_grants \
-             WHERE refresh_token_enc LIKE $1 LIMIT 1",
-        )
-        .bind(format!("v1.{kid}.%"))
-        .fetch_optional(self.pool())
-        .await?
-        .map(|row| SealedRow::read(&row))
-        .transpose()
+        Ok(texts)
     }
 }
 
-/// A grant's sealed refresh token and what it was bound to. A commit seals both tokens with one key, so that the
-/// refresh token speaks for the access token too.
-struct SealedRow {
-    grant: GrantId,
-    org: OrgId,
-    generation: i64,
-    refresh: String,
-}
-
-impl SealedRow {
-    fn read(row: &AnyRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            grant: GrantId(row.try_get("id")?),
-            org: OrgId(row.try_get("org_id")?),
-            generation: row.try_get("generation")?,
-            refresh: row.try_get("refresh_token_enc")?,
-        })
+/// Fails where there are texts and none opens, with the first one's reason.
+fn opens_one(texts: &[Text], ring: &KeyRing) -> Result<(), StoreError> {
+    let mut first = None;
+    for text in texts {
+        match text.open(ring) {
+            Ok(_) => return Ok(()),
+            Err(error) => first = first.or(Some(error)),
+        }
     }
-
-    fn open(&self, ring: &KeyRing) -> Result<(), StoreError> {
-        let place =
-            Place::Token { org: &self.org, grant: &self.grant, field: Field::Refresh, generation: self.generation };
-        let refused = |source: CipherError| StoreError::Sealed { what: "grant", id: self.grant.0.clone(), source };
-        ring.open(&place, &self.refresh).map(drop).map_err(refused)
-    }
+    first.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::cipher::{Field, Place};
+    use crate::server::clock::Clock;
     use crate::server::domain::Secret;
     use crate::server::store::testing::{databases, ring};
 
@@ -120,6 +88,8 @@ mod tests {
     async fn keep_a_grant(database: &Database) {
         let place = Place::Token { org: &"o".into(), grant: &"g".into(), field: Field::Refresh, generation: 0 };
         let sealed = ring().seal(&place, "refresh").unwrap();
+        let place = Place::Token { org: &"o".into(), grant: &"g".into(), field: Field::Access, generation: 0 };
+        let access = ring().seal(&place, "access").unwrap();
         sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES ('o', 'Harbour Coffee', 0)")
             .execute(database.pool())
             .await
@@ -127,8 +97,9 @@ mod tests {
         sqlx::query(
             "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
              refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at) \
-             VALUES ('g', 'o', '', '', '', $1, $1, 0, 0, 'active', 0)",
+             VALUES ('g', 'o', '', '', '', $1, $2, 0, 0, 'active', 0)",
         )
+        .bind(access)
         .bind(sealed)
         .execute(database.pool())
         .await
@@ -138,12 +109,12 @@ mod tests {
     #[tokio::test]
     async fn a_ring_is_refused_when_it_does_not_open_what_is_sealed() {
         for (name, database) in databases().await {
-            assert!(!database.holds_grants().await.unwrap(), "{name}");
+            assert!(!database.holds_texts().await.unwrap(), "{name}");
             database.check_ring(&other("new", "I")).await.unwrap();
             database.try_ring(&other("new", "I")).await.unwrap();
 
             keep_a_grant(&database).await;
-            assert!(database.holds_grants().await.unwrap(), "{name}");
+            assert!(database.holds_texts().await.unwrap(), "{name}");
             database.check_ring(&ring()).await.unwrap();
             database.try_ring(&ring()).await.unwrap();
 
@@ -165,6 +136,39 @@ mod tests {
             database.check_ring(&KeyRing::parse(&Secret::new(both)).unwrap()).await.unwrap();
             let neither = format!("new:{}=,newer:{}=", "I".repeat(43), "A".repeat(43));
             assert!(database.check_ring(&KeyRing::parse(&Secret::new(neither)).unwrap()).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_spoilt_row_stops_no_server() {
+        for (name, database) in databases().await {
+            keep_a_grant(&database).await;
+            for _ in 0..2 {
+                let another = "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, \
+                               access_token_enc, refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at) \
+                               SELECT 'a' || id, org_id, '', '', '', access_token_enc, refresh_token_enc, 0, 0, 'active', 0 \
+                               FROM integration_grants WHERE id IN ('g', 'ag') ORDER BY id LIMIT 1";
+                sqlx::query(another).execute(database.pool()).await.unwrap();
+            }
+            sqlx::query("UPDATE integration_grants SET refresh_token_enc = 'v1.te' WHERE id = 'aag'")
+                .execute(database.pool())
+                .await
+                .unwrap();
+            database.check_ring(&ring()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            database.try_ring(&ring()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let store = Store::new(database, ring(), Clock::manual(0));
+            let (number, refused) = store.try_texts().await.unwrap();
+            let refused: Vec<String> = refused.iter().map(StoreError::to_string).collect();
+            assert_eq!(number, 6, "{name}");
+            assert!(
+                refused[0].starts_with("the refresh token of grant aag: what is kept isn't a sealed text"),
+                "{refused:?}"
+            );
+            assert!(
+                refused[1].starts_with("the refresh token of grant ag: sealed with key test, it doesn't"),
+                "{refused:?}"
+            );
+            assert_eq!(refused.len(), 4, "{name}: moved texts, and one cut short: {refused:?}");
         }
     }
 }

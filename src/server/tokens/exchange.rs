@@ -1,5 +1,7 @@
 //! One flight of one grant: lease, re-read, journal, open, exchange, seal, fenced commit, release.
 
+mod rescue;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ use crate::model::{AttemptId, GrantId, GrantStatus, Trigger};
 use crate::server::domain::{Grant, RefreshToken, SealedRotation, TokenSet};
 use crate::server::store::{AttemptEnd, Failure, NewAttempt, StoreError};
 use crate::server::xero::{Asker, ErrorKind, Exchanged, Pass, Resting, XeroError};
+
+pub(super) use self::rescue::rescue;
+pub use self::rescue::{RescueError, Rescued};
 
 /// How often a loser of the lease looks whether the generation has moved.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

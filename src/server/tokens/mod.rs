@@ -21,8 +21,9 @@ mod vend;
 
 pub use connections::{ConnectionError, Disconnected};
 pub use drift::ListsRead;
+pub use exchange::{RescueError, Rescued};
 pub use outcome::{Ask, Failed, Landed, Why};
 pub use policy::Policy;
 pub use service::{TokenError, TokenService};
-pub use spool::{Spool, SpoolError};
+pub use spool::{Spool, SpoolError, Waiting};
 pub use vend::{Client, LONGEST_TTL, Token};

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::exchange::fly;
+use super::exchange::{RescueError, Rescued, fly, rescue};
 use super::flight::Flights;
 use super::lanes::Lanes;
 use super::outcome::{Ask, Failed, Landed};
@@ -15,7 +15,7 @@ use super::policy::{Policy, is_still_valid};
 use super::spool::Spool;
 use super::vend::LONGEST_TTL;
 use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport};
-use crate::server::domain::Grant;
+use crate::server::domain::{Grant, RefreshToken};
 use crate::server::store::{Bound, Store, StoreError};
 use crate::server::xero::{Asker, XeroClient};
 
@@ -125,6 +125,12 @@ impl TokenService {
         })
     }
 
+    /// Puts a refresh token that an operator got elsewhere in a grant's place, by exchanging it at once. It must be of the
+    /// grant's own Xero user unless `another_user` says that another's is meant.
+    pub async fn rescue(&self, id: &GrantId, token: RefreshToken, another_user: bool) -> Result<Rescued, RescueError> {
+        rescue(Arc::clone(&self.shared), id.clone(), token, another_user).await
+    }
+
     /// Puts token sets in place that an earlier process, or a broken database, left behind.
     pub async fn replay_spool(&self) -> Result<usize, StoreError> {
         self.shared.spool.replay_all(&self.shared.store).await
@@ -148,6 +154,11 @@ impl TokenService {
     /// Token sets that wait for the database.
     pub fn spooled(&self) -> usize {
         self.shared.spool.len()
+    }
+
+    /// The keys that those were sealed with.
+    pub fn spooled_kids(&self) -> Vec<String> {
+        self.shared.spool.kids()
     }
 
     async fn refresh_bindings(&self, bound: &[Bound], ask: &Ask) -> Result<RefreshReport, TokenError> {

@@ -3,7 +3,7 @@
 //! One file a grant in `<data>/spool`, written to a temporary name, synced and renamed, so that a crash leaves
 //! either the whole of it or nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::model::GrantId;
-use crate::server::domain::{SealedRotation, SealedTokens};
+use crate::server::cipher::kid_of;
+use crate::server::domain::{Consent, SealedRotation, SealedTokens};
 use crate::server::store::{Store, StoreError};
 
 /// What waits for the database. Cheap to clone; clones share what they keep.
@@ -19,6 +20,16 @@ use crate::server::store::{Store, StoreError};
 pub struct Spool {
     folder: PathBuf,
     kept: Arc<Mutex<HashMap<GrantId, SealedRotation>>>,
+}
+
+/// What a spool's folder holds.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    pub grants: Vec<GrantId>,
+    /// The keys that it was sealed with.
+    pub kids: Vec<String>,
+    /// Files that make no sense.
+    pub unreadable: Vec<PathBuf>,
 }
 
 /// Why the spool's folder can't be used.
@@ -39,6 +50,8 @@ struct Entry {
     scopes: String,
     expires_at: i64,
     refresh_token_issued_at: i64,
+    #[serde(default)]
+    consent: Option<Consent>,
 }
 
 impl Spool {
@@ -65,20 +78,26 @@ impl Spool {
         Ok(Self { folder: folder.to_owned(), kept: Arc::new(Mutex::new(kept)) })
     }
 
-    /// How many successors wait in a folder, readable or not. Opens and makes nothing.
-    pub fn count(folder: &Path) -> Result<usize, SpoolError> {
+    /// What waits in a folder. Opens, makes and changes nothing.
+    pub fn look(folder: &Path) -> Result<Waiting, SpoolError> {
         let failed = |source| SpoolError { folder: folder.to_owned(), source };
-        let files = match std::fs::read_dir(folder) {
-            Ok(files) => files,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut count = 0;
-        for file in files {
-            let path = file.map_err(failed)?.path();
-            count += usize::from(path.extension().is_some_and(|extension| extension == "json"));
+        let (mut waiting, mut texts) = (Waiting::default(), Vec::new());
+        for path in json_files(folder).map_err(failed)? {
+            match serde_json::from_slice::<Entry>(&std::fs::read(&path).map_err(failed)?) {
+                Ok(entry) => {
+                    waiting.grants.push(GrantId(entry.grant_id));
+                    texts.extend([entry.access_token_enc, entry.refresh_token_enc]);
+                }
+                Err(_) => waiting.unreadable.push(path),
+            }
         }
-        Ok(count)
+        waiting.kids = kids(texts.iter());
+        Ok(waiting)
+    }
+
+    /// The keys that what is kept was sealed with.
+    pub fn kids(&self) -> Vec<String> {
+        kids(self.lock().values().flat_map(|rotation| [&rotation.sealed.access, &rotation.sealed.refresh]))
     }
 
     /// How many successors wait for their rows.
@@ -166,6 +185,22 @@ impl Spool {
     }
 }
 
+/// The files of a folder that may not be there.
+fn json_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let files = match std::fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let paths = files.map(|file| Ok(file?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
+    Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect())
+}
+
+fn kids<'a>(sealed: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let kids: BTreeSet<&str> = sealed.filter_map(|text| kid_of(text)).collect();
+    kids.into_iter().map(str::to_owned).collect()
+}
+
 impl From<&SealedRotation> for Entry {
     fn from(rotation: &SealedRotation) -> Self {
         Self {
@@ -176,6 +211,7 @@ impl From<&SealedRotation> for Entry {
             scopes: rotation.scopes.clone(),
             expires_at: rotation.expires_at,
             refresh_token_issued_at: rotation.refresh_token_issued_at,
+            consent: rotation.consent.clone(),
         }
     }
 }
@@ -189,6 +225,7 @@ impl From<Entry> for SealedRotation {
             scopes: entry.scopes,
             expires_at: entry.expires_at,
             refresh_token_issued_at: entry.refresh_token_issued_at,
+            consent: entry.consent,
         }
     }
 }
@@ -197,14 +234,19 @@ impl From<Entry> for SealedRotation {
 mod tests {
     use super::*;
 
+    fn sealed_with(kid: &str) -> String {
+        format!("v1.{kid}.{}.AAAA", "A".repeat(16))
+    }
+
     fn rotation(from_generation: i64) -> SealedRotation {
         SealedRotation {
             grant_id: "g1".into(),
             from_generation,
-            sealed: SealedTokens { access: "v1.a.b.c".into(), refresh: "v1.d.e.f".into() },
+            sealed: SealedTokens { access: sealed_with("new"), refresh: sealed_with("old") },
             scopes: "offline_access".into(),
             expires_at: 30,
             refresh_token_issued_at: 10,
+            consent: None,
         }
     }
 
@@ -215,7 +257,8 @@ mod tests {
         spool.keep(&rotation(4)).unwrap();
         spool.keep(&rotation(5)).unwrap();
         let later = Spool::open(folder.path()).unwrap();
-        assert_eq!(later.len(), 1);
+        assert_eq!((later.len(), later.kids()), (1, vec!["new".to_owned(), "old".to_owned()]));
+        assert_eq!(Spool::look(folder.path()).unwrap().kids, later.kids());
         assert_eq!(later.lock().get(&"g1".into()), Some(&rotation(5)));
         later.forget(&rotation(4));
         assert_eq!(later.len(), 1, "an older one's end doesn't take the newer one along");
@@ -242,8 +285,11 @@ mod tests {
         std::fs::write(folder.path().join("g2.new"), "{").unwrap();
         assert!(Spool::open(folder.path()).unwrap().is_empty());
         assert!(folder.path().join("g1.json").exists());
-        assert_eq!(Spool::count(folder.path()).unwrap(), 1);
-        assert_eq!(Spool::count(&folder.path().join("none")).unwrap(), 0);
+        Spool::open(folder.path()).unwrap().keep(&rotation(4)).unwrap();
+        std::fs::write(folder.path().join("g3.json"), "{").unwrap();
+        let waiting = Spool::look(folder.path()).unwrap();
+        assert_eq!((waiting.grants, waiting.unreadable), (vec!["g1".into()], vec![folder.path().join("g3.json")]));
+        assert!(Spool::look(&folder.path().join("none")).unwrap().unreadable.is_empty());
     }
 
     #[test]

@@ -110,6 +110,7 @@ fn outcome(word: Option<&str>) -> (&'static str, &'static str) {
         Some("reconnect") => ("bad", "Reconnect needed"),
         Some("operator") => ("bad", "Refused, see the set-up"),
         Some("transient") => ("warn", "No answer, tried later"),
+        Some("refused") => ("quiet", "The token given was no good"),
         Some("superseded") => ("quiet", "Another try was first"),
         Some(_) => ("quiet", "Unknown"),
         None => ("info", "Under way"),

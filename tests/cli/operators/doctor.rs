@@ -71,7 +71,8 @@ async fn a_healthy_set_up_passes_every_check() {
             "key file",
             "database",
             "key ring",
-            "sealed tokens",
+            "keys in use",
+            "sealed texts",
             "attempts",
             "grants",
             "spool",
@@ -118,7 +119,7 @@ async fn a_text_that_was_moved_is_named_with_its_grant() {
             .await
             .unwrap();
         let said = place.run(&["doctor", "--json"]).await;
-        assert_only(&said, "sealed tokens", "fail", &[shop.grant.as_str(), "doesn't open", "have a person reconnect"]);
+        assert_only(&said, "sealed texts", "fail", &[shop.grant.as_str(), "doesn't open", "have a person reconnect"]);
         said.assert_free_of_secrets(&[&shop]);
     }
 }
@@ -187,7 +188,7 @@ async fn what_others_can_read_and_what_waits_is_warned_about() {
     std::fs::create_dir(data.join("spool")).unwrap();
     std::fs::write(data.join("spool/g.json"), "{").unwrap();
     let said = place.run(&["doctor", "--json"]).await;
-    assert_only(&said, "spool", "warn", &["1 token set waits", "grants refresh"]);
+    assert_only(&said, "spool", "warn", &["1 file can't be read", "data/spool/g.json"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

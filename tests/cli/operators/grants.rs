@@ -143,7 +143,7 @@ async fn refresh_without(place: &Place, table: &str) -> Said {
     tokio::join!(refresh, break_it).0
 }
 
-async fn rename(place: &Place, from: &str, to: &str) {
+pub async fn rename(place: &Place, from: &str, to: &str) {
     let statement = format!("ALTER TABLE {from} RENAME TO {to}");
     sqlx::query(AssertSqlSafe(statement)).execute(place.store.database().pool()).await.unwrap();
 }

@@ -2,6 +2,12 @@
 
 use serde::Serialize;
 
+use crate::model::GrantId;
+use crate::server::store::StoreError;
+
+/// How many are named before the rest is only counted.
+pub const NAMED: usize = 5;
+
 /// From good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,4 +64,24 @@ pub fn sentence(error: &impl std::fmt::Display) -> String {
 /// So many of them, the word in the right number.
 pub fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+pub fn unread(name: &'static str, error: &StoreError) -> Check {
+    Check::fail(name, format!("They couldn't be read: {error}."), "See that the database answers, then look again.")
+}
+
+/// The first few, and how many more there are. Each once.
+pub fn ids<'a>(grants: impl Iterator<Item = &'a GrantId>) -> String {
+    let mut all: Vec<&str> = Vec::new();
+    for grant in grants {
+        if !all.contains(&grant.as_str()) {
+            all.push(grant.as_str());
+        }
+    }
+    let named: Vec<&str> = all.iter().take(NAMED).copied().collect();
+    format!("{}{}", named.join(", "), rest(all.len()))
+}
+
+pub fn rest(number: usize) -> String {
+    if number > NAMED { format!(" and {} more", number - NAMED) } else { String::new() }
 }

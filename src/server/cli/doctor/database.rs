@@ -1,9 +1,7 @@
-//! Whether the database answers with the schema that this binary knows, and the key ring fits it.
+//! Whether the database answers with the schema that this binary knows.
 
 use super::check::{Check, sentence};
-use crate::server::cipher::KeyRing;
 use crate::server::config::Config;
-use crate::server::keyring::{self, KeyRingError};
 use crate::server::store::{Database, Kind, Schema, StoreError};
 
 /// The database comes with the check where the others can use it.
@@ -46,33 +44,4 @@ async fn judge(database: Database, schema: Schema) -> (Check, Option<Database>) 
     };
     database.close().await;
     (Check::fail("database", format!("{kind} answers, but {found}. Nothing in it was looked at."), to_do), None)
-}
-
-/// The ring comes with the check where it fits.
-pub async fn keys(config: &Config, database: &Database) -> (Check, Option<KeyRing>) {
-    let name = "key ring";
-    match keyring::find(config, database).await {
-        Ok(Some(ring)) => {
-            let kids = ring.kids().collect::<Vec<_>>().join(", ");
-            (
-                Check::ok(
-                    name,
-                    format!("It fits what the database keeps sealed. Keys, the sealing one first: {kids}."),
-                ),
-                Some(ring),
-            )
-        }
-        Ok(None) => (Check::ok(name, "There is no key yet and nothing sealed: the first start makes one."), None),
-        Err(error) => {
-            let to_do = match error {
-                KeyRingError::Store(_) => "See that the database answers, then look again.",
-                KeyRingError::Lost { .. } | KeyRingError::Misfit(_) => {
-                    "Bring back the keys that this database was sealed with, from the key file's copy. No server \
-                     starts without them, and a person would have to reconnect whatever they can't open."
-                }
-                _ => "Mend the key ring: kid:base64key with 32 bytes of key, several separated by commas.",
-            };
-            (Check::fail(name, sentence(&error), to_do), None)
-        }
-    }
 }

@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::check::{Check, count, sentence};
+use super::check::{Check, count, ids, sentence};
 use crate::server::config::{Config, ConfigError};
-use crate::server::tokens::Spool;
+use crate::server::tokens::{Spool, Waiting};
 
 pub fn unusable_settings(error: &ConfigError) -> Check {
     let to_do =
@@ -66,14 +66,27 @@ pub fn key_file(config: &Config) -> Check {
 pub fn spool(config: &Config) -> Check {
     let (name, folder) = ("spool", config.spool());
     let shown = folder.display();
-    match Spool::count(&folder) {
-        Ok(0) => Check::ok(name, "No token set waits for the database."),
-        Ok(number) => Check::warn(
-            name,
-            format!("{} for the database in {shown}.", count(number, "token set waits", "token sets wait")),
-            "See to it that the database takes writes. A running server tries by itself; otherwise start it, or run \
-             evergrant grants refresh --all-due. The log names files that can't be read.",
-        ),
+    match Spool::look(&folder) {
+        Ok(Waiting { grants, unreadable, .. }) if grants.is_empty() && unreadable.is_empty() => {
+            Check::ok(name, "No token set waits for the database.")
+        }
+        Ok(Waiting { grants, unreadable, .. }) => {
+            let mut found = Vec::new();
+            let mut to_do = "See to it that the database takes writes. A running server tries by itself; otherwise \
+                             start it, or run evergrant grants refresh --all-due."
+                .to_owned();
+            if !grants.is_empty() {
+                let sets = count(grants.len(), "token set waits for the database", "token sets wait for the database");
+                found.push(format!("{sets}, of {}", ids(grants.iter())));
+            }
+            if !unreadable.is_empty() {
+                found.push(count(unreadable.len(), "file can't be read", "files can't be read"));
+                let files: Vec<String> = unreadable.iter().map(|path| path.display().to_string()).collect();
+                to_do.push_str(&format!(" Keep {} for whoever can mend it.", files.join(", ")));
+            }
+            let found = format!("In {shown} {}", found.join("; "));
+            Check::warn(name, format!("{found}."), to_do)
+        }
         Err(error) => Check::fail(
             name,
             sentence(&error),

@@ -1,26 +1,16 @@
 //! `evergrant grants refresh`: exchanges by an operator's hand, under the same lease and journal as a server's.
 
-use std::time::Duration;
-
 use clap::Args;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use super::hands::{Hands, waits};
 use super::org_named;
 use crate::model::{GrantId, GrantStatus};
-use crate::server::cli::{Failed, opened};
-use crate::server::clock::Clock;
-use crate::server::config::{Config, Settings};
-use crate::server::domain::Grant;
-use crate::server::store::{Database, Listed, Store};
-use crate::server::tokens::{Ask, Landed, Policy, Spool, TokenService};
-use crate::server::xero::XeroClient;
-use crate::server::{app, keyring};
-
-/// How long a database that would not take a token set is tried again before the spool is left to have it.
-const SETTLE: Duration = Duration::from_secs(5);
+use crate::server::cli::Failed;
+use crate::server::config::Settings;
+use crate::server::store::Listed;
+use crate::server::tokens::{Ask, Landed};
 
 #[derive(Args)]
 pub struct Flags {
@@ -48,74 +38,38 @@ struct Which {
 }
 
 pub async fn run(flags: Flags) -> Result<(), Failed> {
-    let (config, database) = opened::database(flags.settings).await?;
-    let clock = Clock::system();
-    let ring = keyring::load(&config, &database).await?;
-    let store = Store::new(database.clone(), ring, clock.clone()).planned_by(app::plan(&config));
-    let policy = app::policy(&config);
-    let at_once = policy.at_once;
-    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-    let service = TokenService::new(
-        store.clone(),
-        xero(&config, &clock).await?,
-        policy.clone(),
-        Spool::open(&config.spool())?,
-        tasks.clone(),
-        stopping.clone(),
-    );
-
-    // Newer than their rows, so before any of those is looked at.
-    service.replay_spool().await?;
-    let wanted = wanted(&flags.which, &database, &policy, clock.now()).await?;
+    let hands = Hands::open(flags.settings).await?;
+    let wanted = wanted(&flags.which, &hands).await?;
     let ask = Ask::by_operator(!flags.which.all_due);
     let mut landed: Vec<(Listed, Landed)> = stream::iter(wanted)
         .map(|listed| async {
-            let landed = service.refresh_grant_single_flight(&listed.grant.id, ask.clone()).await;
+            let landed = hands.service.refresh_grant_single_flight(&listed.grant.id, ask.clone()).await;
             (listed, landed)
         })
-        .buffered(at_once)
+        .buffered(hands.policy.at_once)
         .collect()
         .await;
-
-    tasks.close();
-    // What a broken database would not take gets some more tries; then it waits in the spool.
-    let _ = tokio::time::timeout(SETTLE, tasks.wait()).await;
-    stopping.cancel();
-    tasks.wait().await;
+    hands.settle().await;
     for (listed, landed) in &mut landed {
         // The one whose commit worked at a later try has been refreshed all the same.
-        if matches!(landed, Landed::Failed(_)) && has_moved_on(&store, &listed.grant).await {
+        if matches!(landed, Landed::Failed(_)) && hands.has_moved_on(&listed.grant).await {
             *landed = Landed::Exchanged;
         }
     }
-    database.close().await;
-    let waiting = service.spooled();
-    if waiting > 0 {
-        tracing::error!(waiting, spool = %config.spool().display(), "token sets wait for the database");
-    }
+    let spool = hands.config.spool();
+    let waiting = hands.close().await;
     say(&landed, flags.json);
     let failed = landed.iter().filter(|(_, landed)| matches!(landed, Landed::Failed(_))).count();
     match (failed, waiting) {
         (0, 0) => Ok(()),
         (_, 0) => Err(format!("{failed} of {} couldn't be refreshed", count(landed.len())).into()),
-        _ => Err(format!(
-            "{} waits in {} for the database: when that answers again, start Evergrant on this data directory, or \
-             run this command once more, within 30 minutes",
-            if waiting == 1 { "a token set".to_owned() } else { format!("{waiting} token sets") },
-            config.spool().display()
-        )
-        .into()),
+        _ => Err(waits(waiting, &spool).into()),
     }
 }
 
-async fn has_moved_on(store: &Store, before: &Grant) -> bool {
-    // A database that doesn't answer has taken nothing.
-    let now = store.grant(&before.id).await.ok().flatten();
-    now.is_some_and(|now| now.generation > before.generation && now.status == GrantStatus::Active)
-}
-
 /// The grants that were asked for.
-async fn wanted(which: &Which, database: &Database, policy: &Policy, now: i64) -> Result<Vec<Listed>, Failed> {
+async fn wanted(which: &Which, hands: &Hands) -> Result<Vec<Listed>, Failed> {
+    let (database, now) = (hands.store.database(), hands.store.clock().now());
     let org = match &which.org {
         Some(name) => Some(org_named(database, name).await?),
         None => None,
@@ -129,24 +83,11 @@ async fn wanted(which: &Which, database: &Database, policy: &Policy, now: i64) -
         }
     }
     if which.all_due {
-        listed.retain(|listed| listed.grant.status == GrantStatus::Active && policy.needs_refresh(&listed.grant, now));
+        listed.retain(|listed| {
+            listed.grant.status == GrantStatus::Active && hands.policy.needs_refresh(&listed.grant, now)
+        });
     }
     Ok(listed)
-}
-
-/// Our app at Xero. In sandbox mode its Xero is a part of the server, which has to run.
-async fn xero(config: &Config, clock: &Clock) -> Result<XeroClient, Failed> {
-    let xero = app::client(config, clock, config.listen)?;
-    // Asked before anything is journalled: that the server isn't running says nothing about a grant.
-    if config.xero_app.is_none() && xero.probe().await.is_err() {
-        return Err(format!(
-            "no Xero app is set, and the sandbox is a part of the server, which doesn't answer on {}: start \
-             evergrant serve first, or set XERO_CLIENT_ID and XERO_CLIENT_SECRET",
-            config.listen
-        )
-        .into());
-    }
-    Ok(xero)
 }
 
 fn say(landed: &[(Listed, Landed)], as_json: bool) {
