@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use evergrant::model::{BindingStatus, GrantStatus};
 use serde_json::json;
 
+use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
 use crate::support::web::{Browser, Web};
 
@@ -11,15 +12,15 @@ const MERE: &str = "1f0c7c1e-6a3b-4b0e-9d52-3f1b6f0a2c11";
 const JONAS: &str = "2a9d4e57-0c84-4f6f-8b7e-5d2c9e1b7a22";
 
 /// Answers Xero's page and returns the address that it sends the browser back to.
-async fn consent(web: &Web, asked: &[(String, String)], answer: &[(&str, &str)]) -> String {
+pub async fn consent(provider: &Provider, asked: &[(String, String)], answer: &[(&str, &str)]) -> String {
     let mut form: Vec<(&str, &str)> = asked
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .filter(|(name, _)| !answer.iter().any(|(answered, _)| answered == name))
         .collect();
     form.extend_from_slice(answer);
-    let address = format!("{}/identity/connect/authorize", web.provider.base);
-    let response = web.provider.client.post(address).form(&form).send().await.unwrap();
+    let address = format!("{}/identity/connect/authorize", provider.base);
+    let response = provider.client.post(address).form(&form).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
     response.headers()["location"].to_str().unwrap().to_owned()
 }
@@ -27,7 +28,7 @@ async fn consent(web: &Web, asked: &[(String, String)], answer: &[(&str, &str)])
 /// The whole way for one person at Xero and one tenant; returns the message that is shown in the end.
 async fn connect_as(web: &Web, browser: &Browser, person: &str, tenant: &str) -> String {
     let asked = browser.connect().await;
-    let back = consent(web, &asked, &[("person", person), ("tenant", tenant), ("decision", "allow")]).await;
+    let back = consent(&web.provider, &asked, &[("person", person), ("tenant", tenant), ("decision", "allow")]).await;
     browser.come_back(&back).await
 }
 
@@ -77,7 +78,7 @@ async fn each_way_a_consent_can_fail_has_its_own_outcome_and_binds_nothing() {
     let (ann, org) = web.person("ann@example.com", "Harbour Group").await;
     let allow = [("person", "mere"), ("tenant", "harbour"), ("decision", "allow")];
 
-    let back = consent(&web, &ann.connect().await, &[("decision", "cancel")]).await;
+    let back = consent(&web.provider, &ann.connect().await, &[("decision", "cancel")]).await;
     assert_eq!(ann.come_back(&back).await, "consent-refused");
     assert_eq!(ann.come_back(&back).await, "state-expired", "a refusal uses the state up too");
 
@@ -88,24 +89,24 @@ async fn each_way_a_consent_can_fail_has_its_own_outcome_and_binds_nothing() {
     assert_eq!(ann.come_back(&ann.at("/api/integrations/xero/callback?code=c")).await, "state-expired");
     assert_eq!(ann.come_back(&ann.at("/api/integrations/xero/callback?state=guess&code=c")).await, "state-expired");
 
-    let back = consent(&web, &ann.connect().await, &allow).await;
+    let back = consent(&web.provider, &ann.connect().await, &allow).await;
     web.advance(10 * 60);
     assert_eq!(ann.come_back(&back).await, "state-expired", "ten minutes are over");
 
     let lasting: [(&str, &str); 4] = [allow[0], allow[1], allow[2], ("scope", "openid accounting.settings.read")];
-    let back = consent(&web, &ann.connect().await, &lasting).await;
+    let back = consent(&web.provider, &ann.connect().await, &lasting).await;
     assert_eq!(ann.come_back(&back).await, "no-refresh-token");
 
-    let back = consent(&web, &ann.connect().await, &allow).await;
+    let back = consent(&web.provider, &ann.connect().await, &allow).await;
     web.provider.control("faults", json!({"endpoint": "token", "kind": "status", "status": 503})).await;
     assert_eq!(ann.come_back(&back).await, "exchange-failed");
 
-    let back = consent(&web, &ann.connect().await, &allow).await;
+    let back = consent(&web.provider, &ann.connect().await, &allow).await;
     web.provider.control("faults", json!({"endpoint": "connections", "kind": "status", "status": 503})).await;
     assert_eq!(ann.come_back(&back).await, "connections-unread");
 
     web.provider.control("settings", json!({"bulk_connections": true})).await;
-    let back = consent(&web, &ann.connect().await, &[("person", "mere"), ("decision", "allow")]).await;
+    let back = consent(&web.provider, &ann.connect().await, &[("person", "mere"), ("decision", "allow")]).await;
     assert_eq!(ann.come_back(&back).await, "no-tenants");
     assert!(web.bindings(&org).await.is_empty());
 }
@@ -116,7 +117,8 @@ async fn a_state_is_its_own_sessions_and_counts_once() {
     let (ann, org) = web.person("ann@example.com", "Harbour Group").await;
     let (eve, theirs) = web.person("eve@example.com", "Elsewhere").await;
     let asked = ann.connect().await;
-    let back = consent(&web, &asked, &[("person", "mere"), ("tenant", "harbour"), ("decision", "allow")]).await;
+    let back =
+        consent(&web.provider, &asked, &[("person", "mere"), ("tenant", "harbour"), ("decision", "allow")]).await;
 
     assert_eq!(eve.come_back(&back).await, "state-foreign");
     let nobody = web.browser().get(back.strip_prefix(&web.base).unwrap()).await;
@@ -134,7 +136,8 @@ async fn a_browser_that_leaves_during_the_exchange_loses_nothing() {
     let web = Web::start().await;
     let (ann, org) = web.person("ann@example.com", "Harbour Group").await;
     let asked = ann.connect().await;
-    let back = consent(&web, &asked, &[("person", "mere"), ("tenant", "harbour"), ("decision", "allow")]).await;
+    let back =
+        consent(&web.provider, &asked, &[("person", "mere"), ("tenant", "harbour"), ("decision", "allow")]).await;
     web.provider.control("hold", json!({})).await;
     tokio::select! {
         page = ann.get(back.strip_prefix(&web.base).unwrap()) => panic!("Xero was held back: {}", page.status),

@@ -5,6 +5,7 @@ mod clerk;
 mod cli;
 mod connect;
 mod http;
+mod leaks;
 mod model;
 mod notify;
 mod sandbox;

@@ -83,6 +83,7 @@ pub(super) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Resp
         };
         state.codes.insert(code.clone(), row);
     });
+    sandbox.live().issued.note(&code);
     match sandbox.keep().await {
         Ok(()) => request.back(&[("code", &code), ("scope", &request.scope), ("session_state", &random_token())]),
         Err(error) => broken(&error),

@@ -36,6 +36,7 @@ pub(super) fn router(sandbox: &Sandbox) -> Router<Sandbox> {
         .route("/mint-many", post(mint_many))
         .route("/revoke-grant", post(revoke_grant))
         .route("/ledger", get(ledger))
+        .route("/issued", get(issued))
         .route("/hold", post(hold))
         .route("/release", post(release))
         .route("/waiting", get(waiting))
@@ -266,6 +267,11 @@ struct Since {
 
 async fn ledger(State(sandbox): State<Sandbox>, Query(Since { since }): Query<Since>) -> Json<Value> {
     Json(json!(sandbox.live().ledger.since(since)))
+}
+
+/// Every token and code that was given out, and every verifier that was shown, of the last few thousand.
+async fn issued(State(sandbox): State<Sandbox>) -> Json<Value> {
+    Json(json!(sandbox.live().issued.all()))
 }
 
 async fn hold(State(sandbox): State<Sandbox>) -> Json<Value> {

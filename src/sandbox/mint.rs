@@ -48,8 +48,12 @@ impl Sandbox {
             auth_time: now,
         };
         let expires_at = now + access_seconds_left;
+        let access_token = self.access_token(&auth_event_id, &grant, now, expires_at)?;
+        for token in [&access_token, &refresh_token] {
+            self.live().issued.note(token);
+        }
         Ok(Minted {
-            access_token: self.access_token(&auth_event_id, &grant, now, expires_at)?,
+            access_token,
             refresh_token,
             expires_at,
             scopes: grant.scopes,

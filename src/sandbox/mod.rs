@@ -15,6 +15,7 @@ mod control;
 mod disk;
 mod faults;
 mod gate;
+mod issued;
 mod ledger;
 mod limits;
 mod mint;
@@ -40,6 +41,7 @@ pub use options::{DEFAULT_SCOPES, Now, Options, ReplayMode, SANDBOX_CLIENT_ID, S
 
 use disk::StateFile;
 use gate::Gate;
+use issued::Issued;
 use ledger::Ledger;
 use limits::Limits;
 use options::Settings;
@@ -82,6 +84,7 @@ struct Live {
     faults: VecDeque<Fault>,
     ledger: Ledger,
     limits: Limits,
+    issued: Issued,
 }
 
 impl Sandbox {
@@ -113,6 +116,7 @@ impl Sandbox {
             faults: options.faults.iter().cloned().collect(),
             ledger: Ledger::default(),
             limits: Limits::default(),
+            issued: Issued::default(),
         };
         let sandbox = Self(Arc::new(Inner { options, signer, gate: Gate::default(), file, live: Mutex::new(live) }));
         sandbox.keep_blocking()?;

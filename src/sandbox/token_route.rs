@@ -88,6 +88,9 @@ impl Sandbox {
             http_status: None,
             fault: fault.map(|fault| fault.kind),
         };
+        if let Some(verifier) = form.get("code_verifier") {
+            self.live().issued.note(verifier);
+        }
         let answer = if fault.is_some_and(|fault| fault.kind.is_before()) {
             line.name_owner(self, presented);
             None
@@ -183,6 +186,9 @@ impl Sandbox {
             && let Some(id_token) = self.id_token(grant, *now)?
         {
             body["id_token"] = json!(id_token);
+        }
+        for token in ["access_token", "refresh_token", "id_token"].iter().filter_map(|name| body[*name].as_str()) {
+            self.live().issued.note(token);
         }
         Ok(Json(body).into_response())
     }

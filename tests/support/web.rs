@@ -105,8 +105,7 @@ impl Web {
     }
 
     pub fn browser(&self) -> Browser {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Browser { base: self.base.clone(), client, cookies: Mutex::default() }
+        Browser::at_home(&self.base)
     }
 
     /// Lets time pass for both sides.
@@ -134,6 +133,12 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// A browser that knows nothing yet, with the server that it goes to.
+    pub fn at_home(base: &str) -> Self {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        Self { base: base.to_owned(), client, cookies: Mutex::default() }
+    }
+
     pub async fn get(&self, path: &str) -> Page {
         self.send(self.client.get(self.at(path)).header("accept", "text/html")).await
     }

@@ -1,0 +1,377 @@
+//! The journey: everything that people, programs and operators do with Evergrant, and what they are told.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use evergrant::model::BindingId;
+use evergrant::sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use evergrant::server::clock::Clock;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use tempfile::TempDir;
+
+use super::scan::Secrets;
+use crate::connect::consent;
+use crate::sandbox::Provider;
+use crate::support::databases::TestDatabase;
+use crate::support::web::{Browser, Page};
+
+const EMAIL: &str = "ann@example.com";
+const PASSWORD: &str = "correct horse battery";
+const WRONG_PASSWORD: &str = "a-wrong-but-personal-password";
+const FAULTS: [&str; 10] = [
+    "timeout_before",
+    "timeout_after",
+    "reset_before",
+    "reset_after",
+    "status",
+    "malformed",
+    "truncated",
+    "wrong_content_type",
+    "invalid_client",
+    "unauthorized_client",
+];
+
+/// A server with its log, a provider, and everything that was heard of them.
+pub struct Stage {
+    database: TestDatabase,
+    provider: Provider,
+    folder: TempDir,
+    server: Child,
+    log: Option<JoinHandle<Vec<u8>>>,
+    browser: Browser,
+    /// A place's name, and what came out there.
+    pub heard: Vec<(String, Vec<u8>)>,
+    known: Vec<(String, String)>,
+}
+
+impl Stage {
+    pub async fn on(database: TestDatabase) -> Self {
+        let clock = Clock::system();
+        let provider = Provider::start_with(|options| options.now = Arc::new(move || clock.now())).await;
+        // Less than the buffer: every call finds the grant due.
+        provider.control("settings", json!({ "access_ttl": 300 })).await;
+        let folder = TempDir::new().unwrap();
+        let mut server = command(&database, &provider, &folder, &["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        let (log, base) = listen(&mut server);
+        let browser = Browser::at_home(&base);
+        Self { database, provider, folder, server, log: Some(log), browser, heard: Vec::new(), known: Vec::new() }
+    }
+
+    /// Everything, from the first person to the end.
+    pub async fn play(&mut self) {
+        self.sign_in().await;
+        let binding = self.connect().await;
+        self.look_around().await;
+        self.use_it(&binding).await;
+        self.fail_in_every_way(&binding).await;
+        self.operate().await;
+        self.leave(&binding).await;
+    }
+
+    /// A token where it doesn't belong: in a message that people and operators see, and in an address.
+    pub async fn plant(&mut self) -> String {
+        self.sign_in().await;
+        self.connect().await;
+        let secret = self.issued().await.pop().expect("something was issued");
+        self.execute(&format!("UPDATE integration_grants SET failure_count = 1, last_error = '{secret}'")).await;
+        self.get("/settings/integrations").await;
+        self.get(&format!("/{secret}")).await;
+        self.run(&["grants", "list", "--json"], "").await;
+        secret
+    }
+
+    async fn sign_in(&mut self) {
+        let add = ["user", "add", "--email", EMAIL, "--org", "Harbour Group", "--json"];
+        self.run(&add, &format!("{PASSWORD}\n")).await;
+        self.know("the password", PASSWORD);
+        self.know("the wrong password", WRONG_PASSWORD);
+        for (email, password) in [(EMAIL, WRONG_PASSWORD), ("nobody@example.com", WRONG_PASSWORD), (EMAIL, PASSWORD)] {
+            self.post("/api/session/login", &[("email", email), ("password", password)]).await;
+        }
+        let session = self.browser.cookie("evergrant_session").expect("signed in");
+        self.know("the session's id", &session);
+    }
+
+    async fn connect(&mut self) -> BindingId {
+        for (person, decision) in [("mere", "cancel"), ("mere", "allow")] {
+            // Where Xero's page is, which the browser is told and nobody else, holds the state.
+            let page = self.browser.post("/api/integrations/xero/connect", &[]).await;
+            let address = url::Url::parse(page.location()).expect("connect leads to Xero");
+            let asked: Vec<(String, String)> = address.query_pairs().into_owned().collect();
+            let state = asked.iter().find(|(name, _)| name == "state").map(|(_, value)| value.clone()).unwrap();
+            self.know("a state", &state);
+            let answer = [("person", person), ("tenant", "harbour"), ("decision", decision)];
+            let back = consent(&self.provider, &asked, &answer).await;
+            let back = url::Url::parse(&back).unwrap();
+            let path = format!("{}?{}", back.path(), back.query().unwrap_or_default());
+            // The second time the state is used up.
+            for _ in 0..2 {
+                self.get(&path).await;
+            }
+        }
+        let forged = "/api/integrations/xero/callback?code=a-code-that-was-made-up&state=a-state-that-was-made-up";
+        self.know("a made-up code", "a-code-that-was-made-up");
+        self.know("a made-up state", "a-state-that-was-made-up");
+        self.get(forged).await;
+        let mut database = self.open().await;
+        let row = sqlx::query("SELECT id FROM integration_tenant_bindings").fetch_one(&mut database).await.unwrap();
+        BindingId(row.get(0))
+    }
+
+    async fn look_around(&mut self) {
+        for path in [
+            "/",
+            "/settings/integrations",
+            "/settings/api-keys",
+            "/settings/members",
+            "/settings/notifications",
+            "/activity",
+            "/activity/export.csv",
+            "/login",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/api/openapi.json",
+            "/nowhere",
+        ] {
+            self.get(path).await;
+        }
+        self.post("/api/integrations/view", &[]).await;
+        self.post("/api/overview", &[]).await;
+    }
+
+    async fn use_it(&mut self, binding: &BindingId) {
+        let id = [("binding_id", binding.as_str())];
+        for _ in 0..8 {
+            self.post("/api/integrations/xero/refresh", &[("clicked", "false")]).await;
+        }
+        for what in ["refresh-connection", "test", "history"] {
+            self.post(&format!("/api/integrations/xero/{what}"), &id).await;
+        }
+    }
+
+    async fn fail_in_every_way(&mut self, binding: &BindingId) {
+        let id = [("binding_id", binding.as_str())];
+        for kind in FAULTS {
+            self.provider.control("faults", json!({ "endpoint": "token", "kind": kind })).await;
+            // So many tries in a minute are more than operators are given.
+            self.execute("DELETE FROM refresh_attempts").await;
+            self.run(&["grants", "refresh", "--org", "Harbour Group", "--json"], "").await;
+            let struck = self.provider.ledger().await.pop().map(|line| line["fault"].clone());
+            assert_eq!(struck, Some(json!(kind)), "it never came to that");
+        }
+        for kind in ["reset_after", "truncated", "invalid_client"] {
+            self.provider.control("faults", json!({ "endpoint": "token", "kind": kind })).await;
+            self.post("/api/integrations/xero/refresh-connection", &id).await;
+        }
+        self.forget_faults().await;
+        self.run(&["grants", "refresh", "--org", "Harbour Group"], "").await;
+        for kind in ["status", "malformed", "truncated", "wrong_content_type", "reset_before"] {
+            self.provider.control("faults", json!({ "endpoint": "organisation", "kind": kind })).await;
+            self.post("/api/integrations/xero/test", &id).await;
+        }
+        self.forget_faults().await;
+    }
+
+    /// Those that a breaker kept from striking.
+    async fn forget_faults(&self) {
+        let address = format!("{}/_control/faults", self.provider.base);
+        self.provider.client.delete(address).send().await.unwrap();
+        self.execute("DELETE FROM refresh_attempts").await;
+    }
+
+    async fn operate(&mut self) {
+        self.run(&["doctor"], "").await;
+        self.run(&["doctor", "--json"], "").await;
+        self.run(&["grants", "list"], "").await;
+        self.run(&["keys", "rotate"], "").await;
+        let keys = std::fs::read_to_string(self.folder.path().join("data/keys")).unwrap();
+        for key in keys.lines().filter_map(|line| line.split_once(':')) {
+            self.know(&format!("key {}", key.0), key.1);
+        }
+        // Xero ends the grant, and an operator has another token.
+        let (person, _) = self.person().await;
+        self.provider.control("revoke-grant", json!({ "xero_user_id": person })).await;
+        self.run(&["grants", "refresh", "--org", "Harbour Group"], "").await;
+        self.look_around().await;
+        let minted = self.provider.control("mint", json!({ "user": "mere", "tenants": ["harbour"] })).await;
+        let (_, grant) = self.person().await;
+        for token in ["a-token-of-nobodys", minted["refresh_token"].as_str().unwrap()] {
+            self.know("a token typed in", token);
+            let said = self.run(&["grants", "rescue", "--grant", &grant, "--json"], &format!("{token}\n")).await;
+            let (_, text) = &self.heard[self.heard.len() - 1];
+            assert_eq!(said, token != "a-token-of-nobodys", "{}", String::from_utf8_lossy(text));
+        }
+        // Seen to the end by the servers, too.
+        self.run(&["keys", "rotate", "--retire"], "").await;
+    }
+
+    async fn leave(&mut self, binding: &BindingId) {
+        self.post("/api/integrations/xero/disconnect", &[("binding_id", binding.as_str())]).await;
+        self.get("/settings/integrations").await;
+        self.post("/api/session/logout", &[]).await;
+        self.get("/").await;
+    }
+
+    /// The Xero user of the one grant, and the grant.
+    async fn person(&self) -> (String, String) {
+        let query = sqlx::query("SELECT xero_user_id, id FROM integration_grants WHERE status <> 'revoked'");
+        let row = query.fetch_one(&mut self.open().await).await.unwrap();
+        (row.get(0), row.get(1))
+    }
+
+    async fn get(&mut self, path: &str) {
+        let page = self.browser.get(path).await;
+        let place = path.split('?').next().unwrap_or(path);
+        self.hear(&format!("GET {place}"), &page);
+    }
+
+    async fn post(&mut self, path: &str, form: &[(&str, &str)]) {
+        // As the page's script asks, so that the answer is JSON where there is one.
+        let request = self.browser.client.post(self.browser.at(path)).header("accept", "application/json").form(form);
+        let page = self.browser.send(request).await;
+        self.hear(&format!("POST {path}"), &page);
+    }
+
+    fn hear(&mut self, place: &str, page: &Page) {
+        let mut headers = page.headers.clone();
+        // The one place where a session's id belongs.
+        if page.header("set-cookie").starts_with("evergrant_session=") {
+            headers.remove("set-cookie");
+        }
+        let text = format!("{}\n{headers:?}\n{}", page.status, page.text);
+        self.heard.push((place.to_owned(), text.into_bytes()));
+    }
+
+    /// Runs a command at trace, and says whether it worked.
+    async fn run(&mut self, arguments: &[&str], input: &str) -> bool {
+        let mut command = command(&self.database, &self.provider, &self.folder, arguments);
+        command.env("EVERGRANT_LOG_FORMAT", "json").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let input = input.to_owned();
+        let output = tokio::task::spawn_blocking(move || {
+            // One that needs no input may be gone before it comes.
+            _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+            child.wait_with_output().unwrap()
+        });
+        let output = output.await.unwrap();
+        self.heard.push((arguments.join(" "), output.stdout));
+        self.heard.push((format!("the log of {}", arguments.join(" ")), output.stderr));
+        output.status.success()
+    }
+
+    /// All that a thief of the database's files would have.
+    pub async fn dump_the_database(&mut self) {
+        let mut dump = Vec::new();
+        match self.database.url.strip_prefix("sqlite://") {
+            Some(file) => {
+                for file in [file.to_owned(), format!("{file}-wal")] {
+                    dump.extend(std::fs::read(file).unwrap_or_default());
+                }
+            }
+            None => {
+                let mut database = self.open().await;
+                let tables =
+                    "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = 'public'";
+                for table in sqlx::query(tables).fetch_all(&mut database).await.unwrap() {
+                    let rows = format!("SELECT CAST(t AS TEXT) FROM {} t", table.get::<String, _>(0));
+                    for row in sqlx::query(AssertSqlSafe(rows)).fetch_all(&mut database).await.unwrap() {
+                        dump.extend(row.get::<String, _>(0).into_bytes());
+                        dump.push(b'\n');
+                    }
+                }
+            }
+        }
+        let text = String::from_utf8_lossy(&dump);
+        assert!(text.contains(EMAIL) && text.contains("v1.k"), "the dump lacks what is in the database");
+        self.heard.push(("the database".to_owned(), dump));
+    }
+
+    async fn execute(&self, statement: &str) {
+        sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut self.open().await).await.unwrap();
+    }
+
+    async fn open(&self) -> sqlx::AnyConnection {
+        sqlx::any::install_default_drivers();
+        sqlx::AnyConnection::connect(&self.database.url).await.unwrap()
+    }
+
+    /// Has the server finish, and takes its log.
+    pub async fn stop(&mut self) {
+        let id = self.server.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let log = self.log.take().expect("it is stopped once");
+        let log = tokio::task::spawn_blocking(move || log.join().unwrap()).await.unwrap();
+        assert!(self.server.wait().unwrap().success());
+        assert!(String::from_utf8_lossy(&log).contains("stopped"));
+        self.heard.push(("the server's log".to_owned(), log));
+    }
+
+    /// Everything that must not be found.
+    pub async fn secrets(&mut self) -> Secrets {
+        self.know("the app's secret", SANDBOX_CLIENT_SECRET);
+        let issued: Vec<Value> = self.issued().await.into_iter().map(Value::from).collect();
+        let issued = issued.into_iter().filter_map(|one| one.as_str().map(str::to_owned));
+        let named = issued.map(|secret| ("a token, code or verifier".to_owned(), secret));
+        Secrets::of(self.known.clone().into_iter().chain(named))
+    }
+
+    async fn issued(&self) -> Vec<String> {
+        self.provider.get("/_control/issued").await.json().await.unwrap()
+    }
+
+    fn know(&mut self, name: &str, secret: &str) {
+        self.known.push((name.to_owned(), secret.to_owned()));
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        _ = self.server.kill();
+        _ = self.server.wait();
+    }
+}
+
+/// The binary with everything logged. Its key ring is in the file that the first start makes.
+fn command(database: &TestDatabase, provider: &Provider, folder: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evergrant"));
+    command
+        .args(arguments)
+        .current_dir(folder.path())
+        .env_clear()
+        .env("RUST_LOG", "trace")
+        .env("DATABASE_URL", &database.url)
+        .env("EVERGRANT_LISTEN", "127.0.0.1:0")
+        .env("EVERGRANT_XERO_TIMEOUT", "300ms")
+        .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
+        .env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
+        .envs(["XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"].map(|name| (name, &provider.base)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
+}
+
+/// Reads the server's log to its end in a thread of its own; comes back with its address.
+fn listen(server: &mut Child) -> (JoinHandle<Vec<u8>>, String) {
+    let mut lines = BufReader::new(server.stderr.take().unwrap());
+    let (found, address) = mpsc::channel();
+    let log = std::thread::spawn(move || {
+        let mut log = Vec::new();
+        loop {
+            let start = log.len();
+            if lines.read_until(b'\n', &mut log).unwrap() == 0 {
+                return log;
+            }
+            let line = String::from_utf8_lossy(&log[start..]);
+            if let Some((_, rest)) = line.split_once("listening address=") {
+                // Asked for once; nobody waits for a second.
+                _ = found.send(format!("http://{}", rest.split_whitespace().next().unwrap_or_default()));
+            }
+        }
+    });
+    let base = address.recv().expect("the server starts");
+    (log, base)
+}
