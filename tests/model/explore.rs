@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::rules::Rules;
 use super::state::{Broken, NONE, State};
-use super::steps::{Rules, Step, each_step};
+use super::steps::{Step, each_step};
 
 /// What an exploration saw.
 pub struct Seen {
@@ -25,8 +26,9 @@ pub struct Counterexample {
 pub fn explore(rules: &Rules, mut visit: impl FnMut(&State)) -> Seen {
     let mut known: HashMap<State, u32, BuildHasherDefault<Mixer>> = HashMap::default();
     // A state's place in here is its number; beside it, whence and by which step it was first reached.
-    let mut order: Vec<(State, u32, Step, u16)> = vec![(State::start(), 0, ("", NONE), 0)];
-    known.insert(State::start().folded(), 0);
+    let start = State::start(rules.rescues);
+    let mut order: Vec<(State, u32, Step, u16)> = vec![(start, 0, ("", NONE), 0)];
+    known.insert(start.folded(), 0);
     let mut next = 0;
     let mut broken = None;
     while next < order.len() && broken.is_none() {

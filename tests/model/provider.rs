@@ -5,6 +5,8 @@ use super::state::NONE;
 
 /// Room for this many tokens in a state.
 const ROOM: usize = 6;
+/// The token of another consent, which an operator has in hand.
+pub const FOREIGN: u8 = 1;
 
 /// How the provider behaves, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -57,11 +59,38 @@ pub enum Said {
 }
 
 impl Tokens {
-    pub fn first() -> Self {
+    /// The row's first token and, where operators act, theirs.
+    pub fn first(and_foreign: bool) -> Self {
         let unborn = Token { life: Life::Over, depth: 0, predecessor: NONE, successor: NONE, lost: false };
         let mut each = [unborn; ROOM];
-        each[0].life = Life::Unused;
-        Self { minted: 1, each }
+        let minted = 1 + u8::from(and_foreign);
+        each[..usize::from(minted)].iter_mut().for_each(|token| token.life = Life::Unused);
+        Self { minted, each }
+    }
+
+    /// A person at Xero ends the consent that the row's first token comes from. `false` when it has ended.
+    pub fn revoke(&mut self) -> bool {
+        let mut ended = false;
+        for token in 0..self.minted {
+            if !self.is_foreign(token) && self.works(token) {
+                self.each[usize::from(token)].life = Life::Over;
+                ended = true;
+            }
+        }
+        ended
+    }
+
+    /// Whether it comes from the operator's token.
+    pub fn is_foreign(&self, token: u8) -> bool {
+        token == FOREIGN && self.each[usize::from(FOREIGN)].predecessor == NONE
+            || token != NONE
+                && self.each[usize::from(token)].predecessor != NONE
+                && self.is_foreign(self.each[usize::from(token)].predecessor)
+    }
+
+    /// The token takes its place in a row's history.
+    pub fn set_depth(&mut self, token: u8, depth: u8) {
+        self.each[usize::from(token)].depth = depth;
     }
 
     pub fn rotate(&mut self, presented: u8, manner: Manner) -> Said {

@@ -15,6 +15,8 @@ pub struct State {
     pub tokens: Tokens,
     /// A request that its sender gave up on, still on its way to the provider.
     pub ghost: u8,
+    /// The text that a key's rotation has read and is about to put back, sealed anew.
+    pub resealing: u8,
     /// One bit for each generation that has a line in the journal.
     pub journal: u8,
     /// What the step that led here broke.
@@ -42,6 +44,8 @@ pub struct Process {
     pub answer: u8,
     /// The deadline that the process wrote itself hasn't passed, so it takes the lease for its own.
     pub confident: bool,
+    /// It exchanges an operator's token instead of the row's.
+    pub rescues: bool,
     /// The successor on disk, and the generation it came from.
     pub spool: u8,
     pub spool_generation: u8,
@@ -83,21 +87,23 @@ pub enum Broken {
 }
 
 impl State {
-    pub fn start() -> Self {
+    pub fn start(rescues: bool) -> Self {
         let process = Process {
             phase: Phase::Idle,
             generation: 0,
             token: NONE,
             answer: NONE,
             confident: false,
+            rescues: false,
             spool: NONE,
             spool_generation: 0,
         };
         Self {
             row: Row { token: 0, generation: 0, dead: false, owner: NONE, in_time: false },
             processes: [process; 2],
-            tokens: Tokens::first(),
+            tokens: Tokens::first(rescues),
             ghost: NONE,
+            resealing: NONE,
             journal: 0,
             broken: None,
         }

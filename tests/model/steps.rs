@@ -1,52 +1,11 @@
 //! Every step that can follow a state: the flight's (`src/server/tokens/exchange.rs`) with the store's statements
-//! (`src/server/store/leases.rs`) as single steps, and what the world does to it.
+//! (`src/server/store/leases.rs`) as single steps, and what the world does to it. What operators do beside that, a rescue
+//! (`src/server/tokens/exchange/rescue.rs`) and a key's rotation (`src/server/store/resealing.rs`), is in `operators`.
 
-use super::provider::{Manner, Said};
+use super::operators;
+use super::provider::{FOREIGN, Said};
+use super::rules::Rules;
 use super::state::{Broken, NONE, ORPHAN, Phase, Process, State};
-
-/// What stands between a race and a lost token. Each can be taken away, to see what it was for.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    pub provider: Manner,
-    /// A lease that somebody holds in time isn't given to another.
-    pub lease: bool,
-    /// The row is read again under the lease.
-    pub reread: bool,
-    /// A statement that ends an exchange names the generation it began with.
-    pub generation_fence: bool,
-    /// And the lease's owner.
-    pub owner_fence: bool,
-    /// The old token stays in the row until its successor is committed.
-    pub old_token_stays: bool,
-    /// An attempt is journalled before its request leaves.
-    pub journal_first: bool,
-    /// A successor that the database didn't take is kept on disk.
-    pub spool: bool,
-    /// What this process kept is put in place before it exchanges.
-    pub replay_first: bool,
-    /// A successor that the fence refused is let go only when the generation has moved.
-    pub outlast: bool,
-    /// A kept successor brings a grant back that was called dead meanwhile.
-    pub revive: bool,
-}
-
-impl Rules {
-    pub fn all(provider: Manner) -> Self {
-        Self {
-            provider,
-            lease: true,
-            reread: true,
-            generation_fence: true,
-            owner_fence: true,
-            old_token_stays: true,
-            journal_first: true,
-            spool: true,
-            replay_first: true,
-            outlast: true,
-            revive: true,
-        }
-    }
-}
 
 /// A step's name, and the process that takes it (`NONE`: the world).
 pub type Step = (&'static str, u8);
@@ -63,12 +22,23 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
         };
         let me = &state.processes[usize::from(who)];
         match me.phase {
-            Phase::Idle if me.spool == NONE || !rules.replay_first => after("looks", &Turn::look),
-            Phase::Idle => {}
+            Phase::Idle => {
+                if me.spool == NONE || !rules.replay_first {
+                    after("looks", &Turn::look);
+                }
+                if me.spool == NONE || !rules.claim_heeds_spool {
+                    after("claims", &Turn::claim);
+                }
+                if rules.rescues && (me.spool == NONE || !rules.replay_first) {
+                    after("begins a rescue", &Turn::begin_rescue);
+                }
+            }
             Phase::Looked => after("asks for the lease", &Turn::take_lease),
             Phase::Leased => {
                 after("journals", &Turn::journal);
                 after("can't journal", &Turn::give_up);
+                // The provider is at rest, or the batch's journal failed.
+                after("gives the lease back", &Turn::record_failure);
             }
             Phase::Journalled => after("sends", &Turn::send),
             Phase::Sent => {
@@ -92,8 +62,12 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
             }
             Phase::Refused => {
                 after("loses the reply", &Turn::lose_reply);
-                after("calls the grant dead", &Turn::fail_grant);
-                after("can't call the grant dead", &Turn::give_up);
+                if me.rescues && rules.rescue_leaves_alone {
+                    after("leaves the grant alone", &Turn::record_failure);
+                } else {
+                    after("calls the grant dead", &Turn::fail_grant);
+                }
+                after("can't end its attempt", &Turn::give_up);
             }
             Phase::Failing => {
                 after("records the failure", &Turn::record_failure);
@@ -118,6 +92,7 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
             }
         }
     }
+    operators::each_step(state, rules, &mut found);
     world(state, rules, found);
 }
 
@@ -176,12 +151,42 @@ impl Turn {
         }
     }
 
+    /// A sweep's claim takes the lease and reads the row in one statement.
+    fn claim(&mut self) {
+        let row = self.state.row;
+        if !row.dead && self.lease_is_free() {
+            let read = Process { generation: row.generation, token: row.token, ..self.me() };
+            *self.mine() = read;
+            self.hold();
+        }
+    }
+
+    /// An operator's token under the row's lease, dead or not.
+    fn begin_rescue(&mut self) {
+        if self.lease_is_free() {
+            let generation = self.state.row.generation;
+            *self.mine() = Process { generation, token: FOREIGN, rescues: true, ..self.me() };
+            self.hold();
+        }
+    }
+
+    fn lease_is_free(&self) -> bool {
+        let row = self.state.row;
+        !self.rules.lease || row.owner == NONE || !row.in_time
+    }
+
+    fn hold(&mut self) {
+        (self.state.row.owner, self.state.row.in_time) = (self.ours, true);
+        self.mine().confident = true;
+        self.to(Phase::Leased);
+    }
+
     fn take_lease(&mut self) {
         let row = self.state.row;
         if row.dead {
             return self.end();
         }
-        if self.rules.lease && row.owner != NONE && row.in_time {
+        if !self.lease_is_free() {
             // It looks again: what it waits for may have come.
             if row.generation > self.me().generation {
                 self.end();
@@ -193,16 +198,14 @@ impl Turn {
             self.state.row.owner = NONE;
             return self.end();
         }
-        (self.state.row.owner, self.state.row.in_time) = (self.ours, true);
-        self.mine().confident = true;
-        self.to(Phase::Leased);
+        self.hold();
     }
 
     fn journal(&mut self) {
         if self.rules.journal_first {
             self.state.journal |= 1 << self.me().generation;
         }
-        if !self.rules.old_token_stays {
+        if !self.rules.old_token_stays && !self.me().rescues {
             self.state.row.token = NONE;
         }
         self.to(Phase::Journalled);
@@ -210,7 +213,8 @@ impl Turn {
 
     fn send(&mut self) {
         let row = self.state.row;
-        if row.owner == self.ours && row.in_time && row.generation != self.me().generation {
+        let held = row.owner == self.ours && row.in_time;
+        if held && row.generation != self.me().generation && !self.me().rescues {
             self.state.broken = Some(Broken::SentSpent);
         }
         self.to(Phase::Sent);
@@ -226,6 +230,10 @@ impl Turn {
                     self.state.broken = Some(Broken::Unjournalled);
                 }
                 self.state.tokens.set_lost(token, false);
+                let (row, own) = (self.state.row, self.rules.rescue_sees_its_own);
+                if me.rescues && own && row.generation == me.generation && row.token == token {
+                    return self.to(Phase::Failing);
+                }
                 self.mine().answer = token;
                 self.to(Phase::Answered);
             }
@@ -249,23 +257,31 @@ impl Turn {
 
     fn commit(&mut self) {
         let me = self.me();
-        if self.is_fenced_in() && !self.state.row.dead {
-            self.put(me.answer);
+        let unfenced = me.rescues && !self.rules.rescue_fence;
+        if (self.is_fenced_in() || unfenced) && (me.rescues || !self.state.row.dead) {
+            self.put(me.answer, me.generation);
             return self.end();
         }
         let moved = self.state.row.generation != me.generation;
         if self.rules.outlast && !moved { self.to(Phase::Overtaken) } else { self.end() }
     }
 
-    /// A token set goes into the row.
-    fn put(&mut self, token: u8) {
-        let row = &mut self.state.row;
-        let tokens = &self.state.tokens;
-        let follows = row.token == NONE || tokens.follows(token, row.token);
-        if !follows || tokens.depth(token) != row.generation + 1 {
+    /// A token set goes into the row. One that an exchange of the row's own token brought has to follow it; one that an
+    /// operator's brought has to meet the row as it was when its lease was taken.
+    fn put(&mut self, token: u8, from_generation: u8) {
+        let State { row, tokens, .. } = &mut self.state;
+        let follows = if self.rules.rescues && tokens.follows(token, FOREIGN) {
+            row.generation == from_generation
+        } else {
+            let chain = row.token == NONE || tokens.follows(token, row.token);
+            chain && tokens.depth(token) == row.generation + 1
+        };
+        if !follows {
             self.state.broken = Some(Broken::Stale);
         }
+        let row = &mut self.state.row;
         (row.token, row.generation, row.dead, row.owner) = (token, row.generation + 1, false, NONE);
+        self.state.tokens.set_depth(token, self.state.row.generation);
     }
 
     /// The database is gone: to the spool.
@@ -285,7 +301,7 @@ impl Turn {
         let me = self.me();
         let current = !self.rules.generation_fence || self.state.row.generation == me.spool_generation;
         if current && (self.rules.revive || !self.state.row.dead) {
-            self.put(me.spool);
+            self.put(me.spool, me.spool_generation);
         }
     }
 
@@ -311,7 +327,7 @@ impl Turn {
     }
 
     fn record_failure(&mut self) {
-        if self.is_fenced_in() && !self.state.row.dead {
+        if self.is_fenced_in() && (self.me().rescues || !self.state.row.dead) {
             self.state.row.owner = NONE;
         }
         self.end();
@@ -347,6 +363,7 @@ impl Turn {
 
     fn end(&mut self) {
         let me = self.me();
-        *self.mine() = Process { phase: Phase::Idle, generation: 0, token: NONE, answer: NONE, confident: false, ..me };
+        let (phase, generation) = (Phase::Idle, 0);
+        *self.mine() = Process { phase, generation, token: NONE, answer: NONE, confident: false, rescues: false, ..me };
     }
 }
