@@ -157,9 +157,12 @@ fn without_any_one_protection_something_breaks() {
     }
 }
 
+/// The same with the rules made for a manner of the provider's.
+type OperatorsCase = (&'static str, fn(Manner) -> Rules, Broken, usize);
+
 #[test]
 fn nor_without_any_one_protection_against_operators() {
-    let cases: [(&str, fn(Manner) -> Rules, Broken, usize); 4] = [
+    let cases: [OperatorsCase; 4] = [
         ("a rescue's fence", |xero| Rules { rescue_fence: false, ..rescuing(xero) }, Broken::Stale, 11),
         (
             "leaving alone what Xero said nothing about",
