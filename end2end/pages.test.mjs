@@ -1,5 +1,7 @@
 // Every page, in both themes and two widths: axe finds nothing, and its picture is kept to be looked at.
 
+import assert from 'node:assert/strict';
+
 import { look } from './lib/look.mjs';
 import { alive, story } from './lib/story.mjs';
 import { REFRESHED, alertToast, southerly, fromMenu, goodToast, harbour, openIntegrations, row, signIn, switchTo } from './lib/app.mjs';

@@ -158,3 +158,23 @@ async fn a_token_set_brings_a_grant_back_that_another_holder_found_dead() {
         assert_eq!(ask(&keeper.service, &connected).await.unwrap(), Landed::Exchanged, "{db}: it works");
     }
 }
+
+#[tokio::test]
+async fn an_invalid_grant_for_a_generation_that_moved_on_changes_nothing() {
+    for keeper in Keeper::each_at(patient(60)).await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+        assert!(keeper.provider.sandbox.forget_grant(&connected.minted.refresh_token).unwrap());
+        let flight = held(&keeper, &connected).await;
+        // Xero's refusal is on its way; another holder's exchange had been first.
+        run(&keeper, "UPDATE integration_grants SET generation = 1, lease_owner = NULL, lease_until = NULL".into())
+            .await;
+        let before = keeper.read(&connected.grant).await;
+        keeper.provider.control("release", json!({})).await;
+        assert_eq!(flight.await.unwrap(), Landed::Adopted, "{db}");
+        assert_eq!(keeper.read(&connected.grant).await, before, "{db}");
+        let bound = keeper.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
+        assert_eq!(bound.binding.status, BindingStatus::Active, "{db}");
+        assert_eq!(outcomes(&keeper, &connected).await, [Some("superseded".to_owned())], "{db}: the evidence stays");
+    }
+}
