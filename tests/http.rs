@@ -3,4 +3,5 @@
 mod alarm;
 mod events;
 mod functions;
+mod metrics;
 mod safety;

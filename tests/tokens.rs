@@ -1,9 +1,11 @@
 //! The token service against our own Xero, on both databases.
 
 mod crash;
+mod evidence;
 mod failures;
 mod faults;
 mod lease;
+mod outage;
 mod people;
 mod processes;
 mod single_flight;

@@ -69,6 +69,8 @@ pub enum RunError {
     Endpoint(#[from] EndpointError),
     #[error("the site's settings can't be read: {0}")]
     Site(#[from] LeptosConfigError),
+    #[error("can't listen on {address} for metrics: {source}. Set EVERGRANT_METRICS_LISTEN to another")]
+    Metrics { address: SocketAddr, source: std::io::Error },
     #[error("the server's socket failed: {0}")]
     Socket(#[from] std::io::Error),
 }
@@ -109,10 +111,13 @@ pub async fn run(
     watch.announce().await?;
     let (watching, until) = (Arc::clone(&watch), stopping.clone());
     tasks.spawn(async move { watching.run(until).await });
-    let replayed = tokens.replay_spool().await?;
-    if replayed > 0 {
-        tracing::info!(replayed, "token sets that an earlier process could not write are in place now");
+    match tokens.replay_spool().await {
+        Ok(0) => {}
+        Ok(replayed) => tracing::info!(replayed, "token sets that an earlier process could not write are in place now"),
+        // They are newer than their rows, which still serve until then.
+        Err(error) => tracing::error!(%error, "token sets of an earlier process still wait for the database"),
     }
+    tasks.spawn(tokens.clone().tend_spool());
 
     let sweeper = Sweeper::new(tokens.clone(), pace(&config), stopping.clone());
     tasks.spawn(sweeper.run());
@@ -136,6 +141,13 @@ pub async fn run(
         stopping: stopping.clone(),
     };
     tasks.spawn(watch_departures(state.store.clone(), state.tokens.clone(), stopping.clone()));
+    if let Some(address) = state.config.metrics.listen {
+        let failed = |source| RunError::Metrics { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        tracing::info!(metrics = %listener.local_addr().map_err(failed)?, "serving metrics, to whoever reaches them");
+        let serving = axum::serve(listener, http::metrics::alone(&state));
+        tasks.spawn(serving.with_graceful_shutdown(stopping.clone().cancelled_owned()).into_future());
+    }
     let router = router(&state, sandbox.as_ref()).into_make_service_with_connect_info::<SocketAddr>();
     tracing::info!(%address, %public, "listening");
     if let Some((email, password)) = demo {
@@ -242,11 +254,13 @@ fn router(state: &AppState, sandbox: Option<&Sandbox>) -> Router {
             move || shell(options.clone())
         })
         .fallback(missing)
+        .layer(from_fn_with_state(state.clone(), http::metrics::count))
         .layer(from_fn_with_state(state.clone(), pages::resolve));
     let ours = Router::new()
         .route("/api/{*path}", get(no_such_route).post(server_function))
         .merge(http::router())
         .merge(site::files(&state.leptos))
+        .route_layer(from_fn_with_state(state.clone(), http::metrics::count))
         .fallback_service(pages.with_state(state.clone()))
         .with_state(state.clone());
     let ours = http::protect(ours, state);

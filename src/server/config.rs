@@ -10,12 +10,14 @@ use clap::{Args, ValueEnum};
 use super::domain::Secret;
 use super::xero::{EndpointError, Endpoints};
 
+mod metrics;
 mod network;
 mod notify;
 mod public_url;
 mod sign_in;
 mod sweep;
 
+pub use metrics::{MetricsConfig, MetricsSettings};
 pub use network::Networks;
 pub use notify::{MailConfig, NotifyConfig, NotifySettings};
 pub use public_url::PublicUrl;
@@ -120,6 +122,9 @@ pub struct Settings {
 
     #[command(flatten)]
     sign_in: SignInSettings,
+
+    #[command(flatten)]
+    metrics: MetricsSettings,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -150,6 +155,7 @@ pub struct Config {
     pub log_format: LogFormat,
     pub notify: NotifyConfig,
     pub sign_in: SignIn,
+    pub metrics: MetricsConfig,
 }
 
 impl Config {
@@ -220,6 +226,7 @@ impl Settings {
             sweep: self.sweep.check()?,
             log_format: self.log_format,
             notify: self.notify.check()?,
+            metrics: self.metrics.check(),
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod domain;
 pub mod http;
 pub mod keyring;
 pub mod logging;
+pub mod metrics;
 pub mod notify;
 pub mod seed;
 pub mod site;

@@ -2,9 +2,8 @@
 //! that needs reconnecting.
 
 use super::auth::{AddUserError, LocalAuth};
-use super::domain::{AccessToken, RefreshToken, Secret, Tenant, TokenSet};
+use super::domain::{AccessToken, Ended, RefreshToken, Secret, Tenant, TokenSet};
 use super::store::{AttemptEnd, NewAttempt, NewGrant, Store, StoreError};
-use super::tokens::Failed;
 use crate::model::{GrantId, OrgId, Role, Trigger, UserId};
 use crate::sandbox::{Minted, Sandbox, SandboxError};
 
@@ -96,10 +95,10 @@ async fn end(store: &Store, sandbox: &Sandbox, grant: &GrantId, minted: &Minted)
     let attempt = store.begin_attempt(&new).await?;
     let end = AttemptEnd {
         outcome: "reconnect",
-        error_code: Some("invalid_grant".to_owned()),
+        error_code: Some(Ended::There.code().to_owned()),
         http_status: Some(400),
         trace_id: None,
     };
-    store.fail_grant(&held, owner, &Failed::reconnect().message, &attempt, &end).await?;
+    store.fail_grant(&held, owner, Ended::There.sentence(), &attempt, &end).await?;
     Ok(())
 }

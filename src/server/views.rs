@@ -1,7 +1,7 @@
 //! What pages show of an organisation's connections, made from its rows.
 
 use crate::model::{BindingStatus, ConnectionView, GrantStatus, Health, OrgId, OverviewView, SettingsView};
-use crate::server::domain::Grant;
+use crate::server::domain::{Ended, Grant};
 use crate::server::store::{Bound, Store, StoreError};
 
 /// What an overview counts as the last day.
@@ -41,14 +41,14 @@ async fn connections(store: &Store, org: &OrgId) -> Result<Vec<ConnectionView>, 
 fn connection(Bound { binding, grant, connected_by_email }: Bound, now: i64) -> ConnectionView {
     let health = health(binding.status, grant.as_ref(), now);
     let last_refreshed_at = grant.as_ref().and_then(|grant| grant.last_refreshed_at);
+    let ended = grant.as_ref().filter(|grant| grant.status == GrantStatus::RefreshFailed);
+    let why_it_ended = ended.and_then(|grant| grant.last_error.clone());
     // A grant that is dead or was given up has no tokens whose time could be shown.
     let alive = grant.filter(|grant| grant.status == GrantStatus::Active && binding.status == BindingStatus::Active);
     let problem = match health {
         Health::Connected | Health::Refreshing => None,
         Health::Retrying => alive.as_ref().and_then(|grant| grant.last_error.clone()),
-        Health::NeedsReauth => Some(
-            "Xero no longer accepts this connection. Your data in Xero is untouched; reconnect to go on.".to_owned(),
-        ),
+        Health::NeedsReauth => Some(why_it_ended.unwrap_or_else(|| Ended::There.sentence().to_owned())),
         Health::Disconnected if binding.gone_at.is_some() => Some(
             "It was disconnected inside Xero. Your data in Xero is untouched; reconnect to use it again.".to_owned(),
         ),

@@ -52,7 +52,8 @@ async fn a_change_that_was_not_committed_is_not_told() {
         let new = NewAttempt { grant_id: &held.id, generation: held.generation, trigger: Trigger::Manual, actor: None };
         let attempt = store.begin_attempt(&new).await.unwrap();
         let end = AttemptEnd { outcome: "reconnect", error_code: None, http_status: Some(400), trace_id: None };
-        let refused = store.fail_grant(&held, "another", &Failed::reconnect().message, &attempt, &end).await.unwrap();
+        let refused =
+            store.fail_grant(&held, "another", &Failed::reconnect(None).message, &attempt, &end).await.unwrap();
         assert!(!refused, "the fence refuses another's lease");
         assert_eq!(kinds(store, &connected.org).await, [], "{}", keeper.database.name);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evergrant::server::app;
 use evergrant::server::clock::Clock;
-use evergrant::server::config::{Config, LogFormat, NotifyConfig, SignIn, SweepConfig};
+use evergrant::server::config::{Config, LogFormat, MetricsConfig, NotifyConfig, SignIn, SweepConfig};
 use evergrant::server::domain::{KeepHot, Secret};
 use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
 use evergrant::server::xero::Endpoints;
@@ -18,6 +18,8 @@ use tokio::net::TcpListener;
 use super::databases::TestDatabase;
 use crate::sandbox::START;
 
+/// What reads `/metrics`.
+pub const METRICS_TOKEN: &str = "scrape-me";
 pub const JSON: &str = "application/json";
 pub const HTML: &str = "text/html,application/xhtml+xml";
 
@@ -196,5 +198,6 @@ fn config(database: &TestDatabase, base: &str, data: &TempDir) -> Config {
         log_format: LogFormat::Text,
         notify: NotifyConfig::default(),
         sign_in: SignIn::Local,
+        metrics: MetricsConfig { token: Some(Secret::new(METRICS_TOKEN)), listen: None },
     }
 }

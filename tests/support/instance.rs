@@ -27,8 +27,9 @@ pub struct Instance {
 impl Instance {
     /// `settings` are variables of the environment; `data` outlives the process.
     pub fn start(database: &TestDatabase, provider: &Provider, data: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_evergrant"))
-            .arg("serve")
+        // A file that may not grow any further is to fail a write, not to end the process.
+        let mut child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_evergrant")])
             .current_dir(data)
             .env_clear()
             .env("DATABASE_URL", &database.url)
@@ -54,6 +55,10 @@ impl Instance {
         // A pipe that nobody reads would fill up, or end the process that writes to it.
         std::thread::spawn(move || log.for_each(drop));
         Self { child, base: format!("http://{address}") }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`: nothing of it goes on, and nothing is put in order.

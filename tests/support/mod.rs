@@ -6,4 +6,5 @@ pub mod clerk;
 pub mod databases;
 pub mod instance;
 pub mod keeper;
+pub mod plant;
 pub mod web;

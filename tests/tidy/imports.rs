@@ -9,6 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &["model"]),
     ("clock", &["model", "domain"]),
     ("cipher", &["model", "domain"]),
+    ("metrics", &["model", "domain"]),
     ("store", &["model", "domain", "clock", "cipher"]),
     ("xero", &["model", "domain", "clock", "cipher"]),
     ("config", &["model", "domain", "xero"]),
@@ -38,14 +39,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lib", ALL),
     ("main", &["cli"]),
 ];
-const BELOW_TOKENS: &[&str] = &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth"];
+const BELOW_TOKENS: &[&str] = &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "metrics"];
 const BELOW_STATE: &[&str] =
-    &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "notify"];
+    &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "notify", "metrics"];
 const BELOW_SERVICES: &[&str] =
-    &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "state"];
+    &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "state", "metrics"];
 const BELOW_HTTP: &[&str] = &[
     "model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "state", "sweeper",
-    "notify", "api", "ui",
+    "notify", "api", "ui", "metrics",
 ];
 const ALL: &[&str] = &[
     "model",
@@ -73,6 +74,7 @@ const ALL: &[&str] = &[
     "ui",
     "sandbox",
     "lib",
+    "metrics",
 ];
 
 /// What the bodies of server functions may name besides `model`: they run on the server alone.

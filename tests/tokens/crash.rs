@@ -1,204 +1,203 @@
-//! `kill -9` around an exchange: whatever the moment, the grant works at the next call.
+//! `kill -9` around an exchange: whatever the moment, the grant works at the next start or the next call.
 //!
-//! `EVERGRANT_TORTURE_ROUNDS` says how many kills each database sees; `make torture` makes it a thousand.
+//! `EVERGRANT_TORTURE_ROUNDS` says how many kills each database sees; `make torture` makes it a thousand. Where a
+//! kill fell is judged afterwards, by journal, row and ledger; a run in which a step saw none fails.
+
+mod moments;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use evergrant::model::{BindingStatus, GrantStatus};
-use evergrant::server::clock::Clock;
-use evergrant::server::store::Store;
-use reqwest::header::COOKIE;
-use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
-use crate::sandbox::Provider;
+use self::moments::{InTheSpool, Moment, Step, Timing};
 use crate::support::databases::TestDatabase;
-use crate::support::instance::{Instance, add_ana};
-use crate::support::keeper::{Connected, consent, ring};
+use crate::support::plant::Plant;
 
-const SETTINGS: [(&str, &str); 1] = [("EVERGRANT_LEASE_TTL", "1s")];
-/// Twice the cases there are: four moments in two replay modes.
-const FEW: usize = 16;
+const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s")];
+/// Each moment in both of the provider's replay modes.
+const FEW: usize = 2 * Moment::ALL.len();
+/// How many more rounds there may be until each step has seen a kill.
+const MORE: usize = 200;
+/// Rounds at the same time: most of a round is waiting for the dead holder's lease to end.
+const LANES: usize = 4;
+/// Longer than Xero honours a spent token, in seconds.
+const PAST_THE_GRACE: i64 = 31 * 60;
 
-/// When the process is killed.
-#[derive(Clone, Copy, Debug)]
-enum Moment {
-    /// So long after it was asked: somewhere between the first look at the row and the request's leaving.
-    Asked(Duration),
-    /// Its request has reached the provider, which does nothing with it.
-    BeforeRotation,
-    /// The provider has rotated and holds its answer.
-    AfterRotation,
-    /// So long after the answer was let go: around the commit.
-    Released(Duration),
-}
-
-impl Moment {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Asked(_) => "asked",
-            Self::BeforeRotation => "before the rotation",
-            Self::AfterRotation => "after the rotation",
-            Self::Released(_) => "around the commit",
-        }
-    }
-
-    fn of(round: usize) -> Self {
-        // Steps that share no factor with one another, so that the moments wander over the whole span.
-        let microseconds = |span: usize| Duration::from_micros(u64::try_from(round * 7_919 % span).unwrap());
-        match round % 4 {
-            0 => Self::Released(microseconds(6_000)),
-            1 => Self::BeforeRotation,
-            2 => Self::AfterRotation,
-            _ => Self::Asked(microseconds(16_000)),
-        }
-    }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_step_costs_no_grant_on_sqlite() {
+    let lanes = (0..LANES).map(|_| TestDatabase::sqlite()).collect();
+    torture(lanes, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_at_any_moment_costs_no_grant_on_sqlite() {
-    Torture::on(TestDatabase::sqlite(), 1).await.run().await;
+async fn a_kill_at_any_step_costs_no_grant_on_postgresql() {
+    let mut lanes = Vec::new();
+    for _ in 0..LANES {
+        lanes.extend(TestDatabase::postgres().await);
+    }
+    if !lanes.is_empty() {
+        torture(lanes, 3).await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_at_any_moment_costs_no_grant_on_postgresql() {
-    let Some(database) = TestDatabase::postgres().await else { return };
-    Torture::on(database, 3).await.run().await;
+/// What the lanes share: the rounds to go, and where the kills fell.
+struct Tally {
+    name: &'static str,
+    rounds: usize,
+    next: AtomicUsize,
+    /// Each of these has to see a kill.
+    wanted: &'static [Step],
+    steps: Mutex<BTreeMap<Step, usize>>,
+    begun: Instant,
 }
 
-/// Instances on one database, and the provider between whose answers they die.
-struct Torture {
-    database: TestDatabase,
-    provider: Provider,
-    store: Store,
-    connected: Connected,
-    cookie: String,
-    data: Vec<TempDir>,
-    instances: Vec<Instance>,
+async fn torture(lanes: Vec<TestDatabase>, instances: usize) {
+    let rounds = std::env::var("EVERGRANT_TORTURE_ROUNDS").map_or(FEW, |rounds| rounds.parse().unwrap());
+    let (next, steps, begun) = (AtomicUsize::new(0), Mutex::default(), Instant::now());
+    // One instance has nobody to race with.
+    let wanted = if instances > 1 { &Step::ALL[..] } else { &Step::ALL[..Step::ALL.len() - 1] };
+    let tally = Arc::new(Tally { name: lanes[0].name, rounds, next, wanted, steps, begun });
+    let lanes: Vec<JoinHandle<()>> = lanes
+        .into_iter()
+        .map(|database| {
+            let tally = Arc::clone(&tally);
+            tokio::spawn(async move {
+                let plant = Plant::on(database, instances, SETTINGS).await;
+                Lane { plant, timing: Timing::default(), tally }.run().await;
+            })
+        })
+        .collect();
+    for lane in lanes {
+        lane.await.unwrap();
+    }
+    tally.say("done");
+    let steps = tally.steps.lock().unwrap();
+    let missed: Vec<&Step> = tally.wanted.iter().filter(|step| !steps.contains_key(step)).collect();
+    assert!(missed.is_empty(), "no kill fell at {missed:?}: {steps:?}");
 }
 
-impl Torture {
-    async fn on(database: TestDatabase, instances: usize) -> Self {
-        let (clock, now) = (Clock::system(), Clock::system());
-        let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
-        // Less than the buffer, so that every call finds the grant due.
-        provider.control("settings", json!({"access_ttl": 300})).await;
-        let store = Store::new(database.open().await, ring(), clock);
-        let org = add_ana(&store).await;
-        let connected = consent(&store, &provider, org, &["harbour"], 300).await;
-        let data: Vec<TempDir> = (0..instances).map(|_| TempDir::new().unwrap()).collect();
-        let instances: Vec<Instance> =
-            data.iter().map(|data| Instance::start(&database, &provider, data.path(), &SETTINGS)).collect();
-        let cookie = instances[0].sign_in(&provider).await;
-        Self { database, provider, store, connected, cookie, data, instances }
+impl Tally {
+    /// The next round's number; none once there were enough and each step has seen a kill.
+    fn next(&self) -> Option<usize> {
+        let round = self.next.fetch_add(1, Ordering::SeqCst);
+        let complete = self.steps.lock().unwrap().len() == self.wanted.len();
+        (round < self.rounds || (!complete && round < self.rounds + MORE)).then_some(round)
     }
 
+    fn count(&self, step: Step) {
+        let kills = {
+            let mut steps = self.steps.lock().unwrap();
+            *steps.entry(step).or_default() += 1;
+            steps.values().sum::<usize>()
+        };
+        if kills.is_multiple_of(100) {
+            self.say("so far");
+        }
+    }
+
+    fn say(&self, when: &str) {
+        let steps = self.steps.lock().unwrap();
+        let (kills, took) = (steps.values().sum::<usize>(), self.begun.elapsed().as_secs());
+        println!("{}: {kills} kills {when} in {took} s, and the grant works: {steps:?}", self.name);
+    }
+}
+
+/// One organisation's instances, and the rounds they die in.
+struct Lane {
+    plant: Plant,
+    timing: Timing,
+    tally: Arc<Tally>,
+}
+
+impl Lane {
     async fn run(mut self) {
-        let rounds = std::env::var("EVERGRANT_TORTURE_ROUNDS").map_or(FEW, |rounds| rounds.parse().unwrap());
-        // How many kills each moment saw, and how many of them left an attempt unfinished: that some did and some
-        // didn't says that the moments lie on both sides of what they are about.
-        let mut tally: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for round in 0..rounds {
-            let mode = if round / 4 % 2 == 0 { "same" } else { "sibling" };
-            self.provider.control("settings", json!({"replay": mode})).await;
-            let case = format!("{}, round {round}, {mode}, {:?}", self.database.name, Moment::of(round));
-            let victim = round % self.instances.len();
-            let before = self.unfinished().await;
-            self.kill(victim, Moment::of(round), before, &case).await;
-            let (kills, unfinished) = tally.entry(Moment::of(round).name()).or_default();
-            *kills += 1;
-            *unfinished += self.unfinished().await - before;
-            let asked = if self.instances.len() == 1 || round % 2 == 0 {
-                self.instances[victim] =
-                    Instance::start(&self.database, &self.provider, self.data[victim].path(), &SETTINGS);
-                victim
-            } else {
-                (victim + 1) % self.instances.len()
-            };
-            self.must_work(asked, &case).await;
-            if asked != victim {
-                self.instances[victim] =
-                    Instance::start(&self.database, &self.provider, self.data[victim].path(), &SETTINGS);
-            }
+        while let Some(round) = self.tally.next() {
+            let moment = Moment::of(round);
+            let mode = if (round / Moment::ALL.len()).is_multiple_of(2) { "same" } else { "sibling" };
+            self.plant.provider.control("settings", json!({"replay": mode})).await;
+            let case = format!("{}, round {round}, {mode}, {moment:?}", self.plant.database.name);
+            let victim = round % self.plant.instances.len();
+            let step = self.kill(victim, moment, round, &case).await;
+            self.tally.count(step);
+            self.goes_on(victim, step, round, &format!("{case}, {step:?}")).await;
             // Xero lets an app call its API sixty times a minute; the rounds come faster than that.
-            self.provider.control("clock", json!({"advance": 2})).await;
-            if round % 50 == 49 {
-                println!("{}: {} rounds, {tally:?}", self.database.name, round + 1);
+            self.plant.provider.control("clock", json!({"advance": 2})).await;
+        }
+    }
+
+    /// The next start, or another instance's next call, has a grant that works.
+    async fn goes_on(&mut self, victim: usize, step: Step, round: usize, case: &str) {
+        let others = self.plant.instances.len() - 1;
+        if step == Step::Spooled {
+            // Now only what lies in the victim's folder is worth anything.
+            self.plant.provider.control("clock", json!({"advance": PAST_THE_GRACE})).await;
+        }
+        if others == 0 || round.is_multiple_of(2) || step == Step::Spooled {
+            self.plant.restart(victim);
+            self.plant.must_work(victim, case).await;
+        } else {
+            self.plant.must_work((victim + 1 + round % others) % self.plant.instances.len(), case).await;
+            self.plant.restart(victim);
+        }
+        let spool = self.plant.spool(victim);
+        assert_ne!(
+            moments::in_the_spool(&spool),
+            InTheSpool::Whole,
+            "{case}: a token set that has served stays behind"
+        );
+        moments::sweep(&spool);
+    }
+
+    /// Has an instance refresh, kills it at that moment of it, and judges where that fell.
+    async fn kill(&mut self, victim: usize, moment: Moment, round: usize, case: &str) -> Step {
+        let before = self.plant.rows().await;
+        self.plant.new_exchanges().await;
+        self.timing.prepare(&self.plant, moment).await;
+        let asked = Instant::now();
+        let calls = self.ask(victim, moment);
+        let released = self.timing.wait_for(&self.plant, victim, moment, round, before, asked).await;
+        self.plant.instances[victim].kill();
+        let spool = moments::in_the_spool(&self.plant.spool(victim));
+        if moment.breaks_the_commit() {
+            moments::mend(&self.plant).await;
+        }
+        let (after, exchanges) = (self.plant.rows().await, self.plant.new_exchanges().await);
+        self.plant.provider.control("settings", json!({"latency_ms": 0})).await;
+        self.plant.provider.control("release", json!({})).await;
+        self.plant
+            .provider
+            .client
+            .delete(format!("{}/_control/faults", self.plant.provider.base))
+            .send()
+            .await
+            .unwrap();
+        let calls_of_others = calls.len() > 1;
+        for (number, call) in calls {
+            let answer = call.await.unwrap();
+            // The victim's is cut off, or was answered just before; the others take over.
+            if number != victim {
+                let report = answer.unwrap_or_else(|| panic!("{case}: instance {number} gave no answer"));
+                assert_eq!(report["success"], json!(true), "{case}: instance {number}: {report}");
             }
         }
-        println!("{}: {rounds} kills, and the grant works: {tally:?}", self.database.name);
-    }
-
-    /// Has an instance refresh, and kills it at that moment of it. `before`: the unfinished attempts until now.
-    async fn kill(&mut self, victim: usize, moment: Moment, before: usize, case: &str) {
-        match moment {
-            Moment::BeforeRotation => {
-                let fault = json!({"endpoint": "token", "kind": "timeout_before", "times": 1});
-                self.provider.control("faults", fault).await;
-            }
-            Moment::AfterRotation | Moment::Released(_) => {
-                self.provider.control("hold", json!({})).await;
-            }
-            Moment::Asked(_) => {}
+        assert!(exchanges.is_empty() || after.attempts > before.attempts, "{case}: sent without a line in the journal");
+        if calls_of_others {
+            return Step::InARace;
         }
-        let call = self.refresh(victim);
-        // It is cut off, or was answered just before: either is well.
-        let call = tokio::spawn(async move { _ = call.send().await });
-        match moment {
-            Moment::Asked(pause) => nearly(pause).await,
-            Moment::BeforeRotation | Moment::AfterRotation => {
-                assert_eq!(self.provider.waiting(1).await, 1, "{case}");
-                assert_eq!(self.unfinished().await, before + 1, "{case}: sent without a line in the journal");
-            }
-            Moment::Released(pause) => {
-                assert_eq!(self.provider.waiting(1).await, 1, "{case}");
-                // Not waited for: the answer must not be far ahead of the kill.
-                let release = self.provider.client.post(format!("{}/_control/release", self.provider.base));
-                tokio::spawn(release.json(&json!({})).send());
-                nearly(pause).await;
-            }
-        }
-        self.instances[victim].kill();
-        call.await.unwrap();
-        self.provider.control("release", json!({})).await;
+        Step::judge(before, after, &exchanges, released, spool)
     }
 
-    /// A refresh over HTTP, which waits for the dead holder's lease to end, and a call to Xero's API.
-    async fn must_work(&self, asked: usize, case: &str) {
-        let report: Value = self.refresh(asked).send().await.unwrap().json().await.unwrap();
-        assert_eq!((&report["success"], &report["errors"]), (&json!(true), &json!([])), "{case}: {report}");
-        let form = [("binding_id", self.connected.bindings[0].as_str())];
-        let test = self.post(asked, "test").form(&form).send().await.unwrap();
-        let (status, text) = (test.status(), test.text().await.unwrap());
-        assert_eq!(status, StatusCode::OK, "{case}: {text}");
-        let bound = self.store.binding(&self.connected.org, &self.connected.bindings[0]).await.unwrap().unwrap();
-        let grant = bound.grant.unwrap();
-        assert_eq!((bound.binding.status, grant.status), (BindingStatus::Active, GrantStatus::Active), "{case}");
-        let refused: Vec<Value> = self.provider.ledger().await;
-        let refused: Vec<&Value> = refused.iter().filter(|line| line["http_status"] == 400).collect();
-        assert!(refused.is_empty(), "{case}: {refused:?}");
+    /// The refreshes that are under way when the victim dies: its own, and in a race everybody's.
+    fn ask(&self, victim: usize, moment: Moment) -> Vec<(usize, JoinHandle<Option<Value>>)> {
+        let asked = (0..self.plant.instances.len()).filter(|number| *number == victim || moment == Moment::Race);
+        let call = |number| {
+            let call = self.plant.refresh(number);
+            (number, tokio::spawn(async move { call.send().await.ok()?.json().await.ok() }))
+        };
+        asked.map(call).collect()
     }
-
-    async fn unfinished(&self) -> usize {
-        let Connected { org, bindings, .. } = &self.connected;
-        let attempts = self.store.attempts_of_binding(org, &bindings[0], 10_000).await.unwrap();
-        attempts.iter().filter(|attempt| attempt.outcome.is_none()).count()
-    }
-
-    fn refresh(&self, instance: usize) -> RequestBuilder {
-        self.post(instance, "refresh").form(&[("clicked", "false")])
-    }
-
-    fn post(&self, instance: usize, what: &str) -> RequestBuilder {
-        let address = format!("{}/api/integrations/xero/{what}", self.instances[instance].base);
-        self.provider.client.post(address).header(COOKIE, &self.cookie)
-    }
-}
-
-/// The one pause that is meant: it is what moves the kill about. Tokio's own timer counts whole milliseconds.
-async fn nearly(pause: Duration) {
-    tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await.unwrap();
 }

@@ -102,8 +102,19 @@ async fn a_reply_lost_after_the_rotation_is_made_good_by_sending_the_same_token_
             let connected = keeper.connect(&format!("Org {number}"), &["harbour"], 60).await;
             fault(&keeper, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
             assert_eq!(why(&refresh(&keeper, &connected).await), Some(Why::Transient), "{case}");
+            let wait = keeper.read(&connected.grant).await.next_attempt_at.unwrap() - keeper.clock.now();
+            assert!((1..=900).contains(&wait), "{case}: {wait}");
+            assert_eq!(why(&refresh(&keeper, &connected).await), Some(Why::Transient), "{case}: it waits its turn");
             keeper.advance(15 * 60);
+            // Once more, and still inside the 30 minutes.
+            fault(&keeper, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
+            assert_eq!(why(&refresh(&keeper, &connected).await), Some(Why::Transient), "{case}");
+            keeper.advance(14 * 60);
             assert_eq!(refresh(&keeper, &connected).await, Landed::Exchanged, "{case}");
+            let ledger = keeper.provider.ledger().await;
+            let sent: Vec<_> = ledger.iter().rev().take(3).map(|line| &line["token_fingerprint"]).collect();
+            assert!(sent.iter().all(|token| token == &sent[0]), "{case}: the same token, three times: {sent:?}");
+            assert_eq!(ledger.len(), 3 * (number + 1), "{case}: and no more often");
             let client =
                 keeper.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
             assert_eq!(client.api.organisation().await.unwrap().name, "Harbour Coffee", "{case}");

@@ -1,8 +1,11 @@
 //! A database that breaks between Xero's answer and our commit: the token set is kept, and comes back.
 
+use std::time::Duration;
+
 use evergrant::model::{GrantStatus, Trigger};
-use evergrant::server::store::Store;
-use evergrant::server::tokens::{Ask, Landed, Spool, Why};
+use evergrant::server::domain::{AccessToken, RefreshToken, TokenSet};
+use evergrant::server::store::{AttemptEnd, NewAttempt, Store};
+use evergrant::server::tokens::{Ask, Kept, Landed, Spool, Why};
 use serde_json::json;
 
 use crate::support::keeper::{Connected, Keeper};
@@ -48,9 +51,66 @@ async fn a_token_set_that_could_not_be_written_is_kept_sealed_and_put_in_place_a
         assert_eq!(next_start.replay_spool().await.unwrap(), 1, "{db}");
         let after = keeper.read(&connected.grant).await;
         assert_eq!((after.generation, after.status), (1, GrantStatus::Active), "{db}");
+        let attempts = keeper.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
+        assert_eq!(attempts.len(), 1, "{db}");
+        assert_eq!(attempts[0].outcome.as_deref(), Some("refreshed"), "{db}: its attempt ends with it");
+        assert!(attempts[0].trace_id.is_some(), "{db}: with Xero's correlation id");
         assert!(Spool::open(keeper.spool.path()).unwrap().is_empty(), "{db}: its file stays behind");
         let landed = next_start.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
         assert_eq!(landed, Landed::Exchanged, "{db}: the kept token works");
+    }
+}
+
+#[tokio::test]
+async fn a_running_server_takes_in_what_another_process_left_in_its_folder() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+        let server = tokio::spawn(keeper.service.clone().tend_spool());
+        assert_eq!(keeper.service.spooled(), 0, "{db}");
+
+        // A command's process, say, which ended before the database came back.
+        let held =
+            keeper.store.take_lease(&connected.grant, "command", keeper.clock.now() + 60).await.unwrap().unwrap();
+        let new = NewAttempt { grant_id: &held.id, generation: 0, trigger: Trigger::Cli, actor: None };
+        let attempt = keeper.store.begin_attempt(&new).await.unwrap();
+        let (_, answer) = keeper.provider.refresh(&connected.minted.refresh_token).await;
+        let text = |name: &str| answer[name].as_str().unwrap();
+        let tokens = TokenSet {
+            access_token: AccessToken::new(text("access_token")),
+            refresh_token: RefreshToken::new(text("refresh_token")),
+            expires_at: keeper.clock.now() + 1800,
+            scopes: String::new(),
+        };
+        let rotation = keeper.store.seal_rotation(&held, &tokens).unwrap();
+        let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: None };
+        Spool::open(keeper.spool.path()).unwrap().keep(&Kept { rotation, attempt, end }).unwrap();
+
+        while keeper.read(&connected.grant).await.generation == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        keeper.stopping.cancel();
+        server.await.unwrap();
+        assert!(Spool::open(keeper.spool.path()).unwrap().is_empty(), "{db}: its file stays behind");
+        keeper.advance(31 * 60);
+        let landed = keeper.service.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
+        assert_eq!(landed, Landed::Exchanged, "{db}: the kept token works");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_journalled_is_not_sent() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+        run(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
+        let refresh = || keeper.service.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep));
+        let landed = refresh().await;
+        assert!(matches!(&landed, Landed::Failed(failed) if failed.why == Why::Internal), "{db}: {landed:?}");
+        assert_eq!(keeper.exchanges().await, 0, "{db}");
+        assert_eq!(keeper.read(&connected.grant).await.lease, None, "{db}: nobody has to wait for it");
+        run(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
+        assert_eq!(refresh().await, Landed::Exchanged, "{db}");
     }
 }
 

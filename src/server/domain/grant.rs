@@ -32,6 +32,17 @@ pub struct Grant {
     pub reply_lost_at: Option<i64>,
 }
 
+/// Grants that haven't been given up, by how they do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrantCounts {
+    pub active: i64,
+    /// Active too, but the last exchange failed.
+    pub failing: i64,
+    pub needs_reauth: i64,
+    /// Unix seconds at which the oldest refresh token of an active one was issued.
+    pub oldest_issued_at: Option<i64>,
+}
+
 /// Both tokens as the database keeps them. `Debug` shows ciphertext only by its presence.
 #[derive(Clone, PartialEq)]
 pub struct SealedTokens {

@@ -1,11 +1,13 @@
 //! Lifecycles and secrets: what the rest of the server speaks of. Never `Serialize`.
 
 mod binding;
+mod ended;
 mod grant;
 mod plan;
 pub mod secret;
 
 pub use binding::{Binding, Seen, Tenant};
-pub use grant::{Consent, GRACE, Grant, Lease, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens};
+pub use ended::Ended;
+pub use grant::{Consent, GRACE, Grant, GrantCounts, Lease, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens};
 pub use plan::{Due, KeepHot, Plan};
 pub use secret::{AccessToken, RefreshToken, Secret, TokenSet};

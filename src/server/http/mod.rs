@@ -11,6 +11,7 @@ mod failure;
 mod headers;
 mod health;
 mod limits;
+pub mod metrics;
 mod notice;
 pub mod pages;
 mod path;
@@ -40,6 +41,7 @@ pub fn router() -> Router<AppState> {
         .route("/api/webhooks/clerk", post(webhook::take))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::guarded))
         .layer(limits::short());
     let waits_for_xero = Router::new()
         .route(CALLBACK, get(callback::callback))

@@ -1,11 +1,13 @@
 //! The journal: every try at an exchange, written before its request leaves.
 
-use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
 use super::changes::{Change, Writing};
 use super::{Store, StoreError, new_id};
 use crate::model::{AttemptId, AttemptView, BindingId, GrantId, OrgId, Trigger};
+use crate::server::domain::Grant;
 
 /// A try about to begin.
 pub struct NewAttempt<'a> {
@@ -21,7 +23,7 @@ pub struct NewAttempt<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptEnd {
     /// `refreshed`, `reconnect`, `operator`, `transient`, `superseded`, or `refused`: an operator's token that brought
-    /// nothing.
+    /// nothing. `abandoned` is the store's own, for the attempt of a holder that died.
     pub outcome: &'static str,
     pub error_code: Option<String>,
     pub http_status: Option<u16>,
@@ -29,8 +31,19 @@ pub struct AttemptEnd {
     pub trace_id: Option<String>,
 }
 
+/// A try as evidence about a later one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlierTry {
+    pub outcome: Option<String>,
+    pub error_code: Option<String>,
+    pub started_at: i64,
+}
+
 impl Store {
     /// Journals a try. Nothing is sent before this has been committed.
+    ///
+    /// Whoever begins one holds the lease: a try of the same grant that hasn't ended is a dead holder's, and is
+    /// closed as abandoned. Should that holder only be slow, its own end is written over this one.
     pub async fn begin_attempt(&self, new: &NewAttempt<'_>) -> Result<AttemptId, StoreError> {
         let mut ids = self.begin_attempts(std::slice::from_ref(new)).await?;
         // One for each that was given.
@@ -62,7 +75,10 @@ impl Store {
                 .bind(new.actor)
                 .bind(self.clock.now());
         }
-        query.execute(self.pool()).await?;
+        let mut transaction = self.database.begin().await?;
+        abandon(&mut transaction, new.iter().map(|new| new.grant_id), self.clock.now()).await?;
+        query.execute(&mut *transaction).await?;
+        transaction.commit().await?;
         Ok(ids)
     }
 
@@ -78,6 +94,27 @@ impl Store {
         .fetch_one(self.pool())
         .await?;
         Ok(row.try_get(0)?)
+    }
+
+    /// The other tries with the refresh token that this attempt sent, oldest first.
+    pub async fn earlier_tries(&self, held: &Grant, attempt: &AttemptId) -> Result<Vec<EarlierTry>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT outcome, error_code, started_at FROM refresh_attempts \
+             WHERE grant_id = $1 AND generation = $2 AND id <> $3 ORDER BY started_at",
+        )
+        .bind(held.id.as_str())
+        .bind(held.generation)
+        .bind(attempt.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        let read = |row: &AnyRow| {
+            Ok(EarlierTry {
+                outcome: row.try_get("outcome")?,
+                error_code: row.try_get("error_code")?,
+                started_at: row.try_get("started_at")?,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// The last tries at the grants that this binding has had, newest first; another organisation's: none.
@@ -126,6 +163,52 @@ macro_rules! finish {
     };
 }
 
+/// Part of a larger transaction: closes what these grants' dead holders left open.
+pub(super) async fn abandon(
+    connection: &mut AnyConnection,
+    grants: impl ExactSizeIterator<Item = &GrantId>,
+    now: i64,
+) -> Result<(), StoreError> {
+    let places: Vec<String> = (2..).take(grants.len()).map(|place| format!("${place}")).collect();
+    // Safe to run: nothing but the numbers of placeholders was put into the text.
+    let mut query = sqlx::query(AssertSqlSafe(format!(
+        "UPDATE refresh_attempts SET finished_at = $1, outcome = 'abandoned' \
+         WHERE finished_at IS NULL AND grant_id IN ({})",
+        places.join(", ")
+    )))
+    .bind(now);
+    for grant in grants {
+        query = query.bind(grant.as_str());
+    }
+    query.execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Part of a larger transaction: a kept token set came too late. Where its try has an end that says more, as when
+/// the set was put in place a moment ago by another task, that end stays.
+pub(super) async fn overtake(connection: &mut AnyConnection, attempt: &AttemptId, now: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE refresh_attempts SET finished_at = $1, outcome = 'superseded' \
+         WHERE id = $2 AND (outcome IS NULL OR outcome = 'abandoned')",
+    )
+    .bind(now)
+    .bind(attempt.as_str())
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}
+
+/// Part of a larger transaction: ends the try of a kept token set, whose coming was told when it was put in place.
+pub(super) async fn finish_late(
+    connection: &mut AnyConnection,
+    attempt: &AttemptId,
+    end: &AttemptEnd,
+    now: i64,
+) -> Result<(), StoreError> {
+    ending(sqlx::query(finish!("")), attempt, end, now).execute(connection).await?;
+    Ok(())
+}
+
 /// Part of a larger transaction: ends a try, and tells its outcome.
 pub(super) async fn finish(
     transaction: &mut Writing,
@@ -140,13 +223,7 @@ pub(super) async fn finish(
         Some(_) => sqlx::query(finish!(" RETURNING pg_notify('evergrant', $7)")),
         None => sqlx::query(finish!("")),
     };
-    let statement = statement
-        .bind(now)
-        .bind(end.outcome)
-        .bind(end.error_code.as_deref())
-        .bind(end.http_status.map(i64::from))
-        .bind(end.trace_id.as_deref())
-        .bind(attempt.as_str());
+    let statement = ending(statement, attempt, end, now);
     match told {
         Some(payload) => statement.bind(payload),
         None => statement,
@@ -154,6 +231,22 @@ pub(super) async fn finish(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// Binds what `finish!` names.
+fn ending<'q>(
+    statement: Query<'q, Any, AnyArguments>,
+    attempt: &'q AttemptId,
+    end: &'q AttemptEnd,
+    now: i64,
+) -> Query<'q, Any, AnyArguments> {
+    statement
+        .bind(now)
+        .bind(end.outcome)
+        .bind(end.error_code.as_deref())
+        .bind(end.http_status.map(i64::from))
+        .bind(end.trace_id.as_deref())
+        .bind(attempt.as_str())
 }
 
 fn attempt_from(row: &AnyRow) -> Result<AttemptView, StoreError> {

@@ -122,7 +122,7 @@ impl Store {
             transaction.tell(Change::Binding { org, binding, status }).await?;
             rebound.push(Rebound { binding_id, was_there: before.is_some() });
             if let Some(old) = old.map(GrantId).filter(|old| old != grant) {
-                give_up_if_unbound(&mut transaction, &old).await?;
+                give_up_if_unbound(&mut transaction, &old, now).await?;
             }
         }
         transaction.commit().await?;
@@ -131,13 +131,14 @@ impl Store {
 
     /// Marks a binding disconnected. `true` when its grant was given up because nothing else stands on it.
     pub async fn disconnect_binding(&self, org: &OrgId, id: &BindingId) -> Result<bool, StoreError> {
+        let now = self.clock.now();
         let mut transaction = self.write().await?;
         let row = sqlx::query(
             "UPDATE integration_tenant_bindings SET status = 'disconnected', gone_at = NULL, updated_at = $1, \
              told_broken_at = NULL \
              WHERE id = $2 AND org_id = $3 RETURNING active_grant_id",
         )
-        .bind(self.clock.now())
+        .bind(now)
         .bind(id.as_str())
         .bind(org.as_str())
         .fetch_optional(&mut *transaction)
@@ -148,7 +149,7 @@ impl Store {
         }
         let grant: Option<String> = row.map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
         let given_up = match grant {
-            Some(grant) => give_up_if_unbound(&mut transaction, &GrantId(grant)).await?,
+            Some(grant) => give_up_if_unbound(&mut transaction, &GrantId(grant), now).await?,
             None => false,
         };
         transaction.commit().await?;
@@ -202,7 +203,7 @@ impl Store {
     }
 }
 
-async fn give_up_if_unbound(connection: &mut AnyConnection, grant: &GrantId) -> Result<bool, StoreError> {
+async fn give_up_if_unbound(connection: &mut AnyConnection, grant: &GrantId, now: i64) -> Result<bool, StoreError> {
     let row = sqlx::query(
         "SELECT COUNT(*) FROM integration_tenant_bindings WHERE active_grant_id = $1 AND status <> 'disconnected'",
     )
@@ -211,7 +212,7 @@ async fn give_up_if_unbound(connection: &mut AnyConnection, grant: &GrantId) -> 
     .await?;
     let unbound = row.try_get::<i64, _>(0)? == 0;
     if unbound {
-        give_up(connection, grant).await?;
+        give_up(connection, grant, now).await?;
     }
     Ok(unbound)
 }

@@ -92,6 +92,16 @@ impl Database {
                     Ok(())
                 })
             })
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    // A commit that a full disk refused has ended its transaction in SQLite, but not in the driver's
+                    // count, which no rollback then brings down: such a connection would refuse every transaction.
+                    if connection.is_in_transaction() {
+                        connection.ping().await?;
+                    }
+                    Ok(!connection.is_in_transaction())
+                })
+            })
             .connect(&url)
             .await?;
         let database = Self { pool, kind, url: Arc::new(Secret::new(url)) };

@@ -3,6 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::attempts::abandon;
 use super::{Store, StoreError, new_id};
 use crate::model::{GrantId, GrantStatus, OrgId};
 use crate::server::cipher::{CipherError, Field, Place};
@@ -102,7 +103,7 @@ impl Store {
     /// Ends a grant on purpose and forgets its tokens. Nothing is said to Xero.
     pub async fn give_up_grant(&self, id: &GrantId) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
-        give_up(&mut transaction, id).await?;
+        give_up(&mut transaction, id, self.clock.now()).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -137,16 +138,17 @@ impl Store {
     }
 }
 
-/// Part of a larger transaction: ends a grant and erases its tokens.
-pub(super) async fn give_up(connection: &mut AnyConnection, id: &GrantId) -> Result<(), StoreError> {
+/// Part of a larger transaction: ends a grant and erases its tokens. A try that was under way has nothing to
+/// come back to.
+pub(super) async fn give_up(connection: &mut AnyConnection, id: &GrantId, now: i64) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE integration_grants SET status = 'revoked', access_token_enc = '', refresh_token_enc = '', \
          lease_owner = NULL, lease_until = NULL, next_attempt_at = NULL WHERE id = $1",
     )
     .bind(id.as_str())
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    abandon(connection, std::iter::once(id), now).await
 }
 
 pub(super) fn grant_from(row: &AnyRow) -> Result<Grant, StoreError> {

@@ -7,7 +7,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, Row};
 
-use super::attempts::{AttemptEnd, finish};
+use super::attempts::{AttemptEnd, finish, finish_late, overtake};
 use super::changes::{Change, Writing};
 use super::grants::grant_from;
 use super::telling;
@@ -137,7 +137,7 @@ impl Store {
 
     /// Puts a kept successor in place, whoever holds the lease by now: only its own generation fences it. A grant
     /// that was called dead meanwhile, because its spent token was sent once more, lives again. `false` when the
-    /// generation has moved on without it.
+    /// generation has moved on without it. The journal isn't touched: see `end_kept`.
     pub async fn commit_kept(&self, rotation: &SealedRotation) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.write().await?;
@@ -157,6 +157,18 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(done.is_some())
+    }
+
+    /// Ends the attempt of a kept successor, however it was closed before. Apart from `commit_kept`, so that a journal
+    /// that can't be written is never in a token set's way.
+    pub async fn end_kept(&self, counted: bool, attempt: &AttemptId, end: &AttemptEnd) -> Result<(), StoreError> {
+        let (now, mut transaction) = (self.clock.now(), self.database.begin().await?);
+        if counted {
+            finish_late(&mut transaction, attempt, end, now).await?;
+        } else {
+            overtake(&mut transaction, attempt, now).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
     /// Notes an exchange that failed without telling anything about the token: the grant stays active.

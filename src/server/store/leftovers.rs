@@ -67,7 +67,7 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         if row.is_some() {
-            give_up(&mut transaction, &grant.id).await?;
+            give_up(&mut transaction, &grant.id, now).await?;
             transaction.commit().await?;
             return Ok(true);
         }

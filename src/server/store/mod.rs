@@ -38,7 +38,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
-pub use attempts::{AttemptEnd, NewAttempt};
+pub use attempts::{AttemptEnd, EarlierTry, NewAttempt};
 pub use bindings::{Bound, Rebound};
 pub use changes::{Change, Changes, Heard, Subscription, Topic};
 pub use database::{Database, Kind, Schema};

@@ -10,7 +10,7 @@ use super::grants::grant_from;
 use super::orgs::org_named;
 use super::{Database, StoreError};
 use crate::model::{GrantId, OrgId};
-use crate::server::domain::Grant;
+use crate::server::domain::{Grant, GrantCounts};
 
 /// A grant that hasn't been given up, with what it stands for.
 pub struct Listed {
@@ -20,6 +20,8 @@ pub struct Listed {
     pub tenants: Vec<String>,
     /// Unix seconds at which the last exchange failed, where none has worked since.
     pub troubled_at: Option<i64>,
+    /// The journal's code of that failure.
+    pub trouble_code: Option<String>,
 }
 
 /// An attempt that never ended, on the generation that its grant still has: Xero may have acted on it.
@@ -41,7 +43,10 @@ impl Database {
         let rows = sqlx::query(
             "SELECT g.*, o.name AS org_name, CASE WHEN g.failure_count > 0 OR g.status = 'refresh_failed' THEN \
              (SELECT MAX(a.finished_at) FROM refresh_attempts a \
-             WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient')) END AS troubled_at \
+             WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient')) END AS troubled_at, \
+             CASE WHEN g.failure_count > 0 OR g.status = 'refresh_failed' THEN (SELECT a.error_code \
+             FROM refresh_attempts a WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient') \
+             ORDER BY a.finished_at DESC, a.id LIMIT 1) END AS trouble_code \
              FROM integration_grants g JOIN organizations o ON o.id = g.org_id \
              WHERE g.status <> 'revoked' AND ($1 = '' OR g.org_id = $1) ORDER BY o.name, g.expires_at, g.id",
         )
@@ -54,7 +59,8 @@ impl Database {
             let grant = grant_from(row)?;
             let tenants = tenants.remove(&grant.id).unwrap_or_default();
             let (org_name, troubled_at) = (row.try_get("org_name")?, row.try_get("troubled_at")?);
-            listed.push(Listed { grant, org_name, tenants, troubled_at });
+            let trouble_code = row.try_get("trouble_code")?;
+            listed.push(Listed { grant, org_name, tenants, troubled_at, trouble_code });
         }
         // Here, because the two databases put an absent time at different ends.
         listed.sort_by_key(|listed| std::cmp::Reverse(listed.troubled_at));
@@ -79,6 +85,24 @@ impl Database {
                 Ok(Unfinished { grant_id: GrantId(row.try_get("grant_id")?), started_at: row.try_get("started_at")? })
             })
             .collect()
+    }
+
+    /// How grants do and how old the oldest refresh token in use is: one pass over the rows.
+    pub async fn count_grants(&self) -> Result<GrantCounts, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(CASE WHEN status = 'active' AND failure_count = 0 THEN 1 END), \
+             COUNT(CASE WHEN status = 'active' AND failure_count > 0 THEN 1 END), \
+             COUNT(CASE WHEN status = 'refresh_failed' THEN 1 END), \
+             MIN(CASE WHEN status = 'active' THEN refresh_token_issued_at END) FROM integration_grants",
+        )
+        .fetch_one(self.pool())
+        .await?;
+        Ok(GrantCounts {
+            active: row.try_get(0)?,
+            failing: row.try_get(1)?,
+            needs_reauth: row.try_get(2)?,
+            oldest_issued_at: row.try_get(3)?,
+        })
     }
 
     async fn tenants_by_grant(&self) -> Result<HashMap<GrantId, Vec<String>>, StoreError> {
@@ -120,7 +144,8 @@ mod tests {
         let new = NewAttempt { grant_id: id, generation: held.generation, trigger: Trigger::Cli, actor: None };
         let attempt = store.begin_attempt(&new).await.unwrap();
         let outcome = if for_good { "reconnect" } else { "transient" };
-        let end = AttemptEnd { outcome, error_code: None, http_status: None, trace_id: None };
+        let end =
+            AttemptEnd { outcome, error_code: Some(format!("code of {outcome}")), http_status: None, trace_id: None };
         let failure =
             Failure { error: "Xero isn't answering.", next_attempt_at: store.clock().now() + 7, reply_lost_at: None };
         let counted = if for_good {
@@ -161,8 +186,14 @@ mod tests {
                 listed.iter().map(|one| (&one.grant.id, one.org_name.as_str(), one.troubled_at)).collect();
             let wanted = [(&failing, "Ours", Some(START + 60)), (&dead, "Theirs", Some(START)), (&well, "Ours", None)];
             assert_eq!(seen, wanted, "{db}");
+            let codes: Vec<_> = listed.iter().map(|one| one.trouble_code.as_deref()).collect();
+            assert_eq!(codes, [Some("code of transient"), Some("code of reconnect"), None], "{db}");
             assert_eq!(listed[2].tenants, ["Café", "Shop"], "{db}");
             assert!(listed[0].tenants.is_empty() && listed[1].grant.status == GrantStatus::RefreshFailed, "{db}");
+
+            let counts = store.database().count_grants().await.unwrap();
+            let wanted = GrantCounts { active: 1, failing: 1, needs_reauth: 1, oldest_issued_at: Some(START) };
+            assert_eq!(counts, wanted, "{db}: the one given up doesn't count");
 
             let named = store.database().org_named("Theirs").await.unwrap();
             assert_eq!(named, Some(theirs), "{db}");

@@ -1,7 +1,7 @@
 //! Grants, leases, fences and bindings, each on SQLite and on PostgreSQL.
 
 use super::testing::{START, stores};
-use super::{AttemptEnd, Failure, NewAttempt, NewGrant, Store};
+use super::{AttemptEnd, EarlierTry, Failure, NewAttempt, NewGrant, Store};
 use crate::model::{AttemptId, BindingId, BindingStatus, GrantId, GrantStatus, OrgId, Trigger};
 use crate::server::domain::{AccessToken, Grant, RefreshToken, Tenant, TokenSet};
 
@@ -221,6 +221,46 @@ async fn a_failure_is_counted_and_keeps_the_token() {
         let rotation = store.seal_rotation(&held, &tokens("next")).unwrap();
         assert!(store.commit_rotation(&rotation, "two", &attempt, &DONE).await.unwrap(), "{db}");
         assert_eq!(read(&store, &id).await.reply_lost_at, None, "{db}: its successor is here");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_holders_attempt_is_closed_by_whoever_comes_next() {
+    for (db, store) in stores().await {
+        let org = org(&store, "A").await;
+        let id = consent(&store, &org, "u").await;
+        let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
+        let outcomes = async || {
+            let attempts = store.attempts_of_binding(&org, &bound[0].binding_id, 9).await.unwrap();
+            attempts.into_iter().map(|one| one.outcome.unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let (slow, slows_attempt) = leased(&store, &id, "slow").await;
+        store.clock().advance(61);
+        let (held, attempt) = leased(&store, &id, "next").await;
+        assert_eq!(outcomes().await, ["", "abandoned"], "{db}");
+        let earlier = store.earlier_tries(&held, &attempt).await.unwrap();
+        let abandoned = EarlierTry { outcome: Some("abandoned".into()), error_code: None, started_at: START };
+        assert_eq!(earlier, [abandoned], "{db}");
+
+        // It was only slow: its own end is the better evidence.
+        let rotation = store.seal_rotation(&slow, &tokens("slow")).unwrap();
+        assert!(!store.commit_rotation(&rotation, "slow", &slows_attempt, &DONE).await.unwrap(), "{db}");
+        assert_eq!(outcomes().await, ["", "superseded"], "{db}");
+
+        // Its token set was kept, and the next one died without an answer.
+        store.clock().advance(61);
+        assert!(store.commit_kept(&rotation).await.unwrap(), "{db}");
+        store.end_kept(true, &slows_attempt, &DONE).await.unwrap();
+        assert_eq!(outcomes().await, ["", "refreshed"], "{db}");
+        store.end_kept(false, &slows_attempt, &DONE).await.unwrap();
+        assert_eq!(outcomes().await, ["", "refreshed"], "{db}: a second task that came too late");
+        store.end_kept(false, &attempt, &DONE).await.unwrap();
+        assert_eq!(outcomes().await, ["superseded", "refreshed"], "{db}");
+
+        leased(&store, &id, "dies").await;
+        assert_eq!(outcomes().await[0], "", "{db}");
+        store.give_up_grant(&id).await.unwrap();
+        assert_eq!(outcomes().await[0], "abandoned", "{db}: nobody comes after it");
     }
 }
 

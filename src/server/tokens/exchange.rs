@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::clicks;
 use super::outcome::{Ask, Failed, Landed};
-use super::policy::{Wait, cannot_wait, grace_left, lost_after, lost_at, next_try};
+use super::policy::{Wait, cannot_wait, grace_left, lost_after, lost_at, next_try, unanswered_since};
 use super::service::Shared;
 use crate::model::{AttemptId, GrantId, GrantStatus, Trigger};
-use crate::server::domain::{Grant, RefreshToken, SealedRotation, TokenSet};
+use crate::server::domain::{Ended, Grant, RefreshToken};
+use crate::server::metrics::Metrics;
 use crate::server::store::{AttemptEnd, Failure, NewAttempt, StoreError};
 use crate::server::xero::{Asker, ErrorKind, Exchanged, Pass, Resting, XeroError};
 
@@ -20,11 +22,9 @@ pub(super) use self::rescue::rescue;
 pub use self::rescue::{RescueError, Rescued};
 
 /// How often a loser of the lease looks whether the generation has moved.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a claimed grant that couldn't fly is left alone, in seconds.
 pub(super) const COME_AGAIN: i64 = 10;
-/// How long after a failed commit it is tried again, doubling from the first to the second.
-const COMMIT_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
 /// Brings one grant up to date, or finds out why not. Runs in a task of its own.
 pub(super) async fn fly(shared: Arc<Shared>, id: GrantId, ask: Ask) -> Landed {
@@ -50,11 +50,23 @@ pub(super) async fn fly_claimed(
     })
 }
 
-struct Flight {
-    shared: Arc<Shared>,
-    id: GrantId,
-    ask: Ask,
-    owner: String,
+/// How long a lease of somebody else's was waited for, counted when that ends.
+struct Waited<'a> {
+    since: Instant,
+    metrics: &'a Metrics,
+}
+
+impl Drop for Waited<'_> {
+    fn drop(&mut self) {
+        self.metrics.waited_for_a_lease(self.since.elapsed());
+    }
+}
+
+pub(super) struct Flight {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: GrantId,
+    pub(super) ask: Ask,
+    pub(super) owner: String,
 }
 
 impl Flight {
@@ -79,7 +91,8 @@ impl Flight {
             Ok(grant) => grant,
             Err(landed) => return Ok(landed),
         };
-        let patience = tokio::time::Instant::now() + self.shared.policy.wait_limit;
+        let patience = Instant::now() + self.shared.policy.wait_limit;
+        let mut waited = None;
         loop {
             let until = self.shared.policy.lease_until(store.clock().now());
             if let Some(held) = store.take_lease(&self.id, &self.owner, until).await? {
@@ -88,6 +101,7 @@ impl Flight {
                     store.release_lease(&held, &self.owner).await?;
                     return Ok(landed);
                 }
+                drop(waited);
                 // Others may have found out meanwhile that Xero doesn't answer.
                 return match self.shared.xero.breaker().admit(self.asker(&held)) {
                     Ok(pass) => {
@@ -100,12 +114,13 @@ impl Flight {
                     }
                 };
             }
+            waited.get_or_insert_with(|| Waited { since: Instant::now(), metrics: &self.shared.metrics });
             tokio::time::sleep(LOOK_AGAIN).await;
             let Some(now) = store.grant(&self.id).await? else { return Ok(Landed::Failed(Failed::gone())) };
             if let Some(landed) = self.settled(&first, &now) {
                 return Ok(landed);
             }
-            if tokio::time::Instant::now() >= patience {
+            if Instant::now() >= patience {
                 return Ok(Landed::Failed(Failed::busy()));
             }
         }
@@ -161,7 +176,7 @@ impl Flight {
     /// Whether the row answers the ask without an exchange of ours; `first` is how we found it.
     fn settled(&self, first: &Grant, now: &Grant) -> Option<Landed> {
         match now.status {
-            GrantStatus::RefreshFailed => return Some(Landed::Failed(Failed::reconnect())),
+            GrantStatus::RefreshFailed => return Some(Landed::Failed(Failed::reconnect(now.last_error.as_deref()))),
             GrantStatus::Revoked => return Some(Landed::Failed(Failed::gone())),
             GrantStatus::Active => {}
         }
@@ -193,7 +208,12 @@ impl Flight {
             trigger: self.ask.trigger,
             actor: self.ask.actor.as_deref(),
         };
-        self.shared.store.begin_attempt(&new).await
+        let begun = self.shared.store.begin_attempt(&new).await;
+        if begun.is_err() {
+            // Nothing was sent, so nobody has to wait. Where this fails too, the lease ends by itself.
+            _ = self.give_back(held).await;
+        }
+        begun
     }
 
     async fn exchange(&self, held: &Grant, attempt: &AttemptId, pass: Pass) -> Result<Landed, StoreError> {
@@ -216,9 +236,12 @@ impl Flight {
                 return Ok(Landed::Failed(failed));
             }
         };
-        match self.ask_xero(held, &token, pass).await {
+        let asked = Instant::now();
+        let answer = self.ask_xero(held, &token, pass).await;
+        self.shared.metrics.answered_after(asked.elapsed());
+        match answer {
             Ok(exchanged) => self.commit(held, attempt, exchanged).await,
-            Err(error) => self.note(held, attempt, &error, lost_after(error.reply(), lost_at, sent)).await,
+            Err(error) => self.note(held, attempt, &error, sent, lost_after(error.reply(), lost_at, sent)).await,
         }
     }
 
@@ -243,83 +266,14 @@ impl Flight {
         }
     }
 
-    async fn commit(&self, held: &Grant, attempt: &AttemptId, exchanged: Exchanged) -> Result<Landed, StoreError> {
-        let Exchanged { tokens, correlation_id, status } = exchanged;
-        let end =
-            AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), trace_id: correlation_id };
-        let rotation = self.seal(held, &tokens).await;
-        match self.shared.store.commit_rotation(&rotation, &self.owner, attempt, &end).await {
-            Ok(true) => {
-                tracing::info!(grant = %held.id, generation = held.generation + 1, trigger = self.ask.trigger.as_str(), "refreshed");
-                Ok(Landed::Exchanged)
-            }
-            Ok(false) => self.outlast(held, &rotation).await,
-            Err(error) => Ok(self.keep(&rotation, &error)),
-        }
+    pub(super) fn count(&self, outcome: &'static str) {
+        self.shared.metrics.exchanged(self.ask.trigger, outcome);
     }
 
-    /// The lease went to another holder, so that one's exchange counts, and ours is let go once the generation has
-    /// moved. Until then ours may be the only successor in anybody's hands: the other may die before it has sent the
-    /// spent token again, or send it past its grace. Where its lease ends without a new generation, ours is put in
-    /// place.
-    async fn outlast(&self, held: &Grant, rotation: &SealedRotation) -> Result<Landed, StoreError> {
-        let store = &self.shared.store;
-        loop {
-            let row = match store.grant(&held.id).await {
-                Ok(row) => row,
-                Err(error) => return Ok(self.keep(rotation, &error)),
-            };
-            let as_we_left_it = |row: &Grant| row.generation == held.generation && row.status != GrantStatus::Revoked;
-            let Some(row) = row.filter(as_we_left_it) else {
-                tracing::warn!(grant = %held.id, generation = held.generation, "an exchange was overtaken; its token set is let go");
-                return Ok(Landed::Adopted);
-            };
-            if row.lease.is_none_or(|lease| lease.until <= store.clock().now()) {
-                break;
-            }
-            tokio::select! {
-                // The next start replays it, unless the other has moved the generation by then.
-                () = self.shared.stopping.cancelled() => {
-                    self.spool(rotation);
-                    return Ok(Landed::Failed(Failed::busy()));
-                }
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
-            }
-        }
-        self.spool(rotation);
-        match self.shared.spool.replay(&held.id, store).await {
-            Ok(true) => Ok(Landed::Exchanged),
-            Ok(false) => Ok(Landed::Adopted),
-            Err(error) => Ok(self.keep(rotation, &error)),
-        }
-    }
-
-    /// The database didn't take a token set: it goes to the spool, and is tried again for as long as we live.
-    fn keep(&self, rotation: &SealedRotation, error: &StoreError) -> Landed {
-        tracing::error!(grant = %self.id, %error, "a token set couldn't be committed; it is kept and tried again");
-        self.spool(rotation);
-        self.shared.tasks.spawn(commit_later(Arc::clone(&self.shared), self.id.clone()));
-        Landed::Failed(Failed::internal())
-    }
-
-    fn spool(&self, rotation: &SealedRotation) {
-        if let Err(error) = self.shared.spool.keep(rotation) {
-            tracing::error!(grant = %self.id, %error, "the token set is kept in memory alone");
-        }
-    }
-
-    /// Sealing needs nothing but random bytes; should the system give none, it is asked until it does, for the
-    /// token in hand is the only one that counts.
-    async fn seal(&self, held: &Grant, tokens: &TokenSet) -> SealedRotation {
-        loop {
-            match self.shared.store.seal_rotation(held, tokens) {
-                Ok(rotation) => return rotation,
-                Err(error) => {
-                    tracing::error!(grant = %held.id, %error, "a token set couldn't be sealed; trying again");
-                    tokio::time::sleep(COMMIT_AGAIN.0).await;
-                }
-            }
-        }
+    /// The fence refused what an exchange brought.
+    pub(super) fn fenced(&self) {
+        self.count("superseded");
+        self.shared.metrics.fenced();
     }
 
     async fn note(
@@ -327,6 +281,7 @@ impl Flight {
         held: &Grant,
         attempt: &AttemptId,
         error: &XeroError,
+        sent_at: i64,
         reply_lost_at: Option<i64>,
     ) -> Result<Landed, StoreError> {
         let store = &self.shared.store;
@@ -337,13 +292,18 @@ impl Flight {
             trace_id: error.correlation_id.clone(),
         };
         if error.kind == ErrorKind::Reconnect {
-            let failed = Failed::reconnect();
-            let counted = store.fail_grant(held, &self.owner, &failed.message, attempt, &end("reconnect")).await?;
+            let since = unanswered_since(&store.earlier_tries(held, attempt).await?);
+            let ended = Ended::judge(held, sent_at, since);
+            let failed = Failed::reconnect(Some(ended.sentence()));
+            let end = AttemptEnd { error_code: Some(ended.code().to_owned()), ..end("reconnect") };
+            let counted = store.fail_grant(held, &self.owner, &failed.message, attempt, &end).await?;
             if !counted {
+                self.fenced();
                 tracing::info!(grant = %held.id, generation = held.generation, "an invalid_grant came for a generation that had moved on");
                 return Ok(Landed::Adopted);
             }
-            tracing::warn!(grant = %held.id, generation = held.generation, trace_id = error.correlation_id.as_deref(), "Xero ended a grant");
+            self.count("reconnect");
+            tracing::warn!(grant = %held.id, generation = held.generation, code = ended.code(), trace_id = error.correlation_id.as_deref(), "Xero ended a grant");
             return Ok(Landed::Failed(failed));
         }
         let outcome = if error.kind == ErrorKind::Operator { "operator" } else { "transient" };
@@ -358,8 +318,10 @@ impl Flight {
             reply_lost_at,
         };
         if store.record_failure(held, &self.owner, &failure, attempt, &end(outcome)).await? {
+            self.count(outcome);
             Ok(Landed::Failed(failed))
         } else {
+            self.fenced();
             Ok(Landed::Adopted)
         }
     }
@@ -368,21 +330,5 @@ impl Flight {
         let now = self.shared.store.clock().now();
         let grace_left = grace_left(lost_at, now);
         Wait { failures: held.failure_count, retry_after, grace_left, chance: rand::random() }.until(now)
-    }
-}
-
-/// Tries to put a kept successor in place until its row takes it or has moved on.
-async fn commit_later(shared: Arc<Shared>, grant: GrantId) {
-    let mut pause = COMMIT_AGAIN.0;
-    loop {
-        tokio::select! {
-            // At shutdown the spool on disk has it, and the next start replays it.
-            () = shared.stopping.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        if shared.spool.replay(&grant, &shared.store).await.is_ok() {
-            return;
-        }
-        pause = (pause * 2).min(COMMIT_AGAIN.1);
     }
 }

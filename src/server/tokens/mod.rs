@@ -1,12 +1,13 @@
 //! Keeps grants fresh: what Evergrant exists for.
 //!
 //! `service` is what everybody else calls; `flight` makes one exchange of many callers in a process; `exchange`
-//! is the protocol across processes (lease, journal, fence); `policy` says when and how long, `clicks` how often a
-//! person may pass it, `lanes` how many of an organisation's at once; `spool` keeps what a broken database would not
-//! take; `connections` disconnects and tests; `sweep` claims what is due; `drift` reads what Xero lists; `vend` hands
-//! tokens out.
+//! is the protocol across processes (lease, journal, fence), `commit` what becomes of its answer; `policy` says when
+//! and how long, `clicks` how often a person may pass it, `lanes` how many of an organisation's at once; `spool` keeps
+//! what a broken database would not take; `connections` disconnects and tests; `sweep` claims what is due;
+//! `drift` reads what Xero lists; `vend` hands tokens out.
 
 mod clicks;
+mod commit;
 mod connections;
 mod drift;
 mod exchange;
@@ -25,5 +26,5 @@ pub use exchange::{RescueError, Rescued};
 pub use outcome::{Ask, Failed, Landed, Why};
 pub use policy::Policy;
 pub use service::{TokenError, TokenService};
-pub use spool::{Spool, SpoolError, Waiting};
+pub use spool::{Kept, Spool, SpoolError, Waiting};
 pub use vend::{Client, LONGEST_TTL, Token};

@@ -1,6 +1,7 @@
 //! How a flight ends, and what that means to whoever asked.
 
 use crate::model::Trigger;
+use crate::server::domain::Ended;
 use crate::server::xero::{ErrorKind, Resting, Transient, XeroError};
 
 /// Who wants a grant refreshed, and how badly.
@@ -84,9 +85,9 @@ impl Failed {
         Self { why: Why::Gone, message, next_attempt_at: None }
     }
 
-    pub fn reconnect() -> Self {
-        let message =
-            "Xero no longer accepts this connection. Your data in Xero is untouched; reconnect to go on.".to_owned();
+    /// Only a new consent helps. `last_error` is what the row says of it.
+    pub fn reconnect(last_error: Option<&str>) -> Self {
+        let message = last_error.unwrap_or(Ended::There.sentence()).to_owned();
         Self { why: Why::Reconnect, message, next_attempt_at: None }
     }
 

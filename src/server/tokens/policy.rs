@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::server::domain::{GRACE, Grant};
-use crate::server::xero::Reply;
+use crate::server::store::EarlierTry;
+use crate::server::xero::{Reply, XeroError};
 
 /// The longest wait of a grant that has failed a few times. Seconds, as all here.
 const LONGEST_WAIT: i64 = 15 * 60;
@@ -62,6 +63,18 @@ pub fn may_have_lost_a_reply(grant: &Grant, now: i64) -> bool {
     grant.failure_count > 0
         || grant.reply_lost_at.is_some()
         || grant.lease.as_ref().is_some_and(|lease| !lease.is_held(now))
+}
+
+/// When the token of the attempt that Xero has just refused was first sent without an answer that counts: by a
+/// holder that died before it wrote any, or with an answer that was lost or unreadable.
+pub fn unanswered_since(earlier: &[EarlierTry]) -> Option<i64> {
+    let is_unanswered = |one: &&EarlierTry| match one.outcome.as_deref() {
+        None | Some("abandoned") => true,
+        // An overtaken one without a code brought a token set, which went with its holder.
+        Some("transient" | "superseded") => one.error_code.as_deref().is_none_or(XeroError::may_have_been_acted_on),
+        Some(_) => false,
+    };
+    earlier.iter().filter(is_unanswered).map(|one| one.started_at).min()
 }
 
 /// Whether the access token can still be handed out (rule 8).
@@ -208,6 +221,37 @@ mod tests {
         ];
         for (grant, due) in cases {
             assert_eq!(policy().needs_refresh(&grant, NOW), due, "{grant:?}");
+        }
+    }
+
+    #[test]
+    fn a_try_without_an_answer_is_told_from_one_that_was_never_sent_or_was_answered() {
+        let tried = |outcome: Option<&str>, code: Option<&str>, started_at| EarlierTry {
+            outcome: outcome.map(str::to_owned),
+            error_code: code.map(str::to_owned),
+            started_at,
+        };
+        let answered = [
+            tried(Some("transient"), Some("dns"), 1),
+            tried(Some("transient"), Some("connect"), 2),
+            tried(Some("transient"), Some("rate_limited"), 3),
+            tried(Some("operator"), Some("invalid_client"), 4),
+            tried(Some("operator"), Some("sealed"), 5),
+            tried(Some("superseded"), Some("invalid_grant"), 6),
+        ];
+        assert_eq!(unanswered_since(&answered), None);
+        for lost in [
+            tried(None, None, 9),
+            tried(Some("abandoned"), None, 9),
+            tried(Some("superseded"), None, 9),
+            tried(Some("transient"), Some("timeout"), 9),
+            tried(Some("transient"), Some("connection_lost"), 9),
+            tried(Some("transient"), Some("malformed"), 9),
+            tried(Some("transient"), Some("http_502"), 9),
+        ] {
+            let later = tried(None, None, 10);
+            let earlier = [&answered[..], &[later, lost.clone()]].concat();
+            assert_eq!(unanswered_since(&earlier), Some(9), "{lost:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,12 @@ use super::spool::Spool;
 use super::vend::LONGEST_TTL;
 use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport};
 use crate::server::domain::{Grant, RefreshToken};
+use crate::server::metrics::Metrics;
 use crate::server::store::{Bound, Store, StoreError};
 use crate::server::xero::{Asker, XeroClient};
+
+/// How often a running server looks whether something waits in its spool's folder.
+const TEND: Duration = Duration::from_secs(1);
 
 /// Keeps grants fresh. Cheap to clone; clones share their flights.
 #[derive(Clone)]
@@ -33,6 +38,7 @@ pub(super) struct Shared {
     pub policy: Policy,
     pub spool: Spool,
     pub lanes: Lanes,
+    pub metrics: Metrics,
     /// What shutdown waits for.
     pub tasks: TaskTracker,
     /// Told when shutdown begins: flights go on, retries of commits leave it to the spool.
@@ -90,8 +96,8 @@ impl TokenService {
         stopping: CancellationToken,
     ) -> Self {
         let flights = Arc::new(Flights::new(tasks.clone()));
-        let lanes = Lanes::new(policy.at_once);
-        Self { shared: Arc::new(Shared { store, xero, policy, spool, lanes, tasks, stopping }), flights }
+        let (lanes, metrics) = (Lanes::new(policy.at_once), Metrics::default());
+        Self { shared: Arc::new(Shared { store, xero, policy, spool, lanes, metrics, tasks, stopping }), flights }
     }
 
     /// Refreshes what is due among the organisation's active bindings, each grant once, a few at a time. What
@@ -118,7 +124,15 @@ impl TokenService {
     /// Joins the grant's flight if there is one; else starts it. The exchange outlives whoever asked.
     pub async fn refresh_grant_single_flight(&self, grant: &GrantId, ask: Ask) -> Landed {
         let shared = Arc::clone(&self.shared);
-        let landed = self.flights.join_or_start(grant, || fly(shared, grant.clone(), ask)).await;
+        let mut joined = true;
+        let start = || {
+            joined = false;
+            fly(shared, grant.clone(), ask)
+        };
+        let landed = self.flights.join_or_start(grant, start).await;
+        if joined {
+            self.shared.metrics.joined();
+        }
         landed.unwrap_or_else(|| {
             tracing::error!(%grant, "a refresh's task died");
             Landed::Failed(Failed::internal())
@@ -149,6 +163,32 @@ impl TokenService {
     /// to be well, and passes by itself when it must.
     pub fn provider_rests_until(&self) -> Option<i64> {
         self.shared.xero.breaker().look(Asker::Automatic).err().map(|resting| resting.until)
+    }
+
+    /// Tends the spool until shutdown: takes in what other processes leave in its folder, and puts everything in place
+    /// as soon as the database takes it.
+    pub async fn tend_spool(self) {
+        let Shared { spool, store, stopping, .. } = &*self.shared;
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(TEND) => {}
+            }
+            let before = spool.len();
+            if let Err(error) = spool.gather() {
+                tracing::warn!(%error, "what other processes left there isn't known");
+            }
+            if spool.len() > before {
+                tracing::info!(waiting = spool.len(), "token sets of another process's wait in the spool");
+            }
+            // A refusal was logged when the token set was kept.
+            _ = spool.replay_all(store).await;
+        }
+    }
+
+    /// What this server counts: its exchanges, and whatever else is told to it.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     /// Token sets that wait for the database.
@@ -208,7 +248,10 @@ impl TokenService {
 pub(super) fn not_connected(bound: &Bound) -> Option<String> {
     match bound.binding.status {
         BindingStatus::Active => None,
-        BindingStatus::NeedsReauth => Some(Failed::reconnect().message),
+        BindingStatus::NeedsReauth => {
+            let last_error = bound.grant.as_ref().and_then(|grant| grant.last_error.as_deref());
+            Some(Failed::reconnect(last_error).message)
+        }
         BindingStatus::Disconnected => Some(Failed::gone().message),
     }
 }

@@ -1,25 +1,44 @@
 //! Successors that couldn't be committed: kept in memory and, sealed, on disk until their row takes them (rule 4).
 //!
-//! One file a grant in `<data>/spool`, written to a temporary name, synced and renamed, so that a crash leaves
-//! either the whole of it or nothing.
+//! A file for each in `<data>/spool`, named for its grant and generation, written to a temporary name, synced and
+//! renamed, so that a crash leaves either the whole of it or nothing. Other processes may share the folder: what
+//! they leave is found, and none of them removes what another still needs, for a name is never used for a later
+//! successor.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::GrantId;
+use crate::model::{AttemptId, GrantId};
 use crate::server::cipher::kid_of;
 use crate::server::domain::{Consent, SealedRotation, SealedTokens};
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{AttemptEnd, Store, StoreError};
 
 /// What waits for the database. Cheap to clone; clones share what they keep.
 #[derive(Clone)]
 pub struct Spool {
     folder: PathBuf,
-    kept: Arc<Mutex<HashMap<GrantId, SealedRotation>>>,
+    shelf: Arc<Mutex<Shelf>>,
+}
+
+/// A successor that waits, and the attempt that it will be the end of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    pub rotation: SealedRotation,
+    pub attempt: AttemptId,
+    pub end: AttemptEnd,
+}
+
+#[derive(Default)]
+struct Shelf {
+    /// By grant and by the generation that was exchanged, with the file.
+    kept: BTreeMap<(GrantId, i64), (Kept, PathBuf)>,
+    /// Files that make no sense, or that have served and can't be removed: neither is looked at again.
+    passed_over: HashSet<PathBuf>,
 }
 
 /// What a spool's folder holds.
@@ -52,30 +71,53 @@ struct Entry {
     refresh_token_issued_at: i64,
     #[serde(default)]
     consent: Option<Consent>,
+    attempt_id: String,
+    http_status: Option<u16>,
+    trace_id: Option<String>,
 }
 
 impl Spool {
-    /// Opens the spool and reads what an earlier process left in it. A file that makes no sense stays where it
-    /// is, and is named in the log.
+    /// Opens the spool and reads what an earlier process left in it.
     pub fn open(folder: &Path) -> Result<Self, SpoolError> {
-        let failed = |source| SpoolError { folder: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let mut kept = HashMap::new();
-        for file in std::fs::read_dir(folder).map_err(failed)? {
-            let path = file.map_err(failed)?.path();
-            if path.extension().is_none_or(|extension| extension != "json") {
+        let spool = Self { folder: folder.to_owned(), shelf: Arc::default() };
+        std::fs::create_dir_all(folder).map_err(|source| spool.failed(source))?;
+        // One that was written whole and died before its renaming is as good as a finished one.
+        spool.gather_named(&["json", "new"])?;
+        Ok(spool)
+    }
+
+    /// Takes in what other processes have left in the folder since. A file that makes no sense stays where it is,
+    /// and is named in the log.
+    pub fn gather(&self) -> Result<(), SpoolError> {
+        self.gather_named(&["json"])
+    }
+
+    fn gather_named(&self, extensions: &[&str]) -> Result<(), SpoolError> {
+        let mut shelf = self.lock();
+        for file in std::fs::read_dir(&self.folder).map_err(|source| self.failed(source))? {
+            let path = file.map_err(|source| self.failed(source))?.path();
+            let known = |path: &PathBuf| shelf.kept.values().any(|(_, file)| file == path);
+            let wanted = extensions.iter().any(|wanted| has_extension(&path, wanted));
+            if !wanted || shelf.passed_over.contains(&path) || known(&path) {
                 continue;
             }
-            match std::fs::read(&path).map_err(failed).map(|bytes| serde_json::from_slice::<Entry>(&bytes)) {
+            match std::fs::read(&path).map(|bytes| serde_json::from_slice::<Entry>(&bytes)) {
                 Ok(Ok(entry)) => {
-                    let rotation = SealedRotation::from(entry);
-                    kept.insert(rotation.grant_id.clone(), rotation);
+                    let kept = Kept::from(entry);
+                    shelf.kept.entry(key(&kept.rotation)).or_insert((kept, path));
                 }
-                Ok(Err(error)) => tracing::error!(path = %path.display(), %error, "a spool file can't be read"),
-                Err(error) => return Err(error),
+                // Half of one; another process may be at work on the rest.
+                Ok(Err(_)) if has_extension(&path, "new") => {}
+                Ok(Err(error)) => {
+                    tracing::error!(path = %path.display(), %error, "a spool file can't be read");
+                    shelf.passed_over.insert(path);
+                }
+                // Served and removed by another process between the two looks.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.failed(error)),
             }
         }
-        Ok(Self { folder: folder.to_owned(), kept: Arc::new(Mutex::new(kept)) })
+        Ok(())
     }
 
     /// What waits in a folder. Opens, makes and changes nothing.
@@ -97,17 +139,18 @@ impl Spool {
 
     /// The keys that what is kept was sealed with.
     pub fn kids(&self) -> Vec<String> {
-        kids(self.lock().values().flat_map(|rotation| [&rotation.sealed.access, &rotation.sealed.refresh]))
+        let shelf = self.lock();
+        kids(shelf.kept.values().flat_map(|(kept, _)| [&kept.rotation.sealed.access, &kept.rotation.sealed.refresh]))
     }
 
     /// How many successors wait for their rows.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().kept.len()
     }
 
     /// Whether this grant's successor waits here: then what its row holds is spent.
     pub fn keeps(&self, grant: &GrantId) -> bool {
-        self.lock().contains_key(grant)
+        self.lock().kept.range(of(grant)).next().is_some()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -116,72 +159,94 @@ impl Spool {
 
     /// Keeps a successor: in memory at once, on disk before this returns. Where the disk refuses, memory still
     /// has it, and the error says so.
-    pub fn keep(&self, rotation: &SealedRotation) -> Result<(), SpoolError> {
-        self.lock().insert(rotation.grant_id.clone(), rotation.clone());
-        self.write(rotation).map_err(|source| SpoolError { folder: self.folder.clone(), source })
+    pub fn keep(&self, kept: &Kept) -> Result<(), SpoolError> {
+        let path = self.path(&kept.rotation);
+        self.lock().kept.insert(key(&kept.rotation), (kept.clone(), path.clone()));
+        self.write(kept, &path).map_err(|source| self.failed(source))
     }
 
-    /// Puts one grant's kept successor in place, where there is one. `true` when its row took it.
+    /// Puts one grant's kept successors in place, where there are any. `true` when its row took one.
     pub async fn replay(&self, grant: &GrantId, store: &Store) -> Result<bool, StoreError> {
-        let Some(rotation) = self.lock().get(grant).cloned() else { return Ok(false) };
-        let taken = store.commit_kept(&rotation).await?;
-        if taken {
-            tracing::info!(%grant, generation = rotation.from_generation + 1, "a kept token set was committed");
-        } else {
-            tracing::warn!(%grant, generation = rotation.from_generation, "a kept token set was overtaken and let go");
+        if let Err(error) = self.gather() {
+            tracing::warn!(%error, "what other processes left there isn't known");
         }
-        self.forget(&rotation);
+        let waiting: Vec<Kept> = {
+            let shelf = self.lock();
+            shelf.kept.range(of(grant)).map(|(_, (kept, _))| kept.clone()).collect()
+        };
+        let mut taken = false;
+        for kept in waiting {
+            let counted = store.commit_kept(&kept.rotation).await?;
+            taken |= counted;
+            if let Err(error) = store.end_kept(counted, &kept.attempt, &kept.end).await {
+                tracing::warn!(%grant, attempt = %kept.attempt, %error, "a kept token set's attempt stays open");
+            }
+            let generation = kept.rotation.from_generation;
+            if counted {
+                tracing::info!(%grant, generation = generation + 1, "a kept token set was committed");
+            }
+            // Where it is gone already, another task was as quick.
+            if self.forget(&kept) && !counted {
+                tracing::warn!(%grant, generation, "a kept token set was overtaken and let go");
+            }
+        }
         Ok(taken)
     }
 
-    /// Puts everything in place that the database takes; the rest stays. Returns how many rows took theirs.
+    /// Puts everything in place that the database takes; the rest stays. Returns how many rows took theirs, or the
+    /// last refusal.
     pub async fn replay_all(&self, store: &Store) -> Result<usize, StoreError> {
-        let grants: Vec<GrantId> = self.lock().keys().cloned().collect();
-        let mut taken = 0;
+        let grants: Vec<GrantId> = self.lock().kept.keys().map(|(grant, _)| grant.clone()).collect();
+        let (mut taken, mut refused) = (0, None);
         for grant in grants {
-            taken += usize::from(self.replay(&grant, store).await?);
-        }
-        Ok(taken)
-    }
-
-    fn forget(&self, rotation: &SealedRotation) {
-        let mut kept = self.lock();
-        // A later rotation of the same grant may have come to be kept meanwhile: that one stays.
-        if kept.get(&rotation.grant_id) == Some(rotation) {
-            kept.remove(&rotation.grant_id);
-            // Another process on this folder, an operator's command beside the server, may have kept a later one.
-            if self.on_disk(&rotation.grant_id).is_some_and(|entry| entry.from_generation > rotation.from_generation) {
-                return;
-            }
-            if let Err(error) = std::fs::remove_file(self.path(&rotation.grant_id))
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!(grant = %rotation.grant_id, %error, "a spool file that has served stays behind");
+            match self.replay(&grant, store).await {
+                Ok(one) => taken += usize::from(one),
+                Err(error) => refused = Some(error),
             }
         }
+        refused.map_or(Ok(taken), Err)
     }
 
-    fn write(&self, rotation: &SealedRotation) -> io::Result<()> {
-        let path = self.path(&rotation.grant_id);
-        let unfinished = path.with_extension("new");
-        let bytes = serde_json::to_vec(&Entry::from(rotation))?;
-        let mut file = std::fs::File::create(&unfinished)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&unfinished, &path)?;
+    /// `false` where it wasn't kept any more, or another of its generation is in its place.
+    fn forget(&self, kept: &Kept) -> bool {
+        let mut shelf = self.lock();
+        let key = key(&kept.rotation);
+        if shelf.kept.get(&key).is_none_or(|(current, _)| current != kept) {
+            return false;
+        }
+        let Some((_, path)) = shelf.kept.remove(&key) else { return false };
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "a spool file that has served stays behind");
+            shelf.passed_over.insert(path);
+        }
+        true
+    }
+
+    fn write(&self, kept: &Kept, path: &Path) -> io::Result<()> {
+        // A name of its own: another process may be writing the same grant's.
+        let unfinished = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
+        let bytes = serde_json::to_vec(&Entry::from(kept))?;
+        let written = write_synced(&unfinished, &bytes).and_then(|()| std::fs::rename(&unfinished, path));
+        if written.is_err() {
+            // On a full disk it might stand in the way of the next try.
+            _ = std::fs::remove_file(&unfinished);
+        }
+        written?;
         std::fs::File::open(&self.folder)?.sync_all()
     }
 
-    fn on_disk(&self, grant: &GrantId) -> Option<Entry> {
-        serde_json::from_slice(&std::fs::read(self.path(grant)).ok()?).ok()
+    fn path(&self, rotation: &SealedRotation) -> PathBuf {
+        self.folder.join(format!("{}.{}.json", rotation.grant_id, rotation.from_generation))
     }
 
-    fn path(&self, grant: &GrantId) -> PathBuf {
-        self.folder.join(format!("{grant}.json"))
+    fn failed(&self, source: io::Error) -> SpoolError {
+        SpoolError { folder: self.folder.clone(), source }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<GrantId, SealedRotation>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,7 +258,7 @@ fn json_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
         Err(error) => return Err(error),
     };
     let paths = files.map(|file| Ok(file?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
-    Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect())
+    Ok(paths.into_iter().filter(|path| has_extension(path, "json")).collect())
 }
 
 fn kids<'a>(sealed: impl Iterator<Item = &'a String>) -> Vec<String> {
@@ -201,8 +266,27 @@ fn kids<'a>(sealed: impl Iterator<Item = &'a String>) -> Vec<String> {
     kids.into_iter().map(str::to_owned).collect()
 }
 
-impl From<&SealedRotation> for Entry {
-    fn from(rotation: &SealedRotation) -> Self {
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == wanted)
+}
+
+fn key(rotation: &SealedRotation) -> (GrantId, i64) {
+    (rotation.grant_id.clone(), rotation.from_generation)
+}
+
+/// Everything of one grant's on the shelf.
+fn of(grant: &GrantId) -> RangeInclusive<(GrantId, i64)> {
+    (grant.clone(), i64::MIN)..=(grant.clone(), i64::MAX)
+}
+
+impl From<&Kept> for Entry {
+    fn from(Kept { rotation, attempt, end }: &Kept) -> Self {
         Self {
             grant_id: rotation.grant_id.0.clone(),
             from_generation: rotation.from_generation,
@@ -212,92 +296,35 @@ impl From<&SealedRotation> for Entry {
             expires_at: rotation.expires_at,
             refresh_token_issued_at: rotation.refresh_token_issued_at,
             consent: rotation.consent.clone(),
+            attempt_id: attempt.0.clone(),
+            http_status: end.http_status,
+            trace_id: end.trace_id.clone(),
         }
     }
 }
 
-impl From<Entry> for SealedRotation {
+impl From<Entry> for Kept {
     fn from(entry: Entry) -> Self {
         Self {
-            grant_id: GrantId(entry.grant_id),
-            from_generation: entry.from_generation,
-            sealed: SealedTokens { access: entry.access_token_enc, refresh: entry.refresh_token_enc },
-            scopes: entry.scopes,
-            expires_at: entry.expires_at,
-            refresh_token_issued_at: entry.refresh_token_issued_at,
-            consent: entry.consent,
+            rotation: SealedRotation {
+                grant_id: GrantId(entry.grant_id),
+                from_generation: entry.from_generation,
+                sealed: SealedTokens { access: entry.access_token_enc, refresh: entry.refresh_token_enc },
+                scopes: entry.scopes,
+                expires_at: entry.expires_at,
+                refresh_token_issued_at: entry.refresh_token_issued_at,
+                consent: entry.consent,
+            },
+            attempt: AttemptId(entry.attempt_id),
+            end: AttemptEnd {
+                outcome: "refreshed",
+                error_code: None,
+                http_status: entry.http_status,
+                trace_id: entry.trace_id,
+            },
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sealed_with(kid: &str) -> String {
-        format!("v1.{kid}.{}.AAAA", "A".repeat(16))
-    }
-
-    fn rotation(from_generation: i64) -> SealedRotation {
-        SealedRotation {
-            grant_id: "g1".into(),
-            from_generation,
-            sealed: SealedTokens { access: sealed_with("new"), refresh: sealed_with("old") },
-            scopes: "offline_access".into(),
-            expires_at: 30,
-            refresh_token_issued_at: 10,
-            consent: None,
-        }
-    }
-
-    #[test]
-    fn what_is_kept_outlives_the_process() {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(folder.path()).unwrap();
-        spool.keep(&rotation(4)).unwrap();
-        spool.keep(&rotation(5)).unwrap();
-        let later = Spool::open(folder.path()).unwrap();
-        assert_eq!((later.len(), later.kids()), (1, vec!["new".to_owned(), "old".to_owned()]));
-        assert_eq!(Spool::look(folder.path()).unwrap().kids, later.kids());
-        assert_eq!(later.lock().get(&"g1".into()), Some(&rotation(5)));
-        later.forget(&rotation(4));
-        assert_eq!(later.len(), 1, "an older one's end doesn't take the newer one along");
-        later.forget(&rotation(5));
-        assert!(Spool::open(folder.path()).unwrap().is_empty());
-    }
-
-    #[test]
-    fn another_processs_later_file_outlives_the_earlier_ones_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let command = Spool::open(folder.path()).unwrap();
-        command.keep(&rotation(4)).unwrap();
-        Spool::open(folder.path()).unwrap().keep(&rotation(5)).unwrap();
-        command.forget(&rotation(4));
-        assert!(command.is_empty());
-        let later = Spool::open(folder.path()).unwrap();
-        assert_eq!(later.lock().get(&"g1".into()), Some(&rotation(5)));
-    }
-
-    #[test]
-    fn an_unreadable_file_is_left_alone_and_an_unfinished_one_passed_over() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("g1.json"), "{").unwrap();
-        std::fs::write(folder.path().join("g2.new"), "{").unwrap();
-        assert!(Spool::open(folder.path()).unwrap().is_empty());
-        assert!(folder.path().join("g1.json").exists());
-        Spool::open(folder.path()).unwrap().keep(&rotation(4)).unwrap();
-        std::fs::write(folder.path().join("g3.json"), "{").unwrap();
-        let waiting = Spool::look(folder.path()).unwrap();
-        assert_eq!((waiting.grants, waiting.unreadable), (vec!["g1".into()], vec![folder.path().join("g3.json")]));
-        assert!(Spool::look(&folder.path().join("none")).unwrap().unreadable.is_empty());
-    }
-
-    #[test]
-    fn a_full_disk_leaves_the_token_in_memory() {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(&folder.path().join("spool")).unwrap();
-        std::fs::remove_dir_all(folder.path().join("spool")).unwrap();
-        assert!(spool.keep(&rotation(0)).is_err());
-        assert_eq!(spool.len(), 1);
-    }
-}
+mod tests;

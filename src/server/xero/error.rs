@@ -222,6 +222,15 @@ impl XeroError {
         }
     }
 
+    /// Whether Xero may have acted on a request that failed with this code: false where it was never sent, or where
+    /// the answer says that nothing was done.
+    pub fn may_have_been_acted_on(code: &str) -> bool {
+        let left_alone = ["rate_limited", "invalid_grant"];
+        let refused =
+            ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope"];
+        !UNSENT.contains(&code) && !left_alone.contains(&code) && !refused.contains(&code)
+    }
+
     /// A sentence or two for a person: what happened, what to do next, and Xero's own words where there are any.
     pub fn summary(&self) -> String {
         let ours = match self.kind {

@@ -88,19 +88,10 @@ fn row(attempt: &AttemptView) -> impl IntoView + use<> {
             <td data-label="Why">{why}</td>
             <td data-label="Took">{duration.unwrap_or_else(|| "not finished".to_owned())}</td>
             <td data-label="Xero's answer">
-                {evidence(attempt)}
+                {attempt.evidence()}
                 {attempt.trace_id.clone().map(|id| view! { <span class="meta">"Xero reference " <code>{id}</code></span> })}
             </td>
         </tr>
-    }
-}
-
-fn evidence(attempt: &AttemptView) -> String {
-    match (attempt.http_status, &attempt.error_code) {
-        (Some(status), Some(code)) => format!("{status} {code}"),
-        (Some(status), None) => status.to_string(),
-        (None, Some(code)) => code.clone(),
-        (None, None) => "none".to_owned(),
     }
 }
 
@@ -111,6 +102,7 @@ fn outcome(word: Option<&str>) -> (&'static str, &'static str) {
         Some("operator") => ("bad", "Refused, see the set-up"),
         Some("transient") => ("warn", "No answer, tried later"),
         Some("refused") => ("quiet", "The token given was no good"),
+        Some("abandoned") => ("warn", "Cut off, sent again"),
         Some("superseded") => ("quiet", "Another try was first"),
         Some(_) => ("quiet", "Unknown"),
         None => ("info", "Under way"),
@@ -125,28 +117,5 @@ fn why(trigger: &str) -> &'static str {
         Some(Trigger::Client | Trigger::Vend) => "A program needed it",
         Some(Trigger::Cli) => "Command line",
         None => "Unknown",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_xero_answered_is_said_as_far_as_it_is_known() {
-        let mut attempt = AttemptView {
-            trigger: "sweep".into(),
-            actor: None,
-            started_at: 0,
-            finished_at: Some(1),
-            outcome: Some("reconnect".into()),
-            error_code: Some("invalid_grant".into()),
-            http_status: Some(400),
-            trace_id: None,
-        };
-        assert_eq!(evidence(&attempt), "400 invalid_grant");
-        attempt.http_status = None;
-        attempt.error_code = Some("timeout".into());
-        assert_eq!(evidence(&attempt), "timeout");
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use evergrant::server::domain::{AccessToken, RefreshToken, TokenSet};
-use evergrant::server::store::NewGrant;
-use evergrant::server::tokens::Spool;
+use evergrant::server::store::{AttemptEnd, NewGrant};
+use evergrant::server::tokens::{Kept, Spool};
 use reqwest::header::COOKIE;
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -244,7 +244,9 @@ async fn spool_a_successor(place: &Place, connected: &Connected) {
         scopes: String::new(),
     };
     let rotation = place.store.seal_rotation(&held, &tokens).unwrap();
-    Spool::open(&place.folder.path().join("data/spool")).unwrap().keep(&rotation).unwrap();
+    let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: None };
+    let kept = Kept { rotation, attempt: "an attempt".into(), end };
+    Spool::open(&place.folder.path().join("data/spool")).unwrap().keep(&kept).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

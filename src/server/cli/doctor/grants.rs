@@ -4,11 +4,10 @@ use super::check::{Check, count, ids, unread};
 use crate::model::GrantStatus;
 use crate::server::clock::Clock;
 use crate::server::config::Config;
+use crate::server::domain::{Ended, GRACE};
 use crate::server::store::{Database, Listed};
 
 const DAY: i64 = 24 * 60 * 60;
-/// Xero honours a refresh token for this long after it was first exchanged, in seconds (Xero's OAuth FAQ).
-const GRACE: i64 = 30 * 60;
 /// Refresh tokens older than these are overdue for their roll, and close to their end at sixty days.
 const OLD: i64 = 45 * DAY;
 const VERY_OLD: i64 = 55 * DAY;
@@ -74,6 +73,15 @@ fn health(listed: &[Listed], now: i64) -> Check {
     }
     if !failing.is_empty() {
         to_do.push("evergrant grants list shows why and when the failing ones are tried again.".to_owned());
+    }
+    let lost = |listed: &&Listed| listed.trouble_code.as_deref() == Some(Ended::LostReply.code());
+    let lost: Vec<&Listed> = dead.iter().copied().filter(lost).collect();
+    if !lost.is_empty() {
+        to_do.push(format!(
+            "A reply of Xero's was lost for longer than its 30 minutes: find out what kept Evergrant or its database \
+             from trying again, for {}.",
+            named(&lost)
+        ));
     }
     if !dead.is_empty() {
         to_do.push(format!(

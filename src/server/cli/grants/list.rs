@@ -59,6 +59,7 @@ fn for_a_program(listed: &Listed) -> Value {
         "failureCount": grant.failure_count,
         "nextAttemptAt": grant.next_attempt_at,
         "lastError": grant.last_error,
+        "lastErrorCode": listed.trouble_code,
         "lastRefreshedAt": grant.last_refreshed_at,
         "troubledAt": listed.troubled_at,
     })

@@ -12,6 +12,7 @@ use crate::server::domain::{AccessToken, Consent, Grant, RefreshToken};
 use crate::server::store::{AttemptEnd, NewAttempt, StoreError};
 use crate::server::tokens::outcome::{Ask, Landed};
 use crate::server::tokens::service::Shared;
+use crate::server::tokens::spool::Kept;
 use crate::server::xero::{Asker, ErrorKind, Exchanged, XeroError, claims};
 
 /// What became of an operator's token.
@@ -159,10 +160,11 @@ impl Flight {
             AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), trace_id: correlation_id };
         let mut rotation = self.seal(held, &tokens).await;
         rotation.consent = consent;
-        let landed = match self.shared.store.commit_rescue(&rotation, &self.owner, attempt, &end).await {
+        let kept = Kept { rotation, attempt: attempt.clone(), end };
+        let landed = match self.shared.store.commit_rescue(&kept.rotation, &self.owner, attempt, &kept.end).await {
             Ok(true) => Landed::Exchanged,
-            Ok(false) => self.outlast(held, &rotation).await?,
-            Err(error) => self.keep(&rotation, &error),
+            Ok(false) => self.outlast(held, &kept).await?,
+            Err(error) => self.keep(&kept, &error),
         };
         match landed {
             Landed::Exchanged => {
