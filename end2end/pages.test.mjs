@@ -88,6 +88,32 @@ story('integrations, when somebody must act', async ({ page, provider }) => {
   await look(page, 'consent');
 });
 
+story('notifications, from nothing to a webhook that is not answered', async ({ page }) => {
+  await signIn(page);
+  await switchTo(page, harbour.org);
+  await page.goto('/settings/notifications');
+  await alive(page);
+  await look(page, 'notifications-empty');
+  await switchTo(page, southerly.org);
+  await page.goto('/settings/notifications');
+  // Nobody listens at the port of discard (RFC 863).
+  await page.getByLabel('Address').fill('http://localhost:9/a/rather/long/path/that/has/to/break/somewhere?key=0123456789abcdef');
+  await page.getByRole('button', { name: 'Add webhook' }).click();
+  await page.getByRole('region', { name: 'The signing secret' }).waitFor();
+  await alive(page);
+  await look(page, 'notifications-secret');
+  await page.getByRole('button', { name: 'Send a test' }).click();
+  await page.getByText('The test was not delivered.').waitFor();
+  await alive(page);
+  await look(page, 'notifications');
+  await page.getByRole('button', { name: /^Actions for/ }).click();
+  await look(page, 'notifications-menu');
+  await page.getByRole('menuitem', { name: 'Remove' }).click();
+  await page.getByRole('heading', { name: 'Remove this webhook?' }).waitFor();
+  await alive(page);
+  await look(page, 'notifications-remove');
+});
+
 story('a page that is not there', async ({ page, expectProblem }) => {
   expectProblem(/404/);
   await signIn(page);

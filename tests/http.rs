@@ -4,4 +4,5 @@ mod alarm;
 mod events;
 mod functions;
 mod metrics;
+mod notifications;
 mod safety;

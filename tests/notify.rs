@@ -1,14 +1,18 @@
 //! Telling people: from a change of state to a receiver that checks what it gets, on both databases.
 
+mod mail;
+mod processes;
 mod reach;
 mod receiver;
 mod retries;
 mod telling;
 
+use std::sync::Arc;
+
 use evergrant::model::{EndpointId, EventKind, OrgId, Trigger};
 use evergrant::server::config::Networks;
 use evergrant::server::domain::Secret;
-use evergrant::server::notify::{Notifier, Reach, WebhookClient, new_secret};
+use evergrant::server::notify::{Notifier, Reach, Refused, WebhookClient, new_secret};
 use evergrant::server::store::{Added, NewEndpoint, NewUser, Store};
 use evergrant::server::tokens::Ask;
 
@@ -25,8 +29,13 @@ fn this_machine() -> Reach {
 }
 
 fn notifier(store: &Store) -> Notifier {
+    notifier_that_knows(store, Arc::new(|| None))
+}
+
+/// One whose process knows of Xero's refusal of our credentials.
+fn notifier_that_knows(store: &Store, refused: Refused) -> Notifier {
     let webhooks = WebhookClient::new(this_machine()).unwrap();
-    Notifier::new(store.clone(), webhooks, PUBLIC_URL.to_owned(), 45 * DAY)
+    Notifier::new(store.clone(), webhooks, None, PUBLIC_URL.to_owned(), 45 * DAY, refused)
 }
 
 /// Adds an endpoint to an organisation, and returns its secret as the page shows it.

@@ -6,6 +6,7 @@ mod error;
 mod id;
 mod notice;
 mod notification;
+mod notification_notice;
 mod page;
 mod session;
 mod status;
@@ -16,9 +17,10 @@ pub use id::{AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, Org
 pub use notice::{Notice, Tone};
 pub use notification::{
     Channel, DeliveryStatus, DeliveryView, DisabledBy, EndpointView, EventKind, EventView, NotificationsView,
-    RecipientView,
+    RecipientView, Ways,
 };
-pub use page::{ClerkView, LoginProblem, LoginView, Page};
+pub use notification_notice::{AddressProblem, NotificationNotice};
+pub use page::{ClerkView, LoginProblem, LoginView, Page, Revealed};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use view::{

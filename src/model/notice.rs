@@ -1,6 +1,6 @@
 //! One-time messages that a form's answer carries to the next page.
 
-use super::{BindingId, RefreshReport};
+use super::{AddressProblem, BindingId, NotificationNotice, RefreshReport};
 
 /// How a notice is meant: good news goes by itself, what needs action stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,16 @@ pub enum Notice {
     TestFailed {
         binding: BindingId,
     },
+    /// A form on the notifications page.
+    Notification(NotificationNotice),
+    /// An address that events can't be posted to.
+    Address(AddressProblem),
+}
+
+impl From<NotificationNotice> for Notice {
+    fn from(notice: NotificationNotice) -> Self {
+        Self::Notification(notice)
+    }
 }
 
 impl Notice {
@@ -78,6 +88,7 @@ impl Notice {
             | Self::ReplacementKept
             | Self::TestPassed { .. }
             | Self::Refreshed { failed: 0, .. } => Tone::Good,
+            Self::Notification(notice) if notice.is_good() => Tone::Good,
             _ => Tone::Attention,
         }
     }
@@ -117,6 +128,8 @@ impl Notice {
             Self::NotFound => "That connection isn't in this organisation any more.".into(),
             Self::TestPassed { .. } => "Xero answered: the connection works.".into(),
             Self::TestFailed { .. } => "Xero didn't give the organisation's details. The row says more.".into(),
+            Self::Notification(notice) => notice.text().into(),
+            Self::Address(problem) => format!("Nothing was added. {problem}"),
         }
     }
 
@@ -142,6 +155,8 @@ impl Notice {
             Self::NotFound => "not-found".into(),
             Self::TestPassed { binding } => format!("test-passed.{binding}"),
             Self::TestFailed { binding } => format!("test-failed.{binding}"),
+            Self::Notification(notice) => notice.as_str().into(),
+            Self::Address(problem) => problem.as_str().into(),
         }
     }
 
@@ -170,7 +185,10 @@ impl Notice {
             "not-found" => Self::NotFound,
             "test-passed" => Self::TestPassed { binding: BindingId(token(parts.next()?)?) },
             "test-failed" => Self::TestFailed { binding: BindingId(token(parts.next()?)?) },
-            _ => return None,
+            word => {
+                let notification = NotificationNotice::parse(word).map(Self::Notification);
+                return notification.or_else(|| AddressProblem::parse(word).map(Self::Address));
+            }
         })
     }
 }
@@ -193,6 +211,8 @@ mod tests {
             Notice::Failed { id: "ab-12".into() },
             Notice::TestFailed { binding: "b-1".into() },
             Notice::ConsentRefused,
+            Notice::Notification(NotificationNotice::TestFailed),
+            Notice::Address(AddressProblem::Private),
         ] {
             assert_eq!(Notice::parse(&notice.encode()), Some(notice));
         }

@@ -80,6 +80,11 @@ impl EventKind {
         }
     }
 
+    /// Whether it is news: a test isn't.
+    pub fn counts(self) -> bool {
+        self != Self::Test
+    }
+
     /// Whether somebody has to act.
     pub fn is_trouble(self) -> bool {
         matches!(self, Self::NeedsReconnecting | Self::WillExpireSoon | Self::CredentialsRefused)
@@ -90,8 +95,7 @@ impl EventKind {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NotificationsView {
     pub may_manage: bool,
-    /// Whether the operator has named a mail server.
-    pub mail_is_set_up: bool,
+    pub ways: Ways,
     /// The organisation's people: all of them for who manages, oneself otherwise.
     pub recipients: Vec<RecipientView>,
     pub endpoints: Vec<EndpointView>,
@@ -99,9 +103,16 @@ pub struct NotificationsView {
     pub events: Vec<EventView>,
     /// Events that the person hasn't marked as read.
     pub unread: u32,
-    /// What an address may be, where not every public one will do.
-    pub only_this_machine: bool,
     pub as_of: i64,
+}
+
+/// What the operator's settings allow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ways {
+    /// Whether there is a mail server.
+    pub mail: bool,
+    /// Webhooks reach this machine alone, as in the sandbox.
+    pub only_this_machine: bool,
 }
 
 /// A person, and whether mail goes to them.

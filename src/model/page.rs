@@ -17,8 +17,35 @@ pub struct Page {
     pub login: LoginView,
     /// Where Clerk knows who people are.
     pub clerk: Option<ClerkView>,
+    /// A webhook's secret that this page alone shows, this once.
+    pub revealed: Option<Revealed>,
     /// `/settings/integrations`, without the query.
     pub path: String,
+}
+
+/// A secret on its way to the one page that shows it. `Debug` says nothing of it, and it has no other form.
+#[derive(Clone, PartialEq)]
+pub struct Revealed {
+    /// The address of the webhook that it is for.
+    pub url: String,
+    secret: String,
+}
+
+impl Revealed {
+    pub fn new(url: String, secret: &str) -> Self {
+        Self { url, secret: secret.to_owned() }
+    }
+
+    /// The secret itself. Call it only on the line that shows it.
+    pub fn show(&self) -> &str {
+        &self.secret
+    }
+}
+
+impl std::fmt::Debug for Revealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Revealed")
+    }
 }
 
 /// What `/login` shows besides its form.

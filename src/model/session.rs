@@ -50,4 +50,6 @@ pub struct SessionView {
     pub org: Option<OrgView>,
     /// Bindings of the active organisation that a person has to act on.
     pub attention: u32,
+    /// What happened there that the person hasn't marked as read.
+    pub unread: u32,
 }

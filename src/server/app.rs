@@ -25,7 +25,7 @@ use super::departures;
 use super::domain::{Plan, Secret};
 use super::http::{self, pages};
 use super::keyring::{self, KeyRingError, Watch};
-use super::notify::{Notifier, Reach, WebhookClient, keep_telling};
+use super::notify::{Mailer, MailerError, Notifier, Reach, Refused, WebhookClient, keep_telling};
 use super::seed::{self, SeedError};
 use super::site;
 use super::state::AppState;
@@ -63,6 +63,8 @@ pub enum RunError {
     Seed(#[from] SeedError),
     #[error("the client for Xero can't be made: {0}")]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Mailer(#[from] MailerError),
     #[error("the client for webhooks can't be made")]
     Webhooks(#[source] reqwest::Error),
     #[error("the sandbox's own address is not one: {0}")]
@@ -125,7 +127,8 @@ pub async fn run(
     tasks.spawn(async move { listening.listen(&told).await });
 
     let public = config.public_url.origin().to_owned();
-    let notifier = notifier(&config, &store)?;
+    let alarm = tokens.clone();
+    let notifier = notifier(&config, &store, Arc::new(move || alarm.alarm()))?;
     tasks.spawn(keep_telling(notifier.clone(), stopping.clone()));
     let demo = demo.map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD));
     let state = AppState {
@@ -205,12 +208,13 @@ pub fn client(config: &Config, clock: &Clock, address: SocketAddr) -> Result<Xer
 }
 
 /// What tells people. In sandbox mode webhooks stay on this machine.
-pub fn notifier(config: &Config, store: &Store) -> Result<Notifier, RunError> {
+fn notifier(config: &Config, store: &Store, refused: Refused) -> Result<Notifier, RunError> {
     let allowed = config.notify.private_webhooks.clone();
     let reach = if config.xero_app.is_some() { Reach::new(allowed) } else { Reach::only_this_machine(allowed) };
     let webhooks = WebhookClient::new(reach).map_err(RunError::Webhooks)?;
+    let mailer = config.notify.mail.as_ref().map(Mailer::new).transpose()?;
     let public_url = config.public_url.origin().to_owned();
-    Ok(Notifier::new(store.clone(), webhooks, public_url, policy(config).roll_after))
+    Ok(Notifier::new(store.clone(), webhooks, mailer, public_url, policy(config).roll_after, refused))
 }
 
 /// A socket that listens on every address is reached at the loopback's.

@@ -1,5 +1,9 @@
 //! What pages show of an organisation's connections, made from its rows.
 
+mod notifications;
+
+pub use notifications::{Looker, notifications};
+
 use crate::model::{BindingStatus, ConnectionView, GrantStatus, Health, OrgId, OverviewView, SettingsView};
 use crate::server::domain::{Ended, Grant};
 use crate::server::store::{Bound, Store, StoreError};

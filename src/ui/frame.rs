@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 
 use super::clerk;
-use super::icons::{CHECK, CONTRAST, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
+use super::icons::{BELL, CHECK, CONTRAST, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
 use super::refresher::XeroTokenRefresher;
 use super::signed_in::SignedIn;
 use super::switcher::switcher;
@@ -118,10 +118,10 @@ fn notice(page: &Page) -> impl IntoView + use<> {
 /// Where one sees, and changes, who one is and where one works: ours, or Clerk's. Colours are always ours.
 fn corner(page: &Page, session: &SessionView) -> impl IntoView + use<> {
     match &page.clerk {
-        None => (organisation(session), person(&session.email, page.theme)).into_any(),
+        None => (organisation(session), bell(session.unread), person(&session.email, page.theme)).into_any(),
         Some(_) => {
             let name = session.org.as_ref().map(|org| org.name.as_str());
-            (clerk::organisation(name), colours_alone(page.theme), clerk::person()).into_any()
+            (clerk::organisation(name), bell(session.unread), colours_alone(page.theme), clerk::person()).into_any()
         }
     }
 }
@@ -150,6 +150,33 @@ fn navigation(path: &str, attention: u32) -> impl IntoView + use<> {
                 {icon(SLIDERS)} <span>"Settings"</span> {badge}
             </a>
         </nav>
+    }
+}
+
+/// The settings' pages, one beside the other.
+pub fn settings_tabs(here: &'static str) -> impl IntoView {
+    let tabs = [("/settings/integrations", "Integrations"), ("/settings/notifications", "Notifications")];
+    let tabs = tabs.map(|(path, word)| {
+        view! {
+            <a href=path aria-current=(path == here).then_some("page")>
+                {word}
+            </a>
+        }
+    });
+    view! {
+        <nav class="tabs" aria-label="Settings">
+            {tabs.collect_view()}
+        </nav>
+    }
+}
+
+/// The way to what happened, and how much of it is new.
+fn bell(unread: u32) -> impl IntoView {
+    let label = if unread == 0 { "Notifications".to_owned() } else { format!("Notifications, {unread} new") };
+    view! {
+        <a class="icon-button bell" href="/settings/notifications#events" aria-label=label>
+            {icon(BELL)} {(unread > 0).then(|| view! { <span class="count">{unread.min(99)}</span> })}
+        </a>
     }
 }
 

@@ -8,6 +8,7 @@ mod connections;
 mod frame;
 mod icons;
 mod menu;
+mod notifications;
 mod pages;
 mod refresher;
 mod signed_in;

@@ -13,12 +13,14 @@ use evergrant::server::domain::Secret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// A server on a port of its own; it ends with the test.
 #[derive(Clone)]
 pub struct Receiver {
     base: String,
     shared: Arc<Mutex<Shared>>,
+    came: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -44,7 +46,7 @@ impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let receiver = Self { base, shared: Arc::default() };
+        let receiver = Self { base, shared: Arc::default(), came: Arc::default() };
         let router = Router::new().fallback(take).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         receiver
@@ -71,6 +73,11 @@ impl Receiver {
         self.shared.lock().unwrap().answers.extend(answers);
     }
 
+    /// Waits until something has come.
+    pub async fn first(&self) {
+        self.came.notified().await;
+    }
+
     pub fn got(&self) -> Vec<Got> {
         self.shared.lock().unwrap().got.clone()
     }
@@ -92,6 +99,8 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
         id,
         text,
     });
+    // Kept for who asks later.
+    receiver.came.notify_one();
     if shared.answers.is_empty() {
         return StatusCode::NO_CONTENT.into_response();
     }

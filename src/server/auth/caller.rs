@@ -36,9 +36,10 @@ impl Caller {
         self.org.as_ref().is_some_and(|org| org.role.may_manage_connections())
     }
 
-    /// As pages show it. `attention` is the number of bindings that wait for a person.
-    pub fn view(&self, attention: u32) -> SessionView {
-        SessionView { email: self.email.clone(), orgs: self.orgs.clone(), org: self.org.clone(), attention }
+    /// As pages show it. `attention` is the number of bindings that wait for a person, `unread` that of events that
+    /// this one hasn't marked as read.
+    pub fn view(&self, attention: u32, unread: u32) -> SessionView {
+        SessionView { email: self.email.clone(), orgs: self.orgs.clone(), org: self.org.clone(), attention, unread }
     }
 }
 

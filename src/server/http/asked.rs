@@ -9,13 +9,15 @@ use leptos_axum::ResponseOptions;
 
 use super::failure::Failure;
 use super::notice;
-use crate::model::{ApiError, Notice, OrgView};
+use crate::model::{ApiError, Notice, NotificationNotice, OrgView};
 use crate::server::auth::Caller;
+use crate::server::notify::EndpointError;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
 use crate::server::tokens::{ConnectionError, Failed, TokenError, Why};
 
 const SETTINGS: &str = "/settings/integrations";
+const NOTIFICATIONS: &str = "/settings/notifications";
 
 /// A server function's caller, known to be somebody.
 pub struct Asked {
@@ -23,12 +25,16 @@ pub struct Asked {
     pub caller: Caller,
     /// Posted by a browser without wasm, which shows whatever it is answered.
     plain_form: bool,
+    /// The page that a plain form goes back to.
+    back: &'static str,
 }
 
 /// What a server function couldn't do, and the status that says so.
 pub struct Refusal {
     status: StatusCode,
     error: ApiError,
+    /// What a plain form is told, where the status doesn't say it all.
+    notice: Option<Notice>,
 }
 
 impl Asked {
@@ -38,7 +44,7 @@ impl Asked {
             return Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, "There is no request to answer.").raise());
         };
         match state.auth.caller(&parts.headers).await {
-            Ok(Some(caller)) => Ok(Self { state, caller, plain_form: is_plain_form(&parts) }),
+            Ok(Some(caller)) => Ok(Self { state, caller, plain_form: is_plain_form(&parts), back: SETTINGS }),
             Ok(None) => {
                 if is_plain_form(&parts) {
                     lead_to("/login", None);
@@ -48,6 +54,11 @@ impl Asked {
             }
             Err(error) => Err(Refusal::from(Failure::of(&error)).raise()),
         }
+    }
+
+    /// The same for a form on the notifications page.
+    pub async fn about_notifications() -> Result<Self, ApiError> {
+        Ok(Self { back: NOTIFICATIONS, ..Self::by_somebody().await? })
     }
 
     /// The organisation that the caller works in; a person without one is told so.
@@ -65,19 +76,28 @@ impl Asked {
         Err(refuse(StatusCode::FORBIDDEN, "Only owners and admins can change connections. Ask one of them."))
     }
 
-    /// Answers: a plain form goes back to the settings page with a message, everybody else gets the value.
+    /// The organisation whose notifications the caller may change: they too are its owners' and admins' business.
+    pub fn may_manage_notifications(&self) -> Result<&OrgView, Refusal> {
+        let org = self.org()?;
+        if org.role.may_manage_connections() {
+            return Ok(org);
+        }
+        Err(told(StatusCode::FORBIDDEN, NotificationNotice::NotAllowed))
+    }
+
+    /// Answers: a plain form goes back to its page with a message, everybody else gets the value.
     pub fn answer<T>(self, result: Result<T, Refusal>, said: impl FnOnce(&T) -> Option<Notice>) -> Result<T, ApiError> {
-        let plain = self.plain_form;
+        let (plain, back) = (self.plain_form, self.back);
         match result {
             Ok(value) => {
                 if plain {
-                    lead_to(SETTINGS, said(&value).map(|notice| (&self.state, notice)));
+                    lead_to(back, said(&value).map(|notice| (&self.state, notice)));
                 }
                 Ok(value)
             }
             Err(refusal) if plain => {
                 let notice = refusal.notice();
-                lead_to(SETTINGS, Some((&self.state, notice)));
+                lead_to(back, Some((&self.state, notice)));
                 Err(refusal.error)
             }
             Err(refusal) => Err(refusal.raise()),
@@ -95,6 +115,9 @@ impl Refusal {
     }
 
     fn notice(&self) -> Notice {
+        if let Some(notice) = &self.notice {
+            return notice.clone();
+        }
         match self.status {
             StatusCode::NOT_FOUND => Notice::NotFound,
             StatusCode::FORBIDDEN => Notice::NotAllowed,
@@ -106,10 +129,8 @@ impl Refusal {
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         let error = "Something went wrong on our side. Try again in a moment.".to_owned();
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            error: ApiError { id: Some(failure.id), ..ApiError::new(error) },
-        }
+        let error = ApiError { id: Some(failure.id), ..ApiError::new(error) };
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error, notice: None }
     }
 }
 
@@ -147,13 +168,33 @@ impl From<ConnectionError> for Refusal {
     }
 }
 
+impl From<EndpointError> for Refusal {
+    fn from(error: EndpointError) -> Self {
+        match error {
+            EndpointError::Address(problem) => {
+                let refusal = refuse(StatusCode::UNPROCESSABLE_ENTITY, problem.to_string());
+                Self { notice: Some(Notice::Address(problem)), ..refusal }
+            }
+            EndpointError::TooMany => told(StatusCode::CONFLICT, NotificationNotice::TooManyWebhooks),
+            EndpointError::NotFound => told(StatusCode::NOT_FOUND, NotificationNotice::NoSuchWebhook),
+            EndpointError::Random(error) => Failure::of(&error).into(),
+            EndpointError::Store(error) => error.into(),
+        }
+    }
+}
+
 /// Another organisation's row, or none at all: nobody can tell which.
 pub fn not_found() -> Refusal {
     refuse(StatusCode::NOT_FOUND, "That connection isn't in this organisation any more. Reload the page.")
 }
 
 fn refuse(status: StatusCode, words: impl Into<String>) -> Refusal {
-    Refusal { status, error: ApiError::new(words) }
+    Refusal { status, error: ApiError::new(words), notice: None }
+}
+
+/// In the words that a plain form's page has for it.
+fn told(status: StatusCode, notice: NotificationNotice) -> Refusal {
+    Refusal { notice: Some(notice.into()), ..refuse(status, notice.text()) }
 }
 
 /// A form that no wasm has sent. A page's own GET asks for HTML too, but only posts are forms.

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::headers::page_policy;
 use super::notice::{self, see_other};
 use super::path;
-use crate::model::{LoginProblem, LoginView, Page, Theme};
+use crate::model::{LoginProblem, LoginView, Page, Revealed, SessionView, Theme};
 use crate::server::auth::Caller;
 use crate::server::auth::cookie::read_cookie;
 use crate::server::state::AppState;
@@ -23,6 +23,8 @@ use crate::server::state::AppState;
 pub const THEME_COOKIE: &str = "evergrant_theme";
 
 const LOGIN: &str = "/login";
+/// The one page that shows a webhook's secret.
+const NOTIFICATIONS: &str = "/settings/notifications";
 
 /// Runs before a page is rendered: finds out what the page needs to know of the request and leaves it, a `Page`, in
 /// the request's extensions. Whoever isn't signed in is sent to `/login`, whoever is, away from it.
@@ -73,7 +75,8 @@ async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Re
         Some(_) if at_login => Err(asked(uri, "next").and_then(|next| ours(state, &next)).unwrap_or("/".to_owned())),
         Some(caller) => {
             let alarm = state.tokens.alarm().filter(|_| caller.may_manage_connections());
-            Ok(Page { session: Some(session(state, &caller).await?), alarm, ..page })
+            let revealed = revealed(state, &caller, uri.path()).await?;
+            Ok(Page { session: Some(session(state, &caller).await?), alarm, revealed, ..page })
         }
         None if at_login => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None => {
@@ -83,12 +86,21 @@ async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Re
     })
 }
 
-async fn session(state: &AppState, caller: &Caller) -> Result<crate::model::SessionView, Failure> {
-    let attention = match &caller.org {
-        Some(org) => state.store.bindings_needing_reauth(&org.id).await?,
-        None => 0,
+async fn session(state: &AppState, caller: &Caller) -> Result<SessionView, Failure> {
+    let Some(org) = &caller.org else { return Ok(caller.view(0, 0)) };
+    let attention = state.store.bindings_needing_reauth(&org.id).await?;
+    let unread = state.store.unread_notices(&org.id, &caller.user_id).await?;
+    let count = |many: i64| u32::try_from(many).unwrap_or(u32::MAX);
+    Ok(caller.view(count(attention), count(unread)))
+}
+
+/// The secret that this session has just made, for the page that shows it.
+async fn revealed(state: &AppState, caller: &Caller, path: &str) -> Result<Option<Revealed>, Failure> {
+    let Some(org) = caller.org.as_ref().filter(|_| path == NOTIFICATIONS && caller.may_manage_connections()) else {
+        return Ok(None);
     };
-    Ok(caller.view(u32::try_from(attention).unwrap_or(u32::MAX)))
+    let made = state.store.reveal_secret(&org.id, &caller.session_hash).await?;
+    Ok(made.map(|(url, secret)| Revealed::new(url, secret.expose())))
 }
 
 async fn login_view(state: &AppState, uri: &Uri) -> Result<LoginView, Failure> {

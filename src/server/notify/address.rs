@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::model::AddressProblem;
 use crate::server::config::Networks;
 
 /// What no public receiver has: IANA's special-purpose registries for IPv4 and IPv6 (RFC 6890 and its successors).
@@ -34,21 +35,6 @@ pub struct Reach {
     public: bool,
 }
 
-/// Why events can't be posted to an address. Said to the person who typed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
-    #[error("That isn't a web address. Write it whole, like https://example.com/hooks.")]
-    Malformed,
-    #[error("The address has to begin with https://.")]
-    NotHttps,
-    #[error("The address holds a user name or password. Leave it out: the signature says who is sending.")]
-    Credentials,
-    #[error("That address is in a private network, which webhooks can't reach here.")]
-    Private,
-    #[error("In the sandbox nothing leaves this machine. Use an address of it, like http://localhost:9000/hooks.")]
-    OnlyThisMachine,
-}
-
 /// Finds a name's addresses. The system's; a test's own.
 pub type Lookup =
     Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>> + Send + Sync>;
@@ -71,21 +57,21 @@ impl Reach {
     }
 
     /// Whether events may be posted there, as far as can be said before the name is resolved.
-    pub fn check(&self, text: &str) -> Result<Url, AddressError> {
-        let url = Url::parse(text.trim()).map_err(|_| AddressError::Malformed)?;
+    pub fn check(&self, text: &str) -> Result<Url, AddressProblem> {
+        let url = Url::parse(text.trim()).map_err(|_| AddressProblem::Malformed)?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(AddressError::Credentials);
+            return Err(AddressProblem::Credentials);
         }
         let plain = match url.scheme() {
             "https" => false,
             "http" => true,
-            _ => return Err(AddressError::Malformed),
+            _ => return Err(AddressProblem::Malformed),
         };
         if plain && self.allowed.is_empty() {
-            return Err(AddressError::NotHttps);
+            return Err(AddressProblem::NotHttps);
         }
         match url.host() {
-            None => return Err(AddressError::Malformed),
+            None => return Err(AddressProblem::Malformed),
             Some(Host::Ipv4(address)) => self.check_address(address.into(), plain)?,
             Some(Host::Ipv6(address)) => self.check_address(address.into(), plain)?,
             Some(Host::Domain(name)) => {
@@ -95,7 +81,7 @@ impl Reach {
                 if own {
                     self.check_address(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), plain)?;
                 } else if !self.public && self.allowed.is_only_loopback() {
-                    return Err(AddressError::OnlyThisMachine);
+                    return Err(AddressProblem::OnlyThisMachine);
                 }
             }
         }
@@ -104,16 +90,16 @@ impl Reach {
 
     /// Whether this very address may be connected to. Without TLS only what the operator allows: nobody reads along
     /// there but who may.
-    pub fn check_address(&self, address: IpAddr, plain: bool) -> Result<(), AddressError> {
+    pub fn check_address(&self, address: IpAddr, plain: bool) -> Result<(), AddressProblem> {
         let public = !SPECIAL.hold(address);
         if self.allowed.hold(address) {
             return Ok(());
         }
         match (public, self.public) {
-            (true, true) if plain => Err(AddressError::NotHttps),
+            (true, true) if plain => Err(AddressProblem::NotHttps),
             (true, true) => Ok(()),
-            (true, false) => Err(AddressError::OnlyThisMachine),
-            (false, _) => Err(AddressError::Private),
+            (true, false) => Err(AddressProblem::OnlyThisMachine),
+            (false, _) => Err(AddressProblem::Private),
         }
     }
 }
@@ -211,7 +197,7 @@ mod tests {
             "ff02::1",
         ] {
             let address = private.parse().unwrap();
-            assert_eq!(reach.check_address(address, false), Err(AddressError::Private), "{private}");
+            assert_eq!(reach.check_address(address, false), Err(AddressProblem::Private), "{private}");
         }
         for public in [
             "1.1.1.1",
@@ -227,7 +213,7 @@ mod tests {
         ] {
             let address = public.parse().unwrap();
             assert_eq!(reach.check_address(address, false), Ok(()), "{public}");
-            assert_eq!(reach.check_address(address, true), Err(AddressError::NotHttps), "{public}");
+            assert_eq!(reach.check_address(address, true), Err(AddressProblem::NotHttps), "{public}");
         }
     }
 
@@ -237,22 +223,22 @@ mod tests {
         let cases = [
             ("https://example.com/hooks?key=1", Ok(())),
             ("https://93.184.216.34/", Ok(())),
-            ("http://example.com/", Err(AddressError::NotHttps)),
-            ("ftp://example.com/", Err(AddressError::Malformed)),
-            ("example.com/hooks", Err(AddressError::Malformed)),
-            ("https://", Err(AddressError::Malformed)),
-            ("javascript:alert(1)", Err(AddressError::Malformed)),
-            ("https://ann:secret@example.com/", Err(AddressError::Credentials)),
-            ("https://localhost/", Err(AddressError::Private)),
-            ("https://hooks.localhost./", Err(AddressError::Private)),
-            ("https://127.0.0.1/", Err(AddressError::Private)),
-            ("https://127.1/", Err(AddressError::Private)),
-            ("https://2130706433/", Err(AddressError::Private)),
-            ("https://0x7f000001/", Err(AddressError::Private)),
-            ("https://0177.0.0.1/", Err(AddressError::Private)),
-            ("https://[::1]/", Err(AddressError::Private)),
-            ("https://[::ffff:10.0.0.1]/", Err(AddressError::Private)),
-            ("https://169.254.169.254/latest/meta-data/", Err(AddressError::Private)),
+            ("http://example.com/", Err(AddressProblem::NotHttps)),
+            ("ftp://example.com/", Err(AddressProblem::Malformed)),
+            ("example.com/hooks", Err(AddressProblem::Malformed)),
+            ("https://", Err(AddressProblem::Malformed)),
+            ("javascript:alert(1)", Err(AddressProblem::Malformed)),
+            ("https://ann:secret@example.com/", Err(AddressProblem::Credentials)),
+            ("https://localhost/", Err(AddressProblem::Private)),
+            ("https://hooks.localhost./", Err(AddressProblem::Private)),
+            ("https://127.0.0.1/", Err(AddressProblem::Private)),
+            ("https://127.1/", Err(AddressProblem::Private)),
+            ("https://2130706433/", Err(AddressProblem::Private)),
+            ("https://0x7f000001/", Err(AddressProblem::Private)),
+            ("https://0177.0.0.1/", Err(AddressProblem::Private)),
+            ("https://[::1]/", Err(AddressProblem::Private)),
+            ("https://[::ffff:10.0.0.1]/", Err(AddressProblem::Private)),
+            ("https://169.254.169.254/latest/meta-data/", Err(AddressProblem::Private)),
         ];
         for (text, expected) in cases {
             assert_eq!(reach.check(text).map(drop), expected, "{text}");
@@ -265,8 +251,8 @@ mod tests {
         for good in ["http://10.1.2.3:8080/", "https://10.1.2.3/", "http://localhost:9000/", "https://example.com/"] {
             assert_eq!(reach.check(good).map(drop), Ok(()), "{good}");
         }
-        assert_eq!(reach.check("https://192.168.0.1/").map(drop), Err(AddressError::Private));
-        assert_eq!(reach.check("http://93.184.216.34/").map(drop), Err(AddressError::NotHttps));
+        assert_eq!(reach.check("https://192.168.0.1/").map(drop), Err(AddressProblem::Private));
+        assert_eq!(reach.check("http://93.184.216.34/").map(drop), Err(AddressProblem::NotHttps));
     }
 
     #[test]
@@ -275,9 +261,9 @@ mod tests {
         assert_eq!(reach.check("http://localhost:9000/hooks").map(drop), Ok(()));
         assert_eq!(reach.check("http://[::1]:9000/").map(drop), Ok(()));
         for far in ["https://example.com/", "https://93.184.216.34/"] {
-            assert_eq!(reach.check(far).map(drop), Err(AddressError::OnlyThisMachine), "{far}");
+            assert_eq!(reach.check(far).map(drop), Err(AddressProblem::OnlyThisMachine), "{far}");
         }
-        assert_eq!(reach.check("https://10.0.0.1/").map(drop), Err(AddressError::Private));
+        assert_eq!(reach.check("https://10.0.0.1/").map(drop), Err(AddressProblem::Private));
     }
 
     #[tokio::test]

@@ -4,6 +4,9 @@
 //! run it on one database.
 
 mod address;
+mod credentials;
+mod endpoints;
+mod mail;
 mod pace;
 mod payload;
 mod signature;
@@ -14,9 +17,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use address::{AddressError, Lookup, Reach};
+pub use address::{Lookup, Reach};
+pub use credentials::Refused;
+pub use endpoints::EndpointError;
+pub use mail::{Mailer, MailerError};
 pub use signature::new_secret;
-pub use step::{Notifier, Stepped, TestResult};
+pub use step::{Notifier, Stepped};
 pub use webhook::WebhookClient;
 
 /// How long the loop rests where nothing was due.
@@ -24,14 +30,16 @@ const REST: Duration = Duration::from_secs(2);
 
 /// Steps until told to stop, and finishes what it has begun.
 pub async fn keep_telling(notifier: Notifier, stopping: CancellationToken) {
+    let mut failing = false;
     loop {
-        let more = match notifier.step().await {
-            Ok(stepped) => stepped.more,
-            Err(error) => {
-                tracing::error!(%error, "events could not be taken to their receivers; trying again");
-                false
-            }
-        };
+        let stepped = notifier.step().await;
+        if let Err(error) = &stepped
+            && !failing
+        {
+            tracing::error!(%error, "events could not be taken to their receivers; trying again until they are");
+        }
+        failing = stepped.is_err();
+        let more = stepped.is_ok_and(|stepped| stepped.more);
         if more && !stopping.is_cancelled() {
             continue;
         }

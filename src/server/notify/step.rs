@@ -1,14 +1,18 @@
 //! One round: warn of what time has brought, make deliveries of new events, and try those that are due.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 
+use super::credentials::{Credentials, Refused};
+use super::mail::{Letter, Mailer};
 use super::pace::again;
 use super::payload::body;
 use super::webhook::{Answer, Message, WebhookClient};
-use crate::model::{Channel, DisabledBy, EventKind, OrgId};
+use crate::model::{Channel, DisabledBy, EventKind, OrgId, Ways};
 use crate::server::store::{Claimed, End, Endpoint, Event, Store, StoreError, Tried, new_id};
 
 /// How long nobody else tries what we have claimed: longer than a whole batch takes, in seconds.
@@ -31,12 +35,15 @@ pub struct Notifier(Arc<Parts>);
 struct Parts {
     store: Store,
     webhooks: WebhookClient,
+    /// Absent where no mail server is named.
+    mailer: Option<Mailer>,
     /// Without a slash at its end.
     public_url: String,
     /// The age at which refresh tokens are renewed, in seconds.
     roll_after: i64,
     /// When ageing grants were last looked for.
     looked_at: AtomicI64,
+    credentials: Credentials,
 }
 
 /// What a round did.
@@ -54,40 +61,60 @@ pub struct Stepped {
     pub more: bool,
 }
 
-/// What came of a test.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TestResult {
-    Delivered,
-    /// In a few words.
-    Failed(String),
-}
-
 impl Notifier {
-    pub fn new(store: Store, webhooks: WebhookClient, public_url: String, roll_after: i64) -> Self {
-        Self(Arc::new(Parts { store, webhooks, public_url, roll_after, looked_at: AtomicI64::new(i64::MIN) }))
+    pub fn new(
+        store: Store,
+        webhooks: WebhookClient,
+        mailer: Option<Mailer>,
+        public_url: String,
+        roll_after: i64,
+        refused: Refused,
+    ) -> Self {
+        let looked_at = AtomicI64::new(i64::MIN);
+        Self(Arc::new(Parts {
+            store,
+            webhooks,
+            mailer,
+            public_url,
+            roll_after,
+            looked_at,
+            credentials: Credentials::new(refused),
+        }))
     }
 
-    pub fn webhooks(&self) -> &WebhookClient {
+    pub fn ways(&self) -> Ways {
+        let only_this_machine = self.0.webhooks.reach().is_only_this_machine();
+        Ways { mail: self.0.mailer.is_some(), only_this_machine }
+    }
+
+    pub(super) fn webhooks(&self) -> &WebhookClient {
         &self.0.webhooks
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
     }
 
     /// Does what is due.
     pub async fn step(&self) -> Result<Stepped, StoreError> {
         let store = &self.0.store;
+        self.0.credentials.watch(store).await?;
         let warned = self.warn().await?;
-        let fanned_out = store.fan_out(false, BATCH).await?;
+        let fanned_out = store.fan_out(self.0.mailer.is_some(), BATCH).await?;
         let owner: String = new_id();
         let claimed = store.claim_deliveries(&owner, store.clock().now() + CLAIM, BATCH).await?;
         let full = |count: usize| i64::try_from(count).is_ok_and(|count| count >= BATCH);
         let more = full(warned) || full(fanned_out) || full(claimed.len());
         let mut stepped = Stepped { warned, fanned_out, more, ..Stepped::default() };
-        let mut ends = stream::iter(claimed).map(|claimed| self.deliver(claimed, &owner)).buffer_unordered(AT_ONCE);
-        while let Some(end) = ends.next().await {
-            match end? {
-                Some(End::Delivered) => stepped.delivered += 1,
-                Some(End::Again(_)) => stepped.again += 1,
-                Some(End::GivenUp) => stepped.given_up += 1,
-                Some(End::Cancelled) | None => {}
+        let mut ends = stream::iter(loads(claimed)).map(|load| self.deliver(load, &owner)).buffer_unordered(AT_ONCE);
+        while let Some(ended) = ends.next().await {
+            for end in ended? {
+                match end {
+                    End::Delivered => stepped.delivered += 1,
+                    End::Again(_) => stepped.again += 1,
+                    End::GivenUp => stepped.given_up += 1,
+                    End::Cancelled => {}
+                }
             }
         }
         Ok(stepped)
@@ -106,43 +133,75 @@ impl Notifier {
         Ok(warned)
     }
 
-    /// Sends a test to an endpoint now, once.
-    pub async fn test(&self, endpoint: &Endpoint) -> Result<TestResult, StoreError> {
+    /// Sends a test to an endpoint now, once. Says whether it was delivered.
+    pub(super) async fn send_test(&self, endpoint: &Endpoint) -> Result<bool, StoreError> {
         let store = &self.0.store;
-        let id = store.add_test(endpoint).await?;
         let owner: String = new_id();
-        let Some(claimed) = store.claim_delivery(&id, &owner, store.clock().now() + CLAIM).await? else {
-            return Ok(TestResult::Failed("another instance sends it".to_owned()));
-        };
-        let tried = self.attempt(&claimed).await?;
-        self.settle(&claimed, &owner, &tried).await?;
-        Ok(match (tried.end, tried.error) {
-            (End::Delivered, _) => TestResult::Delivered,
-            (_, error) => TestResult::Failed(error.unwrap_or_else(|| "the endpoint is gone".to_owned())),
-        })
+        let claimed = store.add_test(endpoint, &owner, store.clock().now() + CLAIM).await?;
+        let ended = self.deliver(vec![claimed], &owner).await?;
+        Ok(ended == [End::Delivered])
     }
 
-    /// Tries one delivery and notes how it went. `None` where our claim ran out meanwhile.
-    async fn deliver(&self, claimed: Claimed, owner: &str) -> Result<Option<End>, StoreError> {
-        let tried = self.attempt(&claimed).await?;
-        let ours = self.settle(&claimed, owner, &tried).await?;
-        Ok(ours.then_some(tried.end))
-    }
-
-    async fn attempt(&self, claimed: &Claimed) -> Result<Tried, StoreError> {
-        let store = &self.0.store;
-        let gone = Tried { end: End::Cancelled, http_status: None, error: None };
-        let Some(event) = store.event(&claimed.event).await? else { return Ok(gone) };
-        match claimed.channel {
-            Channel::Webhook => {
-                let endpoint = store.endpoint(&claimed.org, &claimed.target.as_str().into()).await?;
-                // A test may be sent to a disabled endpoint: to see whether it works again.
-                let endpoint = endpoint.filter(|one| one.disabled_at.is_none() || event.kind == EventKind::Test);
-                let Some(endpoint) = endpoint else { return Ok(gone) };
-                Ok(self.judge(claimed, &event, self.post(&event, &endpoint).await?))
+    /// Tries one load and notes how it went: what came of each delivery whose claim was still ours.
+    async fn deliver(&self, load: Vec<Claimed>, owner: &str) -> Result<Vec<End>, StoreError> {
+        let mut ended = Vec::new();
+        for (claimed, tried) in self.attempt(load).await? {
+            if self.settle(&claimed, owner, &tried).await? {
+                ended.push(tried.end);
             }
-            Channel::Email => Ok(gone),
         }
+        Ok(ended)
+    }
+
+    async fn attempt(&self, load: Vec<Claimed>) -> Result<Vec<(Claimed, Tried)>, StoreError> {
+        let store = &self.0.store;
+        let (mut tried, mut letters) = (Vec::new(), Vec::new());
+        for claimed in load {
+            let Some(event) = store.event(&claimed.event).await? else {
+                tried.push((claimed, gone()));
+                continue;
+            };
+            match claimed.channel {
+                Channel::Webhook => {
+                    let outcome = self.by_webhook(&claimed, &event).await?;
+                    tried.push((claimed, outcome));
+                }
+                Channel::Email => letters.push((claimed, event)),
+            }
+        }
+        tried.extend(self.by_mail(letters).await?);
+        Ok(tried)
+    }
+
+    async fn by_webhook(&self, claimed: &Claimed, event: &Event) -> Result<Tried, StoreError> {
+        let endpoint = self.0.store.endpoint(&claimed.org, &claimed.target.as_str().into()).await?;
+        // A test may go to a disabled endpoint: to see whether it works again.
+        let endpoint = endpoint.filter(|one| one.disabled_at.is_none() || event.kind == EventKind::Test);
+        let Some(endpoint) = endpoint else { return Ok(gone()) };
+        Ok(self.judge(claimed, event, self.post(event, &endpoint).await?))
+    }
+
+    /// One letter for all that happened to one person's organisation.
+    async fn by_mail(&self, letters: Vec<(Claimed, Event)>) -> Result<Vec<(Claimed, Tried)>, StoreError> {
+        let Some((first, _)) = letters.first() else { return Ok(Vec::new()) };
+        let mailbox = self.0.store.mailbox(&first.org, &first.target).await?;
+        let (claimed, mut events): (Vec<Claimed>, Vec<Event>) = letters.into_iter().unzip();
+        let (Some((to, org_name)), Some(mailer)) = (mailbox, &self.0.mailer) else {
+            return Ok(claimed.into_iter().map(|one| (one, gone())).collect());
+        };
+        events.sort_by(|a, b| (a.occurred_at, &a.id).cmp(&(b.occurred_at, &b.id)));
+        let now = self.0.store.clock().now();
+        let letter = Letter { to: &to, org_name: &org_name, events: &events, public_url: &self.0.public_url, now };
+        let taken = mailer.send(&letter).await;
+        let outcome = |one: &Claimed| match &taken {
+            Ok(()) => Tried { end: End::Delivered, http_status: None, error: None },
+            Err(returned) => {
+                let next = if returned.for_good { None } else { self.again(one, None) };
+                let end = next.map_or(End::GivenUp, End::Again);
+                Tried { end, http_status: None, error: Some(returned.words.clone()) }
+            }
+        };
+        Ok(claimed.into_iter().map(|one| (outcome(&one), one)).map(|(tried, one)| (one, tried)).collect())
     }
 
     async fn post(&self, event: &Event, endpoint: &Endpoint) -> Result<Answer, StoreError> {
@@ -190,7 +249,7 @@ impl Notifier {
         Ok(ours)
     }
 
-    fn again(&self, claimed: &Claimed, retry_after: Option<std::time::Duration>) -> Option<i64> {
+    fn again(&self, claimed: &Claimed, retry_after: Option<Duration>) -> Option<i64> {
         let now = self.0.store.clock().now();
         again(claimed.created_at, now, claimed.attempts + 1, retry_after, rand::random())
     }
@@ -198,4 +257,19 @@ impl Notifier {
     async fn org_name(&self, org: &OrgId) -> Result<String, StoreError> {
         Ok(self.0.store.org_name(org).await?.unwrap_or_default())
     }
+}
+
+/// What is delivered together: an event to an endpoint by itself, a person's mail in one letter.
+fn loads(claimed: Vec<Claimed>) -> Vec<Vec<Claimed>> {
+    let (mail, webhooks): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|one| one.channel == Channel::Email);
+    let mut letters: HashMap<(OrgId, String), Vec<Claimed>> = HashMap::new();
+    for one in mail {
+        letters.entry((one.org.clone(), one.target.clone())).or_default().push(one);
+    }
+    webhooks.into_iter().map(|one| vec![one]).chain(letters.into_values()).collect()
+}
+
+/// The receiver isn't there any more.
+fn gone() -> Tried {
+    Tried { end: End::Cancelled, http_status: None, error: None }
 }

@@ -6,8 +6,9 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 
-use super::address::{AddressError, Checked, Lookup, Reach, system};
+use super::address::{Checked, Lookup, Reach, system};
 use super::signature::sign;
+use crate::model::AddressProblem;
 use crate::server::domain::Secret;
 
 /// From connecting to the end of the answer (the scheme recommends 15 to 30 seconds).
@@ -63,6 +64,8 @@ impl WebhookClient {
                 .connect_timeout(CONNECT_TIMEOUT)
                 // A redirect would lead past the check, and a proxy would resolve names by itself.
                 .redirect(Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
                 .no_proxy()
                 .dns_resolver(checked)
                 // Each delivery resolves and checks anew.
@@ -120,7 +123,7 @@ async fn read(mut response: Response) -> Answer {
 fn why(error: &reqwest::Error) -> &'static str {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<AddressError>() {
+        if let Some(error) = error.downcast_ref::<AddressProblem>() {
             return refused(*error);
         }
         cause = error.source();
@@ -134,11 +137,11 @@ fn why(error: &reqwest::Error) -> &'static str {
     }
 }
 
-fn refused(error: AddressError) -> &'static str {
+fn refused(error: AddressProblem) -> &'static str {
     match error {
-        AddressError::Private => "the address is in a private network",
-        AddressError::OnlyThisMachine => "the address isn't on this machine",
-        AddressError::NotHttps => "the address isn't https",
-        AddressError::Malformed | AddressError::Credentials => "the address can't be used",
+        AddressProblem::Private => "the address is in a private network",
+        AddressProblem::OnlyThisMachine => "the address isn't on this machine",
+        AddressProblem::NotHttps => "the address isn't https",
+        AddressProblem::Malformed | AddressProblem::Credentials => "the address can't be used",
     }
 }

@@ -140,44 +140,6 @@ impl Store {
         rows.iter().map(claimed_from).collect()
     }
 
-    /// Claims one delivery, due or not; `None` where somebody is at it or it is settled.
-    pub async fn claim_delivery(
-        &self,
-        id: &DeliveryId,
-        owner: &str,
-        until: i64,
-    ) -> Result<Option<Claimed>, StoreError> {
-        let row = sqlx::query(
-            "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 \
-             WHERE id = $3 AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $4) RETURNING *",
-        )
-        .bind(owner)
-        .bind(until)
-        .bind(id.as_str())
-        .bind(self.clock.now())
-        .fetch_optional(self.pool())
-        .await?;
-        row.as_ref().map(claimed_from).transpose()
-    }
-
-    /// Claims whatever else waits for the same person, so that it goes in one letter.
-    pub async fn claim_the_rest(&self, first: &Claimed, owner: &str, until: i64) -> Result<Vec<Claimed>, StoreError> {
-        let rows = sqlx::query(
-            "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 \
-             WHERE channel = 'email' AND target_id = $3 AND org_id = $4 AND status = 'pending' AND id <> $5 \
-             AND next_attempt_at <= $6 AND (claimed_until IS NULL OR claimed_until <= $6) RETURNING *",
-        )
-        .bind(owner)
-        .bind(until)
-        .bind(&first.target)
-        .bind(first.org.as_str())
-        .bind(first.id.as_str())
-        .bind(self.clock.now())
-        .fetch_all(self.pool())
-        .await?;
-        rows.iter().map(claimed_from).collect()
-    }
-
     /// Notes how a try went. `false` when the claim had run out and somebody else took it.
     pub async fn settle_delivery(&self, id: &DeliveryId, owner: &str, tried: &Tried) -> Result<bool, StoreError> {
         let (status, next) = match tried.end {
@@ -249,7 +211,7 @@ fn channel_of(row: &AnyRow) -> Result<Channel, StoreError> {
     Channel::parse(&word).ok_or(StoreError::Unreadable { table: "deliveries", column: "channel", value: word })
 }
 
-fn claimed_from(row: &AnyRow) -> Result<Claimed, StoreError> {
+pub(super) fn claimed_from(row: &AnyRow) -> Result<Claimed, StoreError> {
     Ok(Claimed {
         id: DeliveryId(row.try_get("id")?),
         event: EventId(row.try_get("event_id")?),

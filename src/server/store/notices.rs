@@ -78,13 +78,22 @@ impl Store {
         Ok(news)
     }
 
-    /// What Xero called its refusal of the app's credentials, while that lasts, whichever instance met it.
-    pub async fn credentials_alarm(&self) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("SELECT reason FROM alarms WHERE name = $1 AND cleared_at IS NULL")
+    /// Since when Xero refuses the app's credentials, while that lasts, whichever instance met it.
+    pub async fn credentials_refused_at(&self) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query("SELECT raised_at FROM alarms WHERE name = $1 AND cleared_at IS NULL")
             .bind(CREDENTIALS)
             .fetch_optional(self.pool())
             .await?;
-        Ok(row.map(|row| row.try_get("reason")).transpose()?)
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Whether any instance has got a token set since then, for which Xero took the app's credentials.
+    pub async fn refreshed_since(&self, then: i64) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT id FROM integration_grants WHERE last_refreshed_at > $1 LIMIT 1")
+            .bind(then)
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(row.is_some())
     }
 
     /// The organisation's people and whether mail goes to them, by address. `you` is who looks.
@@ -124,12 +133,14 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The address that mail to a person goes to, and their organisation's name. Of whoever is kept elsewhere the
-    /// address may not be known.
+    /// The address that mail to a person goes to, and their organisation's name; `None` where they want none by now, or
+    /// where the address isn't known, which may be so of whoever is kept elsewhere.
     pub async fn mailbox(&self, org: &OrgId, user: &str) -> Result<Option<(String, String)>, StoreError> {
         let row = sqlx::query(
             "SELECT u.email, o.name FROM memberships m JOIN users u ON u.id = m.user_id \
-             JOIN organizations o ON o.id = m.org_id WHERE m.org_id = $1 AND m.user_id = $2 AND u.email LIKE '%@%'",
+             JOIN organizations o ON o.id = m.org_id WHERE m.org_id = $1 AND m.user_id = $2 \
+             AND (m.email_notices = 'on' OR (m.email_notices IS NULL AND m.role IN ('owner', 'admin'))) \
+             AND u.email LIKE '%@%'",
         )
         .bind(org.as_str())
         .bind(user)
@@ -147,14 +158,31 @@ impl Store {
         Ok(row.map(|row| row.try_get("name")).transpose()?)
     }
 
-    /// Up to when a person has marked as read what happened in the organisation; 0 where never.
+    /// Up to when a person has marked as read what happened in the organisation: since they came, where never.
     pub async fn notices_seen_at(&self, org: &OrgId, user: &UserId) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT notices_seen_at FROM memberships WHERE org_id = $1 AND user_id = $2")
-            .bind(org.as_str())
-            .bind(user.as_str())
-            .fetch_optional(self.pool())
-            .await?;
-        Ok(row.map(|row| row.try_get::<Option<i64>, _>("notices_seen_at")).transpose()?.flatten().unwrap_or(0))
+        let row = sqlx::query(
+            "SELECT COALESCE(notices_seen_at, created_at) FROM memberships WHERE org_id = $1 AND user_id = $2",
+        )
+        .bind(org.as_str())
+        .bind(user.as_str())
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0))
+    }
+
+    /// How much happened to an organisation, and to the whole app, that a person hasn't marked as read.
+    pub async fn unread_notices(&self, org: &OrgId, user: &UserId) -> Result<i64, StoreError> {
+        let seen = self.notices_seen_at(org, user).await?;
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM outbox WHERE org_id = $1 AND occurred_at > $2 AND kind <> $3) \
+             + (SELECT COUNT(*) FROM outbox WHERE org_id IS NULL AND occurred_at > $2)",
+        )
+        .bind(org.as_str())
+        .bind(seen)
+        .bind(EventKind::Test.as_str())
+        .fetch_one(self.pool())
+        .await?;
+        Ok(row.try_get(0)?)
     }
 
     /// Marks as read what has happened in the organisation until `up_to`.

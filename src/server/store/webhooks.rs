@@ -3,10 +3,10 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::deliveries::cancel;
+use super::deliveries::{Claimed, cancel, claimed_from};
 use super::outbox::{About, NewEvent, put};
 use super::{Store, StoreError, new_id};
-use crate::model::{DeliveryId, DisabledBy, EndpointId, EventKind, OrgId, UserId};
+use crate::model::{DisabledBy, EndpointId, EventKind, OrgId, UserId};
 use crate::server::cipher::{CipherError, Place};
 use crate::server::domain::Secret;
 
@@ -184,8 +184,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Writes a test event for one endpoint alone, and its delivery.
-    pub async fn add_test(&self, endpoint: &Endpoint) -> Result<DeliveryId, StoreError> {
+    /// Writes a test event for one endpoint alone, and its delivery, claimed already: who asks for it sends it.
+    pub async fn add_test(&self, endpoint: &Endpoint, owner: &str, until: i64) -> Result<Claimed, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         let new = NewEvent {
@@ -196,17 +196,18 @@ impl Store {
             ends_at: None,
         };
         let event = put(&mut transaction, new, now).await?;
-        let id = DeliveryId(format!("{event}.{}", endpoint.id));
-        sqlx::query(
-            "INSERT INTO deliveries (id, event_id, org_id, channel, target_id, status, next_attempt_at, created_at) \
-             VALUES ($1, $2, $3, 'webhook', $4, 'pending', $5, $5)",
+        let row = sqlx::query(
+            "INSERT INTO deliveries (id, event_id, org_id, channel, target_id, status, next_attempt_at, created_at, \
+             claimed_by, claimed_until) VALUES ($1, $2, $3, 'webhook', $4, 'pending', $5, $5, $6, $7) RETURNING *",
         )
-        .bind(id.as_str())
+        .bind(format!("{event}.{}", endpoint.id))
         .bind(event.as_str())
         .bind(endpoint.org.as_str())
         .bind(endpoint.id.as_str())
         .bind(now)
-        .execute(&mut *transaction)
+        .bind(owner)
+        .bind(until)
+        .fetch_one(&mut *transaction)
         .await?;
         // Its one delivery is made: nobody else is looked for.
         sqlx::query("UPDATE outbox SET fanned_out_at = $1 WHERE id = $2")
@@ -215,7 +216,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(id)
+        claimed_from(&row)
     }
 
     fn seal_webhook(&self, org: &OrgId, endpoint: &EndpointId, secret: &Secret) -> Result<String, StoreError> {

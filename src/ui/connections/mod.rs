@@ -10,6 +10,7 @@ use leptos::prelude::*;
 pub use question::question;
 pub use row::badge;
 
+use super::frame::settings_tabs;
 use super::icons::{WARNING, icon};
 use crate::model::{BindingStatus, Health, SettingsView};
 use live::{AGAIN, BODY, Connections, STALE};
@@ -52,7 +53,7 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
                 </div>
                 <p id="outcome" role="status" class="outcome"></p>
             </header>
-            {questions}
+            {settings_tabs("/settings/integrations")} {questions}
             <div id=STALE class="notice" data-tone="bad" role="alert" hidden=true>
                 {icon(WARNING)}
                 <p>

@@ -4,12 +4,14 @@ mod history;
 mod integrations;
 mod login;
 mod missing;
+mod notifications;
 mod overview;
 
 pub use history::History;
 pub use integrations::Integrations;
 pub use login::Login;
 pub use missing::NotFound;
+pub use notifications::Notifications;
 pub use overview::Overview;
 
 use leptos::prelude::*;
