@@ -126,7 +126,8 @@ async fn people_are_warned_at_three_ages_while_renewal_fails_and_told_when_it_wo
         let tries = async |count: usize| {
             for _ in 0..count {
                 keeper.service.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
-                keeper.advance(20 * MINUTE);
+                // The longest that back-off waits, and a little more.
+                keeper.advance(61 * MINUTE);
             }
             kinds(&keeper.store, &connected.org).await.len()
         };
