@@ -8,8 +8,9 @@ use crate::server::domain::{Ended, GRACE};
 use crate::server::store::{Database, Listed};
 
 const DAY: i64 = 24 * 60 * 60;
-/// Refresh tokens older than these are overdue for their roll, and close to their end at sixty days.
-const OLD: i64 = 45 * DAY;
+/// Refresh tokens older than these are overdue for their roll, which comes within a day after forty-five, and close to
+/// their end at sixty days.
+const OLD: i64 = 46 * DAY;
 const VERY_OLD: i64 = 55 * DAY;
 
 pub async fn all(config: &Config, database: &Database, clock: &Clock) -> Vec<Check> {
@@ -53,7 +54,7 @@ fn health(listed: &[Listed], now: i64) -> Check {
     };
     let (old, very_old) = (older(OLD), older(VERY_OLD));
     let found = format!(
-        "{} active, {} of them failing; {} to be reconnected; {} with a refresh token older than 45 days, {} older \
+        "{} active, {} of them failing; {} to be reconnected; {} with a refresh token older than 46 days, {} older \
          than 55.",
         active.len(),
         failing.len(),
