@@ -30,7 +30,7 @@ use super::seed::{self, SeedError};
 use super::site;
 use super::state::AppState;
 use super::store::{Database, Store, StoreError};
-use super::sweeper::{Pace, Sweeper};
+use super::sweeper::{Pace, Sweeper, tend};
 use super::tokens::{Policy, Spool, SpoolError, TokenService};
 use super::xero::{ClientError, EndpointError, Endpoints, XeroClient};
 use crate::sandbox::{self, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, SandboxError};
@@ -123,6 +123,7 @@ pub async fn run(
 
     let sweeper = Sweeper::new(tokens.clone(), pace(&config), stopping.clone());
     tasks.spawn(sweeper.run());
+    tasks.spawn(tend(tokens.clone(), config.sweep.interval, stopping.clone()));
     let (listening, told) = (store.clone(), stopping.clone());
     tasks.spawn(async move { listening.listen(&told).await });
 
@@ -180,7 +181,7 @@ async fn watch_departures(store: Store, tokens: TokenService, stopping: Cancella
             () = stopping.cancelled() => return,
             _ = rounds.tick() => {}
         }
-        if let Err(error) = departures::disconnect_once(&store, &tokens).await {
+        if let Err(error) = departures::disconnect_once(&store, &tokens, &stopping).await {
             tracing::warn!(%error, "no look could be taken for connections whose person has left");
         }
     }
@@ -227,9 +228,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// When and how tokens are refreshed, as the settings say.
 pub fn policy(config: &Config) -> Policy {
-    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Policy {
         buffer: seconds(config.refresh_buffer),
         roll_after: seconds(config.roll_after),
@@ -243,7 +247,12 @@ pub fn policy(config: &Config) -> Policy {
 /// When the sweeper comes for a grant, as the settings say.
 pub fn plan(config: &Config) -> Plan {
     let policy = policy(config);
-    Plan { buffer: policy.buffer, roll_after: policy.roll_after, keep_hot: config.sweep.keep_hot, ..Plan::default() }
+    Plan {
+        buffer: policy.buffer,
+        roll_after: policy.roll_after,
+        keep_hot: config.sweep.keep_hot,
+        connections_every: seconds(config.sweep.connections_interval),
+    }
 }
 
 fn pace(config: &Config) -> Pace {
@@ -298,4 +307,26 @@ async fn missing(State(state): State<AppState>, request: Request<axum::body::Bod
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::server::config::Settings;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn what_is_set_is_what_is_planned_by() {
+        let flags = ["evergrant", "--refresh-buffer", "5m", "--roll-after", "30d", "--connections-interval", "6h"];
+        let config = Command::try_parse_from(flags).unwrap().settings.check().unwrap();
+        let plan = plan(&config);
+        assert_eq!((plan.buffer, plan.roll_after, plan.connections_every), (300, 30 * 86_400, 6 * 3_600));
+    }
 }

@@ -1,5 +1,7 @@
 //! Ends the connections of organisations that ended and of people who left, once their week is over.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::server::store::{Store, StoreError};
 use crate::server::tokens::TokenService;
 
@@ -11,10 +13,17 @@ pub struct Departures {
     pub failed: usize,
 }
 
-/// One round. The connections go one after another: nobody waits for them.
-pub async fn disconnect_once(store: &Store, tokens: &TokenService) -> Result<Departures, StoreError> {
+/// One round. The connections go one after another: nobody waits for them, a shutdown least of all.
+pub async fn disconnect_once(
+    store: &Store,
+    tokens: &TokenService,
+    stopping: &CancellationToken,
+) -> Result<Departures, StoreError> {
     let mut done = Departures::default();
     for (org, binding) in store.departed().await? {
+        if stopping.is_cancelled() {
+            break;
+        }
         match tokens.disconnect(&org, &binding).await {
             Ok(_) => {
                 tracing::info!(%org, %binding, "a connection went whose person or organisation had left");

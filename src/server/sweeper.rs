@@ -1,4 +1,5 @@
-//! Keeps grants alive while nobody looks: `sweep_once` is one pass, `run` the loop around it.
+//! Keeps grants alive while nobody looks: `sweep_once` is one pass, `run` the loop around it, `tend` the quiet work
+//! beside both.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -60,16 +61,13 @@ impl Sweeper {
 
     /// Sweeps now and then until shutdown begins.
     pub async fn run(self) {
-        let (mut planned, mut tidied): (bool, Option<Instant>) = (false, None);
+        let mut planned = false;
         loop {
             if !planned {
                 planned = self.plan().await;
             }
-            // Uneven, so that instances which started together drift apart.
-            let pause = self.pace.interval.mul_f64(0.75 + rand::random::<f64>() / 2.0);
-            tokio::select! {
-                () = self.stopping.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+            if !rested(self.pace.interval, &self.stopping).await {
+                return;
             }
             match self.sweep_once().await {
                 Ok(swept) if swept == Swept::default() => {}
@@ -77,15 +75,6 @@ impl Sweeper {
                     tracing::info!(refreshed, failed, left_to_others, "swept");
                 }
                 Err(error) => tracing::error!(%error, "a sweep broke off; the next one goes on"),
-            }
-            if let Err(error) = self.tokens.read_due_connections().await {
-                tracing::error!(%error, "reading connections broke off; the next sweep goes on");
-            }
-            if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
-                tidied = Some(Instant::now());
-                if let Err(error) = self.tokens.tidy().await {
-                    tracing::error!(%error, "what is left over could not be cleared away");
-                }
             }
         }
     }
@@ -147,6 +136,29 @@ impl Sweeper {
             }
         }
     }
+}
+
+/// The quiet work beside the sweep: reads lists of connections and clears away what is left over, until shutdown
+/// begins. In a task of its own, because a provider that hangs would hold up lost replies, which have thirty minutes.
+pub async fn tend(tokens: TokenService, interval: Duration, stopping: CancellationToken) {
+    let mut tidied: Option<Instant> = None;
+    while rested(interval, &stopping).await {
+        if let Err(error) = tokens.read_due_connections().await {
+            tracing::error!(%error, "reading connections broke off; the next round goes on");
+        }
+        if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+            tidied = Some(Instant::now());
+            if let Err(error) = tokens.tidy().await {
+                tracing::error!(%error, "what is left over could not be cleared away");
+            }
+        }
+    }
+}
+
+/// Waits about so long, unevenly, so that instances which started together drift apart. `false` once shutdown begins.
+async fn rested(interval: Duration, stopping: &CancellationToken) -> bool {
+    let pause = interval.mul_f64(0.75 + rand::random::<f64>() / 2.0);
+    stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
 }
 
 impl Swept {

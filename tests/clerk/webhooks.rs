@@ -132,7 +132,7 @@ async fn an_organisation_that_is_gone_for_a_week_is_disconnected_at_xero() {
         let connected = consent(&keeper.store, &keeper.provider, org.clone(), &["harbour"], 1800).await;
         let gone = News::OrganisationEnded { id: "org_1".into() };
         keeper.store.take_news("msg_1", keeper.clock.now(), &gone).await.unwrap();
-        let round = async || disconnect_once(&keeper.store, &keeper.service).await.unwrap();
+        let round = async || disconnect_once(&keeper.store, &keeper.service, &keeper.stopping).await.unwrap();
         assert_eq!(round().await, Departures::default(), "not yet");
 
         keeper.advance(GRACE);

@@ -52,7 +52,8 @@ impl TokenService {
     async fn read_connections(&self, grant: &Grant) -> Result<Option<Drift>, StoreError> {
         let store = &self.shared.store;
         let read_at = store.clock().now();
-        if self.shared.stopping.is_cancelled() {
+        // What probes there are go to people who wait.
+        if self.shared.stopping.is_cancelled() || self.shared.xero.api_rests() {
             return Ok(None);
         }
         if !is_still_valid(grant, read_at) {
@@ -98,6 +99,10 @@ impl TokenService {
         let store = &self.shared.store;
         let mut given_up = 0;
         for grant in store.orphans(ORPHANS).await? {
+            // A token that can't be revoked now is given up when it can: there is no hurry, and nobody waits for it.
+            if self.shared.stopping.is_cancelled() || self.provider_rests_until().is_some() {
+                break;
+            }
             let alone = !store.xero_user_has_another_grant(&grant).await?;
             if !store.give_up_orphan(&grant).await? {
                 continue;
@@ -110,6 +115,9 @@ impl TokenService {
             {
                 // It opens nothing of ours and ends in sixty days by itself.
                 tracing::warn!(grant = %grant.id, code = error.evidence_code(), "its token could not be revoked");
+                if matches!(error.kind, ErrorKind::Transient(_)) {
+                    break;
+                }
             }
         }
         Ok(given_up)

@@ -253,6 +253,11 @@ impl XeroClient {
         read
     }
 
+    /// Whether the API host is left alone for now, but for people.
+    pub fn api_rests(&self) -> bool {
+        self.0.api.look(Asker::Automatic).is_err()
+    }
+
     async fn post_form(&self, leaf: &str, form: &[(&str, &str)]) -> Result<Answer, XeroError> {
         let url = under(&self.0.endpoints.identity, &["connect", leaf]);
         // Both are form-encoded before they go into the header (RFC 6749, 2.3.1).
