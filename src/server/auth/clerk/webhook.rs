@@ -68,6 +68,8 @@ struct Event {
     #[serde(rename = "type")]
     kind: String,
     data: Value,
+    /// When it happened, in milliseconds, where it says so.
+    timestamp: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -98,8 +100,10 @@ struct EndedData {
 }
 
 impl Event {
-    /// What it tells and how old that is. An end is as old as its delivery: what is told of it is from before.
+    /// What it tells and how old that is. An end is as old as the event says, or else as its delivery, which may be a
+    /// late one.
     fn read(self, sent_at: i64) -> Result<(i64, Option<News>), NotTaken> {
+        let ended_at = self.timestamp.map_or(sent_at, |milliseconds| (milliseconds / 1000).min(sent_at));
         let updated = |at: Option<i64>| at.map_or(sent_at, |milliseconds| milliseconds / 1000);
         Ok(match self.kind.as_str() {
             "organization.created" | "organization.updated" => {
@@ -108,7 +112,7 @@ impl Event {
             }
             "organization.deleted" => {
                 let EndedData { id } = data(self.data)?;
-                (sent_at, Some(News::OrganisationEnded { id }))
+                (ended_at, Some(News::OrganisationEnded { id }))
             }
             "organizationMembership.created" | "organizationMembership.updated" => {
                 let MembershipData { organization, public_user_data, role, updated_at } = data(self.data)?;
@@ -118,7 +122,7 @@ impl Event {
             "organizationMembership.deleted" => {
                 let MembershipData { organization, public_user_data, .. } = data(self.data)?;
                 let (org, user) = (organization.into(), public_user_data.into());
-                (sent_at, Some(News::MembershipEnded { org, user }))
+                (ended_at, Some(News::MembershipEnded { org, user }))
             }
             _ => (sent_at, None),
         })
@@ -198,7 +202,17 @@ mod tests {
     }
 
     fn told(kind: &str, data: Value) -> Result<(i64, Option<News>), NotTaken> {
-        Event { kind: kind.to_owned(), data }.read(SENT)
+        Event { kind: kind.to_owned(), data, timestamp: None }.read(SENT)
+    }
+
+    #[test]
+    fn an_end_that_is_told_late_is_as_old_as_it_says() {
+        let told = |timestamp| {
+            let data = json!({ "id": "org_1" });
+            Event { kind: "organization.deleted".into(), data, timestamp: Some(timestamp) }.read(SENT).unwrap().0
+        };
+        assert_eq!(told((SENT - 3600) * 1000 + 999), SENT - 3600);
+        assert_eq!(told((SENT + 3600) * 1000), SENT, "nothing is told before it is");
     }
 
     #[test]
