@@ -57,6 +57,9 @@ async fn carry_out(
     match decision {
         Decision::Replace => {
             let rebound = state.store.bind(&org, &pending.grant, &pending.tenants, Some(&user)).await?;
+            if rebound.is_empty() {
+                return Ok(Notice::StateExpired);
+            }
             Ok(Notice::Reconnected { count: u32::try_from(rebound.len()).unwrap_or(u32::MAX) })
         }
         Decision::Keep => {

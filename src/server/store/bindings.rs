@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// Points the organisation's bindings for these tenants at the grant, making those that weren't there. Grants
-    /// that no binding needs any more are given up. One transaction.
+    /// that no binding needs any more are given up. One transaction; nothing is bound to a grant that was given up.
     pub async fn bind(
         &self,
         org: &OrgId,
@@ -83,6 +83,14 @@ impl Store {
         let now = self.clock.now();
         let mut transaction = self.write().await?;
         let mut rebound = Vec::new();
+        // Taken first, so that nobody gives it up meanwhile.
+        let held = sqlx::query("UPDATE integration_grants SET status = status WHERE id = $1 AND status <> 'revoked'")
+            .bind(grant.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        if held.rows_affected() == 0 {
+            return Ok(rebound);
+        }
         for tenant in tenants {
             let before = sqlx::query(
                 "SELECT b.active_grant_id, g.told_ageing_day FROM integration_tenant_bindings b \

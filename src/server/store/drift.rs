@@ -83,43 +83,52 @@ impl Store {
             let renamed = |seen: &Seen| seen.tenant.tenant_name != name && seen.tenant.tenant_name != tenant;
             let status: String = row.try_get("status")?;
             let gone: Option<i64> = row.try_get("gone_at")?;
-            let (status, gone) = match (BindingStatus::parse(&status), listed) {
+            let found = Drift::default();
+            let (found, after, gone) = match (BindingStatus::parse(&status), listed) {
                 (Some(BindingStatus::Active), None) => {
-                    drift.disconnected += 1;
-                    (BindingStatus::Disconnected, Some(read_at))
+                    (Drift { disconnected: 1, ..found }, BindingStatus::Disconnected, Some(read_at))
                 }
                 (Some(BindingStatus::Disconnected), Some(_)) if gone.is_some() => {
-                    drift.recovered += 1;
-                    (BindingStatus::Active, None)
+                    (Drift { recovered: 1, ..found }, BindingStatus::Active, None)
                 }
                 (Some(BindingStatus::Active), Some(seen))
                     if seen.tenant.connection_id != connection || renamed(seen) =>
                 {
-                    drift.renamed += usize::from(renamed(seen));
-                    (BindingStatus::Active, None)
+                    (Drift { renamed: usize::from(renamed(seen)), ..found }, BindingStatus::Active, None)
                 }
                 _ => continue,
             };
             let connection = listed.map_or(&connection, |seen| &seen.tenant.connection_id);
             let name = listed.filter(|seen| renamed(seen)).map_or(&name, |seen| &seen.tenant.tenant_name);
-            sqlx::query(
+            // As it was found: a person may have disconnected it, or connected it anew, since.
+            let done = sqlx::query(
                 "UPDATE integration_tenant_bindings SET status = $1, gone_at = $2, tenant_name = $3, \
-                 connection_id = $4, updated_at = $5 WHERE id = $6",
+                 connection_id = $4, updated_at = $5 \
+                 WHERE id = $6 AND status = $7 AND active_grant_id = $8 AND updated_at < $9",
             )
-            .bind(status.as_str())
+            .bind(after.as_str())
             .bind(gone)
             .bind(name)
             .bind(connection)
             .bind(now)
             .bind(&id)
+            .bind(&status)
+            .bind(grant.id.as_str())
+            .bind(read_at)
             .execute(&mut *transaction)
             .await?;
+            if done.rows_affected() == 0 {
+                continue;
+            }
+            drift.disconnected += found.disconnected;
+            drift.recovered += found.recovered;
+            drift.renamed += found.renamed;
             let binding = BindingId(id);
-            match status {
+            match after {
                 BindingStatus::Active => telling::works(&mut transaction, &binding, false, now).await?,
                 _ => telling::broke(&mut transaction, &binding, "disconnected_in_xero", now).await?,
             }
-            transaction.tell(Change::Binding { org: grant.org_id.clone(), binding, status }).await?;
+            transaction.tell(Change::Binding { org: grant.org_id.clone(), binding, status: after }).await?;
         }
         sqlx::query("UPDATE integration_grants SET connections_read_at = $1, connections_due_at = NULL WHERE id = $2")
             .bind(read_at)

@@ -16,10 +16,12 @@ const PAGE: i64 = 1000;
 pub enum Wanted {
     /// Those whose last exchange failed or whose holder died: Xero makes a lost reply good for thirty minutes only.
     Lost,
+    /// Those that nothing is held against: what a provider answers them speaks of the provider.
+    Well,
     Any,
 }
 
-/// Claims due grants. The lease is asked for twice: by the search, and of each row once it is ours to change. The
+/// Claims due grants. A lease that a dead holder left says that a reply may be lost, as `take_lease` has it. The lease is asked for twice: by the search, and of each row once it is ours to change. The
 /// second is PostgreSQL's, which has waited for another instance's claim by then and reads the row again.
 macro_rules! claim {
     ($which:literal, $lock:literal) => {
@@ -29,7 +31,8 @@ macro_rules! claim {
             "AND due_at <= $1 AND (lease_owner IS NULL OR lease_until <= $1) ORDER BY due_at LIMIT $2 ",
             $lock,
             ") UPDATE integration_grants SET lease_owner = $3, lease_until = $4, due_at = $4, reply_lost_at = ",
-            "COALESCE(CASE WHEN lease_owner IS NOT NULL THEN lease_until - ($4 - $1) END, reply_lost_at) ",
+            "CASE WHEN lease_owner IS NOT NULL AND (reply_lost_at IS NULL OR lease_until - ($4 - $1) - reply_lost_at >= 900) ",
+            "THEN lease_until - ($4 - $1) ELSE reply_lost_at END ",
             "WHERE id IN (SELECT id FROM due) AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $1) ",
             "RETURNING *"
         )
@@ -42,11 +45,19 @@ macro_rules! claim_lost {
     };
 }
 
+macro_rules! claim_well {
+    ($lock:literal) => {
+        claim!("AND failure_count = 0 AND lease_owner IS NULL AND reply_lost_at IS NULL ", $lock)
+    };
+}
+
 /// PostgreSQL's instances would wait for each other's rows; SQLite has one writer at a time.
 fn statement(wanted: Wanted, kind: Kind) -> &'static str {
     match (wanted, kind) {
         (Wanted::Lost, Kind::Sqlite) => claim_lost!(""),
         (Wanted::Lost, Kind::Postgres) => claim_lost!("FOR UPDATE SKIP LOCKED"),
+        (Wanted::Well, Kind::Sqlite) => claim_well!(""),
+        (Wanted::Well, Kind::Postgres) => claim_well!("FOR UPDATE SKIP LOCKED"),
         (Wanted::Any, Kind::Sqlite) => claim!("", ""),
         (Wanted::Any, Kind::Postgres) => claim!("", "FOR UPDATE SKIP LOCKED"),
     }

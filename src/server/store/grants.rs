@@ -143,7 +143,7 @@ impl Store {
 pub(super) async fn give_up(connection: &mut AnyConnection, id: &GrantId, now: i64) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE integration_grants SET status = 'revoked', access_token_enc = '', refresh_token_enc = '', \
-         lease_owner = NULL, lease_until = NULL, next_attempt_at = NULL WHERE id = $1",
+         lease_owner = NULL, lease_until = NULL, next_attempt_at = NULL, connections_due_at = NULL WHERE id = $1",
     )
     .bind(id.as_str())
     .execute(&mut *connection)

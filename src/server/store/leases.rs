@@ -46,11 +46,13 @@ mod rescue;
 
 impl Store {
     /// Takes the lease where nobody holds it, and returns the row as it was at that moment; `None` when somebody
-    /// does, or the grant is not active any more. A lease that a dead holder left says that a reply may be lost.
+    /// does, or the grant is not active any more. A lease that a dead holder left says that a reply may be lost;
+    /// an earlier one that was lost stands until half its grace, 900 seconds, is over (`policy::lost_after`).
     pub async fn take_lease(&self, id: &GrantId, owner: &str, until: i64) -> Result<Option<Grant>, StoreError> {
         let row = sqlx::query(
             "UPDATE integration_grants SET lease_owner = $1, lease_until = $2, due_at = $2, reply_lost_at = \
-             COALESCE(CASE WHEN lease_owner IS NOT NULL THEN lease_until - ($2 - $4) END, reply_lost_at) \
+             CASE WHEN lease_owner IS NOT NULL AND (reply_lost_at IS NULL OR lease_until - ($2 - $4) - reply_lost_at >= 900) \
+             THEN lease_until - ($2 - $4) ELSE reply_lost_at END \
              WHERE id = $3 AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $4) RETURNING *",
         )
         .bind(owner)
@@ -216,7 +218,7 @@ impl Store {
         let mut transaction = self.write().await?;
         let done = sqlx::query(
             "UPDATE integration_grants SET status = 'refresh_failed', failure_count = failure_count + 1, \
-             next_attempt_at = NULL, last_error = $1, lease_owner = NULL, lease_until = NULL \
+             next_attempt_at = NULL, last_error = $1, lease_owner = NULL, lease_until = NULL, connections_due_at = NULL \
              WHERE id = $2 AND generation = $3 AND lease_owner = $4 AND status = 'active'",
         )
         .bind(error)

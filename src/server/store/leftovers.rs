@@ -59,6 +59,11 @@ impl Store {
     pub async fn give_up_orphan(&self, grant: &Grant) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
+        // Whoever binds it takes the row first, too: one of the two sees what the other did.
+        sqlx::query("UPDATE integration_grants SET status = status WHERE id = $1")
+            .bind(grant.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
         let row = sqlx::query(orphan!("SELECT id FROM integration_grants WHERE", "AND id = $3 AND generation = $4"))
             .bind(now - ORPHAN_LIFE)
             .bind(now)
@@ -133,6 +138,8 @@ mod tests {
             assert_eq!(orphans().await, [grants[1].clone()], "{db}: that it was about");
             let asked = store.orphans(9).await.unwrap().remove(0);
             assert!(store.give_up_orphan(&asked).await.unwrap() && orphans().await.is_empty(), "{db}");
+            let late = store.bind(&org, &asked.id, &[tenant("Shop")], None).await.unwrap();
+            assert!(late.is_empty(), "{db}: nothing is bound to what was given up");
         }
     }
 }

@@ -86,7 +86,10 @@ pub fn is_still_valid(grant: &Grant, now: i64) -> bool {
 /// died.
 pub fn lost_at(grant: &Grant, lease_ttl: i64, now: i64) -> Option<i64> {
     let abandoned = grant.lease.as_ref().filter(|lease| !lease.is_held(now)).map(|lease| lease.until - lease_ttl);
-    grant.reply_lost_at.max(abandoned)
+    match (grant.reply_lost_at, abandoned) {
+        (Some(before), Some(sent)) => lost_after(Reply::Lost, Some(before), sent),
+        (before, sent) => before.or(sent),
+    }
 }
 
 /// For how long a lost reply's successor may still be had for the stored token: nought where nothing was lost.
@@ -322,6 +325,9 @@ mod tests {
         assert_eq!(lost_at(&abandoned, 60, NOW + 60), Some(NOW));
         let both = Grant { reply_lost_at: Some(NOW + 100), ..abandoned };
         assert_eq!(lost_at(&both, 60, NOW + 200), Some(NOW + 100));
+        let again = |sent| Grant { lease: lease(sent + 60), ..lost.clone() };
+        assert_eq!(lost_at(&again(NOW + 899), 60, NOW + 1000), Some(NOW), "the first one's grace is the shorter");
+        assert_eq!(lost_at(&again(NOW + 900), 60, NOW + 1000), Some(NOW + 900));
         for (waited, left, late) in
             [(0, GRACE, false), (599, 1201, false), (600, 1200, true), (GRACE - 1, 1, true), (GRACE, 0, false)]
         {

@@ -29,7 +29,12 @@ impl TokenService {
         // One for the batch: no lease of another claim has it, which is what the fence asks.
         let owner = uuid::Uuid::new_v4().to_string();
         let until = self.shared.policy.lease_until(store.clock().now());
-        let mut claimed = store.claim_due(Wanted::Lost, limit, &owner, until).await?;
+        // Grants that fail by themselves would keep a provider at rest that is well: the probe is one that didn't.
+        let mut claimed = match self.shared.xero.breaker().wants_probe() {
+            true => store.claim_due(Wanted::Well, 1, &owner, until).await?,
+            false => Vec::new(),
+        };
+        claimed.extend(store.claim_due(Wanted::Lost, limit - claimed.len(), &owner, until).await?);
         if claimed.len() < limit && self.provider_rests_until().is_none() {
             claimed.extend(store.claim_due(Wanted::Any, limit - claimed.len(), &owner, until).await?);
         }

@@ -129,6 +129,12 @@ impl Breaker {
         }
     }
 
+    /// Whether a rest is over and nobody has tried yet whether the provider is well.
+    pub fn wants_probe(&self) -> bool {
+        let now = self.0.clock.now();
+        matches!(&*self.lock(), State::Open(open) if !open.probing && now >= open.until)
+    }
+
     fn tell(&self, failed: Option<&XeroError>, was_probe: bool) {
         let now = self.0.clock.now();
         let mut state = self.lock();

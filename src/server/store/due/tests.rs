@@ -161,3 +161,43 @@ async fn the_due_are_found_by_an_index() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_holder_that_dies_after_a_lost_reply_leaves_the_first_ones_grace() {
+    for (db, store) in stores().await {
+        let org = store.add_org("A").await.unwrap().unwrap();
+        for by_the_batch in [true, false] {
+            let id = consent(&store, &org).await;
+            let lost = store.clock().now();
+            // Each of them dies; the last one past half of the first one's grace.
+            for (at, stands) in
+                [(0, None), (60, Some(lost)), (120, Some(lost)), (960, Some(lost)), (1020, Some(lost + 960))]
+            {
+                store.clock().advance(lost + at - store.clock().now());
+                let until = store.clock().now() + 60;
+                let held = if by_the_batch {
+                    set(&store, &id, "due_at = 0").await;
+                    store.claim_due(Wanted::Any, 1, "dies", until).await.unwrap().remove(0)
+                } else {
+                    store.take_lease(&id, "dies", until).await.unwrap().unwrap()
+                };
+                assert_eq!((&held.id, held.reply_lost_at), (&id, stands), "{db}, {by_the_batch}, after {at}");
+            }
+            set(&store, &id, "status = 'revoked'").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_probe_is_a_grant_that_nothing_is_held_against() {
+    for (db, store) in stores().await {
+        let org = store.add_org("A").await.unwrap().unwrap();
+        let (failing, abandoned, well) =
+            (consent(&store, &org).await, consent(&store, &org).await, consent(&store, &org).await);
+        set(&store, &failing, "due_at = 1, failure_count = 3").await;
+        set(&store, &abandoned, "due_at = 2, lease_owner = 'dead', lease_until = 2").await;
+        set(&store, &well, "due_at = 3").await;
+        assert_eq!(claim(&store, Wanted::Well, 9).await, [well], "{db}");
+        assert_eq!(claim(&store, Wanted::Lost, 9).await.len(), 2, "{db}");
+    }
+}
