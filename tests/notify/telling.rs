@@ -127,7 +127,7 @@ async fn people_are_warned_at_three_ages_while_renewal_fails_and_told_when_it_wo
             for _ in 0..count {
                 keeper.service.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
                 // The longest that back-off waits, and a little more.
-                keeper.advance(61 * MINUTE);
+                keeper.advance(120 * MINUTE);
             }
             kinds(&keeper.store, &connected.org).await.len()
         };
