@@ -260,6 +260,7 @@ mod tests {
             let known = store.known(&later).await.unwrap();
             assert_eq!((&known.user, known.email.as_str()), (&first.user, "ann@example.com"), "{name}");
             assert_eq!(known.org.unwrap().role, Role::Member, "{name}");
+            assert!(store.set_mail(&org.id, &first.user, true).await.unwrap(), "{name}");
             let mailbox = store.mailbox(&org.id, first.user.as_str()).await.unwrap();
             assert_eq!(mailbox, Some(("ann@example.com".into(), "harbour".into())), "{name}");
             let older = store.known(&claim(Role::Admin)).await.unwrap();

@@ -163,7 +163,7 @@ async fn what_a_crash_leaves_and_what_grows_old_is_counted() {
         assert_only(&said, "attempts", "warn", &["1 exchange began", shop.grant.as_str(), "grants refresh --grant"]);
         sqlx::query("DELETE FROM refresh_attempts").execute(pool).await.unwrap();
 
-        for (days, verdict, to_do) in [(46, "warn", "--all-due"), (56, "fail", "sixty days")] {
+        for (days, verdict, to_do) in [(47, "warn", "--all-due"), (56, "fail", "sixty days")] {
             sqlx::query("UPDATE integration_grants SET refresh_token_issued_at = $1")
                 .bind(now - days * DAY)
                 .execute(pool)
