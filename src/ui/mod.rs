@@ -5,6 +5,7 @@
 pub mod app;
 mod clerk;
 mod connections;
+mod events;
 mod frame;
 mod icons;
 mod menu;

@@ -3,20 +3,22 @@
 use leptos::prelude::*;
 
 use super::toasts::{self, Toasts};
-use super::{menu, times};
+use super::{events, menu, times};
 
-/// Counts what changed connections behind the page's back: a list of them reads itself again when it moves.
+/// Counts what changed connections, here or elsewhere: a page that shows them reads itself again when it moves.
 #[derive(Clone, Copy)]
 pub struct Version(pub RwSignal<u32>);
 
-/// Provides toasts and the version to the islands nested in it, and sets menus and times going.
+/// Provides toasts and the version to the islands nested in it, and sets menus, times and the page's ear going.
 #[island]
 pub fn SignedIn(children: Children) -> impl IntoView {
     let toasts = Toasts::new();
     provide_context(toasts);
-    provide_context(Version(RwSignal::new(0)));
-    Effect::new(|_| {
+    let version = Version(RwSignal::new(0));
+    provide_context(version);
+    Effect::new(move |_| {
         menu::listen();
+        events::listen(version);
         times::start();
     });
     view! {

@@ -27,8 +27,14 @@ pub const DIALOG_ERROR: &str = "disconnect-error";
 /// Seconds that the server gets to make a try whose time has come.
 pub const AGAIN: i64 = 2;
 
-/// Between two readings that nobody asked for, in seconds.
-const REST: i64 = 5;
+/// Between two readings for a row that changes by itself with time, in milliseconds.
+const REST: f64 = 5_000.0;
+
+/// Between two readings because something changed: what changes at once is read at once. Milliseconds.
+const BREATH: f64 = 1_000.0;
+
+/// What the focus can be on.
+const FOCUSABLE: &str = "a, button, input, select, textarea";
 
 /// A tone and a sentence.
 type Said = (&'static str, String);
@@ -39,19 +45,30 @@ struct Live {
     busy: StoredValue<bool>,
     /// The body is to be read again once nobody is in the middle of something.
     owed: StoredValue<bool>,
-    read_at: StoredValue<i64>,
+    /// When the last reading began, and how many there were. A wrong clock does no harm here.
+    read_at: StoredValue<f64>,
+    readings: StoredValue<u32>,
+    reading: StoredValue<bool>,
 }
 
 /// Stands around the body and the dialog.
 #[island]
 pub fn Connections(children: Children) -> impl IntoView {
-    let live = Live { busy: StoredValue::new(false), owed: StoredValue::new(false), read_at: StoredValue::new(0) };
+    let live = Live {
+        busy: StoredValue::new(false),
+        owed: StoredValue::new(false),
+        read_at: StoredValue::new(0.0),
+        readings: StoredValue::new(0),
+        reading: StoredValue::new(false),
+    };
     let version = use_context::<Version>();
     Effect::new(move |before: Option<()>| {
         if let Some(Version(version)) = version {
             version.track();
         }
-        live.owed.set_value(before.is_some());
+        if before.is_some() {
+            live.owed.set_value(true);
+        }
         live.tick();
     });
     Effect::new(move |_| set_interval(move || live.tick(), Duration::from_secs(1)));
@@ -134,15 +151,14 @@ impl Live {
         });
     }
 
-    /// Once a second: whether there is something to read again, and nobody is in the middle of something.
+    /// Once a second, and when something changed: whether there is something to read again, and nobody is in the
+    /// middle of something.
     fn tick(self) {
         let Some(body) = by_id(BODY) else { return };
-        let now = times::now();
-        let changed = attribute(&body, "data-again").parse().is_ok_and(|at: i64| at <= now);
-        let rested = now - self.read_at.get_value() >= REST;
-        let menu_open = body.query_selector(":popover-open").ok().flatten().is_some();
-        let disturbs = menu_open || self.busy.get_value() || document().hidden();
-        if !disturbs && (self.owed.get_value() || (changed && rested)) {
+        let changed = attribute(&body, "data-again").parse().is_ok_and(|at: i64| at <= times::now());
+        let rested = js_sys::Date::now() - self.read_at.get_value();
+        let due = (self.owed.get_value() && rested >= BREATH) || (changed && rested >= REST);
+        if due && !self.busy.get_value() && !self.reading.get_value() && !disturbs(&body) {
             spawn_local(self.read_again());
         }
     }
@@ -150,13 +166,24 @@ impl Live {
     /// Puts the page's body, as the server renders it now, in place of the one that stands here.
     async fn read_again(self) {
         self.owed.set_value(false);
-        self.read_at.set_value(times::now());
+        self.read_at.set_value(js_sys::Date::now());
+        self.readings.update_value(|readings| *readings += 1);
+        self.reading.set_value(true);
+        let this = self.readings.get_value();
         let page = read_page().await;
+        if this != self.readings.get_value() {
+            // A later one is under way, and knows more.
+            return;
+        }
+        self.reading.set_value(false);
         let Some(old) = by_id(BODY) else { return };
         let Some(page) = page else {
             if let Some(stale) = by_id(STALE) {
                 allowed(stale.remove_attribute("hidden"));
             }
+            // Once more after a rest.
+            self.owed.set_value(true);
+            self.read_at.set_value(js_sys::Date::now() + REST - BREATH);
             return;
         };
         match page.get_element_by_id(BODY) {
@@ -201,8 +228,22 @@ fn ask(id: &str, name: &str) {
     allowed(dialog.show_modal());
 }
 
+/// Whether a person is in the middle of something that a new body would take away: a menu or a dialog is open, a field
+/// has the focus, words are marked, or nobody looks at all.
+fn disturbs(body: &Element) -> bool {
+    let open = |selector| document().query_selector(selector).ok().flatten().is_some();
+    let marked = |selection: web_sys::Selection| {
+        !selection.is_collapsed() && selection.anchor_node().is_some_and(|node| body.contains(Some(&node)))
+    };
+    document().hidden()
+        || open("#connections :popover-open, #connections :is(input, select, textarea):focus, dialog[open]")
+        || window().get_selection().ok().flatten().is_some_and(marked)
+}
+
 async fn read_page() -> Option<Document> {
-    let answer = JsFuture::from(window().fetch_with_str(&window().location().pathname().ok()?)).await.ok()?;
+    let here = window().location();
+    let address = here.pathname().ok()? + &here.search().ok()?;
+    let answer = JsFuture::from(window().fetch_with_str(&address)).await.ok()?;
     let answer = answer.dyn_into::<Response>().ok().filter(Response::ok)?;
     let text = JsFuture::from(answer.text().ok()?).await.ok()?.as_string()?;
     DomParser::new().ok()?.parse_from_string(&text, SupportedType::TextHtml).ok()
@@ -216,10 +257,11 @@ fn swap(old: &Element, new: &Element, page: &Document) {
             allowed(place.set_attribute("data-tone", &attribute(&line, "data-tone")));
         }
     }
-    let focused = document().active_element().filter(|element| old.contains(Some(element))).map(|element| element.id());
+    let focused = document().active_element().filter(|element| old.contains(Some(element)));
+    let successor = focused.and_then(|focused| same_in(new, &focused, old));
     allowed(old.replace_with_with_node_1(new));
-    if let Some(id) = focused {
-        take_back_focus(&id);
+    if let Some(successor) = successor {
+        focus(&successor);
     }
     // The number of connections that need somebody.
     let navigation = |page: &Document| page.query_selector("nav").ok().flatten();
@@ -229,6 +271,20 @@ fn swap(old: &Element, new: &Element, page: &Document) {
         old.set_inner_html(&new.inner_html());
     }
     times::show_all();
+}
+
+/// What stands in the new body where the focus was in the old one: the same id, or the same words at the same place.
+fn same_in(new: &Element, focused: &Element, old: &Element) -> Option<Element> {
+    let id = focused.id();
+    let all = |body: &Element| body.query_selector_all(FOCUSABLE).ok();
+    let element = |node: web_sys::Node| node.dyn_into::<Element>().ok();
+    let (before, after) = (all(old)?, all(new)?);
+    if id.is_empty() {
+        let place =
+            (0..before.length()).find(|&at| before.get(at).is_some_and(|node| node.is_same_node(Some(focused))))?;
+        return after.get(place).filter(|node| node.text_content() == focused.text_content()).and_then(element);
+    }
+    (0..after.length()).filter_map(|at| element(after.get(at)?)).find(|element| element.id() == id)
 }
 
 /// Says it once the region has stood in the page for a moment: one that comes with its text isn't announced.
