@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ApiError, AttemptView, BindingId, OrganisationDetails, OverviewView, RefreshReport, SettingsView};
+use crate::model::{ApiError, BindingId, OrganisationDetails, OverviewView, RefreshReport, SettingsView};
 
 /// Refreshes what is due in the caller's organisation. 401 when nobody is signed in.
 #[server(prefix = "/api", endpoint = "integrations/xero/refresh", input = PostUrl, output = Json)]
@@ -49,21 +49,6 @@ pub async fn test_connection(binding_id: BindingId) -> Result<OrganisationDetail
     let details = async { Ok(asked.state.tokens.test(&asked.org()?.id, &binding_id).await?) };
     let details = details.await;
     asked.answer(details, |_| Some(Notice::TestPassed { binding: binding_id }))
-}
-
-/// The connection's last attempts, newest first, at most fifty.
-#[server(prefix = "/api", endpoint = "integrations/xero/history", input = PostUrl, output = Json)]
-pub async fn connection_history(binding_id: BindingId) -> Result<Vec<AttemptView>, ApiError> {
-    use crate::server::http::asked::{Asked, not_found};
-
-    let asked = Asked::by_somebody().await?;
-    let attempts = async {
-        let (store, org) = (&asked.state.store, &asked.org()?.id);
-        store.binding(org, &binding_id).await?.ok_or_else(not_found)?;
-        Ok(store.attempts_of_binding(org, &binding_id, 50).await?)
-    };
-    let attempts = attempts.await;
-    asked.answer(attempts, |_| None)
 }
 
 /// Removes the connection at Xero and here. Owners and admins only.

@@ -2,12 +2,13 @@
 //!
 //! Each is an ordinary form post, so a page without wasm reaches it by a plain `<form>`.
 
+mod activity;
 mod integrations;
 mod notifications;
 
+pub use activity::{activity, connection_history};
 pub use integrations::{
-    ConnectionHistory, Disconnect, KeepConnection, RefreshConnection, RefreshIntegrations, TestConnection,
-    connection_history, disconnect, keep_connection, overview, refresh_connection, refresh_integrations, settings,
-    test_connection,
+    Disconnect, KeepConnection, RefreshConnection, RefreshIntegrations, TestConnection, disconnect, keep_connection,
+    overview, refresh_connection, refresh_integrations, settings, test_connection,
 };
 pub use notifications::notifications;

@@ -2,6 +2,7 @@
 //!
 //! Everything here builds for wasm32 and carries no secret.
 
+mod activity;
 mod error;
 mod id;
 mod notice;
@@ -12,6 +13,9 @@ mod session;
 mod status;
 mod view;
 
+pub use activity::{
+    ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, Entry, HourView, NextKind, NextView, Outcome,
+};
 pub use error::ApiError;
 pub use id::{AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, OrgId, UserId};
 pub use notice::{Notice, Tone};
@@ -24,6 +28,6 @@ pub use page::{ClerkView, LoginProblem, LoginView, Page, Revealed};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use view::{
-    AttemptView, BindingError, ConnectionView, Departing, Health, OrganisationDetails, OverviewView,
-    PendingConfirmation, RefreshReport, SettingsView,
+    BindingError, ConnectionView, Departing, Health, OrganisationDetails, OverviewView, PendingConfirmation,
+    RefreshReport, SettingsView,
 };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BindingId, BindingStatus, GrantStatus, OrgId};
+use super::{BindingId, BindingStatus, GrantStatus, HourView, NextView, OrgId};
 
 /// What a refresh did: the answer of `POST /api/integrations/xero/refresh`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -118,42 +118,11 @@ pub struct Departing {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OverviewView {
     pub connections: Vec<ConnectionView>,
-    /// Exchanges of the last 24 hours that worked, and that didn't.
-    pub refreshed_last_day: u32,
-    pub failed_last_day: u32,
+    /// The last 24 hours of the clock, the current one last.
+    pub hours: Vec<HourView>,
+    /// What Evergrant does next by itself, soonest first.
+    pub next: Vec<NextView>,
     pub as_of: i64,
-}
-
-/// One journalled try, as History shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AttemptView {
-    pub trigger: String,
-    /// Who asked, where a person did.
-    pub actor: Option<String>,
-    pub started_at: i64,
-    pub finished_at: Option<i64>,
-    /// `refreshed`, `reconnect`, `operator`, `transient`, `superseded`, `abandoned`; absent while it runs.
-    pub outcome: Option<String>,
-    pub error_code: Option<String>,
-    pub http_status: Option<i64>,
-    /// Xero's correlation id, to quote to its support.
-    pub trace_id: Option<String>,
-}
-
-impl AttemptView {
-    /// What Xero answered, as far as it is known, and what we know beyond it.
-    pub fn evidence(&self) -> String {
-        let code = self.error_code.as_deref().map(|code| match code.split_once("_after_") {
-            Some((said, known)) => format!("{said}, after {}", known.replace('_', " ")),
-            None => code.to_owned(),
-        });
-        match (self.http_status, code) {
-            (Some(status), Some(code)) => format!("{status} {code}"),
-            (Some(status), None) => status.to_string(),
-            (None, Some(code)) => code,
-            (None, None) => "none".to_owned(),
-        }
-    }
 }
 
 /// What Test connection brings back from Xero.
@@ -169,23 +138,7 @@ pub struct OrganisationDetails {
 
 #[cfg(test)]
 mod tests {
-    use super::{AttemptView, RefreshReport};
-
-    #[test]
-    fn what_xero_answered_is_said_as_far_as_it_is_known() {
-        let said = |http_status, error_code: Option<&str>| {
-            let (trigger, outcome) = ("sweep".to_owned(), Some("reconnect".to_owned()));
-            let error_code = error_code.map(str::to_owned);
-            let (actor, finished_at, trace_id) = (None, Some(1), None);
-            AttemptView { trigger, actor, started_at: 0, finished_at, outcome, error_code, http_status, trace_id }
-                .evidence()
-        };
-        assert_eq!(said(Some(400), Some("invalid_grant")), "400 invalid_grant");
-        assert_eq!(said(Some(400), Some("invalid_grant_after_lost_reply")), "400 invalid_grant, after lost reply");
-        assert_eq!(said(Some(200), None), "200");
-        assert_eq!(said(None, Some("timeout")), "timeout");
-        assert_eq!(said(None, None), "none");
-    }
+    use super::RefreshReport;
 
     #[test]
     fn the_sentence_beside_the_button_counts() {

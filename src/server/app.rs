@@ -26,6 +26,7 @@ use super::domain::{Plan, Secret};
 use super::http::{self, pages};
 use super::keyring::{self, KeyRingError, Watch};
 use super::notify::{Mailer, MailerError, Notifier, Reach, Refused, WebhookClient, keep_telling};
+use super::retention;
 use super::seed::{self, SeedError};
 use super::site;
 use super::state::AppState;
@@ -124,6 +125,7 @@ pub async fn run(
     let sweeper = Sweeper::new(tokens.clone(), pace(&config), stopping.clone());
     tasks.spawn(sweeper.run());
     tasks.spawn(tend(tokens.clone(), config.sweep.interval, stopping.clone()));
+    tasks.spawn(retention::run(store.clone(), config.keep_activity, stopping.clone()));
     let (listening, told) = (store.clone(), stopping.clone());
     tasks.spawn(async move { listening.listen(&told).await });
 

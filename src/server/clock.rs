@@ -34,6 +34,15 @@ impl Clock {
         }
     }
 
+    /// The same in milliseconds: what a duration is the difference of.
+    pub fn milliseconds(&self) -> i64 {
+        match &self.0 {
+            #[expect(clippy::disallowed_methods, reason = "the one place that asks the wall clock")]
+            Source::System => Utc::now().timestamp_millis(),
+            Source::Manual(seconds) => seconds.load(Ordering::SeqCst).saturating_mul(1_000),
+        }
+    }
+
     /// Moves a manual clock; the system's goes its own way.
     pub fn advance(&self, seconds: i64) {
         if let Source::Manual(now) = &self.0 {

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use super::domain::Secret;
 use super::xero::{EndpointError, Endpoints};
 
+mod activity;
 mod metrics;
 mod network;
 mod notify;
@@ -113,6 +114,9 @@ pub struct Settings {
     #[command(flatten)]
     sweep: sweep::SweepSettings,
 
+    #[command(flatten)]
+    activity: activity::ActivitySettings,
+
     /// How log lines are written; RUST_LOG says which.
     #[arg(long, env = "EVERGRANT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -152,6 +156,8 @@ pub struct Config {
     pub lease_ttl: Duration,
     pub xero_timeout: Duration,
     pub sweep: SweepConfig,
+    /// How long the journal is kept.
+    pub keep_activity: Duration,
     pub log_format: LogFormat,
     pub notify: NotifyConfig,
     pub sign_in: SignIn,
@@ -186,6 +192,8 @@ pub enum ConfigError {
     NoOfflineAccess,
     #[error("{setting} must be longer than nothing and shorter than {limit}")]
     Duration { setting: &'static str, limit: &'static str },
+    #[error("{setting} must be {limit} at least")]
+    TooShort { setting: &'static str, limit: &'static str },
 }
 
 impl Settings {
@@ -224,6 +232,7 @@ impl Settings {
             lease_ttl: self.lease_ttl,
             xero_timeout: self.xero_timeout,
             sweep: self.sweep.check()?,
+            keep_activity: self.activity.check()?,
             log_format: self.log_format,
             notify: self.notify.check()?,
             metrics: self.metrics.check(),
@@ -280,7 +289,7 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused_by_name() {
-        let cases: [(&[&str], &str); 15] = [
+        let cases: [(&[&str], &str); 16] = [
             (&["--xero-client-id", "a"], "XERO_CLIENT_SECRET isn't set"),
             (&["--xero-client-secret", "a"], "XERO_CLIENT_ID isn't set"),
             (&["--xero-client-id", "a", "--xero-client-secret", " "], "XERO_CLIENT_SECRET isn't set"),
@@ -293,6 +302,7 @@ mod tests {
             (&["--roll-after", "60d"], "EVERGRANT_ROLL_AFTER"),
             (&["--lease-ttl", "0s"], "EVERGRANT_LEASE_TTL"),
             (&["--xero-timeout", "soon"], "90s, 10m or 45d"),
+            (&["--keep-activity", "23h"], "EVERGRANT_KEEP_ACTIVITY"),
             (&["--sweep-interval", "0s"], "EVERGRANT_SWEEP_INTERVAL"),
             (&["--keep-hot", "some"], "used, all, none"),
             (&["--public-url", "http://evergrant.example.com"], "https"),

@@ -13,6 +13,7 @@ pub mod keyring;
 pub mod logging;
 pub mod metrics;
 pub mod notify;
+pub mod retention;
 pub mod seed;
 pub mod site;
 pub mod state;

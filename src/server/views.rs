@@ -1,15 +1,20 @@
 //! What pages show of an organisation's connections, made from its rows.
 
+mod activity;
 mod notifications;
 
+pub use activity::{Names, activity, entries};
 pub use notifications::{Looker, notifications};
 
-use crate::model::{BindingStatus, ConnectionView, GrantStatus, Health, OrgId, OverviewView, SettingsView};
+use crate::model::{
+    BindingStatus, ConnectionView, GrantStatus, Health, HourView, NextKind, NextView, OrgId, OverviewView, SettingsView,
+};
 use crate::server::domain::{Ended, Grant};
-use crate::server::store::{Bound, Store, StoreError};
+use crate::server::store::{Bound, Store, StoreError, Upcoming};
 
-/// What an overview counts as the last day.
-const A_DAY: i64 = 24 * 60 * 60;
+/// What an overview shows as the last day: the current hour of the clock and those before it.
+const HOURS: i64 = 24;
+const AN_HOUR: i64 = 60 * 60;
 
 /// Everything on `/settings/integrations`.
 pub async fn settings(store: &Store, org: &OrgId, may_manage: bool) -> Result<SettingsView, StoreError> {
@@ -28,13 +33,37 @@ pub async fn settings(store: &Store, org: &OrgId, may_manage: bool) -> Result<Se
 /// Everything on `/`.
 pub async fn overview(store: &Store, org: &OrgId) -> Result<OverviewView, StoreError> {
     let now = store.clock().now();
-    let (refreshed, failed) = store.attempts_since(org, now - A_DAY).await?;
+    let first = (now.div_euclid(AN_HOUR) - HOURS + 1) * AN_HOUR;
+    let held = store.hours_since(org, first).await?;
     Ok(OverviewView {
         connections: connections(store, org).await?,
-        refreshed_last_day: u32::try_from(refreshed).unwrap_or(u32::MAX),
-        failed_last_day: u32::try_from(failed).unwrap_or(u32::MAX),
+        hours: hours(first, &held),
+        next: next(store.upcoming(org).await?),
         as_of: now,
     })
+}
+
+/// Every hour of the day, also those in which nothing was tried.
+fn hours(first: i64, held: &[HourView]) -> Vec<HourView> {
+    let all = (0..HOURS).map(|hour| first + hour * AN_HOUR);
+    let empty = |begins_at| HourView { begins_at, ..HourView::default() };
+    all.map(|at| held.iter().find(|hour| hour.begins_at == at).copied().unwrap_or_else(|| empty(at))).collect()
+}
+
+/// The soonest of each kind; they come soonest first, and stay so.
+fn next(upcoming: Vec<Upcoming>) -> Vec<NextView> {
+    let mut next: Vec<NextView> = Vec::new();
+    for one in upcoming {
+        let kind = match &one {
+            one if one.failing => NextKind::Retry,
+            one if one.due_at < one.expires_at => NextKind::Refresh,
+            _ => NextKind::Roll,
+        };
+        if next.iter().all(|known| known.kind != kind) {
+            next.push(NextView { kind, connection: one.tenant_name, at: one.due_at });
+        }
+    }
+    next
 }
 
 async fn connections(store: &Store, org: &OrgId) -> Result<Vec<ConnectionView>, StoreError> {
@@ -114,6 +143,35 @@ mod tests {
             last_refreshed_at: Some(NOW),
             reply_lost_at: None,
         }
+    }
+
+    #[test]
+    fn a_day_has_every_hour() {
+        let held = [HourView { begins_at: 3_600, refreshed: 2, failed: 1 }];
+        let day = hours(-3_600, &held);
+        assert_eq!((day.len(), day[0].begins_at, day[23].begins_at), (24, -3_600, 22 * 3_600));
+        assert_eq!((day[1], day[2]), (HourView::default(), held[0]));
+    }
+
+    #[test]
+    fn what_comes_next_is_the_soonest_of_each_kind() {
+        let one = |name: &str, due_at, expires_at, failing| Upcoming {
+            tenant_name: name.to_owned(),
+            due_at,
+            expires_at,
+            failing,
+        };
+        let next = next(vec![
+            one("retried", 5, 100, true),
+            one("hot", 40, 100, false),
+            one("later", 50, 100, false),
+            one("cold", 900, 100, false),
+        ]);
+        let seen: Vec<_> = next.iter().map(|one| (one.kind, one.connection.as_str(), one.at)).collect();
+        assert_eq!(
+            seen,
+            [(NextKind::Retry, "retried", 5), (NextKind::Refresh, "hot", 40), (NextKind::Roll, "cold", 900)]
+        );
     }
 
     #[test]

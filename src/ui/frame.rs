@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 
 use super::clerk;
-use super::icons::{BELL, CHECK, CONTRAST, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
+use super::icons::{BARS, BELL, CHECK, CONTRAST, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
 use super::refresher::XeroTokenRefresher;
 use super::signed_in::SignedIn;
 use super::switcher::switcher;
@@ -146,6 +146,7 @@ fn navigation(path: &str, attention: u32) -> impl IntoView + use<> {
     view! {
         <nav class="side" aria-label="Main">
             <a href="/" aria-current=current(path == "/")>{icon(GAUGE)} <span>"Overview"</span></a>
+            <a href="/activity" aria-current=current(path == "/activity")>{icon(BARS)} <span>"Activity"</span></a>
             <a href="/settings/integrations" aria-current=current(path.starts_with("/settings"))>
                 {icon(SLIDERS)} <span>"Settings"</span> {badge}
             </a>

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+pub const BARS: &str = "M3 13V8.5M8 13V3M13 13V6";
 pub const BELL: &str = "M4 11V7a4 4 0 0 1 8 0v4l1 1.5H3zM6.5 14.5h3";
 pub const CHECK: &str = "M3.5 8.5l3 3 6-7";
 pub const CHEVRONS: &str = "M5 6.5l3-3 3 3M5 9.5l3 3 3-3";

@@ -3,6 +3,8 @@
 //! Every action is a form or a link first; an island only spares the person a page load.
 
 pub mod app;
+mod attempts;
+mod chart;
 mod clerk;
 mod connections;
 mod events;

@@ -53,9 +53,13 @@ pub fn left(seconds: i64) -> String {
     }
 }
 
-/// How long something took: `0.4 s` can't be told from whole seconds, so less than one is said so.
-pub fn took(seconds: i64) -> String {
-    if seconds < 1 { "under 1 s".to_owned() } else { format!("{seconds} s") }
+/// How long something took, as exact as it matters: `420 ms`, `1.4 s`, `31 s`.
+pub fn took(milliseconds: i64) -> String {
+    match milliseconds {
+        ..1_000 => format!("{} ms", milliseconds.max(0)),
+        1_000..10_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
+        _ => format!("{} s", milliseconds / 1_000),
+    }
 }
 
 pub const DAY: i64 = 86_400;
@@ -131,6 +135,15 @@ mod tests {
             (45 * 86_400, "45 days ago"),
         ] {
             assert_eq!(ago(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_duration_is_as_exact_as_it_matters() {
+        for (milliseconds, text) in
+            [(-3, "0 ms"), (420, "420 ms"), (1_449, "1.4 s"), (9_999, "9.9 s"), (31_900, "31 s")]
+        {
+            assert_eq!(took(milliseconds), text);
         }
     }
 

@@ -189,6 +189,7 @@ fn config(database: &TestDatabase, base: &str, data: &TempDir) -> Config {
         lease_ttl: Duration::from_secs(60),
         xero_timeout: Duration::from_secs(5),
         // A pass comes only where a test calls for it.
+        keep_activity: Duration::from_secs(365 * 24 * 60 * 60),
         sweep: SweepConfig {
             interval: Duration::from_secs(60 * 60),
             keep_hot: KeepHot::None,

@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("logging", &["config"]),
     ("site", &[]),
     // It sends what the outbox holds, and knows nothing of how that came about.
+    ("retention", &["clock", "store"]),
     ("notify", &["model", "domain", "clock", "cipher", "store", "config"]),
     ("state", BELOW_STATE),
     ("sweeper", BELOW_SERVICES),
@@ -66,6 +67,7 @@ const ALL: &[&str] = &[
     "sweeper",
     "departures",
     "notify",
+    "retention",
     "http",
     "seed",
     "app",

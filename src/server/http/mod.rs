@@ -7,6 +7,7 @@ mod confirm;
 mod connect;
 mod consent;
 mod events;
+mod export;
 mod failure;
 mod headers;
 mod health;
@@ -37,6 +38,7 @@ pub fn router() -> Router<AppState> {
         .route("/api/session/switch-organization", post(session::switch))
         .route("/api/session/theme", post(session::theme))
         .route("/api/integrations/xero/connect", post(connect::connect))
+        .route("/activity.csv", get(export::activity))
         .route("/api/events", get(events::events))
         .route("/api/webhooks/clerk", post(webhook::take))
         .route("/healthz", get(health::healthz))

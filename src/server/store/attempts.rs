@@ -6,7 +6,8 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
 use super::changes::{Change, Writing};
 use super::{Store, StoreError, new_id};
-use crate::model::{AttemptId, AttemptView, BindingId, GrantId, OrgId, Trigger};
+use crate::model::{AttemptId, AttemptView, GrantId, OrgId, Trigger};
+use crate::server::clock::Clock;
 use crate::server::domain::Grant;
 
 /// A try about to begin.
@@ -56,13 +57,15 @@ impl Store {
             return Ok(Vec::new());
         }
         let ids: Vec<AttemptId> = new.iter().map(|_| new_id()).collect();
-        let mut sql =
-            String::from("INSERT INTO refresh_attempts (id, grant_id, generation, trigger, actor, started_at) VALUES ");
-        for first in (1..).step_by(6).take(new.len()) {
-            let places: Vec<String> = (first..first + 6).map(|place| format!("${place}")).collect();
+        let mut sql = String::from(
+            "INSERT INTO refresh_attempts (id, grant_id, generation, trigger, actor, started_at, started_ms, org_id) VALUES ",
+        );
+        for first in (1..).step_by(7).take(new.len()) {
+            let places: Vec<String> = (first..first + 7).map(|place| format!("${place}")).collect();
             sql.push_str(if first == 1 { "(" } else { ", (" });
             sql.push_str(&places.join(", "));
-            sql.push(')');
+            let grant = first + 1;
+            sql.push_str(&format!(", (SELECT org_id FROM integration_grants WHERE id = ${grant}))"));
         }
         // Safe to run: nothing but the numbers of placeholders was put into the text.
         let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -73,7 +76,8 @@ impl Store {
                 .bind(new.generation)
                 .bind(new.trigger.as_str())
                 .bind(new.actor)
-                .bind(self.clock.now());
+                .bind(self.clock.now())
+                .bind(self.clock.milliseconds());
         }
         let mut transaction = self.database.begin().await?;
         abandon(&mut transaction, new.iter().map(|new| new.grant_id), self.clock.now()).await?;
@@ -116,40 +120,6 @@ impl Store {
         };
         rows.iter().map(read).collect()
     }
-
-    /// The last tries at the grants that this binding has had, newest first; another organisation's: none.
-    pub async fn attempts_of_binding(
-        &self,
-        org: &OrgId,
-        binding: &BindingId,
-        limit: i64,
-    ) -> Result<Vec<AttemptView>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT a.* FROM refresh_attempts a JOIN integration_tenant_bindings b ON b.active_grant_id = a.grant_id \
-             WHERE b.id = $1 AND b.org_id = $2 ORDER BY a.started_at DESC, a.generation DESC, a.id LIMIT $3",
-        )
-        .bind(binding.as_str())
-        .bind(org.as_str())
-        .bind(limit)
-        .fetch_all(self.pool())
-        .await?;
-        rows.iter().map(attempt_from).collect()
-    }
-
-    /// Tries that worked, and that failed, in an organisation since then.
-    pub async fn attempts_since(&self, org: &OrgId, since: i64) -> Result<(i64, i64), StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(CASE WHEN a.outcome = 'refreshed' THEN 1 END), \
-             COUNT(CASE WHEN a.outcome IN ('reconnect', 'operator', 'transient') THEN 1 END) \
-             FROM refresh_attempts a JOIN integration_grants g ON g.id = a.grant_id \
-             WHERE g.org_id = $1 AND a.started_at >= $2",
-        )
-        .bind(org.as_str())
-        .bind(since)
-        .fetch_one(self.pool())
-        .await?;
-        Ok((row.try_get(0)?, row.try_get(1)?))
-    }
 }
 
 /// Ends a try; what follows is up to the database.
@@ -157,7 +127,7 @@ macro_rules! finish {
     ($rest:literal) => {
         concat!(
             "UPDATE refresh_attempts SET finished_at = $1, outcome = $2, error_code = $3, http_status = $4, ",
-            "trace_id = $5 WHERE id = $6",
+            "trace_id = $5, duration_ms = $7 - started_ms WHERE id = $6",
             $rest
         )
     };
@@ -203,9 +173,9 @@ pub(super) async fn finish_late(
     connection: &mut AnyConnection,
     attempt: &AttemptId,
     end: &AttemptEnd,
-    now: i64,
+    clock: &Clock,
 ) -> Result<(), StoreError> {
-    ending(sqlx::query(finish!("")), attempt, end, now).execute(connection).await?;
+    ending(sqlx::query(finish!("")), attempt, end, clock).execute(connection).await?;
     Ok(())
 }
 
@@ -215,15 +185,15 @@ pub(super) async fn finish(
     (org, grant): (OrgId, &GrantId),
     attempt: &AttemptId,
     end: &AttemptEnd,
-    now: i64,
+    clock: &Clock,
 ) -> Result<(), StoreError> {
     let change = Change::Refresh { org, grant: grant.clone(), outcome: end.outcome.to_owned() };
     let told = transaction.told_beside(change);
     let statement = match &told {
-        Some(_) => sqlx::query(finish!(" RETURNING pg_notify('evergrant', $7)")),
+        Some(_) => sqlx::query(finish!(" RETURNING pg_notify('evergrant', $8)")),
         None => sqlx::query(finish!("")),
     };
-    let statement = ending(statement, attempt, end, now);
+    let statement = ending(statement, attempt, end, clock);
     match told {
         Some(payload) => statement.bind(payload),
         None => statement,
@@ -238,23 +208,26 @@ fn ending<'q>(
     statement: Query<'q, Any, AnyArguments>,
     attempt: &'q AttemptId,
     end: &'q AttemptEnd,
-    now: i64,
+    clock: &Clock,
 ) -> Query<'q, Any, AnyArguments> {
     statement
-        .bind(now)
+        .bind(clock.now())
         .bind(end.outcome)
         .bind(end.error_code.as_deref())
         .bind(end.http_status.map(i64::from))
         .bind(end.trace_id.as_deref())
         .bind(attempt.as_str())
+        .bind(clock.milliseconds())
 }
 
-fn attempt_from(row: &AnyRow) -> Result<AttemptView, StoreError> {
+pub(super) fn attempt_from(row: &AnyRow) -> Result<AttemptView, StoreError> {
     Ok(AttemptView {
+        id: AttemptId(row.try_get("id")?),
         trigger: row.try_get("trigger")?,
         actor: row.try_get("actor")?,
         started_at: row.try_get("started_at")?,
         finished_at: row.try_get("finished_at")?,
+        duration_ms: row.try_get("duration_ms")?,
         outcome: row.try_get("outcome")?,
         error_code: row.try_get("error_code")?,
         http_status: row.try_get("http_status")?,

@@ -126,6 +126,12 @@ impl Store {
             let old: Option<String> = before.as_ref().map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
             let warned: Option<i64> = before.as_ref().map(|row| row.try_get("told_ageing_day")).transpose()?.flatten();
             telling::works(&mut transaction, &binding_id, warned.is_some(), now).await?;
+            // What happened while it stood on another grant stays its history.
+            sqlx::query("INSERT INTO binding_grants (binding_id, grant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(binding_id.as_str())
+                .bind(grant.as_str())
+                .execute(&mut *transaction)
+                .await?;
             let (org, binding, status) = (org.clone(), binding_id.clone(), BindingStatus::Active);
             transaction.tell(Change::Binding { org, binding, status }).await?;
             rebound.push(Rebound { binding_id, was_there: before.is_some() });

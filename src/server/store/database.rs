@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "instances", include_str!("../../../migrations/0004_instances.sql")),
     (5, "sweep", include_str!("../../../migrations/0005_sweep.sql")),
     (6, "notify", include_str!("../../../migrations/0006_notify.sql")),
+    (7, "activity", include_str!("../../../migrations/0007_activity.sql")),
     (8, "external", include_str!("../../../migrations/0008_external.sql")),
     (9, "drift", include_str!("../../../migrations/0009_drift.sql")),
 ];

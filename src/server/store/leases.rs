@@ -13,6 +13,7 @@ use super::grants::grant_from;
 use super::telling;
 use super::{Store, StoreError};
 use crate::model::{AttemptId, BindingId, BindingStatus, GrantId, OrgId};
+use crate::server::clock::Clock;
 use crate::server::domain::{Due, Grant, SealedRotation};
 
 /// What a failed exchange leaves on the grant's row.
@@ -134,7 +135,7 @@ impl Store {
             Some(row) => OrgId(row.try_get("org_id")?),
             None => org_of(&mut transaction, &rotation.grant_id).await?,
         };
-        settle(transaction, done.is_some(), (org, &rotation.grant_id), attempt, end, now).await
+        settle(transaction, done.is_some(), (org, &rotation.grant_id), attempt, end, &self.clock).await
     }
 
     /// Puts a kept successor in place, whoever holds the lease by now: only its own generation fences it. A grant
@@ -166,7 +167,7 @@ impl Store {
     pub async fn end_kept(&self, counted: bool, attempt: &AttemptId, end: &AttemptEnd) -> Result<(), StoreError> {
         let (now, mut transaction) = (self.clock.now(), self.database.begin().await?);
         if counted {
-            finish_late(&mut transaction, attempt, end, now).await?;
+            finish_late(&mut transaction, attempt, end, &self.clock).await?;
         } else {
             overtake(&mut transaction, attempt, now).await?;
         }
@@ -201,7 +202,7 @@ impl Store {
         if let Some(grant) = &done {
             telling::failed(&mut transaction, grant, now).await?;
         }
-        settle(transaction, done.is_some(), (held.org_id.clone(), &held.id), attempt, end, now).await
+        settle(transaction, done.is_some(), (held.org_id.clone(), &held.id), attempt, end, &self.clock).await
     }
 
     /// Xero said `invalid_grant` to the current generation: the grant is dead and its bindings need a person,
@@ -242,7 +243,7 @@ impl Store {
             }
             tell_bindings(&mut transaction, &held.org_id, &broken, BindingStatus::NeedsReauth).await?;
         }
-        settle(transaction, counted, (held.org_id.clone(), &held.id), attempt, end, now).await
+        settle(transaction, counted, (held.org_id.clone(), &held.id), attempt, end, &self.clock).await
     }
 
     /// Binds what `put!` names.
@@ -314,13 +315,13 @@ async fn settle(
     whose: (OrgId, &GrantId),
     attempt: &AttemptId,
     end: &AttemptEnd,
-    now: i64,
+    clock: &Clock,
 ) -> Result<bool, StoreError> {
     if counted {
-        finish(&mut transaction, whose, attempt, end, now).await?;
+        finish(&mut transaction, whose, attempt, end, clock).await?;
     } else {
         let superseded = AttemptEnd { outcome: "superseded", ..end.clone() };
-        finish(&mut transaction, whose, attempt, &superseded, now).await?;
+        finish(&mut transaction, whose, attempt, &superseded, clock).await?;
     }
     transaction.commit().await?;
     Ok(counted)

@@ -3,6 +3,7 @@
 //! One set of statements serves SQLite and PostgreSQL: `$1` placeholders, `RETURNING`, `ON CONFLICT`. Every
 //! statement runs in a test on both.
 
+mod activity;
 mod attempts;
 mod bench;
 mod bindings;
@@ -38,6 +39,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
+pub use activity::{Connected, Journalled, Upcoming};
 pub use attempts::{AttemptEnd, EarlierTry, NewAttempt};
 pub use bindings::{Bound, Rebound};
 pub use changes::{Change, Changes, Heard, Subscription, Topic};

@@ -8,7 +8,7 @@ mod row;
 use leptos::prelude::*;
 
 pub use question::question;
-pub use row::badge;
+pub use row::{badge, word};
 
 use super::frame::settings_tabs;
 use super::icons::{WARNING, icon};

@@ -53,18 +53,23 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
 
 /// The state in a hue, an icon and a word, and the time of the next try while one is waited for.
 pub fn badge(one: &ConnectionView) -> impl IntoView + use<> {
-    let (tone, path, word) = match one.health {
-        Health::Connected => ("good", CHECK, "Connected"),
-        Health::Refreshing => ("info", TURN, "Refreshing"),
-        Health::Retrying => ("warn", CLOCK, "Retrying"),
-        Health::NeedsReauth => ("bad", WARNING, "Reconnect needed"),
-        Health::Disconnected => ("quiet", SLASH, "Disconnected"),
-    };
+    let (tone, path, word) = word(one.health);
     let again = one.next_attempt_at.filter(|_| one.health == Health::Retrying);
     view! {
         <span class="badge" data-tone=tone>
             {icon(path)} {word} {again.map(|at| (" at ", shown(at, LOCAL, time::clock(at))))}
         </span>
+    }
+}
+
+/// A state's hue, icon and word.
+pub fn word(health: Health) -> (&'static str, &'static str, &'static str) {
+    match health {
+        Health::Connected => ("good", CHECK, "Connected"),
+        Health::Refreshing => ("info", TURN, "Refreshing"),
+        Health::Retrying => ("warn", CLOCK, "Retrying"),
+        Health::NeedsReauth => ("bad", WARNING, "Reconnect needed"),
+        Health::Disconnected => ("quiet", SLASH, "Disconnected"),
     }
 }
 

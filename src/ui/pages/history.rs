@@ -6,18 +6,20 @@ use leptos_router::hooks::use_params_map;
 
 use super::failure;
 use crate::api;
-use crate::model::{ApiError, AttemptView, BindingId, Trigger};
-use crate::ui::frame::Frame;
-use crate::ui::time;
+use crate::model::{ApiError, AttemptView, BindingId, SettingsView};
+use crate::ui::attempts::{row, table};
+use crate::ui::connections::live;
+use crate::ui::frame::{Frame, page};
 
 #[component]
 pub fn History() -> impl IntoView {
     let id = use_params_map().read_untracked().get("id").unwrap_or_default();
+    let org = page().session.and_then(|session| session.org).map(|org| org.id.0);
     view! {
         <Frame title="History">
             {Suspend::new(async move {
                 match read(BindingId(id.clone())).await {
-                    Ok((name, attempts)) => loaded(name, attempts).into_any(),
+                    Ok(found) => live(found.as_of, org, loaded(found).into_any()).into_any(),
                     Err(error) => {
                         failure("History", &error, format!("/settings/integrations/{id}/history")).into_any()
                     }
@@ -27,21 +29,34 @@ pub fn History() -> impl IntoView {
     }
 }
 
-async fn read(id: BindingId) -> Result<(String, Vec<AttemptView>), ApiError> {
-    let attempts = api::connection_history(id.clone()).await?;
-    let connections = api::settings().await?.connections;
-    let name = connections.into_iter().find(|one| one.id == id).map(|one| one.tenant_name);
-    Ok((name.unwrap_or_else(|| "This connection".to_owned()), attempts))
+/// A connection's name, and what was tried for it.
+struct Found {
+    id: BindingId,
+    name: String,
+    attempts: Vec<AttemptView>,
+    as_of: i64,
 }
 
-fn loaded(name: String, attempts: Vec<AttemptView>) -> impl IntoView {
-    let rows = attempts.iter().map(row).collect_view();
+async fn read(id: BindingId) -> Result<Found, ApiError> {
+    let attempts = api::connection_history(id.clone()).await?;
+    let SettingsView { connections, as_of, .. } = api::settings().await?;
+    let name = connections.into_iter().find(|one| one.id == id).map(|one| one.tenant_name);
+    Ok(Found { id, name: name.unwrap_or_else(|| "This connection".to_owned()), attempts, as_of })
+}
+
+fn loaded(found: Found) -> impl IntoView {
+    let Found { id, name, attempts, .. } = found;
+    let rows = attempts.iter().map(|attempt| row(attempt, None)).collect_view();
+    let all = format!("/activity?connection={id}");
     view! {
         <header class="page-head">
             <div>
                 <p class="crumb"><a href="/settings/integrations">"Integrations"</a></p>
                 <h1>{name}</h1>
                 <p class="lead">"Every time Evergrant asked Xero for a new token, newest first."</p>
+            </div>
+            <div class="page-actions">
+                <a class="button" href=all>"Search and export"</a>
             </div>
         </header>
         {if attempts.is_empty() {
@@ -52,70 +67,7 @@ fn loaded(name: String, attempts: Vec<AttemptView>) -> impl IntoView {
                 </section>
             })
         } else {
-            Either::Right(view! {
-                <table class="table">
-                    <thead>
-                        <tr>
-                            <th scope="col">"When"</th>
-                            <th scope="col">"Result"</th>
-                            <th scope="col">"Why"</th>
-                            <th scope="col">"Took"</th>
-                            <th scope="col">"Xero's answer"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            })
+            Either::Right(table(false, rows.into_any()))
         }}
-    }
-}
-
-fn row(attempt: &AttemptView) -> impl IntoView + use<> {
-    let (tone, result) = outcome(attempt.outcome.as_deref());
-    let why = match &attempt.actor {
-        Some(actor) => format!("{}, {actor}", why(&attempt.trigger)),
-        None => why(&attempt.trigger).to_owned(),
-    };
-    let duration = attempt.finished_at.map(|end| time::took(end - attempt.started_at));
-    view! {
-        <tr>
-            <td data-label="When">
-                <time datetime=time::iso(attempt.started_at)>{time::absolute(attempt.started_at)}</time>
-            </td>
-            <td data-label="Result">
-                <span class="badge" data-tone=tone>{result}</span>
-            </td>
-            <td data-label="Why">{why}</td>
-            <td data-label="Took">{duration.unwrap_or_else(|| "not finished".to_owned())}</td>
-            <td data-label="Xero's answer">
-                {attempt.evidence()}
-                {attempt.trace_id.clone().map(|id| view! { <span class="meta">"Xero reference " <code>{id}</code></span> })}
-            </td>
-        </tr>
-    }
-}
-
-fn outcome(word: Option<&str>) -> (&'static str, &'static str) {
-    match word {
-        Some("refreshed") => ("good", "Refreshed"),
-        Some("reconnect") => ("bad", "Reconnect needed"),
-        Some("operator") => ("bad", "Refused, see the set-up"),
-        Some("transient") => ("warn", "No answer, tried later"),
-        Some("refused") => ("quiet", "The token given was no good"),
-        Some("abandoned") => ("warn", "Cut off, sent again"),
-        Some("superseded") => ("quiet", "Another try was first"),
-        Some(_) => ("quiet", "Unknown"),
-        None => ("info", "Under way"),
-    }
-}
-
-fn why(trigger: &str) -> &'static str {
-    match Trigger::parse(trigger) {
-        Some(Trigger::OrgSwitch) => "Somebody came to the organisation",
-        Some(Trigger::Manual) => "Asked for",
-        Some(Trigger::Sweep) => "It was due",
-        Some(Trigger::Client | Trigger::Vend) => "A program needed it",
-        Some(Trigger::Cli) => "Command line",
-        None => "Unknown",
     }
 }

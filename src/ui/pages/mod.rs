@@ -1,5 +1,6 @@
 //! The pages, one file each. The server renders them; none of this reaches the browser as code.
 
+mod activity;
 mod history;
 mod integrations;
 mod login;
@@ -7,6 +8,7 @@ mod missing;
 mod notifications;
 mod overview;
 
+pub use activity::Activity;
 pub use history::History;
 pub use integrations::Integrations;
 pub use login::Login;

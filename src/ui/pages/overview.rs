@@ -1,15 +1,19 @@
-//! The overview: is everything fresh, and if not, what to do.
+//! The overview: is everything fresh, and if not, what to do; what the last day held, and what comes next.
 
 use leptos::prelude::*;
 
 use super::failure;
 use crate::api;
-use crate::model::{ConnectionView, Health, OverviewView};
-use crate::ui::connections::{badge, live};
+use crate::model::{ConnectionView, Health, HourView, NextKind, NextView, OverviewView};
+use crate::ui::chart;
+use crate::ui::connections::{badge, live, word};
 use crate::ui::frame::{Frame, page};
 use crate::ui::icons::{CHECK, CLOCK, WARNING, icon};
 use crate::ui::time;
-use crate::ui::times::{AGO, shown};
+use crate::ui::times::{AGO, LOCAL, shown};
+
+/// How many connections are listed here; the rest stand in the settings.
+const LISTED: usize = 8;
 
 #[component]
 pub fn Overview() -> impl IntoView {
@@ -20,7 +24,9 @@ pub fn Overview() -> impl IntoView {
         <Frame title="Overview">
             {Suspend::new(async move {
                 match api::overview().await {
-                    Ok(view) if view.connections.is_empty() => empty().into_any(),
+                    Ok(view) if view.connections.is_empty() => {
+                        live(view.as_of, org, empty().into_any()).into_any()
+                    }
                     Ok(view) => live(view.as_of, org, loaded(view, may_manage).into_any()).into_any(),
                     Err(error) => failure("Overview", &error, "/".to_owned()).into_any(),
                 }
@@ -49,9 +55,7 @@ fn loaded(view: OverviewView, may_manage: bool) -> impl IntoView {
         "warn" => CLOCK,
         _ => WARNING,
     };
-    let mut connections = view.connections;
-    connections.sort_by_key(|one| (rank(one.health), one.tenant_name.to_lowercase()));
-    let rows = connections.iter().map(row).collect_view();
+    let (day, next) = (last_day(&view.hours).into_any(), coming(&view).into_any());
     view! {
         <header class="page-head">
             <h1>"Overview"</h1>
@@ -61,26 +65,98 @@ fn loaded(view: OverviewView, may_manage: bool) -> impl IntoView {
             <p>{sentence}</p>
             {(tone == "bad" && may_manage).then(|| view! { <a class="button primary" href="/settings/integrations">"Reconnect"</a> })}
         </section>
-        <dl class="stats">
-            {stat("Refreshed in the last day", view.refreshed_last_day)}
-            {stat("Failed in the last day", view.failed_last_day)}
-        </dl>
-        <section>
+        <div class="panels">{day} {next}</div>
+        {listed(view.connections).into_any()}
+    }
+}
+
+fn last_day(hours: &[HourView]) -> impl IntoView + use<> {
+    let sum = |count: fn(&HourView) -> u32| hours.iter().map(count).fold(0, u32::saturating_add);
+    view! {
+        <section class="card panel">
             <div class="section-head">
-                <h2>"Connections"</h2>
-                <a href="/settings/integrations">"Manage connections"</a>
+                <h2>"The last day"</h2>
+                <a href="/activity">"All activity"</a>
             </div>
-            <ul class="connections">{rows}</ul>
+            <dl class="stats">
+                {stat("Refreshed", sum(|hour| hour.refreshed))} {stat("Failed", sum(|hour| hour.failed))}
+            </dl>
+            {chart::day(hours)}
         </section>
     }
 }
 
 fn stat(term: &'static str, count: u32) -> impl IntoView {
     view! {
-        <div class="card">
+        <div>
             <dt>{term}</dt>
             <dd>{count}</dd>
         </div>
+    }
+}
+
+/// What Evergrant does next by itself, soonest first.
+fn coming(view: &OverviewView) -> impl IntoView + use<> {
+    let as_of = view.as_of;
+    let rows = view.next.iter().map(|next| step(next, as_of)).collect_view();
+    view! {
+        <section class="card panel">
+            <div class="section-head">
+                <h2>"What comes next"</h2>
+            </div>
+            {if view.next.is_empty() {
+                view! { <p class="meta">"Nothing, until a connection is there to be kept alive."</p> }.into_any()
+            } else {
+                view! { <ul class="steps">{rows}</ul> }.into_any()
+            }}
+        </section>
+    }
+}
+
+fn step(next: &NextView, as_of: i64) -> impl IntoView + use<> {
+    let (title, about) = match next.kind {
+        NextKind::Retry => ("Xero is asked again", "The connection is safe meanwhile."),
+        NextKind::Refresh => ("A new access token", "Before the one in use ends."),
+        NextKind::Roll => {
+            ("A new refresh token, at the latest", "Sooner, if somebody or a program needs the connection.")
+        }
+    };
+    let when = if next.at <= as_of {
+        "any moment".into_any()
+    } else if next.at - as_of < time::DAY {
+        shown(next.at, LOCAL, time::clock(next.at)).into_any()
+    } else {
+        view! { <time datetime=time::iso(next.at)>{time::date(next.at)}</time> }.into_any()
+    };
+    view! {
+        <li>
+            <p class="step-head"><strong>{title}</strong> <span>{when}</span></p>
+            <p class="meta">{next.connection.clone()} ". " {about}</p>
+        </li>
+    }
+}
+
+fn listed(mut connections: Vec<ConnectionView>) -> impl IntoView {
+    connections.sort_by_key(|one| (rank(one.health), one.tenant_name.to_lowercase()));
+    let counts = by_health(&connections);
+    let counts = counts.into_iter().map(|(health, count)| {
+        let (tone, path, word) = word(health);
+        view! { <li class="badge" data-tone=tone>{icon(path)} {count} " " {word}</li> }
+    });
+    let counts = (connections.len() > 1)
+        .then(|| view! { <ul class="counts" aria-label="By state">{counts.collect_view()}</ul> });
+    let rows = connections.iter().take(LISTED).map(row).collect_view();
+    let more = connections.len().saturating_sub(LISTED);
+    view! {
+        <section>
+            <div class="section-head">
+                <h2>"Connections"</h2>
+                <a href="/settings/integrations">"Manage connections"</a>
+            </div>
+            {counts}
+            <ul class="connections" aria-label="Connections">{rows}</ul>
+            {(more > 0).then(|| view! { <p class="meta more">"And " {more} " more."</p> })}
+        </section>
     }
 }
 
@@ -97,6 +173,11 @@ fn row(one: &ConnectionView) -> impl IntoView + use<> {
     }
 }
 
+/// How many there are of each state, in the order of the list, whose order is by state.
+fn by_health(connections: &[ConnectionView]) -> Vec<(Health, usize)> {
+    let groups = connections.chunk_by(|one, next| one.health == next.health);
+    groups.map(|group| (group[0].health, group.len())).collect()
+}
 /// What needs a person stands first.
 fn rank(health: Health) -> u8 {
     match health {
@@ -132,8 +213,8 @@ mod tests {
     use super::*;
     use crate::model::BindingStatus;
 
-    fn said(healths: &[Health]) -> String {
-        let connections: Vec<ConnectionView> = healths
+    fn connections(healths: &[Health]) -> Vec<ConnectionView> {
+        healths
             .iter()
             .map(|&health| ConnectionView {
                 id: "b".into(),
@@ -150,8 +231,14 @@ mod tests {
                 problem: None,
                 grant_status: None,
             })
-            .collect();
-        verdict(&connections).1
+            .collect()
+    }
+
+    #[test]
+    fn the_states_are_counted_in_their_order() {
+        use Health::*;
+        let counted = by_health(&connections(&[NeedsReauth, Connected, Connected, Disconnected]));
+        assert_eq!(counted, [(NeedsReauth, 1), (Connected, 2), (Disconnected, 1)]);
     }
 
     #[test]
@@ -165,7 +252,7 @@ mod tests {
             (&[Retrying, Connected], "Xero isn't answering for 1 of 2. It is tried again by itself."),
             (&[Disconnected], "Nothing is connected: every connection was ended on purpose."),
         ] {
-            assert_eq!(said(healths), sentence);
+            assert_eq!(verdict(&connections(healths)).1, sentence);
         }
     }
 }
