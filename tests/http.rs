@@ -1,5 +1,6 @@
 //! The server over HTTP: what browsers and programs get.
 
+mod activity;
 mod alarm;
 mod events;
 mod functions;

@@ -50,3 +50,46 @@ pub async fn run(store: Store, keep: Duration, stopping: CancellationToken) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ActivityFilter, Trigger};
+    use crate::server::domain::{AccessToken, RefreshToken, TokenSet};
+    use crate::server::store::testing::stores;
+    use crate::server::store::{NewAttempt, NewGrant};
+
+    #[tokio::test]
+    async fn what_is_older_than_it_is_kept_goes_batch_by_batch() {
+        for (db, store) in stores().await {
+            let org = store.add_org("A").await.unwrap().unwrap();
+            let tokens = TokenSet {
+                access_token: AccessToken::new("a"),
+                refresh_token: RefreshToken::new("r"),
+                expires_at: 0,
+                scopes: String::new(),
+            };
+            let (xero_user_id, auth_event_id) = (String::new(), String::new());
+            let new = NewGrant { org_id: org.clone(), xero_user_id, auth_event_id, tokens };
+            let grant_id = &store.insert_grant(new).await.unwrap();
+            let tries = |count: usize| {
+                let new = || NewAttempt { grant_id, generation: 0, trigger: Trigger::Sweep, actor: None };
+                std::iter::repeat_with(new).take(count).collect::<Vec<_>>()
+            };
+            for _ in 0..2 {
+                store.begin_attempts(&tries(300)).await.unwrap();
+            }
+            store.clock().advance(100);
+            store.begin_attempts(&tries(1)).await.unwrap();
+            store.clock().advance(1);
+
+            let keep = Duration::from_secs(100);
+            assert_eq!(forget_once(&store, keep).await.unwrap(), Forgotten { attempts: 500, more: true }, "{db}");
+            assert_eq!(forget_once(&store, keep).await.unwrap(), Forgotten { attempts: 100, more: false }, "{db}");
+            assert_eq!(forget_once(&store, keep).await.unwrap(), Forgotten { attempts: 0, more: false }, "{db}");
+            let left = store.activity(&org, &ActivityFilter::default(), None, 9).await.unwrap();
+            assert_eq!(left.len(), 1, "{db}: what is young enough stays");
+            assert_eq!(forget_once(&store, Duration::MAX).await.unwrap().attempts, 0, "{db}");
+        }
+    }
+}

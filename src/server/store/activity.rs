@@ -167,3 +167,6 @@ fn hour(row: &AnyRow) -> Result<HourView, StoreError> {
         failed: count("failed")?,
     })
 }
+
+#[cfg(test)]
+mod tests;

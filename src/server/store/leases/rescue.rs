@@ -53,7 +53,7 @@ impl Store {
             revive(&mut transaction, grant, now).await?;
         }
         let org = org_of(&mut transaction, &rotation.grant_id).await?;
-        settle(transaction, done.is_some(), (org, &rotation.grant_id), attempt, end, now).await
+        settle(transaction, done.is_some(), (org, &rotation.grant_id), attempt, end, &self.clock).await
     }
 
     /// Ends a try that says nothing about the grant's own token: its row stays as it is, but for the lease.
@@ -66,7 +66,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         let whose = (held.org_id.clone(), &held.id);
-        finish(&mut transaction, whose, attempt, end, self.clock.now()).await?;
+        finish(&mut transaction, whose, attempt, end, &self.clock).await?;
         transaction.commit().await?;
         self.release_lease(held, owner).await
     }

@@ -1,0 +1,153 @@
+//! The activity page and its export: an organisation's own journal, filtered, whole, and for its members alone.
+
+use evergrant::model::{Cursor, GrantId, OrgId, Trigger};
+use evergrant::server::domain::Tenant;
+use evergrant::server::store::{AttemptEnd, NewAttempt, Store};
+use reqwest::StatusCode;
+
+use crate::support::app::{App, location};
+use crate::support::databases::TestDatabase;
+use crate::support::keeper::{Connected, consent};
+use crate::support::web::{Browser, Web};
+
+/// A server with Ann in one organisation, whose one connection has a hostile name.
+async fn with_ann(database: TestDatabase) -> (Web, Browser, Connected) {
+    let web = Web::on(database).await;
+    let (ann, org) = web.person("ann@example.com", "Harbour").await;
+    let connected = consent(&web.store, &web.provider, org.clone(), &["harbour"], 60).await;
+    let name = Tenant {
+        connection_id: "c".into(),
+        tenant_id: "t".into(),
+        tenant_name: "=1+1, \"Ltd\"".into(),
+        tenant_type: "ORGANISATION".into(),
+    };
+    web.store.bind(&org, &connected.grant, &[name], None).await.unwrap();
+    (web, ann, connected)
+}
+
+/// So many failed tries, a second apart.
+async fn fail(web: &Web, grant: &GrantId, count: usize) {
+    for _ in 0..count {
+        let store: &Store = &web.store;
+        let held = store.take_lease(grant, "test", store.clock().now() + 60).await.unwrap().unwrap();
+        let new = NewAttempt { grant_id: grant, generation: 0, trigger: Trigger::Sweep, actor: None };
+        let attempt = store.begin_attempt(&new).await.unwrap();
+        let failure = evergrant::server::store::Failure {
+            error: "down",
+            next_attempt_at: store.clock().now() + 1,
+            reply_lost_at: None,
+        };
+        let end = AttemptEnd {
+            outcome: "transient",
+            error_code: Some("timeout".into()),
+            http_status: None,
+            trace_id: Some("trace-1".into()),
+        };
+        assert!(store.record_failure(&held, "test", &failure, &attempt, &end).await.unwrap());
+        web.clock.advance(1);
+    }
+}
+
+/// The rows of a table, below its head.
+fn rows(page: &str) -> usize {
+    page.matches("<tr").count().saturating_sub(1)
+}
+
+#[tokio::test]
+async fn the_page_shows_each_attempt_with_its_evidence_and_leads_on_to_the_older_ones() {
+    for database in TestDatabase::each().await {
+        let db = database.name;
+        let (web, ann, connected) = with_ann(database).await;
+        assert!(ann.get("/activity").await.text.contains("Nothing yet"), "{db}");
+        fail(&web, &connected.grant, 53).await;
+        ann.post("/api/integrations/xero/refresh", &[("clicked", "true")]).await;
+
+        let first = ann.get("/activity").await.text;
+        assert_eq!(rows(&first), 50, "{db}");
+        for words in ["Refreshed", "ann@example.com", "Asked for", "timeout", "trace-1", "Harbour Coffee"] {
+            assert!(first.contains(words), "{db}: {words}");
+        }
+        let older = first.split("href=\"/activity?before=").nth(1).unwrap().split('"').next().unwrap();
+        assert!(Cursor::parse(older).is_some(), "{db}: {older}");
+        let second = ann.get(&format!("/activity?before={older}")).await.text;
+        assert_eq!(rows(&second), 4, "{db}");
+        assert!(second.contains("Newest") && !second.contains("Older"), "{db}");
+
+        assert_eq!(rows(&ann.get("/activity?outcome=refreshed").await.text), 1, "{db}");
+        assert!(ann.get("/activity?outcome=reconnect").await.text.contains("Nothing like that"), "{db}");
+        assert_eq!(rows(&ann.get("/activity?connection=&outcome=").await.text), 50, "{db}");
+        let connection = format!("/activity?connection={}", connected.bindings[0]);
+        assert_eq!(rows(&ann.get(&connection).await.text), 50, "{db}");
+        web.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_export_holds_everything_in_order_and_no_formula() {
+    for database in TestDatabase::each().await {
+        let db = database.name;
+        let (web, ann, connected) = with_ann(database).await;
+        // More than is read at a time.
+        fail(&web, &connected.grant, 503).await;
+        let export = ann.get("/activity.csv").await;
+        assert_eq!(export.status, StatusCode::OK, "{db}");
+        assert_eq!(export.header("content-type"), "text/csv; charset=utf-8; header=present", "{db}");
+        assert_eq!(export.header("cache-control"), "no-store", "{db}");
+        let name = "attachment; filename=\"evergrant-activity-2027-01-15.csv\"";
+        assert_eq!(export.header("content-disposition"), name, "{db}");
+        let lines: Vec<&str> = export.text.trim_start_matches('\u{feff}').split("\r\n").collect();
+        assert!(lines[0].starts_with("started_at,finished_at,duration_ms,connections,"), "{db}: {}", lines[0]);
+        assert_eq!((lines.len(), lines[504]), (505, ""), "{db}");
+        let mut times: Vec<&str> = lines[1..504].iter().map(|line| line.split(',').next().unwrap()).collect();
+        assert_eq!((times[502], times[0]), ("2027-01-15T08:00:00Z", "2027-01-15T08:08:22Z"), "{db}");
+        times.reverse();
+        assert!(times.is_sorted(), "{db}");
+        let named = "0,\"'=1+1, \"\"Ltd\"\"; Harbour Coffee\",sweep,,transient,timeout,,trace-1,";
+        assert!(lines[1].contains(named), "{db}: {}", lines[1]);
+
+        let none = ann.get("/activity.csv?outcome=refreshed").await.text;
+        assert_eq!(none.matches("\r\n").count(), 1, "{db}: the head alone");
+        web.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_journal_is_for_its_own_members_alone() {
+    for database in TestDatabase::each().await {
+        let db = database.name;
+        let (web, _ann, connected) = with_ann(database).await;
+        fail(&web, &connected.grant, 2).await;
+        let (bob, _): (Browser, OrgId) = web.person("bob@example.com", "Elsewhere").await;
+        let asked = format!("connection={}", connected.bindings[0]);
+        for path in ["/activity".to_owned(), format!("/activity?{asked}")] {
+            let page = bob.get(&path).await.text;
+            assert!(!page.contains("trace-1") && !page.contains("Harbour Coffee"), "{db} {path}");
+        }
+        let export = bob.get(&format!("/activity.csv?{asked}")).await.text;
+        assert_eq!(export.matches("\r\n").count(), 1, "{db}: {export}");
+        let nobody = web.browser().get("/activity.csv?outcome=refreshed").await;
+        let to = "/login?next=%2Factivity.csv%3Foutcome%3Drefreshed";
+        assert_eq!((nobody.status, nobody.location()), (StatusCode::SEE_OTHER, to), "{db}");
+        web.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_overview_shows_the_last_day_and_what_comes_next() {
+    for app in App::each().await {
+        let db = app.database.name;
+        let mut demo = app.demo().await;
+        let harbour = demo.org_id("Harbour Group").await;
+        demo.form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+        demo.call("/api/integrations/xero/refresh", &[]).await;
+        let (status, view) = demo.call("/api/overview", &[]).await;
+        assert_eq!(status, StatusCode::OK, "{db}");
+        let hours = view["hours"].as_array().unwrap();
+        assert_eq!((hours.len(), &hours[23]["refreshed"]), (24, &serde_json::json!(1)), "{db}: {view}");
+        assert_eq!(view["next"].as_array().unwrap().len(), 1, "{db}: {view}");
+        let page = demo.page("/").await;
+        assert!(page.contains("What comes next") && page.contains("Refreshes of the last day, by the hour"), "{db}");
+        let answer = app.browser().get("/activity").await;
+        assert!(location(&answer).starts_with("/login"), "{db}");
+    }
+}
