@@ -114,6 +114,28 @@ story('notifications, from nothing to a webhook that is not answered', async ({ 
   await look(page, 'notifications-remove');
 });
 
+story('activity, with everything that happens', async ({ page, provider }) => {
+  await signIn(page);
+  await goodToast(page).getByText(REFRESHED).waitFor();
+  await openIntegrations(page);
+  await fromMenu(page, harbour.tenant, 'Refresh now');
+  await row(page, harbour.tenant).getByText('The token is refreshed.').waitFor();
+  await provider.fails({ endpoint: 'token', kind: 'status', status: 503 });
+  await fromMenu(page, harbour.tenant, 'Refresh now');
+  await row(page, harbour.tenant).getByText(/^Retrying/).waitFor();
+  await page.goto('/activity');
+  await alive(page);
+  await page.getByRole('row').nth(3).waitFor();
+  await look(page, 'activity');
+  await page.goto('/activity?outcome=operator');
+  await alive(page);
+  await look(page, 'activity-nothing');
+  await page.goto('/');
+  await page.getByText('Xero is asked again').waitFor();
+  await alive(page);
+  await look(page, 'overview-retrying');
+});
+
 story('a page that is not there', async ({ page, expectProblem }) => {
   expectProblem(/404/);
   await signIn(page);

@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 
 use super::time;
-use super::times::{AGO, shown};
 use crate::model::{AttemptView, Trigger};
 
 /// The table. `named` says whether a row tells which connections it was about.
@@ -32,7 +31,7 @@ pub fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoVi
     view! {
         <tr>
             <td data-label="When">
-                {shown(attempt.started_at, AGO, time::absolute(attempt.started_at))}
+                <time datetime=time::iso(attempt.started_at)>{time::absolute(attempt.started_at)}</time>
             </td>
             {names.map(|names| view! { <td data-label="Connection">{names}</td> })}
             <td data-label="Result">
@@ -42,7 +41,7 @@ pub fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoVi
                 {why(&attempt.trigger)}
                 {attempt.actor.clone().map(|actor| view! { <span class="meta">{actor}</span> })}
             </td>
-            <td data-label="Took">{took(attempt)}</td>
+            <td data-label="Took" class="brief-cell">{took(attempt)}</td>
             <td data-label="Xero's answer">
                 {attempt.evidence()}
                 {attempt.trace_id.clone().map(|id| view! { <span class="meta">"Xero reference " <code>{id}</code></span> })}

@@ -30,7 +30,8 @@ pub fn day(hours: &[HourView]) -> impl IntoView + use<> {
                 {bars}
             </svg>
             <div class="chart-marks" aria-hidden="true">{marks}</div>
-            <table class="visually-hidden">
+            <div class="visually-hidden">
+            <table>
                 <caption>"Refreshes of the last day, by the hour"</caption>
                 <thead>
                     <tr>
@@ -41,6 +42,7 @@ pub fn day(hours: &[HourView]) -> impl IntoView + use<> {
                 </thead>
                 <tbody>{rows}</tbody>
             </table>
+            </div>
         </figure>
     }
 }

@@ -114,7 +114,7 @@ impl Live {
         spawn_local(async move {
             let (tone, text) = match action.await {
                 Ok(said) => {
-                    self.read_again().await;
+                    self.read_again(true).await;
                     said
                 }
                 Err(error) => ("bad", error.to_string()),
@@ -143,7 +143,7 @@ impl Live {
                         dialog.close();
                     }
                     forget_outcomes();
-                    self.read_again().await;
+                    self.read_again(true).await;
                     say_soon(None, "good", format!("{name} is disconnected."));
                 }
                 Err(error) => set_text(DIALOG_ERROR, &error.to_string()),
@@ -158,13 +158,18 @@ impl Live {
         let changed = attribute(&body, "data-again").parse().is_ok_and(|at: i64| at <= times::now());
         let rested = js_sys::Date::now() - self.read_at.get_value();
         let due = (self.owed.get_value() && rested >= BREATH) || (changed && rested >= REST);
-        if due && !self.busy.get_value() && !self.reading.get_value() && !disturbs(&body) {
-            spawn_local(self.read_again());
+        if due && !self.reading.get_value() && !self.would_disturb(&body) {
+            spawn_local(self.read_again(false));
         }
     }
 
-    /// Puts the page's body, as the server renders it now, in place of the one that stands here.
-    async fn read_again(self) {
+    fn would_disturb(self, body: &Element) -> bool {
+        self.busy.get_value() || disturbs(body)
+    }
+
+    /// Puts the page's body, as the server renders it now, in place of the one that stands here. Where nobody `asked`
+    /// for it, a person who began something meanwhile goes before.
+    async fn read_again(self, asked: bool) {
         self.owed.set_value(false);
         self.read_at.set_value(js_sys::Date::now());
         self.readings.update_value(|readings| *readings += 1);
@@ -177,6 +182,10 @@ impl Live {
         }
         self.reading.set_value(false);
         let Some(old) = by_id(BODY) else { return };
+        if !asked && self.would_disturb(&old) {
+            self.owed.set_value(true);
+            return;
+        }
         let Some(page) = page else {
             if let Some(stale) = by_id(STALE) {
                 allowed(stale.remove_attribute("hidden"));
