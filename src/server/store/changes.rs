@@ -59,7 +59,8 @@ pub struct Changes(Arc<Mutex<HashMap<Topic, broadcast::Sender<Heard>>>>);
 pub struct Subscription {
     changes: Changes,
     topic: Topic,
-    heard: broadcast::Receiver<Heard>,
+    /// There until it is dropped.
+    heard: Option<broadcast::Receiver<Heard>>,
 }
 
 /// A transaction that says what it changed.
@@ -97,7 +98,7 @@ impl Changes {
         let mut listeners = self.lock();
         let sender = listeners.entry(topic.clone()).or_insert_with(|| broadcast::channel(WAITING).0);
         let heard = sender.subscribe();
-        Subscription { changes: self.clone(), topic, heard }
+        Subscription { changes: self.clone(), topic, heard: Some(heard) }
     }
 
     /// How many listen to this.
@@ -127,7 +128,8 @@ impl Changes {
 impl Subscription {
     /// Waits for what is told next. May be cut off and called again without losing anything.
     pub async fn next(&mut self) -> Heard {
-        match self.heard.recv().await {
+        let Some(heard) = &mut self.heard else { return std::future::pending().await };
+        match heard.recv().await {
             Ok(heard) => heard,
             Err(RecvError::Lagged(_)) => Heard::Missed,
             // The sender stays for as long as one listens.
@@ -139,8 +141,9 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut listeners = self.changes.lock();
-        // We are still one of them.
-        if listeners.get(&self.topic).is_some_and(|sender| sender.receiver_count() <= 1) {
+        // Under the lock: of two that end at once, the later one sees that nobody is left.
+        self.heard = None;
+        if listeners.get(&self.topic).is_some_and(|sender| sender.receiver_count() == 0) {
             listeners.remove(&self.topic);
         }
     }
@@ -215,5 +218,31 @@ impl Deref for Writing {
 impl DerefMut for Writing {
     fn deref_mut(&mut self) -> &mut AnyConnection {
         &mut self.transaction
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_listeners_that_end_at_once() {
+        let changes = Changes::default();
+        for round in 0..2_000 {
+            let topic = Topic::Org(OrgId(round.to_string()));
+            let both = [changes.subscribe(topic.clone()), changes.subscribe(topic)];
+            let together = Barrier::new(both.len());
+            std::thread::scope(|scope| {
+                for one in both {
+                    scope.spawn(|| {
+                        together.wait();
+                        drop(one);
+                    });
+                }
+            });
+        }
+        assert!(changes.lock().is_empty());
     }
 }
