@@ -4,7 +4,8 @@ use evergrant::model::{DeliveryStatus, DeliveryView, DisabledBy, EndpointId};
 use evergrant::server::notify::new_secret;
 use evergrant::server::store::Store;
 
-use super::{DAY, SESSION, end, notifier, watched};
+use super::receiver::Receiver;
+use super::{DAY, SESSION, end, endpoint, notifier, watched};
 use crate::support::keeper::{Connected, Keeper};
 
 async fn only_delivery(store: &Store, connected: &Connected) -> DeliveryView {
@@ -155,5 +156,53 @@ async fn a_test_is_sent_once_and_says_what_came_of_it() {
         assert_eq!((one.status, one.error.as_deref()), (DeliveryStatus::GivenUp, Some("answered 500")), "{db}");
         keeper.advance(DAY);
         assert_eq!(notifier.step().await.unwrap(), Default::default(), "{db}: nobody waits for it any more");
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_cannot_be_prepared_counts_as_tried_and_holds_up_no_other() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let (connected, receiver, spoilt) = watched(&keeper).await;
+        let good = Receiver::start().await;
+        let (_, secret) = endpoint(&keeper.store, &connected.org, &good.url()).await;
+        good.trust(secret);
+        sqlx::query("UPDATE webhook_endpoints SET secret_enc = 'v1.gone.AAAAAAAAAAAAAAAA.AAAA' WHERE id = $1")
+            .bind(spoilt.as_str())
+            .execute(keeper.store.database().pool())
+            .await
+            .unwrap();
+        end(&keeper, &connected).await;
+        let stepped = notifier(&keeper.store).step().await.unwrap();
+        assert_eq!((stepped.delivered, stepped.again), (1, 1), "{db}");
+        assert_eq!((good.got().len(), receiver.got().len()), (1, 0), "{db}");
+        let all = keeper.store.deliveries_of(&connected.org, 0).await.unwrap();
+        let waits = all.iter().map(|(_, one)| one).find(|one| one.status == DeliveryStatus::Pending).unwrap();
+        assert_eq!((waits.attempts, waits.error.as_deref()), (1, Some("could not be prepared")), "{db}");
+        assert!(waits.next_attempt_at.is_some_and(|next| next > keeper.clock.now()), "{db}: and not at once again");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_with_many_waiting_keeps_nobody_else_waiting() {
+    for keeper in Keeper::each().await {
+        let (db, store) = (keeper.database.name, &keeper.store);
+        let (crowded, _receiver, crowded_endpoint) = watched(&keeper).await;
+        for _ in 0..3 {
+            end(&keeper, &keeper.connect_again(&crowded, &["harbour"]).await).await;
+        }
+        while store.fan_out(false, 32).await.unwrap() > 0 {}
+        keeper.advance(1);
+        let other = keeper.connect("Other", &["kauri"], 60).await;
+        let (others_endpoint, _) = endpoint(store, &other.org, "http://127.0.0.1:9/").await;
+        end(&keeper, &other).await;
+        assert_eq!(store.fan_out(false, 32).await.unwrap(), 1, "{db}");
+
+        let claimed = store.claim_deliveries("one", keeper.clock.now() + 60, 2).await.unwrap();
+        let mut targets: Vec<String> = claimed.into_iter().map(|one| one.target).collect();
+        targets.sort();
+        let mut both = [crowded_endpoint.as_str().to_owned(), others_endpoint.as_str().to_owned()];
+        both.sort();
+        assert_eq!(targets, both, "{db}: each receiver's oldest before anybody's second");
     }
 }

@@ -107,8 +107,14 @@ impl Notifier {
         let more = full(warned) || full(fanned_out) || full(claimed.len());
         let mut stepped = Stepped { warned, fanned_out, more, ..Stepped::default() };
         let mut ends = stream::iter(loads(claimed)).map(|load| self.deliver(load, &owner)).buffer_unordered(AT_ONCE);
+        // One that can't be settled keeps none of the others from it: some have been taken by now.
+        let mut failed = None;
         while let Some(ended) = ends.next().await {
-            for end in ended? {
+            let ended = ended.unwrap_or_else(|error| {
+                failed = Some(error);
+                Vec::new()
+            });
+            for end in ended {
                 match end {
                     End::Delivered => stepped.delivered += 1,
                     End::Again(_) => stepped.again += 1,
@@ -117,7 +123,7 @@ impl Notifier {
                 }
             }
         }
-        Ok(stepped)
+        failed.map_or(Ok(stepped), Err)
     }
 
     /// Warns of what time has brought, unless that was looked at a moment ago.
@@ -145,7 +151,7 @@ impl Notifier {
     /// Tries one load and notes how it went: what came of each delivery whose claim was still ours.
     async fn deliver(&self, load: Vec<Claimed>, owner: &str) -> Result<Vec<End>, StoreError> {
         let mut ended = Vec::new();
-        for (claimed, tried) in self.attempt(load).await? {
+        for (claimed, tried) in self.attempt(load).await {
             if self.settle(&claimed, owner, &tried).await? {
                 ended.push(tried.end);
             }
@@ -153,24 +159,36 @@ impl Notifier {
         Ok(ended)
     }
 
-    async fn attempt(&self, load: Vec<Claimed>) -> Result<Vec<(Claimed, Tried)>, StoreError> {
+    async fn attempt(&self, load: Vec<Claimed>) -> Vec<(Claimed, Tried)> {
         let store = &self.0.store;
         let (mut tried, mut letters) = (Vec::new(), Vec::new());
         for claimed in load {
-            let Some(event) = store.event(&claimed.event).await? else {
-                tried.push((claimed, gone()));
-                continue;
-            };
-            match claimed.channel {
-                Channel::Webhook => {
-                    let outcome = self.by_webhook(&claimed, &event).await?;
-                    tried.push((claimed, outcome));
+            let outcome = match store.event(&claimed.event).await {
+                Ok(Some(event)) if claimed.channel == Channel::Email => {
+                    letters.push((claimed, event));
+                    continue;
                 }
-                Channel::Email => letters.push((claimed, event)),
-            }
+                Ok(Some(event)) => {
+                    let outcome = self.by_webhook(&claimed, &event).await;
+                    outcome.unwrap_or_else(|error| self.unprepared(&claimed, Some(&event), &error))
+                }
+                Ok(None) => gone(),
+                Err(error) => self.unprepared(&claimed, None, &error),
+            };
+            tried.push((claimed, outcome));
         }
-        tried.extend(self.by_mail(letters).await?);
-        Ok(tried)
+        tried.extend(self.by_mail(letters).await);
+        tried
+    }
+
+    /// What couldn't be read or opened counts as a try, so that it keeps nothing else waiting and ends in its time: a
+    /// secret whose key is gone, an event of a later version.
+    fn unprepared(&self, claimed: &Claimed, event: Option<&Event>, error: &StoreError) -> Tried {
+        tracing::error!(delivery = %claimed.id, %error, "a delivery couldn't be prepared");
+        let is_test = event.is_some_and(|event| event.kind == EventKind::Test);
+        let next = if is_test { None } else { self.again(claimed, None) };
+        let error = Some("could not be prepared".to_owned());
+        Tried { end: next.map_or(End::GivenUp, End::Again), http_status: None, error }
     }
 
     async fn by_webhook(&self, claimed: &Claimed, event: &Event) -> Result<Tried, StoreError> {
@@ -182,12 +200,18 @@ impl Notifier {
     }
 
     /// One letter for all that happened to one person's organisation.
-    async fn by_mail(&self, letters: Vec<(Claimed, Event)>) -> Result<Vec<(Claimed, Tried)>, StoreError> {
-        let Some((first, _)) = letters.first() else { return Ok(Vec::new()) };
-        let mailbox = self.0.store.mailbox(&first.org, &first.target).await?;
+    async fn by_mail(&self, letters: Vec<(Claimed, Event)>) -> Vec<(Claimed, Tried)> {
+        let Some((first, _)) = letters.first() else { return Vec::new() };
+        let mailbox = match self.0.store.mailbox(&first.org, &first.target).await {
+            Ok(mailbox) => mailbox,
+            Err(error) => {
+                let failed = |(one, event): (Claimed, Event)| (self.unprepared(&one, Some(&event), &error), one);
+                return letters.into_iter().map(failed).map(|(tried, one)| (one, tried)).collect();
+            }
+        };
         let (claimed, mut events): (Vec<Claimed>, Vec<Event>) = letters.into_iter().unzip();
         let (Some((to, org_name)), Some(mailer)) = (mailbox, &self.0.mailer) else {
-            return Ok(claimed.into_iter().map(|one| (one, gone())).collect());
+            return claimed.into_iter().map(|one| (one, gone())).collect();
         };
         events.sort_by(|a, b| (a.occurred_at, &a.id).cmp(&(b.occurred_at, &b.id)));
         let now = self.0.store.clock().now();
@@ -201,7 +225,7 @@ impl Notifier {
                 Tried { end, http_status: None, error: Some(returned.words.clone()) }
             }
         };
-        Ok(claimed.into_iter().map(|one| (outcome(&one), one)).map(|(tried, one)| (one, tried)).collect())
+        claimed.into_iter().map(|one| (outcome(&one), one)).map(|(tried, one)| (one, tried)).collect()
     }
 
     async fn post(&self, event: &Event, endpoint: &Endpoint) -> Result<Answer, StoreError> {

@@ -122,13 +122,17 @@ impl Store {
         Ok(())
     }
 
-    /// Claims what is due, oldest first; until then nobody else tries it. After a crash the claim runs out.
+    /// Claims what is due; until then nobody else tries it. After a crash the claim runs out. Each receiver's oldest
+    /// goes before anybody's second, so that one with a thousand in front keeps nobody else waiting.
     pub async fn claim_deliveries(&self, owner: &str, until: i64, limit: i64) -> Result<Vec<Claimed>, StoreError> {
         // Said twice: of two instances that choose the same row the second finds it claimed when it gets to it.
         let rows = sqlx::query(
             "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 WHERE id IN \
-             (SELECT id FROM deliveries WHERE status = 'pending' AND next_attempt_at <= $3 \
-              AND (claimed_until IS NULL OR claimed_until <= $3) ORDER BY next_attempt_at, id LIMIT $4) \
+             (SELECT id FROM (SELECT id, next_attempt_at, \
+               ROW_NUMBER() OVER (PARTITION BY target_id ORDER BY next_attempt_at, id) AS place \
+               FROM deliveries WHERE status = 'pending' AND next_attempt_at <= $3 \
+               AND (claimed_until IS NULL OR claimed_until <= $3)) AS due \
+              ORDER BY place, next_attempt_at, id LIMIT $4) \
              AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3) RETURNING *",
         )
         .bind(owner)
