@@ -23,6 +23,7 @@ const FENCED: &str = "evergrant_commits_fenced_total";
 const KEPT: &str = "evergrant_token_sets_spooled_total";
 const SPOOL: &str = "evergrant_spool_token_sets";
 const ALARM: &str = "evergrant_alarm_raised";
+const BREAKER: &str = "evergrant_breaker_open";
 const DATABASE: &str = "evergrant_database_up";
 const GRANTS: &str = "evergrant_grants";
 const OLDEST: &str = "evergrant_refresh_token_oldest_age_seconds";
@@ -38,6 +39,7 @@ const HELP: &[(&str, &str)] = &[
     (KEPT, "Token sets that the database would not take at first."),
     (SPOOL, "Token sets that wait for the database now. More than none for minutes wants an operator."),
     (ALARM, "1 while Xero refuses this app's own credentials, else 0."),
+    (BREAKER, "1 while Xero's token endpoint is left alone because it doesn't answer, else 0."),
     (DATABASE, "1 when the database answered the last scrape that asked it, else 0."),
     (GRANTS, "Grants that haven't been given up, by health: active, failing, needs_reauth."),
     (OLDEST, "Age of the oldest refresh token in use. Xero ends one at sixty days, 5184000 seconds."),
@@ -119,10 +121,12 @@ impl Metrics {
 
     /// What stands in memory, for a scrape.
     #[expect(clippy::cast_precision_loss, reason = "a spool of 2^53 files there will not be")]
-    pub fn stands(&self, spooled: usize, alarm: bool) {
+    pub fn stands(&self, spooled: usize, alarm: bool, provider_rests: bool) {
+        let one = |is_so| if is_so { 1.0 } else { 0.0 };
         self.record(|| {
             gauge!(SPOOL).set(spooled as f64);
-            gauge!(ALARM).set(if alarm { 1.0 } else { 0.0 });
+            gauge!(ALARM).set(one(alarm));
+            gauge!(BREAKER).set(one(provider_rests));
         });
     }
 
@@ -168,7 +172,7 @@ mod tests {
         metrics.clone().exchanged(Trigger::Sweep, "refreshed");
         metrics.exchanged(Trigger::Sweep, "refreshed");
         metrics.answered_after(Duration::from_millis(300));
-        metrics.stands(2, true);
+        metrics.stands(2, true, true);
         metrics.requested("GET", "/healthz", 200);
         let page = metrics.page();
         for line in [
@@ -178,6 +182,7 @@ mod tests {
             "evergrant_exchange_duration_seconds_bucket{le=\"0.5\"} 1",
             "evergrant_spool_token_sets 2",
             "evergrant_alarm_raised 1",
+            "evergrant_breaker_open 1",
             "evergrant_http_requests_total{method=\"GET\",route=\"/healthz\",status=\"200\"} 1",
         ] {
             assert!(page.lines().any(|said| said == line), "no {line} in {page}");

@@ -37,6 +37,7 @@ async fn metrics_are_for_the_bearer_of_their_token_and_say_what_was_done() {
             "evergrant_grants{health=\"active\"} 1",
             "evergrant_grants{health=\"needs_reauth\"} 1",
             "evergrant_alarm_raised 0",
+            "evergrant_breaker_open 0",
             "evergrant_spool_token_sets 0",
             "evergrant_commits_fenced_total 0",
         ] {

@@ -36,7 +36,8 @@ pub fn alone(state: &AppState) -> Router {
 
 async fn page(state: &AppState) -> Response {
     let metrics = state.tokens.metrics();
-    metrics.stands(state.tokens.spooled(), state.tokens.alarm().is_some());
+    let rests = state.tokens.provider_rests_until().is_some();
+    metrics.stands(state.tokens.spooled(), state.tokens.alarm().is_some(), rests);
     if metrics.is_time_to_read() {
         let counts = match tokio::time::timeout(PATIENCE, state.store.database().count_grants()).await {
             Ok(Ok(counts)) => Some(counts),
