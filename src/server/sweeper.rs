@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::store::StoreError;
 use super::tokens::{Landed, TokenService};
 
+/// A batch is claimed as soon as this part of what may be under way is free. Fewer would leave more of it idle while
+/// Xero takes its time, more would make a statement of a few grants.
+const REFILLS: usize = 6;
 /// How often what is left over is cleared away.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -100,7 +103,7 @@ impl Sweeper {
         loop {
             // Claimed by the batch: a statement for each grant would be most of the work.
             let room = self.pace.at_once - flying.len();
-            if more && (room > self.pace.at_once / 2 || flying.is_empty()) {
+            if more && (room >= self.pace.at_once.div_ceil(REFILLS) || flying.is_empty()) {
                 more = !self.stopping.is_cancelled();
                 let allowed = if more { self.allowed(room).await } else { 0 };
                 if allowed > 0 {
