@@ -1,4 +1,5 @@
-//! What isn't kept for ever: the journal's old tries go, a few at a time, so that nobody waits for it.
+//! What isn't kept for ever: the journal's old tries and the events that were told long ago go, a few at a time, so
+//! that nobody waits for it.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::store::{Store, StoreError};
 
-/// How many tries are deleted by one statement: a few milliseconds' work.
+/// How many rows are deleted by one statement: a few milliseconds' work.
 const AT_A_TIME: i64 = 500;
 
 /// Between two statements while there is more to delete, and between two looks when there isn't.
@@ -16,6 +17,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forgotten {
     pub attempts: u64,
+    pub events: u64,
     /// Whether there may be more that is too old.
     pub more: bool,
 }
@@ -23,17 +25,20 @@ pub struct Forgotten {
 /// Deletes the oldest of what is older than `keep`, one batch of it. Several instances may do so at once.
 pub async fn forget_once(store: &Store, keep: Duration) -> Result<Forgotten, StoreError> {
     let keep = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
-    let attempts = store.forget_attempts(store.clock().now().saturating_sub(keep), AT_A_TIME).await?;
-    Ok(Forgotten { attempts, more: attempts >= AT_A_TIME.unsigned_abs() })
+    let before = store.clock().now().saturating_sub(keep);
+    let attempts = store.forget_attempts(before, AT_A_TIME).await?;
+    let events = store.forget_events(before, AT_A_TIME).await?;
+    Ok(Forgotten { attempts, events, more: attempts.max(events) >= AT_A_TIME.unsigned_abs() })
 }
 
 /// Does so now and again until told to stop.
 pub async fn run(store: Store, keep: Duration, stopping: CancellationToken) {
-    let mut forgotten = 0;
+    let (mut attempts, mut events) = (0, 0);
     loop {
         let more = match forget_once(&store, keep).await {
             Ok(step) => {
-                forgotten += step.attempts;
+                attempts += step.attempts;
+                events += step.events;
                 step.more
             }
             Err(error) => {
@@ -41,8 +46,9 @@ pub async fn run(store: Store, keep: Duration, stopping: CancellationToken) {
                 false
             }
         };
-        if !more && forgotten > 0 {
-            tracing::info!(attempts = std::mem::take(&mut forgotten), "deleted activity that was too old to be kept");
+        if !more && attempts + events > 0 {
+            tracing::info!(attempts, events, "deleted activity that was too old to be kept");
+            (attempts, events) = (0, 0);
         }
         let pause = if more { PAUSE.0 } else { PAUSE.1 };
         if stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
@@ -83,10 +89,10 @@ mod tests {
             store.begin_attempts(&tries(1)).await.unwrap();
             store.clock().advance(1);
 
-            let keep = Duration::from_secs(100);
-            assert_eq!(forget_once(&store, keep).await.unwrap(), Forgotten { attempts: 500, more: true }, "{db}");
-            assert_eq!(forget_once(&store, keep).await.unwrap(), Forgotten { attempts: 100, more: false }, "{db}");
-            assert_eq!(forget_once(&store, keep).await.unwrap(), Forgotten { attempts: 0, more: false }, "{db}");
+            let step = async || forget_once(&store, Duration::from_secs(100)).await.unwrap();
+            assert_eq!(step().await, Forgotten { attempts: 500, events: 0, more: true }, "{db}");
+            assert_eq!(step().await, Forgotten { attempts: 100, events: 0, more: false }, "{db}");
+            assert_eq!(step().await, Forgotten { attempts: 0, events: 0, more: false }, "{db}");
             let left = store.activity(&org, &ActivityFilter::default(), None, 9).await.unwrap();
             assert_eq!(left.len(), 1, "{db}: what is young enough stays");
             assert_eq!(forget_once(&store, Duration::MAX).await.unwrap().attempts, 0, "{db}");

@@ -206,3 +206,27 @@ async fn a_receiver_with_many_waiting_keeps_nobody_else_waiting() {
         assert_eq!(targets, both, "{db}: each receiver's oldest before anybody's second");
     }
 }
+
+#[tokio::test]
+async fn what_was_told_long_ago_is_forgotten_and_what_is_still_on_its_way_is_not() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let (connected, receiver, _) = watched(&keeper).await;
+        let notifier = notifier(&keeper.store);
+        receiver.answer(&[(500, "", "")]);
+        end(&keeper, &connected).await;
+        let happened = keeper.clock.now();
+        keeper.advance(1);
+        let forget = async |before| keeper.store.forget_events(before, 9).await.unwrap();
+        assert_eq!(forget(keeper.clock.now()).await, 0, "{db}: nobody was told");
+        assert_eq!(notifier.step().await.unwrap().again, 1, "{db}");
+        assert_eq!(forget(keeper.clock.now()).await, 0, "{db}: it is tried again");
+        let one = only_delivery(&keeper.store, &connected).await;
+        keeper.advance(one.next_attempt_at.unwrap() - keeper.clock.now());
+        assert_eq!(notifier.step().await.unwrap().delivered, 1, "{db}");
+        assert_eq!(forget(happened).await, 0, "{db}: young enough");
+        assert_eq!(forget(happened + 1).await, 1, "{db}");
+        assert!(keeper.store.deliveries_of(&connected.org, 0).await.unwrap().is_empty(), "{db}");
+        assert!(keeper.store.events_of_org(&connected.org, 9).await.unwrap().is_empty(), "{db}");
+    }
+}

@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "activity", include_str!("../../../migrations/0007_activity.sql")),
     (8, "external", include_str!("../../../migrations/0008_external.sql")),
     (9, "drift", include_str!("../../../migrations/0009_drift.sql")),
+    (13, "old events", include_str!("../../../migrations/0013_old_events.sql")),
 ];
 
 /// Older ones can lose a committed write when a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).

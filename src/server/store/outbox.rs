@@ -84,6 +84,22 @@ impl Store {
         .await?;
         rows.iter().map(event_from).collect()
     }
+
+    /// Deletes events from before then with how each was delivered, the oldest first, so many at most. One that is
+    /// still on its way to somebody stays. Says how many there were.
+    pub async fn forget_events(&self, before: i64, at_most: i64) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "DELETE FROM outbox WHERE id IN (SELECT o.id FROM outbox o \
+             WHERE o.occurred_at < $1 AND o.fanned_out_at IS NOT NULL AND NOT EXISTS \
+             (SELECT 1 FROM deliveries d WHERE d.event_id = o.id AND d.status = 'pending') \
+             ORDER BY o.occurred_at LIMIT $2)",
+        )
+        .bind(before)
+        .bind(at_most)
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
 }
 
 fn event_from(row: &AnyRow) -> Result<Event, StoreError> {
