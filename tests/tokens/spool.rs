@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use evergrant::model::{GrantStatus, Trigger};
 use evergrant::server::domain::{AccessToken, RefreshToken, TokenSet};
-use evergrant::server::store::{AttemptEnd, NewAttempt, Store};
+use evergrant::server::store::{AttemptEnd, Kind, NewAttempt, Store};
 use evergrant::server::tokens::{Ask, Kept, Landed, Spool, Why};
 use serde_json::json;
 
@@ -111,6 +111,54 @@ async fn what_cannot_be_journalled_is_not_sent() {
         assert_eq!(keeper.read(&connected.grant).await.lease, None, "{db}: nobody has to wait for it");
         run(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
         assert_eq!(refresh().await, Landed::Exchanged, "{db}");
+    }
+}
+
+/// Whether the pool's connections may only read, as where the disk was mounted read-only after a fault or a fail-over
+/// left us with a standby.
+async fn read_only(store: &Store, read_only: bool) {
+    let database = store.database();
+    let statement = match (database.kind(), read_only) {
+        (Kind::Sqlite, true) => "PRAGMA query_only = ON",
+        (Kind::Sqlite, false) => "PRAGMA query_only = OFF",
+        (Kind::Postgres, true) => "SET default_transaction_read_only = on",
+        (Kind::Postgres, false) => "SET default_transaction_read_only = off",
+    };
+    let mut all = Vec::new();
+    for _ in 0..database.pool().options().get_max_connections() {
+        let mut connection = database.pool().acquire().await.unwrap();
+        sqlx::query(statement).execute(&mut *connection).await.unwrap();
+        all.push(connection);
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_turns_read_only_during_an_exchange_takes_its_token_set_once_it_can() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+        keeper.provider.control("hold", json!({})).await;
+        let (service, grant) = (keeper.service.clone(), connected.grant.clone());
+        let ask = Ask::automatic(Trigger::Sweep);
+        let caller = tokio::spawn(async move { service.refresh_grant_single_flight(&grant, ask).await });
+        keeper.provider.waiting(1).await;
+        read_only(&keeper.store, true).await;
+        keeper.provider.control("release", json!({})).await;
+        let landed = caller.await.unwrap();
+        assert!(matches!(&landed, Landed::Failed(failed) if failed.why == Why::Internal), "{db}: {landed:?}");
+        assert_eq!(keeper.read(&connected.grant).await.generation, 0, "{db}: it is read as before");
+        assert_eq!(keeper.service.spooled(), 1, "{db}");
+        assert!(keeper.service.replay_spool().await.is_err(), "{db}: still read-only");
+        assert_eq!(Spool::look(keeper.spool.path()).unwrap().grants, std::slice::from_ref(&connected.grant), "{db}");
+
+        read_only(&keeper.store, false).await;
+        let server = tokio::spawn(keeper.service.clone().tend_spool());
+        while keeper.read(&connected.grant).await.generation == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        keeper.stopping.cancel();
+        server.await.unwrap();
+        assert_eq!((keeper.service.spooled(), keeper.exchanges().await), (0, 1), "{db}");
     }
 }
 

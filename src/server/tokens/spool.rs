@@ -124,12 +124,23 @@ impl Spool {
     pub fn look(folder: &Path) -> Result<Waiting, SpoolError> {
         let failed = |source| SpoolError { folder: folder.to_owned(), source };
         let (mut waiting, mut texts) = (Waiting::default(), Vec::new());
-        for path in json_files(folder).map_err(failed)? {
-            match serde_json::from_slice::<Entry>(&std::fs::read(&path).map_err(failed)?) {
+        let mut seen = HashSet::new();
+        for path in files(folder).map_err(failed)? {
+            let bytes = match std::fs::read(&path) {
+                Ok(bytes) => bytes,
+                // Served, or renamed, between the two looks.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            match serde_json::from_slice::<Entry>(&bytes) {
                 Ok(entry) => {
-                    waiting.grants.push(GrantId(entry.grant_id));
+                    if seen.insert((entry.grant_id.clone(), entry.from_generation)) {
+                        waiting.grants.push(GrantId(entry.grant_id));
+                    }
                     texts.extend([entry.access_token_enc, entry.refresh_token_enc]);
                 }
+                // Half of one, which counts for nothing, or which another process is at work on.
+                Err(_) if has_extension(&path, "new") => {}
                 Err(_) => waiting.unreadable.push(path),
             }
         }
@@ -250,15 +261,16 @@ impl Spool {
     }
 }
 
-/// The files of a folder that may not be there.
-fn json_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// The files of a folder that may not be there, the finished ones first.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let files = match std::fs::read_dir(folder) {
         Ok(files) => files,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let paths = files.map(|file| Ok(file?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
-    Ok(paths.into_iter().filter(|path| has_extension(path, "json")).collect())
+    let named = |wanted| paths.iter().filter(move |path| has_extension(path, wanted)).cloned();
+    Ok(named("json").chain(named("new")).collect())
 }
 
 fn kids<'a>(sealed: impl Iterator<Item = &'a String>) -> Vec<String> {

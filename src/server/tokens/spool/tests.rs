@@ -81,6 +81,11 @@ fn one_that_was_written_whole_and_never_renamed_is_found_at_the_next_start() {
     let spool = Spool::open(folder.path()).unwrap();
     spool.keep(&kept(4)).unwrap();
     std::fs::rename(folder.path().join("g1.4.json"), folder.path().join("g1.4.x.new")).unwrap();
+    let waiting = Spool::look(folder.path()).unwrap();
+    assert_eq!((waiting.grants, waiting.kids), (vec!["g1".into()], vec!["new".to_owned(), "old".to_owned()]));
+    std::fs::copy(folder.path().join("g1.4.x.new"), folder.path().join("g1.4.json")).unwrap();
+    assert_eq!(Spool::look(folder.path()).unwrap().grants.len(), 1, "the same one twice");
+    std::fs::remove_file(folder.path().join("g1.4.json")).unwrap();
     let later = Spool::open(folder.path()).unwrap();
     assert_eq!(generations(&later), [4]);
     assert!(later.forget(&kept(4)));
