@@ -3,6 +3,7 @@
 //! Everything here builds for wasm32 and carries no secret.
 
 mod activity;
+mod audit;
 mod error;
 mod id;
 mod notice;
@@ -16,6 +17,7 @@ mod view;
 pub use activity::{
     ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, Entry, HourView, NextKind, NextView, Outcome,
 };
+pub use audit::{Action, ActorKind, AuditView};
 pub use error::ApiError;
 pub use id::{AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, OrgId, UserId};
 pub use notice::{Notice, Tone};

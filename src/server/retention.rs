@@ -1,5 +1,5 @@
-//! What isn't kept for ever: the journal's old tries and the events that were told long ago go, a few at a time, so
-//! that nobody waits for it.
+//! What isn't kept for ever: the journal's old tries, the events that were told long ago and the audit's old ones go,
+//! a few at a time, so that nobody waits for it.
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 pub struct Forgotten {
     pub attempts: u64,
     pub events: u64,
+    /// Of what people and keys did.
+    pub audit: u64,
     /// Whether there may be more that is too old.
     pub more: bool,
 }
@@ -28,17 +30,19 @@ pub async fn forget_once(store: &Store, keep: Duration) -> Result<Forgotten, Sto
     let before = store.clock().now().saturating_sub(keep);
     let attempts = store.forget_attempts(before, AT_A_TIME).await?;
     let events = store.forget_events(before, AT_A_TIME).await?;
-    Ok(Forgotten { attempts, events, more: attempts.max(events) >= AT_A_TIME.unsigned_abs() })
+    let audit = store.forget_audit(before, AT_A_TIME).await?;
+    Ok(Forgotten { attempts, events, audit, more: attempts.max(events).max(audit) >= AT_A_TIME.unsigned_abs() })
 }
 
 /// Does so now and again until told to stop.
 pub async fn run(store: Store, keep: Duration, stopping: CancellationToken) {
-    let (mut attempts, mut events) = (0, 0);
+    let (mut attempts, mut events, mut audit) = (0, 0, 0);
     loop {
         let more = match forget_once(&store, keep).await {
             Ok(step) => {
                 attempts += step.attempts;
                 events += step.events;
+                audit += step.audit;
                 step.more
             }
             Err(error) => {
@@ -46,9 +50,9 @@ pub async fn run(store: Store, keep: Duration, stopping: CancellationToken) {
                 false
             }
         };
-        if !more && attempts + events > 0 {
-            tracing::info!(attempts, events, "deleted activity that was too old to be kept");
-            (attempts, events) = (0, 0);
+        if !more && attempts + events + audit > 0 {
+            tracing::info!(attempts, events, audit, "deleted activity that was too old to be kept");
+            (attempts, events, audit) = (0, 0, 0);
         }
         let pause = if more { PAUSE.0 } else { PAUSE.1 };
         if stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
@@ -90,9 +94,9 @@ mod tests {
             store.clock().advance(1);
 
             let step = async || forget_once(&store, Duration::from_secs(100)).await.unwrap();
-            assert_eq!(step().await, Forgotten { attempts: 500, events: 0, more: true }, "{db}");
-            assert_eq!(step().await, Forgotten { attempts: 100, events: 0, more: false }, "{db}");
-            assert_eq!(step().await, Forgotten { attempts: 0, events: 0, more: false }, "{db}");
+            assert_eq!(step().await, Forgotten { attempts: 500, events: 0, audit: 0, more: true }, "{db}");
+            assert_eq!(step().await, Forgotten { attempts: 100, events: 0, audit: 0, more: false }, "{db}");
+            assert_eq!(step().await, Forgotten { attempts: 0, events: 0, audit: 0, more: false }, "{db}");
             let left = store.activity(&org, &ActivityFilter::default(), None, 9).await.unwrap();
             assert_eq!(left.len(), 1, "{db}: what is young enough stays");
             assert_eq!(forget_once(&store, Duration::MAX).await.unwrap().attempts, 0, "{db}");

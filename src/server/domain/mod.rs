@@ -1,11 +1,13 @@
 //! Lifecycles and secrets: what the rest of the server speaks of. Never `Serialize`.
 
+mod audit;
 mod binding;
 mod ended;
 mod grant;
 mod plan;
 pub mod secret;
 
+pub use audit::{Actor, AuditEvent};
 pub use binding::{Binding, Seen, Tenant};
 pub use ended::Ended;
 pub use grant::{Consent, GRACE, Grant, GrantCounts, Lease, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens};

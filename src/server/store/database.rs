@@ -21,8 +21,24 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "activity", include_str!("../../../migrations/0007_activity.sql")),
     (8, "external", include_str!("../../../migrations/0008_external.sql")),
     (9, "drift", include_str!("../../../migrations/0009_drift.sql")),
+    (10, "audit", include_str!("../../../migrations/0010_audit.sql")),
     (13, "old events", include_str!("../../../migrations/0013_old_events.sql")),
 ];
+
+/// A migration's text. The triggers of the tenth are the one thing that the two databases spell differently.
+fn text(version: i64, portable: &'static str, kind: Kind) -> &'static str {
+    match (version, kind) {
+        (10, Kind::Sqlite) => concat!(
+            include_str!("../../../migrations/0010_audit.sql"),
+            include_str!("../../../migrations/0010_audit.sqlite.sql")
+        ),
+        (10, Kind::Postgres) => concat!(
+            include_str!("../../../migrations/0010_audit.sql"),
+            include_str!("../../../migrations/0010_audit.postgres.sql")
+        ),
+        _ => portable,
+    }
+}
 
 /// Older ones can lose a committed write when a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -114,7 +130,8 @@ impl Database {
     /// Brings the schema up to date; several instances may do so at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
-            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+            let sql = text(version, sql, self.kind).into_sql_str();
+            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
         });
         Ok(Migrator::with_migrations(migrations.collect()).run(&self.pool).await?)
     }

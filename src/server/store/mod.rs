@@ -5,6 +5,7 @@
 
 mod activity;
 mod attempts;
+mod audit;
 mod bench;
 mod bindings;
 mod changes;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 
 pub use activity::{Connected, Journalled, Upcoming};
 pub use attempts::{AttemptEnd, EarlierTry, NewAttempt};
+pub use audit::AuditFilter;
 pub use bindings::{Bound, Rebound};
 pub use changes::{Change, Changes, Heard, Subscription, Topic};
 pub use database::{Database, Kind, Schema};

@@ -1,0 +1,194 @@
+//! What was done and by whom. Events are added, read and, once they are older than they are kept, deleted; nothing
+//! here changes one, and the database refuses whoever tries (migration 0010).
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::{Store, StoreError};
+use crate::model::{ActorKind, AuditView, Cursor, OrgId};
+use crate::server::domain::AuditEvent;
+
+/// Tells events of one millisecond apart, so that they keep their order.
+static WRITTEN: AtomicU32 = AtomicU32::new(0);
+
+/// An id that sorts after all that this process wrote before.
+fn ordered_id(milliseconds: i64) -> String {
+    let written = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    format!("{milliseconds:011x}-{written:08x}-{}", uuid::Uuid::new_v4().simple())
+}
+
+/// Which of an organisation's events are wanted; empty words filter nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditFilter<'a> {
+    pub action: &'a str,
+    pub actor_kind: &'a str,
+}
+
+impl Store {
+    /// Writes an event down beside the change it tells of: one goes with the other.
+    pub(super) async fn record(
+        &self,
+        connection: &mut AnyConnection,
+        event: &AuditEvent<'_>,
+    ) -> Result<(), StoreError> {
+        let detail: serde_json::Map<String, serde_json::Value> =
+            event.detail.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
+        sqlx::query(
+            "INSERT INTO audit_events (id, org_id, actor_kind, actor_id, actor_name, action, subject_kind, \
+             subject_id, detail, address, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(ordered_id(self.clock.milliseconds()))
+        .bind(event.org.map(OrgId::as_str))
+        .bind(event.actor.kind.as_str())
+        .bind(event.actor.id.as_deref())
+        .bind(&event.actor.name)
+        .bind(event.action.as_str())
+        .bind(event.subject.as_ref().map(|(kind, _)| *kind))
+        .bind(event.subject.as_ref().map(|(_, id)| id.as_str()))
+        .bind(serde_json::Value::Object(detail).to_string())
+        .bind(event.actor.address.as_deref())
+        .bind(self.clock.now())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// The same for what changes nothing else, such as handing out a token.
+    pub async fn record_alone(&self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        self.record(&mut connection, event).await
+    }
+
+    /// An organisation's events, newest first, those after the cursor. `None`: what concerns the whole app.
+    pub async fn audit_events(
+        &self,
+        org: Option<&OrgId>,
+        filter: AuditFilter<'_>,
+        after: Option<&Cursor>,
+        limit: i64,
+    ) -> Result<Vec<AuditView>, StoreError> {
+        let (at, id) = after.map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
+        let query = match org {
+            Some(_) => sqlx::query(
+                "SELECT * FROM audit_events WHERE at <= $1 AND (at < $1 OR id < $2) AND ($3 = '' OR action = $3) \
+                 AND ($4 = '' OR actor_kind = $4) AND org_id = $6 ORDER BY at DESC, id DESC LIMIT $5",
+            ),
+            None => sqlx::query(
+                "SELECT * FROM audit_events WHERE at <= $1 AND (at < $1 OR id < $2) AND ($3 = '' OR action = $3) \
+                 AND ($4 = '' OR actor_kind = $4) AND org_id IS NULL ORDER BY at DESC, id DESC LIMIT $5",
+            ),
+        };
+        let query = query.bind(at).bind(id).bind(filter.action).bind(filter.actor_kind).bind(limit);
+        let query = match org {
+            Some(org) => query.bind(org.as_str()),
+            None => query,
+        };
+        query.fetch_all(self.pool()).await?.iter().map(event_from).collect()
+    }
+
+    /// Deletes events from before then, the oldest first, so many at most. Says how many there were.
+    pub async fn forget_audit(&self, before: i64, at_most: i64) -> Result<u64, StoreError> {
+        let mut transaction = self.database().begin().await?;
+        sqlx::query("UPDATE audit_horizon SET kept_from = $1 WHERE kept_from < $1")
+            .bind(before)
+            .execute(&mut *transaction)
+            .await?;
+        let done = sqlx::query(
+            "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events WHERE at < $1 ORDER BY at LIMIT $2)",
+        )
+        .bind(before)
+        .bind(at_most)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn event_from(row: &AnyRow) -> Result<AuditView, StoreError> {
+    let unreadable = |column, value| StoreError::Unreadable { table: "audit_events", column, value };
+    let kind: String = row.try_get("actor_kind")?;
+    let actor_kind = ActorKind::parse(&kind).ok_or_else(|| unreadable("actor_kind", kind))?;
+    let text: String = row.try_get("detail")?;
+    let detail: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&text).map_err(|_| unreadable("detail", text))?;
+    let word = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Ok(AuditView {
+        id: row.try_get("id")?,
+        at: row.try_get("at")?,
+        actor_kind,
+        actor: row.try_get("actor_name")?,
+        action: row.try_get("action")?,
+        detail: detail.into_iter().map(|(name, value)| (name, word(value))).collect(),
+        address: row.try_get("address")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Action;
+    use crate::server::domain::Actor;
+    use crate::server::store::testing::stores;
+
+    #[tokio::test]
+    async fn events_are_read_in_the_order_in_which_they_were_written_and_by_their_organisation_alone() {
+        for (db, store) in stores().await {
+            let ours = store.add_org("Ours").await.unwrap().unwrap();
+            let actor = Actor::api_key("k-1", "Payroll", Some("192.0.2.7".into()));
+            for n in 0..5 {
+                let event = AuditEvent::new(&actor, Action::TokenVended).of(&ours).on("binding", "b-1").with("n", n);
+                store.record_alone(&event).await.unwrap();
+            }
+            let operator = Actor::operator();
+            store.record_alone(&AuditEvent::new(&operator, Action::KeyRotated)).await.unwrap();
+
+            let all = store.audit_events(Some(&ours), AuditFilter::default(), None, 3).await.unwrap();
+            let order = |events: &[AuditView]| events.iter().map(|one| one.detail[0].1.clone()).collect::<Vec<_>>();
+            assert_eq!(order(&all), ["4", "3", "2"], "{db}");
+            assert_eq!((all[0].actor.as_str(), all[0].address.as_deref()), ("Payroll", Some("192.0.2.7")), "{db}");
+            let last = Cursor { at: all[2].at, id: all[2].id.clone() };
+            let rest = store.audit_events(Some(&ours), AuditFilter::default(), Some(&last), 9).await.unwrap();
+            assert_eq!(order(&rest), ["1", "0"], "{db}");
+            for (filter, found) in [
+                (AuditFilter { action: "token.vended", actor_kind: "api_key" }, 5),
+                (AuditFilter { action: "grant.connected", ..AuditFilter::default() }, 0),
+                (AuditFilter { actor_kind: "user", ..AuditFilter::default() }, 0),
+            ] {
+                let events = store.audit_events(Some(&ours), filter, None, 9).await.unwrap();
+                assert_eq!(events.len(), found, "{db}: {filter:?}");
+            }
+            let app_wide = store.audit_events(None, AuditFilter::default(), None, 9).await.unwrap();
+            assert_eq!(app_wide.len(), 1, "{db}");
+            assert_eq!(
+                (app_wide[0].action.as_str(), app_wide[0].address.as_deref()),
+                ("key_ring.rotated", Some("cli"))
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_database_refuses_to_change_an_event_and_to_delete_one_that_is_kept() {
+        for (db, store) in stores().await {
+            let system = Actor::system();
+            let event = AuditEvent::new(&system, Action::KeyRotated);
+            store.record_alone(&event).await.unwrap();
+            store.clock().advance(10);
+            store.record_alone(&event).await.unwrap();
+            let refused = async |sql: &'static str| sqlx::query(sql).execute(store.pool()).await.is_err();
+            assert!(refused("UPDATE audit_events SET actor_name = 'somebody else'").await, "{db}");
+            assert!(refused("DELETE FROM audit_events").await, "{db}");
+            if db == "PostgreSQL" {
+                assert!(refused("TRUNCATE audit_events").await, "{db}");
+            }
+            // What is too old to be kept goes, and nothing beside it.
+            let now = store.clock().now();
+            assert_eq!(store.forget_audit(now, 9).await.unwrap(), 1, "{db}");
+            assert!(refused("DELETE FROM audit_events").await, "{db}");
+            assert_eq!(store.audit_events(None, AuditFilter::default(), None, 9).await.unwrap().len(), 1, "{db}");
+            assert_eq!(store.forget_audit(now - 5, 9).await.unwrap(), 0, "{db}: the horizon doesn't go back");
+        }
+    }
+}
