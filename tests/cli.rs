@@ -1,6 +1,7 @@
 //! The binary, run as people and programs run it.
 
 mod operators;
+mod programs;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -6,4 +6,5 @@ mod events;
 mod functions;
 mod metrics;
 mod notifications;
+mod programs;
 mod safety;

@@ -67,3 +67,7 @@ id!(
     /// An address that an organisation wants its events posted to.
     EndpointId
 );
+id!(
+    /// What one of an organisation's programs asks with.
+    ApiKeyId
+);

@@ -3,6 +3,7 @@
 //! Everything here builds for wasm32 and carries no secret.
 
 mod activity;
+mod api_key;
 mod audit;
 mod error;
 mod id;
@@ -10,6 +11,7 @@ mod notice;
 mod notification;
 mod notification_notice;
 mod page;
+mod problem;
 mod session;
 mod status;
 mod view;
@@ -17,9 +19,10 @@ mod view;
 pub use activity::{
     ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, Entry, HourView, NextKind, NextView, Outcome,
 };
+pub use api_key::{ApiKeyView, KeyLife, KeyStatus, Scope};
 pub use audit::{Action, ActorKind, AuditView};
 pub use error::ApiError;
-pub use id::{AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, OrgId, UserId};
+pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, OrgId, UserId};
 pub use notice::{Notice, Tone};
 pub use notification::{
     Channel, DeliveryStatus, DeliveryView, DisabledBy, EndpointView, EventKind, EventView, NotificationsView,
@@ -27,6 +30,7 @@ pub use notification::{
 };
 pub use notification_notice::{AddressProblem, NotificationNotice};
 pub use page::{ClerkView, LoginProblem, LoginView, Page, Revealed};
+pub use problem::ProblemCode;
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use view::{

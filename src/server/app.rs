@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::auth::{Auth, AuthError};
+use super::auth::{self, Auth, AuthError};
 use super::clock::Clock;
 use super::config::Config;
 use super::departures;
@@ -135,6 +135,7 @@ pub async fn run(
     tasks.spawn(keep_telling(notifier.clone(), stopping.clone()));
     let demo = demo.map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD));
     let state = AppState {
+        pace: Arc::new(auth::Pace::new(config.api_rate, &clock)),
         config: Arc::new(config),
         store,
         auth,

@@ -1,6 +1,7 @@
 //! What an operator can set: flags, each with an environment variable, checked once into `Config`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::domain::Secret;
 use super::xero::{EndpointError, Endpoints};
 
 mod activity;
+mod api;
 mod metrics;
 mod network;
 mod notify;
@@ -116,6 +118,8 @@ pub struct Settings {
 
     #[command(flatten)]
     activity: activity::ActivitySettings,
+    #[command(flatten)]
+    api: api::ApiSettings,
 
     /// How log lines are written; RUST_LOG says which.
     #[arg(long, env = "EVERGRANT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -158,6 +162,8 @@ pub struct Config {
     pub sweep: SweepConfig,
     /// How long the journal is kept.
     pub keep_activity: Duration,
+    /// How many calls a minute the API takes with one key.
+    pub api_rate: NonZeroU32,
     pub log_format: LogFormat,
     pub notify: NotifyConfig,
     pub sign_in: SignIn,
@@ -233,6 +239,7 @@ impl Settings {
             xero_timeout: self.xero_timeout,
             sweep: self.sweep.check()?,
             keep_activity: self.activity.check()?,
+            api_rate: self.api.rate,
             log_format: self.log_format,
             notify: self.notify.check()?,
             metrics: self.metrics.check(),

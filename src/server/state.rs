@@ -7,7 +7,7 @@ use leptos::prelude::LeptosOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::auth::Auth;
+use super::auth::{Auth, Pace};
 use super::config::Config;
 use super::notify::Notifier;
 use super::store::Store;
@@ -20,6 +20,8 @@ pub struct AppState {
     pub config: Arc<Config>,
     pub store: Store,
     pub auth: Auth,
+    /// How often a program may ask.
+    pub pace: Arc<Pace>,
     pub xero: XeroClient,
     pub tokens: TokenService,
     pub notifier: Notifier,

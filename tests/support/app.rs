@@ -190,6 +190,7 @@ fn config(database: &TestDatabase, base: &str, data: &TempDir) -> Config {
         xero_timeout: Duration::from_secs(5),
         // A pass comes only where a test calls for it.
         keep_activity: Duration::from_secs(365 * 24 * 60 * 60),
+        api_rate: NonZeroU32::new(60).unwrap(),
         sweep: SweepConfig {
             interval: Duration::from_secs(60 * 60),
             keep_hot: KeepHot::None,

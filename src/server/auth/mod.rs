@@ -3,7 +3,9 @@
 mod caller;
 mod clerk;
 pub mod cookie;
+pub mod keys;
 mod local;
+mod pace;
 mod passwords;
 mod tries;
 
@@ -14,6 +16,7 @@ use axum::http::HeaderMap;
 pub use caller::Caller;
 pub use clerk::{ClerkAuth, KeysError, NotTaken, probe_keys};
 pub use local::{AddUserError, LocalAuth, Login};
+pub use pace::{Allowance, Pace};
 
 use self::cookie::SESSION_COOKIE;
 use super::cipher::CipherError;

@@ -1,4 +1,4 @@
-//! How often somebody may try to sign in. All limits stand here.
+//! How often somebody may try to sign in. All limits of that stand here.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -66,13 +66,13 @@ fn place(from: IpAddr) -> [u8; 16] {
 
 /// Our clock, as the limiter reads it.
 #[derive(Clone)]
-struct Ticks(Clock);
+pub(super) struct Ticks(pub Clock);
 
 impl governor::clock::Clock for Ticks {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        Duration::from_secs(self.0.now().unsigned_abs())
+        Duration::from_millis(self.0.milliseconds().unsigned_abs())
     }
 }
 

@@ -8,8 +8,6 @@ mod rescue;
 use clap::Subcommand;
 
 use super::Failed;
-use crate::model::OrgId;
-use crate::server::store::Database;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -27,9 +25,4 @@ pub async fn run(command: Command) -> Result<(), Failed> {
         Command::Refresh(flags) => refresh::run(*flags).await,
         Command::Rescue(flags) => rescue::run(*flags).await,
     }
-}
-
-async fn org_named(database: &Database, name: &str) -> Result<OrgId, Failed> {
-    let org = database.org_named(name).await?;
-    org.ok_or_else(|| format!("there is no organisation called {name}").into())
 }

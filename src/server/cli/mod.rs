@@ -6,12 +6,14 @@ mod bench_sweep;
 mod doctor;
 mod grants;
 mod input;
+mod key;
 mod keys;
 mod migrate;
 mod opened;
 mod org;
 mod sandbox;
 mod serve;
+mod table;
 mod user;
 
 use std::process::ExitCode;
@@ -19,6 +21,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::config::{ConfigError, Settings};
+use super::store::Database;
+use crate::model::OrgId;
 
 /// What went wrong, as a sentence for whoever typed the command.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -50,6 +54,9 @@ enum Command {
     /// Token sets, across organisations.
     #[command(subcommand)]
     Grants(grants::Command),
+    /// API keys, which organisations' programs ask with.
+    #[command(subcommand)]
+    Key(key::Command),
     /// The keys that tokens are sealed with.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -99,11 +106,18 @@ async fn run(cli: Cli) -> Result<(), Failed> {
         Some(Command::User(command)) => user::run(command).await,
         Some(Command::Org(command)) => org::run(command).await,
         Some(Command::Grants(command)) => grants::run(command).await,
+        Some(Command::Key(command)) => key::run(command).await,
         Some(Command::Keys(command)) => keys::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,
         Some(Command::BenchSweep(flags)) => bench_sweep::run(*flags).await,
         Some(Command::BenchSweepInstance(flags)) => bench_sweep::instance::run(*flags).await,
     }
+}
+
+/// The organisation that an operator names.
+async fn org_named(database: &Database, name: &str) -> Result<OrgId, Failed> {
+    let org = database.org_named(name).await?;
+    org.ok_or_else(|| format!("there is no organisation called {name}").into())
 }
 
 fn failed(error: &Failed) -> ExitCode {
@@ -138,6 +152,9 @@ mod tests {
         assert!(matches!(parse("evergrant org add --name N").unwrap().command, Some(Command::Org(_))));
         assert!(matches!(parse("evergrant grants list --org N").unwrap().command, Some(Command::Grants(_))));
         assert!(matches!(parse("evergrant grants refresh --all-due").unwrap().command, Some(Command::Grants(_))));
+        assert!(matches!(parse("evergrant key add --org O --name N").unwrap().command, Some(Command::Key(_))));
+        assert!(matches!(parse("evergrant key list --json").unwrap().command, Some(Command::Key(_))));
+        assert!(matches!(parse("evergrant key revoke --key egk_12345678").unwrap().command, Some(Command::Key(_))));
         assert!(matches!(parse("evergrant keys rotate --retire").unwrap().command, Some(Command::Keys(_))));
         assert!(matches!(parse("evergrant doctor --json").unwrap().command, Some(Command::Doctor(_))));
         for wrong in [
@@ -145,6 +162,9 @@ mod tests {
             "evergrant grants rescue",
             "evergrant grants rescue --grant g a-token",
             "evergrant grants refresh --all-due --org N",
+            "evergrant key add --org O",
+            "evergrant key add --org O --name N --life 2d",
+            "evergrant key revoke",
             "evergrant user add",
             "evergrant sing",
             "evergrant --listen nowhere",

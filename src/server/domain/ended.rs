@@ -83,6 +83,7 @@ mod tests {
             next_attempt_at: None,
             last_error: None,
             last_refreshed_at: None,
+            last_used_at: None,
             reply_lost_at: None,
         };
         let (sent, life) = (ISSUED + 1700, REFRESH_TOKEN_LIFE);

@@ -28,6 +28,8 @@ pub struct Grant {
     pub next_attempt_at: Option<i64>,
     pub last_error: Option<String>,
     pub last_refreshed_at: Option<i64>,
+    /// When somebody's work last needed it; within a minute.
+    pub last_used_at: Option<i64>,
     /// When the last request for this generation left whose reply may have been lost.
     pub reply_lost_at: Option<i64>,
 }

@@ -12,4 +12,4 @@ pub use binding::{Binding, Seen, Tenant};
 pub use ended::Ended;
 pub use grant::{Consent, GRACE, Grant, GrantCounts, Lease, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens};
 pub use plan::{Due, KeepHot, Plan};
-pub use secret::{AccessToken, RefreshToken, Secret, TokenSet};
+pub use secret::{AccessToken, ApiKey, RefreshToken, Secret, TokenSet};

@@ -29,6 +29,10 @@ secret!(
     RefreshToken
 );
 secret!(
+    /// Opens the API for one of an organisation's programs.
+    ApiKey
+);
+secret!(
     /// Any other secret: the app's client secret, an authorization code, a PKCE verifier, a password.
     Secret
 );

@@ -17,6 +17,7 @@ mod notice;
 pub mod pages;
 mod path;
 mod session;
+mod v1;
 mod webhook;
 
 use axum::Router;
@@ -29,7 +30,7 @@ pub use connect::CALLBACK;
 
 use super::state::AppState;
 
-/// Sessions, the consent's three steps, what changes, and health.
+/// Sessions, the consent's three steps, what changes, health, and what programs ask.
 pub fn router() -> Router<AppState> {
     let quick = Router::new()
         .route("/api/session", get(session::current))
@@ -48,7 +49,7 @@ pub fn router() -> Router<AppState> {
     let waits_for_xero = Router::new()
         .route(CALLBACK, get(callback::callback))
         .route("/api/integrations/xero/confirm", post(confirm::confirm));
-    quick.merge(waits_for_xero)
+    quick.merge(waits_for_xero).merge(v1::quick()).merge(v1::waits_for_xero())
 }
 
 /// Puts around everything of ours what holds for every request: cross-site posts are refused, bodies and time are

@@ -26,14 +26,23 @@ pub struct Rebound {
     pub was_there: bool,
 }
 
-/// The columns that `bound_from` reads, and the rest of one statement.
+/// The columns that `bound_from` reads.
+macro_rules! bound_columns {
+    () => {
+        "b.id AS binding_id, b.org_id AS binding_org, b.tenant_id, b.tenant_name, b.tenant_type, b.connection_id, \
+         b.active_grant_id, b.status AS binding_status, b.connected_by, b.created_at AS bound_at, b.updated_at, \
+         b.gone_at, u.email AS connected_by_email, g.*"
+    };
+}
+pub(super) use bound_columns;
+
+/// One statement that reads them, but for its end.
 macro_rules! select_bound {
     ($rest:literal) => {
         concat!(
-            "SELECT b.id AS binding_id, b.org_id AS binding_org, b.tenant_id, b.tenant_name, b.tenant_type, ",
-            "b.connection_id, b.active_grant_id, b.status AS binding_status, b.connected_by, ",
-            "b.created_at AS bound_at, b.updated_at, b.gone_at, u.email AS connected_by_email, g.* ",
-            "FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id ",
+            "SELECT ",
+            bound_columns!(),
+            " FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id ",
             "LEFT JOIN users u ON u.id = b.connected_by ",
             $rest
         )
@@ -231,7 +240,7 @@ async fn give_up_if_unbound(connection: &mut AnyConnection, grant: &GrantId, now
     Ok(unbound)
 }
 
-fn bound_from(row: &AnyRow) -> Result<Bound, StoreError> {
+pub(super) fn bound_from(row: &AnyRow) -> Result<Bound, StoreError> {
     let status: String = row.try_get("binding_status")?;
     let binding = Binding {
         id: BindingId(row.try_get("binding_id")?),

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "external", include_str!("../../../migrations/0008_external.sql")),
     (9, "drift", include_str!("../../../migrations/0009_drift.sql")),
     (10, "audit", include_str!("../../../migrations/0010_audit.sql")),
+    (11, "api keys", include_str!("../../../migrations/0011_api_keys.sql")),
     (13, "old events", include_str!("../../../migrations/0013_old_events.sql")),
 ];
 

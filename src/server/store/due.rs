@@ -8,6 +8,9 @@ use super::{Store, StoreError};
 use crate::model::{GrantId, OrgId};
 use crate::server::domain::{Grant, KeepHot};
 
+/// Once a minute is exact enough to know what is hot, and spares a write per call.
+const NOTED_EVERY: i64 = 60;
+
 /// How many rows are looked at in one go while all of them are planned anew.
 const PAGE: i64 = 1000;
 
@@ -84,8 +87,15 @@ impl Store {
 
     /// Says that somebody's work needed this grant now.
     pub async fn mark_used(&self, id: &GrantId) -> Result<(), StoreError> {
-        // Once a minute is exact enough to know what is hot, and spares a write per call.
-        self.note_use("", id.as_str(), 60).await
+        self.note_use("", id.as_str(), NOTED_EVERY).await
+    }
+
+    /// The same of a grant that was read just now: where it was noted within the minute, nothing is sent.
+    pub async fn mark_read_used(&self, grant: &Grant) -> Result<(), StoreError> {
+        if grant.last_used_at.is_some_and(|last| self.clock.now() - last <= NOTED_EVERY) {
+            return Ok(());
+        }
+        self.mark_used(&grant.id).await
     }
 
     /// The same for all that an organisation has.

@@ -2,6 +2,7 @@
 
 use sqlx::{AnyConnection, Row};
 
+use super::api_keys::{revoke_keys_in, revoke_keys_of};
 use super::changes::{Change, Writing};
 use super::external::{join, organisation, person};
 use super::{Store, StoreError};
@@ -82,7 +83,7 @@ async fn take_in(writing: &mut Writing, news: &News, at: i64, now: i64) -> Resul
     Ok(())
 }
 
-/// Tokens and consents from before end with it.
+/// Tokens, consents and API keys from before end with it.
 async fn end_membership(connection: &mut AnyConnection, org: &OrgId, user: &UserId, at: i64) -> Result<(), StoreError> {
     for statement in [
         "DELETE FROM memberships WHERE org_id = $1 AND user_id = $2",
@@ -90,6 +91,7 @@ async fn end_membership(connection: &mut AnyConnection, org: &OrgId, user: &User
     ] {
         sqlx::query(statement).bind(org.as_str()).bind(user.as_str()).execute(&mut *connection).await?;
     }
+    revoke_keys_of(connection, org, user, at).await?;
     sqlx::query(
         "INSERT INTO membership_removals (org_id, user_id, removed_at) VALUES ($1, $2, $3) \
          ON CONFLICT (org_id, user_id) DO UPDATE SET removed_at = excluded.removed_at",
@@ -130,6 +132,7 @@ async fn end_organisation(writing: &mut Writing, org: &OrgId, at: i64) -> Result
     ] {
         sqlx::query(statement).bind(org.as_str()).execute(&mut **writing).await?;
     }
+    revoke_keys_in(writing, org, at).await?;
     let members = sqlx::query("DELETE FROM memberships WHERE org_id = $1 RETURNING user_id")
         .bind(org.as_str())
         .fetch_all(&mut **writing)

@@ -175,6 +175,7 @@ pub(super) fn grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
         next_attempt_at: row.try_get("next_attempt_at")?,
         last_error: row.try_get("last_error")?,
         last_refreshed_at: row.try_get("last_refreshed_at")?,
+        last_used_at: row.try_get("last_used_at")?,
         reply_lost_at: row.try_get("reply_lost_at")?,
     })
 }

@@ -4,6 +4,7 @@
 //! statement runs in a test on both.
 
 mod activity;
+mod api_keys;
 mod attempts;
 mod audit;
 mod bench;
@@ -41,6 +42,7 @@ mod webhooks;
 use std::sync::Arc;
 
 pub use activity::{Connected, Journalled, Upcoming};
+pub use api_keys::{KeyRow, MOST_KEYS, NewApiKey};
 pub use attempts::{AttemptEnd, EarlierTry, NewAttempt};
 pub use audit::AuditFilter;
 pub use bindings::{Bound, Rebound};

@@ -194,6 +194,7 @@ mod tests {
             next_attempt_at: None,
             last_error: None,
             last_refreshed_at: None,
+            last_used_at: None,
             reply_lost_at: None,
         }
     }

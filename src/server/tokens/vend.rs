@@ -39,7 +39,7 @@ impl TokenService {
     /// still valid token with a warning where that failed.
     pub async fn get_client_for_tenant_binding(&self, binding: &BindingId, org: &OrgId) -> Result<Client, TokenError> {
         let store = &self.shared.store;
-        let (bound, mut grant) = self.connected(binding, org).await?;
+        let (bound, mut grant) = connected(self.bound(binding, org).await?)?;
         let mut warning = None;
         if self.shared.policy.needs_refresh(&grant, store.clock().now()) {
             let landed;
@@ -51,7 +51,7 @@ impl TokenService {
                 warning = Some(failed.message);
             }
         }
-        store.mark_used(&grant.id).await?;
+        self.note_use(&grant).await;
         let access = store.open_access(&grant)?;
         Ok(Client { api: self.shared.xero.api(access, bound.binding.tenant_id), expires_at: grant.expires_at, warning })
     }
@@ -65,11 +65,16 @@ impl TokenService {
         org: &OrgId,
         min_ttl: i64,
     ) -> Result<Token, TokenError> {
+        self.get_token_of(self.bound(binding, org).await?, min_ttl).await
+    }
+
+    /// The same for a binding that was read together with who asks: a token that lasts costs no statement more.
+    pub async fn get_token_of(&self, bound: Bound, min_ttl: i64) -> Result<Token, TokenError> {
         if !(0..=LONGEST_TTL).contains(&min_ttl) {
             return Err(TokenError::NoSuchTtl(min_ttl));
         }
         let store = &self.shared.store;
-        let (bound, mut grant) = self.connected(binding, org).await?;
+        let (bound, mut grant) = connected(bound)?;
         let mut failed = None;
         // Twice, because a flight that we join may have been started by somebody who asked for less.
         for _ in 0..2 {
@@ -94,7 +99,7 @@ impl TokenService {
                 failed => TokenError::TooShort { left: (grant.expires_at - now).max(0), min_ttl, failed },
             });
         }
-        store.mark_used(&grant.id).await?;
+        self.note_use(&grant).await;
         Ok(Token {
             access: store.open_access(&grant)?,
             tenant_id: bound.binding.tenant_id,
@@ -103,14 +108,15 @@ impl TokenService {
         })
     }
 
-    /// The organisation's binding and the grant that it stands on.
-    async fn connected(&self, binding: &BindingId, org: &OrgId) -> Result<(Bound, Grant), TokenError> {
-        let bound = self.shared.store.binding(org, binding).await?.ok_or(TokenError::NotFound)?;
-        if let Some(why) = not_connected(&bound) {
-            return Err(TokenError::NotConnected(why));
+    /// That it can't be noted, as where the database may only be read just now, is no reason to refuse a valid token.
+    async fn note_use(&self, grant: &Grant) {
+        if let Err(error) = self.shared.store.mark_read_used(grant).await {
+            tracing::warn!(grant = %grant.id, %error, "a grant's use couldn't be noted");
         }
-        let Some(grant) = bound.grant.clone() else { return Err(TokenError::NotConnected(Failed::gone().message)) };
-        Ok((bound, grant))
+    }
+
+    async fn bound(&self, binding: &BindingId, org: &OrgId) -> Result<Bound, TokenError> {
+        self.shared.store.binding(org, binding).await?.ok_or(TokenError::NotFound)
     }
 
     async fn refreshed(&self, grant: &Grant, ask: Ask) -> Result<(Landed, Grant), TokenError> {
@@ -133,13 +139,23 @@ impl TokenService {
 
 impl Failed {
     /// Nothing that waiting could mend.
-    pub(super) fn is_final(&self) -> bool {
+    pub fn is_final(&self) -> bool {
         matches!(self.why, Why::Reconnect | Why::Gone)
     }
 }
 
+/// A binding and the grant that it stands on.
+fn connected(bound: Bound) -> Result<(Bound, Grant), TokenError> {
+    if let Some(why) = not_connected(&bound) {
+        return Err(TokenError::NotConnected(why));
+    }
+    let Some(grant) = bound.grant.clone() else { return Err(TokenError::NotConnected(Failed::gone().message)) };
+    Ok((bound, grant))
+}
+
+/// What a consent brought wasn't exchanged yet.
 fn is_just_exchanged(grant: &Grant, now: i64) -> bool {
-    grant.last_refreshed_at.is_some_and(|last| now - last < JUST_NOW)
+    grant.generation > 0 && grant.last_refreshed_at.is_some_and(|last| now - last < JUST_NOW)
 }
 
 /// Whether the access token lasts so long, or is as fresh as they come and was given for so long.

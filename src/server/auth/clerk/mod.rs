@@ -19,6 +19,7 @@ pub use self::keys::KeysError;
 use self::verify::{Carrier, Verifier};
 pub use self::webhook::NotTaken;
 use super::cookie::{hashed, read_cookie};
+use super::keys::is_a_key;
 use super::{AuthError, Caller, Delivered};
 use crate::server::clock::Clock;
 use crate::server::config::ClerkApp;
@@ -101,12 +102,15 @@ pub async fn probe_keys(app: &ClerkApp, clock: &Clock) -> Result<Option<usize>, 
 }
 
 /// The token that a request brings. A bearer is the only one that is looked at: what a script sent by name means more
-/// than what the browser added by itself. What a proxy in front asks for in that header is none of ours.
+/// than what the browser added by itself; and one of our own API keys is nobody's session. What a proxy in front asks for in that header is none of ours.
 fn carried(headers: &HeaderMap) -> Option<(Secret, Carrier)> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let text = value.to_str().ok()?;
         let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
         if scheme.eq_ignore_ascii_case("bearer") {
+            if is_a_key(token.trim()) {
+                return None;
+            }
             return Some((Secret::new(token.trim()), Carrier::Header));
         }
     }
@@ -163,9 +167,13 @@ mod tests {
         let (_, store) = stores().await.remove(0);
         let auth = ClerkAuth::new(store, issuer.app_with_pem()).unwrap();
         let good = issuer.sign(&claims());
-        for (header, counts) in
-            [("Bearer nonsense", false), ("Bearer", false), ("bearer ", false), ("Basic YTpi", true)]
-        {
+        for (header, counts) in [
+            ("Bearer nonsense", false),
+            ("Bearer egk_0123", false),
+            ("Bearer", false),
+            ("bearer ", false),
+            ("Basic YTpi", true),
+        ] {
             let mut headers = with("cookie", format!("{TOKEN_COOKIE}={good}"));
             headers.insert(AUTHORIZATION, header.parse().unwrap());
             assert_eq!(auth.caller(&headers).await.unwrap().is_some(), counts, "{header}");

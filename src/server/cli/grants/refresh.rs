@@ -5,9 +5,8 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::hands::{Hands, waits};
-use super::org_named;
 use crate::model::{GrantId, GrantStatus};
-use crate::server::cli::Failed;
+use crate::server::cli::{Failed, org_named};
 use crate::server::config::Settings;
 use crate::server::store::Listed;
 use crate::server::tokens::{Ask, Landed};

@@ -1,0 +1,101 @@
+//! `GET /api/v1/bindings`: the connections of the key's organisation.
+
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::counted;
+use super::problem::Problem;
+use crate::model::{BindingId, BindingStatus, Scope};
+use crate::server::auth::keys;
+use crate::server::domain::Binding;
+use crate::server::http::failure::Failure;
+use crate::server::state::AppState;
+
+#[derive(Serialize)]
+struct List {
+    bindings: Vec<Connection>,
+}
+
+/// A connection, without its tokens.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Connection {
+    id: BindingId,
+    tenant_id: String,
+    tenant_name: String,
+    tenant_type: String,
+    status: BindingStatus,
+    connected_at: i64,
+}
+
+/// The list may be kept and asked for again by its `ETag`; for whoever has another key it is another list.
+pub async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let key = match keys::program(&state.store, &headers).await {
+        Ok(Ok(key)) => key,
+        Ok(Err(why)) => return Problem::from(why).answer(&state),
+        Err(error) => return Problem::from(error).answer(&state),
+    };
+    let work = async {
+        let bound = state.store.bindings_of_org(&key.org).await?;
+        let bindings = bound.into_iter().map(|bound| Connection::from(bound.binding)).collect();
+        Ok(validated(&headers, &List { bindings }))
+    };
+    counted(&state, &key, Scope::BindingsRead, work).await
+}
+
+impl From<Binding> for Connection {
+    fn from(binding: Binding) -> Self {
+        Self {
+            id: binding.id,
+            tenant_id: binding.tenant_id,
+            tenant_name: binding.tenant_name,
+            tenant_type: binding.tenant_type,
+            status: binding.status,
+            connected_at: binding.created_at,
+        }
+    }
+}
+
+/// The list with its tag; nothing but the tag for who has it already.
+fn validated(request: &HeaderMap, list: &List) -> Response {
+    let body = match serde_json::to_vec(list) {
+        Ok(body) => body,
+        // Strings and numbers alone, which all have a form in JSON.
+        Err(error) => return Failure::of(&error).into_response(),
+    };
+    let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
+    let same = is_named(request, &tag);
+    let fields = [(CACHE_CONTROL, "private, no-cache"), (VARY, "Authorization"), (ETAG, &tag)];
+    if same {
+        return (StatusCode::NOT_MODIFIED, fields).into_response();
+    }
+    (fields, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// `If-None-Match` names the tag, weakly compared (RFC 9110, 13.1.2).
+fn is_named(request: &HeaderMap, tag: &str) -> bool {
+    let said = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut named = said.flat_map(|value| value.split(',')).map(str::trim);
+    named.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_named_among_others_weakly_or_by_a_star() {
+        let named = |value: &str| {
+            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, value.parse().unwrap())]);
+            is_named(&headers, "\"abc\"")
+        };
+        assert!(named("\"abc\"") && named("\"x\", \"abc\"") && named("W/\"abc\"") && named("*"));
+        assert!(!named("\"x\"") && !named("abc") && !is_named(&HeaderMap::new(), "\"abc\""));
+    }
+}

@@ -1,0 +1,70 @@
+//! `GET /api/v1/bindings/{id}/token`: an access token for one tenant, which lasts.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::counted;
+use super::problem::Problem;
+use crate::model::{BindingId, Scope};
+use crate::server::auth::keys;
+use crate::server::state::AppState;
+use crate::server::tokens::{Token, TokenError};
+
+/// How long a token lasts at least where nobody says, in seconds.
+pub const USUAL_TTL: i64 = 300;
+
+/// Who asks and for what is read in one statement. No `ETag` here: what mustn't be stored has nothing to compare.
+pub async fn vend(
+    State(state): State<AppState>,
+    Path(binding): Path<BindingId>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let (key, bound) = match keys::program_and_binding(&state.store, &headers, &binding).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(why)) => return Problem::from(why).answer(&state),
+        Err(error) => return Problem::from(error).answer(&state),
+    };
+    let work = async {
+        let min_ttl = min_ttl(query.as_deref().unwrap_or_default())?;
+        let bound = bound.ok_or(TokenError::NotFound)?;
+        let token = state.tokens.get_token_of(bound, min_ttl).await?;
+        let kept = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        Ok((kept, Json(body(token))).into_response())
+    };
+    counted(&state, &key, Scope::TokensRead, work).await
+}
+
+fn body(Token { access, tenant_id, expires_at, warning }: Token) -> Value {
+    let mut body = json!({ "accessToken": access.expose(), "tenantId": tenant_id, "expiresAt": expires_at });
+    if let Some(warning) = warning {
+        body["warning"] = warning.into();
+    }
+    body
+}
+
+/// In whole seconds; whether a token can last so long is for who gives them to say.
+fn min_ttl(query: &str) -> Result<i64, Problem> {
+    let said = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "min_ttl");
+    let Some((_, said)) = said else { return Ok(USUAL_TTL) };
+    said.parse().map_err(|_| Problem::no_such_ttl(&said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::min_ttl;
+
+    #[test]
+    fn how_long_a_token_lasts_is_said_in_whole_seconds_or_not_at_all() {
+        assert_eq!(min_ttl("").ok(), Some(300));
+        assert_eq!(min_ttl("a=b&min_ttl=600").ok(), Some(600));
+        assert_eq!(min_ttl("min_ttl=-1").ok(), Some(-1));
+        for wrong in ["min_ttl=", "min_ttl=soon", "min_ttl=1.5", "min_ttl=99999999999999999999", "min_ttl=5m"] {
+            assert!(min_ttl(wrong).is_err(), "{wrong}");
+        }
+    }
+}
