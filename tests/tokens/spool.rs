@@ -149,16 +149,19 @@ async fn a_database_that_turns_read_only_during_an_exchange_takes_its_token_set_
         assert_eq!(keeper.read(&connected.grant).await.generation, 0, "{db}: it is read as before");
         assert_eq!(keeper.service.spooled(), 1, "{db}");
         assert!(keeper.service.replay_spool().await.is_err(), "{db}: still read-only");
+        let served = keeper.service.get_token_for_tenant_binding(&connected.bindings[0], &connected.org, 0).await;
+        let served = served.unwrap_or_else(|error| panic!("{db}: {error}"));
+        assert!(served.expires_at > keeper.clock.now(), "{db}: the valid one is served");
         assert_eq!(Spool::look(keeper.spool.path()).unwrap().grants, std::slice::from_ref(&connected.grant), "{db}");
 
         read_only(&keeper.store, false).await;
         let server = tokio::spawn(keeper.service.clone().tend_spool());
-        while keeper.read(&connected.grant).await.generation == 0 {
+        while keeper.service.spooled() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         keeper.stopping.cancel();
         server.await.unwrap();
-        assert_eq!((keeper.service.spooled(), keeper.exchanges().await), (0, 1), "{db}");
+        assert_eq!((keeper.read(&connected.grant).await.generation, keeper.exchanges().await), (1, 1), "{db}");
     }
 }
 
