@@ -65,3 +65,26 @@ async fn pages_hold_no_token() {
         }
     }
 }
+
+#[tokio::test]
+async fn text_that_no_database_holds_is_refused_and_is_nobodys_fault_but_the_senders() {
+    for app in App::each().await {
+        let db = app.database.name;
+        let mut demo = app.demo().await;
+        for path in ["/activity?trigger=a%00b", "/settings/integrations/%00/history", "/api/v1/bindings/%00/token"] {
+            assert_eq!(demo.get(path).await.status(), StatusCode::BAD_REQUEST, "{db}: {path}");
+        }
+        for (path, field) in [
+            ("/api/session/login", ("email", "a\0b@example.com")),
+            ("/api/integrations/xero/refresh-connection", ("binding_id", "\0")),
+            ("/api/session/switch-organization", ("org_id", "\0")),
+        ] {
+            let refused = demo.form(path, &[field, ("password", "long enough to be one")]).await;
+            assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{db}: {path}");
+            assert!(refused.text().await.unwrap().contains("NUL"), "{db}: {path}");
+        }
+        // Written out it is text as any other.
+        assert_eq!(demo.get("/activity?trigger=%2500").await.status(), StatusCode::OK, "{db}");
+        demo.page("/settings/integrations").await;
+    }
+}

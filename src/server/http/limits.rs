@@ -7,7 +7,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 /// Our longest form is a password; 64 kB leaves room to spare.
-const BODY_BYTES: usize = 64 * 1024;
+pub const BODY_BYTES: usize = 64 * 1024;
 
 /// For what the database alone answers.
 const SHORT: Duration = Duration::from_secs(30);

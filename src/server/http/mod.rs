@@ -14,6 +14,7 @@ mod health;
 mod limits;
 pub mod metrics;
 mod notice;
+mod nul;
 pub mod pages;
 mod path;
 mod session;
@@ -21,7 +22,7 @@ mod v1;
 mod webhook;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
@@ -57,6 +58,7 @@ pub fn router() -> Router<AppState> {
 /// stands outside: it is another site.
 pub fn protect(router: Router, state: &AppState) -> Router {
     router
+        .layer(from_fn(nul::refuse))
         .layer(limits::body())
         .layer(limits::long())
         .layer(csrf(state))
