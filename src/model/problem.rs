@@ -84,7 +84,7 @@ impl ProblemCode {
                 "The token has ended and Xero doesn't give another one just now. The connection is safe. Wait as many seconds as Retry-After says."
             }
             Self::TooShort => {
-                "The token is valid, but not for as long as min_ttl asks, and Xero doesn't give a longer one just now. Ask for less, or wait as many seconds as Retry-After says."
+                "The token is valid, but not for as long as min_ttl asks, and Xero doesn't give a longer one just now. Ask for less, or wait as many seconds as Retry-After says, where it is there."
             }
             Self::NoSuchRoute => {
                 "GET /api/v1/bindings lists the connections, GET /api/v1/bindings/ID/token has a token of one."

@@ -102,7 +102,8 @@ pub async fn probe_keys(app: &ClerkApp, clock: &Clock) -> Result<Option<usize>, 
 }
 
 /// The token that a request brings. A bearer is the only one that is looked at: what a script sent by name means more
-/// than what the browser added by itself; and one of our own API keys is nobody's session. What a proxy in front asks for in that header is none of ours.
+/// than what the browser added by itself; and one of our own API keys is nobody's session. What a proxy in front asks
+/// for in that header is none of ours.
 fn carried(headers: &HeaderMap) -> Option<(Secret, Carrier)> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let text = value.to_str().ok()?;

@@ -1,6 +1,7 @@
 //! `GET /api/v1/bindings/{id}/token`: an access token for one tenant, which lasts.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue};
@@ -20,10 +21,12 @@ pub const USUAL_TTL: i64 = 300;
 /// Who asks and for what is read in one statement. No `ETag` here: what mustn't be stored has nothing to compare.
 pub async fn vend(
     State(state): State<AppState>,
-    Path(binding): Path<BindingId>,
+    binding: Result<Path<BindingId>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    // What isn't even text is the id of nothing.
+    let binding = binding.map_or_else(|_| BindingId(String::new()), |Path(id)| id);
     let (key, bound) = match keys::program_and_binding(&state.store, &headers, &binding).await {
         Ok(Ok(read)) => read,
         Ok(Err(why)) => return Problem::from(why).answer(&state),
