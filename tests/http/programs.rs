@@ -1,16 +1,20 @@
 //! `/api/v1`: what programs get with an organisation's API keys, and what they are told when they get nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use evergrant::model::{KeyLife, OrgId, Scope};
 use evergrant::server::auth::keys::{self, Made, Wanted};
 use evergrant::server::clock::Clock;
-use evergrant::server::store::Store;
+use evergrant::server::store::{Kind, Store};
 use reqwest::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::sandbox::START;
 use crate::support::app::{App, HTML, JSON};
-use crate::support::keeper::ring;
+use crate::support::keeper::{Keeper, ring};
 
 /// A program of one of the demo's organisations.
 struct Program<'a> {
@@ -145,7 +149,10 @@ async fn a_key_does_what_it_was_made_for_in_its_own_organisation_alone() {
         let theirs = lister.connection().await["id"].as_str().unwrap().to_owned();
         let foreign = other.get(&format!("/bindings/{theirs}/token")).await;
         problem(foreign, StatusCode::NOT_FOUND, "no-such-connection").await;
-        problem(other.get("/bindings/none/token").await, StatusCode::NOT_FOUND, "no-such-connection").await;
+        for nothing in ["none", "%FF", &"x".repeat(4000)] {
+            let nothing = other.get(&format!("/bindings/{nothing}/token")).await;
+            problem(nothing, StatusCode::NOT_FOUND, "no-such-connection").await;
+        }
         problem(other.get("/nothing").await, StatusCode::NOT_FOUND, "no-such-route").await;
         // Xero ended this one: waiting doesn't help.
         let ended = other.token("").await;
@@ -197,4 +204,48 @@ async fn a_program_that_asks_too_often_is_told_when_to_come_back_and_slows_no_ot
     assert_eq!(refused.headers()["ratelimit-reset"], "60");
     problem(refused, StatusCode::TOO_MANY_REQUESTS, "too-many-requests").await;
     assert_eq!(other.get("/bindings").await.status(), StatusCode::OK);
+}
+
+/// Counts the statements that this thread sends to PostgreSQL, whose driver works on the thread of who asks.
+struct Statements(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// SQLite's driver has a thread of its own, and is sent the same statements.
+#[tokio::test]
+async fn a_fresh_token_costs_one_statement_and_its_uses_are_noted_once_a_minute() {
+    let each = Keeper::each().await;
+    for keeper in each.into_iter().filter(|keeper| keeper.store.database().kind() == Kind::Postgres) {
+        let connected = keeper.connect("Harbour", &["harbour"], 1500).await;
+        let wanted = Wanted { name: "Nightly export", scopes: Scope::ALL, life: KeyLife::Month, by: None };
+        let Made { key, .. } = keys::make(&keeper.store, &connected.org, wanted).await.ok().unwrap();
+        let headers = [("authorization".parse().unwrap(), format!("Bearer {}", key.expose()).parse().unwrap())];
+        let headers = headers.into_iter().collect();
+        let ask = async || {
+            let read = keys::program_and_binding(&keeper.store, &headers, &connected.bindings[0]).await;
+            let (row, bound) = read.unwrap().unwrap();
+            keeper.store.note_key_use(&row).await.unwrap();
+            assert!(keeper.service.get_token_of(bound.unwrap(), 300).await.is_ok());
+        };
+        let count = Arc::new(AtomicUsize::new(0));
+        let _listening =
+            tracing::subscriber::set_default(tracing_subscriber::registry().with(Statements(count.clone())));
+        ask().await;
+        // Another test's thread, which has nobody who listens, may have been the first to log a statement: nobody
+        // would hear of one any more.
+        tracing::callsite::rebuild_interest_cache();
+        keeper.advance(61);
+        for (statements, what) in [(3, "the use of key and grant is noted"), (1, "and once a minute")] {
+            count.store(0, Ordering::Relaxed);
+            ask().await;
+            assert_eq!(count.load(Ordering::Relaxed), statements, "{what}");
+        }
+        assert_eq!(keeper.exchanges().await, 0);
+    }
 }

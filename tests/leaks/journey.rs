@@ -1,5 +1,7 @@
 //! The journey: everything that people, programs and operators do with Evergrant, and what they are told.
 
+mod program;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
@@ -20,6 +22,7 @@ use crate::support::web::{Browser, Page};
 
 const EMAIL: &str = "ann@example.com";
 const PASSWORD: &str = "correct horse battery";
+const METRICS_TOKEN: &str = "what-a-scraper-sends";
 const WRONG_PASSWORD: &str = "a-wrong-but-personal-password";
 const FAULTS: [&str; 10] = [
     "timeout_before",
@@ -66,6 +69,7 @@ impl Stage {
         let binding = self.connect().await;
         self.look_around().await;
         self.use_it(&binding).await;
+        self.ask_as_a_program(&binding).await;
         self.fail_in_every_way(&binding).await;
         self.operate().await;
         self.leave(&binding).await;
@@ -129,7 +133,7 @@ impl Stage {
             "/settings/members",
             "/settings/notifications",
             "/activity",
-            "/activity/export.csv",
+            "/activity.csv",
             "/login",
             "/healthz",
             "/readyz",
@@ -141,6 +145,9 @@ impl Stage {
         }
         self.post("/api/integrations/view", &[]).await;
         self.post("/api/overview", &[]).await;
+        let metrics = self.ask("/metrics", METRICS_TOKEN).await;
+        assert!(metrics.text.contains("evergrant_grants"), "{}", metrics.status);
+        self.hear("GET /metrics with its token", &metrics);
     }
 
     async fn use_it(&mut self, binding: &BindingId) {
@@ -313,6 +320,7 @@ impl Stage {
     /// Everything that must not be found.
     pub async fn secrets(&mut self) -> Secrets {
         self.know("the app's secret", SANDBOX_CLIENT_SECRET);
+        self.know("the metrics' token", METRICS_TOKEN);
         let issued: Vec<Value> = self.issued().await.into_iter().map(Value::from).collect();
         let issued = issued.into_iter().filter_map(|one| one.as_str().map(str::to_owned));
         let named = issued.map(|secret| ("a token, code or verifier".to_owned(), secret));
@@ -346,6 +354,7 @@ fn command(database: &TestDatabase, provider: &Provider, folder: &TempDir, argum
         .env("DATABASE_URL", &database.url)
         .env("EVERGRANT_LISTEN", "127.0.0.1:0")
         .env("EVERGRANT_XERO_TIMEOUT", "300ms")
+        .env("EVERGRANT_METRICS_TOKEN", METRICS_TOKEN)
         .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
         .env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
         .envs(["XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"].map(|name| (name, &provider.base)))

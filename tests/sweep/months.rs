@@ -77,6 +77,9 @@ async fn four_months(keeper: &Keeper, grants: usize) {
     let of_the_first_days = i64::try_from(grants).unwrap() * (OUTAGE.end - 47) / CONSENTS_UNTIL;
     assert!(warned >= of_the_first_days && warned == recovered, "{db}: {warned} warned, {recovered} recovered");
     let ledger = keeper.provider.ledger().await;
+    let exchanged =
+        ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token" && entry["outcome"] == "rotated");
+    assert_eq!(exchanged.count(), rolls, "{db}: an exchange that no row has");
     assert!(ledger.iter().all(|entry| entry["outcome"] != "invalid_grant"), "{db}");
 }
 

@@ -16,6 +16,14 @@ async fn run(store: &Store, statement: &'static str) {
 
 /// Takes the journal's table away between Xero's answer and our commit, and puts it back afterwards.
 async fn exchange_that_cannot_commit(keeper: &Keeper, connected: &Connected) -> Landed {
+    let spoil = run(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone");
+    let landed = exchange_while(keeper, connected, spoil).await;
+    run(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
+    landed
+}
+
+/// Spoils the database between Xero's answer and our commit.
+async fn exchange_while(keeper: &Keeper, connected: &Connected, spoil: impl Future<Output = ()>) -> Landed {
     // Shutting down already, so that only the next start or flight replays: what a crash right here looks like.
     keeper.stopping.cancel();
     keeper.provider.control("hold", json!({})).await;
@@ -23,11 +31,9 @@ async fn exchange_that_cannot_commit(keeper: &Keeper, connected: &Connected) -> 
     let ask = Ask::automatic(Trigger::Sweep);
     let caller = tokio::spawn(async move { service.refresh_grant_single_flight(&grant, ask).await });
     keeper.provider.waiting(1).await;
-    run(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
+    spoil.await;
     keeper.provider.control("release", json!({})).await;
-    let landed = caller.await.unwrap();
-    run(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
-    landed
+    caller.await.unwrap()
 }
 
 #[tokio::test]
@@ -137,14 +143,7 @@ async fn a_database_that_turns_read_only_during_an_exchange_takes_its_token_set_
     for keeper in Keeper::each().await {
         let db = keeper.database.name;
         let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-        keeper.provider.control("hold", json!({})).await;
-        let (service, grant) = (keeper.service.clone(), connected.grant.clone());
-        let ask = Ask::automatic(Trigger::Sweep);
-        let caller = tokio::spawn(async move { service.refresh_grant_single_flight(&grant, ask).await });
-        keeper.provider.waiting(1).await;
-        read_only(&keeper.store, true).await;
-        keeper.provider.control("release", json!({})).await;
-        let landed = caller.await.unwrap();
+        let landed = exchange_while(&keeper, &connected, read_only(&keeper.store, true)).await;
         assert!(matches!(&landed, Landed::Failed(failed) if failed.why == Why::Internal), "{db}: {landed:?}");
         assert_eq!(keeper.read(&connected.grant).await.generation, 0, "{db}: it is read as before");
         assert_eq!(keeper.service.spooled(), 1, "{db}");
@@ -155,13 +154,9 @@ async fn a_database_that_turns_read_only_during_an_exchange_takes_its_token_set_
         assert_eq!(Spool::look(keeper.spool.path()).unwrap().grants, std::slice::from_ref(&connected.grant), "{db}");
 
         read_only(&keeper.store, false).await;
-        let server = tokio::spawn(keeper.service.clone().tend_spool());
-        while keeper.service.spooled() > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        keeper.stopping.cancel();
-        server.await.unwrap();
-        assert_eq!((keeper.read(&connected.grant).await.generation, keeper.exchanges().await), (1, 1), "{db}");
+        assert_eq!(keeper.service.replay_spool().await.unwrap(), 1, "{db}");
+        assert_eq!((keeper.service.spooled(), keeper.exchanges().await), (0, 1), "{db}");
+        assert_eq!(keeper.read(&connected.grant).await.generation, 1, "{db}");
     }
 }
 
