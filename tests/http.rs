@@ -4,6 +4,7 @@ mod activity;
 mod alarm;
 mod events;
 mod functions;
+mod members;
 mod metrics;
 mod notifications;
 mod programs;

@@ -86,11 +86,13 @@ pub async fn keep_connection(binding_id: BindingId) -> Result<(), ApiError> {
 /// What `/settings/integrations` shows.
 #[server(prefix = "/api", endpoint = "integrations/view", input = PostUrl, output = Json)]
 pub async fn settings() -> Result<SettingsView, ApiError> {
+    use crate::model::Permission;
     use crate::server::{http::asked::Asked, views};
 
     let asked = Asked::by_somebody().await?;
     let view = async {
-        Ok(views::settings(&asked.state.store, &asked.org()?.id, asked.caller.may_manage_connections()).await?)
+        Ok(views::settings(&asked.state.store, &asked.org()?.id, asked.caller.may(Permission::ManageConnections))
+            .await?)
     };
     let view = view.await;
     asked.answer(view, |_| None)

@@ -4,6 +4,7 @@
 
 mod activity;
 mod integrations;
+mod members;
 mod notifications;
 
 pub use activity::{activity, connection_history};
@@ -11,4 +12,5 @@ pub use integrations::{
     Disconnect, KeepConnection, RefreshConnection, RefreshIntegrations, TestConnection, disconnect, keep_connection,
     overview, refresh_connection, refresh_integrations, settings, test_connection,
 };
+pub use members::members;
 pub use notifications::notifications;

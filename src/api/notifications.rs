@@ -8,12 +8,13 @@ use crate::model::{ApiError, EndpointId, NotificationsView, UserId};
 /// What `/settings/notifications` shows.
 #[server(prefix = "/api", endpoint = "notifications/view", input = PostUrl, output = Json)]
 pub async fn notifications() -> Result<NotificationsView, ApiError> {
+    use crate::model::Permission;
     use crate::server::http::asked::Asked;
     use crate::server::views::{self, Looker};
 
     let asked = Asked::by_somebody().await?;
     let view = async {
-        let may_manage = asked.caller.may_manage_connections();
+        let may_manage = asked.caller.may(Permission::ManageNotifications);
         let by = Looker { org: &asked.org()?.id, user: &asked.caller.user_id, may_manage };
         Ok(views::notifications(&asked.state.store, by, asked.state.notifier.ways()).await?)
     };

@@ -64,6 +64,10 @@ id!(
     DeliveryId
 );
 id!(
+    /// A link by which somebody may join an organisation.
+    InvitationId
+);
+id!(
     /// An address that an organisation wants its events posted to.
     EndpointId
 );

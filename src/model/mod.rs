@@ -7,10 +7,12 @@ mod api_key;
 mod audit;
 mod error;
 mod id;
+mod members;
 mod notice;
 mod notification;
 mod notification_notice;
 mod page;
+mod permission;
 mod problem;
 mod session;
 mod status;
@@ -22,14 +24,18 @@ pub use activity::{
 pub use api_key::{ApiKeyView, KeyLife, KeyStatus, Scope};
 pub use audit::{Action, ActorKind, AuditView};
 pub use error::ApiError;
-pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, OrgId, UserId};
+pub use id::{
+    ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId,
+};
+pub use members::{InvitationView, Invited, MemberView, MembersNotice, MembersView};
 pub use notice::{Notice, Tone};
 pub use notification::{
     Channel, DeliveryStatus, DeliveryView, DisabledBy, EndpointView, EventKind, EventView, NotificationsView,
     RecipientView, Ways,
 };
 pub use notification_notice::{AddressProblem, NotificationNotice};
-pub use page::{ClerkView, LoginProblem, LoginView, Page, Revealed};
+pub use page::{ClerkView, InvitationPage, LoginProblem, LoginView, Page, Revealed};
+pub use permission::Permission;
 pub use problem::ProblemCode;
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};

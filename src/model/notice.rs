@@ -1,6 +1,6 @@
 //! One-time messages that a form's answer carries to the next page.
 
-use super::{AddressProblem, BindingId, NotificationNotice, RefreshReport};
+use super::{AddressProblem, BindingId, MembersNotice, NotificationNotice, RefreshReport};
 
 /// How a notice is meant: good news goes by itself, what needs action stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub enum Notice {
     },
     /// A form on the notifications page.
     Notification(NotificationNotice),
+    /// A form about members or the organisation.
+    Members(MembersNotice),
     /// An address that events can't be posted to.
     Address(AddressProblem),
 }
@@ -71,6 +73,12 @@ pub enum Notice {
 impl From<NotificationNotice> for Notice {
     fn from(notice: NotificationNotice) -> Self {
         Self::Notification(notice)
+    }
+}
+
+impl From<MembersNotice> for Notice {
+    fn from(notice: MembersNotice) -> Self {
+        Self::Members(notice)
     }
 }
 
@@ -89,6 +97,7 @@ impl Notice {
             | Self::TestPassed { .. }
             | Self::Refreshed { failed: 0, .. } => Tone::Good,
             Self::Notification(notice) if notice.is_good() => Tone::Good,
+            Self::Members(notice) if notice.is_good() => Tone::Good,
             _ => Tone::Attention,
         }
     }
@@ -129,6 +138,7 @@ impl Notice {
             Self::TestPassed { .. } => "Xero answered: the connection works.".into(),
             Self::TestFailed { .. } => "Xero didn't give the organisation's details. The row says more.".into(),
             Self::Notification(notice) => notice.text().into(),
+            Self::Members(notice) => notice.text().into(),
             Self::Address(problem) => format!("Nothing was added. {problem}"),
         }
     }
@@ -156,6 +166,7 @@ impl Notice {
             Self::TestPassed { binding } => format!("test-passed.{binding}"),
             Self::TestFailed { binding } => format!("test-failed.{binding}"),
             Self::Notification(notice) => notice.as_str().into(),
+            Self::Members(notice) => notice.as_str().into(),
             Self::Address(problem) => problem.as_str().into(),
         }
     }
@@ -187,7 +198,8 @@ impl Notice {
             "test-failed" => Self::TestFailed { binding: BindingId(token(parts.next()?)?) },
             word => {
                 let notification = NotificationNotice::parse(word).map(Self::Notification);
-                return notification.or_else(|| AddressProblem::parse(word).map(Self::Address));
+                let members = || MembersNotice::parse(word).map(Self::Members);
+                return notification.or_else(members).or_else(|| AddressProblem::parse(word).map(Self::Address));
             }
         })
     }
@@ -213,6 +225,7 @@ mod tests {
             Notice::ConsentRefused,
             Notice::Notification(NotificationNotice::TestFailed),
             Notice::Address(AddressProblem::Private),
+            Notice::Members(MembersNotice::LastOwner),
         ] {
             assert_eq!(Notice::parse(&notice.encode()), Some(notice));
         }

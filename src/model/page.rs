@@ -1,6 +1,6 @@
 //! What the server knows of a request before it renders a page; the shell reads it from context.
 
-use super::{Notice, SessionView, Theme};
+use super::{Invited, Notice, SessionView, Theme};
 
 /// Everything a page needs that isn't its own data. Never leaves the server.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +19,10 @@ pub struct Page {
     pub clerk: Option<ClerkView>,
     /// A webhook's secret that this page alone shows, this once.
     pub revealed: Option<Revealed>,
+    /// A new invitation's link that this page alone shows, this once.
+    pub invited: Option<Revealed>,
+    /// On the page behind such a link.
+    pub invitation: Option<InvitationPage>,
     /// `/settings/integrations`, without the query.
     pub path: String,
 }
@@ -58,6 +62,18 @@ pub struct LoginView {
     pub no_users: bool,
     /// The seeded e-mail address and password, in sandbox mode alone.
     pub demo: Option<(&'static str, &'static str)>,
+}
+
+/// What the page behind an invitation's link shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InvitationPage {
+    /// `None` where the link is over, or never was one.
+    pub invited: Option<Invited>,
+    /// The link's own secret, for the form that uses it.
+    pub token: Revealed,
+    pub signed_in_as: Option<String>,
+    /// Members come from somewhere else.
+    pub kept_elsewhere: bool,
 }
 
 /// What a page needs to have Clerk's script in it. All of it is public.

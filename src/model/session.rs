@@ -6,20 +6,13 @@ use super::OrgId;
 use super::status::spelt;
 
 spelt!(
-    /// What a person may do in an organisation. Owners and admins connect and disconnect; members look and refresh.
+    /// What a person is in an organisation; `Permission` says what that lets them do.
     Role {
         Owner = "owner",
         Admin = "admin",
         Member = "member",
     }
 );
-
-impl Role {
-    /// Connecting, reconnecting and disconnecting change what the organisation is bound to.
-    pub fn may_manage_connections(self) -> bool {
-        matches!(self, Self::Owner | Self::Admin)
-    }
-}
 
 spelt!(
     /// The colours a person chose; `System` follows the device.

@@ -1,9 +1,11 @@
 //! What pages show of an organisation's connections, made from its rows.
 
 mod activity;
+mod members;
 mod notifications;
 
 pub use activity::{Names, activity, entries};
+pub use members::members;
 pub use notifications::{Looker, notifications};
 
 use crate::model::{

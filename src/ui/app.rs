@@ -7,7 +7,7 @@ use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
 use super::clerk;
-use super::pages::{Activity, History, Integrations, Login, NotFound, Notifications, Overview};
+use super::pages::{Activity, History, Integrations, Invite, Login, Members, NotFound, Notifications, Overview};
 use crate::model::{Page, Theme};
 
 /// The document: what stands in the head of every page, and the app in its body.
@@ -48,6 +48,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/activity") view=Activity ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations/:id/history") view=History ssr=SsrMode::Async />
+                <Route path=path!("/invite/:token") view=Invite ssr=SsrMode::Async />
+                <Route path=path!("/settings/members") view=Members ssr=SsrMode::Async />
                 <Route path=path!("/settings/notifications") view=Notifications ssr=SsrMode::Async />
             </FlatRoutes>
         </Router>

@@ -7,6 +7,7 @@ use leptos_meta::Title;
 
 use super::clerk;
 use super::icons::{BARS, BELL, CHECK, CONTRAST, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
+use super::members::create;
 use super::refresher::XeroTokenRefresher;
 use super::signed_in::SignedIn;
 use super::switcher::switcher;
@@ -156,7 +157,11 @@ fn navigation(path: &str, attention: u32) -> impl IntoView + use<> {
 
 /// The settings' pages, one beside the other.
 pub fn settings_tabs(here: &'static str) -> impl IntoView {
-    let tabs = [("/settings/integrations", "Integrations"), ("/settings/notifications", "Notifications")];
+    let tabs = [
+        ("/settings/integrations", "Integrations"),
+        ("/settings/members", "Members"),
+        ("/settings/notifications", "Notifications"),
+    ];
     let tabs = tabs.map(|(path, word)| {
         view! {
             <a href=path aria-current=(path == here).then_some("page")>
@@ -245,9 +250,9 @@ fn no_organisation(email: &str, chosen_above: bool) -> impl IntoView + use<> {
             <h1>"You belong to no organisation yet"</h1>
             <p>
                 "You are signed in as " <strong>{email.to_owned()}</strong>
-                ". Ask an owner of your organisation, or whoever runs Evergrant, to add this address. Then reload this page."
+                ". Ask an owner of your organisation for an invitation, or make an organisation of your own."
             </p>
-            <a class="button primary" href="/">"Reload"</a>
+            {create("button primary")}
         </section>
     }
     .into_any()

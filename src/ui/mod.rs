@@ -10,6 +10,7 @@ mod connections;
 mod events;
 mod frame;
 mod icons;
+mod members;
 mod menu;
 mod notifications;
 mod pages;

@@ -1,6 +1,6 @@
 //! Who is asking, and for which organisation. Both come from the session, never from an argument (rule 10).
 
-use crate::model::{OrgId, OrgView, SessionView, UserId};
+use crate::model::{OrgId, OrgView, Permission, SessionView, UserId};
 
 /// A signed-in person, read anew for each request.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,9 +31,9 @@ impl Caller {
         Self { user_id, email, org, orgs, session_hash, external_org: None }
     }
 
-    /// Whether the person may connect and disconnect in the organisation that they work in.
-    pub fn may_manage_connections(&self) -> bool {
-        self.org.as_ref().is_some_and(|org| org.role.may_manage_connections())
+    /// Whether the person may do that in the organisation that they work in.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.org.as_ref().is_some_and(|org| org.role.may(permission))
     }
 
     /// As pages show it. `attention` is the number of bindings that wait for a person, `unread` that of events that
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn members_may_not_manage_connections() {
-        assert!(!caller(vec![org("a", Role::Member)], None).may_manage_connections());
-        assert!(caller(vec![org("a", Role::Admin)], None).may_manage_connections());
-        assert!(!caller(vec![], None).may_manage_connections());
+        assert!(!caller(vec![org("a", Role::Member)], None).may(Permission::ManageConnections));
+        assert!(caller(vec![org("a", Role::Admin)], None).may(Permission::ManageConnections));
+        assert!(!caller(vec![], None).may(Permission::ManageConnections));
     }
 }

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 
-use super::cookie::{hashed, new_secret, session_hash};
+mod joining;
+
+pub use joining::{Joined, Newcomer};
+
+use super::cookie::session_hash;
 use super::passwords::{MIN_CHARACTERS, Passwords};
 use super::tries::Tries;
 use super::{AuthError, Caller};
@@ -71,12 +75,8 @@ impl LocalAuth {
         let Some(user) = user.filter(|_| right) else {
             return Ok(Login::Refused(LoginProblem::Credentials));
         };
-        if let Some(old) = session_hash(headers) {
-            self.store.delete_session(&old).await?;
-        }
-        let session = new_secret()?;
         let first = self.store.memberships(&user).await?.into_iter().next();
-        self.store.add_session(&hashed(&session), &user, first.as_ref().map(|org| &org.id)).await?;
+        let session = self.open_session(headers, &user, first.as_ref().map(|org| &org.id)).await?;
         Ok(Login::SignedIn(session))
     }
 

@@ -15,7 +15,7 @@ use axum::http::HeaderMap;
 
 pub use caller::Caller;
 pub use clerk::{ClerkAuth, KeysError, NotTaken, probe_keys};
-pub use local::{AddUserError, LocalAuth, Login};
+pub use local::{AddUserError, Joined, LocalAuth, Login, Newcomer};
 pub use pace::{Allowance, Pace};
 
 use self::cookie::SESSION_COOKIE;

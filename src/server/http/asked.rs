@@ -1,16 +1,23 @@
 //! Who asks a server function, and how it answers: JSON for the page's own calls and for programs, a redirect
 //! with a message for a plain form.
 
+mod members;
+
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
 use axum::http::header::{ACCEPT, HeaderName, LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
+use super::client_address::client_address;
 use super::failure::Failure;
 use super::notice;
-use crate::model::{ApiError, Notice, NotificationNotice, OrgView};
+use crate::model::{ApiError, Notice, NotificationNotice, OrgView, Permission};
 use crate::server::auth::Caller;
+use crate::server::domain::Actor;
 use crate::server::notify::EndpointError;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
@@ -23,6 +30,8 @@ const NOTIFICATIONS: &str = "/settings/notifications";
 pub struct Asked {
     pub state: AppState,
     pub caller: Caller,
+    /// Where the request came from.
+    address: Option<String>,
     /// Posted by a browser without wasm, which shows whatever it is answered.
     plain_form: bool,
     /// The page that a plain form goes back to.
@@ -44,7 +53,12 @@ impl Asked {
             return Err(refuse(StatusCode::INTERNAL_SERVER_ERROR, "There is no request to answer.").raise());
         };
         match state.auth.caller(&parts.headers).await {
-            Ok(Some(caller)) => Ok(Self { state, caller, plain_form: is_plain_form(&parts), back: SETTINGS }),
+            Ok(Some(caller)) => {
+                let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+                let trusted = &state.config.trusted_proxies;
+                let address = peer.map(|peer| client_address(peer, &parts.headers, trusted).to_string());
+                Ok(Self { state, caller, address, plain_form: is_plain_form(&parts), back: SETTINGS })
+            }
             Ok(None) => {
                 if is_plain_form(&parts) {
                     lead_to("/login", None);
@@ -61,6 +75,11 @@ impl Asked {
         Ok(Self { back: NOTIFICATIONS, ..Self::by_somebody().await? })
     }
 
+    /// The caller as what they do is remembered of them.
+    pub fn actor(&self) -> Actor {
+        Actor::person(&self.caller.user_id, &self.caller.email, self.address.clone())
+    }
+
     /// The organisation that the caller works in; a person without one is told so.
     pub fn org(&self) -> Result<&OrgView, Refusal> {
         self.caller.org.as_ref().ok_or_else(|| {
@@ -70,7 +89,7 @@ impl Asked {
 
     /// Connections are changed by owners and admins alone.
     pub fn may_manage(&self) -> Result<(), Refusal> {
-        if self.caller.may_manage_connections() {
+        if self.caller.may(Permission::ManageConnections) {
             return Ok(());
         }
         Err(refuse(StatusCode::FORBIDDEN, "Only owners and admins can change connections. Ask one of them."))
@@ -79,7 +98,7 @@ impl Asked {
     /// The organisation whose notifications the caller may change: they too are its owners' and admins' business.
     pub fn may_manage_notifications(&self) -> Result<&OrgView, Refusal> {
         let org = self.org()?;
-        if org.role.may_manage_connections() {
+        if org.role.may(Permission::ManageNotifications) {
             return Ok(org);
         }
         Err(told(StatusCode::FORBIDDEN, NotificationNotice::NotAllowed))
@@ -193,8 +212,9 @@ fn refuse(status: StatusCode, words: impl Into<String>) -> Refusal {
 }
 
 /// In the words that a plain form's page has for it.
-fn told(status: StatusCode, notice: NotificationNotice) -> Refusal {
-    Refusal { notice: Some(notice.into()), ..refuse(status, notice.text()) }
+fn told(status: StatusCode, notice: impl Into<Notice>) -> Refusal {
+    let notice = notice.into();
+    Refusal { error: ApiError::new(notice.text()), notice: Some(notice), status }
 }
 
 /// A form that no wasm has sent. A page's own GET asks for HTML too, but only posts are forms.
@@ -208,7 +228,14 @@ fn lead_to(path: &'static str, notice: Option<(&AppState, Notice)>) {
     response.set_status(StatusCode::SEE_OTHER);
     insert(&response, LOCATION, Some(HeaderValue::from_static(path)));
     if let Some((state, notice)) = notice {
-        insert(&response, SET_COOKIE, notice::cookie(state, &notice));
+        append(notice::cookie(state, &notice));
+    }
+}
+
+/// Gives the answer a further cookie.
+fn append(cookie: Option<HeaderValue>) {
+    if let (Some(response), Some(cookie)) = (use_context::<ResponseOptions>(), cookie) {
+        response.append_header(SET_COOKIE, cookie);
     }
 }
 

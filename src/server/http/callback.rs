@@ -12,7 +12,7 @@ use super::consent::{Consent, finish};
 use super::failure::Failure;
 use super::notice::{see_other, see_other_with, with_cookie};
 use super::path;
-use crate::model::Notice;
+use crate::model::{Notice, Permission};
 use crate::server::auth::Caller;
 use crate::server::auth::cookie::{forget_cookie, hashed, read_cookie, write_cookie};
 use crate::server::domain::Secret;
@@ -89,7 +89,7 @@ async fn take_up(state: &AppState, caller: Caller, answer: Answer) -> Result<Not
         _ => return Ok(Notice::ConsentFailed),
     };
     // Ten minutes are enough to lose a role.
-    if !caller.orgs.iter().any(|one| one.id == org && one.role.may_manage_connections()) {
+    if !caller.orgs.iter().any(|one| one.id == org && one.role.may(Permission::ManageConnections)) {
         return Ok(Notice::NotAllowed);
     }
     if caller.org.as_ref().is_none_or(|active| active.id != org) {

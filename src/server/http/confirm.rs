@@ -11,7 +11,7 @@ use super::consent::release;
 use super::failure::Failure;
 use super::notice::{see_other, see_other_with};
 use super::path;
-use crate::model::{GrantStatus, Notice, OrgId, Trigger, UserId};
+use crate::model::{GrantStatus, Notice, OrgId, Permission, Trigger, UserId};
 use crate::server::state::AppState;
 use crate::server::store::Pending;
 use crate::server::tokens::Ask;
@@ -35,7 +35,7 @@ pub async fn confirm(
     Form(ConfirmForm { id, decision }): Form<ConfirmForm>,
 ) -> Result<Response, Failure> {
     let Some(caller) = state.auth.caller(&headers).await? else { return Ok(see_other(&path::login(SETTINGS))) };
-    let Some(org) = caller.org.as_ref().filter(|_| caller.may_manage_connections()) else {
+    let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
         return Ok(see_other_with(&state, SETTINGS, &Notice::NotAllowed));
     };
     let Some(pending) = state.store.take_pending(&org.id, &id).await? else {

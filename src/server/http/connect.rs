@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::failure::Failure;
 use super::notice::{see_other, see_other_with};
 use super::path;
-use crate::model::{BindingId, Notice};
+use crate::model::{BindingId, Notice, Permission};
 use crate::server::auth::cookie::{hashed, new_secret};
 use crate::server::config::PublicUrl;
 use crate::server::state::AppState;
@@ -33,7 +33,7 @@ pub async fn connect(
     Form(form): Form<ConnectForm>,
 ) -> Result<Response, Failure> {
     let Some(caller) = state.auth.caller(&headers).await? else { return Ok(see_other(&path::login(SETTINGS))) };
-    let Some(org) = caller.org.as_ref().filter(|_| caller.may_manage_connections()) else {
+    let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
         return Ok(see_other_with(&state, SETTINGS, &Notice::NotAllowed));
     };
     if let Some(binding) = form.binding_id

@@ -11,6 +11,7 @@ mod export;
 mod failure;
 mod headers;
 mod health;
+mod invite;
 mod limits;
 pub mod metrics;
 mod notice;
@@ -38,6 +39,7 @@ pub fn router() -> Router<AppState> {
         .route("/api/session/login", post(session::login))
         .route("/api/session/logout", post(session::logout))
         .route("/api/session/switch-organization", post(session::switch))
+        .route("/api/invitations/accept", post(invite::accept))
         .route("/api/session/theme", post(session::theme))
         .route("/api/integrations/xero/connect", post(connect::connect))
         .route("/activity.csv", get(export::activity))

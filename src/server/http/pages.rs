@@ -13,8 +13,8 @@ use leptos_axum::ResponseOptions;
 use super::failure::Failure;
 use super::headers::page_policy;
 use super::notice::{self, see_other};
-use super::path;
-use crate::model::{LoginProblem, LoginView, Page, Revealed, SessionView, Theme};
+use super::{invite, path};
+use crate::model::{LoginProblem, LoginView, Page, Permission, Revealed, SessionView, Theme};
 use crate::server::auth::Caller;
 use crate::server::auth::cookie::read_cookie;
 use crate::server::state::AppState;
@@ -25,11 +25,14 @@ pub const THEME_COOKIE: &str = "evergrant_theme";
 const LOGIN: &str = "/login";
 /// The one page that shows a webhook's secret.
 const NOTIFICATIONS: &str = "/settings/notifications";
+/// The one page that shows an invitation's link.
+const MEMBERS: &str = "/settings/members";
 
 /// Runs before a page is rendered: finds out what the page needs to know of the request and leaves it, a `Page`, in
 /// the request's extensions. Whoever isn't signed in is sent to `/login`, whoever is, away from it.
 pub async fn resolve(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
+    let at_members = request.uri().path() == MEMBERS;
     let page = match find_out(&state, &headers, request.uri()).await {
         Ok(Ok(page)) => page,
         Ok(Err(elsewhere)) => return no_store(see_other(&elsewhere)),
@@ -39,7 +42,11 @@ pub async fn resolve(State(state): State<AppState>, mut request: Request, next: 
     let response = next.run(request).await;
     // A page that leads elsewhere hasn't shown its message yet.
     let shown = !response.headers().contains_key(LOCATION);
-    no_store(if shown { notice::forget(&state, &headers, response) } else { response })
+    if !shown {
+        return no_store(response);
+    }
+    let response = if at_members { invite::forget(&state, &headers, response) } else { response };
+    no_store(notice::forget(&state, &headers, response))
 }
 
 /// Runs inside a render: hands the page and the server's parts to what is rendered, and sets the page's policy with
@@ -66,6 +73,7 @@ async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Re
         notice: notice::read(headers),
         path: uri.path().to_owned(),
         clerk: state.auth.view(caller.as_ref().filter(|_| !at_login)),
+        invitation: invite::page(state, uri.path(), caller.as_ref()).await?,
         ..Page::default()
     };
     // Who has just signed out may still bring a cookie that hasn't ended yet.
@@ -73,10 +81,13 @@ async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Re
     Ok(match caller {
         _ if at_login && leaving => Ok(Page { login: login_view(state, uri).await?, ..page }),
         Some(_) if at_login => Err(asked(uri, "next").and_then(|next| ours(state, &next)).unwrap_or("/".to_owned())),
+        None if page.invitation.is_some() => Ok(page),
         Some(caller) => {
-            let alarm = state.tokens.alarm().filter(|_| caller.may_manage_connections());
+            let may_invite = uri.path() == MEMBERS && caller.may(Permission::ManageMembers);
+            let invited = may_invite.then(|| invite::revealed(state, headers)).flatten();
+            let alarm = state.tokens.alarm().filter(|_| caller.may(Permission::SeeTheApp));
             let revealed = revealed(state, &caller, uri.path()).await?;
-            Ok(Page { session: Some(session(state, &caller).await?), alarm, revealed, ..page })
+            Ok(Page { session: Some(session(state, &caller).await?), alarm, revealed, invited, ..page })
         }
         None if at_login => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None => {
@@ -96,7 +107,9 @@ async fn session(state: &AppState, caller: &Caller) -> Result<SessionView, Failu
 
 /// The secret that this session has just made, for the page that shows it.
 async fn revealed(state: &AppState, caller: &Caller, path: &str) -> Result<Option<Revealed>, Failure> {
-    let Some(org) = caller.org.as_ref().filter(|_| path == NOTIFICATIONS && caller.may_manage_connections()) else {
+    let Some(org) =
+        caller.org.as_ref().filter(|_| path == NOTIFICATIONS && caller.may(Permission::ManageNotifications))
+    else {
         return Ok(None);
     };
     let made = state.store.reveal_secret(&org.id, &caller.session_hash).await?;

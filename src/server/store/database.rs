@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "drift", include_str!("../../../migrations/0009_drift.sql")),
     (10, "audit", include_str!("../../../migrations/0010_audit.sql")),
     (11, "api keys", include_str!("../../../migrations/0011_api_keys.sql")),
+    (12, "invitations", include_str!("../../../migrations/0012_invitations.sql")),
     (13, "old events", include_str!("../../../migrations/0013_old_events.sql")),
 ];
 

@@ -5,7 +5,7 @@ use sqlx::Row;
 use super::outbox::{About, NewEvent, put};
 use super::telling::warn_of_age;
 use super::{Store, StoreError};
-use crate::model::{EventKind, OrgId, RecipientView, Role, UserId};
+use crate::model::{EventKind, OrgId, Permission, RecipientView, Role, UserId};
 
 /// The alarm that Xero refuses the app's own credentials.
 const CREDENTIALS: &str = "app_credentials";
@@ -116,7 +116,7 @@ impl Store {
                 user_id,
                 email: row.try_get("email")?,
                 role,
-                gets_mail: chosen.map_or(role.may_manage_connections(), |chosen| chosen == "on"),
+                gets_mail: chosen.map_or(role.may(Permission::ManageNotifications), |chosen| chosen == "on"),
             })
         };
         rows.iter().map(read).collect()

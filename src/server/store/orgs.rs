@@ -3,8 +3,22 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::members::{By, hold, role_in};
 use super::{Store, StoreError, new_id};
-use crate::model::{OrgId, OrgView, Role, UserId};
+use crate::model::{Action, OrgId, OrgView, Role, UserId};
+use crate::server::domain::{Actor, AuditEvent};
+
+/// So many may one person own: more than anybody needs.
+const MOST_OWNED: i64 = 20;
+
+/// What came of a person's making an organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MadeOrg {
+    Made(OrgId),
+    /// They belong to one of that name already; what others belong to doesn't count.
+    NameTaken,
+    TooMany,
+}
 
 impl Store {
     /// The organisations that a person belongs to, by name.
@@ -36,6 +50,51 @@ impl Store {
         let org = insert_org(&mut transaction, name, self.clock().now()).await?;
         transaction.commit().await?;
         Ok(Some(org))
+    }
+
+    /// Makes an organisation that a person owns.
+    pub async fn create_org(&self, by: By<'_>, name: &str) -> Result<MadeOrg, StoreError> {
+        let now = self.clock().now();
+        let mut transaction = self.write().await?;
+        let row = sqlx::query(
+            "SELECT COUNT(CASE WHEN o.name = $1 THEN 1 END), COUNT(CASE WHEN m.role = 'owner' THEN 1 END) \
+             FROM memberships m JOIN organizations o ON o.id = m.org_id WHERE m.user_id = $2",
+        )
+        .bind(name)
+        .bind(by.user.as_str())
+        .fetch_one(&mut *transaction)
+        .await?;
+        if row.try_get::<i64, _>(0)? > 0 {
+            return Ok(MadeOrg::NameTaken);
+        }
+        if row.try_get::<i64, _>(1)? >= MOST_OWNED {
+            return Ok(MadeOrg::TooMany);
+        }
+        let org = insert_org(&mut transaction, name, now).await?;
+        insert_member(&mut transaction, &org, by.user, Role::Owner, now).await?;
+        let event = AuditEvent::new(by.actor, Action::OrganizationCreated).of(&org).on("organization", &org);
+        self.record(&mut transaction, &event.with("name", name)).await?;
+        transaction.commit().await?;
+        Ok(MadeOrg::Made(org))
+    }
+
+    /// Gives an organisation another name.
+    pub async fn rename_org(&self, org: &OrgId, actor: &Actor, name: &str) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        hold(&mut transaction, org).await?;
+        let row = sqlx::query("SELECT name FROM organizations WHERE id = $1").bind(org.as_str());
+        let before: String = row.fetch_one(&mut *transaction).await?.try_get(0)?;
+        if before == name {
+            return Ok(());
+        }
+        sqlx::query("UPDATE organizations SET name = $1 WHERE id = $2")
+            .bind(name)
+            .bind(org.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        let event = AuditEvent::new(actor, Action::OrganizationRenamed).of(org).on("organization", org);
+        self.record(&mut transaction, &event.with("from", before).with("to", name)).await?;
+        transaction.commit().await
     }
 }
 
@@ -81,10 +140,7 @@ pub(super) async fn insert_member(
 }
 
 fn read(row: &AnyRow) -> Result<OrgView, StoreError> {
-    let role: String = row.try_get("role")?;
-    let role =
-        Role::parse(&role).ok_or(StoreError::Unreadable { table: "memberships", column: "role", value: role })?;
-    Ok(OrgView { id: OrgId(row.try_get("id")?), name: row.try_get("name")?, role })
+    Ok(OrgView { id: OrgId(row.try_get("id")?), name: row.try_get("name")?, role: role_in(row)? })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! People who sign in with an e-mail address and a password.
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use super::orgs::{insert_member, insert_org, org_named};
 use super::{Store, StoreError, new_id};
@@ -33,20 +33,9 @@ impl Store {
     pub async fn add_user(&self, new: NewUser<'_>) -> Result<Option<Added>, StoreError> {
         let now = self.clock().now();
         let mut transaction = self.database().begin().await?;
-        let user: UserId = new_id();
-        let inserted = sqlx::query(
-            "INSERT INTO users (id, email, password_hash, created_at) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (email) DO NOTHING",
-        )
-        .bind(user.as_str())
-        .bind(new.email)
-        .bind(new.password_hash.expose())
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
-        if inserted.rows_affected() == 0 {
+        let Some(user) = insert_user(&mut transaction, new.email, new.password_hash, now).await? else {
             return Ok(None);
-        }
+        };
         let org = match new.org {
             None => None,
             Some(name) => {
@@ -77,6 +66,27 @@ impl Store {
     pub async fn has_users(&self) -> Result<bool, StoreError> {
         Ok(sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(self.pool()).await?.is_some())
     }
+}
+
+/// A person's row; `None` where the address is somebody's already.
+pub(super) async fn insert_user(
+    connection: &mut AnyConnection,
+    email: &str,
+    password_hash: &Secret,
+    now: i64,
+) -> Result<Option<UserId>, StoreError> {
+    let user: UserId = new_id();
+    let inserted = sqlx::query(
+        "INSERT INTO users (id, email, password_hash, created_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (email) DO NOTHING",
+    )
+    .bind(user.as_str())
+    .bind(email)
+    .bind(password_hash.expose())
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok((inserted.rows_affected() == 1).then_some(user))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::failure;
 use crate::api;
-use crate::model::{ConnectionView, Health, HourView, NextKind, NextView, OverviewView};
+use crate::model::{ConnectionView, Health, HourView, NextKind, NextView, OverviewView, Permission};
 use crate::ui::chart;
 use crate::ui::connections::{badge, live, word};
 use crate::ui::frame::{Frame, page};
@@ -18,7 +18,7 @@ const LISTED: usize = 8;
 #[component]
 pub fn Overview() -> impl IntoView {
     let org = page().session.and_then(|session| session.org);
-    let may_manage = org.as_ref().is_some_and(|org| org.role.may_manage_connections());
+    let may_manage = org.as_ref().is_some_and(|org| org.role.may(Permission::ManageConnections));
     let org = org.map(|org| org.id.0);
     view! {
         <Frame title="Overview">

@@ -124,7 +124,7 @@ mod tests {
 
     use super::testing::{Issuer, NOW, claims};
     use super::*;
-    use crate::model::Role;
+    use crate::model::{Permission, Role};
     use crate::server::store::testing::stores;
 
     fn with(name: &'static str, value: String) -> HeaderMap {
@@ -151,7 +151,7 @@ mod tests {
             let there = auth.caller(&header).await.unwrap().unwrap();
             assert_eq!((&there.user_id, &there.session_hash), (&ann.user_id, &ann.session_hash), "{name}");
             assert_eq!(there.org.as_ref().map(|org| org.role), Some(Role::Member), "{name}");
-            assert!(!there.may_manage_connections());
+            assert!(!there.may(Permission::ManageConnections));
 
             other["o"] = json!(null);
             other["sid"] = json!("sess_2");

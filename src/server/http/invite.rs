@@ -1,0 +1,107 @@
+//! Invitations: `POST /api/invitations/accept`, the page behind a link, and the one look at a new link.
+
+use std::net::SocketAddr;
+
+use axum::Form;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::client_address::client_address;
+use super::failure::Failure;
+use super::notice::{see_other_with, with_cookie};
+use crate::model::{InvitationPage, MembersNotice, Revealed};
+use crate::server::auth::cookie::{forget_cookie, hashed, read_cookie, write_cookie};
+use crate::server::auth::{Caller, Joined, Newcomer};
+use crate::server::domain::Secret;
+use crate::server::state::AppState;
+use crate::server::store::SESSION_LIFE;
+
+/// Where links lead.
+pub const INVITE: &str = "/invite/";
+/// Brings a new link to the one page that shows it, in the browser that made it alone.
+const LINK_COOKIE: &str = "evergrant_invitation";
+/// Long enough for the redirect that follows, in seconds.
+const LINK_LIFE: i64 = 60;
+
+#[derive(Deserialize)]
+pub struct AcceptForm {
+    token: String,
+    /// Of somebody who isn't signed in.
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+}
+
+/// Whoever is signed in joins; anybody else with a new account.
+pub async fn accept(
+    State(state): State<AppState>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Form(form): Form<AcceptForm>,
+) -> Result<Response, Failure> {
+    let from = client_address(peer.ip(), &headers, &state.config.trusted_proxies);
+    let Some(local) = state.auth.local() else {
+        return Ok(see_other_with(&state, "/", &MembersNotice::KeptElsewhere.into()));
+    };
+    let back = back_to(&form.token);
+    let token = Secret::new(form.token);
+    let joined = match state.auth.caller(&headers).await? {
+        Some(caller) => local.join(&token, &caller, from).await?,
+        None => {
+            let newcomer = Newcomer { email: &form.email, password: Secret::new(form.password) };
+            local.join_anew(&token, newcomer, from, &headers).await?
+        }
+    };
+    Ok(match joined {
+        Joined::In(said) => see_other_with(&state, "/", &said.into()),
+        Joined::Anew(session) => {
+            let cookie = write_cookie(state.auth.session_cookie(), session.expose(), SESSION_LIFE, state.secure());
+            with_cookie(see_other_with(&state, "/", &MembersNotice::Joined.into()), cookie)
+        }
+        Joined::Refused(said) => see_other_with(&state, &back, &said.into()),
+    })
+}
+
+/// The link's own page. A token that none of ours could be leads to one that says so.
+fn back_to(token: &str) -> String {
+    let fits = token.len() <= 64 && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    format!("{INVITE}{}", if fits && !token.is_empty() { token } else { "unknown" })
+}
+
+/// What the page behind a link shows.
+pub async fn page(state: &AppState, path: &str, caller: Option<&Caller>) -> Result<Option<InvitationPage>, Failure> {
+    let Some(token) = path.strip_prefix(INVITE) else { return Ok(None) };
+    let local = state.auth.local().is_some();
+    let invited = if local { state.store.invited(&hashed(&Secret::new(token))).await? } else { None };
+    Ok(Some(InvitationPage {
+        invited,
+        token: Revealed::new(String::new(), token),
+        signed_in_as: caller.map(|caller| caller.email.clone()),
+        kept_elsewhere: !local,
+    }))
+}
+
+/// The address that an invitation is accepted at.
+pub fn link(state: &AppState, token: &Secret) -> String {
+    state.config.public_url.at(&format!("{INVITE}{}", token.expose()))
+}
+
+/// The cookie that brings a new link to the page that shows it.
+pub fn link_cookie(state: &AppState, token: &Secret) -> Option<HeaderValue> {
+    write_cookie(LINK_COOKIE, token.expose(), LINK_LIFE, state.secure())
+}
+
+/// The link that a request brings along, for the page that shows it.
+pub fn revealed(state: &AppState, headers: &HeaderMap) -> Option<Revealed> {
+    let token = Secret::new(read_cookie(headers, LINK_COOKIE)?);
+    Some(Revealed::new(String::new(), &link(state, &token)))
+}
+
+/// Takes the link back once it was shown.
+pub fn forget(state: &AppState, request: &HeaderMap, response: Response) -> Response {
+    let there = read_cookie(request, LINK_COOKIE).is_some();
+    with_cookie(response, there.then(|| forget_cookie(LINK_COOKIE, state.secure())).flatten())
+}
