@@ -60,7 +60,7 @@ pub async fn disconnect(binding_id: BindingId) -> Result<(), ApiError> {
     let asked = Asked::by_somebody().await?;
     let done = async {
         asked.may_manage()?;
-        asked.state.tokens.disconnect(&asked.org()?.id, &binding_id).await?;
+        asked.state.tokens.disconnect_as(asked.actor(), &asked.org()?.id, &binding_id).await?;
         Ok(())
     };
     let done = done.await;
@@ -77,7 +77,7 @@ pub async fn keep_connection(binding_id: BindingId) -> Result<(), ApiError> {
     let kept = async {
         asked.may_manage()?;
         let (store, org, by) = (&asked.state.store, &asked.org()?.id, &asked.caller.user_id);
-        if store.keep_departing(org, &binding_id, by).await? { Ok(()) } else { Err(not_found()) }
+        if store.acting(asked.actor()).keep_departing(org, &binding_id, by).await? { Ok(()) } else { Err(not_found()) }
     };
     let kept = kept.await;
     asked.answer(kept, |()| Some(Notice::ReplacementKept))

@@ -7,7 +7,7 @@ mod integrations;
 mod members;
 mod notifications;
 
-pub use activity::{activity, connection_history};
+pub use activity::{activity, changes, connection_history};
 pub use integrations::{
     Disconnect, KeepConnection, RefreshConnection, RefreshIntegrations, TestConnection, disconnect, keep_connection,
     overview, refresh_connection, refresh_integrations, settings, test_connection,

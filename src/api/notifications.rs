@@ -32,7 +32,7 @@ pub async fn add_webhook(url: String) -> Result<EndpointId, ApiError> {
     let added = async {
         let org = asked.may_manage_notifications()?;
         let (notifier, caller) = (&asked.state.notifier, &asked.caller);
-        Ok(notifier.add_endpoint(&org.id, &url, &caller.user_id, &caller.session_hash).await?)
+        Ok(notifier.add_endpoint(&org.id, &url, &caller.user_id, &caller.session_hash, asked.actor()).await?)
     };
     let added = added.await;
     asked.answer(added, |_| Some(WebhookAdded.into()))
@@ -62,7 +62,7 @@ pub async fn rotate_webhook_secret(endpoint_id: EndpointId) -> Result<(), ApiErr
     let asked = Asked::about_notifications().await?;
     let done = async {
         let org = asked.may_manage_notifications()?;
-        Ok(asked.state.notifier.rotate_secret(&org.id, &endpoint_id, &asked.caller.session_hash).await?)
+        Ok(asked.state.notifier.rotate_secret(&org.id, &endpoint_id, &asked.caller.session_hash, asked.actor()).await?)
     };
     let done = done.await;
     asked.answer(done, |()| Some(WebhookRotated.into()))
@@ -77,7 +77,7 @@ pub async fn set_webhook(endpoint_id: EndpointId, enabled: bool) -> Result<(), A
     let asked = Asked::about_notifications().await?;
     let done = async {
         let org = asked.may_manage_notifications()?;
-        Ok(asked.state.notifier.set_endpoint(&org.id, &endpoint_id, enabled).await?)
+        Ok(asked.state.notifier.set_endpoint(&org.id, &endpoint_id, enabled, asked.actor()).await?)
     };
     let done = done.await;
     asked.answer(done, |()| Some(if enabled { WebhookEnabled } else { WebhookDisabled }.into()))
@@ -92,7 +92,7 @@ pub async fn remove_webhook(endpoint_id: EndpointId) -> Result<(), ApiError> {
     let asked = Asked::about_notifications().await?;
     let done = async {
         let org = asked.may_manage_notifications()?;
-        Ok(asked.state.notifier.remove_endpoint(&org.id, &endpoint_id).await?)
+        Ok(asked.state.notifier.remove_endpoint(&org.id, &endpoint_id, asked.actor()).await?)
     };
     let done = done.await;
     asked.answer(done, |()| Some(WebhookRemoved.into()))
@@ -108,7 +108,7 @@ pub async fn set_mail(user_id: UserId, on: bool) -> Result<(), ApiError> {
     let done = async {
         let own = user_id == asked.caller.user_id;
         let org = if own { asked.org()? } else { asked.may_manage_notifications()? };
-        let known = asked.state.store.set_mail(&org.id, &user_id, on).await?;
+        let known = asked.state.store.acting(asked.actor()).set_mail(&org.id, &user_id, on).await?;
         if known { Ok(()) } else { Err(not_found()) }
     };
     let done = done.await;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Cursor;
 use super::status::spelt;
 
 spelt!(
@@ -63,6 +64,42 @@ pub struct AuditView {
     /// Names and values, in their order.
     pub detail: Vec<(String, String)>,
     pub address: Option<String>,
+}
+
+/// What somebody wants to see of the changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChangesFilter {
+    pub action: Option<Action>,
+    pub actor: Option<ActorKind>,
+}
+
+/// What `/activity?show=changes` shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChangesView {
+    pub events: Vec<AuditView>,
+    pub filter: ChangesFilter,
+    /// Where the older ones begin, if there are any.
+    pub older: Option<Cursor>,
+    pub as_of: i64,
+}
+
+impl AuditView {
+    pub fn cursor(&self) -> Cursor {
+        Cursor { at: self.at, id: self.id.clone() }
+    }
+}
+
+impl ActorKind {
+    /// What it is called on a page.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::User => "A person",
+            Self::ApiKey => "An API key",
+            Self::Operator => "The command line",
+            Self::Clerk => "Clerk",
+            Self::System => "Evergrant itself",
+        }
+    }
 }
 
 impl Action {

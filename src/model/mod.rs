@@ -22,7 +22,7 @@ pub use activity::{
     ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, Entry, HourView, NextKind, NextView, Outcome,
 };
 pub use api_key::{ApiKeyView, KeyLife, KeyStatus, Scope};
-pub use audit::{Action, ActorKind, AuditView};
+pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 pub use error::ApiError;
 pub use id::{
     ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId,

@@ -4,7 +4,7 @@ mod activity;
 mod members;
 mod notifications;
 
-pub use activity::{Names, activity, entries};
+pub use activity::{Names, activity, audit, changes, entries};
 pub use members::members;
 pub use notifications::{Looker, notifications};
 

@@ -7,6 +7,7 @@ mod attempts;
 mod chart;
 mod clerk;
 mod connections;
+mod copy;
 mod events;
 mod frame;
 mod icons;

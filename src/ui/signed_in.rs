@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::toasts::{self, Toasts};
-use super::{events, menu, times};
+use super::{copy, events, menu, times};
 
 /// Counts what changed connections, here or elsewhere: a page that shows them reads itself again when it moves.
 #[derive(Clone, Copy)]
@@ -17,6 +17,7 @@ pub fn SignedIn(children: Children) -> impl IntoView {
     let version = Version(RwSignal::new(0));
     provide_context(version);
     Effect::new(move |_| {
+        copy::listen();
         menu::listen();
         events::listen(version);
         times::start();

@@ -2,8 +2,10 @@
 
 use evergrant::model::{Cursor, GrantId, OrgId, Trigger};
 use evergrant::server::domain::Tenant;
+use evergrant::server::seed::DEMO_EMAIL;
 use evergrant::server::store::{AttemptEnd, NewAttempt, Store};
 use reqwest::StatusCode;
+use serde_json::json;
 
 use crate::support::app::{App, location};
 use crate::support::databases::TestDatabase;
@@ -149,5 +151,46 @@ async fn the_overview_shows_the_last_day_and_what_comes_next() {
         assert!(page.contains("What comes next") && page.contains("Refreshes of the last day, by the hour"), "{db}");
         let answer = app.browser().get("/activity").await;
         assert!(location(&answer).starts_with("/login"), "{db}");
+    }
+}
+
+#[tokio::test]
+async fn changes_tell_who_did_what_and_from_where_on_the_page_and_in_the_export() {
+    for app in App::each().await {
+        let db = app.database.name;
+        let mut demo = app.demo().await;
+        let (harbour, southerly) = (demo.org_id("Harbour Group").await, demo.org_id("Southerly Studio").await);
+        demo.form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+        demo.call("/api/notifications/webhooks/add", &[("url", "http://localhost:9/hooks?key=private")]).await;
+        let (_, view) = demo.call("/api/integrations/view", &[]).await;
+        let binding = view["connections"][0]["id"].as_str().unwrap().to_owned();
+        let (status, body) = demo.call("/api/integrations/xero/disconnect", &[("binding_id", &binding)]).await;
+        assert_eq!(status, StatusCode::OK, "{db}: {body}");
+
+        let (_, view) = demo.call("/api/activity/changes", &[]).await;
+        let events = view["events"].as_array().unwrap();
+        let newest: Vec<_> = events.iter().take(3).map(|event| event["action"].as_str().unwrap()).collect();
+        assert_eq!(newest, ["grant.disconnected", "webhook.added", "session.signed_in"], "{db}");
+        let gone = &events[0];
+        assert_eq!((&gone["actor"], &gone["address"]), (&json!(DEMO_EMAIL), &json!("127.0.0.1")), "{db}");
+        assert_eq!(gone["detail"], json!([["connection", "Harbour Coffee"]]), "{db}");
+        assert!(!view.to_string().contains("key=private"), "{db}: an address may hold a key");
+
+        let (_, some) = demo.call("/api/activity/changes", &[("action", "webhook.added"), ("actor", "user")]).await;
+        assert_eq!(some["events"].as_array().unwrap().len(), 1, "{db}");
+        let page = demo.page("/activity?show=changes&action=webhook.added").await;
+        assert!(page.contains("host: localhost") && !page.contains("connection: Harbour Coffee"), "{db}");
+
+        let answer = demo.get("/activity.csv?show=changes&action=grant.disconnected").await;
+        let csv = answer.text().await.unwrap();
+        let lines: Vec<&str> = csv.lines().collect();
+        assert_eq!(lines.len(), 2, "{db}: {csv}");
+        assert!(
+            lines[1].contains(",user,demo@evergrant.example,grant.disconnected,connection: Harbour Coffee,127.0.0.1,")
+        );
+
+        demo.form("/api/session/switch-organization", &[("org_id", &southerly)]).await;
+        let (_, other) = demo.call("/api/activity/changes", &[]).await;
+        assert!(!other.to_string().contains("grant.disconnected"), "{db}: another organisation's");
     }
 }

@@ -260,7 +260,7 @@ async fn a_person_makes_an_organisation_works_in_it_and_renames_it() {
         ann.post("/api/organizations/rename", &[("name", "Fernhill")]).await;
         assert_eq!(ann.notice(), "organisation-renamed", "{db}");
         let page = ann.get(PAGE).await.text;
-        assert!(page.contains("Who works in Fernhill ") && page.contains("Harbour Group"), "{db}: one can switch");
+        assert!(page.contains("Who works in Fernhill,") && page.contains("Harbour Group"), "{db}: one can switch");
         web.stop().await;
     }
 }

@@ -13,8 +13,8 @@ use super::cookie::session_hash;
 use super::passwords::{MIN_CHARACTERS, Passwords};
 use super::tries::Tries;
 use super::{AuthError, Caller};
-use crate::model::{LoginProblem, OrgId};
-use crate::server::domain::Secret;
+use crate::model::{Action, LoginProblem, OrgId, UserId};
+use crate::server::domain::{Actor, Secret};
 use crate::server::store::{Added, NewUser, Store};
 
 /// Sign-in by e-mail address and password. Cheap to clone; clones count tries together.
@@ -71,13 +71,29 @@ impl LocalAuth {
             Some(account) => (Some(account.id), Some(account.password_hash)),
             None => (None, None),
         };
+        let known = user.clone();
         let right = self.passwords.verify(password, hash).await?;
         let Some(user) = user.filter(|_| right) else {
+            if let Some(user) = known {
+                self.remember_refused(user, &email, from);
+            }
             return Ok(Login::Refused(LoginProblem::Credentials));
         };
         let first = self.store.memberships(&user).await?.into_iter().next();
         let session = self.open_session(headers, &user, first.as_ref().map(|org| &org.id)).await?;
+        let actor = Actor::person(&user, &email, Some(from.to_string()));
+        self.store.acting(actor).record_of_person(&user, Action::SignedIn).await?;
         Ok(Login::SignedIn(session))
+    }
+
+    /// Writes a wrong password down beside the answer, which mustn't take longer for an address that is somebody's.
+    fn remember_refused(&self, user: UserId, email: &str, from: IpAddr) {
+        let store = self.store.acting(Actor::person(&user, email, Some(from.to_string())));
+        tokio::spawn(async move {
+            if let Err(error) = store.record_of_person(&user, Action::SignInRefused).await {
+                tracing::error!(%user, %error, "a refused sign-in couldn't be written down");
+            }
+        });
     }
 
     pub async fn logout(&self, headers: &HeaderMap) -> Result<(), AuthError> {

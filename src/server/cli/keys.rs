@@ -6,9 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Failed, opened};
+use crate::model::Action;
 use crate::server::config::Settings;
+use crate::server::domain::{Actor, AuditEvent};
 use crate::server::keyring::{self, KeyUse, Progress, Report};
-use crate::server::store::StoreError;
+use crate::server::store::{Store, StoreError};
 use crate::server::tokens::Spool;
 
 #[derive(Subcommand)]
@@ -38,16 +40,27 @@ pub async fn run(command: Command) -> Result<(), Failed> {
     let store = opened::sealing(&config, database).await?;
     let spooled = Spool::look(&config.spool())?.kids;
     let done = if flags.retire {
-        retired(&keyring::retire(&config, &store, &spooled).await?, flags.json);
+        let kids = keyring::retire(&config, &store, &spooled).await?;
+        if !kids.is_empty() {
+            record(&store, Action::KeyRetired, &kids.join(", ")).await?;
+        }
+        retired(&kids, flags.json);
         Ok(())
     } else {
         let tell = |progress| told(&progress, flags.json);
         let report = keyring::rotate(&config, &store, &spooled, flags.wait, tell).await?;
+        record(&store, Action::KeyRotated, &report.kid).await?;
         rotated(&report, flags.json);
         refusal(&report.refused)
     };
     store.database().close().await;
     done
+}
+
+/// The ring is a file, so what was done to it is written down once it is done.
+async fn record(store: &Store, action: Action, kids: &str) -> Result<(), StoreError> {
+    let operator = Actor::operator();
+    store.record_alone(&AuditEvent::new(&operator, action).with("key", kids)).await
 }
 
 fn told(progress: &Progress, as_json: bool) {

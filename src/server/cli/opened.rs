@@ -3,6 +3,7 @@
 use super::Failed;
 use crate::server::clock::Clock;
 use crate::server::config::{Config, Settings};
+use crate::server::domain::Actor;
 use crate::server::store::{Database, Store};
 use crate::server::{app, keyring, logging};
 
@@ -25,7 +26,7 @@ pub async fn store(settings: Settings) -> Result<Store, Failed> {
 /// A store that seals with a key which every running server can open.
 pub async fn sealing(config: &Config, database: Database) -> Result<Store, Failed> {
     let ring = keyring::load(config, &database).await?;
-    let store = Store::new(database, ring, Clock::system()).planned_by(app::plan(config));
+    let store = Store::new(database, ring, Clock::system()).planned_by(app::plan(config)).acting(Actor::operator());
     store.agree_on_a_key().await?;
     Ok(store)
 }

@@ -3,16 +3,13 @@
 
 mod members;
 
-use std::net::SocketAddr;
-
-use axum::extract::ConnectInfo;
 use axum::http::header::{ACCEPT, HeaderName, LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
-use super::client_address::client_address;
+use super::client_address::Whence;
 use super::failure::Failure;
 use super::notice;
 use crate::model::{ApiError, Notice, NotificationNotice, OrgView, Permission};
@@ -31,7 +28,7 @@ pub struct Asked {
     pub state: AppState,
     pub caller: Caller,
     /// Where the request came from.
-    address: Option<String>,
+    whence: Whence,
     /// Posted by a browser without wasm, which shows whatever it is answered.
     plain_form: bool,
     /// The page that a plain form goes back to.
@@ -54,10 +51,8 @@ impl Asked {
         };
         match state.auth.caller(&parts.headers).await {
             Ok(Some(caller)) => {
-                let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-                let trusted = &state.config.trusted_proxies;
-                let address = peer.map(|peer| client_address(peer, &parts.headers, trusted).to_string());
-                Ok(Self { state, caller, address, plain_form: is_plain_form(&parts), back: SETTINGS })
+                let whence = Whence::of(&parts, &state);
+                Ok(Self { state, caller, whence, plain_form: is_plain_form(&parts), back: SETTINGS })
             }
             Ok(None) => {
                 if is_plain_form(&parts) {
@@ -77,7 +72,7 @@ impl Asked {
 
     /// The caller as what they do is remembered of them.
     pub fn actor(&self) -> Actor {
-        Actor::person(&self.caller.user_id, &self.caller.email, self.address.clone())
+        self.whence.actor(&self.caller)
     }
 
     /// The organisation that the caller works in; a person without one is told so.

@@ -7,6 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use super::client_address::Whence;
 use super::connect::{CALLBACK, SETTINGS, redirect_uri};
 use super::consent::{Consent, finish};
 use super::failure::Failure;
@@ -35,6 +36,7 @@ struct Answer {
 /// Always a redirect: nothing is rendered at an address that holds a code.
 pub async fn callback(
     State(state): State<AppState>,
+    whence: Whence,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
@@ -43,7 +45,7 @@ pub async fn callback(
     let parked = read_cookie(&headers, PARKED);
     let there = parked.is_some();
     let answer = Answer::read(&query.or(parked).unwrap_or_default());
-    let notice = take_up(&state, caller, answer).await?;
+    let notice = take_up(&state, caller, whence, answer).await?;
     let response = see_other_with(&state, SETTINGS, &notice);
     Ok(with_cookie(response, there.then(|| forget_cookie(PARKED, state.secure())).flatten()))
 }
@@ -75,7 +77,7 @@ impl Answer {
     }
 }
 
-async fn take_up(state: &AppState, caller: Caller, answer: Answer) -> Result<Notice, Failure> {
+async fn take_up(state: &AppState, caller: Caller, whence: Whence, answer: Answer) -> Result<Notice, Failure> {
     let Some(secret) = answer.state.map(Secret::new) else { return Ok(Notice::StateExpired) };
     let state_hash = hashed(&secret);
     let (org, user, verifier) = match state.store.consume_state(&state_hash, &caller.session_hash).await? {
@@ -97,7 +99,8 @@ async fn take_up(state: &AppState, caller: Caller, answer: Answer) -> Result<Not
         state.auth.switch_org(&caller, &org).await?;
     }
     let redirect_uri = redirect_uri(&state.config.public_url);
-    let consent = Consent { org, user, state_hash, code, verifier, redirect_uri };
+    let actor = whence.actor(&caller);
+    let consent = Consent { org, user, actor, state_hash, code, verifier, redirect_uri };
     // In a task of its own: a browser that leaves now must not lose the tokens that the code buys.
     let work = state.tasks.spawn(finish(state.clone(), consent));
     work.await.unwrap_or_else(|error| Err(Failure::of(&error))).or_else(|failure| Ok(Notice::Failed { id: failure.id }))

@@ -1,10 +1,42 @@
 //! Where a request comes from, past the proxies that the operator trusts.
 
-use std::net::IpAddr;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 
+use crate::server::auth::Caller;
 use crate::server::config::Networks;
+use crate::server::domain::Actor;
+use crate::server::state::AppState;
+
+/// Where a request comes from, for a handler that asks for it.
+#[derive(Clone, Copy)]
+pub struct Whence(pub IpAddr);
+
+impl Whence {
+    pub fn of(parts: &Parts, state: &AppState) -> Self {
+        // There for whatever a listener of ours accepted.
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Self(client_address(peer, &parts.headers, &state.config.trusted_proxies))
+    }
+
+    /// Somebody who is signed in, as what they do from there is remembered of them.
+    pub fn actor(self, caller: &Caller) -> Actor {
+        Actor::person(&caller.user_id, &caller.email, Some(self.0.to_string()))
+    }
+}
+
+impl FromRequestParts<AppState> for Whence {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        Ok(Self::of(parts, state))
+    }
+}
 
 /// The nearest address that isn't a trusted proxy's. Whatever stands further left in `X-Forwarded-For` is the
 /// client's own word, and not believed.

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::client_address::Whence;
 use super::connect::SETTINGS;
 use super::consent::release;
 use super::failure::Failure;
@@ -31,6 +32,7 @@ enum Decision {
 
 pub async fn confirm(
     State(state): State<AppState>,
+    whence: Whence,
     headers: HeaderMap,
     Form(ConfirmForm { id, decision }): Form<ConfirmForm>,
 ) -> Result<Response, Failure> {
@@ -42,7 +44,8 @@ pub async fn confirm(
         return Ok(see_other_with(&state, SETTINGS, &Notice::NotFound));
     };
     // In a task of its own: the question is off the list, so that its answer has to be carried out.
-    let work = state.tasks.spawn(carry_out(state.clone(), org.id.clone(), caller.user_id, pending, decision));
+    let acting = AppState { store: state.store.acting(whence.actor(&caller)), ..state.clone() };
+    let work = state.tasks.spawn(carry_out(acting, org.id.clone(), caller.user_id, pending, decision));
     let notice = work.await.unwrap_or_else(|error| Err(Failure::of(&error)));
     Ok(see_other_with(&state, SETTINGS, &notice.unwrap_or_else(|failure| Notice::Failed { id: failure.id })))
 }

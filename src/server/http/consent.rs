@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::model::{GrantId, Notice, OrgId, UserId};
-use crate::server::domain::{AccessToken, Secret, Tenant};
+use crate::server::domain::{AccessToken, Actor, Secret, Tenant};
 use crate::server::state::AppState;
 use crate::server::store::{Bound, NewGrant};
 use crate::server::xero::{CodeGrant, Connection, claims};
@@ -11,6 +11,7 @@ use crate::server::xero::{CodeGrant, Connection, claims};
 pub struct Consent {
     pub org: OrgId,
     pub user: UserId,
+    pub actor: Actor,
     /// What a question about it is known by.
     pub state_hash: String,
     pub code: Secret,
@@ -74,7 +75,9 @@ async fn bind(
 ) -> Result<Notice, Failure> {
     let rebound = match free.is_empty() {
         true => Vec::new(),
-        false => state.store.bind(&consent.org, grant, &free, Some(&consent.user)).await?,
+        false => {
+            state.store.acting(consent.actor.clone()).bind(&consent.org, grant, &free, Some(&consent.user)).await?
+        }
     };
     if !contested.is_empty() {
         withdraw_same_questions(state, &consent.org, &contested).await?;

@@ -16,16 +16,18 @@ use serde::Deserialize;
 use super::failure::Failure;
 use super::notice::see_other;
 use super::path;
-use crate::model::{ActivityFilter, Cursor, Entry, OrgId, Outcome};
+use crate::model::{Action, ActivityFilter, ActorKind, AuditView, ChangesFilter, Cursor, Entry, OrgView, Outcome};
 use crate::server::state::AppState;
 use crate::server::store::{Store, StoreError};
-use crate::server::views::{Names, entries};
+use crate::server::views::{Names, audit, entries};
 
 /// Rows that are read at a time.
 const BATCH: usize = 500;
 
 /// The columns' names. A BOM before them: without it Excel reads UTF-8 as something else.
-const HEAD: &str = "\u{feff}started_at,finished_at,duration_ms,connections,trigger,actor,outcome,error_code,http_status,trace_id,attempt_id\r\n";
+const TRIES: &str = "\u{feff}started_at,finished_at,duration_ms,connections,trigger,actor,outcome,error_code,http_status,trace_id,attempt_id\r\n";
+
+const CHANGES: &str = "\u{feff}at,actor_kind,actor,action,detail,address,event_id\r\n";
 
 /// The page's filters. A form sends empty ones too.
 #[derive(Deserialize)]
@@ -34,15 +36,26 @@ pub struct Asked {
     connection: String,
     #[serde(default)]
     outcome: String,
+    /// `changes` for what was done and by whom, instead of the tries.
+    #[serde(default)]
+    show: String,
+    #[serde(default)]
+    action: String,
+    #[serde(default)]
+    actor: String,
 }
 
 /// What is still to be sent.
 struct Export {
     store: Store,
-    org: OrgId,
-    names: Names,
-    filter: ActivityFilter,
+    org: OrgView,
+    what: What,
     next: Next,
+}
+
+enum What {
+    Tries { names: Names, filter: ActivityFilter },
+    Changes(ChangesFilter),
 }
 
 enum Next {
@@ -56,27 +69,30 @@ pub async fn activity(
     State(state): State<AppState>,
     headers: HeaderMap,
     uri: Uri,
-    Query(Asked { connection, outcome }): Query<Asked>,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
     let Some(caller) = state.auth.caller(&headers).await? else {
         let wanted = uri.path_and_query().map_or("/activity", |wanted| wanted.as_str());
         return Ok(see_other(&path::login(wanted)));
     };
-    let Some(org) = caller.org.map(|org| org.id) else {
+    let Some(org) = caller.org else {
         return Ok((StatusCode::FORBIDDEN, "You don't belong to an organisation yet.\n").into_response());
     };
-    let filter = ActivityFilter {
-        connection: Some(connection).filter(|id| !id.is_empty()).map(Into::into),
-        outcome: Outcome::parse(&outcome),
+    let what = if asked.show == "changes" {
+        What::Changes(ChangesFilter { action: Action::parse(&asked.action), actor: ActorKind::parse(&asked.actor) })
+    } else {
+        let connection = Some(asked.connection).filter(|id| !id.is_empty()).map(Into::into);
+        let filter = ActivityFilter { connection, outcome: Outcome::parse(&asked.outcome) };
+        What::Tries { names: Names::of(&state.store.connected(&org.id).await?), filter }
     };
-    let names = Names::of(&state.store.connected(&org).await?);
+    let name = if matches!(what, What::Tries { .. }) { "activity" } else { "changes" };
     let today = DateTime::from_timestamp(state.store.clock().now(), 0).unwrap_or_default().format("%Y-%m-%d");
     let headers = [
         (CONTENT_TYPE, "text/csv; charset=utf-8; header=present".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"evergrant-activity-{today}.csv\"")),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"evergrant-{name}-{today}.csv\"")),
         (CACHE_CONTROL, "no-store".to_owned()),
     ];
-    let export = Export { store: state.store, org, names, filter, next: Next::Head };
+    let export = Export { store: state.store, org, what, next: Next::Head };
     Ok((headers, Body::from_stream(stream::try_unfold(export, Export::next))).into_response())
 }
 
@@ -85,26 +101,54 @@ impl Export {
         let after = match std::mem::replace(&mut self.next, Next::Nothing) {
             Next::Head => {
                 self.next = Next::After(None);
-                return Ok(Some((HEAD.to_owned(), self)));
+                let head = if matches!(self.what, What::Tries { .. }) { TRIES } else { CHANGES };
+                return Ok(Some((head.to_owned(), self)));
             }
             Next::After(after) => after,
             Next::Nothing => return Ok(None),
         };
-        let read = entries(&self.store, &self.org, &self.names, &self.filter, after.as_ref(), BATCH).await;
+        let read = self.read(after.as_ref()).await;
         // The answer is cut off then, which its reader notices; a table that merely ended early would pass for whole.
-        let (entries, older) = read.inspect_err(|error| tracing::error!(%error, "an export was cut off"))?;
+        let (lines, older) = read.inspect_err(|error| tracing::error!(%error, "an export was cut off"))?;
         if older.is_some() {
             self.next = Next::After(older);
         }
-        Ok(Some((entries.iter().map(line).collect(), self)))
+        Ok(Some((lines, self)))
     }
+
+    /// Some lines, and the place after which there are more.
+    async fn read(&self, after: Option<&Cursor>) -> Result<(String, Option<Cursor>), StoreError> {
+        Ok(match &self.what {
+            What::Tries { names, filter } => {
+                let (read, older) = entries(&self.store, &self.org.id, names, filter, after, BATCH).await?;
+                (read.iter().map(line).collect(), older)
+            }
+            What::Changes(filter) => {
+                let (read, older) = audit(&self.store, &self.org, *filter, after, BATCH).await?;
+                (read.iter().map(change).collect(), older)
+            }
+        })
+    }
+}
+
+fn change(event: &AuditView) -> String {
+    let detail: Vec<String> = event.detail.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    row(&[
+        time(event.at),
+        event.actor_kind.as_str().to_owned(),
+        event.actor.clone(),
+        event.action.clone(),
+        detail.join("; "),
+        event.address.clone().unwrap_or_default(),
+        event.id.clone(),
+    ])
 }
 
 fn line(entry: &Entry) -> String {
     let Entry::Attempt { connections, attempt } = entry;
     let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let cells = [
+    row(&[
         time(attempt.started_at),
         attempt.finished_at.map(time).unwrap_or_default(),
         number(attempt.duration_ms),
@@ -116,7 +160,10 @@ fn line(entry: &Entry) -> String {
         number(attempt.http_status),
         text(&attempt.trace_id),
         attempt.id.0.clone(),
-    ];
+    ])
+}
+
+fn row(cells: &[String]) -> String {
     let mut line = String::new();
     for (index, text) in cells.iter().enumerate() {
         // Writing to a String can't fail.

@@ -1,14 +1,12 @@
 //! Invitations: `POST /api/invitations/accept`, the page behind a link, and the one look at a new link.
 
-use std::net::SocketAddr;
-
 use axum::Form;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::client_address::client_address;
+use super::client_address::Whence;
 use super::failure::Failure;
 use super::notice::{see_other_with, with_cookie};
 use crate::model::{InvitationPage, MembersNotice, Revealed};
@@ -38,11 +36,10 @@ pub struct AcceptForm {
 /// Whoever is signed in joins; anybody else with a new account.
 pub async fn accept(
     State(state): State<AppState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Whence(from): Whence,
     headers: HeaderMap,
     Form(form): Form<AcceptForm>,
 ) -> Result<Response, Failure> {
-    let from = client_address(peer.ip(), &headers, &state.config.trusted_proxies);
     let Some(local) = state.auth.local() else {
         return Ok(see_other_with(&state, "/", &MembersNotice::KeptElsewhere.into()));
     };

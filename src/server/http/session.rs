@@ -1,21 +1,19 @@
 //! Signing in and out, switching organisation, choosing colours: forms, each answered with a redirect.
 
-use std::net::SocketAddr;
-
 use axum::Form;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client_address::client_address;
+use super::client_address::Whence;
 use super::failure::Failure;
 use super::notice::{see_other, with_cookie};
 use super::pages::THEME_COOKIE;
 use super::path;
-use crate::model::{LoginProblem, OrgId, Theme};
+use crate::model::{Action, LoginProblem, OrgId, Theme};
 use crate::server::auth::Login;
 use crate::server::auth::cookie::{forget_cookie, write_cookie};
 use crate::server::domain::Secret;
@@ -35,11 +33,10 @@ pub struct LoginForm {
 /// `POST /api/session/login`
 pub async fn login(
     State(state): State<AppState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Whence(from): Whence,
     headers: HeaderMap,
     Form(LoginForm { email, password, next }): Form<LoginForm>,
 ) -> Result<Response, Failure> {
-    let from = client_address(peer.ip(), &headers, &state.config.trusted_proxies);
     let next = next.and_then(|next| path::ours(&state.config.public_url, &next));
     Ok(match state.auth.login(&email, Secret::new(password), from, &headers).await? {
         Login::SignedIn(session) => {
@@ -56,7 +53,13 @@ pub async fn login(
 }
 
 /// `POST /api/session/logout`
-pub async fn logout(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, Failure> {
+pub async fn logout(State(state): State<AppState>, whence: Whence, headers: HeaderMap) -> Result<Response, Failure> {
+    if state.auth.local().is_some()
+        && let Some(caller) = state.auth.caller(&headers).await?
+    {
+        let store = state.store.acting(whence.actor(&caller));
+        store.record_of_person(&caller.user_id, Action::SignedOut).await?;
+    }
     state.auth.logout(&headers).await?;
     let to = format!("/login?{}", path::query(&[("problem", LoginProblem::SignedOut.as_str())]));
     Ok(with_cookie(see_other(&to), forget_cookie(state.auth.session_cookie(), state.secure())))

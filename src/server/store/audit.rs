@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError};
-use crate::model::{ActorKind, AuditView, Cursor, OrgId};
+use crate::model::{Action, ActorKind, AuditView, Cursor, OrgId, UserId};
 use crate::server::domain::AuditEvent;
 
 /// Tells events of one millisecond apart, so that they keep their order.
@@ -52,6 +52,17 @@ impl Store {
         .bind(self.clock.now())
         .execute(connection)
         .await?;
+        Ok(())
+    }
+
+    /// Writes a person's sign-in or its end down in each of their organisations.
+    pub async fn record_of_person(&self, person: &UserId, action: Action) -> Result<(), StoreError> {
+        let mut transaction = self.database().begin().await?;
+        for org in self.memberships(person).await? {
+            let event = AuditEvent::new(self.actor(), action).of(&org.id).on("user", person);
+            self.record(&mut transaction, &event).await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -129,7 +140,6 @@ fn event_from(row: &AnyRow) -> Result<AuditView, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Action;
     use crate::server::domain::Actor;
     use crate::server::store::testing::stores;
 

@@ -7,8 +7,8 @@ use super::changes::Change;
 use super::grants::{give_up, grant_from};
 use super::telling;
 use super::{Store, StoreError, new_id};
-use crate::model::{BindingId, BindingStatus, GrantId, OrgId, UserId};
-use crate::server::domain::{Binding, Grant, Tenant};
+use crate::model::{Action, BindingId, BindingStatus, GrantId, OrgId, UserId};
+use crate::server::domain::{AuditEvent, Binding, Grant, Tenant};
 
 /// A binding with what it stands on.
 #[derive(Clone, Debug)]
@@ -142,7 +142,11 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
             let (org, binding, status) = (org.clone(), binding_id.clone(), BindingStatus::Active);
-            transaction.tell(Change::Binding { org, binding, status }).await?;
+            transaction.tell(Change::Binding { org: org.clone(), binding, status }).await?;
+            let again = before.is_some();
+            let action = if again { Action::GrantReconnected } else { Action::GrantConnected };
+            let event = AuditEvent::new(self.actor(), action).of(&org).on("binding", &binding_id);
+            self.record(&mut transaction, &event.with("connection", &tenant.tenant_name)).await?;
             rebound.push(Rebound { binding_id, was_there: before.is_some() });
             if let Some(old) = old.map(GrantId).filter(|old| old != grant) {
                 give_up_if_unbound(&mut transaction, &old, now).await?;
@@ -159,14 +163,17 @@ impl Store {
         let row = sqlx::query(
             "UPDATE integration_tenant_bindings SET status = 'disconnected', gone_at = NULL, updated_at = $1, \
              told_broken_at = NULL \
-             WHERE id = $2 AND org_id = $3 RETURNING active_grant_id",
+             WHERE id = $2 AND org_id = $3 RETURNING active_grant_id, tenant_name",
         )
         .bind(now)
         .bind(id.as_str())
         .bind(org.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-        if row.is_some() {
+        if let Some(row) = &row {
+            let event = AuditEvent::new(self.actor(), Action::GrantDisconnected).of(org).on("binding", id);
+            let name: String = row.try_get("tenant_name")?;
+            self.record(&mut transaction, &event.with("connection", name)).await?;
             let (org, binding, status) = (org.clone(), id.clone(), BindingStatus::Disconnected);
             transaction.tell(Change::Binding { org, binding, status }).await?;
         }

@@ -4,7 +4,8 @@
 use sqlx::Row;
 
 use super::{Store, StoreError};
-use crate::model::{BindingId, Departing, OrgId, UserId};
+use crate::model::{Action, BindingId, Departing, OrgId, UserId};
+use crate::server::domain::AuditEvent;
 
 /// How long they stay, in seconds: a week in which somebody who minds will have looked.
 pub const GRACE: i64 = 7 * 24 * 60 * 60;
@@ -49,18 +50,24 @@ impl Store {
 
     /// Makes a connection of somebody who has left another member's. `false` where it isn't one.
     pub async fn keep_departing(&self, org: &OrgId, binding: &BindingId, by: &UserId) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
         let kept = sqlx::query(
             "UPDATE integration_tenant_bindings SET connected_by = $1, updated_at = $2 \
              WHERE id = $3 AND org_id = $4 AND status <> 'disconnected' AND EXISTS (SELECT 1 FROM membership_removals r \
-             WHERE r.org_id = $4 AND r.user_id = integration_tenant_bindings.connected_by)",
+             WHERE r.org_id = $4 AND r.user_id = integration_tenant_bindings.connected_by) RETURNING tenant_name",
         )
         .bind(by.as_str())
         .bind(self.clock().now())
         .bind(binding.as_str())
         .bind(org.as_str())
-        .execute(self.pool())
+        .fetch_optional(&mut *transaction)
         .await?;
-        Ok(kept.rows_affected() > 0)
+        let Some(row) = kept else { return Ok(false) };
+        let event = AuditEvent::new(self.actor(), Action::GrantKept).of(org).on("binding", binding);
+        let name: String = row.try_get("tenant_name")?;
+        self.record(&mut transaction, &event.with("connection", name)).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 }
 

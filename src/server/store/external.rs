@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, new_id};
 use crate::model::{OrgId, OrgView, Role, UserId};
+use crate::server::domain::Actor;
 
 /// What a checked token says of whoever sent it.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,8 +63,14 @@ impl Store {
         drop(connection);
         if !rows.as_ref().is_some_and(|rows| rows.agree_with(asserted)) {
             let mut transaction = self.database().begin().await?;
+            let before = read(&mut transaction, asserted).await?;
             write(&mut transaction, asserted, self.clock().now()).await?;
             rows = read(&mut transaction, asserted).await?;
+            if let Some(Rows { user, org: Some(org), .. }) = &rows {
+                let before = before.and_then(|rows| rows.org).and_then(|org| org.member).map(|(role, _)| role);
+                let keeper = self.acting(Actor::clerk());
+                keeper.record_role(&mut transaction, &org.id, user, before).await?;
+            }
             transaction.commit().await?;
         }
         let Some(rows) = rows else { return Err(sqlx::Error::RowNotFound.into()) };

@@ -5,8 +5,10 @@ use sqlx::{AnyConnection, Row};
 use super::api_keys::{revoke_keys_in, revoke_keys_of};
 use super::changes::{Change, Writing};
 use super::external::{join, organisation, person};
+use super::members::role_of;
 use super::{Store, StoreError};
-use crate::model::{OrgId, Role, UserId};
+use crate::model::{Action, OrgId, Role, UserId};
+use crate::server::domain::{Actor, AuditEvent};
 
 /// Something that happened to an organisation or a membership.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,35 +54,41 @@ impl Store {
             .bind(now - REMEMBERED)
             .execute(&mut *transaction)
             .await?;
-        take_in(&mut transaction, news, at, now).await?;
+        self.acting(Actor::clerk()).take_in(&mut transaction, news, at, now).await?;
         transaction.commit().await?;
         Ok(true)
     }
-}
 
-async fn take_in(writing: &mut Writing, news: &News, at: i64, now: i64) -> Result<(), StoreError> {
-    match news {
-        News::Organisation(org) => {
-            named(writing, org, at, now).await?;
+    async fn take_in(&self, writing: &mut Writing, news: &News, at: i64, now: i64) -> Result<(), StoreError> {
+        match news {
+            News::Organisation(org) => {
+                named(writing, org, at, now).await?;
+            }
+            News::OrganisationEnded { id } => {
+                let org = organisation(writing, id, None, now).await?;
+                end_organisation(writing, &org, at).await?;
+                let event = AuditEvent::new(self.actor(), Action::OrganizationEnded).of(&org);
+                self.record(writing, &event.on("organization", &org)).await?;
+            }
+            News::Membership { org, user, role } => {
+                let org = named(writing, org, at, now).await?;
+                let user = person(writing, &user.id, user.email.as_deref(), now).await?;
+                let before = role_of(writing, &org, &user).await?;
+                join(writing, &org, &user, *role, at, now).await?;
+                self.record_role(writing, &org, &user, before).await?;
+                writing.tell(Change::Person { user }).await?;
+            }
+            News::MembershipEnded { org, user } => {
+                let org = named(writing, org, at, now).await?;
+                let user = person(writing, &user.id, user.email.as_deref(), now).await?;
+                let before = role_of(writing, &org, &user).await?;
+                end_membership(writing, &org, &user, at).await?;
+                self.record_role(writing, &org, &user, before).await?;
+                writing.tell(Change::Person { user }).await?;
+            }
         }
-        News::OrganisationEnded { id } => {
-            let org = organisation(writing, id, None, now).await?;
-            end_organisation(writing, &org, at).await?;
-        }
-        News::Membership { org, user, role } => {
-            let org = named(writing, org, at, now).await?;
-            let user = person(writing, &user.id, user.email.as_deref(), now).await?;
-            join(writing, &org, &user, *role, at, now).await?;
-            writing.tell(Change::Person { user }).await?;
-        }
-        News::MembershipEnded { org, user } => {
-            let org = named(writing, org, at, now).await?;
-            let user = person(writing, &user.id, user.email.as_deref(), now).await?;
-            end_membership(writing, &org, &user, at).await?;
-            writing.tell(Change::Person { user }).await?;
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Tokens, consents and API keys from before end with it.

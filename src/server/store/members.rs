@@ -143,6 +143,29 @@ impl Store {
         Ok(Ok(()))
     }
 
+    /// Writes down what became of a role that somebody else decides about, where anything did.
+    pub(super) async fn record_role(
+        &self,
+        connection: &mut AnyConnection,
+        org: &OrgId,
+        user: &UserId,
+        before: Option<Role>,
+    ) -> Result<(), StoreError> {
+        let after = member_of(connection, org, user).await?;
+        let action = match (before, after.as_ref().map(|member| member.role)) {
+            (None, Some(_)) => Action::MemberJoined,
+            (Some(_), None) => Action::MemberRemoved,
+            (Some(before), Some(after)) if before != after => Action::MemberRoleChanged,
+            _ => return Ok(()),
+        };
+        let event = AuditEvent::new(self.actor(), action).of(org).on("user", user);
+        let event = match after {
+            Some(member) => event.with("member", &member.email).with("role", member.role.as_str()),
+            None => event.with("member", user),
+        };
+        self.record(connection, &event).await
+    }
+
     async fn set_role(
         &self,
         transaction: &mut Writing,

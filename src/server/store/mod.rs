@@ -72,7 +72,7 @@ pub use webhooks::{BOTH_SIGN, Endpoint, MOST_ENDPOINTS, NewEndpoint};
 
 use super::cipher::{CipherError, KeyRing};
 use super::clock::Clock;
-use super::domain::Plan;
+use super::domain::{Actor, Plan};
 
 /// What the rest of the server knows of the database. Cheap to clone.
 #[derive(Clone)]
@@ -82,6 +82,8 @@ pub struct Store {
     clock: Clock,
     plan: Plan,
     changes: Changes,
+    /// Who is at work; Evergrant itself where nobody is named.
+    actor: Arc<Actor>,
 }
 
 /// What can go wrong between us and the database.
@@ -107,7 +109,17 @@ pub enum StoreError {
 
 impl Store {
     pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
-        Self { database, ring: Arc::new(ring), clock, plan: Plan::default(), changes: Changes::default() }
+        let actor = Arc::new(Actor::system());
+        Self { database, ring: Arc::new(ring), clock, plan: Plan::default(), changes: Changes::default(), actor }
+    }
+
+    /// The same in somebody's hands: what they change with it is written down as theirs.
+    pub fn acting(&self, actor: Actor) -> Self {
+        Self { actor: Arc::new(actor), ..self.clone() }
+    }
+
+    fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// The same, with the operator's figures for when a grant is due.

@@ -5,7 +5,8 @@ use sqlx::Row;
 use super::outbox::{About, NewEvent, put};
 use super::telling::warn_of_age;
 use super::{Store, StoreError};
-use crate::model::{EventKind, OrgId, Permission, RecipientView, Role, UserId};
+use crate::model::{Action, EventKind, OrgId, Permission, RecipientView, Role, UserId};
+use crate::server::domain::AuditEvent;
 
 /// The alarm that Xero refuses the app's own credentials.
 const CREDENTIALS: &str = "app_credentials";
@@ -124,13 +125,20 @@ impl Store {
 
     /// Whether mail goes to a person of the organisation. `false` where nobody like that belongs to it.
     pub async fn set_mail(&self, org: &OrgId, user: &UserId, on: bool) -> Result<bool, StoreError> {
+        let mut transaction = self.database().begin().await?;
         let done = sqlx::query("UPDATE memberships SET email_notices = $1 WHERE org_id = $2 AND user_id = $3")
             .bind(if on { "on" } else { "off" })
             .bind(org.as_str())
             .bind(user.as_str())
-            .execute(self.pool())
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let event = AuditEvent::new(self.actor(), Action::MailChanged).of(org).on("user", user);
+        self.record(&mut transaction, &event.with("now", if on { "on" } else { "off" })).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// The address that mail to a person goes to, and their organisation's name; `None` where they want none by now, or

@@ -47,9 +47,28 @@ impl Store {
         if org_named(&mut transaction, name).await?.is_some() {
             return Ok(None);
         }
-        let org = insert_org(&mut transaction, name, self.clock().now()).await?;
+        let org = self.insert_org(&mut transaction, name, self.clock().now()).await?;
         transaction.commit().await?;
         Ok(Some(org))
+    }
+
+    /// An organisation's row, and whose work it is.
+    pub(super) async fn insert_org(
+        &self,
+        connection: &mut sqlx::AnyConnection,
+        name: &str,
+        now: i64,
+    ) -> Result<OrgId, StoreError> {
+        let org: OrgId = new_id();
+        sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)")
+            .bind(org.as_str())
+            .bind(name)
+            .bind(now)
+            .execute(&mut *connection)
+            .await?;
+        let event = AuditEvent::new(self.actor(), Action::OrganizationCreated).of(&org).on("organization", &org);
+        self.record(connection, &event.with("name", name)).await?;
+        Ok(org)
     }
 
     /// Makes an organisation that a person owns.
@@ -70,10 +89,8 @@ impl Store {
         if row.try_get::<i64, _>(1)? >= MOST_OWNED {
             return Ok(MadeOrg::TooMany);
         }
-        let org = insert_org(&mut transaction, name, now).await?;
+        let org = self.acting(by.actor.clone()).insert_org(&mut transaction, name, now).await?;
         insert_member(&mut transaction, &org, by.user, Role::Owner, now).await?;
-        let event = AuditEvent::new(by.actor, Action::OrganizationCreated).of(&org).on("organization", &org);
-        self.record(&mut transaction, &event.with("name", name)).await?;
         transaction.commit().await?;
         Ok(MadeOrg::Made(org))
     }
@@ -105,21 +122,6 @@ pub(super) async fn org_named(connection: &mut sqlx::AnyConnection, name: &str) 
         .fetch_optional(connection)
         .await?;
     Ok(row.map(|row| row.try_get("id")).transpose()?.map(OrgId))
-}
-
-pub(super) async fn insert_org(
-    connection: &mut sqlx::AnyConnection,
-    name: &str,
-    now: i64,
-) -> Result<OrgId, StoreError> {
-    let org: OrgId = new_id();
-    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)")
-        .bind(org.as_str())
-        .bind(name)
-        .bind(now)
-        .execute(connection)
-        .await?;
-    Ok(org)
 }
 
 pub(super) async fn insert_member(

@@ -2,10 +2,10 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::orgs::{insert_member, insert_org, org_named};
+use super::orgs::{insert_member, org_named};
 use super::{Store, StoreError, new_id};
-use crate::model::{OrgId, Role, UserId};
-use crate::server::domain::Secret;
+use crate::model::{Action, OrgId, Role, UserId};
+use crate::server::domain::{AuditEvent, Secret};
 
 /// Who to add. The address must be in lower case already.
 pub struct NewUser<'a> {
@@ -41,9 +41,12 @@ impl Store {
             Some(name) => {
                 let (org, role) = match org_named(&mut transaction, name).await? {
                     Some(org) => (org, Role::Admin),
-                    None => (insert_org(&mut transaction, name, now).await?, Role::Owner),
+                    None => (self.insert_org(&mut transaction, name, now).await?, Role::Owner),
                 };
                 insert_member(&mut transaction, &org, &user, role, now).await?;
+                let event = AuditEvent::new(self.actor(), Action::MemberJoined).of(&org).on("user", &user);
+                let event = event.with("member", new.email).with("role", role.as_str());
+                self.record(&mut transaction, &event).await?;
                 Some((org, role))
             }
         };

@@ -1,14 +1,14 @@
 //! Webhook endpoints, and the secrets that their events are signed with.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::deliveries::{Claimed, cancel, claimed_from};
 use super::outbox::{About, NewEvent, put};
 use super::{Store, StoreError, new_id};
-use crate::model::{DisabledBy, EndpointId, EventKind, OrgId, UserId};
+use crate::model::{Action, DisabledBy, EndpointId, EventKind, OrgId, UserId};
 use crate::server::cipher::{CipherError, Place};
-use crate::server::domain::Secret;
+use crate::server::domain::{AuditEvent, Secret};
 
 /// How long both secrets sign after a rotation, in seconds.
 pub const BOTH_SIGN: i64 = 24 * 60 * 60;
@@ -42,6 +42,7 @@ impl Store {
     pub async fn add_endpoint(&self, org: &OrgId, new: NewEndpoint<'_>) -> Result<Option<EndpointId>, StoreError> {
         let id: EndpointId = new_id();
         let sealed = self.seal_webhook(org, &id, new.secret)?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "INSERT INTO webhook_endpoints (id, org_id, url, secret_enc, reveal_to, created_by, created_at) \
              SELECT $1, $2, $3, $4, $5, $6, $7 WHERE (SELECT COUNT(*) FROM webhook_endpoints WHERE org_id = $2) < $8",
@@ -54,9 +55,14 @@ impl Store {
         .bind(new.by.as_str())
         .bind(self.clock.now())
         .bind(MOST_ENDPOINTS)
-        .execute(self.pool())
+        .execute(&mut *transaction)
         .await?;
-        Ok((done.rows_affected() == 1).then_some(id))
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        self.record_endpoint(&mut transaction, org, &id, Action::WebhookAdded, Some(("host", host(new.url)))).await?;
+        transaction.commit().await?;
+        Ok(Some(id))
     }
 
     /// The organisation's endpoints, oldest first.
@@ -106,6 +112,7 @@ impl Store {
         session_hash: &str,
     ) -> Result<bool, StoreError> {
         let sealed = self.seal_webhook(org, id, secret)?;
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE webhook_endpoints SET previous_secret_enc = secret_enc, previous_until = $1, secret_enc = $2, \
              reveal_to = $3 WHERE id = $4 AND org_id = $5",
@@ -115,9 +122,14 @@ impl Store {
         .bind(session_hash)
         .bind(id.as_str())
         .bind(org.as_str())
-        .execute(self.pool())
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.record_endpoint(&mut transaction, org, id, Action::WebhookSecretRotated, None).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// The secret that this session has just made, the first time that it is asked for, and its endpoint's address.
@@ -138,14 +150,21 @@ impl Store {
 
     /// Starts sending to an endpoint again. What happened meanwhile is not made up for.
     pub async fn enable_endpoint(&self, org: &OrgId, id: &EndpointId) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE webhook_endpoints SET disabled_at = NULL, disabled_by = NULL WHERE id = $1 AND org_id = $2",
         )
         .bind(id.as_str())
         .bind(org.as_str())
-        .execute(self.pool())
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let detail = Some(("now", "on".to_owned()));
+        self.record_endpoint(&mut transaction, org, id, Action::WebhookChanged, detail).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Stops sending to an endpoint; what is on its way to it is cancelled.
@@ -165,6 +184,8 @@ impl Store {
             return Ok(false);
         }
         cancel(&mut transaction, id.as_str()).await?;
+        let detail = Some(("now", "off".to_owned()));
+        self.record_endpoint(&mut transaction, org, id, Action::WebhookChanged, detail).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -180,8 +201,26 @@ impl Store {
             return Ok(false);
         }
         cancel(&mut transaction, id.as_str()).await?;
+        self.record_endpoint(&mut transaction, org, id, Action::WebhookRemoved, None).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// Of an address the host alone: its path and query may carry somebody's key.
+    async fn record_endpoint(
+        &self,
+        connection: &mut AnyConnection,
+        org: &OrgId,
+        id: &EndpointId,
+        action: Action,
+        detail: Option<(&'static str, String)>,
+    ) -> Result<(), StoreError> {
+        let event = AuditEvent::new(self.actor(), action).of(org).on("webhook", id);
+        let event = match detail {
+            Some((name, value)) => event.with(name, value),
+            None => event,
+        };
+        self.record(connection, &event).await
     }
 
     /// Writes a test event for one endpoint alone, and its delivery, claimed already: who asks for it sends it.
@@ -244,4 +283,9 @@ fn endpoint_from(row: &AnyRow) -> Result<Endpoint, StoreError> {
         disabled_by: by.map(|by| DisabledBy::parse(&by).ok_or_else(|| unreadable(by))).transpose()?,
         previous_until: row.try_get("previous_until")?,
     })
+}
+
+/// What of an address is nobody's secret.
+fn host(url: &str) -> String {
+    url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }

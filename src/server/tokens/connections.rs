@@ -3,7 +3,7 @@
 use super::outcome::{Ask, Why};
 use super::service::{TokenError, TokenService};
 use crate::model::{BindingId, BindingStatus, GrantStatus, OrgId, OrganisationDetails, Trigger};
-use crate::server::domain::Grant;
+use crate::server::domain::{Actor, Grant};
 use crate::server::store::{Bound, StoreError};
 use crate::server::xero::{ErrorKind, XeroError};
 
@@ -38,8 +38,18 @@ impl TokenService {
     /// is revoked, unless the same Xero user has another live grant here, because a revocation takes all of that
     /// user's connections down. Runs in a task of its own: half a disconnect helps nobody.
     pub async fn disconnect(&self, org: &OrgId, binding: &BindingId) -> Result<Disconnected, ConnectionError> {
+        self.disconnect_as(Actor::system(), org, binding).await
+    }
+
+    /// The same for somebody, who is remembered for it.
+    pub async fn disconnect_as(
+        &self,
+        actor: Actor,
+        org: &OrgId,
+        binding: &BindingId,
+    ) -> Result<Disconnected, ConnectionError> {
         let (service, org, binding) = (self.clone(), org.clone(), binding.clone());
-        let work = self.shared.tasks.spawn(async move { service.disconnect_now(&org, &binding).await });
+        let work = self.shared.tasks.spawn(async move { service.disconnect_now(actor, &org, &binding).await });
         work.await.map_err(|_| ConnectionError::CutOff)?
     }
 
@@ -56,8 +66,8 @@ impl TokenService {
         })
     }
 
-    async fn disconnect_now(&self, org: &OrgId, id: &BindingId) -> Result<Disconnected, ConnectionError> {
-        let store = &self.shared.store;
+    async fn disconnect_now(&self, actor: Actor, org: &OrgId, id: &BindingId) -> Result<Disconnected, ConnectionError> {
+        let store = &self.shared.store.acting(actor);
         let Bound { binding, grant, .. } = store.binding(org, id).await?.ok_or(TokenError::NotFound)?;
         if binding.status == BindingStatus::Disconnected {
             return Ok(Disconnected::AtXeroToo);

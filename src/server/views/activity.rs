@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::model::{ActivityFilter, ActivityView, ConnectionName, Cursor, Entry, GrantId, OrgId};
-use crate::server::store::{Connected, Store, StoreError};
+use crate::model::{
+    Action, ActivityFilter, ActivityView, ActorKind, AuditView, ChangesFilter, ChangesView, ConnectionName, Cursor,
+    Entry, GrantId, OrgId, OrgView, Permission,
+};
+use crate::server::store::{AuditFilter, Connected, Store, StoreError};
 
 /// How many entries a page has.
 const PAGE: usize = 50;
@@ -46,6 +49,42 @@ pub async fn entries(
     let entries: Vec<Entry> = journalled.into_iter().take(at_most).map(entry).collect();
     let older = entries.last().filter(|_| more).map(Entry::cursor);
     Ok((entries, older))
+}
+
+/// Everything on `/activity?show=changes`.
+pub async fn changes(
+    store: &Store,
+    org: &OrgView,
+    filter: ChangesFilter,
+    after: Option<Cursor>,
+) -> Result<ChangesView, StoreError> {
+    let (events, older) = audit(store, org, filter, after.as_ref(), PAGE).await?;
+    Ok(ChangesView { events, filter, older, as_of: store.clock().now() })
+}
+
+/// Some of what was done, newest first, and the place after which there is more. What concerns the whole app is there
+/// for those alone who may know it.
+pub async fn audit(
+    store: &Store,
+    org: &OrgView,
+    filter: ChangesFilter,
+    after: Option<&Cursor>,
+    at_most: usize,
+) -> Result<(Vec<AuditView>, Option<Cursor>), StoreError> {
+    let limit = i64::try_from(at_most + 1).unwrap_or(i64::MAX);
+    let wanted = AuditFilter {
+        action: filter.action.map_or("", Action::as_str),
+        actor_kind: filter.actor.map_or("", ActorKind::as_str),
+    };
+    let mut events = store.audit_events(Some(&org.id), wanted, after, limit).await?;
+    if org.role.may(Permission::SeeTheApp) {
+        events.extend(store.audit_events(None, wanted, after, limit).await?);
+        events.sort_by(|one, other| (other.at, &other.id).cmp(&(one.at, &one.id)));
+    }
+    let more = events.len() > at_most;
+    events.truncate(at_most);
+    let older = events.last().filter(|_| more).map(AuditView::cursor);
+    Ok((events, older))
 }
 
 impl Names {

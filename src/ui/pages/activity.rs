@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::failure;
+use super::{changes, failure};
 use crate::api;
 use crate::model::{ActivityFilter, ActivityView, BindingId, Entry, Outcome};
 use crate::ui::attempts::{outcome, row, table};
@@ -18,6 +18,10 @@ pub fn Activity() -> impl IntoView {
     let query = use_query_map().read_untracked().clone();
     let asked = |name: &str| query.get(name).filter(|value| !value.is_empty());
     let (connection, outcome, before) = (asked("connection"), asked("outcome"), asked("before"));
+    if asked("show").as_deref() == Some("changes") {
+        let (action, actor) = (asked("action"), asked("actor"));
+        return view! { <Frame title="Activity">{changes::changes(action, actor, before, org)}</Frame> };
+    }
     view! {
         <Frame title="Activity">
             {Suspend::new(async move {
@@ -36,8 +40,20 @@ fn loaded(view: ActivityView, org: Option<String>, paged: bool) -> impl IntoView
     let links = pages(&view, paged);
     view! {
         {head}
+        {tabs(false)}
         {form}
         {live(view.as_of, org, view! { {body} {links} }.into_any())}
+    }
+}
+
+/// The journal of the tries, and that of what people and programs did.
+pub fn tabs(changes: bool) -> impl IntoView {
+    let current = |here: bool| here.then_some("page");
+    view! {
+        <nav class="tabs" aria-label="Activity">
+            <a href=HERE aria-current=current(!changes)>"Refreshes"</a>
+            <a href="/activity?show=changes" aria-current=current(changes)>"Changes"</a>
+        </nav>
     }
 }
 

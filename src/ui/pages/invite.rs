@@ -34,7 +34,7 @@ fn words(invited: &Invited) -> impl IntoView + use<> {
         Role::Member => "a member.",
     };
     view! {
-        <h1>"Join " {invited.organisation.clone()}</h1>
+        <h1>{format!("Join {}", invited.organisation)}</h1>
         <p class="lead">{by.unwrap_or_else(|| "You are invited as ".to_owned())} {role}</p>
     }
 }

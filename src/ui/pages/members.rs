@@ -39,7 +39,7 @@ fn loaded(view: &MembersView, question: Option<AnyView>, link: Option<AnyView>) 
             <header class="page-head">
                 <div>
                     <h1>"Members"</h1>
-                    <p class="lead">"Who works in " {view.organisation.clone()} " and what they may do."</p>
+                    <p class="lead">{format!("Who works in {}, and what they may do.", view.organisation)}</p>
                 </div>
             </header>
             {settings_tabs(HERE)} {question} {link} {members::list(view)} {members::invitations(view)}

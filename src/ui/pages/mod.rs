@@ -1,6 +1,7 @@
 //! The pages, one file each. The server renders them; none of this reaches the browser as code.
 
 mod activity;
+mod changes;
 mod history;
 mod integrations;
 mod invite;

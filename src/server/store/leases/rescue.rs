@@ -2,8 +2,8 @@
 
 use super::super::{Store, StoreError};
 use super::{AttemptEnd, finish, grant_from, org_of, revive, settle};
-use crate::model::{AttemptId, GrantId};
-use crate::server::domain::{Grant, SealedRotation};
+use crate::model::{Action, AttemptId, GrantId};
+use crate::server::domain::{AuditEvent, Grant, SealedRotation};
 
 impl Store {
     /// Takes the lease to put an operator's token in place: also of a grant that was called dead.
@@ -51,6 +51,9 @@ impl Store {
             .await?;
         if let Some(grant) = &done {
             revive(&mut transaction, grant, now).await?;
+            let org = org_of(&mut transaction, &rotation.grant_id).await?;
+            let event = AuditEvent::new(self.actor(), Action::GrantRescued).of(&org);
+            self.record(&mut transaction, &event.on("grant", &rotation.grant_id)).await?;
         }
         let org = org_of(&mut transaction, &rotation.grant_id).await?;
         settle(transaction, done.is_some(), (org, &rotation.grant_id), attempt, end, &self.clock).await
