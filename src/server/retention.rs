@@ -94,7 +94,7 @@ mod tests {
             store.clock().advance(1);
 
             let step = async || forget_once(&store, Duration::from_secs(100)).await.unwrap();
-            assert_eq!(step().await, Forgotten { attempts: 500, events: 0, audit: 0, more: true }, "{db}");
+            assert_eq!(step().await, Forgotten { attempts: 500, events: 0, audit: 1, more: true }, "{db}");
             assert_eq!(step().await, Forgotten { attempts: 100, events: 0, audit: 0, more: false }, "{db}");
             assert_eq!(step().await, Forgotten { attempts: 0, events: 0, audit: 0, more: false }, "{db}");
             let left = store.activity(&org, &ActivityFilter::default(), None, 9).await.unwrap();

@@ -161,7 +161,7 @@ mod tests {
             assert_eq!((all[0].actor.as_str(), all[0].address.as_deref()), ("Payroll", Some("192.0.2.7")), "{db}");
             let last = Cursor { at: all[2].at, id: all[2].id.clone() };
             let rest = store.audit_events(Some(&ours), AuditFilter::default(), Some(&last), 9).await.unwrap();
-            assert_eq!(order(&rest), ["1", "0"], "{db}");
+            assert_eq!(order(&rest), ["1", "0", "Ours"], "{db}: the organisation's own beginning comes last");
             for (filter, found) in [
                 (AuditFilter { action: "token.vended", actor_kind: "api_key" }, 5),
                 (AuditFilter { action: "grant.connected", ..AuditFilter::default() }, 0),
