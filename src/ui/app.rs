@@ -48,7 +48,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/activity") view=Activity ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations/:id/history") view=History ssr=SsrMode::Async />
-                <Route path=path!("/invite/:token") view=Invite ssr=SsrMode::Async />
+                <Route path=path!("/invite") view=Invite ssr=SsrMode::Async />
                 <Route path=path!("/settings/members") view=Members ssr=SsrMode::Async />
                 <Route path=path!("/settings/notifications") view=Notifications ssr=SsrMode::Async />
             </FlatRoutes>

@@ -11,9 +11,9 @@ const PAGE: &str = "/settings/members";
 
 /// The path of the link on a page.
 fn link(web: &Web, page: &Page) -> Option<String> {
-    let start = page.text.find(&format!("{}/invite/", web.base))? + web.base.len();
+    let start = page.text.find(&format!("{}/invite?token=", web.base))? + web.base.len();
     let link = page.text[start..].chars();
-    Some(link.take_while(|letter| letter.is_ascii_alphanumeric() || "/-_".contains(*letter)).collect())
+    Some(link.take_while(|letter| letter.is_ascii_alphanumeric() || "/-_?=".contains(*letter)).collect())
 }
 
 /// Makes an invitation as a plain form does.
@@ -24,7 +24,7 @@ async fn invitation(web: &Web, by: &Browser, role: &str) -> String {
 }
 
 fn token(link: &str) -> &str {
-    link.strip_prefix("/invite/").unwrap()
+    link.strip_prefix("/invite?token=").unwrap()
 }
 
 async fn user(web: &Web, org: &OrgId, email: &str) -> String {

@@ -1,5 +1,6 @@
 //! The journey: everything that people, programs and operators do with Evergrant, and what they are told.
 
+mod invitations;
 mod program;
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -149,38 +150,6 @@ impl Stage {
         let metrics = self.ask("/metrics", METRICS_TOKEN).await;
         assert!(metrics.text.contains("evergrant_grants"), "{}", metrics.status);
         self.hear("GET /metrics with its token", &metrics);
-    }
-
-    /// Links that were made, shown and used.
-    async fn invite(&mut self) {
-        for by_script in [true, false] {
-            let form = [("role", "member")];
-            let link = if by_script {
-                let request = self.browser.client.post(self.browser.at("/api/members/invite"));
-                let page = self.browser.send(request.header("accept", "application/json").form(&form)).await;
-                page.text.trim_matches('"').to_owned()
-            } else {
-                // Shown to the browser that made it: the one page where it belongs.
-                self.browser.post("/api/members/invite", &form).await;
-                let page = self.browser.get("/settings/members").await.text;
-                let start = page.find("/invite/").expect("the link is shown");
-                page[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/-_".contains(*c)).collect()
-            };
-            let token = link.rsplit('/').next().unwrap().to_owned();
-            assert_eq!(token.len(), 43, "{link}");
-            self.know("an invitation", &token);
-            self.browser.get(&format!("/invite/{token}")).await;
-            let guest = Browser::at_home(self.browser.at("").trim_end_matches('/'));
-            let email = if by_script { "guest@example.com" } else { "visitor@example.com" };
-            let form = [("token", token.as_str()), ("email", email), ("password", PASSWORD)];
-            guest.post("/api/invitations/accept", &form).await;
-            assert_eq!(guest.notice(), "joined");
-            let session = guest.cookie("evergrant_session").expect("signed in");
-            self.know("a guest's session", &session);
-        }
-        for path in ["/settings/members", "/activity?show=changes", "/activity.csv?show=changes"] {
-            self.get(path).await;
-        }
     }
 
     async fn use_it(&mut self, binding: &BindingId) {

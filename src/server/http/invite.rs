@@ -16,8 +16,8 @@ use crate::server::domain::Secret;
 use crate::server::state::AppState;
 use crate::server::store::SESSION_LIFE;
 
-/// Where links lead.
-pub const INVITE: &str = "/invite/";
+/// Where links lead. Their secret stands in the query: paths come into logs, queries don't.
+pub const INVITE: &str = "/invite";
 /// Brings a new link to the one page that shows it, in the browser that made it alone.
 const LINK_COOKIE: &str = "evergrant_invitation";
 /// Long enough for the redirect that follows, in seconds.
@@ -65,25 +65,24 @@ pub async fn accept(
 /// The link's own page. A token that none of ours could be leads to one that says so.
 fn back_to(token: &str) -> String {
     let fits = token.len() <= 64 && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    format!("{INVITE}{}", if fits && !token.is_empty() { token } else { "unknown" })
+    format!("{INVITE}?token={}", if fits && !token.is_empty() { token } else { "unknown" })
 }
 
 /// What the page behind a link shows.
-pub async fn page(state: &AppState, path: &str, caller: Option<&Caller>) -> Result<Option<InvitationPage>, Failure> {
-    let Some(token) = path.strip_prefix(INVITE) else { return Ok(None) };
+pub async fn page(state: &AppState, token: &str, caller: Option<&Caller>) -> Result<InvitationPage, Failure> {
     let local = state.auth.local().is_some();
     let invited = if local { state.store.invited(&hashed(&Secret::new(token))).await? } else { None };
-    Ok(Some(InvitationPage {
+    Ok(InvitationPage {
         invited,
         token: Revealed::new(String::new(), token),
         signed_in_as: caller.map(|caller| caller.email.clone()),
         kept_elsewhere: !local,
-    }))
+    })
 }
 
 /// The address that an invitation is accepted at.
 pub fn link(state: &AppState, token: &Secret) -> String {
-    state.config.public_url.at(&format!("{INVITE}{}", token.expose()))
+    state.config.public_url.at(&format!("{INVITE}?token={}", token.expose()))
 }
 
 /// The cookie that brings a new link to the page that shows it.

@@ -67,13 +67,17 @@ async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Re
     let caller = state.auth.caller(headers).await?;
     let at_login = uri.path() == LOGIN;
     let theme = read_cookie(headers, THEME_COOKIE).and_then(|text| Theme::parse(&text)).unwrap_or_default();
+    let invitation = match uri.path() == invite::INVITE {
+        true => Some(invite::page(state, &asked(uri, "token").unwrap_or_default(), caller.as_ref()).await?),
+        false => None,
+    };
     let page = Page {
         sandbox: state.is_sandbox(),
         theme,
         notice: notice::read(headers),
         path: uri.path().to_owned(),
         clerk: state.auth.view(caller.as_ref().filter(|_| !at_login)),
-        invitation: invite::page(state, uri.path(), caller.as_ref()).await?,
+        invitation,
         ..Page::default()
     };
     // Who has just signed out may still bring a cookie that hasn't ended yet.

@@ -51,7 +51,7 @@ fn join(token: String, email: String) -> impl IntoView {
 }
 
 fn newcomer(token: String) -> impl IntoView {
-    let sign_in = format!("/login?next=/invite/{token}");
+    let sign_in = format!("/login?next=%2Finvite%3Ftoken%3D{token}");
     view! {
         <form class="card stack" method="post" action="/api/invitations/accept">
             <input type="hidden" name="token" value=token />
