@@ -52,9 +52,9 @@ fn removal(one: &MemberView, organisation: &str) -> impl IntoView + use<> {
         (format!("Remove {} from {organisation}?", one.email), "/api/members/remove", "Remove")
     };
     let text = if one.is_you {
-        "You no longer see its connections. Connections that you made stay and go on working. Somebody has to invite you to come back."
+        "You no longer see its connections, and API keys that you made end. Connections that you made stay and go on working. Somebody has to invite you to come back."
     } else {
-        "They no longer see its connections, and their open invitations end. Connections that they made stay and go on working."
+        "They no longer see its connections, and their open invitations and the API keys that they made end. Connections that they made stay and go on working."
     };
     view! {
         <section class="card question" aria-labelledby="question">
