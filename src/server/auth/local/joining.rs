@@ -35,8 +35,8 @@ impl LocalAuth {
         let guest = Guest::Known { user: &caller.user_id, email: &caller.email };
         let accepted = self.store.accept_invitation(&hashed(token), guest, Some(from.to_string())).await?;
         Ok(match accepted {
-            Accepted::Joined { org, .. } => self.into_org(caller, &org, MembersNotice::Joined).await?,
-            Accepted::MemberAlready { org } => self.into_org(caller, &org, MembersNotice::MemberAlready).await?,
+            Accepted::Joined { org, .. } => self.work_in(caller, &org, MembersNotice::Joined).await?,
+            Accepted::MemberAlready { org } => self.work_in(caller, &org, MembersNotice::MemberAlready).await?,
             Accepted::EmailTaken => Joined::Refused(MembersNotice::EmailTaken),
             Accepted::Over => Joined::Refused(MembersNotice::InvitationOver),
         })
@@ -86,7 +86,7 @@ impl LocalAuth {
         Ok(session)
     }
 
-    async fn into_org(&self, caller: &Caller, org: &OrgId, said: MembersNotice) -> Result<Joined, AuthError> {
+    async fn work_in(&self, caller: &Caller, org: &OrgId, said: MembersNotice) -> Result<Joined, AuthError> {
         self.switch_org(caller, org).await?;
         Ok(Joined::In(said))
     }
