@@ -139,8 +139,10 @@ async fn guesses_at_a_link_are_limited() {
     web.stop().await;
 }
 
-/// Endpoints that not everybody may reach, each with fields that do no harm, and who may.
-const GUARDED: &[(&str, &[(&str, &str)], Role)] = &[
+/// An endpoint, with fields that do no harm, and the lowest role that may reach it.
+type Guarded = (&'static str, &'static [(&'static str, &'static str)], Role);
+
+const GUARDED: &[Guarded] = &[
     ("integrations/xero/disconnect", &[("binding_id", "none")], Role::Admin),
     ("integrations/xero/keep", &[("binding_id", "none")], Role::Admin),
     ("notifications/webhooks/add", &[("url", "none")], Role::Admin),
@@ -158,6 +160,7 @@ const GUARDED: &[(&str, &[(&str, &str)], Role)] = &[
     ("organizations/rename", &[("name", "Harbour Group")], Role::Admin),
     ("overview", &[], Role::Member),
     ("activity", &[], Role::Member),
+    ("activity/changes", &[], Role::Member),
     ("integrations/view", &[], Role::Member),
     ("integrations/xero/refresh", &[], Role::Member),
     ("notifications/view", &[], Role::Member),
