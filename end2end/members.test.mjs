@@ -19,7 +19,7 @@ const choose = async (page, email, item) => {
   await page.getByRole('menuitem', { name: item }).click();
 };
 
-async function tell({ page, pictures, browserContext }) {
+async function tell({ page, server, pictures, browserContext }) {
   await signIn(page);
   await switchTo(page, harbour.org);
   await open(page);
@@ -37,7 +37,7 @@ async function tell({ page, pictures, browserContext }) {
   await open(page);
   assert.equal(await page.locator('#invitation-address').count(), 0, 'the link is shown once');
 
-  const context = await page.context().browser().newContext(browserContext);
+  const context = await page.context().browser().newContext({ baseURL: server.origin, ...browserContext });
   try {
     const guest = await context.newPage();
     await guest.goto(link);

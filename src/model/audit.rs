@@ -61,7 +61,7 @@ pub struct AuditView {
     pub actor: String,
     /// The word of an `Action`; another version may have written one that this one doesn't know.
     pub action: String,
-    /// Names and values, in their order.
+    /// Names and values, by name.
     pub detail: Vec<(String, String)>,
     pub address: Option<String>,
 }

@@ -62,7 +62,7 @@ impl<'a> AuditEvent<'a> {
         Self { subject: Some((kind, id.to_string())), ..self }
     }
 
-    /// Something more, shown in this order. Never a secret.
+    /// Something more, shown by its name. Never a secret.
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.detail.push((name, value.to_string()));
         self

@@ -1,9 +1,12 @@
 //! Members and invitations, each on SQLite and on PostgreSQL, also two at once.
 
 use super::*;
+use crate::model::{KeyStatus, Scope};
 use crate::server::domain::Secret;
 use crate::server::store::testing::stores;
-use crate::server::store::{Accepted, Added, AuditFilter, Guest, INVITATION_LIFE, Inviting, MadeOrg, NewUser};
+use crate::server::store::{
+    Accepted, Added, AuditFilter, Guest, INVITATION_LIFE, Inviting, MadeOrg, NewApiKey, NewUser,
+};
 
 /// Somebody with an account, and what they act as.
 struct Person {
@@ -125,7 +128,15 @@ async fn who_is_removed_loses_their_place_there_and_their_invitations() {
         let (org, ann, bob, _) = place(&store).await;
         store.add_session("s", &bob.user, Some(&org)).await.unwrap();
         assert!(matches!(store.invite(&org, bob.by(), Role::Admin, "h").await.unwrap(), Inviting::Made(_)), "{db}");
+        for (hash, by) in [("bobs", &bob), ("anns", &ann)] {
+            let (name, prefix, by) = ("key", hash, Some(&by.user));
+            let new = NewApiKey { name, hash, prefix, scopes: Scope::ALL, by, expires_at: None };
+            store.add_api_key(&org, new).await.unwrap().unwrap();
+        }
         store.remove_member(&org, ann.by(), &bob.user).await.unwrap().unwrap();
+        let keys = store.api_keys(&org).await.unwrap();
+        let ended = |prefix: &str| keys.iter().find(|key| key.prefix == prefix).unwrap().status;
+        assert_eq!((ended("bobs"), ended("anns")), (KeyStatus::Revoked, KeyStatus::Active), "{db}");
         assert_eq!(store.session("s").await.unwrap().unwrap().active_org, None, "{db}");
         assert!(
             store.invited("h").await.unwrap().is_none() && store.invitations(&org).await.unwrap().is_empty(),
