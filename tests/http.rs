@@ -8,4 +8,5 @@ mod members;
 mod metrics;
 mod notifications;
 mod programs;
+mod request_ids;
 mod safety;

@@ -23,9 +23,10 @@ use super::clock::Clock;
 use super::config::Config;
 use super::departures;
 use super::domain::{Plan, Secret};
+use super::doors::Doors;
 use super::http::{self, pages};
 use super::keyring::{self, KeyRingError, Watch};
-use super::notify::{Mailer, MailerError, Notifier, Reach, Refused, WebhookClient, keep_telling};
+use super::notify::{Mailer, MailerError, Notifier, Reach, Refused, Stepped, WebhookClient, keep_telling};
 use super::retention;
 use super::seed::{self, SeedError};
 use super::site;
@@ -132,10 +133,15 @@ pub async fn run(
     let public = config.public_url.origin().to_owned();
     let alarm = tokens.clone();
     let notifier = notifier(&config, &store, Arc::new(move || alarm.alarm()))?;
-    tasks.spawn(keep_telling(notifier.clone(), stopping.clone()));
+    let counted = tokens.metrics().clone();
+    counted.started(clock.now());
+    let count = move |step: &Stepped| counted.told(step.delivered, step.again, step.given_up);
+    tasks.spawn(keep_telling(notifier.clone(), stopping.clone(), count));
     let demo = demo.map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD));
+    let doors = Doors::new(config.max_connections);
     let state = AppState {
         pace: Arc::new(auth::Pace::new(config.api_rate, &clock)),
+        doors: doors.clone(),
         config: Arc::new(config),
         store,
         auth,
@@ -155,7 +161,7 @@ pub async fn run(
         let serving = axum::serve(listener, http::metrics::alone(&state));
         tasks.spawn(serving.with_graceful_shutdown(stopping.clone().cancelled_owned()).into_future());
     }
-    let router = router(&state, sandbox.as_ref()).into_make_service_with_connect_info::<SocketAddr>();
+    let router = router(&state, sandbox.as_ref());
     tracing::info!(%address, %public, "listening");
     if let Some((email, password)) = demo {
         tracing::info!("sandbox mode: open {public} and sign in as {email} with {password}");
@@ -165,7 +171,7 @@ pub async fn run(
         shutdown.await;
         told.cancel();
     };
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await?;
+    doors.serve(listener, router, shutdown).await?;
 
     // Nothing new comes in; what flies lands, and what can't be written waits on disk for the next start.
     stopping.cancel();
@@ -222,7 +228,7 @@ fn notifier(config: &Config, store: &Store, refused: Refused) -> Result<Notifier
 }
 
 /// A socket that listens on every address is reached at the loopback's.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

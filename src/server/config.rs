@@ -17,6 +17,7 @@ mod metrics;
 mod network;
 mod notify;
 mod public_url;
+mod serving;
 mod sign_in;
 mod sweep;
 
@@ -43,6 +44,9 @@ pub struct Settings {
     /// The origin that browsers see, without a path. https, except for this machine.
     #[arg(long, env = "EVERGRANT_PUBLIC_URL", value_name = "ORIGIN", default_value = "http://localhost:3000")]
     public_url: PublicUrl,
+
+    #[command(flatten)]
+    serving: serving::ServingSettings,
 
     /// Proxies whose X-Forwarded-For is believed: addresses or networks such as 10.0.0.0/8, separated by commas.
     #[arg(
@@ -146,6 +150,8 @@ pub struct Config {
     pub database_url: Secret,
     pub listen: SocketAddr,
     pub public_url: PublicUrl,
+    /// How many connections are open at a time.
+    pub max_connections: usize,
     pub trusted_proxies: Networks,
     pub data_dir: PathBuf,
     pub keys: Option<Secret>,
@@ -226,6 +232,7 @@ impl Settings {
             sign_in: self.sign_in.check(&self.public_url)?,
             listen: self.listen,
             public_url: self.public_url,
+            max_connections: self.serving.check(),
             trusted_proxies: self.trusted_proxies,
             data_dir: self.data_dir,
             keys: set(self.keys),

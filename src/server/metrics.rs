@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tokio::time::Instant;
 
 use crate::model::Trigger;
-use crate::server::domain::GrantCounts;
+use crate::server::domain::{GrantCounts, OutboxCounts};
 
 /// What Prometheus gets as a page's type: its text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,6 +28,15 @@ const DATABASE: &str = "evergrant_database_up";
 const GRANTS: &str = "evergrant_grants";
 const OLDEST: &str = "evergrant_refresh_token_oldest_age_seconds";
 const REQUESTS: &str = "evergrant_http_requests_total";
+const REQUEST_TIME: &str = "evergrant_http_request_duration_seconds";
+const UNTOLD: &str = "evergrant_outbox_events";
+const WAITING: &str = "evergrant_deliveries_pending";
+const OVERDUE: &str = "evergrant_delivery_oldest_overdue_seconds";
+const DELIVERIES: &str = "evergrant_deliveries_total";
+const STREAMS: &str = "evergrant_event_streams";
+const CONNECTIONS: &str = "evergrant_http_connections";
+const BUILD: &str = "evergrant_build_info";
+const STARTED: &str = "process_start_time_seconds";
 
 /// What each of them counts.
 const HELP: &[(&str, &str)] = &[
@@ -44,11 +53,22 @@ const HELP: &[(&str, &str)] = &[
     (GRANTS, "Grants that haven't been given up, by health: active, failing, needs_reauth."),
     (OLDEST, "Age of the oldest refresh token in use. Xero ends one at sixty days, 5184000 seconds."),
     (REQUESTS, "Requests answered, by method, route and status."),
+    (REQUEST_TIME, "How long requests took until the head of their answer, by method and route."),
+    (UNTOLD, "Events whose receivers haven't been looked for yet."),
+    (WAITING, "Deliveries that wait for their next try."),
+    (OVERDUE, "How long the delivery that should have been tried first has been waiting for that."),
+    (DELIVERIES, "Tries of deliveries, by how they ended: delivered, again, given_up."),
+    (STREAMS, "Pages that listen for changes now."),
+    (CONNECTIONS, "Connections to the main address that are open now."),
+    (BUILD, "1, by the version that runs."),
+    (STARTED, "When this process started, in unix seconds."),
 ];
 /// From a quick answer to beyond Xero's time-out.
 const SECONDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 /// The database is asked no more often than this, however many scrape.
 const REREAD: Duration = Duration::from_secs(10);
+/// The ends of a delivery's try.
+const ENDS: [&str; 3] = ["delivered", "again", "given_up"];
 
 /// What one server counts. Cheap to clone; clones count together.
 #[derive(Clone)]
@@ -65,7 +85,7 @@ impl Default for Metrics {
         metrics.record(|| {
             for (name, help) in HELP {
                 match *name {
-                    EXCHANGE_TIME | LEASE_WAIT => metrics::describe_histogram!(*name, *help),
+                    EXCHANGE_TIME | LEASE_WAIT | REQUEST_TIME => metrics::describe_histogram!(*name, *help),
                     name if name.ends_with("_total") => metrics::describe_counter!(name, *help),
                     name => metrics::describe_gauge!(name, *help),
                 }
@@ -74,6 +94,10 @@ impl Default for Metrics {
             for name in [JOINED, FENCED, KEPT] {
                 counter!(name).absolute(0);
             }
+            for end in ENDS {
+                counter!(DELIVERIES, "outcome" => end).absolute(0);
+            }
+            gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         });
         metrics
     }
@@ -81,6 +105,11 @@ impl Default for Metrics {
 
 fn with_buckets() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+}
+
+/// Every metric's name.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    HELP.iter().map(|(name, _)| *name)
 }
 
 impl Metrics {
@@ -114,9 +143,37 @@ impl Metrics {
         self.record(|| counter!(KEPT).increment(1));
     }
 
-    pub fn requested(&self, method: &str, route: &str, status: u16) {
+    /// A request was answered; `route` is a pattern, never an address.
+    pub fn requested(&self, method: &str, route: &str, status: u16, time: Duration) {
         let (method, route, status) = (method.to_owned(), route.to_owned(), status.to_string());
-        self.record(|| counter!(REQUESTS, "method" => method, "route" => route, "status" => status).increment(1));
+        self.record(|| {
+            histogram!(REQUEST_TIME, "method" => method.clone(), "route" => route.clone()).record(time);
+            counter!(REQUESTS, "method" => method, "route" => route, "status" => status).increment(1);
+        });
+    }
+
+    /// Deliveries were tried.
+    pub fn told(&self, delivered: usize, again: usize, given_up: usize) {
+        self.record(|| {
+            for (end, number) in ENDS.into_iter().zip([delivered, again, given_up]) {
+                counter!(DELIVERIES, "outcome" => end).increment(number as u64);
+            }
+        });
+    }
+
+    /// A server started now.
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+    pub fn started(&self, now: i64) {
+        self.record(|| gauge!(STARTED).set(now as f64));
+    }
+
+    /// How many listen for changes.
+    #[expect(clippy::cast_precision_loss, reason = "counts of sockets are far below 2^53")]
+    pub fn listens(&self, streams: usize, connections: usize) {
+        self.record(|| {
+            gauge!(STREAMS).set(streams as f64);
+            gauge!(CONNECTIONS).set(connections as f64);
+        });
     }
 
     /// What stands in memory, for a scrape.
@@ -142,10 +199,13 @@ impl Metrics {
 
     /// What the database said, at `now`; where it said nothing, what it said before stands.
     #[expect(clippy::cast_precision_loss, reason = "counts of rows and seconds are far below 2^53")]
-    pub fn read(&self, counts: Option<GrantCounts>, now: i64) {
+    pub fn read(&self, counts: Option<(GrantCounts, OutboxCounts)>, now: i64) {
         self.record(|| {
             gauge!(DATABASE).set(if counts.is_some() { 1.0 } else { 0.0 });
-            let Some(counts) = counts else { return };
+            let Some((counts, outbox)) = counts else { return };
+            gauge!(UNTOLD).set(outbox.untold as f64);
+            gauge!(WAITING).set(outbox.pending as f64);
+            gauge!(OVERDUE).set(outbox.due_since.map_or(0, |due| (now - due).max(0)) as f64);
             for (health, number) in
                 [("active", counts.active), ("failing", counts.failing), ("needs_reauth", counts.needs_reauth)]
             {
@@ -173,7 +233,10 @@ mod tests {
         metrics.exchanged(Trigger::Sweep, "refreshed");
         metrics.answered_after(Duration::from_millis(300));
         metrics.stands(2, true, true);
-        metrics.requested("GET", "/healthz", 200);
+        metrics.requested("GET", "/healthz", 200, Duration::from_millis(20));
+        metrics.told(2, 1, 0);
+        metrics.started(1_800_000_000);
+        metrics.listens(3, 5);
         let page = metrics.page();
         for line in [
             "# TYPE evergrant_exchanges_total counter",
@@ -184,6 +247,13 @@ mod tests {
             "evergrant_alarm_raised 1",
             "evergrant_breaker_open 1",
             "evergrant_http_requests_total{method=\"GET\",route=\"/healthz\",status=\"200\"} 1",
+            "evergrant_http_request_duration_seconds_count{method=\"GET\",route=\"/healthz\"} 1",
+            "evergrant_deliveries_total{outcome=\"delivered\"} 2",
+            "evergrant_deliveries_total{outcome=\"given_up\"} 0",
+            "process_start_time_seconds 1800000000",
+            "evergrant_event_streams 3",
+            "evergrant_http_connections 5",
+            concat!("evergrant_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(page.lines().any(|said| said == line), "no {line} in {page}");
         }
@@ -199,7 +269,8 @@ mod tests {
         let metrics = Metrics::default();
         assert!(metrics.is_time_to_read() && !metrics.is_time_to_read());
         let counts = GrantCounts { active: 3, failing: 2, needs_reauth: 1, oldest_issued_at: Some(40) };
-        metrics.read(Some(counts), 100);
+        let outbox = OutboxCounts { untold: 1, pending: 7, due_since: Some(70) };
+        metrics.read(Some((counts, outbox)), 100);
         tokio::time::advance(REREAD).await;
         assert!(metrics.is_time_to_read());
         metrics.read(None, 200);
@@ -207,6 +278,9 @@ mod tests {
         for line in [
             "evergrant_grants{health=\"failing\"} 2",
             "evergrant_refresh_token_oldest_age_seconds 60",
+            "evergrant_outbox_events 1",
+            "evergrant_deliveries_pending 7",
+            "evergrant_delivery_oldest_overdue_seconds 30",
             "evergrant_database_up 0",
         ] {
             assert!(page.lines().any(|said| said == line), "no {line} in {page}");

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod departures;
 pub mod domain;
+pub mod doors;
 pub mod http;
 pub mod keyring;
 pub mod logging;

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::{Auth, Pace};
 use super::config::Config;
+use super::doors::Doors;
 use super::notify::Notifier;
 use super::store::Store;
 use super::tokens::TokenService;
@@ -28,6 +29,8 @@ pub struct AppState {
     pub leptos: LeptosOptions,
     /// Work that outlives its request; shutdown waits for it.
     pub tasks: TaskTracker,
+    /// Who comes in.
+    pub doors: Doors,
     /// Told when shutdown begins: answers that would go on for ever end.
     pub stopping: CancellationToken,
     /// The seeded e-mail address and password, in sandbox mode alone.

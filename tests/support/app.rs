@@ -177,6 +177,7 @@ fn config(database: &TestDatabase, base: &str, data: &TempDir) -> Config {
         database_url: Secret::new(database.url.clone()),
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: base.parse().unwrap(),
+        max_connections: 1000,
         trusted_proxies: "".parse().unwrap(),
         data_dir: data.path().to_owned(),
         keys: None,

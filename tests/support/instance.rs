@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use evergrant::model::OrgId;
 use evergrant::sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
@@ -59,6 +59,17 @@ impl Instance {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What a service manager does to end it.
+    pub fn ask_to_stop(&self) {
+        let told = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        tokio::task::block_in_place(|| self.child.wait().unwrap())
     }
 
     /// `kill -9`: nothing of it goes on, and nothing is put in order.

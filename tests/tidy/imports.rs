@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("views", BELOW_TOKENS),
     ("logging", &["config"]),
     ("site", &[]),
+    ("doors", &[]),
     // It sends what the outbox holds, and knows nothing of how that came about.
     ("retention", &["clock", "store"]),
     ("notify", &["model", "domain", "clock", "cipher", "store", "config"]),
@@ -41,8 +42,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 const BELOW_TOKENS: &[&str] = &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "metrics"];
-const BELOW_STATE: &[&str] =
-    &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "notify", "metrics"];
+const BELOW_STATE: &[&str] = &[
+    "model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "notify", "metrics",
+    "doors",
+];
 const BELOW_SERVICES: &[&str] =
     &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "state", "metrics"];
 const BELOW_HTTP: &[&str] = &[
@@ -63,6 +66,7 @@ const ALL: &[&str] = &[
     "views",
     "logging",
     "site",
+    "doors",
     "state",
     "sweeper",
     "departures",

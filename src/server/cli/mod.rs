@@ -5,6 +5,7 @@
 mod bench_sweep;
 mod doctor;
 mod grants;
+mod healthcheck;
 mod input;
 mod key;
 mod keys;
@@ -16,6 +17,7 @@ mod serve;
 mod table;
 mod user;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +25,9 @@ use clap::{Parser, Subcommand};
 use super::config::{ConfigError, Settings};
 use super::store::Database;
 use crate::model::OrgId;
+
+/// Variables among the credentials of systemd's `LoadCredential`, or of a container's secrets.
+const CREDENTIALS: &str = "evergrant.env";
 
 /// What went wrong, as a sentence for whoever typed the command.
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -62,6 +67,8 @@ enum Command {
     Keys(keys::Command),
     /// Look at everything that refreshing depends on, and say what to do. Changes nothing.
     Doctor(Box<doctor::Flags>),
+    /// Ask the server on this machine whether it is ready. For a container's health check.
+    Healthcheck(healthcheck::Flags),
     /// Measure how fast this machine keeps grants alive, on databases of the measurement's own.
     #[command(hide = true)]
     BenchSweep(Box<bench_sweep::Flags>),
@@ -77,6 +84,14 @@ pub fn main() -> ExitCode {
         && !error.not_found()
     {
         eprintln!("evergrant: .env can't be read: {error}");
+        return ExitCode::from(2);
+    }
+    // What a service manager hands over out of other users' sight. What is set already stays.
+    if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY")
+        && let Err(error) = dotenvy::from_path(Path::new(&folder).join(CREDENTIALS))
+        && !error.not_found()
+    {
+        eprintln!("evergrant: {CREDENTIALS} can't be read from CREDENTIALS_DIRECTORY: {error}");
         return ExitCode::from(2);
     }
     let cli = match Cli::try_parse() {
@@ -109,6 +124,7 @@ async fn run(cli: Cli) -> Result<(), Failed> {
         Some(Command::Key(command)) => key::run(command).await,
         Some(Command::Keys(command)) => keys::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,
+        Some(Command::Healthcheck(flags)) => healthcheck::run(flags).await,
         Some(Command::BenchSweep(flags)) => bench_sweep::run(*flags).await,
         Some(Command::BenchSweepInstance(flags)) => bench_sweep::instance::run(*flags).await,
     }

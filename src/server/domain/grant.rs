@@ -45,6 +45,17 @@ pub struct GrantCounts {
     pub oldest_issued_at: Option<i64>,
 }
 
+/// What waits to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboxCounts {
+    /// Events whose receivers haven't been looked for.
+    pub untold: i64,
+    /// Deliveries that wait for a try.
+    pub pending: i64,
+    /// Unix seconds at which the first of those is to be tried.
+    pub due_since: Option<i64>,
+}
+
 /// Both tokens as the database keeps them. `Debug` shows ciphertext only by its presence.
 #[derive(Clone, PartialEq)]
 pub struct SealedTokens {

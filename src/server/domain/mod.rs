@@ -10,6 +10,8 @@ pub mod secret;
 pub use audit::{Actor, AuditEvent};
 pub use binding::{Binding, Seen, Tenant};
 pub use ended::Ended;
-pub use grant::{Consent, GRACE, Grant, GrantCounts, Lease, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens};
+pub use grant::{
+    Consent, GRACE, Grant, GrantCounts, Lease, OutboxCounts, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens,
+};
 pub use plan::{Due, KeepHot, Plan};
 pub use secret::{AccessToken, ApiKey, RefreshToken, Secret, TokenSet};

@@ -73,6 +73,9 @@ pub async fn events(
     if changes.listeners(&person) >= AT_MOST {
         return Ok(refused(StatusCode::TOO_MANY_REQUESTS, "Too many pages listen. Close some of them."));
     }
+    if changes.streams() >= state.doors.streams() {
+        return Ok(refused(StatusCode::SERVICE_UNAVAILABLE, "Too many pages listen just now. Pages work without."));
+    }
     // Listening begins before the look back, so that nothing falls in between.
     let (of_org, of_person) = (changes.subscribe(Topic::Org(org.clone())), changes.subscribe(person));
     let now = state.store.clock().now();

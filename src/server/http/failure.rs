@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use super::request_id;
 use crate::server::auth::AuthError;
 use crate::server::cipher::CipherError;
 use crate::server::store::{StoreError, new_id};
@@ -15,7 +16,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn of(error: &dyn std::error::Error) -> Self {
-        let id: String = new_id();
+        let id = request_id::current().unwrap_or_else(new_id);
         tracing::error!(%id, %error, "a request failed");
         Self { id }
     }

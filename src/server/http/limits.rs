@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::TimeoutLayer;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
 /// Our longest form is a password; 64 kB leaves room to spare.
 pub const BODY_BYTES: usize = 64 * 1024;
+
+/// A body of which nothing comes for so long is no body.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// For what the database alone answers.
 const SHORT: Duration = Duration::from_secs(30);
@@ -17,6 +20,10 @@ const LONG: Duration = Duration::from_secs(150);
 
 pub fn body() -> RequestBodyLimitLayer {
     RequestBodyLimitLayer::new(BODY_BYTES)
+}
+
+pub fn silence() -> RequestBodyTimeoutLayer {
+    RequestBodyTimeoutLayer::new(SILENCE)
 }
 
 pub fn short() -> TimeoutLayer {

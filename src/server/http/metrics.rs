@@ -11,9 +11,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use leptos::server_fn::axum::server_fn_paths;
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use crate::server::metrics;
 use crate::server::state::AppState;
+use crate::server::store::StoreError;
 
 /// A database that takes longer has said nothing: a scrape doesn't wait for it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,9 +39,12 @@ pub fn alone(state: &AppState) -> Router {
 async fn page(state: &AppState) -> Response {
     let metrics = state.tokens.metrics();
     let rests = state.tokens.provider_rests_until().is_some();
+    metrics.listens(state.store.changes().streams(), state.doors.open());
     metrics.stands(state.tokens.spooled(), state.tokens.alarm().is_some(), rests);
     if metrics.is_time_to_read() {
-        let counts = match tokio::time::timeout(PATIENCE, state.store.database().count_grants()).await {
+        let database = state.store.database();
+        let counting = async { Ok::<_, StoreError>((database.count_grants().await?, database.count_outbox().await?)) };
+        let counts = match tokio::time::timeout(PATIENCE, counting).await {
             Ok(Ok(counts)) => Some(counts),
             // The page says it: a line in the log for every scrape would say no more.
             Ok(Err(_)) | Err(_) => None,
@@ -52,8 +57,9 @@ async fn page(state: &AppState) -> Response {
 /// Counts a request once it is answered.
 pub async fn count(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let (method, route) = (request.method().clone(), route(&request));
+    let began = Instant::now();
     let response = next.run(request).await;
-    state.tokens.metrics().requested(method.as_str(), &route, response.status().as_u16());
+    state.tokens.metrics().requested(method.as_str(), &route, response.status().as_u16(), began.elapsed());
     response
 }
 

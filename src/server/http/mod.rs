@@ -18,6 +18,7 @@ mod notice;
 mod nul;
 pub mod pages;
 mod path;
+mod request_id;
 mod session;
 mod v1;
 mod webhook;
@@ -56,16 +57,18 @@ pub fn router() -> Router<AppState> {
 }
 
 /// Puts around everything of ours what holds for every request: cross-site posts are refused, bodies and time are
-/// bounded, a panic is one answer's end and not the server's, and answers carry the security headers. The sandbox
+/// bounded, a panic is one answer's end and not the server's, and answers carry the security headers and an id. The sandbox
 /// stands outside: it is another site.
 pub fn protect(router: Router, state: &AppState) -> Router {
     router
         .layer(from_fn(nul::refuse))
         .layer(limits::body())
+        .layer(limits::silence())
         .layer(limits::long())
         .layer(csrf(state))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(state.clone(), headers::secure))
+        .layer(from_fn(request_id::with_id))
 }
 
 /// Refuses posts that another site's page sent. The public origin is trusted by name, because a proxy may hand on

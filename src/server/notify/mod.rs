@@ -28,8 +28,8 @@ pub use webhook::WebhookClient;
 /// How long the loop rests where nothing was due.
 const REST: Duration = Duration::from_secs(2);
 
-/// Steps until told to stop, and finishes what it has begun.
-pub async fn keep_telling(notifier: Notifier, stopping: CancellationToken) {
+/// Steps until told to stop, and finishes what it has begun. `count` hears what each step came to.
+pub async fn keep_telling(notifier: Notifier, stopping: CancellationToken, count: impl Fn(&Stepped)) {
     let mut failing = false;
     loop {
         let stepped = notifier.step().await;
@@ -39,6 +39,7 @@ pub async fn keep_telling(notifier: Notifier, stopping: CancellationToken) {
             tracing::error!(%error, "events could not be taken to their receivers; trying again until they are");
         }
         failing = stepped.is_err();
+        stepped.iter().for_each(&count);
         let more = stepped.is_ok_and(|stepped| stepped.more);
         if more && !stopping.is_cancelled() {
             continue;

@@ -106,6 +106,13 @@ impl Changes {
         self.lock().get(topic).map_or(0, broadcast::Sender::receiver_count)
     }
 
+    /// How many streams follow an organisation, of whatever one.
+    pub fn streams(&self) -> usize {
+        let listeners = self.lock();
+        let of_orgs = listeners.iter().filter(|(topic, _)| matches!(topic, Topic::Org(_)));
+        of_orgs.map(|(_, sender)| sender.receiver_count()).sum()
+    }
+
     pub(super) fn publish(&self, change: Change) {
         if let Some(sender) = self.lock().get(&change.topic()) {
             // Refused only where nobody listens any more.

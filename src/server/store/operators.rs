@@ -10,7 +10,7 @@ use super::grants::grant_from;
 use super::orgs::org_named;
 use super::{Database, StoreError};
 use crate::model::{GrantId, OrgId};
-use crate::server::domain::{Grant, GrantCounts};
+use crate::server::domain::{Grant, GrantCounts, OutboxCounts};
 
 /// A grant that hasn't been given up, with what it stands for.
 pub struct Listed {
@@ -102,6 +102,18 @@ impl Database {
             failing: row.try_get(1)?,
             needs_reauth: row.try_get(2)?,
             oldest_issued_at: row.try_get(3)?,
+        })
+    }
+
+    /// What the outbox still holds: two looks into indexes of nothing but that.
+    pub async fn count_outbox(&self) -> Result<OutboxCounts, StoreError> {
+        let events = sqlx::query("SELECT COUNT(*) FROM outbox WHERE fanned_out_at IS NULL").fetch_one(self.pool());
+        let deliveries = sqlx::query("SELECT COUNT(*), MIN(next_attempt_at) FROM deliveries WHERE status = 'pending'");
+        let (events, deliveries) = (events.await?, deliveries.fetch_one(self.pool()).await?);
+        Ok(OutboxCounts {
+            untold: events.try_get(0)?,
+            pending: deliveries.try_get(0)?,
+            due_since: deliveries.try_get(1)?,
         })
     }
 
@@ -200,6 +212,13 @@ mod tests {
             assert_eq!(store.database().org_named("Nobody's").await.unwrap(), None, "{db}");
             let listed = store.database().listed_grants(named.as_ref()).await.unwrap();
             assert_eq!(listed.iter().map(|one| &one.grant.id).collect::<Vec<_>>(), [&dead], "{db}");
+
+            let outbox = async || store.database().count_outbox().await.unwrap();
+            assert_eq!(outbox().await, OutboxCounts::default(), "{db}: nobody's connection broke");
+            fail(&store, &well, true).await;
+            assert_eq!(outbox().await, OutboxCounts { untold: 2, ..OutboxCounts::default() }, "{db}");
+            store.fan_out(false, 10).await.unwrap();
+            assert_eq!(outbox().await, OutboxCounts::default(), "{db}: nobody wants to hear it");
         }
     }
 

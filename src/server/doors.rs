@@ -1,0 +1,241 @@
+//! The doors: connections come in, so many at a time; each has a while to say what it wants; and at the end everybody
+//! who is in is answered and nobody else gets in.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// How long a request's head may take, and how long a connection stays open on which nothing is asked.
+const HEAD: Duration = Duration::from_secs(30);
+/// How long who came in without a word is waited for at the end.
+const LAST_WORD: Duration = Duration::from_secs(2);
+/// Where no connection can be taken in, as with too many open files: until the next try.
+const REST: Duration = Duration::from_secs(1);
+
+/// How many may be in at a time, and how many are. Cheap to clone.
+#[derive(Clone)]
+pub struct Doors {
+    places: Arc<Semaphore>,
+    most: usize,
+    head: Duration,
+}
+
+/// Who came in, and their place.
+type Guest = (TcpStream, SocketAddr, OwnedSemaphorePermit);
+
+impl Doors {
+    pub fn new(most: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(most)), most, head: HEAD }
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.most.saturating_sub(self.places.available_permits())
+    }
+
+    /// How many of them may be streams that stay: the others are for who wants something.
+    pub fn streams(&self) -> usize {
+        self.most / 4 * 3
+    }
+
+    /// Serves until `shutdown`, and then until everybody who is in has been answered.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        router: Router,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let (closing, inside) = (CancellationToken::new(), TaskTracker::new());
+        let welcome = |guest: Guest| inside.spawn(attend(guest, router.clone(), self.head, closing.clone()));
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                guest = self.next(&listener) => welcome(guest),
+            };
+        }
+        // The kernel has let some in that we haven't seen yet.
+        let listener = listener.into_std()?;
+        while let Some(guest) = self.last(&listener) {
+            welcome(guest);
+        }
+        drop(listener);
+        closing.cancel();
+        inside.close();
+        inside.wait().await;
+        Ok(())
+    }
+
+    async fn next(&self, listener: &TcpListener) -> Guest {
+        loop {
+            // Never closed.
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { continue };
+            match listener.accept().await {
+                Ok((stream, address)) => return (stream, address, place),
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be taken in; trying again");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    fn last(&self, listener: &StdListener) -> Option<Guest> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let (stream, address) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, address, place))
+    }
+}
+
+/// Answers one connection's requests, one after the other.
+async fn attend((stream, address, place): Guest, router: Router, head: Duration, closing: CancellationToken) {
+    let spoke = AtomicBool::new(false);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        spoke.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(ConnectInfo(address));
+        router.clone().oneshot(request)
+    });
+    // Without it an event waits for the acknowledgement of the one before; where it can't be had, so be it.
+    _ = stream.set_nodelay(true);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(head);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = closing.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            match tokio::time::timeout(LAST_WORD, serving.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) if spoke.load(Ordering::Relaxed) => serving.await,
+                Err(_) => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        // The other side's business: it went away, or didn't say what it wanted.
+        tracing::debug!(%error, "a connection ended");
+    }
+    drop(place);
+}
+
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Notify;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n";
+
+    /// Doors of a house whose one answer waits until it is let go.
+    struct House {
+        address: SocketAddr,
+        doors: Doors,
+        asked: Arc<Notify>,
+        go: Arc<Notify>,
+        shut: CancellationToken,
+        running: JoinHandle<io::Result<()>>,
+    }
+
+    async fn house(doors: Doors) -> House {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (asked, go, shut) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
+        let (hears, waits) = (Arc::clone(&asked), Arc::clone(&go));
+        let answer = async move || {
+            hears.notify_one();
+            waits.notified().await;
+            "here you are"
+        };
+        let told = shut.clone().cancelled_owned();
+        let running = tokio::spawn(doors.clone().serve(listener, Router::new().route("/", get(answer)), told));
+        House { address, doors, asked, go, shut, running }
+    }
+
+    async fn rest_of(mut stream: TcpStream) -> String {
+        let mut said = Vec::new();
+        // A reset is an end too.
+        _ = stream.read_to_end(&mut said).await;
+        String::from_utf8(said).unwrap()
+    }
+
+    async fn knock(house: &House, words: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        stream.write_all(words).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn who_does_not_finish_a_head_is_sent_away_and_so_is_who_asks_nothing_more() {
+        let doors = Doors { head: Duration::from_millis(30), ..Doors::new(8) };
+        let house = house(doors).await;
+        for words in [&b""[..], b"GET / HT", b"GET / HTTP/1.1\r\nhost: here\r\nx-slow: "] {
+            let said = rest_of(knock(&house, words).await).await;
+            assert!(!said.contains("here you are"), "{said}");
+        }
+        house.go.notify_one();
+        let said = rest_of(knock(&house, ASK).await).await;
+        assert!(said.ends_with("here you are"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_when_the_house_is_full_waits_until_somebody_leaves() {
+        let house = house(Doors::new(1)).await;
+        let first = knock(&house, ASK).await;
+        house.asked.notified().await;
+        let second = knock(&house, b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await;
+        assert_eq!(house.doors.open(), 1);
+        drop(first);
+        house.asked.notified().await;
+        house.go.notify_waiters();
+        house.go.notify_one();
+        assert!(rest_of(second).await.ends_with("here you are"));
+    }
+
+    #[tokio::test]
+    async fn at_the_end_who_is_in_is_answered_and_nobody_else_gets_in() {
+        let house = house(Doors::new(8)).await;
+        let inside = knock(&house, ASK).await;
+        house.asked.notified().await;
+        // Known to the kernel alone, perhaps, when the end comes.
+        let late = knock(&house, ASK).await;
+        house.shut.cancel();
+        house.asked.notified().await;
+        assert!(TcpStream::connect(house.address).await.is_err(), "still open");
+        assert!(!house.running.is_finished());
+        house.go.notify_one();
+        house.go.notify_waiters();
+        house.go.notify_one();
+        for guest in [inside, late] {
+            assert!(rest_of(guest).await.ends_with("here you are"));
+        }
+        house.running.await.unwrap().unwrap();
+        assert_eq!(house.doors.open(), 0);
+    }
+}
