@@ -4,6 +4,7 @@ mod auth;
 mod clerk;
 mod cli;
 mod connect;
+mod deploy;
 mod http;
 mod leaks;
 mod model;
