@@ -2,6 +2,7 @@
 
 mod activity;
 mod alarm;
+mod api_keys;
 mod events;
 mod functions;
 mod members;

@@ -3,11 +3,13 @@
 //! Each is an ordinary form post, so a page without wasm reaches it by a plain `<form>`.
 
 mod activity;
+mod api_keys;
 mod integrations;
 mod members;
 mod notifications;
 
 pub use activity::{activity, changes, connection_history};
+pub use api_keys::api_keys;
 pub use integrations::{
     Disconnect, KeepConnection, RefreshConnection, RefreshIntegrations, TestConnection, disconnect, keep_connection,
     overview, refresh_connection, refresh_integrations, settings, test_connection,

@@ -36,6 +36,31 @@ spelt!(
     }
 );
 
+spelt!(
+    /// What came of a form on `/settings/api-keys`.
+    ApiKeyNotice {
+        Created = "key-created",
+        Revoked = "key-revoked",
+        NoName = "key-no-name",
+        NoScope = "key-no-scope",
+        TooMany = "key-too-many",
+        /// Another organisation's, or revoked meanwhile.
+        NoSuchKey = "key-missing",
+        NotAllowed = "keys-not-allowed",
+    }
+);
+
+/// What `/settings/api-keys` shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApiKeysView {
+    pub organisation: String,
+    /// Newest first, those too that were revoked a short while ago.
+    pub keys: Vec<ApiKeyView>,
+    /// Where programs ask, as `https://evergrant.example.com`.
+    pub origin: String,
+    pub as_of: i64,
+}
+
 /// A key as its organisation's owners and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +80,14 @@ pub struct ApiKeyView {
 }
 
 impl Scope {
+    /// What a key of this scope may do, on a page.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::BindingsRead => "List connections",
+            Self::TokensRead => "Take access tokens",
+        }
+    }
+
     /// As rows and answers keep several.
     pub fn join(scopes: &[Self]) -> String {
         scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
@@ -67,6 +100,16 @@ impl Scope {
 }
 
 impl KeyLife {
+    /// What it is called on a page.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Month => "30 days",
+            Self::Quarter => "90 days",
+            Self::Year => "365 days",
+            Self::Forever => "No end",
+        }
+    }
+
     /// In seconds.
     pub fn seconds(self) -> Option<i64> {
         const DAY: i64 = 24 * 60 * 60;
@@ -86,6 +129,24 @@ impl KeyStatus {
             (Some(_), _) => Self::Revoked,
             (None, Some(end)) if end <= now => Self::Expired,
             (None, _) => Self::Active,
+        }
+    }
+}
+
+impl ApiKeyNotice {
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Created | Self::Revoked)
+    }
+
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Created => "The API key is made. Copy it now: it is shown this once.",
+            Self::Revoked => "The API key is revoked. Whatever asks with it is refused from now on.",
+            Self::NoName => "Nothing was made: give the key a name of at most 100 letters.",
+            Self::NoScope => "Nothing was made: choose at least one thing that the key may do.",
+            Self::TooMany => "There are a hundred API keys already. Revoke one that isn't used any more first.",
+            Self::NoSuchKey => "That API key isn't in this organisation, or was revoked already.",
+            Self::NotAllowed => "Only owners and admins see and change API keys. Ask one of them.",
         }
     }
 }

@@ -21,7 +21,7 @@ mod view;
 pub use activity::{
     ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, Entry, HourView, NextKind, NextView, Outcome,
 };
-pub use api_key::{ApiKeyView, KeyLife, KeyStatus, Scope};
+pub use api_key::{ApiKeyNotice, ApiKeyView, ApiKeysView, KeyLife, KeyStatus, Scope};
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 pub use error::ApiError;
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};

@@ -1,6 +1,6 @@
 //! One-time messages that a form's answer carries to the next page.
 
-use super::{AddressProblem, BindingId, MembersNotice, NotificationNotice, RefreshReport};
+use super::{AddressProblem, ApiKeyNotice, BindingId, MembersNotice, NotificationNotice, RefreshReport};
 
 /// How a notice is meant: good news goes by itself, what needs action stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub enum Notice {
     Notification(NotificationNotice),
     /// A form about members or the organisation.
     Members(MembersNotice),
+    /// A form about API keys.
+    ApiKeys(ApiKeyNotice),
     /// An address that events can't be posted to.
     Address(AddressProblem),
 }
@@ -73,6 +75,12 @@ pub enum Notice {
 impl From<NotificationNotice> for Notice {
     fn from(notice: NotificationNotice) -> Self {
         Self::Notification(notice)
+    }
+}
+
+impl From<ApiKeyNotice> for Notice {
+    fn from(notice: ApiKeyNotice) -> Self {
+        Self::ApiKeys(notice)
     }
 }
 
@@ -98,6 +106,7 @@ impl Notice {
             | Self::Refreshed { failed: 0, .. } => Tone::Good,
             Self::Notification(notice) if notice.is_good() => Tone::Good,
             Self::Members(notice) if notice.is_good() => Tone::Good,
+            Self::ApiKeys(notice) if notice.is_good() => Tone::Good,
             _ => Tone::Attention,
         }
     }
@@ -139,6 +148,7 @@ impl Notice {
             Self::TestFailed { .. } => "Xero didn't give the organisation's details. The row says more.".into(),
             Self::Notification(notice) => notice.text().into(),
             Self::Members(notice) => notice.text().into(),
+            Self::ApiKeys(notice) => notice.text().into(),
             Self::Address(problem) => format!("Nothing was added. {problem}"),
         }
     }
@@ -167,6 +177,7 @@ impl Notice {
             Self::TestFailed { binding } => format!("test-failed.{binding}"),
             Self::Notification(notice) => notice.as_str().into(),
             Self::Members(notice) => notice.as_str().into(),
+            Self::ApiKeys(notice) => notice.as_str().into(),
             Self::Address(problem) => problem.as_str().into(),
         }
     }
@@ -199,7 +210,9 @@ impl Notice {
             word => {
                 let notification = NotificationNotice::parse(word).map(Self::Notification);
                 let members = || MembersNotice::parse(word).map(Self::Members);
-                return notification.or_else(members).or_else(|| AddressProblem::parse(word).map(Self::Address));
+                let keys = || ApiKeyNotice::parse(word).map(Self::ApiKeys);
+                let address = || AddressProblem::parse(word).map(Self::Address);
+                return notification.or_else(members).or_else(keys).or_else(address);
             }
         })
     }
@@ -226,6 +239,7 @@ mod tests {
             Notice::Notification(NotificationNotice::TestFailed),
             Notice::Address(AddressProblem::Private),
             Notice::Members(MembersNotice::LastOwner),
+            Notice::ApiKeys(ApiKeyNotice::TooMany),
         ] {
             assert_eq!(Notice::parse(&notice.encode()), Some(notice));
         }

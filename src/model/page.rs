@@ -21,7 +21,9 @@ pub struct Page {
     pub revealed: Option<Revealed>,
     /// A new invitation's link that this page alone shows, this once.
     pub invited: Option<Revealed>,
-    /// On the page behind such a link.
+    /// A new API key that this page alone shows, this once.
+    pub new_key: Option<Revealed>,
+    /// On the page behind an invitation's link.
     pub invitation: Option<InvitationPage>,
     /// `/settings/integrations`, without the query.
     pub path: String,

@@ -1,10 +1,12 @@
 //! What pages show of an organisation's connections, made from its rows.
 
 mod activity;
+mod api_keys;
 mod members;
 mod notifications;
 
 pub use activity::{Names, activity, audit, changes, entries};
+pub use api_keys::api_keys;
 pub use members::members;
 pub use notifications::{Looker, notifications};
 

@@ -11,7 +11,7 @@ use super::members::create;
 use super::refresher::XeroTokenRefresher;
 use super::signed_in::SignedIn;
 use super::switcher::switcher;
-use crate::model::{Page, SessionView, Theme, Tone};
+use crate::model::{Page, Permission, SessionView, Theme, Tone};
 
 /// What the server knows of this request. A default where it said nothing, as when routes are listed.
 pub fn page() -> Page {
@@ -155,14 +155,20 @@ fn navigation(path: &str, attention: u32) -> impl IntoView + use<> {
     }
 }
 
+/// Whether the signed-in person may do that in the organisation that they work in.
+pub fn may(permission: Permission) -> bool {
+    page().session.and_then(|session| session.org).is_some_and(|org| org.role.may(permission))
+}
+
 /// The settings' pages, one beside the other.
 pub fn settings_tabs(here: &'static str) -> impl IntoView {
     let tabs = [
-        ("/settings/integrations", "Integrations"),
-        ("/settings/members", "Members"),
-        ("/settings/notifications", "Notifications"),
+        ("/settings/integrations", "Integrations", true),
+        ("/settings/members", "Members", true),
+        ("/settings/api-keys", "API keys", may(Permission::ManageApiKeys)),
+        ("/settings/notifications", "Notifications", true),
     ];
-    let tabs = tabs.map(|(path, word)| {
+    let tabs = tabs.into_iter().filter(|(path, _, shown)| *shown || *path == here).map(|(path, word, _)| {
         view! {
             <a href=path aria-current=(path == here).then_some("page")>
                 {word}

@@ -2,6 +2,7 @@
 //!
 //! Every action is a form or a link first; an island only spares the person a page load.
 
+mod api_keys;
 pub mod app;
 mod attempts;
 mod chart;

@@ -1,20 +1,19 @@
 //! `/api/v1`: what programs get with an organisation's API keys, and what they are told when they get nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use evergrant::model::{KeyLife, OrgId, Scope};
 use evergrant::server::auth::keys::{self, Made, Wanted};
 use evergrant::server::clock::Clock;
-use evergrant::server::store::{Kind, Store};
+use evergrant::server::domain::Actor;
+use evergrant::server::store::{AuditFilter, Store};
 use reqwest::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::sandbox::START;
 use crate::support::app::{App, HTML, JSON};
-use crate::support::keeper::{Keeper, ring};
+use crate::support::databases::TestDatabase;
+use crate::support::keeper::ring;
+use crate::support::statements::Statements;
 
 /// A program of one of the demo's organisations.
 struct Program<'a> {
@@ -30,7 +29,7 @@ impl<'a> Program<'a> {
         let org = OrgId(app.demo().await.org_id(org).await);
         let store = Store::new(app.database.open().await, ring(), Clock::manual(START));
         let wanted = Wanted { name: "Nightly export", scopes, life: KeyLife::Month, by: None };
-        let Made { id, key, .. } = keys::make(&store, &org, wanted).await.ok().unwrap();
+        let Made { id, key, .. } = keys::make(&store, &org, wanted, &Actor::operator()).await.ok().unwrap();
         Self { app, store, org, key: key.expose().to_owned(), id: id.0 }
     }
 
@@ -98,6 +97,12 @@ async fn a_program_lists_its_organisations_connections_and_has_tokens_that_work(
         }
         let used = program.store.api_keys(&program.org).await.unwrap();
         assert_eq!(used[0].last_used_at, Some(START));
+
+        let took = AuditFilter { action: "token.vended", actor_kind: "api_key" };
+        let took = program.store.audit_events(Some(&program.org), took, None, 9).await.unwrap();
+        assert_eq!(took.len(), 2, "{took:?}");
+        assert_eq!((took[0].actor.as_str(), took[0].address.as_deref()), ("Nightly export", Some("127.0.0.1")));
+        assert!(!format!("{took:?}").contains("eyJ"), "a token in the book: {took:?}");
     }
 }
 
@@ -122,7 +127,9 @@ async fn whoever_has_no_key_that_counts_is_told_why_and_given_nothing() {
         assert!(misspelt["detail"].as_str().unwrap().contains("copied whole"), "{misspelt}");
         assert_eq!(get(Some(&format!("bearer {}", program.key))).await.status(), StatusCode::OK);
 
-        assert!(program.store.revoke_api_key(&program.org, &program.id.as_str().into()).await.unwrap());
+        assert!(
+            program.store.revoke_api_key(&program.org, &program.id.as_str().into(), &Actor::operator()).await.unwrap()
+        );
         problem(program.get("/bindings").await, StatusCode::UNAUTHORIZED, "invalid-key").await;
 
         // A key opens neither pages nor what they call.
@@ -206,46 +213,17 @@ async fn a_program_that_asks_too_often_is_told_when_to_come_back_and_slows_no_ot
     assert_eq!(other.get("/bindings").await.status(), StatusCode::OK);
 }
 
-/// Counts the statements that this thread sends to PostgreSQL, whose driver works on the thread of who asks.
-struct Statements(Arc<AtomicUsize>);
-
-impl<S: tracing::Subscriber> Layer<S> for Statements {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "sqlx::query" {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// SQLite's driver has a thread of its own, and is sent the same statements.
 #[tokio::test]
-async fn a_fresh_token_costs_one_statement_and_its_uses_are_noted_once_a_minute() {
-    let each = Keeper::each().await;
-    for keeper in each.into_iter().filter(|keeper| keeper.store.database().kind() == Kind::Postgres) {
-        let connected = keeper.connect("Harbour", &["harbour"], 1500).await;
-        let wanted = Wanted { name: "Nightly export", scopes: Scope::ALL, life: KeyLife::Month, by: None };
-        let Made { key, .. } = keys::make(&keeper.store, &connected.org, wanted).await.ok().unwrap();
-        let headers = [("authorization".parse().unwrap(), format!("Bearer {}", key.expose()).parse().unwrap())];
-        let headers = headers.into_iter().collect();
-        let ask = async || {
-            let read = keys::program_and_binding(&keeper.store, &headers, &connected.bindings[0]).await;
-            let (row, bound) = read.unwrap().unwrap();
-            keeper.store.note_key_use(&row).await.unwrap();
-            assert!(keeper.service.get_token_of(bound.unwrap(), 300).await.is_ok());
-        };
-        let count = Arc::new(AtomicUsize::new(0));
-        let _listening =
-            tracing::subscriber::set_default(tracing_subscriber::registry().with(Statements(count.clone())));
-        ask().await;
-        // Another test's thread, which has nobody who listens, may have been the first to log a statement: nobody
-        // would hear of one any more.
-        tracing::callsite::rebuild_interest_cache();
-        keeper.advance(61);
-        for (statements, what) in [(3, "the use of key and grant is noted"), (1, "and once a minute")] {
-            count.store(0, Ordering::Relaxed);
-            ask().await;
-            assert_eq!(count.load(Ordering::Relaxed), statements, "{what}");
-        }
-        assert_eq!(keeper.exchanges().await, 0);
-    }
+async fn a_fresh_token_costs_one_read_and_one_line_in_the_book() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let app = App::start(database).await;
+    let program = Program::of(&app, "Harbour Group", Scope::ALL).await;
+    let path = format!("/bindings/{}/token", program.connection().await["id"].as_str().unwrap());
+    // Whatever isn't fresh is now, and the uses are noted.
+    assert_eq!(program.get(&path).await.status(), StatusCode::OK);
+    let statements = Statements::watch();
+    assert_eq!(program.get(&path).await.status(), StatusCode::OK);
+    let sent = statements.of_ours();
+    assert_eq!(sent.len(), 2, "{sent:#?} of {:#?}", statements.all());
+    assert!(sent[0].contains("k.key_hash = $1") && sent[1].contains("INSERT INTO audit_events"), "{sent:#?}");
 }

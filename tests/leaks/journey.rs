@@ -70,6 +70,7 @@ impl Stage {
         let binding = self.connect().await;
         self.look_around().await;
         self.invite().await;
+        self.make_api_keys().await;
         self.use_it(&binding).await;
         self.ask_as_a_program(&binding).await;
         self.fail_in_every_way(&binding).await;

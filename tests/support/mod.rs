@@ -7,4 +7,5 @@ pub mod databases;
 pub mod instance;
 pub mod keeper;
 pub mod plant;
+pub mod statements;
 pub mod web;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::cookie::hashed;
 use crate::model::{ApiKeyId, BindingId, KeyLife, OrgId, Scope, UserId};
 use crate::server::cipher::{CipherError, random};
-use crate::server::domain::{ApiKey, Secret};
+use crate::server::domain::{Actor, ApiKey, Secret};
 use crate::server::store::{Bound, KeyRow, NewApiKey, Store, StoreError};
 
 /// What every key begins with, so that people and scanners of leaked secrets know one.
@@ -67,7 +67,7 @@ pub enum NoKey {
 }
 
 /// Makes a key. It is handed over once: afterwards nobody knows more of it than its hash.
-pub async fn make(store: &Store, org: &OrgId, wanted: Wanted<'_>) -> Result<Made, NotMade> {
+pub async fn make(store: &Store, org: &OrgId, wanted: Wanted<'_>, actor: &Actor) -> Result<Made, NotMade> {
     let name = wanted.name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
         return Err(NotMade::Name);
@@ -85,7 +85,7 @@ pub async fn make(store: &Store, org: &OrgId, wanted: Wanted<'_>) -> Result<Made
         expires_at,
         by: wanted.by,
     };
-    let id = store.add_api_key(org, new).await?.ok_or(NotMade::TooMany)?;
+    let id = store.add_api_key(org, new, actor).await?.ok_or(NotMade::TooMany)?;
     Ok(Made { id, key, expires_at })
 }
 
@@ -149,7 +149,7 @@ fn new_key() -> Result<ApiKey, CipherError> {
 }
 
 /// Tells a typing error from a key that isn't known, without asking the database.
-fn is_well_spelt(key: &str) -> bool {
+pub fn is_well_spelt(key: &str) -> bool {
     let Some(rest) = key.strip_prefix(PREFIX).filter(|rest| rest.len() == RANDOM + CHECKSUM) else { return false };
     rest.split_at_checked(RANDOM).is_some_and(|(body, sum)| checksum(body) == sum)
 }
@@ -220,7 +220,7 @@ mod tests {
     async fn a_key_counts_until_it_expires_or_is_revoked() {
         for (name, store) in stores().await {
             let org = store.add_org("Harbour Group").await.unwrap().unwrap();
-            let made = make(&store, &org, wanted(" Nightly export ", Scope::ALL)).await;
+            let made = make(&store, &org, wanted(" Nightly export ", Scope::ALL), &Actor::operator()).await;
             let Made { id, key, expires_at } = made.ok().unwrap();
             assert_eq!(expires_at, Some(START + 30 * DAY), "{name}");
             let asks = with(&format!("Bearer {}", key.expose()));
@@ -230,7 +230,7 @@ mod tests {
             store.clock().advance(30 * DAY);
             let expired = Err(NoKey::Expired { at: START + 30 * DAY });
             assert_eq!(program(&store, &asks).await.unwrap(), expired, "{name}");
-            assert!(store.revoke_api_key(&org, &id).await.unwrap(), "{name}");
+            assert!(store.revoke_api_key(&org, &id, &Actor::operator()).await.unwrap(), "{name}");
             assert_eq!(program(&store, &asks).await.unwrap(), Err(NoKey::Unknown), "{name}");
             let never = with(&format!("Bearer {}", new_key().unwrap().expose()));
             assert_eq!(program(&store, &never).await.unwrap(), Err(NoKey::Unknown), "{name}");
@@ -242,10 +242,10 @@ mod tests {
         for (name, store) in stores().await {
             let org = store.add_org("Harbour Group").await.unwrap().unwrap();
             for wrong in ["", "  ", "a\nb", &"x".repeat(101)] {
-                let made = make(&store, &org, wanted(wrong, Scope::ALL)).await;
+                let made = make(&store, &org, wanted(wrong, Scope::ALL), &Actor::operator()).await;
                 assert!(matches!(made, Err(NotMade::Name)), "{name} {wrong:?}");
             }
-            let made = make(&store, &org, wanted("Nightly export", &[])).await;
+            let made = make(&store, &org, wanted("Nightly export", &[]), &Actor::operator()).await;
             assert!(matches!(made, Err(NotMade::Scope)), "{name}");
             assert!(store.api_keys(&org).await.unwrap().is_empty(), "{name}");
         }

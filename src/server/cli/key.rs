@@ -9,6 +9,7 @@ use super::{Failed, opened, org_named};
 use crate::model::{ApiKeyView, KeyLife, Scope};
 use crate::server::auth::keys::{self, Made, Wanted};
 use crate::server::config::Settings;
+use crate::server::domain::Actor;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -78,7 +79,7 @@ async fn add(flags: Add) -> Result<(), Failed> {
     let org = org_named(store.database(), flags.org.trim()).await?;
     let scopes = if flags.scopes.is_empty() { Scope::ALL } else { &flags.scopes };
     let wanted = Wanted { name: &flags.name, scopes, life: flags.life, by: None };
-    let made = keys::make(&store, &org, wanted).await;
+    let made = keys::make(&store, &org, wanted, &Actor::operator()).await;
     store.database().close().await;
     let Made { id, key, expires_at } = made?;
     if flags.json {
@@ -119,7 +120,7 @@ async fn revoke(flags: Revoke) -> Result<(), Failed> {
     let called = if keys::is_a_key(&flags.key) { keys::shown(&flags.key) } else { &flags.key };
     let called = store.api_keys_called(called).await?;
     let revoked = match &called[..] {
-        [(org, id)] => store.revoke_api_key(org, id).await?.then_some(id),
+        [(org, id)] => store.revoke_api_key(org, id, &Actor::operator()).await?.then_some(id),
         [_, _, ..] => {
             return Err("several API keys begin like that: say its id, which evergrant key list --json shows".into());
         }

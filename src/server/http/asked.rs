@@ -1,6 +1,7 @@
 //! Who asks a server function, and how it answers: JSON for the page's own calls and for programs, a redirect
 //! with a message for a plain form.
 
+mod api_keys;
 mod members;
 
 use axum::http::header::{ACCEPT, HeaderName, LOCATION, SET_COOKIE};

@@ -1,8 +1,8 @@
-//! Invitations: `POST /api/invitations/accept`, the page behind a link, and the one look at a new link.
+//! Invitations: `POST /api/invitations/accept`, and the page behind a link.
 
 use axum::Form;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use super::client_address::Whence;
 use super::failure::Failure;
 use super::notice::{see_other_with, with_cookie};
 use crate::model::{InvitationPage, MembersNotice, Revealed};
-use crate::server::auth::cookie::{forget_cookie, hashed, read_cookie, write_cookie};
+use crate::server::auth::cookie::{hashed, write_cookie};
 use crate::server::auth::{Caller, Joined, Newcomer};
 use crate::server::domain::Secret;
 use crate::server::state::AppState;
@@ -18,10 +18,6 @@ use crate::server::store::SESSION_LIFE;
 
 /// Where links lead. Their secret stands in the query: paths come into logs, queries don't.
 pub const INVITE: &str = "/invite";
-/// Brings a new link to the one page that shows it, in the browser that made it alone.
-const LINK_COOKIE: &str = "evergrant_invitation";
-/// Long enough for the redirect that follows, in seconds.
-const LINK_LIFE: i64 = 60;
 
 #[derive(Deserialize)]
 pub struct AcceptForm {
@@ -83,21 +79,4 @@ pub async fn page(state: &AppState, token: &str, caller: Option<&Caller>) -> Res
 /// The address that an invitation is accepted at.
 pub fn link(state: &AppState, token: &Secret) -> String {
     state.config.public_url.at(&format!("{INVITE}?token={}", token.expose()))
-}
-
-/// The cookie that brings a new link to the page that shows it.
-pub fn link_cookie(state: &AppState, token: &Secret) -> Option<HeaderValue> {
-    write_cookie(LINK_COOKIE, token.expose(), LINK_LIFE, state.secure())
-}
-
-/// The link that a request brings along, for the page that shows it.
-pub fn revealed(state: &AppState, headers: &HeaderMap) -> Option<Revealed> {
-    let token = Secret::new(read_cookie(headers, LINK_COOKIE)?);
-    Some(Revealed::new(String::new(), &link(state, &token)))
-}
-
-/// Takes the link back once it was shown.
-pub fn forget(state: &AppState, request: &HeaderMap, response: Response) -> Response {
-    let there = read_cookie(request, LINK_COOKIE).is_some();
-    with_cookie(response, there.then(|| forget_cookie(LINK_COOKIE, state.secure())).flatten())
 }

@@ -16,6 +16,7 @@ mod limits;
 pub mod metrics;
 mod notice;
 mod nul;
+mod once;
 pub mod pages;
 mod path;
 mod request_id;

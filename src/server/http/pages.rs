@@ -13,9 +13,10 @@ use leptos_axum::ResponseOptions;
 use super::failure::Failure;
 use super::headers::page_policy;
 use super::notice::{self, see_other};
+use super::once::{API_KEY, INVITATION, Once};
 use super::{invite, path};
 use crate::model::{LoginProblem, LoginView, Page, Permission, Revealed, SessionView, Theme};
-use crate::server::auth::Caller;
+use crate::server::auth::{Caller, keys};
 use crate::server::auth::cookie::read_cookie;
 use crate::server::state::AppState;
 
@@ -25,14 +26,12 @@ pub const THEME_COOKIE: &str = "evergrant_theme";
 const LOGIN: &str = "/login";
 /// The one page that shows a webhook's secret.
 const NOTIFICATIONS: &str = "/settings/notifications";
-/// The one page that shows an invitation's link.
-const MEMBERS: &str = "/settings/members";
 
 /// Runs before a page is rendered: finds out what the page needs to know of the request and leaves it, a `Page`, in
 /// the request's extensions. Whoever isn't signed in is sent to `/login`, whoever is, away from it.
 pub async fn resolve(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
-    let at_members = request.uri().path() == MEMBERS;
+    let once = [INVITATION, API_KEY].into_iter().find(|once| once.page == request.uri().path());
     let page = match find_out(&state, &headers, request.uri()).await {
         Ok(Ok(page)) => page,
         Ok(Err(elsewhere)) => return no_store(see_other(&elsewhere)),
@@ -45,7 +44,10 @@ pub async fn resolve(State(state): State<AppState>, mut request: Request, next: 
     if !shown {
         return no_store(response);
     }
-    let response = if at_members { invite::forget(&state, &headers, response) } else { response };
+    let response = match once {
+        Some(once) => once.forget(&state, &headers, response),
+        None => response,
+    };
     no_store(notice::forget(&state, &headers, response))
 }
 
@@ -87,11 +89,17 @@ async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Re
         Some(_) if at_login => Err(asked(uri, "next").and_then(|next| ours(state, &next)).unwrap_or("/".to_owned())),
         None if page.invitation.is_some() => Ok(page),
         Some(caller) => {
-            let may_invite = uri.path() == MEMBERS && caller.may(Permission::ManageMembers);
-            let invited = may_invite.then(|| invite::revealed(state, headers)).flatten();
+            let brought = |once: Once, permission| {
+                let may = uri.path() == once.page && caller.may(permission);
+                may.then(|| once.brought(headers)).flatten()
+            };
+            let invited = brought(INVITATION, Permission::ManageMembers);
+            let invited = invited.map(|token| Revealed::new(String::new(), &invite::link(state, &token)));
+            let new_key = brought(API_KEY, Permission::ManageApiKeys).filter(|key| keys::is_well_spelt(key.expose()));
+            let new_key = new_key.map(|key| Revealed::new(String::new(), key.expose()));
             let alarm = state.tokens.alarm().filter(|_| caller.may(Permission::SeeTheApp));
             let revealed = revealed(state, &caller, uri.path()).await?;
-            Ok(Page { session: Some(session(state, &caller).await?), alarm, revealed, invited, ..page })
+            Ok(Page { session: Some(session(state, &caller).await?), alarm, revealed, invited, new_key, ..page })
         }
         None if at_login => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None => {

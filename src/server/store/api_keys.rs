@@ -5,7 +5,8 @@ use sqlx::{AnyConnection, Row};
 
 use super::bindings::{Bound, bound_columns, bound_from};
 use super::{Store, StoreError, new_id};
-use crate::model::{ApiKeyId, ApiKeyView, BindingId, KeyStatus, OrgId, Scope, UserId};
+use crate::model::{Action, ApiKeyId, ApiKeyView, BindingId, KeyStatus, OrgId, Scope, UserId};
+use crate::server::domain::{Actor, AuditEvent};
 
 /// More than anybody needs at a time.
 pub const MOST_KEYS: i64 = 100;
@@ -66,7 +67,13 @@ macro_rules! select_listed {
 
 impl Store {
     /// Makes a key's row; `None` where the organisation has as many keys as it may.
-    pub async fn add_api_key(&self, org: &OrgId, new: NewApiKey<'_>) -> Result<Option<ApiKeyId>, StoreError> {
+    pub async fn add_api_key(
+        &self,
+        org: &OrgId,
+        new: NewApiKey<'_>,
+        by: &Actor,
+    ) -> Result<Option<ApiKeyId>, StoreError> {
+        let mut transaction = self.database.begin().await?;
         let id: ApiKeyId = new_id();
         let done = sqlx::query(
             "INSERT INTO api_keys (id, org_id, name, key_hash, prefix, scopes, created_by, created_at, expires_at) \
@@ -83,9 +90,15 @@ impl Store {
         .bind(self.clock.now())
         .bind(new.expires_at)
         .bind(MOST_KEYS)
-        .execute(self.pool())
+        .execute(&mut *transaction)
         .await?;
-        Ok((done.rows_affected() == 1).then_some(id))
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let event = AuditEvent::new(by, Action::ApiKeyCreated).of(org).on("api_key", &id).with("name", new.name);
+        self.record(&mut transaction, &event.with("scopes", Scope::join(new.scopes))).await?;
+        transaction.commit().await?;
+        Ok(Some(id))
     }
 
     /// The organisation's keys, newest first; those that were revoked long ago aren't among them.
@@ -119,15 +132,22 @@ impl Store {
     }
 
     /// Ends a key; `false` where the organisation has none of this id that isn't revoked.
-    pub async fn revoke_api_key(&self, org: &OrgId, id: &ApiKeyId) -> Result<bool, StoreError> {
-        let done =
-            sqlx::query("UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND org_id = $3 AND revoked_at IS NULL")
-                .bind(self.clock.now())
-                .bind(id.as_str())
-                .bind(org.as_str())
-                .execute(self.pool())
-                .await?;
-        Ok(done.rows_affected() == 1)
+    pub async fn revoke_api_key(&self, org: &OrgId, id: &ApiKeyId, by: &Actor) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let row = sqlx::query(
+            "UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND org_id = $3 AND revoked_at IS NULL RETURNING name",
+        )
+        .bind(self.clock.now())
+        .bind(id.as_str())
+        .bind(org.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = row else { return Ok(false) };
+        let name: String = row.try_get("name")?;
+        let event = AuditEvent::new(by, Action::ApiKeyRevoked).of(org).on("api_key", id).with("name", name);
+        self.record(&mut transaction, &event).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// The key of this hash.

@@ -1,6 +1,7 @@
 //! The pages, one file each. The server renders them; none of this reaches the browser as code.
 
 mod activity;
+mod api_keys;
 mod changes;
 mod history;
 mod integrations;
@@ -12,6 +13,7 @@ mod notifications;
 mod overview;
 
 pub use activity::Activity;
+pub use api_keys::ApiKeys;
 pub use history::History;
 pub use integrations::Integrations;
 pub use invite::Invite;

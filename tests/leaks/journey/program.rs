@@ -31,6 +31,21 @@ impl Stage {
         }
     }
 
+    /// A key that a person makes, by script and by form, which shows it once.
+    pub(super) async fn make_api_keys(&mut self) {
+        let form = [("name", "Nightly export"), ("scopes[0]", "bindings:read"), ("life", "30d")];
+        let request = self.browser.client.post(self.browser.at("/api/api-keys/create"));
+        let page = self.browser.send(request.header("accept", "application/json").form(&form)).await;
+        self.know("an API key", page.text.trim_matches('"'));
+        self.browser.post("/api/api-keys/create", &form).await;
+        let page = self.browser.get("/settings/api-keys").await.text;
+        let start = page.find("egk_").expect("the key is shown");
+        self.know("an API key", &page[start..start + 76]);
+        for path in ["/settings/api-keys", "/activity?show=changes", "/activity.csv?show=changes"] {
+            self.get(path).await;
+        }
+    }
+
     pub(super) async fn ask(&mut self, path: &str, bearer: &str) -> Page {
         let request = self.browser.client.get(self.browser.at(path)).bearer_auth(bearer);
         self.browser.send(request).await

@@ -6,15 +6,13 @@ use super::{Asked, Refusal, append, told};
 use crate::model::{InvitationId, MembersNotice, OrgId, OrgView, Permission, Role, UserId};
 use crate::server::auth::cookie::{hashed, new_secret};
 use crate::server::http::failure::Failure;
-use crate::server::http::invite;
+use crate::server::http::{invite, once};
 use crate::server::store::{By, Inviting, MadeOrg, StoreError, Unchanged};
-
-const MEMBERS: &str = "/settings/members";
 
 impl Asked {
     /// The same for a form on the members page.
     pub async fn about_members() -> Result<Self, crate::model::ApiError> {
-        Ok(Self { back: MEMBERS, ..Self::by_somebody().await? })
+        Ok(Self { back: once::INVITATION.page, ..Self::by_somebody().await? })
     }
 
     /// Whether members and organisations are kept here; not where Clerk keeps them.
@@ -43,7 +41,7 @@ impl Asked {
             Inviting::TooMany => return Err(said(MembersNotice::TooManyInvitations)),
         }
         if self.plain_form {
-            append(invite::link_cookie(&self.state, &token));
+            append(once::INVITATION.cookie(&self.state, &token));
         }
         Ok(invite::link(&self.state, &token))
     }

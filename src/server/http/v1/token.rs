@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::counted;
 use super::problem::Problem;
-use crate::model::{BindingId, Scope};
+use crate::model::{Action, BindingId, Scope};
 use crate::server::auth::keys;
+use crate::server::domain::{Actor, AuditEvent};
+use crate::server::http::client_address::Whence;
 use crate::server::state::AppState;
 use crate::server::tokens::{Token, TokenError};
 
@@ -21,6 +23,7 @@ pub const USUAL_TTL: i64 = 300;
 /// Who asks and for what is read in one statement. No `ETag` here: what mustn't be stored has nothing to compare.
 pub async fn vend(
     State(state): State<AppState>,
+    whence: Whence,
     binding: Result<Path<BindingId>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -35,7 +38,16 @@ pub async fn vend(
     let work = async {
         let min_ttl = min_ttl(query.as_deref().unwrap_or_default())?;
         let bound = bound.ok_or(TokenError::NotFound)?;
+        let tenant = bound.binding.tenant_name.clone();
         let token = state.tokens.get_token_of(bound, min_ttl).await?;
+        // Written down before it leaves. Where the database takes no writes the token is still the program's, and the
+        // log has what the book lacks.
+        let actor = Actor::api_key(key.id.as_str(), &key.name, Some(whence.0.to_string()));
+        let event = AuditEvent::new(&actor, Action::TokenVended).of(&key.org).on("binding", &binding);
+        if let Err(error) = state.store.record_alone(&event.with("connection", tenant)).await {
+            let from = actor.address.as_deref();
+            tracing::error!(key = %key.id, %binding, from, %error, "a token is handed out that couldn't be written down");
+        }
         let kept = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         Ok((kept, Json(body(token))).into_response())
     };

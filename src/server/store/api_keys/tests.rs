@@ -25,7 +25,7 @@ async fn an_organisation_sees_and_ends_its_own_keys_alone() {
         let ann = store.add_user(ann).await.unwrap().unwrap();
         let (org, _) = ann.org.unwrap();
         let other = store.add_org("Southerly Studio").await.unwrap().unwrap();
-        let id = store.add_api_key(&org, new("h1", Some(&ann.user))).await.unwrap().unwrap();
+        let id = store.add_api_key(&org, new("h1", Some(&ann.user)), &Actor::system()).await.unwrap().unwrap();
         let expected = ApiKeyView {
             id: id.clone(),
             name: "Nightly export".into(),
@@ -38,16 +38,19 @@ async fn an_organisation_sees_and_ends_its_own_keys_alone() {
             last_used_at: None,
             revoked_at: None,
         };
-        assert_eq!(store.api_keys(&org).await.unwrap(), std::slice::from_ref(&expected), "{name}");
+        assert_eq!(store.api_keys(&org).await.unwrap(), [expected.clone()], "{name}");
         assert!(store.api_keys(&other).await.unwrap().is_empty(), "{name}");
         assert_eq!(store.all_api_keys().await.unwrap(), [("Harbour Group".to_owned(), expected)], "{name}");
         for called in [id.as_str(), "egk_12345678"] {
             assert_eq!(store.api_keys_called(called).await.unwrap(), [(org.clone(), id.clone())], "{name}");
         }
 
-        assert!(!store.revoke_api_key(&other, &id).await.unwrap(), "another organisation's, on {name}");
-        assert!(store.revoke_api_key(&org, &id).await.unwrap(), "{name}");
-        assert!(!store.revoke_api_key(&org, &id).await.unwrap(), "once, on {name}");
+        assert!(
+            !store.revoke_api_key(&other, &id, &Actor::system()).await.unwrap(),
+            "another organisation's, on {name}"
+        );
+        assert!(store.revoke_api_key(&org, &id, &Actor::system()).await.unwrap(), "{name}");
+        assert!(!store.revoke_api_key(&org, &id, &Actor::system()).await.unwrap(), "once, on {name}");
         let listed = store.api_keys(&org).await.unwrap();
         assert_eq!((listed[0].status, listed[0].revoked_at), (KeyStatus::Revoked, Some(START)), "{name}");
         store.clock().advance(LISTED);
@@ -62,12 +65,12 @@ async fn an_organisation_has_a_bounded_number_of_keys() {
         let org = store.add_org("Harbour Group").await.unwrap().unwrap();
         let mut last = None;
         for number in 0..MOST_KEYS {
-            last = store.add_api_key(&org, new(&format!("h{number}"), None)).await.unwrap();
+            last = store.add_api_key(&org, new(&format!("h{number}"), None), &Actor::system()).await.unwrap();
             assert!(last.is_some(), "{name}: {number}");
         }
-        assert_eq!(store.add_api_key(&org, new("more", None)).await.unwrap(), None, "{name}");
-        store.revoke_api_key(&org, &last.unwrap()).await.unwrap();
-        assert!(store.add_api_key(&org, new("more", None)).await.unwrap().is_some(), "{name}");
+        assert_eq!(store.add_api_key(&org, new("more", None), &Actor::system()).await.unwrap(), None, "{name}");
+        store.revoke_api_key(&org, &last.unwrap(), &Actor::system()).await.unwrap();
+        assert!(store.add_api_key(&org, new("more", None), &Actor::system()).await.unwrap().is_some(), "{name}");
     }
 }
 
@@ -75,7 +78,7 @@ async fn an_organisation_has_a_bounded_number_of_keys() {
 async fn a_keys_last_use_is_known_to_the_minute() {
     for (name, store) in stores().await {
         let org = store.add_org("Harbour Group").await.unwrap().unwrap();
-        store.add_api_key(&org, new("h1", None)).await.unwrap();
+        store.add_api_key(&org, new("h1", None), &Actor::system()).await.unwrap();
         let read = async || store.api_key("h1").await.unwrap().unwrap();
         for (wait, noted) in [(0, START), (60, START), (1, START + 61)] {
             store.clock().advance(wait);
@@ -89,7 +92,7 @@ async fn a_keys_last_use_is_known_to_the_minute() {
 async fn a_binding_is_read_with_the_key_of_its_own_organisation_alone() {
     for (name, store) in stores().await {
         let org = store.add_org("Harbour Group").await.unwrap().unwrap();
-        store.add_api_key(&org, new("h1", None)).await.unwrap();
+        store.add_api_key(&org, new("h1", None), &Actor::system()).await.unwrap();
         let (key, bound) = store.api_key_and_binding("h1", &"nothing".into()).await.unwrap().unwrap();
         assert_eq!((key, bound.map(|_| ())), (store.api_key("h1").await.unwrap().unwrap(), None), "{name}");
         assert!(store.api_key_and_binding("h2", &"nothing".into()).await.unwrap().is_none(), "{name}");
@@ -103,8 +106,8 @@ async fn keys_end_with_their_persons_membership_and_with_their_organisation() {
         let claim = Asserted { user: "user_1", email: None, org: Some(org), issued_at: START };
         let known = store.known(&claim).await.unwrap();
         let (org, ann) = (known.org.unwrap().id, known.user);
-        store.add_api_key(&org, new("anns", Some(&ann))).await.unwrap();
-        store.add_api_key(&org, new("an operators", None)).await.unwrap();
+        store.add_api_key(&org, new("anns", Some(&ann)), &Actor::system()).await.unwrap();
+        store.add_api_key(&org, new("an operators", None), &Actor::system()).await.unwrap();
         let counts = async |hash| store.api_key(hash).await.unwrap().is_some_and(|key| key.revoked_at.is_none());
 
         let external = ExternalOrg { id: "org_1".into(), name: "Harbour Group".into(), slug: None };
@@ -114,7 +117,7 @@ async fn keys_end_with_their_persons_membership_and_with_their_organisation() {
 
         store.take_news("2", START + 6, &News::OrganisationEnded { id: "org_1".into() }).await.unwrap();
         assert_eq!(store.api_key("an operators").await.unwrap(), None, "{name}");
-        store.add_api_key(&org, new("afterwards", None)).await.unwrap();
+        store.add_api_key(&org, new("afterwards", None), &Actor::system()).await.unwrap();
         assert_eq!(store.api_key("afterwards").await.unwrap(), None, "whatever its row says, on {name}");
     }
 }

@@ -131,7 +131,7 @@ async fn who_is_removed_loses_their_place_there_and_their_invitations() {
         for (hash, by) in [("bobs", &bob), ("anns", &ann)] {
             let (name, prefix, by) = ("key", hash, Some(&by.user));
             let new = NewApiKey { name, hash, prefix, scopes: Scope::ALL, by, expires_at: None };
-            store.add_api_key(&org, new).await.unwrap().unwrap();
+            store.add_api_key(&org, new, ann.by().actor).await.unwrap().unwrap();
         }
         store.remove_member(&org, ann.by(), &bob.user).await.unwrap().unwrap();
         let keys = store.api_keys(&org).await.unwrap();
