@@ -66,3 +66,10 @@ async function tell({ page, server, pictures }) {
 story('an API key from its making to its end', (visitor) => tell({ ...visitor, pictures: true }));
 
 story('without JavaScript: an API key from its making to its end', { context: { javaScriptEnabled: false } }, tell);
+
+story('the description of the API, for anybody', async ({ page }) => {
+  await page.goto('/api-reference');
+  await page.getByRole('heading', { level: 1, name: 'API' }).waitFor();
+  await page.getByRole('heading', { name: 'Get an access token that lasts' }).waitFor();
+  await look(page, 'api-reference');
+});

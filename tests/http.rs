@@ -9,5 +9,6 @@ mod members;
 mod metrics;
 mod notifications;
 mod programs;
+mod reference;
 mod request_ids;
 mod safety;

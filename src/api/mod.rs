@@ -7,6 +7,7 @@ mod api_keys;
 mod integrations;
 mod members;
 mod notifications;
+mod reference;
 
 pub use activity::{activity, changes, connection_history};
 pub use api_keys::api_keys;
@@ -16,3 +17,4 @@ pub use integrations::{
 };
 pub use members::members;
 pub use notifications::notifications;
+pub use reference::reference;

@@ -14,6 +14,7 @@ mod notification_notice;
 mod page;
 mod permission;
 mod problem;
+mod reference;
 mod session;
 mod status;
 mod view;
@@ -35,6 +36,7 @@ pub use notification_notice::{AddressProblem, NotificationNotice};
 pub use page::{ClerkView, InvitationPage, LoginProblem, LoginView, Page, Revealed};
 pub use permission::Permission;
 pub use problem::ProblemCode;
+pub use reference::{AnswerView, FieldView, OperationView, ReferenceView};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use view::{

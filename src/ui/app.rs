@@ -7,7 +7,9 @@ use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
 use super::clerk;
-use super::pages::{Activity, ApiKeys, History, Integrations, Invite, Login, Members, NotFound, Notifications, Overview};
+use super::pages::{
+    Activity, ApiKeys, History, Integrations, Invite, Login, Members, NotFound, Notifications, Overview, Reference,
+};
 use crate::model::{Page, Theme};
 
 /// The document: what stands in the head of every page, and the app in its body.
@@ -48,6 +50,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/activity") view=Activity ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations/:id/history") view=History ssr=SsrMode::Async />
+                <Route path=path!("/api-reference") view=Reference ssr=SsrMode::Async />
                 <Route path=path!("/invite") view=Invite ssr=SsrMode::Async />
                 <Route path=path!("/settings/members") view=Members ssr=SsrMode::Async />
                 <Route path=path!("/settings/api-keys") view=ApiKeys ssr=SsrMode::Async />

@@ -76,6 +76,22 @@ pub fn Bare(title: &'static str, children: Children) -> impl IntoView {
     .into_any()
 }
 
+/// A page for anybody, as wide as one for somebody who is signed in.
+#[component]
+pub fn Open(title: &'static str, children: Children) -> impl IntoView {
+    let page = page();
+    view! {
+        <Title text=format!("{title} · Evergrant") />
+        <div class="open">
+            <header class="top">
+                <a class="brand" href="/">{icon(LEAF)} "Evergrant"</a>
+            </header>
+            <main id="main">{sandbox_strip(page.sandbox)} {children()}</main>
+        </div>
+    }
+    .into_any()
+}
+
 fn sandbox_strip(sandbox: bool) -> impl IntoView {
     sandbox.then(|| {
         view! {

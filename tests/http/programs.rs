@@ -16,16 +16,16 @@ use crate::support::keeper::ring;
 use crate::support::statements::Statements;
 
 /// A program of one of the demo's organisations.
-struct Program<'a> {
+pub struct Program<'a> {
     app: &'a App,
-    store: Store,
+    pub store: Store,
     org: OrgId,
-    key: String,
+    pub key: String,
     id: String,
 }
 
 impl<'a> Program<'a> {
-    async fn of(app: &'a App, org: &str, scopes: &[Scope]) -> Self {
+    pub async fn of(app: &'a App, org: &str, scopes: &[Scope]) -> Self {
         let org = OrgId(app.demo().await.org_id(org).await);
         let store = Store::new(app.database.open().await, ring(), Clock::manual(START));
         let wanted = Wanted { name: "Nightly export", scopes, life: KeyLife::Month, by: None };
@@ -38,7 +38,7 @@ impl<'a> Program<'a> {
     }
 
     /// The first of its connections.
-    async fn connection(&self) -> Value {
+    pub async fn connection(&self) -> Value {
         let answer = self.get("/bindings").await;
         assert_eq!(answer.status(), StatusCode::OK);
         answer.json::<Value>().await.unwrap()["bindings"][0].clone()

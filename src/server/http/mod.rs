@@ -31,6 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
 pub use connect::CALLBACK;
+pub use v1::reference;
 
 use super::state::AppState;
 

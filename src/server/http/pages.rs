@@ -16,14 +16,16 @@ use super::notice::{self, see_other};
 use super::once::{API_KEY, INVITATION, Once};
 use super::{invite, path};
 use crate::model::{LoginProblem, LoginView, Page, Permission, Revealed, SessionView, Theme};
-use crate::server::auth::{Caller, keys};
 use crate::server::auth::cookie::read_cookie;
+use crate::server::auth::{Caller, keys};
 use crate::server::state::AppState;
 
 /// The colours that a browser chose.
 pub const THEME_COOKIE: &str = "evergrant_theme";
 
 const LOGIN: &str = "/login";
+/// The API's description, which anybody may read.
+const REFERENCE: &str = "/api-reference";
 /// The one page that shows a webhook's secret.
 const NOTIFICATIONS: &str = "/settings/notifications";
 
@@ -87,7 +89,7 @@ async fn find_out(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<Re
     Ok(match caller {
         _ if at_login && leaving => Ok(Page { login: login_view(state, uri).await?, ..page }),
         Some(_) if at_login => Err(asked(uri, "next").and_then(|next| ours(state, &next)).unwrap_or("/".to_owned())),
-        None if page.invitation.is_some() => Ok(page),
+        None if page.invitation.is_some() || uri.path() == REFERENCE => Ok(page),
         Some(caller) => {
             let brought = |once: Once, permission| {
                 let may = uri.path() == once.page && caller.may(permission);

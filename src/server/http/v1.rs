@@ -1,7 +1,9 @@
 //! `/api/v1`: what an organisation's programs ask, with its API keys.
 
 mod bindings;
+mod openapi;
 mod problem;
+pub mod reference;
 mod token;
 
 use axum::Router;
@@ -21,6 +23,7 @@ use crate::server::store::KeyRow;
 /// What the database alone answers.
 pub fn quick() -> Router<AppState> {
     Router::new()
+        .route("/api/openapi.json", get(openapi::document))
         .route("/api/v1/bindings", get(bindings::list).fallback(wrong_method))
         .route("/api/v1", any(nowhere))
         .route("/api/v1/{*path}", any(nowhere))

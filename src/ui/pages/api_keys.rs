@@ -40,7 +40,7 @@ fn loaded(view: &ApiKeysView, asked: Option<&str>, new: Option<&Revealed>) -> im
                     <h1>"API keys"</h1>
                     <p class="lead">
                         {format!("With a key, a program has fresh tokens for {}’s connections. ", view.organisation)}
-                        <a href="/api/docs">"How it asks"</a>
+                        <a href="/api-reference">"How it asks"</a>
                     </p>
                 </div>
             </header>

@@ -11,6 +11,7 @@ mod members;
 mod missing;
 mod notifications;
 mod overview;
+mod reference;
 
 pub use activity::Activity;
 pub use api_keys::ApiKeys;
@@ -22,6 +23,7 @@ pub use members::Members;
 pub use missing::NotFound;
 pub use notifications::Notifications;
 pub use overview::Overview;
+pub use reference::Reference;
 
 use leptos::prelude::*;
 

@@ -8,30 +8,53 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
-use super::counted;
 use super::problem::Problem;
+use super::{counted, openapi};
 use crate::model::{BindingId, BindingStatus, Scope};
 use crate::server::auth::keys;
 use crate::server::domain::Binding;
 use crate::server::http::failure::Failure;
 use crate::server::state::AppState;
 
-#[derive(Serialize)]
-struct List {
+/// The connections of the key's organisation.
+#[derive(Serialize, ToSchema)]
+pub struct List {
     bindings: Vec<Connection>,
 }
 
 /// A connection, without its tokens.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Connection {
+pub struct Connection {
+    /// What the token is asked for by. It stays when the connection is connected again.
+    #[schema(value_type = String)]
     id: BindingId,
+    /// Xero's own id of the tenant, for its `xero-tenant-id` header.
     tenant_id: String,
     tenant_name: String,
+    /// `ORGANISATION` or `PRACTICE`, as Xero says it.
     tenant_type: String,
+    #[schema(schema_with = openapi::binding_status)]
     status: BindingStatus,
+    /// Unix seconds.
     connected_at: i64,
+}
+
+impl List {
+    /// What an answer looks like.
+    pub fn example() -> Self {
+        let one = Connection {
+            id: BindingId("7f1c9b0e-54aa-4c55-9f0f-2f0c3a8e1d77".to_owned()),
+            tenant_id: "45e4708e-d862-4111-ab3a-dd8cd03913e1".to_owned(),
+            tenant_name: "Harbour Coffee".to_owned(),
+            tenant_type: "ORGANISATION".to_owned(),
+            status: BindingStatus::Active,
+            connected_at: 1_800_000_000,
+        };
+        Self { bindings: vec![one] }
+    }
 }
 
 /// The list may be kept and asked for again by its `ETag`; for whoever has another key it is another list.

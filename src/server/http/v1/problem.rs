@@ -6,7 +6,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi;
 use crate::model::{ProblemCode, Scope};
 use crate::server::auth::keys::NoKey;
 use crate::server::http::failure::Failure;
@@ -33,18 +35,44 @@ pub struct Problem {
     challenge: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Problem details (RFC 9457).
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+pub struct Body {
+    /// Names the kind, and leads nowhere.
     r#type: String,
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What happened here, and what to do.
     detail: String,
+    #[schema(schema_with = openapi::problem_code)]
     code: &'static str,
+    /// What stands in the server's log beside the cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
+    /// Unix seconds at which Evergrant tries by itself again.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<i64>,
+}
+
+impl Body {
+    /// What the answer to a problem of this kind looks like.
+    pub fn example(code: ProblemCode) -> Self {
+        Self::of(code, code.advice().to_owned())
+    }
+
+    fn of(code: ProblemCode, detail: String) -> Self {
+        Self {
+            r#type: format!("{KIND}:{}", code.as_str()),
+            title: code.title(),
+            status: code.status(),
+            detail,
+            code: code.as_str(),
+            id: None,
+            next_attempt_at: None,
+        }
+    }
 }
 
 impl Problem {
@@ -74,17 +102,9 @@ impl Problem {
 
     /// The answer, which no cache keeps.
     pub fn answer(self, state: &AppState) -> Response {
-        let (code, status) = (self.code, self.code.status());
-        let body = Body {
-            r#type: format!("{KIND}:{}", code.as_str()),
-            title: code.title(),
-            status,
-            detail: self.detail,
-            code: code.as_str(),
-            id: self.id,
-            next_attempt_at: self.next_attempt_at,
-        };
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = self.code;
+        let body = Body { id: self.id, next_attempt_at: self.next_attempt_at, ..Body::of(code, self.detail) };
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = (status, Json(body)).into_response();
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

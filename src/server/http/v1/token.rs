@@ -6,7 +6,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::counted;
 use super::problem::Problem;
@@ -15,6 +16,7 @@ use crate::server::auth::keys;
 use crate::server::domain::{Actor, AuditEvent};
 use crate::server::http::client_address::Whence;
 use crate::server::state::AppState;
+use crate::server::store::KeyRow;
 use crate::server::tokens::{Token, TokenError};
 
 /// How long a token lasts at least where nobody says, in seconds.
@@ -38,28 +40,54 @@ pub async fn vend(
     let work = async {
         let min_ttl = min_ttl(query.as_deref().unwrap_or_default())?;
         let bound = bound.ok_or(TokenError::NotFound)?;
-        let tenant = bound.binding.tenant_name.clone();
+        let asked = (bound.binding.id.clone(), bound.binding.tenant_name.clone());
         let token = state.tokens.get_token_of(bound, min_ttl).await?;
-        // Written down before it leaves. Where the database takes no writes the token is still the program's, and the
-        // log has what the book lacks.
-        let actor = Actor::api_key(key.id.as_str(), &key.name, Some(whence.0.to_string()));
-        let event = AuditEvent::new(&actor, Action::TokenVended).of(&key.org).on("binding", &binding);
-        if let Err(error) = state.store.record_alone(&event.with("connection", tenant)).await {
-            let from = actor.address.as_deref();
-            tracing::error!(key = %key.id, %binding, from, %error, "a token is handed out that couldn't be written down");
-        }
-        let kept = [(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        Ok((kept, Json(body(token))).into_response())
+        write_down(&state, &key, whence, asked).await;
+        Ok(sent(&token))
     };
     counted(&state, &key, Scope::TokensRead, work).await
 }
 
-fn body(Token { access, tenant_id, expires_at, warning }: Token) -> Value {
-    let mut body = json!({ "accessToken": access.expose(), "tenantId": tenant_id, "expiresAt": expires_at });
-    if let Some(warning) = warning {
-        body["warning"] = warning.into();
+/// An access token for one tenant.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer<'a> {
+    /// For `Authorization: Bearer` at Xero.
+    access_token: &'a str,
+    /// For `xero-tenant-id` at Xero.
+    tenant_id: &'a str,
+    /// Unix seconds at which it ends.
+    expires_at: i64,
+    /// Said when it is due for a refresh and Xero doesn't give one: it is good until it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'a str>,
+}
+
+impl Answer<'static> {
+    /// What an answer looks like.
+    pub fn example() -> Self {
+        let tenant_id = "45e4708e-d862-4111-ab3a-dd8cd03913e1";
+        Self { access_token: "eyJhbGciOiJSUzI1NiIsInR5cCI6…", tenant_id, expires_at: 1_800_001_800, warning: None }
     }
-    body
+}
+
+/// Opened here alone, where it is sent.
+fn sent(Token { access, tenant_id, expires_at, warning }: &Token) -> Response {
+    let warning = warning.as_deref();
+    let answer = Answer { access_token: access.expose(), tenant_id, expires_at: *expires_at, warning };
+    ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(answer)).into_response()
+}
+
+/// Writes down who has a token of what. Where the database takes no writes the token is still the program's, and the
+/// log has what the book lacks.
+async fn write_down(state: &AppState, key: &KeyRow, whence: Whence, bound: (BindingId, String)) {
+    let (binding, tenant) = bound;
+    let actor = Actor::api_key(key.id.as_str(), &key.name, Some(whence.0.to_string()));
+    let event = AuditEvent::new(&actor, Action::TokenVended).of(&key.org).on("binding", &binding);
+    if let Err(error) = state.store.record_alone(&event.with("connection", tenant)).await {
+        let from = actor.address.as_deref();
+        tracing::error!(key = %key.id, %binding, from, %error, "a token is handed out that couldn't be written down");
+    }
 }
 
 /// In whole seconds; whether a token can last so long is for who gives them to say.
