@@ -11,7 +11,7 @@ const PAGE: &str = "/settings/api-keys";
 
 /// The one look at a new key, and what to do with it.
 pub fn made(key: &Revealed, origin: &str) -> impl IntoView + use<> {
-    let call = format!("curl -H \"Authorization: Bearer $KEY\" {origin}/api/v1/bindings");
+    let call = format!("curl -H \"Authorization: Bearer $EVERGRANT_KEY\" {origin}/api/v1/bindings");
     view! {
         <section class="card secret" aria-labelledby="made">
             <h2 id="made">{icon(INFO)} "The new API key"</h2>
@@ -27,7 +27,7 @@ pub fn made(key: &Revealed, origin: &str) -> impl IntoView + use<> {
                 </button>
                 <span role="status" class="meta"></span>
             </p>
-            <p class="hint">"With the key in KEY, this lists the connections that it opens:"</p>
+            <p class="hint">"With the key in EVERGRANT_KEY, this lists the connections that it opens:"</p>
             <pre><code>{call}</code></pre>
         </section>
     }
@@ -67,7 +67,7 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
             </div>
         }
     });
-    let may = key.scopes.iter().map(|scope| scope.words()).collect::<Vec<_>>().join(", ");
+    let may = key.scopes.iter().map(|scope| scope.words()).collect::<Vec<_>>().join(" · ");
     view! {
         <li class="connection">
             <div class="connection-who">

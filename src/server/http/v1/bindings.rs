@@ -21,6 +21,7 @@ use crate::server::state::AppState;
 /// The connections of the key's organisation.
 #[derive(Serialize, ToSchema)]
 pub struct List {
+    /// Empty where there is none.
     bindings: Vec<Connection>,
 }
 
@@ -31,10 +32,11 @@ pub struct Connection {
     /// What the token is asked for by. It stays when the connection is connected again.
     #[schema(value_type = String)]
     id: BindingId,
-    /// Xero's own id of the tenant, for its `xero-tenant-id` header.
+    /// Xero's own id of the tenant, for its xero-tenant-id header.
     tenant_id: String,
+    /// What Xero calls it.
     tenant_name: String,
-    /// `ORGANISATION` or `PRACTICE`, as Xero says it.
+    /// ORGANISATION or PRACTICE, as Xero says it.
     tenant_type: String,
     #[schema(schema_with = openapi::binding_status)]
     status: BindingStatus,

@@ -52,9 +52,9 @@ pub async fn vend(
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer<'a> {
-    /// For `Authorization: Bearer` at Xero.
+    /// For Authorization: Bearer at Xero.
     access_token: &'a str,
-    /// For `xero-tenant-id` at Xero.
+    /// For xero-tenant-id at Xero.
     tenant_id: &'a str,
     /// Unix seconds at which it ends.
     expires_at: i64,
