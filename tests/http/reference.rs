@@ -137,7 +137,7 @@ async fn as_in_the_readme(
     let client = reqwest::Client::builder().no_proxy().build()?;
     // From here
     let url = format!("{evergrant}/api/v1/bindings/{id}/token?min_ttl=300");
-    let answer = client.get(url).bearer_auth(&key).send().await?.error_for_status()?;
+    let answer = client.get(url).bearer_auth(key).send().await?.error_for_status()?;
     let token: serde_json::Value = answer.json().await?;
     let organisation = client
         .get(format!("{xero}/api.xro/2.0/Organisation"))

@@ -38,7 +38,7 @@ async fn an_organisation_sees_and_ends_its_own_keys_alone() {
             last_used_at: None,
             revoked_at: None,
         };
-        assert_eq!(store.api_keys(&org).await.unwrap(), [expected.clone()], "{name}");
+        assert_eq!(store.api_keys(&org).await.unwrap(), std::slice::from_ref(&expected), "{name}");
         assert!(store.api_keys(&other).await.unwrap().is_empty(), "{name}");
         assert_eq!(store.all_api_keys().await.unwrap(), [("Harbour Group".to_owned(), expected)], "{name}");
         for called in [id.as_str(), "egk_12345678"] {
