@@ -150,6 +150,33 @@ impl Store {
         Ok(true)
     }
 
+    /// Part of a larger transaction: ends an organisation's keys, or those alone that a person made who leaves it.
+    pub(super) async fn end_api_keys(
+        &self,
+        connection: &mut AnyConnection,
+        org: &OrgId,
+        made_by: Option<&UserId>,
+        at: i64,
+        by: &Actor,
+    ) -> Result<(), StoreError> {
+        let ended = sqlx::query(
+            "UPDATE api_keys SET revoked_at = $1 WHERE org_id = $2 AND ($3 = '' OR created_by = $3) \
+             AND revoked_at IS NULL RETURNING id, name",
+        )
+        .bind(at)
+        .bind(org.as_str())
+        .bind(made_by.map_or("", UserId::as_str))
+        .fetch_all(&mut *connection)
+        .await?;
+        let because = if made_by.is_some() { "whoever made it left" } else { "the organisation ended" };
+        for key in ended {
+            let (id, name): (String, String) = (key.try_get("id")?, key.try_get("name")?);
+            let event = AuditEvent::new(by, Action::ApiKeyRevoked).of(org).on("api_key", id).with("name", name);
+            self.record(connection, &event.with("because", because)).await?;
+        }
+        Ok(())
+    }
+
     /// The key of this hash.
     pub async fn api_key(&self, hash: &str) -> Result<Option<KeyRow>, StoreError> {
         let row = sqlx::query(concat!("SELECT ", key_columns!(), " ", keys_that_may_count!(), "WHERE k.key_hash = $1"))
@@ -202,32 +229,6 @@ impl Store {
         .await?;
         Ok(())
     }
-}
-
-/// Part of a larger transaction: ends the keys that a person made in an organisation which they leave.
-pub(super) async fn revoke_keys_of(
-    connection: &mut AnyConnection,
-    org: &OrgId,
-    user: &UserId,
-    now: i64,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE api_keys SET revoked_at = $1 WHERE org_id = $2 AND created_by = $3 AND revoked_at IS NULL")
-        .bind(now)
-        .bind(org.as_str())
-        .bind(user.as_str())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Part of a larger transaction: ends all keys of an organisation that ends.
-pub(super) async fn revoke_keys_in(connection: &mut AnyConnection, org: &OrgId, now: i64) -> Result<(), StoreError> {
-    sqlx::query("UPDATE api_keys SET revoked_at = $1 WHERE org_id = $2 AND revoked_at IS NULL")
-        .bind(now)
-        .bind(org.as_str())
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 fn key_from(row: &AnyRow) -> Result<KeyRow, StoreError> {

@@ -2,7 +2,6 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::api_keys::{revoke_keys_in, revoke_keys_of};
 use super::changes::{Change, Writing};
 use super::external::{join, organisation, person};
 use super::members::role_of;
@@ -67,6 +66,7 @@ impl Store {
             News::OrganisationEnded { id } => {
                 let org = organisation(writing, id, None, now).await?;
                 end_organisation(writing, &org, at).await?;
+                self.end_api_keys(writing, &org, None, at, self.actor()).await?;
                 let event = AuditEvent::new(self.actor(), Action::OrganizationEnded).of(&org);
                 self.record(writing, &event.on("organization", &org)).await?;
             }
@@ -83,6 +83,7 @@ impl Store {
                 let user = person(writing, &user.id, user.email.as_deref(), now).await?;
                 let before = role_of(writing, &org, &user).await?;
                 end_membership(writing, &org, &user, at).await?;
+                self.end_api_keys(writing, &org, Some(&user), at, self.actor()).await?;
                 self.record_role(writing, &org, &user, before).await?;
                 writing.tell(Change::Person { user }).await?;
             }
@@ -91,7 +92,7 @@ impl Store {
     }
 }
 
-/// Tokens, consents and API keys from before end with it.
+/// Tokens and consents from before end with it.
 async fn end_membership(connection: &mut AnyConnection, org: &OrgId, user: &UserId, at: i64) -> Result<(), StoreError> {
     for statement in [
         "DELETE FROM memberships WHERE org_id = $1 AND user_id = $2",
@@ -99,7 +100,6 @@ async fn end_membership(connection: &mut AnyConnection, org: &OrgId, user: &User
     ] {
         sqlx::query(statement).bind(org.as_str()).bind(user.as_str()).execute(&mut *connection).await?;
     }
-    revoke_keys_of(connection, org, user, at).await?;
     sqlx::query(
         "INSERT INTO membership_removals (org_id, user_id, removed_at) VALUES ($1, $2, $3) \
          ON CONFLICT (org_id, user_id) DO UPDATE SET removed_at = excluded.removed_at",
@@ -140,7 +140,6 @@ async fn end_organisation(writing: &mut Writing, org: &OrgId, at: i64) -> Result
     ] {
         sqlx::query(statement).bind(org.as_str()).execute(&mut **writing).await?;
     }
-    revoke_keys_in(writing, org, at).await?;
     let members = sqlx::query("DELETE FROM memberships WHERE org_id = $1 RETURNING user_id")
         .bind(org.as_str())
         .fetch_all(&mut **writing)

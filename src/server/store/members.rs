@@ -3,7 +3,6 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::api_keys::revoke_keys_of;
 use super::changes::{Change, Writing};
 use super::{Store, StoreError};
 use crate::model::{Action, MemberView, OrgId, Permission, Role, UserId};
@@ -135,7 +134,7 @@ impl Store {
             sqlx::query(statement).bind(org.as_str()).bind(whom.as_str()).execute(&mut *transaction).await?;
         }
         revoke_invitations_of(&mut transaction, org, whom, now).await?;
-        revoke_keys_of(&mut transaction, org, whom, now).await?;
+        self.end_api_keys(&mut transaction, org, Some(whom), now, by.actor).await?;
         let action = if leaves { Action::MemberLeft } else { Action::MemberRemoved };
         let event = AuditEvent::new(by.actor, action).of(org).on("user", whom);
         let event = event.with("member", &member.email).with("role", member.role.as_str());

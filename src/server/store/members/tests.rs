@@ -137,6 +137,10 @@ async fn who_is_removed_loses_their_place_there_and_their_invitations() {
         let keys = store.api_keys(&org).await.unwrap();
         let ended = |prefix: &str| keys.iter().find(|key| key.prefix == prefix).unwrap().status;
         assert_eq!((ended("bobs"), ended("anns")), (KeyStatus::Revoked, KeyStatus::Active), "{db}");
+        let filter = AuditFilter { action: "api_key.revoked", ..AuditFilter::default() };
+        let told = store.audit_events(Some(&org), filter, None, 9).await.unwrap();
+        let detail = [("because".to_owned(), "whoever made it left".to_owned()), ("name".to_owned(), "key".to_owned())];
+        assert_eq!(told.iter().map(|one| &one.detail[..]).collect::<Vec<_>>(), [detail], "{db}");
         assert_eq!(store.session("s").await.unwrap().unwrap().active_org, None, "{db}");
         assert!(
             store.invited("h").await.unwrap().is_none() && store.invitations(&org).await.unwrap().is_empty(),
