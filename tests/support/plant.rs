@@ -94,6 +94,14 @@ impl Plant {
         self.post(number, "refresh").form(&[("clicked", "false")])
     }
 
+    /// A page, as Ana sees it.
+    pub async fn page(&self, number: usize, path: &str) -> String {
+        let page = self.provider.client.get(format!("{}{path}", self.instances[number].base));
+        let page = page.header(COOKIE, &self.cookie).send().await.unwrap();
+        assert_eq!(page.status(), StatusCode::OK, "{path}");
+        page.text().await.unwrap()
+    }
+
     fn post(&self, number: usize, what: &str) -> RequestBuilder {
         let address = format!("{}/api/integrations/xero/{what}", self.instances[number].base);
         self.provider.client.post(address).header(COOKIE, &self.cookie)

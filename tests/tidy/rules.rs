@@ -118,3 +118,23 @@ fn sql_elsewhere(source: &Source) -> Vec<Offence> {
     });
     lines.map(|(line, _)| Offence::new(source, line, "SQL stands in src/server/store: ask the Store")).collect()
 }
+
+#[test]
+fn statements_name_their_columns() {
+    assert_none(in_every_file("src", stars));
+    let caught = |text: &str| stars(&Source::new("src/server/store/x.rs", text)).len();
+    assert_eq!(caught("let q = \"SELECT * FROM users\";") + caught("let q = \"DELETE RETURNING *\";"), 2);
+    assert_eq!(caught("let q = \"SELECT g.*, o.name\";"), 1);
+    assert_eq!(caught("let q = \"SELECT COUNT(*) * 2\";") + caught("// SELECT * fails\n"), 0);
+}
+
+/// A statement that was prepared with `*` fails once a newer version has added a column.
+fn stars(source: &Source) -> Vec<Offence> {
+    if !source.path.starts_with("src/server/store/") {
+        return Vec::new();
+    }
+    let text: Vec<&str> = source.text.lines().collect();
+    let is_star = |line: &str| ["SELECT *", "RETURNING *", ".*"].iter().any(|star| line.contains(star));
+    let lines = source.live_code().filter(|(line, code)| !code.trim().is_empty() && is_star(text[line - 1]));
+    lines.map(|(line, _)| Offence::new(source, line, "name the columns: a newer version may add some")).collect()
+}

@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::attempts::attempt_from;
+use super::columns::{attempt_columns, columns};
 use super::{Store, StoreError};
 use crate::model::{ActivityFilter, AttemptView, BindingId, Cursor, GrantId, HourView, OrgId};
 
@@ -34,7 +35,9 @@ pub struct Upcoming {
 macro_rules! newest {
     ($from:literal) => {
         concat!(
-            "SELECT a.* FROM ",
+            "SELECT ",
+            attempt_columns!("a."),
+            " FROM ",
             $from,
             " WHERE a.org_id = $1 AND a.started_at <= $2 AND (a.started_at < $2 OR a.id < $3) ",
             "AND ($4 = '' OR COALESCE(a.outcome, 'running') = $4) ORDER BY a.started_at DESC, a.id DESC LIMIT $5"
@@ -57,7 +60,7 @@ impl Store {
             None => sqlx::query(newest!("refresh_attempts a")),
             // By the grants' own index: one connection's tries may be few among many.
             Some(_) => sqlx::query(newest!(
-                "(SELECT t.* FROM binding_grants b JOIN refresh_attempts t ON t.grant_id = b.grant_id WHERE b.binding_id = $6) a"
+                "binding_grants b JOIN refresh_attempts a ON a.grant_id = b.grant_id AND b.binding_id = $6"
             )),
         };
         let query = query.bind(org.as_str()).bind(at).bind(id).bind(outcome).bind(limit);

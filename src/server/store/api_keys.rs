@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::bindings::{Bound, bound_columns, bound_from};
+use super::columns::{columns, grant_columns};
 use super::{Store, StoreError, new_id};
 use crate::model::{Action, ApiKeyId, ApiKeyView, BindingId, KeyStatus, OrgId, Scope, UserId};
 use crate::server::domain::{Actor, AuditEvent};
@@ -57,7 +58,8 @@ macro_rules! keys_that_may_count {
 macro_rules! select_listed {
     ($which:literal) => {
         concat!(
-            "SELECT k.*, u.email AS created_by_email, o.name AS org_name FROM api_keys k ",
+            "SELECT k.id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, ",
+            "u.email AS created_by_email, o.name AS org_name FROM api_keys k ",
             "JOIN organizations o ON o.id = k.org_id LEFT JOIN users u ON u.id = k.created_by WHERE ",
             $which,
             " ORDER BY o.name, k.org_id, k.created_at DESC, k.id"

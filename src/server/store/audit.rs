@@ -26,6 +26,19 @@ pub struct AuditFilter<'a> {
     pub actor_kind: &'a str,
 }
 
+/// What `event_from` reads, newest first. `$1` and `$2` are a place to go on from, `$3` and `$4` a filter.
+macro_rules! newest {
+    ($org:literal) => {
+        concat!(
+            "SELECT id, at, actor_kind, actor_name, action, detail, address FROM audit_events ",
+            "WHERE at <= $1 AND (at < $1 OR id < $2) AND ($3 = '' OR action = $3) ",
+            "AND ($4 = '' OR actor_kind = $4) AND org_id ",
+            $org,
+            " ORDER BY at DESC, id DESC LIMIT $5"
+        )
+    };
+}
+
 impl Store {
     /// Writes an event down beside the change it tells of: one goes with the other.
     pub(super) async fn record(
@@ -82,14 +95,8 @@ impl Store {
     ) -> Result<Vec<AuditView>, StoreError> {
         let (at, id) = after.map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
         let query = match org {
-            Some(_) => sqlx::query(
-                "SELECT * FROM audit_events WHERE at <= $1 AND (at < $1 OR id < $2) AND ($3 = '' OR action = $3) \
-                 AND ($4 = '' OR actor_kind = $4) AND org_id = $6 ORDER BY at DESC, id DESC LIMIT $5",
-            ),
-            None => sqlx::query(
-                "SELECT * FROM audit_events WHERE at <= $1 AND (at < $1 OR id < $2) AND ($3 = '' OR action = $3) \
-                 AND ($4 = '' OR actor_kind = $4) AND org_id IS NULL ORDER BY at DESC, id DESC LIMIT $5",
-            ),
+            Some(_) => sqlx::query(newest!("= $6")),
+            None => sqlx::query(newest!("IS NULL")),
         };
         let query = query.bind(at).bind(id).bind(filter.action).bind(filter.actor_kind).bind(limit);
         let query = match org {

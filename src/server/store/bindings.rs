@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::changes::Change;
+use super::columns::{columns, grant_columns};
 use super::grants::{give_up, grant_from};
 use super::telling;
 use super::{Store, StoreError, new_id};
@@ -29,9 +30,12 @@ pub struct Rebound {
 /// The columns that `bound_from` reads.
 macro_rules! bound_columns {
     () => {
-        "b.id AS binding_id, b.org_id AS binding_org, b.tenant_id, b.tenant_name, b.tenant_type, b.connection_id, \
+        concat!(
+            "b.id AS binding_id, b.org_id AS binding_org, b.tenant_id, b.tenant_name, b.tenant_type, b.connection_id, \
          b.active_grant_id, b.status AS binding_status, b.connected_by, b.created_at AS bound_at, b.updated_at, \
-         b.gone_at, u.email AS connected_by_email, g.*"
+         b.gone_at, u.email AS connected_by_email, ",
+            grant_columns!("g.")
+        )
     };
 }
 pub(super) use bound_columns;

@@ -1,46 +1,14 @@
-//! The pool over SQLite or PostgreSQL, its migrations, and what each connection is told first.
+//! The pool over SQLite or PostgreSQL, and what each connection is told first.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, Transaction};
 
 use super::StoreError;
 use crate::server::domain::Secret;
-
-/// Every migration, oldest first. A released one is never edited: later ones amend.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "first", include_str!("../../../migrations/0001_first.sql")),
-    (2, "lost replies", include_str!("../../../migrations/0002_lost_replies.sql")),
-    (4, "instances", include_str!("../../../migrations/0004_instances.sql")),
-    (5, "sweep", include_str!("../../../migrations/0005_sweep.sql")),
-    (6, "notify", include_str!("../../../migrations/0006_notify.sql")),
-    (7, "activity", include_str!("../../../migrations/0007_activity.sql")),
-    (8, "external", include_str!("../../../migrations/0008_external.sql")),
-    (9, "drift", include_str!("../../../migrations/0009_drift.sql")),
-    (10, "audit", include_str!("../../../migrations/0010_audit.sql")),
-    (11, "api keys", include_str!("../../../migrations/0011_api_keys.sql")),
-    (12, "invitations", include_str!("../../../migrations/0012_invitations.sql")),
-    (13, "old events", include_str!("../../../migrations/0013_old_events.sql")),
-];
-
-/// A migration's text. The triggers of the tenth are the one thing that the two databases spell differently.
-fn text(version: i64, portable: &'static str, kind: Kind) -> &'static str {
-    match (version, kind) {
-        (10, Kind::Sqlite) => concat!(
-            include_str!("../../../migrations/0010_audit.sql"),
-            include_str!("../../../migrations/0010_audit.sqlite.sql")
-        ),
-        (10, Kind::Postgres) => concat!(
-            include_str!("../../../migrations/0010_audit.sql"),
-            include_str!("../../../migrations/0010_audit.postgres.sql")
-        ),
-        _ => portable,
-    }
-}
 
 /// Older ones can lose a committed write when a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -61,16 +29,6 @@ pub struct Database {
 pub enum Kind {
     Sqlite,
     Postgres,
-}
-
-/// How a database's schema stands to this binary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Schema {
-    UpToDate,
-    /// `migrate` brings it up to date.
-    Behind,
-    /// A newer Evergrant has been here.
-    Newer,
 }
 
 impl Database {
@@ -127,37 +85,6 @@ impl Database {
         let database = Self { pool, kind, url: Arc::new(Secret::new(url)) };
         database.refuse_an_old_sqlite().await?;
         Ok(database)
-    }
-
-    /// Brings the schema up to date; several instances may do so at once.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
-            let sql = text(version, sql, self.kind).into_sql_str();
-            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-        });
-        Ok(Migrator::with_migrations(migrations.collect()).run(&self.pool).await?)
-    }
-
-    /// How the schema stands to the migrations that this binary knows. Changes nothing.
-    pub async fn schema(&self) -> Result<Schema, StoreError> {
-        let tables = match self.kind {
-            Kind::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
-            Kind::Postgres => "SELECT COUNT(to_regclass('_sqlx_migrations'))",
-        };
-        let journal: i64 = sqlx::query(tables).fetch_one(&self.pool).await?.try_get(0)?;
-        let mut applied: Vec<i64> = Vec::new();
-        if journal > 0 {
-            let rows = sqlx::query("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&self.pool).await?;
-            applied = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        }
-        let is_known = |version: &i64| MIGRATIONS.iter().any(|(known, ..)| known == version);
-        Ok(if !applied.iter().all(is_known) {
-            Schema::Newer
-        } else if applied.len() < MIGRATIONS.len() {
-            Schema::Behind
-        } else {
-            Schema::UpToDate
-        })
     }
 
     pub fn pool(&self) -> &AnyPool {
@@ -238,7 +165,6 @@ fn sqlite_url(url: &str) -> Result<String, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::store::testing::databases;
 
     #[test]
     fn a_sqlite_with_the_wal_reset_bug_is_too_old() {
@@ -262,20 +188,5 @@ mod tests {
         assert!(!folder.path().join("deep").exists());
         Database::connect(&url).await.unwrap().close().await;
         assert!(Database::connect_existing(&url).await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_schema_is_told_apart_from_older_and_newer_ones() {
-        for (name, database) in databases().await {
-            assert_eq!(database.schema().await.unwrap(), Schema::UpToDate, "{name}");
-            let change = async |sql: &'static str| {
-                sqlx::query(sql).execute(database.pool()).await.unwrap();
-                database.schema().await.unwrap()
-            };
-            let later = "UPDATE _sqlx_migrations SET version = 999999 WHERE version = 1";
-            assert_eq!(change(later).await, Schema::Newer, "{name}");
-            assert_eq!(change("DELETE FROM _sqlx_migrations").await, Schema::Behind, "{name}");
-            assert_eq!(change("DROP TABLE _sqlx_migrations").await, Schema::Behind, "{name}");
-        }
     }
 }

@@ -5,6 +5,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::columns::{columns, delivery_columns};
 use super::{Store, StoreError};
 use crate::model::{Channel, DeliveryId, DeliveryStatus, DeliveryView, EventId, OrgId};
 
@@ -126,15 +127,16 @@ impl Store {
     /// goes before anybody's second, so that one with a thousand in front keeps nobody else waiting.
     pub async fn claim_deliveries(&self, owner: &str, until: i64, limit: i64) -> Result<Vec<Claimed>, StoreError> {
         // Said twice: of two instances that choose the same row the second finds it claimed when it gets to it.
-        let rows = sqlx::query(
+        let rows = sqlx::query(concat!(
             "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 WHERE id IN \
              (SELECT id FROM (SELECT id, next_attempt_at, \
                ROW_NUMBER() OVER (PARTITION BY target_id ORDER BY next_attempt_at, id) AS place \
                FROM deliveries WHERE status = 'pending' AND next_attempt_at <= $3 \
                AND (claimed_until IS NULL OR claimed_until <= $3)) AS due \
               ORDER BY place, next_attempt_at, id LIMIT $4) \
-             AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3) RETURNING *",
-        )
+             AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3) RETURNING ",
+            delivery_columns!("")
+        ))
         .bind(owner)
         .bind(until)
         .bind(self.clock.now())
@@ -171,12 +173,14 @@ impl Store {
 
     /// Where the deliveries of these events stand, to this organisation's receivers.
     pub async fn deliveries_of(&self, org: &OrgId, since: i64) -> Result<Vec<(EventId, DeliveryView)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT d.*, COALESCE(e.url, u.email) AS receiver FROM deliveries d \
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            delivery_columns!("d."),
+            ", COALESCE(e.url, u.email) AS receiver FROM deliveries d \
              LEFT JOIN webhook_endpoints e ON d.channel = 'webhook' AND e.id = d.target_id \
              LEFT JOIN users u ON d.channel = 'email' AND u.id = d.target_id \
-             WHERE d.org_id = $1 AND d.created_at >= $2 ORDER BY d.created_at DESC, d.id LIMIT 500",
-        )
+             WHERE d.org_id = $1 AND d.created_at >= $2 ORDER BY d.created_at DESC, d.id LIMIT 500"
+        ))
         .bind(org.as_str())
         .bind(since)
         .fetch_all(self.pool())
@@ -186,10 +190,12 @@ impl Store {
 
     /// The last delivery that was made for this receiver.
     pub async fn last_delivery(&self, org: &OrgId, target: &str) -> Result<Option<DeliveryView>, StoreError> {
-        let row = sqlx::query(
-            "SELECT d.*, NULL AS receiver FROM deliveries d WHERE d.target_id = $1 AND d.org_id = $2 \
-             ORDER BY d.created_at DESC, d.last_attempt_at DESC, d.id LIMIT 1",
-        )
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            delivery_columns!("d."),
+            ", NULL AS receiver FROM deliveries d WHERE d.target_id = $1 AND d.org_id = $2 \
+             ORDER BY d.created_at DESC, d.last_attempt_at DESC, d.id LIMIT 1"
+        ))
         .bind(target)
         .bind(org.as_str())
         .fetch_optional(self.pool())

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sqlx::Row;
 
 use super::changes::Change;
+use super::columns::{columns, grant_columns};
 use super::database::Kind;
 use super::grants::grant_from;
 use super::{Store, StoreError, telling};
@@ -27,7 +28,8 @@ macro_rules! claim {
             "WHERE status = 'active' AND connections_due_at IS NOT NULL AND connections_due_at <= $1 ORDER BY connections_due_at LIMIT $2 ",
             $lock,
             ") UPDATE integration_grants SET connections_due_at = $3 WHERE id IN (SELECT id FROM due) ",
-            "AND connections_due_at <= $1 RETURNING *"
+            "AND connections_due_at <= $1 RETURNING ",
+            grant_columns!("")
         )
     };
 }

@@ -2,6 +2,7 @@
 
 use sqlx::Row;
 
+use super::columns::{columns, grant_columns};
 use super::database::Kind;
 use super::grants::grant_from;
 use super::{Store, StoreError};
@@ -37,7 +38,8 @@ macro_rules! claim {
             "CASE WHEN lease_owner IS NOT NULL AND (reply_lost_at IS NULL OR lease_until - ($4 - $1) - reply_lost_at >= 900) ",
             "THEN lease_until - ($4 - $1) ELSE reply_lost_at END ",
             "WHERE id IN (SELECT id FROM due) AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $1) ",
-            "RETURNING *"
+            "RETURNING ",
+            grant_columns!("")
         )
     };
 }

@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::attempts::abandon;
+use super::columns::{columns, grant_columns};
 use super::{Store, StoreError, new_id};
 use crate::model::{GrantId, GrantStatus, OrgId};
 use crate::server::cipher::{CipherError, Field, Place};
@@ -62,7 +63,7 @@ impl Store {
 
     /// The grant, whosever it is: for work that already holds a binding of the caller's.
     pub async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
-        let row = sqlx::query("SELECT * FROM integration_grants WHERE id = $1")
+        let row = sqlx::query(concat!("SELECT ", grant_columns!(""), " FROM integration_grants WHERE id = $1"))
             .bind(id.as_str())
             .fetch_optional(self.pool())
             .await?;

@@ -77,7 +77,12 @@ impl Store {
 
     /// All that are running, and those that stopped and haven't cleared up.
     pub async fn instances(&self) -> Result<Vec<Instance>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM instances ORDER BY address, id").fetch_all(self.pool()).await?;
+        let rows = sqlx::query(
+            "SELECT id, address, kids, seals_with, sealing_since, spooled_kids, seen_at FROM instances \
+             ORDER BY address, id",
+        )
+        .fetch_all(self.pool())
+        .await?;
         let list = |text: String| text.split(',').filter(|kid| !kid.is_empty()).map(str::to_owned).collect();
         rows.iter()
             .map(|row| {

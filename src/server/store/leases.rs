@@ -9,6 +9,7 @@ use sqlx::{Any, Row};
 
 use super::attempts::{AttemptEnd, finish, finish_late, overtake};
 use super::changes::{Change, Writing};
+use super::columns::{columns, grant_columns};
 use super::grants::grant_from;
 use super::telling;
 use super::{Store, StoreError};
@@ -50,12 +51,13 @@ impl Store {
     /// does, or the grant is not active any more. A lease that a dead holder left says that a reply may be lost;
     /// an earlier one that was lost stands until half its grace, 900 seconds, is over (`policy::lost_after`).
     pub async fn take_lease(&self, id: &GrantId, owner: &str, until: i64) -> Result<Option<Grant>, StoreError> {
-        let row = sqlx::query(
+        let row = sqlx::query(concat!(
             "UPDATE integration_grants SET lease_owner = $1, lease_until = $2, due_at = $2, reply_lost_at = \
              CASE WHEN lease_owner IS NOT NULL AND (reply_lost_at IS NULL OR lease_until - ($2 - $4) - reply_lost_at >= 900) \
              THEN lease_until - ($2 - $4) ELSE reply_lost_at END \
-             WHERE id = $3 AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $4) RETURNING *",
-        )
+             WHERE id = $3 AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $4) RETURNING ",
+            grant_columns!("")
+        ))
         .bind(owner)
         .bind(until)
         .bind(id.as_str())

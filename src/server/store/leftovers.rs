@@ -1,5 +1,6 @@
 //! What nobody will come back for: ended sessions, abandoned consents, grants that no binding stands on.
 
+use super::columns::{columns, grant_columns};
 use super::grants::{give_up, grant_from};
 use super::{SESSION_IDLE, Store, StoreError};
 use crate::server::domain::Grant;
@@ -12,10 +13,11 @@ const ORPHAN_LIFE: i64 = 7 * 24 * 60 * 60;
 
 /// Active grants that nothing has stood on since `$1`, and that nobody holds at `$2`.
 macro_rules! orphan {
-    ($start:literal, $rest:literal) => {
+    ($read:expr, $rest:literal) => {
         concat!(
-            $start,
-            " status = 'active' AND created_at < $1 AND (lease_owner IS NULL OR lease_until <= $2) ",
+            "SELECT ",
+            $read,
+            " FROM integration_grants WHERE status = 'active' AND created_at < $1 AND (lease_owner IS NULL OR lease_until <= $2) ",
             "AND NOT EXISTS (SELECT 1 FROM integration_tenant_bindings b WHERE b.active_grant_id = integration_grants.id ",
             "AND (b.status <> 'disconnected' OR b.updated_at >= $1)) ",
             "AND NOT EXISTS (SELECT 1 FROM oauth_states s WHERE s.pending_grant_id = integration_grants.id) ",
@@ -46,7 +48,7 @@ impl Store {
     /// At most so many grants that nothing has stood on for a week.
     pub async fn orphans(&self, limit: i64) -> Result<Vec<Grant>, StoreError> {
         let now = self.clock.now();
-        let rows = sqlx::query(orphan!("SELECT * FROM integration_grants WHERE", "ORDER BY created_at, id LIMIT $3"))
+        let rows = sqlx::query(orphan!(grant_columns!(""), "ORDER BY created_at, id LIMIT $3"))
             .bind(now - ORPHAN_LIFE)
             .bind(now)
             .bind(limit)
@@ -64,7 +66,7 @@ impl Store {
             .bind(grant.id.as_str())
             .execute(&mut *transaction)
             .await?;
-        let row = sqlx::query(orphan!("SELECT id FROM integration_grants WHERE", "AND id = $3 AND generation = $4"))
+        let row = sqlx::query(orphan!("id", "AND id = $3 AND generation = $4"))
             .bind(now - ORPHAN_LIFE)
             .bind(now)
             .bind(grant.id.as_str())

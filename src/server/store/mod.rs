@@ -10,6 +10,7 @@ mod audit;
 mod bench;
 mod bindings;
 mod changes;
+mod columns;
 mod database;
 mod deliveries;
 mod departures;
@@ -24,6 +25,7 @@ mod leases;
 mod leftovers;
 mod listening;
 mod members;
+mod migrations;
 mod notices;
 mod oauth_states;
 mod operators;
@@ -49,7 +51,7 @@ pub use attempts::{AttemptEnd, EarlierTry, NewAttempt};
 pub use audit::AuditFilter;
 pub use bindings::{Bound, Rebound};
 pub use changes::{Change, Changes, Heard, Subscription, Topic};
-pub use database::{Database, Kind, Schema};
+pub use database::{Database, Kind};
 pub use deliveries::{Claimed, End, Tried};
 pub use departures::GRACE;
 pub use drift::Drift;
@@ -61,6 +63,7 @@ pub use instances::{INSTANCE_LIFE, Instance};
 pub use invitations::{Accepted, Guest, INVITATION_LIFE, Inviting};
 pub use leases::Failure;
 pub use members::{By, Unchanged};
+pub use migrations::Schema;
 pub use oauth_states::{Consumed, NewState, Pending, STATE_LIFE};
 pub use operators::{Listed, Unfinished};
 pub use orgs::MadeOrg;
@@ -101,6 +104,11 @@ pub enum StoreError {
     Deaf,
     #[error("the schema could not be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    #[error(
+        "a newer Evergrant has changed the schema in a way that this version can't work with. Start that version or a \
+         newer one; to go back to this one, restore the backup from before"
+    )]
+    NewerSchema,
     #[error("{what} {id}: {source}")]
     Sealed { what: &'static str, id: String, source: CipherError },
     #[error("a row of {table} holds {value:?} in {column}, which this version doesn't know")]

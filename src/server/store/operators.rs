@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use sqlx::Row;
 
+use super::columns::{columns, grant_columns};
 use super::grants::grant_from;
 use super::orgs::org_named;
 use super::{Database, StoreError};
@@ -40,16 +41,18 @@ impl Database {
 
     /// Every grant that hasn't been given up, one organisation's or all: newest trouble first, then by name.
     pub async fn listed_grants(&self, org: Option<&OrgId>) -> Result<Vec<Listed>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT g.*, o.name AS org_name, CASE WHEN g.failure_count > 0 OR g.status = 'refresh_failed' THEN \
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            grant_columns!("g."),
+            ", o.name AS org_name, CASE WHEN g.failure_count > 0 OR g.status = 'refresh_failed' THEN \
              (SELECT MAX(a.finished_at) FROM refresh_attempts a \
              WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient')) END AS troubled_at, \
              CASE WHEN g.failure_count > 0 OR g.status = 'refresh_failed' THEN (SELECT a.error_code \
              FROM refresh_attempts a WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient') \
              ORDER BY a.finished_at DESC, a.id LIMIT 1) END AS trouble_code \
              FROM integration_grants g JOIN organizations o ON o.id = g.org_id \
-             WHERE g.status <> 'revoked' AND ($1 = '' OR g.org_id = $1) ORDER BY o.name, g.expires_at, g.id",
-        )
+             WHERE g.status <> 'revoked' AND ($1 = '' OR g.org_id = $1) ORDER BY o.name, g.expires_at, g.id"
+        ))
         .bind(org.map_or("", OrgId::as_str))
         .fetch_all(self.pool())
         .await?;

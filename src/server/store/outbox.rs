@@ -3,6 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::columns::{columns, event_columns};
 use super::{Store, StoreError, new_id};
 use crate::model::{BindingId, EventId, EventKind, GrantId, OrgId};
 
@@ -64,20 +65,24 @@ pub(super) async fn put(connection: &mut AnyConnection, new: NewEvent<'_>, now: 
 impl Store {
     /// One event, whosever it is: for a delivery that already holds it.
     pub async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        let row =
-            sqlx::query("SELECT * FROM outbox WHERE id = $1").bind(id.as_str()).fetch_optional(self.pool()).await?;
+        let row = sqlx::query(concat!("SELECT ", event_columns!(""), " FROM outbox WHERE id = $1"))
+            .bind(id.as_str())
+            .fetch_optional(self.pool())
+            .await?;
         row.as_ref().map(event_from).transpose()
     }
 
     /// What happened to an organisation, and to the whole app, newest first.
     pub async fn events_of_org(&self, org: &OrgId, limit: i64) -> Result<Vec<Event>, StoreError> {
         // Two ways in, each by its index, rather than an OR that uses none.
-        let rows = sqlx::query(
-            "SELECT * FROM (SELECT * FROM (SELECT * FROM outbox WHERE org_id = $1 ORDER BY occurred_at DESC LIMIT $2) o \
-             UNION ALL \
-             SELECT * FROM (SELECT * FROM outbox WHERE org_id IS NULL ORDER BY occurred_at DESC LIMIT $2) a) e \
-             ORDER BY occurred_at DESC, id LIMIT $2",
-        )
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            event_columns!("e."),
+            " FROM outbox e JOIN (SELECT o.id FROM (SELECT id FROM outbox WHERE org_id = $1 \
+             ORDER BY occurred_at DESC LIMIT $2) o UNION ALL SELECT a.id FROM (SELECT id FROM outbox \
+             WHERE org_id IS NULL ORDER BY occurred_at DESC LIMIT $2) a) newest ON newest.id = e.id \
+             ORDER BY e.occurred_at DESC, e.id LIMIT $2"
+        ))
         .bind(org.as_str())
         .bind(limit)
         .fetch_all(self.pool())

@@ -3,6 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::columns::{columns, delivery_columns};
 use super::deliveries::{Claimed, cancel, claimed_from};
 use super::outbox::{About, NewEvent, put};
 use super::{Store, StoreError, new_id};
@@ -37,6 +38,16 @@ pub struct NewEndpoint<'a> {
     pub session_hash: &'a str,
 }
 
+/// The columns that `endpoint_from` reads.
+macro_rules! select_endpoints {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, org_id, url, created_at, disabled_at, disabled_by, previous_until FROM webhook_endpoints WHERE ",
+            $rest
+        )
+    };
+}
+
 impl Store {
     /// Adds an endpoint; `None` where the organisation has as many as it may.
     pub async fn add_endpoint(&self, org: &OrgId, new: NewEndpoint<'_>) -> Result<Option<EndpointId>, StoreError> {
@@ -67,7 +78,7 @@ impl Store {
 
     /// The organisation's endpoints, oldest first.
     pub async fn endpoints(&self, org: &OrgId) -> Result<Vec<Endpoint>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM webhook_endpoints WHERE org_id = $1 ORDER BY created_at, id")
+        let rows = sqlx::query(select_endpoints!("org_id = $1 ORDER BY created_at, id"))
             .bind(org.as_str())
             .fetch_all(self.pool())
             .await?;
@@ -76,7 +87,7 @@ impl Store {
 
     /// One endpoint of the organisation; another organisation's is not found.
     pub async fn endpoint(&self, org: &OrgId, id: &EndpointId) -> Result<Option<Endpoint>, StoreError> {
-        let row = sqlx::query("SELECT * FROM webhook_endpoints WHERE id = $1 AND org_id = $2")
+        let row = sqlx::query(select_endpoints!("id = $1 AND org_id = $2"))
             .bind(id.as_str())
             .bind(org.as_str())
             .fetch_optional(self.pool())
@@ -235,10 +246,11 @@ impl Store {
             ends_at: None,
         };
         let event = put(&mut transaction, new, now).await?;
-        let row = sqlx::query(
+        let row = sqlx::query(concat!(
             "INSERT INTO deliveries (id, event_id, org_id, channel, target_id, status, next_attempt_at, created_at, \
-             claimed_by, claimed_until) VALUES ($1, $2, $3, 'webhook', $4, 'pending', $5, $5, $6, $7) RETURNING *",
-        )
+             claimed_by, claimed_until) VALUES ($1, $2, $3, 'webhook', $4, 'pending', $5, $5, $6, $7) RETURNING ",
+            delivery_columns!("")
+        ))
         .bind(format!("{event}.{}", endpoint.id))
         .bind(event.as_str())
         .bind(endpoint.org.as_str())

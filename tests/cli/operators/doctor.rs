@@ -221,9 +221,15 @@ async fn a_schema_that_does_not_fit_is_told_with_what_to_do() {
     for database in TestDatabase::each().await {
         let place = Place::on(database).await;
         let pool = place.store.database().pool();
-        sqlx::query("UPDATE _sqlx_migrations SET version = 999999 WHERE version = 1").execute(pool).await.unwrap();
+        let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                     SELECT 999999, 'more columns', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+        sqlx::query(later).execute(pool).await.unwrap();
         let said = place.run(&["doctor", "--json"]).await;
-        assert_only(&said, "database", "fail", &["newer than this Evergrant", "Install"]);
+        assert_only(&said, "database", "warn", &["has only added", "install it here too"]);
+        let breaking = "UPDATE _sqlx_migrations SET description = 'breaking: tokens' WHERE version = 999999";
+        sqlx::query(breaking).execute(pool).await.unwrap();
+        let said = place.run(&["doctor", "--json"]).await;
+        assert_only(&said, "database", "fail", &["can't work with", "Install", "restore"]);
         sqlx::query("DELETE FROM _sqlx_migrations").execute(pool).await.unwrap();
         let said = place.run(&["doctor", "--json"]).await;
         assert_only(&said, "database", "fail", &["older than this Evergrant", "evergrant migrate"]);

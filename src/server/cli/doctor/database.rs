@@ -37,9 +37,15 @@ async fn judge(database: Database, schema: Schema) -> (Check, Option<Database>) 
         Schema::Behind => {
             ("the schema is older than this Evergrant", "evergrant migrate; starting a server does so too.")
         }
-        Schema::Newer => (
-            "the schema is newer than this Evergrant",
-            "Install the Evergrant that brought it up to date, or a newer one.",
+        Schema::Newer => {
+            let found =
+                format!("{kind} answers. A newer Evergrant has brought the schema further, and has only added.");
+            let to_do = "Nothing, where that one is being rolled out or was taken back; else install it here too.";
+            return (Check::warn("database", found, to_do), Some(database));
+        }
+        Schema::Broken => (
+            "a newer Evergrant has changed the schema in a way that this one can't work with",
+            "Install the Evergrant that did, or a newer one; to go back, restore the backup from before.",
         ),
     };
     database.close().await;

@@ -1,5 +1,6 @@
 //! The lease and the fence of an operator's token, which is exchanged in the place of the row's own.
 
+use super::super::columns::{columns, grant_columns};
 use super::super::{Store, StoreError};
 use super::{AttemptEnd, finish, grant_from, org_of, revive, settle};
 use crate::model::{Action, AttemptId, GrantId};
@@ -13,11 +14,12 @@ impl Store {
         owner: &str,
         until: i64,
     ) -> Result<Option<Grant>, StoreError> {
-        let row = sqlx::query(
+        let row = sqlx::query(concat!(
             "UPDATE integration_grants SET lease_owner = $1, lease_until = $2, due_at = $2, reply_lost_at = \
              COALESCE(CASE WHEN lease_owner IS NOT NULL THEN lease_until - ($2 - $4) END, reply_lost_at) \
-             WHERE id = $3 AND status IN ('active', 'refresh_failed') AND (lease_owner IS NULL OR lease_until <= $4) RETURNING *",
-        )
+             WHERE id = $3 AND status IN ('active', 'refresh_failed') AND (lease_owner IS NULL OR lease_until <= $4) RETURNING ",
+            grant_columns!("")
+        ))
         .bind(owner)
         .bind(until)
         .bind(id.as_str())
