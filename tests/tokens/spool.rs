@@ -172,3 +172,29 @@ async fn the_next_flight_puts_a_kept_token_set_in_place_before_it_asks_xero() {
         assert_eq!(keeper.read(&connected.grant).await.generation, 1, "{db}");
     }
 }
+
+#[tokio::test]
+async fn a_kept_token_set_that_is_newer_than_a_restored_row_is_put_in_place() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+        let backup = keeper.read(&connected.grant).await;
+        keeper.provider.control("settings", json!({"access_ttl": 300})).await;
+        let landed = keeper.service.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
+        assert_eq!(landed, Landed::Exchanged, "{db}");
+        exchange_that_cannot_commit(&keeper, &connected).await;
+        assert_eq!((keeper.read(&connected.grant).await.generation, keeper.service.spooled()), (1, 1), "{db}");
+
+        let restore = "UPDATE integration_grants SET generation = 0, access_token_enc = $1, refresh_token_enc = $2, \
+                       lease_owner = NULL, lease_until = NULL WHERE id = $3";
+        let restore = sqlx::query(restore).bind(&backup.sealed.access).bind(&backup.sealed.refresh);
+        restore.bind(connected.grant.as_str()).execute(keeper.store.database().pool()).await.unwrap();
+        run(&keeper.store, "DELETE FROM refresh_attempts").await;
+        keeper.advance(31 * 60);
+        let next_start = keeper.another().await;
+        assert_eq!(next_start.replay_spool().await.unwrap(), 1, "{db}");
+        assert_eq!(keeper.read(&connected.grant).await.generation, 2, "{db}: what it was sealed for");
+        let landed = next_start.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
+        assert_eq!(landed, Landed::Exchanged, "{db}: the kept token works");
+    }
+}

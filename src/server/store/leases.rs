@@ -32,7 +32,7 @@ macro_rules! put {
     ($fence:literal) => {
         concat!(
             "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, ",
-            "refresh_token_issued_at = $4, last_refreshed_at = $4, scopes = $5, generation = generation + 1, ",
+            "refresh_token_issued_at = $4, last_refreshed_at = $4, scopes = $5, generation = CAST($7 AS BIGINT) + 1, ",
             "xero_user_id = COALESCE($12, xero_user_id), auth_event_id = COALESCE($13, auth_event_id), ",
             "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, lease_owner = NULL, ",
             "lease_until = NULL, due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
@@ -140,16 +140,17 @@ impl Store {
         settle(transaction, done.is_some(), (org, &rotation.grant_id), attempt, end, &self.clock).await
     }
 
-    /// Puts a kept successor in place, whoever holds the lease by now: only its own generation fences it. A grant
-    /// that was called dead meanwhile, because its spent token was sent once more, lives again. `false` when the
-    /// generation has moved on without it. The journal isn't touched: see `end_kept`.
+    /// Puts a kept successor in place, whoever holds the lease by now: only its own generation fences it. A row may
+    /// be older than that where a backup was restored, and gets the newest all the same. A grant that was called dead
+    /// meanwhile, because its spent token was sent once more, lives again. `false` when the generation has moved on
+    /// without it. The journal isn't touched: see `end_kept`.
     pub async fn commit_kept(&self, rotation: &SealedRotation) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.write().await?;
         let done = self
             .put_in_place(
                 put!(
-                    ", status = 'active' WHERE id = $6 AND generation = $7 AND status IN ('active', 'refresh_failed')"
+                    ", status = 'active' WHERE id = $6 AND generation <= $7 AND status IN ('active', 'refresh_failed')"
                 ),
                 rotation,
             )
