@@ -1,4 +1,4 @@
-// Looks at a page: pictures at both widths and in both themes, and what axe finds.
+// Looks at a page: pictures at every width and in both themes, and what axe finds.
 
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
@@ -6,15 +6,15 @@ import { createRequire } from 'node:module';
 
 import { artifacts, settled } from './story.mjs';
 
-const WIDTHS = { 390: 844, 1440: 900 };
+const SIZES = { 390: 844, 768: 1024, 1440: 900 };
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Looks at what the page shows now: pictures at both widths and in both themes, and axe in each. */
+/** Looks at what the page shows now: pictures at every width and in both themes, and axe in each. */
 export async function look(page, name) {
   await mkdir(artifacts, { recursive: true });
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    for (const [width, height] of Object.entries(WIDTHS)) {
+    for (const [width, height] of Object.entries(SIZES)) {
       await page.setViewportSize({ width: Number(width), height });
       await settled(page);
       await page.screenshot({ path: `${artifacts}${name}-${width}-${colorScheme}.png`, fullPage: true });
