@@ -67,7 +67,7 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
             </div>
         }
     });
-    let may = key.scopes.iter().map(|scope| scope.words()).collect::<Vec<_>>().join(" · ");
+    let may = key.scopes.iter().map(|scope| view! { <div>{scope.words()}</div> }).collect_view();
     view! {
         <li class="connection">
             <div class="connection-who">
