@@ -14,3 +14,4 @@ mod support;
 mod sweep;
 mod tidy;
 mod tokens;
+mod traces;

@@ -104,8 +104,10 @@ pub struct AttemptView {
     pub outcome: Option<String>,
     pub error_code: Option<String>,
     pub http_status: Option<i64>,
-    /// Xero's correlation id, to quote to its support.
+    /// The trace that it is part of, where that was kept.
     pub trace_id: Option<String>,
+    /// Xero's own id of the call, to quote to its support.
+    pub correlation_id: Option<String>,
 }
 
 impl AttemptView {
@@ -169,6 +171,7 @@ mod tests {
                 error_code: error_code.map(str::to_owned),
                 http_status,
                 trace_id: None,
+                correlation_id: None,
             };
             attempt.evidence()
         };

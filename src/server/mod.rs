@@ -21,5 +21,6 @@ pub mod state;
 pub mod store;
 pub mod sweeper;
 pub mod tokens;
+pub mod traces;
 pub mod views;
 pub mod xero;

@@ -83,7 +83,8 @@ mod tests {
             let new = NewGrant { org_id: org.clone(), xero_user_id, auth_event_id, tokens };
             let grant_id = &store.insert_grant(new).await.unwrap();
             let tries = |count: usize| {
-                let new = || NewAttempt { grant_id, generation: 0, trigger: Trigger::Sweep, actor: None };
+                let new =
+                    || NewAttempt { grant_id, generation: 0, trigger: Trigger::Sweep, actor: None, trace_id: None };
                 std::iter::repeat_with(new).take(count).collect::<Vec<_>>()
             };
             for _ in 0..2 {

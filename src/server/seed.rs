@@ -91,13 +91,19 @@ async fn end(store: &Store, sandbox: &Sandbox, grant: &GrantId, minted: &Minted)
     tokio::task::spawn_blocking(move || sandbox.forget_grant(&token)).await.map_err(|_| SandboxError::Key)??;
     let owner = "seed";
     let Some(held) = store.take_lease(grant, owner, store.clock().now() + 60).await? else { return Ok(()) };
-    let new = NewAttempt { grant_id: grant, generation: held.generation, trigger: Trigger::OrgSwitch, actor: None };
+    let new = NewAttempt {
+        grant_id: grant,
+        generation: held.generation,
+        trigger: Trigger::OrgSwitch,
+        actor: None,
+        trace_id: None,
+    };
     let attempt = store.begin_attempt(&new).await?;
     let end = AttemptEnd {
         outcome: "reconnect",
         error_code: Some(Ended::There.code().to_owned()),
         http_status: Some(400),
-        trace_id: None,
+        correlation_id: None,
     };
     store.fail_grant(&held, owner, Ended::There.sentence(), &attempt, &end).await?;
     Ok(())

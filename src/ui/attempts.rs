@@ -44,7 +44,8 @@ pub fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoVi
             <td data-label="Took" class="brief-cell">{took(attempt)}</td>
             <td data-label="Xero's answer">
                 {attempt.evidence()}
-                {attempt.trace_id.clone().map(|id| view! { <span class="meta">"Xero reference " <code>{id}</code></span> })}
+                {attempt.correlation_id.clone().map(|id| view! { <span class="meta">"Xero reference " <code>{id}</code></span> })}
+                {attempt.trace_id.clone().map(|id| view! { <span class="meta">"Trace " <code>{id}</code></span> })}
             </td>
         </tr>
     }
@@ -100,6 +101,7 @@ mod tests {
             error_code: None,
             http_status: Some(200),
             trace_id: None,
+            correlation_id: None,
         };
         assert_eq!(took(&attempt), "420 ms");
         attempt.duration_ms = None;

@@ -32,7 +32,13 @@ async fn fail(web: &Web, grant: &GrantId, count: usize) {
     for _ in 0..count {
         let store: &Store = &web.store;
         let held = store.take_lease(grant, "test", store.clock().now() + 60).await.unwrap().unwrap();
-        let new = NewAttempt { grant_id: grant, generation: 0, trigger: Trigger::Sweep, actor: None };
+        let new = NewAttempt {
+            grant_id: grant,
+            generation: 0,
+            trigger: Trigger::Sweep,
+            actor: None,
+            trace_id: Some("trace-1"),
+        };
         let attempt = store.begin_attempt(&new).await.unwrap();
         let failure = evergrant::server::store::Failure {
             error: "down",
@@ -43,7 +49,7 @@ async fn fail(web: &Web, grant: &GrantId, count: usize) {
             outcome: "transient",
             error_code: Some("timeout".into()),
             http_status: None,
-            trace_id: Some("trace-1".into()),
+            correlation_id: Some("call-1".into()),
         };
         assert!(store.record_failure(&held, "test", &failure, &attempt, &end).await.unwrap());
         web.clock.advance(1);
@@ -66,7 +72,7 @@ async fn the_page_shows_each_attempt_with_its_evidence_and_leads_on_to_the_older
 
         let first = ann.get("/activity").await.text;
         assert_eq!(rows(&first), 50, "{db}");
-        for words in ["Refreshed", "ann@example.com", "Asked for", "timeout", "trace-1", "Harbour Coffee"] {
+        for words in ["Refreshed", "ann@example.com", "Asked for", "timeout", "trace-1", "call-1", "Harbour Coffee"] {
             assert!(first.contains(words), "{db}: {words}");
         }
         let older = first.split("href=\"/activity?before=").nth(1).unwrap().split('"').next().unwrap();
@@ -105,7 +111,7 @@ async fn the_export_holds_everything_in_order_and_no_formula() {
         times.reverse();
         assert!(times.is_sorted(), "{db}");
         let named = "0,\"'=1+1, \"\"Ltd\"\"; Harbour Coffee\",sweep,,transient,timeout,,trace-1,";
-        assert!(lines[1].contains(named), "{db}: {}", lines[1]);
+        assert!(lines[1].contains(named) && lines[1].ends_with(",call-1"), "{db}: {}", lines[1]);
 
         let none = ann.get("/activity.csv?outcome=refreshed").await.text;
         assert_eq!(none.matches("\r\n").count(), 1, "{db}: the head alone");

@@ -1,5 +1,6 @@
 //! The journey: everything that people, programs and operators do with Evergrant, and what they are told.
 
+mod faults;
 mod invitations;
 mod program;
 
@@ -18,30 +19,22 @@ use tempfile::TempDir;
 use super::scan::Secrets;
 use crate::connect::consent;
 use crate::sandbox::Provider;
+use crate::support::collector::Collector;
 use crate::support::databases::TestDatabase;
 use crate::support::web::{Browser, Page};
 
 const EMAIL: &str = "ann@example.com";
 const PASSWORD: &str = "correct horse battery";
 const METRICS_TOKEN: &str = "what-a-scraper-sends";
+/// What the collector of traces is sent with each batch.
+const COLLECTOR_KEY: &str = "what-a-collector-asks-for";
 const WRONG_PASSWORD: &str = "a-wrong-but-personal-password";
-const FAULTS: [&str; 10] = [
-    "timeout_before",
-    "timeout_after",
-    "reset_before",
-    "reset_after",
-    "status",
-    "malformed",
-    "truncated",
-    "wrong_content_type",
-    "invalid_client",
-    "unauthorized_client",
-];
 
 /// A server with its log, a provider, and everything that was heard of them.
 pub struct Stage {
     database: TestDatabase,
     provider: Provider,
+    collector: Collector,
     folder: TempDir,
     server: Child,
     log: Option<JoinHandle<Vec<u8>>>,
@@ -58,10 +51,24 @@ impl Stage {
         // Less than the buffer: every call finds the grant due.
         provider.control("settings", json!({ "access_ttl": 300 })).await;
         let folder = TempDir::new().unwrap();
-        let mut server = command(&database, &provider, &folder, &["serve"]).stderr(Stdio::piped()).spawn().unwrap();
+        let collector = Collector::start().await;
+        let mut server = command(&database, &provider, &folder, &["serve"]);
+        server.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.base);
+        server.env("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization={COLLECTOR_KEY}"));
+        let mut server = server.stderr(Stdio::piped()).spawn().unwrap();
         let (log, base) = listen(&mut server);
         let browser = Browser::at_home(&base);
-        Self { database, provider, folder, server, log: Some(log), browser, heard: Vec::new(), known: Vec::new() }
+        Self {
+            database,
+            provider,
+            collector,
+            folder,
+            server,
+            log: Some(log),
+            browser,
+            heard: Vec::new(),
+            known: Vec::new(),
+        }
     }
 
     /// Everything, from the first person to the end.
@@ -82,7 +89,9 @@ impl Stage {
     pub async fn plant(&mut self) -> String {
         self.sign_in().await;
         self.connect().await;
-        let secret = self.issued().await.pop().expect("something was issued");
+        // One that passes for a request's id.
+        let secret = self.issued().await.into_iter().rfind(|one| one.len() < 64).expect("something was issued");
+        self.browser.send(self.browser.client.get(self.browser.at("/login")).header("x-request-id", &secret)).await;
         self.execute(&format!("UPDATE integration_grants SET failure_count = 1, last_error = '{secret}'")).await;
         self.get("/settings/integrations").await;
         self.get(&format!("/{secret}")).await;
@@ -161,36 +170,6 @@ impl Stage {
         for what in ["refresh-connection", "test", "history"] {
             self.post(&format!("/api/integrations/xero/{what}"), &id).await;
         }
-    }
-
-    async fn fail_in_every_way(&mut self, binding: &BindingId) {
-        let id = [("binding_id", binding.as_str())];
-        for kind in FAULTS {
-            self.provider.control("faults", json!({ "endpoint": "token", "kind": kind })).await;
-            // So many tries in a minute are more than operators are given.
-            self.execute("DELETE FROM refresh_attempts").await;
-            self.run(&["grants", "refresh", "--org", "Harbour Group", "--json"], "").await;
-            let struck = self.provider.ledger().await.pop().map(|line| line["fault"].clone());
-            assert_eq!(struck, Some(json!(kind)), "it never came to that");
-        }
-        for kind in ["reset_after", "truncated", "invalid_client"] {
-            self.provider.control("faults", json!({ "endpoint": "token", "kind": kind })).await;
-            self.post("/api/integrations/xero/refresh-connection", &id).await;
-        }
-        self.forget_faults().await;
-        self.run(&["grants", "refresh", "--org", "Harbour Group"], "").await;
-        for kind in ["status", "malformed", "truncated", "wrong_content_type", "reset_before"] {
-            self.provider.control("faults", json!({ "endpoint": "organisation", "kind": kind })).await;
-            self.post("/api/integrations/xero/test", &id).await;
-        }
-        self.forget_faults().await;
-    }
-
-    /// Those that a breaker kept from striking.
-    async fn forget_faults(&self) {
-        let address = format!("{}/_control/faults", self.provider.base);
-        self.provider.client.delete(address).send().await.unwrap();
-        self.execute("DELETE FROM refresh_attempts").await;
     }
 
     async fn operate(&mut self) {
@@ -318,12 +297,16 @@ impl Stage {
         assert!(self.server.wait().unwrap().success());
         assert!(String::from_utf8_lossy(&log).contains("stopped"));
         self.heard.push(("the server's log".to_owned(), log));
+        let exported = self.collector.received();
+        assert_eq!(exported.authorization.as_deref(), Some(COLLECTOR_KEY), "traces were exported");
+        self.heard.push(("what was exported".to_owned(), exported.bytes));
     }
 
     /// Everything that must not be found.
     pub async fn secrets(&mut self) -> Secrets {
         self.know("the app's secret", SANDBOX_CLIENT_SECRET);
         self.know("the metrics' token", METRICS_TOKEN);
+        self.know("the collector's key", COLLECTOR_KEY);
         let issued: Vec<Value> = self.issued().await.into_iter().map(Value::from).collect();
         let issued = issued.into_iter().filter_map(|one| one.as_str().map(str::to_owned));
         let named = issued.map(|secret| ("a token, code or verifier".to_owned(), secret));

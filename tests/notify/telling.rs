@@ -51,9 +51,15 @@ async fn a_change_that_was_not_committed_is_not_told() {
         let (connected, _, _) = watched(&keeper).await;
         let store = &keeper.store;
         let held = store.take_lease(&connected.grant, "one", keeper.clock.now() + 60).await.unwrap().unwrap();
-        let new = NewAttempt { grant_id: &held.id, generation: held.generation, trigger: Trigger::Manual, actor: None };
+        let new = NewAttempt {
+            grant_id: &held.id,
+            generation: held.generation,
+            trigger: Trigger::Manual,
+            actor: None,
+            trace_id: None,
+        };
         let attempt = store.begin_attempt(&new).await.unwrap();
-        let end = AttemptEnd { outcome: "reconnect", error_code: None, http_status: Some(400), trace_id: None };
+        let end = AttemptEnd { outcome: "reconnect", error_code: None, http_status: Some(400), correlation_id: None };
         let refused =
             store.fail_grant(&held, "another", &Failed::reconnect(None).message, &attempt, &end).await.unwrap();
         assert!(!refused, "the fence refuses another's lease");

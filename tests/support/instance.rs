@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
 
 use evergrant::model::OrgId;
 use evergrant::sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
@@ -21,6 +23,8 @@ const PASSWORD: &str = "correct horse battery";
 /// A running process, killed when the test is done with it.
 pub struct Instance {
     child: Child,
+    /// What it has logged since it listens.
+    log: Mutex<Receiver<String>>,
     pub base: String,
 }
 
@@ -53,12 +57,32 @@ impl Instance {
         });
         let address = address.unwrap_or_else(|| panic!("the instance didn't start: {said:?}"));
         // A pipe that nobody reads would fill up, or end the process that writes to it.
-        std::thread::spawn(move || log.for_each(drop));
-        Self { child, base: format!("http://{address}") }
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || log.for_each(|line| drop(tell.send(line))));
+        Self { child, log: Mutex::new(told), base: format!("http://{address}") }
     }
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits for a line of its log, letting go of those before.
+    pub fn line(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let log = self.log.get_mut().unwrap();
+        tokio::task::block_in_place(|| {
+            loop {
+                let line = serde_json::from_str(&log.recv().unwrap()).unwrap();
+                if wanted(&line) {
+                    return line;
+                }
+            }
+        })
+    }
+
+    /// What it logged until it ended.
+    pub fn rest_of_the_log(&mut self) -> Vec<Value> {
+        let log = self.log.get_mut().unwrap();
+        tokio::task::block_in_place(|| log.iter().map(|line| serde_json::from_str(&line).unwrap()).collect())
     }
 
     /// What a service manager does to end it.

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod clerk;
+pub mod collector;
 pub mod databases;
 pub mod instance;
 pub mod keeper;

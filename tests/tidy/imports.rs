@@ -10,15 +10,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &["model", "domain"]),
     ("cipher", &["model", "domain"]),
     ("metrics", &["model", "domain"]),
+    ("traces", &["model"]),
     ("store", &["model", "domain", "clock", "cipher"]),
-    ("xero", &["model", "domain", "clock", "cipher"]),
+    ("xero", &["model", "domain", "clock", "cipher", "traces"]),
     ("config", &["model", "domain", "xero"]),
     ("keyring", &["model", "domain", "clock", "cipher", "store", "config"]),
     // Sessions and people are rows: of its neighbours, auth knows the store.
     ("auth", &["model", "domain", "clock", "cipher", "store", "config"]),
     ("tokens", BELOW_TOKENS),
     ("views", BELOW_TOKENS),
-    ("logging", &["config"]),
+    ("logging", &["config", "traces"]),
     ("site", &[]),
     ("doors", &[]),
     // It sends what the outbox holds, and knows nothing of how that came about.
@@ -41,7 +42,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lib", ALL),
     ("main", &["cli"]),
 ];
-const BELOW_TOKENS: &[&str] = &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "metrics"];
+const BELOW_TOKENS: &[&str] =
+    &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "metrics", "traces"];
 const BELOW_STATE: &[&str] = &[
     "model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "notify", "metrics",
     "doors",
@@ -50,7 +52,7 @@ const BELOW_SERVICES: &[&str] =
     &["model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "state", "metrics"];
 const BELOW_HTTP: &[&str] = &[
     "model", "domain", "clock", "cipher", "store", "xero", "config", "auth", "tokens", "views", "state", "sweeper",
-    "notify", "api", "ui", "metrics",
+    "notify", "api", "ui", "metrics", "traces",
 ];
 const ALL: &[&str] = &[
     "model",
@@ -65,6 +67,7 @@ const ALL: &[&str] = &[
     "tokens",
     "views",
     "logging",
+    "traces",
     "site",
     "doors",
     "state",

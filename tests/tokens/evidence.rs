@@ -25,7 +25,8 @@ async fn attempts(keeper: &Keeper, connected: &Connected) -> Vec<AttemptView> {
 async fn exchange_and_die(keeper: &Keeper, connected: &Connected) {
     let (store, id) = (&keeper.store, &connected.grant);
     let held = store.take_lease(id, "dies", keeper.clock.now() + 60).await.unwrap().unwrap();
-    let new = NewAttempt { grant_id: id, generation: held.generation, trigger: Trigger::Sweep, actor: None };
+    let new =
+        NewAttempt { grant_id: id, generation: held.generation, trigger: Trigger::Sweep, actor: None, trace_id: None };
     store.begin_attempt(&new).await.unwrap();
     assert_eq!(keeper.provider.refresh(&connected.minted.refresh_token).await.0.as_u16(), 200);
 }

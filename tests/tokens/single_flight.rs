@@ -137,6 +137,6 @@ async fn a_click_exchanges_what_is_fresh_and_passes_the_wait() {
             ("manual", Some("ana@example.com")),
             "{db}"
         );
-        assert!(attempts[0].trace_id.is_some(), "{db}: Xero's correlation id is kept");
+        assert!(attempts[0].correlation_id.is_some(), "{db}: Xero's correlation id is kept");
     }
 }

@@ -60,7 +60,7 @@ async fn a_token_set_that_could_not_be_written_is_kept_sealed_and_put_in_place_a
         let attempts = keeper.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
         assert_eq!(attempts.len(), 1, "{db}");
         assert_eq!(attempts[0].outcome.as_deref(), Some("refreshed"), "{db}: its attempt ends with it");
-        assert!(attempts[0].trace_id.is_some(), "{db}: with Xero's correlation id");
+        assert!(attempts[0].correlation_id.is_some(), "{db}: with Xero's correlation id");
         assert!(Spool::open(keeper.spool.path()).unwrap().is_empty(), "{db}: its file stays behind");
         let landed = next_start.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
         assert_eq!(landed, Landed::Exchanged, "{db}: the kept token works");
@@ -78,7 +78,7 @@ async fn a_running_server_takes_in_what_another_process_left_in_its_folder() {
         // A command's process, say, which ended before the database came back.
         let held =
             keeper.store.take_lease(&connected.grant, "command", keeper.clock.now() + 60).await.unwrap().unwrap();
-        let new = NewAttempt { grant_id: &held.id, generation: 0, trigger: Trigger::Cli, actor: None };
+        let new = NewAttempt { grant_id: &held.id, generation: 0, trigger: Trigger::Cli, actor: None, trace_id: None };
         let attempt = keeper.store.begin_attempt(&new).await.unwrap();
         let (_, answer) = keeper.provider.refresh(&connected.minted.refresh_token).await;
         let text = |name: &str| answer[name].as_str().unwrap();
@@ -89,7 +89,7 @@ async fn a_running_server_takes_in_what_another_process_left_in_its_folder() {
             scopes: String::new(),
         };
         let rotation = keeper.store.seal_rotation(&held, &tokens).unwrap();
-        let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: None };
+        let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
         Spool::open(keeper.spool.path()).unwrap().keep(&Kept { rotation, attempt, end }).unwrap();
 
         while keeper.read(&connected.grant).await.generation == 0 {

@@ -45,6 +45,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve people and programs. This is what happens without a command.
+    #[command(
+        after_help = "Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says; OpenTelemetry's other variables count too."
+    )]
     Serve(Box<Settings>),
     /// Serve our own Xero alone, to test against.
     Sandbox(Box<sandbox::Flags>),

@@ -10,12 +10,15 @@ use crate::server::{app, logging};
 
 pub async fn run(settings: Settings) -> Result<(), Failed> {
     let config = settings.check()?;
-    logging::start(config.log_format);
+    let traces = logging::start_traced(config.log_format);
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("can't listen on {}: {error}. Set EVERGRANT_LISTEN to another port", config.listen))?;
-    app::run(config, Clock::system(), listener, stop_signal()).await?;
-    Ok(())
+    let served = app::run(config, Clock::system(), listener, stop_signal()).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    Ok(served?)
 }
 
 /// Ends when somebody presses ctrl-c, or the service manager asks for the end.

@@ -19,6 +19,7 @@ use crate::server::auth::cookie::{forget_cookie, hashed, read_cookie, write_cook
 use crate::server::domain::Secret;
 use crate::server::state::AppState;
 use crate::server::store::Consumed;
+use crate::server::traces;
 
 /// Xero's answer, while nobody is signed in.
 const PARKED: &str = "evergrant_consent";
@@ -102,6 +103,6 @@ async fn take_up(state: &AppState, caller: Caller, whence: Whence, answer: Answe
     let actor = whence.actor(&caller);
     let consent = Consent { org, user, actor, state_hash, code, verifier, redirect_uri };
     // In a task of its own: a browser that leaves now must not lose the tokens that the code buys.
-    let work = state.tasks.spawn(finish(state.clone(), consent));
+    let work = state.tasks.spawn(traces::carried(finish(state.clone(), consent)));
     work.await.unwrap_or_else(|error| Err(Failure::of(&error))).or_else(|failure| Ok(Notice::Failed { id: failure.id }))
 }

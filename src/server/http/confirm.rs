@@ -16,6 +16,7 @@ use crate::model::{GrantStatus, Notice, OrgId, Permission, Trigger, UserId};
 use crate::server::state::AppState;
 use crate::server::store::Pending;
 use crate::server::tokens::Ask;
+use crate::server::traces;
 
 #[derive(Deserialize)]
 pub struct ConfirmForm {
@@ -45,7 +46,7 @@ pub async fn confirm(
     };
     // In a task of its own: the question is off the list, so that its answer has to be carried out.
     let acting = AppState { store: state.store.acting(whence.actor(&caller)), ..state.clone() };
-    let work = state.tasks.spawn(carry_out(acting, org.id.clone(), caller.user_id, pending, decision));
+    let work = state.tasks.spawn(traces::carried(carry_out(acting, org.id.clone(), caller.user_id, pending, decision)));
     let notice = work.await.unwrap_or_else(|error| Err(Failure::of(&error)));
     Ok(see_other_with(&state, SETTINGS, &notice.unwrap_or_else(|failure| Notice::Failed { id: failure.id })))
 }

@@ -25,7 +25,7 @@ use crate::server::views::{Names, audit, entries};
 const BATCH: usize = 500;
 
 /// The columns' names. A BOM before them: without it Excel reads UTF-8 as something else.
-const TRIES: &str = "\u{feff}started_at,finished_at,duration_ms,connections,trigger,actor,outcome,error_code,http_status,trace_id,attempt_id\r\n";
+const TRIES: &str = "\u{feff}started_at,finished_at,duration_ms,connections,trigger,actor,outcome,error_code,http_status,trace_id,attempt_id,correlation_id\r\n";
 
 const CHANGES: &str = "\u{feff}at,actor_kind,actor,action,detail,address,event_id\r\n";
 
@@ -160,6 +160,7 @@ fn line(entry: &Entry) -> String {
         number(attempt.http_status),
         text(&attempt.trace_id),
         attempt.id.0.clone(),
+        text(&attempt.correlation_id),
     ])
 }
 

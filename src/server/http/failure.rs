@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::request_id;
 use crate::server::auth::AuthError;
 use crate::server::cipher::CipherError;
 use crate::server::store::{StoreError, new_id};
+use crate::server::traces;
 
 /// A failure that a handler can't answer by itself. `?` makes one of an error, and logs it there and then.
 pub struct Failure {
@@ -16,7 +16,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn of(error: &dyn std::error::Error) -> Self {
-        let id = request_id::current().unwrap_or_else(new_id);
+        let id = traces::request_id().unwrap_or_else(new_id);
         tracing::error!(%id, %error, "a request failed");
         Self { id }
     }

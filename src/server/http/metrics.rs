@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::server::metrics;
 use crate::server::state::AppState;
 use crate::server::store::StoreError;
+use crate::server::traces;
 
 /// A database that takes longer has said nothing: a scrape doesn't wait for it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -59,6 +60,7 @@ pub async fn count(State(state): State<AppState>, request: Request, next: Next) 
     let (method, route) = (request.method().clone(), route(&request));
     let began = Instant::now();
     let response = next.run(request).await;
+    traces::answered(&method, &route, response.status().as_u16());
     state.tokens.metrics().requested(method.as_str(), &route, response.status().as_u16(), began.elapsed());
     response
 }

@@ -5,29 +5,20 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::Instrument;
 
 use crate::server::store::new_id;
+use crate::server::traces;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// A UUID has 36 characters, a trace's id 32; nobody needs many more.
 const LONGEST: usize = 64;
 
-tokio::task_local! {
-    static CURRENT: String;
-}
-
-/// The id of the request that this task answers.
-pub fn current() -> Option<String> {
-    CURRENT.try_with(Clone::clone).ok()
-}
-
 /// Answers under an id.
 pub async fn with_id(request: Request, next: Next) -> Response {
     let id = sane(request.headers()).unwrap_or_else(new_id);
-    // No path: it may hold what isn't for a log.
-    let span = tracing::info_span!("request", %id, method = %request.method());
-    let mut response = CURRENT.scope(id.clone(), next.run(request)).instrument(span).await;
+    // No path in the log: it may hold what isn't for one.
+    let span = traces::request(&id, request.method(), request.uri().path(), request.headers());
+    let mut response = traces::answering(id.clone(), &span, next.run(request)).await;
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, id);
     }

@@ -18,6 +18,8 @@ pub struct NewAttempt<'a> {
     pub trigger: Trigger,
     /// Who asked, where a person did: an e-mail address.
     pub actor: Option<&'a str>,
+    /// The trace that it is part of, where that is kept.
+    pub trace_id: Option<&'a str>,
 }
 
 /// How a try ended, with Xero's evidence.
@@ -28,8 +30,8 @@ pub struct AttemptEnd {
     pub outcome: &'static str,
     pub error_code: Option<String>,
     pub http_status: Option<u16>,
-    /// Xero's correlation id.
-    pub trace_id: Option<String>,
+    /// Xero's own id of the call.
+    pub correlation_id: Option<String>,
 }
 
 /// A try as evidence about a later one.
@@ -58,10 +60,10 @@ impl Store {
         }
         let ids: Vec<AttemptId> = new.iter().map(|_| new_id()).collect();
         let mut sql = String::from(
-            "INSERT INTO refresh_attempts (id, grant_id, generation, trigger, actor, started_at, started_ms, org_id) VALUES ",
+            "INSERT INTO refresh_attempts (id, grant_id, generation, trigger, actor, started_at, started_ms, trace_id, org_id) VALUES ",
         );
-        for first in (1..).step_by(7).take(new.len()) {
-            let places: Vec<String> = (first..first + 7).map(|place| format!("${place}")).collect();
+        for first in (1..).step_by(8).take(new.len()) {
+            let places: Vec<String> = (first..first + 8).map(|place| format!("${place}")).collect();
             sql.push_str(if first == 1 { "(" } else { ", (" });
             sql.push_str(&places.join(", "));
             let grant = first + 1;
@@ -77,7 +79,8 @@ impl Store {
                 .bind(new.trigger.as_str())
                 .bind(new.actor)
                 .bind(self.clock.now())
-                .bind(self.clock.milliseconds());
+                .bind(self.clock.milliseconds())
+                .bind(new.trace_id);
         }
         let mut transaction = self.database.begin().await?;
         abandon(&mut transaction, new.iter().map(|new| new.grant_id), self.clock.now()).await?;
@@ -127,7 +130,7 @@ macro_rules! finish {
     ($rest:literal) => {
         concat!(
             "UPDATE refresh_attempts SET finished_at = $1, outcome = $2, error_code = $3, http_status = $4, ",
-            "trace_id = $5, duration_ms = $7 - started_ms WHERE id = $6",
+            "correlation_id = $5, duration_ms = $7 - started_ms WHERE id = $6",
             $rest
         )
     };
@@ -215,7 +218,7 @@ fn ending<'q>(
         .bind(end.outcome)
         .bind(end.error_code.as_deref())
         .bind(end.http_status.map(i64::from))
-        .bind(end.trace_id.as_deref())
+        .bind(end.correlation_id.as_deref())
         .bind(attempt.as_str())
         .bind(clock.milliseconds())
 }
@@ -232,5 +235,6 @@ pub(super) fn attempt_from(row: &AnyRow) -> Result<AttemptView, StoreError> {
         error_code: row.try_get("error_code")?,
         http_status: row.try_get("http_status")?,
         trace_id: row.try_get("trace_id")?,
+        correlation_id: row.try_get("correlation_id")?,
     })
 }

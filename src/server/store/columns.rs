@@ -23,7 +23,8 @@ pub(super) use grant_columns;
 macro_rules! attempt_columns {
     ($of:literal) => {
         columns!($of: id, grant_id, trigger, actor, started_at, finished_at, duration_ms, outcome, error_code,
-            http_status, trace_id)
+            http_status, trace_id,
+            correlation_id)
     };
 }
 pub(super) use attempt_columns;

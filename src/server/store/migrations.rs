@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "api keys", include_str!("../../../migrations/0011_api_keys.sql")),
     (12, "invitations", include_str!("../../../migrations/0012_invitations.sql")),
     (13, "old events", include_str!("../../../migrations/0013_old_events.sql")),
+    (14, "traces", include_str!("../../../migrations/0014_traces.sql")),
 ];
 
 /// A migration's text. The triggers of the tenth are the one thing that the two databases spell differently.

@@ -156,11 +156,21 @@ mod tests {
 
     async fn fail(store: &Store, id: &GrantId, for_good: bool) {
         let held = store.take_lease(id, "owner", store.clock().now() + 60).await.unwrap().unwrap();
-        let new = NewAttempt { grant_id: id, generation: held.generation, trigger: Trigger::Cli, actor: None };
+        let new = NewAttempt {
+            grant_id: id,
+            generation: held.generation,
+            trigger: Trigger::Cli,
+            actor: None,
+            trace_id: None,
+        };
         let attempt = store.begin_attempt(&new).await.unwrap();
         let outcome = if for_good { "reconnect" } else { "transient" };
-        let end =
-            AttemptEnd { outcome, error_code: Some(format!("code of {outcome}")), http_status: None, trace_id: None };
+        let end = AttemptEnd {
+            outcome,
+            error_code: Some(format!("code of {outcome}")),
+            http_status: None,
+            correlation_id: None,
+        };
         let failure =
             Failure { error: "Xero isn't answering.", next_attempt_at: store.clock().now() + 7, reply_lost_at: None };
         let counted = if for_good {
@@ -231,7 +241,13 @@ mod tests {
             let org = store.add_org("Ours").await.unwrap().unwrap();
             let id = consent(&store, &org).await;
             let held = store.take_lease(&id, "dies", START + 60).await.unwrap().unwrap();
-            let new = NewAttempt { grant_id: &id, generation: held.generation, trigger: Trigger::Cli, actor: None };
+            let new = NewAttempt {
+                grant_id: &id,
+                generation: held.generation,
+                trigger: Trigger::Cli,
+                actor: None,
+                trace_id: None,
+            };
             store.begin_attempt(&new).await.unwrap();
             let unfinished = async |before, now| store.database().unfinished_attempts(before, now).await.unwrap();
             let wanted = [Unfinished { grant_id: id.clone(), started_at: START }];
@@ -250,7 +266,8 @@ mod tests {
                 scopes: String::new(),
             };
             let rotation = store.seal_rotation(&held, &tokens).unwrap();
-            let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: None };
+            let end =
+                AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
             assert!(store.commit_rotation(&rotation, "next", &attempt, &end).await.unwrap(), "{db}");
             assert_eq!(unfinished(START + 1000, START + 1000).await, [], "{db}: settled");
         }

@@ -6,7 +6,7 @@ use crate::model::{AttemptId, BindingId, BindingStatus, GrantId, GrantStatus, Or
 use crate::server::domain::{AccessToken, Grant, RefreshToken, Tenant, TokenSet};
 
 pub(super) const DONE: AttemptEnd =
-    AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: None };
+    AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
 
 pub(super) fn tokens(name: &str) -> TokenSet {
     TokenSet {
@@ -52,6 +52,7 @@ pub(super) async fn leased(store: &Store, id: &GrantId, owner: &str) -> (Grant, 
             generation: held.generation,
             trigger: Trigger::Manual,
             actor: Some("a@b.c"),
+            trace_id: None,
         })
         .await
         .unwrap();
@@ -208,8 +209,12 @@ async fn a_failure_is_counted_and_keeps_the_token() {
         let (held, attempt) = leased(&store, &id, "one").await;
         let failure =
             Failure { error: "Xero isn't answering.", next_attempt_at: START + 30, reply_lost_at: Some(START) };
-        let end =
-            AttemptEnd { outcome: "transient", error_code: Some("timeout".into()), http_status: None, trace_id: None };
+        let end = AttemptEnd {
+            outcome: "transient",
+            error_code: Some("timeout".into()),
+            http_status: None,
+            correlation_id: None,
+        };
         assert!(store.record_failure(&held, "one", &failure, &attempt, &end).await.unwrap(), "{db}");
         let after = read(&store, &id).await;
         assert_eq!(

@@ -23,8 +23,7 @@ impl Flight {
         exchanged: Exchanged,
     ) -> Result<Landed, StoreError> {
         let Exchanged { tokens, correlation_id, status } = exchanged;
-        let end =
-            AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), trace_id: correlation_id };
+        let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), correlation_id };
         let rotation = self.seal(held, &tokens).await;
         let kept = Kept { rotation, attempt: attempt.clone(), end };
         match self.shared.store.commit_rotation(&kept.rotation, &self.owner, attempt, &kept.end).await {

@@ -5,6 +5,7 @@ use super::service::{TokenError, TokenService};
 use crate::model::{BindingId, BindingStatus, GrantStatus, OrgId, OrganisationDetails, Trigger};
 use crate::server::domain::{Actor, Grant};
 use crate::server::store::{Bound, StoreError};
+use crate::server::traces;
 use crate::server::xero::{ErrorKind, XeroError};
 
 /// What a disconnect did.
@@ -49,7 +50,8 @@ impl TokenService {
         binding: &BindingId,
     ) -> Result<Disconnected, ConnectionError> {
         let (service, org, binding) = (self.clone(), org.clone(), binding.clone());
-        let work = self.shared.tasks.spawn(async move { service.disconnect_now(actor, &org, &binding).await });
+        let work = async move { service.disconnect_now(actor, &org, &binding).await };
+        let work = self.shared.tasks.spawn(traces::carried(work));
         work.await.map_err(|_| ConnectionError::CutOff)?
     }
 

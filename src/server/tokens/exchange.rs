@@ -16,6 +16,7 @@ use crate::model::{AttemptId, GrantId, GrantStatus, Trigger};
 use crate::server::domain::{Ended, Grant, RefreshToken};
 use crate::server::metrics::Metrics;
 use crate::server::store::{AttemptEnd, Failure, NewAttempt, StoreError};
+use crate::server::traces;
 use crate::server::xero::{Asker, ErrorKind, Exchanged, Pass, Resting, XeroError};
 
 pub(super) use self::rescue::rescue;
@@ -202,11 +203,13 @@ impl Flight {
     }
 
     async fn begin(&self, held: &Grant) -> Result<AttemptId, StoreError> {
+        let trace_id = traces::current_id();
         let new = NewAttempt {
             grant_id: &held.id,
             generation: held.generation,
             trigger: self.ask.trigger,
             actor: self.ask.actor.as_deref(),
+            trace_id: trace_id.as_deref(),
         };
         let begun = self.shared.store.begin_attempt(&new).await;
         if begun.is_err() {
@@ -227,7 +230,7 @@ impl Flight {
                     outcome: "operator",
                     error_code: Some("sealed".to_owned()),
                     http_status: None,
-                    trace_id: None,
+                    correlation_id: None,
                 };
                 let failed = Failed::internal();
                 let next_attempt_at = self.next_attempt(held, None, lost_at);
@@ -289,7 +292,7 @@ impl Flight {
             outcome,
             error_code: Some(error.evidence_code().to_owned()),
             http_status: error.status,
-            trace_id: error.correlation_id.clone(),
+            correlation_id: error.correlation_id.clone(),
         };
         if error.kind == ErrorKind::Reconnect {
             let since = unanswered_since(&store.earlier_tries(held, attempt).await?);
@@ -303,14 +306,14 @@ impl Flight {
                 return Ok(Landed::Adopted);
             }
             self.count("reconnect");
-            tracing::warn!(grant = %held.id, generation = held.generation, code = ended.code(), trace_id = error.correlation_id.as_deref(), "Xero ended a grant");
+            tracing::warn!(grant = %held.id, generation = held.generation, code = ended.code(), correlation_id = error.correlation_id.as_deref(), "Xero ended a grant");
             return Ok(Landed::Failed(failed));
         }
         let outcome = if error.kind == ErrorKind::Operator { "operator" } else { "transient" };
         let failed = Failed::by_xero(error, self.next_attempt(held, error.retry_after, reply_lost_at));
         tracing::warn!(
             grant = %held.id, code = error.evidence_code(), status = error.status,
-            trace_id = error.correlation_id.as_deref(), next_attempt_at = failed.next_attempt_at, "a refresh failed"
+            correlation_id = error.correlation_id.as_deref(), next_attempt_at = failed.next_attempt_at, "a refresh failed"
         );
         let failure = Failure {
             error: &failed.message,

@@ -10,14 +10,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use tokio_util::task::TaskTracker;
+use tracing::Span;
+use tracing::instrument::Instrumented;
 
 use crate::model::GrantId;
+use crate::server::traces;
 
 type Joinable<T> = Shared<BoxFuture<'static, Option<T>>>;
+/// A flight with the span that it flies in.
+type UnderWay<T> = (Joinable<T>, Span);
 
 /// The flights under way, by grant.
 pub struct Flights<T> {
-    under_way: Arc<Mutex<HashMap<GrantId, Joinable<T>>>>,
+    under_way: Arc<Mutex<HashMap<GrantId, UnderWay<T>>>>,
     tasks: TaskTracker,
 }
 
@@ -27,49 +32,47 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         Self { under_way: Arc::default(), tasks }
     }
 
-    /// Joins the grant's flight, or starts one. `None` when the flight's task died (a panic, or the runtime
-    /// going down).
-    pub async fn join_or_start<F>(&self, grant: &GrantId, start: impl FnOnce() -> F) -> Option<T>
-    where
-        F: Future<Output = T> + Send + 'static,
-    {
-        let flight = self.find_or_start(grant, start).0;
-        flight.await
-    }
-
     /// Starts a flight whose start can't wait, because it has been given the right to fly already. `None` where the
     /// grant is in flight: then that right has to be given back.
-    pub fn start<F>(&self, grant: &GrantId, start: impl FnOnce() -> F) -> Option<BoxFuture<'static, Option<T>>>
+    pub fn start<F>(
+        &self,
+        grant: &GrantId,
+        start: impl FnOnce() -> Instrumented<F>,
+    ) -> Option<BoxFuture<'static, Option<T>>>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let (flight, started) = self.find_or_start(grant, start);
+        let (flight, started) = self.join_or_start(grant, start);
         started.then(|| flight.boxed())
     }
 
-    fn find_or_start<F>(&self, grant: &GrantId, start: impl FnOnce() -> F) -> (Joinable<T>, bool)
+    /// Joins the grant's flight, or starts one, and says whether it did. The flight is `None` when its task died (a
+    /// panic, or the runtime going down).
+    pub fn join_or_start<F>(&self, grant: &GrantId, start: impl FnOnce() -> Instrumented<F>) -> (Joinable<T>, bool)
     where
         F: Future<Output = T> + Send + 'static,
     {
         let mut under_way = lock(&self.under_way);
-        if let Some(flight) = under_way.get(grant) {
+        if let Some((flight, span)) = under_way.get(grant) {
+            traces::joined(span);
             return (flight.clone(), false);
         }
         let landing = Landing { under_way: Arc::clone(&self.under_way), grant: grant.clone() };
         let work = start();
+        let span = work.span().clone();
         let task = self.tasks.spawn(async move {
             let _landing = landing;
             work.await
         });
         let flight = task.map(Result::ok).boxed().shared();
-        under_way.insert(grant.clone(), flight.clone());
+        under_way.insert(grant.clone(), (flight.clone(), span));
         (flight, true)
     }
 }
 
 /// Removes the flight's entry when its task ends, also by a panic.
 struct Landing<T: Clone + Send + Sync + 'static> {
-    under_way: Arc<Mutex<HashMap<GrantId, Joinable<T>>>>,
+    under_way: Arc<Mutex<HashMap<GrantId, UnderWay<T>>>>,
     grant: GrantId,
 }
 
@@ -89,6 +92,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::sync::Notify;
+    use tracing::Instrument as _;
 
     use super::*;
 
@@ -100,11 +104,12 @@ mod tests {
             .map(|_| {
                 let (flights, starts, go) = (Arc::clone(&flights), Arc::clone(&starts), Arc::clone(&go));
                 tokio::spawn(async move {
-                    let work = || async move {
+                    let work = async move {
                         go.notified().await;
                         starts.fetch_add(1, Ordering::SeqCst) + 1
                     };
-                    flights.join_or_start(&"g".into(), work).await
+                    let work = || work.in_current_span();
+                    flights.join_or_start(&"g".into(), work).0.await
                 })
             })
             .collect();
@@ -124,15 +129,20 @@ mod tests {
         let flights = Flights::new(TaskTracker::new());
         let (go, grant) = (Arc::new(Notify::new()), GrantId::from("g"));
         let wait = Arc::clone(&go);
-        let first = flights.start(&grant, || async move {
+        let waits = async move {
             wait.notified().await;
             1
-        });
-        assert!(flights.start(&grant, || async { 2 }).is_none());
+        };
+        let first = flights.start(&grant, || waits.in_current_span());
+        assert!(flights.start(&grant, || async { 2 }.in_current_span()).is_none());
         go.notify_one();
-        assert_eq!(flights.join_or_start(&grant, || async { 3 }).await, Some(1), "whoever asks meanwhile joins it");
+        assert_eq!(
+            flights.join_or_start(&grant, || async { 3 }.in_current_span()).0.await,
+            Some(1),
+            "whoever asks meanwhile joins it"
+        );
         assert_eq!(first.unwrap().await, Some(1));
-        assert_eq!(flights.start(&grant, || async { 4 }).unwrap().await, Some(4));
+        assert_eq!(flights.start(&grant, || async { 4 }.in_current_span()).unwrap().await, Some(4));
     }
 
     #[tokio::test]
@@ -142,11 +152,12 @@ mod tests {
         let (begun, go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
         let (begun_in, go_in, done_in) = (Arc::clone(&begun), Arc::clone(&go), Arc::clone(&done));
         let grant = "g".into();
-        let caller = flights.join_or_start(&grant, || async move {
+        let work = async move {
             begun_in.notify_one();
             go_in.notified().await;
             done_in.fetch_add(1, Ordering::SeqCst);
-        });
+        };
+        let caller = flights.join_or_start(&grant, || work.in_current_span()).0;
         tokio::select! {
             _ = caller => panic!("the flight waits for its signal"),
             () = begun.notified() => {}
@@ -160,9 +171,9 @@ mod tests {
     #[tokio::test]
     async fn a_flight_that_dies_leaves_no_entry() {
         let flights: Flights<()> = Flights::new(TaskTracker::new());
-        let died = flights.join_or_start(&"g".into(), || async { panic!("on purpose") }).await;
+        let died = flights.join_or_start(&"g".into(), || async { panic!("on purpose") }.in_current_span()).0.await;
         assert_eq!(died, None);
         assert!(flights.under_way.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
-        assert_eq!(flights.join_or_start(&"g".into(), || async {}).await, Some(()));
+        assert_eq!(flights.join_or_start(&"g".into(), || async {}.in_current_span()).0.await, Some(()));
     }
 }

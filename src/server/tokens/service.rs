@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::exchange::{RescueError, Rescued, fly, rescue};
 use super::flight::Flights;
@@ -19,6 +20,7 @@ use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, Refre
 use crate::server::domain::{Grant, RefreshToken};
 use crate::server::metrics::Metrics;
 use crate::server::store::{Bound, Store, StoreError};
+use crate::server::traces;
 use crate::server::xero::{Asker, XeroClient};
 
 /// How often a running server looks whether something waits in its spool's folder.
@@ -124,16 +126,15 @@ impl TokenService {
     /// Joins the grant's flight if there is one; else starts it. The exchange outlives whoever asked.
     pub async fn refresh_grant_single_flight(&self, grant: &GrantId, ask: Ask) -> Landed {
         let shared = Arc::clone(&self.shared);
-        let mut joined = true;
         let start = || {
-            joined = false;
-            fly(shared, grant.clone(), ask)
+            let span = traces::exchange(grant, ask.trigger);
+            fly(shared, grant.clone(), ask).instrument(span)
         };
-        let landed = self.flights.join_or_start(grant, start).await;
-        if joined {
+        let (flight, started) = self.flights.join_or_start(grant, start);
+        if !started {
             self.shared.metrics.joined();
         }
-        landed.unwrap_or_else(|| {
+        flight.await.unwrap_or_else(|| {
             tracing::error!(%grant, "a refresh's task died");
             Landed::Failed(Failed::internal())
         })

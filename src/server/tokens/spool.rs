@@ -73,7 +73,8 @@ struct Entry {
     consent: Option<Consent>,
     attempt_id: String,
     http_status: Option<u16>,
-    trace_id: Option<String>,
+    #[serde(alias = "trace_id")]
+    correlation_id: Option<String>,
 }
 
 impl Spool {
@@ -310,7 +311,7 @@ impl From<&Kept> for Entry {
             consent: rotation.consent.clone(),
             attempt_id: attempt.0.clone(),
             http_status: end.http_status,
-            trace_id: end.trace_id.clone(),
+            correlation_id: end.correlation_id.clone(),
         }
     }
 }
@@ -332,7 +333,7 @@ impl From<Entry> for Kept {
                 outcome: "refreshed",
                 error_code: None,
                 http_status: entry.http_status,
-                trace_id: entry.trace_id,
+                correlation_id: entry.correlation_id,
             },
         }
     }

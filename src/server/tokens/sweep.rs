@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::exchange::{COME_AGAIN, fly_claimed};
 use super::outcome::{Failed, Landed};
@@ -13,7 +14,11 @@ use super::service::TokenService;
 use crate::model::{AttemptId, Trigger};
 use crate::server::domain::Grant;
 use crate::server::store::{NewAttempt, StoreError, Wanted};
+use crate::server::traces;
 use crate::server::xero::Asker;
+
+/// A flight that waits for its attempt: the grant, its trace, and where to tell.
+type Begun = (Grant, Option<String>, oneshot::Sender<AttemptId>);
 
 impl TokenService {
     /// Plans every grant by the settings as they are now. Returns how many were planned otherwise.
@@ -52,13 +57,21 @@ impl TokenService {
                 }
             };
             let (tell, told) = oneshot::channel();
-            let start = || fly_claimed(Arc::clone(&self.shared), held.clone(), owner.clone(), pass, told);
-            let spooled = self.shared.spool.keeps(&held.id);
-            match if spooled { None } else { self.flights.start(&held.id, start) } {
+            let mut trace_id = None;
+            let flight = if self.shared.spool.keeps(&held.id) {
+                None
+            } else {
+                self.flights.start(&held.id, || {
+                    let span = traces::exchange(&held.id, Trigger::Sweep);
+                    trace_id = traces::id_of(&span);
+                    fly_claimed(Arc::clone(&self.shared), held.clone(), owner.clone(), pass, told).instrument(span)
+                })
+            };
+            match flight {
                 Some(flight) => {
                     let died = || Landed::Failed(Failed::internal());
                     flights.push(flight.map(move |landed| landed.unwrap_or_else(died)).boxed());
-                    started.push((held, tell));
+                    started.push((held, trace_id, tell));
                 }
                 None => store.postpone_lease(&held, &owner, store.clock().now() + COME_AGAIN).await?,
             }
@@ -68,19 +81,20 @@ impl TokenService {
     }
 
     /// Tells each flight its attempt. Where the journal can't be written they give their leases back.
-    async fn journal(&self, started: Vec<(Grant, oneshot::Sender<AttemptId>)>) {
+    async fn journal(&self, started: Vec<Begun>) {
         let new: Vec<NewAttempt<'_>> = started
             .iter()
-            .map(|(held, _)| NewAttempt {
+            .map(|(held, trace_id, _)| NewAttempt {
                 grant_id: &held.id,
                 generation: held.generation,
                 trigger: Trigger::Sweep,
                 actor: None,
+                trace_id: trace_id.as_deref(),
             })
             .collect();
         match self.shared.store.begin_attempts(&new).await {
             Ok(attempts) => {
-                for ((_, tell), attempt) in started.into_iter().zip(attempts) {
+                for ((.., tell), attempt) in started.into_iter().zip(attempts) {
                     // A flight that has died by now has been logged.
                     _ = tell.send(attempt);
                 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use reqwest::header::{AGE, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Client, Request, RequestBuilder, Response};
 use secrecy::zeroize::Zeroizing;
+use tracing::Instrument as _;
 
 use super::error::{ErrorKind, Transient, XeroError};
 use crate::server::clock::Clock;
+use crate::server::traces;
 
 /// The largest body that is read. Xero's own are a few kilobytes; eight hundred connections of one user fit in.
 pub(super) const LARGEST_BODY: usize = 256 * 1024;
@@ -45,7 +47,23 @@ impl Answer {
 
 /// Sends a request and reads its answer, of any status. The client's time-out covers both.
 pub(super) async fn fetch(request: RequestBuilder, clock: &Clock) -> Result<Answer, XeroError> {
-    let mut response = request.send().await.map_err(|error| XeroError::of_transport(&error))?;
+    let (client, request) = request.build_split();
+    let request = request.map_err(|error| XeroError::of_transport(&error))?;
+    let url = request.url();
+    // Without its query, which may hold more than ids.
+    let span = traces::call(request.method(), url.host_str().unwrap_or_default(), url.path());
+    let answer = answer(client, request, clock).instrument(span.clone()).await;
+    match &answer {
+        Ok(answer) => traces::called(&span, Some(answer.status), answer.correlation_id.as_deref(), None),
+        Err(error) => {
+            traces::called(&span, error.status, error.correlation_id.as_deref(), Some(error.evidence_code()));
+        }
+    }
+    answer
+}
+
+async fn answer(client: Client, request: Request, clock: &Clock) -> Result<Answer, XeroError> {
+    let mut response = client.execute(request).await.map_err(|error| XeroError::of_transport(&error))?;
     let headers = response.headers();
     let mut answer = Answer {
         status: response.status().as_u16(),

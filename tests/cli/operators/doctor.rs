@@ -155,7 +155,8 @@ async fn what_a_crash_leaves_and_what_grows_old_is_counted() {
         let place = Place::on(database).await;
         let shop = place.connect("Corner Shop", &["southerly"], 1800).await;
         let pool = place.store.database().pool();
-        let new = NewAttempt { grant_id: &shop.grant, generation: 0, trigger: Trigger::Sweep, actor: None };
+        let new =
+            NewAttempt { grant_id: &shop.grant, generation: 0, trigger: Trigger::Sweep, actor: None, trace_id: None };
         place.store.begin_attempt(&new).await.unwrap();
         let now = place.clock.now();
         sqlx::query("UPDATE refresh_attempts SET started_at = $1").bind(now - 120).execute(pool).await.unwrap();

@@ -244,7 +244,7 @@ async fn spool_a_successor(place: &Place, connected: &Connected) {
         scopes: String::new(),
     };
     let rotation = place.store.seal_rotation(&held, &tokens).unwrap();
-    let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: None };
+    let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
     let kept = Kept { rotation, attempt: "an attempt".into(), end };
     Spool::open(&place.folder.path().join("data/spool")).unwrap().keep(&kept).unwrap();
 }

@@ -81,6 +81,7 @@ async fn alone(store: &Store) -> Result<(f64, f64, usize), Failed> {
                 generation: held.generation,
                 trigger: Trigger::Sweep,
                 actor: None,
+                trace_id: None,
             })
             .collect();
         let attempts = store.begin_attempts(&new).await?;
@@ -92,7 +93,8 @@ async fn alone(store: &Store) -> Result<(f64, f64, usize), Failed> {
                 scopes: String::new(),
             };
             let rotation = store.seal_rotation(held, &tokens)?;
-            let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: None };
+            let end =
+                AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
             store.commit_rotation(&rotation, &owner, attempt, &end).await?;
         }
         all += begun.elapsed().as_secs_f64() * 1000.0;

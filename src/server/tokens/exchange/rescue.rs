@@ -76,7 +76,13 @@ impl Flight {
         // What is kept for the row is newer than it, and must not meet the rescued one's generation.
         self.shared.spool.replay(&self.id, &self.shared.store).await?;
         let held = self.lease_to_rescue().await?;
-        let new = NewAttempt { grant_id: &held.id, generation: held.generation, trigger: Trigger::Cli, actor: None };
+        let new = NewAttempt {
+            grant_id: &held.id,
+            generation: held.generation,
+            trigger: Trigger::Cli,
+            actor: None,
+            trace_id: None,
+        };
         let attempt = match self.shared.store.begin_attempt(&new).await {
             Ok(attempt) => attempt,
             Err(error) => {
@@ -156,8 +162,7 @@ impl Flight {
         consent: Option<Consent>,
     ) -> Result<Rescued, RescueError> {
         let Exchanged { tokens, correlation_id, status } = exchanged;
-        let end =
-            AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), trace_id: correlation_id };
+        let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), correlation_id };
         let mut rotation = self.seal(held, &tokens).await;
         rotation.consent = consent;
         let kept = Kept { rotation, attempt: attempt.clone(), end };
@@ -199,6 +204,6 @@ fn consent_of(access: &AccessToken) -> Option<Consent> {
     Some(Consent { xero_user_id: claims.xero_user_id, auth_event_id: claims.authentication_event_id })
 }
 
-fn refusal(code: &str, http_status: Option<u16>, trace_id: Option<String>) -> AttemptEnd {
-    AttemptEnd { outcome: "refused", error_code: Some(code.to_owned()), http_status, trace_id }
+fn refusal(code: &str, http_status: Option<u16>, correlation_id: Option<String>) -> AttemptEnd {
+    AttemptEnd { outcome: "refused", error_code: Some(code.to_owned()), http_status, correlation_id }
 }

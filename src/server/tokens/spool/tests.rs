@@ -16,8 +16,12 @@ fn kept(from_generation: i64) -> Kept {
         refresh_token_issued_at: 10,
         consent: None,
     };
-    let end =
-        AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), trace_id: Some("trace".into()) };
+    let end = AttemptEnd {
+        outcome: "refreshed",
+        error_code: None,
+        http_status: Some(200),
+        correlation_id: Some("trace".into()),
+    };
     Kept { rotation, attempt: "a1".into(), end }
 }
 
