@@ -16,7 +16,9 @@ for (const [what, path] of [['server', binary], ['site', `${site}/pkg/evergrant.
 const here = fileURLToPath(new URL('.', import.meta.url));
 const given = process.argv.slice(2);
 const named = given.filter((argument) => argument.endsWith('.test.mjs'));
-const files = named.length > 0 ? named : readdirSync(here).filter((name) => name.endsWith('.test.mjs'));
+// The documentation's pictures are taken when somebody asks for them.
+const all = readdirSync(here).filter((name) => name.endsWith('.test.mjs') && name !== 'pictures.test.mjs');
+const files = named.length > 0 ? named : all;
 const flags = given.filter((argument) => !named.includes(argument));
 const node = ['--test', '--test-reporter=spec', ...flags, ...files];
 process.exit(spawnSync(process.execPath, node, { cwd: here, stdio: 'inherit' }).status ?? 1);
