@@ -1,7 +1,7 @@
 //! Cookies: how they are written, read and taken back, the session's above all.
 
+use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
-use axum_extra::extract::cookie::CookieJar;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
@@ -27,9 +27,13 @@ pub fn session_hash(headers: &HeaderMap) -> Option<String> {
     read_cookie(headers, SESSION_COOKIE).map(|value| hashed(&Secret::new(value)))
 }
 
+/// A cookie's value. Those beside it may hold anything: what another program of the same host put there, in whatever
+/// letters, is no reason not to find ours.
 pub fn read_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let jar = CookieJar::from_headers(headers);
-    jar.get(name).map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
+    let all = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+    let pairs = all.filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='));
+    let value = pairs.filter(|(known, _)| known.trim() == name).map(|(_, value)| value.trim()).last()?;
+    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// A `Set-Cookie` that no script can read. Lax, because a strict one would be missing when Xero sends the person
@@ -67,6 +71,22 @@ mod tests {
         assert_eq!(session_hash(&headers).as_deref(), Some("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"));
         headers.insert("cookie", HeaderValue::from_static("evergrant_session="));
         assert_eq!(session_hash(&headers), None);
+    }
+
+    #[test]
+    fn a_cookie_is_found_whatever_stands_beside_it() {
+        let read = |lines: &[&[u8]]| {
+            let lines = lines.iter().map(|line| (COOKIE, HeaderValue::from_bytes(line).unwrap()));
+            read_cookie(&lines.collect(), "ours")
+        };
+        assert_eq!(read(&[b"ours=a=b"]).as_deref(), Some("a=b"));
+        assert_eq!(read(&[b"ours=old; ours=new"]).as_deref(), Some("new"));
+        assert_eq!(read(&["name=Zo\u{eb}; ours=a".as_bytes()]).as_deref(), Some("a"));
+        assert_eq!(read(&[b"bytes=\xff\xfe;ours= a ; more"]).as_deref(), Some("a"));
+        assert_eq!(read(&[b"theirs=a", b"ours=b"]).as_deref(), Some("b"), "HTTP/2 sends one line for each");
+        for none in [&b"ours="[..], b"ours", b"yours=a", b"ours=\xff", b"x=\"; ours\"=a", b""] {
+            assert_eq!(read(&[none]), None, "{none:?}");
+        }
     }
 
     #[test]
