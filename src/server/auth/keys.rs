@@ -131,8 +131,8 @@ fn counts(row: Option<KeyRow>, now: i64) -> Result<KeyRow, NoKey> {
     }
 }
 
-/// The scheme's name is spelt in any case (RFC 9110, 11.1).
-fn presented(headers: &HeaderMap) -> Result<ApiKey, NoKey> {
+/// The key that a request shows, spelt as ours are. The scheme's name is spelt in any case (RFC 9110, 11.1).
+pub fn presented(headers: &HeaderMap) -> Result<ApiKey, NoKey> {
     let text = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or(NoKey::Missing)?;
     let (scheme, key) = text.split_once(' ').ok_or(NoKey::Missing)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -143,15 +143,21 @@ fn presented(headers: &HeaderMap) -> Result<ApiKey, NoKey> {
 }
 
 fn new_key() -> Result<ApiKey, CipherError> {
-    let body = hex(&random::<{ RANDOM / 2 }>()?);
+    Ok(spelt(&random()?))
+}
+
+/// How the key of these bits is written.
+pub fn spelt(bits: &[u8; RANDOM / 2]) -> ApiKey {
+    let body = hex(bits);
     let checksum = checksum(&body);
-    Ok(ApiKey::new(format!("{PREFIX}{body}{checksum}")))
+    ApiKey::new(format!("{PREFIX}{body}{checksum}"))
 }
 
 /// Tells a typing error from a key that isn't known, without asking the database.
 pub fn is_well_spelt(key: &str) -> bool {
     let Some(rest) = key.strip_prefix(PREFIX).filter(|rest| rest.len() == RANDOM + CHECKSUM) else { return false };
-    rest.split_at_checked(RANDOM).is_some_and(|(body, sum)| checksum(body) == sum)
+    let digits = |body: &str| body.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    rest.split_at_checked(RANDOM).is_some_and(|(body, sum)| digits(body) && checksum(body) == sum)
 }
 
 fn checksum(body: &str) -> String {
@@ -200,6 +206,11 @@ mod tests {
         }
         for wrong in ["", "egk_", &key[..75], &format!("{key}0"), &key[4..], &"é".repeat(38), "egk_é"] {
             assert!(!is_well_spelt(wrong), "{wrong}");
+        }
+        // A checksum of its own makes no key of what isn't hex as we write it.
+        for body in ["z".repeat(64), key[4..68].to_uppercase(), "é".repeat(32)] {
+            let summed = format!("{PREFIX}{body}{}", checksum(&body));
+            assert_eq!(is_well_spelt(&summed), summed == key, "{summed}");
         }
     }
 
