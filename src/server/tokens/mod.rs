@@ -24,7 +24,7 @@ pub use connections::{ConnectionError, Disconnected};
 pub use drift::ListsRead;
 pub use exchange::{RescueError, Rescued};
 pub use outcome::{Ask, Failed, Landed, Why};
-pub use policy::Policy;
+pub use policy::{Policy, Wait};
 pub use service::{TokenError, TokenService};
 pub use spool::{Kept, Spool, SpoolError, Waiting};
 pub use vend::{Client, LONGEST_TTL, Token};

@@ -22,7 +22,7 @@ const LONGEST_WAIT: u64 = 24 * 60 * 60;
 const APP_CALLS_LEFT: &str = "x-appminlimit-remaining";
 
 /// What came back. No `Debug`: the body may hold tokens.
-pub(super) struct Answer {
+pub struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
     pub correlation_id: Option<String>,
@@ -35,6 +35,24 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// An answer by its head alone. `now` is what an HTTP date in it is counted from.
+    pub fn headed(status: u16, headers: &HeaderMap, now: i64) -> Self {
+        Self {
+            status,
+            retry_after: retry_after(headers, now),
+            correlation_id: correlation_id(headers),
+            date: date(headers),
+            app_is_over_its_limit: headers.get(APP_CALLS_LEFT).is_some_and(|left| left == "0"),
+            is_json: is_json(headers),
+            body: Zeroizing::default(),
+        }
+    }
+
+    /// The same with what followed the head.
+    pub fn with_body(self, body: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -64,25 +82,13 @@ pub(super) async fn fetch(request: RequestBuilder, clock: &Clock) -> Result<Answ
 
 async fn answer(client: Client, request: Request, clock: &Clock) -> Result<Answer, XeroError> {
     let mut response = client.execute(request).await.map_err(|error| XeroError::of_transport(&error))?;
-    let headers = response.headers();
-    let mut answer = Answer {
-        status: response.status().as_u16(),
-        retry_after: retry_after(headers, clock.now()),
-        correlation_id: correlation_id(headers),
-        date: date(headers),
-        app_is_over_its_limit: headers.get(APP_CALLS_LEFT).is_some_and(|left| left == "0"),
-        is_json: is_json(headers),
-        body: Zeroizing::default(),
-    };
+    let answer = Answer::headed(response.status().as_u16(), response.headers(), clock.now());
     // Redirects, 429 and 5xx say all in their status and headers.
     if matches!(answer.status, 300..=399 | 429 | 500..=599) {
         return Ok(answer);
     }
     match read_bounded(&mut response).await {
-        Ok(body) => {
-            answer.body = body;
-            Ok(answer)
-        }
+        Ok(body) => Ok(answer.with_body(body)),
         Err(error) => Err(error.with_evidence(&answer)),
     }
 }
@@ -140,17 +146,8 @@ fn correlation_id(headers: &HeaderMap) -> Option<String> {
 impl Answer {
     /// An answer that never travelled, for tests of what is made of it.
     pub fn made_up(status: u16, content_type: &str, body: &[u8]) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
-        Self {
-            status,
-            retry_after: None,
-            correlation_id: None,
-            date: None,
-            app_is_over_its_limit: false,
-            is_json: is_json(&headers),
-            body: Zeroizing::new(body.to_vec()),
-        }
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
+        Self::headed(status, &headers, 0).with_body(body.to_vec())
     }
 }
 

@@ -5,7 +5,8 @@ use reqwest::Method;
 use super::client::XeroClient;
 use super::endpoints::under;
 use super::error::XeroError;
-use super::wire::{self, Organisation};
+use super::reading;
+use super::wire::Organisation;
 use crate::server::domain::AccessToken;
 
 /// A client bound to an access token and a tenant.
@@ -28,12 +29,7 @@ impl XeroApiClient {
             .request(Method::GET, url)
             .bearer_auth(self.access.expose())
             .header("xero-tenant-id", &self.tenant_id);
-        self.xero
-            .ask_api(request, |answer| match answer.status {
-                200 => answer.json().and_then(wire::organisation).ok_or_else(|| XeroError::malformed(answer)),
-                _ => Err(XeroError::of_api(answer, &self.access)),
-            })
-            .await
+        self.xero.ask_api(request, |answer| reading::organisation(answer, &self.access)).await
     }
 
     pub fn tenant_id(&self) -> &str {

@@ -14,6 +14,7 @@ use super::api_client::XeroApiClient;
 use super::breaker::{Asker, Breaker, Endpoint, Pass};
 use super::endpoints::{Endpoints, is_loopback, under};
 use super::error::XeroError;
+use super::reading;
 use super::wire::{self, Connection, Tokens};
 use crate::server::clock::Clock;
 use crate::server::domain::{AccessToken, RefreshToken, Secret, TokenSet};
@@ -179,11 +180,7 @@ impl XeroClient {
             url.query_pairs_mut().append_pair("authEventId", event);
         }
         let request = self.request(Method::GET, url).bearer_auth(access.expose());
-        self.ask_api(request, |answer| match answer.status {
-            200 => answer.json().and_then(wire::connections).ok_or_else(|| XeroError::malformed(answer)),
-            _ => Err(XeroError::of_api(answer, access)),
-        })
-        .await
+        self.ask_api(request, |answer| reading::connections(answer, access)).await
     }
 
     /// Ends one tenant's connection and leaves the user's others standing.
@@ -231,10 +228,7 @@ impl XeroClient {
     async fn ask_for_tokens(&self, form: &[(&str, &str)]) -> Result<(Answer, Tokens, i64), XeroError> {
         let asked_at = self.0.clock.now();
         let answer = self.post_form("token", form).await?;
-        let tokens = match answer.status {
-            200 => answer.json().and_then(wire::tokens).ok_or_else(|| XeroError::malformed(&answer)),
-            _ => Err(XeroError::of_identity(&answer)),
-        };
+        let tokens = reading::tokens(&answer);
         self.0.alarm.hear(tokens.as_ref().err());
         Ok((answer, tokens?, asked_at))
     }

@@ -51,7 +51,7 @@ pub(super) fn is_discovery(body: &[u8]) -> bool {
 }
 
 /// A token answer. `refresh_token` is absent where the consent left `offline_access` out.
-pub(super) struct Tokens {
+pub struct Tokens {
     pub access_token: AccessToken,
     pub refresh_token: Option<RefreshToken>,
     /// Seconds that the access token lives.
@@ -91,13 +91,15 @@ const OAUTH_WORDS: [&str; 6] = [
     "invalid_scope",
 ];
 
-/// The `error` word of a token endpoint's refusal, if it is a known one.
+/// The `error` word of a token endpoint's refusal, if it is a known one. As a grant may end by it, the body has to be
+/// text to its last byte: serde lets other bytes pass where it skips a field.
 pub(super) fn oauth_error(body: &[u8]) -> Option<&'static str> {
     #[derive(Deserialize)]
     struct Wire {
         error: String,
     }
-    let wire: Wire = object(body)?;
+    let text = std::str::from_utf8(body).ok()?;
+    let wire: Wire = object(text.as_bytes())?;
     OAUTH_WORDS.into_iter().find(|word| *word == wire.error)
 }
 

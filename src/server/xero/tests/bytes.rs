@@ -32,6 +32,13 @@ fn says_invalid_grant(body: &[u8]) -> bool {
     value.is_some_and(|value| value.is_object() && value["error"] == "invalid_grant")
 }
 
+#[test]
+fn a_body_that_is_no_text_ends_no_connection() {
+    let body = b"{\"error\":\"invalid_grant\",\"error_description\":\"\xff\"}";
+    let error = XeroError::of_identity(&Answer::made_up(400, "application/json", body));
+    assert_ne!(error.kind, ErrorKind::Reconnect);
+}
+
 proptest! {
     #[test]
     fn only_the_exact_shape_with_400_ends_a_connection(
