@@ -1,5 +1,5 @@
-//! The doors: connections come in, so many at a time; each has a while to say what it wants; and at the end everybody
-//! who is in is answered and nobody else gets in.
+//! The doors: connections come in, so many at a time; each has a while to say what it wants, and to take what it asked
+//! for; and at the end everybody who is in is answered and nobody else gets in.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -16,12 +16,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 /// How long a request's head may take, and how long a connection stays open on which nothing is asked.
 const HEAD: Duration = Duration::from_secs(30);
+/// How long an answer waits of which nobody takes anything. Who reads slowly has as long for each part of it.
+const UNREAD: Duration = Duration::from_secs(60);
+/// The longest head, and the most that is kept of a connection's bytes either way. A head has to be kept until it is
+/// whole, and as many may be on their way as there are places.
+const HEAD_BYTES: usize = 64 * 1024;
 /// How long who came in without a word is waited for at the end.
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// Where no connection can be taken in, as with too many open files: until the next try.
@@ -32,7 +38,14 @@ const REST: Duration = Duration::from_secs(1);
 pub struct Doors {
     places: Arc<Semaphore>,
     most: usize,
+    patience: Patience,
+}
+
+/// How long a guest may be slow: in saying what they want, and in taking it.
+#[derive(Clone, Copy)]
+struct Patience {
     head: Duration,
+    unread: Duration,
 }
 
 /// Who came in, and their place.
@@ -40,7 +53,7 @@ type Guest = (TcpStream, SocketAddr, OwnedSemaphorePermit);
 
 impl Doors {
     pub fn new(most: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(most)), most, head: HEAD }
+        Self { places: Arc::new(Semaphore::new(most)), most, patience: Patience { head: HEAD, unread: UNREAD } }
     }
 
     /// How many connections are open.
@@ -61,7 +74,7 @@ impl Doors {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let (closing, inside) = (CancellationToken::new(), TaskTracker::new());
-        let welcome = |guest: Guest| inside.spawn(attend(guest, router.clone(), self.head, closing.clone()));
+        let welcome = |guest: Guest| inside.spawn(attend(guest, router.clone(), self.patience, closing.clone()));
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
@@ -106,7 +119,7 @@ impl Doors {
 }
 
 /// Answers one connection's requests, one after the other.
-async fn attend((stream, address, place): Guest, router: Router, head: Duration, closing: CancellationToken) {
+async fn attend((stream, address, place): Guest, router: Router, patience: Patience, closing: CancellationToken) {
     let spoke = CancellationToken::new();
     let service = service_fn(|mut request: Request<Incoming>| {
         spoke.cancel();
@@ -115,9 +128,11 @@ async fn attend((stream, address, place): Guest, router: Router, head: Duration,
     });
     // Without it an event waits for the acknowledgement of the one before; where it can't be had, so be it.
     _ = stream.set_nodelay(true);
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(patience.unread));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(head);
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    builder.timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(HEAD_BYTES);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = closing.cancelled() => {
@@ -138,7 +153,7 @@ async fn attend((stream, address, place): Guest, router: Router, head: Duration,
         }
     };
     if let Err(error) = ended {
-        // The other side's business: it went away, or didn't say what it wanted.
+        // The other side's business: it went away, didn't say what it wanted, or didn't take it.
         tracing::debug!(%error, "a connection ended");
     }
     drop(place);
@@ -151,7 +166,9 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use axum::routing::get;
+    use futures::stream;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::Notify;
     use tokio::task::JoinHandle;
@@ -171,18 +188,23 @@ mod tests {
     }
 
     async fn house(doors: Doors) -> House {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (asked, go, shut) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
+        let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (hears, waits) = (Arc::clone(&asked), Arc::clone(&go));
         let answer = async move || {
             hears.notify_one();
             waits.notified().await;
             "here you are"
         };
+        House { asked, go, ..inhabited(doors, Router::new().route("/", get(answer))).await }
+    }
+
+    /// The same with other answers.
+    async fn inhabited(doors: Doors, router: Router) -> House {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, shut) = (listener.local_addr().unwrap(), CancellationToken::new());
         let told = shut.clone().cancelled_owned();
-        let running = tokio::spawn(doors.clone().serve(listener, Router::new().route("/", get(answer)), told));
-        House { address, doors, asked, go, shut, running }
+        let running = tokio::spawn(doors.clone().serve(listener, router, told));
+        House { address, doors, asked: Arc::default(), go: Arc::default(), shut, running }
     }
 
     async fn rest_of(mut stream: TcpStream) -> String {
@@ -198,9 +220,59 @@ mod tests {
         stream
     }
 
+    fn impatient(patience: Patience) -> Doors {
+        Doors { patience, ..Doors::new(8) }
+    }
+
+    /// Says when it is dropped.
+    struct Dropped(Arc<Notify>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_of_an_answer_is_sent_away_and_who_reads_on_is_served() {
+        let given_up = Arc::new(Notify::new());
+        let told = Arc::clone(&given_up);
+        let endless = async move || {
+            let guard = Dropped(told);
+            Body::from_stream(stream::repeat_with(move || {
+                _ = &guard;
+                Ok::<_, io::Error>("x".repeat(16 * 1024))
+            }))
+        };
+        let doors = impatient(Patience { head: HEAD, unread: Duration::from_millis(100) });
+        let house = inhabited(doors, Router::new().route("/", get(endless))).await;
+        let (_silent, mut reader) = (knock(&house, ASK).await, knock(&house, ASK).await);
+        let mut part = vec![0; 64 * 1024];
+        let reads_on = async {
+            loop {
+                reader.read_exact(&mut part).await.expect("who reads is served");
+            }
+        };
+        tokio::select! {
+            () = given_up.notified() => {}
+            () = reads_on => {}
+        }
+        reader.read_exact(&mut part).await.expect("the one who was silent was given up");
+    }
+
+    #[tokio::test]
+    async fn a_head_longer_than_anybody_needs_is_refused() {
+        let house = house(Doors::new(8)).await;
+        // As much as is kept, and still no end: nothing is left unread that would turn the answer into a reset.
+        let mut long = format!("GET / HTTP/1.1\r\nhost: here\r\nx-long: {}", "x".repeat(HEAD_BYTES));
+        long.truncate(HEAD_BYTES);
+        let said = rest_of(knock(&house, long.as_bytes()).await).await;
+        assert!(said.starts_with("HTTP/1.1 431 "), "{said}");
+    }
+
     #[tokio::test]
     async fn who_does_not_finish_a_head_is_sent_away_and_so_is_who_asks_nothing_more() {
-        let doors = Doors { head: Duration::from_millis(30), ..Doors::new(8) };
+        let doors = impatient(Patience { head: Duration::from_millis(30), unread: UNREAD });
         let house = house(doors).await;
         for words in [&b""[..], b"GET / HT", b"GET / HTTP/1.1\r\nhost: here\r\nx-slow: "] {
             let said = rest_of(knock(&house, words).await).await;

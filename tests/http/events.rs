@@ -199,6 +199,29 @@ async fn one_person_may_not_open_streams_without_end() {
     assert_eq!(open().await.status(), StatusCode::TOO_MANY_REQUESTS);
 }
 
+#[tokio::test]
+async fn streams_leave_a_quarter_of_the_places_to_everybody_else() {
+    let web = Web::with(TestDatabase::sqlite(), &[("--max-connections", "16")]).await;
+    let (ann, _) = web.person("ann@example.com", "Harbour").await;
+    let session = format!("evergrant_session={}", ann.cookie("evergrant_session").unwrap());
+    let open = async || ann.client.get(ann.at(EVENTS)).header(COOKIE, &session).send().await.unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..12 {
+        streams.push(Listening::open(open().await).await);
+    }
+    assert_eq!(open().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ann.get("/settings/integrations").await.status, StatusCode::OK);
+    // One that ends makes room for the next.
+    ann.post("/api/session/logout", &[]).await;
+    for mut stream in streams {
+        stream.expect("reread").await;
+        assert_eq!(stream.next().await, None);
+    }
+    ann.sign_in("ann@example.com").await;
+    let session = format!("evergrant_session={}", ann.cookie("evergrant_session").unwrap());
+    Listening::open(ann.client.get(ann.at(EVENTS)).header(COOKIE, &session).send().await.unwrap()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_in_one_instance_shows_in_another() {
     let Some(database) = TestDatabase::postgres().await else { return };

@@ -12,6 +12,9 @@ pub const BODY_BYTES: usize = 64 * 1024;
 /// A body of which nothing comes for so long is no body.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// How long a form may take to come whole, however steadily it comes.
+pub const WHOLE: Duration = Duration::from_secs(30);
+
 /// For what the database alone answers.
 const SHORT: Duration = Duration::from_secs(30);
 
