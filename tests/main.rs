@@ -5,6 +5,7 @@ mod clerk;
 mod cli;
 mod connect;
 mod deploy;
+mod fuzz;
 mod http;
 mod leaks;
 mod model;

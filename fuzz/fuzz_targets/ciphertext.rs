@@ -1,0 +1,8 @@
+//! Feeds the fuzzer's inputs to `ciphertext`'s property.
+
+#![no_main]
+
+use evergrant_fuzz::ciphertext::hold;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| hold(input));

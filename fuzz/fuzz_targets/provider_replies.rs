@@ -1,0 +1,8 @@
+//! Feeds the fuzzer's inputs to `provider_replies`'s property.
+
+#![no_main]
+
+use evergrant_fuzz::provider_replies::hold;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| hold(input));

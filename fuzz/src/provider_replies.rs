@@ -1,0 +1,101 @@
+//! Replies of the provider: none makes the readers panic, one alone ends a connection, and no error repeats a secret.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
+use evergrant::server::domain::AccessToken;
+use evergrant::server::xero::{Answer, ErrorKind, XeroError, claims, reading};
+use serde_json::Value;
+
+const NOW: i64 = 1_800_000_000;
+const STATUSES: [u16; 12] = [200, 400, 401, 403, 404, 429, 500, 502, 503, 302, 201, 418];
+const TYPES: [&str; 4] = ["application/json", "application/problem+json; charset=utf-8", "text/html", ""];
+/// What we sent, and no error may repeat.
+const SENT: &str = "sent-access-token";
+/// All that an error of the token endpoint may say besides a status.
+const WORDS: [&str; 10] = [
+    "invalid_grant",
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_request",
+    "invalid_scope",
+    "rate_limited",
+    "malformed",
+    "wrong_content_type",
+    "unsendable",
+];
+
+/// The first byte picks a status, the second a content type; the rest is the body.
+pub fn hold(input: &[u8]) {
+    let [first, second, body @ ..] = input else { return };
+    let status = STATUSES[usize::from(*first) % STATUSES.len()];
+    let kind = TYPES[usize::from(*second) % TYPES.len()];
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+    let answer = Answer::headed(status, &headers, NOW).with_body(body.to_vec());
+    let is_json = kind.starts_with("application/");
+
+    tokens_come_from_a_proper_reply_alone(&answer, is_json, body);
+    connections_come_with_ids_alone(&answer);
+    if let Err(error) = reading::organisation(&answer, &AccessToken::new(SENT)) {
+        is_fit_to_be_shown(&error);
+    }
+    let token = AccessToken::new(String::from_utf8_lossy(body));
+    let ids = claims(&token).map(|read| [read.xero_user_id, read.authentication_event_id]);
+    assert!(ids.is_none_or(|ids| !ids.contains(&String::new())));
+}
+
+/// What `serde_json` makes of a body that it takes whole; a reader that skips what it doesn't need takes a few more.
+fn tokens_come_from_a_proper_reply_alone(answer: &Answer, is_json: bool, body: &[u8]) {
+    let value: Option<Value> = serde_json::from_slice(body).ok();
+    match reading::tokens(answer) {
+        Ok(tokens) => {
+            assert!(answer.status == 200 && is_json);
+            assert!(HeaderValue::from_str(tokens.access_token.expose()).is_ok(), "a token that can't be sent");
+            assert!((1..=i64::from(u32::MAX)).contains(&tokens.expires_in));
+            let said =
+                |name: &str| value.as_ref().map(|value| value[name].as_str().filter(|text| !text.trim().is_empty()));
+            assert!(said("access_token").is_none_or(|token| token == Some(tokens.access_token.expose())));
+            let kept = tokens.refresh_token.as_ref().map(|token| token.expose());
+            assert!(said("refresh_token").is_none_or(|token| token == kept));
+        }
+        Err(error) => {
+            // Rule 6: the one reply that ends a grant.
+            let ends = error.kind == ErrorKind::Reconnect;
+            let says = value.as_ref().is_none_or(|value| value.is_object() && value["error"] == "invalid_grant");
+            let proper = answer.status == 400 && is_json && std::str::from_utf8(body).is_ok() && says;
+            assert!(!ends || proper, "{} {:?}", answer.status, String::from_utf8_lossy(body));
+            assert!(ends || !proper || body != br#"{"error":"invalid_grant"}"#);
+            assert!(!error.is_of_the_app() || (matches!(answer.status, 400 | 401) && !ends));
+            let code = error.evidence_code();
+            assert!(WORDS.contains(&code) || code == format!("http_{}", answer.status), "{code}");
+            assert_eq!(error.detail, None);
+            is_fit_to_be_shown(&error);
+        }
+    }
+}
+
+fn connections_come_with_ids_alone(answer: &Answer) {
+    match reading::connections(answer, &AccessToken::new(SENT)) {
+        Ok(list) => {
+            assert_eq!(answer.status, 200);
+            for one in list {
+                for id in [one.id, one.auth_event_id, one.tenant_id] {
+                    assert!(!id.is_empty() && !id.contains(|c: char| !c.is_ascii_graphic() || c == '/'), "{id:?}");
+                }
+                assert!(!one.tenant_name.is_empty());
+            }
+        }
+        Err(error) => {
+            assert_ne!(error.kind, ErrorKind::Reconnect);
+            is_fit_to_be_shown(&error);
+        }
+    }
+}
+
+/// One line of bounded length, without what was sent.
+fn is_fit_to_be_shown(error: &XeroError) {
+    let shown = format!("{error}");
+    assert!(!shown.is_empty() && shown.chars().count() < 600 && !shown.contains(char::is_control), "{shown:?}");
+    assert!(!format!("{error:?} {error}").contains(SENT), "{error:?}");
+    let _ = (error.reply(), XeroError::may_have_been_acted_on(error.evidence_code()));
+}
