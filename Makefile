@@ -1,13 +1,15 @@
 # Each line hands over to a script; scripts/setup brings what they need.
-.PHONY: run test torture check setup bench bench-sweep e2e pictures fmt advisories
+.PHONY: run test torture fuzz check setup bench bench-sweep bench-abuse e2e pictures fmt advisories
 
 run: ; @scripts/run
 test: ; @scripts/test
 torture: ; @scripts/torture
+fuzz: ; @scripts/fuzz
 check: ; @scripts/check
 setup: ; @scripts/setup test
 bench: ; @scripts/bench
 bench-sweep: ; @scripts/bench-sweep
+bench-abuse: ; @scripts/bench-abuse
 e2e: ; @scripts/e2e
 pictures: ; @scripts/e2e pictures.test.mjs
 fmt: ; @cargo fmt

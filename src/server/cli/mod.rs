@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 it worked, 1 it failed, 2 it was asked wrongly.
 
+mod bench_abuse;
 mod bench_sweep;
 mod doctor;
 mod grants;
@@ -12,6 +13,7 @@ mod keys;
 mod migrate;
 mod opened;
 mod org;
+mod process;
 mod sandbox;
 mod serve;
 mod table;
@@ -75,6 +77,9 @@ enum Command {
     /// Measure how fast this machine keeps grants alive, on databases of the measurement's own.
     #[command(hide = true)]
     BenchSweep(Box<bench_sweep::Flags>),
+    /// Measure what thousands of idle and of slow clients do to the others, on a server of the measurement's own.
+    #[command(hide = true)]
+    BenchAbuse(bench_abuse::Flags),
     #[command(hide = true)]
     BenchSweepInstance(Box<bench_sweep::instance::Flags>),
 }
@@ -128,6 +133,7 @@ async fn run(cli: Cli) -> Result<(), Failed> {
         Some(Command::Keys(command)) => keys::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,
         Some(Command::Healthcheck(flags)) => healthcheck::run(flags).await,
+        Some(Command::BenchAbuse(flags)) => bench_abuse::run(flags).await,
         Some(Command::BenchSweep(flags)) => bench_sweep::run(*flags).await,
         Some(Command::BenchSweepInstance(flags)) => bench_sweep::instance::run(*flags).await,
     }

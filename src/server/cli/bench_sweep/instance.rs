@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::server::cli::process::memory;
 use crate::server::cli::{Failed, opened};
 use crate::server::clock::Clock;
 use crate::server::config::Settings;
@@ -47,7 +48,7 @@ pub async fn run(flags: Flags) -> Result<(), Failed> {
     // All instances begin together, when they are told to.
     println!("ready");
     tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new())).await??;
-    let (at_rest, begun) = (memory("VmRSS"), Instant::now());
+    let (at_rest, begun) = (memory("self", "VmRSS"), Instant::now());
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(flags.seconds)).await;
         stopping.cancel();
@@ -64,15 +65,8 @@ pub async fn run(flags: Flags) -> Result<(), Failed> {
         "{}",
         json!({
             "refreshed": swept.refreshed, "failed": swept.failed, "seconds": seconds, "p50_ms": at(50), "p99_ms": at(99),
-            "at_rest_kb": at_rest, "at_most_kb": memory("VmHWM"),
+            "at_rest_kb": at_rest, "at_most_kb": memory("self", "VmHWM"),
         })
     );
     Ok(())
-}
-
-/// What the system says of our memory, in kilobytes; nought where it doesn't say.
-fn memory(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

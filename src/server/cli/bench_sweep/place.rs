@@ -1,8 +1,6 @@
 //! Where a run happens: its database, filled, and its processes.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -10,6 +8,7 @@ use super::{Flags, Run};
 use crate::sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use crate::server::cipher::KeyRing;
 use crate::server::cli::Failed;
+use crate::server::cli::process::{Process, ours};
 use crate::server::clock::Clock;
 use crate::server::domain::{AccessToken, KeepHot, Plan, RefreshToken, Secret, TokenSet};
 use crate::server::store::{Database, NewGrant, Store};
@@ -31,41 +30,6 @@ impl Kind {
             Self::Sqlite => "SQLite",
             Self::Postgres => "PostgreSQL",
         }
-    }
-}
-
-/// A process of ours, ended with the run.
-pub struct Process {
-    child: Child,
-    said: BufReader<ChildStdout>,
-}
-
-impl Process {
-    fn start(command: &mut Command) -> Result<Self, Failed> {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let said = BufReader::new(child.stdout.take().ok_or("a process has no output")?);
-        Ok(Self { child, said })
-    }
-
-    /// Its next line.
-    pub fn line(&mut self) -> Result<String, Failed> {
-        let mut line = String::new();
-        match self.said.read_line(&mut line)? {
-            0 => Err("a process of the measurement ended early".into()),
-            _ => Ok(line),
-        }
-    }
-
-    pub fn tell(&mut self, line: &str) -> Result<(), Failed> {
-        Ok(writeln!(self.child.stdin.as_mut().ok_or("a process has no input")?, "{line}")?)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        _ = self.child.kill();
-        _ = self.child.wait();
     }
 }
 
@@ -156,13 +120,6 @@ impl Place {
         process.line()?;
         Ok(process)
     }
-}
-
-/// This binary, with nothing of the surroundings.
-fn ours() -> Result<Command, Failed> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.env_clear();
-    Ok(command)
 }
 
 /// Guards nothing: what it seals opens the sandbox alone.
