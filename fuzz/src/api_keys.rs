@@ -9,6 +9,7 @@ use evergrant::model::{KeyLife, Scope};
 use evergrant::server::auth::keys::{self, NoKey, Wanted};
 use evergrant::server::cipher::KeyRing;
 use evergrant::server::clock::Clock;
+use evergrant::server::domain::Actor;
 use evergrant::server::domain::ApiKey;
 use evergrant::server::store::{Database, Store};
 use tempfile::TempDir;
@@ -33,7 +34,7 @@ fn bench() -> &'static Bench {
             let store = Store::new(database, ring, Clock::manual(1_800_000_000));
             let org = store.add_org("Harbour Group").await.unwrap().unwrap();
             let wanted = Wanted { name: "export", scopes: Scope::ALL, life: KeyLife::Forever, by: None };
-            let made = keys::make(&store, &org, wanted).await;
+            let made = keys::make(&store, &org, wanted, &Actor::operator()).await;
             (store, made.unwrap_or_else(|error| panic!("{error}")).key)
         });
         Bench { runtime, store, key, _folder: folder }

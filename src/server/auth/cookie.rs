@@ -32,7 +32,7 @@ pub fn session_hash(headers: &HeaderMap) -> Option<String> {
 pub fn read_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let all = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
     let pairs = all.filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='));
-    let value = pairs.filter(|(known, _)| known.trim() == name).map(|(_, value)| value.trim()).last()?;
+    let value = pairs.filter(|(known, _)| known.trim() == name).map(|(_, value)| value.trim()).next_back()?;
     (!value.is_empty()).then(|| value.to_owned())
 }
 
