@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::{changes, failure};
+use super::{changes, empty, failure, leaves};
 use crate::api;
 use crate::model::{ActivityFilter, ActivityView, BindingId, Entry, Outcome};
 use crate::ui::attempts::{outcome, row, table};
@@ -118,25 +118,13 @@ fn nothing(filter: &ActivityFilter) -> impl IntoView + use<> {
     } else {
         ("Nothing like that", "No attempt fits both choices. Choose others, or show all.")
     };
-    view! {
-        <section class="empty">
-            <h2>{title}</h2>
-            <p>{text}</p>
-        </section>
-    }
+    empty(title, text)
 }
 
 fn pages(view: &ActivityView, paged: bool) -> impl IntoView + use<> {
     let older = view.older.as_ref().map(|older| address(HERE, &view.filter, Some(&older.to_string())));
     let newest = paged.then(|| address(HERE, &view.filter, None));
-    (older.is_some() || newest.is_some()).then(|| {
-        view! {
-            <nav class="pages" aria-label="Pages">
-                {newest.map(|to| view! { <a class="button" href=to>"Newest"</a> })}
-                {older.map(|to| view! { <a class="button" href=to rel="next">"Older"</a> })}
-            </nav>
-        }
-    })
+    leaves(newest, older)
 }
 
 /// An address with the filter in it. Ids and places hold nothing that an address has to escape.

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::activity::tabs;
-use super::failure;
+use super::{empty, failure, leaves};
 use crate::api;
 use crate::model::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 use crate::ui::connections::live;
@@ -128,25 +128,13 @@ fn nothing(filter: &ChangesFilter) -> impl IntoView + use<> {
     } else {
         ("Nothing like that", "No change fits both choices. Choose others, or show all.")
     };
-    view! {
-        <section class="empty">
-            <h2>{title}</h2>
-            <p>{text}</p>
-        </section>
-    }
+    empty(title, text)
 }
 
 fn pages(view: &ChangesView, paged: bool) -> impl IntoView + use<> {
     let older = view.older.as_ref().map(|older| address(HERE, &view.filter, Some(&older.to_string())));
     let newest = paged.then(|| address(HERE, &view.filter, None));
-    (older.is_some() || newest.is_some()).then(|| {
-        view! {
-            <nav class="pages" aria-label="Pages">
-                {newest.map(|to| view! { <a class="button" href=to>"Newest"</a> })}
-                {older.map(|to| view! { <a class="button" href=to rel="next">"Older"</a> })}
-            </nav>
-        }
-    })
+    leaves(newest, older)
 }
 
 /// An address with the filter in it. Words and places hold nothing that an address has to escape.

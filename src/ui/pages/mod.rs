@@ -45,3 +45,25 @@ fn failure(title: &'static str, error: &ApiError, again: String) -> impl IntoVie
         </section>
     }
 }
+
+/// In place of a list that has nothing in it.
+fn empty(title: &'static str, text: &'static str) -> impl IntoView {
+    view! {
+        <section class="empty">
+            <h2>{title}</h2>
+            <p>{text}</p>
+        </section>
+    }
+}
+
+/// The ways to a list's other pages; nothing where there is none.
+fn leaves(newest: Option<String>, older: Option<String>) -> impl IntoView {
+    (older.is_some() || newest.is_some()).then(|| {
+        view! {
+            <nav class="pages" aria-label="Pages">
+                {newest.map(|to| view! { <a class="button" href=to>"Newest"</a> })}
+                {older.map(|to| view! { <a class="button" href=to rel="next">"Older"</a> })}
+            </nav>
+        }
+    })
+}
