@@ -1,6 +1,9 @@
 //! What a server function answers when it can't do what was asked.
 
-use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use leptos::prelude::{FromServerFnError, ServerFnErrorErr, use_context};
 use leptos::server_fn::codec::JsonEncoding;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +18,17 @@ pub struct ApiError {
     /// Unix seconds of the next automatic try, where waiting for it can help.
     #[serde(default, rename = "nextAttemptAt", skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<i64>,
+}
+
+/// In the context of a request to a server function: whether its arguments were none. The framework would answer that
+/// as a failure of ours.
+#[derive(Clone, Default)]
+pub struct Misread(Arc<AtomicBool>);
+
+impl Misread {
+    pub fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl ApiError {
@@ -42,6 +56,9 @@ impl FromServerFnError for ApiError {
             // The browser's own failure to reach us: no server, no network.
             ServerFnErrorErr::Request(_) => "Evergrant isn't answering. Check your network, then try again.".to_owned(),
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
+                if let Some(misread) = use_context::<Misread>() {
+                    misread.0.store(true, Ordering::Relaxed);
+                }
                 "The request wasn't understood. Reload the page, then try again.".to_owned()
             }
             _ => "Something went wrong on our side. Try again in a moment.".to_owned(),

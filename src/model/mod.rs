@@ -24,7 +24,7 @@ pub use activity::{
 };
 pub use api_key::{ApiKeyNotice, ApiKeyView, ApiKeysView, KeyLife, KeyStatus, Scope};
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
-pub use error::ApiError;
+pub use error::{ApiError, Misread};
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
 pub use members::{InvitationView, Invited, MemberView, MembersNotice, MembersView};
 pub use notice::{Notice, Tone};

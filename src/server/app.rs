@@ -12,7 +12,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use leptos::config::errors::LeptosConfigError;
-use leptos::prelude::LeptosOptions;
+use leptos::prelude::{LeptosOptions, provide_context};
 use leptos_axum::{LeptosRoutes, generate_route_list, handle_server_fns_with_context};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ use super::store::{Database, Store, StoreError};
 use super::sweeper::{Pace, Sweeper, tend};
 use super::tokens::{Policy, Spool, SpoolError, TokenService};
 use super::xero::{ClientError, EndpointError, Endpoints, XeroClient};
+use crate::model::Misread;
 use crate::sandbox::{self, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, SandboxError};
 use crate::ui::app::{App, shell};
 
@@ -294,9 +295,17 @@ fn router(state: &AppState, sandbox: Option<&Sandbox>) -> Router {
 }
 
 async fn server_function(State(state): State<AppState>, request: Request<axum::body::Body>) -> Response {
-    handle_server_fns_with_context(move || leptos::prelude::provide_context(state.clone()), request)
-        .await
-        .into_response()
+    let misread = Misread::default();
+    let given = (state, misread.clone());
+    let provide = move || {
+        provide_context(given.0.clone());
+        provide_context(given.1.clone());
+    };
+    let mut answer = handle_server_fns_with_context(provide, request).await.into_response();
+    if misread.is_so() && answer.status().is_server_error() {
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    answer
 }
 
 async fn no_such_route() -> Response {
