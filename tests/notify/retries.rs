@@ -1,5 +1,6 @@
 //! What becomes of a delivery that isn't taken.
 
+use chrono::DateTime;
 use evergrant::model::{DeliveryStatus, DeliveryView, DisabledBy, EndpointId};
 use evergrant::server::notify::new_secret;
 use evergrant::server::store::Store;
@@ -46,6 +47,20 @@ async fn a_delivery_is_tried_again_with_the_same_id_and_body_until_it_is_taken()
         }
         let one = only_delivery(&keeper.store, &connected).await;
         assert_eq!((one.status, one.http_status, one.error), (DeliveryStatus::Delivered, Some(204), None), "{db}");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_may_say_as_a_date_when_it_wants_to_be_asked_again() {
+    for keeper in Keeper::each().await {
+        let db = keeper.database.name;
+        let (connected, receiver, _) = watched(&keeper).await;
+        let until = keeper.clock.now() + 7200;
+        let date = DateTime::from_timestamp(until, 0).unwrap().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        receiver.answer(&[(503, "retry-after", &date)]);
+        end(&keeper, &connected).await;
+        assert_eq!(notifier(&keeper.store).step().await.unwrap().again, 1, "{db}");
+        assert_eq!(only_delivery(&keeper.store, &connected).await.next_attempt_at, Some(until), "{db}: {date}");
     }
 }
 

@@ -5,6 +5,7 @@ mod binding;
 mod ended;
 mod grant;
 mod plan;
+mod retry_after;
 pub mod secret;
 
 pub use audit::{Actor, AuditEvent};
@@ -14,4 +15,5 @@ pub use grant::{
     Consent, GRACE, Grant, GrantCounts, Lease, OutboxCounts, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens,
 };
 pub use plan::{Due, KeepHot, Plan};
+pub use retry_after::retry_after;
 pub use secret::{AccessToken, ApiKey, RefreshToken, Secret, TokenSet};

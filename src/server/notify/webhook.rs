@@ -9,7 +9,7 @@ use reqwest::{Client, Response, StatusCode};
 use super::address::{Checked, Lookup, Reach, system};
 use super::signature::sign;
 use crate::model::AddressProblem;
-use crate::server::domain::Secret;
+use crate::server::domain::{Secret, retry_after};
 
 /// From connecting to the end of the answer (the scheme recommends 15 to 30 seconds).
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -96,15 +96,16 @@ impl WebhookClient {
             .header("webhook-signature", signature)
             .body(message.body.to_owned());
         match request.send().await {
-            Ok(response) => read(response).await,
+            Ok(response) => read(response, message.timestamp).await,
             Err(error) => Answer::None(why(&error)),
         }
     }
 }
 
-async fn read(mut response: Response) -> Answer {
+async fn read(mut response: Response, sent_at: i64) -> Answer {
     let status = response.status();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let asked = response.headers().get(RETRY_AFTER);
+    let retry_after = asked.and_then(|value| retry_after(value.to_str().ok()?, sent_at));
     let mut seen = 0;
     while let Ok(Some(part)) = response.chunk().await {
         seen += part.len();
@@ -115,7 +116,7 @@ async fn read(mut response: Response) -> Answer {
     match status {
         StatusCode::GONE => Answer::Gone,
         status if status.is_success() => Answer::Taken(status.as_u16()),
-        status => Answer::Refused { status: status.as_u16(), retry_after: retry_after.map(Duration::from_secs) },
+        status => Answer::Refused { status: status.as_u16(), retry_after },
     }
 }
 

@@ -10,13 +10,11 @@ use tracing::Instrument as _;
 
 use super::error::{ErrorKind, Transient, XeroError};
 use crate::server::clock::Clock;
+use crate::server::domain::retry_after;
 use crate::server::traces;
 
 /// The largest body that is read. Xero's own are a few kilobytes; eight hundred connections of one user fit in.
 pub(super) const LARGEST_BODY: usize = 256 * 1024;
-
-/// The longest `Retry-After` that is believed: Xero's daily limit ends within a day.
-const LONGEST_WAIT: u64 = 24 * 60 * 60;
 
 /// How many calls the app has left in this minute, over all tenants.
 const APP_CALLS_LEFT: &str = "x-appminlimit-remaining";
@@ -39,7 +37,7 @@ impl Answer {
     pub fn headed(status: u16, headers: &HeaderMap, now: i64) -> Self {
         Self {
             status,
-            retry_after: retry_after(headers, now),
+            retry_after: headers.get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now)),
             correlation_id: correlation_id(headers),
             date: date(headers),
             app_is_over_its_limit: headers.get(APP_CALLS_LEFT).is_some_and(|left| left == "0"),
@@ -114,20 +112,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence == "application/json" || essence == "application/problem+json")
 }
 
-/// Seconds or an HTTP date (RFC 9110, 10.2.3); anything else is as good as absent.
-fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = if digits {
-        // Too many digits for a number is still a long time.
-        text.parse().unwrap_or(LONGEST_WAIT)
-    } else {
-        let until = DateTime::parse_from_rfc2822(text).ok()?.timestamp();
-        u64::try_from(until.saturating_sub(now)).unwrap_or(0)
-    };
-    Some(Duration::from_secs(seconds.min(LONGEST_WAIT)))
-}
-
 /// The sender's `Date`, moved on by the `Age` that a cache on the way adds (RFC 9110, 6.6.1; RFC 9111, 5.1).
 fn date(headers: &HeaderMap) -> Option<i64> {
     let sent = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?.trim()).ok()?.timestamp();
@@ -153,37 +137,9 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use reqwest::header::{AGE, DATE, HeaderMap};
 
-    use reqwest::header::{AGE, DATE, HeaderMap, RETRY_AFTER};
-
-    use super::{correlation_id, date, retry_after};
-
-    #[test]
-    fn retry_after_is_read_in_both_forms_and_bounded_to_a_day() {
-        // RFC 9110's own example date.
-        let now = 784_111_777;
-        let cases = [
-            ("0", Some(0)),
-            ("17", Some(17)),
-            ("86400", Some(86_400)),
-            ("86401", Some(86_400)),
-            ("99999999999999999999999", Some(86_400)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sun, 06 Nov 1994 08:48:37 GMT", Some(0)),
-            ("Wed, 06 Nov 2024 08:49:37 GMT", Some(86_400)),
-            ("", None),
-            ("-5", None),
-            ("1.5", None),
-            ("soon", None),
-        ];
-        for (text, seconds) in cases {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
-    }
+    use super::{correlation_id, date};
 
     #[test]
     fn the_senders_clock_is_read_with_a_caches_age() {
