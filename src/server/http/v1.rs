@@ -19,6 +19,7 @@ use crate::model::{ProblemCode, Scope};
 use crate::server::auth::Allowance;
 use crate::server::state::AppState;
 use crate::server::store::KeyRow;
+use crate::server::traces;
 
 /// What the database alone answers.
 pub fn quick() -> Router<AppState> {
@@ -52,15 +53,23 @@ async fn counted(
         if !key.scopes.contains(&scope) {
             return Err(Problem::missing_scope(scope));
         }
-        // No reason to refuse a token that lasts, as where the database may only be read just now.
-        if let Err(error) = state.store.note_key_use(key).await {
-            tracing::warn!(key = %key.id, %error, "an API key's use couldn't be noted");
-        }
+        note_use(state, key);
         work.await
     };
     let mut answer = done.await.unwrap_or_else(|problem| problem.answer(state));
     tell(&mut answer, allowance);
     answer
+}
+
+/// Once a minute, and nobody waits for it. That it can't be noted, as where the database may only be read just now, is no
+/// reason to refuse a token that lasts.
+fn note_use(state: &AppState, key: &KeyRow) {
+    let (store, key) = (state.store.clone(), key.clone());
+    state.tasks.spawn(traces::carried(async move {
+        if let Err(error) = store.note_key_use(&key).await {
+            tracing::warn!(key = %key.id, %error, "an API key's use couldn't be noted");
+        }
+    }));
 }
 
 /// In the three fields of the IETF's draft (draft-ietf-httpapi-ratelimit-headers-07), which most clients know.

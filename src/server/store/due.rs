@@ -93,11 +93,11 @@ impl Store {
     }
 
     /// The same of a grant that was read just now: where it was noted within the minute, nothing is sent.
-    pub async fn mark_read_used(&self, grant: &Grant) -> Result<(), StoreError> {
-        if grant.last_used_at.is_some_and(|last| self.clock.now() - last <= NOTED_EVERY) {
+    pub async fn mark_read_used(&self, id: &GrantId, last_used_at: Option<i64>) -> Result<(), StoreError> {
+        if last_used_at.is_some_and(|last| self.clock.now() - last <= NOTED_EVERY) {
             return Ok(());
         }
-        self.mark_used(&grant.id).await
+        self.mark_used(id).await
     }
 
     /// The same for all that an organisation has.

@@ -7,6 +7,7 @@ use super::service::{TokenError, TokenService, not_connected};
 use crate::model::{BindingId, OrgId, Trigger};
 use crate::server::domain::{AccessToken, Grant};
 use crate::server::store::Bound;
+use crate::server::traces;
 use crate::server::xero::{Asker, XeroApiClient};
 
 /// How long an access token of Xero's lives, in seconds: nobody can have one that lasts longer.
@@ -51,7 +52,7 @@ impl TokenService {
                 warning = Some(failed.message);
             }
         }
-        self.note_use(&grant).await;
+        self.note_use(&grant);
         let access = store.open_access(&grant)?;
         Ok(Client { api: self.shared.xero.api(access, bound.binding.tenant_id), expires_at: grant.expires_at, warning })
     }
@@ -99,7 +100,7 @@ impl TokenService {
                 failed => TokenError::TooShort { left: (grant.expires_at - now).max(0), min_ttl, failed },
             });
         }
-        self.note_use(&grant).await;
+        self.note_use(&grant);
         Ok(Token {
             access: store.open_access(&grant)?,
             tenant_id: bound.binding.tenant_id,
@@ -108,11 +109,15 @@ impl TokenService {
         })
     }
 
-    /// That it can't be noted, as where the database may only be read just now, is no reason to refuse a valid token.
-    async fn note_use(&self, grant: &Grant) {
-        if let Err(error) = self.shared.store.mark_read_used(grant).await {
-            tracing::warn!(grant = %grant.id, %error, "a grant's use couldn't be noted");
-        }
+    /// Once a minute, and nobody waits for it. That it can't be noted, as where the database may only be read just now,
+    /// is no reason to refuse a valid token.
+    fn note_use(&self, grant: &Grant) {
+        let (store, id, last_used_at) = (self.shared.store.clone(), grant.id.clone(), grant.last_used_at);
+        self.shared.tasks.spawn(traces::carried(async move {
+            if let Err(error) = store.mark_read_used(&id, last_used_at).await {
+                tracing::warn!(grant = %id, %error, "a grant's use couldn't be noted");
+            }
+        }));
     }
 
     async fn bound(&self, binding: &BindingId, org: &OrgId) -> Result<Bound, TokenError> {
