@@ -5,11 +5,14 @@ mod faults;
 mod journey;
 mod refusals;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use evergrant::sandbox::{self, DEFAULT_SCOPES, Options, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -28,6 +31,8 @@ pub(crate) struct Provider {
     pub(crate) sandbox: Sandbox,
     pub(crate) client: Client,
     pub(crate) clock: Arc<AtomicI64>,
+    /// The names of all the headers that ever came.
+    pub(crate) headers: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Provider {
@@ -47,10 +52,16 @@ impl Provider {
         let mut options = Options::new(base.clone(), Arc::new(move || hands.load(Ordering::SeqCst)));
         adjust(&mut options);
         let sandbox = Sandbox::open(options).await.unwrap();
-        let router = sandbox::standalone(sandbox.clone());
+        let headers = Arc::<Mutex<BTreeSet<String>>>::default();
+        let heard = headers.clone();
+        let hear = move |request: Request, next: Next| {
+            heard.lock().unwrap().extend(request.headers().keys().map(ToString::to_string));
+            next.run(request)
+        };
+        let router = sandbox::standalone(sandbox.clone()).layer(middleware::from_fn(hear));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { base, sandbox, client, clock }
+        Self { base, sandbox, client, clock, headers }
     }
 
     pub(crate) fn advance(&self, seconds: i64) {

@@ -105,6 +105,12 @@ async fn a_click_its_exchange_and_the_call_to_xero_are_one_trace_which_the_journ
         assert!(said(&call.attributes, "xero.correlation_id").is_some(), "{db}");
         assert_eq!(said(&received.resource, "service.name").as_deref(), Some("evergrant"), "{db}");
         assert_eq!(received.authorization.as_deref(), Some("Bearer collect"), "{db}");
+
+        let headers = traced.provider.headers.lock().unwrap();
+        assert!(headers.contains("authorization"), "{db}: {headers:?}");
+        for told in ["traceparent", "tracestate", "baggage", "x-request-id"] {
+            assert!(!headers.contains(told), "{db}: Xero was told {told}");
+        }
     }
 }
 
