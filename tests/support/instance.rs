@@ -79,6 +79,11 @@ impl Instance {
         })
     }
 
+    /// What it has logged so far, where something went wrong with it.
+    pub fn log_so_far(&self) -> Vec<String> {
+        self.log.lock().unwrap().try_iter().collect()
+    }
+
     /// What it logged until it ended.
     pub fn rest_of_the_log(&mut self) -> Vec<Value> {
         let log = self.log.get_mut().unwrap();

@@ -181,7 +181,8 @@ impl Lane {
             // The victim's is cut off, or was answered just before; the others take over.
             if number != victim {
                 let report = answer.unwrap_or_else(|| panic!("{case}: instance {number} gave no answer"));
-                assert_eq!(report["success"], json!(true), "{case}: instance {number}: {report}");
+                let log = || self.plant.instances[number].log_so_far().join("\n");
+                assert_eq!(report["success"], json!(true), "{case}: instance {number}: {report}\n{}", log());
             }
         }
         assert!(exchanges.is_empty() || after.attempts > before.attempts, "{case}: sent without a line in the journal");
