@@ -165,7 +165,9 @@ impl Lane {
         if moment.breaks_the_commit() {
             moments::mend(&self.plant).await;
         }
-        let (after, exchanges) = (self.plant.rows().await, self.plant.new_exchanges().await);
+        // In this order: in a race the others go on, and what the ledger shows is in the journal by then.
+        let exchanges = self.plant.new_exchanges().await;
+        let after = self.plant.rows().await;
         self.plant.provider.control("settings", json!({"latency_ms": 0})).await;
         self.plant.provider.control("release", json!({})).await;
         self.plant
