@@ -139,7 +139,7 @@ pub async fn run(
     let count = move |step: &Stepped| counted.told(step.delivered, step.again, step.given_up);
     tasks.spawn(keep_telling(notifier.clone(), stopping.clone(), count));
     let demo = demo.map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD));
-    let doors = Doors::new(config.max_connections);
+    let doors = Doors::new(config.serving.max_connections);
     let state = AppState {
         pace: Arc::new(auth::Pace::new(config.api_rate, &clock)),
         doors: doors.clone(),
@@ -167,9 +167,11 @@ pub async fn run(
     if let Some((email, password)) = demo {
         tracing::info!("sandbox mode: open {public} and sign in as {email} with {password}");
     }
-    let told = stopping.clone();
+    let (told, leaving, drain) = (stopping.clone(), doors.clone(), state.config.serving.drain);
     let shutdown = async move {
         shutdown.await;
+        leaving.leave();
+        tokio::time::sleep(drain).await;
         told.cancel();
     };
     doors.serve(listener, router, shutdown).await?;

@@ -25,6 +25,7 @@ pub use metrics::{MetricsConfig, MetricsSettings};
 pub use network::Networks;
 pub use notify::{MailConfig, NotifyConfig, NotifySettings};
 pub use public_url::PublicUrl;
+pub use serving::ServingConfig;
 use sign_in::SignInSettings;
 pub use sign_in::{ClerkApp, ClerkError, SignIn};
 pub use sweep::SweepConfig;
@@ -150,8 +151,7 @@ pub struct Config {
     pub database_url: Secret,
     pub listen: SocketAddr,
     pub public_url: PublicUrl,
-    /// How many connections are open at a time.
-    pub max_connections: usize,
+    pub serving: ServingConfig,
     pub trusted_proxies: Networks,
     pub data_dir: PathBuf,
     pub keys: Option<Secret>,
@@ -232,7 +232,7 @@ impl Settings {
             sign_in: self.sign_in.check(&self.public_url)?,
             listen: self.listen,
             public_url: self.public_url,
-            max_connections: self.serving.check(),
+            serving: self.serving.check(),
             trusted_proxies: self.trusted_proxies,
             data_dir: self.data_dir,
             keys: set(self.keys),

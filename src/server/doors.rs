@@ -1,6 +1,7 @@
 //! The doors: connections come in, so many at a time; each has a while to say what it wants, and to take what it asked
 //! for; and at the end everybody who is in is answered and nobody else gets in.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::pin::pin;
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -39,6 +42,7 @@ pub struct Doors {
     places: Arc<Semaphore>,
     most: usize,
     patience: Patience,
+    leaving: CancellationToken,
 }
 
 /// How long a guest may be slow: in saying what they want, and in taking it.
@@ -53,7 +57,18 @@ type Guest = (TcpStream, SocketAddr, OwnedSemaphorePermit);
 
 impl Doors {
     pub fn new(most: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(most)), most, patience: Patience { head: HEAD, unread: UNREAD } }
+        let patience = Patience { head: HEAD, unread: UNREAD };
+        Self { places: Arc::new(Semaphore::new(most)), most, patience, leaving: CancellationToken::new() }
+    }
+
+    /// From now on each answer is its connection's last, so that a proxy that keeps connections lets go of them one by
+    /// one, with nothing lost; whoever comes is still let in.
+    pub fn leave(&self) {
+        self.leaving.cancel();
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
     }
 
     /// How many connections are open.
@@ -74,7 +89,7 @@ impl Doors {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let (closing, inside) = (CancellationToken::new(), TaskTracker::new());
-        let welcome = |guest: Guest| inside.spawn(attend(guest, router.clone(), self.patience, closing.clone()));
+        let welcome = |guest: Guest| inside.spawn(attend(guest, router.clone(), self.clone(), closing.clone()));
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
@@ -119,19 +134,26 @@ impl Doors {
 }
 
 /// Answers one connection's requests, one after the other.
-async fn attend((stream, address, place): Guest, router: Router, patience: Patience, closing: CancellationToken) {
+async fn attend((stream, address, place): Guest, router: Router, doors: Doors, closing: CancellationToken) {
     let spoke = CancellationToken::new();
     let service = service_fn(|mut request: Request<Incoming>| {
         spoke.cancel();
         request.extensions_mut().insert(ConnectInfo(address));
-        router.clone().oneshot(request)
+        let (answer, leaving) = (router.clone().oneshot(request), &doors.leaving);
+        async move {
+            let mut answer = answer.await?;
+            if leaving.is_cancelled() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     // Without it an event waits for the acknowledgement of the one before; where it can't be had, so be it.
     _ = stream.set_nodelay(true);
     let mut stream = TimeoutWriter::new(stream);
-    stream.set_timeout(Some(patience.unread));
+    stream.set_timeout(Some(doors.patience.unread));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(HEAD_BYTES);
+    builder.timer(TokioTimer::new()).header_read_timeout(doors.patience.head).max_buf_size(HEAD_BYTES);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
@@ -295,6 +317,23 @@ mod tests {
         house.go.notify_waiters();
         house.go.notify_one();
         assert!(rest_of(second).await.ends_with("here you are"));
+    }
+
+    #[tokio::test]
+    async fn who_leaves_lets_everybody_in_and_keeps_no_connection() {
+        let house = inhabited(Doors::new(8), Router::new().route("/", get(async || "here you are"))).await;
+        let (mut before, mut answer) = (knock(&house, ASK).await, String::new());
+        while !answer.ends_with("here you are") {
+            answer.push(char::from(before.read_u8().await.unwrap()));
+        }
+        assert!(!answer.contains("connection:"), "it may ask again: {answer}");
+        house.doors.leave();
+        before.write_all(ASK).await.unwrap();
+        for guest in [before, knock(&house, ASK).await] {
+            let said = rest_of(guest).await;
+            assert!(said.contains("connection: close") && said.ends_with("here you are"), "{said}");
+        }
+        assert!(!house.running.is_finished());
     }
 
     #[tokio::test]

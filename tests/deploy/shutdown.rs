@@ -5,7 +5,7 @@ use std::sync::Arc;
 use evergrant::server::clock::Clock;
 use evergrant::server::store::Store;
 use reqwest::StatusCode;
-use reqwest::header::COOKIE;
+use reqwest::header::{CONNECTION, COOKIE};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -17,6 +17,36 @@ use crate::support::instance::{Instance, add_ana};
 use crate::support::keeper::{consent, ring};
 
 const CALLERS: usize = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_leaves_says_so_and_serves_until_everybody_can_have_seen_it() {
+    let database = TestDatabase::sqlite();
+    let provider = Provider::start().await;
+    let data = TempDir::new().unwrap();
+    // Longer than the test.
+    let instance = Instance::start(&database, &provider, data.path(), &[("EVERGRANT_DRAIN", "5m")]);
+    let get = async |path: &str| provider.client.get(format!("{}{path}", instance.base)).send().await.unwrap();
+    let ready = get("/readyz").await;
+    assert_eq!((ready.status(), ready.headers().get(CONNECTION)), (StatusCode::OK, None));
+    instance.ask_to_stop();
+    let leaving = loop {
+        let ready = get("/readyz").await;
+        if ready.status() != StatusCode::OK {
+            break ready;
+        }
+    };
+    assert_eq!(leaving.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(leaving.headers()[CONNECTION], "close");
+    assert_eq!(leaving.text().await.unwrap(), "not ready: this server is stopping\n");
+    for path in ["/healthz", "/login"] {
+        assert_eq!(get(path).await.status(), StatusCode::OK, "{path}");
+    }
+    drop(instance);
+
+    let mut quick = Instance::start(&database, &provider, data.path(), &[("EVERGRANT_DRAIN", "10ms")]);
+    quick.ask_to_stop();
+    assert!(quick.ended().success());
+}
 
 async fn open_connections(instance: &Instance, provider: &Provider) -> usize {
     let page = provider.client.get(format!("{}/metrics", instance.base)).bearer_auth(METRICS_TOKEN);

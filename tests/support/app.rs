@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evergrant::server::app;
 use evergrant::server::clock::Clock;
-use evergrant::server::config::{Config, LogFormat, MetricsConfig, NotifyConfig, SignIn, SweepConfig};
+use evergrant::server::config::{Config, LogFormat, MetricsConfig, NotifyConfig, ServingConfig, SignIn, SweepConfig};
 use evergrant::server::domain::{KeepHot, Secret};
 use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
 use evergrant::server::xero::Endpoints;
@@ -177,7 +177,7 @@ fn config(database: &TestDatabase, base: &str, data: &TempDir) -> Config {
         database_url: Secret::new(database.url.clone()),
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: base.parse().unwrap(),
-        max_connections: 1000,
+        serving: ServingConfig { max_connections: 1000, drain: Duration::ZERO },
         trusted_proxies: "".parse().unwrap(),
         data_dir: data.path().to_owned(),
         keys: None,

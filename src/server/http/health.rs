@@ -16,7 +16,8 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the database answers, and the key ring opens what it keeps. Token sets that wait in the spool are
+/// `GET /readyz`: the database answers, and the key ring opens what it keeps; and nobody has asked the server to stop, so
+/// that a proxy sends people elsewhere while it still answers (`EVERGRANT_DRAIN`). Token sets that wait in the spool are
 /// said in a line of their own and change nothing else: an instance that serves is better than none, and only it
 /// can put in place what it keeps in memory.
 pub async fn readyz(State(state): State<AppState>) -> Response {
@@ -31,6 +32,9 @@ pub async fn readyz(State(state): State<AppState>) -> Response {
 
 async fn readiness(state: &AppState) -> (StatusCode, &'static str) {
     let not_ready = |words| (StatusCode::SERVICE_UNAVAILABLE, words);
+    if state.doors.is_leaving() {
+        return not_ready("not ready: this server is stopping");
+    }
     match tokio::time::timeout(PATIENCE, state.store.ready()).await {
         Ok(Ok(())) => (StatusCode::OK, "ready"),
         Ok(Err(error)) => {
