@@ -52,7 +52,7 @@ impl TokenService {
                 warning = Some(failed.message);
             }
         }
-        self.note_use(&grant);
+        self.note_use(&grant).await;
         let access = store.open_access(&grant)?;
         Ok(Client { api: self.shared.xero.api(access, bound.binding.tenant_id), expires_at: grant.expires_at, warning })
     }
@@ -100,7 +100,8 @@ impl TokenService {
                 failed => TokenError::TooShort { left: (grant.expires_at - now).max(0), min_ttl, failed },
             });
         }
-        self.note_use(&grant);
+        // The answer doesn't wait for it.
+        self.shared.tasks.spawn(traces::carried(self.note_use(&grant)));
         Ok(Token {
             access: store.open_access(&grant)?,
             tenant_id: bound.binding.tenant_id,
@@ -109,15 +110,15 @@ impl TokenService {
         })
     }
 
-    /// Once a minute, and nobody waits for it. That it can't be noted, as where the database may only be read just now,
-    /// is no reason to refuse a valid token.
-    fn note_use(&self, grant: &Grant) {
+    /// Once a minute. That it can't be noted, as where the database may only be read just now, is no reason to refuse a
+    /// valid token.
+    fn note_use(&self, grant: &Grant) -> impl Future<Output = ()> + Send + 'static {
         let (store, id, last_used_at) = (self.shared.store.clone(), grant.id.clone(), grant.last_used_at);
-        self.shared.tasks.spawn(traces::carried(async move {
+        async move {
             if let Err(error) = store.mark_read_used(&id, last_used_at).await {
                 tracing::warn!(grant = %id, %error, "a grant's use couldn't be noted");
             }
-        }));
+        }
     }
 
     async fn bound(&self, binding: &BindingId, org: &OrgId) -> Result<Bound, TokenError> {
