@@ -1,5 +1,7 @@
 //! `/api/v1`: what programs get with an organisation's API keys, and what they are told when they get nothing.
 
+use std::time::Duration;
+
 use evergrant::model::{KeyLife, OrgId, Scope};
 use evergrant::server::auth::keys::{self, Made, Wanted};
 use evergrant::server::clock::Clock;
@@ -228,4 +230,34 @@ async fn a_fresh_tokens_answer_waits_for_one_read_and_one_line_in_the_book() {
     let sent = statements.of_ours();
     assert_eq!(sent.len(), 2, "{sent:#?} of {:#?}", statements.all());
     assert!(sent[0].contains("k.key_hash = $1") && sent[1].contains("INSERT INTO audit_events"), "{sent:#?}");
+}
+
+#[tokio::test]
+async fn an_answer_does_not_wait_for_its_use_to_be_noted() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let app = App::start(database).await;
+    let program = Program::of(&app, "Harbour Group", Scope::ALL).await;
+    let pool = program.store.database().pool();
+    // Whether a key and a grant have been used, as their rows say.
+    let noted = async || {
+        let used =
+            "SELECT (SELECT COUNT(last_used_at) FROM api_keys), (SELECT COUNT(last_used_at) FROM integration_grants)";
+        let (keys, grants): (i64, i64) = sqlx::query_as(used).fetch_one(pool).await.unwrap();
+        (keys > 0, grants > 0)
+    };
+    // Whatever isn't fresh is now.
+    assert_eq!(program.token("").await.status(), StatusCode::OK);
+    while noted().await != (true, true) {}
+    let mut holder = pool.begin().await.unwrap();
+    for sql in ["UPDATE api_keys SET last_used_at = NULL", "UPDATE integration_grants SET last_used_at = NULL"] {
+        sqlx::query(sql).execute(pool).await.unwrap();
+    }
+    for sql in ["SELECT id FROM api_keys FOR NO KEY UPDATE", "SELECT id FROM integration_grants FOR NO KEY UPDATE"] {
+        sqlx::query(sql).fetch_all(&mut *holder).await.unwrap();
+    }
+    let answer = tokio::time::timeout(Duration::from_secs(60), program.token("")).await;
+    assert_eq!(answer.expect("nobody can note anything just now").status(), StatusCode::OK);
+    assert_eq!(noted().await, (false, false));
+    holder.rollback().await.unwrap();
+    while noted().await != (true, true) {}
 }
