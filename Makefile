@@ -1,4 +1,4 @@
-# Each line hands over to a script; scripts/setup brings what they need.
+# Each target runs a script. scripts/setup installs what the scripts need.
 .PHONY: run test torture fuzz check setup bench bench-sweep bench-abuse e2e pictures fmt advisories
 
 run: ; @scripts/run

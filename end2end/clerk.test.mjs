@@ -1,26 +1,26 @@
-// The same stories where Clerk knows who people are: a stand-in for it is served beside the server.
+// The main flows with Clerk sign-in, against a stand-in for Clerk.
 
 import assert from 'node:assert/strict';
 
-import { REFRESHED, allow, goodToast, openIntegrations, refreshAnswer, row } from './lib/app.mjs';
+import { REFRESHED, allowAccess, statusToast, openIntegrations, refreshResponse, connectionRow } from './lib/app.mjs';
 import { ann, bob, harbourOrg, southerlyOrg } from './lib/clerk.mjs';
-import { look } from './lib/look.mjs';
-import { settled, story } from './lib/story.mjs';
+import { checkPage } from './lib/look.mjs';
+import { nextPaint, story } from './lib/story.mjs';
 
 const withClerk = { clerk: true };
 const kauri = { person: 'Mere Tane', tenant: 'Kauri Joinery' };
 
-/** Signs in where Clerk asks who it is, wherever that page came from. */
+/** Signs in with Clerk's form, on whichever page shows it. */
 async function signInAtClerk(page, person = ann) {
   await page.getByLabel('Email address').fill(person.email);
   await page.getByRole('button', { name: 'Continue' }).click();
 }
 
-const switcher = (page) => page.getByRole('combobox', { name: 'Organization' });
+const orgSwitcher = (page) => page.getByRole('combobox', { name: 'Organization' });
 
-async function switchTo(page, organization) {
+async function switchOrg(page, organization) {
   const loaded = page.waitForEvent('load');
-  await switcher(page).selectOption(organization.name);
+  await orgSwitcher(page).selectOption(organization.name);
   await loaded;
 }
 
@@ -31,10 +31,10 @@ async function signOut(page) {
   await page.getByLabel('Email address').waitFor();
 }
 
-/** The script has looked at the page that it stands in. */
-const mounted = (page) => switcher(page).waitFor();
+/** Waits until Clerk's components are mounted. */
+const clerkMounted = (page) => orgSwitcher(page).waitFor();
 
-const counted = (page) => {
+const recordNavigations = (page) => {
   const documents = [];
   page.on('request', (request) => {
     if (request.isNavigationRequest()) documents.push(new URL(request.url()).pathname);
@@ -42,45 +42,45 @@ const counted = (page) => {
   return documents;
 };
 
-story('sign in with Clerk, connect, switch, refresh and sign out', withClerk, async ({ page, provider, calls }) => {
+story('sign in with Clerk, connect, switch, refresh and sign out', withClerk, async ({ page, provider, refreshCalls }) => {
   await page.goto('/settings/integrations');
   await signInAtClerk(page);
   await page.waitForURL('/settings/integrations');
-  await mounted(page);
-  assert.equal(await switcher(page).locator('option:checked').textContent(), harbourOrg.name);
+  await clerkMounted(page);
+  assert.equal(await orgSwitcher(page).locator('option:checked').textContent(), harbourOrg.name);
 
-  await provider.accessTokensLive(300);
+  await provider.setAccessTokenLifetime(300);
   await page.getByRole('button', { name: 'Connect to Xero' }).click();
-  await allow(page, kauri);
+  await allowAccess(page, kauri);
   await page.getByText('Connected to Xero.').waitFor();
-  await row(page, kauri.tenant).getByText('Connected', { exact: true }).waitFor();
-  await provider.accessTokensLive(1800);
+  await connectionRow(page, kauri.tenant).getByText('Connected', { exact: true }).waitFor();
+  await provider.setAccessTokenLifetime(1800);
 
-  // Nothing is connected over there: it is asked, and nothing is said.
-  let answer = refreshAnswer(page);
-  await switchTo(page, southerlyOrg);
+  // Nothing is connected in the other organization: one call and no toast.
+  let answer = refreshResponse(page);
+  await switchOrg(page, southerlyOrg);
   assert.deepEqual(await (await answer).json(), { success: true, hasActiveBindings: false, refreshedCount: 0, errors: [] });
-  await settled(page);
-  assert.equal(await goodToast(page).textContent(), '');
-  await mounted(page);
-  const before = { calls: calls.length, exchanges: (await provider.exchanges()).length };
+  await nextPaint(page);
+  assert.equal(await statusToast(page).textContent(), '');
+  await clerkMounted(page);
+  const before = { refreshCalls: refreshCalls.length, exchanges: (await provider.exchanges()).length };
 
-  // Back again is one call, one exchange and one toast; the call carries the token by name.
-  answer = refreshAnswer(page);
-  await switchTo(page, harbourOrg);
-  await goodToast(page).getByText(REFRESHED).waitFor();
+  // Switching back makes one call, one exchange and one toast. The call has the token as a bearer token.
+  answer = refreshResponse(page);
+  await switchOrg(page, harbourOrg);
+  await statusToast(page).getByText(REFRESHED).waitFor();
   assert.equal((await (await answer).json()).refreshedCount, 1);
-  assert.equal(calls.length - before.calls, 1);
+  assert.equal(refreshCalls.length - before.refreshCalls, 1);
   assert.equal((await provider.exchanges()).length - before.exchanges, 1);
-  assert.match(calls.at(-1).headers().authorization, /^Bearer [\w-]+\.[\w-]+\.[\w-]+$/);
-  await mounted(page);
+  assert.match(refreshCalls.at(-1).headers().authorization, /^Bearer [\w-]+\.[\w-]+\.[\w-]+$/);
+  await clerkMounted(page);
 
-  // A mere navigation asks nothing.
+  // A navigation makes no call.
   await page.getByRole('navigation').getByRole('link', { name: 'Overview' }).click();
-  await mounted(page);
+  await clerkMounted(page);
   await openIntegrations(page);
-  await mounted(page);
-  assert.equal(calls.length - before.calls, 1);
+  await clerkMounted(page);
+  assert.equal(refreshCalls.length - before.refreshCalls, 1);
 
   await page.getByRole('button', { name: 'Refresh Tokens' }).click();
   await page.locator('.page-head [role=status]').getByText('The token is fresh').waitFor();
@@ -90,85 +90,85 @@ story('sign in with Clerk, connect, switch, refresh and sign out', withClerk, as
   await page.waitForURL('/login?next=%2Fsettings%2Fintegrations');
 });
 
-story('a token that ended is renewed, and the page that was asked for comes', withClerk, async ({ page, clerk, server }) => {
+story('an expired token is renewed and the requested page is shown', withClerk, async ({ page, clerk, server }) => {
   await page.goto('/');
   await signInAtClerk(page);
   await page.waitForURL('/');
-  await mounted(page);
-  const documents = counted(page);
-  await clerk.letTheCookieEnd(page, server.origin);
+  await clerkMounted(page);
+  const documents = recordNavigations(page);
+  await clerk.expireSessionCookie(page, server.origin);
   await page.goto('/settings/integrations');
   await page.waitForURL('/settings/integrations');
   await page.getByRole('heading', { level: 1, name: 'Integrations' }).waitFor();
-  await mounted(page);
-  await settled(page);
-  assert.deepEqual(documents, ['/settings/integrations', '/login', '/settings/integrations'], 'once around, no more');
+  await clerkMounted(page);
+  await nextPaint(page);
+  assert.deepEqual(documents, ['/settings/integrations', '/login', '/settings/integrations'], 'one redirect and back');
 });
 
-story('a consent that took longer than a token is finished all the same', withClerk, async ({ page, clerk, server }) => {
+story('a consent completes after its token has expired', withClerk, async ({ page, clerk, server }) => {
   await page.goto('/settings/integrations');
   await signInAtClerk(page);
   await page.waitForURL('/settings/integrations');
-  await mounted(page);
+  await clerkMounted(page);
   await page.getByRole('button', { name: 'Connect to Xero' }).click();
   await page.getByRole('heading', { name: 'Evergrant asks for access' }).waitFor();
-  await clerk.letTheCookieEnd(page, server.origin);
-  await allow(page, kauri);
+  await clerk.expireSessionCookie(page, server.origin);
+  await allowAccess(page, kauri);
   await page.getByText('Connected to Xero.').waitFor();
-  await row(page, kauri.tenant).waitFor();
+  await connectionRow(page, kauri.tenant).waitFor();
 });
 
-const elsewhere = { clerk: true, env: { CLERK_AUTHORIZED_PARTIES: 'https://elsewhere.example' } };
+const foreignParty = { clerk: true, env: { CLERK_AUTHORIZED_PARTIES: 'https://elsewhere.example' } };
 
-story('what somebody connected who left is asked about, and kept', withClerk, async ({ page, clerk, server }) => {
+story('a connection of a removed member is kept on request', withClerk, async ({ page, clerk, server }) => {
   await page.goto('/settings/integrations');
   await signInAtClerk(page);
   await page.waitForURL('/settings/integrations');
-  await mounted(page);
+  await clerkMounted(page);
   await page.getByRole('button', { name: 'Connect to Xero' }).click();
-  await allow(page, kauri);
+  await allowAccess(page, kauri);
   await page.getByText('Connected to Xero.').waitFor();
-  await mounted(page);
+  await clerkMounted(page);
   await signOut(page);
-  await clerk.removes(ann, harbourOrg, server.origin);
+  await clerk.sendMembershipDeleted(ann, harbourOrg, server.origin);
 
   await signInAtClerk(page, bob);
   await page.waitForURL('/');
-  await mounted(page);
+  await clerkMounted(page);
   await openIntegrations(page);
-  const question = page.getByRole('region', { name: `${kauri.tenant} will be disconnected` });
-  await question.getByText(ann.email).waitFor();
-  await look(page, 'clerk-departing');
-  await question.getByRole('button', { name: 'Keep it' }).click();
+  const confirmation = page.getByRole('region', { name: `${kauri.tenant} will be disconnected` });
+  await confirmation.getByText(ann.email).waitFor();
+  await checkPage(page, 'clerk-offboarding');
+  await confirmation.getByRole('button', { name: 'Keep it' }).click();
   await page.getByText('The connection stays as it was.').waitFor();
-  assert.equal(await question.count(), 0);
-  await row(page, kauri.tenant).getByText(`Connected by ${bob.email}`).waitFor();
+  assert.equal(await confirmation.count(), 0);
+  await connectionRow(page, kauri.tenant).getByText(`Connected by ${bob.email}`).waitFor();
 });
 
-story('a server that does not accept the token is said so, and nothing goes round', elsewhere, async ({ page }) => {
+story('a token that the server rejects shows an error and causes no redirects', foreignParty, async ({ page }) => {
   await page.goto('/');
-  const documents = counted(page);
+  const documents = recordNavigations(page);
   await signInAtClerk(page);
   await page.getByRole('alert').getByText('Evergrant does not accept it').waitFor();
   assert.deepEqual(documents, []);
-  await look(page, 'clerk-refused');
+  await checkPage(page, 'clerk-refused');
 });
 
-story('the pages where Clerk has its place', withClerk, async ({ page }) => {
+story('pages with components of Clerk', withClerk, async ({ page }) => {
   await page.goto('/');
   await page.getByLabel('Email address').waitFor();
-  await look(page, 'clerk-login');
+  await checkPage(page, 'clerk-login');
   await signInAtClerk(page);
   await page.waitForURL('/');
-  await mounted(page);
-  await look(page, 'clerk-overview');
-  await page.getByRole('button', { name: 'Colours' }).click();
-  await look(page, 'clerk-colours');
+  await clerkMounted(page);
+  await checkPage(page, 'clerk-overview');
+  await page.getByRole('button', { name: 'Appearance' }).click();
+  await checkPage(page, 'clerk-appearance');
   await page.keyboard.press('Escape');
   const loaded = page.waitForEvent('load');
-  await switcher(page).selectOption('No organization');
+  await orgSwitcher(page).selectOption('No organization');
   await loaded;
   await page.getByRole('heading', { name: 'Choose an organisation' }).waitFor();
-  await mounted(page);
-  await look(page, 'clerk-nowhere');
+  await clerkMounted(page);
+  await checkPage(page, 'clerk-no-organization');
 });

@@ -1,107 +1,107 @@
-// Members: from a link to a second browser's place, another role and the end; an organisation of one's own.
+// Members: an invitation that a second browser accepts, role changes and removal, and a new organization.
 
 import assert from 'node:assert/strict';
 
-import { look } from './lib/look.mjs';
-import { alive, story } from './lib/story.mjs';
-import { harbour, signIn, switchTo, switcher } from './lib/app.mjs';
+import { checkPage } from './lib/look.mjs';
+import { hydrated, story } from './lib/story.mjs';
+import { harbour, signIn, switchOrg, orgSwitcher } from './lib/app.mjs';
 
-const newcomer = { email: 'bea@example.com', password: 'a long new password' };
+const newUser = { email: 'bea@example.com', password: 'a long new password' };
 
-const open = async (page) => {
+const openMembers = async (page) => {
   await page.goto('/settings/members');
   await page.getByRole('heading', { level: 1, name: 'Members' }).waitFor();
 };
 const member = (page, email) =>
   page.getByRole('list', { name: 'Members' }).getByRole('listitem').filter({ has: page.getByRole('heading', { name: email }) });
-const choose = async (page, email, item) => {
+const chooseAction = async (page, email, item) => {
   await page.getByRole('button', { name: `Actions for ${email}` }).click();
   await page.getByRole('menuitem', { name: item }).click();
 };
 
-async function tell({ page, server, pictures, browserContext }) {
+async function invitationSteps({ page, server, withPageChecks, contextOptions }) {
   await signIn(page);
-  await switchTo(page, harbour.org);
-  await open(page);
+  await switchOrg(page, harbour.org);
+  await openMembers(page);
   await page.getByText('You, since').waitFor();
-  assert.equal(await page.getByRole('button', { name: /^Actions for demo/ }).count(), 0, 'the last owner stays');
+  assert.equal(await page.getByRole('button', { name: /^Actions for demo/ }).count(), 0, 'the last owner has no actions');
 
   await page.getByLabel('Role').selectOption('member');
-  await page.getByRole('button', { name: 'Make an invitation' }).click();
+  await page.getByRole('button', { name: 'Create invitation' }).click();
   const link = await page.locator('#invitation-address').innerText();
   assert.match(link, /\/invite\?token=[A-Za-z0-9_-]{43}$/);
-  if (pictures) {
-    await alive(page);
-    await look(page, 'members-link');
+  if (withPageChecks) {
+    await hydrated(page);
+    await checkPage(page, 'members-link');
   }
-  await open(page);
+  await openMembers(page);
   assert.equal(await page.locator('#invitation-address').count(), 0, 'the link is shown once');
 
-  const context = await page.context().browser().newContext({ baseURL: server.origin, ...browserContext });
+  const context = await page.context().browser().newContext({ baseURL: server.origin, ...contextOptions });
   try {
-    const guest = await context.newPage();
-    await guest.goto(link);
-    await guest.getByRole('heading', { level: 1, name: `Join ${harbour.org}` }).waitFor();
-    if (pictures) await look(guest, 'invitation');
-    await guest.getByLabel('Email').fill(newcomer.email);
-    await guest.getByLabel('New password').fill(newcomer.password);
-    await guest.getByRole('button', { name: 'Make an account and join' }).click();
-    await guest.getByText('You have joined the organisation.').waitFor();
-    await open(guest);
-    assert.equal(await guest.getByRole('button', { name: 'Make an invitation' }).count(), 0, 'members invite nobody');
+    const invitee = await context.newPage();
+    await invitee.goto(link);
+    await invitee.getByRole('heading', { level: 1, name: `Join ${harbour.org}` }).waitFor();
+    if (withPageChecks) await checkPage(invitee, 'invitation');
+    await invitee.getByLabel('Email').fill(newUser.email);
+    await invitee.getByLabel('New password').fill(newUser.password);
+    await invitee.getByRole('button', { name: 'Create account and join' }).click();
+    await invitee.getByText('You have joined the organisation.').waitFor();
+    await openMembers(invitee);
+    assert.equal(await invitee.getByRole('button', { name: 'Create invitation' }).count(), 0, 'members cannot invite');
 
     await page.reload();
-    await choose(page, newcomer.email, 'Make an admin');
-    await page.getByText('The role is changed.').waitFor();
-    await member(page, newcomer.email).getByText('Admin', { exact: true }).waitFor();
-    await guest.reload();
-    await guest.getByRole('button', { name: 'Make an invitation' }).waitFor();
-    if (pictures) {
-      await alive(page);
-      await look(page, 'members');
-      await page.getByRole('button', { name: `Actions for ${newcomer.email}` }).click();
-      await look(page, 'members-menu');
+    await chooseAction(page, newUser.email, 'Make an admin');
+    await page.getByText('Role changed.').waitFor();
+    await member(page, newUser.email).getByText('Admin', { exact: true }).waitFor();
+    await invitee.reload();
+    await invitee.getByRole('button', { name: 'Create invitation' }).waitFor();
+    if (withPageChecks) {
+      await hydrated(page);
+      await checkPage(page, 'members');
+      await page.getByRole('button', { name: `Actions for ${newUser.email}` }).click();
+      await checkPage(page, 'members-menu');
       await page.keyboard.press('Escape');
     }
 
-    await choose(page, newcomer.email, 'Remove');
-    const question = page.getByRole('region', { name: `Remove ${newcomer.email} from ${harbour.org}?` });
-    if (pictures) {
-      await alive(page);
-      await look(page, 'members-remove');
+    await chooseAction(page, newUser.email, 'Remove');
+    const confirmation = page.getByRole('region', { name: `Remove ${newUser.email} from ${harbour.org}?` });
+    if (withPageChecks) {
+      await hydrated(page);
+      await checkPage(page, 'members-remove');
     }
-    await question.getByRole('button', { name: 'Remove' }).click();
-    await page.getByText('The member is removed.').waitFor();
-    await guest.reload();
-    await guest.getByRole('heading', { name: 'You belong to no organisation yet' }).waitFor();
-    await guest.goto(link);
-    await guest.getByRole('heading', { name: 'This invitation is over' }).waitFor();
-    if (pictures) await look(guest, 'invitation-over');
+    await confirmation.getByRole('button', { name: 'Remove' }).click();
+    await page.getByText('Member removed.').waitFor();
+    await invitee.reload();
+    await invitee.getByRole('heading', { name: "You don't belong to an organisation yet" }).waitFor();
+    await invitee.goto(link);
+    await invitee.getByRole('heading', { name: 'This invitation has expired or been used' }).waitFor();
+    if (withPageChecks) await checkPage(invitee, 'invitation-expired');
   } finally {
     await context.close();
   }
 
-  await open(page);
+  await openMembers(page);
   await page.getByLabel('Name of a new organisation').fill('Fernhill Studio');
-  await page.getByRole('button', { name: 'Make organisation' }).click();
-  await page.getByText('The organisation is made, and you own it.').waitFor();
+  await page.getByRole('button', { name: 'Create organisation' }).click();
+  await page.getByText('Organisation created. You are its owner.').waitFor();
   await page.getByLabel('Name', { exact: true }).fill('Fernhill');
   await page.getByRole('button', { name: 'Rename' }).click();
-  await page.getByText('The organisation has its new name.').waitFor();
-  await switcher(page).getByText('Fernhill', { exact: true }).waitFor();
-  await switchTo(page, harbour.org);
+  await page.getByText('Organisation renamed.').waitFor();
+  await orgSwitcher(page).getByText('Fernhill', { exact: true }).waitFor();
+  await switchOrg(page, harbour.org);
 
   await page.goto('/activity?show=changes');
-  await page.getByRole('row').filter({ hasText: 'Removed a member' }).filter({ hasText: newcomer.email }).waitFor();
-  if (pictures) {
-    await alive(page);
-    await look(page, 'activity-changes');
+  await page.getByRole('row').filter({ hasText: 'Removed a member' }).filter({ hasText: newUser.email }).waitFor();
+  if (withPageChecks) {
+    await hydrated(page);
+    await checkPage(page, 'activity-changes');
   }
 }
 
-story('an invitation from its link to its end', (visitor) => tell({ ...visitor, pictures: true }));
+story('an invitation is accepted, and the member is promoted and removed', (visitor) => invitationSteps({ ...visitor, withPageChecks: true }));
 
-const still = { javaScriptEnabled: false };
-story('without JavaScript: an invitation from its link to its end', { context: still }, (visitor) =>
-  tell({ ...visitor, browserContext: still }),
+const noJavaScript = { javaScriptEnabled: false };
+story('without JavaScript: an invitation is accepted, and the member is promoted and removed', { context: noJavaScript }, (visitor) =>
+  invitationSteps({ ...visitor, contextOptions: noJavaScript }),
 );

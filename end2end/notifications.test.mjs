@@ -1,129 +1,129 @@
-// The notifications page: a webhook from its first look at the secret to its end, with and without JavaScript.
+// The notifications page: webhooks, the bell, and email settings, with and without JavaScript.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 
-import { alive, story } from './lib/story.mjs';
-import { fromMenu, harbour, row, signIn, southerly, switchTo } from './lib/app.mjs';
+import { hydrated, story } from './lib/story.mjs';
+import { chooseFromMenu, harbour, connectionRow, signIn, southerly, switchOrg } from './lib/app.mjs';
 
-/** A receiver on this machine that answers 204, and keeps what it gets. */
-async function receiver() {
-  const got = [];
+/** Starts a webhook receiver on loopback that answers 204 and stores the deliveries. */
+async function startReceiver() {
+  const deliveries = [];
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const part of request.setEncoding('utf8')) body += part;
-    got.push({ headers: request.headers, body });
+    deliveries.push({ headers: request.headers, body });
     response.writeHead(204).end();
     server.emit('delivered');
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
-    got,
+    deliveries,
     url: `http://127.0.0.1:${server.address().port}/hooks?key=private`,
-    delivered: async (count) => {
-      while (got.length < count) await once(server, 'delivered');
+    waitForDeliveries: async (count) => {
+      while (deliveries.length < count) await once(server, 'delivered');
     },
     close: () => server.close(),
   };
 }
 
-/** By the text of the Standard Webhooks scheme. */
-function signedWith(secret, { headers, body }) {
+/** Returns whether a delivery has a valid Standard Webhooks signature for this secret. */
+function isSignedWith(secret, { headers, body }) {
   const key = Buffer.from(secret.replace('whsec_', ''), 'base64');
   const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
-  const right = `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
-  return headers['webhook-signature'].split(' ').includes(right);
+  const expected = `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
+  return headers['webhook-signature'].split(' ').includes(expected);
 }
 
-const open = async (page) => {
+const openNotifications = async (page) => {
   await page.goto('/settings/notifications');
   await page.getByRole('heading', { level: 1, name: 'Notifications' }).waitFor();
 };
 const webhook = (page) => page.getByRole('list', { name: 'Webhooks' }).getByRole('listitem');
-const secretOf = (page) => page.getByRole('region', { name: 'The signing secret' }).locator('code').innerText();
-const choose = async (page, item) => {
+const shownSecret = (page) => page.getByRole('region', { name: 'Signing secret' }).locator('code').innerText();
+const chooseAction = async (page, item) => {
   await webhook(page).getByRole('button', { name: /^Actions for/ }).click();
   await page.getByRole('menuitem', { name: item }).click();
 };
 
-async function tell({ page, provider }) {
-  const hooks = await receiver();
+async function webhookSteps({ page, provider }) {
+  const receiver = await startReceiver();
   try {
     await signIn(page);
-    await switchTo(page, harbour.org);
+    await switchOrg(page, harbour.org);
     await page.goto('/settings/integrations');
     await page.getByRole('navigation', { name: 'Settings' }).getByRole('link', { name: 'Notifications' }).click();
     await page.getByRole('heading', { level: 1, name: 'Notifications' }).waitFor();
 
     await page.getByLabel('Address').fill('https://example.com/hooks');
     await page.getByRole('button', { name: 'Add webhook' }).click();
-    await page.getByText('In the sandbox nothing leaves this machine. Use').waitFor();
-    await page.getByLabel('Address').fill(hooks.url);
+    await page.getByText('In sandbox mode nothing leaves this machine. Use').waitFor();
+    await page.getByLabel('Address').fill(receiver.url);
     await page.getByRole('button', { name: 'Add webhook' }).click();
-    await page.getByText('The webhook is added.').waitFor();
-    const secret = await secretOf(page);
+    await page.getByText('Webhook added.').waitFor();
+    const secret = await shownSecret(page);
     assert.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
-    await open(page);
+    await openNotifications(page);
     assert.equal(await page.getByText('whsec_').count(), 0, 'the secret is shown once');
 
     await webhook(page).getByRole('button', { name: 'Send a test' }).click();
     await page.getByText('The test was delivered.').waitFor();
     await webhook(page).getByText('Delivered', { exact: true }).waitFor();
     await webhook(page).getByText('answered 204').waitFor();
-    assert.ok(signedWith(secret, hooks.got[0]), 'the signature is right');
+    assert.ok(isSignedWith(secret, receiver.deliveries[0]), 'the signature is right');
 
-    await choose(page, 'New secret');
-    const second = await secretOf(page);
+    await chooseAction(page, 'New secret');
+    const second = await shownSecret(page);
     assert.notEqual(second, secret);
-    await provider.revoke(harbour.xeroUser);
+    await provider.revokeConsents(harbour.xeroUser);
     await page.goto('/settings/integrations');
-    // Due or not: whoever has JavaScript has had it refreshed already.
-    await fromMenu(page, harbour.tenant, 'Refresh now');
-    await row(page, harbour.tenant).getByText('Reconnect needed').waitFor();
-    await hooks.delivered(2);
-    const told = JSON.parse(hooks.got[1].body);
-    assert.equal(told.type, 'connection.needs_reconnecting');
-    assert.equal(told.data.connection.tenantName, harbour.tenant);
-    assert.ok(signedWith(secret, hooks.got[1]) && signedWith(second, hooks.got[1]), 'both secrets sign');
+    // Refresh by hand: with JavaScript, the page has already refreshed what was due.
+    await chooseFromMenu(page, harbour.tenant, 'Refresh now');
+    await connectionRow(page, harbour.tenant).getByText('Reconnect needed').waitFor();
+    await receiver.waitForDeliveries(2);
+    const event = JSON.parse(receiver.deliveries[1].body);
+    assert.equal(event.type, 'connection.needs_reconnecting');
+    assert.equal(event.data.connection.tenantName, harbour.tenant);
+    assert.ok(isSignedWith(secret, receiver.deliveries[1]) && isSignedWith(second, receiver.deliveries[1]), 'both secrets sign');
 
-    // The bell counts when a page is loaded.
+    // The bell's count is updated by a page load.
     await page.goto('/');
     await page.getByRole('link', { name: 'Notifications, 1 new' }).click();
-    const events = page.getByRole('list', { name: 'What happened' });
+    const events = page.getByRole('list', { name: 'Recent events' });
     await events.getByText(`${harbour.tenant} needs reconnecting to Xero.`).waitFor();
     await page.getByRole('button', { name: 'Mark all as read' }).click();
     await page.getByRole('link', { name: 'Notifications', exact: true }).first().waitFor();
     assert.equal(await page.getByRole('button', { name: 'Mark all as read' }).count(), 0);
 
-    await choose(page, 'Turn off');
+    await chooseAction(page, 'Turn off');
     await page.getByText('The webhook is off.').waitFor();
-    await choose(page, 'Remove');
-    const question = page.getByRole('region', { name: 'Remove this webhook?' });
-    await question.getByRole('button', { name: 'Remove' }).click();
-    await page.getByText('The webhook is removed.').waitFor();
-    await page.getByText('No webhook yet.').waitFor();
+    await chooseAction(page, 'Remove');
+    const confirmation = page.getByRole('region', { name: 'Remove this webhook?' });
+    await confirmation.getByRole('button', { name: 'Remove' }).click();
+    await page.getByText('Webhook removed.').waitFor();
+    await page.getByText('No webhooks yet.').waitFor();
 
     await page.getByRole('button', { name: 'Turn off' }).click();
-    await page.getByText('Mail is off.').waitFor();
+    await page.getByText('Email is off.').waitFor();
     await page.getByRole('button', { name: 'Turn on' }).click();
-    await page.getByText('Mail is on.').waitFor();
+    await page.getByText('Email is on.').waitFor();
   } finally {
-    hooks.close();
+    receiver.close();
   }
 }
 
-story('a webhook from its secret to its end', tell);
+story('a webhook is added, tested, rotated, disabled and removed', webhookSteps);
 
-story('without JavaScript: a webhook from its secret to its end', { context: { javaScriptEnabled: false } }, tell);
+story('without JavaScript: a webhook is added, tested, rotated, disabled and removed', { context: { javaScriptEnabled: false } }, webhookSteps);
 
-story('what happened is there for who comes later', async ({ page }) => {
+story('past events are listed for a later visitor', async ({ page }) => {
   await signIn(page);
-  await switchTo(page, southerly.org);
-  await open(page);
-  await alive(page);
-  const events = page.getByRole('list', { name: 'What happened' });
+  await switchOrg(page, southerly.org);
+  await openNotifications(page);
+  await hydrated(page);
+  const events = page.getByRole('list', { name: 'Recent events' });
   await events.getByText(`${southerly.tenant} needs reconnecting to Xero.`).waitFor();
   await events.getByText('just now').waitFor();
 });

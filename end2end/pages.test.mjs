@@ -1,145 +1,145 @@
-// Every page, in both themes and two widths: axe finds nothing, and its picture is kept to be looked at.
+// Checks how every page looks, at each width and theme, and stores a screenshot.
 
 import assert from 'node:assert/strict';
 
-import { look } from './lib/look.mjs';
-import { alive, story } from './lib/story.mjs';
-import { REFRESHED, alertToast, southerly, fromMenu, goodToast, harbour, openIntegrations, row, signIn, switchTo } from './lib/app.mjs';
+import { checkPage } from './lib/look.mjs';
+import { hydrated, story } from './lib/story.mjs';
+import { REFRESHED, alertToast, southerly, chooseFromMenu, statusToast, harbour, openIntegrations, connectionRow, signIn, switchOrg } from './lib/app.mjs';
 
-story('the login page', async ({ page }) => {
+story('the login page, empty and after a wrong password', async ({ page }) => {
   await page.goto('/login');
-  await look(page, 'login');
+  await checkPage(page, 'login');
   await page.getByLabel('Email').fill('nobody@example.com');
   await page.getByLabel('Password').fill('not-it');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('alert').waitFor();
-  await look(page, 'login-refused');
+  await checkPage(page, 'login-refused');
 });
 
 story('the overview and its menus', async ({ page }) => {
   await signIn(page);
-  await goodToast(page).getByText(REFRESHED).waitFor();
-  await goodToast(page).hover();
-  await look(page, 'overview-toast');
+  await statusToast(page).getByText(REFRESHED).waitFor();
+  await statusToast(page).hover();
+  await checkPage(page, 'overview-toast');
   await page.getByRole('button', { name: /^Account: / }).click();
-  await look(page, 'account-menu');
+  await checkPage(page, 'account-menu');
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: /^Organisation: / }).click();
-  await look(page, 'organisation-menu');
+  await checkPage(page, 'organization-menu');
 });
 
-story('integrations, when all is well', async ({ page }) => {
+story('integrations with a working connection', async ({ page }) => {
   await signIn(page);
-  await goodToast(page).getByText(REFRESHED).waitFor();
+  await statusToast(page).getByText(REFRESHED).waitFor();
   await openIntegrations(page);
-  await look(page, 'integrations');
+  await checkPage(page, 'integrations');
   await page.getByRole('button', { name: 'Refresh Tokens' }).click();
   await page.getByText('The token is fresh').waitFor();
-  await look(page, 'integrations-fresh');
+  await checkPage(page, 'integrations-fresh');
   await page.getByRole('button', { name: `Actions for ${harbour.tenant}` }).click();
-  await look(page, 'row-menu');
+  await checkPage(page, 'row-menu');
   await page.getByRole('menuitem', { name: 'Disconnect' }).click();
   await page.getByRole('dialog').waitFor();
-  await look(page, 'disconnect');
+  await checkPage(page, 'disconnect');
   await page.getByRole('button', { name: 'Cancel' }).click();
-  await fromMenu(page, harbour.tenant, 'History');
+  await chooseFromMenu(page, harbour.tenant, 'History');
   await page.getByRole('heading', { level: 1, name: harbour.tenant }).waitFor();
-  await alive(page);
-  await look(page, 'history');
+  await hydrated(page);
+  await checkPage(page, 'history');
 });
 
-story('integrations, when Xero is down', async ({ page, provider }) => {
-  await provider.fails({ endpoint: 'token', kind: 'status', status: 503 });
+story('integrations while Xero is down', async ({ page, provider }) => {
+  await provider.injectFault({ endpoint: 'token', kind: 'status', status: 503 });
   await signIn(page);
-  // Its answer is in the rows from then on.
+  // The toast appears after the refresh call, so the row shows its result.
   await alertToast(page).getByText(/./).first().waitFor();
   await openIntegrations(page);
-  await row(page, harbour.tenant).getByText(/^Retrying/).waitFor();
-  await look(page, 'integrations-retrying');
+  await connectionRow(page, harbour.tenant).getByText(/^Retrying/).waitFor();
+  await checkPage(page, 'integrations-retrying');
 });
 
-story('every page, when Xero refuses Evergrant itself', async ({ page, provider }) => {
-  await provider.fails({ endpoint: 'token', kind: 'invalid_client' });
+story('pages while Xero refuses the app credentials', async ({ page, provider }) => {
+  await provider.injectFault({ endpoint: 'token', kind: 'invalid_client' });
   await signIn(page);
   await alertToast(page).getByText(/./).first().waitFor();
   await page.goto('/');
-  await page.getByText('Xero refuses Evergrant itself').waitFor();
-  await look(page, 'overview-alarm');
+  await page.getByText("Xero refuses Evergrant's app credentials").waitFor();
+  await checkPage(page, 'overview-alarm');
   await openIntegrations(page);
-  await look(page, 'integrations-alarm');
-  await provider.recovers();
-  // A click may probe.
+  await checkPage(page, 'integrations-alarm');
+  await provider.clearFaults();
+  // A manual refresh may probe.
   await page.getByRole('button', { name: 'Refresh Tokens' }).click();
   await page.getByText('1 token refreshed').first().waitFor();
   await openIntegrations(page);
-  assert.equal(await page.getByText('Xero refuses Evergrant itself').count(), 0, 'it is over and stays');
+  assert.equal(await page.getByText("Xero refuses Evergrant's app credentials").count(), 0, 'the alarm is gone after a reload');
 });
 
-story('integrations, when somebody must act', async ({ page, provider }) => {
-  await provider.revoke(harbour.xeroUser);
+story('integrations that need reconnecting', async ({ page, provider }) => {
+  await provider.revokeConsents(harbour.xeroUser);
   await signIn(page);
   await alertToast(page).getByText(/./).first().waitFor();
-  await look(page, 'overview-attention');
-  await switchTo(page, southerly.org);
+  await checkPage(page, 'overview-attention');
+  await switchOrg(page, southerly.org);
   await openIntegrations(page);
-  await look(page, 'integrations-reconnect');
+  await checkPage(page, 'integrations-reconnect');
   await page.getByRole('button', { name: 'Reconnect' }).click();
   await page.getByRole('heading', { name: 'Evergrant asks for access' }).waitFor();
-  await look(page, 'consent');
+  await checkPage(page, 'consent');
 });
 
-story('notifications, from nothing to a webhook that is not answered', async ({ page }) => {
+story('notifications, from none to a webhook whose delivery fails', async ({ page }) => {
   await signIn(page);
-  await switchTo(page, harbour.org);
+  await switchOrg(page, harbour.org);
   await page.goto('/settings/notifications');
-  await alive(page);
-  await look(page, 'notifications-empty');
-  await switchTo(page, southerly.org);
+  await hydrated(page);
+  await checkPage(page, 'notifications-empty');
+  await switchOrg(page, southerly.org);
   await page.goto('/settings/notifications');
-  // Nobody listens at the port of discard (RFC 863).
+  // Nothing listens on the discard port (RFC 863).
   await page.getByLabel('Address').fill('http://localhost:9/a/rather/long/path/that/has/to/break/somewhere?key=0123456789abcdef');
   await page.getByRole('button', { name: 'Add webhook' }).click();
-  await page.getByRole('region', { name: 'The signing secret' }).waitFor();
-  await alive(page);
-  await look(page, 'notifications-secret');
+  await page.getByRole('region', { name: 'Signing secret' }).waitFor();
+  await hydrated(page);
+  await checkPage(page, 'notifications-secret');
   await page.getByRole('button', { name: 'Send a test' }).click();
   await page.getByText('The test was not delivered.').waitFor();
-  await alive(page);
-  await look(page, 'notifications');
+  await hydrated(page);
+  await checkPage(page, 'notifications');
   await page.getByRole('button', { name: /^Actions for/ }).click();
-  await look(page, 'notifications-menu');
+  await checkPage(page, 'notifications-menu');
   await page.getByRole('menuitem', { name: 'Remove' }).click();
   await page.getByRole('heading', { name: 'Remove this webhook?' }).waitFor();
-  await alive(page);
-  await look(page, 'notifications-remove');
+  await hydrated(page);
+  await checkPage(page, 'notifications-remove');
 });
 
-story('activity, with everything that happens', async ({ page, provider }) => {
+story('activity with refreshes and failures', async ({ page, provider }) => {
   await signIn(page);
-  await goodToast(page).getByText(REFRESHED).waitFor();
+  await statusToast(page).getByText(REFRESHED).waitFor();
   await openIntegrations(page);
-  await fromMenu(page, harbour.tenant, 'Refresh now');
-  await row(page, harbour.tenant).getByText('The token is refreshed.').waitFor();
-  await provider.fails({ endpoint: 'token', kind: 'status', status: 503 });
-  await fromMenu(page, harbour.tenant, 'Refresh now');
-  await row(page, harbour.tenant).getByText(/^Retrying/).waitFor();
+  await chooseFromMenu(page, harbour.tenant, 'Refresh now');
+  await connectionRow(page, harbour.tenant).getByText('Token refreshed.').waitFor();
+  await provider.injectFault({ endpoint: 'token', kind: 'status', status: 503 });
+  await chooseFromMenu(page, harbour.tenant, 'Refresh now');
+  await connectionRow(page, harbour.tenant).getByText(/^Retrying/).waitFor();
   await page.goto('/activity');
-  await alive(page);
+  await hydrated(page);
   await page.getByRole('row').nth(3).waitFor();
-  await look(page, 'activity');
+  await checkPage(page, 'activity');
   await page.goto('/activity?outcome=operator');
-  await alive(page);
-  await look(page, 'activity-nothing');
+  await hydrated(page);
+  await checkPage(page, 'activity-no-results');
   await page.goto('/');
-  await page.getByText('Xero is asked again').waitFor();
-  await alive(page);
-  await look(page, 'overview-retrying');
+  await page.getByText('Next attempt to reach Xero').waitFor();
+  await hydrated(page);
+  await checkPage(page, 'overview-retrying');
 });
 
-story('a page that is not there', async ({ page, expectProblem }) => {
-  expectProblem(/404/);
+story('a page that does not exist', async ({ page, expectConsoleProblem }) => {
+  expectConsoleProblem(/404/);
   await signIn(page);
   await page.goto('/no-such-page');
   await page.getByRole('heading', { level: 1 }).waitFor();
-  await look(page, 'not-found');
+  await checkPage(page, 'not-found');
 });

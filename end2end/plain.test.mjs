@@ -1,55 +1,55 @@
-// Everything without JavaScript: forms and links alone.
+// The main flows without JavaScript, by forms and links only.
 
 import assert from 'node:assert/strict';
 
 import { story } from './lib/story.mjs';
-import { allow, southerly, fromMenu, harbour, row, signIn, switcher, switchTo } from './lib/app.mjs';
+import { allowAccess, southerly, chooseFromMenu, harbour, connectionRow, signIn, orgSwitcher, switchOrg } from './lib/app.mjs';
 
-const plain = { context: { javaScriptEnabled: false } };
-const open = (page) => page.goto('/settings/integrations');
+const noJavaScript = { context: { javaScriptEnabled: false } };
+const openPage = (page) => page.goto('/settings/integrations');
 
-story('without JavaScript: sign in, switch, refresh', plain, async ({ page, provider }) => {
+story('without JavaScript: sign in, switch, refresh', noJavaScript, async ({ page, provider }) => {
   await signIn(page);
-  await switcher(page).waitFor();
-  // No wasm, no refresher: the person's click is what refreshes.
+  await orgSwitcher(page).waitFor();
+  // Without wasm nothing refreshes automatically.
   assert.deepEqual(await provider.exchanges(), []);
-  await open(page);
+  await openPage(page);
   await page.getByRole('button', { name: 'Refresh Tokens' }).click();
   await page.waitForURL('**/settings/integrations');
   await page.getByText('1 token refreshed').waitFor();
   assert.equal((await provider.exchanges()).length, 1);
 
-  await fromMenu(page, harbour.tenant, 'Refresh now');
+  await chooseFromMenu(page, harbour.tenant, 'Refresh now');
   await page.getByText('1 token refreshed').waitFor();
   assert.equal((await provider.exchanges()).length, 2);
-  await fromMenu(page, harbour.tenant, 'Test connection');
+  await chooseFromMenu(page, harbour.tenant, 'Test connection');
   await page.getByText('Xero answered: the connection works.').waitFor();
 
-  await switchTo(page, southerly.org);
-  await row(page, southerly.tenant).getByText('Reconnect needed').waitFor();
+  await switchOrg(page, southerly.org);
+  await connectionRow(page, southerly.tenant).getByText('Reconnect needed').waitFor();
 });
 
-story('without JavaScript: connect, disconnect, reconnect', plain, async ({ page }) => {
+story('without JavaScript: connect, disconnect, reconnect', noJavaScript, async ({ page }) => {
   const kauri = { person: 'Mere Tane', tenant: 'Kauri Joinery' };
   await signIn(page);
-  await open(page);
+  await openPage(page);
   await page.getByRole('button', { name: 'Connect to Xero' }).click();
-  await allow(page, kauri);
+  await allowAccess(page, kauri);
   await page.getByText('Connected to Xero.').waitFor();
 
-  await fromMenu(page, kauri.tenant, 'Disconnect');
-  const question = page.getByRole('region', { name: `Disconnect ${kauri.tenant} from Xero?` });
-  await question.getByRole('button', { name: 'Disconnect' }).click();
+  await chooseFromMenu(page, kauri.tenant, 'Disconnect');
+  const confirmation = page.getByRole('region', { name: `Disconnect ${kauri.tenant} from Xero?` });
+  await confirmation.getByRole('button', { name: 'Disconnect' }).click();
   await page.getByText('Disconnected from Xero.').waitFor();
-  const connection = row(page, kauri.tenant);
+  const connection = connectionRow(page, kauri.tenant);
   await connection.getByText('Disconnected', { exact: true }).waitFor();
 
   await connection.getByRole('button', { name: 'Reconnect' }).click();
-  await allow(page, kauri);
+  await allowAccess(page, kauri);
   await page.getByText('Reconnected to Xero.').waitFor();
 });
 
-story('without JavaScript: a wrong password, and signing out', plain, async ({ page }) => {
+story('without JavaScript: wrong password and sign-out', noJavaScript, async ({ page }) => {
   await page.goto('/login');
   await page.getByLabel('Email').fill('nobody@example.com');
   await page.getByLabel('Password').fill('not-it');

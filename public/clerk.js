@@ -1,12 +1,12 @@
-// Clerk's part of a page: its parts are mounted, our own calls carry its token, and the page follows when somebody
-// signs in, signs out or switches organisation. Every page is the server's, rendered by the token in the cookie, so
-// following means going to a page; that happens only once the server takes the cookie, and never in a loop.
+// Connects Clerk to a page: mounts its components, sends its token with our own calls, and loads the right page after a
+// sign-in, a sign-out or a switch of organization. The server renders every page from the token in the cookie, so a
+// page is loaded only once the server accepts the cookie, and a limit prevents loops.
 (() => {
   const here = document.currentScript.dataset;
-  /** How long a call of ours waits for Clerk's script, and the cookie for its new token, in milliseconds. */
+  /** How long our calls wait for Clerk's script, and page loads for the new cookie, in milliseconds. */
   const PATIENCE = 10_000;
   const STEP = 250;
-  /** More pages than this in a minute that nobody asked for are a loop. */
+  /** More automatic page loads per minute than this are a loop. */
   const MOST = 8;
   const MEMORY = 'evergrant.clerk';
 
@@ -17,11 +17,11 @@
 
   const token = async () => {
     const ready = await Promise.race([loaded, pause(PATIENCE)]);
-    // Without one the cookie says who asks, or nobody does.
+    // Without a token, the cookie alone identifies the caller.
     return ready?.session ? ready.session.getToken().catch(() => null) : null;
   };
 
-  // Our own calls: the server functions, and the page that an island reads again.
+  // Our own calls: server functions, and pages that an island reads again.
   const plainFetch = window.fetch.bind(window);
   window.fetch = async (input, init) => {
     const request = new Request(input, init);
@@ -41,7 +41,7 @@
     }
   };
 
-  /** Waits until what the server makes of the cookie is what is wanted. */
+  /** Waits until the session that the server reads from the cookie satisfies `wanted`. */
   const until = async (wanted) => {
     for (const end = Date.now() + PATIENCE; Date.now() < end; await pause(STEP)) {
       await clerk.session?.getToken().catch(() => null);
@@ -51,7 +51,7 @@
     return false;
   };
 
-  /** Counts a page that nobody asked for; `false` when it is one too many. */
+  /** Counts an automatic page load. Returns `false` if it exceeds the limit. */
   const allowed = () => {
     try {
       const now = Date.now();
@@ -59,14 +59,14 @@
       if (before.length >= MOST) return false;
       sessionStorage.setItem(MEMORY, JSON.stringify([...before, now]));
     } catch {
-      // A browser without storage; what is below waits for the server's word all the same.
+      // A browser without storage. The wait for the server's session still prevents most loops.
     }
     return true;
   };
 
   const go = (to) => {
     if (allowed()) location.assign(to);
-    else problem('This page kept on changing by itself, so it was stopped. Reload it to try again.');
+    else problem('This page kept reloading, so it was stopped. Reload it to try again.');
   };
 
   let entering = false;
@@ -74,7 +74,7 @@
     if (entering) return;
     entering = true;
     if (await until((seen) => seen.signedIn)) go(here.next ?? '/');
-    else problem('Clerk says that you are signed in, and Evergrant does not accept it. Reload the page; if it goes on, tell whoever runs Evergrant.');
+    else problem('Clerk says that you are signed in, but Evergrant does not accept it. Reload the page. If this keeps happening, tell your Evergrant administrator.');
     entering = false;
   };
 
@@ -85,7 +85,7 @@
     const there = await until((seen) => seen.signedIn && (seen.organization ?? '') === organization);
     if (following !== organization) return;
     following = undefined;
-    // What lies deeper belongs to the organisation that was left.
+    // Deeper pages belong to the previous organization.
     const list = '/settings/integrations';
     if (there) go(location.pathname.startsWith(list) ? list : location.pathname);
     else problem('Evergrant does not know the organisation that you chose. Reload the page, or choose another one.');
@@ -101,7 +101,7 @@
   };
 
   const changed = ({ session, organization }) => {
-    // Undefined is between two states, and a pending session waits for its person.
+    // Undefined is a transition, and a pending session still needs input from the person.
     if (session === undefined || session?.status === 'pending') return;
     if (here.page === 'sign-in') {
       if (session) enter();
@@ -119,14 +119,14 @@
     clerk[how](place, options);
   };
 
-  // The scripts before this point in the page have run by then.
+  // By then, Clerk's deferred scripts have run.
   document.addEventListener('DOMContentLoaded', async () => {
     try {
       clerk = window.Clerk;
       await clerk.load({ ui: { ClerkUI: window.__internal_ClerkUICtor } });
     } catch (error) {
       heard(null);
-      problem('Clerk, which knows who you are, cannot be reached. Check your network, then reload the page.');
+      problem('Clerk, which signs you in, cannot be reached. Check your network, then reload the page.');
       return;
     }
     heard(clerk);

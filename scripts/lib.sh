@@ -1,4 +1,4 @@
-# What the scripts share: where things are, and how a slow step is shown. Sourced, never run.
+# Shared by the scripts: paths, and the display of slow steps. Sourced, never run.
 
 set -euo pipefail
 
@@ -18,14 +18,14 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# took START: the seconds since START, for people.
+# took START: prints the time since START in minutes and seconds.
 took() {
     local s=$((SECONDS - $1))
     if ((s >= 60)); then printf '%d min %02d s' $((s / 60)) $((s % 60)); else printf '%d s' "$s"; fi
 }
 
-# step WHAT ABOUT CMD…: runs CMD with its output in the log; says what it does, about how long that takes, and
-# every half minute that it is still at it. When it fails, the end of the log says why.
+# step WHAT ABOUT CMD…: runs CMD with its output in the log. Prints WHAT, the expected time ABOUT, and a line every half
+# minute while CMD runs. If CMD fails, prints the end of its output.
 step() {
     local what=$1 about=$2 start=$SECONDS ticker status=0
     shift 2
@@ -34,10 +34,10 @@ step() {
     local from
     from=$(wc -c <"$log")
     say "==> $what (about $about)"
-    # `read` from a pipe that nobody writes to is a sleep without a process that could outlive this one.
+    # `read` from a pipe without a writer sleeps without starting a process that could outlive this one.
     (
         exec 8<> <(:) 9>&-
-        while ! read -rt 30 -u 8; do printf '    still at it: %s\n' "$(took "$start")"; done
+        while ! read -rt 30 -u 8; do printf '    still running: %s\n' "$(took "$start")"; done
     ) &
     ticker=$!
     "$@" >>"$log" 2>&1 </dev/null || status=$?
@@ -45,7 +45,7 @@ step() {
     wait "$ticker" 2>/dev/null || true
     if ((status != 0)); then
         tail -c "+$((from + 1))" "$log" | tail -n 40 | sed 's/^/    | /' >&2
-        printf '    failed after %s; the whole output is in %s\n' "$(took "$start")" "$log" >&2
+        printf '    failed after %s; the full output is in %s\n' "$(took "$start")" "$log" >&2
         return "$status"
     fi
     say "    done in $(took "$start")"

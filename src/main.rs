@@ -1,4 +1,4 @@
-//! The one binary: the command line decides what it does.
+//! Entry point of the `evergrant` binary: runs the command given on the command line.
 
 fn main() -> std::process::ExitCode {
     evergrant::server::cli::main()

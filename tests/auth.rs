@@ -1,55 +1,53 @@
-//! Signing in and out, organisations, and what every answer carries, over HTTP.
+//! Sign-in, sign-out, organization switching, CSRF protection and security headers, over HTTP.
 
 use axum::http::StatusCode;
 
 use crate::support::databases::TestDatabase;
-use crate::support::web::{PASSWORD, Web};
+use crate::support::web::{PASSWORD, TestServer};
 
-#[tokio::test]
-async fn a_person_signs_in_switches_and_signs_out() {
-    for database in TestDatabase::each().await {
-        let web = Web::on(database).await;
-        let added = web.add("ann@example.com", "Harbour Group").await;
-        let (_, foreign) = web.person("eve@example.com", "Elsewhere").await;
-        let second = web.store.add_org("Fernhill Studio").await.unwrap().unwrap();
-        web.store.add_member(&second, &added.user, evergrant::model::Role::Owner).await.unwrap();
+#[apply(each_database!)]
+async fn user_signs_in_switches_organization_and_signs_out(database: TestDatabase) {
+    let web = TestServer::on(database).await;
+    let added = web.add_user("ann@example.com", "Harbour Group").await;
+    let (_, foreign) = web.signed_in_user("eve@example.com", "Elsewhere").await;
+    let second = web.store.add_org("Fernhill Studio").await.unwrap().unwrap();
+    web.store.add_member(&second, &added.user, evergrant::model::Role::Owner).await.unwrap();
 
-        let ann = web.browser();
-        assert_eq!(ann.get("/settings/integrations").await.location(), "/login?next=%2Fsettings%2Fintegrations");
-        let form = [("email", "Ann@Example.com"), ("password", PASSWORD), ("next", "/settings/integrations")];
-        let page = ann.post("/api/session/login", &form).await;
-        assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/settings/integrations"));
-        let cookie = page.header("set-cookie");
-        assert!(cookie.starts_with("evergrant_session=") && cookie.contains("HttpOnly; SameSite=Lax"), "{cookie}");
-        assert_eq!(ann.get("/login").await.location(), "/");
-        assert!(ann.get("/").await.text.contains("Fernhill Studio"), "the first by name");
+    let ann = web.browser();
+    assert_eq!(ann.get("/settings/integrations").await.location(), "/login?next=%2Fsettings%2Fintegrations");
+    let form = [("email", "Ann@Example.com"), ("password", PASSWORD), ("next", "/settings/integrations")];
+    let page = ann.post("/api/session/login", &form).await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/settings/integrations"));
+    let cookie = page.header("set-cookie");
+    assert!(cookie.starts_with("evergrant_session=") && cookie.contains("HttpOnly; SameSite=Lax"), "{cookie}");
+    assert_eq!(ann.get("/login").await.location(), "/");
+    assert!(ann.get("/").await.text.contains("Fernhill Studio"), "the first organization by name is selected");
 
-        let org = added.org.unwrap().0;
-        let page = ann.post("/api/session/switch-organization", &[("org_id", org.as_str())]).await;
-        assert_eq!(page.location(), "/settings/integrations");
-        let page = ann.post("/api/session/switch-organization", &[("org_id", foreign.as_str())]).await;
-        assert_eq!(page.status, StatusCode::NOT_FOUND);
+    let org = added.org.unwrap().0;
+    let page = ann.post("/api/session/switch-organization", &[("org_id", org.as_str())]).await;
+    assert_eq!(page.location(), "/settings/integrations");
+    let page = ann.post("/api/session/switch-organization", &[("org_id", foreign.as_str())]).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
 
-        let stolen = web.browser();
-        stolen.set_cookie("evergrant_session", &ann.cookie("evergrant_session").unwrap());
-        assert_eq!(stolen.get("/").await.status, StatusCode::OK);
-        let page = ann.post("/api/session/logout", &[]).await;
-        assert_eq!(page.location(), "/login?problem=signed-out");
-        assert_eq!(ann.cookie("evergrant_session"), None);
-        assert_eq!(stolen.get("/").await.location(), "/login", "the session is over, not only its cookie");
-        web.stop().await;
-    }
+    let stolen = web.browser();
+    stolen.set_cookie("evergrant_session", &ann.cookie("evergrant_session").unwrap());
+    assert_eq!(stolen.get("/").await.status, StatusCode::OK);
+    let page = ann.post("/api/session/logout", &[]).await;
+    assert_eq!(page.location(), "/login?problem=signed-out");
+    assert_eq!(ann.cookie("evergrant_session"), None);
+    assert_eq!(stolen.get("/").await.location(), "/login", "sign-out ends the session, not only its cookie");
+    web.stop().await;
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_address_get_one_answer_and_then_a_limit() {
-    let web = Web::start().await;
-    web.add("ann@example.com", "Harbour Group").await;
+async fn wrong_password_and_unknown_email_get_the_same_response_and_are_rate_limited() {
+    let web = TestServer::start().await;
+    web.add_user("ann@example.com", "Harbour Group").await;
     let browser = web.browser();
     for email in ["ann@example.com", "nobody@example.com"] {
         let form = [("email", email), ("password", "not the password"), ("next", "//evil.example")];
         let page = browser.post("/api/session/login", &form).await;
-        assert_eq!(page.location(), "/login?problem=credentials", "and no foreign way on");
+        assert_eq!(page.location(), "/login?problem=credentials", "an external `next` is ignored");
         assert_eq!(browser.cookie("evergrant_session"), None);
     }
     for _ in 0..9 {
@@ -62,26 +60,26 @@ async fn a_wrong_password_and_an_unknown_address_get_one_answer_and_then_a_limit
 }
 
 #[tokio::test]
-async fn a_login_never_keeps_a_session_that_was_put_into_the_browser() {
-    let web = Web::start().await;
-    web.add("ann@example.com", "Harbour Group").await;
-    let (eve, _) = web.person("eve@example.com", "Elsewhere").await;
+async fn sign_in_replaces_and_ends_a_planted_session() {
+    let web = TestServer::start().await;
+    web.add_user("ann@example.com", "Harbour Group").await;
+    let (eve, _) = web.signed_in_user("eve@example.com", "Elsewhere").await;
     let planted = eve.cookie("evergrant_session").unwrap();
     let ann = web.browser();
     ann.set_cookie("evergrant_session", &planted);
     ann.sign_in("ann@example.com").await;
     assert_ne!(ann.cookie("evergrant_session").unwrap(), planted);
-    assert_eq!(eve.get("/").await.location(), "/login", "the planted session is gone");
+    assert_eq!(eve.get("/").await.location(), "/login", "the planted session has ended");
 }
 
 #[tokio::test]
-async fn posts_from_another_site_are_refused_and_programs_pass_to_authentication() {
-    let web = Web::start().await;
-    let (ann, _) = web.person("ann@example.com", "Harbour Group").await;
-    let refresh = || ann.client.post(ann.at("/api/integrations/xero/refresh"));
+async fn cross_site_posts_are_rejected_and_posts_without_origin_reach_authentication() {
+    let web = TestServer::start().await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let refresh = || ann.client.post(ann.url("/api/integrations/xero/refresh"));
     for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example"), ("origin", "null")] {
         for path in ["/api/session/logout", "/api/integrations/xero/connect", "/api/integrations/xero/refresh"] {
-            let page = ann.send(ann.client.post(ann.at(path)).header(name, value)).await;
+            let page = ann.send(ann.client.post(ann.url(path)).header(name, value)).await;
             assert_eq!(page.status, StatusCode::FORBIDDEN, "{path} with {name}: {value}");
         }
     }
@@ -90,9 +88,9 @@ async fn posts_from_another_site_are_refused_and_programs_pass_to_authentication
 }
 
 #[tokio::test]
-async fn every_answer_tells_the_browser_what_to_refuse() {
-    let web = Web::start().await;
-    let (ann, _) = web.person("ann@example.com", "Harbour Group").await;
+async fn every_response_has_security_headers() {
+    let web = TestServer::start().await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
     for path in ["/", "/login", "/healthz", "/nowhere", "/api/nowhere", "/favicon.svg"] {
         let page = ann.get(path).await;
         for (name, value) in [
@@ -107,26 +105,29 @@ async fn every_answer_tells_the_browser_what_to_refuse() {
     }
     let page = ann.get("/settings/integrations").await;
     let policy = page.header("content-security-policy");
-    assert!(policy.contains(&format!("form-action 'self' {};", web.provider.base)), "Connect leads there: {policy}");
+    assert!(
+        policy.contains(&format!("form-action 'self' {};", web.provider.base)),
+        "Connect redirects there: {policy}"
+    );
 }
 
 #[tokio::test]
-async fn health_unknown_pages_and_long_bodies_have_their_answers() {
-    let web = Web::start().await;
+async fn health_checks_oversized_bodies_and_unknown_pages_get_their_status() {
+    let web = TestServer::start().await;
     let nobody = web.browser();
     assert_eq!(nobody.get("/healthz").await.status, StatusCode::OK);
     assert_eq!(nobody.get("/readyz").await.text, "ready\n");
-    assert!(nobody.get("/login").await.text.contains("evergrant user add"), "how to make the first person");
+    assert!(nobody.get("/login").await.text.contains("evergrant user add"), "how to create the first account");
     let long = "x".repeat(65 * 1024);
     let page = nobody.post("/api/session/login", &[("email", "a@example.com"), ("password", &long)]).await;
     assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
-    let (ann, _) = web.person("ann@example.com", "Harbour Group").await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
     assert_eq!(ann.get("/nowhere").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn colours_are_remembered_for_the_page_that_is_rendered_next() {
-    let web = Web::start().await;
+async fn theme_is_remembered_for_the_next_page() {
+    let web = TestServer::start().await;
     let browser = web.browser();
     let page = browser.post("/api/session/theme", &[("theme", "dark")]).await;
     assert_eq!(page.location(), "/settings/integrations");

@@ -1,5 +1,4 @@
-//! The inputs that the fuzz targets keep (`fuzz/corpus/`): samples of every kind, and what once broke something, each
-//! tried on what must hold whatever comes in.
+//! Checks the properties of the fuzz targets on every input of `fuzz/corpus/`: samples of each kind and past failures.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +6,9 @@ use std::path::Path;
 #[path = "../fuzz/src/lib.rs"]
 mod properties;
 
-/// Tries each input that a target keeps. The one that breaks the property is named by the panic that follows it.
-fn try_what_is_kept(target: &str, hold: fn(&[u8])) {
+/// Checks a property on each input of a target's corpus. Prints the path before each check, so that a panic can be
+/// traced to its input.
+fn check_corpus(target: &str, hold: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let kept: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(kept.len() >= 10, "{}: {} inputs", folder.display(), kept.len());
@@ -19,26 +19,26 @@ fn try_what_is_kept(target: &str, hold: fn(&[u8])) {
 }
 
 #[test]
-fn no_text_opens_but_what_was_sealed_and_nothing_breaks_the_ring() {
-    try_what_is_kept("ciphertext", properties::ciphertext::hold);
+fn only_sealed_values_open_and_no_text_breaks_the_key_ring() {
+    check_corpus("ciphertext", properties::ciphertext::hold);
 }
 
 #[test]
-fn no_header_is_taken_for_a_key_but_one_that_spells_it() {
-    try_what_is_kept("api_keys", properties::api_keys::hold);
+fn only_an_exact_key_is_accepted_from_a_header() {
+    check_corpus("api_keys", properties::api_keys::hold);
 }
 
 #[test]
-fn no_retry_after_makes_us_wait_for_ever() {
-    try_what_is_kept("retry_after", properties::retry_after::hold);
+fn retry_after_never_delays_beyond_the_limit() {
+    check_corpus("retry_after", properties::retry_after::hold);
 }
 
 #[test]
-fn no_reply_ends_a_connection_but_one_and_none_repeats_a_secret() {
-    try_what_is_kept("provider_replies", properties::provider_replies::hold);
+fn only_invalid_grant_ends_a_grant_and_no_error_repeats_a_secret() {
+    check_corpus("provider_replies", properties::provider_replies::hold);
 }
 
 #[test]
-fn no_callback_leads_away_from_us_or_connects_anything_by_itself() {
-    try_what_is_kept("callback", properties::callback::hold);
+fn callback_never_redirects_elsewhere_or_connects() {
+    check_corpus("callback", properties::callback::hold);
 }

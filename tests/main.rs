@@ -1,4 +1,11 @@
-//! The one integration binary: a module per room, each driven the way its users drive it.
+//! The single integration-test binary: one module per area, tested through the interface that its users call.
+
+#[macro_use]
+extern crate macro_rules_attribute;
+
+// First, because its macros are in scope from here on.
+#[macro_use]
+mod support;
 
 mod auth;
 mod clerk;
@@ -11,7 +18,6 @@ mod leaks;
 mod model;
 mod notify;
 mod sandbox;
-mod support;
 mod sweep;
 mod tidy;
 mod tokens;

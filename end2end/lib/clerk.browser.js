@@ -1,15 +1,15 @@
-// A stand-in for Clerk's script, with the same interface and none of its looks. What it knows is its issuer's; the
-// token stands in a cookie of the page, and is renewed before it ends.
+// A stand-in for Clerk's script with the same interface but none of its design. Its state comes from the stand-in
+// issuer. The token is in a cookie of the page and is renewed before it expires.
 (() => {
   const api = new URL(document.currentScript.src).origin;
-  const named = document.currentScript.dataset.clerkPublishableKey;
+  const publishableKey = document.currentScript.dataset.clerkPublishableKey;
   const listeners = new Set();
   let token;
   let people = [];
   let organizations = [];
 
   const call = async (path, body = {}) => {
-    const answer = await fetch(`${api}/v1/${path}`, { method: 'POST', body: JSON.stringify({ named, ...body }) });
+    const answer = await fetch(`${api}/v1/${path}`, { method: 'POST', body: JSON.stringify({ publishableKey, ...body }) });
     return answer.json();
   };
 
@@ -36,18 +36,18 @@
   };
 
   const element = (name, properties, ...children) => {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
+    const created = Object.assign(document.createElement(name), properties);
+    created.append(...children);
+    return created;
   };
-  const button = (text, press, label) => {
-    const made = element('button', { type: 'button', className: 'standin', textContent: text });
-    made.addEventListener('click', press);
-    if (label) made.setAttribute('aria-label', label);
-    return made;
+  const button = (text, onClick, label) => {
+    const created = element('button', { type: 'button', className: 'standin', textContent: text });
+    created.addEventListener('click', onClick);
+    if (label) created.setAttribute('aria-label', label);
+    return created;
   };
-  // Clerk's components write their styles into the page while it runs.
-  const styled = () => {
+  // Clerk's components add their styles to the page at run time.
+  const addStyles = () => {
     document.head.append(element('style', { textContent: '.standin { font: inherit; min-height: 36px; padding: 0 12px }' }));
   };
 
@@ -57,7 +57,7 @@
     organization: null,
     async load({ ui }) {
       if (!ui?.ClerkUI) throw new Error('no user interface');
-      styled();
+      addStyles();
       await sync();
       setInterval(renew, 45_000);
     },
@@ -84,11 +84,11 @@
       node.append(form);
     },
     mountUserButton(node) {
-      const out = button('Sign out', () => clerk.signOut());
-      out.hidden = true;
-      out.style.position = 'absolute';
-      out.style.insetInlineEnd = '16px';
-      node.append(button('A', () => (out.hidden = !out.hidden), 'Open user menu'), out);
+      const signOut = button('Sign out', () => clerk.signOut());
+      signOut.hidden = true;
+      signOut.style.position = 'absolute';
+      signOut.style.insetInlineEnd = '16px';
+      node.append(button('A', () => (signOut.hidden = !signOut.hidden), 'Open user menu'), signOut);
     },
     mountOrganizationSwitcher(node) {
       const select = element('select', { className: 'standin', ariaLabel: 'Organization' }, element('option', { value: '' }, 'No organization'));

@@ -1,4 +1,4 @@
-// A stand-in for Clerk: an issuer with a key of its own, its key set, and a script with Clerk's interface.
+// A stand-in for Clerk: an issuer with its own key, its key set, and a script with Clerk's interface.
 
 import { createHmac, createSign, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ export const bob = { id: 'user_bob', email: 'bob@example.com' };
 export const harbourOrg = { id: 'org_harbour', name: 'Harbour Group', slug: 'harbour-group', role: 'admin' };
 export const southerlyOrg = { id: 'org_southerly', name: 'Southerly Studio', slug: 'southerly-studio', role: 'admin' };
 
-/** Starts an issuer; one visitor's session is all that it keeps. */
+/** Starts an issuer. It holds the session of one visitor. */
 export async function startClerk() {
   const people = [ann, bob];
   const organizations = [harbourOrg, southerlyOrg];
@@ -73,19 +73,20 @@ export async function startClerk() {
       CLERK_PUBLISHABLE_KEY: `pk_test_${Buffer.from(`${host}$`).toString('base64')}`,
       CLERK_WEBHOOK_SECRET: `whsec_${webhookKey.toString('base64')}`,
     },
-    /** Tells a server that somebody is no longer in an organisation. */
-    removes: async (person, { id, name, slug }, at) => {
+    /** Sends a server the webhook that a person has left an organization. */
+    sendMembershipDeleted: async (person, { id, name, slug }, serverOrigin) => {
       const organization = { id, name, slug };
       const data = { organization, public_user_data: { user_id: person.id, identifier: person.email }, role: 'org:admin' };
       const body = JSON.stringify({ object: 'event', type: 'organizationMembership.deleted', data });
-      const sent = `${Math.floor(Date.now() / 1000)}`;
-      const signature = createHmac('sha256', webhookKey).update(`msg_1.${sent}.${body}`).digest('base64');
-      const headers = { 'svix-id': 'msg_1', 'svix-timestamp': sent, 'svix-signature': `v1,${signature}` };
-      const answer = await fetch(`${at}/api/webhooks/clerk`, { method: 'POST', headers, body });
+      const timestamp = `${Math.floor(Date.now() / 1000)}`;
+      const signature = createHmac('sha256', webhookKey).update(`msg_1.${timestamp}.${body}`).digest('base64');
+      const headers = { 'svix-id': 'msg_1', 'svix-timestamp': timestamp, 'svix-signature': `v1,${signature}` };
+      const answer = await fetch(`${serverOrigin}/api/webhooks/clerk`, { method: 'POST', headers, body });
       if (!answer.ok) throw new Error(`the webhook was answered ${answer.status} ${await answer.text()}`);
     },
-    /** Puts a token into the browser that ended a minute ago, as one that slept has it. */
-    letTheCookieEnd: (page, at) => page.context().addCookies([{ name: '__session', value: token(at, 120), url: at }]),
+    /** Replaces the session cookie with a token that expired a minute ago, as after the computer slept. */
+    expireSessionCookie: (page, serverOrigin) =>
+      page.context().addCookies([{ name: '__session', value: token(serverOrigin, 120), url: serverOrigin }]),
     stop: () => {
       server.closeAllConnections();
       server.close();

@@ -1,4 +1,4 @@
-// A server of ours per test: sandbox mode, a data folder and a port of its own, and a hand on its provider.
+// Starts one Evergrant server per test, in sandbox mode, with its own data folder and port, and controls its provider.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,28 +12,28 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const target = resolve(root, process.env.CARGO_TARGET_DIR ?? 'target');
 
 export const binary = resolve(root, process.env.EVERGRANT_BIN ?? join(target, 'debug/evergrant'));
-export const site = resolve(root, process.env.LEPTOS_SITE_ROOT ?? 'target/site');
+export const siteRoot = resolve(root, process.env.LEPTOS_SITE_ROOT ?? 'target/site');
 
-/** Longer than any start or stop takes on a busy machine, in milliseconds. */
-const PATIENCE = 30_000;
+/** Longer than any start or stop takes on a busy machine. */
+const START_STOP_TIMEOUT_MS = 30_000;
 
-/** Starts a server; `stop` ends it and fails unless it ended well. */
+/** Starts a server. Its `stop` ends it, and throws unless the exit code is 0. */
 export async function startServer(settings = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'evergrant-e2e-'));
   const port = await freePort();
   const origin = `http://localhost:${port}`;
-  // Nothing of the developer's own settings may reach it.
+  // The developer's own settings must not reach the server.
   const inherited = Object.entries(process.env).filter(([name]) => !/^(EVERGRANT_|XERO_|CLERK_|LEPTOS_|DATABASE_URL)/.test(name));
   const child = spawn(binary, ['serve'], {
     cwd: folder,
     env: {
       ...Object.fromEntries(inherited),
-      LEPTOS_SITE_ROOT: site,
+      LEPTOS_SITE_ROOT: siteRoot,
       EVERGRANT_LISTEN: `127.0.0.1:${port}`,
       EVERGRANT_PUBLIC_URL: origin,
       EVERGRANT_DATA_DIR: join(folder, 'data'),
       DATABASE_URL: `sqlite://${join(folder, 'data/evergrant.db')}`,
-      // Nothing is refreshed that a test doesn't ask for.
+      // The sweeper refreshes nothing during a test.
       EVERGRANT_SWEEP_INTERVAL: '1h',
       ...settings,
     },
@@ -41,26 +41,26 @@ export async function startServer(settings = {}) {
   });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (log += text));
-  const ended = once(child, 'exit');
+  const exited = once(child, 'exit');
 
   const stop = async () => {
     child.kill('SIGTERM');
-    const [code, signal] = await within(PATIENCE, ended, () => child.kill('SIGKILL'));
+    const [code, signal] = await withTimeout(START_STOP_TIMEOUT_MS, exited, () => child.kill('SIGKILL'));
     await rm(folder, { recursive: true, force: true });
-    if (code !== 0) throw new Error(`the server ended with ${signal ?? `code ${code}`}:\n${log}`);
+    if (code !== 0) throw new Error(`the server exited with ${signal ?? `code ${code}`}:\n${log}`);
   };
   try {
-    await ready(origin, ended, () => log);
+    await waitUntilReady(origin, exited, () => log);
   } catch (error) {
     child.kill('SIGKILL');
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
-  return { origin, provider: provider(origin), log: () => log, stop };
+  return { origin, provider: providerControl(origin), log: () => log, stop };
 }
 
-/** The sandbox's control routes. */
-function provider(origin) {
+/** Client of the sandbox's control routes. */
+function providerControl(origin) {
   const call = async (method, path, body) => {
     const answer = await fetch(`${origin}/sandbox/xero/_control/${path}`, {
       method,
@@ -71,19 +71,19 @@ function provider(origin) {
     return answer.json();
   };
   return {
-    /** How long the access tokens that it issues from now on live, in seconds. */
-    accessTokensLive: (seconds) => call('POST', 'settings', { access_ttl: seconds }),
-    /** Goes wrong in this way from now on, until `recovers`. */
-    fails: (fault) => call('POST', 'faults', { times: null, ...fault }),
-    recovers: () => call('DELETE', 'faults'),
-    /** Keeps requests waiting, until `release`. */
+    /** Sets the lifetime of access tokens issued from now on, in seconds. */
+    setAccessTokenLifetime: (seconds) => call('POST', 'settings', { access_ttl: seconds }),
+    /** Injects a fault into every request until `clearFaults`. */
+    injectFault: (fault) => call('POST', 'faults', { times: null, ...fault }),
+    clearFaults: () => call('DELETE', 'faults'),
+    /** Holds requests until `release`. */
     hold: () => call('POST', 'hold'),
     release: () => call('POST', 'release'),
-    /** Answers when so many requests wait. */
-    waiting: (atLeast) => call('GET', `waiting?at_least=${atLeast}`),
-    /** Ends a person's consents: the next refresh meets `invalid_grant`. */
-    revoke: (xeroUserId) => call('POST', 'revoke-grant', { xero_user_id: xeroUserId }),
-    /** Every exchange of a refresh token that reached it. */
+    /** Resolves when at least this many requests are held. */
+    waitForHeldRequests: (atLeast) => call('GET', `waiting?at_least=${atLeast}`),
+    /** Revokes a Xero user's consents: the next refresh gets `invalid_grant`. */
+    revokeConsents: (xeroUserId) => call('POST', 'revoke-grant', { xero_user_id: xeroUserId }),
+    /** Returns every refresh token exchange that reached the sandbox. */
     exchanges: async () => (await call('GET', 'ledger')).filter((entry) => entry.grant_type === 'refresh_token'),
   };
 }
@@ -96,22 +96,22 @@ async function freePort() {
   return port;
 }
 
-/** Resolves once the server says that it is ready. */
-async function ready(origin, ended, log) {
-  let over = false;
-  ended.then(() => (over = true));
-  const until = Date.now() + PATIENCE;
-  while (!over && Date.now() < until) {
+/** Resolves when `/readyz` answers 200. Throws after the timeout or if the server exits. */
+async function waitUntilReady(origin, exited, log) {
+  let hasExited = false;
+  exited.then(() => (hasExited = true));
+  const deadline = Date.now() + START_STOP_TIMEOUT_MS;
+  while (!hasExited && Date.now() < deadline) {
     const answer = await fetch(`${origin}/readyz`).catch(() => null);
     if (answer?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
-  throw new Error(`the server ${over ? 'ended before it was ready' : 'is not ready'}:\n${log()}`);
+  throw new Error(`the server ${hasExited ? 'exited before it was ready' : 'is not ready'}:\n${log()}`);
 }
 
-/** What the promise brings; if it takes longer, `late` is called first. */
-async function within(milliseconds, promise, late) {
-  const timer = setTimeout(late, milliseconds);
+/** Awaits the promise. Calls `onTimeout` if that takes longer than the given milliseconds. */
+async function withTimeout(milliseconds, promise, onTimeout) {
+  const timer = setTimeout(onTimeout, milliseconds);
   try {
     return await promise;
   } finally {

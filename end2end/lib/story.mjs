@@ -1,4 +1,4 @@
-// A test in the browser: a fresh server, a fresh visitor, and an eye on the console all along.
+// A browser test: its own server, its own browser context, and a check that the console stays empty.
 
 import { after, test } from 'node:test';
 import assert from 'node:assert/strict';
@@ -22,35 +22,35 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-let launched;
+let browserLaunch;
 const browser = () => {
-  launched ??= chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
-  return launched;
+  browserLaunch ??= chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
+  return browserLaunch;
 };
-after(async () => (await launched)?.close());
+after(async () => (await browserLaunch)?.close());
 
 /**
- * One story, told to `tell({ server, provider, page, calls, … })`. `options`: `context` for playwright, `env` for the
- * server, `clerk` to have Clerk's stand-in say who people are.
+ * Defines a test that runs `steps({ server, provider, page, refreshCalls, … })`. `options`: `context` for Playwright,
+ * `env` for the server, `clerk` to sign in with the stand-in for Clerk.
  */
-export function story(name, options, tell) {
-  if (!tell) [options, tell] = [{}, options];
+export function story(name, options, steps) {
+  if (!steps) [options, steps] = [{}, options];
   test(name, { timeout: 120_000 }, async () => {
     const clerk = options.clerk && (await startClerk());
     const server = await startServer({ ...clerk?.env, ...options.env });
-    const visitor = await visit(server, options.context);
+    const visitor = await newVisitor(server, options.context);
     let failed = false;
     try {
-      await tell({ server, clerk, provider: server.provider, ...visitor });
-      visitor.assertQuiet();
+      await steps({ server, clerk, provider: server.provider, ...visitor });
+      visitor.assertNoConsoleProblems();
     } catch (error) {
       failed = true;
-      await keep(name, visitor.page, `${visitor.problems.join('\n')}\n\n${server.log()}`);
+      await saveFailure(name, visitor.page, `${visitor.consoleProblems.join('\n')}\n\n${server.log()}`);
       throw error;
     } finally {
       await visitor.page.context().close();
       clerk?.stop();
-      // What went wrong first is what counts.
+      // Report the first failure, not one that it causes at the stop.
       await server.stop().catch((error) => {
         if (!failed) throw error;
       });
@@ -58,59 +58,59 @@ export function story(name, options, tell) {
   });
 }
 
-/** A visitor with nothing in the browser yet. */
-async function visit(server, options = {}) {
+/** Opens a page in a new browser context. */
+async function newVisitor(server, options = {}) {
   const context = await (await browser()).newContext({ baseURL: server.origin, locale: 'en-GB', timezoneId: 'UTC', ...options });
   context.setDefaultTimeout(15_000);
-  await context.addInitScript(noteHydration);
+  await context.addInitScript(markHydration);
   const page = await context.newPage();
-  const problems = [];
-  const expected = [];
-  const calls = [];
+  const consoleProblems = [];
+  const expectedPatterns = [];
+  const refreshCalls = [];
   page.on('console', (message) => {
     if (['error', 'warning', 'assert'].includes(message.type())) {
-      problems.push(`${message.type()} on ${page.url()}: ${message.text()} (${message.location().url})`);
+      consoleProblems.push(`${message.type()} on ${page.url()}: ${message.text()} (${message.location().url})`);
     }
   });
-  page.on('pageerror', (error) => problems.push(`thrown on ${page.url()}: ${error.stack ?? error}`));
+  page.on('pageerror', (error) => consoleProblems.push(`thrown on ${page.url()}: ${error.stack ?? error}`));
   page.on('request', (request) => {
-    if (request.method() === 'POST' && new URL(request.url()).pathname === '/api/integrations/xero/refresh') calls.push(request);
+    if (request.method() === 'POST' && new URL(request.url()).pathname === '/api/integrations/xero/refresh') refreshCalls.push(request);
   });
   return {
     page,
-    /** The calls of the refresh function so far. */
-    calls,
-    problems,
-    /** A console message that this story provokes. */
-    expectProblem: (pattern) => expected.push(pattern),
-    assertQuiet: () => {
-      const surprising = problems.filter((text) => !expected.some((pattern) => pattern.test(text)));
-      assert.deepEqual(surprising, [], 'the console has something to say');
+    /** The requests to the refresh function so far. */
+    refreshCalls,
+    consoleProblems,
+    /** Allows console messages that match the pattern. */
+    expectConsoleProblem: (pattern) => expectedPatterns.push(pattern),
+    assertNoConsoleProblems: () => {
+      const surprising = consoleProblems.filter((text) => !expectedPatterns.some((pattern) => pattern.test(text)));
+      assert.deepEqual(surprising, [], 'unexpected console messages');
     },
   };
 }
 
 /**
- * Runs in the page, before its own scripts. Islands come to life in one go right after the module is there, so the
- * turn of the event loop after that finds them alive.
+ * Runs in the page, before its own scripts. Islands are hydrated synchronously after the module is instantiated, so
+ * they are hydrated by the next turn of the event loop.
  */
-function noteHydration() {
+function markHydration() {
   const instantiate = WebAssembly.instantiateStreaming;
   WebAssembly.instantiateStreaming = async (...args) => {
     const instance = await instantiate.apply(WebAssembly, args);
-    setTimeout(() => (window.alive = true));
+    setTimeout(() => (window.hydrated = true));
     return instance;
   };
 }
 
-/** Waits until the page's islands are alive. */
-export const alive = (page) => page.waitForFunction(() => window.alive === true);
+/** Waits until the page's islands are hydrated. */
+export const hydrated = (page) => page.waitForFunction(() => window.hydrated === true);
 
-/** Waits until everything that is under way in the page has been shown. */
-export const settled = (page) =>
+/** Waits for two animation frames, so that pending changes are painted. */
+export const nextPaint = (page) =>
   page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 
-async function keep(name, page, log) {
+async function saveFailure(name, page, log) {
   const folder = `${artifacts}failures/`;
   const file = folder + name.replace(/[^a-z0-9]+/gi, '-').slice(0, 80);
   await mkdir(folder, { recursive: true });

@@ -1,4 +1,4 @@
-//! Feeds the fuzzer's inputs to `api_keys`'s property.
+//! Fuzz target for the property in `api_keys`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Feeds the fuzzer's inputs to `callback`'s property.
+//! Fuzz target for the property in `callback`.
 
 #![no_main]
 

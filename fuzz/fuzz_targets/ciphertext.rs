@@ -1,4 +1,4 @@
-//! Feeds the fuzzer's inputs to `ciphertext`'s property.
+//! Fuzz target for the property in `ciphertext`.
 
 #![no_main]
 

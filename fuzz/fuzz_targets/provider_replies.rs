@@ -1,4 +1,4 @@
-//! Feeds the fuzzer's inputs to `provider_replies`'s property.
+//! Fuzz target for the property in `provider_replies`.
 
 #![no_main]
 

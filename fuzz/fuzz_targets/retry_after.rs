@@ -1,4 +1,4 @@
-//! Feeds the fuzzer's inputs to `retry_after`'s property.
+//! Fuzz target for the property in `retry_after`.
 
 #![no_main]
 

@@ -1,24 +1,27 @@
-//! The consent's way back: whatever stands in its address, the answer is a redirect to our own page with a message of
-//! ours, and nothing is connected by it.
+//! The OAuth callback: for any query, the response redirects to our own page with one of our messages, and nothing is
+//! connected.
 //!
-//! A whole server runs in this thread, with its sandbox behind it and somebody signed in.
+//! A whole server with its sandbox runs in this thread, with a signed-in user.
 
 use std::cell::OnceCell;
+use std::path::Path;
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use clap::Parser;
-use evergrant::model::Notice;
-use evergrant::server::app;
+use evergrant::model::Flash;
 use evergrant::server::clock::Clock;
 use evergrant::server::config::Settings;
 use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
+use evergrant::server::startup;
+use evergrant_sandbox::{Options, Sandbox, TEST_SIGNING_KEY};
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, Response, Url};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-/// What an input writes for a `state` that was begun a moment ago.
+/// The placeholder in an input for a `state` that was just issued.
 const FRESH: &str = "FRESH";
 const CALLBACK: &str = "/api/integrations/xero/callback";
 const SETTINGS: &str = "/settings/integrations";
@@ -41,7 +44,7 @@ thread_local! {
     static BENCH: OnceCell<Bench> = const { OnceCell::new() };
 }
 
-/// The input is taken for the query of an address, for the cookie in which an answer waits, and for a page's message.
+/// Uses the input as the callback's query, as the pending callback's cookie and as the flash message's cookie.
 pub fn hold(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     says_what_we_wrote_or_nothing(&text);
@@ -59,8 +62,8 @@ pub fn hold(input: &[u8]) {
 }
 
 fn says_what_we_wrote_or_nothing(cookie: &str) {
-    let Some(notice) = Notice::parse(cookie) else { return };
-    assert_eq!(Notice::parse(&notice.encode()).as_ref(), Some(&notice));
+    let Some(notice) = Flash::parse(cookie) else { return };
+    assert_eq!(Flash::parse(&notice.encode()).as_ref(), Some(&notice));
     assert!(!notice.text().contains(['<', '>', '&', '"']), "{}", notice.text());
 }
 
@@ -76,15 +79,16 @@ impl Bench {
             let data = data.to_string();
             let flags = ["evergrant", "--database-url", &database, "--public-url", &base, "--data-dir", &data];
             let config = Flags::parse_from(flags).settings.check().unwrap();
-            tokio::spawn(app::run(config, Clock::manual(1_800_000_000), listener, std::future::pending()));
+            store_signing_key(folder.path()).await;
+            tokio::spawn(startup::run(config, Clock::manual(1_800_000_000), listener, std::future::pending()));
             let form = [("email", DEMO_EMAIL), ("password", DEMO_PASSWORD)];
             let answer = client.post(format!("{base}/api/session/login")).form(&form).send().await.unwrap();
-            (base, cookie(&answer, "evergrant_session").expect("the demo's person signs in"))
+            (base, cookie(&answer, "evergrant_session").expect("the demo user must sign in"))
         });
         Self { runtime, base, session: format!("evergrant_session={session}"), client, _folder: folder }
     }
 
-    /// Presses Connect, and says the `state` that Xero would give back.
+    /// Starts a connect and returns its `state`.
     async fn begin(&self) -> String {
         let request = self.client.post(format!("{}/api/integrations/xero/connect", self.base));
         let answer = request.header(COOKIE, &self.session).form(&[("", "")]).send().await.unwrap();
@@ -99,13 +103,21 @@ impl Bench {
     }
 
     async fn comes_back_parked(&self, query: &str) {
-        // Of several of a name the last counts: an input must not sign itself out.
+        // The last cookie of a name wins, so an input can't replace the session.
         let cookies = format!("evergrant_consent={query}; {}", self.session);
         let request = self.client.get(format!("{}{CALLBACK}", self.base)).header(COOKIE, cookies);
-        // What is no header can't be sent.
+        // An input that is not a valid header value can't be sent.
         let Ok(request) = request.build() else { return };
         leads_home(self.client.execute(request).await.unwrap(), query).await;
     }
+}
+
+/// Writes the sandbox's state file with the fixed signing key, so that the server doesn't generate one.
+async fn store_signing_key(data_dir: &Path) {
+    let mut options = Options::new("http://localhost", Arc::new(|| 1_800_000_000));
+    options.state_file = Some(data_dir.join("sandbox.json"));
+    options.signing_key = Some(TEST_SIGNING_KEY.to_vec());
+    Sandbox::open(options).await.unwrap();
 }
 
 async fn leads_home(answer: Response, query: &str) {
@@ -115,21 +127,21 @@ async fn leads_home(answer: Response, query: &str) {
     }
     let location = answer.headers()[LOCATION].to_str().unwrap();
     assert_eq!((status, location), (StatusCode::SEE_OTHER, SETTINGS), "{query:?}");
-    let notice = cookie(&answer, "evergrant_notice").and_then(|text| Notice::parse(&text));
+    let notice = cookie(&answer, "evergrant_notice").and_then(|text| Flash::parse(&text));
     let expected = [
-        Notice::StateExpired,
-        Notice::StateForeign,
-        Notice::ConsentRefused,
-        Notice::ConsentFailed,
-        Notice::ExchangeFailed,
+        Flash::StateExpired,
+        Flash::StateOfOtherSession,
+        Flash::ConsentRefused,
+        Flash::ConsentFailed,
+        Flash::ExchangeFailed,
     ];
     assert!(notice.as_ref().is_some_and(|notice| expected.contains(notice)), "{query:?}: {notice:?}");
     let headers = format!("{:?}", answer.headers());
     let body = answer.text().await.unwrap();
     for (_, value) in Url::parse(&format!("http://x/?{query}")).unwrap().query_pairs() {
-        // Shorter ones may stand there by chance.
+        // Shorter values may occur by chance.
         let repeated = value.len() >= 12 && (headers.contains(&*value) || body.contains(&*value));
-        assert!(!repeated || SETTINGS.contains(&*value), "{value:?} is repeated");
+        assert!(!repeated || SETTINGS.contains(&*value), "{value:?} is repeated in the response");
     }
 }
 

@@ -1,5 +1,5 @@
-//! What holds whatever comes in, a file per kind of input. Each `hold` takes one input and panics where its property
-//! doesn't hold: the fuzzer feeds it noise, the tests feed it the inputs that are kept in `corpus/`.
+//! Properties that must hold for any input, one module per kind of input. Each `hold` checks one input and panics if
+//! the property is violated. The fuzzer generates inputs; the tests use those in `corpus/`.
 
 pub mod api_keys;
 pub mod callback;

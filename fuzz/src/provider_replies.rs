@@ -1,17 +1,17 @@
-//! Replies of the provider: none makes the readers panic, one alone ends a connection, and no error repeats a secret.
+//! Provider responses: none makes the parsers panic, only `invalid_grant` ends a grant, and no error repeats a secret.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use evergrant::server::domain::AccessToken;
-use evergrant::server::xero::{Answer, ErrorKind, XeroError, claims, reading};
+use evergrant::server::xero::{ErrorKind, HttpResponse, XeroError, parse, parse_claims};
 use serde_json::Value;
 
 const NOW: i64 = 1_800_000_000;
 const STATUSES: [u16; 12] = [200, 400, 401, 403, 404, 429, 500, 502, 503, 302, 201, 418];
 const TYPES: [&str; 4] = ["application/json", "application/problem+json; charset=utf-8", "text/html", ""];
-/// What we sent, and no error may repeat.
+/// The token that was sent. No error may repeat it.
 const SENT: &str = "sent-access-token";
-/// All that an error of the token endpoint may say besides a status.
+/// The evidence codes of token endpoint errors, besides `http_<status>`.
 const WORDS: [&str; 10] = [
     "invalid_grant",
     "invalid_client",
@@ -25,32 +25,33 @@ const WORDS: [&str; 10] = [
     "unsendable",
 ];
 
-/// The first byte picks a status, the second a content type; the rest is the body.
+/// The first byte selects a status, the second a content type; the rest is the body.
 pub fn hold(input: &[u8]) {
     let [first, second, body @ ..] = input else { return };
     let status = STATUSES[usize::from(*first) % STATUSES.len()];
     let kind = TYPES[usize::from(*second) % TYPES.len()];
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
-    let answer = Answer::headed(status, &headers, NOW).with_body(body.to_vec());
+    let answer = HttpResponse::from_head(status, &headers, NOW).with_body(body.to_vec());
     let is_json = kind.starts_with("application/");
 
     tokens_come_from_a_proper_reply_alone(&answer, is_json, body);
     connections_come_with_ids_alone(&answer);
-    if let Err(error) = reading::organisation(&answer, &AccessToken::new(SENT)) {
+    if let Err(error) = parse::organization(&answer, &AccessToken::new(SENT)) {
         is_fit_to_be_shown(&error);
     }
     let token = AccessToken::new(String::from_utf8_lossy(body));
-    let ids = claims(&token).map(|read| [read.xero_user_id, read.authentication_event_id]);
+    let ids = parse_claims(&token).map(|read| [read.xero_user_id, read.authentication_event_id]);
     assert!(ids.is_none_or(|ids| !ids.contains(&String::new())));
 }
 
-/// What `serde_json` makes of a body that it takes whole; a reader that skips what it doesn't need takes a few more.
-fn tokens_come_from_a_proper_reply_alone(answer: &Answer, is_json: bool, body: &[u8]) {
+/// Compares the result with the body as `serde_json` parses it. Our parser skips unknown fields and so accepts a few
+/// more bodies.
+fn tokens_come_from_a_proper_reply_alone(answer: &HttpResponse, is_json: bool, body: &[u8]) {
     let value: Option<Value> = serde_json::from_slice(body).ok();
-    match reading::tokens(answer) {
+    match parse::tokens(answer) {
         Ok(tokens) => {
             assert!(answer.status == 200 && is_json);
-            assert!(HeaderValue::from_str(tokens.access_token.expose()).is_ok(), "a token that can't be sent");
+            assert!(HeaderValue::from_str(tokens.access_token.expose()).is_ok(), "the token is no header value");
             assert!((1..=i64::from(u32::MAX)).contains(&tokens.expires_in));
             let said =
                 |name: &str| value.as_ref().map(|value| value[name].as_str().filter(|text| !text.trim().is_empty()));
@@ -59,13 +60,13 @@ fn tokens_come_from_a_proper_reply_alone(answer: &Answer, is_json: bool, body: &
             assert!(said("refresh_token").is_none_or(|token| token == kept));
         }
         Err(error) => {
-            // Rule 6: the one reply that ends a grant.
+            // Rule 6: only this response ends a grant.
             let ends = error.kind == ErrorKind::Reconnect;
             let says = value.as_ref().is_none_or(|value| value.is_object() && value["error"] == "invalid_grant");
             let proper = answer.status == 400 && is_json && std::str::from_utf8(body).is_ok() && says;
             assert!(!ends || proper, "{} {:?}", answer.status, String::from_utf8_lossy(body));
             assert!(ends || !proper || body != br#"{"error":"invalid_grant"}"#);
-            assert!(!error.is_of_the_app() || (matches!(answer.status, 400 | 401) && !ends));
+            assert!(!error.is_app_refusal() || (matches!(answer.status, 400 | 401) && !ends));
             let code = error.evidence_code();
             assert!(WORDS.contains(&code) || code == format!("http_{}", answer.status), "{code}");
             assert_eq!(error.detail, None);
@@ -74,8 +75,8 @@ fn tokens_come_from_a_proper_reply_alone(answer: &Answer, is_json: bool, body: &
     }
 }
 
-fn connections_come_with_ids_alone(answer: &Answer) {
-    match reading::connections(answer, &AccessToken::new(SENT)) {
+fn connections_come_with_ids_alone(answer: &HttpResponse) {
+    match parse::connections(answer, &AccessToken::new(SENT)) {
         Ok(list) => {
             assert_eq!(answer.status, 200);
             for one in list {
@@ -92,10 +93,10 @@ fn connections_come_with_ids_alone(answer: &Answer) {
     }
 }
 
-/// One line of bounded length, without what was sent.
+/// Asserts that the error's text is one line of bounded length without the token that was sent.
 fn is_fit_to_be_shown(error: &XeroError) {
     let shown = format!("{error}");
     assert!(!shown.is_empty() && shown.chars().count() < 600 && !shown.contains(char::is_control), "{shown:?}");
     assert!(!format!("{error:?} {error}").contains(SENT), "{error:?}");
-    let _ = (error.reply(), XeroError::may_have_been_acted_on(error.evidence_code()));
+    let _ = (error.rotation_risk(), XeroError::may_have_been_processed(error.evidence_code()));
 }

@@ -1,52 +1,54 @@
-//! Server functions over the journal.
+//! Server functions for the activity pages: refresh attempts and the audit log.
 
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
 use crate::model::{ActivityView, ApiError, AttemptView, BindingId, ChangesView};
 
-/// What `/activity` shows: a page of the organisation's journal, newest first.
+/// Returns one page of the organization's refresh attempts for `/activity`, newest first.
 #[server(prefix = "/api", endpoint = "activity", input = PostUrl, output = Json)]
 pub async fn activity(
-    /// One connection's alone.
+    /// Only attempts of this connection.
     #[server(default)]
     connection: Option<BindingId>,
-    /// Those that ended so; a word that is none of ours filters nothing.
+    /// Only attempts with this outcome; an unknown value is ignored.
     #[server(default)]
     outcome: Option<String>,
-    /// Those older than this place, as an earlier answer named it.
+    /// Only entries older than this cursor of an earlier response.
     #[server(default)]
     before: Option<String>,
 ) -> Result<ActivityView, ApiError> {
     use crate::model::{ActivityFilter, Cursor, Outcome};
-    use crate::server::{http::asked::Asked, views};
+    use crate::server::http::server_fn::ServerFnContext;
+    use crate::server::views;
 
-    let asked = Asked::by_somebody().await?;
+    let asked = ServerFnContext::authenticated().await?;
     let outcome = outcome.and_then(|outcome| Outcome::parse(&outcome));
     let filter = ActivityFilter { connection: connection.filter(|id| !id.0.is_empty()), outcome };
     let after = before.and_then(|before| Cursor::parse(&before));
     let view = async { Ok(views::activity(&asked.state.store, &asked.org()?.id, filter, after).await?) };
     let view = view.await;
-    asked.answer(view, |_| None)
+    asked.respond(view, |_| None)
 }
 
-/// What `/activity?show=changes` shows: a page of what was done in the organisation and by whom, newest first.
+/// Returns one page of the organization's audit log for `/activity?show=changes`, newest first.
 #[server(prefix = "/api", endpoint = "activity/changes", input = PostUrl, output = Json)]
 pub async fn changes(
-    /// One kind of change alone; a word that is none of ours filters nothing.
+    /// Only this kind of change; an unknown value is ignored.
     #[server(default)]
     action: Option<String>,
-    /// What one kind of actor did alone.
+    /// Only changes by this kind of actor; an unknown value is ignored.
     #[server(default)]
     actor: Option<String>,
-    /// Those older than this place, as an earlier answer named it.
+    /// Only entries older than this cursor of an earlier response.
     #[server(default)]
     before: Option<String>,
 ) -> Result<ChangesView, ApiError> {
     use crate::model::{Action, ActorKind, ChangesFilter, Cursor};
-    use crate::server::{http::asked::Asked, views};
+    use crate::server::http::server_fn::ServerFnContext;
+    use crate::server::views;
 
-    let asked = Asked::by_somebody().await?;
+    let asked = ServerFnContext::authenticated().await?;
     let filter = ChangesFilter {
         action: action.and_then(|action| Action::parse(&action)),
         actor: actor.and_then(|actor| ActorKind::parse(&actor)),
@@ -54,20 +56,20 @@ pub async fn changes(
     let after = before.and_then(|before| Cursor::parse(&before));
     let view = async { Ok(views::changes(&asked.state.store, asked.org()?, filter, after).await?) };
     let view = view.await;
-    asked.answer(view, |_| None)
+    asked.respond(view, |_| None)
 }
 
-/// The connection's last attempts, newest first, at most fifty.
+/// Returns the connection's last 50 attempts, newest first. Responds 404 if the organization has no such connection.
 #[server(prefix = "/api", endpoint = "integrations/xero/history", input = PostUrl, output = Json)]
 pub async fn connection_history(binding_id: BindingId) -> Result<Vec<AttemptView>, ApiError> {
-    use crate::server::http::asked::{Asked, not_found};
+    use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
 
-    let asked = Asked::by_somebody().await?;
+    let asked = ServerFnContext::authenticated().await?;
     let attempts = async {
         let (store, org) = (&asked.state.store, &asked.org()?.id);
-        store.binding(org, &binding_id).await?.ok_or_else(not_found)?;
+        store.binding(org, &binding_id).await?.ok_or_else(connection_not_found)?;
         Ok(store.attempts_of_binding(org, &binding_id, 50).await?)
     };
     let attempts = attempts.await;
-    asked.answer(attempts, |_| None)
+    asked.respond(attempts, |_| None)
 }

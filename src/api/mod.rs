@@ -1,6 +1,6 @@
-//! The server functions: authenticate, call a service, map the error.
+//! The server functions. Each authenticates the caller, calls a service and maps the error.
 //!
-//! Each is an ordinary form post, so a page without wasm reaches it by a plain `<form>`.
+//! Each accepts an ordinary form post, so a page without wasm can call it from a plain `<form>`.
 
 mod activity;
 mod api_keys;

@@ -1,39 +1,39 @@
-//! The journal as people read it, and the last day of it.
+//! Refresh attempts as the pages show them, and the overview's last 24 hours.
 
 use serde::{Deserialize, Serialize};
 
-use super::status::spelt;
+use super::status::str_enum;
 use super::{AttemptId, BindingId};
 
-spelt!(
-    /// How a try at an exchange ended, for a filter.
+str_enum!(
+    /// How a refresh attempt ended.
     Outcome {
         Refreshed = "refreshed",
-        /// Xero asked for a new consent.
+        /// Xero refused the refresh token: a new consent is needed.
         Reconnect = "reconnect",
-        /// Xero refused the app itself, or a token didn't open.
+        /// Xero refused the app's credentials, or a stored token could not be decrypted.
         Operator = "operator",
-        /// No answer, or one that says nothing about the token.
+        /// No response, or one that says nothing about the token.
         Transient = "transient",
-        /// Its holder died before it knew; the next one sent the token again.
+        /// The lease holder died before it recorded a result; the next holder sent the token again.
         Abandoned = "abandoned",
-        /// Another try's result counted.
+        /// Another attempt's result was committed.
         Superseded = "superseded",
-        /// A token that an operator gave brought nothing.
+        /// A token that an operator supplied was refused.
         Refused = "refused",
-        /// No end is known.
+        /// No result is recorded yet.
         Running = "running",
     }
 );
 
-/// What somebody wants to see of the journal.
+/// Filter of the activity page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActivityFilter {
     pub connection: Option<BindingId>,
     pub outcome: Option<Outcome>,
 }
 
-/// A place in the journal, which is read from the newest on: what stands after it is older.
+/// Position in a list that is sorted newest first; what follows it is older.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
     pub at: i64,
@@ -47,7 +47,7 @@ impl std::fmt::Display for Cursor {
 }
 
 impl Cursor {
-    /// As an address carries it; `None` for what makes no sense.
+    /// Parses the text form that URLs carry. Returns `None` if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let (at, id) = text.split_once('.')?;
         Some(Self { at: at.parse().ok()?, id: id.to_owned() })
@@ -57,31 +57,32 @@ impl Cursor {
 /// What `/activity` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActivityView {
-    pub entries: Vec<Entry>,
-    /// To choose from, by name.
+    pub entries: Vec<ActivityEntry>,
+    /// Choices of the connection filter, by name.
     pub connections: Vec<ConnectionName>,
     pub filter: ActivityFilter,
-    /// Where the older ones begin, if there are any.
+    /// Cursor of the next, older page, if there is one.
     pub older: Option<Cursor>,
     pub as_of: i64,
 }
 
-/// A connection to filter by.
+/// A choice of the connection filter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionName {
     pub id: BindingId,
     pub name: String,
 }
 
-/// One thing that happened. Whatever its kind, it has a place in the one order of the journal.
+/// One entry of the activity list. Entries of every kind share one order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Entry {
-    /// A try at an exchange, with the names of the connections that its grant served.
+pub enum ActivityEntry {
+    /// A refresh attempt, with the names of the connections that its grant served.
     Attempt { connections: Vec<String>, attempt: AttemptView },
 }
 
-impl Entry {
+impl ActivityEntry {
+    /// Returns the entry's position in the list.
     pub fn cursor(&self) -> Cursor {
         match self {
             Self::Attempt { attempt, .. } => Cursor { at: attempt.started_at, id: attempt.id.0.clone() },
@@ -89,29 +90,30 @@ impl Entry {
     }
 }
 
-/// One journalled try.
+/// One refresh attempt from the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptView {
     pub id: AttemptId,
+    /// Wire value of a `Trigger`.
     pub trigger: String,
-    /// Who asked, where a person did.
+    /// The person who requested it, if one did.
     pub actor: Option<String>,
     pub started_at: i64,
     pub finished_at: Option<i64>,
-    /// How long it took, for one that was journalled with that.
+    /// Duration in milliseconds, if it was recorded.
     pub duration_ms: Option<i64>,
-    /// The word of an `Outcome`; absent while it runs.
+    /// Wire value of an `Outcome`; absent while the attempt runs.
     pub outcome: Option<String>,
     pub error_code: Option<String>,
     pub http_status: Option<i64>,
-    /// The trace that it is part of, where that was kept.
+    /// Id of the trace that it belongs to, if it was recorded.
     pub trace_id: Option<String>,
-    /// Xero's own id of the call, to quote to its support.
+    /// Xero's id of the call, to quote to Xero support.
     pub correlation_id: Option<String>,
 }
 
 impl AttemptView {
-    /// What Xero answered, as far as it is known, and what we know beyond it.
+    /// Describes Xero's response: the HTTP status, the error code, and what preceded it.
     pub fn evidence(&self) -> String {
         let code = self.error_code.as_deref().map(|code| match code.split_once("_after_") {
             Some((said, known)) => format!("{said}, after {}", known.replace('_', " ")),
@@ -126,7 +128,7 @@ impl AttemptView {
     }
 }
 
-/// What an hour held. It begins at a whole hour of UTC.
+/// Refresh counts of one hour, which begins at a whole hour of UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HourView {
     pub begins_at: i64,
@@ -134,22 +136,23 @@ pub struct HourView {
     pub failed: u32,
 }
 
-/// Something that Evergrant does by itself, and when.
+/// An upcoming automatic action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NextView {
-    pub kind: NextKind,
+pub struct UpcomingActionView {
+    pub kind: UpcomingActionKind,
     pub connection: String,
     pub at: i64,
 }
 
+/// Kind of an upcoming automatic action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum NextKind {
-    /// Xero didn't answer, and is asked again.
+pub enum UpcomingActionKind {
+    /// A refresh failed and is retried.
     Retry,
-    /// The access token is kept fresh.
+    /// The access token is refreshed before it expires.
     Refresh,
-    /// Nobody needs the connection; its refresh token is renewed before its sixty days are over.
+    /// The connection is unused; its refresh token is renewed before its sixty days end.
     Roll,
 }
 
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_xero_answered_is_said_as_far_as_it_is_known() {
+    fn evidence_joins_the_status_and_the_error_code() {
         let said = |http_status, error_code: Option<&str>| {
             let attempt = AttemptView {
                 id: "a".into(),
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_survives_the_address() {
+    fn cursor_survives_a_round_trip_through_text() {
         let cursor = Cursor { at: 1_800_000_000, id: "a-1".into() };
         assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));
         for text in ["", "soon.a", "17", "x"] {

@@ -1,50 +1,50 @@
-//! An organisation's API keys, as pages and the API speak of them. The key itself is nowhere here.
+//! API keys as the pages and the API describe them. The key itself is never in here.
 
 use serde::{Deserialize, Serialize};
 
 use super::ApiKeyId;
-use super::status::spelt;
+use super::status::str_enum;
 
-spelt!(
-    /// What a key may do.
+str_enum!(
+    /// A permission of an API key.
     Scope {
-        /// List the organisation's connections.
+        /// List the organization's connections.
         BindingsRead = "bindings:read",
-        /// Have their access tokens.
+        /// Get the connections' access tokens.
         TokensRead = "tokens:read",
     }
 );
 
-spelt!(
-    /// How long a new key is to count.
+str_enum!(
+    /// Lifetime of a new key.
     #[derive(Default)]
-    KeyLife {
+    ApiKeyLifetime {
         Month = "30d",
         #[default]
         Quarter = "90d",
         Year = "365d",
-        Forever = "never",
+        NoExpiry = "never",
     }
 );
 
-spelt!(
-    /// Whether a key counts.
-    KeyStatus {
+str_enum!(
+    /// Whether a key is accepted.
+    ApiKeyStatus {
         Active = "active",
         Expired = "expired",
         Revoked = "revoked",
     }
 );
 
-spelt!(
-    /// What came of a form on `/settings/api-keys`.
-    ApiKeyNotice {
+str_enum!(
+    /// Result of a form on `/settings/api-keys`.
+    ApiKeyFlash {
         Created = "key-created",
         Revoked = "key-revoked",
-        NoName = "key-no-name",
+        InvalidName = "key-no-name",
         NoScope = "key-no-scope",
         TooMany = "key-too-many",
-        /// Another organisation's, or revoked meanwhile.
+        /// The key belongs to another organization, or was revoked meanwhile.
         NoSuchKey = "key-missing",
         NotAllowed = "keys-not-allowed",
     }
@@ -54,24 +54,24 @@ spelt!(
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApiKeysView {
     pub organisation: String,
-    /// Newest first, those too that were revoked a short while ago.
+    /// Newest first, including those that were revoked recently.
     pub keys: Vec<ApiKeyView>,
-    /// Where programs ask, as `https://evergrant.example.com`.
+    /// Base URL for programs, such as `https://evergrant.example.com`.
     pub origin: String,
     pub as_of: i64,
 }
 
-/// A key as its organisation's owners and admins see it.
+/// A key as its organization's owners and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKeyView {
     pub id: ApiKeyId,
     pub name: String,
-    /// Its first letters.
+    /// The key's first characters.
     pub prefix: String,
     pub scopes: Vec<Scope>,
-    pub status: KeyStatus,
-    /// The address of the person who made it; an operator's command has none.
+    pub status: ApiKeyStatus,
+    /// Email address of the person who created it; absent if the command line did.
     pub created_by: Option<String>,
     pub created_at: i64,
     pub expires_at: Option<i64>,
@@ -80,50 +80,50 @@ pub struct ApiKeyView {
 }
 
 impl Scope {
-    /// What a key of this scope may do, on a page.
+    /// Returns the scope's label on a page.
     pub fn words(self) -> &'static str {
         match self {
             Self::BindingsRead => "List connections",
-            Self::TokensRead => "Take access tokens",
+            Self::TokensRead => "Get access tokens",
         }
     }
 
-    /// As rows and answers keep several.
+    /// Joins scopes with spaces, as rows and responses store them.
     pub fn join(scopes: &[Self]) -> String {
         scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
     }
 
-    /// The other way round; a word that is none of ours opens nothing.
+    /// Parses joined scopes. Unknown ones are left out and so permit nothing.
     pub fn split(text: &str) -> Vec<Self> {
         text.split(' ').filter_map(Self::parse).collect()
     }
 }
 
-impl KeyLife {
-    /// What it is called on a page.
+impl ApiKeyLifetime {
+    /// Returns the lifetime's label on a page.
     pub fn words(self) -> &'static str {
         match self {
             Self::Month => "30 days",
             Self::Quarter => "90 days",
             Self::Year => "365 days",
-            Self::Forever => "No end",
+            Self::NoExpiry => "Never",
         }
     }
 
-    /// In seconds.
+    /// Returns the lifetime in seconds; `None` if the key never expires.
     pub fn seconds(self) -> Option<i64> {
         const DAY: i64 = 24 * 60 * 60;
         match self {
             Self::Month => Some(30 * DAY),
             Self::Quarter => Some(90 * DAY),
             Self::Year => Some(365 * DAY),
-            Self::Forever => None,
+            Self::NoExpiry => None,
         }
     }
 }
 
-impl KeyStatus {
-    /// A key's at this moment.
+impl ApiKeyStatus {
+    /// Returns a key's status at the time `now`, in unix seconds.
     pub fn at(now: i64, expires_at: Option<i64>, revoked_at: Option<i64>) -> Self {
         match (revoked_at, expires_at) {
             (Some(_), _) => Self::Revoked,
@@ -133,20 +133,22 @@ impl KeyStatus {
     }
 }
 
-impl ApiKeyNotice {
-    pub fn is_good(self) -> bool {
+impl ApiKeyFlash {
+    /// Returns whether the form succeeded.
+    pub fn is_success(self) -> bool {
         matches!(self, Self::Created | Self::Revoked)
     }
 
+    /// Returns the sentence shown on the page.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Created => "The API key is made. Copy it now: it is shown this once.",
-            Self::Revoked => "The API key is revoked. Whatever asks with it is refused from now on.",
-            Self::NoName => "Nothing was made: give the key a name of at most 100 letters.",
-            Self::NoScope => "Nothing was made: choose at least one thing that the key may do.",
-            Self::TooMany => "There are a hundred API keys already. Revoke one that isn't used any more first.",
-            Self::NoSuchKey => "That API key isn't in this organisation, or was revoked already.",
-            Self::NotAllowed => "Only owners and admins see and change API keys. Ask one of them.",
+            Self::Created => "API key created. Copy it now: it is shown only once.",
+            Self::Revoked => "API key revoked. Requests with it are refused from now on.",
+            Self::InvalidName => "No key was created. Give it a name of at most 100 characters.",
+            Self::NoScope => "No key was created. Choose at least one permission.",
+            Self::TooMany => "There are already 100 API keys. Revoke one that is no longer used first.",
+            Self::NoSuchKey => "That API key isn't in this organisation or has already been revoked.",
+            Self::NotAllowed => "Only owners and admins can see and change API keys. Ask one of them.",
         }
     }
 }
@@ -156,17 +158,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_survive_their_row_and_an_unknown_one_opens_nothing() {
+    fn scopes_survive_a_round_trip_and_unknown_ones_are_dropped() {
         assert_eq!(Scope::split(&Scope::join(Scope::ALL)), Scope::ALL);
         assert_eq!(Scope::split("tokens:read tokens:write"), [Scope::TokensRead]);
         assert_eq!(Scope::split(""), []);
     }
 
     #[test]
-    fn a_key_counts_until_the_second_it_expires_at() {
-        assert_eq!(KeyStatus::at(9, Some(10), None), KeyStatus::Active);
-        assert_eq!(KeyStatus::at(10, Some(10), None), KeyStatus::Expired);
-        assert_eq!(KeyStatus::at(10, None, None), KeyStatus::Active);
-        assert_eq!(KeyStatus::at(10, Some(5), Some(3)), KeyStatus::Revoked);
+    fn key_is_active_until_the_second_it_expires() {
+        assert_eq!(ApiKeyStatus::at(9, Some(10), None), ApiKeyStatus::Active);
+        assert_eq!(ApiKeyStatus::at(10, Some(10), None), ApiKeyStatus::Expired);
+        assert_eq!(ApiKeyStatus::at(10, None, None), ApiKeyStatus::Active);
+        assert_eq!(ApiKeyStatus::at(10, Some(5), Some(3)), ApiKeyStatus::Revoked);
     }
 }

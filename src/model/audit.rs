@@ -1,30 +1,30 @@
-//! What people, keys and operators did, in words that the database, the export and the pages share.
+//! Audit log entries: actors and actions, with the values that the database, the export and the pages share.
 
 use serde::{Deserialize, Serialize};
 
 use super::Cursor;
-use super::status::spelt;
+use super::status::str_enum;
 
-spelt!(
-    /// Who did something.
+str_enum!(
+    /// Kind of actor.
     ActorKind {
         User = "user",
         ApiKey = "api_key",
-        /// Somebody at the command line.
+        /// A person at the command line.
         Operator = "operator",
         Clerk = "clerk",
-        /// Evergrant by itself.
+        /// Evergrant's own background jobs.
         System = "system",
     }
 );
 
-spelt!(
-    /// What was done. A released word stays as it is: programs read the export.
+str_enum!(
+    /// An audited action. Released values never change: programs read the export.
     Action {
         GrantConnected = "grant.connected",
         GrantReconnected = "grant.reconnected",
         GrantDisconnected = "grant.disconnected",
-        GrantKept = "grant.kept",
+        ConnectionKept = "grant.kept",
         GrantRescued = "grant.rescued",
         TokenVended = "token.vended",
         ApiKeyCreated = "api_key.created",
@@ -37,7 +37,7 @@ spelt!(
         MemberLeft = "member.left",
         OrganizationCreated = "organization.created",
         OrganizationRenamed = "organization.renamed",
-        OrganizationEnded = "organization.ended",
+        OrganizationDeleted = "organization.ended",
         OwnershipTransferred = "organization.ownership_transferred",
         WebhookAdded = "webhook.added",
         WebhookChanged = "webhook.changed",
@@ -52,21 +52,22 @@ spelt!(
     }
 );
 
-/// One event, as pages and the export show it.
+/// One audit event as the pages and the export show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditView {
     pub id: String,
     pub at: i64,
     pub actor_kind: ActorKind,
     pub actor: String,
-    /// The word of an `Action`; another version may have written one that this one doesn't know.
+    /// Wire value of an `Action`. Another version may have written a value that this one doesn't know.
     pub action: String,
-    /// Names and values, by name.
+    /// Names and values, sorted by name.
     pub detail: Vec<(String, String)>,
+    /// IP address of the request, or `cli`.
     pub address: Option<String>,
 }
 
-/// What somebody wants to see of the changes.
+/// Filter of the audit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChangesFilter {
     pub action: Option<Action>,
@@ -78,57 +79,58 @@ pub struct ChangesFilter {
 pub struct ChangesView {
     pub events: Vec<AuditView>,
     pub filter: ChangesFilter,
-    /// Where the older ones begin, if there are any.
+    /// Cursor of the next, older page, if there is one.
     pub older: Option<Cursor>,
     pub as_of: i64,
 }
 
 impl AuditView {
+    /// Returns the event's position in the list.
     pub fn cursor(&self) -> Cursor {
         Cursor { at: self.at, id: self.id.clone() }
     }
 }
 
 impl ActorKind {
-    /// What it is called on a page.
+    /// Returns the actor kind's label on a page.
     pub fn words(self) -> &'static str {
         match self {
             Self::User => "A person",
             Self::ApiKey => "An API key",
             Self::Operator => "The command line",
             Self::Clerk => "Clerk",
-            Self::System => "Evergrant itself",
+            Self::System => "Evergrant",
         }
     }
 }
 
 impl Action {
-    /// What it is called on a page.
+    /// Returns the action's label on a page.
     pub fn words(self) -> &'static str {
         match self {
             Self::GrantConnected => "Connected to Xero",
             Self::GrantReconnected => "Reconnected to Xero",
             Self::GrantDisconnected => "Disconnected from Xero",
-            Self::GrantKept => "Kept a connection",
+            Self::ConnectionKept => "Kept a connection",
             Self::GrantRescued => "Rescued a grant",
-            Self::TokenVended => "Took a token",
-            Self::ApiKeyCreated => "Made an API key",
+            Self::TokenVended => "Got an access token",
+            Self::ApiKeyCreated => "Created an API key",
             Self::ApiKeyRevoked => "Revoked an API key",
-            Self::InvitationCreated => "Invited somebody",
-            Self::InvitationRevoked => "Took an invitation back",
+            Self::InvitationCreated => "Created an invitation",
+            Self::InvitationRevoked => "Cancelled an invitation",
             Self::MemberJoined => "Joined",
             Self::MemberRoleChanged => "Changed a role",
             Self::MemberRemoved => "Removed a member",
             Self::MemberLeft => "Left",
-            Self::OrganizationCreated => "Made the organisation",
+            Self::OrganizationCreated => "Created the organisation",
             Self::OrganizationRenamed => "Renamed the organisation",
-            Self::OrganizationEnded => "Ended the organisation",
-            Self::OwnershipTransferred => "Handed over ownership",
+            Self::OrganizationDeleted => "Deleted the organisation",
+            Self::OwnershipTransferred => "Transferred ownership",
             Self::WebhookAdded => "Added a webhook",
             Self::WebhookChanged => "Turned a webhook on or off",
-            Self::WebhookSecretRotated => "Renewed a webhook's secret",
+            Self::WebhookSecretRotated => "Changed a webhook's secret",
             Self::WebhookRemoved => "Removed a webhook",
-            Self::MailChanged => "Changed who gets mail",
+            Self::MailChanged => "Changed who gets email",
             Self::SignedIn => "Signed in",
             Self::SignInRefused => "Sign-in refused",
             Self::SignedOut => "Signed out",

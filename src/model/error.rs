@@ -1,4 +1,4 @@
-//! What a server function answers when it can't do what was asked.
+//! The error that server functions return.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use leptos::prelude::{FromServerFnError, ServerFnErrorErr, use_context};
 use leptos::server_fn::codec::JsonEncoding;
 use serde::{Deserialize, Serialize};
 
-/// The one error of the server functions: a sentence for a person, and an id to find the cause in the log by.
+/// The error of every server function: a sentence for a person, and an id that finds the cause in the log.
 ///
 /// On the wire: `{"error":"…","id":"…"}` beside the status that the server function sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,23 +15,25 @@ pub struct ApiError {
     pub error: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Unix seconds of the next automatic try, where waiting for it can help.
+    /// Unix seconds of the next automatic attempt, if waiting for it can help.
     #[serde(default, rename = "nextAttemptAt", skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<i64>,
 }
 
-/// In the context of a request to a server function: whether its arguments were none. The framework would answer that
-/// as a failure of ours.
+/// Request context that records whether a server function's arguments could not be parsed, so that the response is a
+/// client error. The framework alone would respond 500.
 #[derive(Clone, Default)]
-pub struct Misread(Arc<AtomicBool>);
+pub struct MalformedArguments(Arc<AtomicBool>);
 
-impl Misread {
-    pub fn is_so(&self) -> bool {
+impl MalformedArguments {
+    /// Returns whether the arguments could not be parsed.
+    pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl ApiError {
+    /// Creates an error from a sentence for a person.
     pub fn new(error: impl Into<String>) -> Self {
         Self { error: error.into(), id: None, next_attempt_at: None }
     }
@@ -40,7 +42,9 @@ impl ApiError {
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.id {
-            Some(id) => write!(f, "{} Quote {id} if it goes on.", self.error),
+            Some(id) => {
+                write!(f, "{} If this keeps happening, give your administrator this reference: {id}.", self.error)
+            }
             None => f.write_str(&self.error),
         }
     }
@@ -53,10 +57,10 @@ impl FromServerFnError for ApiError {
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         Self::new(match error {
-            // The browser's own failure to reach us: no server, no network.
+            // The browser could not reach the server.
             ServerFnErrorErr::Request(_) => "Evergrant isn't answering. Check your network, then try again.".to_owned(),
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
-                if let Some(misread) = use_context::<Misread>() {
+                if let Some(misread) = use_context::<MalformedArguments>() {
                     misread.0.store(true, Ordering::Relaxed);
                 }
                 "The request wasn't understood. Reload the page, then try again.".to_owned()

@@ -1,4 +1,4 @@
-//! Identifiers, one type each, so that a binding's id can't be handed over where a grant's is meant.
+//! Identifiers, one type each, so that a binding's id can't be passed as a grant's.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ macro_rules! id {
 }
 
 id!(
-    /// An organisation: our customer's workspace.
+    /// An organization: a customer's workspace.
     OrgId
 );
 id!(
@@ -48,30 +48,30 @@ id!(
     GrantId
 );
 id!(
-    /// What ties an organisation to a Xero tenant.
+    /// A binding: the link between an organization and a Xero tenant.
     BindingId
 );
 id!(
-    /// One journalled try at an exchange.
+    /// One journalled attempt to exchange a refresh token.
     AttemptId
 );
 id!(
-    /// A change of state that people are told of.
+    /// A change of state that people are notified of.
     EventId
 );
 id!(
-    /// An event on its way to one receiver.
+    /// The delivery of an event to one receiver.
     DeliveryId
 );
 id!(
-    /// A link by which somebody may join an organisation.
+    /// An invitation link to join an organization.
     InvitationId
 );
 id!(
-    /// An address that an organisation wants its events posted to.
+    /// A webhook endpoint of an organization.
     EndpointId
 );
 id!(
-    /// What one of an organisation's programs asks with.
+    /// An API key of an organization.
     ApiKeyId
 );

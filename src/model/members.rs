@@ -1,25 +1,26 @@
-//! `/settings/members`: who belongs to an organisation, who is invited, and what its forms have to say.
+//! Members and invitations of an organization, and the results of the forms on `/settings/members`.
 
 use serde::{Deserialize, Serialize};
 
-use super::status::spelt;
+use super::status::str_enum;
 use super::{InvitationId, Role, UserId};
 
 /// What `/settings/members` shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MembersView {
     pub organisation: String,
-    /// Your own role; what you may do follows from it.
+    /// The viewer's role, which decides what the page offers.
     pub role: Role,
-    /// Owners first, then by address.
+    /// Owners first, then by email address.
     pub members: Vec<MemberView>,
-    /// Open ones, newest first; for those alone who may invite.
+    /// Open invitations, newest first; empty if the viewer may not invite.
     pub invitations: Vec<InvitationView>,
-    /// Somebody else keeps the members: nothing is changed here.
+    /// Clerk manages the members: nothing can be changed here.
     pub kept_elsewhere: bool,
     pub as_of: i64,
 }
 
+/// One member of the organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberView {
     pub user_id: UserId,
@@ -29,7 +30,7 @@ pub struct MemberView {
     pub is_you: bool,
 }
 
-/// A link that hasn't been used yet.
+/// An open invitation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InvitationView {
     pub id: InvitationId,
@@ -39,31 +40,32 @@ pub struct InvitationView {
     pub expires_at: i64,
 }
 
-/// What the page behind a link says of it.
+/// An invitation as its own page describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invited {
+pub struct InvitationDetails {
     pub organisation: String,
     pub role: Role,
     pub invited_by: Option<String>,
 }
 
 impl MembersView {
-    pub fn owners(&self) -> usize {
+    /// Returns the number of owners.
+    pub fn owner_count(&self) -> usize {
         self.members.iter().filter(|one| one.role == Role::Owner).count()
     }
 }
 
-spelt!(
-    /// What came of a form about members, invitations or the organisation itself.
-    MembersNotice {
-        InvitationMade = "invitation-made",
+str_enum!(
+    /// Result of a form about members, invitations or the organization itself.
+    MembersFlash {
+        InvitationCreated = "invitation-made",
         InvitationRevoked = "invitation-revoked",
         NoSuchInvitation = "invitation-missing",
         TooManyInvitations = "invitation-too-many",
-        /// Used, taken back or too old.
-        InvitationOver = "invitation-over",
+        /// The invitation was used or canceled, or has expired.
+        InvitationInvalid = "invitation-over",
         Joined = "joined",
-        MemberAlready = "member-already",
+        AlreadyMember = "member-already",
         RoleChanged = "role-changed",
         Removed = "member-removed",
         Left = "left",
@@ -72,26 +74,27 @@ spelt!(
         LastOwner = "last-owner",
         Created = "organisation-created",
         Renamed = "organisation-renamed",
-        NameNotFit = "organisation-name",
+        InvalidName = "organisation-name",
         NameTaken = "organisation-name-taken",
-        TooManyOrganisations = "organisation-too-many",
+        TooManyOrganizations = "organisation-too-many",
         NotAllowed = "members-not-allowed",
-        KeptElsewhere = "members-elsewhere",
-        EmailNotFit = "invitation-email",
+        ManagedByClerk = "members-elsewhere",
+        InvalidEmail = "invitation-email",
         EmailTaken = "invitation-email-taken",
-        ShortPassword = "invitation-password",
-        TooManyTries = "invitation-too-many-tries",
+        PasswordTooShort = "invitation-password",
+        TooManyAttempts = "invitation-too-many-tries",
     }
 );
 
-impl MembersNotice {
-    pub fn is_good(self) -> bool {
+impl MembersFlash {
+    /// Returns whether the form succeeded.
+    pub fn is_success(self) -> bool {
         matches!(
             self,
-            Self::InvitationMade
+            Self::InvitationCreated
                 | Self::InvitationRevoked
                 | Self::Joined
-                | Self::MemberAlready
+                | Self::AlreadyMember
                 | Self::RoleChanged
                 | Self::Removed
                 | Self::Left
@@ -101,34 +104,37 @@ impl MembersNotice {
         )
     }
 
+    /// Returns the sentence shown on the page.
     pub fn text(self) -> &'static str {
         match self {
-            Self::InvitationMade => "The invitation is made. Copy its link now: it is shown this once.",
-            Self::InvitationRevoked => "The invitation is taken back. Its link no longer works.",
-            Self::NoSuchInvitation => "That invitation is used or taken back already.",
-            Self::TooManyInvitations => "Fifty invitations are open already. Take one back first.",
-            Self::InvitationOver => {
-                "This invitation is used, taken back or too old. Ask whoever sent it to you for another."
+            Self::InvitationCreated => "Invitation created. Copy its link now: it is shown only once.",
+            Self::InvitationRevoked => "Invitation cancelled. Its link no longer works.",
+            Self::NoSuchInvitation => "That invitation has already been used or cancelled.",
+            Self::TooManyInvitations => "There are already 50 open invitations. Cancel one first.",
+            Self::InvitationInvalid => {
+                "This invitation has expired or been used. Ask the person who sent it for a new one."
             }
             Self::Joined => "You have joined the organisation.",
-            Self::MemberAlready => "You belong to this organisation already. The invitation is still open.",
-            Self::RoleChanged => "The role is changed.",
-            Self::Removed => "The member is removed.",
+            Self::AlreadyMember => "You already belong to this organisation. The invitation is still open.",
+            Self::RoleChanged => "Role changed.",
+            Self::Removed => "Member removed.",
             Self::Left => "You have left the organisation.",
-            Self::Transferred => "Ownership is handed over. You are an admin now.",
-            Self::NoSuchMember => "That person doesn't belong to this organisation any more.",
-            Self::LastOwner => "An organisation needs an owner. Make somebody else owner first.",
-            Self::Created => "The organisation is made, and you own it.",
-            Self::Renamed => "The organisation has its new name.",
-            Self::NameNotFit => "A name needs 1 to 80 characters on one line.",
-            Self::NameTaken => "You belong to an organisation of that name already. Choose another name.",
-            Self::TooManyOrganisations => "You own twenty organisations already. That is as many as one person can.",
+            Self::Transferred => "Ownership transferred. You are now an admin.",
+            Self::NoSuchMember => "That person no longer belongs to this organisation.",
+            Self::LastOwner => "An organisation needs an owner. Make someone else an owner first.",
+            Self::Created => "Organisation created. You are its owner.",
+            Self::Renamed => "Organisation renamed.",
+            Self::InvalidName => "A name needs 1 to 80 characters on one line.",
+            Self::NameTaken => "You already belong to an organisation with that name. Choose another name.",
+            Self::TooManyOrganizations => "You already own 20 organisations, the most that one person can own.",
             Self::NotAllowed => "Your role doesn't allow that. Ask an owner of the organisation.",
-            Self::KeptElsewhere => "Members and organisations are kept in Clerk. Change them there.",
-            Self::EmailNotFit => "That isn't an e-mail address. Check it, then try again.",
-            Self::EmailTaken => "That address has an account already. Sign in with it, then open the invitation again.",
-            Self::ShortPassword => "The password needs at least 12 characters.",
-            Self::TooManyTries => "Too many tries. Wait a minute, then try again.",
+            Self::ManagedByClerk => "Members and organisations are managed in Clerk. Change them there.",
+            Self::InvalidEmail => "That isn't an email address. Check it, then try again.",
+            Self::EmailTaken => {
+                "That email address already has an account. Sign in with it, then open the invitation again."
+            }
+            Self::PasswordTooShort => "The password needs at least 12 characters.",
+            Self::TooManyAttempts => "Too many attempts. Wait a minute, then try again.",
         }
     }
 }

@@ -1,16 +1,15 @@
-//! What the server and the browser share: ids, views, statuses and the API's error.
+//! Types that the server and the browser share: ids, views, statuses and the API's error.
 //!
-//! Everything here builds for wasm32 and carries no secret.
+//! Everything in here builds for wasm32 and carries no secret.
 
 mod activity;
 mod api_key;
 mod audit;
 mod error;
+mod flash;
 mod id;
 mod members;
-mod notice;
 mod notification;
-mod notification_notice;
 mod page;
 mod permission;
 mod problem;
@@ -18,28 +17,30 @@ mod reference;
 mod session;
 mod status;
 mod view;
+mod webhook_flash;
 
 pub use activity::{
-    ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, Entry, HourView, NextKind, NextView, Outcome,
+    ActivityEntry, ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, HourView, Outcome,
+    UpcomingActionKind, UpcomingActionView,
 };
-pub use api_key::{ApiKeyNotice, ApiKeyView, ApiKeysView, KeyLife, KeyStatus, Scope};
+pub use api_key::{ApiKeyFlash, ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, Scope};
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
-pub use error::{ApiError, Misread};
+pub use error::{ApiError, MalformedArguments};
+pub use flash::{Flash, Tone};
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
-pub use members::{InvitationView, Invited, MemberView, MembersNotice, MembersView};
-pub use notice::{Notice, Tone};
+pub use members::{InvitationDetails, InvitationView, MemberView, MembersFlash, MembersView};
 pub use notification::{
-    Channel, DeliveryStatus, DeliveryView, DisabledBy, EndpointView, EventKind, EventView, NotificationsView,
-    RecipientView, Ways,
+    Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EndpointView, EventKind, EventView, NotificationsView,
+    RecipientView,
 };
-pub use notification_notice::{AddressProblem, NotificationNotice};
-pub use page::{ClerkView, InvitationPage, LoginProblem, LoginView, Page, Revealed};
+pub use page::{ClerkView, InvitationPage, LoginProblem, LoginView, Page, RevealedSecret};
 pub use permission::Permission;
 pub use problem::ProblemCode;
-pub use reference::{AnswerView, FieldView, OperationView, ReferenceView};
+pub use reference::{FieldView, OperationView, ReferenceView, ResponseView};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use view::{
-    BindingError, ConnectionView, Departing, Health, OrganisationDetails, OverviewView, PendingConfirmation,
+    BindingError, ConnectionView, DepartingConnection, Health, OrganizationDetails, OverviewView, PendingConfirmation,
     RefreshReport, SettingsView,
 };
+pub use webhook_flash::{AddressProblem, WebhookFlash};

@@ -1,92 +1,90 @@
-//! What people are told of, and what `/settings/notifications` shows. Times are unix seconds, UTC.
+//! Events that people are notified of, and what `/settings/notifications` shows. Times are unix seconds.
 
 use serde::{Deserialize, Serialize};
 
-use super::status::spelt;
+use super::status::str_enum;
 use super::{EndpointId, EventId, Role, UserId};
 
-spelt!(
-    /// A change of state that is told. The words are what webhooks call it.
+str_enum!(
+    /// A change of state that people are notified of. The values are the webhooks' event types.
     EventKind {
-        /// The grant died, or the tenant was disconnected in Xero: a person has to connect again.
+        /// The grant ended, or the tenant was disconnected in Xero: a person has to reconnect.
         NeedsReconnecting = "connection.needs_reconnecting",
         Recovered = "connection.recovered",
-        /// The refresh token grows old and its renewal keeps failing.
+        /// The refresh token is close to its expiry and its renewal keeps failing.
         WillExpireSoon = "connection.will_expire_soon",
-        /// Xero refuses Evergrant's own credentials: the operator has to act.
+        /// Xero refuses the app's credentials: the operator has to act.
         CredentialsRefused = "app.credentials_refused",
         CredentialsAccepted = "app.credentials_accepted",
-        /// Somebody pressed Send a test.
+        /// A person pressed Send a test.
         Test = "notifications.test",
     }
 );
 
-spelt!(
-    /// How an event reaches somebody.
+str_enum!(
+    /// How an event is delivered.
     Channel {
         Webhook = "webhook",
         Email = "email",
     }
 );
 
-spelt!(
-    /// How far a delivery has come.
+str_enum!(
+    /// State of a delivery.
     DeliveryStatus {
         Pending = "pending",
         Delivered = "delivered",
-        /// Tried for three days without success, or refused for good.
+        /// Retried for three days without success, or permanently refused.
         GivenUp = "given_up",
-        /// Its receiver was disabled or removed meanwhile.
+        /// The receiver was disabled or removed before the delivery succeeded.
         Cancelled = "cancelled",
     }
 );
 
-spelt!(
-    /// Why an endpoint gets nothing.
+str_enum!(
+    /// What disabled an endpoint.
     DisabledBy {
         Person = "person",
-        /// It answered 410, which says that it wants no more.
+        /// The endpoint responded 410 Gone.
         Gone = "gone",
     }
 );
 
 impl EventKind {
-    /// What happened, in a sentence. `tenant` is whom it happened to.
+    /// Describes the event in a sentence. `tenant` is the name of the tenant that it concerns.
     pub fn sentence(self, tenant: Option<&str>) -> String {
         let tenant = tenant.unwrap_or("A connection");
         match self {
             Self::NeedsReconnecting => format!("{tenant} needs reconnecting to Xero."),
             Self::Recovered => format!("{tenant} is connected to Xero again."),
             Self::WillExpireSoon => format!("{tenant} will lose its connection to Xero soon."),
-            Self::CredentialsRefused => "Xero refuses Evergrant's own credentials.".to_owned(),
-            Self::CredentialsAccepted => "Xero accepts Evergrant's credentials again.".to_owned(),
+            Self::CredentialsRefused => "Xero refuses Evergrant's app credentials.".to_owned(),
+            Self::CredentialsAccepted => "Xero accepts Evergrant's app credentials again.".to_owned(),
             Self::Test => "This is a test. Nothing happened.".to_owned(),
         }
     }
 
-    /// Whether data is safe, and what to do.
+    /// Says whether data is safe and what to do.
     pub fn advice(self) -> &'static str {
         match self {
-            Self::NeedsReconnecting => {
-                "Your data in Xero is untouched. An owner or admin reconnects it in the settings."
-            }
+            Self::NeedsReconnecting => "Your Xero data is safe. An owner or admin can reconnect it in the settings.",
             Self::WillExpireSoon => {
-                "Its renewal keeps failing. It is tried on by itself; reconnect before it ends to be on the safe side."
+                "Its renewal keeps failing. Evergrant keeps trying; to be safe, reconnect before it expires."
             }
             Self::CredentialsRefused => {
-                "Your connections are safe, but get no new tokens. Whoever runs Evergrant has to mend its Xero app's id and secret."
+                "Your connections are safe, but get no new tokens. Your Evergrant administrator needs to fix the Xero app's client id and secret."
             }
-            Self::Recovered | Self::CredentialsAccepted | Self::Test => "There is nothing to do.",
+            Self::Recovered | Self::CredentialsAccepted | Self::Test => "You don't need to do anything.",
         }
     }
 
-    /// Whether it is news: a test isn't.
-    pub fn counts(self) -> bool {
+    /// Returns whether the event counts as unread news. A test doesn't.
+    pub fn counts_as_unread(self) -> bool {
         self != Self::Test
     }
 
-    /// Whether somebody has to act.
-    pub fn is_trouble(self) -> bool {
+    /// Returns whether a person has to act.
+    pub fn needs_action(self) -> bool {
         matches!(self, Self::NeedsReconnecting | Self::WillExpireSoon | Self::CredentialsRefused)
     }
 }
@@ -95,27 +93,27 @@ impl EventKind {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NotificationsView {
     pub may_manage: bool,
-    pub ways: Ways,
-    /// The organisation's people: all of them for who manages, oneself otherwise.
+    pub ways: Channels,
+    /// All members if the viewer may manage notifications, otherwise the viewer alone.
     pub recipients: Vec<RecipientView>,
     pub endpoints: Vec<EndpointView>,
     /// Newest first.
     pub events: Vec<EventView>,
-    /// Events that the person hasn't marked as read.
+    /// Number of events that the person hasn't marked as read.
     pub unread: u32,
     pub as_of: i64,
 }
 
-/// What the operator's settings allow.
+/// Which channels the operator's settings allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ways {
-    /// Whether there is a mail server.
+pub struct Channels {
+    /// Whether a mail server is configured.
     pub mail: bool,
-    /// Webhooks reach this machine alone, as in the sandbox.
+    /// Whether webhooks may only go to this machine, as in sandbox mode.
     pub only_this_machine: bool,
 }
 
-/// A person, and whether mail goes to them.
+/// A member, and whether they get notification emails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecipientView {
     pub user_id: UserId,
@@ -129,21 +127,22 @@ pub struct RecipientView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndpointView {
     pub id: EndpointId,
-    /// Whole for who manages; without path and query otherwise, which may carry somebody's key.
+    /// Complete if the viewer may manage notifications; otherwise without path and query, which may contain a secret.
     pub url: String,
     pub created_at: i64,
     pub disabled_at: Option<i64>,
     pub disabled_by: Option<DisabledBy>,
-    /// Until when the secret before this one signs as well.
+    /// Until when the previous secret also signs.
     pub previous_until: Option<i64>,
+    /// The latest delivery.
     pub last: Option<DeliveryView>,
 }
 
-/// Where an event's delivery to one receiver stands.
+/// The delivery of an event to one receiver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryView {
     pub channel: Channel,
-    /// The endpoint's address or the person's; absent when it is gone.
+    /// The endpoint's URL or the person's email address; absent if it was removed.
     pub receiver: Option<String>,
     pub status: DeliveryStatus,
     pub attempts: i64,
@@ -153,7 +152,7 @@ pub struct DeliveryView {
     pub error: Option<String>,
 }
 
-/// Something that happened, and who was told.
+/// An event, and who was notified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventView {
     pub id: EventId,

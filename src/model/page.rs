@@ -1,54 +1,55 @@
-//! What the server knows of a request before it renders a page; the shell reads it from context.
+//! What the server knows of a request before it renders a page. The layout reads it from context.
 
-use super::{Invited, Notice, SessionView, Theme};
+use super::{Flash, InvitationDetails, SessionView, Theme};
 
-/// Everything a page needs that isn't its own data. Never leaves the server.
+/// Everything a page needs besides its own data. Never leaves the server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
-    /// No Xero credentials are set: the provider is our own sandbox.
+    /// No Xero credentials are set: the built-in sandbox is the provider.
     pub sandbox: bool,
-    /// What Xero calls its refusal of Evergrant itself, while that lasts; for owners and admins alone.
-    pub alarm: Option<String>,
+    /// Xero's error code while it refuses the app's credentials; shown to owners and admins only.
+    pub app_alarm: Option<String>,
     pub theme: Theme,
-    /// What the form that led here has to say, shown once.
-    pub notice: Option<Notice>,
-    /// `None` on `/login`: every other page is only rendered for somebody.
+    /// Message of the form that redirected here, shown once.
+    pub flash: Option<Flash>,
+    /// The signed-in person; `None` on pages that anyone may see.
     pub session: Option<SessionView>,
     pub login: LoginView,
-    /// Where Clerk knows who people are.
+    /// Set if people sign in with Clerk.
     pub clerk: Option<ClerkView>,
-    /// A webhook's secret that this page alone shows, this once.
-    pub revealed: Option<Revealed>,
-    /// A new invitation's link that this page alone shows, this once.
-    pub invited: Option<Revealed>,
-    /// A new API key that this page alone shows, this once.
-    pub new_key: Option<Revealed>,
-    /// On the page behind an invitation's link.
+    /// A webhook's new secret, shown once.
+    pub webhook_secret: Option<RevealedSecret>,
+    /// A new invitation's link, shown once.
+    pub invitation_link: Option<RevealedSecret>,
+    /// A new API key, shown once.
+    pub new_api_key: Option<RevealedSecret>,
+    /// Set on the page behind an invitation link.
     pub invitation: Option<InvitationPage>,
-    /// `/settings/integrations`, without the query.
+    /// Path of the request, without the query.
     pub path: String,
 }
 
-/// A secret on its way to the one page that shows it. `Debug` says nothing of it, and it has no other form.
+/// A secret for the one page that shows it. `Debug` hides it, and no other trait exposes it.
 #[derive(Clone, PartialEq)]
-pub struct Revealed {
-    /// The address of the webhook that it is for.
-    pub url: String,
+pub struct RevealedSecret {
+    /// URL of the webhook that the secret belongs to; empty for other secrets.
+    pub webhook_url: String,
     secret: String,
 }
 
-impl Revealed {
+impl RevealedSecret {
+    /// Wraps a secret.
     pub fn new(url: String, secret: &str) -> Self {
-        Self { url, secret: secret.to_owned() }
+        Self { webhook_url: url, secret: secret.to_owned() }
     }
 
-    /// The secret itself. Call it only on the line that shows it.
-    pub fn show(&self) -> &str {
+    /// Returns the secret. Call it only on the line that renders it.
+    pub fn expose(&self) -> &str {
         &self.secret
     }
 }
 
-impl std::fmt::Debug for Revealed {
+impl std::fmt::Debug for RevealedSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Revealed")
     }
@@ -58,56 +59,58 @@ impl std::fmt::Debug for Revealed {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoginView {
     pub problem: Option<LoginProblem>,
-    /// Where to go after signing in; always a path of ours.
+    /// Where to go after signing in; always a path of this site.
     pub next: Option<String>,
-    /// Nobody can sign in yet: the page says how to make the first person.
+    /// No account exists yet: the page says how to create the first one.
     pub no_users: bool,
-    /// The seeded e-mail address and password, in sandbox mode alone.
-    pub demo: Option<(&'static str, &'static str)>,
+    /// The seeded email address and password, in sandbox mode only.
+    pub demo_login: Option<(&'static str, &'static str)>,
 }
 
-/// What the page behind an invitation's link shows.
+/// What the page behind an invitation link shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InvitationPage {
-    /// `None` where the link is over, or never was one.
-    pub invited: Option<Invited>,
-    /// The link's own secret, for the form that uses it.
-    pub token: Revealed,
+    /// `None` if the link is invalid, used, canceled or expired.
+    pub invitation: Option<InvitationDetails>,
+    /// The link's token, which the form sends back.
+    pub token: RevealedSecret,
     pub signed_in_as: Option<String>,
-    /// Members come from somewhere else.
-    pub kept_elsewhere: bool,
+    /// Clerk manages the members.
+    pub managed_by_clerk: bool,
 }
 
-/// What a page needs to have Clerk's script in it. All of it is public.
+/// What a page needs to load Clerk's scripts. All of it is public.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClerkView {
-    /// The origin that the script comes from.
+    /// Origin of Clerk's scripts.
     pub frontend_api: String,
     pub publishable_key: String,
-    /// The organisation that the page is rendered for, as Clerk knows it.
+    /// Clerk's id of the organization that the page is rendered for.
     pub organization: Option<String>,
     pub signed_in: bool,
 }
 
-/// Why a sign-in didn't work. One answer for an unknown address and a wrong password.
+/// Why the login page is shown. Unknown addresses and wrong passwords are not distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginProblem {
     Credentials,
-    TooManyTries,
-    /// Signed out, or the session ended.
+    TooManyAttempts,
+    /// The person signed out, or the session ended.
     SignedOut,
 }
 
 impl LoginProblem {
+    /// Returns the value used in URLs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Credentials => "credentials",
-            Self::TooManyTries => "too-many-tries",
+            Self::TooManyAttempts => "too-many-tries",
             Self::SignedOut => "signed-out",
         }
     }
 
+    /// Parses a value from a URL. Returns `None` if it is unknown.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Credentials, Self::TooManyTries, Self::SignedOut].into_iter().find(|p| p.as_str() == text)
+        [Self::Credentials, Self::TooManyAttempts, Self::SignedOut].into_iter().find(|p| p.as_str() == text)
     }
 }

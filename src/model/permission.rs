@@ -1,39 +1,40 @@
-//! What a role may do: decided here, enforced by the server, and read by pages, which hide what is forbidden.
+//! Permissions of roles. The server enforces them, and the pages hide what is not permitted.
 
 use super::Role;
 
-/// Something that not everybody in an organisation may do. Looking, refreshing, choosing one's own mail and leaving
-/// are every member's.
+/// An action that not every member may perform. Every member may view and refresh connections, change their own email
+/// setting, and leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Connect, reconnect, disconnect, and decide what becomes of connections.
+    /// Connect, reconnect, disconnect, and keep the connections of former members.
     ManageConnections,
-    /// Webhooks, and who gets mail.
+    /// Manage webhooks, and who gets email.
     ManageNotifications,
     ManageApiKeys,
-    /// Invite, change roles and remove, as far as no owner is concerned.
+    /// Invite and remove members and change roles, except owners.
     ManageMembers,
-    RenameOrganisation,
-    /// Know what concerns the whole app: that Xero refuses it, that its key was rotated.
-    SeeTheApp,
-    /// Make owners and unmake them, remove one, hand ownership over.
+    RenameOrganization,
+    /// See what concerns the whole app, such as credentials that Xero refuses or a rotated encryption key.
+    ViewAppStatus,
+    /// Promote, demote and remove owners, and transfer ownership.
     ManageOwners,
 }
 
 impl Permission {
+    /// Every permission.
     pub const ALL: &'static [Self] = &[
         Self::ManageConnections,
         Self::ManageNotifications,
         Self::ManageApiKeys,
         Self::ManageMembers,
-        Self::RenameOrganisation,
-        Self::SeeTheApp,
+        Self::RenameOrganization,
+        Self::ViewAppStatus,
         Self::ManageOwners,
     ];
 }
 
 impl Role {
-    /// Whether somebody of this role may do it.
+    /// Returns whether the role has the permission.
     pub fn may(self, permission: Permission) -> bool {
         match self {
             Self::Owner => true,
@@ -42,7 +43,7 @@ impl Role {
         }
     }
 
-    /// Whether somebody of this role may have to do with one of that role: invite as it, give it, or take it away.
+    /// Returns whether the role may grant the `other` role, revoke it, or invite with it.
     pub fn may_manage(self, other: Self) -> bool {
         self.may(if other == Self::Owner { Permission::ManageOwners } else { Permission::ManageMembers })
     }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_may_everything_admins_all_but_owners_and_members_nothing_of_it() {
+    fn owners_have_every_permission_admins_all_but_manage_owners_members_none() {
         for permission in Permission::ALL {
             assert!(Role::Owner.may(*permission));
             assert_eq!(Role::Admin.may(*permission), *permission != Permission::ManageOwners);

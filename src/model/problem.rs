@@ -1,11 +1,11 @@
-//! What the API can answer besides what was asked for: one list.
+//! The problems that the JSON API can return.
 
 use serde::{Deserialize, Serialize};
 
-use super::status::spelt;
+use super::status::str_enum;
 
-spelt!(
-    /// A kind of problem (RFC 9457). The word stands in its `code`, and at the end of its `type`.
+str_enum!(
+    /// A problem type (RFC 9457). The value is the `code` member and the end of the `type` URI.
     ProblemCode {
         MissingKey = "missing-key",
         InvalidKey = "invalid-key",
@@ -24,7 +24,7 @@ spelt!(
 );
 
 impl ProblemCode {
-    /// The status of the answer.
+    /// Returns the HTTP status.
     pub fn status(self) -> u16 {
         match self {
             Self::MissingKey | Self::InvalidKey | Self::ExpiredKey => 401,
@@ -39,59 +39,58 @@ impl ProblemCode {
         }
     }
 
+    /// Returns the `title` member.
     pub fn title(self) -> &'static str {
         match self {
-            Self::MissingKey => "An API key is needed",
+            Self::MissingKey => "An API key is required",
             Self::InvalidKey => "The API key is not valid",
             Self::ExpiredKey => "The API key has expired",
-            Self::MissingScope => "The API key may not do this",
-            Self::NoSuchConnection => "There is no such connection",
-            Self::NotConnected => "The connection needs a person",
-            Self::InvalidMinTtl => "No token lasts so long",
+            Self::MissingScope => "The API key lacks a scope",
+            Self::NoSuchConnection => "Connection not found",
+            Self::NotConnected => "The connection must be reconnected",
+            Self::InvalidMinTtl => "min_ttl is out of range",
             Self::TooManyRequests => "Too many requests",
-            Self::NotFresh => "No fresh token just now",
-            Self::TooShort => "The token ends too soon",
-            Self::NoSuchRoute => "There is nothing at this address",
-            Self::MethodNotAllowed => "This address is only read",
+            Self::NotFresh => "No valid token is available right now",
+            Self::TooShort => "The token expires too soon",
+            Self::NoSuchRoute => "Route not found",
+            Self::MethodNotAllowed => "Method not allowed",
             Self::Internal => "Something went wrong on our side",
         }
     }
 
-    /// When it is answered, and what helps.
+    /// Says when the problem occurs and what to do.
     pub fn advice(self) -> &'static str {
         match self {
             Self::MissingKey => {
-                "The request has no Authorization header with a bearer. Send Authorization: Bearer and the key."
+                "The request has no Authorization header with a bearer token. Send Authorization: Bearer and the key."
             }
             Self::InvalidKey => {
-                "The key is misspelt, unknown or revoked. Ask an owner or admin of the organisation for another."
+                "The key is malformed, unknown or revoked. Ask an owner or admin of the organisation for a new one."
             }
-            Self::ExpiredKey => "The key's time is over. Ask an owner or admin of the organisation for another.",
-            Self::MissingScope => {
-                "The key was made for other things; detail names the scope that it lacks. Make one with that scope."
-            }
+            Self::ExpiredKey => "The key has expired. Ask an owner or admin of the organisation for a new one.",
+            Self::MissingScope => "The key lacks the scope that detail names. Create a key with that scope.",
             Self::NoSuchConnection => {
-                "The key's organisation has no connection of this id. GET /api/v1/bindings lists those that it has."
+                "The key's organisation has no connection with this id. GET /api/v1/bindings lists its connections."
             }
             Self::NotConnected => {
-                "The connection was disconnected, or Xero ended it. Trying again doesn't help: a person has to connect it again."
+                "The connection was disconnected, or its access was removed in Xero. Don't retry: a person has to reconnect it."
             }
             Self::InvalidMinTtl => {
-                "min_ttl isn't a whole number of seconds from 0 to 1800: Xero's access tokens live thirty minutes."
+                "min_ttl isn't a whole number of seconds from 0 to 1800: Xero's access tokens are valid for 30 minutes."
             }
-            Self::TooManyRequests => "The key has used up its calls. Wait as many seconds as Retry-After says.",
+            Self::TooManyRequests => "The key has reached its rate limit. Wait as many seconds as Retry-After says.",
             Self::NotFresh => {
-                "The token has ended and Xero doesn't give another one just now. The connection is safe. Wait as many seconds as Retry-After says."
+                "The token has expired and Xero doesn't issue a new one right now. The connection is safe. Wait as many seconds as Retry-After says."
             }
             Self::TooShort => {
-                "The token is valid, but not for as long as min_ttl asks, and Xero doesn't give a longer one just now. Ask for less, or wait as many seconds as Retry-After says, where it is there."
+                "The token is valid, but not for as long as min_ttl asks, and Xero doesn't issue a new one right now. Ask for less, or wait as many seconds as Retry-After says, if it is present."
             }
             Self::NoSuchRoute => {
-                "GET /api/v1/bindings lists the connections, GET /api/v1/bindings/ID/token has a token of one."
+                "GET /api/v1/bindings lists the connections, GET /api/v1/bindings/ID/token returns an access token of one."
             }
             Self::MethodNotAllowed => "Use GET.",
             Self::Internal => {
-                "Try again in a moment. If it goes on, tell whoever runs Evergrant the answer's id: the cause stands beside it in the log."
+                "Try again in a moment. If this keeps happening, give your Evergrant administrator the reference, which finds the cause in the log."
             }
         }
     }

@@ -1,8 +1,8 @@
-//! `/api-reference`: the API's description as the page shows it.
+//! The API's description as `/api-reference` shows it.
 
 use serde::{Deserialize, Serialize};
 
-/// What the page shows.
+/// What `/api-reference` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReferenceView {
     pub version: String,
@@ -13,40 +13,40 @@ pub struct ReferenceView {
     pub operations: Vec<OperationView>,
 }
 
-/// One call.
+/// One operation of the API.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OperationView {
-    /// Names it in the page's address.
+    /// The operation's anchor on the page.
     pub id: String,
     pub method: String,
     pub path: String,
     pub summary: String,
     pub description: String,
-    /// What its key needs.
+    /// Scopes that the key needs.
     pub scopes: Vec<String>,
     pub parameters: Vec<FieldView>,
-    /// How it is asked, for a shell.
+    /// A shell command that calls it.
     pub sample: String,
-    /// An answer, as JSON.
+    /// An example response, as JSON.
     pub example: String,
-    /// What the example's fields are.
+    /// The example's fields.
     pub fields: Vec<FieldView>,
-    pub answers: Vec<AnswerView>,
+    pub answers: Vec<ResponseView>,
 }
 
-/// A parameter, or a field of an answer.
+/// A parameter, a header, or a field of a response.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FieldView {
     pub name: String,
-    /// What it is made of, as "whole number" or "text".
+    /// The type in words, such as "whole number" or "text".
     pub kind: String,
     pub required: bool,
     pub description: String,
 }
 
-/// One status.
+/// One response status.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct AnswerView {
+pub struct ResponseView {
     pub status: String,
     pub description: String,
     pub headers: Vec<FieldView>,

@@ -1,12 +1,12 @@
-//! Who is signed in, as pages see it.
+//! The signed-in person as the pages see them.
 
 use serde::{Deserialize, Serialize};
 
 use super::OrgId;
-use super::status::spelt;
+use super::status::str_enum;
 
-spelt!(
-    /// What a person is in an organisation; `Permission` says what that lets them do.
+str_enum!(
+    /// A person's role in an organization. `Permission` says what it permits.
     Role {
         Owner = "owner",
         Admin = "admin",
@@ -14,8 +14,8 @@ spelt!(
     }
 );
 
-spelt!(
-    /// The colours a person chose; `System` follows the device.
+str_enum!(
+    /// The appearance that a person chose; `System` follows the device.
     #[derive(Default)]
     Theme {
         #[default]
@@ -25,7 +25,7 @@ spelt!(
     }
 );
 
-/// An organisation that the person is a member of.
+/// An organization that the person is a member of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrgView {
     pub id: OrgId,
@@ -33,16 +33,16 @@ pub struct OrgView {
     pub role: Role,
 }
 
-/// The signed-in person and the organisation they work in.
+/// The signed-in person and their current organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionView {
     pub email: String,
-    /// Every organisation the person belongs to, by name.
+    /// Every organization that the person belongs to, by name.
     pub orgs: Vec<OrgView>,
-    /// `None` while the person belongs to no organisation.
+    /// The current organization; `None` if the person belongs to none.
     pub org: Option<OrgView>,
-    /// Bindings of the active organisation that a person has to act on.
+    /// Number of the organization's bindings that a person has to act on.
     pub attention: u32,
-    /// What happened there that the person hasn't marked as read.
+    /// Number of the organization's events that the person hasn't marked as read.
     pub unread: u32,
 }

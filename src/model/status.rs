@@ -1,8 +1,9 @@
-//! The states that rows can be in, spelt as the database and the API spell them.
+//! Statuses and triggers, with the values that the database and the API use.
 
 use serde::{Deserialize, Serialize};
 
-macro_rules! spelt {
+/// Defines an enum whose variants each have one text value, for serde, the database and `parse`.
+macro_rules! str_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -11,16 +12,17 @@ macro_rules! spelt {
         }
 
         impl $name {
+            /// Every variant.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word that the database and the API use.
+            /// Returns the value that the database and the API use.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text),+
                 }
             }
 
-            /// The other way round; `None` for a word that is none of ours.
+            /// Parses such a value. Returns `None` if it is unknown.
             pub fn parse(text: &str) -> Option<Self> {
                 match text {
                     $($text => Some(Self::$variant),)+
@@ -30,31 +32,31 @@ macro_rules! spelt {
         }
     };
 }
-pub(super) use spelt;
+pub(super) use str_enum;
 
-spelt!(
-    /// The life of a grant.
+str_enum!(
+    /// Status of a grant.
     GrantStatus {
         Active = "active",
-        /// Xero answered `invalid_grant`: only a new consent helps.
+        /// Xero responded `invalid_grant`: only a new consent helps.
         RefreshFailed = "refresh_failed",
-        /// Given up on purpose: its last binding went, or another grant took its place.
+        /// Revoked on purpose: its last binding was removed, or another grant replaced it.
         Revoked = "revoked",
     }
 );
 
-spelt!(
-    /// The life of a binding.
+str_enum!(
+    /// Status of a binding.
     BindingStatus {
         Active = "active",
-        /// Its grant is dead; a person has to connect again.
+        /// Its grant has ended; a person has to reconnect.
         NeedsReauth = "needs_reauth",
         Disconnected = "disconnected",
     }
 );
 
-spelt!(
-    /// What set an exchange off.
+str_enum!(
+    /// What triggered a refresh attempt.
     Trigger {
         OrgSwitch = "org_switch",
         Manual = "manual",

@@ -1,38 +1,39 @@
-//! What pages and the JSON API show of connections. Times are unix seconds, UTC.
+//! Connections as the pages and the JSON API show them. Times are unix seconds.
 
 use serde::{Deserialize, Serialize};
 
-use super::{BindingId, BindingStatus, GrantStatus, HourView, NextView, OrgId};
+use super::{BindingId, BindingStatus, GrantStatus, HourView, OrgId, UpcomingActionView};
 
-/// What a refresh did: the answer of `POST /api/integrations/xero/refresh`.
+/// Result of a refresh: the response of `POST /api/integrations/xero/refresh`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefreshReport {
-    /// Whether every due grant is fresh now.
+    /// Whether every grant that was due has been refreshed.
     pub success: bool,
     pub has_active_bindings: bool,
-    /// Grants exchanged in this call, also those whose running exchange it joined.
+    /// Number of grants exchanged in this call, including those whose running exchange it joined.
     pub refreshed_count: u32,
     pub errors: Vec<BindingError>,
 }
 
-/// A binding whose grant could not be refreshed, and why, as a sentence for a person.
+/// A binding whose grant could not be refreshed, with the reason as a sentence for a person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BindingError {
     pub binding_id: BindingId,
     pub error: String,
-    /// When it is tried again by itself, where it is.
+    /// When the refresh is retried automatically, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<i64>,
-    /// Until when the access token that it has goes on working, where it does: the refresh was early.
+    /// Until when the stored access token still works, if it does: the refresh was early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<i64>,
 }
 
 impl RefreshReport {
-    /// The result beside the button: "3 tokens refreshed", "All 4 tokens are fresh", "3 refreshed, 1 needs attention".
-    pub fn sentence(refreshed: u32, failed: u32, total: u32) -> String {
+    /// Returns the result shown beside the button, such as "3 tokens refreshed", "All 4 tokens are fresh" or
+    /// "3 refreshed, 1 needs attention".
+    pub fn summary(refreshed: u32, failed: u32, total: u32) -> String {
         let tokens = |n: u32| if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
         let needs = if failed == 1 { "1 needs attention".to_owned() } else { format!("{failed} need attention") };
         match (refreshed, failed) {
@@ -46,14 +47,14 @@ impl RefreshReport {
     }
 }
 
-/// How a connection stands, in the one word that its badge shows.
+/// State of a connection as its badge shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     Connected,
-    /// An exchange is under way.
+    /// An exchange is running.
     Refreshing,
-    /// Xero isn't answering; the next try is set and the connection is safe.
+    /// The last refresh failed; a retry is scheduled and the connection is safe.
     Retrying,
     NeedsReauth,
     Disconnected,
@@ -68,25 +69,25 @@ pub struct ConnectionView {
     pub tenant_type: String,
     pub status: BindingStatus,
     pub health: Health,
-    /// The e-mail address of who connected it; absent when that person is gone.
+    /// Email address of the person who connected it; absent if they were deleted.
     pub connected_by: Option<String>,
     pub connected_at: i64,
     pub last_refreshed_at: Option<i64>,
-    /// When the access token ends; absent when there is none that counts.
+    /// When the access token expires; absent if there is no usable one.
     pub access_expires_at: Option<i64>,
-    /// When the refresh token was issued; it lives sixty days from then if unused.
+    /// When the refresh token was issued. Unused, it expires sixty days later.
     pub refresh_issued_at: Option<i64>,
-    /// When the next automatic try may happen, while Xero isn't answering.
+    /// Earliest time of the next automatic attempt after a failure.
     pub next_attempt_at: Option<i64>,
-    /// What happened and whether data is safe, for a row that isn't well.
+    /// What happened and whether data is safe, if the connection isn't working.
     pub problem: Option<String>,
     pub grant_status: Option<GrantStatus>,
 }
 
-/// A tenant that is bound through one Xero user while another has just consented to it: the page asks first.
+/// A consent for tenants that are bound through another Xero user. The page asks which user to use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PendingConfirmation {
-    /// What the answer's form sends back.
+    /// Sent back by the form that decides.
     pub id: String,
     pub tenant_names: Vec<String>,
 }
@@ -94,20 +95,20 @@ pub struct PendingConfirmation {
 /// What `/settings/integrations` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SettingsView {
-    /// Whose these are. Another tab may have switched the session's organisation under a page that stands open.
+    /// Organization that the view belongs to. Another tab may switch the session's organization while a page is open.
     pub org_id: Option<OrgId>,
     pub connections: Vec<ConnectionView>,
     pub pending: Vec<PendingConfirmation>,
-    /// Connections of people who have left, shown to who may keep them.
-    pub departing: Vec<Departing>,
+    /// Connections of former members; empty if the viewer may not keep them.
+    pub departing: Vec<DepartingConnection>,
     pub may_manage: bool,
-    /// The server's time when it made this view: what countdowns start from, so that a wrong clock at home doesn't matter.
+    /// The server's time of creating the view. Countdowns start from it, so a wrong clock in the browser does no harm.
     pub as_of: i64,
 }
 
-/// A connection of somebody who has left, and when it goes.
+/// A connection of a former member, which is disconnected at `ends_at`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Departing {
+pub struct DepartingConnection {
     pub binding_id: BindingId,
     pub tenant_name: String,
     pub connected_by: String,
@@ -118,21 +119,21 @@ pub struct Departing {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OverviewView {
     pub connections: Vec<ConnectionView>,
-    /// The last 24 hours of the clock, the current one last.
+    /// The last 24 hours, by clock hour, the current one last.
     pub hours: Vec<HourView>,
-    /// What Evergrant does next by itself, soonest first.
-    pub next: Vec<NextView>,
+    /// Upcoming automatic actions, soonest first.
+    pub next: Vec<UpcomingActionView>,
     pub as_of: i64,
 }
 
-/// What Test connection brings back from Xero.
+/// The details that Test connection fetches from Xero.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OrganisationDetails {
+pub struct OrganizationDetails {
     pub name: String,
     pub legal_name: Option<String>,
     pub country_code: Option<String>,
     pub base_currency: Option<String>,
-    /// Said when the token was served although an early refresh failed.
+    /// Set if the token was served although an early refresh failed.
     pub warning: Option<String>,
 }
 
@@ -141,7 +142,7 @@ mod tests {
     use super::RefreshReport;
 
     #[test]
-    fn the_sentence_beside_the_button_counts() {
+    fn summary_counts_refreshed_and_failed_tokens() {
         let cases = [
             ((3, 0, 4), "3 tokens refreshed"),
             ((1, 0, 1), "1 token refreshed"),
@@ -152,7 +153,7 @@ mod tests {
             ((0, 2, 2), "2 need attention"),
         ];
         for ((refreshed, failed, total), sentence) in cases {
-            assert_eq!(RefreshReport::sentence(refreshed, failed, total), sentence);
+            assert_eq!(RefreshReport::summary(refreshed, failed, total), sentence);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The one source of time. Nothing else asks the wall clock (rule 11).
+//! The only source of time. Nothing else reads the wall clock (rule 11).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::Utc;
 
-/// Seconds since the epoch, from the system or from a test's hand. Cheap to clone; clones tell the same time.
+/// The system's time, or a time that a test sets. Cheap to clone; clones show the same time.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -16,34 +16,35 @@ enum Source {
 }
 
 impl Clock {
+    /// Creates a clock that shows the system's time.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that stands still until it is told otherwise.
+    /// Creates a clock that stands at `start` (unix seconds) until it is advanced.
     pub fn manual(start: i64) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(start))))
     }
 
-    /// Unix seconds, UTC.
+    /// Returns the time in unix seconds (UTC).
     pub fn now(&self) -> i64 {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "the one place that asks the wall clock")]
+            #[expect(clippy::disallowed_methods, reason = "the only place that reads the wall clock")]
             Source::System => Utc::now().timestamp(),
             Source::Manual(seconds) => seconds.load(Ordering::SeqCst),
         }
     }
 
-    /// The same in milliseconds: what a duration is the difference of.
-    pub fn milliseconds(&self) -> i64 {
+    /// Returns the time in unix milliseconds, for measuring durations.
+    pub fn now_millis(&self) -> i64 {
         match &self.0 {
-            #[expect(clippy::disallowed_methods, reason = "the one place that asks the wall clock")]
+            #[expect(clippy::disallowed_methods, reason = "the only place that reads the wall clock")]
             Source::System => Utc::now().timestamp_millis(),
             Source::Manual(seconds) => seconds.load(Ordering::SeqCst).saturating_mul(1_000),
         }
     }
 
-    /// Moves a manual clock; the system's goes its own way.
+    /// Advances a manual clock. Does nothing to the system's.
     pub fn advance(&self, seconds: i64) {
         if let Source::Manual(now) = &self.0 {
             now.fetch_add(seconds, Ordering::SeqCst);

@@ -1,23 +1,24 @@
-//! The first start in sandbox mode: a demo login with two organisations, one whose token is about to end and one
-//! that needs reconnecting.
+//! Seeds an empty database in sandbox mode: a demo login with two organizations, one whose token is about to expire and
+//! one that needs reconnecting.
 
 use super::auth::{AddUserError, LocalAuth};
-use super::domain::{AccessToken, Ended, RefreshToken, Secret, Tenant, TokenSet};
+use super::domain::{AccessToken, GrantEnd, RefreshToken, Secret, Tenant, TokenSet};
 use super::store::{AttemptEnd, NewAttempt, NewGrant, Store, StoreError};
 use crate::model::{GrantId, OrgId, Role, Trigger, UserId};
-use crate::sandbox::{Minted, Sandbox, SandboxError};
+use evergrant_sandbox::{Minted, Sandbox, SandboxError};
 
-/// What the login page and the first lines of the log tell in sandbox mode. It opens a sandbox and nothing else.
+/// The demo login, shown on the login page and logged at startup in sandbox mode. It is only ever created with a
+/// sandbox.
 pub const DEMO_EMAIL: &str = "demo@evergrant.example";
 pub const DEMO_PASSWORD: &str = "evergrant-demo";
 
 const HARBOUR: &str = "Harbour Group";
-// Sessions begin in the first organisation by name: the one with something to refresh.
+// A session starts in the first organization by name, which is the one with a token to refresh.
 const SOUTHERLY: &str = "Southerly Studio";
-/// Less than the refresh buffer, and enough to look at, in seconds.
-const ABOUT_TO_END: i64 = 4 * 60;
+/// The lifetime of the demo's access token, in seconds. It is below the refresh buffer, so a refresh is due at once.
+const DEMO_TOKEN_SECONDS: i64 = 4 * 60;
 
-/// Why the demo couldn't be made.
+/// Why the demo data could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     #[error(transparent)]
@@ -25,28 +26,29 @@ pub enum SeedError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error(transparent)]
-    Person(#[from] AddUserError),
+    User(#[from] AddUserError),
 }
 
-/// Fills an empty database; one with people in it is left alone. Says whether it did anything.
+/// Creates the demo data if the database holds no users. Returns whether it did.
 pub async fn seed(store: &Store, auth: &LocalAuth, sandbox: &Sandbox) -> Result<bool, SeedError> {
     if store.has_users().await? {
         return Ok(false);
     }
     let person = auth.add_user(DEMO_EMAIL, Secret::new(DEMO_PASSWORD), Some(HARBOUR)).await?;
     if let Some((harbour, _)) = &person.org {
-        connect(store, sandbox, harbour, &person.user, ("mere", "harbour"), ABOUT_TO_END).await?;
+        seed_connection(store, sandbox, harbour, &person.user, ("mere", "harbour"), DEMO_TOKEN_SECONDS).await?;
     }
     if let Some(southerly) = store.add_org(SOUTHERLY).await? {
         store.add_member(&southerly, &person.user, Role::Owner).await?;
-        let (grant, minted) = connect(store, sandbox, &southerly, &person.user, ("jonas", "southerly"), 0).await?;
-        end(store, sandbox, &grant, &minted).await?;
+        let (grant, minted) =
+            seed_connection(store, sandbox, &southerly, &person.user, ("jonas", "southerly"), 0).await?;
+        end_grant(store, sandbox, &grant, &minted).await?;
     }
     Ok(true)
 }
 
-/// What a consent leaves behind, without the clicking.
-async fn connect(
+/// Creates a grant and its bindings as a consent would.
+async fn seed_connection(
     store: &Store,
     sandbox: &Sandbox,
     org: &OrgId,
@@ -57,7 +59,7 @@ async fn connect(
     let sandbox = sandbox.clone();
     let minted = tokio::task::spawn_blocking(move || sandbox.mint(who, &[tenant], access_seconds_left))
         .await
-        .map_err(|_| SandboxError::Key)??;
+        .map_err(SandboxError::Task)??;
     let grant = store
         .insert_grant(NewGrant {
             org_id: org.clone(),
@@ -85,12 +87,12 @@ async fn connect(
     Ok((grant, minted))
 }
 
-/// Ends a grant at the sandbox and here, as an exchange that met `invalid_grant` would have.
-async fn end(store: &Store, sandbox: &Sandbox, grant: &GrantId, minted: &Minted) -> Result<(), SeedError> {
+/// Ends a grant in the sandbox and in the store, as an exchange that fails with `invalid_grant` would.
+async fn end_grant(store: &Store, sandbox: &Sandbox, grant: &GrantId, minted: &Minted) -> Result<(), SeedError> {
     let (sandbox, token) = (sandbox.clone(), minted.refresh_token.clone());
-    tokio::task::spawn_blocking(move || sandbox.forget_grant(&token)).await.map_err(|_| SandboxError::Key)??;
+    tokio::task::spawn_blocking(move || sandbox.revoke_grant(&token)).await.map_err(SandboxError::Task)??;
     let owner = "seed";
-    let Some(held) = store.take_lease(grant, owner, store.clock().now() + 60).await? else { return Ok(()) };
+    let Some(held) = store.acquire_lease(grant, owner, store.clock().now() + 60).await? else { return Ok(()) };
     let new = NewAttempt {
         grant_id: grant,
         generation: held.generation,
@@ -98,13 +100,13 @@ async fn end(store: &Store, sandbox: &Sandbox, grant: &GrantId, minted: &Minted)
         actor: None,
         trace_id: None,
     };
-    let attempt = store.begin_attempt(&new).await?;
+    let attempt = store.start_attempt(&new).await?;
     let end = AttemptEnd {
         outcome: "reconnect",
-        error_code: Some(Ended::There.code().to_owned()),
+        error_code: Some(GrantEnd::RevokedAtXero.code().to_owned()),
         http_status: Some(400),
         correlation_id: None,
     };
-    store.fail_grant(&held, owner, Ended::There.sentence(), &attempt, &end).await?;
+    store.fail_grant(&held, owner, GrantEnd::RevokedAtXero.message(), &attempt, &end).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `/metrics`: who may read it, and what it says.
+//! `/metrics`: who may read it, and what it contains.
 
 use evergrant::server::seed::DEMO_EMAIL;
 use reqwest::StatusCode;
@@ -6,12 +6,12 @@ use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use tokio::net::TcpListener;
 
 use crate::sandbox::Provider;
-use crate::support::app::{App, METRICS_TOKEN};
+use crate::support::app::{DemoServer, METRICS_TOKEN};
 use crate::support::databases::TestDatabase;
 use crate::support::instance::Instance;
-use crate::support::web::Web;
+use crate::support::web::TestServer;
 
-async fn scrape(app: &App) -> String {
+async fn scrape(app: &DemoServer) -> String {
     let answer = app.client.get(format!("{}/metrics", app.base)).bearer_auth(METRICS_TOKEN).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()[CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
@@ -19,65 +19,64 @@ async fn scrape(app: &App) -> String {
 }
 
 #[track_caller]
-fn assert_says(page: &str, line: &str) {
-    assert!(page.lines().any(|said| said == line), "no {line} in {page}");
+fn assert_has_line(page: &str, line: &str) {
+    assert!(page.lines().any(|existing| existing == line), "no {line} in {page}");
 }
 
-#[tokio::test]
-async fn metrics_are_for_the_bearer_of_their_token_and_say_what_was_done() {
-    for app in App::each().await {
-        for token in ["", "wrong", "scrape-m", "scrape-me-not"] {
-            let answer = app.client.get(format!("{}/metrics", app.base)).bearer_auth(token).send().await.unwrap();
-            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{token}");
-            assert_eq!(answer.headers()[WWW_AUTHENTICATE], "Bearer");
-        }
-        let page = scrape(&app).await;
-        for line in [
-            "evergrant_database_up 1",
-            "evergrant_grants{health=\"active\"} 1",
-            "evergrant_grants{health=\"needs_reauth\"} 1",
-            "evergrant_alarm_raised 0",
-            "evergrant_breaker_open 0",
-            "evergrant_spool_token_sets 0",
-            "evergrant_commits_fenced_total 0",
-        ] {
-            assert_says(&page, line);
-        }
+#[apply(each_database!)]
+async fn metrics_require_their_token_and_count_requests_and_exchanges(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    for token in ["", "wrong", "scrape-m", "scrape-me-not"] {
+        let answer = app.client.get(format!("{}/metrics", app.base)).bearer_auth(token).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{token}");
+        assert_eq!(answer.headers()[WWW_AUTHENTICATE], "Bearer");
+    }
+    let page = scrape(&app).await;
+    for line in [
+        "evergrant_database_up 1",
+        "evergrant_grants{health=\"active\"} 1",
+        "evergrant_grants{health=\"needs_reauth\"} 1",
+        "evergrant_alarm_raised 0",
+        "evergrant_breaker_open 0",
+        "evergrant_spool_token_sets 0",
+        "evergrant_commits_fenced_total 0",
+    ] {
+        assert_has_line(&page, line);
+    }
 
-        let mut demo = app.demo().await;
-        let org = demo.org_id("Harbour Group").await;
-        demo.form("/api/session/switch-organization", &[("org_id", &org)]).await;
-        demo.page("/settings/integrations").await;
-        demo.get("/settings/integrations/some-id/history").await;
-        let (status, report) = demo.call("/api/integrations/xero/refresh", &[("clicked", "false")]).await;
-        assert_eq!((status, &report["refreshedCount"]), (StatusCode::OK, &1.into()), "{report}");
-        demo.call("/api/no/such/function", &[]).await;
-        let page = scrape(&app).await;
-        for line in [
-            "evergrant_exchanges_total{trigger=\"org_switch\",outcome=\"refreshed\"} 1",
-            "evergrant_exchange_duration_seconds_count 1",
-            "evergrant_http_requests_total{method=\"POST\",route=\"/api/integrations/xero/refresh\",status=\"200\"} 1",
-            "evergrant_http_requests_total{method=\"GET\",route=\"/settings/integrations\",status=\"200\"} 1",
-            "evergrant_http_requests_total{method=\"GET\",route=\"/metrics\",status=\"401\"} 4",
-        ] {
-            assert_says(&page, line);
-        }
-        for private in [org.as_str(), DEMO_EMAIL, METRICS_TOKEN, "some-id", "no/such", "v1.", "eyJ"] {
-            assert!(!page.contains(private), "{private} in {page}");
-        }
+    let mut demo = app.demo_browser().await;
+    let org = demo.org_id("Harbour Group").await;
+    demo.post_form("/api/session/switch-organization", &[("org_id", &org)]).await;
+    demo.page_text("/settings/integrations").await;
+    demo.get("/settings/integrations/some-id/history").await;
+    let (status, report) = demo.call_server_fn("/api/integrations/xero/refresh", &[("clicked", "false")]).await;
+    assert_eq!((status, &report["refreshedCount"]), (StatusCode::OK, &1.into()), "{report}");
+    demo.call_server_fn("/api/no/such/function", &[]).await;
+    let page = scrape(&app).await;
+    for line in [
+        "evergrant_exchanges_total{trigger=\"org_switch\",outcome=\"refreshed\"} 1",
+        "evergrant_exchange_duration_seconds_count 1",
+        "evergrant_http_requests_total{method=\"POST\",route=\"/api/integrations/xero/refresh\",status=\"200\"} 1",
+        "evergrant_http_requests_total{method=\"GET\",route=\"/settings/integrations\",status=\"200\"} 1",
+        "evergrant_http_requests_total{method=\"GET\",route=\"/metrics\",status=\"401\"} 4",
+    ] {
+        assert_has_line(&page, line);
+    }
+    for private in [org.as_str(), DEMO_EMAIL, METRICS_TOKEN, "some-id", "no/such", "v1.", "eyJ"] {
+        assert!(!page.contains(private), "{private} in {page}");
     }
 }
 
 #[tokio::test]
-async fn without_a_token_there_are_no_metrics() {
-    let web = Web::start().await;
+async fn metrics_are_not_found_without_a_configured_token() {
+    let web = TestServer::start().await;
     let answer = web.browser().client.get(format!("{}/metrics", web.base)).bearer_auth("").send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     web.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_listener_of_its_own_serves_metrics_alone_to_whoever_reaches_it() {
+async fn separate_listener_serves_only_metrics_and_without_a_token() {
     let (database, provider) = (TestDatabase::sqlite(), Provider::start().await);
     let folder = tempfile::TempDir::new().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -88,7 +87,7 @@ async fn a_listener_of_its_own_serves_metrics_alone_to_whoever_reaches_it() {
     let get = async |address: String| provider.client.get(address).send().await.unwrap();
     let answer = get(format!("http://{address}/metrics")).await;
     assert_eq!(answer.status(), StatusCode::OK);
-    assert_says(&answer.text().await.unwrap(), "evergrant_database_up 1");
+    assert_has_line(&answer.text().await.unwrap(), "evergrant_database_up 1");
     for elsewhere in [format!("http://{address}/healthz"), format!("{}/metrics", instance.base)] {
         assert_eq!(get(elsewhere.clone()).await.status(), StatusCode::NOT_FOUND, "{elsewhere}");
     }

@@ -1,12 +1,13 @@
-//! Each answer says under which id its request stands in the log.
+//! The `x-request-id` header, which every response carries and every log line of its request has.
 
+use crate::support::databases::TestDatabase;
 use reqwest::StatusCode;
 
-use crate::support::app::App;
+use crate::support::app::DemoServer;
 
 #[tokio::test]
-async fn a_request_keeps_a_sane_id_and_gets_one_otherwise() {
-    let app = App::each().await.remove(0);
+async fn valid_request_id_is_kept_and_any_other_is_replaced() {
+    let app = DemoServer::each().await.remove(0);
     let id = async |sent: Option<&str>| {
         let request = app.client.get(format!("{}/healthz", app.base));
         let request = if let Some(sent) = sent { request.header("x-request-id", sent) } else { request };
@@ -17,16 +18,15 @@ async fn a_request_keeps_a_sane_id_and_gets_one_otherwise() {
     assert!(first != second && first.len() >= 32 && third.len() >= 32, "{first} {second} {third}");
 }
 
-#[tokio::test]
-async fn what_a_failure_asks_to_quote_is_the_requests_id() {
-    for app in App::each().await {
-        let demo = app.demo().await;
-        let database = app.database.open().await;
-        sqlx::query("DROP TABLE sessions").execute(database.pool()).await.unwrap();
-        let request = demo.request(reqwest::Method::GET, "/api/session", "application/json");
-        let answer = request.header("x-request-id", "proxy-0002").send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        let words = answer.text().await.unwrap();
-        assert!(words.contains("proxy-0002"), "{words}");
-    }
+#[apply(each_database!)]
+async fn reference_in_an_error_is_the_request_id(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    let demo = app.demo_browser().await;
+    let database = app.database.open().await;
+    sqlx::query("DROP TABLE sessions").execute(database.pool()).await.unwrap();
+    let request = demo.request(reqwest::Method::GET, "/api/session", "application/json");
+    let answer = request.header("x-request-id", "proxy-0002").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let words = answer.text().await.unwrap();
+    assert!(words.contains("proxy-0002"), "{words}");
 }

@@ -1,32 +1,32 @@
-//! The search itself: secrets in the forms that they can come out in.
+//! Scans bytes for secrets in the encodings in which they could leak.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use url::form_urlencoded::byte_serialize;
 
-/// As many bytes of a form are looked up at once.
+/// The number of leading bytes of an encoding that the filter uses.
 const WINDOW: usize = 8;
-/// Shorter ones would be found by chance.
-const SHORTEST: usize = 12;
-const BITS: usize = 1 << 20;
+/// The minimum length: shorter encodings would match by chance.
+const MIN_LENGTH: usize = 12;
+const FILTER_SIZE: usize = 1 << 20;
 
-pub struct Secrets {
+pub struct SecretScanner {
     names: Vec<String>,
-    /// A form, and whose it is.
-    forms: Vec<(Vec<u8>, usize)>,
-    /// Which windows a form may begin with: most places are passed over by this alone.
-    beginnings: Vec<bool>,
+    /// The encodings, each with the index of its secret.
+    encodings: Vec<(Vec<u8>, usize)>,
+    /// A filter on the first bytes of the encodings. It excludes most positions.
+    prefix_filter: Vec<bool>,
 }
 
-impl Secrets {
-    /// Secrets by a name that may be printed.
-    pub fn of(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut all = Self { names: Vec::new(), forms: Vec::new(), beginnings: vec![false; BITS] };
+impl SecretScanner {
+    /// Builds a scanner for secrets, each with a name that may be printed.
+    pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut all = Self { names: Vec::new(), encodings: Vec::new(), prefix_filter: vec![false; FILTER_SIZE] };
         for (name, text) in secrets {
-            assert!(text.len() >= SHORTEST, "{name} is too short to look for");
-            for form in forms(&text) {
-                all.beginnings[slot(&form)] = true;
-                all.forms.push((form, all.names.len()));
+            assert!(text.len() >= MIN_LENGTH, "{name} is too short to look for");
+            for form in encodings_of(&text) {
+                all.prefix_filter[filter_slot(&form)] = true;
+                all.encodings.push((form, all.names.len()));
             }
             all.names.push(name);
         }
@@ -37,35 +37,39 @@ impl Secrets {
         self.names.len()
     }
 
-    /// What was found, with the words before it, which say how it came there.
-    pub fn found_in(&self, place: &str, text: &[u8]) -> Vec<String> {
+    /// Returns a description of each match, with the text before it, which shows its origin.
+    pub fn find_in(&self, place: &str, text: &[u8]) -> Vec<String> {
         let mut found = Vec::new();
         for (at, window) in text.windows(WINDOW).enumerate() {
-            if !self.beginnings[slot(window)] {
+            if !self.prefix_filter[filter_slot(window)] {
                 continue;
             }
-            for (form, whose) in self.forms.iter().filter(|(form, _)| text[at..].starts_with(form)) {
+            for (form, whose) in self.encodings.iter().filter(|(form, _)| text[at..].starts_with(form)) {
                 let before = String::from_utf8_lossy(&text[at.saturating_sub(160)..at]).replace('\n', " ");
-                found.push(format!("{} ({} letters) in {place}, after: {before}", self.names[*whose], form.len()));
+                found.push(format!("{} ({} bytes) in {place}, after: {before}", self.names[*whose], form.len()));
             }
         }
         found
     }
 }
 
-fn slot(bytes: &[u8]) -> usize {
-    let window: [u8; WINDOW] = bytes[..WINDOW].try_into().expect("forms and windows are as long as that");
+fn filter_slot(bytes: &[u8]) -> usize {
+    let window: [u8; WINDOW] = bytes[..WINDOW].try_into().expect("encodings and windows have at least WINDOW bytes");
     (u64::from_le_bytes(window).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44) as usize
 }
 
-/// As it is; percent-encoded; in base64 of either alphabet, wherever it begins within what was encoded (so also within
-/// a `Basic` header); in hex; as a list of bytes, as `Debug` prints one; and a token's signature alone.
-fn forms(text: &str) -> Vec<Vec<u8>> {
+/// Returns the encodings of a secret:
+///
+/// - verbatim and percent-encoded;
+/// - in base64 of either alphabet, at every offset within the encoded text (as in a `Basic` header);
+/// - in hex, and as a list of bytes in the format of `Debug`;
+/// - a JWT's signature alone.
+fn encodings_of(text: &str) -> Vec<Vec<u8>> {
     let mut forms = vec![text.to_owned(), byte_serialize(text.as_bytes()).collect()];
     for shift in 0..3 {
         let shifted = [vec![0; shift], text.as_bytes().to_vec()].concat();
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-            // The letters that depend on the neighbours are left out.
+            // Characters that depend on the neighboring bytes are left out.
             let encoded = engine.encode(&shifted);
             let whole = shifted.len() * 8 / 6;
             forms.push(encoded[(shift * 8).div_ceil(6)..whole].to_owned());
@@ -80,13 +84,13 @@ fn forms(text: &str) -> Vec<Vec<u8>> {
     }
     forms.sort();
     forms.dedup();
-    forms.into_iter().filter(|form| form.len() >= SHORTEST).map(String::into_bytes).collect()
+    forms.into_iter().filter(|form| form.len() >= MIN_LENGTH).map(String::into_bytes).collect()
 }
 
 #[test]
-fn every_form_is_found_and_nothing_else() {
+fn every_encoding_is_found_and_near_misses_are_not() {
     let secret = "sEcret/with+odd?bytes&more";
-    let secrets = Secrets::of([("it".to_owned(), secret.to_owned())]);
+    let secrets = SecretScanner::new([("it".to_owned(), secret.to_owned())]);
     let basic = STANDARD_NO_PAD.encode(format!("client:{secret}"));
     let basic_longer = STANDARD_NO_PAD.encode(format!("a-client:{secret}:"));
     let json = URL_SAFE_NO_PAD.encode(format!("{{\"a\":\"{secret}\"}}"));
@@ -95,8 +99,8 @@ fn every_form_is_found_and_nothing_else() {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02X}")).collect();
     for text in [secret, &basic, &basic_longer, &json, &form, &debug, &hex] {
         let line = format!("Authorization: {text} and so on");
-        assert_eq!(secrets.found_in("a log", line.as_bytes()).len(), 1, "{line}");
+        assert_eq!(secrets.find_in("a log", line.as_bytes()).len(), 1, "{line}");
         let changed = line.replace(&text[text.len() / 2..=text.len() / 2], "~");
-        assert!(secrets.found_in("a log", changed.as_bytes()).is_empty(), "{changed}");
+        assert!(secrets.find_in("a log", changed.as_bytes()).is_empty(), "{changed}");
     }
 }

@@ -1,58 +1,58 @@
-//! Breadth first through every state that can be reached, with the shortest way to the first broken one.
+//! Breadth-first search through every reachable state, with the shortest path to the first violation.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::rules::Rules;
-use super::state::{Broken, NONE, State};
+use super::state::{NONE, State, Violation};
 use super::steps::{Step, each_step};
 
-/// What an exploration saw.
-pub struct Seen {
+/// The result of an exploration.
+pub struct Exploration {
     pub states: usize,
-    /// The longest of the shortest ways to a state.
-    pub deepest: usize,
-    pub broken: Option<Counterexample>,
+    /// The length of the longest shortest path to a state.
+    pub max_depth: usize,
+    pub counterexample: Option<Counterexample>,
 }
 
 pub struct Counterexample {
-    pub breaks: Broken,
-    /// Who does what, in order.
+    pub violation: Violation,
+    /// The steps that lead to the violation, in order.
     pub steps: Vec<String>,
 }
 
-/// Explores everything, or as far as the first broken state. `visit` sees each state once, but for mirror images.
-pub fn explore(rules: &Rules, mut visit: impl FnMut(&State)) -> Seen {
-    let mut known: HashMap<State, u32, BuildHasherDefault<Mixer>> = HashMap::default();
-    // A state's place in here is its number; beside it, whence and by which step it was first reached.
-    let start = State::start(rules.rescues);
+/// Explores every state, or stops at the first violation. Calls `visit` once per state; mirror images count as one.
+pub fn explore(rules: &Rules, mut visit: impl FnMut(&State)) -> Exploration {
+    let mut visited: HashMap<State, u32, BuildHasherDefault<StateHasher>> = HashMap::default();
+    // A state's index is its number. Each entry has the state, its predecessor's number, the step and the depth.
+    let start = State::start(rules.with_rescue);
     let mut order: Vec<(State, u32, Step, u16)> = vec![(start, 0, ("", NONE), 0)];
-    known.insert(start.folded(), 0);
+    visited.insert(start.canonical(), 0);
     let mut next = 0;
     let mut broken = None;
     while next < order.len() && broken.is_none() {
         let (state, _, _, depth) = order[next];
         visit(&state);
-        let from = u32::try_from(next).expect("fewer states than four thousand million");
+        let from = u32::try_from(next).expect("there are fewer than 2^32 states");
         each_step(&state, rules, |step, after| {
-            if let Entry::Vacant(place) = known.entry(after.folded()) {
-                let number = u32::try_from(order.len()).expect("fewer states than four thousand million");
+            if let Entry::Vacant(place) = visited.entry(after.canonical()) {
+                let number = u32::try_from(order.len()).expect("there are fewer than 2^32 states");
                 place.insert(number);
                 order.push((after, from, step, depth + 1));
                 if broken.is_none() {
-                    broken = after.verdict().map(|breaks| (breaks, number));
+                    broken = after.check().map(|breaks| (breaks, number));
                 }
             }
         });
         next += 1;
     }
     let deepest = order.last().map_or(0, |last| usize::from(last.3));
-    let broken = broken.map(|(breaks, number)| Counterexample { breaks, steps: way_to(number, &order) });
-    Seen { states: order.len(), deepest, broken }
+    let broken = broken.map(|(breaks, number)| Counterexample { violation: breaks, steps: path_to(number, &order) });
+    Exploration { states: order.len(), max_depth: deepest, counterexample: broken }
 }
 
-fn way_to(number: u32, order: &[(State, u32, Step, u16)]) -> Vec<String> {
+fn path_to(number: u32, order: &[(State, u32, Step, u16)]) -> Vec<String> {
     let mut steps = Vec::new();
     let mut at = number as usize;
     while at != 0 {
@@ -68,11 +68,11 @@ fn way_to(number: u32, order: &[(State, u32, Step, u16)]) -> Vec<String> {
     steps
 }
 
-/// A quick hash (FNV's multiplication): nobody hostile chooses the states.
+/// A fast hash (multiplication as in FNV). It need not resist hostile input.
 #[derive(Default)]
-pub struct Mixer(u64);
+pub struct StateHasher(u64);
 
-impl Hasher for Mixer {
+impl Hasher for StateHasher {
     fn finish(&self) -> u64 {
         self.0 ^ (self.0 >> 29)
     }

@@ -1,158 +1,163 @@
-//! The provider's refresh tokens, by the sandbox's rules (`src/sandbox/tokens.rs`): rotation, the grace of a spent
-//! token, both replay modes, and the end of the predecessor once its successor is used.
+//! The provider's refresh tokens by the sandbox's rules (`crates/sandbox/src/rotation.rs`): rotation, the replay window
+//! of a spent token, both replay modes, and the expiry of a token once its successor is used.
 
 use super::state::NONE;
 
-/// Room for this many tokens in a state.
-const ROOM: usize = 6;
-/// The token of another consent, which an operator has in hand.
+/// The number of tokens that fit in a state.
+const MAX_TOKENS: usize = 6;
+/// The operator's token, which belongs to another consent.
 pub const FOREIGN: u8 = 1;
 
-/// How the provider behaves, and for how long.
+/// The provider's replay mode and the number of tokens that it issues.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct ProviderBehavior {
     pub replay: Replay,
-    /// How many tokens it gives out, the first included, up to `ROOM`. Then it answers nothing that needs another.
-    pub tokens: u8,
+    /// The number of tokens including the first, up to `ROOM`. Requests that need another one get no response.
+    pub max_tokens: u8,
 }
 
-/// What a spent token is answered within its grace.
+/// The response to a spent token within its replay window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Replay {
-    /// The successor again.
+    /// The same successor again.
     Same,
-    /// A new successor beside the first.
+    /// A new successor in addition to the first.
     Sibling,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Tokens {
     minted: u8,
-    each: [Token; ROOM],
+    tokens: [Token; MAX_TOKENS],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Token {
-    life: Life,
-    /// How many rotations lie before it.
+    state: TokenState,
+    /// The number of rotations before it.
     depth: u8,
     predecessor: u8,
-    /// The first it was rotated into.
+    /// Its first successor.
     successor: u8,
-    /// Its only copy went down with a lost reply or a crash.
+    /// Its only copy was lost with a reply or in a crash.
     lost: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Life {
+enum TokenState {
     Unused,
-    InGrace,
-    Over,
+    Replayable,
+    Expired,
 }
 
-/// What the provider says to a refresh token.
-pub enum Said {
+/// The provider's response to a refresh token.
+pub enum RotateResponse {
     Token(u8),
     InvalidGrant,
-    /// The run has used its tokens up: the exploration ends here.
-    Nothing,
+    /// No token is left: the exploration ends here.
+    NoTokenLeft,
 }
 
 impl Tokens {
-    /// The row's first token and, where operators act, theirs.
-    pub fn first(and_foreign: bool) -> Self {
-        let unborn = Token { life: Life::Over, depth: 0, predecessor: NONE, successor: NONE, lost: false };
-        let mut each = [unborn; ROOM];
-        let minted = 1 + u8::from(and_foreign);
-        each[..usize::from(minted)].iter_mut().for_each(|token| token.life = Life::Unused);
-        Self { minted, each }
+    /// Returns the row's first token and, if operators act, the operator's token.
+    pub fn initial(with_foreign: bool) -> Self {
+        let unborn = Token { state: TokenState::Expired, depth: 0, predecessor: NONE, successor: NONE, lost: false };
+        let mut each = [unborn; MAX_TOKENS];
+        let minted = 1 + u8::from(with_foreign);
+        each[..usize::from(minted)].iter_mut().for_each(|token| token.state = TokenState::Unused);
+        Self { minted, tokens: each }
     }
 
-    /// A person at Xero ends the consent that the row's first token comes from. `false` when it has ended.
+    /// Revokes the consent of the row's first token. Returns `false` if it has no valid token.
     pub fn revoke(&mut self) -> bool {
         let mut ended = false;
         for token in 0..self.minted {
-            if !self.is_foreign(token) && self.works(token) {
-                self.each[usize::from(token)].life = Life::Over;
+            if !self.is_foreign(token) && self.is_valid(token) {
+                self.tokens[usize::from(token)].state = TokenState::Expired;
                 ended = true;
             }
         }
         ended
     }
 
-    /// Whether it comes from the operator's token.
+    /// Returns whether the token is the operator's or descends from it.
     pub fn is_foreign(&self, token: u8) -> bool {
-        token == FOREIGN && self.each[usize::from(FOREIGN)].predecessor == NONE
+        token == FOREIGN && self.tokens[usize::from(FOREIGN)].predecessor == NONE
             || token != NONE
-                && self.each[usize::from(token)].predecessor != NONE
-                && self.is_foreign(self.each[usize::from(token)].predecessor)
+                && self.tokens[usize::from(token)].predecessor != NONE
+                && self.is_foreign(self.tokens[usize::from(token)].predecessor)
     }
 
-    /// The token takes its place in a row's history.
+    /// Sets the number of rotations before a token.
     pub fn set_depth(&mut self, token: u8, depth: u8) {
-        self.each[usize::from(token)].depth = depth;
+        self.tokens[usize::from(token)].depth = depth;
     }
 
-    pub fn rotate(&mut self, presented: u8, manner: Manner) -> Said {
-        let token = self.each[usize::from(presented)];
-        match token.life {
-            Life::Over => Said::InvalidGrant,
-            Life::InGrace if manner.replay == Replay::Same => Said::Token(token.successor),
-            Life::InGrace => self.mint(presented, manner.tokens).map_or(Said::Nothing, Said::Token),
-            Life::Unused => {
-                let Some(successor) = self.mint(presented, manner.tokens) else { return Said::Nothing };
+    pub fn rotate(&mut self, presented: u8, behavior: ProviderBehavior) -> RotateResponse {
+        let token = self.tokens[usize::from(presented)];
+        match token.state {
+            TokenState::Expired => RotateResponse::InvalidGrant,
+            TokenState::Replayable if behavior.replay == Replay::Same => RotateResponse::Token(token.successor),
+            TokenState::Replayable => {
+                self.mint(presented, behavior.max_tokens).map_or(RotateResponse::NoTokenLeft, RotateResponse::Token)
+            }
+            TokenState::Unused => {
+                let Some(successor) = self.mint(presented, behavior.max_tokens) else {
+                    return RotateResponse::NoTokenLeft;
+                };
                 if token.predecessor != NONE {
-                    self.each[usize::from(token.predecessor)].life = Life::Over;
+                    self.tokens[usize::from(token.predecessor)].state = TokenState::Expired;
                 }
-                self.each[usize::from(presented)].life = Life::InGrace;
-                self.each[usize::from(presented)].successor = successor;
-                Said::Token(successor)
+                self.tokens[usize::from(presented)].state = TokenState::Replayable;
+                self.tokens[usize::from(presented)].successor = successor;
+                RotateResponse::Token(successor)
             }
         }
     }
 
-    fn mint(&mut self, predecessor: u8, most: u8) -> Option<u8> {
+    fn mint(&mut self, predecessor: u8, max_tokens: u8) -> Option<u8> {
         let new = self.minted;
-        if new == most {
+        if new == max_tokens {
             return None;
         }
-        let depth = self.each[usize::from(predecessor)].depth + 1;
-        self.each[usize::from(new)] = Token { life: Life::Unused, depth, predecessor, successor: NONE, lost: false };
+        let depth = self.tokens[usize::from(predecessor)].depth + 1;
+        self.tokens[usize::from(new)] =
+            Token { state: TokenState::Unused, depth, predecessor, successor: NONE, lost: false };
         self.minted += 1;
         Some(new)
     }
 
-    /// Thirty minutes go by. `false` when no spent token was in its grace.
-    pub fn end_grace(&mut self) -> bool {
+    /// Ends every replay window. Returns `false` if no spent token was in one.
+    pub fn end_replay_windows(&mut self) -> bool {
         let mut ended = false;
-        for token in self.each.iter_mut().filter(|token| token.life == Life::InGrace) {
-            token.life = Life::Over;
+        for token in self.tokens.iter_mut().filter(|token| token.state == TokenState::Replayable) {
+            token.state = TokenState::Expired;
             ended = true;
         }
         ended
     }
 
-    pub fn works(&self, token: u8) -> bool {
-        token != NONE && self.each[usize::from(token)].life != Life::Over
+    pub fn is_valid(&self, token: u8) -> bool {
+        token != NONE && self.tokens[usize::from(token)].state != TokenState::Expired
     }
 
-    pub fn working(&self) -> impl Iterator<Item = u8> {
-        (0..self.minted).filter(|token| self.works(*token))
+    pub fn valid_tokens(&self) -> impl Iterator<Item = u8> {
+        (0..self.minted).filter(|token| self.is_valid(*token))
     }
 
     pub fn depth(&self, token: u8) -> u8 {
-        self.each[usize::from(token)].depth
+        self.tokens[usize::from(token)].depth
     }
 
-    pub fn follows(&self, token: u8, predecessor: u8) -> bool {
-        self.each[usize::from(token)].predecessor == predecessor
+    pub fn is_successor(&self, token: u8, predecessor: u8) -> bool {
+        self.tokens[usize::from(token)].predecessor == predecessor
     }
 
     pub fn is_lost(&self, token: u8) -> bool {
-        self.each[usize::from(token)].lost
+        self.tokens[usize::from(token)].lost
     }
 
     pub fn set_lost(&mut self, token: u8, lost: bool) {
-        self.each[usize::from(token)].lost = lost;
+        self.tokens[usize::from(token)].lost = lost;
     }
 }

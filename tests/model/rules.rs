@@ -1,67 +1,67 @@
-//! What holds, and whose hands the model has beside the two processes'.
+//! The protections that are in force, and the actors besides the two processes.
 
-use super::provider::Manner;
+use super::provider::ProviderBehavior;
 
-/// What stands between a race and a lost token. Each can be taken away, to see what it was for.
+/// The protections against lost tokens. Each can be turned off to show what it prevents.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    pub provider: Manner,
-    /// A lease that somebody holds in time isn't given to another.
+    pub provider: ProviderBehavior,
+    /// An unexpired lease is not given to another process.
     pub lease: bool,
     /// The row is read again under the lease.
     pub reread: bool,
-    /// A statement that ends an exchange names the generation it began with.
+    /// The statement that ends an exchange requires the generation that it started with.
     pub generation_fence: bool,
-    /// And the lease's owner.
+    /// The statement that ends an exchange requires the lease's owner.
     pub owner_fence: bool,
     /// The old token stays in the row until its successor is committed.
-    pub old_token_stays: bool,
-    /// An attempt is journalled before its request leaves.
+    pub keep_old_token: bool,
+    /// An attempt is journaled before its request is sent.
     pub journal_first: bool,
-    /// A successor that the database didn't take is kept on disk.
+    /// A successor that can't be committed is spooled to disk.
     pub spool: bool,
-    /// What this process kept is put in place before it exchanges.
+    /// A process replays its spool before an exchange.
     pub replay_first: bool,
-    /// A successor that the fence refused is let go only when the generation has moved.
-    pub outlast: bool,
-    /// A kept successor brings a grant back that was called dead meanwhile.
+    /// A successor that the fence rejected is dropped only after the generation has changed.
+    pub await_successor: bool,
+    /// A spooled successor revives a grant that was marked dead meanwhile.
     pub revive: bool,
-    /// A sweep gives a lease back whose grant this process keeps a successor of.
-    pub claim_heeds_spool: bool,
-    /// Operators rescue, and people end consents.
-    pub rescues: bool,
+    /// A sweep releases its claim on a grant for which this process has a spooled successor.
+    pub claim_checks_spool: bool,
+    /// Operators run rescues, and people revoke consents.
+    pub with_rescue: bool,
     /// Operators rotate keys.
-    pub reseals: bool,
-    /// What a rescue brings is fenced as any rotation.
+    pub with_reseal: bool,
+    /// A rescue's commit is fenced like any rotation.
     pub rescue_fence: bool,
-    /// What Xero says against an operator's token is no news of the grant's.
-    pub rescue_leaves_alone: bool,
-    /// A rescue whose token brought what the row has already changes nothing.
-    pub rescue_sees_its_own: bool,
-    /// A text that was sealed anew replaces only the one that was read.
+    /// A refusal of the operator's token does not change the grant.
+    pub rescue_refusal_keeps_grant: bool,
+    /// A rescue that returns the token that the row already has changes nothing.
+    pub rescue_detects_no_change: bool,
+    /// A resealed value replaces only the value that was read.
     pub reseal_fence: bool,
 }
 
 impl Rules {
-    pub fn all(provider: Manner) -> Self {
+    pub fn all(provider: ProviderBehavior) -> Self {
         Self {
             provider,
             lease: true,
             reread: true,
             generation_fence: true,
             owner_fence: true,
-            old_token_stays: true,
+            keep_old_token: true,
             journal_first: true,
             spool: true,
             replay_first: true,
-            outlast: true,
+            await_successor: true,
             revive: true,
-            claim_heeds_spool: true,
-            rescues: false,
-            reseals: false,
+            claim_checks_spool: true,
+            with_rescue: false,
+            with_reseal: false,
             rescue_fence: true,
-            rescue_leaves_alone: true,
-            rescue_sees_its_own: true,
+            rescue_refusal_keeps_grant: true,
+            rescue_detects_no_change: true,
             reseal_fence: true,
         }
     }

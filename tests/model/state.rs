@@ -1,26 +1,26 @@
-//! One state of the model: the grant's row, two processes, the provider's tokens. Small and plain, so that hundreds
-//! of thousands of them fit and compare quickly.
+//! A state of the model: the grant's row, two processes and the provider's tokens. It is small and `Copy`, because the
+//! exploration stores and compares hundreds of thousands of states.
 
 use super::provider::Tokens;
 
-/// No token, no owner.
+/// No token or no owner.
 pub const NONE: u8 = u8::MAX;
-/// A lease whose holder died or gave up without letting go of it.
-pub const ORPHAN: u8 = 2;
+/// The owner of a lease whose holder crashed or ended without releasing it.
+pub const ORPHANED: u8 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct State {
     pub row: Row,
     pub processes: [Process; 2],
     pub tokens: Tokens,
-    /// A request that its sender gave up on, still on its way to the provider.
-    pub ghost: u8,
-    /// The text that a key's rotation has read and is about to put back, sealed anew.
+    /// The token of a request whose sender timed out or crashed, still in flight to the provider.
+    pub late_request: u8,
+    /// The token in the value that a key rotation has read and is about to write resealed.
     pub resealing: u8,
-    /// One bit for each generation that has a line in the journal.
+    /// One bit per generation that has a journal line.
     pub journal: u8,
-    /// What the step that led here broke.
-    pub broken: Option<Broken>,
+    /// The violation of the step that led here.
+    pub violation: Option<Violation>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -30,60 +30,60 @@ pub struct Row {
     pub dead: bool,
     /// A process, `ORPHAN` or `NONE`.
     pub owner: u8,
-    /// The lease's deadline lies ahead.
-    pub in_time: bool,
+    /// The lease has not expired.
+    pub lease_valid: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Process {
     pub phase: Phase,
-    /// What the flight read, and sends.
+    /// The generation that the exchange read, and the token that it sends.
     pub generation: u8,
     pub token: u8,
-    /// What the provider answered.
+    /// The token in the provider's response.
     pub answer: u8,
-    /// The deadline that the process wrote itself hasn't passed, so it takes the lease for its own.
-    pub confident: bool,
-    /// It exchanges an operator's token instead of the row's.
-    pub rescues: bool,
-    /// The successor on disk, and the generation it came from.
+    /// The deadline that the process wrote has not passed, so it believes that it holds the lease.
+    pub believes_leased: bool,
+    /// The process exchanges an operator's token instead of the row's.
+    pub is_rescue: bool,
+    /// The spooled successor, and the generation that it replaces.
     pub spool: u8,
     pub spool_generation: u8,
 }
 
-/// Where a process's one flight of the grant stands.
+/// The progress of a process's exchange.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Phase {
     Idle,
-    /// Has seen the row, and wants the lease.
-    Looked,
+    /// Has read the row and requests the lease.
+    RowRead,
     Leased,
-    Journalled,
+    Journaled,
     Sent,
-    /// A successor is on its way back, or has come.
+    /// A successor is in flight back or has arrived.
     Answered,
-    /// `invalid_grant` is on its way back, or has come.
+    /// `invalid_grant` is in flight back or has arrived.
     Refused,
-    /// The try failed without telling anything.
+    /// The attempt failed without a conclusive response.
     Failing,
-    /// The fence refused a successor, and the generation hasn't moved.
-    Overtaken,
+    /// The fence rejected a successor, and the generation has not changed.
+    Superseded,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Broken {
-    /// No token that works is left in anybody's hands, through no fault of the network or a crash.
-    Lost,
-    /// A token set was committed that doesn't follow the one it replaced.
-    Stale,
-    /// A grant was called dead while its stored or the process's own kept token worked.
-    CalledDead,
-    /// Two processes exchange one generation, both in the belief that the lease is theirs.
+pub enum Violation {
+    /// No valid token is left in the row, a spool or a process, and neither the network nor a crash is the cause.
+    TokenLost,
+    /// A token set was committed that is not the successor of the one that it replaced.
+    StaleCommit,
+    /// A grant was marked dead while its stored token or the process's spooled token was valid.
+    FalselyDead,
+    /// Two processes exchange the same generation, and both believe that they hold the lease.
     TwoHolders,
-    /// Under a valid lease, a token was sent that the row had moved on from.
+    /// Under a valid lease, a token was sent that the row no longer has.
     SentSpent,
-    /// The provider rotated a token of which the journal knows nothing.
-    Unjournalled,
+    /// The provider rotated a token without a journal line.
+    Unjournaled,
 }
 
 impl State {
@@ -93,24 +93,24 @@ impl State {
             generation: 0,
             token: NONE,
             answer: NONE,
-            confident: false,
-            rescues: false,
+            believes_leased: false,
+            is_rescue: false,
             spool: NONE,
             spool_generation: 0,
         };
         Self {
-            row: Row { token: 0, generation: 0, dead: false, owner: NONE, in_time: false },
+            row: Row { token: 0, generation: 0, dead: false, owner: NONE, lease_valid: false },
             processes: [process; 2],
-            tokens: Tokens::first(rescues),
-            ghost: NONE,
+            tokens: Tokens::initial(rescues),
+            late_request: NONE,
             resealing: NONE,
             journal: 0,
-            broken: None,
+            violation: None,
         }
     }
 
-    /// The same state whichever process is called A: what is known of one is known of its mirror image.
-    pub fn folded(&self) -> Self {
+    /// Returns the canonical form of the state: the same for a state and its mirror image with the processes swapped.
+    pub fn canonical(&self) -> Self {
         let [a, b] = self.processes;
         let mirrored = match self.row.owner {
             0 => 1,
@@ -121,40 +121,40 @@ impl State {
         if (a, self.row.owner) <= (b, mirrored) { *self } else { mirror }
     }
 
-    /// Whether this token is where it can still be sent from, now or once what is under way has ended: in the row;
-    /// kept, or in a living process's hands, for the row's own generation.
-    pub fn in_hand(&self, token: u8) -> bool {
+    /// Returns whether the token can still be sent, now or once a running exchange has ended: it is in the row, or it
+    /// is spooled or in a process's memory for the row's generation.
+    pub fn is_held(&self, token: u8) -> bool {
         let held = |process: &Process| {
             let current = process.generation == self.row.generation;
-            let in_memory = matches!(process.phase, Phase::Answered | Phase::Overtaken) && process.answer == token;
+            let in_memory = matches!(process.phase, Phase::Answered | Phase::Superseded) && process.answer == token;
             let on_disk = process.spool == token && process.spool_generation == self.row.generation;
             (in_memory && current) || on_disk
         };
         token != NONE && (self.row.token == token || self.processes.iter().any(held))
     }
 
-    /// The invariant that this state, or the step that led here, breaks.
-    pub fn verdict(&self) -> Option<Broken> {
-        if self.broken.is_some() {
-            return self.broken;
+    /// Returns the violation of this state or of the step that led here.
+    pub fn check(&self) -> Option<Violation> {
+        if self.violation.is_some() {
+            return self.violation;
         }
         let [a, b] = &self.processes;
-        let exchanging = |p: &Process| p.phase == Phase::Sent && p.confident;
+        let exchanging = |p: &Process| p.phase == Phase::Sent && p.believes_leased;
         if exchanging(a) && exchanging(b) && a.generation == b.generation {
-            return Some(Broken::TwoHolders);
+            return Some(Violation::TwoHolders);
         }
-        (!self.keeps_a_working_token() && !self.loss_is_the_networks()).then_some(Broken::Lost)
+        (!self.has_valid_token() && !self.loss_is_excused()).then_some(Violation::TokenLost)
     }
 
-    fn keeps_a_working_token(&self) -> bool {
-        self.tokens.working().any(|token| self.in_hand(token))
+    fn has_valid_token(&self) -> bool {
+        self.tokens.valid_tokens().any(|token| self.is_held(token))
     }
 
-    /// The row's token was sent, its grace has passed, and every successor of it that works went down with a lost
-    /// reply or a crash before anybody could write it.
-    fn loss_is_the_networks(&self) -> bool {
-        let spent = self.row.token != NONE && !self.tokens.works(self.row.token);
+    /// Returns whether the loss is excused: the row's token was sent, its replay window has ended, and every valid
+    /// successor was lost with a reply or in a crash before it could be written.
+    fn loss_is_excused(&self) -> bool {
+        let spent = self.row.token != NONE && !self.tokens.is_valid(self.row.token);
         let newer = |token: &u8| self.tokens.depth(*token) > self.row.generation;
-        spent && self.tokens.working().filter(newer).all(|token| self.tokens.is_lost(token))
+        spent && self.tokens.valid_tokens().filter(newer).all(|token| self.tokens.is_lost(token))
     }
 }

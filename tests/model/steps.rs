@@ -1,20 +1,20 @@
-//! Every step that can follow a state: the flight's (`src/server/tokens/exchange.rs`) with the store's statements
-//! (`src/server/store/leases.rs`) as single steps, and what the world does to it. What operators do beside that, a rescue
-//! (`src/server/tokens/exchange/rescue.rs`) and a key's rotation (`src/server/store/resealing.rs`), is in `operators`.
+//! Every step that can follow a state: those of an exchange (`src/server/tokens/exchange/`, rescues included), in which
+//! each statement of the store (`src/server/store/grants/leases.rs`) is a single step, and those of the environment.
+//! The steps of a key rotation (`src/server/store/sealed/reseal.rs`) are in `operators`.
 
 use super::operators;
-use super::provider::{FOREIGN, Said};
+use super::provider::{FOREIGN, RotateResponse};
 use super::rules::Rules;
-use super::state::{Broken, NONE, ORPHAN, Phase, Process, State};
+use super::state::{NONE, ORPHANED, Phase, Process, State, Violation};
 
-/// A step's name, and the process that takes it (`NONE`: the world).
+/// A step's name, and the process that takes it (`NONE` for the environment).
 pub type Step = (&'static str, u8);
 
 /// Calls `found` with every state that can follow.
 pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State)) {
     for who in 0..2 {
         let mut after = |name, change: &dyn Fn(&mut Turn)| {
-            let mut turn = Turn { state: *state, rules: *rules, who: usize::from(who), ours: who };
+            let mut turn = Turn { state: *state, rules: *rules, who: usize::from(who), owner_id: who };
             change(&mut turn);
             if turn.state != *state {
                 found((name, who), turn.state);
@@ -24,96 +24,96 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
         match me.phase {
             Phase::Idle => {
                 if me.spool == NONE || !rules.replay_first {
-                    after("looks", &Turn::look);
+                    after("reads the row", &Turn::read_row);
                 }
-                if me.spool == NONE || !rules.claim_heeds_spool {
+                if me.spool == NONE || !rules.claim_checks_spool {
                     after("claims", &Turn::claim);
                 }
-                if rules.rescues && (me.spool == NONE || !rules.replay_first) {
-                    after("begins a rescue", &Turn::begin_rescue);
+                if rules.with_rescue && (me.spool == NONE || !rules.replay_first) {
+                    after("starts a rescue", &Turn::start_rescue);
                 }
             }
-            Phase::Looked => after("asks for the lease", &Turn::take_lease),
+            Phase::RowRead => after("requests the lease", &Turn::acquire_lease),
             Phase::Leased => {
                 after("journals", &Turn::journal);
-                after("can't journal", &Turn::give_up);
-                // The provider is at rest, or the batch's journal failed.
-                after("gives the lease back", &Turn::record_failure);
+                after("fails to journal", &Turn::end_without_release);
+                // The breaker is open, or the batch could not be journaled.
+                after("releases the lease", &Turn::record_failure);
             }
-            Phase::Journalled => after("sends", &Turn::send),
+            Phase::Journaled => after("sends", &Turn::send),
             Phase::Sent => {
-                after("is answered", &Turn::provider_answers);
-                after("times out, its request gone", &|turn| turn.to(Phase::Failing));
-                after("times out, its request on its way", &|turn| {
-                    turn.state.ghost = turn.me().token;
-                    turn.to(Phase::Failing);
+                after("receives the response", &Turn::provider_answers);
+                after("times out, its request lost", &|turn| turn.set_phase(Phase::Failing));
+                after("times out, its request in flight", &|turn| {
+                    turn.state.late_request = turn.process().token;
+                    turn.set_phase(Phase::Failing);
                 });
                 after("renews its lease", &Turn::renew);
             }
             Phase::Answered => {
                 after("loses the reply", &Turn::lose_reply);
                 after("commits", &Turn::commit);
-                after("can't commit", &Turn::keep);
-                after("commits without being told", &|turn| {
+                after("fails to commit", &Turn::spool_and_end);
+                after("commits without the result", &|turn| {
                     turn.commit();
-                    turn.keep_answer();
+                    turn.spool_answer();
                 });
                 after("renews its lease", &Turn::renew);
             }
             Phase::Refused => {
                 after("loses the reply", &Turn::lose_reply);
-                if me.rescues && rules.rescue_leaves_alone {
+                if me.is_rescue && rules.rescue_refusal_keeps_grant {
                     after("leaves the grant alone", &Turn::record_failure);
                 } else {
-                    after("calls the grant dead", &Turn::fail_grant);
+                    after("marks the grant dead", &Turn::fail_grant);
                 }
-                after("can't end its attempt", &Turn::give_up);
+                after("fails to finish its attempt", &Turn::end_without_release);
             }
             Phase::Failing => {
                 after("records the failure", &Turn::record_failure);
-                after("can't record the failure", &Turn::give_up);
+                after("fails to record the failure", &Turn::end_without_release);
             }
-            Phase::Overtaken => after("looks whether it was outrun", &Turn::outlast),
+            Phase::Superseded => after("waits for the other holder", &Turn::await_other_holder),
         }
         if me.spool != NONE {
             after("replays its spool", &|turn| {
-                turn.commit_kept();
-                turn.mine().spool = NONE;
+                turn.commit_spooled();
+                turn.process_mut().spool = NONE;
             });
-            after("replays its spool and can't remove it", &Turn::commit_kept);
+            after("replays its spool without removing it", &Turn::commit_spooled);
         }
         if me.phase != Phase::Idle {
             after("crashes", &Turn::crash);
             if me.phase == Phase::Sent {
-                after("crashes, its request on its way", &|turn| {
-                    turn.state.ghost = turn.me().token;
+                after("crashes, its request in flight", &|turn| {
+                    turn.state.late_request = turn.process().token;
                     turn.crash();
                 });
             }
         }
     }
     operators::each_step(state, rules, &mut found);
-    world(state, rules, found);
+    environment_steps(state, rules, found);
 }
 
-fn world(state: &State, rules: &Rules, mut found: impl FnMut(Step, State)) {
-    if state.row.owner != NONE && state.row.in_time {
+fn environment_steps(state: &State, rules: &Rules, mut found: impl FnMut(Step, State)) {
+    if state.row.owner != NONE && state.row.lease_valid {
         let mut next = *state;
-        next.row.in_time = false;
-        // A process whose lease went to another knows its own deadline all the same.
-        next.processes.iter_mut().for_each(|process| process.confident = false);
-        found(("the lease's time passes", NONE), next);
+        next.row.lease_valid = false;
+        // A process that lost its lease to another one also observes its own deadline.
+        next.processes.iter_mut().for_each(|process| process.believes_leased = false);
+        found(("the lease expires", NONE), next);
     }
     let mut next = *state;
-    if next.tokens.end_grace() {
-        found(("the grace passes", NONE), next);
+    if next.tokens.end_replay_windows() {
+        found(("the replay window ends", NONE), next);
     }
-    if state.ghost != NONE {
+    if state.late_request != NONE {
         let mut next = *state;
-        next.ghost = NONE;
+        next.late_request = NONE;
         let before = next.tokens;
-        if let Said::Token(token) = next.tokens.rotate(state.ghost, rules.provider) {
-            if next.tokens != before && !next.in_hand(token) {
+        if let RotateResponse::Token(token) = next.tokens.rotate(state.late_request, rules.provider) {
+            if next.tokens != before && !next.is_held(token) {
                 next.tokens.set_lost(token, true);
             }
             found(("a late request arrives", NONE), next);
@@ -123,203 +123,204 @@ fn world(state: &State, rules: &Rules, mut found: impl FnMut(Step, State)) {
     }
 }
 
-/// One process's step.
+/// A step of one process.
 struct Turn {
     state: State,
     rules: Rules,
     who: usize,
-    ours: u8,
+    owner_id: u8,
 }
 
 impl Turn {
-    fn me(&self) -> Process {
+    fn process(&self) -> Process {
         self.state.processes[self.who]
     }
 
-    fn mine(&mut self) -> &mut Process {
+    fn process_mut(&mut self) -> &mut Process {
         &mut self.state.processes[self.who]
     }
 
-    fn to(&mut self, phase: Phase) {
-        self.mine().phase = phase;
+    fn set_phase(&mut self, phase: Phase) {
+        self.process_mut().phase = phase;
     }
 
-    fn look(&mut self) {
+    fn read_row(&mut self) {
         let row = self.state.row;
         if !row.dead {
-            *self.mine() = Process { phase: Phase::Looked, generation: row.generation, token: row.token, ..self.me() };
+            *self.process_mut() =
+                Process { phase: Phase::RowRead, generation: row.generation, token: row.token, ..self.process() };
         }
     }
 
-    /// A sweep's claim takes the lease and reads the row in one statement.
+    /// Takes the lease and reads the row in one statement, as a sweep's claim does.
     fn claim(&mut self) {
         let row = self.state.row;
         if !row.dead && self.lease_is_free() {
-            let read = Process { generation: row.generation, token: row.token, ..self.me() };
-            *self.mine() = read;
-            self.hold();
+            let read = Process { generation: row.generation, token: row.token, ..self.process() };
+            *self.process_mut() = read;
+            self.set_leased();
         }
     }
 
-    /// An operator's token under the row's lease, dead or not.
-    fn begin_rescue(&mut self) {
+    /// Takes the row's lease for an operator's token, whether the grant is dead or not.
+    fn start_rescue(&mut self) {
         if self.lease_is_free() {
             let generation = self.state.row.generation;
-            *self.mine() = Process { generation, token: FOREIGN, rescues: true, ..self.me() };
-            self.hold();
+            *self.process_mut() = Process { generation, token: FOREIGN, is_rescue: true, ..self.process() };
+            self.set_leased();
         }
     }
 
     fn lease_is_free(&self) -> bool {
         let row = self.state.row;
-        !self.rules.lease || row.owner == NONE || !row.in_time
+        !self.rules.lease || row.owner == NONE || !row.lease_valid
     }
 
-    fn hold(&mut self) {
-        (self.state.row.owner, self.state.row.in_time) = (self.ours, true);
-        self.mine().confident = true;
-        self.to(Phase::Leased);
+    fn set_leased(&mut self) {
+        (self.state.row.owner, self.state.row.lease_valid) = (self.owner_id, true);
+        self.process_mut().believes_leased = true;
+        self.set_phase(Phase::Leased);
     }
 
-    fn take_lease(&mut self) {
+    fn acquire_lease(&mut self) {
         let row = self.state.row;
         if row.dead {
             return self.end();
         }
         if !self.lease_is_free() {
-            // It looks again: what it waits for may have come.
-            if row.generation > self.me().generation {
+            // While it waits, the other holder may have committed.
+            if row.generation > self.process().generation {
                 self.end();
             }
             return;
         }
-        if self.rules.reread && row.generation > self.me().generation {
-            // The lease is taken and let go again.
+        if self.rules.reread && row.generation > self.process().generation {
+            // The lease is taken and released again.
             self.state.row.owner = NONE;
             return self.end();
         }
-        self.hold();
+        self.set_leased();
     }
 
     fn journal(&mut self) {
         if self.rules.journal_first {
-            self.state.journal |= 1 << self.me().generation;
+            self.state.journal |= 1 << self.process().generation;
         }
-        if !self.rules.old_token_stays && !self.me().rescues {
+        if !self.rules.keep_old_token && !self.process().is_rescue {
             self.state.row.token = NONE;
         }
-        self.to(Phase::Journalled);
+        self.set_phase(Phase::Journaled);
     }
 
     fn send(&mut self) {
         let row = self.state.row;
-        let held = row.owner == self.ours && row.in_time;
-        if held && row.generation != self.me().generation && !self.me().rescues {
-            self.state.broken = Some(Broken::SentSpent);
+        let held = row.owner == self.owner_id && row.lease_valid;
+        if held && row.generation != self.process().generation && !self.process().is_rescue {
+            self.state.violation = Some(Violation::SentSpent);
         }
-        self.to(Phase::Sent);
+        self.set_phase(Phase::Sent);
     }
 
     fn provider_answers(&mut self) {
-        let me = self.me();
+        let me = self.process();
         match self.state.tokens.rotate(me.token, self.rules.provider) {
-            Said::Nothing => {}
-            Said::InvalidGrant => self.to(Phase::Refused),
-            Said::Token(token) => {
+            RotateResponse::NoTokenLeft => {}
+            RotateResponse::InvalidGrant => self.set_phase(Phase::Refused),
+            RotateResponse::Token(token) => {
                 if self.state.journal & (1 << me.generation) == 0 {
-                    self.state.broken = Some(Broken::Unjournalled);
+                    self.state.violation = Some(Violation::Unjournaled);
                 }
                 self.state.tokens.set_lost(token, false);
-                let (row, own) = (self.state.row, self.rules.rescue_sees_its_own);
-                if me.rescues && own && row.generation == me.generation && row.token == token {
-                    return self.to(Phase::Failing);
+                let (row, own) = (self.state.row, self.rules.rescue_detects_no_change);
+                if me.is_rescue && own && row.generation == me.generation && row.token == token {
+                    return self.set_phase(Phase::Failing);
                 }
-                self.mine().answer = token;
-                self.to(Phase::Answered);
+                self.process_mut().answer = token;
+                self.set_phase(Phase::Answered);
             }
         }
     }
 
     fn renew(&mut self) {
-        if self.is_fenced_in() {
-            self.state.row.in_time = true;
-            self.mine().confident = true;
+        if self.passes_fence() {
+            self.state.row.lease_valid = true;
+            self.process_mut().believes_leased = true;
         }
     }
 
-    /// Whether the row still shows what this flight began with.
-    fn is_fenced_in(&self) -> bool {
-        let (row, me) = (self.state.row, self.me());
+    /// Returns whether the row still has the generation and owner that this exchange started with.
+    fn passes_fence(&self) -> bool {
+        let (row, me) = (self.state.row, self.process());
         let generation = !self.rules.generation_fence || row.generation == me.generation;
-        let owner = !self.rules.owner_fence || row.owner == self.ours;
+        let owner = !self.rules.owner_fence || row.owner == self.owner_id;
         generation && owner
     }
 
     fn commit(&mut self) {
-        let me = self.me();
-        let unfenced = me.rescues && !self.rules.rescue_fence;
-        if (self.is_fenced_in() || unfenced) && (me.rescues || !self.state.row.dead) {
-            self.put(me.answer, me.generation);
+        let me = self.process();
+        let unfenced = me.is_rescue && !self.rules.rescue_fence;
+        if (self.passes_fence() || unfenced) && (me.is_rescue || !self.state.row.dead) {
+            self.write_tokens(me.answer, me.generation);
             return self.end();
         }
         let moved = self.state.row.generation != me.generation;
-        if self.rules.outlast && !moved { self.to(Phase::Overtaken) } else { self.end() }
+        if self.rules.await_successor && !moved { self.set_phase(Phase::Superseded) } else { self.end() }
     }
 
-    /// A token set goes into the row. One that an exchange of the row's own token brought has to follow it; one that an
-    /// operator's brought has to meet the row as it was when its lease was taken.
-    fn put(&mut self, token: u8, from_generation: u8) {
+    /// Writes a token set to the row. A successor of the row's own token must follow it directly. A successor of the
+    /// operator's token must find the generation at which the lease was taken.
+    fn write_tokens(&mut self, token: u8, from_generation: u8) {
         let State { row, tokens, .. } = &mut self.state;
-        let follows = if self.rules.rescues && tokens.follows(token, FOREIGN) {
+        let follows = if self.rules.with_rescue && tokens.is_successor(token, FOREIGN) {
             row.generation == from_generation
         } else {
-            let chain = row.token == NONE || tokens.follows(token, row.token);
+            let chain = row.token == NONE || tokens.is_successor(token, row.token);
             chain && tokens.depth(token) == row.generation + 1
         };
         if !follows {
-            self.state.broken = Some(Broken::Stale);
+            self.state.violation = Some(Violation::StaleCommit);
         }
         let row = &mut self.state.row;
         (row.token, row.generation, row.dead, row.owner) = (token, row.generation + 1, false, NONE);
         self.state.tokens.set_depth(token, self.state.row.generation);
     }
 
-    /// The database is gone: to the spool.
-    fn keep(&mut self) {
-        self.keep_answer();
-        self.give_up();
+    /// Spools the token set because the database is unavailable.
+    fn spool_and_end(&mut self) {
+        self.spool_answer();
+        self.end_without_release();
     }
 
-    fn keep_answer(&mut self) {
-        let me = self.me();
+    fn spool_answer(&mut self) {
+        let me = self.process();
         if self.rules.spool && me.answer != NONE {
-            (self.mine().spool, self.mine().spool_generation) = (me.answer, me.generation);
+            (self.process_mut().spool, self.process_mut().spool_generation) = (me.answer, me.generation);
         }
     }
 
-    fn commit_kept(&mut self) {
-        let me = self.me();
+    fn commit_spooled(&mut self) {
+        let me = self.process();
         let current = !self.rules.generation_fence || self.state.row.generation == me.spool_generation;
         if current && (self.rules.revive || !self.state.row.dead) {
-            self.put(me.spool, me.spool_generation);
+            self.write_tokens(me.spool, me.spool_generation);
         }
     }
 
-    fn outlast(&mut self) {
-        let (row, me) = (self.state.row, self.me());
+    fn await_other_holder(&mut self) {
+        let (row, me) = (self.state.row, self.process());
         if row.generation != me.generation {
             self.end();
-        } else if row.owner == NONE || !row.in_time {
-            self.keep();
+        } else if row.owner == NONE || !row.lease_valid {
+            self.spool_and_end();
         }
     }
 
     fn fail_grant(&mut self) {
-        if self.is_fenced_in() && !self.state.row.dead {
-            let (row, me) = (self.state.row, self.me());
-            let kept = me.spool_generation == row.generation && self.state.tokens.works(me.spool);
-            if self.state.tokens.works(row.token) || kept {
-                self.state.broken = Some(Broken::CalledDead);
+        if self.passes_fence() && !self.state.row.dead {
+            let (row, me) = (self.state.row, self.process());
+            let kept = me.spool_generation == row.generation && self.state.tokens.is_valid(me.spool);
+            if self.state.tokens.is_valid(row.token) || kept {
+                self.state.violation = Some(Violation::FalselyDead);
             }
             (self.state.row.dead, self.state.row.owner) = (true, NONE);
         }
@@ -327,43 +328,44 @@ impl Turn {
     }
 
     fn record_failure(&mut self) {
-        if self.is_fenced_in() && (self.me().rescues || !self.state.row.dead) {
+        if self.passes_fence() && (self.process().is_rescue || !self.state.row.dead) {
             self.state.row.owner = NONE;
         }
         self.end();
     }
 
     fn lose_reply(&mut self) {
-        let answer = self.me().answer;
-        self.mine().answer = NONE;
-        self.to(Phase::Failing);
-        self.mourn(answer);
+        let answer = self.process().answer;
+        self.process_mut().answer = NONE;
+        self.set_phase(Phase::Failing);
+        self.mark_lost(answer);
     }
 
     fn crash(&mut self) {
-        let answer = self.me().answer;
-        self.give_up();
-        self.mourn(answer);
+        let answer = self.process().answer;
+        self.end_without_release();
+        self.mark_lost(answer);
     }
 
-    /// Nobody but the network, or a crash, is to blame for this one.
-    fn mourn(&mut self, token: u8) {
-        if token != NONE && !self.state.in_hand(token) {
+    /// Marks a token as lost to the network or a crash, if it is in no other place.
+    fn mark_lost(&mut self, token: u8) {
+        if token != NONE && !self.state.is_held(token) {
             self.state.tokens.set_lost(token, true);
         }
     }
 
-    /// The flight ends and can't say so in the row.
-    fn give_up(&mut self) {
-        if self.state.row.owner == self.ours {
-            self.state.row.owner = ORPHAN;
+    /// Ends the exchange without updating the row.
+    fn end_without_release(&mut self) {
+        if self.state.row.owner == self.owner_id {
+            self.state.row.owner = ORPHANED;
         }
         self.end();
     }
 
     fn end(&mut self) {
-        let me = self.me();
+        let me = self.process();
         let (phase, generation) = (Phase::Idle, 0);
-        *self.mine() = Process { phase, generation, token: NONE, answer: NONE, confident: false, rescues: false, ..me };
+        *self.process_mut() =
+            Process { phase, generation, token: NONE, answer: NONE, believes_leased: false, is_rescue: false, ..me };
     }
 }

@@ -1,4 +1,4 @@
-//! Real processes: what one wrote down before `kill -9`, the next one sends.
+//! Real processes: events that one stored before `kill -9` are delivered by the next.
 
 use std::sync::Arc;
 
@@ -7,54 +7,53 @@ use evergrant::server::store::Store;
 use reqwest::header::COOKIE;
 use tempfile::TempDir;
 
-use super::endpoint;
+use super::add_endpoint;
 use super::receiver::Receiver;
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
-use crate::support::instance::{Instance, add_ana};
-use crate::support::keeper::{consent, ring};
+use crate::support::instance::{Instance, seed_ana};
+use crate::support::keeper::{seed_consent, test_key_ring};
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_instance_wrote_down_the_next_one_sends_once() {
-    for database in TestDatabase::each().await {
-        let (db, clock) = (database.name, Clock::system());
-        let now = clock.clone();
-        let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
-        let store = Store::new(database.open().await, ring(), clock);
-        let org = add_ana(&store).await;
-        let connected = consent(&store, &provider, org.clone(), &["harbour"], 60).await;
-        let receiver = Receiver::start().await;
-        let (_, secret) = endpoint(&store, &org, &receiver.url()).await;
-        receiver.trust(secret);
-        assert!(provider.sandbox.forget_grant(&connected.minted.refresh_token).unwrap());
+async fn event_of_a_killed_instance_is_delivered_once_by_the_next(database: TestDatabase) {
+    let (db, clock) = (database.name, Clock::system());
+    let now = clock.clone();
+    let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+    let store = Store::new(database.open().await, test_key_ring(), clock);
+    let org = seed_ana(&store).await;
+    let connected = seed_consent(&store, &provider, org.clone(), &["harbour"], 60).await;
+    let receiver = Receiver::start().await;
+    let (_, secret) = add_endpoint(&store, &org, &receiver.url()).await;
+    receiver.set_secret(secret);
+    provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
 
-        let data = TempDir::new().unwrap();
-        // The first may not reach the receiver, so that whatever it manages to try before its end fails.
-        let mut first = Instance::start(&database, &provider, data.path(), &[]);
-        let cookie = first.sign_in(&provider).await;
-        let address = format!("{}/api/integrations/xero/refresh", first.base);
-        provider.client.post(address).header(COOKIE, &cookie).send().await.unwrap();
-        first.kill();
-        assert_eq!(store.events_of_org(&org, 9).await.unwrap().len(), 1, "{db}");
-        assert!(receiver.got().is_empty(), "{db}");
+    let data = TempDir::new().unwrap();
+    // The first instance may not reach the receiver, so an attempt before its end fails.
+    let mut first = Instance::start(&database, &provider, data.path(), &[]);
+    let cookie = first.sign_in(&provider).await;
+    let address = format!("{}/api/integrations/xero/refresh", first.base);
+    provider.client.post(address).header(COOKIE, &cookie).send().await.unwrap();
+    first.kill();
+    assert_eq!(store.org_events(&org, 9).await.unwrap().len(), 1, "{db}");
+    assert!(receiver.deliveries().is_empty(), "{db}");
 
-        // The dead one's claim runs out, and its failed try's wait; we don't wait for either.
-        sqlx::query("UPDATE deliveries SET claimed_until = 0, next_attempt_at = 0")
-            .execute(store.database().pool())
-            .await
-            .unwrap();
-        let settings = [("EVERGRANT_PRIVATE_WEBHOOKS", "127.0.0.1")];
-        let seconds: Vec<(TempDir, Instance)> = (0..2)
-            .map(|_| {
-                let data = TempDir::new().unwrap();
-                let instance = Instance::start(&database, &provider, data.path(), &settings);
-                (data, instance)
-            })
-            .collect();
-        receiver.first().await;
-        let got = receiver.got().remove(0);
-        assert!(got.verified && got.body["type"] == "connection.needs_reconnecting", "{db}: {got:?}");
-        drop(seconds);
-        assert_eq!(receiver.got().len(), 1, "{db}: two instances sent it");
-    }
+    // End the dead instance's claim and the retry delay, instead of waiting for them.
+    sqlx::query("UPDATE deliveries SET claimed_until = 0, next_attempt_at = 0")
+        .execute(store.database().pool())
+        .await
+        .unwrap();
+    let settings = [("EVERGRANT_PRIVATE_WEBHOOKS", "127.0.0.1")];
+    let seconds: Vec<(TempDir, Instance)> = (0..2)
+        .map(|_| {
+            let data = TempDir::new().unwrap();
+            let instance = Instance::start(&database, &provider, data.path(), &settings);
+            (data, instance)
+        })
+        .collect();
+    receiver.wait_for_delivery().await;
+    let got = receiver.deliveries().remove(0);
+    assert!(got.verified && got.body["type"] == "connection.needs_reconnecting", "{db}: {got:?}");
+    drop(seconds);
+    assert_eq!(receiver.deliveries().len(), 1, "{db}: the event was delivered twice");
 }

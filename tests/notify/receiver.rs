@@ -1,4 +1,4 @@
-//! A receiver of webhooks that checks each signature by itself, from the scheme's text and not with our code.
+//! A webhook receiver that verifies each signature by the specification of the scheme, without our code.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,30 +15,31 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-/// A server on a port of its own; it ends with the test.
+/// A server on its own port. It ends with the test's runtime.
 #[derive(Clone)]
 pub struct Receiver {
     base: String,
-    shared: Arc<Mutex<Shared>>,
-    came: Arc<Notify>,
+    state: Arc<Mutex<ReceiverState>>,
+    delivered: Arc<Notify>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct ReceiverState {
     secret: String,
-    answers: Vec<(StatusCode, &'static str, String)>,
-    got: Vec<Got>,
+    responses: Vec<(StatusCode, &'static str, String)>,
+    deliveries: Vec<ReceivedDelivery>,
 }
 
-/// What came in.
+/// A received delivery.
 #[derive(Clone, Debug)]
-pub struct Got {
+pub struct ReceivedDelivery {
     pub id: String,
     pub timestamp: i64,
     pub text: String,
     pub body: Value,
-    /// How many signatures it had, and whether one of them was right.
+    /// Number of signatures in the header.
     pub signatures: usize,
+    /// Whether one of them is valid for the secret.
     pub verified: bool,
 }
 
@@ -46,8 +47,8 @@ impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let receiver = Self { base, shared: Arc::default(), came: Arc::default() };
-        let router = Router::new().fallback(take).with_state(receiver.clone());
+        let receiver = Self { base, state: Arc::default(), delivered: Arc::default() };
+        let router = Router::new().fallback(receive_delivery).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         receiver
     }
@@ -60,38 +61,38 @@ impl Receiver {
         self.base.rsplit(':').next().unwrap().parse().unwrap()
     }
 
-    /// The secret that the page showed.
-    pub fn trust(&self, secret: Secret) {
-        self.shared.lock().unwrap().secret = secret.expose().to_owned();
+    /// Sets the secret that verifies deliveries.
+    pub fn set_secret(&self, secret: Secret) {
+        self.state.lock().unwrap().secret = secret.expose().to_owned();
     }
 
-    /// What the next deliveries are answered, in this order; then 204.
-    pub fn answer(&self, answers: &[(u16, &'static str, &str)]) {
+    /// Queues responses to the next deliveries: status, header name and header value. Later ones get 204.
+    pub fn queue_responses(&self, answers: &[(u16, &'static str, &str)]) {
         let answers = answers
             .iter()
             .map(|(status, header, value)| (StatusCode::from_u16(*status).unwrap(), *header, (*value).to_owned()));
-        self.shared.lock().unwrap().answers.extend(answers);
+        self.state.lock().unwrap().responses.extend(answers);
     }
 
-    /// Waits until something has come.
-    pub async fn first(&self) {
-        self.came.notified().await;
+    /// Waits until a delivery has arrived.
+    pub async fn wait_for_delivery(&self) {
+        self.delivered.notified().await;
     }
 
-    pub fn got(&self) -> Vec<Got> {
-        self.shared.lock().unwrap().got.clone()
+    pub fn deliveries(&self) -> Vec<ReceivedDelivery> {
+        self.state.lock().unwrap().deliveries.clone()
     }
 }
 
-async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
-    let mut shared = receiver.shared.lock().unwrap();
+async fn receive_delivery(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
+    let mut shared = receiver.state.lock().unwrap();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let (id, timestamp, text) =
         (header("webhook-id"), header("webhook-timestamp"), String::from_utf8(body.to_vec()).unwrap());
     let key = STANDARD.decode(shared.secret.trim_start_matches("whsec_")).unwrap();
     let right = format!("v1,{}", STANDARD.encode(hmac(&key, format!("{id}.{timestamp}.{text}").as_bytes())));
     let signatures = header("webhook-signature");
-    shared.got.push(Got {
+    shared.deliveries.push(ReceivedDelivery {
         timestamp: timestamp.parse().unwrap_or_default(),
         body: serde_json::from_str(&text).unwrap_or_default(),
         signatures: signatures.split(' ').count(),
@@ -99,12 +100,12 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
         id,
         text,
     });
-    // Kept for who asks later.
-    receiver.came.notify_one();
-    if shared.answers.is_empty() {
+    // Stores a permit if no one is waiting yet.
+    receiver.delivered.notify_one();
+    if shared.responses.is_empty() {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let (status, header, value) = shared.answers.remove(0);
+    let (status, header, value) = shared.responses.remove(0);
     let mut response = (status, "x".repeat(100_000)).into_response();
     if !header.is_empty() {
         response.headers_mut().insert(header, HeaderValue::from_str(&value).unwrap());
@@ -112,7 +113,7 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     response
 }
 
-/// HMAC-SHA256 by the book (RFC 2104).
+/// HMAC-SHA256 (RFC 2104).
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut block = [0_u8; 64];
     block[..key.len()].copy_from_slice(key);

@@ -1,215 +1,223 @@
-//! Which changes are told, that each is told once, and that a crash loses none.
+//! Which state changes become events, that each event is delivered once, and that a crash loses none.
 
+use crate::support::databases::TestDatabase;
 use std::sync::Arc;
 
 use evergrant::model::{DeliveryStatus, EventKind, Trigger};
-use evergrant::server::store::{AttemptEnd, End, NewAttempt, Store, Tried};
-use evergrant::server::tokens::{Ask, Failed};
+use evergrant::server::store::{AttemptEnd, DeliveryAttempt, DeliveryOutcome, NewAttempt, Store};
+use evergrant::server::tokens::{RefreshFailure, RefreshRequest};
 use serde_json::json;
 
-use super::{DAY, MINUTE, end, endpoint, kinds, notifier, notifier_that_knows, watched};
-use crate::support::keeper::Keeper;
+use super::{
+    DAY, MINUTE, add_endpoint, connect_with_receiver, end_at_xero, event_kinds, notifier,
+    notifier_with_credentials_error,
+};
+use crate::support::keeper::TestService;
 
-#[tokio::test]
-async fn an_end_and_a_recovery_are_told_once_each_signed_and_without_secrets() {
-    for keeper in Keeper::each().await {
-        let db = keeper.database.name;
-        let (connected, receiver, _) = watched(&keeper).await;
-        let notifier = notifier(&keeper.store);
-        assert_eq!(notifier.step().await.unwrap(), Default::default(), "{db}: nothing has happened");
+#[apply(each_database!)]
+async fn end_and_recovery_are_delivered_once_each_signed_and_without_tokens(database: TestDatabase) {
+    let keeper = TestService::start(database).await;
+    let db = keeper.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
+    let notifier = notifier(&keeper.store);
+    assert_eq!(notifier.tick().await.unwrap(), Default::default(), "{db}: there is no event yet");
 
-        end(&keeper, &connected).await;
-        // Found out a second time, which is no change.
-        keeper.service.refresh_grant_single_flight(&connected.grant, Ask::by("ann@example.com", true)).await;
-        let stepped = notifier.step().await.unwrap();
-        assert_eq!((stepped.fanned_out, stepped.delivered), (1, 1), "{db}");
-        let got = receiver.got().remove(0);
-        assert!(got.verified, "{db}: {got:?}");
-        assert_eq!((got.timestamp, got.signatures), (keeper.clock.now(), 1), "{db}");
-        assert_eq!(got.body["type"], "connection.needs_reconnecting", "{db}");
-        assert_eq!(got.body["data"]["organization"]["name"], "Harbour", "{db}");
-        assert_eq!(got.body["data"]["connection"]["id"], connected.bindings[0].as_str(), "{db}");
-        assert_eq!(got.body["data"]["connection"]["tenantName"], "Harbour Coffee", "{db}");
-        assert_eq!(got.body["data"]["url"], "https://evergrant.example/settings/integrations", "{db}");
-        for secret in [&connected.minted.access_token, &connected.minted.refresh_token] {
-            assert!(!got.text.contains(secret.as_str()), "{db}: a token left the house");
+    end_at_xero(&keeper, &connected).await;
+    // A second exchange discovers the same end, which is not a change.
+    keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com", true)).await;
+    let report = notifier.tick().await.unwrap();
+    assert_eq!((report.fanned_out, report.delivered), (1, 1), "{db}");
+    let got = receiver.deliveries().remove(0);
+    assert!(got.verified, "{db}: {got:?}");
+    assert_eq!((got.timestamp, got.signatures), (keeper.clock.now(), 1), "{db}");
+    assert_eq!(got.body["type"], "connection.needs_reconnecting", "{db}");
+    assert_eq!(got.body["data"]["organization"]["name"], "Harbour", "{db}");
+    assert_eq!(got.body["data"]["connection"]["id"], connected.bindings[0].as_str(), "{db}");
+    assert_eq!(got.body["data"]["connection"]["tenantName"], "Harbour Coffee", "{db}");
+    assert_eq!(got.body["data"]["url"], "https://evergrant.example/settings/integrations", "{db}");
+    for secret in [&connected.minted.access_token, &connected.minted.refresh_token] {
+        assert!(!got.text.contains(secret.as_str()), "{db}: the delivery contains a token");
+    }
+
+    keeper.reconnect(&connected, &["harbour"]).await;
+    keeper.reconnect(&connected, &["harbour"]).await;
+    notifier.tick().await.unwrap();
+    let types: Vec<_> = receiver.deliveries().iter().map(|got| got.body["type"].clone()).collect();
+    assert_eq!(types, ["connection.needs_reconnecting", "connection.recovered"], "{db}");
+    assert_ne!(receiver.deliveries()[0].id, receiver.deliveries()[1].id, "{db}");
+    assert_eq!(notifier.tick().await.unwrap(), Default::default(), "{db}: no event is left");
+}
+
+#[apply(each_database!)]
+async fn fenced_change_creates_no_event(database: TestDatabase) {
+    let keeper = TestService::start(database).await;
+    let (connected, _, _) = connect_with_receiver(&keeper).await;
+    let store = &keeper.store;
+    let held = store.acquire_lease(&connected.grant, "one", keeper.clock.now() + 60).await.unwrap().unwrap();
+    let new = NewAttempt {
+        grant_id: &held.id,
+        generation: held.generation,
+        trigger: Trigger::Manual,
+        actor: None,
+        trace_id: None,
+    };
+    let attempt = store.start_attempt(&new).await.unwrap();
+    let end = AttemptEnd { outcome: "reconnect", error_code: None, http_status: Some(400), correlation_id: None };
+    let refused = store
+        .fail_grant(&held, "another", &RefreshFailure::reconnect_needed(None).message, &attempt, &end)
+        .await
+        .unwrap();
+    assert!(!refused, "the fence rejects another owner");
+    assert_eq!(event_kinds(store, &connected.org).await, [], "{}", keeper.database.name);
+}
+
+#[apply(each_database!)]
+async fn crash_between_change_and_delivery_loses_no_event(database: TestDatabase) {
+    let keeper = TestService::start(database).await;
+    let db = keeper.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
+    end_at_xero(&keeper, &connected).await;
+    // The process that stored the event dies, and so does the next one, between claim and delivery. Then another
+    // one delivers it with the same id.
+    let store = &keeper.store;
+    assert_eq!(store.fan_out(false, 10).await.unwrap(), 1, "{db}");
+    let claimed = store.claim_deliveries("dead", keeper.clock.now() + 120, 10).await.unwrap();
+    assert_eq!(claimed.len(), 1, "{db}");
+    let notifier = notifier(&keeper.store);
+    assert_eq!(notifier.tick().await.unwrap().delivered, 0, "{db}: the claim is still valid");
+    keeper.advance(120);
+    assert_eq!(notifier.tick().await.unwrap().delivered, 1, "{db}");
+    assert_eq!(receiver.deliveries().len(), 1, "{db}");
+    assert_eq!(receiver.deliveries()[0].id, claimed[0].event.as_str(), "{db}");
+    let late_result = DeliveryAttempt { outcome: DeliveryOutcome::GivenUp, http_status: None, error: None };
+    assert!(
+        !store.record_delivery_attempt(&claimed[0].id, "dead", &late_result).await.unwrap(),
+        "{db}: a late result is ignored"
+    );
+}
+
+#[apply(each_database!)]
+async fn three_instances_deliver_each_event_once(database: TestDatabase) {
+    let keeper = TestService::start(database).await;
+    let db = keeper.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
+    let others = [keeper.store.clone(), keeper.second_store().await, keeper.second_store().await];
+    for _ in 0..20 {
+        end_at_xero(&keeper, &keeper.reconnect(&connected, &["harbour"]).await).await;
+    }
+    let notifiers = others.map(|store| notifier(&store));
+    loop {
+        let (a, b, c) = tokio::join!(notifiers[0].tick(), notifiers[1].tick(), notifiers[2].tick());
+        if [a, b, c].into_iter().all(|report| report.unwrap().delivered == 0) {
+            break;
         }
-
-        keeper.connect_again(&connected, &["harbour"]).await;
-        keeper.connect_again(&connected, &["harbour"]).await;
-        notifier.step().await.unwrap();
-        let types: Vec<_> = receiver.got().iter().map(|got| got.body["type"].clone()).collect();
-        assert_eq!(types, ["connection.needs_reconnecting", "connection.recovered"], "{db}");
-        assert_ne!(receiver.got()[0].id, receiver.got()[1].id, "{db}");
-        assert_eq!(notifier.step().await.unwrap(), Default::default(), "{db}: everything is told");
     }
+    let events = event_kinds(&keeper.store, &connected.org).await.len();
+    let mut ids: Vec<String> = receiver.deliveries().into_iter().map(|got| got.id).collect();
+    assert_eq!(ids.len(), events, "{db}");
+    assert!(events >= 39, "{db}: twenty ends and nineteen recoveries: {events}");
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), events, "{db}: an event was delivered twice");
 }
 
-#[tokio::test]
-async fn a_change_that_was_not_committed_is_not_told() {
-    for keeper in Keeper::each().await {
-        let (connected, _, _) = watched(&keeper).await;
-        let store = &keeper.store;
-        let held = store.take_lease(&connected.grant, "one", keeper.clock.now() + 60).await.unwrap().unwrap();
-        let new = NewAttempt {
-            grant_id: &held.id,
-            generation: held.generation,
-            trigger: Trigger::Manual,
-            actor: None,
-            trace_id: None,
-        };
-        let attempt = store.begin_attempt(&new).await.unwrap();
-        let end = AttemptEnd { outcome: "reconnect", error_code: None, http_status: Some(400), correlation_id: None };
-        let refused =
-            store.fail_grant(&held, "another", &Failed::reconnect(None).message, &attempt, &end).await.unwrap();
-        assert!(!refused, "the fence refuses another's lease");
-        assert_eq!(kinds(store, &connected.org).await, [], "{}", keeper.database.name);
-    }
-}
-
-#[tokio::test]
-async fn a_crash_between_the_change_and_its_delivery_loses_nothing() {
-    for keeper in Keeper::each().await {
-        let db = keeper.database.name;
-        let (connected, receiver, _) = watched(&keeper).await;
-        end(&keeper, &connected).await;
-        // The process that wrote it dies; so does the next one, between claiming and sending, and another right after
-        // sending. Whoever comes then sends it with the same id.
-        let store = &keeper.store;
-        assert_eq!(store.fan_out(false, 10).await.unwrap(), 1, "{db}");
-        let claimed = store.claim_deliveries("dead", keeper.clock.now() + 120, 10).await.unwrap();
-        assert_eq!(claimed.len(), 1, "{db}");
-        let notifier = notifier(&keeper.store);
-        assert_eq!(notifier.step().await.unwrap().delivered, 0, "{db}: its claim still holds");
-        keeper.advance(120);
-        assert_eq!(notifier.step().await.unwrap().delivered, 1, "{db}");
-        assert_eq!(receiver.got().len(), 1, "{db}");
-        assert_eq!(receiver.got()[0].id, claimed[0].event.as_str(), "{db}");
-        let late = Tried { end: End::GivenUp, http_status: None, error: None };
-        assert!(
-            !store.settle_delivery(&claimed[0].id, "dead", &late).await.unwrap(),
-            "{db}: a late word counts for nothing"
-        );
-    }
-}
-
-#[tokio::test]
-async fn three_instances_share_the_work_and_send_nothing_twice() {
-    for keeper in Keeper::each().await {
-        let db = keeper.database.name;
-        let (connected, receiver, _) = watched(&keeper).await;
-        let others = [keeper.store.clone(), keeper.another_store().await, keeper.another_store().await];
-        for _ in 0..20 {
-            end(&keeper, &keeper.connect_again(&connected, &["harbour"]).await).await;
+#[apply(each_database!)]
+async fn expiry_warnings_are_sent_at_three_ages_and_followed_by_the_recovery(database: TestDatabase) {
+    let keeper = TestService::start(database).await;
+    let db = keeper.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
+    let notifier = notifier(&keeper.store);
+    keeper
+        .provider
+        .control("faults", json!({"endpoint": "token", "kind": "status", "status": 503, "times": null}))
+        .await;
+    let refresh_and_count = async |count: usize| {
+        for _ in 0..count {
+            keeper
+                .service
+                .refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep))
+                .await;
+            // Longer than the longest backoff.
+            keeper.advance(120 * MINUTE);
         }
-        let notifiers = others.map(|store| notifier(&store));
-        loop {
-            let (a, b, c) = tokio::join!(notifiers[0].step(), notifiers[1].step(), notifiers[2].step());
-            if [a, b, c].into_iter().all(|stepped| stepped.unwrap().delivered == 0) {
-                break;
-            }
+        event_kinds(&keeper.store, &connected.org).await.len()
+    };
+    keeper.advance(44 * DAY);
+    assert_eq!(refresh_and_count(3).await, 0, "{db}: no warning before day 45");
+    for (days, warned) in [(1, 1), (3, 1), (2, 2), (5, 3)] {
+        keeper.advance(days * DAY);
+        assert_eq!(refresh_and_count(3).await, warned, "{db}: after {days} more days");
+    }
+    let faults = format!("{}/_control/faults", keeper.provider.base);
+    keeper.provider.client.delete(faults).send().await.unwrap();
+    notifier.tick().await.unwrap();
+    let last = receiver.deliveries().remove(2);
+    assert_eq!(last.body["data"]["expiresAt"], "2027-03-16T08:00:00Z", "{db}: sixty days from the start");
+    refresh_and_count(1).await;
+    assert_eq!(
+        event_kinds(&keeper.store, &connected.org).await[2..],
+        [EventKind::WillExpireSoon, EventKind::Recovered],
+        "{db}"
+    );
+    assert_eq!(refresh_and_count(2).await, 4, "{db}: no further event");
+}
+
+#[apply(each_database!)]
+async fn expiry_warning_is_sent_once_without_any_refresh_attempt(database: TestDatabase) {
+    let keeper = TestService::start(database).await;
+    let (connected, _, _) = connect_with_receiver(&keeper).await;
+    let (one, another) = (notifier(&keeper.store), notifier(&keeper.second_store().await));
+    keeper.advance(45 * DAY + 60);
+    assert_eq!(one.tick().await.unwrap().warned, 0, "the renewal is not overdue yet");
+    keeper.advance(DAY);
+    let (a, b) = tokio::join!(one.tick(), another.tick());
+    assert_eq!(a.unwrap().warned + b.unwrap().warned, 1, "{}", keeper.database.name);
+    assert_eq!(event_kinds(&keeper.store, &connected.org).await, [EventKind::WillExpireSoon]);
+}
+
+#[apply(each_database!)]
+async fn credentials_alarm_is_delivered_once_by_all_instances_together(database: TestDatabase) {
+    let keeper = TestService::start(database).await;
+    let db = keeper.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
+    let idle = keeper.store.add_org("Nobody's").await.unwrap().unwrap();
+    add_endpoint(&keeper.store, &idle, &receiver.url()).await;
+    let others = [keeper.store.clone(), keeper.second_store().await, keeper.second_store().await];
+    // Two of the three instances know the credentials error.
+    let informed = |store: &Store| {
+        let service = keeper.service.clone();
+        notifier_with_credentials_error(store, Arc::new(move || service.alarm()))
+    };
+    let notifiers = [informed(&others[0]), informed(&others[1]), notifier(&others[2])];
+    let round = async || {
+        let (a, b, c) = tokio::join!(notifiers[0].tick(), notifiers[1].tick(), notifiers[2].tick());
+        for report in [a, b, c] {
+            report.unwrap();
         }
-        let told = kinds(&keeper.store, &connected.org).await.len();
-        let mut ids: Vec<String> = receiver.got().into_iter().map(|got| got.id).collect();
-        assert_eq!(ids.len(), told, "{db}");
-        assert!(told >= 39, "{db}: twenty ends and nineteen recoveries: {told}");
-        ids.sort();
-        ids.dedup();
-        assert_eq!(ids.len(), told, "{db}: an event came twice");
-    }
-}
-
-#[tokio::test]
-async fn people_are_warned_at_three_ages_while_renewal_fails_and_told_when_it_works() {
-    for keeper in Keeper::each().await {
-        let db = keeper.database.name;
-        let (connected, receiver, _) = watched(&keeper).await;
-        let notifier = notifier(&keeper.store);
-        keeper
-            .provider
-            .control("faults", json!({"endpoint": "token", "kind": "status", "status": 503, "times": null}))
-            .await;
-        let tries = async |count: usize| {
-            for _ in 0..count {
-                keeper.service.refresh_grant_single_flight(&connected.grant, Ask::automatic(Trigger::Sweep)).await;
-                // The longest that back-off waits, and a little more.
-                keeper.advance(120 * MINUTE);
-            }
-            kinds(&keeper.store, &connected.org).await.len()
-        };
-        keeper.advance(44 * DAY);
-        assert_eq!(tries(3).await, 0, "{db}: day 44 is early enough");
-        for (days, warned) in [(1, 1), (3, 1), (2, 2), (5, 3)] {
-            keeper.advance(days * DAY);
-            assert_eq!(tries(3).await, warned, "{db}: after {days} more days");
-        }
-        let faults = format!("{}/_control/faults", keeper.provider.base);
-        keeper.provider.client.delete(faults).send().await.unwrap();
-        notifier.step().await.unwrap();
-        let last = receiver.got().remove(2);
-        assert_eq!(last.body["data"]["expiresAt"], "2027-03-16T08:00:00Z", "{db}: sixty days from the start");
-        tries(1).await;
-        assert_eq!(
-            kinds(&keeper.store, &connected.org).await[2..],
-            [EventKind::WillExpireSoon, EventKind::Recovered],
-            "{db}"
-        );
-        assert_eq!(tries(2).await, 4, "{db}: told once");
-    }
-}
-
-#[tokio::test]
-async fn people_are_warned_also_where_nobody_even_tries() {
-    for keeper in Keeper::each().await {
-        let (connected, _, _) = watched(&keeper).await;
-        let (one, another) = (notifier(&keeper.store), notifier(&keeper.another_store().await));
-        keeper.advance(45 * DAY + 60);
-        assert_eq!(one.step().await.unwrap().warned, 0, "a renewal may still be on its way");
-        keeper.advance(DAY);
-        let (a, b) = tokio::join!(one.step(), another.step());
-        assert_eq!(a.unwrap().warned + b.unwrap().warned, 1, "{}", keeper.database.name);
-        assert_eq!(kinds(&keeper.store, &connected.org).await, [EventKind::WillExpireSoon]);
-    }
-}
-
-#[tokio::test]
-async fn the_apps_own_trouble_is_told_once_by_all_instances_together() {
-    for keeper in Keeper::each().await {
-        let db = keeper.database.name;
-        let (connected, receiver, _) = watched(&keeper).await;
-        let idle = keeper.store.add_org("Nobody's").await.unwrap().unwrap();
-        endpoint(&keeper.store, &idle, &receiver.url()).await;
-        let others = [keeper.store.clone(), keeper.another_store().await, keeper.another_store().await];
-        // Two of the three meet it; nobody tells either's knowledge from the other's.
-        let knows = |store: &Store| {
-            let service = keeper.service.clone();
-            notifier_that_knows(store, Arc::new(move || service.alarm()))
-        };
-        let notifiers = [knows(&others[0]), knows(&others[1]), notifier(&others[2])];
-        let round = async || {
-            let (a, b, c) = tokio::join!(notifiers[0].step(), notifiers[1].step(), notifiers[2].step());
-            for stepped in [a, b, c] {
-                stepped.unwrap();
-            }
-            keeper.advance(1);
-        };
-        let refresh = || keeper.service.refresh_grant_single_flight(&connected.grant, Ask::by("ann@example.com", true));
-        let refuse = json!({"endpoint": "token", "kind": "invalid_client"});
-        keeper.provider.control("faults", refuse).await;
-        refresh().await;
-        assert!(keeper.service.alarm().is_some(), "{db}");
-        round().await;
-        round().await;
-        keeper.advance(20 * MINUTE);
-        refresh().await;
-        assert_eq!(keeper.service.alarm(), None, "{db}");
-        round().await;
-        round().await;
-        let types: Vec<String> = receiver.got().iter().map(|got| got.body["type"].to_string()).collect();
-        assert_eq!(types, ["\"app.credentials_refused\"", "\"app.credentials_accepted\""], "{db}: whom it concerns");
-        let told = kinds(&keeper.store, &connected.org).await;
-        assert_eq!(told, [EventKind::CredentialsRefused, EventKind::CredentialsAccepted], "{db}");
-        let deliveries = keeper.store.deliveries_of(&connected.org, 0).await.unwrap();
-        assert!(deliveries.iter().all(|(_, one)| one.status == DeliveryStatus::Delivered), "{db}");
-    }
+        keeper.advance(1);
+    };
+    let refresh = || {
+        keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com", true))
+    };
+    let refuse = json!({"endpoint": "token", "kind": "invalid_client"});
+    keeper.provider.control("faults", refuse).await;
+    refresh().await;
+    assert!(keeper.service.alarm().is_some(), "{db}");
+    round().await;
+    round().await;
+    keeper.advance(20 * MINUTE);
+    refresh().await;
+    assert_eq!(keeper.service.alarm(), None, "{db}");
+    round().await;
+    round().await;
+    let types: Vec<String> = receiver.deliveries().iter().map(|got| got.body["type"].to_string()).collect();
+    assert_eq!(
+        types,
+        ["\"app.credentials_refused\"", "\"app.credentials_accepted\""],
+        "{db}: only organizations with connections are notified"
+    );
+    let events = event_kinds(&keeper.store, &connected.org).await;
+    assert_eq!(events, [EventKind::CredentialsRefused, EventKind::CredentialsAccepted], "{db}");
+    let deliveries = keeper.store.deliveries_since(&connected.org, 0).await.unwrap();
+    assert!(deliveries.iter().all(|(_, one)| one.status == DeliveryStatus::Delivered), "{db}");
 }

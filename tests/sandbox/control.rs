@@ -1,12 +1,13 @@
-//! The control routes: holds, ledger, clock, settings, tenants, and who may use them.
+//! The control routes: holds, ledger, clock, settings, tenants, and the check of the origin.
 
 use axum::http::StatusCode;
+use evergrant_sandbox::SandboxError;
 use serde_json::{Value, json};
 
-use super::{HARBOUR, Provider, answer, invalid_grant, text};
+use super::{HARBOUR, Provider, invalid_grant, read_json, text};
 
 #[tokio::test]
-async fn held_answers_come_once_they_are_released() {
+async fn held_responses_are_sent_after_a_release() {
     let provider = Provider::start().await;
     let tenants = ["harbour", "kauri", "demo"];
     let minted: Vec<_> = tenants.iter().map(|key| provider.sandbox.mint("mere", &[key], 1800).unwrap()).collect();
@@ -20,11 +21,11 @@ async fn held_answers_come_once_they_are_released() {
         assert_eq!(call.await.unwrap().unwrap().status(), StatusCode::OK);
     }
     assert_eq!(provider.waiting(0).await, 0);
-    assert_eq!(provider.refresh(&minted[0].refresh_token).await.0, StatusCode::OK, "the hold is over");
+    assert_eq!(provider.refresh(&minted[0].refresh_token).await.0, StatusCode::OK, "the hold has ended");
 }
 
 #[tokio::test]
-async fn the_ledger_tells_tokens_apart_without_showing_one() {
+async fn ledger_distinguishes_tokens_without_containing_them() {
     let provider = Provider::start().await;
     let minted = provider.sandbox.mint("jonas", &["harbour"], 1800).unwrap();
     provider.refresh(&minted.refresh_token).await;
@@ -46,7 +47,7 @@ async fn the_ledger_tells_tokens_apart_without_showing_one() {
 }
 
 #[tokio::test]
-async fn the_clock_and_the_lives_can_be_moved() {
+async fn clock_and_lifetimes_can_be_changed() {
     let provider = Provider::start().await;
     let minted = provider.sandbox.mint("mere", &["harbour"], 60).unwrap();
     provider.control("clock", json!({ "advance": 60 })).await;
@@ -61,7 +62,7 @@ async fn the_clock_and_the_lives_can_be_moved() {
 }
 
 #[tokio::test]
-async fn forgotten_grants_cannot_refresh_and_stay_listed() {
+async fn revoked_grants_cannot_refresh_and_their_connections_stay_listed() {
     let provider = Provider::start().await;
     let by_token = provider.control("mint", json!({ "user": "mere", "tenants": ["harbour"] })).await;
     let refresh_token = text(&by_token, "refresh_token");
@@ -76,23 +77,23 @@ async fn forgotten_grants_cannot_refresh_and_stay_listed() {
     assert_eq!(provider.refresh(&second.refresh_token).await, invalid_grant());
 
     let third = provider.sandbox.mint("priya", &["demo"], 1800).unwrap();
-    assert!(provider.sandbox.forget_grant(&third.refresh_token).unwrap());
-    assert!(!provider.sandbox.forget_grant(&third.refresh_token).unwrap());
+    provider.sandbox.revoke_grant(&third.refresh_token).unwrap();
+    assert!(matches!(provider.sandbox.revoke_grant(&third.refresh_token), Err(SandboxError::UnknownRefreshToken)));
     assert_eq!(provider.refresh(&third.refresh_token).await, invalid_grant());
 }
 
 #[tokio::test]
-async fn a_renamed_tenant_has_its_new_name_everywhere() {
+async fn renamed_tenant_has_its_new_name_everywhere() {
     let provider = Provider::start().await;
     let minted = provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
     provider.control("rename", json!({ "tenant_id": HARBOUR, "name": "Harbour <Tea>" })).await;
     assert_eq!(provider.connections(&minted.access_token).await[0]["tenantName"], "Harbour <Tea>");
-    let (_, body) = answer(provider.organisation(&minted.access_token, HARBOUR).await).await;
+    let (_, body) = read_json(provider.organization(&minted.access_token, HARBOUR).await).await;
     assert_eq!(body["Organisations"][0]["Name"], "Harbour <Tea>");
 }
 
 #[tokio::test]
-async fn another_sites_page_cannot_reach_the_controls() {
+async fn control_routes_refuse_pages_of_other_sites() {
     let provider = Provider::start().await;
     let address = format!("{}/_control/ledger", provider.base);
     let cases = [
@@ -111,7 +112,7 @@ async fn another_sites_page_cannot_reach_the_controls() {
 }
 
 #[tokio::test]
-async fn orders_that_make_no_sense_are_refused_with_a_reason() {
+async fn invalid_control_requests_are_refused() {
     let provider = Provider::start().await;
     let cases = [
         ("faults", json!({ "endpoint": "connections", "kind": "invalid_client" }), StatusCode::BAD_REQUEST),
@@ -130,7 +131,7 @@ async fn orders_that_make_no_sense_are_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn faults_and_a_clock_ahead_can_be_there_from_the_start() {
+async fn faults_and_clock_ahead_can_be_set_by_options() {
     let fault = r#"{"endpoint":"token","kind":"status","status":503,"times":1}"#;
     let provider = Provider::start_with(|options| {
         options.faults = vec![fault.parse().unwrap()];
@@ -139,8 +140,8 @@ async fn faults_and_a_clock_ahead_can_be_there_from_the_start() {
     .await;
     let minted = provider.sandbox.mint("mere", &["harbour"], 60).unwrap();
     assert_eq!(minted.expires_at, super::START + 3660);
-    let answer = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(provider.refresh(&minted.refresh_token).await.0, StatusCode::OK, "once was asked for");
-    assert!(r#"{"endpoint":"token","kind":"status","status":99}"#.parse::<evergrant::sandbox::Fault>().is_err());
+    let response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(provider.refresh(&minted.refresh_token).await.0, StatusCode::OK, "the fault was injected once");
+    assert!(r#"{"endpoint":"token","kind":"status","status":99}"#.parse::<evergrant_sandbox::Fault>().is_err());
 }

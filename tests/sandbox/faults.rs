@@ -1,12 +1,12 @@
-//! Each kind of fault, as a client sees it, and whether the token had been rotated behind it.
+//! Each kind of fault: what the client receives, and whether the token was rotated.
 
 use axum::http::StatusCode;
-use evergrant::sandbox::Minted;
+use evergrant_sandbox::Minted;
 use serde_json::{Value, json};
 
-use super::{HARBOUR, Provider, answer, text};
+use super::{HARBOUR, Provider, read_json, text};
 
-/// A provider with one grant and one fault waiting at the token endpoint.
+/// Starts a provider with one grant and one fault queued at the token endpoint.
 async fn with_fault(fault: Value) -> (Provider, Minted) {
     let provider = Provider::start().await;
     let minted = provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
@@ -16,7 +16,7 @@ async fn with_fault(fault: Value) -> (Provider, Minted) {
     (provider, minted)
 }
 
-/// The fault is over; the next exchange tells whether there was one behind it.
+/// Refreshes once more and checks the outcome: `replayed` if the exchange with the fault rotated the token.
 async fn assert_next_is(provider: &Provider, minted: &Minted, outcome: &str) {
     let (status, _) = provider.refresh(&minted.refresh_token).await;
     assert_eq!(status, StatusCode::OK);
@@ -24,7 +24,7 @@ async fn assert_next_is(provider: &Provider, minted: &Minted, outcome: &str) {
 }
 
 #[tokio::test]
-async fn a_reset_closes_the_connection_with_nothing_sent() {
+async fn reset_closes_the_connection_with_nothing_sent() {
     for (kind, recorded, next) in [("reset_before", "not_processed", "rotated"), ("reset_after", "rotated", "replayed")]
     {
         let (provider, minted) = with_fault(json!({ "kind": kind })).await;
@@ -39,7 +39,7 @@ async fn a_reset_closes_the_connection_with_nothing_sent() {
 }
 
 #[tokio::test]
-async fn a_timeout_lasts_until_the_client_goes_away() {
+async fn timeout_lasts_until_the_client_disconnects() {
     for (kind, next) in [("timeout_before", "rotated"), ("timeout_after", "replayed")] {
         let (provider, minted) = with_fault(json!({ "kind": kind })).await;
         let call = tokio::spawn(provider.refresh_request(&minted.refresh_token).send());
@@ -50,7 +50,7 @@ async fn a_timeout_lasts_until_the_client_goes_away() {
 }
 
 #[tokio::test]
-async fn a_released_timeout_ends_as_a_cut_connection() {
+async fn released_timeout_closes_the_connection() {
     let (provider, minted) = with_fault(json!({ "kind": "timeout_after" })).await;
     let call = tokio::spawn(provider.refresh_request(&minted.refresh_token).send());
     provider.waiting(1).await;
@@ -60,7 +60,7 @@ async fn a_released_timeout_ends_as_a_cut_connection() {
 }
 
 #[tokio::test]
-async fn a_status_comes_in_place_of_the_answer_with_retry_after() {
+async fn status_replaces_the_response_and_has_retry_after() {
     let (provider, minted) = with_fault(json!({ "kind": "status", "status": 429, "retry_after": 7 })).await;
     let response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -70,7 +70,7 @@ async fn a_status_comes_in_place_of_the_answer_with_retry_after() {
 }
 
 #[tokio::test]
-async fn a_malformed_answer_is_json_that_breaks_off() {
+async fn malformed_response_is_json_that_is_cut_off() {
     let (provider, minted) = with_fault(json!({ "kind": "malformed" })).await;
     let response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -81,26 +81,26 @@ async fn a_malformed_answer_is_json_that_breaks_off() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_has_its_head_and_half_its_body() {
+async fn truncated_response_has_its_headers_and_half_its_body() {
     let (provider, minted) = with_fault(json!({ "kind": "truncated" })).await;
     let mut response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    let promised: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    let content_length: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
     let mut received = 0;
     let error = loop {
         match response.chunk().await {
             Ok(Some(chunk)) => received += chunk.len(),
-            Ok(None) => panic!("the answer was whole"),
+            Ok(None) => panic!("the response was complete"),
             Err(error) => break error,
         }
     };
     assert!(error.is_body() || error.is_decode(), "{error:?}");
-    assert_eq!(received, promised / 2);
+    assert_eq!(received, content_length / 2);
     assert_next_is(&provider, &minted, "replayed").await;
 }
 
 #[tokio::test]
-async fn a_wrong_content_type_is_a_page_with_status_200() {
+async fn wrong_content_type_is_an_html_page_with_status_200() {
     let (provider, minted) = with_fault(json!({ "kind": "wrong_content_type" })).await;
     let response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -109,7 +109,7 @@ async fn a_wrong_content_type_is_a_page_with_status_200() {
 }
 
 #[tokio::test]
-async fn a_gateway_may_lose_the_answer_to_what_was_done() {
+async fn status_after_replaces_the_response_of_a_completed_rotation() {
     let (provider, minted) = with_fault(json!({ "kind": "status_after", "status": 502, "retry_after": 7 })).await;
     let response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
     assert_eq!(
@@ -121,17 +121,17 @@ async fn a_gateway_may_lose_the_answer_to_what_was_done() {
 }
 
 #[tokio::test]
-async fn client_errors_come_bare_and_rotate_nothing() {
+async fn client_errors_contain_the_code_alone_and_rotate_nothing() {
     for kind in ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request"] {
         let (provider, minted) = with_fault(json!({ "kind": kind })).await;
         let response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
-        assert_eq!(answer(response).await, (StatusCode::BAD_REQUEST, json!({ "error": kind })));
+        assert_eq!(read_json(response).await, (StatusCode::BAD_REQUEST, json!({ "error": kind })));
         assert_next_is(&provider, &minted, "rotated").await;
     }
 }
 
 #[tokio::test]
-async fn faults_strike_in_order_where_and_as_often_as_they_were_told() {
+async fn faults_are_injected_in_order_at_their_endpoint_and_as_often_as_set() {
     let (provider, minted) = with_fault(json!({ "kind": "status", "status": 500, "times": 2 })).await;
     let other = json!({ "endpoint": "token", "kind": "status", "grant_type": "authorization_code", "times": null });
     provider.control("faults", other).await;
@@ -146,7 +146,7 @@ async fn faults_strike_in_order_where_and_as_often_as_they_were_told() {
     assert_eq!(provider.get_as(&minted.access_token, "/connections").await.status(), StatusCode::OK);
     for _ in 0..3 {
         let code = provider.token_request(&[("grant_type", "authorization_code")]).send().await.unwrap();
-        assert_eq!(code.status(), StatusCode::SERVICE_UNAVAILABLE, "for ever");
+        assert_eq!(code.status(), StatusCode::SERVICE_UNAVAILABLE, "no end was set");
     }
     provider.client.delete(format!("{}/_control/faults", provider.base)).send().await.unwrap();
     let left: Value = provider.get("/_control/faults").await.json().await.unwrap();
@@ -154,19 +154,19 @@ async fn faults_strike_in_order_where_and_as_often_as_they_were_told() {
 }
 
 #[tokio::test]
-async fn a_fault_anywhere_strikes_the_next_call_of_any_kind() {
+async fn fault_at_any_endpoint_is_injected_into_the_next_call() {
     let provider = Provider::start().await;
     let minted = provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
     provider.control("faults", json!({ "endpoint": "any", "kind": "status", "status": 500, "times": 2 })).await;
-    let first = provider.organisation(&minted.access_token, HARBOUR).await;
+    let first = provider.organization(&minted.access_token, HARBOUR).await;
     assert_eq!(first.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let second = provider.refresh_request(&minted.refresh_token).send().await.unwrap();
     assert_eq!(second.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(provider.organisation(&minted.access_token, HARBOUR).await.status(), StatusCode::OK);
+    assert_eq!(provider.organization(&minted.access_token, HARBOUR).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_does_not_stop_the_rotation() {
+async fn client_disconnect_does_not_stop_the_rotation() {
     let provider = Provider::start().await;
     let minted = provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
     provider.control("hold", json!({})).await;

@@ -1,12 +1,12 @@
-//! The whole way of a connection: consent, tokens, calls, disconnect, revocation, restart.
+//! The life of a connection: consent, tokens, calls, disconnect, revocation, restart.
 
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use evergrant::sandbox::{DEFAULT_SCOPES, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use evergrant_sandbox::{DEFAULT_SCOPES, Options, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, TEST_SIGNING_KEY};
 use serde_json::{Value, json};
 
-use super::{HARBOUR, Provider, START, VERIFIER, answer, authorize_fields, callback, invalid_grant, text};
+use super::{HARBOUR, Provider, START, VERIFIER, authorize_fields, callback_parameter, invalid_grant, read_json, text};
 
 fn claims(token: &str) -> Value {
     let middle = token.split('.').nth(1).unwrap();
@@ -14,7 +14,7 @@ fn claims(token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_connection_lives_from_consent_to_revocation() {
+async fn connection_works_from_consent_to_revocation() {
     let provider = Provider::start().await;
     let code = provider.consent(&["harbour"]).await;
     let (status, tokens) = provider.redeem(&code, VERIFIER).await;
@@ -39,7 +39,7 @@ async fn a_connection_lives_from_consent_to_revocation() {
     let (_, replayed) = provider.refresh(&text(&tokens, "refresh_token")).await;
     assert_eq!(replayed["refresh_token"], rotated["refresh_token"]);
 
-    let response = provider.organisation(&text(&rotated, "access_token"), HARBOUR).await;
+    let response = provider.organization(&text(&rotated, "access_token"), HARBOUR).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()["x-minlimit-remaining"], "59");
     assert_eq!(response.headers()["x-daylimit-remaining"], "4999");
@@ -54,7 +54,7 @@ async fn a_connection_lives_from_consent_to_revocation() {
     let again = provider.client.delete(&address).bearer_auth(&access).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_FOUND);
     assert_eq!(provider.connections(&access).await, Vec::<Value>::new());
-    assert_eq!(provider.organisation(&access, HARBOUR).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(provider.organization(&access, HARBOUR).await.status(), StatusCode::FORBIDDEN);
 
     let revocation = provider
         .client
@@ -74,7 +74,7 @@ async fn a_connection_lives_from_consent_to_revocation() {
 }
 
 #[tokio::test]
-async fn tokens_carry_the_claims_of_xero_and_are_never_cached() {
+async fn tokens_have_the_claims_of_xero_and_are_not_cached() {
     let provider = Provider::start().await;
     let code = provider.consent(&["kauri"]).await;
     let form = [
@@ -88,7 +88,7 @@ async fn tokens_carry_the_claims_of_xero_and_are_never_cached() {
     assert_eq!(response.headers()["content-type"], "application/json");
     assert_eq!(response.headers()["xero-correlation-id"].len(), 36);
     assert_eq!(response.headers()["date"], "Fri, 15 Jan 2027 08:00:00 GMT");
-    let (_, tokens) = answer(response).await;
+    let (_, tokens) = read_json(response).await;
 
     let access = claims(&text(&tokens, "access_token"));
     assert_eq!(access["iss"], provider.base);
@@ -121,7 +121,7 @@ async fn tokens_carry_the_claims_of_xero_and_are_never_cached() {
 }
 
 #[tokio::test]
-async fn the_published_key_verifies_the_tokens() {
+async fn published_key_verifies_the_tokens() {
     use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
     let provider = Provider::start().await;
     let minted = provider.sandbox.mint("mere", &["harbour"], 60).unwrap();
@@ -135,7 +135,7 @@ async fn the_published_key_verifies_the_tokens() {
 }
 
 #[tokio::test]
-async fn any_token_of_a_person_lists_all_their_connections_and_an_event_narrows_it() {
+async fn any_token_of_a_person_lists_all_their_connections_and_an_event_filters_them() {
     let provider = Provider::start().await;
     let first = provider.sandbox.mint("jonas", &["harbour"], 1800).unwrap();
     let second = provider.sandbox.mint("jonas", &["kauri", "practice"], 1800).unwrap();
@@ -146,13 +146,13 @@ async fn any_token_of_a_person_lists_all_their_connections_and_an_event_narrows_
     assert_eq!(second.connections[1].tenant_type, "PRACTICE");
 
     let path = format!("/connections?authEventId={}", first.auth_event_id);
-    let narrowed: Vec<Value> = provider.get_as(&second.access_token, &path).await.json().await.unwrap();
-    assert_eq!(narrowed.len(), 1);
-    assert_eq!(narrowed[0]["id"], json!(first.connections[0].id));
+    let filtered: Vec<Value> = provider.get_as(&second.access_token, &path).await.json().await.unwrap();
+    assert_eq!(filtered.len(), 1);
+    assert_eq!(filtered[0]["id"], json!(first.connections[0].id));
 }
 
 #[tokio::test]
-async fn a_reconnect_keeps_the_connection_and_renews_its_event_and_date() {
+async fn reconnect_keeps_the_connection_and_updates_its_event_and_date() {
     let provider = Provider::start().await;
     let before = provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
     provider.advance(60);
@@ -165,11 +165,11 @@ async fn a_reconnect_keeps_the_connection_and_renews_its_event_and_date() {
     assert_eq!(listed[0]["createdDateUtc"], "2027-01-15T08:00:00.0000000");
     assert_eq!(listed[0]["updatedDateUtc"], "2027-01-15T08:01:00.0000000");
     let (status, _) = provider.refresh(&before.refresh_token).await;
-    assert_eq!(status, StatusCode::OK, "the older tokens live on");
+    assert_eq!(status, StatusCode::OK, "the older tokens stay valid");
 }
 
 #[tokio::test]
-async fn a_disconnect_inside_xero_leaves_the_token_alive_and_shuts_the_tenant() {
+async fn disconnect_inside_xero_keeps_the_token_valid_and_denies_the_tenant() {
     let provider = Provider::start().await;
     let minted = provider.sandbox.mint("mere", &["harbour", "kauri"], 1800).unwrap();
     provider.control("disconnect", json!({ "tenant_id": HARBOUR })).await;
@@ -179,7 +179,7 @@ async fn a_disconnect_inside_xero_leaves_the_token_alive_and_shuts_the_tenant() 
     let listed = provider.connections(&access).await;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0]["tenantName"], "Kauri Joinery");
-    let (status, body) = answer(provider.organisation(&access, HARBOUR).await).await;
+    let (status, body) = read_json(provider.organization(&access, HARBOUR).await).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(body["Type"], Value::Null);
     assert_eq!(body["Title"], "Forbidden");
@@ -190,20 +190,22 @@ async fn a_disconnect_inside_xero_leaves_the_token_alive_and_shuts_the_tenant() 
 }
 
 #[tokio::test]
-async fn a_restart_keeps_key_tokens_connections_and_clock() {
+async fn restart_keeps_key_tokens_connections_and_clock() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sandbox.json");
-    let first = Provider::kept_in(file.clone()).await;
+    let first = Provider::with_state_file(file.clone()).await;
     let minted = first.sandbox.mint("mere", &["harbour"], 7200).unwrap();
     let (_, rotated) = first.refresh(&minted.refresh_token).await;
     first.control("rename", json!({ "tenant_id": HARBOUR, "name": "Harbour Tea" })).await;
     first.control("clock", json!({ "advance": 600 })).await;
 
-    // The first goes on listening: what counts is what its answers left on disk.
+    // The first provider keeps running: the second has only what the first had written when it responded. It is given
+    // no signing key, so it verifies the access token only if the key was stored.
     let base = first.base.clone();
     let second = Provider::start_with(|options| {
         options.state_file = Some(file.clone());
         options.public_url = base;
+        options.signing_key = None;
     })
     .await;
     let (_, replayed) = second.refresh(&minted.refresh_token).await;
@@ -216,23 +218,24 @@ async fn a_restart_keeps_key_tokens_connections_and_clock() {
 
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing temporary is left");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
 }
 
 #[tokio::test]
-async fn a_damaged_state_file_is_named_and_left_alone() {
+async fn invalid_state_file_is_named_and_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sandbox.json");
     std::fs::write(&file, "{ not json").unwrap();
-    let mut options = evergrant::sandbox::Options::new("http://localhost:1", std::sync::Arc::new(|| START));
+    let mut options = Options::new("http://localhost:1", std::sync::Arc::new(|| START));
     options.state_file = Some(file.clone());
-    let error = evergrant::sandbox::Sandbox::open(options).await.err().unwrap().to_string();
+    options.signing_key = Some(TEST_SIGNING_KEY.to_vec());
+    let error = Sandbox::open(options).await.err().unwrap().to_string();
     assert!(error.contains("sandbox.json") && error.contains("Remove it"), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "{ not json");
 }
 
 #[tokio::test]
-async fn the_consent_page_asks_in_words_and_escapes_what_it_was_given() {
+async fn consent_page_describes_scopes_and_escapes_its_input() {
     let provider = Provider::start().await;
     let mut fields = authorize_fields(DEFAULT_SCOPES);
     fields.retain(|(name, _)| *name != "state");
@@ -250,8 +253,8 @@ async fn the_consent_page_asks_in_words_and_escapes_what_it_was_given() {
     let html = response.text().await.unwrap();
     assert!(!html.contains("<script"));
     assert!(html.contains("value=\"&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;\""));
-    for said in ["stands in for Xero", "Read accounting settings", "Mere Tane", "Jonas Berg", "Kauri Joinery"] {
-        assert!(html.contains(said), "{said}");
+    for expected in ["stands in for Xero", "Read accounting settings", "Mere Tane", "Jonas Berg", "Kauri Joinery"] {
+        assert!(html.contains(expected), "{expected}");
     }
     assert_eq!(html.matches("type=\"radio\" name=\"tenant\"").count(), 6);
     let css = provider.get("/identity/connect/page.css").await;
@@ -259,7 +262,7 @@ async fn the_consent_page_asks_in_words_and_escapes_what_it_was_given() {
 }
 
 #[tokio::test]
-async fn bulk_connections_take_several_tenants_or_none_in_one_consent() {
+async fn bulk_connections_allow_several_tenants_or_none_in_one_consent() {
     let provider = Provider::start_with(|options| options.bulk_connections = true).await;
     let (_, tokens) = provider.redeem(&provider.consent(&[]).await, VERIFIER).await;
     assert_eq!(provider.connections(&text(&tokens, "access_token")).await, Vec::<Value>::new());
@@ -268,10 +271,10 @@ async fn bulk_connections_take_several_tenants_or_none_in_one_consent() {
 }
 
 #[tokio::test]
-async fn the_callback_brings_state_scope_and_session_state() {
+async fn callback_has_state_scope_and_session_state() {
     let provider = Provider::start().await;
-    let response = provider.decide(&[("person", "jonas"), ("tenant", "demo"), ("decision", "allow")]).await;
-    assert_eq!(callback(&response, "state").as_deref(), Some("a state & more"));
-    assert_eq!(callback(&response, "scope").as_deref(), Some(DEFAULT_SCOPES));
-    assert!(callback(&response, "session_state").is_some());
+    let response = provider.submit_consent(&[("person", "jonas"), ("tenant", "demo"), ("decision", "allow")]).await;
+    assert_eq!(callback_parameter(&response, "state").as_deref(), Some("a state & more"));
+    assert_eq!(callback_parameter(&response, "scope").as_deref(), Some(DEFAULT_SCOPES));
+    assert!(callback_parameter(&response, "session_state").is_some());
 }

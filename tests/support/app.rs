@@ -1,14 +1,18 @@
-//! The whole server on a port of its own, in sandbox mode, with a clock that stands still and the demo's people.
+//! A whole server in sandbox mode on its own port, with a manual clock and the demo users.
 
 use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use evergrant::server::app;
 use evergrant::server::clock::Clock;
-use evergrant::server::config::{Config, LogFormat, MetricsConfig, NotifyConfig, ServingConfig, SignIn, SweepConfig};
+use evergrant::server::config::{Config, MetricsConfig, NotifyConfig, ServingConfig, SignIn, SweepConfig};
 use evergrant::server::domain::{KeepHot, Secret};
 use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
+use evergrant::server::startup;
+use evergrant::server::telemetry::logging::LogFormat;
 use evergrant::server::xero::Endpoints;
+use evergrant_sandbox::{Options, Sandbox, TEST_SIGNING_KEY};
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -18,26 +22,27 @@ use tokio::net::TcpListener;
 use super::databases::TestDatabase;
 use crate::sandbox::START;
 
-/// What reads `/metrics`.
+/// The bearer token for `/metrics`.
 pub const METRICS_TOKEN: &str = "scrape-me";
 pub const JSON: &str = "application/json";
 pub const HTML: &str = "text/html,application/xhtml+xml";
 
-/// A running server; it ends with the test.
-pub struct App {
+/// A running server. It stops with the test's runtime.
+pub struct DemoServer {
     pub database: TestDatabase,
     pub base: String,
     pub client: Client,
     _data: TempDir,
 }
 
-/// One browser's cookies.
+/// A client with a cookie jar.
 pub struct Browser<'a> {
-    app: &'a App,
+    app: &'a DemoServer,
     cookies: Vec<(String, String)>,
 }
 
-impl App {
+impl DemoServer {
+    /// Starts a server on each available database.
     pub async fn each() -> Vec<Self> {
         let mut each = Vec::new();
         for database in TestDatabase::each().await {
@@ -46,21 +51,23 @@ impl App {
         each
     }
 
+    /// Starts a server on `database` and waits until it answers.
     pub async fn start(database: TestDatabase) -> Self {
         let data = TempDir::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let config = config(&database, &base, &data);
-        // It is stopped with the test's runtime.
-        tokio::spawn(app::run(config, Clock::manual(START), listener, std::future::pending()));
+        store_signing_key(data.path()).await;
+        // The test's runtime stops this task.
+        tokio::spawn(startup::run(config, Clock::manual(START), listener, std::future::pending()));
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         let app = Self { database, base, client, _data: data };
-        app.wait_until_it_answers().await;
+        app.wait_until_ready().await;
         app
     }
 
-    /// The listener queues a first request while the server still starts.
-    async fn wait_until_it_answers(&self) {
+    /// Sends a first request. The listener queues it until the server has started.
+    async fn wait_until_ready(&self) {
         let answer = self.client.get(format!("{}/healthz", self.base)).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
     }
@@ -69,15 +76,16 @@ impl App {
         Browser { app: self, cookies: Vec::new() }
     }
 
-    /// Somebody signed in as the demo's person.
-    pub async fn demo(&self) -> Browser<'_> {
+    /// Returns a browser that is signed in as the demo user.
+    pub async fn demo_browser(&self) -> Browser<'_> {
         let mut browser = self.browser();
-        let answer = browser.form("/api/session/login", &[("email", DEMO_EMAIL), ("password", DEMO_PASSWORD)]).await;
+        let answer =
+            browser.post_form("/api/session/login", &[("email", DEMO_EMAIL), ("password", DEMO_PASSWORD)]).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
         browser
     }
 
-    /// A hand on the provider.
+    /// Posts to the sandbox's control API.
     pub async fn control(&self, path: &str, body: Value) -> Value {
         let answer =
             self.client.post(format!("{}/sandbox/xero/_control/{path}", self.base)).json(&body).send().await.unwrap();
@@ -85,8 +93,8 @@ impl App {
         answer.json().await.unwrap()
     }
 
-    /// How often the provider's token endpoint was asked for a refresh.
-    pub async fn exchanges(&self) -> usize {
+    /// Counts the refresh requests that reached the provider's token endpoint.
+    pub async fn exchange_count(&self) -> usize {
         let answer = self.client.get(format!("{}/sandbox/xero/_control/ledger", self.base)).send().await.unwrap();
         let ledger: Vec<Value> = answer.json().await.unwrap();
         ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token").count()
@@ -106,21 +114,21 @@ impl Browser<'_> {
         self.send(request).await
     }
 
-    /// A page's text.
-    pub async fn page(&mut self, path: &str) -> String {
+    /// Returns the body of a page that answers 200.
+    pub async fn page_text(&mut self, path: &str) -> String {
         let answer = self.get(path).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.text().await.unwrap()
     }
 
-    /// A plain form, as a browser without wasm posts it.
-    pub async fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
+    /// Posts a plain form, as a browser without wasm does.
+    pub async fn post_form(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
         let request = self.request(Method::POST, path, HTML).header("origin", &self.app.base).form(fields);
         self.send(request).await
     }
 
-    /// A server function, as the page's own script calls it.
-    pub async fn call(&mut self, path: &str, fields: &[(&str, &str)]) -> (StatusCode, Value) {
+    /// Calls a server function, as the page's script does.
+    pub async fn call_server_fn(&mut self, path: &str, fields: &[(&str, &str)]) -> (StatusCode, Value) {
         let request = self.request(Method::POST, path, JSON).header("origin", &self.app.base).form(fields);
         let answer = self.send(request).await;
         let status = answer.status();
@@ -145,20 +153,28 @@ impl Browser<'_> {
         self.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The id of the organisation of this name, from the switcher on the page.
+    /// Returns the id of the organization with this name, read from the page's switcher.
     pub async fn org_id(&mut self, name: &str) -> String {
-        let page = self.page("/").await;
-        organisations(&page).into_iter().find(|(_, known)| known == name).map(|(id, _)| id).unwrap()
+        let page = self.page_text("/").await;
+        switcher_organizations(&page).into_iter().find(|(_, known)| known == name).map(|(id, _)| id).unwrap()
     }
 }
 
-/// Where an answer leads.
+/// Writes the sandbox's state file with the fixed signing key, so that the server doesn't generate one.
+async fn store_signing_key(data_dir: &Path) {
+    let mut options = Options::new("http://localhost", Arc::new(|| START));
+    options.state_file = Some(data_dir.join("sandbox.json"));
+    options.signing_key = Some(TEST_SIGNING_KEY.to_vec());
+    Sandbox::open(options).await.unwrap();
+}
+
+/// Returns the `Location` header.
 pub fn location(answer: &Response) -> &str {
     answer.headers()[LOCATION].to_str().unwrap()
 }
 
-/// The switcher's buttons: id and name.
-fn organisations(page: &str) -> Vec<(String, String)> {
+/// Returns the id and name of each button of the organization switcher.
+fn switcher_organizations(page: &str) -> Vec<(String, String)> {
     page.split("name=\"org_id\"")
         .skip(1)
         .filter_map(|rest| {
@@ -189,13 +205,13 @@ fn config(database: &TestDatabase, base: &str, data: &TempDir) -> Config {
         roll_after: Duration::from_secs(45 * 24 * 60 * 60),
         lease_ttl: Duration::from_secs(60),
         xero_timeout: Duration::from_secs(5),
-        // A pass comes only where a test calls for it.
-        keep_activity: Duration::from_secs(365 * 24 * 60 * 60),
-        api_rate: NonZeroU32::new(60).unwrap(),
+        // Background passes run only if a test calls them.
+        activity_retention: Duration::from_secs(365 * 24 * 60 * 60),
+        api_calls_per_minute: NonZeroU32::new(60).unwrap(),
         sweep: SweepConfig {
             interval: Duration::from_secs(60 * 60),
             keep_hot: KeepHot::None,
-            rate: NonZeroU32::MAX,
+            exchanges_per_minute: NonZeroU32::MAX,
             connections_interval: Duration::from_secs(24 * 60 * 60),
         },
         log_format: LogFormat::Text,

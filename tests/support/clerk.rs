@@ -1,4 +1,4 @@
-//! A stand-in for Clerk: an issuer with a key of its own and its key set on loopback, and webhooks signed as Svix does.
+//! A fake Clerk: an issuer with its key set on loopback, and webhooks with Svix signatures.
 
 use std::sync::OnceLock;
 
@@ -16,27 +16,27 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::databases::TestDatabase;
-use super::web::{Browser, Page, Web};
+use super::web::{Browser, Page, TestServer};
 
 const WEBHOOK_KEY: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// Evergrant with Clerk's place taken by this.
-pub struct Clerk {
-    pub web: Web,
+/// A server that authenticates with the fake Clerk.
+pub struct FakeClerk {
+    pub server: TestServer,
     pub issuer: String,
     key: EncodingKey,
 }
 
-/// One signed-in session at Clerk.
+/// A signed-in session at Clerk.
 #[derive(Clone)]
-pub struct Visitor {
+pub struct ClerkSession {
     pub user: String,
     pub session: String,
-    /// Id, slug and role.
+    /// Organization id, slug and role.
     pub org: Option<(&'static str, &'static str, &'static str)>,
 }
 
-impl Visitor {
+impl ClerkSession {
     pub fn ann() -> Self {
         Self { user: "user_ann".into(), session: "sess_ann".into(), org: Some(("org_1", "harbour", "admin")) }
     }
@@ -45,12 +45,12 @@ impl Visitor {
         Self { org: Some(("org_1", "harbour", role)), ..self }
     }
 
-    pub fn nowhere(self) -> Self {
+    pub fn without_org(self) -> Self {
         Self { org: None, ..self }
     }
 }
 
-impl Clerk {
+impl FakeClerk {
     pub async fn on(database: TestDatabase) -> Self {
         let key = EncodingKey::from_rsa_pem(private_key().as_bytes()).unwrap();
         let mut jwk = Jwk::from_encoding_key(&key, Algorithm::RS256).unwrap();
@@ -69,7 +69,7 @@ impl Clerk {
             ("--clerk-publishable-key", publishable.as_str()),
             ("--clerk-webhook-secret", secret.as_str()),
         ];
-        Self { web: Web::with(database, &flags).await, issuer: format!("http://{host}"), key }
+        Self { server: TestServer::with_flags(database, &flags).await, issuer: format!("http://{host}"), key }
     }
 
     pub async fn each() -> Vec<Self> {
@@ -80,12 +80,12 @@ impl Clerk {
         each
     }
 
-    /// What a token of this session says now.
-    pub fn claims(&self, visitor: &Visitor) -> Value {
-        let now = self.web.clock.now();
+    /// Returns the claims of a token that is issued now for this session.
+    pub fn claims(&self, visitor: &ClerkSession) -> Value {
+        let now = self.server.clock.now();
         let mut claims = json!({
             "v": 2, "sub": visitor.user, "sid": visitor.session, "sts": "active", "iss": self.issuer,
-            "azp": self.web.base, "iat": now, "nbf": now - 10, "exp": now + 60,
+            "azp": self.server.base, "iat": now, "nbf": now - 10, "exp": now + 60,
         });
         if let Some((id, slug, role)) = visitor.org {
             claims["o"] = json!({ "id": id, "slg": slug, "rol": role });
@@ -102,38 +102,38 @@ impl Clerk {
         encode(&header, claims, &self.key).unwrap()
     }
 
-    pub fn token(&self, visitor: &Visitor) -> String {
+    pub fn token(&self, visitor: &ClerkSession) -> String {
         self.sign(&self.claims(visitor))
     }
 
-    /// A browser with this session's cookie.
-    pub fn browser(&self, visitor: &Visitor) -> Browser {
-        let browser = self.web.browser();
+    /// Returns a browser with this session's cookie.
+    pub fn browser(&self, visitor: &ClerkSession) -> Browser {
+        let browser = self.server.browser();
         browser.set_cookie("__session", &self.token(visitor));
         browser
     }
 
-    /// The refresh function, called as a script calls it.
+    /// Calls the refresh function with an optional bearer token.
     pub async fn refresh(&self, authorization: Option<String>) -> Page {
-        let browser = self.web.browser();
-        let mut request = browser.client.post(browser.at("/api/integrations/xero/refresh"));
+        let browser = self.server.browser();
+        let mut request = browser.client.post(browser.url("/api/integrations/xero/refresh"));
         if let Some(token) = authorization {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         browser.send(request).await
     }
 
-    /// Delivers an event, signed now; says how it was answered.
-    pub async fn deliver(&self, id: &str, kind: &str, data: Value) -> (StatusCode, String) {
+    /// Signs and delivers a webhook event, and returns the response's status and body.
+    pub async fn deliver_event(&self, id: &str, kind: &str, data: Value) -> (StatusCode, String) {
         let body = json!({ "object": "event", "type": kind, "data": data }).to_string();
-        let sent = self.web.clock.now().to_string();
+        let sent = self.server.clock.now().to_string();
         let signature = signature(id, &sent, &body);
         self.post_webhook(&[("svix-id", id), ("svix-timestamp", &sent), ("svix-signature", &signature)], body).await
     }
 
     pub async fn post_webhook(&self, headers: &[(&str, &str)], body: String) -> (StatusCode, String) {
-        let browser = self.web.browser();
-        let mut request = browser.client.post(browser.at("/api/webhooks/clerk")).body(body);
+        let browser = self.server.browser();
+        let mut request = browser.client.post(browser.url("/api/webhooks/clerk")).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -142,14 +142,15 @@ impl Clerk {
     }
 }
 
-pub fn signature(id: &str, sent: &str, body: &str) -> String {
+/// Returns the `svix-signature` header.
+pub fn signature(id: &str, timestamp: &str, body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(WEBHOOK_KEY).unwrap());
-    let tag = hmac::sign(&key, format!("{id}.{sent}.{body}").as_bytes());
+    let tag = hmac::sign(&key, format!("{id}.{timestamp}.{body}").as_bytes());
     format!("v1,{}", STANDARD.encode(tag))
 }
 
-/// What Clerk tells of a membership.
-pub fn membership(user: &str, identifier: &str, role: &str) -> Value {
+/// Returns the data of a membership event.
+pub fn membership_data(user: &str, identifier: &str, role: &str) -> Value {
     json!({
         "id": "orgmem_1", "object": "organization_membership", "role": role,
         "organization": { "id": "org_1", "name": "Harbour Group", "slug": "harbour" },
@@ -157,7 +158,7 @@ pub fn membership(user: &str, identifier: &str, role: &str) -> Value {
     })
 }
 
-/// Made once: it takes its time.
+/// Returns the RSA private key, generated once per process because that is slow.
 fn private_key() -> &'static str {
     static KEY: OnceLock<String> = OnceLock::new();
     KEY.get_or_init(|| {

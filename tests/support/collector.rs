@@ -1,4 +1,4 @@
-//! A collector: takes OTLP by HTTP, and has what it was sent looked through.
+//! A trace collector that receives OTLP over HTTP and exposes what it received.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// What it was sent so far.
+/// Everything received so far.
 #[derive(Clone, Default)]
 pub struct Received {
     pub spans: Vec<Span>,
-    /// What each batch said of its sender.
+    /// The resource attributes of the last batch.
     pub resource: Vec<KeyValue>,
-    /// As it came.
+    /// The raw request bodies.
     pub bytes: Vec<u8>,
     pub authorization: Option<String>,
 }
@@ -36,15 +36,15 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::new(watch::Sender::new(Received::default()));
-        let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&received));
+        let router = Router::new().route("/v1/traces", post(receive)).with_state(Arc::clone(&received));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { base, received }
     }
 
-    /// What it holds once it holds what is wanted.
-    pub async fn when(&self, wanted: impl Fn(&[Span]) -> bool) -> Received {
+    /// Waits until the spans satisfy `wanted` and returns everything received.
+    pub async fn wait_for(&self, is_complete: impl Fn(&[Span]) -> bool) -> Received {
         let mut received = self.received.subscribe();
-        received.wait_for(|received| wanted(&received.spans)).await.unwrap().clone()
+        received.wait_for(|received| is_complete(&received.spans)).await.unwrap().clone()
     }
 
     pub fn received(&self) -> Received {
@@ -52,7 +52,7 @@ impl Collector {
     }
 }
 
-async fn take(State(received): State<Arc<watch::Sender<Received>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn receive(State(received): State<Arc<watch::Sender<Received>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     assert_eq!(headers["content-type"], "application/x-protobuf");
     let request = ExportTraceServiceRequest::decode(body.clone()).unwrap();
     received.send_modify(|received| {
@@ -66,8 +66,8 @@ async fn take(State(received): State<Arc<watch::Sender<Received>>>, headers: Hea
     StatusCode::OK
 }
 
-/// What is said of a span, or of its sender, under a name.
-pub fn said(attributes: &[KeyValue], name: &str) -> Option<String> {
+/// Returns an attribute as text.
+pub fn attribute(attributes: &[KeyValue], name: &str) -> Option<String> {
     let attribute = attributes.iter().find(|one| one.key == name)?;
     Some(match attribute.value.clone()? {
         AnyValue { value: Some(Value::StringValue(text)) } => text,
@@ -80,7 +80,7 @@ pub fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The spans of this name.
-pub fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
+/// Returns the spans with this name.
+pub fn spans_named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
     spans.iter().filter(|span| span.name == name).collect()
 }

@@ -1,4 +1,4 @@
-//! An instance of its own: the real binary as a process, against a provider on another port.
+//! The real binary as a child process, with a provider on another port.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 
 use evergrant::model::OrgId;
-use evergrant::sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use evergrant::server::auth::LocalAuth;
 use evergrant::server::domain::Secret;
 use evergrant::server::store::Store;
+use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use reqwest::header::SET_COOKIE;
 use serde_json::Value;
 
@@ -20,18 +20,18 @@ use crate::sandbox::Provider;
 const EMAIL: &str = "ana@example.com";
 const PASSWORD: &str = "correct horse battery";
 
-/// A running process, killed when the test is done with it.
+/// A running `evergrant serve` process, killed on drop.
 pub struct Instance {
     child: Child,
-    /// What it has logged since it listens.
+    /// The log lines since the server began to listen.
     log: Mutex<Receiver<String>>,
     pub base: String,
 }
 
 impl Instance {
-    /// `settings` are variables of the environment; `data` outlives the process.
+    /// Starts a process in the directory `data` and waits until it listens. `settings` are environment variables.
     pub fn start(database: &TestDatabase, provider: &Provider, data: &Path, settings: &[(&str, &str)]) -> Self {
-        // A file that may not grow any further is to fail a write, not to end the process.
+        // With SIGXFSZ ignored, a file at its size limit fails the write instead of ending the process.
         let mut child = Command::new("sh")
             .args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_evergrant")])
             .current_dir(data)
@@ -50,64 +50,64 @@ impl Instance {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut said = Vec::new();
-        let address = log.by_ref().inspect(|line| said.push(line.clone())).find_map(|line| {
+        let mut startup_log = Vec::new();
+        let address = log.by_ref().inspect(|line| startup_log.push(line.clone())).find_map(|line| {
             let line: Value = serde_json::from_str(&line).ok()?;
             line["fields"]["address"].as_str().map(str::to_owned)
         });
-        let address = address.unwrap_or_else(|| panic!("the instance didn't start: {said:?}"));
-        // A pipe that nobody reads would fill up, or end the process that writes to it.
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || log.for_each(|line| drop(tell.send(line))));
-        Self { child, log: Mutex::new(told), base: format!("http://{address}") }
+        let address = address.unwrap_or_else(|| panic!("the instance did not start: {startup_log:?}"));
+        // The pipe has to be read: a full one would block the process, a closed one would fail its writes.
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || log.for_each(|line| drop(sender.send(line))));
+        Self { child, log: Mutex::new(receiver), base: format!("http://{address}") }
     }
 
-    pub fn id(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for a line of its log, letting go of those before.
-    pub fn line(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    /// Waits for a log line that satisfies `wanted` and discards the lines before it.
+    pub fn wait_for_log_line(&mut self, matches: impl Fn(&Value) -> bool) -> Value {
         let log = self.log.get_mut().unwrap();
         tokio::task::block_in_place(|| {
             loop {
                 let line = serde_json::from_str(&log.recv().unwrap()).unwrap();
-                if wanted(&line) {
+                if matches(&line) {
                     return line;
                 }
             }
         })
     }
 
-    /// What it has logged so far, where something went wrong with it.
-    pub fn log_so_far(&self) -> Vec<String> {
+    /// Returns the unread log lines without waiting.
+    pub fn unread_log(&self) -> Vec<String> {
         self.log.lock().unwrap().try_iter().collect()
     }
 
-    /// What it logged until it ended.
-    pub fn rest_of_the_log(&mut self) -> Vec<Value> {
+    /// Returns the unread log lines until the process ends.
+    pub fn log_until_exit(&mut self) -> Vec<Value> {
         let log = self.log.get_mut().unwrap();
         tokio::task::block_in_place(|| log.iter().map(|line| serde_json::from_str(&line).unwrap()).collect())
     }
 
-    /// What a service manager does to end it.
-    pub fn ask_to_stop(&self) {
-        let told = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
-        assert!(told.success());
+    /// Sends SIGTERM, as a service manager does.
+    pub fn send_sigterm(&self) {
+        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        assert!(status.success());
     }
 
-    /// Waits until it has ended by itself.
-    pub fn ended(&mut self) -> ExitStatus {
+    /// Waits until the process exits by itself.
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
         tokio::task::block_in_place(|| self.child.wait().unwrap())
     }
 
-    /// `kill -9`: nothing of it goes on, and nothing is put in order.
+    /// Sends SIGKILL and waits for the process.
     pub fn kill(&mut self) {
         _ = self.child.kill();
         _ = self.child.wait();
     }
 
-    /// Signs Ana in and returns her cookie. A session is a row: what one instance made, the others know.
+    /// Signs Ana in and returns her session cookie, which is valid on every instance of the database.
     pub async fn sign_in(&self, provider: &Provider) -> String {
         let login = provider.client.post(format!("{}/api/session/login", self.base));
         let login = login.form(&[("email", EMAIL), ("password", PASSWORD)]).send().await.unwrap();
@@ -121,8 +121,8 @@ impl Drop for Instance {
     }
 }
 
-/// Ana, and the organisation that she owns.
-pub async fn add_ana(store: &Store) -> OrgId {
+/// Adds Ana and the organization that she owns, and returns its id.
+pub async fn seed_ana(store: &Store) -> OrgId {
     let auth = LocalAuth::new(store.clone()).unwrap();
     let added = auth.add_user(EMAIL, Secret::new(PASSWORD), Some("Harbour")).await.unwrap();
     added.org.unwrap().0

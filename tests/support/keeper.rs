@@ -1,18 +1,19 @@
-//! A token service on a test's database, with our own Xero on the wire and a clock that stands still.
+//! A token service on a test database, with a sandbox provider over TCP and a manual clock.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use evergrant::model::{BindingId, GrantId, OrgId};
-use evergrant::sandbox::{Minted, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
-use evergrant::server::cipher::KeyRing;
 use evergrant::server::clock::Clock;
+use evergrant::server::crypto::sealed::KeyRing;
 use evergrant::server::domain::{AccessToken, Grant, KeepHot, Plan, RefreshToken, Secret, Tenant, TokenSet};
+use evergrant::server::jobs::sweeper;
+use evergrant::server::jobs::sweeper::{SweepReport, Sweeper};
 use evergrant::server::store::{NewGrant, Store};
-use evergrant::server::sweeper::{self, Sweeper, Swept};
 use evergrant::server::tokens::{Policy, Spool, TokenService};
 use evergrant::server::xero::{Endpoints, XeroClient};
+use evergrant_sandbox::{Minted, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,8 +23,8 @@ use crate::sandbox::{Provider, START};
 
 pub const DAY: i64 = 24 * 60 * 60;
 
-/// One instance of Evergrant's middle, without a browser's side.
-pub struct Keeper {
+/// A token service and its dependencies, without the HTTP server.
+pub struct TestService {
     pub database: TestDatabase,
     pub provider: Provider,
     pub clock: Clock,
@@ -32,37 +33,38 @@ pub struct Keeper {
     pub tasks: TaskTracker,
     pub stopping: CancellationToken,
     pub spool: TempDir,
-    pace: Pace,
+    pace: ServiceOptions,
 }
 
-/// How long a lease lasts, how long Xero may take to answer, and whose access tokens are kept fresh.
+/// The lease's lifetime, the time-out of requests to Xero, and which grants are kept hot.
 #[derive(Clone, Copy)]
-pub struct Pace {
-    pub lease: Duration,
-    pub timeout: Duration,
+pub struct ServiceOptions {
+    pub lease_ttl: Duration,
+    pub xero_timeout: Duration,
     pub keep_hot: KeepHot,
 }
 
-impl Default for Pace {
+impl Default for ServiceOptions {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(60), timeout: Duration::from_millis(500), keep_hot: KeepHot::Used }
+        Self { lease_ttl: Duration::from_secs(60), xero_timeout: Duration::from_millis(500), keep_hot: KeepHot::Used }
     }
 }
 
-/// An organisation with a consent's bindings.
-pub struct Connected {
+/// An organization with the grant and the bindings of one consent.
+pub struct ConnectedOrg {
     pub org: OrgId,
     pub grant: GrantId,
     pub bindings: Vec<BindingId>,
     pub minted: Minted,
 }
 
-impl Keeper {
+impl TestService {
+    /// Creates a service on each available database.
     pub async fn each() -> Vec<Self> {
-        Self::each_at(Pace::default()).await
+        Self::each_with(ServiceOptions::default()).await
     }
 
-    pub async fn each_at(pace: Pace) -> Vec<Self> {
+    pub async fn each_with(pace: ServiceOptions) -> Vec<Self> {
         let mut each = Vec::new();
         for database in TestDatabase::each().await {
             each.push(Self::on(database, pace).await);
@@ -70,89 +72,95 @@ impl Keeper {
         each
     }
 
-    pub async fn on(database: TestDatabase, pace: Pace) -> Self {
+    /// Creates a service on `database` with the default options.
+    pub async fn start(database: TestDatabase) -> Self {
+        Self::on(database, ServiceOptions::default()).await
+    }
+
+    pub async fn on(database: TestDatabase, pace: ServiceOptions) -> Self {
         let (provider, clock) = (Provider::start().await, Clock::manual(START));
         let (tasks, stopping, spool) = (TaskTracker::new(), CancellationToken::new(), TempDir::new().unwrap());
-        let store = store(&database, &clock, pace).await;
-        let service = service(&store, &provider.base, &clock, &spool, &tasks, &stopping, pace);
+        let store = open_store(&database, &clock, pace).await;
+        let service = token_service(&store, &provider.base, &clock, &spool, &tasks, &stopping, pace);
         Self { database, provider, clock, store, service, tasks, stopping, spool, pace }
     }
 
-    /// Another instance's hand on the same database.
-    pub async fn another_store(&self) -> Store {
-        Store::new(self.database.open().await, ring(), self.clock.clone())
+    /// Returns the store of another instance on the same database.
+    pub async fn second_store(&self) -> Store {
+        Store::new(self.database.open().await, test_key_ring(), self.clock.clone())
     }
 
-    /// A new consent to the same tenants, in the same organisation.
-    pub async fn connect_again(&self, before: &Connected, tenants: &[&str]) -> Connected {
-        consent(&self.store, &self.provider, before.org.clone(), tenants, 60).await
+    /// Adds a new consent to `tenants` in the same organization.
+    pub async fn reconnect(&self, before: &ConnectedOrg, tenants: &[&str]) -> ConnectedOrg {
+        seed_consent(&self.store, &self.provider, before.org.clone(), tenants, 60).await
     }
 
-    /// Another instance on the same database and against the same provider.
-    pub async fn another(&self) -> TokenService {
-        self.another_at(self.pace).await
+    /// Returns the token service of another instance, on the same database and with the same provider.
+    pub async fn second_service(&self) -> TokenService {
+        self.second_service_with(self.pace).await
     }
 
-    /// The same with other settings.
-    pub async fn another_at(&self, pace: Pace) -> TokenService {
-        let store = store(&self.database, &self.clock, pace).await;
-        service(&store, &self.provider.base, &self.clock, &self.spool, &self.tasks, &self.stopping, pace)
+    /// Returns the token service of another instance with other options.
+    pub async fn second_service_with(&self, pace: ServiceOptions) -> TokenService {
+        let store = open_store(&self.database, &self.clock, pace).await;
+        token_service(&store, &self.provider.base, &self.clock, &self.spool, &self.tasks, &self.stopping, pace)
     }
 
-    /// An instance that looks for Xero at another address.
-    pub async fn elsewhere(&self, base: &str) -> TokenService {
-        let store = store(&self.database, &self.clock, self.pace).await;
-        service(&store, base, &self.clock, &self.spool, &self.tasks, &self.stopping, self.pace)
+    /// Returns the token service of an instance whose Xero base URL is `base`.
+    pub async fn service_with_xero_at(&self, base: &str) -> TokenService {
+        let store = open_store(&self.database, &self.clock, self.pace).await;
+        token_service(&store, base, &self.clock, &self.spool, &self.tasks, &self.stopping, self.pace)
     }
 
-    /// A sweeper of ours, or of another instance, that has so many exchanges under way at a time.
-    pub fn sweeper(&self, service: &TokenService, at_once: usize) -> Sweeper {
-        let pace = sweeper::Pace { interval: Duration::from_secs(30), at_once, a_minute: NonZeroU32::MAX };
+    /// Returns a sweeper for `service` that runs up to `concurrency` exchanges concurrently.
+    pub fn sweeper(&self, service: &TokenService, concurrency: usize) -> Sweeper {
+        let pace =
+            sweeper::SweeperOptions { interval: Duration::from_secs(30), concurrency, per_minute: NonZeroU32::MAX };
         Sweeper::new(service.clone(), pace, self.stopping.clone())
     }
 
-    /// One pass of ours.
-    pub async fn sweep(&self) -> Swept {
+    /// Runs one sweep of this service.
+    pub async fn sweep(&self) -> SweepReport {
         self.sweeper(&self.service, 8).sweep_once().await.unwrap()
     }
 
-    /// Lets time pass for both sides.
+    /// Advances the service's clock and the provider's, in seconds.
     pub fn advance(&self, seconds: i64) {
         self.clock.advance(seconds);
         self.provider.clock.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    /// An organisation that Mere connected, with so much left on the access token.
-    pub async fn connect(&self, org: &str, tenants: &[&str], access_seconds_left: i64) -> Connected {
+    /// Creates an organization with Mere's consent; the access token expires in `access_seconds_left`.
+    pub async fn connect(&self, org: &str, tenants: &[&str], access_seconds_left: i64) -> ConnectedOrg {
         let org = self.store.add_org(org).await.unwrap().unwrap();
-        consent(&self.store, &self.provider, org, tenants, access_seconds_left).await
+        seed_consent(&self.store, &self.provider, org, tenants, access_seconds_left).await
     }
 
-    /// One more grant of Mere's in an organisation that is there, with nothing bound to it yet.
-    pub async fn grant(&self, org: &OrgId, access_seconds_left: i64) -> GrantId {
-        grant(&self.store, &self.provider, org, &["harbour"], access_seconds_left).await.0
+    /// Adds a grant of Mere's without bindings to an existing organization.
+    pub async fn add_grant(&self, org: &OrgId, access_seconds_left: i64) -> GrantId {
+        seed_grant(&self.store, &self.provider, org, &["harbour"], access_seconds_left).await.0
     }
 
-    pub async fn read(&self, grant: &GrantId) -> Grant {
+    pub async fn read_grant(&self, grant: &GrantId) -> Grant {
         self.store.grant(grant).await.unwrap().unwrap()
     }
 
-    /// How often the token endpoint was asked for a refresh.
-    pub async fn exchanges(&self) -> usize {
+    /// Counts the refresh requests that reached the token endpoint.
+    pub async fn exchange_count(&self) -> usize {
         let ledger = self.provider.ledger().await;
         ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token").count()
     }
 }
 
-/// What Mere's consent leaves behind in an organisation, without the clicking.
-pub async fn consent(
+/// Stores the grant and the bindings of a consent of Mere's, without the browser flow.
+pub async fn seed_consent(
     store: &Store,
     provider: &Provider,
     org: OrgId,
     tenants: &[&str],
     access_seconds_left: i64,
-) -> Connected {
-    let (grant, minted) = grant(store, provider, &org, tenants, access_seconds_left).await;
+) -> ConnectedOrg {
+    let (grant, minted) = seed_grant(store, provider, &org, tenants, access_seconds_left).await;
     let tenants: Vec<Tenant> = minted
         .connections
         .iter()
@@ -165,16 +173,16 @@ pub async fn consent(
         .collect();
     let bound = store.bind(&org, &grant, &tenants, None).await.unwrap();
     let bindings = bound.into_iter().map(|bound| bound.binding_id).collect();
-    Connected { org, grant, bindings, minted }
+    ConnectedOrg { org, grant, bindings, minted }
 }
 
-async fn store(database: &TestDatabase, clock: &Clock, pace: Pace) -> Store {
+async fn open_store(database: &TestDatabase, clock: &Clock, pace: ServiceOptions) -> Store {
     let plan = Plan { keep_hot: pace.keep_hot, ..Plan::default() };
-    Store::new(database.open().await, ring(), clock.clone()).planned_by(plan)
+    Store::new(database.open().await, test_key_ring(), clock.clone()).with_plan(plan)
 }
 
-/// A consent's tokens, sealed in their row.
-async fn grant(
+/// Mints the tokens of a consent and inserts them as a grant.
+async fn seed_grant(
     store: &Store,
     provider: &Provider,
     org: &OrgId,
@@ -197,29 +205,30 @@ async fn grant(
     (store.insert_grant(new).await.unwrap(), minted)
 }
 
-pub fn ring() -> KeyRing {
+/// Returns the key ring of the tests, with the single key `test`.
+pub fn test_key_ring() -> KeyRing {
     KeyRing::parse(&Secret::new(format!("test:{}=", "A".repeat(43)))).unwrap()
 }
 
-fn service(
+fn token_service(
     store: &Store,
     base: &str,
     clock: &Clock,
     spool: &TempDir,
     tasks: &TaskTracker,
     stopping: &CancellationToken,
-    pace: Pace,
+    pace: ServiceOptions,
 ) -> TokenService {
     let endpoints = Endpoints::parse(base, base, base).unwrap();
     let secret = Secret::new(SANDBOX_CLIENT_SECRET);
     let app = SANDBOX_CLIENT_ID.to_owned();
-    let xero = XeroClient::new(endpoints, app, secret, pace.timeout, clock.clone()).unwrap();
+    let xero = XeroClient::new(endpoints, app, secret, pace.xero_timeout, clock.clone()).unwrap();
     let policy = Policy {
         buffer: 600,
         roll_after: 45 * DAY,
-        lease_ttl: pace.lease,
+        lease_ttl: pace.lease_ttl,
         wait_limit: Duration::from_secs(20),
-        at_once: 4,
+        concurrency: 4,
     };
     let spool = Spool::open(spool.path()).unwrap();
     TokenService::new(store.clone(), xero, policy, spool, tasks.clone(), stopping.clone())

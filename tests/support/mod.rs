@@ -1,10 +1,12 @@
-//! What several rooms' tests stand on: databases, a keeper of grants, a process and a whole server, against a sandbox on
-//! the wire.
+//! Shared test infrastructure: databases, a token service, server processes and in-process servers, each with a
+//! sandbox provider over TCP.
+
+#[macro_use]
+pub mod databases;
 
 pub mod app;
 pub mod clerk;
 pub mod collector;
-pub mod databases;
 pub mod instance;
 pub mod keeper;
 pub mod plant;

@@ -1,4 +1,4 @@
-//! One or several instances on one database, an organisation that connected, and the provider they ask.
+//! One or more server processes on one database, with a connected organization and a provider.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,101 +13,114 @@ use sqlx::Row;
 use tempfile::TempDir;
 
 use super::databases::TestDatabase;
-use super::instance::{Instance, add_ana};
-use super::keeper::{Connected, consent, ring};
+use super::instance::{Instance, seed_ana};
+use super::keeper::{ConnectedOrg, seed_consent, test_key_ring};
 use crate::sandbox::Provider;
 
-/// Variables of the environment.
-type Settings = &'static [(&'static str, &'static str)];
+/// Environment variables.
+type EnvVars = &'static [(&'static str, &'static str)];
 
-/// Real processes on the machine's own clock, each with a data directory that outlives it.
-pub struct Plant {
+/// Server processes on the system clock. Each has a data directory that outlives it.
+pub struct TestCluster {
     pub database: TestDatabase,
     pub provider: Provider,
-    /// A second hand on the same database.
+    /// A store of the test on the same database.
     pub store: Store,
-    pub connected: Connected,
+    pub connected: ConnectedOrg,
     pub instances: Vec<Instance>,
     cookie: String,
-    /// Each instance's working directory, where its data directory is.
-    folders: Vec<Arc<TempDir>>,
-    settings: Settings,
-    /// How far the ledger has been read.
-    seen: u64,
+    /// The instances' working directories, which hold their data directories.
+    working_dirs: Vec<Arc<TempDir>>,
+    settings: EnvVars,
+    /// The number of the last ledger line that was read.
+    ledger_position: u64,
 }
 
-/// What the grant's row and journal say.
+/// The state of the grant's row and its journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rows {
+pub struct GrantState {
     pub generation: i64,
-    pub leased: bool,
+    pub is_leased: bool,
     pub attempts: i64,
     pub unfinished: i64,
 }
 
-impl Plant {
-    /// Every call finds the grant due: its access tokens last for less than the buffer.
-    pub async fn on(database: TestDatabase, instances: usize, settings: Settings) -> Self {
+impl TestCluster {
+    /// Starts `instances` processes. The grant is due at every call: its access tokens last for less than the buffer.
+    pub async fn on(database: TestDatabase, instances: usize, settings: EnvVars) -> Self {
         let folders = (0..instances).map(|_| Arc::new(TempDir::new().unwrap())).collect();
-        Self::in_folders(database, folders, settings).await
+        Self::with_folders(database, folders, settings).await
     }
 
-    /// The same with one data directory for all of them.
-    pub async fn sharing_a_folder(database: TestDatabase, instances: usize, settings: Settings) -> Self {
+    /// Starts `instances` processes that share one data directory.
+    pub async fn with_shared_folder(database: TestDatabase, instances: usize, settings: EnvVars) -> Self {
         let folder = Arc::new(TempDir::new().unwrap());
-        Self::in_folders(database, vec![folder; instances], settings).await
+        Self::with_folders(database, vec![folder; instances], settings).await
     }
 
-    async fn in_folders(database: TestDatabase, folders: Vec<Arc<TempDir>>, settings: Settings) -> Self {
+    async fn with_folders(database: TestDatabase, folders: Vec<Arc<TempDir>>, settings: EnvVars) -> Self {
         let (clock, now) = (Clock::system(), Clock::system());
         let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
         provider.control("settings", json!({"access_ttl": 300})).await;
-        let store = Store::new(database.open().await, ring(), clock);
-        let org = add_ana(&store).await;
-        let connected = consent(&store, &provider, org, &["harbour"], 300).await;
+        let store = Store::new(database.open().await, test_key_ring(), clock);
+        let org = seed_ana(&store).await;
+        let connected = seed_consent(&store, &provider, org, &["harbour"], 300).await;
         let (instances, cookie) = (Vec::new(), String::new());
-        let mut plant = Self { database, provider, store, connected, instances, cookie, folders, settings, seen: 0 };
-        for number in 0..plant.folders.len() {
-            let instance = plant.start(number);
-            plant.instances.push(instance);
+        let mut cluster = Self {
+            database,
+            provider,
+            store,
+            connected,
+            instances,
+            cookie,
+            working_dirs: folders,
+            settings,
+            ledger_position: 0,
+        };
+        for number in 0..cluster.working_dirs.len() {
+            let instance = cluster.start(number);
+            cluster.instances.push(instance);
         }
-        plant.cookie = plant.instances[0].sign_in(&plant.provider).await;
-        plant
+        cluster.cookie = cluster.instances[0].sign_in(&cluster.provider).await;
+        cluster
     }
 
-    /// The provider answers from this process, so the rest of it goes on meanwhile.
-    fn start(&self, number: usize) -> Instance {
-        let (database, provider, data) = (&self.database, &self.provider, self.folders[number].path());
+    /// Blocks in place: the provider runs in this process and has to answer meanwhile.
+    fn start(&self, instance: usize) -> Instance {
+        let (database, provider, data) = (&self.database, &self.provider, self.working_dirs[instance].path());
         tokio::task::block_in_place(|| Instance::start(database, provider, data, self.settings))
     }
 
-    pub fn restart(&mut self, number: usize) {
-        self.instances[number] = self.start(number);
+    /// Starts a new process in the place of a killed one.
+    pub fn restart(&mut self, instance: usize) {
+        self.instances[instance] = self.start(instance);
     }
 
-    /// Where an instance's token sets wait.
-    pub fn spool(&self, number: usize) -> PathBuf {
-        self.folders[number].path().join("data/spool")
+    /// Returns an instance's spool directory.
+    pub fn spool(&self, instance: usize) -> PathBuf {
+        self.working_dirs[instance].path().join("data/spool")
     }
 
-    pub fn refresh(&self, number: usize) -> RequestBuilder {
-        self.post(number, "refresh").form(&[("clicked", "false")])
+    /// Builds a refresh request to an instance.
+    pub fn refresh(&self, instance: usize) -> RequestBuilder {
+        self.post(instance, "refresh").form(&[("clicked", "false")])
     }
 
-    /// A page, as Ana sees it.
-    pub async fn page(&self, number: usize, path: &str) -> String {
-        let page = self.provider.client.get(format!("{}{path}", self.instances[number].base));
+    /// Returns the body of a page that an instance renders for Ana.
+    pub async fn page(&self, instance: usize, path: &str) -> String {
+        let page = self.provider.client.get(format!("{}{path}", self.instances[instance].base));
         let page = page.header(COOKIE, &self.cookie).send().await.unwrap();
         assert_eq!(page.status(), StatusCode::OK, "{path}");
         page.text().await.unwrap()
     }
 
-    fn post(&self, number: usize, what: &str) -> RequestBuilder {
-        let address = format!("{}/api/integrations/xero/{what}", self.instances[number].base);
+    fn post(&self, instance: usize, action: &str) -> RequestBuilder {
+        let address = format!("{}/api/integrations/xero/{action}", self.instances[instance].base);
         self.provider.client.post(address).header(COOKIE, &self.cookie)
     }
 
-    pub async fn rows(&self) -> Rows {
+    /// Reads the state of the grant from the database.
+    pub async fn grant_state(&self) -> GrantState {
         let row = sqlx::query(
             "SELECT generation, lease_until, (SELECT COUNT(*) FROM refresh_attempts), \
              (SELECT COUNT(*) FROM refresh_attempts WHERE finished_at IS NULL) FROM integration_grants",
@@ -115,29 +128,29 @@ impl Plant {
         .fetch_one(self.store.database().pool())
         .await
         .unwrap();
-        Rows {
+        GrantState {
             generation: row.get(0),
-            leased: row.get::<Option<i64>, _>(1).is_some(),
+            is_leased: row.get::<Option<i64>, _>(1).is_some(),
             attempts: row.get(2),
             unfinished: row.get(3),
         }
     }
 
-    /// The exchanges since this was last asked.
+    /// Returns the ledger lines since the last call.
     pub async fn new_exchanges(&mut self) -> Vec<Value> {
-        let path = format!("/_control/ledger?since={}", self.seen);
+        let path = format!("/_control/ledger?since={}", self.ledger_position);
         let lines: Vec<Value> = self.provider.get(&path).await.json().await.unwrap();
-        self.seen = lines.last().map_or(self.seen, |line| line["n"].as_u64().unwrap());
+        self.ledger_position = lines.last().map_or(self.ledger_position, |line| line["n"].as_u64().unwrap());
         lines
     }
 
-    /// A refresh over HTTP, which waits for a dead holder's lease to end, and a call to Xero's API. Nothing was
-    /// called dead, no refusal was met, and no attempt hangs without an end.
-    pub async fn must_work(&mut self, asked: usize, case: &str) {
-        let report: Value = self.refresh(asked).send().await.unwrap().json().await.unwrap();
+    /// Asserts that a refresh over HTTP (which waits for a dead holder's lease) and a call to Xero's API succeed, that
+    /// grant and binding are active, and that there was no refusal and no unfinished attempt.
+    pub async fn assert_ok(&mut self, instance: usize, case: &str) {
+        let report: Value = self.refresh(instance).send().await.unwrap().json().await.unwrap();
         assert_eq!((&report["success"], &report["errors"]), (&json!(true), &json!([])), "{case}: {report}");
         let form = [("binding_id", self.connected.bindings[0].as_str())];
-        let test = self.post(asked, "test").form(&form).send().await.unwrap();
+        let test = self.post(instance, "test").form(&form).send().await.unwrap();
         let (status, text) = (test.status(), test.text().await.unwrap());
         assert_eq!(status, StatusCode::OK, "{case}: {text}");
         let bound = self.store.binding(&self.connected.org, &self.connected.bindings[0]).await.unwrap().unwrap();
@@ -146,6 +159,6 @@ impl Plant {
         let refused: Vec<Value> = self.new_exchanges().await;
         let refused: Vec<&Value> = refused.iter().filter(|line| line["http_status"] == 400).collect();
         assert!(refused.is_empty(), "{case}: {refused:?}");
-        assert_eq!(self.rows().await.unfinished, 0, "{case}: an attempt hangs unfinished");
+        assert_eq!(self.grant_state().await.unfinished, 0, "{case}: an attempt is unfinished");
     }
 }

@@ -1,4 +1,4 @@
-//! What a test's own statements to PostgreSQL are, as the driver logs them. A test's server runs on its thread.
+//! Captures the SQL statements that the driver logs on a test's thread. A test's server runs on that thread.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
@@ -10,65 +10,67 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 thread_local! {
-    static HEARD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+    static CAPTURED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Keeps this thread's statements until it is dropped.
-pub struct Statements(());
+/// Captures this thread's statements until it is dropped.
+pub struct StatementCapture(());
 
-/// One ear for the whole process, which is deaf on threads where nobody listens. (An ear of one thread's own would be
-/// forgotten for places in the code that another thread comes to first.)
-struct Ear;
+/// A global layer that records nothing on threads without a capture. A per-thread subscriber would miss callsites that
+/// another thread registers first.
+struct CaptureLayer;
 
-impl Statements {
-    pub fn watch() -> Self {
+impl StatementCapture {
+    /// Starts the capture on this thread.
+    pub fn start() -> Self {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            let subscriber = tracing_subscriber::registry().with(Ear);
-            tracing::subscriber::set_global_default(subscriber).expect("nobody else listens in this process");
+            let subscriber = tracing_subscriber::registry().with(CaptureLayer);
+            tracing::subscriber::set_global_default(subscriber).expect("no other global subscriber may be set");
             tracing::callsite::rebuild_interest_cache();
         });
-        HEARD.set(Some(Vec::new()));
+        CAPTURED.set(Some(Vec::new()));
         Self(())
     }
 
-    pub fn all(&self) -> Vec<String> {
-        HEARD.with_borrow(|heard| heard.clone().unwrap_or_default())
+    pub fn statements(&self) -> Vec<String> {
+        CAPTURED.with_borrow(|heard| heard.clone().unwrap_or_default())
     }
 
-    /// Those that an organisation's data is in: the server's own round of looking about is left out.
-    pub fn of_ours(&self) -> Vec<String> {
-        let is_ours = |sql: &String| ["api_keys", "integration_", "audit_"].iter().any(|table| sql.contains(table));
-        self.all().into_iter().filter(is_ours).collect()
+    /// Returns the statements on tables with an organization's data, without those of background tasks.
+    pub fn on_org_tables(&self) -> Vec<String> {
+        let touches_org_table =
+            |sql: &String| ["api_keys", "integration_", "audit_"].iter().any(|table| sql.contains(table));
+        self.statements().into_iter().filter(touches_org_table).collect()
     }
 }
 
-impl Drop for Statements {
+impl Drop for StatementCapture {
     fn drop(&mut self) {
-        HEARD.set(None);
+        CAPTURED.set(None);
     }
 }
 
-impl<S: Subscriber> Layer<S> for Ear {
-    /// Asked at each event: what one thread wants to hear isn't what another does.
-    fn register_callsite(&self, place: &'static Metadata<'static>) -> Interest {
-        if place.target() == "sqlx::query" { Interest::sometimes() } else { Interest::never() }
+impl<S: Subscriber> Layer<S> for CaptureLayer {
+    /// Returns `sometimes`, so that `enabled` decides per event and thread.
+    fn register_callsite(&self, callsite: &'static Metadata<'static>) -> Interest {
+        if callsite.target() == "sqlx::query" { Interest::sometimes() } else { Interest::never() }
     }
 
     fn enabled(&self, event: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        event.target() == "sqlx::query" && HEARD.with_borrow(Option::is_some)
+        event.target() == "sqlx::query" && CAPTURED.with_borrow(Option::is_some)
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut text = Text(String::new());
+        let mut text = StatementVisitor(String::new());
         event.record(&mut text);
-        HEARD.with_borrow_mut(|heard| heard.iter_mut().for_each(|heard| heard.push(text.0.clone())));
+        CAPTURED.with_borrow_mut(|heard| heard.iter_mut().for_each(|heard| heard.push(text.0.clone())));
     }
 }
 
-struct Text(String);
+struct StatementVisitor(String);
 
-impl Visit for Text {
+impl Visit for StatementVisitor {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if ["summary", "db.statement"].contains(&field.name()) {
             write!(self.0, "{value:?} ").unwrap();

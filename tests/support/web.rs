@@ -1,5 +1,5 @@
-//! A whole server as an operator sets it up, with credentials for a Xero elsewhere (a sandbox on another port), its
-//! own people, and browsers that keep cookies and follow nothing. `app` is the same in sandbox mode.
+//! A whole server with Xero credentials, against a sandbox on another port, and browsers that keep cookies and follow
+//! no redirects. `app` starts a server in sandbox mode instead.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 use axum::http::StatusCode;
 use clap::Parser;
 use evergrant::model::OrgId;
-use evergrant::sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
-use evergrant::server::app;
 use evergrant::server::auth::LocalAuth;
 use evergrant::server::clock::Clock;
 use evergrant::server::config::Settings;
 use evergrant::server::domain::Secret;
-use evergrant::server::store::{Added, Bound, Store};
+use evergrant::server::startup;
+use evergrant::server::store::{BindingWithGrant, CreatedUser, Store};
+use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::databases::TestDatabase;
-use super::keeper::ring;
+use super::keeper::test_key_ring;
 use crate::sandbox::{Provider, START};
 
 pub const PASSWORD: &str = "correct horse battery";
@@ -33,12 +33,12 @@ struct Flags {
     settings: Settings,
 }
 
-/// Evergrant as `serve` runs it, with Xero's place taken by a sandbox on another port.
-pub struct Web {
+/// Evergrant as `serve` runs it, with a sandbox on another port as its provider.
+pub struct TestServer {
     pub base: String,
     pub provider: Provider,
     pub clock: Clock,
-    /// A second hand on the same database.
+    /// A second store on the server's database.
     pub store: Store,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -46,24 +46,25 @@ pub struct Web {
     _database: TestDatabase,
 }
 
-/// An answer, read whole.
+/// A response with its whole body.
 pub struct Page {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub text: String,
 }
 
-impl Web {
+impl TestServer {
+    /// Starts a server on SQLite.
     pub async fn start() -> Self {
         Self::on(TestDatabase::sqlite()).await
     }
 
     pub async fn on(database: TestDatabase) -> Self {
-        Self::with(database, &[]).await
+        Self::with_flags(database, &[]).await
     }
 
-    /// The same with further flags.
-    pub async fn with(database: TestDatabase, more: &[(&str, &str)]) -> Self {
+    /// Starts a server on `database` with further flags.
+    pub async fn with_flags(database: TestDatabase, extra_flags: &[(&str, &str)]) -> Self {
         let (provider, clock, folder) = (Provider::start().await, Clock::manual(START), TempDir::new().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -81,51 +82,52 @@ impl Web {
             ("--xero-api-url", &provider.base),
             ("--sweep-interval", "1h"),
         ];
-        let flags = flags.iter().chain(more).flat_map(|(name, value)| [*name, *value]);
+        let flags = flags.iter().chain(extra_flags).flat_map(|(name, value)| [*name, *value]);
         let config = Flags::parse_from(std::iter::once("evergrant").chain(flags)).settings.check().unwrap();
-        let store = Store::new(database.open().await, ring(), clock.clone());
-        let (stop, hand) = (CancellationToken::new(), clock.clone());
-        let told = stop.clone().cancelled_owned();
-        let running = tokio::spawn(async move { app::run(config, hand, listener, told).await.unwrap() });
+        let store = Store::new(database.open().await, test_key_ring(), clock.clone());
+        let (stop, server_clock) = (CancellationToken::new(), clock.clone());
+        let shutdown = stop.clone().cancelled_owned();
+        let running =
+            tokio::spawn(async move { startup::run(config, server_clock, listener, shutdown).await.unwrap() });
         Self { base, provider, clock, store, stop, running, _folder: folder, _database: database }
     }
 
-    /// Adds a person, in this organisation.
-    pub async fn add(&self, email: &str, org: &str) -> Added {
+    /// Adds a user who owns a new organization of this name.
+    pub async fn add_user(&self, email: &str, org: &str) -> CreatedUser {
         let auth = LocalAuth::new(self.store.clone()).unwrap();
         auth.add_user(email, Secret::new(PASSWORD), Some(org)).await.unwrap()
     }
 
-    /// A person with an organisation, signed in.
-    pub async fn person(&self, email: &str, org: &str) -> (Browser, OrgId) {
-        let org = self.add(email, org).await.org.unwrap().0;
+    /// Adds a user with an organization and returns a browser in which the user is signed in.
+    pub async fn signed_in_user(&self, email: &str, org: &str) -> (Browser, OrgId) {
+        let org = self.add_user(email, org).await.org.unwrap().0;
         let browser = self.browser();
         browser.sign_in(email).await;
         (browser, org)
     }
 
     pub fn browser(&self) -> Browser {
-        Browser::at_home(&self.base)
+        Browser::new(&self.base)
     }
 
-    /// Lets time pass for both sides.
+    /// Advances the server's clock and the provider's, in seconds.
     pub fn advance(&self, seconds: i64) {
         self.clock.advance(seconds);
         self.provider.clock.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    pub async fn bindings(&self, org: &OrgId) -> Vec<Bound> {
+    pub async fn bindings(&self, org: &OrgId) -> Vec<BindingWithGrant> {
         self.store.bindings_of_org(org).await.unwrap()
     }
 
-    /// Tells the server to stop, and waits until it has finished what was under way.
+    /// Stops the server and waits until it has drained.
     pub async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap();
     }
 }
 
-/// A browser without wasm: it sends forms and keeps cookies.
+/// A browser without wasm: it posts forms and keeps cookies.
 pub struct Browser {
     base: String,
     pub client: reqwest::Client,
@@ -133,18 +135,18 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser that knows nothing yet, with the server that it goes to.
-    pub fn at_home(base: &str) -> Self {
+    /// Returns a browser without cookies for the server at `base`.
+    pub fn new(base: &str) -> Self {
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         Self { base: base.to_owned(), client, cookies: Mutex::default() }
     }
 
     pub async fn get(&self, path: &str) -> Page {
-        self.send(self.client.get(self.at(path)).header("accept", "text/html")).await
+        self.send(self.client.get(self.url(path)).header("accept", "text/html")).await
     }
 
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
-        let request = self.client.post(self.at(path)).header("origin", &self.base).header("accept", "text/html");
+        let request = self.client.post(self.url(path)).header("origin", &self.base).header("accept", "text/html");
         self.send(request.header("referer", format!("{}/settings/integrations", self.base)).form(form)).await
     }
 
@@ -166,7 +168,7 @@ impl Browser {
         Page { status, headers, text: response.text().await.unwrap() }
     }
 
-    pub fn at(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
@@ -180,27 +182,27 @@ impl Browser {
 
     pub async fn sign_in(&self, email: &str) -> Page {
         let page = self.post("/api/session/login", &[("email", email), ("password", PASSWORD)]).await;
-        assert_eq!(page.location(), "/", "{email} signs in");
+        assert_eq!(page.location(), "/", "{email} could not sign in");
         page
     }
 
-    /// Presses Connect, and says what Xero's page then asks.
+    /// Starts a connect and returns the query parameters of the authorize URL.
     pub async fn connect(&self) -> Vec<(String, String)> {
         let page = self.post("/api/integrations/xero/connect", &[]).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER);
-        let address = url::Url::parse(page.location()).expect("connect leads to Xero");
+        let address = url::Url::parse(page.location()).expect("connect must redirect to Xero");
         address.query_pairs().into_owned().collect()
     }
 
-    /// Goes where Xero sends the browser back to, and says which message the next page will show.
-    pub async fn come_back(&self, address: &str) -> String {
-        let path = address.strip_prefix(&self.base).expect("Xero leads back to us");
+    /// Opens the callback URL and returns the flash message that the next page will show.
+    pub async fn follow_callback(&self, address: &str) -> String {
+        let path = address.strip_prefix(&self.base).expect("Xero must redirect to our public URL");
         let page = self.get(path).await;
         assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/settings/integrations"));
-        self.notice()
+        self.flash()
     }
 
-    pub fn notice(&self) -> String {
+    pub fn flash(&self) -> String {
         self.cookie("evergrant_notice").unwrap_or_default()
     }
 }

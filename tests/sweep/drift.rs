@@ -1,95 +1,104 @@
-//! What people do inside Xero shows in our bindings, and what goes wrong on the way doesn't.
+//! Reconciliation: changes that people make in Xero appear in our bindings, and failed reads change nothing.
 
 use evergrant::model::{BindingId, BindingStatus, GrantStatus, OrgId};
 use evergrant::server::domain::{Binding, KeepHot};
-use evergrant::server::store::Drift;
-use evergrant::server::tokens::ListsRead;
+use evergrant::server::store::Reconciliation;
+use evergrant::server::tokens::ReconcileReport;
 use serde_json::json;
 
-use crate::support::keeper::{Connected, DAY, Keeper, Pace, consent};
+use crate::support::keeper::{ConnectedOrg, DAY, ServiceOptions, TestService, seed_consent};
 
-const NOTHING: Drift = Drift { disconnected: 0, recovered: 0, renamed: 0 };
+const UNCHANGED: Reconciliation = Reconciliation { disconnected: 0, recovered: 0, renamed: 0 };
 
-async fn each() -> Vec<Keeper> {
-    Keeper::each_at(Pace { keep_hot: KeepHot::All, ..Pace::default() }).await
+async fn each() -> Vec<TestService> {
+    TestService::each_with(ServiceOptions { keep_hot: KeepHot::All, ..ServiceOptions::default() }).await
 }
 
-/// Everything is refreshed once its last list is a day and a bit old, and the lists are read.
-async fn next_day(keeper: &Keeper) -> ListsRead {
+/// Advances the clock until every connection list is due, refreshes the grants and reads the lists.
+async fn next_day(keeper: &TestService) -> ReconcileReport {
     keeper.advance(DAY + DAY / 5);
     assert_eq!(keeper.sweep().await.failed, 0);
-    keeper.service.read_due_connections().await.unwrap()
+    keeper.service.reconcile_due().await.unwrap()
 }
 
-async fn binding(keeper: &Keeper, org: &OrgId, id: &BindingId) -> Binding {
+async fn binding(keeper: &TestService, org: &OrgId, id: &BindingId) -> Binding {
     keeper.store.binding(org, id).await.unwrap().unwrap().binding
 }
 
-async fn first(keeper: &Keeper, of: &Connected) -> Binding {
+async fn first_binding(keeper: &TestService, of: &ConnectedOrg) -> Binding {
     binding(keeper, &of.org, &of.bindings[0]).await
 }
 
-/// What a person does on Xero's own page of connected apps.
-async fn disconnect(keeper: &Keeper, of: &Connected, number: usize) {
+/// Disconnects a tenant as a person does on Xero's page of connected apps.
+async fn disconnect_at_xero(keeper: &TestService, of: &ConnectedOrg, number: usize) {
     let tenant = &of.minted.connections[number].tenant_id;
     keeper.provider.control("disconnect", json!({"tenant_id": tenant})).await;
 }
 
 #[tokio::test]
-async fn a_tenant_disconnected_in_xero_is_shown_so_and_recovers_when_it_is_connected_again() {
+async fn tenant_disconnected_in_xero_is_marked_and_recovers_when_reconnected() {
     for keeper in each().await {
         let db = keeper.database.name;
         let connected = keeper.connect("Harbour", &["harbour", "kauri"], 1800).await;
-        assert_eq!(next_day(&keeper).await, ListsRead { read: 1, ..ListsRead::default() }, "{db}");
-        disconnect(&keeper, &connected, 0).await;
-        assert_eq!(next_day(&keeper).await.drift, Drift { disconnected: 1, ..NOTHING }, "{db}");
-        let gone = first(&keeper, &connected).await;
-        assert_eq!((gone.status, gone.gone_at), (BindingStatus::Disconnected, Some(keeper.clock.now())), "{db}");
+        assert_eq!(next_day(&keeper).await, ReconcileReport { read: 1, ..ReconcileReport::default() }, "{db}");
+        disconnect_at_xero(&keeper, &connected, 0).await;
+        assert_eq!(next_day(&keeper).await.changes, Reconciliation { disconnected: 1, ..UNCHANGED }, "{db}");
+        let gone = first_binding(&keeper, &connected).await;
+        assert_eq!((gone.status, gone.unlisted_at), (BindingStatus::Disconnected, Some(keeper.clock.now())), "{db}");
         let other = binding(&keeper, &connected.org, &connected.bindings[1]).await;
         assert_eq!(other.status, BindingStatus::Active, "{db}: the other tenant is still listed");
-        assert_eq!(next_day(&keeper).await.drift, NOTHING, "{db}: said once");
+        assert_eq!(next_day(&keeper).await.changes, UNCHANGED, "{db}: a disconnect must be reported once");
 
-        // Connected again, though our callback was never reached.
+        // Connected again, without a call of our callback.
         let again = keeper.provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
-        assert_eq!(next_day(&keeper).await.drift, Drift { recovered: 1, ..NOTHING }, "{db}");
-        let back = first(&keeper, &connected).await;
-        assert_eq!((back.status, back.gone_at), (BindingStatus::Active, None), "{db}");
-        assert_eq!(back.connection_id, again.connections[0].id, "{db}: what a disconnect has to name");
+        assert_eq!(next_day(&keeper).await.changes, Reconciliation { recovered: 1, ..UNCHANGED }, "{db}");
+        let back = first_binding(&keeper, &connected).await;
+        assert_eq!((back.status, back.unlisted_at), (BindingStatus::Active, None), "{db}");
+        assert_eq!(back.connection_id, again.connections[0].id, "{db}: a disconnect needs the new connection id");
     }
 }
 
 #[tokio::test]
-async fn a_tenant_renamed_in_xero_gets_its_new_name() {
+async fn tenant_renamed_in_xero_gets_its_new_name() {
     for keeper in each().await {
         let connected = keeper.connect("Harbour", &["harbour"], 1800).await;
         let tenant = &connected.minted.connections[0].tenant_id;
         keeper.provider.control("rename", json!({"tenant_id": tenant, "name": "Harbour Tea"})).await;
-        assert_eq!(next_day(&keeper).await.drift, Drift { renamed: 1, ..NOTHING }, "{}", keeper.database.name);
-        assert_eq!(first(&keeper, &connected).await.tenant_name, "Harbour Tea");
-        assert_eq!(next_day(&keeper).await.drift, NOTHING);
+        assert_eq!(
+            next_day(&keeper).await.changes,
+            Reconciliation { renamed: 1, ..UNCHANGED },
+            "{}",
+            keeper.database.name
+        );
+        assert_eq!(first_binding(&keeper, &connected).await.tenant_name, "Harbour Tea");
+        assert_eq!(next_day(&keeper).await.changes, UNCHANGED);
     }
 }
 
 #[tokio::test]
-async fn what_the_same_person_connects_in_another_organisation_is_none_of_ours() {
+async fn connections_of_the_same_user_in_another_organization_are_ignored() {
     for keeper in each().await {
         let db = keeper.database.name;
         let ours = keeper.connect("Ours", &["harbour"], 1800).await;
         let theirs = keeper.connect("Theirs", &["kauri"], 1800).await;
-        assert_eq!(next_day(&keeper).await.drift, NOTHING, "{db}: each list holds both");
-        disconnect(&keeper, &ours, 0).await;
-        assert_eq!(next_day(&keeper).await.drift, Drift { disconnected: 1, ..NOTHING }, "{db}");
-        assert_eq!(first(&keeper, &theirs).await.status, BindingStatus::Active, "{db}");
-        // The accountant opens our tenant to them.
-        let again = consent(&keeper.store, &keeper.provider, theirs.org.clone(), &["harbour"], 1800).await;
-        assert_eq!(next_day(&keeper).await.drift, NOTHING, "{db}");
-        assert_eq!(first(&keeper, &ours).await.status, BindingStatus::Disconnected, "{db}: not to us");
-        assert_eq!(first(&keeper, &again).await.status, BindingStatus::Active, "{db}");
+        assert_eq!(next_day(&keeper).await.changes, UNCHANGED, "{db}: each list has both tenants");
+        disconnect_at_xero(&keeper, &ours, 0).await;
+        assert_eq!(next_day(&keeper).await.changes, Reconciliation { disconnected: 1, ..UNCHANGED }, "{db}");
+        assert_eq!(first_binding(&keeper, &theirs).await.status, BindingStatus::Active, "{db}");
+        // The accountant gives the other organization access to our tenant.
+        let again = seed_consent(&keeper.store, &keeper.provider, theirs.org.clone(), &["harbour"], 1800).await;
+        assert_eq!(next_day(&keeper).await.changes, UNCHANGED, "{db}");
+        assert_eq!(
+            first_binding(&keeper, &ours).await.status,
+            BindingStatus::Disconnected,
+            "{db}: ours stays disconnected"
+        );
+        assert_eq!(first_binding(&keeper, &again).await.status, BindingStatus::Active, "{db}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_disconnects_nobody_and_is_asked_for_again() {
+async fn failed_connection_read_disconnects_nothing_and_is_retried() {
     let faults = [
         json!({"endpoint": "connections", "kind": "status", "status": 503}),
         json!({"endpoint": "connections", "kind": "status", "status": 429, "retry_after": 600}),
@@ -104,61 +113,61 @@ async fn an_answer_that_is_none_disconnects_nobody_and_is_asked_for_again() {
         let connected = keeper.connect("Harbour", &["harbour"], 1800).await;
         for fault in &faults {
             keeper.provider.control("faults", fault.clone()).await;
-            let missed = ListsRead { unread: 1, ..ListsRead::default() };
+            let missed = ReconcileReport { skipped: 1, ..ReconcileReport::default() };
             assert_eq!(next_day(&keeper).await, missed, "{db}: {fault}");
             assert_eq!(
-                keeper.service.read_due_connections().await.unwrap(),
-                ListsRead::default(),
-                "{db}: at once again"
+                keeper.service.reconcile_due().await.unwrap(),
+                ReconcileReport::default(),
+                "{db}: the list must not be due again at once"
             );
             keeper.advance(15 * 60);
-            let read = ListsRead { read: 1, ..ListsRead::default() };
-            assert_eq!(keeper.service.read_due_connections().await.unwrap(), read, "{db}: {fault}");
+            let read = ReconcileReport { read: 1, ..ReconcileReport::default() };
+            assert_eq!(keeper.service.reconcile_due().await.unwrap(), read, "{db}: {fault}");
         }
-        // A token that Xero has ended before its time.
+        // An access token that Xero ends before its expiry.
         keeper.advance(DAY + DAY / 5);
         keeper.sweep().await;
         keeper.provider.advance(3600);
-        let refused = keeper.service.read_due_connections().await.unwrap();
-        assert_eq!(refused, ListsRead { unread: 1, ..ListsRead::default() }, "{db}: 401");
-        assert_eq!(first(&keeper, &connected).await.status, BindingStatus::Active, "{db}");
+        let refused = keeper.service.reconcile_due().await.unwrap();
+        assert_eq!(refused, ReconcileReport { skipped: 1, ..ReconcileReport::default() }, "{db}: 401");
+        assert_eq!(first_binding(&keeper, &connected).await.status, BindingStatus::Active, "{db}");
     }
 }
 
 #[tokio::test]
-async fn a_grant_whose_last_tenant_went_is_kept_for_a_week_and_then_given_up() {
+async fn grant_without_tenants_is_revoked_after_a_week() {
     for keeper in each().await {
         let db = keeper.database.name;
         let connected = keeper.connect("Harbour", &["harbour"], 1800).await;
         let elsewhere = keeper.connect("Elsewhere", &["kauri"], 1800).await;
-        disconnect(&keeper, &connected, 0).await;
-        assert_eq!(next_day(&keeper).await.drift.disconnected, 1, "{db}");
-        assert_eq!(keeper.service.give_up_orphans().await.unwrap(), 0, "{db}: it may be connected again");
+        disconnect_at_xero(&keeper, &connected, 0).await;
+        assert_eq!(next_day(&keeper).await.changes.disconnected, 1, "{db}");
+        assert_eq!(keeper.service.revoke_orphans().await.unwrap(), 0, "{db}: it may be reconnected");
         keeper.advance(7 * DAY + 1);
-        assert_eq!(keeper.service.give_up_orphans().await.unwrap(), 1, "{db}");
-        assert_eq!(keeper.read(&connected.grant).await.status, GrantStatus::Revoked, "{db}");
+        assert_eq!(keeper.service.revoke_orphans().await.unwrap(), 1, "{db}");
+        assert_eq!(keeper.read_grant(&connected.grant).await.status, GrantStatus::Revoked, "{db}");
         let mere = keeper.provider.sandbox.mint("mere", &[], 60).unwrap();
         let listed = keeper.provider.connections(&mere.access_token).await;
-        assert_eq!(listed.len(), 1, "{db}: the same person's other grant would have gone with a revocation");
+        assert_eq!(listed.len(), 1, "{db}: a revocation would have ended the same user's other grant");
 
-        disconnect(&keeper, &elsewhere, 0).await;
+        disconnect_at_xero(&keeper, &elsewhere, 0).await;
         next_day(&keeper).await;
-        let last = keeper.store.open_refresh(&keeper.read(&elsewhere.grant).await).unwrap();
+        let last = keeper.store.open_refresh(&keeper.read_grant(&elsewhere.grant).await).unwrap();
         keeper.advance(7 * DAY + 1);
-        assert_eq!(keeper.service.give_up_orphans().await.unwrap(), 1, "{db}");
+        assert_eq!(keeper.service.revoke_orphans().await.unwrap(), 1, "{db}");
         let (status, _) = keeper.provider.refresh(last.expose()).await;
-        assert_eq!(status, 400, "{db}: the last one is revoked at Xero too");
+        assert_eq!(status, 400, "{db}: the last grant must be revoked at Xero too");
     }
 }
 
 #[tokio::test]
-async fn a_person_s_own_disconnect_is_not_undone() {
+async fn manual_disconnect_is_not_undone() {
     for keeper in each().await {
         let db = keeper.database.name;
         let connected = keeper.connect("Harbour", &["harbour", "kauri"], 1800).await;
         keeper.service.disconnect(&connected.org, &connected.bindings[0]).await.unwrap();
         keeper.provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
-        assert_eq!(next_day(&keeper).await.drift, NOTHING, "{db}");
-        assert_eq!(first(&keeper, &connected).await.status, BindingStatus::Disconnected, "{db}");
+        assert_eq!(next_day(&keeper).await.changes, UNCHANGED, "{db}");
+        assert_eq!(first_binding(&keeper, &connected).await.status, BindingStatus::Disconnected, "{db}");
     }
 }

@@ -1,46 +1,54 @@
-//! Four months without a login: a provider that is down for a week, two restarts, and no refresh token lost.
+//! Four simulated months without a login, with a week's provider outage and two restarts: no refresh token is lost.
 
 use evergrant::model::GrantStatus;
-use evergrant::server::sweeper::Sweeper;
+use evergrant::server::jobs::sweeper::Sweeper;
 use serde_json::json;
 use sqlx::Row;
 
-use crate::support::keeper::{Connected, DAY, Keeper, Pace, consent};
+use crate::support::keeper::{ConnectedOrg, DAY, ServiceOptions, TestService, seed_consent};
 
-/// How often somebody looks, in seconds.
-const STEP: i64 = 6 * 60 * 60;
-/// Consents are given over the first month, a share of them each day.
+/// The time between sweeps, in seconds.
+const STEP_SECONDS: i64 = 6 * 60 * 60;
+/// The days over which the consents are spread.
 const CONSENTS_UNTIL: i64 = 25;
 const OUTAGE: std::ops::Range<i64> = 44..51;
-/// One of them while the provider is down.
+/// The days of the restarts. The second is during the outage.
 const RESTARTS: [i64; 2] = [40, 47];
 const DAYS: i64 = 120;
-/// Six of our Xero's tenants in each organisation, a consent for each.
+/// The sandbox's tenants. Each organization has one consent per tenant.
 const TENANTS: [&str; 6] = ["harbour", "kauri", "demo", "southerly", "fernhill", "practice"];
 
 #[tokio::test]
-async fn nothing_dies_in_four_months_that_nobody_looks_at() {
+async fn no_grant_dies_in_four_months_without_a_login() {
     let grants = std::env::var("EVERGRANT_MONTHS_GRANTS").map_or(240, |number| number.parse().unwrap());
-    let each = Keeper::each_at(Pace { timeout: std::time::Duration::from_secs(60), ..Pace::default() }).await;
+    let each = TestService::each_with(ServiceOptions {
+        xero_timeout: std::time::Duration::from_secs(60),
+        ..ServiceOptions::default()
+    })
+    .await;
     futures::future::join_all(each.iter().map(|keeper| four_months(keeper, grants))).await;
 }
 
 #[tokio::test]
 #[ignore = "takes minutes: make torture runs it"]
-async fn nor_at_thousands_of_them() {
-    let each = Keeper::each_at(Pace { timeout: std::time::Duration::from_secs(60), ..Pace::default() }).await;
+async fn thousands_of_grants_survive_four_months_without_a_login() {
+    let each = TestService::each_with(ServiceOptions {
+        xero_timeout: std::time::Duration::from_secs(60),
+        ..ServiceOptions::default()
+    })
+    .await;
     futures::future::join_all(each.iter().map(|keeper| four_months(keeper, 5000))).await;
 }
 
-async fn four_months(keeper: &Keeper, grants: usize) {
+async fn four_months(keeper: &TestService, grants: usize) {
     let db = keeper.database.name;
     let mut sweeper = keeper.sweeper(&keeper.service, 32);
-    let mut connected: Vec<Connected> = Vec::new();
-    for step in 0..DAYS * DAY / STEP {
-        let day = step * STEP / DAY;
-        if step * STEP % DAY == 0 {
+    let mut connected: Vec<ConnectedOrg> = Vec::new();
+    for step in 0..DAYS * DAY / STEP_SECONDS {
+        let day = step * STEP_SECONDS / DAY;
+        if step * STEP_SECONDS % DAY == 0 {
             if day < CONSENTS_UNTIL {
-                connect(keeper, &mut connected, grants * (day as usize + 1) / CONSENTS_UNTIL as usize).await;
+                connect_until(keeper, &mut connected, grants * (day as usize + 1) / CONSENTS_UNTIL as usize).await;
             }
             if day == OUTAGE.start {
                 let down = json!({"endpoint": "any", "kind": "status", "status": 503, "times": null});
@@ -51,27 +59,27 @@ async fn four_months(keeper: &Keeper, grants: usize) {
                 assert!(clear.send().await.unwrap().status().is_success());
             }
             if RESTARTS.contains(&day) {
-                sweeper = restarted(keeper).await;
+                sweeper = restart(keeper).await;
             }
-            keeper.service.tidy().await.unwrap();
+            keeper.service.cleanup().await.unwrap();
         }
         sweeper.sweep_once().await.unwrap();
-        keeper.service.read_due_connections().await.unwrap();
-        let oldest = oldest(keeper).await;
-        assert!(oldest < 60 * DAY, "{db}, day {day}: a refresh token of {} days", oldest / DAY);
-        // As whoever tells people does.
-        keeper.store.warn_of_ageing(46 * DAY, 10_000).await.unwrap();
-        assert_eq!(count(keeper, OVERDUE_UNTOLD).await, 0, "{db}, day {day}");
-        keeper.advance(STEP);
+        keeper.service.reconcile_due().await.unwrap();
+        let oldest = oldest_token_age(keeper).await;
+        assert!(oldest < 60 * DAY, "{db}, day {day}: a refresh token is {} days old", oldest / DAY);
+        // The notifier does this in a server.
+        keeper.store.warn_of_expiring_grants(46 * DAY, 10_000).await.unwrap();
+        assert_eq!(count(keeper, OVERDUE_WITHOUT_WARNING).await, 0, "{db}, day {day}");
+        keeper.advance(STEP_SECONDS);
     }
     let mut rolls = 0;
     for one in &connected {
-        let grant = keeper.read(&one.grant).await;
+        let grant = keeper.read_grant(&one.grant).await;
         assert_eq!((grant.status, grant.failure_count), (GrantStatus::Active, 0), "{db}: {}", grant.id);
         assert!(grant.generation >= 2, "{db}: rolled {} times", grant.generation);
         rolls += usize::try_from(grant.generation).unwrap();
     }
-    // Rolled at 45 days, and not more often than that calls for.
+    // Rolled at 45 days, and not more often than that requires.
     assert!((2 * grants..=3 * grants).contains(&rolls), "{db}: {rolls} rolls of {grants} grants");
     let (warned, recovered) = (count(keeper, WARNINGS).await, count(keeper, RECOVERIES).await);
     let of_the_first_days = i64::try_from(grants).unwrap() * (OUTAGE.end - 47) / CONSENTS_UNTIL;
@@ -79,18 +87,18 @@ async fn four_months(keeper: &Keeper, grants: usize) {
     let ledger = keeper.provider.ledger().await;
     let exchanged =
         ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token" && entry["outcome"] == "rotated");
-    assert_eq!(exchanged.count(), rolls, "{db}: an exchange that no row has");
+    assert_eq!(exchanged.count(), rolls, "{db}: an exchange is missing from the rows");
     assert!(ledger.iter().all(|entry| entry["outcome"] != "invalid_grant"), "{db}");
 }
 
-/// A new process on the same database.
-async fn restarted(keeper: &Keeper) -> Sweeper {
-    let service = keeper.another().await;
+/// Restarts: creates another service and sweeper on the same database.
+async fn restart(keeper: &TestService) -> Sweeper {
+    let service = keeper.second_service().await;
     service.plan_all().await.unwrap();
     keeper.sweeper(&service, 32)
 }
 
-async fn connect(keeper: &Keeper, connected: &mut Vec<Connected>, wanted: usize) {
+async fn connect_until(keeper: &TestService, connected: &mut Vec<ConnectedOrg>, wanted: usize) {
     while connected.len() < wanted {
         let number = connected.len();
         let org = match number % TENANTS.len() {
@@ -98,12 +106,12 @@ async fn connect(keeper: &Keeper, connected: &mut Vec<Connected>, wanted: usize)
             _ => connected[number - 1].org.clone(),
         };
         let tenant = [TENANTS[number % TENANTS.len()]];
-        connected.push(consent(&keeper.store, &keeper.provider, org, &tenant, 1800).await);
+        connected.push(seed_consent(&keeper.store, &keeper.provider, org, &tenant, 1800).await);
     }
 }
 
-/// The age of the oldest refresh token that is still counted on.
-async fn oldest(keeper: &Keeper) -> i64 {
+/// Returns the age of the oldest refresh token of an active grant, in seconds.
+async fn oldest_token_age(keeper: &TestService) -> i64 {
     let now = keeper.clock.now();
     now - count(
         keeper,
@@ -112,15 +120,15 @@ async fn oldest(keeper: &Keeper) -> i64 {
     .await
 }
 
-const OVERDUE_UNTOLD: &str = "SELECT COUNT(*) FROM integration_grants WHERE status = 'active' \
+const OVERDUE_WITHOUT_WARNING: &str = "SELECT COUNT(*) FROM integration_grants WHERE status = 'active' \
     AND refresh_token_issued_at <= $1 - 46 * 86400 AND told_ageing_day IS NULL";
 const WARNINGS: &str =
     "SELECT COUNT(DISTINCT binding_id) FROM outbox WHERE kind = 'connection.will_expire_soon' AND occurred_at <= $1";
 const RECOVERIES: &str =
     "SELECT COUNT(DISTINCT binding_id) FROM outbox WHERE kind = 'connection.recovered' AND occurred_at <= $1";
 
-/// One number; `$1` is now.
-async fn count(keeper: &Keeper, query: &'static str) -> i64 {
+/// Runs a query that returns one number. `$1` is the current time.
+async fn count(keeper: &TestService, query: &'static str) -> i64 {
     let query = sqlx::query(query).bind(keeper.clock.now());
     query.fetch_one(keeper.store.database().pool()).await.unwrap().try_get(0).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Rules between manifests: what is written twice is the same twice, and a lock file names no one's mirror.
+//! Rules for manifests: settings in two files are equal, and the lock file names no registry mirror.
 
 use std::fs;
 use std::path::Path;
@@ -6,28 +6,32 @@ use std::path::Path;
 use toml::{Table, Value};
 
 #[test]
-fn leptos_toml_says_what_cargo_toml_says() {
+fn leptos_toml_equals_the_section_of_cargo_toml() {
     let cargo = leptos_section(&read("Cargo.toml"));
     let own = leptos_section(&read("Leptos.toml"));
-    assert!(cargo.contains_key("output-name"), "Cargo.toml has no [package.metadata.leptos]");
+    assert!(cargo.contains_key("output-name"), "Cargo.toml has no [[workspace.metadata.leptos]]");
     let differing: Vec<&String> =
         cargo.keys().chain(own.keys()).filter(|key| cargo.get(*key) != own.get(*key)).collect();
-    assert!(differing.is_empty(), "Leptos.toml:1: make {differing:?} equal to [package.metadata.leptos] of Cargo.toml");
+    assert!(
+        differing.is_empty(),
+        "Leptos.toml:1: make {differing:?} equal to [[workspace.metadata.leptos]] of Cargo.toml"
+    );
 }
 
 fn leptos_section(manifest: &str) -> Table {
     let manifest: Table = manifest.parse().expect("a manifest is TOML");
-    match manifest.get("package").and_then(|package| package.get("metadata")?.get("leptos")) {
+    let projects = manifest.get("workspace").and_then(|workspace| workspace.get("metadata")?.get("leptos"));
+    match projects.and_then(|projects| projects.get(0)) {
         Some(Value::Table(section)) => section.clone(),
         _ => Table::new(),
     }
 }
 
 #[test]
-fn the_toolchain_is_no_older_than_we_ask() {
+fn toolchain_is_not_older_than_rust_version() {
     let cargo: Table = read("Cargo.toml").parse().expect("Cargo.toml is TOML");
     let toolchain: Table = read("rust-toolchain.toml").parse().expect("rust-toolchain.toml is TOML");
-    let asked = cargo["package"]["rust-version"].as_str().expect("Cargo.toml names a rust-version");
+    let asked = cargo["workspace"]["package"]["rust-version"].as_str().expect("Cargo.toml names a rust-version");
     let pinned = toolchain["toolchain"]["channel"].as_str().expect("rust-toolchain.toml names a channel");
     assert!(version(pinned) >= version(asked), "rust-toolchain.toml:1: {pinned} is older than rust-version {asked}");
     assert!(version("1.95.9") < version("1.96") && version("1.100.0") > version("1.96"));
@@ -38,9 +42,9 @@ fn version(text: &str) -> Vec<u32> {
 }
 
 #[test]
-fn lock_files_name_no_mirror() {
-    let offence = mirror_line(&read("end2end/package-lock.json"));
-    assert_eq!(offence, None, "end2end/package-lock.json: install with --omit-lockfile-registry-resolved");
+fn lock_file_names_no_registry_mirror() {
+    let violation = mirror_line(&read("end2end/package-lock.json"));
+    assert_eq!(violation, None, "end2end/package-lock.json: install with --omit-lockfile-registry-resolved");
     assert_eq!(mirror_line("{\n  \"resolved\": \"https://mirror.example/a.tgz\"\n}"), Some(2));
 }
 

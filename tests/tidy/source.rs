@@ -1,9 +1,9 @@
-//! A Rust file as the checkers see it: its code without comments and strings, and what encloses each place.
+//! A Rust file for the checkers: its code without comments and strings, and the blocks around each offset.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a pair of braces holds.
+/// The kind of a block in braces.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Block {
     Module,
@@ -12,12 +12,12 @@ pub enum Block {
 }
 
 pub struct Source {
-    /// From the package's folder, with forward slashes.
+    /// Path from the package root, with forward slashes.
     pub path: String,
     pub text: String,
-    /// `text` with comments and the insides of strings blanked, byte for byte.
+    /// `text` with comments and the contents of strings replaced with spaces, byte for byte.
     pub code: String,
-    /// For each line (from 0): does it belong to `#[cfg(test)]` code?
+    /// For each line (from 0), whether it is `#[cfg(test)]` code.
     test_lines: Vec<bool>,
 }
 
@@ -28,11 +28,11 @@ impl Source {
         Self { path: path.into(), text: text.into(), code, test_lines }
     }
 
-    /// Every Rust file under `folder` of the package; those that are modules for tests only count as test code.
+    /// Reads every Rust file under `folder`. Files of `#[cfg(test)]` modules are test code.
     pub fn all_under(folder: &str) -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut paths = Vec::new();
-        collect(&root.join(folder), &mut paths);
+        collect_rust_files(&root.join(folder), &mut paths);
         paths.sort();
         let mut sources: Vec<Self> = paths
             .iter()
@@ -50,7 +50,7 @@ impl Source {
         sources
     }
 
-    /// Paths (without ending) of the files that this one declares under `#[cfg(test)]`.
+    /// Returns the path prefixes of the modules that this file declares under `#[cfg(test)]`.
     fn test_only_modules(&self) -> Vec<String> {
         let folder = match self.path.rsplit_once('/').expect("every source is in a folder") {
             (folder, "mod.rs" | "lib.rs" | "main.rs") => folder.to_owned(),
@@ -65,29 +65,29 @@ impl Source {
             .collect()
     }
 
-    /// The line (from 1) that a place in `code` is on.
+    /// Returns the line (from 1) of an offset in `code`.
     pub fn line_at(&self, offset: usize) -> usize {
         self.code[..offset].bytes().filter(|b| *b == b'\n').count() + 1
     }
 
-    /// Is this line (from 1) test code?
+    /// Returns whether a line (from 1) is test code.
     pub fn is_test(&self, line: usize) -> bool {
         self.test_lines.get(line - 1).copied().unwrap_or(false)
     }
 
-    /// Lines of code (from 1) that are not test code.
-    pub fn live_code(&self) -> impl Iterator<Item = (usize, &str)> {
+    /// Returns the lines of code (from 1) that are not test code.
+    pub fn non_test_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         (1..).zip(self.code.lines()).filter(|(line, _)| !self.is_test(*line))
     }
 
-    /// The blocks around a place in `code`, outermost first.
+    /// Returns the blocks around an offset in `code`, outermost first.
     pub fn blocks_at(&self, offset: usize) -> Vec<Block> {
         let mut open = Vec::new();
         let mut start = 0;
         for (at, c) in self.code[..offset].char_indices() {
             match c {
                 '{' => {
-                    open.push(kind_of(&self.code[start..at]));
+                    open.push(block_kind(&self.code[start..at]));
                     start = at + 1;
                 }
                 '}' => {
@@ -102,8 +102,8 @@ impl Source {
     }
 }
 
-/// What a block is, by the words before its brace.
-fn kind_of(head: &str) -> Block {
+/// Returns the kind of a block from the text before its brace.
+fn block_kind(head: &str) -> Block {
     let mut words = head.split(|c: char| !c.is_alphanumeric() && c != '_');
     words
         .find_map(|word| match word {
@@ -114,18 +114,18 @@ fn kind_of(head: &str) -> Block {
         .unwrap_or(Block::Other)
 }
 
-fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+fn collect_rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect(&path, into);
+            collect_rust_files(&path, into);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             into.push(path);
         }
     }
 }
 
-/// Marks what follows each `#[cfg(test)]`: up to the end of its block, or of its statement.
+/// Marks the lines from each `#[cfg(test)]` to the end of its block or statement.
 fn test_lines(code: &str) -> Vec<bool> {
     let mut marked = vec![false; code.lines().count()];
     for (start, gate) in code.match_indices("#[cfg(test)]") {
@@ -149,13 +149,13 @@ fn test_lines(code: &str) -> Vec<bool> {
     marked
 }
 
-/// Replaces comments and the insides of string and char literals by spaces; line breaks stay.
+/// Replaces comments and the contents of string and char literals with spaces. Keeps line breaks.
 fn blank_comments_and_strings(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();
     let mut at = 0;
     while at < bytes.len() {
-        match hidden_at(bytes, at) {
+        match comment_or_literal_at(bytes, at) {
             Some((from, to)) => {
                 out[from..to].iter_mut().filter(|b| **b != b'\n').for_each(|b| *b = b' ');
                 at = to;
@@ -166,10 +166,10 @@ fn blank_comments_and_strings(text: &str) -> String {
     String::from_utf8(out).expect("whole characters were replaced by spaces")
 }
 
-/// If a comment or literal starts at `at`: the range of it that is no code, up to its end.
-fn hidden_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+/// Returns the range to blank if a comment or literal starts at `at`. The range ends where it ends.
+fn comment_or_literal_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let rest = &bytes[at..];
-    // The place just after the next `needle`, looking from `from`.
+    // Returns the position after the next `needle`, searched from `from`.
     let after = |needle: &[u8], from: usize| {
         let found = rest.get(from..)?.windows(needle.len()).position(|window| window == needle)?;
         Some(at + from + found + needle.len())
@@ -202,7 +202,7 @@ fn hidden_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 }
 
 #[test]
-fn comments_and_literals_are_no_code() {
+fn comments_and_literals_are_blanked() {
     let source = Source::new(
         "src/x.rs",
         "let a = \"crate::b\"; // crate::c\nlet d = r#\"{ \"\"#; let e = '{'; /* { */ f('\\'', b\"\\\"{\")",
@@ -214,7 +214,7 @@ fn comments_and_literals_are_no_code() {
 }
 
 #[test]
-fn test_code_is_told_apart() {
+fn test_code_is_recognized() {
     let source = Source::new("src/x.rs", "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n");
     let tests: Vec<usize> = (1..=6).filter(|line| source.is_test(*line)).collect();
     assert_eq!(tests, [2, 3, 4, 5]);

@@ -1,52 +1,52 @@
-//! Everything that can go wrong with an exchange, thousands of times: nothing of it ends a grant, or loses one.
+//! Fault injection: chains of every kind of exchange failure end or lose no grant.
 //!
-//! `EVERGRANT_TORTURE_FAULTS` says how many; `make torture` makes it ten thousand.
+//! `EVERGRANT_TORTURE_FAULTS` sets the number of faults; `make torture` sets it to ten thousand.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evergrant::model::{BindingStatus, GrantStatus, Trigger};
-use evergrant::server::tokens::{Ask, Landed, TokenService, Why};
+use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, TokenService};
 use serde_json::{Value, json};
 
 use crate::support::databases::TestDatabase;
-use crate::support::keeper::{Connected, Keeper, Pace};
+use crate::support::keeper::{ConnectedOrg, ServiceOptions, TestService};
 
-/// Every kind several times over, in chains of all lengths.
-const FEW: usize = 620;
-/// Faults in a row before Xero is well again.
+/// The default number of faults: every kind several times, in chains of all lengths.
+const DEFAULT_FAULTS: usize = 620;
+/// The most consecutive faults before the provider recovers.
 const LONGEST_CHAIN: usize = 5;
-const A_DAY: u32 = 24 * 60 * 60;
+const DAY: u32 = 24 * 60 * 60;
 
-/// What goes wrong.
+/// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Trouble {
-    /// The sandbox's own word for it, and a `Retry-After`.
+enum Fault {
+    /// The sandbox's name for the fault, and a `Retry-After` in seconds.
     Kind(&'static str, Option<u32>),
     Status(&'static str, u16, Option<u32>),
-    /// The name can't be resolved.
+    /// The host name can't be resolved.
     Dns,
-    /// What answers speaks no TLS.
+    /// The server does not speak TLS.
     Tls,
-    /// Nothing listens there.
+    /// Nothing listens on the port.
     Refused,
 }
 
-use Trouble::{Dns, Kind, Refused, Status, Tls};
+use Fault::{Dns, Kind, Refused, Status, Tls};
 
-const TROUBLES: [Trouble; 31] = [
+const FAULTS: [Fault; 31] = [
     Status("status", 500, None),
     Status("status", 502, None),
     Status("status", 503, None),
-    Status("status", 503, Some(A_DAY)),
+    Status("status", 503, Some(DAY)),
     Status("status", 504, None),
     Status("status_after", 500, None),
-    Status("status_after", 502, Some(A_DAY)),
+    Status("status_after", 502, Some(DAY)),
     Status("status_after", 504, None),
     Status("status", 429, None),
     Status("status", 429, Some(0)),
     Status("status", 429, Some(60)),
-    Status("status", 429, Some(A_DAY)),
+    Status("status", 429, Some(DAY)),
     Status("status", 400, None),
     Status("status", 401, None),
     Status("status", 403, None),
@@ -69,70 +69,75 @@ const TROUBLES: [Trouble; 31] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_trouble_ends_or_loses_a_grant_on_sqlite() {
-    let on = async |share| Trial::on(TestDatabase::sqlite(), share).await.run().await;
-    // Each with a clock of its own, because each lets a lot of time pass.
+async fn no_fault_ends_or_loses_a_grant_on_sqlite() {
+    let on = async |share| FaultRun::on(TestDatabase::sqlite(), share).await.run().await;
+    // Each share has its own database and clock, because each advances the clock a lot.
     futures::join!(on(0), on(1), on(2), on(3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_trouble_ends_or_loses_a_grant_on_postgresql() {
+async fn no_fault_ends_or_loses_a_grant_on_postgresql() {
     let Some(database) = TestDatabase::postgres().await else { return };
-    // Those of one share in four; the others would tell nothing new.
-    Trial::on(database, 0).await.run().await;
+    // One share of four; the others would add nothing.
+    FaultRun::on(database, 0).await.run().await;
 }
 
-struct Trial {
-    keeper: Keeper,
-    connected: Connected,
+struct FaultRun {
+    keeper: TestService,
+    connected: ConnectedOrg,
     share: usize,
-    /// Services whose Xero is where nothing of Xero's is.
-    elsewhere: [(Trouble, TokenService); 3],
+    /// Services whose Xero URL leads to no working provider.
+    unreachable: [(Fault, TokenService); 3],
 }
 
-impl Trial {
+impl FaultRun {
     async fn on(database: TestDatabase, share: usize) -> Self {
-        let keeper = Keeper::on(database, Pace { timeout: Duration::from_millis(60), ..Pace::default() }).await;
-        // Less than the buffer, so that every call finds the grant due.
+        let keeper = TestService::on(
+            database,
+            ServiceOptions { xero_timeout: Duration::from_millis(60), ..ServiceOptions::default() },
+        )
+        .await;
+        // Less than the buffer, so that the grant is due at every call.
         keeper.provider.control("settings", json!({"access_ttl": 300})).await;
         let connected = keeper.connect("Harbour", &["harbour", "kauri"], 300).await;
         let port = keeper.provider.base.rsplit(':').next().unwrap();
-        // No resolver is asked for a name that can't be one.
+        // A label of 64 letters is invalid, so no DNS query is sent.
         let nowhere = format!("https://{}.example", "a".repeat(64));
         let elsewhere = [
-            (Dns, keeper.elsewhere(&nowhere).await),
-            (Tls, keeper.elsewhere(&format!("https://127.0.0.1:{port}")).await),
-            (Refused, keeper.elsewhere("http://127.0.0.1:9").await),
+            (Dns, keeper.service_with_xero_at(&nowhere).await),
+            (Tls, keeper.service_with_xero_at(&format!("https://127.0.0.1:{port}")).await),
+            (Refused, keeper.service_with_xero_at("http://127.0.0.1:9").await),
         ];
-        Self { keeper, connected, share, elsewhere }
+        Self { keeper, connected, share, unreachable: elsewhere }
     }
 
     async fn run(self) {
-        let faults = std::env::var("EVERGRANT_TORTURE_FAULTS").map_or(FEW, |faults| faults.parse().unwrap()) / 4;
+        let faults =
+            std::env::var("EVERGRANT_TORTURE_FAULTS").map_or(DEFAULT_FAULTS, |faults| faults.parse().unwrap()) / 4;
         let (mut injected, mut chains, mut tally) = (0, 0, BTreeMap::<String, usize>::new());
         while injected < faults {
             let mode = if chains % 2 == 0 { "same" } else { "sibling" };
             self.keeper.provider.control("settings", json!({"replay": mode})).await;
-            let before = self.keeper.read(&self.connected.grant).await.generation;
+            let before = self.keeper.read_grant(&self.connected.grant).await.generation;
             let length = 1 + (chains + self.share) % LONGEST_CHAIN;
-            let chain: Vec<Trouble> = (0..length).map(|place| nth(self.share * 1_000 + injected + place)).collect();
+            let chain: Vec<Fault> = (0..length).map(|place| nth_fault(self.share * 1_000 + injected + place)).collect();
             let case =
                 format!("{}, share {}, chain {chains}, {mode}: {chain:?}", self.keeper.database.name, self.share);
             for trouble in &chain {
-                self.suffer(*trouble, &case).await;
+                self.inject(*trouble, &case).await;
                 *tally.entry(format!("{trouble:?}")).or_default() += 1;
             }
             self.recover(before, &case).await;
             (injected, chains) = (injected + length, chains + 1);
         }
         let refused = self.keeper.provider.ledger().await;
-        assert!(refused.iter().all(|line| line["outcome"] != "invalid_grant"), "a token was sent past its grace");
-        assert!(tally.len() == TROUBLES.len(), "{tally:?}");
-        println!("{}: {injected} faults in {chains} chains, and nothing was lost", self.keeper.database.name);
+        assert!(refused.iter().all(|line| line["outcome"] != "invalid_grant"), "a token was sent too late");
+        assert!(tally.len() == FAULTS.len(), "{tally:?}");
+        println!("{}: {injected} faults in {chains} chains, no grant was lost", self.keeper.database.name);
     }
 
-    /// Meets one trouble, once.
-    async fn suffer(&self, trouble: Trouble, case: &str) {
+    /// Refreshes until one fault has struck once.
+    async fn inject(&self, trouble: Fault, case: &str) {
         let fault = match trouble {
             Kind(kind, _) => Some(json!({"endpoint": "token", "kind": kind})),
             Status(kind, status, None) => Some(json!({"endpoint": "token", "kind": kind, "status": status})),
@@ -141,27 +146,27 @@ impl Trial {
             }
             Dns | Tls | Refused => None,
         };
-        let elsewhere = self.elsewhere.iter().find(|(place, _)| *place == trouble).map(|(_, service)| service);
+        let elsewhere = self.unreachable.iter().find(|(place, _)| *place == trouble).map(|(_, service)| service);
         if let Some(fault) = fault {
             self.keeper.provider.control("faults", fault).await;
         }
-        let (before, service) = (self.tries().await, elsewhere.unwrap_or(&self.keeper.service));
+        let (before, service) = (self.attempt_count().await, elsewhere.unwrap_or(&self.keeper.service));
         loop {
-            let landed = self.ask(service).await;
+            let landed = self.refresh_when_due(service).await;
             self.assert_alive(&landed, case).await;
-            // A busy machine may miss the time-out by itself, now and then, before its request has met the fault.
-            if self.tries().await > before && self.faults().await == json!([]) {
+            // On a busy machine a request may time out by itself before it reaches the fault.
+            if self.attempt_count().await > before && self.pending_faults().await == json!([]) {
                 return;
             }
         }
     }
 
-    /// Asks as a sweeper would, whenever it may, until Xero has given a token set.
+    /// Refreshes as the sweeper would, at each due time, until an exchange succeeds.
     async fn recover(&self, before: i64, case: &str) {
         for _ in 0..40 {
-            let landed = self.ask(&self.keeper.service).await;
-            if landed == Landed::Exchanged {
-                let after = self.keeper.read(&self.connected.grant).await;
+            let landed = self.refresh_when_due(&self.keeper.service).await;
+            if landed == RefreshOutcome::Refreshed {
+                let after = self.keeper.read_grant(&self.connected.grant).await;
                 assert_eq!(
                     (after.generation, after.failure_count, after.next_attempt_at),
                     (before + 1, 0, None),
@@ -172,23 +177,23 @@ impl Trial {
             }
             self.assert_alive(&landed, case).await;
         }
-        panic!("{case}: no token within forty tries");
+        panic!("{case}: no token within forty attempts");
     }
 
-    /// An automatic call, at the time that the last one named.
-    async fn ask(&self, service: &TokenService) -> Landed {
-        let ask = Ask::automatic(Trigger::Sweep);
+    /// Refreshes automatically, then advances the clock to the next attempt's time if it failed.
+    async fn refresh_when_due(&self, service: &TokenService) -> RefreshOutcome {
+        let ask = RefreshRequest::automatic(Trigger::Sweep);
         let landed = service.refresh_grant_single_flight(&self.connected.grant, ask).await;
-        if let Landed::Failed(failed) = &landed {
-            let next = failed.next_attempt_at.expect("a failure names the next try");
+        if let RefreshOutcome::Failed(failed) = &landed {
+            let next = failed.next_attempt_at.expect("a failure must have a time for the next attempt");
             self.keeper.advance((next - self.keeper.clock.now()).max(0));
         }
         landed
     }
 
-    async fn assert_alive(&self, landed: &Landed, case: &str) {
-        let Landed::Failed(failed) = landed else { panic!("{case}: {landed:?}") };
-        assert!(matches!(failed.why, Why::Transient | Why::Operator), "{case}: {failed:?}");
+    async fn assert_alive(&self, landed: &RefreshOutcome, case: &str) {
+        let RefreshOutcome::Failed(failed) = landed else { panic!("{case}: {landed:?}") };
+        assert!(matches!(failed.cause, FailureCause::Transient | FailureCause::Operator), "{case}: {failed:?}");
         let bound = self.keeper.store.bindings_of_org(&self.connected.org).await.unwrap();
         for bound in bound {
             assert_eq!(bound.binding.status, BindingStatus::Active, "{case}");
@@ -196,17 +201,17 @@ impl Trial {
         }
     }
 
-    async fn tries(&self) -> i64 {
-        self.keeper.store.tries_since(&self.connected.grant, Trigger::Sweep, 0).await.unwrap()
+    async fn attempt_count(&self) -> i64 {
+        self.keeper.store.count_attempts_since(&self.connected.grant, Trigger::Sweep, 0).await.unwrap()
     }
 
-    async fn faults(&self) -> Value {
+    async fn pending_faults(&self) -> Value {
         self.keeper.provider.get("/_control/faults").await.json().await.unwrap()
     }
 }
 
-/// All of them in each round, in another order each time: their number is a prime.
-fn nth(number: usize) -> Trouble {
-    let step = 1 + number / TROUBLES.len() % (TROUBLES.len() - 1);
-    TROUBLES[number * step % TROUBLES.len()]
+/// Returns the fault of this number. Each round has every fault once, in a different order: their number is prime.
+fn nth_fault(number: usize) -> Fault {
+    let step = 1 + number / FAULTS.len() % (FAULTS.len() - 1);
+    FAULTS[number * step % FAULTS.len()]
 }

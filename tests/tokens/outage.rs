@@ -1,7 +1,8 @@
-//! A database that can't be written, under real processes: what Xero rotated meanwhile is kept and comes back.
+//! Real processes whose database can't be written: a token set that Xero rotated meanwhile is spooled and committed
+//! later.
 //!
-//! PostgreSQL turns its clients away, or takes no writes; SQLite's disk is full, here by the limit that the kernel
-//! sets to a process's files: an append fails, as it does where no space is left.
+//! PostgreSQL refuses connections or writes. For SQLite a full disk is simulated by the kernel's limit on a process's
+//! file size, which makes appends fail.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,62 +13,62 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::support::databases::TestDatabase;
-use crate::support::plant::Plant;
+use crate::support::plant::TestCluster;
 
 const TOKEN: &str = "scrape-me";
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s"), ("EVERGRANT_METRICS_TOKEN", TOKEN)];
-/// How often something that must come is looked for.
-const LOOK: Duration = Duration::from_millis(20);
-/// Longer than Xero honours a spent token, in seconds.
-const PAST_THE_GRACE: i64 = 31 * 60;
+/// The interval between polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Longer than the replay window, in seconds.
+const PAST_REPLAY_WINDOW: i64 = 31 * 60;
 
-/// How a database stops taking what it is given, and how it comes back.
+/// A way in which a database becomes unwritable.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Trouble {
-    /// PostgreSQL throws everybody out and lets nobody in.
-    Gone,
-    /// PostgreSQL lets everybody in again, to read.
+enum Outage {
+    /// PostgreSQL ends all sessions and refuses new ones.
+    NoConnections,
+    /// PostgreSQL accepts sessions, but only for reads.
     ReadOnly,
-    /// SQLite's log can't grow; a small file can still be written.
-    DiskFull,
-    /// Nothing can be written at all.
-    NoByteFree,
+    /// SQLite's WAL can't grow, but a small file can still be written.
+    WalFull,
+    /// No file can be written at all.
+    NothingWritable,
 }
 
-impl Trouble {
+impl Outage {
     async fn each() -> Vec<(Self, TestDatabase)> {
-        let mut each = vec![(Self::DiskFull, TestDatabase::sqlite()), (Self::NoByteFree, TestDatabase::sqlite())];
-        for trouble in [Self::Gone, Self::ReadOnly] {
+        let mut each = vec![(Self::WalFull, TestDatabase::sqlite()), (Self::NothingWritable, TestDatabase::sqlite())];
+        for trouble in [Self::NoConnections, Self::ReadOnly] {
             each.extend(TestDatabase::postgres().await.map(|database| (trouble, database)));
         }
         each
     }
 
-    async fn begin(self, plant: &Plant) {
+    async fn start(self, plant: &TestCluster) {
         match self {
-            Self::Gone => admin(&plant.database, "ALTER DATABASE $ ALLOW_CONNECTIONS false").await,
+            Self::NoConnections => admin(&plant.database, "ALTER DATABASE $ ALLOW_CONNECTIONS false").await,
             Self::ReadOnly => admin(&plant.database, "ALTER DATABASE $ SET default_transaction_read_only = on").await,
-            // SQLite's log is far longer than this by now, a token set shorter.
-            Self::DiskFull => limit_files(plant, "20000"),
-            Self::NoByteFree => limit_files(plant, "0"),
+            // The WAL is far larger than this by now, a token set smaller.
+            Self::WalFull => limit_file_size(plant, "20000"),
+            Self::NothingWritable => limit_file_size(plant, "0"),
         }
     }
 
-    async fn end(self, plant: &Plant) {
+    async fn end(self, plant: &TestCluster) {
         match self {
-            Self::Gone => admin(&plant.database, "ALTER DATABASE $ ALLOW_CONNECTIONS true").await,
+            Self::NoConnections => admin(&plant.database, "ALTER DATABASE $ ALLOW_CONNECTIONS true").await,
             Self::ReadOnly => admin(&plant.database, "ALTER DATABASE $ RESET default_transaction_read_only").await,
-            Self::DiskFull | Self::NoByteFree => limit_files(plant, "unlimited"),
+            Self::WalFull | Self::NothingWritable => limit_file_size(plant, "unlimited"),
         }
     }
 
-    /// Whether the token set can be written to the spool meanwhile.
-    fn spares_the_spool(self) -> bool {
-        self != Self::NoByteFree
+    /// Returns whether the spool is writable during this outage.
+    fn spool_is_writable(self) -> bool {
+        self != Self::NothingWritable
     }
 }
 
-/// Has PostgreSQL do something to this database, from next door, and ends its sessions, so that new ones know.
+/// Runs a statement about this database from another one, and ends its sessions so that new ones see the change.
 async fn admin(database: &TestDatabase, statement: &str) {
     let (server, name) = database.url.rsplit_once('/').unwrap();
     let mut admin = sqlx::AnyConnection::connect(&format!("{server}/postgres")).await.unwrap();
@@ -78,28 +79,28 @@ async fn admin(database: &TestDatabase, statement: &str) {
     admin.close().await.unwrap();
 }
 
-/// How long the first instance's files may become, in bytes.
-fn limit_files(plant: &Plant, bytes: &str) {
-    let pid = plant.instances[0].id().to_string();
+/// Limits the size of the first instance's files, in bytes.
+fn limit_file_size(plant: &TestCluster, bytes: &str) {
+    let pid = plant.instances[0].pid().to_string();
     let done = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")]).status().unwrap();
     assert!(done.success());
 }
 
-fn files(folder: &Path) -> usize {
+fn count_files(folder: &Path) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let patience = tokio::time::timeout(Duration::from_secs(60), async {
-        while !is_so().await {
-            tokio::time::sleep(LOOK).await;
+async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let result = tokio::time::timeout(Duration::from_secs(60), async {
+        while !condition().await {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     });
-    assert!(patience.await.is_ok(), "it never came: {what}");
+    assert!(result.await.is_ok(), "timed out waiting for: {what}");
 }
 
-/// The first instance's readiness, and what its metrics say of the spool.
-async fn told(plant: &Plant) -> (StatusCode, String, bool) {
+/// Returns the status and body of the first instance's `/readyz`, and whether its metrics show one spooled token set.
+async fn readiness(plant: &TestCluster) -> (StatusCode, String, bool) {
     let get = |path: &str| plant.provider.client.get(format!("{}{path}", plant.instances[0].base));
     let ready = get("/readyz").send().await.unwrap();
     let (status, text) = (ready.status(), ready.text().await.unwrap());
@@ -107,88 +108,92 @@ async fn told(plant: &Plant) -> (StatusCode, String, bool) {
     (status, text, metrics.contains("\nevergrant_spool_token_sets 1\n"))
 }
 
-/// An exchange whose answer comes when the database doesn't take it any more.
-async fn exchange_into(plant: &Plant, trouble: Trouble) {
+/// Runs an exchange and starts the outage while Xero's response is held.
+async fn exchange_during(plant: &TestCluster, trouble: Outage) {
     plant.provider.control("hold", json!({})).await;
     let call = plant.refresh(0);
     let call = tokio::spawn(async move { call.send().await.unwrap().status() });
     assert_eq!(plant.provider.waiting(1).await, 1);
-    trouble.begin(plant).await;
+    trouble.start(plant).await;
     plant.provider.control("release", json!({})).await;
     let status = call.await.unwrap();
-    assert_eq!(status, StatusCode::OK, "{trouble:?}: a refresh that fails is reported, not broken off");
+    assert_eq!(status, StatusCode::OK, "{trouble:?}: a failed refresh must be reported in a 200 response");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_set_is_written_when_the_database_takes_writes_again() {
-    for (trouble, database) in Trouble::each().await {
+async fn token_set_is_committed_when_the_database_recovers() {
+    for (trouble, database) in Outage::each().await {
         let case = format!("{} {trouble:?}", database.name);
-        let mut plant = Plant::on(database, 1, SETTINGS).await;
-        exchange_into(&plant, trouble).await;
-        let (status, text, counted) = told(&plant).await;
+        let mut plant = TestCluster::on(database, 1, SETTINGS).await;
+        exchange_during(&plant, trouble).await;
+        let (status, text, counted) = readiness(&plant).await;
         assert!(text.ends_with("spool: 1 token set waits for the database\n") && counted, "{case}: {text}");
-        assert_eq!(status == StatusCode::OK, trouble != Trouble::Gone, "{case}: {status} {text}");
-        assert_eq!(files(&plant.spool(0)), usize::from(trouble.spares_the_spool()), "{case}");
+        assert_eq!(status == StatusCode::OK, trouble != Outage::NoConnections, "{case}: {status} {text}");
+        assert_eq!(count_files(&plant.spool(0)), usize::from(trouble.spool_is_writable()), "{case}");
 
-        // The spent token is worth nothing any more; the one that waits is.
-        plant.provider.control("clock", json!({"advance": PAST_THE_GRACE})).await;
+        // The spent token is invalid now. Only the one that waits works.
+        plant.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
         trouble.end(&plant).await;
-        until(&case, async || plant.rows().await.generation == 1).await;
-        until(&case, async || told(&plant).await == (StatusCode::OK, "ready\n".to_owned(), false)).await;
-        assert_eq!(files(&plant.spool(0)), 0, "{case}");
-        assert_eq!(plant.new_exchanges().await.len(), 1, "{case}: it was exchanged once");
-        plant.must_work(0, &case).await;
+        eventually(&case, async || plant.grant_state().await.generation == 1).await;
+        eventually(&case, async || readiness(&plant).await == (StatusCode::OK, "ready\n".to_owned(), false)).await;
+        assert_eq!(count_files(&plant.spool(0)), 0, "{case}");
+        assert_eq!(plant.new_exchanges().await.len(), 1, "{case}: there must be one exchange");
+        plant.assert_ok(0, &case).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_set_outlives_the_process_that_could_not_write_it() {
-    for (trouble, database) in Trouble::each().await {
-        if !trouble.spares_the_spool() {
+async fn spooled_token_set_survives_a_killed_process() {
+    for (trouble, database) in Outage::each().await {
+        if !trouble.spool_is_writable() {
             continue;
         }
         let case = format!("{} {trouble:?}", database.name);
-        let mut plant = Plant::on(database, 1, SETTINGS).await;
-        exchange_into(&plant, trouble).await;
-        assert_eq!(files(&plant.spool(0)), 1, "{case}");
+        let mut plant = TestCluster::on(database, 1, SETTINGS).await;
+        exchange_during(&plant, trouble).await;
+        assert_eq!(count_files(&plant.spool(0)), 1, "{case}");
         plant.instances[0].kill();
-        if matches!(trouble, Trouble::Gone | Trouble::ReadOnly) {
+        if matches!(trouble, Outage::NoConnections | Outage::ReadOnly) {
             trouble.end(&plant).await;
         }
-        plant.provider.control("clock", json!({"advance": PAST_THE_GRACE})).await;
+        plant.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
         plant.restart(0);
-        assert_eq!(plant.rows().await.generation, 1, "{case}: it is in place before anybody is served");
-        assert_eq!(files(&plant.spool(0)), 0, "{case}");
-        plant.must_work(0, &case).await;
+        assert_eq!(
+            plant.grant_state().await.generation,
+            1,
+            "{case}: the spool must be replayed before the server listens"
+        );
+        assert_eq!(count_files(&plant.spool(0)), 0, "{case}");
+        plant.assert_ok(0, &case).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_instance_puts_in_place_what_a_dead_one_left_in_a_folder_they_share() {
+async fn running_instance_replays_the_shared_spool_of_a_killed_one() {
     let Some(database) = TestDatabase::postgres().await else { return };
-    let mut plant = Plant::sharing_a_folder(database, 2, SETTINGS).await;
-    exchange_into(&plant, Trouble::ReadOnly).await;
-    assert_eq!(files(&plant.spool(0)), 1);
+    let mut plant = TestCluster::with_shared_folder(database, 2, SETTINGS).await;
+    exchange_during(&plant, Outage::ReadOnly).await;
+    assert_eq!(count_files(&plant.spool(0)), 1);
     plant.instances[0].kill();
-    plant.provider.control("clock", json!({"advance": PAST_THE_GRACE})).await;
-    Trouble::ReadOnly.end(&plant).await;
-    until("its commit", async || plant.rows().await.generation == 1).await;
-    until("its file's end", async || files(&plant.spool(0)) == 0).await;
-    plant.must_work(1, "the other instance").await;
+    plant.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
+    Outage::ReadOnly.end(&plant).await;
+    eventually("the commit", async || plant.grant_state().await.generation == 1).await;
+    eventually("the removal of the spool file", async || count_files(&plant.spool(0)) == 0).await;
+    plant.assert_ok(1, "the other instance").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_exchanged_while_nothing_can_be_journalled() {
-    for (trouble, database) in Trouble::each().await {
+async fn no_exchange_is_sent_while_the_journal_is_not_writable() {
+    for (trouble, database) in Outage::each().await {
         let case = format!("{} {trouble:?}", database.name);
-        let mut plant = Plant::on(database, 1, SETTINGS).await;
-        trouble.begin(&plant).await;
-        // Whether it fails or reports a failure: nothing leaves.
+        let mut plant = TestCluster::on(database, 1, SETTINGS).await;
+        trouble.start(&plant).await;
+        // It may fail or report a failure, but no request is sent.
         let answer = plant.refresh(0).send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_server_error() || text.contains("Nothing is lost"), "{case}: {status} {text}");
+        assert!(status.is_server_error() || text.contains("Nothing was lost"), "{case}: {status} {text}");
         assert_eq!(plant.new_exchanges().await.len(), 0, "{case}");
         trouble.end(&plant).await;
-        plant.must_work(0, &case).await;
+        plant.assert_ok(0, &case).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Three processes on one PostgreSQL: still one exchange.
+//! Single flight across three processes on one PostgreSQL database.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use tempfile::TempDir;
 
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
-use crate::support::instance::{Instance, add_ana};
-use crate::support::keeper::{consent, ring};
+use crate::support::instance::{Instance, seed_ana};
+use crate::support::keeper::{seed_consent, test_key_ring};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_callers_in_three_processes_make_one_exchange() {
+async fn two_hundred_callers_in_three_processes_cause_one_exchange() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::system();
     let now = clock.clone();
     let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
-    let store = Store::new(database.open().await, ring(), clock);
-    let org = add_ana(&store).await;
-    let connected = consent(&store, &provider, org, &["harbour"], 60).await;
+    let store = Store::new(database.open().await, test_key_ring(), clock);
+    let org = seed_ana(&store).await;
+    let connected = seed_consent(&store, &provider, org, &["harbour"], 60).await;
 
     let data: Vec<TempDir> = (0..3).map(|_| TempDir::new().unwrap()).collect();
     let instances: Vec<Instance> =
@@ -47,7 +47,7 @@ async fn two_hundred_callers_in_three_processes_make_one_exchange() {
     let ledger = provider.ledger().await;
     let exchanges = ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token").count();
     assert_eq!(exchanges, 1);
-    assert!(refreshed >= 1, "nobody got the one exchange's result");
+    assert!(refreshed >= 1, "no caller received the result of the exchange");
     let grant = store.grant(&connected.grant).await.unwrap().unwrap();
     assert_eq!((grant.generation, grant.lease), (1, None));
 }

@@ -1,4 +1,4 @@
-//! Each line of a real process's JSON log has the ids of its request and of its trace.
+//! Lines of a process's JSON log have the ids of their request and trace.
 
 use std::sync::Arc;
 
@@ -11,43 +11,41 @@ use tempfile::TempDir;
 use crate::sandbox::Provider;
 use crate::support::collector::Collector;
 use crate::support::databases::TestDatabase;
-use crate::support::instance::{Instance, add_ana};
-use crate::support::keeper::{consent, ring};
+use crate::support::instance::{Instance, seed_ana};
+use crate::support::keeper::{seed_consent, test_key_ring};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_exchange_logs_in_its_own_task_has_the_requests_ids() {
-    for database in TestDatabase::each().await {
-        let (collector, now) = (Collector::start().await, Clock::system());
-        let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
-        let store = Store::new(database.open().await, ring(), Clock::system());
-        let org = add_ana(&store).await;
-        let connected = consent(&store, &provider, org, &["harbour"], 60).await;
-        let data = TempDir::new().unwrap();
-        for traces in [false, true] {
-            // A filter that lets warnings through alone, but for the line that says where the server listens.
-            let mut settings = vec![("RUST_LOG", "warn,evergrant::server::app=info")];
-            if traces {
-                settings.push(("OTEL_EXPORTER_OTLP_ENDPOINT", collector.base.as_str()));
-            }
-            let mut instance =
-                tokio::task::block_in_place(|| Instance::start(&database, &provider, data.path(), &settings));
-            let cookie = instance.sign_in(&provider).await;
-            provider.control("faults", serde_json::json!({"endpoint": "token", "kind": "status", "status": 503})).await;
-            let address = format!("{}/api/integrations/xero/refresh", instance.base);
-            let click = provider.client.post(address).header(COOKIE, &cookie).form(&[("clicked", "true")]);
-            let click = click
-                .header("x-request-id", "proxy-4711")
-                .header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"));
-            let answer = click.send().await.unwrap();
-            assert_eq!(answer.headers()["x-request-id"], "proxy-4711");
-
-            let line = instance.line(|line| line["fields"]["message"] == "a refresh failed");
-            assert_eq!(line["fields"]["grant"], connected.grant.as_str(), "{line}");
-            assert_eq!(line["span"]["request_id"], "proxy-4711", "{line}");
-            let trace = if traces { Value::from(TRACE) } else { Value::Null };
-            assert_eq!(line["span"]["trace_id"], trace, "{line}");
+async fn exchange_log_lines_have_the_request_and_trace_ids(database: TestDatabase) {
+    let (collector, now) = (Collector::start().await, Clock::system());
+    let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+    let store = Store::new(database.open().await, test_key_ring(), Clock::system());
+    let org = seed_ana(&store).await;
+    let connected = seed_consent(&store, &provider, org, &["harbour"], 60).await;
+    let data = TempDir::new().unwrap();
+    for traces in [false, true] {
+        // Only warnings, except for the line with the address on which the server listens.
+        let mut settings = vec![("RUST_LOG", "warn,evergrant::server::startup=info")];
+        if traces {
+            settings.push(("OTEL_EXPORTER_OTLP_ENDPOINT", collector.base.as_str()));
         }
+        let mut instance =
+            tokio::task::block_in_place(|| Instance::start(&database, &provider, data.path(), &settings));
+        let cookie = instance.sign_in(&provider).await;
+        provider.control("faults", serde_json::json!({"endpoint": "token", "kind": "status", "status": 503})).await;
+        let address = format!("{}/api/integrations/xero/refresh", instance.base);
+        let click = provider.client.post(address).header(COOKIE, &cookie).form(&[("clicked", "true")]);
+        let click =
+            click.header("x-request-id", "proxy-4711").header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"));
+        let answer = click.send().await.unwrap();
+        assert_eq!(answer.headers()["x-request-id"], "proxy-4711");
+
+        let line = instance.wait_for_log_line(|line| line["fields"]["message"] == "refresh failed");
+        assert_eq!(line["fields"]["grant"], connected.grant.as_str(), "{line}");
+        assert_eq!(line["span"]["request_id"], "proxy-4711", "{line}");
+        let trace = if traces { Value::from(TRACE) } else { Value::Null };
+        assert_eq!(line["span"]["trace_id"], trace, "{line}");
     }
 }

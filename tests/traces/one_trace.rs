@@ -1,4 +1,4 @@
-//! One trace from the click to the exchange, in parent order, with the journal leading to it.
+//! One trace covers the request, its exchange and the call to Xero, and the journal has its id.
 
 use std::sync::Arc;
 
@@ -11,35 +11,35 @@ use tempfile::TempDir;
 
 use crate::sandbox::Provider;
 use crate::support::app::METRICS_TOKEN;
-use crate::support::collector::{Collector, hex, named, said};
+use crate::support::collector::{Collector, attribute, hex, spans_named};
 use crate::support::databases::TestDatabase;
-use crate::support::instance::{Instance, add_ana};
-use crate::support::keeper::{Connected, consent, ring};
+use crate::support::instance::{Instance, seed_ana};
+use crate::support::keeper::{ConnectedOrg, seed_consent, test_key_ring};
 
 const REFRESH: &str = "POST /api/integrations/xero/refresh";
-/// A trace and a span of a caller's, as W3C Trace Context has them.
+/// A caller's trace id and span id (W3C Trace Context).
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const CLICK: &str = "00f067aa0ba902b7";
+const PARENT_SPAN: &str = "00f067aa0ba902b7";
 
-/// A server that sends its traces to a collector, as soon as may be.
-struct Traced {
+/// A server process that exports its traces to a collector with a short delay.
+struct TracedServer {
     collector: Collector,
     provider: Provider,
     store: Store,
-    connected: Connected,
+    connected: ConnectedOrg,
     instance: Instance,
     cookie: String,
     _data: TempDir,
     _database: TestDatabase,
 }
 
-impl Traced {
+impl TracedServer {
     async fn on(database: TestDatabase, more: &[(&str, &str)]) -> Self {
         let (collector, now) = (Collector::start().await, Clock::system());
         let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
-        let store = Store::new(database.open().await, ring(), Clock::system());
-        let org = add_ana(&store).await;
-        let connected = consent(&store, &provider, org, &["harbour"], 60).await;
+        let store = Store::new(database.open().await, test_key_ring(), Clock::system());
+        let org = seed_ana(&store).await;
+        let connected = seed_consent(&store, &provider, org, &["harbour"], 60).await;
         let data = TempDir::new().unwrap();
         let mut settings = vec![
             ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.base.as_str()),
@@ -52,8 +52,8 @@ impl Traced {
         Self { collector, provider, store, connected, instance, cookie, _data: data, _database: database }
     }
 
-    /// A click on Refresh, in a trace of its own where that is said.
-    async fn click(&self, traceparent: Option<&str>) -> Value {
+    /// Posts a manual refresh, optionally with a `traceparent`.
+    async fn refresh(&self, traceparent: Option<&str>) -> Value {
         let address = format!("{}/api/integrations/xero/refresh", self.instance.base);
         let click = self.provider.client.post(address).header(COOKIE, &self.cookie).form(&[("clicked", "true")]);
         let click = match traceparent {
@@ -63,14 +63,14 @@ impl Traced {
         click.send().await.unwrap().json().await.unwrap()
     }
 
-    /// The trace that the journal's last try names.
-    async fn journalled(&self) -> Option<String> {
+    /// Returns the trace id of the newest attempt in the journal.
+    async fn journaled_trace_id(&self) -> Option<String> {
         let (org, binding) = (&self.connected.org, &self.connected.bindings[0]);
         self.store.attempts_of_binding(org, binding, 1).await.unwrap().remove(0).trace_id
     }
 
-    /// How many callers have joined an exchange so far.
-    async fn joined(&self) -> u64 {
+    /// Returns the number of callers that have joined an exchange so far.
+    async fn joined_count(&self) -> u64 {
         let page = self.provider.client.get(format!("{}/metrics", self.instance.base));
         let page = page.bearer_auth(METRICS_TOKEN).send().await.unwrap().text().await.unwrap();
         let line = page.lines().find_map(|line| line.strip_prefix("evergrant_refreshes_joined_total "));
@@ -78,122 +78,121 @@ impl Traced {
     }
 }
 
-/// Whether a span is another's child, in its trace.
+/// Returns whether a span is another's child in the same trace.
 fn is_child(child: &Span, parent: &Span) -> bool {
     child.parent_span_id == parent.span_id && child.trace_id == parent.trace_id
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_click_its_exchange_and_the_call_to_xero_are_one_trace_which_the_journal_names() {
-    for database in TestDatabase::each().await {
-        let db = database.name;
-        let traced = Traced::on(database, &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20collect")]).await;
-        // Those that brought the consent were the test's own.
-        traced.provider.headers.lock().unwrap().clear();
-        assert_eq!(traced.click(None).await["success"], true, "{db}");
-        let all = |spans: &[Span]| [REFRESH, "exchange", "POST Xero"].iter().all(|name| !named(spans, name).is_empty());
-        let received = traced.collector.when(all).await;
-        let [click] = named(&received.spans, REFRESH)[..] else { panic!("{db}: one click") };
-        let [exchange] = named(&received.spans, "exchange")[..] else { panic!("{db}: one exchange") };
-        let [call] = named(&received.spans, "POST Xero")[..] else { panic!("{db}: one call") };
-        assert!(click.parent_span_id.is_empty(), "{db}: nobody said that it was part of anything");
-        assert!(is_child(exchange, click) && is_child(call, exchange), "{db}: {:?}", received.spans);
-        assert_eq!((click.kind, call.kind), (2, 3), "{db}: a server's and a client's");
-        assert_eq!(traced.journalled().await, Some(hex(&click.trace_id)), "{db}");
+async fn request_exchange_and_xero_call_share_one_trace_that_is_journaled(database: TestDatabase) {
+    let db = database.name;
+    let traced = TracedServer::on(database, &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20collect")]).await;
+    // The headers so far are those of the test's own requests.
+    traced.provider.headers.lock().unwrap().clear();
+    assert_eq!(traced.refresh(None).await["success"], true, "{db}");
+    let all =
+        |spans: &[Span]| [REFRESH, "exchange", "POST Xero"].iter().all(|name| !spans_named(spans, name).is_empty());
+    let received = traced.collector.wait_for(all).await;
+    let [click] = spans_named(&received.spans, REFRESH)[..] else { panic!("{db}: expected one request span") };
+    let [exchange] = spans_named(&received.spans, "exchange")[..] else { panic!("{db}: expected one exchange span") };
+    let [call] = spans_named(&received.spans, "POST Xero")[..] else { panic!("{db}: expected one client span") };
+    assert!(click.parent_span_id.is_empty(), "{db}: a request without traceparent must start a trace");
+    assert!(is_child(exchange, click) && is_child(call, exchange), "{db}: {:?}", received.spans);
+    assert_eq!((click.kind, call.kind), (2, 3), "{db}: expected a server span and a client span");
+    assert_eq!(traced.journaled_trace_id().await, Some(hex(&click.trace_id)), "{db}");
 
-        assert_eq!(said(&click.attributes, "http.response.status_code").as_deref(), Some("200"), "{db}");
-        assert_eq!(said(&exchange.attributes, "grant").as_deref(), Some(traced.connected.grant.as_str()), "{db}");
-        assert_eq!(said(&call.attributes, "url.path").as_deref(), Some("/connect/token"), "{db}");
-        assert!(said(&call.attributes, "xero.correlation_id").is_some(), "{db}");
-        assert_eq!(said(&received.resource, "service.name").as_deref(), Some("evergrant"), "{db}");
-        assert_eq!(received.authorization.as_deref(), Some("Bearer collect"), "{db}");
+    assert_eq!(attribute(&click.attributes, "http.response.status_code").as_deref(), Some("200"), "{db}");
+    assert_eq!(attribute(&exchange.attributes, "grant").as_deref(), Some(traced.connected.grant.as_str()), "{db}");
+    assert_eq!(attribute(&call.attributes, "url.path").as_deref(), Some("/connect/token"), "{db}");
+    assert!(attribute(&call.attributes, "xero.correlation_id").is_some(), "{db}");
+    assert_eq!(attribute(&received.resource, "service.name").as_deref(), Some("evergrant"), "{db}");
+    assert_eq!(received.authorization.as_deref(), Some("Bearer collect"), "{db}");
 
-        let headers = traced.provider.headers.lock().unwrap();
-        assert!(headers.contains("authorization"), "{db}: {headers:?}");
-        for told in ["traceparent", "tracestate", "baggage", "x-request-id"] {
-            assert!(!headers.contains(told), "{db}: Xero was told {told}");
-        }
+    let headers = traced.provider.headers.lock().unwrap();
+    assert!(headers.contains("authorization"), "{db}: {headers:?}");
+    for header in ["traceparent", "tracestate", "baggage", "x-request-id"] {
+        assert!(!headers.contains(header), "{db}: {header} was sent to Xero");
     }
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_that_says_its_trace_is_in_it_and_who_joins_an_exchange_links_to_it() {
-    for database in TestDatabase::each().await {
-        let db = database.name;
-        let traced = Traced::on(database, &[]).await;
-        traced.provider.control("hold", json!({})).await;
-        let traceparent = format!("00-{TRACE}-{CLICK}-01");
-        let joiner = async {
-            traced.provider.waiting(1).await;
-            let joins = traced.click(None);
-            let release = async {
-                while traced.joined().await == 0 {}
-                traced.provider.control("release", json!({})).await;
-            };
-            tokio::join!(joins, release).0
+async fn traceparent_is_continued_and_joining_requests_link_to_the_exchange(database: TestDatabase) {
+    let db = database.name;
+    let traced = TracedServer::on(database, &[]).await;
+    traced.provider.control("hold", json!({})).await;
+    let traceparent = format!("00-{TRACE}-{PARENT_SPAN}-01");
+    let joiner = async {
+        traced.provider.waiting(1).await;
+        let joins = traced.refresh(None);
+        let release = async {
+            while traced.joined_count().await == 0 {}
+            traced.provider.control("release", json!({})).await;
         };
-        let (first, second) = tokio::join!(traced.click(Some(&traceparent)), joiner);
-        assert_eq!((&first["success"], &second["success"]), (&json!(true), &json!(true)), "{db}");
+        tokio::join!(joins, release).0
+    };
+    let (first, second) = tokio::join!(traced.refresh(Some(&traceparent)), joiner);
+    assert_eq!((&first["success"], &second["success"]), (&json!(true), &json!(true)), "{db}");
 
-        let all = |spans: &[Span]| named(spans, REFRESH).len() == 2 && named(spans, "exchange").len() == 1;
-        let received = traced.collector.when(all).await;
-        let clicks = named(&received.spans, REFRESH);
-        let (said, joins): (Vec<&Span>, Vec<&Span>) =
-            clicks.into_iter().partition(|click| hex(&click.trace_id) == TRACE);
-        let exchange = named(&received.spans, "exchange")[0];
-        assert_eq!(hex(&said[0].parent_span_id), CLICK, "{db}");
-        assert!(is_child(exchange, said[0]), "{db}");
-        assert_eq!(traced.journalled().await.as_deref(), Some(TRACE), "{db}");
-        let links: Vec<&[u8]> = joins[0].links.iter().map(|link| link.span_id.as_slice()).collect();
-        assert_eq!(links, [exchange.span_id.as_slice()], "{db}: the one that joined has a trace of its own");
-    }
+    let all = |spans: &[Span]| spans_named(spans, REFRESH).len() == 2 && spans_named(spans, "exchange").len() == 1;
+    let received = traced.collector.wait_for(all).await;
+    let clicks = spans_named(&received.spans, REFRESH);
+    let (said, joins): (Vec<&Span>, Vec<&Span>) = clicks.into_iter().partition(|click| hex(&click.trace_id) == TRACE);
+    let exchange = spans_named(&received.spans, "exchange")[0];
+    assert_eq!(hex(&said[0].parent_span_id), PARENT_SPAN, "{db}");
+    assert!(is_child(exchange, said[0]), "{db}");
+    assert_eq!(traced.journaled_trace_id().await.as_deref(), Some(TRACE), "{db}");
+    let links: Vec<&[u8]> = joins[0].links.iter().map(|link| link.span_id.as_slice()).collect();
+    assert_eq!(links, [exchange.span_id.as_slice()], "{db}: the joining request must link to the exchange");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_sampled_or_not_wanted_is_neither_sent_nor_named_and_everything_works() {
+async fn unsampled_or_disabled_traces_are_not_exported_or_journaled() {
     for settings in [("OTEL_TRACES_SAMPLER", "always_off"), ("OTEL_SDK_DISABLED", "true")] {
-        let traced = Traced::on(TestDatabase::sqlite(), &[settings]).await;
-        assert_eq!(traced.click(None).await["success"], true, "{settings:?}");
-        assert_eq!(traced.journalled().await, None, "{settings:?}");
+        let traced = TracedServer::on(TestDatabase::sqlite(), &[settings]).await;
+        assert_eq!(traced.refresh(None).await["success"], true, "{settings:?}");
+        assert_eq!(traced.journaled_trace_id().await, None, "{settings:?}");
         let mut instance = traced.instance;
-        instance.ask_to_stop();
-        assert!(instance.ended().success());
+        instance.send_sigterm();
+        assert!(instance.wait_for_exit().success());
         assert!(traced.collector.received().spans.is_empty(), "{settings:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_sends_what_is_left() {
-    // Far longer than the test: what arrives was sent by the stop.
-    let traced = Traced::on(TestDatabase::sqlite(), &[("OTEL_BSP_SCHEDULE_DELAY", "600000")]).await;
-    traced.click(None).await;
+async fn shutdown_flushes_pending_spans() {
+    // Far longer than the test runs, so only the shutdown exports spans.
+    let traced = TracedServer::on(TestDatabase::sqlite(), &[("OTEL_BSP_SCHEDULE_DELAY", "600000")]).await;
+    traced.refresh(None).await;
     let mut instance = traced.instance;
-    instance.ask_to_stop();
-    assert!(instance.ended().success());
+    instance.send_sigterm();
+    assert!(instance.wait_for_exit().success());
     let received = traced.collector.received();
-    assert_eq!((named(&received.spans, REFRESH).len(), named(&received.spans, "exchange").len()), (1, 1));
+    assert_eq!((spans_named(&received.spans, REFRESH).len(), spans_named(&received.spans, "exchange").len()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_is_away_is_told_of_once_and_keeps_nobody_waiting() {
-    // Nobody listens at port 9.
+async fn unreachable_collector_is_logged_once_and_delays_no_request() {
+    // Nothing listens on port 9.
     let away = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
-    let mut traced = Traced::on(TestDatabase::sqlite(), &[away]).await;
-    let is_told = |line: &Value| line["fields"]["message"].as_str().is_some_and(|said| said.contains("collector"));
-    assert_eq!(traced.click(None).await["success"], true);
-    traced.instance.line(is_told);
+    let mut traced = TracedServer::on(TestDatabase::sqlite(), &[away]).await;
+    let mentions_collector =
+        |line: &Value| line["fields"]["message"].as_str().is_some_and(|said| said.contains("trace export failed"));
+    assert_eq!(traced.refresh(None).await["success"], true);
+    traced.instance.wait_for_log_line(mentions_collector);
     for _ in 0..20 {
-        assert_eq!(traced.click(None).await["success"], true);
+        assert_eq!(traced.refresh(None).await["success"], true);
     }
-    traced.instance.ask_to_stop();
-    assert!(traced.instance.ended().success());
-    let more = traced.instance.rest_of_the_log().iter().filter(|line| is_told(line)).count();
-    assert_eq!(more, 0, "once is enough");
+    traced.instance.send_sigterm();
+    assert!(traced.instance.wait_for_exit().success());
+    let more = traced.instance.log_until_exit().iter().filter(|line| mentions_collector(line)).count();
+    assert_eq!(more, 0, "the failure must be logged only once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_cannot_be_one_keeps_nobody_from_serving() {
+async fn invalid_collector_address_does_not_stop_the_server() {
     let wrong = ("OTEL_EXPORTER_OTLP_ENDPOINT", "not an address");
-    let traced = Traced::on(TestDatabase::sqlite(), &[wrong]).await;
-    assert_eq!(traced.click(None).await["success"], true);
+    let traced = TracedServer::on(TestDatabase::sqlite(), &[wrong]).await;
+    assert_eq!(traced.refresh(None).await["success"], true);
 }

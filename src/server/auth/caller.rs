@@ -1,4 +1,4 @@
-//! Who is asking, and for which organisation. Both come from the session, never from an argument (rule 10).
+//! The signed-in person and their organization. Both come from the session, never from an argument (rule 10).
 
 use crate::model::{OrgId, OrgView, Permission, SessionView, UserId};
 
@@ -7,19 +7,18 @@ use crate::model::{OrgId, OrgView, Permission, SessionView, UserId};
 pub struct Caller {
     pub user_id: UserId,
     pub email: String,
-    /// The organisation that the person works in; always one that they are a member of now.
+    /// The active organization; the person is always a member of it.
     pub org: Option<OrgView>,
-    /// Every organisation of the person's, by name.
+    /// All organizations of the person, by name.
     pub orgs: Vec<OrgView>,
-    /// What the database knows the session by.
+    /// The hash by which the database stores the session.
     pub session_hash: String,
-    /// What the organisation's keeper knows it by, where that isn't us.
+    /// The active organization's id at the identity provider, if there is one.
     pub external_org: Option<String>,
 }
 
 impl Caller {
-    /// The organisation chosen in the session. Where the person is no longer, or not yet, a member of it, the first
-    /// of theirs takes its place.
+    /// Makes `chosen` the active organization, or the person's first one if they aren't a member of `chosen`.
     pub(super) fn new(
         user_id: UserId,
         email: String,
@@ -31,13 +30,13 @@ impl Caller {
         Self { user_id, email, org, orgs, session_hash, external_org: None }
     }
 
-    /// Whether the person may do that in the organisation that they work in.
+    /// Returns whether the person has the permission in the active organization.
     pub fn may(&self, permission: Permission) -> bool {
         self.org.as_ref().is_some_and(|org| org.role.may(permission))
     }
 
-    /// As pages show it. `attention` is the number of bindings that wait for a person, `unread` that of events that
-    /// this one hasn't marked as read.
+    /// Returns what pages show. `attention` is the number of bindings that need a person, `unread` the number of events
+    /// that this person hasn't marked as read.
     pub fn view(&self, attention: u32, unread: u32) -> SessionView {
         SessionView { email: self.email.clone(), orgs: self.orgs.clone(), org: self.org.clone(), attention, unread }
     }
@@ -58,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chosen_organisation_counts_only_for_its_members() {
+    fn chosen_organization_is_active_only_for_its_members() {
         let orgs = || vec![org("a", Role::Member), org("b", Role::Owner)];
         assert_eq!(caller(orgs(), Some("b")).org, Some(org("b", Role::Owner)));
         assert_eq!(caller(orgs(), Some("c")).org, Some(org("a", Role::Member)));

@@ -1,4 +1,4 @@
-//! Cookies: how they are written, read and taken back, the session's above all.
+//! Reads, writes and deletes cookies, and hashes the secrets in them.
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -6,29 +6,28 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::server::cipher::{CipherError, random};
+use crate::server::crypto::sealed::{CipherError, random_bytes};
 use crate::server::domain::Secret;
 
-/// The session's cookie.
+/// The name of the session cookie.
 pub const SESSION_COOKIE: &str = "evergrant_session";
 
-/// 32 random bytes, in letters that a cookie and an address take as they are: a session's id, a `state`, a verifier.
+/// Returns 32 random bytes in base64url, for a session id, a `state` or a PKCE verifier.
 pub fn new_secret() -> Result<Secret, CipherError> {
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random::<32>()?)))
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>()?)))
 }
 
-/// What the database knows such a secret by.
-pub fn hashed(secret: &Secret) -> String {
+/// Returns the hash by which the database stores such a secret.
+pub fn hash_secret(secret: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(secret.expose().as_bytes()))
 }
 
-/// The hash of the session that a request names, whether or not there is one.
+/// Returns the hash of the request's session cookie. The session may not exist.
 pub fn session_hash(headers: &HeaderMap) -> Option<String> {
-    read_cookie(headers, SESSION_COOKIE).map(|value| hashed(&Secret::new(value)))
+    read_cookie(headers, SESSION_COOKIE).map(|value| hash_secret(&Secret::new(value)))
 }
 
-/// A cookie's value. Those beside it may hold anything: what another program of the same host put there, in whatever
-/// letters, is no reason not to find ours.
+/// Returns a cookie's value. Other cookies, which another program on the same host may have set, can hold any bytes.
 pub fn read_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let all = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
     let pairs = all.filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='));
@@ -36,16 +35,16 @@ pub fn read_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// A `Set-Cookie` that no script can read. Lax, because a strict one would be missing when Xero sends the person
-/// back to us. `None` where the value isn't fit for a header.
+/// Builds a `Set-Cookie` value that scripts can't read. `SameSite` is `Lax`, because a strict cookie would be missing
+/// when Xero redirects the person back. `None` if the value isn't valid in a header.
 pub fn write_cookie(name: &str, value: &str, seconds: i64, secure: bool) -> Option<HeaderValue> {
     let secure = if secure { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).ok()
 }
 
-/// A `Set-Cookie` that makes the browser forget one.
-pub fn forget_cookie(name: &str, secure: bool) -> Option<HeaderValue> {
+/// Builds a `Set-Cookie` value that deletes a cookie.
+pub fn delete_cookie(name: &str, secure: bool) -> Option<HeaderValue> {
     write_cookie(name, "", 0, secure)
 }
 
@@ -54,16 +53,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
+    fn session_cookie_is_http_only_and_same_site() {
         let plain = write_cookie(SESSION_COOKIE, "abc", 60, false).unwrap();
         assert_eq!(plain, "evergrant_session=abc; Path=/; Max-Age=60; HttpOnly; SameSite=Lax");
-        let secure = forget_cookie(SESSION_COOKIE, true).unwrap();
+        let secure = delete_cookie(SESSION_COOKIE, true).unwrap();
         assert_eq!(secure, "evergrant_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure");
         assert!(write_cookie(SESSION_COOKIE, "a\nb", 60, false).is_none());
     }
 
     #[test]
-    fn a_request_names_its_session_by_hash() {
+    fn session_hash_is_read_from_the_cookie() {
         let mut headers = HeaderMap::new();
         assert_eq!(session_hash(&headers), None);
         headers.insert("cookie", HeaderValue::from_static("other=1; evergrant_session=abc"));
@@ -74,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_found_whatever_stands_beside_it() {
+    fn cookie_is_found_among_malformed_ones() {
         let read = |lines: &[&[u8]]| {
             let lines = lines.iter().map(|line| (COOKIE, HeaderValue::from_bytes(line).unwrap()));
             read_cookie(&lines.collect(), "ours")
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_differ_and_carry_32_bytes() {
+    fn secrets_are_unique_and_hold_32_bytes() {
         let (a, b) = (new_secret().unwrap(), new_secret().unwrap());
         assert_ne!(a.expose(), b.expose());
         assert_eq!(URL_SAFE_NO_PAD.decode(a.expose()).unwrap().len(), 32);

@@ -1,26 +1,25 @@
-//! Who is asking. One closed enum, so that nothing outside this room knows how people sign in.
+//! Authentication: who sends a request. One enum hides from other modules how people sign in.
 
+pub mod api_keys;
+mod api_rate_limit;
 mod caller;
 mod clerk;
 pub mod cookie;
-pub mod keys;
 mod local;
-mod pace;
-mod passwords;
-mod tries;
+mod login_rate_limit;
 
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 
+pub use api_rate_limit::{Allowance, ApiRateLimiter};
 pub use caller::Caller;
-pub use clerk::{ClerkAuth, KeysError, NotTaken, probe_keys};
-pub use local::{AddUserError, Joined, LocalAuth, Login, Newcomer};
-pub use pace::{Allowance, Pace};
+pub use clerk::{ClerkAuth, JwksError, WebhookRejection, probe_keys};
+pub use local::{AddUserError, JoinResult, LocalAuth, Login, NewAccount};
 
 use self::cookie::SESSION_COOKIE;
-use super::cipher::CipherError;
 use super::config::{ClerkApp, SignIn};
+use super::crypto::sealed::CipherError;
 use super::domain::Secret;
 use super::store::{Store, StoreError};
 use crate::model::{ClerkView, OrgId};
@@ -32,45 +31,46 @@ pub enum Auth {
     Clerk(ClerkAuth),
 }
 
-/// What a page's policy allows beside what is ours, to stand behind our own sources.
+/// Content-Security-Policy sources for the identity provider, appended to our own.
 #[derive(Debug, Default, PartialEq)]
-pub struct Sources {
+pub struct CspSources {
     pub script: String,
     pub style: &'static str,
     pub image: &'static str,
     pub connect: String,
     /// Whole directives.
-    pub more: &'static str,
+    pub extra_directives: &'static str,
 }
 
-/// What became of news that was delivered.
+/// The result of a webhook delivery from the identity provider.
 #[derive(Debug, PartialEq)]
-pub enum Delivered {
-    Taken,
-    /// The same delivery was taken before, and changes nothing again.
-    Before,
-    /// About something that nothing here depends on.
+pub enum InboundWebhookResult {
+    /// It was applied.
+    Applied,
+    /// The same delivery was applied before; nothing changed.
+    Duplicate,
+    /// It is about something that Evergrant doesn't use.
     Ignored,
-    Refused(NotTaken),
-    /// Nobody is expected to deliver anything.
-    NotHere,
+    Refused(WebhookRejection),
+    /// This server accepts no deliveries.
+    NotConfigured,
 }
 
-/// Why it can't be said who is asking. Nobody's fault but ours.
+/// Why the sender of a request can't be determined. A server error, not the client's.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("no new session could be made: {0}")]
+    #[error("could not create a session: {0}")]
     Random(#[from] CipherError),
-    #[error("a password could not be hashed or checked")]
-    Hash,
+    #[error("could not hash or verify a password")]
+    PasswordHash,
     #[error(transparent)]
-    Keys(#[from] KeysError),
+    Jwks(#[from] JwksError),
 }
 
 impl Auth {
-    /// As the settings say.
+    /// Creates the authentication that the settings select.
     pub fn new(store: Store, sign_in: &SignIn) -> Result<Self, AuthError> {
         Ok(match sign_in {
             SignIn::Local => Self::Local(LocalAuth::new(store)?),
@@ -78,7 +78,7 @@ impl Auth {
         })
     }
 
-    /// People of our own, where there are any.
+    /// Returns local authentication, if people sign in with it.
     pub fn local(&self) -> Option<&LocalAuth> {
         match self {
             Self::Local(local) => Some(local),
@@ -86,47 +86,48 @@ impl Auth {
         }
     }
 
-    /// Whether a session that ended may come back as itself, so that what it began is worth keeping. Signing in here
-    /// always makes another one.
-    pub fn sessions_come_back(&self) -> bool {
+    /// Returns whether an ended session can come back with the same id, so that what it started is worth keeping. Local
+    /// sign-in always creates a new one.
+    pub fn sessions_can_resume(&self) -> bool {
         match self {
             Self::Local(_) => false,
             Self::Clerk(_) => true,
         }
     }
 
-    /// Whether nobody can sign in yet, and somebody has to be added first.
-    pub async fn needs_a_first_person(&self) -> Result<bool, AuthError> {
+    /// Returns whether there is no user yet, so that one must be added before anyone can sign in.
+    pub async fn needs_first_user(&self) -> Result<bool, AuthError> {
         match self {
-            Self::Local(local) => local.has_nobody().await,
+            Self::Local(local) => local.has_no_users().await,
             Self::Clerk(_) => Ok(false),
         }
     }
 
-    /// What a page has to bring along for whoever knows its visitors.
-    pub fn view(&self, caller: Option<&Caller>) -> Option<ClerkView> {
+    /// Returns what a page needs for the identity provider's script, if there is one.
+    pub fn clerk_view(&self, caller: Option<&Caller>) -> Option<ClerkView> {
         match self {
             Self::Local(_) => None,
             Self::Clerk(clerk) => Some(clerk.view(caller)),
         }
     }
 
-    pub fn sources(&self) -> Sources {
+    /// Returns the Content-Security-Policy sources that the identity provider needs.
+    pub fn csp_sources(&self) -> CspSources {
         match self {
-            Self::Local(_) => Sources::default(),
-            Self::Clerk(clerk) => clerk.sources(),
+            Self::Local(_) => CspSources::default(),
+            Self::Clerk(clerk) => clerk.csp_sources(),
         }
     }
 
-    /// The cookie that a session is known by.
-    pub fn session_cookie(&self) -> &'static str {
+    /// Returns the name of the session cookie.
+    pub fn session_cookie_name(&self) -> &'static str {
         match self {
             Self::Local(_) => SESSION_COOKIE,
             Self::Clerk(_) => clerk::TOKEN_COOKIE,
         }
     }
 
-    /// The person that a request comes from; `None` for nobody.
+    /// Returns the signed-in person who sent the request; `None` if there is none.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, AuthError> {
         match self {
             Self::Local(local) => local.caller(headers).await,
@@ -134,7 +135,7 @@ impl Auth {
         }
     }
 
-    /// Checks a password and makes a session; `from` is where the request came from, for the limit of tries.
+    /// Verifies a password and creates a session. `from` is the client's address, for the rate limit.
     pub async fn login(
         &self,
         email: &str,
@@ -144,11 +145,11 @@ impl Auth {
     ) -> Result<Login, AuthError> {
         match self {
             Self::Local(local) => local.login(email, password, from, headers).await,
-            Self::Clerk(_) => Ok(Login::Elsewhere),
+            Self::Clerk(_) => Ok(Login::Delegated),
         }
     }
 
-    /// Ends the request's session. One that is kept elsewhere ends there: here its cookie goes.
+    /// Ends the request's session. A Clerk session is ended by Clerk.
     pub async fn logout(&self, headers: &HeaderMap) -> Result<(), AuthError> {
         match self {
             Self::Local(local) => local.logout(headers).await,
@@ -156,8 +157,8 @@ impl Auth {
         }
     }
 
-    /// Makes another organisation the session's; `false` where the person isn't a member of it, or where that is
-    /// for another's page to do.
+    /// Switches the session to another organization. Returns `false` if the person isn't a member of it, or if Clerk's
+    /// page does this.
     pub async fn switch_org(&self, caller: &Caller, org: &OrgId) -> Result<bool, AuthError> {
         match self {
             Self::Local(local) => local.switch_org(caller, org).await,
@@ -165,11 +166,11 @@ impl Auth {
         }
     }
 
-    /// Takes in what the keeper of people and organisations delivers, once.
-    pub async fn news(&self, headers: &HeaderMap, body: &[u8]) -> Result<Delivered, AuthError> {
+    /// Applies a webhook delivery from the identity provider, once.
+    pub async fn apply_webhook(&self, headers: &HeaderMap, body: &[u8]) -> Result<InboundWebhookResult, AuthError> {
         match self {
-            Self::Local(_) => Ok(Delivered::NotHere),
-            Self::Clerk(clerk) => clerk.news(headers, body).await,
+            Self::Local(_) => Ok(InboundWebhookResult::NotConfigured),
+            Self::Clerk(clerk) => clerk.apply_webhook(headers, body).await,
         }
     }
 }

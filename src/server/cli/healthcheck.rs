@@ -1,25 +1,26 @@
-//! `evergrant healthcheck`: whether the server on this machine is ready, without a shell or a client beside it.
+//! `evergrant healthcheck`: asks the server on this machine if it is ready. Needs no shell and no HTTP client.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::Failed;
-use crate::server::app;
+use super::CliError;
+use crate::server::startup;
 
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long the server has to answer.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(8);
 
 #[derive(Args)]
 pub struct Flags {
-    /// Where the server listens.
+    /// The address that the server listens on.
     #[arg(long, env = "EVERGRANT_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
 }
 
-pub async fn run(flags: Flags) -> Result<(), Failed> {
-    let address = app::reachable(flags.listen);
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+pub async fn run(flags: Flags) -> Result<(), CliError> {
+    let address = startup::connectable_address(flags.listen);
+    let client = reqwest::Client::builder().no_proxy().timeout(RESPONSE_TIMEOUT).build()?;
     let answer = client.get(format!("http://{address}/readyz")).send().await;
     let answer = answer.map_err(|error| format!("no answer from {address}: {error}"))?;
     let ready = answer.status().is_success();

@@ -1,11 +1,12 @@
-//! A secret that isn't a flag's value.
+//! Reads a secret from a file, a prompt or standard input, because other users can see a program's flags.
 
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
 use std::path::Path;
 
 use crate::server::domain::Secret;
 
-/// The first line of a file, or of standard input: from a person without an echo, from a program as it comes.
+/// Reads the first line of `file`, or of standard input if there is none. On a terminal it shows `prompt` and turns the
+/// echo off.
 pub fn secret_line(file: Option<&Path>, prompt: &str) -> io::Result<Secret> {
     let mut line = String::new();
     match file {

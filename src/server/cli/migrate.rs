@@ -1,21 +1,21 @@
-//! `evergrant migrate`
+//! `evergrant migrate`: brings the database's schema up to date.
 
 use clap::Args;
 
-use super::{Failed, opened};
+use super::{CliError, context};
 use crate::server::config::Settings;
 
 #[derive(Args)]
 pub struct Flags {
-    /// Print what was done as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
 
-pub async fn run(flags: Flags) -> Result<(), Failed> {
-    let (_, database) = opened::database(flags.settings).await?;
+pub async fn run(flags: Flags) -> Result<(), CliError> {
+    let (_, database) = context::open_database(flags.settings).await?;
     database.close().await;
     if flags.json {
         println!("{}", serde_json::json!({ "upToDate": true }));

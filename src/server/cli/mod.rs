@@ -1,17 +1,17 @@
-//! The command line: what the binary can be asked to do, and how it says how that went.
+//! The command line: defines the commands and maps their results to exit codes.
 //!
-//! Exit codes: 0 it worked, 1 it failed, 2 it was asked wrongly.
+//! Exit codes: 0 success, 1 failure, 2 wrong use.
 
+mod api_key;
 mod bench_abuse;
 mod bench_sweep;
+mod context;
 mod doctor;
+mod encryption_key;
 mod grants;
 mod healthcheck;
 mod input;
-mod key;
-mod keys;
 mod migrate;
-mod opened;
 mod org;
 mod process;
 mod sandbox;
@@ -28,13 +28,13 @@ use super::config::{ConfigError, Settings};
 use super::store::Database;
 use crate::model::OrgId;
 
-/// Variables among the credentials of systemd's `LoadCredential`, or of a container's secrets.
-const CREDENTIALS: &str = "evergrant.env";
+/// The file of variables in `CREDENTIALS_DIRECTORY`, which systemd's `LoadCredential` or a container's secrets provide.
+const CREDENTIALS_FILE_NAME: &str = "evergrant.env";
 
-/// What went wrong, as a sentence for whoever typed the command.
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+/// An error whose text is printed for the person who ran the command.
+type CliError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Keeps Xero connections alive: every organisation's tokens fresh before anyone needs them, and none ever lost.
+/// Keeps Xero connections alive: every organization's tokens are fresh before anyone needs them, and none is ever lost.
 #[derive(Parser)]
 #[command(name = "evergrant", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -46,47 +46,47 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve people and programs. This is what happens without a command.
+    /// Run the server. This is the default command.
     #[command(
-        after_help = "Traces go where OTEL_EXPORTER_OTLP_ENDPOINT says; OpenTelemetry's other variables count too."
+        after_help = "Traces are sent to OTEL_EXPORTER_OTLP_ENDPOINT; OpenTelemetry's other variables apply too."
     )]
     Serve(Box<Settings>),
-    /// Serve our own Xero alone, to test against.
+    /// Run the Xero sandbox alone, to test against.
     Sandbox(Box<sandbox::Flags>),
-    /// Bring the database's schema up to date. Serving does so by itself.
+    /// Bring the database's schema up to date. The server does this at startup.
     Migrate(Box<migrate::Flags>),
-    /// People who sign in.
+    /// Manage people who sign in.
     #[command(subcommand)]
     User(user::Command),
-    /// Organisations.
+    /// Manage organizations.
     #[command(subcommand)]
     Org(org::Command),
-    /// Token sets, across organisations.
+    /// Inspect and repair the token sets of all organizations.
     #[command(subcommand)]
     Grants(grants::Command),
-    /// API keys, which organisations' programs ask with.
+    /// Manage API keys, with which organizations' programs authenticate.
     #[command(subcommand)]
-    Key(key::Command),
-    /// The keys that tokens are sealed with.
+    Key(api_key::Command),
+    /// Manage the keys that tokens are sealed with.
     #[command(subcommand)]
-    Keys(keys::Command),
-    /// Look at everything that refreshing depends on, and say what to do. Changes nothing.
+    Keys(encryption_key::Command),
+    /// Check everything that refreshing depends on, and say what to fix. Changes nothing.
     Doctor(Box<doctor::Flags>),
-    /// Ask the server on this machine whether it is ready. For a container's health check.
+    /// Ask the server on this machine if it is ready. For a container's health check.
     Healthcheck(healthcheck::Flags),
-    /// Measure how fast this machine keeps grants alive, on databases of the measurement's own.
+    /// Measure how fast this machine refreshes grants. Uses its own databases.
     #[command(hide = true)]
     BenchSweep(Box<bench_sweep::Flags>),
-    /// Measure what thousands of idle and of slow clients do to the others, on a server of the measurement's own.
+    /// Measure how thousands of idle and slow clients affect other requests. Starts its own server.
     #[command(hide = true)]
     BenchAbuse(bench_abuse::Flags),
     #[command(hide = true)]
     BenchSweepInstance(Box<bench_sweep::instance::Flags>),
 }
 
-/// Reads `.env` and the arguments, and does what they ask for.
+/// Loads `.env` and credentials, parses the arguments, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
-    // Most machines have none.
+    // A missing .env is not an error.
     let env = dotenvy::dotenv();
     if let Err(error) = env
         && !error.not_found()
@@ -94,33 +94,33 @@ pub fn main() -> ExitCode {
         eprintln!("evergrant: .env can't be read: {error}");
         return ExitCode::from(2);
     }
-    // What a service manager hands over out of other users' sight. What is set already stays.
+    // A service manager passes credentials in a directory that other users can't read. They override no variable.
     if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY")
-        && let Err(error) = dotenvy::from_path(Path::new(&folder).join(CREDENTIALS))
+        && let Err(error) = dotenvy::from_path(Path::new(&folder).join(CREDENTIALS_FILE_NAME))
         && !error.not_found()
     {
-        eprintln!("evergrant: {CREDENTIALS} can't be read from CREDENTIALS_DIRECTORY: {error}");
+        eprintln!("evergrant: {CREDENTIALS_FILE_NAME} can't be read from CREDENTIALS_DIRECTORY: {error}");
         return ExitCode::from(2);
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Asked for help, or asked wrongly; with nowhere to print to there is nobody to tell.
+            // Help, version or a usage error. A failed print can't be reported.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
+        Err(error) => return report_failure(&error.into()),
     };
     match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => report_failure(&error),
     }
 }
 
-async fn run(cli: Cli) -> Result<(), Failed> {
+async fn run(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         None => serve::run(cli.serve).await,
         Some(Command::Serve(settings)) => serve::run(*settings).await,
@@ -129,8 +129,8 @@ async fn run(cli: Cli) -> Result<(), Failed> {
         Some(Command::User(command)) => user::run(command).await,
         Some(Command::Org(command)) => org::run(command).await,
         Some(Command::Grants(command)) => grants::run(command).await,
-        Some(Command::Key(command)) => key::run(command).await,
-        Some(Command::Keys(command)) => keys::run(command).await,
+        Some(Command::Key(command)) => api_key::run(command).await,
+        Some(Command::Keys(command)) => encryption_key::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,
         Some(Command::Healthcheck(flags)) => healthcheck::run(flags).await,
         Some(Command::BenchAbuse(flags)) => bench_abuse::run(flags).await,
@@ -139,15 +139,15 @@ async fn run(cli: Cli) -> Result<(), Failed> {
     }
 }
 
-/// The organisation that an operator names.
-async fn org_named(database: &Database, name: &str) -> Result<OrgId, Failed> {
+/// Returns the organization with this name.
+async fn resolve_org(database: &Database, name: &str) -> Result<OrgId, CliError> {
     let org = database.org_named(name).await?;
-    org.ok_or_else(|| format!("there is no organisation called {name}").into())
+    org.ok_or_else(|| format!("there is no organization called {name}").into())
 }
 
-fn failed(error: &Failed) -> ExitCode {
+fn report_failure(error: &CliError) -> ExitCode {
     eprintln!("evergrant: {error}");
-    // Settings that don't go together are wrong use, as much as a flag that clap refuses.
+    // Invalid settings are wrong use, like a flag that clap refuses.
     if error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flags_are_consistent_and_each_has_a_variable_and_a_help_text() {
+    fn every_flag_has_an_env_variable_and_a_help_text() {
         let command = Cli::command();
         command.clone().debug_assert();
         for flag in command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str())) {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_told_apart() {
+    fn arguments_parse_into_their_commands() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         assert!(parse("evergrant").unwrap().command.is_none());
         assert!(matches!(parse("evergrant serve --listen [::1]:0").unwrap().command, Some(Command::Serve(_))));

@@ -1,4 +1,4 @@
-//! `evergrant sandbox`: our own Xero alone, on an address of its own.
+//! `evergrant sandbox`: runs the Xero sandbox alone, on its own address.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,64 +8,64 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
-use super::Failed;
+use super::CliError;
 use super::serve::stop_signal;
-use crate::sandbox::{Fault, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, standalone};
 use crate::server::clock::Clock;
-use crate::server::config::LogFormat;
-use crate::server::logging;
+use crate::server::telemetry::logging;
+use crate::server::telemetry::logging::LogFormat;
+use evergrant_sandbox::{Fault, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox};
 
 #[derive(Args)]
 pub struct Flags {
-    /// The address and port to listen on; port 0 takes a free one.
+    /// The address and port to listen on; port 0 picks a free one.
     #[arg(long, env = "EVERGRANT_SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:3100")]
     listen: SocketAddr,
-    /// Where people and programs reach it: what XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL are set to.
+    /// The URL at which people and programs reach it: the value for XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL.
     /// [default: http://localhost and the port]
     #[arg(long, env = "EVERGRANT_SANDBOX_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
-    /// Keeps the state over a restart. Without it everything is forgotten.
+    /// Keep the state in this file across restarts. Without it the state is lost.
     #[arg(long, env = "EVERGRANT_SANDBOX_STATE", value_name = "FILE")]
     state_file: Option<PathBuf>,
-    /// The client id that it knows.
+    /// The client id that it accepts.
     #[arg(long, env = "EVERGRANT_SANDBOX_CLIENT_ID", value_name = "ID", default_value = SANDBOX_CLIENT_ID)]
     client_id: String,
-    /// The client secret that it knows; guards nothing.
+    /// The client secret that it accepts; protects nothing.
     #[arg(long, env = "EVERGRANT_SANDBOX_CLIENT_SECRET", value_name = "SECRET", default_value = SANDBOX_CLIENT_SECRET)]
     client_secret: String,
-    /// A redirect address that is allowed, letter for letter; may be given several times, or with commas between.
-    /// Without one: any https address, and http on this machine.
+    /// An allowed redirect URI, compared exactly; repeat the flag, or separate several with commas.
+    /// Without one: every https URI, and http on this machine.
     #[arg(long, env = "EVERGRANT_SANDBOX_REDIRECT_URIS", value_name = "URL", value_delimiter = ',')]
     redirect_uri: Vec<String>,
-    /// How long an access token lives.
+    /// How long an access token is valid.
     #[arg(long, env = "EVERGRANT_SANDBOX_ACCESS_TTL", value_name = "TIME", default_value = "30m", value_parser = time)]
     access_ttl: Duration,
-    /// How long a refresh token lives unused.
+    /// How long an unused refresh token is valid.
     #[arg(long, env = "EVERGRANT_SANDBOX_REFRESH_TTL", value_name = "TIME", default_value = "60d", value_parser = time)]
     refresh_ttl: Duration,
-    /// How long a code can be exchanged.
+    /// How long an authorization code is valid.
     #[arg(long, env = "EVERGRANT_SANDBOX_CODE_TTL", value_name = "TIME", default_value = "5m", value_parser = time)]
     code_ttl: Duration,
-    /// How long a rotated refresh token is still honoured.
+    /// How long a rotated refresh token is still accepted.
     #[arg(long, env = "EVERGRANT_SANDBOX_GRACE", value_name = "TIME", default_value = "30m", value_parser = time)]
     grace: Duration,
-    /// What a rotated refresh token brings within that time: the same successor again, or another one.
+    /// What a rotated refresh token returns within that time: the same successor again, or a new one.
     #[arg(long, env = "EVERGRANT_SANDBOX_REPLAY", value_name = "MODE", default_value = "same")]
     replay: Replay,
-    /// One consent may open several tenants, or none.
+    /// Let one consent connect several tenants, or none.
     #[arg(long, env = "EVERGRANT_SANDBOX_BULK_CONNECTIONS")]
     bulk_connections: bool,
-    /// How long each answer is held back.
+    /// How long each response is delayed.
     #[arg(long, env = "EVERGRANT_SANDBOX_LATENCY", value_name = "TIME", default_value = "0ms", value_parser = time)]
     latency: Duration,
-    /// What goes wrong from the start, as the control route takes it, in this order; may be given several times:
+    /// A fault to inject from the start, in the control route's format; repeat the flag for several, in order:
     /// {"endpoint":"token","kind":"status","status":503,"times":2}
     #[arg(long, env = "EVERGRANT_SANDBOX_FAULT", value_name = "JSON")]
     fault: Vec<Fault>,
     /// How far its clock runs ahead of this machine's.
     #[arg(long, env = "EVERGRANT_SANDBOX_CLOCK_AHEAD", value_name = "TIME", default_value = "0s", value_parser = time)]
     clock_ahead: Duration,
-    /// Print where it listens as JSON.
+    /// Print the URL and the address as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -76,7 +76,7 @@ enum Replay {
     Sibling,
 }
 
-pub async fn run(flags: Flags) -> Result<(), Failed> {
+pub async fn run(flags: Flags) -> Result<(), CliError> {
     logging::start(LogFormat::Text);
     let listener = TcpListener::bind(flags.listen).await.map_err(|error| format!("{}: {error}", flags.listen))?;
     let address = listener.local_addr()?;
@@ -93,8 +93,8 @@ pub async fn run(flags: Flags) -> Result<(), Failed> {
         access_ttl: seconds(flags.access_ttl),
         refresh_ttl: seconds(flags.refresh_ttl),
         code_ttl: seconds(flags.code_ttl),
-        grace: seconds(flags.grace),
-        replay: match flags.replay {
+        replay_window: seconds(flags.grace),
+        replay_mode: match flags.replay {
             Replay::Same => ReplayMode::Same,
             Replay::Sibling => ReplayMode::Sibling,
         },
@@ -110,7 +110,7 @@ pub async fn run(flags: Flags) -> Result<(), Failed> {
     } else {
         println!("The sandbox listens on {address}. Set XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL to {url}");
     }
-    axum::serve(listener, standalone(sandbox)).with_graceful_shutdown(stop_signal()).await?;
+    axum::serve(listener, sandbox.router()).with_graceful_shutdown(stop_signal()).await?;
     Ok(())
 }
 

@@ -1,34 +1,36 @@
-//! `evergrant serve`: listens, and says where.
+//! `evergrant serve`: runs the server until it is asked to stop.
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failed;
+use super::CliError;
 use crate::server::clock::Clock;
 use crate::server::config::Settings;
-use crate::server::{app, logging};
+use crate::server::startup;
+use crate::server::telemetry::logging;
 
-pub async fn run(settings: Settings) -> Result<(), Failed> {
+/// Binds the listener, serves until the stop signal, and flushes traces.
+pub async fn run(settings: Settings) -> Result<(), CliError> {
     let config = settings.check()?;
-    let traces = logging::start_traced(config.log_format);
+    let traces = logging::start_with_traces(config.log_format);
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("can't listen on {}: {error}. Set EVERGRANT_LISTEN to another port", config.listen))?;
-    let served = app::run(config, Clock::system(), listener, stop_signal()).await;
+    let served = startup::run(config, Clock::system(), listener, stop_signal()).await;
     if let Some(traces) = traces {
-        traces.end().await;
+        traces.shutdown().await;
     }
     Ok(served?)
 }
 
-/// Ends when somebody presses ctrl-c, or the service manager asks for the end.
+/// Completes on ctrl-c or SIGTERM.
 pub async fn stop_signal() {
     let asked = async {
         match signal(SignalKind::terminate()) {
             Ok(mut terminate) => {
                 terminate.recv().await;
             }
-            // Nobody can ask then; ctrl-c still works.
+            // Without a SIGTERM handler, ctrl-c still works.
             Err(_) => std::future::pending().await,
         }
     };
@@ -36,5 +38,5 @@ pub async fn stop_signal() {
         _ = tokio::signal::ctrl_c() => {}
         () = asked => {}
     }
-    tracing::info!("stopping: what is under way is finished first");
+    tracing::info!("stopping, finishing requests in progress");
 }

@@ -1,12 +1,12 @@
-//! How a command shows rows to a person.
+//! Formats rows as a text table.
 
-/// Names are other people's: none of them moves a terminal's cursor.
-pub fn on_one_line(text: &str) -> String {
+/// Replaces control characters with spaces, because names from outside must not control the terminal.
+pub fn replace_control_chars(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// Columns as wide as their widest cell, two spaces between; the last one runs free.
-pub fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
+/// Pads each column to its widest cell, with two spaces between columns and none at the end of a line.
+pub fn format_table<const N: usize>(rows: Vec<[String; N]>) -> String {
     let widths: [usize; N] =
         std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     let mut text = String::new();
@@ -23,8 +23,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_each_other_and_names_stay_on_their_line() {
-        let rows = vec![["A".to_owned(), "B".to_owned()], ["Māori".to_owned(), on_one_line("x\u{1b}[2J\ny")]];
-        assert_eq!(table(rows), "A      B\nMāori  x [2J y\n");
+    fn columns_are_aligned_and_control_characters_replaced() {
+        let rows = vec![["A".to_owned(), "B".to_owned()], ["Māori".to_owned(), replace_control_chars("x\u{1b}[2J\ny")]];
+        assert_eq!(format_table(rows), "A      B\nMāori  x [2J y\n");
     }
 }

@@ -1,10 +1,10 @@
-//! `evergrant user add`
+//! `evergrant user add`: adds a person who can sign in.
 
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::{Failed, input, opened};
+use super::{CliError, context, input};
 use crate::model::Role;
 use crate::server::auth::LocalAuth;
 use crate::server::config::Settings;
@@ -18,37 +18,37 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct Add {
-    /// The e-mail address that the person signs in with.
+    /// The email address that the person signs in with.
     #[arg(long)]
     email: String,
-    /// The password, at least 12 characters. Asked for, or read as a line from standard input, when left out: other
-    /// users of the machine can see a program's flags.
+    /// The password, at least 12 characters. If left out, it is prompted for or read as a line from standard input:
+    /// other users of this machine can see a program's flags.
     #[arg(long, value_parser = secret)]
     password: Option<Arc<Secret>>,
-    /// An existing organisation is joined as admin; any other is made, and owned. Without it the person has none yet.
+    /// An existing organization is joined as admin; a new one is created and owned. Without it the person joins none.
     #[arg(long)]
     org: Option<String>,
-    /// Print what was added as JSON.
+    /// Print the new ids as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
 
-pub async fn run(command: Command) -> Result<(), Failed> {
+pub async fn run(command: Command) -> Result<(), CliError> {
     let Command::Add(add) = command;
     let org = add.org.as_deref().map(str::trim);
     if org == Some("") {
-        return Err("an organisation needs a name".into());
+        return Err("an organization needs a name".into());
     }
-    if let Some(instead) = add.settings.clone().check()?.sign_in.elsewhere() {
+    if let Some(instead) = add.settings.clone().check()?.sign_in.delegated_advice() {
         return Err(instead.into());
     }
     let password = match &add.password {
         Some(password) => Secret::new(password.expose()),
         None => tokio::task::spawn_blocking(|| input::secret_line(None, "Password: ")).await??,
     };
-    let store = opened::store(add.settings).await?;
+    let store = context::open_store(add.settings).await?;
     let added = LocalAuth::new(store.clone())?.add_user(&add.email, password, org).await;
     store.database().close().await;
     let added = added?;
@@ -57,16 +57,16 @@ pub async fn run(command: Command) -> Result<(), Failed> {
         let role = added.org.as_ref().map(|(_, role)| role);
         println!("{}", serde_json::json!({ "userId": added.user, "orgId": org_id, "role": role }));
     } else {
-        println!("{}", sentence(&add.email, org, added.org.map(|(_, role)| role)));
+        println!("{}", describe_added_user(&add.email, org, added.org.map(|(_, role)| role)));
     }
     Ok(())
 }
 
-fn sentence(email: &str, org: Option<&str>, role: Option<Role>) -> String {
+fn describe_added_user(email: &str, org: Option<&str>, role: Option<Role>) -> String {
     match (org, role) {
-        (Some(org), Some(Role::Owner)) => format!("Added {email}, who owns the new organisation {org}."),
+        (Some(org), Some(Role::Owner)) => format!("Added {email}, who owns the new organization {org}."),
         (Some(org), Some(role)) => format!("Added {email}, who joined {org} as {}.", role.as_str()),
-        _ => format!("Added {email}, who belongs to no organisation yet."),
+        _ => format!("Added {email}, who belongs to no organization yet."),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How long what happened is kept.
+//! How long the journal of refresh attempts is kept.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use clap::Args;
 
 use super::{ConfigError, duration};
 
-/// The journal is evidence for what is being done just now, too.
-const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest retention, because the journal is also evidence for exchanges in progress.
+const MIN_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Args, Clone)]
 pub struct ActivitySettings {
-    /// How long activity is kept: each attempt at a refresh with its evidence. What is older is deleted.
+    /// How long activity is kept: each refresh attempt with its evidence. Older activity is deleted.
     #[arg(long, env = "EVERGRANT_KEEP_ACTIVITY", value_name = "TIME", default_value = "365d", value_parser = duration)]
     keep_activity: Duration,
 }
 
 impl ActivitySettings {
     pub(super) fn check(self) -> Result<Duration, ConfigError> {
-        if self.keep_activity < A_DAY {
-            return Err(ConfigError::TooShort { setting: "EVERGRANT_KEEP_ACTIVITY", limit: "a day" });
+        if self.keep_activity < MIN_RETENTION {
+            return Err(ConfigError::DurationTooShort { setting: "EVERGRANT_KEEP_ACTIVITY", limit: "a day" });
         }
         Ok(self.keep_activity)
     }

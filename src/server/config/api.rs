@@ -1,4 +1,4 @@
-//! How much the API takes from one program.
+//! The rate limit of the API.
 
 use std::num::NonZeroU32;
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 #[derive(Args, Clone)]
 pub struct ApiSettings {
-    /// How many calls a minute the API takes with one key, at each instance.
+    /// How many API calls a minute one key may make, at each instance.
     #[arg(long = "api-rate", env = "EVERGRANT_API_RATE", value_name = "NUMBER", default_value = "600")]
     pub(super) rate: NonZeroU32,
 }

@@ -1,21 +1,21 @@
-//! Who may read `/metrics`, and where.
+//! Who can read `/metrics`, and on which address.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
 
-use super::{secret, set};
+use super::{non_blank, secret};
 use crate::server::domain::Secret;
 
 #[derive(Args, Clone)]
 pub struct MetricsSettings {
-    /// What a scraper sends as Authorization: Bearer to read /metrics on the main address. Without it there is no
-    /// /metrics there.
+    /// The token that a scraper sends as Authorization: Bearer to read /metrics on the main address. Without it the
+    /// main address has no /metrics.
     #[arg(long, env = "EVERGRANT_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = secret)]
     metrics_token: Option<Arc<Secret>>,
 
-    /// An address of its own that serves /metrics and nothing else, to whoever reaches it. [default: none]
+    /// A separate address that serves only /metrics, without authentication. [default: none]
     #[arg(
         long,
         env = "EVERGRANT_METRICS_LISTEN",
@@ -24,26 +24,27 @@ pub struct MetricsSettings {
         hide_default_value = true,
         value_parser = address
     )]
-    metrics_listen: Listen,
+    metrics_listen: OptionalAddress,
 }
 
-/// Checked; neither set: nobody reads them.
+/// The validated settings. If neither is set, no metrics are served.
 #[derive(Default)]
 pub struct MetricsConfig {
     pub token: Option<Secret>,
     pub listen: Option<SocketAddr>,
 }
 
-/// An address, or none where the variable is set to nothing.
+/// An address, or `None` if the variable is empty.
 #[derive(Clone, Copy)]
-struct Listen(Option<SocketAddr>);
+struct OptionalAddress(Option<SocketAddr>);
 
 impl MetricsSettings {
+    /// Drops blank values.
     pub fn check(self) -> MetricsConfig {
-        MetricsConfig { token: set(self.metrics_token), listen: self.metrics_listen.0 }
+        MetricsConfig { token: non_blank(self.metrics_token), listen: self.metrics_listen.0 }
     }
 }
 
-fn address(text: &str) -> Result<Listen, std::net::AddrParseError> {
-    if text.is_empty() { Ok(Listen(None)) } else { text.parse().map(|address| Listen(Some(address))) }
+fn address(text: &str) -> Result<OptionalAddress, std::net::AddrParseError> {
+    if text.is_empty() { Ok(OptionalAddress(None)) } else { text.parse().map(|address| OptionalAddress(Some(address))) }
 }

@@ -4,36 +4,39 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// Scheme, host and port, and nothing else: links, cookies and the consent's way back are made from it.
+/// Scheme, host and port only. Links, cookies and the OAuth redirect URI are built from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublicUrl {
     origin: String,
     https: bool,
 }
 
-/// Why an address can't be the public one.
+/// Why a text can't be the public URL.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum PublicUrlError {
-    #[error("not an address: write it like https://evergrant.example.com")]
-    Unreadable,
-    #[error("must be an origin, without user name, path, ? and #: write it like https://evergrant.example.com")]
-    TooMuch,
-    #[error("must begin with https: plain http is for this machine alone (localhost, 127.0.0.1 or [::1])")]
+    #[error("not a URL: write it like https://evergrant.example.com")]
+    Malformed,
+    #[error(
+        "must be an origin, without user name, path, query and fragment: write it like https://evergrant.example.com"
+    )]
+    NotAnOrigin,
+    #[error("must begin with https: plain http is for this machine only (localhost, 127.0.0.1 or [::1])")]
     PlainHttp,
 }
 
 impl PublicUrl {
-    /// As browsers send it in `Origin`, without a slash at the end.
+    /// Returns the origin as browsers send it in `Origin`, without a trailing slash.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
+    /// Returns whether the scheme is https.
     pub fn is_https(&self) -> bool {
         self.https
     }
 
-    /// The address of one of our paths, which begins with a slash.
-    pub fn at(&self, path: &str) -> String {
+    /// Returns the URL of a path, which must begin with a slash.
+    pub fn url_for(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
     }
 }
@@ -42,16 +45,16 @@ impl FromStr for PublicUrl {
     type Err = PublicUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text.trim()).map_err(|_| PublicUrlError::Unreadable)?;
+        let url = Url::parse(text.trim()).map_err(|_| PublicUrlError::Malformed)?;
         let https = match url.scheme() {
             "https" => true,
             "http" if is_loopback(&url) => false,
             "http" => return Err(PublicUrlError::PlainHttp),
-            _ => return Err(PublicUrlError::Unreadable),
+            _ => return Err(PublicUrlError::Malformed),
         };
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() {
-            return Err(PublicUrlError::TooMuch);
+            return Err(PublicUrlError::NotAnOrigin);
         }
         Ok(Self { origin: url.origin().ascii_serialization(), https })
     }
@@ -71,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_written_as_browsers_send_it() {
+    fn origin_is_normalized_as_browsers_send_it() {
         for (text, origin, https) in [
             ("https://Evergrant.Example.com/", "https://evergrant.example.com", true),
             ("https://evergrant.example.com:443", "https://evergrant.example.com", true),
@@ -81,19 +84,19 @@ mod tests {
         ] {
             let url: PublicUrl = text.parse().unwrap();
             assert_eq!((url.origin(), url.is_https()), (origin, https));
-            assert_eq!(url.at("/login"), format!("{origin}/login"));
+            assert_eq!(url.url_for("/login"), format!("{origin}/login"));
         }
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn non_origins_and_remote_plain_http_are_refused() {
         for (text, error) in [
-            ("evergrant.example.com", PublicUrlError::Unreadable),
-            ("ftp://evergrant.example.com", PublicUrlError::Unreadable),
+            ("evergrant.example.com", PublicUrlError::Malformed),
+            ("ftp://evergrant.example.com", PublicUrlError::Malformed),
             ("http://evergrant.example.com", PublicUrlError::PlainHttp),
-            ("https://evergrant.example.com/app", PublicUrlError::TooMuch),
-            ("https://a:b@evergrant.example.com", PublicUrlError::TooMuch),
-            ("https://evergrant.example.com/?a", PublicUrlError::TooMuch),
+            ("https://evergrant.example.com/app", PublicUrlError::NotAnOrigin),
+            ("https://a:b@evergrant.example.com", PublicUrlError::NotAnOrigin),
+            ("https://evergrant.example.com/?a", PublicUrlError::NotAnOrigin),
         ] {
             assert_eq!(text.parse::<PublicUrl>(), Err(error), "{text}");
         }

@@ -1,4 +1,4 @@
-//! How many may come in at a time, and how the last ones are let out.
+//! The connection limit and the drain at shutdown.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use clap::Args;
 
 use super::duration;
 
-/// Nobody's proxy takes longer to notice, and a service manager loses patience.
-const LONGEST_DRAIN: Duration = Duration::from_secs(5 * 60);
+/// The longest drain. No proxy needs longer to notice, and service managers kill a process that takes too long.
+const MAX_DRAIN: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Args, Clone)]
 pub struct ServingSettings {
-    /// How many connections are open at a time; whoever comes then waits. Three quarters of them may be streams of
-    /// events. The service manager has to allow as many open files, and some more.
+    /// How many connections may be open at once; further ones wait. Up to three quarters may be event streams. The
+    /// service manager has to allow as many open files, and some more.
     #[arg(
         long,
         env = "EVERGRANT_MAX_CONNECTIONS",
@@ -22,19 +22,20 @@ pub struct ServingSettings {
     )]
     max_connections: u32,
 
-    /// How long a server that is asked to stop goes on taking requests while /readyz says that it is leaving: longer than
-    /// a proxy in front of it takes to notice, 5m at most
+    /// How long a stopping server keeps accepting requests while /readyz reports that it is stopping: longer than a
+    /// proxy in front of it needs to notice, at most 5m
     #[arg(long, env = "EVERGRANT_DRAIN", value_name = "TIME", default_value = "0s", value_parser = drain)]
     drain: Duration,
 }
 
-/// The same, checked.
+/// The validated settings.
 pub struct ServingConfig {
     pub max_connections: usize,
     pub drain: Duration,
 }
 
 impl ServingSettings {
+    /// Converts the settings; clap has validated them.
     pub fn check(self) -> ServingConfig {
         ServingConfig { max_connections: self.max_connections as usize, drain: self.drain }
     }
@@ -42,7 +43,7 @@ impl ServingSettings {
 
 fn drain(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
-    if time > LONGEST_DRAIN { Err("it can be 5m at most".to_owned()) } else { Ok(time) }
+    if time > MAX_DRAIN { Err("it can be at most 5m".to_owned()) } else { Ok(time) }
 }
 
 #[cfg(test)]
@@ -50,10 +51,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_leaves_within_five_minutes() {
+    fn drain_is_limited_to_five_minutes() {
         assert_eq!(drain("0s"), Ok(Duration::ZERO));
-        assert_eq!(drain("5m"), Ok(LONGEST_DRAIN));
-        assert_eq!(drain("301s"), Err("it can be 5m at most".to_owned()));
+        assert_eq!(drain("5m"), Ok(MAX_DRAIN));
+        assert_eq!(drain("301s"), Err("it can be at most 5m".to_owned()));
         assert!(drain("soon").is_err());
     }
 }

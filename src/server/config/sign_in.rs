@@ -1,4 +1,4 @@
-//! How people sign in: by a password that is checked here, or with Clerk.
+//! How people sign in: with a password stored here, or with Clerk.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use clap::{Args, ValueEnum};
 use jsonwebtoken::DecodingKey;
 use url::{Host, Url};
 
-use super::{PublicUrl, secret, set};
+use super::{PublicUrl, non_blank, secret};
 use crate::server::domain::Secret;
 
-/// The settings as they are written down.
+/// The settings as given.
 #[derive(Args, Clone)]
 pub struct SignInSettings {
-    /// Who knows the people and organisations: Evergrant itself, or Clerk.
+    /// What manages people and organizations: Evergrant itself, or Clerk.
     #[arg(long, env = "EVERGRANT_AUTH", value_name = "WAY", default_value = "local")]
-    auth: Way,
+    auth: AuthMode,
 
-    /// Clerk's publishable key, pk_test_… or pk_live_…; it also says where your Clerk application is.
+    /// Clerk's publishable key, pk_test_… or pk_live_…; it contains the address of your Clerk application.
     #[arg(long, env = "CLERK_PUBLISHABLE_KEY", value_name = "KEY")]
     clerk_publishable_key: Option<String>,
 
-    /// Clerk's JWT public key, as PEM: session tokens are then checked without asking Clerk for its keys.
+    /// Clerk's JWT public key, as PEM: session tokens are then verified without fetching Clerk's keys.
     #[arg(long, env = "CLERK_JWT_KEY", value_name = "PEM", allow_hyphen_values = true)]
     clerk_jwt_key: Option<String>,
 
@@ -31,137 +31,146 @@ pub struct SignInSettings {
     #[arg(long, env = "CLERK_AUTHORIZED_PARTIES", value_name = "ORIGINS")]
     clerk_authorized_parties: Option<String>,
 
-    /// The signing secret of Clerk's webhook endpoint, whsec_…; without it no webhook is taken.
+    /// The signing secret of Clerk's webhook endpoint, whsec_…; without it no webhook is accepted.
     #[arg(long, env = "CLERK_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = secret)]
     clerk_webhook_secret: Option<Arc<Secret>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Way {
+enum AuthMode {
     Local,
     Clerk,
 }
 
-/// The same, checked.
+/// The validated settings.
 pub enum SignIn {
     Local,
     Clerk(Box<ClerkApp>),
 }
 
-/// Your application at Clerk.
+/// The Clerk application.
 #[derive(Clone)]
 pub struct ClerkApp {
     pub publishable_key: String,
-    /// An origin: where its script and its keys are, and what its tokens say in `iss`.
+    /// The origin of its script and its keys, and the `iss` of its tokens.
     pub frontend_api: String,
-    /// Checks session tokens without network; absent, the keys come from the frontend API.
+    /// Verifies session tokens. If `None`, the keys are fetched from the frontend API.
     pub jwt_key: Option<DecodingKey>,
-    /// What a token's `azp` may be.
+    /// The accepted values of a token's `azp`.
     pub authorized_parties: Vec<String>,
-    /// What webhooks are signed with, decoded. Shared, so that it stays a single copy.
+    /// The key that webhooks are signed with, in base64. Shared, so that there is only one copy.
     pub webhook_key: Option<Arc<Secret>>,
 }
 
-/// Settings for Clerk that can't be used. Each names what to mend.
+/// Clerk settings that can't be used. Each text names the variable and what to fix.
 #[derive(Debug, thiserror::Error)]
 pub enum ClerkError {
-    #[error("EVERGRANT_AUTH=clerk needs CLERK_PUBLISHABLE_KEY: Clerk's dashboard shows it beside the API keys")]
-    NoKey,
+    #[error("EVERGRANT_AUTH=clerk needs CLERK_PUBLISHABLE_KEY: Clerk's dashboard shows it with the API keys")]
+    MissingPublishableKey,
     #[error("CLERK_PUBLISHABLE_KEY holds a secret key, which Evergrant never needs: set the one that begins with pk_")]
     SecretKey,
-    #[error("CLERK_PUBLISHABLE_KEY isn't one: copy all of pk_test_… or pk_live_… from Clerk's dashboard")]
-    Key,
-    #[error("CLERK_JWT_KEY isn't a PEM public key: copy all of it, from -----BEGIN PUBLIC KEY----- on")]
-    JwtKey,
+    #[error("CLERK_PUBLISHABLE_KEY isn't a publishable key: copy all of pk_test_… or pk_live_… from Clerk's dashboard")]
+    MalformedPublishableKey,
+    #[error("CLERK_JWT_KEY isn't a PEM public key: copy all of it, from -----BEGIN PUBLIC KEY----- to the end")]
+    MalformedJwtKey,
     #[error("CLERK_AUTHORIZED_PARTIES: {party:?} {source}")]
-    Party { party: String, source: super::public_url::PublicUrlError },
-    #[error("CLERK_WEBHOOK_SECRET isn't one: copy all of whsec_… from the endpoint's page in Clerk's dashboard")]
-    WebhookSecret,
+    MalformedParty { party: String, source: super::public_url::PublicUrlError },
+    #[error(
+        "CLERK_WEBHOOK_SECRET isn't a signing secret: copy all of whsec_… from the endpoint's page in Clerk's dashboard"
+    )]
+    MalformedWebhookSecret,
 }
 
 impl SignIn {
-    /// What to do instead of adding a person here, where people are kept elsewhere.
-    pub fn elsewhere(&self) -> Option<&'static str> {
+    /// Says what to do instead of adding people here, if Clerk manages them.
+    pub fn delegated_advice(&self) -> Option<&'static str> {
         match self {
             Self::Local => None,
             Self::Clerk(_) => Some(
-                "people and organisations are Clerk's (EVERGRANT_AUTH=clerk): invite them there, and they are known here \
-                 when they first sign in",
+                "people and organizations are managed in Clerk (EVERGRANT_AUTH=clerk): invite them there, and they are \
+                 added here when they first sign in",
             ),
         }
     }
 }
 
 impl SignInSettings {
+    /// Validates the settings. Clerk's are ignored for local sign-in.
     pub fn check(self, public_url: &PublicUrl) -> Result<SignIn, ClerkError> {
-        if self.auth == Way::Local {
+        if self.auth == AuthMode::Local {
             return Ok(SignIn::Local);
         }
         let text = |setting: Option<String>| setting.filter(|text| !text.trim().is_empty());
-        let publishable_key = text(self.clerk_publishable_key).ok_or(ClerkError::NoKey)?.trim().to_owned();
+        let publishable_key =
+            text(self.clerk_publishable_key).ok_or(ClerkError::MissingPublishableKey)?.trim().to_owned();
         Ok(SignIn::Clerk(Box::new(ClerkApp {
-            frontend_api: frontend_api(&publishable_key)?,
+            frontend_api: parse_frontend_api(&publishable_key)?,
             publishable_key,
-            jwt_key: text(self.clerk_jwt_key).map(|pem| jwt_key(&pem)).transpose()?,
-            authorized_parties: parties(text(self.clerk_authorized_parties).as_deref(), public_url)?,
-            webhook_key: set(self.clerk_webhook_secret).map(|secret| webhook_key(&secret)).transpose()?,
+            jwt_key: text(self.clerk_jwt_key).map(|pem| parse_jwt_key(&pem)).transpose()?,
+            authorized_parties: parse_parties(text(self.clerk_authorized_parties).as_deref(), public_url)?,
+            webhook_key: non_blank(self.clerk_webhook_secret)
+                .map(|secret| parse_webhook_secret(&secret))
+                .transpose()?,
         })))
     }
 }
 
-/// The origin that a publishable key names: base64 of its host and a `$`. Plain http is for this machine alone.
-fn frontend_api(key: &str) -> Result<String, ClerkError> {
+/// Returns the origin that a publishable key names: base64 of its host and a `$`. Loopback hosts get plain http.
+fn parse_frontend_api(key: &str) -> Result<String, ClerkError> {
     if key.starts_with("sk_") {
         return Err(ClerkError::SecretKey);
     }
-    let host =
-        key.strip_prefix("pk_test_").or(key.strip_prefix("pk_live_")).and_then(host_in).ok_or(ClerkError::Key)?;
-    let url = Url::parse(&format!("https://{host}")).map_err(|_| ClerkError::Key)?;
+    let host = key
+        .strip_prefix("pk_test_")
+        .or(key.strip_prefix("pk_live_"))
+        .and_then(decode_host)
+        .ok_or(ClerkError::MalformedPublishableKey)?;
+    let url = Url::parse(&format!("https://{host}")).map_err(|_| ClerkError::MalformedPublishableKey)?;
     let origin = url.origin().ascii_serialization();
-    // What is more than a host, or is spelt in another way than browsers spell it, isn't from Clerk.
+    // More than a host, or a host that isn't in browsers' canonical form, isn't from Clerk.
     if origin != format!("https://{host}") {
-        return Err(ClerkError::Key);
+        return Err(ClerkError::MalformedPublishableKey);
     }
     let here = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
-        None => return Err(ClerkError::Key),
+        None => return Err(ClerkError::MalformedPublishableKey),
     };
     Ok(if here { format!("http://{host}") } else { origin })
 }
 
-fn host_in(encoded: &str) -> Option<String> {
+fn decode_host(encoded: &str) -> Option<String> {
     let bytes = STANDARD_NO_PAD.decode(encoded.trim_end_matches('=')).ok()?;
     String::from_utf8(bytes).ok()?.strip_suffix('$').filter(|host| !host.is_empty()).map(str::to_owned)
 }
 
-/// One that was squeezed into a line, with `\n` written out, is taken as well.
-fn jwt_key(pem: &str) -> Result<DecodingKey, ClerkError> {
+/// Parses the PEM. Accepts a single line with escaped `\n`.
+fn parse_jwt_key(pem: &str) -> Result<DecodingKey, ClerkError> {
     let pem = pem.replace("\\n", "\n");
     if pem.contains("PRIVATE") {
-        return Err(ClerkError::JwtKey);
+        return Err(ClerkError::MalformedJwtKey);
     }
-    DecodingKey::from_rsa_pem(pem.trim().as_bytes()).map_err(|_| ClerkError::JwtKey)
+    DecodingKey::from_rsa_pem(pem.trim().as_bytes()).map_err(|_| ClerkError::MalformedJwtKey)
 }
 
-/// As browsers spell their origin, which is how tokens name it.
-fn parties(text: Option<&str>, public_url: &PublicUrl) -> Result<Vec<String>, ClerkError> {
+/// Parses the origins into the form that browsers send, which is the one in tokens.
+fn parse_parties(text: Option<&str>, public_url: &PublicUrl) -> Result<Vec<String>, ClerkError> {
     let Some(text) = text else { return Ok(vec![public_url.origin().to_owned()]) };
     let named = text.split(',').map(str::trim).filter(|party| !party.is_empty());
     named
         .map(|party| match party.parse::<PublicUrl>() {
             Ok(url) => Ok(url.origin().to_owned()),
-            Err(source) => Err(ClerkError::Party { party: party.to_owned(), source }),
+            Err(source) => Err(ClerkError::MalformedParty { party: party.to_owned(), source }),
         })
         .collect()
 }
 
-/// Kept in base64, checked to be that.
-fn webhook_key(secret: &Secret) -> Result<Arc<Secret>, ClerkError> {
-    let encoded = secret.expose().trim().strip_prefix("whsec_").ok_or(ClerkError::WebhookSecret)?;
+/// Returns the secret without its prefix. It must be base64 of at least 16 bytes.
+fn parse_webhook_secret(secret: &Secret) -> Result<Arc<Secret>, ClerkError> {
+    let encoded = secret.expose().trim().strip_prefix("whsec_").ok_or(ClerkError::MalformedWebhookSecret)?;
     let long_enough = STANDARD.decode(encoded).is_ok_and(|key| key.len() >= 16);
-    if long_enough { Ok(Arc::new(Secret::new(encoded))) } else { Err(ClerkError::WebhookSecret) }
+    if long_enough { Ok(Arc::new(Secret::new(encoded))) } else { Err(ClerkError::MalformedWebhookSecret) }
 }
 
 #[cfg(test)]
@@ -195,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn people_sign_in_here_unless_told_otherwise() {
+    fn local_sign_in_is_the_default() {
         assert!(matches!(check(&[]), Ok(SignIn::Local)));
         assert!(matches!(check(&["--clerk-publishable-key", "pk_test_x"]), Ok(SignIn::Local)));
     }
 
     #[test]
-    fn a_publishable_key_says_where_the_application_is() {
+    fn publishable_key_contains_the_frontend_api() {
         for (host, origin) in [
             ("calm-fox-12.clerk.accounts.dev", "https://calm-fox-12.clerk.accounts.dev"),
             ("clerk.example.com", "https://clerk.example.com"),
@@ -216,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_key_is_refused_by_name() {
+    fn malformed_clerk_settings_are_refused_naming_the_variable() {
         for bad in ["a.example/path", "user@a.example", "a.example; script-src *", "A.example", "a b", ""] {
             assert!(clerk(&["--clerk-publishable-key", &key(bad)]).err().unwrap().contains("pk_test_…"), "{bad}");
         }
@@ -224,8 +233,8 @@ mod tests {
             (&[][..], "needs CLERK_PUBLISHABLE_KEY"),
             (&["--clerk-publishable-key", " "], "needs CLERK_PUBLISHABLE_KEY"),
             (&["--clerk-publishable-key", "sk_test_abc"], "a secret key"),
-            (&["--clerk-publishable-key", "pk_test_!"], "isn't one"),
-            (&["--clerk-publishable-key", "pk_test_YS5leGFtcGxl"], "isn't one"),
+            (&["--clerk-publishable-key", "pk_test_!"], "isn't a publishable key"),
+            (&["--clerk-publishable-key", "pk_test_YS5leGFtcGxl"], "isn't a publishable key"),
         ] {
             let error = clerk(flags).err().unwrap();
             assert!(error.contains(words), "{flags:?}: {error}");
@@ -244,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn parties_are_spelt_as_browsers_spell_them() {
+    fn parties_are_normalized_as_browsers_send_them() {
         let named = key("clerk.example.com");
         let parties = ["--clerk-authorized-parties", "https://A.example/, http://localhost:3000"];
         let app = clerk(&[&["--clerk-publishable-key", &named], &parties[..]].concat()).unwrap();

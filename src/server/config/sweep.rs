@@ -1,31 +1,31 @@
-//! What is kept fresh while nobody looks, and how fast.
+//! The background sweep: how often, how fast, and which tokens it keeps fresh.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{ConfigError, duration, within};
+use super::{ConfigError, check_duration, duration};
 use crate::server::domain::KeepHot;
 
 #[derive(Args, Clone)]
 pub struct SweepSettings {
-    /// How often grants are looked for that are due while nobody asks.
+    /// How often the sweeper looks for grants that are due.
     #[arg(long, env = "EVERGRANT_SWEEP_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration)]
     sweep_interval: Duration,
 
-    /// Whose access tokens are kept fresh all the time: organisations used in the last 24 hours, all, or none.
+    /// Whose access tokens are always kept fresh: organizations used in the last 24 hours, all, or none.
     /// Refresh tokens are kept alive in any case.
     #[arg(long, env = "EVERGRANT_KEEP_HOT", value_name = "WHOSE", default_value = "used")]
-    keep_hot: Whose,
+    keep_hot: KeepHotFlag,
 
-    /// How many exchanges a minute this instance begins by itself at most. People's own come on top; Xero's limit is
-    /// 10,000 a minute for the app, over all instances.
+    /// How many exchanges a minute this instance's sweeper starts at most. Those that people and programs cause come on
+    /// top; Xero's limit is 10,000 a minute for the app, over all instances.
     #[arg(long, env = "EVERGRANT_SWEEP_RATE", value_name = "NUMBER", default_value = "6000")]
     sweep_rate: NonZeroU32,
 
-    /// How often Xero's list of a grant's connections is read, after a refresh: what was disconnected or renamed
-    /// inside Xero shows then.
+    /// How often Xero's list of a grant's connections is read, after a refresh. It shows what was disconnected or
+    /// renamed in Xero.
     #[arg(
         long,
         env = "EVERGRANT_CONNECTIONS_INTERVAL",
@@ -37,34 +37,34 @@ pub struct SweepSettings {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Whose {
+enum KeepHotFlag {
     Used,
     All,
     None,
 }
 
-/// The settings, checked.
+/// The validated settings.
 #[derive(Clone, Debug)]
 pub struct SweepConfig {
     pub interval: Duration,
     pub keep_hot: KeepHot,
-    /// Exchanges a minute.
-    pub rate: NonZeroU32,
+    /// The most exchanges per minute.
+    pub exchanges_per_minute: NonZeroU32,
     pub connections_interval: Duration,
 }
 
 impl SweepSettings {
     pub(super) fn check(self) -> Result<SweepConfig, ConfigError> {
-        within("EVERGRANT_SWEEP_INTERVAL", self.sweep_interval, 24 * 60 * 60, "a day")?;
-        within("EVERGRANT_CONNECTIONS_INTERVAL", self.connections_interval, 60 * 24 * 60 * 60, "60 days")?;
+        check_duration("EVERGRANT_SWEEP_INTERVAL", self.sweep_interval, 24 * 60 * 60, "a day")?;
+        check_duration("EVERGRANT_CONNECTIONS_INTERVAL", self.connections_interval, 60 * 24 * 60 * 60, "60 days")?;
         Ok(SweepConfig {
             interval: self.sweep_interval,
             keep_hot: match self.keep_hot {
-                Whose::Used => KeepHot::Used,
-                Whose::All => KeepHot::All,
-                Whose::None => KeepHot::None,
+                KeepHotFlag::Used => KeepHot::Used,
+                KeepHotFlag::All => KeepHot::All,
+                KeepHotFlag::None => KeepHot::None,
             },
-            rate: self.sweep_rate,
+            exchanges_per_minute: self.sweep_rate,
             connections_interval: self.connections_interval,
         })
     }

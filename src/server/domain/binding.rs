@@ -1,8 +1,8 @@
-//! A binding as its row says it.
+//! Bindings, tenants and Xero's connections.
 
 use crate::model::{BindingId, BindingStatus, GrantId, OrgId, UserId};
 
-/// What ties an organisation to a Xero tenant.
+/// Connects an organization to a Xero tenant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding {
     pub id: BindingId,
@@ -10,18 +10,19 @@ pub struct Binding {
     pub tenant_id: String,
     pub tenant_name: String,
     pub tenant_type: String,
-    /// Xero's id of the connection: what a disconnect deletes.
+    /// Xero's id of the connection, which a disconnect deletes.
     pub connection_id: String,
     pub active_grant_id: Option<GrantId>,
     pub status: BindingStatus,
-    /// Since when Xero hasn't listed it, where it is disconnected because of that: then it may recover by itself.
-    pub gone_at: Option<i64>,
+    /// Unix seconds at which Xero stopped listing the connection, if that disconnected the binding. It recovers if Xero
+    /// lists the connection again.
+    pub unlisted_at: Option<i64>,
     pub connected_by: Option<UserId>,
     pub created_at: i64,
     pub updated_at: i64,
 }
 
-/// A tenant that a consent named, about to be bound.
+/// A tenant and its connection, from a consent or from Xero's list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
     pub connection_id: String,
@@ -30,10 +31,10 @@ pub struct Tenant {
     pub tenant_type: String,
 }
 
-/// A connection as Xero lists it.
+/// A connection in Xero's list.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct RemoteConnection {
     pub tenant: Tenant,
-    /// The consent that made it, of whichever organisation.
+    /// The consent that created it, possibly another organization's.
     pub auth_event_id: String,
 }

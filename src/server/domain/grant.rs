@@ -1,62 +1,62 @@
-//! A grant as its row says it, without its tokens in the clear.
+//! A grant and its parts. The tokens are sealed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{GrantId, GrantStatus, OrgId};
 
-/// One Xero user's consent: the token set that a refresh rotates.
+/// One Xero user's consent, with the token set that a refresh rotates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
     pub id: GrantId,
     pub org_id: OrgId,
-    /// Empty where Xero's access token carried no such claim.
+    /// Empty if Xero's access token had no such claim.
     pub xero_user_id: String,
     pub auth_event_id: String,
     pub scopes: String,
     pub sealed: SealedTokens,
-    /// Unix seconds at which the access token ends.
+    /// Unix seconds at which the access token expires.
     pub expires_at: i64,
-    /// Unix seconds at which the refresh token came; it lives sixty days from then if unused (Xero's FAQ).
+    /// Unix seconds at which the refresh token was issued. Unused, it lives sixty days (Xero's FAQ).
     pub refresh_token_issued_at: i64,
     pub status: GrantStatus,
-    /// Committed rotations so far. Part of what the tokens are sealed with, and of every fence.
+    /// The number of committed rotations. Part of every fence and of the tokens' associated data.
     pub generation: i64,
     pub lease: Option<Lease>,
-    /// Failed exchanges since the last one that worked.
+    /// Consecutive failed exchanges.
     pub failure_count: i64,
-    /// Before this, automatic triggers leave the grant alone.
+    /// Unix seconds before which automatic triggers skip the grant.
     pub next_attempt_at: Option<i64>,
     pub last_error: Option<String>,
     pub last_refreshed_at: Option<i64>,
-    /// When somebody's work last needed it; within a minute.
+    /// Unix seconds of the last use, to within a minute.
     pub last_used_at: Option<i64>,
-    /// When the last request for this generation left whose reply may have been lost.
+    /// Unix seconds at which the request of this generation was sent whose reply may be lost.
     pub reply_lost_at: Option<i64>,
 }
 
-/// Grants that haven't been given up, by how they do.
+/// The number of grants by state, without the revoked ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantCounts {
     pub active: i64,
-    /// Active too, but the last exchange failed.
+    /// Active, but the last exchange failed.
     pub failing: i64,
     pub needs_reauth: i64,
-    /// Unix seconds at which the oldest refresh token of an active one was issued.
+    /// Unix seconds at which the oldest refresh token of an active grant was issued.
     pub oldest_issued_at: Option<i64>,
 }
 
-/// What waits to be told.
+/// The number of undelivered notifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutboxCounts {
-    /// Events whose receivers haven't been looked for.
-    pub untold: i64,
-    /// Deliveries that wait for a try.
+    /// Events without deliveries yet.
+    pub undispatched: i64,
+    /// Deliveries that wait for an attempt.
     pub pending: i64,
-    /// Unix seconds at which the first of those is to be tried.
+    /// Unix seconds at which the first pending delivery is due.
     pub due_since: Option<i64>,
 }
 
-/// Both tokens as the database keeps them. `Debug` shows ciphertext only by its presence.
+/// Both tokens as the database stores them. `Debug` does not show the ciphertext.
 #[derive(Clone, PartialEq)]
 pub struct SealedTokens {
     pub access: String,
@@ -69,21 +69,21 @@ impl std::fmt::Debug for SealedTokens {
     }
 }
 
-/// A successor that Xero has handed out, sealed for the generation it will be, until its row says so.
+/// A new token set from Xero, sealed for the next generation, before it is committed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SealedRotation {
     pub grant_id: GrantId,
-    /// The generation whose refresh token was exchanged; the successor is sealed for the next one.
+    /// The generation whose refresh token was exchanged. The tokens are sealed for the next one.
     pub from_generation: i64,
     pub sealed: SealedTokens,
     pub scopes: String,
     pub expires_at: i64,
     pub refresh_token_issued_at: i64,
-    /// Whose consent it is, where that may be another than the row says.
+    /// The consent that the tokens come from, if it may differ from the row's.
     pub consent: Option<Consent>,
 }
 
-/// Whose consent a token set comes from, by its access token's claims.
+/// The consent that a token set comes from, according to its access token's claims.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Consent {
     pub xero_user_id: String,
@@ -93,20 +93,22 @@ pub struct Consent {
 /// The right to exchange one grant's refresh token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lease {
-    /// One flight in one process: never reused, so that a late holder can't pass for a new one.
+    /// Identifies one exchange or one claim. Never reused, so that a late holder cannot be mistaken for a new one.
     pub owner: String,
-    /// Unix seconds.
+    /// Unix seconds at which the lease expires.
     pub until: i64,
 }
 
 impl Lease {
+    /// Returns whether the lease has not expired.
     pub fn is_held(&self, now: i64) -> bool {
         self.until > now
     }
 }
 
-/// How long Xero honours a refresh token after it has been exchanged, for a client that got no reply (Xero's FAQ).
-pub const GRACE: i64 = 30 * 60;
+/// How many seconds after an exchange Xero still accepts the old refresh token, for a client that got no reply (Xero's
+/// FAQ).
+pub const XERO_REPLAY_WINDOW: i64 = 30 * 60;
 
-/// Xero ends an unused refresh token after sixty days (Xero's OAuth FAQ).
-pub const REFRESH_TOKEN_LIFE: i64 = 60 * 24 * 60 * 60;
+/// The lifetime of an unused refresh token in seconds (Xero's OAuth FAQ).
+pub const REFRESH_TOKEN_LIFETIME: i64 = 60 * 24 * 60 * 60;

@@ -1,19 +1,20 @@
-//! Lifecycles and secrets: what the rest of the server speaks of. Never `Serialize`.
+//! Domain types of the server: grants, bindings, secrets, planning, audit. They never leave the server as JSON.
 
 mod audit;
 mod binding;
-mod ended;
 mod grant;
+mod grant_end;
 mod plan;
 mod retry_after;
 pub mod secret;
 
 pub use audit::{Actor, AuditEvent};
-pub use binding::{Binding, Seen, Tenant};
-pub use ended::Ended;
+pub use binding::{Binding, RemoteConnection, Tenant};
 pub use grant::{
-    Consent, GRACE, Grant, GrantCounts, Lease, OutboxCounts, REFRESH_TOKEN_LIFE, SealedRotation, SealedTokens,
+    Consent, Grant, GrantCounts, Lease, OutboxCounts, REFRESH_TOKEN_LIFETIME, SealedRotation, SealedTokens,
+    XERO_REPLAY_WINDOW,
 };
-pub use plan::{Due, KeepHot, Plan};
-pub use retry_after::retry_after;
+pub use grant_end::GrantEnd;
+pub use plan::{DueTimes, KeepHot, Plan};
+pub use retry_after::parse_retry_after;
 pub use secret::{AccessToken, ApiKey, RefreshToken, Secret, TokenSet};

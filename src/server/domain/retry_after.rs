@@ -1,25 +1,25 @@
-//! For how long a server wants to be left alone.
+//! Parses `Retry-After`.
 
 use std::time::Duration;
 
 use chrono::DateTime;
 
-/// The longest wait that is believed, in seconds: Xero's daily limit ends within a day.
-const LONGEST: u64 = 24 * 60 * 60;
+/// The longest wait that is accepted, in seconds. Xero's daily limit resets within a day.
+const MAX_RETRY_AFTER: u64 = 24 * 60 * 60;
 
-/// A `Retry-After` in seconds or as an HTTP date (RFC 9110, 10.2.3), which `now`, in unix seconds, is compared with. A
-/// day at most; `None` where it is neither.
-pub fn retry_after(text: &str, now: i64) -> Option<Duration> {
+/// Parses a `Retry-After` in seconds or as an HTTP date (RFC 9110, 10.2.3). `now` is in unix seconds. Returns at most a
+/// day, or `None` if `text` is neither.
+pub fn parse_retry_after(text: &str, now: i64) -> Option<Duration> {
     let text = text.trim();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = if digits {
-        // Too many digits for a number is still a long time.
-        text.parse().unwrap_or(LONGEST)
+        // A number that overflows is the maximum.
+        text.parse().unwrap_or(MAX_RETRY_AFTER)
     } else {
         let until = DateTime::parse_from_rfc2822(text).ok()?.timestamp();
         u64::try_from(until.saturating_sub(now)).unwrap_or(0)
     };
-    Some(Duration::from_secs(seconds.min(LONGEST)))
+    Some(Duration::from_secs(seconds.min(MAX_RETRY_AFTER)))
 }
 
 #[cfg(test)]
@@ -27,8 +27,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_in_both_forms_and_bounded_to_a_day() {
-        // RFC 9110's own example date.
+    fn seconds_and_dates_are_parsed_and_capped_at_a_day() {
+        // The example date of RFC 9110.
         let now = 784_111_777;
         let cases = [
             ("0", Some(0)),
@@ -47,7 +47,7 @@ mod tests {
             ("soon", None),
         ];
         for (text, seconds) in cases {
-            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+            assert_eq!(parse_retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
         }
     }
 }

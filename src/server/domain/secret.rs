@@ -1,4 +1,4 @@
-//! Secrets: without `Debug`, `Display`, `Serialize` and `Clone`, zeroed when dropped, opened only by `expose`.
+//! Secrets: types without `Debug`, `Display`, `Serialize` and `Clone`, zeroed on drop, readable only by `expose`.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -8,11 +8,12 @@ macro_rules! secret {
         pub struct $name(SecretString);
 
         impl $name {
+            /// Wraps the text.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(SecretString::from(text.into()))
             }
 
-            /// The text itself. Call it only on the line that sends, seals or hashes it.
+            /// Returns the text. Call it only on the line that sends, seals or hashes it.
             pub fn expose(&self) -> &str {
                 self.0.expose_secret()
             }
@@ -21,15 +22,15 @@ macro_rules! secret {
 }
 
 secret!(
-    /// Opens Xero's API for thirty minutes.
+    /// Gives access to Xero's API for thirty minutes.
     AccessToken
 );
 secret!(
-    /// Buys the next token set, once.
+    /// Is exchanged for the next token set, once.
     RefreshToken
 );
 secret!(
-    /// Opens the API for one of an organisation's programs.
+    /// Authenticates one of an organization's programs at Evergrant's API.
     ApiKey
 );
 secret!(
@@ -37,12 +38,12 @@ secret!(
     Secret
 );
 
-/// What Xero hands out at a consent or a refresh.
+/// The tokens that Xero issues at a consent or a refresh.
 pub struct TokenSet {
     pub access_token: AccessToken,
     pub refresh_token: RefreshToken,
-    /// Unix seconds at which the access token ends.
+    /// Unix seconds at which the access token expires.
     pub expires_at: i64,
-    /// Space separated, as granted.
+    /// The granted scopes, separated by spaces.
     pub scopes: String,
 }

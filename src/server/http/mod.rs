@@ -1,28 +1,17 @@
-//! The routes that aren't pages or server functions, and what stands around all of them.
+//! The routes that are neither pages nor server functions, and the middleware around every route.
 
-pub mod asked;
-mod callback;
-mod client_address;
-mod confirm;
-mod connect;
-mod consent;
-mod events;
-mod export;
-mod failure;
-mod headers;
-mod health;
-mod invite;
-mod limits;
-pub mod metrics;
-mod notice;
-mod nul;
-mod once;
-pub mod pages;
-mod path;
-mod request_id;
-mod session;
+pub mod assets;
+mod flash;
+mod internal_error;
+pub mod listener;
+pub mod middleware;
+mod oauth;
+mod one_time_secret;
+pub mod routes;
+mod safe_redirect;
+pub mod server_fn;
+pub mod state;
 mod v1;
-mod webhook;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -30,53 +19,58 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
-pub use connect::CALLBACK;
+pub use oauth::connect::CALLBACK_PATH;
 pub use v1::reference;
 
-use super::state::AppState;
+use state::AppState;
 
-/// Sessions, the consent's three steps, what changes, health, and what programs ask.
+/// Returns the routes for sessions, the OAuth flow, events, exports, health and the API.
 pub fn router() -> Router<AppState> {
-    let quick = Router::new()
-        .route("/api/session", get(session::current))
-        .route("/api/session/login", post(session::login))
-        .route("/api/session/logout", post(session::logout))
-        .route("/api/session/switch-organization", post(session::switch))
-        .route("/api/invitations/accept", post(invite::accept))
-        .route("/api/session/theme", post(session::theme))
-        .route("/api/integrations/xero/connect", post(connect::connect))
-        .route("/activity.csv", get(export::activity))
-        .route("/api/events", get(events::events))
-        .route("/api/webhooks/clerk", post(webhook::take))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::guarded))
-        .layer(limits::short());
-    let waits_for_xero = Router::new()
-        .route(CALLBACK, get(callback::callback))
-        .route("/api/integrations/xero/confirm", post(confirm::confirm));
-    quick.merge(waits_for_xero).merge(v1::quick()).merge(v1::waits_for_xero())
+    let database_routes = Router::new()
+        .route("/api/session", get(routes::session::get_session))
+        .route("/api/session/login", post(routes::session::login))
+        .route("/api/session/logout", post(routes::session::logout))
+        .route("/api/session/switch-organization", post(routes::session::switch_organization))
+        .route("/api/invitations/accept", post(routes::invitations::accept))
+        .route("/api/session/theme", post(routes::session::set_theme))
+        .route("/api/integrations/xero/connect", post(oauth::connect::connect))
+        .route("/activity.csv", get(routes::export::activity))
+        .route("/api/events", get(routes::events::events))
+        .route("/api/webhooks/clerk", post(routes::clerk_webhook::receive))
+        .route("/healthz", get(routes::health::healthz))
+        .route("/readyz", get(routes::health::readyz))
+        .route("/metrics", get(routes::metrics::get_metrics))
+        .layer(middleware::limits::database_route_timeout());
+    let xero_routes = Router::new()
+        .route(CALLBACK_PATH, get(oauth::callback::callback))
+        .route("/api/integrations/xero/confirm", post(oauth::confirm::confirm));
+    database_routes.merge(xero_routes).merge(v1::database_routes()).merge(v1::xero_routes())
 }
 
-/// Puts around everything of ours what holds for every request: cross-site posts are refused, bodies and time are
-/// bounded, a panic is one answer's end and not the server's, and answers carry the security headers and an id. The sandbox
-/// stands outside: it is another site.
-pub fn protect(router: Router, state: &AppState) -> Router {
+/// Wraps the router in the middleware for every request, from the outside in:
+///
+/// - request id, security headers
+/// - panics become a 500 response
+/// - cross-site posts are refused
+/// - timeouts, body limits, no NUL characters
+///
+/// The sandbox is not wrapped: it counts as another site.
+pub fn apply_middleware(router: Router, state: &AppState) -> Router {
     router
-        .layer(from_fn(nul::refuse))
-        .layer(limits::body())
-        .layer(limits::silence())
-        .layer(limits::long())
-        .layer(csrf(state))
+        .layer(from_fn(middleware::reject_nul::reject_nul))
+        .layer(middleware::limits::body_limit())
+        .layer(middleware::limits::body_stall_timeout())
+        .layer(middleware::limits::request_timeout())
+        .layer(csrf_layer(state))
         .layer(CatchPanicLayer::new())
-        .layer(from_fn_with_state(state.clone(), headers::secure))
-        .layer(from_fn(request_id::with_id))
+        .layer(from_fn_with_state(state.clone(), middleware::security_headers::add_security_headers))
+        .layer(from_fn(middleware::request_id::assign_request_id))
 }
 
-/// Refuses posts that another site's page sent. The public origin is trusted by name, because a proxy may hand on
-/// another `Host`. A program that sends neither header isn't a browser and passes on to authentication.
-fn csrf(state: &AppState) -> CsrfLayer {
+/// Refuses posts from pages of other sites. The public origin is trusted explicitly, because a proxy may forward a
+/// different `Host`. A request without `Origin` and `Sec-Fetch-Site` is not from a browser and passes.
+fn csrf_layer(state: &AppState) -> CsrfLayer {
     let origin = state.config.public_url.origin();
-    // A checked public URL is a plain origin, which the layer never refuses; without it the layer is only stricter.
+    // A checked public URL is a plain origin, which the layer accepts. Without it the layer is only stricter.
     CsrfLayer::new().add_trusted_origin(origin).unwrap_or_default()
 }

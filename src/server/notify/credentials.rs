@@ -1,39 +1,39 @@
-//! Tells of Xero's refusal of the app's own credentials, which is in no row: each process knows what it met.
+//! Raises and clears the shared alarm for refused app credentials, from what this process has seen of Xero.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::server::store::{Store, StoreError};
 
-/// What Xero called its refusal of our credentials, while this process knows of one.
-pub type Refused = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+/// Returns Xero's error code while this process sees the app's credentials refused, otherwise `None`.
+pub type CredentialsErrorFn = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// What this process knows, and whether it has said so.
-pub(super) struct Credentials {
-    refused: Refused,
-    said: AtomicBool,
+/// The credentials' state in this process, and whether it has raised the alarm for it.
+pub(super) struct CredentialsMonitor {
+    current_error: CredentialsErrorFn,
+    alarm_raised: AtomicBool,
 }
 
-impl Credentials {
-    pub fn new(refused: Refused) -> Self {
-        Self { refused, said: AtomicBool::new(false) }
+impl CredentialsMonitor {
+    pub fn new(refused: CredentialsErrorFn) -> Self {
+        Self { current_error: refused, alarm_raised: AtomicBool::new(false) }
     }
 
-    /// Raises the alarm that all instances share when this process meets a refusal; once, so that it isn't raised
-    /// again by who has asked Xero nothing since. It is over once anybody's exchange has worked.
-    pub async fn watch(&self, store: &Store) -> Result<(), StoreError> {
-        match (self.refused)() {
-            Some(reason) if !self.said.load(Ordering::Relaxed) => {
-                store.credentials_refused(&reason).await?;
-                self.said.store(true, Ordering::Relaxed);
+    /// Raises the alarm once per refusal that this process sees, so that an idle process does not raise it again.
+    /// Clears it when any instance has refreshed a grant since.
+    pub async fn update_alarm(&self, store: &Store) -> Result<(), StoreError> {
+        match (self.current_error)() {
+            Some(reason) if !self.alarm_raised.load(Ordering::Relaxed) => {
+                store.raise_credentials_alarm(&reason).await?;
+                self.alarm_raised.store(true, Ordering::Relaxed);
             }
             Some(_) => {}
-            None => self.said.store(false, Ordering::Relaxed),
+            None => self.alarm_raised.store(false, Ordering::Relaxed),
         }
-        if let Some(since) = store.credentials_refused_at().await?
-            && store.refreshed_since(since).await?
+        if let Some(since) = store.credentials_alarm_raised_at().await?
+            && store.has_refreshed_since(since).await?
         {
-            store.credentials_accepted().await?;
+            store.clear_credentials_alarm().await?;
         }
         Ok(())
     }

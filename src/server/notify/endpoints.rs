@@ -1,29 +1,29 @@
-//! What people do to webhook endpoints.
+//! Operations on webhook endpoints: add, test, rotate the secret, enable, disable, remove.
 
-use super::signature::new_secret;
-use super::step::Notifier;
+use super::notifier::Notifier;
+use super::signature::new_signing_secret;
 use crate::model::{AddressProblem, DisabledBy, EndpointId, OrgId, UserId};
-use crate::server::cipher::CipherError;
+use crate::server::crypto::sealed::CipherError;
 use crate::server::domain::Actor;
-use crate::server::store::{NewEndpoint, StoreError};
+use crate::server::store::{NewWebhookEndpoint, StoreError};
 
-/// Why an endpoint couldn't be added or changed.
+/// Why an endpoint could not be added or changed.
 #[derive(Debug, thiserror::Error)]
-pub enum EndpointError {
+pub enum WebhookEndpointError {
     #[error(transparent)]
     Address(#[from] AddressProblem),
-    #[error("the organisation has as many webhooks as it may")]
+    #[error("the organization already has the maximum number of webhooks")]
     TooMany,
-    #[error("no such webhook in this organisation")]
+    #[error("no such webhook in this organization")]
     NotFound,
-    #[error("no new secret could be made: {0}")]
+    #[error("could not generate a webhook secret: {0}")]
     Random(#[from] CipherError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Notifier {
-    /// Adds an endpoint; its secret is for the eyes of the session that adds it.
+    /// Adds an endpoint. Only the session that adds it can see its secret.
     pub async fn add_endpoint(
         &self,
         org: &OrgId,
@@ -31,41 +31,42 @@ impl Notifier {
         by: &UserId,
         session_hash: &str,
         actor: Actor,
-    ) -> Result<EndpointId, EndpointError> {
-        let url = self.webhooks().reach().check(url)?;
-        let secret = new_secret()?;
-        let new = NewEndpoint { url: url.as_str(), secret: &secret, by, session_hash };
-        self.store().acting(actor).add_endpoint(org, new).await?.ok_or(EndpointError::TooMany)
+    ) -> Result<EndpointId, WebhookEndpointError> {
+        let url = self.webhooks().egress_policy().check_url(url)?;
+        let secret = new_signing_secret()?;
+        let new = NewWebhookEndpoint { url: url.as_str(), secret: &secret, created_by: by, session_hash };
+        self.store().as_actor(actor).add_endpoint(org, new).await?.ok_or(WebhookEndpointError::TooMany)
     }
 
-    /// Sends a test to an endpoint now, once. Says whether it was delivered; why not is in its row.
-    pub async fn test(&self, org: &OrgId, id: &EndpointId) -> Result<bool, EndpointError> {
-        let endpoint = self.store().endpoint(org, id).await?.ok_or(EndpointError::NotFound)?;
+    /// Sends a test event to an endpoint now, without retries. Returns whether it was delivered; the delivery's row
+    /// holds the error.
+    pub async fn test_endpoint(&self, org: &OrgId, id: &EndpointId) -> Result<bool, WebhookEndpointError> {
+        let endpoint = self.store().endpoint(org, id).await?.ok_or(WebhookEndpointError::NotFound)?;
         Ok(self.send_test(&endpoint).await?)
     }
 
-    /// Gives an endpoint a new secret, for the eyes of this session.
+    /// Replaces an endpoint's secret. Only this session can see the new one.
     pub async fn rotate_secret(
         &self,
         org: &OrgId,
         id: &EndpointId,
         session_hash: &str,
         actor: Actor,
-    ) -> Result<(), EndpointError> {
-        let done = self.store().acting(actor).rotate_secret(org, id, &new_secret()?, session_hash).await?;
-        if done { Ok(()) } else { Err(EndpointError::NotFound) }
+    ) -> Result<(), WebhookEndpointError> {
+        let done = self.store().as_actor(actor).rotate_secret(org, id, &new_signing_secret()?, session_hash).await?;
+        if done { Ok(()) } else { Err(WebhookEndpointError::NotFound) }
     }
 
-    /// Starts or stops sending to an endpoint.
-    pub async fn set_endpoint(
+    /// Enables or disables an endpoint.
+    pub async fn set_endpoint_enabled(
         &self,
         org: &OrgId,
         id: &EndpointId,
         enabled: bool,
         actor: Actor,
-    ) -> Result<(), EndpointError> {
-        let store = self.store().acting(actor);
-        store.endpoint(org, id).await?.ok_or(EndpointError::NotFound)?;
+    ) -> Result<(), WebhookEndpointError> {
+        let store = self.store().as_actor(actor);
+        store.endpoint(org, id).await?.ok_or(WebhookEndpointError::NotFound)?;
         if enabled {
             store.enable_endpoint(org, id).await?;
         } else {
@@ -74,8 +75,14 @@ impl Notifier {
         Ok(())
     }
 
-    pub async fn remove_endpoint(&self, org: &OrgId, id: &EndpointId, actor: Actor) -> Result<(), EndpointError> {
-        let done = self.store().acting(actor).remove_endpoint(org, id).await?;
-        if done { Ok(()) } else { Err(EndpointError::NotFound) }
+    /// Deletes an endpoint.
+    pub async fn remove_endpoint(
+        &self,
+        org: &OrgId,
+        id: &EndpointId,
+        actor: Actor,
+    ) -> Result<(), WebhookEndpointError> {
+        let done = self.store().as_actor(actor).remove_endpoint(org, id).await?;
+        if done { Ok(()) } else { Err(WebhookEndpointError::NotFound) }
     }
 }

@@ -1,50 +1,50 @@
-//! Telling people: takes events from the outbox to webhook endpoints and mailboxes, each with its tries and evidence.
+//! Delivers events from the outbox to webhook endpoints and by email, with retries.
 //!
-//! `Notifier::step` does what is due and returns; `keep_telling` is the loop around it. Any number of instances may
+//! `Notifier::tick` processes what is due and returns; `run_notifier` calls it in a loop. Any number of instances may
 //! run it on one database.
 
-mod address;
+mod backoff;
 mod credentials;
+mod egress;
 mod endpoints;
 mod mail;
-mod pace;
+mod notifier;
 mod payload;
 mod signature;
-mod step;
 mod webhook;
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use address::{Lookup, Reach};
-pub use credentials::Refused;
-pub use endpoints::EndpointError;
-pub use mail::{Mailer, MailerError};
-pub use signature::new_secret;
-pub use step::{Notifier, Stepped};
+pub use credentials::CredentialsErrorFn;
+pub use egress::{DnsLookup, EgressPolicy};
+pub use endpoints::WebhookEndpointError;
+pub use mail::{MailSettingsError, Mailer};
+pub use notifier::{Notifier, TickReport};
+pub use signature::new_signing_secret;
 pub use webhook::WebhookClient;
 
-/// How long the loop rests where nothing was due.
-const REST: Duration = Duration::from_secs(2);
+/// The pause between ticks while nothing is due.
+const IDLE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Steps until told to stop, and finishes what it has begun. `count` hears what each step came to.
-pub async fn keep_telling(notifier: Notifier, stopping: CancellationToken, count: impl Fn(&Stepped)) {
+/// Runs ticks until `stopping` is canceled; the current tick is finished. `count` receives the report of each tick.
+pub async fn run_notifier(notifier: Notifier, stopping: CancellationToken, count: impl Fn(&TickReport)) {
     let mut failing = false;
     loop {
-        let stepped = notifier.step().await;
+        let stepped = notifier.tick().await;
         if let Err(error) = &stepped
             && !failing
         {
-            tracing::error!(%error, "events could not be taken to their receivers; trying again until they are");
+            tracing::error!(%error, "notification tick failed, retrying");
         }
         failing = stepped.is_err();
         stepped.iter().for_each(&count);
-        let more = stepped.is_ok_and(|stepped| stepped.more);
+        let more = stepped.is_ok_and(|stepped| stepped.has_more);
         if more && !stopping.is_cancelled() {
             continue;
         }
-        if stopping.run_until_cancelled(tokio::time::sleep(REST)).await.is_none() {
+        if stopping.run_until_cancelled(tokio::time::sleep(IDLE_INTERVAL)).await.is_none() {
             return;
         }
     }

@@ -1,4 +1,5 @@
-//! What a webhook's body says: ids, names, times and what to do. Nothing secret, and the same in every try.
+//! The JSON body of a webhook: ids, names, times and what to do. It holds nothing secret and is the same in every
+//! attempt.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -6,11 +7,11 @@ use serde_json::{Value, json};
 use crate::model::{EventKind, OrgId};
 use crate::server::store::Event;
 
-/// Where people deal with connections, and with notifications.
-const CONNECTIONS: &str = "/settings/integrations";
-const NOTIFICATIONS: &str = "/settings/notifications";
+/// The pages that links in webhooks and emails lead to.
+const CONNECTIONS_PATH: &str = "/settings/integrations";
+const NOTIFICATIONS_PATH: &str = "/settings/notifications";
 
-/// The body, in the form that the Standard Webhooks scheme asks for: type, time, data.
+/// Returns the body in the form of the Standard Webhooks specification: `type`, `timestamp`, `data`.
 pub fn body(event: &Event, org: &OrgId, org_name: &str, public_url: &str) -> String {
     let about = &event.about;
     let tenant = about.tenant_name.as_deref();
@@ -21,30 +22,30 @@ pub fn body(event: &Event, org: &OrgId, org_name: &str, public_url: &str) -> Str
         "organization": { "id": org, "name": org_name },
         "message": event.kind.sentence(tenant),
         "whatToDo": event.kind.advice(),
-        "url": link(event.kind, public_url),
+        "url": action_url(event.kind, public_url),
     });
     let optional = [
         ("connection", connection),
         ("reason", event.reason.as_ref().map(|reason| json!(reason))),
-        ("expiresAt", event.ends_at.map(|at| json!(iso(at)))),
+        ("expiresAt", event.ends_at.map(|at| json!(rfc3339(at)))),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
             data[name] = value;
         }
     }
-    let body: Value = json!({ "type": event.kind.as_str(), "timestamp": iso(event.occurred_at), "data": data });
+    let body: Value = json!({ "type": event.kind.as_str(), "timestamp": rfc3339(event.occurred_at), "data": data });
     body.to_string()
 }
 
-/// The page on which something can be done about it.
-pub fn link(kind: EventKind, public_url: &str) -> String {
-    let path = if kind == EventKind::Test { NOTIFICATIONS } else { CONNECTIONS };
+/// Returns the URL of the page where people can act on an event.
+pub fn action_url(kind: EventKind, public_url: &str) -> String {
+    let path = if kind == EventKind::Test { NOTIFICATIONS_PATH } else { CONNECTIONS_PATH };
     format!("{public_url}{path}")
 }
 
-/// RFC 3339, UTC.
-pub fn iso(unix: i64) -> String {
+/// Formats unix seconds as RFC 3339 in UTC.
+pub fn rfc3339(unix: i64) -> String {
     let time: DateTime<Utc> = DateTime::from_timestamp(unix, 0).unwrap_or_default();
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
@@ -52,15 +53,15 @@ pub fn iso(unix: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::store::About;
+    use crate::server::store::EventSubject;
 
     #[test]
-    fn a_body_says_what_happened_to_whom_and_what_to_do() {
+    fn body_describes_event_connection_and_action() {
         let event = Event {
             id: "e".into(),
             org: Some("o".into()),
             kind: EventKind::WillExpireSoon,
-            about: About {
+            about: EventSubject {
                 binding: Some("b".into()),
                 grant: Some("g".into()),
                 tenant_id: Some("t".into()),

@@ -1,27 +1,27 @@
-//! The Standard Webhooks scheme: secrets, and the signature over id, time and body.
+//! Standard Webhooks: signing secrets, and the signature over id, timestamp and body.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::server::cipher::{CipherError, random};
+use crate::server::crypto::sealed::{CipherError, random_bytes};
 use crate::server::domain::Secret;
 
-/// What every secret begins with, so that it is known by sight.
-const PREFIX: &str = "whsec_";
+/// The prefix of every secret.
+const SECRET_PREFIX: &str = "whsec_";
 
-/// A fresh secret: `whsec_` and 32 random bytes (the scheme asks for 24 to 64).
-pub fn new_secret() -> Result<Secret, CipherError> {
-    Ok(Secret::new(format!("{PREFIX}{}", STANDARD.encode(random::<32>()?))))
+/// Generates a secret: `whsec_` and 32 random bytes in base64 (the specification requires 24 to 64).
+pub fn new_signing_secret() -> Result<Secret, CipherError> {
+    Ok(Secret::new(format!("{SECRET_PREFIX}{}", STANDARD.encode(random_bytes::<32>()?))))
 }
 
-/// The header `webhook-signature`: one signature for each secret, separated by spaces. A secret that isn't one of
-/// ours signs nothing.
+/// Returns the value of the `webhook-signature` header: one signature per secret, separated by spaces. A secret of
+/// another format is skipped.
 pub fn sign(secrets: &[Secret], id: &str, timestamp: i64, body: &str) -> String {
     let signed = format!("{id}.{timestamp}.{body}");
     let signatures: Vec<String> = secrets
         .iter()
-        .filter_map(|secret| STANDARD.decode(secret.expose().strip_prefix(PREFIX)?).ok())
+        .filter_map(|secret| STANDARD.decode(secret.expose().strip_prefix(SECRET_PREFIX)?).ok())
         .map(|key| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), signed.as_bytes()))
         .map(|tag| format!("v1,{}", STANDARD.encode(tag)))
         .collect();
@@ -33,16 +33,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_is_the_one_that_the_scheme_publishes() {
-        // The example of the reference libraries (standard-webhooks/standard-webhooks).
+    fn signature_matches_the_published_example() {
+        // The example from the reference libraries (standard-webhooks/standard-webhooks).
         let secrets = [Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
         let signed = sign(&secrets, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, "{\"test\": 2432232314}");
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
-    fn each_secret_signs() {
-        let secrets = [new_secret().unwrap(), new_secret().unwrap()];
+    fn one_signature_per_secret() {
+        let secrets = [new_signing_secret().unwrap(), new_signing_secret().unwrap()];
         assert_ne!(secrets[0].expose(), secrets[1].expose());
         let both = sign(&secrets, "e", 1, "{}");
         let alone = sign(&secrets[1..], "e", 1, "{}");

@@ -1,4 +1,4 @@
-//! Posts one signed event to one address, and says what came of it.
+//! Posts a signed event to a webhook URL.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 
-use super::address::{Checked, Lookup, Reach, system};
+use super::egress::{DnsLookup, EgressPolicy, GuardedResolver, system_lookup};
 use super::signature::sign;
 use crate::model::AddressProblem;
-use crate::server::domain::{Secret, retry_after};
+use crate::server::domain::{Secret, parse_retry_after};
 
-/// From connecting to the end of the answer (the scheme recommends 15 to 30 seconds).
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// The timeout from connecting to the end of the response (Standard Webhooks recommends 15 to 30 seconds).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The status is the answer; of a body only so much is read, to be polite, and none of it is kept.
-const BODY_BYTES: usize = 8 * 1024;
+/// How much of the response's body is read and discarded. Only the status matters.
+const MAX_RESPONSE_BYTES: usize = 8 * 1024;
 
 /// Sends webhooks. Cheap to clone.
 #[derive(Clone)]
 pub struct WebhookClient {
-    reach: Reach,
-    /// For https, and for what the operator allows without it: they may reach different addresses.
-    tls: Client,
-    plain: Client,
+    egress_policy: EgressPolicy,
+    /// One client for https and one for plain http, because the policy permits them different addresses.
+    https_client: Client,
+    http_client: Client,
 }
 
-/// What is posted.
-pub struct Message<'a> {
+/// The request to send.
+pub struct WebhookMessage<'a> {
     pub url: &'a str,
     pub id: &'a str,
     pub timestamp: i64,
@@ -35,58 +35,60 @@ pub struct Message<'a> {
     pub secrets: &'a [Secret],
 }
 
-/// What the receiver made of it.
+/// The result of a post.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    Taken(u16),
-    /// 410: it wants nothing more.
+pub enum PostOutcome {
+    /// A 2xx status.
+    Accepted(u16),
+    /// Status 410: the receiver wants no more events.
     Gone,
-    Refused {
-        status: u16,
-        retry_after: Option<Duration>,
-    },
-    /// No answer that counts, in a few words without the address.
-    None(&'static str),
+    /// Any other status.
+    Rejected { status: u16, retry_after: Option<Duration> },
+    /// No valid response, with a short description that does not contain the address.
+    NoResponse(&'static str),
 }
 
 impl WebhookClient {
-    pub fn new(reach: Reach) -> Result<Self, reqwest::Error> {
-        Self::with_lookup(reach, system())
+    /// Builds a client that uses the system's resolver.
+    pub fn new(reach: EgressPolicy) -> Result<Self, reqwest::Error> {
+        Self::with_lookup(reach, system_lookup())
     }
 
-    /// The same with a resolver of one's own.
-    pub fn with_lookup(reach: Reach, lookup: Lookup) -> Result<Self, reqwest::Error> {
+    /// Builds a client with the given resolver.
+    pub fn with_lookup(reach: EgressPolicy, lookup: DnsLookup) -> Result<Self, reqwest::Error> {
         let client = |plain| {
-            let checked = Checked { reach: reach.clone(), lookup: lookup.clone(), plain };
+            let checked = GuardedResolver { policy: reach.clone(), lookup: lookup.clone(), is_plaintext: plain };
             Client::builder()
                 .user_agent(concat!("evergrant/", env!("CARGO_PKG_VERSION")))
-                .timeout(TIMEOUT)
+                .timeout(REQUEST_TIMEOUT)
                 .connect_timeout(CONNECT_TIMEOUT)
-                // A redirect would lead past the check, and a proxy would resolve names by itself.
+                // A redirect would bypass the check of the URL, and a proxy would resolve names itself.
                 .redirect(Policy::none())
                 .retry(reqwest::retry::never())
                 .referer(false)
                 .no_proxy()
                 .dns_resolver(checked)
-                // Each delivery resolves and checks anew.
+                // No connection is reused, so every delivery resolves and checks the name again.
                 .pool_max_idle_per_host(0)
                 .https_only(!plain)
                 .build()
         };
-        Ok(Self { tls: client(false)?, plain: client(true)?, reach })
+        Ok(Self { https_client: client(false)?, http_client: client(true)?, egress_policy: reach })
     }
 
-    pub fn reach(&self) -> &Reach {
-        &self.reach
+    /// Returns the policy that URLs are checked against.
+    pub fn egress_policy(&self) -> &EgressPolicy {
+        &self.egress_policy
     }
 
-    pub async fn post(&self, message: Message<'_>) -> Answer {
-        // The settings may have changed since the address was added; a literal address is resolved by nobody.
-        let url = match self.reach.check(message.url) {
+    /// Signs and posts an event, without retries.
+    pub async fn post(&self, message: WebhookMessage<'_>) -> PostOutcome {
+        // The policy may have changed since the URL was added, and a literal IP address never reaches the resolver.
+        let url = match self.egress_policy.check_url(message.url) {
             Ok(url) => url,
-            Err(error) => return Answer::None(refused(error)),
+            Err(error) => return PostOutcome::NoResponse(address_problem_text(error)),
         };
-        let client = if url.scheme() == "http" { &self.plain } else { &self.tls };
+        let client = if url.scheme() == "http" { &self.http_client } else { &self.https_client };
         let signature = sign(message.secrets, message.id, message.timestamp, message.body);
         let request = client
             .post(url)
@@ -96,49 +98,49 @@ impl WebhookClient {
             .header("webhook-signature", signature)
             .body(message.body.to_owned());
         match request.send().await {
-            Ok(response) => read(response, message.timestamp).await,
-            Err(error) => Answer::None(why(&error)),
+            Ok(response) => read_response(response, message.timestamp).await,
+            Err(error) => PostOutcome::NoResponse(request_error_text(&error)),
         }
     }
 }
 
-async fn read(mut response: Response, sent_at: i64) -> Answer {
+async fn read_response(mut response: Response, sent_at: i64) -> PostOutcome {
     let status = response.status();
     let asked = response.headers().get(RETRY_AFTER);
-    let retry_after = asked.and_then(|value| retry_after(value.to_str().ok()?, sent_at));
+    let retry_after = asked.and_then(|value| parse_retry_after(value.to_str().ok()?, sent_at));
     let mut seen = 0;
     while let Ok(Some(part)) = response.chunk().await {
         seen += part.len();
-        if seen >= BODY_BYTES {
+        if seen >= MAX_RESPONSE_BYTES {
             break;
         }
     }
     match status {
-        StatusCode::GONE => Answer::Gone,
-        status if status.is_success() => Answer::Taken(status.as_u16()),
-        status => Answer::Refused { status: status.as_u16(), retry_after },
+        StatusCode::GONE => PostOutcome::Gone,
+        status if status.is_success() => PostOutcome::Accepted(status.as_u16()),
+        status => PostOutcome::Rejected { status: status.as_u16(), retry_after },
     }
 }
 
-/// An error of the HTTP client names the address, which may carry somebody's key: what happened is told in words.
-fn why(error: &reqwest::Error) -> &'static str {
+/// Describes an HTTP client's error without its URL, which may contain a key.
+fn request_error_text(error: &reqwest::Error) -> &'static str {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<AddressProblem>() {
-            return refused(*error);
+            return address_problem_text(*error);
         }
         cause = error.source();
     }
     if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
-        "no connection"
+        "could not connect"
     } else {
-        "the answer broke off"
+        "the response was cut off"
     }
 }
 
-fn refused(error: AddressProblem) -> &'static str {
+fn address_problem_text(error: AddressProblem) -> &'static str {
     match error {
         AddressProblem::Private => "the address is in a private network",
         AddressProblem::OnlyThisMachine => "the address isn't on this machine",

@@ -1,5 +1,5 @@
-//! What was done and by whom. Events are added, read and, once they are older than they are kept, deleted; nothing
-//! here changes one, and the database refuses whoever tries (migration 0010).
+//! The audit log. Events are inserted, read and, after their retention period, deleted, but never changed; database
+//! triggers enforce that (migration 0010).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -10,24 +10,24 @@ use super::{Store, StoreError};
 use crate::model::{Action, ActorKind, AuditView, Cursor, OrgId, UserId};
 use crate::server::domain::AuditEvent;
 
-/// Tells events of one millisecond apart, so that they keep their order.
-static WRITTEN: AtomicU32 = AtomicU32::new(0);
+/// Orders events that this process writes in the same millisecond.
+static EVENT_SEQUENCE: AtomicU32 = AtomicU32::new(0);
 
-/// An id that sorts after all that this process wrote before.
+/// Returns an id that sorts after every id that this process created before.
 fn ordered_id(milliseconds: i64) -> String {
-    let written = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let written = EVENT_SEQUENCE.fetch_add(1, Ordering::Relaxed);
     format!("{milliseconds:011x}-{written:08x}-{}", uuid::Uuid::new_v4().simple())
 }
 
-/// Which of an organisation's events are wanted; empty words filter nothing.
+/// A filter for events. An empty string matches everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditFilter<'a> {
     pub action: &'a str,
     pub actor_kind: &'a str,
 }
 
-/// What `event_from` reads, newest first. `$1` and `$2` are a place to go on from, `$3` and `$4` a filter.
-macro_rules! newest {
+/// Selects the columns that `event_from` reads, newest first. `$1` and `$2` are a cursor, `$3` and `$4` a filter.
+macro_rules! select_newest {
     ($org:literal) => {
         concat!(
             "SELECT id, at, actor_kind, actor_name, action, detail, address FROM audit_events ",
@@ -40,7 +40,7 @@ macro_rules! newest {
 }
 
 impl Store {
-    /// Writes an event down beside the change it tells of: one goes with the other.
+    /// Inserts an event in the transaction of the change that it describes.
     pub(super) async fn record(
         &self,
         connection: &mut AnyConnection,
@@ -52,7 +52,7 @@ impl Store {
             "INSERT INTO audit_events (id, org_id, actor_kind, actor_id, actor_name, action, subject_kind, \
              subject_id, detail, address, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
-        .bind(ordered_id(self.clock.milliseconds()))
+        .bind(ordered_id(self.clock.now_millis()))
         .bind(event.org.map(OrgId::as_str))
         .bind(event.actor.kind.as_str())
         .bind(event.actor.id.as_deref())
@@ -68,24 +68,25 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a person's sign-in or its end down in each of their organisations.
-    pub async fn record_of_person(&self, person: &UserId, action: Action) -> Result<(), StoreError> {
+    /// Records a user's login or logout in each of their organizations.
+    pub async fn record_in_orgs_of(&self, person: &UserId, action: Action) -> Result<(), StoreError> {
         let mut transaction = self.database().begin().await?;
         for org in self.memberships(person).await? {
-            let event = AuditEvent::new(self.actor(), action).of(&org.id).on("user", person);
+            let event = AuditEvent::new(self.actor(), action).in_org(&org.id).subject("user", person);
             self.record(&mut transaction, &event).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
-    /// The same for what changes nothing else, such as handing out a token.
-    pub async fn record_alone(&self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
+    /// Inserts an event that accompanies no other change, such as vending a token.
+    pub async fn record_standalone(&self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
         let mut connection = self.pool().acquire().await?;
         self.record(&mut connection, event).await
     }
 
-    /// An organisation's events, newest first, those after the cursor. `None`: what concerns the whole app.
+    /// Returns up to `limit` events of an organization after the cursor, newest first. `None` selects the events of the
+    /// whole app.
     pub async fn audit_events(
         &self,
         org: Option<&OrgId>,
@@ -95,8 +96,8 @@ impl Store {
     ) -> Result<Vec<AuditView>, StoreError> {
         let (at, id) = after.map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
         let query = match org {
-            Some(_) => sqlx::query(newest!("= $6")),
-            None => sqlx::query(newest!("IS NULL")),
+            Some(_) => sqlx::query(select_newest!("= $6")),
+            None => sqlx::query(select_newest!("IS NULL")),
         };
         let query = query.bind(at).bind(id).bind(filter.action).bind(filter.actor_kind).bind(limit);
         let query = match org {
@@ -106,8 +107,8 @@ impl Store {
         query.fetch_all(self.pool()).await?.iter().map(event_from).collect()
     }
 
-    /// Deletes events from before then, the oldest first, so many at most. Says how many there were.
-    pub async fn forget_audit(&self, before: i64, at_most: i64) -> Result<u64, StoreError> {
+    /// Deletes up to `at_most` events from before `before`, the oldest first. Returns the number of deleted events.
+    pub async fn delete_audit_events_before(&self, before: i64, at_most: i64) -> Result<u64, StoreError> {
         let mut transaction = self.database().begin().await?;
         sqlx::query("UPDATE audit_horizon SET kept_from = $1 WHERE kept_from < $1")
             .bind(before)
@@ -126,7 +127,7 @@ impl Store {
 }
 
 fn event_from(row: &AnyRow) -> Result<AuditView, StoreError> {
-    let unreadable = |column, value| StoreError::Unreadable { table: "audit_events", column, value };
+    let unreadable = |column, value| StoreError::UnknownValue { table: "audit_events", column, value };
     let kind: String = row.try_get("actor_kind")?;
     let actor_kind = ActorKind::parse(&kind).ok_or_else(|| unreadable("actor_kind", kind))?;
     let text: String = row.try_get("detail")?;
@@ -148,64 +149,63 @@ fn event_from(row: &AnyRow) -> Result<AuditView, StoreError> {
 mod tests {
     use super::*;
     use crate::server::domain::Actor;
-    use crate::server::store::testing::stores;
+    use crate::server::store::DatabaseKind;
+    use crate::server::store::testing::each_store;
 
-    #[tokio::test]
-    async fn events_are_read_in_the_order_in_which_they_were_written_and_by_their_organisation_alone() {
-        for (db, store) in stores().await {
-            let ours = store.add_org("Ours").await.unwrap().unwrap();
-            let actor = Actor::api_key("k-1", "Payroll", Some("192.0.2.7".into()));
-            for n in 0..5 {
-                let event = AuditEvent::new(&actor, Action::TokenVended).of(&ours).on("binding", "b-1").with("n", n);
-                store.record_alone(&event).await.unwrap();
-            }
-            let operator = Actor::operator();
-            store.record_alone(&AuditEvent::new(&operator, Action::KeyRotated)).await.unwrap();
-
-            let all = store.audit_events(Some(&ours), AuditFilter::default(), None, 3).await.unwrap();
-            let order = |events: &[AuditView]| events.iter().map(|one| one.detail[0].1.clone()).collect::<Vec<_>>();
-            assert_eq!(order(&all), ["4", "3", "2"], "{db}");
-            assert_eq!((all[0].actor.as_str(), all[0].address.as_deref()), ("Payroll", Some("192.0.2.7")), "{db}");
-            let last = Cursor { at: all[2].at, id: all[2].id.clone() };
-            let rest = store.audit_events(Some(&ours), AuditFilter::default(), Some(&last), 9).await.unwrap();
-            assert_eq!(order(&rest), ["1", "0", "Ours"], "{db}: the organisation's own beginning comes last");
-            for (filter, found) in [
-                (AuditFilter { action: "token.vended", actor_kind: "api_key" }, 5),
-                (AuditFilter { action: "grant.connected", ..AuditFilter::default() }, 0),
-                (AuditFilter { actor_kind: "user", ..AuditFilter::default() }, 0),
-            ] {
-                let events = store.audit_events(Some(&ours), filter, None, 9).await.unwrap();
-                assert_eq!(events.len(), found, "{db}: {filter:?}");
-            }
-            let app_wide = store.audit_events(None, AuditFilter::default(), None, 9).await.unwrap();
-            assert_eq!(app_wide.len(), 1, "{db}");
-            assert_eq!(
-                (app_wide[0].action.as_str(), app_wide[0].address.as_deref()),
-                ("key_ring.rotated", Some("cli"))
-            );
+    #[apply(each_store!)]
+    async fn events_are_read_in_order_and_only_by_their_organization(store: Store) {
+        let ours = store.add_org("Ours").await.unwrap().unwrap();
+        let actor = Actor::api_key("k-1", "Payroll", Some("192.0.2.7".into()));
+        for n in 0..5 {
+            let event =
+                AuditEvent::new(&actor, Action::TokenVended).in_org(&ours).subject("binding", "b-1").detail("n", n);
+            store.record_standalone(&event).await.unwrap();
         }
+        let operator = Actor::operator();
+        store.record_standalone(&AuditEvent::new(&operator, Action::KeyRotated)).await.unwrap();
+
+        let all = store.audit_events(Some(&ours), AuditFilter::default(), None, 3).await.unwrap();
+        let order = |events: &[AuditView]| events.iter().map(|one| one.detail[0].1.clone()).collect::<Vec<_>>();
+        assert_eq!(order(&all), ["4", "3", "2"]);
+        assert_eq!((all[0].actor.as_str(), all[0].address.as_deref()), ("Payroll", Some("192.0.2.7")));
+        let last = Cursor { at: all[2].at, id: all[2].id.clone() };
+        let rest = store.audit_events(Some(&ours), AuditFilter::default(), Some(&last), 9).await.unwrap();
+        assert_eq!(order(&rest), ["1", "0", "Ours"], "the organization's creation comes last");
+        for (filter, found) in [
+            (AuditFilter { action: "token.vended", actor_kind: "api_key" }, 5),
+            (AuditFilter { action: "grant.connected", ..AuditFilter::default() }, 0),
+            (AuditFilter { actor_kind: "user", ..AuditFilter::default() }, 0),
+        ] {
+            let events = store.audit_events(Some(&ours), filter, None, 9).await.unwrap();
+            assert_eq!(events.len(), found, "{filter:?}");
+        }
+        let app_wide = store.audit_events(None, AuditFilter::default(), None, 9).await.unwrap();
+        assert_eq!(app_wide.len(), 1);
+        assert_eq!((app_wide[0].action.as_str(), app_wide[0].address.as_deref()), ("key_ring.rotated", Some("cli")));
     }
 
-    #[tokio::test]
-    async fn the_database_refuses_to_change_an_event_and_to_delete_one_that_is_kept() {
-        for (db, store) in stores().await {
-            let system = Actor::system();
-            let event = AuditEvent::new(&system, Action::KeyRotated);
-            store.record_alone(&event).await.unwrap();
-            store.clock().advance(10);
-            store.record_alone(&event).await.unwrap();
-            let refused = async |sql: &'static str| sqlx::query(sql).execute(store.pool()).await.is_err();
-            assert!(refused("UPDATE audit_events SET actor_name = 'somebody else'").await, "{db}");
-            assert!(refused("DELETE FROM audit_events").await, "{db}");
-            if db == "PostgreSQL" {
-                assert!(refused("TRUNCATE audit_events").await, "{db}");
-            }
-            // What is too old to be kept goes, and nothing beside it.
-            let now = store.clock().now();
-            assert_eq!(store.forget_audit(now, 9).await.unwrap(), 1, "{db}");
-            assert!(refused("DELETE FROM audit_events").await, "{db}");
-            assert_eq!(store.audit_events(None, AuditFilter::default(), None, 9).await.unwrap().len(), 1, "{db}");
-            assert_eq!(store.forget_audit(now - 5, 9).await.unwrap(), 0, "{db}: the horizon doesn't go back");
+    #[apply(each_store!)]
+    async fn database_rejects_updates_and_early_deletes_of_events(store: Store) {
+        let system = Actor::system();
+        let event = AuditEvent::new(&system, Action::KeyRotated);
+        store.record_standalone(&event).await.unwrap();
+        store.clock().advance(10);
+        store.record_standalone(&event).await.unwrap();
+        let refused = async |sql: &'static str| sqlx::query(sql).execute(store.pool()).await.is_err();
+        assert!(refused("UPDATE audit_events SET actor_name = 'somebody else'").await);
+        assert!(refused("DELETE FROM audit_events").await);
+        if store.database().kind() == DatabaseKind::Postgres {
+            assert!(refused("TRUNCATE audit_events").await);
         }
+        // Only the event that is past its retention period is deleted.
+        let now = store.clock().now();
+        assert_eq!(store.delete_audit_events_before(now, 9).await.unwrap(), 1);
+        assert!(refused("DELETE FROM audit_events").await);
+        assert_eq!(store.audit_events(None, AuditFilter::default(), None, 9).await.unwrap().len(), 1);
+        assert_eq!(
+            store.delete_audit_events_before(now - 5, 9).await.unwrap(),
+            0,
+            "the retention horizon never moves back"
+        );
     }
 }

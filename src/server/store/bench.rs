@@ -1,18 +1,18 @@
-//! What a measurement needs: a database of its own, filled with due grants.
+//! Creates databases for benchmarks and fills them with grants.
 
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::{Database, NewGrant, Store, StoreError};
 
-/// How many rows go into one transaction.
-const PAGE: usize = 1000;
+/// How many rows are inserted in one transaction.
+const ROWS_PER_TRANSACTION: usize = 1000;
 
 impl Database {
-    /// Makes an empty database on a PostgreSQL server, whose address names none, and says its address. One that was
-    /// left over from an earlier measurement of the same name goes.
-    pub async fn make_for_bench(server: &str, name: &str) -> Result<String, StoreError> {
+    /// Creates an empty database on a PostgreSQL server and returns its URL. `server` is a URL without a database name.
+    /// A database left over from an earlier benchmark of the same name is dropped.
+    pub async fn create_bench_database(server: &str, name: &str) -> Result<String, StoreError> {
         let server = server.trim_end_matches('/');
-        // A name of our own making: nothing else gets into the text.
+        // Safe to interpolate: `name` comes from the benchmark, never from input.
         let name = format!("evergrant_bench_{name}");
         sqlx::any::install_default_drivers();
         let mut admin = sqlx::AnyConnection::connect(&format!("{server}/postgres")).await?;
@@ -25,12 +25,12 @@ impl Database {
 }
 
 impl Store {
-    /// Stores grants as consents do, a thousand in a transaction, and has the database take stock of them.
+    /// Inserts grants, a thousand per transaction, and then updates the database's statistics.
     pub async fn insert_grants(&self, new: impl IntoIterator<Item = NewGrant>) -> Result<(), StoreError> {
         let mut new = new.into_iter().peekable();
         while new.peek().is_some() {
             let mut transaction = self.database.begin().await?;
-            for one in new.by_ref().take(PAGE) {
+            for one in new.by_ref().take(ROWS_PER_TRANSACTION) {
                 self.insert_grant_on(&mut transaction, &one).await?;
             }
             transaction.commit().await?;

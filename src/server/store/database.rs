@@ -1,4 +1,4 @@
-//! The pool over SQLite or PostgreSQL, and what each connection is told first.
+//! The connection pool over SQLite or PostgreSQL, and the settings of each connection.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,56 +10,57 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, Transact
 use super::StoreError;
 use crate::server::domain::Secret;
 
-/// Older ones can lose a committed write when a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).
-const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+/// Older versions can lose a committed write if a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).
+const MIN_SQLITE_VERSION: (u32, u32, u32) = (3, 51, 3);
 
-/// How long a caller waits for a connection.
+/// How long a caller waits for a pooled connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The database that the store speaks to.
+/// A connection pool to SQLite or PostgreSQL. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
     pool: AnyPool,
-    kind: Kind,
-    /// May hold a password.
+    kind: DatabaseKind,
+    /// A `Secret`, because it may contain a password.
     url: Arc<Secret>,
 }
 
+/// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum DatabaseKind {
     Sqlite,
     Postgres,
 }
 
 impl Database {
-    /// Opens `sqlite://path` (created where it isn't there, its folder too) or `postgres://…`.
+    /// Opens `sqlite://path` or `postgres://…`. Creates the SQLite file and its directory if they do not exist.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let kind = kind_of(url)?;
-        Self::open(kind, if kind == Kind::Sqlite { sqlite_url(url)? } else { url.to_owned() }).await
+        Self::open(kind, if kind == DatabaseKind::Sqlite { sqlite_url(url)? } else { url.to_owned() }).await
     }
 
-    /// The same, making nothing: `None` where SQLite has no such file yet.
+    /// Opens a database without creating it. Returns `None` if the SQLite file does not exist.
     pub async fn connect_existing(url: &str) -> Result<Option<Self>, StoreError> {
         let kind = kind_of(url)?;
-        if kind == Kind::Sqlite && !sqlite_path(url).exists() {
+        if kind == DatabaseKind::Sqlite && !sqlite_path(url).exists() {
             return Ok(None);
         }
         sqlx::any::install_default_drivers();
-        // The pool tries again until its time is up, and then no longer knows why: one connection says so at once.
+        // The pool retries until its timeout and loses the cause. A single connection fails at once with the cause.
         let first = tokio::time::timeout(ACQUIRE_TIMEOUT, AnyConnection::connect(url)).await;
         first.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
         Ok(Some(Self::open(kind, url.to_owned()).await?))
     }
 
-    async fn open(kind: Kind, url: String) -> Result<Self, StoreError> {
+    async fn open(kind: DatabaseKind, url: String) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let pool = AnyPoolOptions::new()
-            .max_connections(if kind == Kind::Sqlite { 8 } else { 16 })
+            .max_connections(if kind == DatabaseKind::Sqlite { 8 } else { 16 })
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    if kind == Kind::Sqlite {
-                        // FULL: a rotated refresh token must survive a power cut.
+                    if kind == DatabaseKind::Sqlite {
+                        // FULL: a rotated refresh token must survive a power failure.
                         connection
                             .execute(
                                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -72,8 +73,8 @@ impl Database {
             })
             .after_release(|connection, _| {
                 Box::pin(async move {
-                    // A commit that a full disk refused has ended its transaction in SQLite, but not in the driver's
-                    // count, which no rollback then brings down: such a connection would refuse every transaction.
+                    // A commit that fails on a full disk ends the transaction in SQLite, but not in the driver's count,
+                    // and no rollback corrects it. Such a connection would refuse every later transaction.
                     if connection.is_in_transaction() {
                         connection.ping().await?;
                     }
@@ -83,62 +84,65 @@ impl Database {
             .connect(&url)
             .await?;
         let database = Self { pool, kind, url: Arc::new(Secret::new(url)) };
-        database.refuse_an_old_sqlite().await?;
+        database.check_sqlite_version().await?;
         Ok(database)
     }
 
+    /// Returns the pool.
     pub fn pool(&self) -> &AnyPool {
         &self.pool
     }
 
-    /// For a connection outside the pool.
+    /// Returns the URL, for a connection outside the pool.
     pub(super) fn url(&self) -> &str {
         self.url.expose()
     }
 
-    pub fn kind(&self) -> Kind {
+    /// Returns which database it is.
+    pub fn kind(&self) -> DatabaseKind {
         self.kind
     }
 
-    /// A transaction that will write. SQLite takes the write lock at once: one that reads first and then finds
-    /// the lock gone would fail instead of waiting.
+    /// Begins a transaction that will write. SQLite takes the write lock at once: a transaction that reads first and
+    /// then finds the lock taken would fail instead of waiting.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
         Ok(match self.kind {
-            Kind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
-            Kind::Postgres => self.pool.begin().await?,
+            DatabaseKind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
+            DatabaseKind::Postgres => self.pool.begin().await?,
         })
     }
 
-    /// Answers when the database does.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
 
+    /// Closes the pool and waits for its connections to close.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 
-    async fn refuse_an_old_sqlite(&self) -> Result<(), StoreError> {
-        if self.kind == Kind::Postgres {
+    async fn check_sqlite_version(&self) -> Result<(), StoreError> {
+        if self.kind == DatabaseKind::Postgres {
             return Ok(());
         }
         let row = sqlx::query("SELECT sqlite_version()").fetch_one(&self.pool).await?;
         let version: String = row.try_get(0)?;
-        if is_too_old(&version) { Err(StoreError::OldSqlite { version }) } else { Ok(()) }
+        if is_sqlite_too_old(&version) { Err(StoreError::SqliteTooOld { version }) } else { Ok(()) }
     }
 }
 
-fn is_too_old(version: &str) -> bool {
+fn is_sqlite_too_old(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
-    (next(), next(), next()) < OLDEST_SQLITE
+    (next(), next(), next()) < MIN_SQLITE_VERSION
 }
 
-fn kind_of(url: &str) -> Result<Kind, StoreError> {
+fn kind_of(url: &str) -> Result<DatabaseKind, StoreError> {
     match url.split_once(':') {
-        Some(("sqlite", _)) => Ok(Kind::Sqlite),
-        Some(("postgres" | "postgresql", _)) => Ok(Kind::Postgres),
+        Some(("sqlite", _)) => Ok(DatabaseKind::Sqlite),
+        Some(("postgres" | "postgresql", _)) => Ok(DatabaseKind::Postgres),
         _ => Err(StoreError::UnknownDatabase),
     }
 }
@@ -148,14 +152,14 @@ fn sqlite_path(url: &str) -> &Path {
     Path::new(address.trim_start_matches("sqlite:").trim_start_matches("//"))
 }
 
-/// The driver's spelling of "create it where it isn't there", after its folder has been made.
+/// Creates the file's directory and returns the URL with `mode=rwc`, which makes the driver create the file.
 fn sqlite_url(url: &str) -> Result<String, StoreError> {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
     if let Some(folder) = sqlite_path(url).parent()
         && !folder.as_os_str().is_empty()
     {
         std::fs::create_dir_all(folder)
-            .map_err(|source| StoreError::Folder { path: folder.display().to_string(), source })?;
+            .map_err(|source| StoreError::CreateDirectory { path: folder.display().to_string(), source })?;
     }
     let mode = if query.contains("mode=") { "" } else { "mode=rwc" };
     let joint = if query.is_empty() || mode.is_empty() { "" } else { "&" };
@@ -167,20 +171,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sqlite_with_the_wal_reset_bug_is_too_old() {
-        assert!(is_too_old("3.51.2") && is_too_old("3.8.11.1") && is_too_old("unknown"));
-        assert!(!is_too_old("3.51.3") && !is_too_old("3.53.0") && !is_too_old("4.0.0"));
+    fn sqlite_with_the_wal_reset_bug_is_too_old() {
+        assert!(is_sqlite_too_old("3.51.2") && is_sqlite_too_old("3.8.11.1") && is_sqlite_too_old("unknown"));
+        assert!(!is_sqlite_too_old("3.51.3") && !is_sqlite_too_old("3.53.0") && !is_sqlite_too_old("4.0.0"));
     }
 
     #[test]
-    fn a_sqlite_address_asks_for_creation() {
+    fn sqlite_url_requests_creation() {
         assert_eq!(sqlite_url("sqlite://x.db").unwrap(), "sqlite://x.db?mode=rwc");
         assert_eq!(sqlite_url("sqlite://x.db?mode=ro").unwrap(), "sqlite://x.db?mode=ro");
         assert_eq!(sqlite_url("sqlite://x.db?cache=private").unwrap(), "sqlite://x.db?cache=private&mode=rwc");
     }
 
     #[tokio::test]
-    async fn looking_at_a_database_makes_none() {
+    async fn connect_existing_creates_no_database() {
         let folder = tempfile::TempDir::new().unwrap();
         let file = folder.path().join("deep/x.db");
         let url = format!("sqlite://{}", file.display());

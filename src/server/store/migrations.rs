@@ -1,4 +1,4 @@
-//! The schema's migrations, and how a database's schema stands to the ones that this binary knows.
+//! The schema's migrations, and how a database's schema compares with them.
 
 use sqlx::Row;
 use sqlx::SqlSafeStr;
@@ -6,10 +6,10 @@ use sqlx::any::AnyRow;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::StoreError;
-use super::database::{Database, Kind};
+use super::database::{Database, DatabaseKind};
 
-/// Every migration, oldest first. A released one is never edited: later ones amend. They only add, so that servers of
-/// the version before go on beside them, and start on them; one that can't has `BREAKING` in its name.
+/// Every migration, oldest first. A released migration is never edited. Migrations only add, so that servers of the
+/// previous version keep working and can start on the new schema. One that breaks this has `BREAKING` in its name.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../../migrations/0001_first.sql")),
     (2, "lost replies", include_str!("../../../migrations/0002_lost_replies.sql")),
@@ -26,14 +26,14 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (14, "traces", include_str!("../../../migrations/0014_traces.sql")),
 ];
 
-/// A migration's text. The triggers of the tenth are the one thing that the two databases spell differently.
-fn text(version: i64, portable: &'static str, kind: Kind) -> &'static str {
+/// Returns a migration's SQL. Only the triggers of migration 10 differ between the two databases.
+fn migration_sql(version: i64, portable: &'static str, kind: DatabaseKind) -> &'static str {
     match (version, kind) {
-        (10, Kind::Sqlite) => concat!(
+        (10, DatabaseKind::Sqlite) => concat!(
             include_str!("../../../migrations/0010_audit.sql"),
             include_str!("../../../migrations/0010_audit.sqlite.sql")
         ),
-        (10, Kind::Postgres) => concat!(
+        (10, DatabaseKind::Postgres) => concat!(
             include_str!("../../../migrations/0010_audit.sql"),
             include_str!("../../../migrations/0010_audit.postgres.sql")
         ),
@@ -41,33 +41,36 @@ fn text(version: i64, portable: &'static str, kind: Kind) -> &'static str {
     }
 }
 
-/// In a migration's name: a version that doesn't know it can't work with what it makes of the schema.
+/// Part of a migration's name that says that older versions cannot work with the migrated schema.
 const BREAKING: &str = "breaking";
 
-/// How a database's schema stands to this binary.
+/// How a database's schema compares with this binary's migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Schema {
+pub enum SchemaState {
+    /// Every migration is applied.
     UpToDate,
-    /// `migrate` brings it up to date.
+    /// Migrations are missing: run `migrate`.
     Behind,
-    /// A newer Evergrant has been here, and has only added: this one serves beside it.
+    /// A newer version has migrated it with additions only, so this version can use it.
     Newer,
-    /// A newer Evergrant has changed what this one relies on.
-    Broken,
+    /// A newer version has migrated it with a breaking change.
+    Incompatible,
 }
 
 impl Database {
-    /// Brings the schema up to date; several instances may do so at once, and of several versions.
+    /// Applies the missing migrations. Several instances, also of different versions, may do so at once.
+    ///
+    /// Fails with `IncompatibleSchema` if a newer version made a breaking change.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        match self.schema().await? {
-            Schema::Broken => return Err(StoreError::NewerSchema),
-            Schema::Newer => {
-                tracing::warn!("a newer Evergrant has brought the schema further; this one serves beside it")
+        match self.schema_state().await? {
+            SchemaState::Incompatible => return Err(StoreError::IncompatibleSchema),
+            SchemaState::Newer => {
+                tracing::warn!("schema is newer than this version, but compatible")
             }
-            Schema::UpToDate | Schema::Behind => {}
+            SchemaState::UpToDate | SchemaState::Behind => {}
         }
         let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
-            let sql = text(version, sql, self.kind()).into_sql_str();
+            let sql = migration_sql(version, sql, self.kind()).into_sql_str();
             Migration::new(version, name.into(), MigrationType::Simple, sql, false)
         });
         let mut migrator = Migrator::with_migrations(migrations.collect());
@@ -75,11 +78,11 @@ impl Database {
         Ok(migrator.run(self.pool()).await?)
     }
 
-    /// How the schema stands to the migrations that this binary knows. Changes nothing.
-    pub async fn schema(&self) -> Result<Schema, StoreError> {
+    /// Compares the schema with this binary's migrations. Changes nothing.
+    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
         let tables = match self.kind() {
-            Kind::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
-            Kind::Postgres => "SELECT COUNT(to_regclass('_sqlx_migrations'))",
+            DatabaseKind::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            DatabaseKind::Postgres => "SELECT COUNT(to_regclass('_sqlx_migrations'))",
         };
         let journal: i64 = sqlx::query(tables).fetch_one(self.pool()).await?.try_get(0)?;
         let mut applied: Vec<(i64, String)> = Vec::new();
@@ -92,13 +95,13 @@ impl Database {
         let (known, unknown): (Vec<_>, Vec<_>) =
             applied.iter().partition(|(version, _)| MIGRATIONS.iter().any(|(known, ..)| known == version));
         Ok(if unknown.iter().any(|(_, name)| name.contains(BREAKING)) {
-            Schema::Broken
+            SchemaState::Incompatible
         } else if known.len() < MIGRATIONS.len() {
-            Schema::Behind
+            SchemaState::Behind
         } else if unknown.is_empty() {
-            Schema::UpToDate
+            SchemaState::UpToDate
         } else {
-            Schema::Newer
+            SchemaState::Newer
         })
     }
 }
@@ -106,10 +109,10 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::store::testing::databases;
+    use crate::server::store::testing::each_database;
 
     #[test]
-    fn a_migration_only_adds_or_says_that_it_breaks() {
+    fn migration_only_adds_or_is_marked_breaking() {
         let adds = |sql: &str| {
             let sql = sql.to_uppercase();
             let statements = sql.split(';').map(|one| one.lines().filter(|line| !line.trim_start().starts_with("--")));
@@ -121,29 +124,27 @@ mod tests {
         };
         assert!(!adds("ALTER TABLE users ADD COLUMN age BIGINT NOT NULL;") && !adds("x; Alter table a rename to b"));
         for (version, name, sql) in MIGRATIONS {
-            for kind in [Kind::Sqlite, Kind::Postgres] {
-                assert!(adds(text(*version, sql, kind)) || name.contains(BREAKING), "{version} {name}");
+            for kind in [DatabaseKind::Sqlite, DatabaseKind::Postgres] {
+                assert!(adds(migration_sql(*version, sql, kind)) || name.contains(BREAKING), "{version} {name}");
             }
         }
     }
 
-    #[tokio::test]
-    async fn a_schema_is_told_apart_from_older_and_newer_ones() {
-        for (name, database) in databases().await {
-            assert_eq!(database.schema().await.unwrap(), Schema::UpToDate, "{name}");
-            let change = async |sql: &'static str| {
-                sqlx::query(sql).execute(database.pool()).await.unwrap();
-                database.schema().await.unwrap()
-            };
-            let later = "UPDATE _sqlx_migrations SET version = 999999 WHERE version = 1";
-            assert_eq!(change(later).await, Schema::Behind, "{name}: what is missing comes first");
-            let first = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                         SELECT 1, 'first', success, checksum, 0 FROM _sqlx_migrations WHERE version = 999999";
-            assert_eq!(change(first).await, Schema::Newer, "{name}");
-            let breaking = "UPDATE _sqlx_migrations SET description = 'breaking: tokens' WHERE version = 999999";
-            assert_eq!(change(breaking).await, Schema::Broken, "{name}");
-            assert_eq!(change("DELETE FROM _sqlx_migrations").await, Schema::Behind, "{name}");
-            assert_eq!(change("DROP TABLE _sqlx_migrations").await, Schema::Behind, "{name}");
-        }
+    #[apply(each_database!)]
+    async fn schema_state_distinguishes_older_and_newer_schemas(database: Database) {
+        assert_eq!(database.schema_state().await.unwrap(), SchemaState::UpToDate);
+        let change = async |sql: &'static str| {
+            sqlx::query(sql).execute(database.pool()).await.unwrap();
+            database.schema_state().await.unwrap()
+        };
+        let later = "UPDATE _sqlx_migrations SET version = 999999 WHERE version = 1";
+        assert_eq!(change(later).await, SchemaState::Behind, "a missing migration takes precedence");
+        let first = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                     SELECT 1, 'first', success, checksum, 0 FROM _sqlx_migrations WHERE version = 999999";
+        assert_eq!(change(first).await, SchemaState::Newer);
+        let breaking = "UPDATE _sqlx_migrations SET description = 'breaking: tokens' WHERE version = 999999";
+        assert_eq!(change(breaking).await, SchemaState::Incompatible);
+        assert_eq!(change("DELETE FROM _sqlx_migrations").await, SchemaState::Behind);
+        assert_eq!(change("DROP TABLE _sqlx_migrations").await, SchemaState::Behind);
     }
 }

@@ -1,128 +1,107 @@
-//! All SQL, a file per noun. Seals and opens the secrets that rows keep.
+//! All SQL, one file per noun. Seals and opens the secrets stored in rows.
 //!
-//! One set of statements serves SQLite and PostgreSQL: `$1` placeholders, `RETURNING`, `ON CONFLICT`. Every
-//! statement runs in a test on both.
+//! The same statements run on SQLite and PostgreSQL (`$1` placeholders, `RETURNING`, `ON CONFLICT`). Tests run every
+//! statement on both.
 
-mod activity;
-mod api_keys;
-mod attempts;
+mod accounts;
 mod audit;
 mod bench;
-mod bindings;
-mod changes;
-mod columns;
+mod cleanup;
+mod column_lists;
+mod connections;
 mod database;
-mod deliveries;
-mod departures;
-mod drift;
-mod due;
-mod external;
-mod external_news;
 mod grants;
-mod instances;
-mod invitations;
-mod leases;
-mod leftovers;
-mod listening;
-mod members;
+mod live;
 mod migrations;
-mod notices;
-mod oauth_states;
-mod operators;
-mod orgs;
-mod outbox;
-mod resealing;
-mod sealing;
-mod sessions;
-mod telling;
+mod notifications;
+mod reports;
+mod sealed;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
-mod texts;
-mod users;
-mod webhooks;
 
 use std::sync::Arc;
 
-pub use activity::{Connected, Journalled, Upcoming};
-pub use api_keys::{KeyRow, MOST_KEYS, NewApiKey};
-pub use attempts::{AttemptEnd, EarlierTry, NewAttempt};
+pub use accounts::api_keys::{ApiKeyRow, MAX_API_KEYS, NewApiKeyRow};
+pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser};
+pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
+pub use accounts::invitations::{AcceptOutcome, INVITATION_LIFETIME, InviteOutcome, Invitee};
+pub use accounts::members::{ActingMember, MemberChangeError};
+pub use accounts::orgs::CreateOrgOutcome;
+pub use accounts::sessions::{SESSION_IDLE_TIMEOUT, SESSION_LIFETIME, Session};
+pub use accounts::users::{Account, CreatedUser, NewUser};
 pub use audit::AuditFilter;
-pub use bindings::{Bound, Rebound};
-pub use changes::{Change, Changes, Heard, Subscription, Topic};
-pub use database::{Database, Kind};
-pub use deliveries::{Claimed, End, Tried};
-pub use departures::GRACE;
-pub use drift::Drift;
-pub use due::Wanted;
-pub use external::{Asserted, AssertedOrg, Known};
-pub use external_news::{ExternalOrg, ExternalUser, News};
+pub use connections::bindings::{BindOutcome, BindingWithGrant};
+pub use connections::oauth_states::{ConsumedState, NewOauthState, OAUTH_STATE_LIFETIME, PendingConsent};
+pub use connections::offboarding::OFFBOARDING_PERIOD;
+pub use connections::reconcile::Reconciliation;
+pub use database::{Database, DatabaseKind};
 pub use grants::NewGrant;
-pub use instances::{INSTANCE_LIFE, Instance};
-pub use invitations::{Accepted, Guest, INVITATION_LIFE, Inviting};
-pub use leases::Failure;
-pub use members::{By, Unchanged};
-pub use migrations::Schema;
-pub use oauth_states::{Consumed, NewState, Pending, STATE_LIFE};
-pub use operators::{Listed, Unfinished};
-pub use orgs::MadeOrg;
-pub use outbox::{About, Event};
-pub use resealing::{Pass, TextsByKey};
-pub use sessions::{SESSION_IDLE, SESSION_LIFE, Session};
-pub use users::{Account, Added, NewUser};
-pub use webhooks::{BOTH_SIGN, Endpoint, MOST_ENDPOINTS, NewEndpoint};
+pub use grants::attempts::{AttemptEnd, NewAttempt, PriorAttempt};
+pub use grants::due::DueFilter;
+pub use grants::leases::AttemptFailure;
+pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic};
+pub use migrations::SchemaState;
+pub use notifications::deliveries::{ClaimedDelivery, DeliveryAttempt, DeliveryOutcome};
+pub use notifications::outbox::{Event, EventSubject};
+pub use notifications::webhook_endpoints::{MAX_ENDPOINTS, NewWebhookEndpoint, SECRET_OVERLAP_PERIOD, WebhookEndpoint};
+pub use reports::activity::{ConnectionGrants, JournalEntry, UpcomingRefresh};
+pub use reports::operator_queries::{DanglingAttempt, GrantSummary};
+pub use sealed::instances::{INSTANCE_TIMEOUT, Instance};
+pub use sealed::reseal::{ResealPass, SealedValuesByKey};
 
-use super::cipher::{CipherError, KeyRing};
 use super::clock::Clock;
+use super::crypto::sealed::{CipherError, KeyRing};
 use super::domain::{Actor, Plan};
 
-/// What the rest of the server knows of the database. Cheap to clone.
+/// The server's access to the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
     ring: Arc<KeyRing>,
     clock: Clock,
     plan: Plan,
-    changes: Changes,
-    /// Who is at work; Evergrant itself where nobody is named.
+    changes: ChangeHub,
+    /// The actor that audit events name; the system actor by default.
     actor: Arc<Actor>,
 }
 
-/// What can go wrong between us and the database.
+/// An error of the store or its database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("DATABASE_URL is neither sqlite://… nor postgres://…")]
+    #[error("DATABASE_URL must start with sqlite:// or postgres://")]
     UnknownDatabase,
-    #[error("can't make the folder {path} for the database: {source}")]
-    Folder { path: String, source: std::io::Error },
-    #[error("SQLite {version} can lose a committed write; 3.51.3 or newer is needed")]
-    OldSqlite { version: String },
-    #[error("the database failed: {0}")]
+    #[error("cannot create the database directory {path}: {source}")]
+    CreateDirectory { path: String, source: std::io::Error },
+    #[error("SQLite {version} can lose committed writes; use 3.51.3 or newer")]
+    SqliteTooOld { version: String },
+    #[error("database error: {0}")]
     Database(#[from] sqlx::Error),
-    #[error("the connection that hears other instances is silent")]
-    Deaf,
-    #[error("the schema could not be brought up to date: {0}")]
+    #[error("the PostgreSQL listener timed out: it received no notification, not even its own probe")]
+    PgListenerTimeout,
+    #[error("the schema migration failed: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error(
-        "a newer Evergrant has changed the schema in a way that this version can't work with. Start that version or a \
-         newer one; to go back to this one, restore the backup from before"
+        "a newer Evergrant changed the schema in a way that this version cannot use. Start that version or a newer one, \
+         or restore the backup from before the upgrade"
     )]
-    NewerSchema,
+    IncompatibleSchema,
     #[error("{what} {id}: {source}")]
-    Sealed { what: &'static str, id: String, source: CipherError },
-    #[error("a row of {table} holds {value:?} in {column}, which this version doesn't know")]
-    Unreadable { table: &'static str, column: &'static str, value: String },
+    Cipher { what: &'static str, id: String, source: CipherError },
+    #[error("unknown value {value:?} in {table}.{column}; a newer version may have written it")]
+    UnknownValue { table: &'static str, column: &'static str, value: String },
 }
 
 impl Store {
+    /// Creates a store with the default plan and the system actor.
     pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
         let actor = Arc::new(Actor::system());
-        Self { database, ring: Arc::new(ring), clock, plan: Plan::default(), changes: Changes::default(), actor }
+        Self { database, ring: Arc::new(ring), clock, plan: Plan::default(), changes: ChangeHub::default(), actor }
     }
 
-    /// The same in somebody's hands: what they change with it is written down as theirs.
-    pub fn acting(&self, actor: Actor) -> Self {
+    /// Returns a copy of this store whose audit events name `actor`.
+    pub fn as_actor(&self, actor: Actor) -> Self {
         Self { actor: Arc::new(actor), ..self.clone() }
     }
 
@@ -130,23 +109,27 @@ impl Store {
         &self.actor
     }
 
-    /// The same, with the operator's figures for when a grant is due.
-    pub fn planned_by(self, plan: Plan) -> Self {
+    /// Replaces the plan, which decides when a grant is due.
+    pub fn with_plan(self, plan: Plan) -> Self {
         Self { plan, ..self }
     }
 
+    /// Returns the plan that decides when a grant is due.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
+    /// Returns the database that the store uses.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
+    /// Returns the clock that the store takes the time from.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
+    /// Returns the key ring that seals and opens secrets.
     pub fn ring(&self) -> &KeyRing {
         &self.ring
     }
@@ -156,7 +139,7 @@ impl Store {
     }
 }
 
-/// A new row's id (UUID version 4, RFC 9562).
+/// Generates an id for a new row (UUID version 4, RFC 9562).
 pub fn new_id<T: From<String>>() -> T {
     T::from(uuid::Uuid::new_v4().to_string())
 }

@@ -1,11 +1,11 @@
-//! Grants, leases, fences and bindings, each on SQLite and on PostgreSQL.
+//! Tests grants, leases, fences and bindings on SQLite and PostgreSQL.
 
-use super::testing::{START, stores};
-use super::{AttemptEnd, EarlierTry, Failure, NewAttempt, NewGrant, Store};
+use super::testing::{START, each_store};
+use super::{AttemptEnd, AttemptFailure, NewAttempt, NewGrant, PriorAttempt, Store};
 use crate::model::{AttemptId, BindingId, BindingStatus, GrantId, GrantStatus, OrgId, Trigger};
 use crate::server::domain::{AccessToken, Grant, RefreshToken, Tenant, TokenSet};
 
-pub(super) const DONE: AttemptEnd =
+pub(super) const REFRESHED: AttemptEnd =
     AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
 
 pub(super) fn tokens(name: &str) -> TokenSet {
@@ -40,14 +40,14 @@ pub(super) async fn consent(store: &Store, org: &OrgId, xero_user: &str) -> Gran
     store.insert_grant(new).await.unwrap()
 }
 
-async fn read(store: &Store, id: &GrantId) -> Grant {
+async fn read_grant(store: &Store, id: &GrantId) -> Grant {
     store.grant(id).await.unwrap().unwrap()
 }
 
-pub(super) async fn leased(store: &Store, id: &GrantId, owner: &str) -> (Grant, AttemptId) {
-    let held = store.take_lease(id, owner, store.clock().now() + 60).await.unwrap().expect("the lease is free");
+pub(super) async fn lease_with_attempt(store: &Store, id: &GrantId, owner: &str) -> (Grant, AttemptId) {
+    let held = store.acquire_lease(id, owner, store.clock().now() + 60).await.unwrap().expect("the lease is free");
     let attempt = store
-        .begin_attempt(&NewAttempt {
+        .start_attempt(&NewAttempt {
             grant_id: id,
             generation: held.generation,
             trigger: Trigger::Manual,
@@ -59,9 +59,9 @@ pub(super) async fn leased(store: &Store, id: &GrantId, owner: &str) -> (Grant, 
     (held, attempt)
 }
 
-/// Tries that worked, and that failed.
-async fn counted(store: &Store, org: &OrgId) -> (u32, u32) {
-    let hours = store.hours_since(org, START).await.unwrap();
+/// Counts attempts that succeeded and that failed.
+async fn count_outcomes(store: &Store, org: &OrgId) -> (u32, u32) {
+    let hours = store.hourly_counts_since(org, START).await.unwrap();
     hours.iter().fold((0, 0), |(worked, failed), hour| (worked + hour.refreshed, failed + hour.failed))
 }
 
@@ -69,310 +69,273 @@ async fn status_of(store: &Store, org: &OrgId, binding: &BindingId) -> BindingSt
     store.binding(org, binding).await.unwrap().unwrap().binding.status
 }
 
-#[tokio::test]
-async fn tokens_come_back_as_they_were_and_the_row_shows_none_of_them() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let grant = read(&store, &consent(&store, &org, "u").await).await;
-        assert_eq!(store.open_access(&grant).unwrap().expose(), "access-first", "{db}");
-        assert_eq!(store.open_refresh(&grant).unwrap().expose(), "refresh-first", "{db}");
-        assert!(!grant.sealed.access.contains("first") && grant.sealed.refresh.starts_with("v1."), "{db}");
-        let swapped = Grant {
-            sealed: crate::server::domain::SealedTokens {
-                refresh: grant.sealed.access.clone(),
-                ..grant.sealed.clone()
-            },
-            ..grant
-        };
-        assert!(store.open_refresh(&swapped).is_err(), "{db}: an access token passed for a refresh token");
-    }
+#[apply(each_store!)]
+async fn tokens_open_unchanged_and_are_stored_sealed(store: Store) {
+    let org = org(&store, "A").await;
+    let grant = read_grant(&store, &consent(&store, &org, "u").await).await;
+    assert_eq!(store.open_access(&grant).unwrap().expose(), "access-first");
+    assert_eq!(store.open_refresh(&grant).unwrap().expose(), "refresh-first");
+    assert!(!grant.sealed.access.contains("first") && grant.sealed.refresh.starts_with("v1."));
+    let swapped = Grant {
+        sealed: crate::server::domain::SealedTokens { refresh: grant.sealed.access.clone(), ..grant.sealed.clone() },
+        ..grant
+    };
+    assert!(store.open_refresh(&swapped).is_err(), "an access token opened as a refresh token");
 }
 
-#[tokio::test]
-async fn a_lease_has_one_holder_until_it_ends() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let id = consent(&store, &org, "u").await;
-        let held = store.take_lease(&id, "one", START + 60).await.unwrap();
-        assert!(held.is_some(), "{db}");
-        assert_eq!(store.take_lease(&id, "two", START + 60).await.unwrap(), None, "{db}");
-        assert_eq!(store.take_lease(&id, "one", START + 60).await.unwrap(), None, "{db}: not even by the same owner");
-        let held = held.unwrap();
-        store.release_lease(&held, "two").await.unwrap();
-        assert_eq!(store.take_lease(&id, "two", START + 60).await.unwrap(), None, "{db}: released by a stranger");
-        store.clock().advance(60);
-        let taken = store.take_lease(&id, "two", START + 120).await.unwrap().unwrap();
-        assert_eq!(taken.lease.unwrap().owner, "two", "{db}");
-        assert!(!store.renew_lease(&held, "one", START + 999).await.unwrap(), "{db}: renewed after its end");
-    }
+#[apply(each_store!)]
+async fn lease_has_one_holder_until_it_expires(store: Store) {
+    let org = org(&store, "A").await;
+    let id = consent(&store, &org, "u").await;
+    let held = store.acquire_lease(&id, "one", START + 60).await.unwrap();
+    assert!(held.is_some());
+    assert_eq!(store.acquire_lease(&id, "two", START + 60).await.unwrap(), None);
+    assert_eq!(store.acquire_lease(&id, "one", START + 60).await.unwrap(), None, "the same owner took it twice");
+    let held = held.unwrap();
+    store.release_lease(&held, "two").await.unwrap();
+    assert_eq!(store.acquire_lease(&id, "two", START + 60).await.unwrap(), None, "another owner released it");
+    store.clock().advance(60);
+    let taken = store.acquire_lease(&id, "two", START + 120).await.unwrap().unwrap();
+    assert_eq!(taken.lease.unwrap().owner, "two");
+    assert!(!store.renew_lease(&held, "one", START + 999).await.unwrap(), "renewed after losing it");
 }
 
-#[tokio::test]
-async fn a_lease_is_renewed_by_its_owner_alone() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let id = consent(&store, &org, "u").await;
-        let (held, _) = leased(&store, &id, "one").await;
-        assert!(store.renew_lease(&held, "one", START + 500).await.unwrap(), "{db}");
-        assert!(!store.renew_lease(&held, "two", START + 900).await.unwrap(), "{db}");
-        assert_eq!(read(&store, &id).await.lease.unwrap().until, START + 500, "{db}");
-    }
+#[apply(each_store!)]
+async fn only_the_owner_can_renew_a_lease(store: Store) {
+    let org = org(&store, "A").await;
+    let id = consent(&store, &org, "u").await;
+    let (held, _) = lease_with_attempt(&store, &id, "one").await;
+    assert!(store.renew_lease(&held, "one", START + 500).await.unwrap());
+    assert!(!store.renew_lease(&held, "two", START + 900).await.unwrap());
+    assert_eq!(read_grant(&store, &id).await.lease.unwrap().until, START + 500);
 }
 
-#[tokio::test]
-async fn a_commit_moves_the_generation_and_frees_the_lease() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let id = consent(&store, &org, "u").await;
-        let (held, attempt) = leased(&store, &id, "one").await;
-        let rotation = store.seal_rotation(&held, &tokens("second")).unwrap();
-        assert!(store.commit_rotation(&rotation, "one", &attempt, &DONE).await.unwrap(), "{db}");
-        let after = read(&store, &id).await;
-        assert_eq!((after.generation, after.lease.clone(), after.failure_count), (1, None, 0), "{db}");
-        assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-second", "{db}");
-        assert_eq!(counted(&store, &org).await, (1, 0), "{db}");
-    }
+#[apply(each_store!)]
+async fn commit_increments_generation_and_releases_lease(store: Store) {
+    let org = org(&store, "A").await;
+    let id = consent(&store, &org, "u").await;
+    let (held, attempt) = lease_with_attempt(&store, &id, "one").await;
+    let rotation = store.seal_rotation(&held, &tokens("second")).unwrap();
+    assert!(store.commit_rotation(&rotation, "one", &attempt, &REFRESHED).await.unwrap());
+    let after = read_grant(&store, &id).await;
+    assert_eq!((after.generation, after.lease.clone(), after.failure_count), (1, None, 0));
+    assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-second");
+    assert_eq!(count_outcomes(&store, &org).await, (1, 0));
 }
 
-#[tokio::test]
-async fn a_stale_winner_changes_nothing() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let id = consent(&store, &org, "u").await;
-        let (stale, stale_attempt) = leased(&store, &id, "one").await;
-        store.clock().advance(61);
-        let (held, attempt) = leased(&store, &id, "two").await;
-        let theirs = store.seal_rotation(&stale, &tokens("stale")).unwrap();
-        assert!(
-            !store.commit_rotation(&theirs, "one", &stale_attempt, &DONE).await.unwrap(),
-            "{db}: without the lease"
-        );
-        let rotation = store.seal_rotation(&held, &tokens("newest")).unwrap();
-        assert!(store.commit_rotation(&rotation, "two", &attempt, &DONE).await.unwrap(), "{db}");
-        assert!(
-            !store.commit_rotation(&theirs, "two", &stale_attempt, &DONE).await.unwrap(),
-            "{db}: onto a later generation"
-        );
-        let after = read(&store, &id).await;
-        assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-newest", "{db}");
-        assert_eq!(counted(&store, &org).await, (1, 0), "{db}: the stale one is superseded");
-    }
+#[apply(each_store!)]
+async fn stale_success_changes_nothing(store: Store) {
+    let org = org(&store, "A").await;
+    let id = consent(&store, &org, "u").await;
+    let (stale, stale_attempt) = lease_with_attempt(&store, &id, "one").await;
+    store.clock().advance(61);
+    let (held, attempt) = lease_with_attempt(&store, &id, "two").await;
+    let theirs = store.seal_rotation(&stale, &tokens("stale")).unwrap();
+    assert!(
+        !store.commit_rotation(&theirs, "one", &stale_attempt, &REFRESHED).await.unwrap(),
+        "committed without the lease"
+    );
+    let rotation = store.seal_rotation(&held, &tokens("newest")).unwrap();
+    assert!(store.commit_rotation(&rotation, "two", &attempt, &REFRESHED).await.unwrap());
+    assert!(
+        !store.commit_rotation(&theirs, "two", &stale_attempt, &REFRESHED).await.unwrap(),
+        "committed onto a later generation"
+    );
+    let after = read_grant(&store, &id).await;
+    assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-newest");
+    assert_eq!(count_outcomes(&store, &org).await, (1, 0), "the stale attempt must be superseded");
 }
 
-#[tokio::test]
-async fn a_stale_loser_changes_nothing() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let id = consent(&store, &org, "u").await;
-        let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
-        let (stale, stale_attempt) = leased(&store, &id, "one").await;
-        store.clock().advance(61);
-        let (held, attempt) = leased(&store, &id, "two").await;
-        let rotation = store.seal_rotation(&held, &tokens("newest")).unwrap();
-        assert!(store.commit_rotation(&rotation, "two", &attempt, &DONE).await.unwrap(), "{db}");
-        let end = AttemptEnd { outcome: "reconnect", ..DONE };
-        assert!(!store.fail_grant(&stale, "one", "dead", &stale_attempt, &end).await.unwrap(), "{db}");
-        let failure = Failure { error: "down", next_attempt_at: START + 9999, reply_lost_at: None };
-        assert!(!store.record_failure(&stale, "one", &failure, &stale_attempt, &end).await.unwrap(), "{db}");
-        let after = read(&store, &id).await;
-        assert_eq!((after.status, after.failure_count, after.next_attempt_at), (GrantStatus::Active, 0, None), "{db}");
-        assert_eq!(status_of(&store, &org, &bound[0].binding_id).await, BindingStatus::Active, "{db}");
-    }
+#[apply(each_store!)]
+async fn stale_failure_changes_nothing(store: Store) {
+    let org = org(&store, "A").await;
+    let id = consent(&store, &org, "u").await;
+    let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
+    let (stale, stale_attempt) = lease_with_attempt(&store, &id, "one").await;
+    store.clock().advance(61);
+    let (held, attempt) = lease_with_attempt(&store, &id, "two").await;
+    let rotation = store.seal_rotation(&held, &tokens("newest")).unwrap();
+    assert!(store.commit_rotation(&rotation, "two", &attempt, &REFRESHED).await.unwrap());
+    let end = AttemptEnd { outcome: "reconnect", ..REFRESHED };
+    assert!(!store.fail_grant(&stale, "one", "dead", &stale_attempt, &end).await.unwrap());
+    let failure = AttemptFailure { error: "down", next_attempt_at: START + 9999, reply_lost_at: None };
+    assert!(!store.record_failure(&stale, "one", &failure, &stale_attempt, &end).await.unwrap());
+    let after = read_grant(&store, &id).await;
+    assert_eq!((after.status, after.failure_count, after.next_attempt_at), (GrantStatus::Active, 0, None));
+    assert_eq!(status_of(&store, &org, &bound[0].binding_id).await, BindingStatus::Active);
 }
 
-#[tokio::test]
-async fn an_ended_grant_takes_its_own_bindings_along_and_no_others() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let (dead, well) = (consent(&store, &org, "u").await, consent(&store, &org, "v").await);
-        let of_dead = store.bind(&org, &dead, &[tenant("One"), tenant("Two")], None).await.unwrap();
-        let of_well = store.bind(&org, &well, &[tenant("Three")], None).await.unwrap();
-        let (held, attempt) = leased(&store, &dead, "one").await;
-        let end = AttemptEnd { outcome: "reconnect", error_code: Some("invalid_grant".into()), ..DONE };
-        assert!(store.fail_grant(&held, "one", "dead", &attempt, &end).await.unwrap(), "{db}");
-        for bound in &of_dead {
-            assert_eq!(status_of(&store, &org, &bound.binding_id).await, BindingStatus::NeedsReauth, "{db}");
-        }
-        assert_eq!(status_of(&store, &org, &of_well[0].binding_id).await, BindingStatus::Active, "{db}");
-        assert_eq!(store.bindings_needing_reauth(&org).await.unwrap(), 2, "{db}");
-        assert_eq!(store.take_lease(&dead, "two", START + 60).await.unwrap(), None, "{db}: a dead grant was leased");
-        let history = store.attempts_of_binding(&org, &of_dead[0].binding_id, 50).await.unwrap();
-        assert_eq!(history[0].error_code.as_deref(), Some("invalid_grant"), "{db}");
+#[apply(each_store!)]
+async fn failed_grant_marks_only_its_own_bindings(store: Store) {
+    let org = org(&store, "A").await;
+    let (dead, well) = (consent(&store, &org, "u").await, consent(&store, &org, "v").await);
+    let of_dead = store.bind(&org, &dead, &[tenant("One"), tenant("Two")], None).await.unwrap();
+    let of_well = store.bind(&org, &well, &[tenant("Three")], None).await.unwrap();
+    let (held, attempt) = lease_with_attempt(&store, &dead, "one").await;
+    let end = AttemptEnd { outcome: "reconnect", error_code: Some("invalid_grant".into()), ..REFRESHED };
+    assert!(store.fail_grant(&held, "one", "dead", &attempt, &end).await.unwrap());
+    for bound in &of_dead {
+        assert_eq!(status_of(&store, &org, &bound.binding_id).await, BindingStatus::NeedsReauth);
     }
+    assert_eq!(status_of(&store, &org, &of_well[0].binding_id).await, BindingStatus::Active);
+    assert_eq!(store.bindings_needing_reauth(&org).await.unwrap(), 2);
+    assert_eq!(store.acquire_lease(&dead, "two", START + 60).await.unwrap(), None, "a failed grant was leased");
+    let history = store.attempts_of_binding(&org, &of_dead[0].binding_id, 50).await.unwrap();
+    assert_eq!(history[0].error_code.as_deref(), Some("invalid_grant"));
 }
 
-#[tokio::test]
-async fn a_failure_is_counted_and_keeps_the_token() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let id = consent(&store, &org, "u").await;
-        let (held, attempt) = leased(&store, &id, "one").await;
-        let failure =
-            Failure { error: "Xero isn't answering.", next_attempt_at: START + 30, reply_lost_at: Some(START) };
-        let end = AttemptEnd {
-            outcome: "transient",
-            error_code: Some("timeout".into()),
-            http_status: None,
-            correlation_id: None,
-        };
-        assert!(store.record_failure(&held, "one", &failure, &attempt, &end).await.unwrap(), "{db}");
-        let after = read(&store, &id).await;
-        assert_eq!(
-            (after.status, after.failure_count, after.next_attempt_at),
-            (GrantStatus::Active, 1, Some(START + 30)),
-            "{db}"
-        );
-        assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-first", "{db}");
-        assert_eq!((after.lease, after.reply_lost_at), (None, Some(START)), "{db}");
-        assert_eq!(counted(&store, &org).await, (0, 1), "{db}");
-        assert_eq!(store.tries_since(&id, Trigger::Manual, START - 1).await.unwrap(), 1, "{db}");
-        assert_eq!(store.tries_since(&id, Trigger::Manual, START).await.unwrap(), 0, "{db}");
-        assert_eq!(store.tries_since(&id, Trigger::Sweep, START - 1).await.unwrap(), 0, "{db}");
-        let (held, attempt) = leased(&store, &id, "two").await;
-        let rotation = store.seal_rotation(&held, &tokens("next")).unwrap();
-        assert!(store.commit_rotation(&rotation, "two", &attempt, &DONE).await.unwrap(), "{db}");
-        assert_eq!(read(&store, &id).await.reply_lost_at, None, "{db}: its successor is here");
-    }
+#[apply(each_store!)]
+async fn failure_is_counted_and_token_stays(store: Store) {
+    let org = org(&store, "A").await;
+    let id = consent(&store, &org, "u").await;
+    let (held, attempt) = lease_with_attempt(&store, &id, "one").await;
+    let failure =
+        AttemptFailure { error: "Xero isn't answering.", next_attempt_at: START + 30, reply_lost_at: Some(START) };
+    let end = AttemptEnd {
+        outcome: "transient",
+        error_code: Some("timeout".into()),
+        http_status: None,
+        correlation_id: None,
+    };
+    assert!(store.record_failure(&held, "one", &failure, &attempt, &end).await.unwrap());
+    let after = read_grant(&store, &id).await;
+    assert_eq!((after.status, after.failure_count, after.next_attempt_at), (GrantStatus::Active, 1, Some(START + 30)));
+    assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-first");
+    assert_eq!((after.lease, after.reply_lost_at), (None, Some(START)));
+    assert_eq!(count_outcomes(&store, &org).await, (0, 1));
+    assert_eq!(store.count_attempts_since(&id, Trigger::Manual, START - 1).await.unwrap(), 1);
+    assert_eq!(store.count_attempts_since(&id, Trigger::Manual, START).await.unwrap(), 0);
+    assert_eq!(store.count_attempts_since(&id, Trigger::Sweep, START - 1).await.unwrap(), 0);
+    let (held, attempt) = lease_with_attempt(&store, &id, "two").await;
+    let rotation = store.seal_rotation(&held, &tokens("next")).unwrap();
+    assert!(store.commit_rotation(&rotation, "two", &attempt, &REFRESHED).await.unwrap());
+    assert_eq!(read_grant(&store, &id).await.reply_lost_at, None, "the new token has arrived");
 }
 
-#[tokio::test]
-async fn a_dead_holders_attempt_is_closed_by_whoever_comes_next() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let id = consent(&store, &org, "u").await;
-        let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
-        let outcomes = async || {
-            let attempts = store.attempts_of_binding(&org, &bound[0].binding_id, 9).await.unwrap();
-            attempts.into_iter().map(|one| one.outcome.unwrap_or_default()).collect::<Vec<_>>()
-        };
-        let (slow, slows_attempt) = leased(&store, &id, "slow").await;
-        store.clock().advance(61);
-        let (held, attempt) = leased(&store, &id, "next").await;
-        assert_eq!(outcomes().await, ["", "abandoned"], "{db}");
-        let earlier = store.earlier_tries(&held, &attempt).await.unwrap();
-        let abandoned = EarlierTry { outcome: Some("abandoned".into()), error_code: None, started_at: START };
-        assert_eq!(earlier, [abandoned], "{db}");
+#[apply(each_store!)]
+async fn next_holder_closes_a_dead_holders_attempt(store: Store) {
+    let org = org(&store, "A").await;
+    let id = consent(&store, &org, "u").await;
+    let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
+    let outcomes = async || {
+        let attempts = store.attempts_of_binding(&org, &bound[0].binding_id, 9).await.unwrap();
+        attempts.into_iter().map(|one| one.outcome.unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let (slow, slows_attempt) = lease_with_attempt(&store, &id, "slow").await;
+    store.clock().advance(61);
+    let (held, attempt) = lease_with_attempt(&store, &id, "next").await;
+    assert_eq!(outcomes().await, ["", "abandoned"]);
+    let earlier = store.prior_attempts(&held, &attempt).await.unwrap();
+    let abandoned = PriorAttempt { outcome: Some("abandoned".into()), error_code: None, started_at: START };
+    assert_eq!(earlier, [abandoned]);
 
-        // It was only slow: its own end is the better evidence.
-        let rotation = store.seal_rotation(&slow, &tokens("slow")).unwrap();
-        assert!(!store.commit_rotation(&rotation, "slow", &slows_attempt, &DONE).await.unwrap(), "{db}");
-        assert_eq!(outcomes().await, ["", "superseded"], "{db}");
+    // The holder was only slow: its own outcome replaces `abandoned`.
+    let rotation = store.seal_rotation(&slow, &tokens("slow")).unwrap();
+    assert!(!store.commit_rotation(&rotation, "slow", &slows_attempt, &REFRESHED).await.unwrap());
+    assert_eq!(outcomes().await, ["", "superseded"]);
 
-        // Its token set was kept, and the next one died without an answer.
-        store.clock().advance(61);
-        assert!(store.commit_kept(&rotation).await.unwrap(), "{db}");
-        store.end_kept(true, &slows_attempt, &DONE).await.unwrap();
-        assert_eq!(outcomes().await, ["", "refreshed"], "{db}");
-        store.end_kept(false, &slows_attempt, &DONE).await.unwrap();
-        assert_eq!(outcomes().await, ["", "refreshed"], "{db}: a second task that came too late");
-        store.end_kept(false, &attempt, &DONE).await.unwrap();
-        assert_eq!(outcomes().await, ["superseded", "refreshed"], "{db}");
+    // Its rotation is committed late, and the next holder died without a reply.
+    store.clock().advance(61);
+    assert!(store.commit_spooled_rotation(&rotation).await.unwrap());
+    store.finish_spooled_attempt(true, &slows_attempt, &REFRESHED).await.unwrap();
+    assert_eq!(outcomes().await, ["", "refreshed"]);
+    store.finish_spooled_attempt(false, &slows_attempt, &REFRESHED).await.unwrap();
+    assert_eq!(outcomes().await, ["", "refreshed"], "a second task commits too late");
+    store.finish_spooled_attempt(false, &attempt, &REFRESHED).await.unwrap();
+    assert_eq!(outcomes().await, ["superseded", "refreshed"]);
 
-        leased(&store, &id, "dies").await;
-        assert_eq!(outcomes().await[0], "", "{db}");
-        store.give_up_grant(&id).await.unwrap();
-        assert_eq!(outcomes().await[0], "abandoned", "{db}: nobody comes after it");
-    }
+    lease_with_attempt(&store, &id, "dies").await;
+    assert_eq!(outcomes().await[0], "");
+    store.mark_grant_revoked(&id).await.unwrap();
+    assert_eq!(outcomes().await[0], "abandoned", "closed when the grant is revoked");
 }
 
-#[tokio::test]
-async fn a_kept_successor_goes_onto_its_own_generation_only() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let id = consent(&store, &org, "u").await;
-        let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
-        let (held, attempt) = leased(&store, &id, "one").await;
-        let kept = store.seal_rotation(&held, &tokens("kept")).unwrap();
-        // Another holder sends the spent token past its grace and calls the grant dead.
-        let end = AttemptEnd { outcome: "reconnect", ..DONE };
-        assert!(store.fail_grant(&held, "one", "dead", &attempt, &end).await.unwrap(), "{db}");
-        assert!(store.commit_kept(&kept).await.unwrap(), "{db}: the kept token outranks that verdict");
-        let after = read(&store, &id).await;
-        assert_eq!((after.status, after.generation), (GrantStatus::Active, 1), "{db}");
-        assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-kept", "{db}");
-        assert_eq!(status_of(&store, &org, &bound[0].binding_id).await, BindingStatus::Active, "{db}");
-        assert!(!store.commit_kept(&kept).await.unwrap(), "{db}: twice");
-    }
+#[apply(each_store!)]
+async fn spooled_rotation_commits_only_onto_its_own_generation(store: Store) {
+    let org = org(&store, "A").await;
+    let id = consent(&store, &org, "u").await;
+    let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
+    let (held, attempt) = lease_with_attempt(&store, &id, "one").await;
+    let kept = store.seal_rotation(&held, &tokens("kept")).unwrap();
+    // Another holder sends the spent token after its replay window and fails the grant.
+    let end = AttemptEnd { outcome: "reconnect", ..REFRESHED };
+    assert!(store.fail_grant(&held, "one", "dead", &attempt, &end).await.unwrap());
+    assert!(store.commit_spooled_rotation(&kept).await.unwrap(), "the late commit reactivates the grant");
+    let after = read_grant(&store, &id).await;
+    assert_eq!((after.status, after.generation), (GrantStatus::Active, 1));
+    assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-kept");
+    assert_eq!(status_of(&store, &org, &bound[0].binding_id).await, BindingStatus::Active);
+    assert!(!store.commit_spooled_rotation(&kept).await.unwrap(), "committed twice");
 }
 
-#[tokio::test]
-async fn a_reconnect_keeps_the_binding_and_gives_up_the_grant_nobody_needs() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let old = consent(&store, &org, "u").await;
-        let first = store.bind(&org, &old, &[tenant("One"), tenant("Two")], None).await.unwrap();
-        assert!(first.iter().all(|bound| !bound.was_there), "{db}");
-        let new = consent(&store, &org, "u").await;
-        let again = store.bind(&org, &new, &[tenant("One")], None).await.unwrap();
-        assert!(again[0].was_there && again[0].binding_id == first[0].binding_id, "{db}");
-        assert_eq!(read(&store, &old).await.status, GrantStatus::Active, "{db}: Two still stands on it");
-        store.bind(&org, &new, &[tenant("Two")], None).await.unwrap();
-        let given_up = read(&store, &old).await;
-        assert_eq!(given_up.status, GrantStatus::Revoked, "{db}");
-        assert!(given_up.sealed.refresh.is_empty(), "{db}: its tokens are forgotten");
-    }
+#[apply(each_store!)]
+async fn reconnect_keeps_the_binding_and_revokes_the_unused_grant(store: Store) {
+    let org = org(&store, "A").await;
+    let old = consent(&store, &org, "u").await;
+    let first = store.bind(&org, &old, &[tenant("One"), tenant("Two")], None).await.unwrap();
+    assert!(first.iter().all(|bound| !bound.reconnected));
+    let new = consent(&store, &org, "u").await;
+    let again = store.bind(&org, &new, &[tenant("One")], None).await.unwrap();
+    assert!(again[0].reconnected && again[0].binding_id == first[0].binding_id);
+    assert_eq!(read_grant(&store, &old).await.status, GrantStatus::Active, "the tenant Two still uses it");
+    store.bind(&org, &new, &[tenant("Two")], None).await.unwrap();
+    let given_up = read_grant(&store, &old).await;
+    assert_eq!(given_up.status, GrantStatus::Revoked);
+    assert!(given_up.sealed.refresh.is_empty(), "its tokens must be erased");
 }
 
-#[tokio::test]
-async fn another_organisations_rows_are_not_found() {
-    for (db, store) in stores().await {
-        let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
-        let grant = consent(&store, &theirs, "u").await;
-        let bound = store.bind(&theirs, &grant, &[tenant("Shop")], None).await.unwrap();
-        let id = &bound[0].binding_id;
-        assert!(store.binding(&ours, id).await.unwrap().is_none(), "{db}");
-        assert!(store.bindings_of_org(&ours).await.unwrap().is_empty(), "{db}");
-        assert!(store.attempts_of_binding(&ours, id, 50).await.unwrap().is_empty(), "{db}");
-        assert!(!store.disconnect_binding(&ours, id).await.unwrap(), "{db}");
-        assert_eq!(status_of(&store, &theirs, id).await, BindingStatus::Active, "{db}");
-    }
+#[apply(each_store!)]
+async fn rows_of_another_organization_are_not_found(store: Store) {
+    let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
+    let grant = consent(&store, &theirs, "u").await;
+    let bound = store.bind(&theirs, &grant, &[tenant("Shop")], None).await.unwrap();
+    let id = &bound[0].binding_id;
+    assert!(store.binding(&ours, id).await.unwrap().is_none());
+    assert!(store.bindings_of_org(&ours).await.unwrap().is_empty());
+    assert!(store.attempts_of_binding(&ours, id, 50).await.unwrap().is_empty());
+    assert!(!store.disconnect_binding(&ours, id).await.unwrap());
+    assert_eq!(status_of(&store, &theirs, id).await, BindingStatus::Active);
 }
 
-#[tokio::test]
-async fn the_grant_goes_with_its_last_binding() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let grant = consent(&store, &org, "u").await;
-        let bound = store.bind(&org, &grant, &[tenant("One"), tenant("Two")], None).await.unwrap();
-        assert!(store.grant_serves_others(&grant, &bound[0].binding_id).await.unwrap(), "{db}");
-        assert!(!store.disconnect_binding(&org, &bound[0].binding_id).await.unwrap(), "{db}");
-        assert!(!store.grant_serves_others(&grant, &bound[1].binding_id).await.unwrap(), "{db}");
-        assert!(store.disconnect_binding(&org, &bound[1].binding_id).await.unwrap(), "{db}");
-        assert_eq!(read(&store, &grant).await.status, GrantStatus::Revoked, "{db}");
-    }
+#[apply(each_store!)]
+async fn grant_is_revoked_with_its_last_binding(store: Store) {
+    let org = org(&store, "A").await;
+    let grant = consent(&store, &org, "u").await;
+    let bound = store.bind(&org, &grant, &[tenant("One"), tenant("Two")], None).await.unwrap();
+    assert!(store.grant_has_other_bindings(&grant, &bound[0].binding_id).await.unwrap());
+    assert!(!store.disconnect_binding(&org, &bound[0].binding_id).await.unwrap());
+    assert!(!store.grant_has_other_bindings(&grant, &bound[1].binding_id).await.unwrap());
+    assert!(store.disconnect_binding(&org, &bound[1].binding_id).await.unwrap());
+    assert_eq!(read_grant(&store, &grant).await.status, GrantStatus::Revoked);
 }
 
-#[tokio::test]
-async fn a_xero_user_with_another_live_grant_is_seen_whichever_organisation_has_it() {
-    for (db, store) in stores().await {
-        let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
-        let alone = read(&store, &consent(&store, &ours, "accountant").await).await;
-        assert!(!store.xero_user_has_another_grant(&alone).await.unwrap(), "{db}");
-        let there = consent(&store, &theirs, "accountant").await;
-        assert!(store.xero_user_has_another_grant(&alone).await.unwrap(), "{db}: it may wait for an answer");
-        store.give_up_grant(&there).await.unwrap();
-        assert!(!store.xero_user_has_another_grant(&alone).await.unwrap(), "{db}");
-        let unread = Grant { xero_user_id: String::new(), ..alone };
-        assert!(store.xero_user_has_another_grant(&unread).await.unwrap(), "{db}: an unknown user might be anybody");
-    }
+#[apply(each_store!)]
+async fn other_grants_of_a_xero_user_are_found_across_organizations(store: Store) {
+    let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
+    let alone = read_grant(&store, &consent(&store, &ours, "accountant").await).await;
+    assert!(!store.xero_user_has_another_grant(&alone).await.unwrap());
+    let there = consent(&store, &theirs, "accountant").await;
+    assert!(store.xero_user_has_another_grant(&alone).await.unwrap(), "it may be pending confirmation");
+    store.mark_grant_revoked(&there).await.unwrap();
+    assert!(!store.xero_user_has_another_grant(&alone).await.unwrap());
+    let unread = Grant { xero_user_id: String::new(), ..alone };
+    assert!(store.xero_user_has_another_grant(&unread).await.unwrap(), "an unknown user may be any user");
 }
 
-#[tokio::test]
-async fn use_is_noted_at_most_once_a_minute() {
-    for (db, store) in stores().await {
-        let org = org(&store, "A").await;
-        let id = consent(&store, &org, "u").await;
-        let used = async || {
-            let row = sqlx::query("SELECT last_used_at FROM integration_grants").fetch_one(store.pool()).await.unwrap();
-            sqlx::Row::try_get::<Option<i64>, _>(&row, 0).unwrap()
-        };
-        assert_eq!(used().await, None, "{db}");
-        store.mark_used(&id).await.unwrap();
-        store.clock().advance(30);
-        store.mark_used(&id).await.unwrap();
-        assert_eq!(used().await, Some(START), "{db}");
-        store.clock().advance(31);
-        store.mark_used(&id).await.unwrap();
-        assert_eq!(used().await, Some(START + 61), "{db}");
-    }
+#[apply(each_store!)]
+async fn use_is_recorded_at_most_once_a_minute(store: Store) {
+    let org = org(&store, "A").await;
+    let id = consent(&store, &org, "u").await;
+    let used = async || {
+        let row = sqlx::query("SELECT last_used_at FROM integration_grants").fetch_one(store.pool()).await.unwrap();
+        sqlx::Row::try_get::<Option<i64>, _>(&row, 0).unwrap()
+    };
+    assert_eq!(used().await, None);
+    store.mark_used(&id).await.unwrap();
+    store.clock().advance(30);
+    store.mark_used(&id).await.unwrap();
+    assert_eq!(used().await, Some(START));
+    store.clock().advance(31);
+    store.mark_used(&id).await.unwrap();
+    assert_eq!(used().await, Some(START + 61));
 }

@@ -1,30 +1,33 @@
-//! Keeps grants fresh: what Evergrant exists for.
+//! Refreshes grants and vends access tokens.
 //!
-//! `service` is what everybody else calls; `flight` makes one exchange of many callers in a process; `exchange`
-//! is the protocol across processes (lease, journal, fence), `commit` what becomes of its answer; `policy` says when
-//! and how long, `clicks` how often a person may pass it, `lanes` how many of an organisation's at once; `spool` keeps
-//! what a broken database would not take; `connections` disconnects and tests; `sweep` claims what is due;
-//! `drift` reads what Xero lists; `vend` hands tokens out.
+//! - `service`: the entry point, `TokenService`
+//! - `single_flight`: one exchange per grant within a process
+//! - `exchange`: the protocol across processes (lease, journal, fenced commit)
+//! - `policy`: when a grant is due, and how long to back off
+//! - `manual_rate_limit`, `per_org_limiter`: limits on manual refreshes and on each organization's concurrency
+//! - `spool`: token sets that the database did not accept
+//! - `claim`: claims due grants for the sweeper
+//! - `connections`, `reconcile`: disconnects, tests and reconciles connections
+//! - `vend`: returns access tokens and API clients
 
-mod clicks;
-mod commit;
+mod claim;
 mod connections;
-mod drift;
 mod exchange;
-mod flight;
-mod lanes;
+mod manual_rate_limit;
 mod outcome;
+mod per_org_limiter;
 mod policy;
+mod reconcile;
 mod service;
+mod single_flight;
 mod spool;
-mod sweep;
 mod vend;
 
-pub use connections::{ConnectionError, Disconnected};
-pub use drift::ListsRead;
-pub use exchange::{RescueError, Rescued};
-pub use outcome::{Ask, Failed, Landed, Why};
-pub use policy::{Policy, Wait};
+pub use connections::{ConnectionError, DisconnectOutcome};
+pub use exchange::{RescueError, RescueReport};
+pub use outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
+pub use policy::{Backoff, Policy};
+pub use reconcile::ReconcileReport;
 pub use service::{TokenError, TokenService};
-pub use spool::{Kept, Spool, SpoolError, Waiting};
-pub use vend::{Client, LONGEST_TTL, Token};
+pub use spool::{Spool, SpoolContents, SpoolError, SpooledRotation};
+pub use vend::{MAX_TTL, TenantClient, VendedToken};

@@ -1,145 +1,153 @@
-//! How a flight ends, and what that means to whoever asked.
+//! Refresh requests, their outcomes, and the messages for people.
 
 use crate::model::Trigger;
-use crate::server::domain::Ended;
-use crate::server::xero::{ErrorKind, Resting, Transient, XeroError};
+use crate::server::domain::GrantEnd;
+use crate::server::xero::{ErrorKind, OpenCircuit, Transient, XeroError};
 
-/// Who wants a grant refreshed, and how badly.
+/// What triggered a refresh, and when to exchange a token that is still fresh.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct RefreshRequest {
     pub trigger: Trigger,
-    /// The e-mail address of the person, where a person asked.
+    /// The email address of the person who requested it, if a person did.
     pub actor: Option<String>,
-    /// Exchange even if nothing is due: a person's "Refresh now".
-    pub even_if_fresh: bool,
-    /// Exchange also where the access token lasts for fewer seconds than these.
+    /// Exchange the token even if it is not due, as for a person's "Refresh now".
+    pub force: bool,
+    /// Exchange the token if the access token has fewer seconds left than this.
     pub min_ttl: i64,
 }
 
-impl Ask {
-    /// A trigger of our own: refreshes what is due, and waits where back-off says so.
+impl RefreshRequest {
+    /// Returns an automatic request, which refreshes a due grant and observes its back-off.
     pub fn automatic(trigger: Trigger) -> Self {
-        Self { trigger, actor: None, even_if_fresh: false, min_ttl: 0 }
+        Self { trigger, actor: None, force: false, min_ttl: 0 }
     }
 
-    /// A program that wants a token which lasts so long.
+    /// Returns a program's request for an access token that lasts at least `min_ttl` seconds.
     pub fn vend(min_ttl: i64) -> Self {
         Self { min_ttl, ..Self::automatic(Trigger::Vend) }
     }
 
-    /// A person's click: may pass the back-off's wait.
-    pub fn by(actor: &str, even_if_fresh: bool) -> Self {
-        Self { trigger: Trigger::Manual, actor: Some(actor.to_owned()), even_if_fresh, min_ttl: 0 }
+    /// Returns a person's request, which may bypass the back-off.
+    pub fn manual(actor: &str, force: bool) -> Self {
+        Self { trigger: Trigger::Manual, actor: Some(actor.to_owned()), force, min_ttl: 0 }
     }
 
-    /// An operator's command: may pass the back-off's wait, as a click may.
-    pub fn by_operator(even_if_fresh: bool) -> Self {
-        Self { trigger: Trigger::Cli, actor: None, even_if_fresh, min_ttl: 0 }
+    /// Returns a command-line request, which may bypass the back-off.
+    pub fn cli(force: bool) -> Self {
+        Self { trigger: Trigger::Cli, actor: None, force, min_ttl: 0 }
     }
 
-    pub fn is_a_click(&self) -> bool {
+    /// Returns whether a person waits for the outcome.
+    pub fn is_interactive(&self) -> bool {
         matches!(self.trigger, Trigger::Manual | Trigger::Cli)
     }
 }
 
-/// How a flight ended. Cloned to everyone who joined it.
+/// How an exchange ended. Cloned to every caller that joined it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Landed {
-    /// We exchanged and committed.
-    Exchanged,
-    /// Another holder exchanged while we waited; its token is in the row.
-    Adopted,
+pub enum RefreshOutcome {
+    /// This exchange was committed.
+    Refreshed,
+    /// Another holder refreshed the grant meanwhile; the row has its tokens.
+    RefreshedElsewhere,
     /// Nothing was due.
-    Fresh,
-    Failed(Failed),
+    NotDue,
+    Failed(RefreshFailure),
 }
 
-/// Why a grant isn't fresher than before.
+/// Why a grant was not refreshed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Failed {
-    pub why: Why,
-    /// A sentence for a person.
+pub struct RefreshFailure {
+    pub cause: FailureCause,
+    /// A message for people.
     pub message: String,
-    /// Unix seconds of the next automatic try, where one is set.
+    /// Unix seconds of the next automatic attempt, if one is planned.
     pub next_attempt_at: Option<i64>,
 }
 
-/// Who has to do something about a failure.
+/// What caused a failure, and who can fix it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The person: connect again.
+pub enum FailureCause {
+    /// Xero no longer accepts the grant: a person must reconnect.
     Reconnect,
-    /// The operator: Xero refused the app itself.
+    /// Xero refused the app or its request: the operator must act.
     Operator,
-    /// Nobody: it is tried again.
+    /// The refresh is retried automatically.
     Transient,
-    /// The operator: our own database or keys failed.
+    /// Evergrant's database or encryption keys failed: the operator must act.
     Internal,
-    /// The grant was given up.
-    Gone,
+    /// The grant was revoked by a disconnect.
+    Disconnected,
 }
 
-impl Failed {
-    pub fn gone() -> Self {
+impl RefreshFailure {
+    /// Returns the failure for a grant that was disconnected.
+    pub fn disconnected() -> Self {
         let message = "This connection was disconnected. Connect to Xero again to use it.".to_owned();
-        Self { why: Why::Gone, message, next_attempt_at: None }
+        Self { cause: FailureCause::Disconnected, message, next_attempt_at: None }
     }
 
-    /// Only a new consent helps. `last_error` is what the row says of it.
-    pub fn reconnect(last_error: Option<&str>) -> Self {
-        let message = last_error.unwrap_or(Ended::There.sentence()).to_owned();
-        Self { why: Why::Reconnect, message, next_attempt_at: None }
+    /// Returns the failure for a grant that needs a new consent. `last_error` is the row's message.
+    pub fn reconnect_needed(last_error: Option<&str>) -> Self {
+        let message = last_error.unwrap_or(GrantEnd::RevokedAtXero.message()).to_owned();
+        Self { cause: FailureCause::Reconnect, message, next_attempt_at: None }
     }
 
-    /// Our own side failed; what happened is in the log.
+    /// Returns the failure for an internal error, which the log describes.
     pub fn internal() -> Self {
-        let message = "Evergrant couldn't reach its own data. Nothing is lost; try again in a moment.".to_owned();
-        Self { why: Why::Internal, message, next_attempt_at: None }
+        let message = "Evergrant had an internal problem. Nothing was lost. Try again in a moment.".to_owned();
+        Self { cause: FailureCause::Internal, message, next_attempt_at: None }
     }
 
+    /// Returns the failure for a lease that another holder kept too long.
     pub fn busy() -> Self {
-        let message = "Another refresh of this connection is still under way. Try again in a moment.".to_owned();
-        Self { why: Why::Transient, message, next_attempt_at: None }
+        let message = "Another refresh of this connection is still running. Try again in a moment.".to_owned();
+        Self { cause: FailureCause::Transient, message, next_attempt_at: None }
     }
 
-    pub fn waiting(last_error: Option<&str>, next_attempt_at: i64) -> Self {
+    /// Returns the failure for a grant in back-off.
+    pub fn backing_off(last_error: Option<&str>, next_attempt_at: i64) -> Self {
         let message = last_error.unwrap_or("Xero isn't answering. Your connection is safe.").to_owned();
-        Self { why: Why::Transient, message, next_attempt_at: Some(next_attempt_at) }
+        Self { cause: FailureCause::Transient, message, next_attempt_at: Some(next_attempt_at) }
     }
 
-    /// The provider rests, so nothing was sent and nothing is held against the grant.
-    pub fn resting(resting: &Resting, next_attempt_at: i64) -> Self {
-        Self::by_xero(&resting.cause, next_attempt_at)
+    /// Returns the failure for an open circuit. Nothing was sent, and the grant's failure count is unchanged.
+    pub fn circuit_open(open: &OpenCircuit, next_attempt_at: i64) -> Self {
+        Self::from_xero(&open.cause, next_attempt_at)
     }
 
-    pub fn too_many_clicks(next_attempt_at: Option<i64>) -> Self {
-        let message = "That was tried several times just now. Wait a minute, then try again.".to_owned();
-        Self { why: Why::Transient, message, next_attempt_at }
+    /// Returns the failure for a manual refresh over the rate limit.
+    pub fn rate_limited(next_attempt_at: Option<i64>) -> Self {
+        let message = "Too many refreshes in a short time. Wait a minute, then try again.".to_owned();
+        Self { cause: FailureCause::Transient, message, next_attempt_at }
     }
 
-    pub fn by_xero(error: &XeroError, next_attempt_at: i64) -> Self {
-        let (why, message) = match error.kind {
-            ErrorKind::Operator if error.is_of_the_app() => (
-                Why::Operator,
-                "Xero refused Evergrant's own credentials. Your connection is safe; whoever runs Evergrant has to mend this."
+    /// Returns the failure for an error from Xero.
+    pub fn from_xero(error: &XeroError, next_attempt_at: i64) -> Self {
+        let (cause, message) = match error.kind {
+            ErrorKind::Operator if error.is_app_refusal() => (
+                FailureCause::Operator,
+                "Xero refused Evergrant's own credentials. Your connection is safe. Your Evergrant administrator needs to \
+                 fix this."
                     .to_owned(),
             ),
             ErrorKind::Operator => (
-                Why::Operator,
+                FailureCause::Operator,
                 format!(
-                    "Xero refused the request ({}). Your connection is safe; whoever runs Evergrant has to look at this.",
+                    "Xero refused the request ({}). Your connection is safe. Your Evergrant administrator needs to look at \
+                     this.",
                     error.evidence_code()
                 ),
             ),
-            // The evidence stands in the journal; the row says what it means for its reader.
+            // The evidence is in the journal; the row has the message for people.
             ErrorKind::Transient(Transient::RateLimited) => {
-                (Why::Transient, "Xero asks us to slow down. Your connection is safe.".to_owned())
+                (FailureCause::Transient, "Xero is limiting our requests. Your connection is safe.".to_owned())
             }
             ErrorKind::Transient(_) => {
-                (Why::Transient, "Xero isn't answering. Your connection is safe.".to_owned())
+                (FailureCause::Transient, "Xero isn't answering. Your connection is safe.".to_owned())
             }
-            _ => (Why::Transient, format!("{} Your connection is safe.", error.summary())),
+            _ => (FailureCause::Transient, format!("{} Your connection is safe.", error.summary())),
         };
-        Self { why, message, next_attempt_at: Some(next_attempt_at) }
+        Self { cause, message, next_attempt_at: Some(next_attempt_at) }
     }
 }

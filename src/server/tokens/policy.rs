@@ -1,29 +1,29 @@
-//! When a grant is refreshed, how long a failure keeps automatic triggers away.
+//! When a grant is due, and how long automatic triggers back off after a failure.
 
 use std::time::Duration;
 
-use crate::server::domain::{GRACE, Grant};
-use crate::server::store::EarlierTry;
-use crate::server::xero::{Reply, XeroError};
+use crate::server::domain::{Grant, XERO_REPLAY_WINDOW};
+use crate::server::store::PriorAttempt;
+use crate::server::xero::{RotationRisk, XeroError};
 
-/// The longest wait of a grant that has failed a few times. Seconds, as all here.
-const LONGEST_WAIT: i64 = 15 * 60;
-/// After so many failures in a row a grant won't be well by the minute.
-const QUICK_TRIES: i64 = 11;
-/// What its waits are drawn from then. With the quick ones before, a grant that is refused whatever it sends costs
-/// fewer than fifty exchanges a day.
-const SLOW: (i64, i64) = (60 * 60, 75 * 60);
-/// The part of its grace that a lost reply's token waits at most, so that there is always time for more tries; and
-/// after which it waits for nobody else.
-const OF_GRACE: i64 = 3;
-/// The shortest of those waits.
-const SHORTEST_OF_GRACE: i64 = 60;
-/// The longest `Retry-After` that is heeded.
-const LONGEST_ASKED: i64 = 60 * 60;
-/// An access token with less than this left is as good as gone: it would end on its way, in seconds.
-const LAST_MOMENT: i64 = 15;
+/// The longest back-off before `FAST_RETRIES` failures. Seconds, as all constants here.
+const MAX_BACKOFF: i64 = 15 * 60;
+/// After this many consecutive failures a grant backs off by `SLOW_BACKOFF`.
+const FAST_RETRIES: i64 = 11;
+/// The range of the later back-offs. With the earlier ones, a grant whose every exchange fails costs fewer than fifty
+/// exchanges a day.
+const SLOW_BACKOFF: (i64, i64) = (60 * 60, 75 * 60);
+/// While a lost reply's replay window is open, no wait is longer than this fraction of what is left of it, so that
+/// several retries fit. After this fraction of the window the grant bypasses the circuit breaker.
+const LOST_REPLY_RETRIES: i64 = 3;
+/// The least that this bound may become.
+const MIN_LOST_REPLY_WAIT: i64 = 60;
+/// The longest `Retry-After` that is honored.
+const MAX_RETRY_AFTER: i64 = 60 * 60;
+/// An access token with this many seconds left or fewer is not served, because it could expire in transit.
+const EXPIRY_MARGIN: i64 = 15;
 
-/// The figures that decide when a grant is due. Seconds where not said otherwise.
+/// The settings that decide when a grant is due. Seconds, except for the durations.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// An access token with less than this left is due (`EVERGRANT_REFRESH_BUFFER`).
@@ -32,129 +32,138 @@ pub struct Policy {
     pub roll_after: i64,
     /// How long a lease lasts unless it is renewed (`EVERGRANT_LEASE_TTL`).
     pub lease_ttl: Duration,
-    /// How long a loser of the lease waits for the winner.
+    /// How long an exchange waits for another's lease.
     pub wait_limit: Duration,
-    /// How many of an organisation's grants are refreshed at a time.
-    pub at_once: usize,
+    /// How many of an organization's grants are refreshed concurrently.
+    pub concurrency: usize,
 }
 
 impl Policy {
-    /// Less than the buffer left on the access token, or the refresh token past its roll age, or a reply that may
-    /// have been lost: its successor is to be had for as long as Xero honours the stored token (rule 3).
+    /// Returns whether the grant is due: its access token has less than `buffer` left, its refresh token is older than
+    /// `roll_after`, or a reply may have been lost. Xero replays a lost reply only within its replay window (rule 3).
     pub fn needs_refresh(&self, grant: &Grant, now: i64) -> bool {
         grant.expires_at - now < self.buffer
             || now - grant.refresh_token_issued_at > self.roll_after
-            || may_have_lost_a_reply(grant, now)
+            || reply_may_be_lost(grant, now)
     }
 
-    /// A lease's end, in unix seconds: never sooner than the next second.
+    /// Returns the unix seconds at which a lease that is taken now ends.
     pub fn lease_until(&self, now: i64) -> i64 {
         now + self.lease_seconds()
     }
 
+    /// Returns the lease's lifetime in seconds, at least 1.
     pub fn lease_seconds(&self) -> i64 {
         i64::try_from(self.lease_ttl.as_secs()).unwrap_or(i64::MAX).max(1)
     }
 }
 
-/// Whether the stored refresh token may have been sent without its answer having been committed: the last exchange
-/// failed, or its holder died and left a lease that ran out.
-pub fn may_have_lost_a_reply(grant: &Grant, now: i64) -> bool {
+/// Returns whether the stored refresh token may have been sent without its reply being committed: the last exchange
+/// failed, or its holder died and its lease expired.
+pub fn reply_may_be_lost(grant: &Grant, now: i64) -> bool {
     grant.failure_count > 0
         || grant.reply_lost_at.is_some()
         || grant.lease.as_ref().is_some_and(|lease| !lease.is_held(now))
 }
 
-/// When the token of the attempt that Xero has just refused was first sent without an answer that counts: by a
-/// holder that died before it wrote any, or with an answer that was lost or unreadable.
-pub fn unanswered_since(earlier: &[EarlierTry]) -> Option<i64> {
-    let is_unanswered = |one: &&EarlierTry| match one.outcome.as_deref() {
+/// Returns when the refresh token was first sent without a usable reply, or `None` if every earlier attempt got one.
+/// The holder died before it recorded an outcome, or the reply was lost or malformed.
+pub fn first_unanswered_at(earlier: &[PriorAttempt]) -> Option<i64> {
+    let is_unanswered = |one: &&PriorAttempt| match one.outcome.as_deref() {
         None | Some("abandoned") => true,
-        // An overtaken one without a code brought a token set, which went with its holder.
-        Some("transient" | "superseded") => one.error_code.as_deref().is_none_or(XeroError::may_have_been_acted_on),
+        // A superseded attempt without an error code got a token set, which was lost with its holder.
+        Some("transient" | "superseded") => one.error_code.as_deref().is_none_or(XeroError::may_have_been_processed),
         Some(_) => false,
     };
     earlier.iter().filter(is_unanswered).map(|one| one.started_at).min()
 }
 
-/// Whether the access token can still be handed out (rule 8).
+/// Returns whether the access token can still be served (rule 8).
 pub fn is_still_valid(grant: &Grant, now: i64) -> bool {
-    grant.expires_at - now > LAST_MOMENT
+    grant.expires_at - now > EXPIRY_MARGIN
 }
 
-/// When the last request left whose reply may have been lost, by the row. `lease_ttl` dates a request whose holder
-/// died.
-pub fn lost_at(grant: &Grant, lease_ttl: i64, now: i64) -> Option<i64> {
+/// Returns when the request was sent whose reply may be lost, from the row and from a lease that expired. `lease_ttl`
+/// (seconds) gives the time at which that lease's holder sent its request.
+pub fn effective_reply_lost_at(grant: &Grant, lease_ttl: i64, now: i64) -> Option<i64> {
     let abandoned = grant.lease.as_ref().filter(|lease| !lease.is_held(now)).map(|lease| lease.until - lease_ttl);
     match (grant.reply_lost_at, abandoned) {
-        (Some(before), Some(sent)) => lost_after(Reply::Lost, Some(before), sent),
+        (Some(before), Some(sent)) => reply_lost_at_after(RotationRisk::Possible, Some(before), sent),
         (before, sent) => before.or(sent),
     }
 }
 
-/// For how long a lost reply's successor may still be had for the stored token: nought where nothing was lost.
-pub fn grace_left(lost_at: Option<i64>, now: i64) -> i64 {
-    lost_at.map_or(0, |sent| (sent + GRACE - now).max(0))
+/// Returns how many seconds Xero still replays a lost reply: 0 if none was lost.
+pub fn replay_window_left(lost_at: Option<i64>, now: i64) -> i64 {
+    lost_at.map_or(0, |sent| (sent + XERO_REPLAY_WINDOW - now).max(0))
 }
 
-/// Whether a grant has waited as long for its provider to be well as it may: it is tried past the breaker.
-pub fn cannot_wait(lost_at: Option<i64>, now: i64) -> bool {
-    (1..=GRACE - GRACE / OF_GRACE).contains(&grace_left(lost_at, now))
+/// Returns whether the grant must bypass the circuit breaker, because its replay window is about to end.
+pub fn must_not_wait(lost_at: Option<i64>, now: i64) -> bool {
+    (1..=XERO_REPLAY_WINDOW - XERO_REPLAY_WINDOW / LOST_REPLY_RETRIES).contains(&replay_window_left(lost_at, now))
 }
 
-/// When a grant that the breaker refused is to be come for: at the rest's end, or when it can't wait any longer.
-pub fn next_try(rests_until: i64, lost_at: Option<i64>, now: i64) -> i64 {
+/// Returns when a grant that an open circuit blocked is due: when the circuit's next probe may start, or when the grant
+/// may bypass it.
+pub fn open_circuit_retry_at(open_until: i64, lost_at: Option<i64>, now: i64) -> i64 {
     match lost_at {
-        Some(sent) if grace_left(lost_at, now) > 0 => rests_until.min(sent + GRACE / OF_GRACE).max(now),
-        _ => rests_until,
+        Some(sent) if replay_window_left(lost_at, now) > 0 => {
+            open_until.min(sent + XERO_REPLAY_WINDOW / LOST_REPLY_RETRIES).max(now)
+        }
+        _ => open_until,
     }
 }
 
-/// What a failure leaves as `lost_at`: `before` is what stood there, `sent` when its request left.
+/// Returns the new `reply_lost_at` after a failure. `before` is the row's value, `sent` the time of the failed request.
 ///
-/// Xero counts the grace from the first exchange that it worked, and that may be any whose reply was lost: the first
-/// of them stands until half its grace is over. Trouble inside Xero counts where nothing else does, so that its first one has the grace to itself; were each
-/// counted, a provider that is down for a day would be asked every quarter of an hour for every grant.
-pub fn lost_after(reply: Reply, before: Option<i64>, sent: i64) -> Option<i64> {
-    match reply {
-        Reply::Lost => before.filter(|before| sent - before < GRACE / 2).or(Some(sent)),
-        Reply::Unclear => before.or(Some(sent)),
-        Reply::Refused => before,
+/// Xero's replay window starts at the first exchange that it processed, which may be any whose reply was lost. So the
+/// first one stays until half of its window has passed, then the latest replaces it. A server error counts only if
+/// nothing else does: if each counted, an outage of a day would cost a request every 15 minutes for every grant.
+pub fn reply_lost_at_after(risk: RotationRisk, before: Option<i64>, sent: i64) -> Option<i64> {
+    match risk {
+        RotationRisk::Possible => before.filter(|before| sent - before < XERO_REPLAY_WINDOW / 2).or(Some(sent)),
+        RotationRisk::Unlikely => before.or(Some(sent)),
+        RotationRisk::NotRotated => before,
     }
 }
 
-/// What a wait is made from.
+/// The inputs to a back-off.
 #[derive(Clone, Copy, Debug)]
-pub struct Wait {
-    /// The failed tries before this one.
+pub struct Backoff {
+    /// The failed attempts before this one.
     pub failures: i64,
-    /// What the provider asks for.
+    /// Xero's `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// For how long a successor whose reply was lost may still be had.
-    pub grace_left: i64,
-    /// Drawn evenly from 0 to 1.
-    pub chance: f64,
+    /// How many seconds Xero still replays a lost reply.
+    pub replay_window_left: i64,
+    /// A random number, uniform from 0 to 1.
+    pub jitter: f64,
 }
 
-impl Wait {
-    /// When automatic triggers may try again: full jitter over a doubling span from one second to fifteen minutes,
-    /// then about once an hour; not before the provider's `Retry-After`, heeded for an hour at most, nor, whatever
-    /// the provider asks, so late that a lost reply's successor could no longer be had.
+impl Backoff {
+    /// Returns the unix seconds at which automatic triggers may retry.
+    ///
+    /// The wait has full jitter over a span that doubles from one second to fifteen minutes, then is about an hour. It
+    /// is at least `Retry-After`, up to an hour. A lost reply's replay window bounds it in any case.
     pub fn until(self, now: i64) -> i64 {
-        let longest = if self.grace_left > 0 { (self.grace_left / OF_GRACE).max(SHORTEST_OF_GRACE) } else { i64::MAX };
+        let longest = if self.replay_window_left > 0 {
+            (self.replay_window_left / LOST_REPLY_RETRIES).max(MIN_LOST_REPLY_WAIT)
+        } else {
+            i64::MAX
+        };
         let (least, most) = match self.failures {
-            quick @ ..QUICK_TRIES => (0, (1 << quick.max(0)).min(LONGEST_WAIT)),
-            _ if self.grace_left > 0 => (longest * 2 / 3, longest),
-            _ => SLOW,
+            fast @ ..FAST_RETRIES => (0, (1 << fast.max(0)).min(MAX_BACKOFF)),
+            _ if self.replay_window_left > 0 => (longest * 2 / 3, longest),
+            _ => SLOW_BACKOFF,
         };
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             reason = "spans are a few thousand seconds"
         )]
-        let drawn = least + ((most - least) as f64 * self.chance.clamp(0.0, 1.0)).ceil() as i64;
+        let drawn = least + ((most - least) as f64 * self.jitter.clamp(0.0, 1.0)).ceil() as i64;
         let asked = self.retry_after.map_or(0, |wait| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX));
-        now + drawn.max(asked.min(LONGEST_ASKED)).max(1).min(longest)
+        now + drawn.max(asked.min(MAX_RETRY_AFTER)).max(1).min(longest)
     }
 }
 
@@ -173,7 +182,7 @@ mod tests {
             roll_after: 45 * DAY,
             lease_ttl: Duration::from_secs(60),
             wait_limit: Duration::from_secs(25),
-            at_once: 4,
+            concurrency: 4,
         }
     }
 
@@ -200,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_due_inside_the_buffer_or_past_the_roll_age() {
+    fn grant_is_due_within_the_buffer_or_past_the_roll_age() {
         let cases = [
             (NOW + 600, NOW, false),
             (NOW + 599, NOW, true),
@@ -214,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_whose_last_reply_may_be_lost_is_due_though_it_is_fresh() {
+    fn grant_with_a_possibly_lost_reply_is_due() {
         let fresh = || grant(NOW + 1800, NOW);
         let lease = |until| Some(Lease { owner: "x".into(), until });
         let cases = [
@@ -229,8 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn a_try_without_an_answer_is_told_from_one_that_was_never_sent_or_was_answered() {
-        let tried = |outcome: Option<&str>, code: Option<&str>, started_at| EarlierTry {
+    fn only_attempts_without_a_usable_reply_count_as_unanswered() {
+        let tried = |outcome: Option<&str>, code: Option<&str>, started_at| PriorAttempt {
             outcome: outcome.map(str::to_owned),
             error_code: code.map(str::to_owned),
             started_at,
@@ -243,7 +252,7 @@ mod tests {
             tried(Some("operator"), Some("sealed"), 5),
             tried(Some("superseded"), Some("invalid_grant"), 6),
         ];
-        assert_eq!(unanswered_since(&answered), None);
+        assert_eq!(first_unanswered_at(&answered), None);
         for lost in [
             tried(None, None, 9),
             tried(Some("abandoned"), None, 9),
@@ -255,47 +264,57 @@ mod tests {
         ] {
             let later = tried(None, None, 10);
             let earlier = [&answered[..], &[later, lost.clone()]].concat();
-            assert_eq!(unanswered_since(&earlier), Some(9), "{lost:?}");
+            assert_eq!(first_unanswered_at(&earlier), Some(9), "{lost:?}");
         }
     }
 
     #[test]
-    fn a_token_is_served_until_its_last_moment() {
+    fn token_is_served_until_the_expiry_margin() {
         assert!(is_still_valid(&grant(NOW + 16, NOW), NOW));
         assert!(!is_still_valid(&grant(NOW + 15, NOW), NOW));
     }
 
-    fn wait(failures: i64, retry_after: Option<u64>, grace_left: i64, chance: f64) -> i64 {
-        Wait { failures, retry_after: retry_after.map(Duration::from_secs), grace_left, chance }.until(NOW) - NOW
+    fn backoff(failures: i64, retry_after: Option<u64>, replay_window_left: i64, chance: f64) -> i64 {
+        Backoff {
+            failures,
+            retry_after: retry_after.map(Duration::from_secs),
+            replay_window_left: replay_window_left,
+            jitter: chance,
+        }
+        .until(NOW)
+            - NOW
     }
 
     #[test]
-    fn waits_double_to_fifteen_minutes_with_full_jitter_then_grow_to_an_hour() {
+    fn backoff_doubles_to_fifteen_minutes_then_is_about_an_hour() {
         for (failures, longest) in [(0, 1), (1, 2), (5, 32), (9, 512), (10, 900)] {
-            assert_eq!(wait(failures, None, 0, 1.0), longest, "{failures}");
-            assert_eq!(wait(failures, None, 0, 0.0), 1, "{failures}");
+            assert_eq!(backoff(failures, None, 0, 1.0), longest, "{failures}");
+            assert_eq!(backoff(failures, None, 0, 0.0), 1, "{failures}");
         }
         for failures in [11, 60, i64::MAX] {
-            assert_eq!((wait(failures, None, 0, 0.0), wait(failures, None, 0, 1.0)), (3600, 4500));
-            assert_eq!((wait(failures, None, GRACE, 0.0), wait(failures, None, GRACE, 1.0)), (400, 600));
+            assert_eq!((backoff(failures, None, 0, 0.0), backoff(failures, None, 0, 1.0)), (3600, 4500));
+            assert_eq!(
+                (backoff(failures, None, XERO_REPLAY_WINDOW, 0.0), backoff(failures, None, XERO_REPLAY_WINDOW, 1.0)),
+                (400, 600)
+            );
         }
     }
 
     #[test]
-    fn retry_after_is_the_least_wait_for_an_hour_at_most() {
-        assert_eq!(wait(0, Some(1800), 0, 1.0), 1800);
-        assert_eq!(wait(10, Some(7), 0, 1.0), 900);
-        assert_eq!(wait(0, Some(86_400), 0, 1.0), 3600);
-        assert_eq!(wait(0, Some(u64::MAX), 0, 1.0), 3600);
+    fn retry_after_is_the_minimum_backoff_up_to_an_hour() {
+        assert_eq!(backoff(0, Some(1800), 0, 1.0), 1800);
+        assert_eq!(backoff(10, Some(7), 0, 1.0), 900);
+        assert_eq!(backoff(0, Some(86_400), 0, 1.0), 3600);
+        assert_eq!(backoff(0, Some(u64::MAX), 0, 1.0), 3600);
     }
 
     #[test]
-    fn no_wait_takes_a_lost_replys_grace_away() {
+    fn backoff_leaves_time_for_five_retries_in_the_replay_window() {
         for (failures, retry_after) in [(0, Some(86_400)), (10, Some(3600)), (50, Some(86_400)), (50, None)] {
-            // However often the provider asks for it, five more tries follow.
-            let (mut left, mut tries) = (GRACE, 0);
+            // Five more attempts follow, whatever the provider's `Retry-After`.
+            let (mut left, mut tries) = (XERO_REPLAY_WINDOW, 0);
             while left > 0 {
-                left -= wait(failures, retry_after, left, 1.0);
+                left -= backoff(failures, retry_after, left, 1.0);
                 tries += usize::from(left > 0);
             }
             assert!(tries >= 5, "{failures} {retry_after:?}: {tries}");
@@ -303,12 +322,12 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_that_is_refused_all_day_costs_fewer_than_fifty_exchanges() {
-        // Whatever is drawn, and with the grace that the first of them might have.
+    fn failing_grant_costs_fewer_than_fifty_exchanges_a_day() {
+        // For any jitter, and with a replay window after the first failure.
         for chance in [0.0, 0.5, 1.0] {
             let (mut at, mut exchanges) = (0, 0);
             while at < DAY {
-                at += wait(exchanges, None, (GRACE - at).max(0), chance);
+                at += backoff(exchanges, None, (XERO_REPLAY_WINDOW - at).max(0), chance);
                 exchanges += 1;
             }
             assert!(exchanges < 50, "{chance}: {exchanges}");
@@ -316,48 +335,58 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_counts_as_lost_until_the_grace_is_over() {
+    fn lost_reply_counts_until_its_replay_window_ends() {
         let lost = Grant { reply_lost_at: Some(NOW), ..grant(NOW, NOW) };
-        assert_eq!(lost_at(&grant(NOW, NOW), 60, NOW), None);
-        assert_eq!(lost_at(&lost, 60, NOW + GRACE), Some(NOW));
+        assert_eq!(effective_reply_lost_at(&grant(NOW, NOW), 60, NOW), None);
+        assert_eq!(effective_reply_lost_at(&lost, 60, NOW + XERO_REPLAY_WINDOW), Some(NOW));
         let lease = |until| Some(Lease { owner: "x".into(), until });
         let abandoned = Grant { lease: lease(NOW + 60), ..grant(NOW, NOW) };
-        assert_eq!(lost_at(&abandoned, 60, NOW + 59), None, "its holder may be alive");
-        assert_eq!(lost_at(&abandoned, 60, NOW + 60), Some(NOW));
+        assert_eq!(effective_reply_lost_at(&abandoned, 60, NOW + 59), None, "the holder may be alive");
+        assert_eq!(effective_reply_lost_at(&abandoned, 60, NOW + 60), Some(NOW));
         let both = Grant { reply_lost_at: Some(NOW + 100), ..abandoned };
-        assert_eq!(lost_at(&both, 60, NOW + 200), Some(NOW + 100));
+        assert_eq!(effective_reply_lost_at(&both, 60, NOW + 200), Some(NOW + 100));
         let again = |sent| Grant { lease: lease(sent + 60), ..lost.clone() };
-        assert_eq!(lost_at(&again(NOW + 899), 60, NOW + 1000), Some(NOW), "the first one's grace is the shorter");
-        assert_eq!(lost_at(&again(NOW + 900), 60, NOW + 1000), Some(NOW + 900));
-        for (waited, left, late) in
-            [(0, GRACE, false), (599, 1201, false), (600, 1200, true), (GRACE - 1, 1, true), (GRACE, 0, false)]
-        {
+        assert_eq!(
+            effective_reply_lost_at(&again(NOW + 899), 60, NOW + 1000),
+            Some(NOW),
+            "the first replay window ends sooner"
+        );
+        assert_eq!(effective_reply_lost_at(&again(NOW + 900), 60, NOW + 1000), Some(NOW + 900));
+        for (waited, left, late) in [
+            (0, XERO_REPLAY_WINDOW, false),
+            (599, 1201, false),
+            (600, 1200, true),
+            (XERO_REPLAY_WINDOW - 1, 1, true),
+            (XERO_REPLAY_WINDOW, 0, false),
+        ] {
             let lost_at = Some(NOW);
             assert_eq!(
-                (grace_left(lost_at, NOW + waited), cannot_wait(lost_at, NOW + waited)),
+                (replay_window_left(lost_at, NOW + waited), must_not_wait(lost_at, NOW + waited)),
                 (left, late),
                 "{waited}"
             );
         }
-        assert_eq!((grace_left(None, NOW), cannot_wait(None, NOW)), (0, false));
-        for (lost_at, next) in [(None, 3000), (Some(NOW), 600), (Some(NOW - 900), 0), (Some(NOW - GRACE), 3000)] {
-            assert_eq!(next_try(NOW + 3000, lost_at, NOW) - NOW, next, "{lost_at:?}");
+        assert_eq!((replay_window_left(None, NOW), must_not_wait(None, NOW)), (0, false));
+        for (lost_at, next) in
+            [(None, 3000), (Some(NOW), 600), (Some(NOW - 900), 0), (Some(NOW - XERO_REPLAY_WINDOW), 3000)]
+        {
+            assert_eq!(open_circuit_retry_at(NOW + 3000, lost_at, NOW) - NOW, next, "{lost_at:?}");
         }
     }
 
     #[test]
-    fn of_lost_replies_the_first_is_remembered_while_its_grace_is_young() {
+    fn first_lost_reply_stands_for_half_its_window() {
         let cases = [
-            (Reply::Refused, None, None),
-            (Reply::Refused, Some(NOW), Some(NOW)),
-            (Reply::Unclear, None, Some(NOW + 9)),
-            (Reply::Unclear, Some(NOW), Some(NOW)),
-            (Reply::Lost, None, Some(NOW + 9)),
-            (Reply::Lost, Some(NOW), Some(NOW)),
-            (Reply::Lost, Some(NOW + 9 - GRACE / 2), Some(NOW + 9)),
+            (RotationRisk::NotRotated, None, None),
+            (RotationRisk::NotRotated, Some(NOW), Some(NOW)),
+            (RotationRisk::Unlikely, None, Some(NOW + 9)),
+            (RotationRisk::Unlikely, Some(NOW), Some(NOW)),
+            (RotationRisk::Possible, None, Some(NOW + 9)),
+            (RotationRisk::Possible, Some(NOW), Some(NOW)),
+            (RotationRisk::Possible, Some(NOW + 9 - XERO_REPLAY_WINDOW / 2), Some(NOW + 9)),
         ];
         for (reply, before, after) in cases {
-            assert_eq!(lost_after(reply, before, NOW + 9), after, "{reply:?} {before:?}");
+            assert_eq!(reply_lost_at_after(reply, before, NOW + 9), after, "{reply:?} {before:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `TokenService`: what pages, the API and programs call to have fresh tokens.
+//! `TokenService`, through which pages, the API and the command line refresh grants and get access tokens.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,86 +9,87 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::exchange::{RescueError, Rescued, fly, rescue};
-use super::flight::Flights;
-use super::lanes::Lanes;
-use super::outcome::{Ask, Failed, Landed};
+use super::exchange::{RescueError, RescueReport, rescue, run_exchange};
+use super::outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
+use super::per_org_limiter::PerOrgLimiter;
 use super::policy::{Policy, is_still_valid};
+use super::single_flight::SingleFlight;
 use super::spool::Spool;
-use super::vend::LONGEST_TTL;
+use super::vend::MAX_TTL;
 use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport};
 use crate::server::domain::{Grant, RefreshToken};
-use crate::server::metrics::Metrics;
-use crate::server::store::{Bound, Store, StoreError};
-use crate::server::traces;
-use crate::server::xero::{Asker, XeroClient};
+use crate::server::store::{BindingWithGrant, Store, StoreError};
+use crate::server::telemetry::metrics::Metrics;
+use crate::server::telemetry::traces;
+use crate::server::xero::{Priority, XeroClient};
 
-/// How often a running server looks whether something waits in its spool's folder.
-const TEND: Duration = Duration::from_secs(1);
+/// How often a server scans its spool folder.
+const SPOOL_SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Keeps grants fresh. Cheap to clone; clones share their flights.
+/// Refreshes grants. Cheap to clone; clones share their exchanges in flight.
 #[derive(Clone)]
 pub struct TokenService {
-    pub(super) shared: Arc<Shared>,
-    pub(super) flights: Arc<Flights<Landed>>,
+    pub(super) shared: Arc<ServiceState>,
+    pub(super) single_flight: Arc<SingleFlight<RefreshOutcome>>,
 }
 
-/// What every flight needs.
-pub(super) struct Shared {
+/// The services and limits that every exchange uses.
+pub(super) struct ServiceState {
     pub store: Store,
     pub xero: XeroClient,
     pub policy: Policy,
     pub spool: Spool,
-    pub lanes: Lanes,
+    pub org_limiter: PerOrgLimiter,
     pub metrics: Metrics,
-    /// What shutdown waits for.
+    /// Tracks the tasks that shutdown waits for.
     pub tasks: TaskTracker,
-    /// Told when shutdown begins: flights go on, retries of commits leave it to the spool.
+    /// Canceled when shutdown begins. Exchanges continue; commit retries stop, because the spool has the tokens.
     pub stopping: CancellationToken,
 }
 
-/// Why no token could be had.
+/// Why no token is available.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// No such binding in this organisation.
+    /// The organization has no such binding.
     #[error("no such connection in this organisation")]
     NotFound,
-    /// Disconnected, or waiting for a person to reconnect.
+    /// The binding is disconnected or needs a reconnect.
     #[error("{0}")]
     NotConnected(String),
-    /// The grant is due and couldn't be refreshed, and its token has ended.
+    /// The refresh failed and the access token has expired.
     #[error("{}", .0.message)]
-    NotFresh(Failed),
-    /// The token is valid, but not for as long as was asked, and couldn't be refreshed.
-    #[error("{}The access token has {left} seconds left; {min_ttl} were asked for.", prefix(.failed.as_ref()))]
-    TooShort {
+    RefreshFailed(RefreshFailure),
+    /// The access token is valid, but for fewer seconds than requested, and no longer one is available.
+    #[error("{}The access token has {left} seconds left; {min_ttl} were requested.", prefix(.failed.as_ref()))]
+    TtlTooShort {
         left: i64,
         min_ttl: i64,
-        /// Absent where Xero has just given it and gives no longer ones.
-        failed: Option<Failed>,
+        /// `None` if Xero has just issued the token and issues no longer ones.
+        failed: Option<RefreshFailure>,
     },
-    /// Longer than Xero's tokens live, or no time at all.
-    #[error("min_ttl is {0} seconds; Xero's access tokens live 30 minutes, so it can be from 0 to {LONGEST_TTL}")]
-    NoSuchTtl(i64),
+    /// The requested TTL is negative or longer than the lifetime of Xero's access tokens.
+    #[error("min_ttl is {0} seconds. Xero's access tokens live 30 minutes: use a value from 0 to {MAX_TTL}")]
+    InvalidTtl(i64),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl TokenError {
-    /// Unix seconds of the next automatic try, where waiting for it can help.
+    /// Returns the unix seconds of the next automatic attempt, if waiting for it can help.
     pub fn next_attempt_at(&self) -> Option<i64> {
         match self {
-            Self::NotFresh(failed) | Self::TooShort { failed: Some(failed), .. } => failed.next_attempt_at,
+            Self::RefreshFailed(failed) | Self::TtlTooShort { failed: Some(failed), .. } => failed.next_attempt_at,
             _ => None,
         }
     }
 }
 
-fn prefix(failed: Option<&Failed>) -> String {
+fn prefix(failed: Option<&RefreshFailure>) -> String {
     failed.map_or_else(String::new, |failed| format!("{} ", failed.message))
 }
 
 impl TokenService {
+    /// `tasks` tracks the exchanges, and `stopping` is canceled when shutdown begins.
     pub fn new(
         store: Store,
         xero: XeroClient,
@@ -97,116 +98,131 @@ impl TokenService {
         tasks: TaskTracker,
         stopping: CancellationToken,
     ) -> Self {
-        let flights = Arc::new(Flights::new(tasks.clone()));
-        let (lanes, metrics) = (Lanes::new(policy.at_once), Metrics::default());
-        Self { shared: Arc::new(Shared { store, xero, policy, spool, lanes, metrics, tasks, stopping }), flights }
+        let flights = Arc::new(SingleFlight::new(tasks.clone()));
+        let (lanes, metrics) = (PerOrgLimiter::new(policy.concurrency), Metrics::default());
+        Self {
+            shared: Arc::new(ServiceState { store, xero, policy, spool, org_limiter: lanes, metrics, tasks, stopping }),
+            single_flight: flights,
+        }
     }
 
-    /// Refreshes what is due among the organisation's active bindings, each grant once, a few at a time. What
-    /// fails is said per binding; the rest goes on.
-    pub async fn proactive_refresh_for_org(&self, org: &OrgId, ask: &Ask) -> Result<RefreshReport, TokenError> {
+    /// Refreshes the due grants of the organization's active bindings, each grant once, at most `policy.concurrency`
+    /// at a time. Reports errors per binding; one failure does not stop the others.
+    pub async fn proactive_refresh_for_org(
+        &self,
+        org: &OrgId,
+        request: &RefreshRequest,
+    ) -> Result<RefreshReport, TokenError> {
         let bound = self.shared.store.bindings_of_org(org).await?;
-        self.refresh_bindings(&bound, ask).await
+        self.refresh_bindings(&bound, request).await
     }
 
-    /// Refreshes one binding's grant, and says so in the same words as for all.
+    /// Refreshes one binding's grant and returns the same report as `proactive_refresh_for_org`.
     pub async fn refresh_binding(
         &self,
         org: &OrgId,
         binding: &BindingId,
-        ask: &Ask,
+        ask: &RefreshRequest,
     ) -> Result<RefreshReport, TokenError> {
         let bound = self.shared.store.binding(org, binding).await?.ok_or(TokenError::NotFound)?;
-        if let Some(why) = not_connected(&bound) {
-            return Err(TokenError::NotConnected(why));
+        if let Some(reason) = disconnected_reason(&bound) {
+            return Err(TokenError::NotConnected(reason));
         }
         self.refresh_bindings(&[bound], ask).await
     }
 
-    /// Joins the grant's flight if there is one; else starts it. The exchange outlives whoever asked.
-    pub async fn refresh_grant_single_flight(&self, grant: &GrantId, ask: Ask) -> Landed {
+    /// Joins the grant's exchange if one is running, else starts one. The exchange outlives the caller.
+    pub async fn refresh_grant_single_flight(&self, grant: &GrantId, request: RefreshRequest) -> RefreshOutcome {
         let shared = Arc::clone(&self.shared);
         let start = || {
-            let span = traces::exchange(grant, ask.trigger);
-            fly(shared, grant.clone(), ask).instrument(span)
+            let span = traces::exchange_span(grant, request.trigger);
+            run_exchange(shared, grant.clone(), request).instrument(span)
         };
-        let (flight, started) = self.flights.join_or_start(grant, start);
+        let (flight, started) = self.single_flight.join_or_start(grant, start);
         if !started {
-            self.shared.metrics.joined();
+            self.shared.metrics.count_joined_refresh();
         }
         flight.await.unwrap_or_else(|| {
-            tracing::error!(%grant, "a refresh's task died");
-            Landed::Failed(Failed::internal())
+            tracing::error!(%grant, "exchange task panicked");
+            RefreshOutcome::Failed(RefreshFailure::internal())
         })
     }
 
-    /// Puts a refresh token that an operator got elsewhere in a grant's place, by exchanging it at once. It must be of the
-    /// grant's own Xero user unless `another_user` says that another's is meant.
-    pub async fn rescue(&self, id: &GrantId, token: RefreshToken, another_user: bool) -> Result<Rescued, RescueError> {
+    /// Replaces a grant's tokens with those that an operator's refresh token is exchanged for.
+    ///
+    /// The token must belong to the grant's Xero user, unless `another_user` is set.
+    pub async fn rescue(
+        &self,
+        id: &GrantId,
+        token: RefreshToken,
+        another_user: bool,
+    ) -> Result<RescueReport, RescueError> {
         rescue(Arc::clone(&self.shared), id.clone(), token, another_user).await
     }
 
-    /// Puts token sets in place that an earlier process, or a broken database, left behind.
+    /// Commits the spooled rotations, including those of earlier processes. Returns how many were committed.
     pub async fn replay_spool(&self) -> Result<usize, StoreError> {
         self.shared.spool.replay_all(&self.shared.store).await
     }
 
-    /// What Xero calls its refusal of our own credentials, while that lasts.
+    /// Returns Xero's error code while Xero refuses the app's credentials.
     pub fn alarm(&self) -> Option<String> {
         self.shared.xero.alarm()
     }
 
-    /// Until when Xero's token endpoint is left alone because it doesn't answer: an exchange that is asked for
-    /// before ends at once and costs nothing. `None`: exchanges may start; where it has just been resting, the first
-    /// of them is the probe and the others wait for what it finds.
+    /// Returns the unix seconds until which the token endpoint's circuit breaker is open, or `None` if exchanges may
+    /// start. An exchange that is requested while the breaker is open ends at once without a request.
     ///
-    /// One kind of grant is to be asked for even so: a grant whose last reply may have been lost can't wait for Xero
-    /// to be well, and passes by itself when it must.
-    pub fn provider_rests_until(&self) -> Option<i64> {
-        self.shared.xero.breaker().look(Asker::Automatic).err().map(|resting| resting.until)
+    /// A grant whose last reply may have been lost bypasses the breaker before its replay window ends.
+    pub fn circuit_open_until(&self) -> Option<i64> {
+        self.shared.xero.breaker().check(Priority::Automatic).err().map(|resting| resting.until)
     }
 
-    /// Tends the spool until shutdown: takes in what other processes leave in its folder, and puts everything in place
-    /// as soon as the database takes it.
-    pub async fn tend_spool(self) {
-        let Shared { spool, store, stopping, .. } = &*self.shared;
+    /// Scans the spool folder and commits the spooled rotations, once per interval, until shutdown. Other processes may
+    /// write to the folder.
+    pub async fn run_spool(self) {
+        let ServiceState { spool, store, stopping, .. } = &*self.shared;
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                () = tokio::time::sleep(TEND) => {}
+                () = tokio::time::sleep(SPOOL_SCAN_INTERVAL) => {}
             }
             let before = spool.len();
-            if let Err(error) = spool.gather() {
-                tracing::warn!(%error, "what other processes left there isn't known");
+            if let Err(error) = spool.rescan() {
+                tracing::warn!(%error, "failed to scan spool folder");
             }
             if spool.len() > before {
-                tracing::info!(waiting = spool.len(), "token sets of another process's wait in the spool");
+                tracing::info!(waiting = spool.len(), "found rotations spooled by another process");
             }
-            // A refusal was logged when the token set was kept.
+            // The database error was logged when the rotation was spooled.
             _ = spool.replay_all(store).await;
         }
     }
 
-    /// What this server counts: its exchanges, and whatever else is told to it.
+    /// Returns this server's metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
     }
 
-    /// Token sets that wait for the database.
-    pub fn spooled(&self) -> usize {
+    /// Returns how many rotations are spooled.
+    pub fn spooled_count(&self) -> usize {
         self.shared.spool.len()
     }
 
-    /// The keys that those were sealed with.
+    /// Returns the ids of the keys that the spooled rotations were sealed with.
     pub fn spooled_kids(&self) -> Vec<String> {
         self.shared.spool.kids()
     }
 
-    async fn refresh_bindings(&self, bound: &[Bound], ask: &Ask) -> Result<RefreshReport, TokenError> {
-        // One entry a grant: several tenants of one consent share its tokens.
+    async fn refresh_bindings(
+        &self,
+        bound: &[BindingWithGrant],
+        request: &RefreshRequest,
+    ) -> Result<RefreshReport, TokenError> {
+        // One entry per grant: several tenants of one consent share its tokens.
         let mut grants: HashMap<GrantId, (Grant, Vec<BindingId>)> = HashMap::new();
         let active = bound.iter().filter(|bound| bound.binding.status == BindingStatus::Active);
-        for Bound { binding, grant, .. } in active {
+        for BindingWithGrant { binding, grant, .. } in active {
             if let Some(grant) = grant {
                 let entry = grants.entry(grant.id.clone()).or_insert_with(|| (grant.clone(), Vec::new()));
                 entry.1.push(binding.id.clone());
@@ -215,28 +231,30 @@ impl TokenService {
         let has_active_bindings = !grants.is_empty();
         let now = self.shared.store.clock().now();
         let due =
-            grants.into_values().filter(|(grant, _)| ask.even_if_fresh || self.shared.policy.needs_refresh(grant, now));
-        let landed: Vec<((Grant, Vec<BindingId>), Landed)> = stream::iter(due)
+            grants.into_values().filter(|(grant, _)| request.force || self.shared.policy.needs_refresh(grant, now));
+        let landed: Vec<((Grant, Vec<BindingId>), RefreshOutcome)> = stream::iter(due)
             .map(|(grant, bindings)| async move {
-                let landed = self.refresh_grant_single_flight(&grant.id, ask.clone()).await;
+                let landed = self.refresh_grant_single_flight(&grant.id, request.clone()).await;
                 ((grant, bindings), landed)
             })
-            .buffer_unordered(self.shared.policy.at_once)
+            .buffer_unordered(self.shared.policy.concurrency)
             .collect()
             .await;
         let mut report = RefreshReport { success: true, has_active_bindings, refreshed_count: 0, errors: Vec::new() };
         let now = self.shared.store.clock().now();
         for ((grant, bindings), landed) in landed {
             match landed {
-                Landed::Exchanged | Landed::Adopted => report.refreshed_count += 1,
-                Landed::Fresh => {}
-                Landed::Failed(failed) => report.errors.extend(bindings.into_iter().map(|binding_id| BindingError {
-                    binding_id,
-                    error: failed.message.clone(),
-                    next_attempt_at: failed.next_attempt_at,
-                    // The token that it had is still served (rule 8): nobody has to do anything yet.
-                    valid_until: (!failed.is_final() && is_still_valid(&grant, now)).then_some(grant.expires_at),
-                })),
+                RefreshOutcome::Refreshed | RefreshOutcome::RefreshedElsewhere => report.refreshed_count += 1,
+                RefreshOutcome::NotDue => {}
+                RefreshOutcome::Failed(failed) => {
+                    report.errors.extend(bindings.into_iter().map(|binding_id| BindingError {
+                        binding_id,
+                        error: failed.message.clone(),
+                        next_attempt_at: failed.next_attempt_at,
+                        // The current access token is still served (rule 8).
+                        valid_until: (!failed.is_final() && is_still_valid(&grant, now)).then_some(grant.expires_at),
+                    }))
+                }
             }
         }
         report.errors.sort_by(|a, b| a.binding_id.cmp(&b.binding_id));
@@ -245,14 +263,14 @@ impl TokenService {
     }
 }
 
-/// Why a binding has no token to give, where it hasn't.
-pub(super) fn not_connected(bound: &Bound) -> Option<String> {
+/// Returns the message why a binding has no tokens, or `None` if it is active.
+pub(super) fn disconnected_reason(bound: &BindingWithGrant) -> Option<String> {
     match bound.binding.status {
         BindingStatus::Active => None,
         BindingStatus::NeedsReauth => {
             let last_error = bound.grant.as_ref().and_then(|grant| grant.last_error.as_deref());
-            Some(Failed::reconnect(last_error).message)
+            Some(RefreshFailure::reconnect_needed(last_error).message)
         }
-        BindingStatus::Disconnected => Some(Failed::gone().message),
+        BindingStatus::Disconnected => Some(RefreshFailure::disconnected().message),
     }
 }

@@ -1,171 +1,187 @@
-//! Tokens for whoever speaks to Xero: a program of the organisation's, or our own calls through a client. What is
-//! still valid is served though Xero is down, with a warning beside it (rule 8).
+//! Vends access tokens to an organization's programs, and API clients to Evergrant itself. A valid token is served with
+//! a warning while Xero is down (rule 8).
 
-use super::outcome::{Ask, Failed, Landed, Why};
+use super::outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::policy::is_still_valid;
-use super::service::{TokenError, TokenService, not_connected};
+use super::service::{TokenError, TokenService, disconnected_reason};
 use crate::model::{BindingId, OrgId, Trigger};
 use crate::server::domain::{AccessToken, Grant};
-use crate::server::store::Bound;
-use crate::server::traces;
-use crate::server::xero::{Asker, XeroApiClient};
+use crate::server::store::BindingWithGrant;
+use crate::server::telemetry::traces;
+use crate::server::xero::{Priority, XeroApiClient};
 
-/// How long an access token of Xero's lives, in seconds: nobody can have one that lasts longer.
-pub const LONGEST_TTL: i64 = 30 * 60;
-/// A token that was exchanged within so many seconds is as fresh as Xero gives them: a newer one would hardly last
-/// longer, and whoever asks for nearly all of its life would set off an exchange with every call.
-const JUST_NOW: i64 = 60;
+/// The lifetime of Xero's access tokens in seconds, and so the largest `min_ttl`.
+pub const MAX_TTL: i64 = 30 * 60;
+/// A token that was refreshed at most this many seconds ago counts as new. Otherwise a program that requests nearly the
+/// whole lifetime would cause an exchange with every call.
+const JUST_REFRESHED: i64 = 60;
 
-/// A client of Xero's API for one tenant, with a token that works.
-pub struct Client {
+/// A client of Xero's API for one tenant, with a valid access token.
+pub struct TenantClient {
     pub api: XeroApiClient,
-    /// Unix seconds at which its access token ends.
+    /// Unix seconds at which its access token expires.
     pub expires_at: i64,
-    /// Said when an early refresh failed and the still valid token is served.
+    /// Set if an early refresh failed and the still valid token is served.
     pub warning: Option<String>,
 }
 
-/// An access token for one tenant, to be handed to a program.
-pub struct Token {
+/// An access token for one tenant, for a program.
+pub struct VendedToken {
     pub access: AccessToken,
     pub tenant_id: String,
-    /// Unix seconds at which it ends.
+    /// Unix seconds at which it expires.
     pub expires_at: i64,
-    /// Said when it is due for a refresh and Xero doesn't give one.
+    /// Set if the token is due for a refresh and Xero does not provide one.
     pub warning: Option<String>,
 }
 
 impl TokenService {
-    /// A client for one tenant: checks that the binding is the organisation's, refreshes if due, and serves a
-    /// still valid token with a warning where that failed.
-    pub async fn get_client_for_tenant_binding(&self, binding: &BindingId, org: &OrgId) -> Result<Client, TokenError> {
+    /// Returns a client for one tenant. Checks that the binding belongs to the organization, and refreshes the grant if
+    /// it is due. If that fails but the access token is still valid, the client has a warning.
+    pub async fn get_client_for_tenant_binding(
+        &self,
+        binding: &BindingId,
+        org: &OrgId,
+    ) -> Result<TenantClient, TokenError> {
         let store = &self.shared.store;
-        let (bound, mut grant) = connected(self.bound(binding, org).await?)?;
+        let (bound, mut grant) = require_grant(self.load_binding(binding, org).await?)?;
         let mut warning = None;
         if self.shared.policy.needs_refresh(&grant, store.clock().now()) {
             let landed;
-            (landed, grant) = self.refreshed(&grant, Ask::automatic(Trigger::Client)).await?;
-            if let Landed::Failed(failed) = landed {
+            (landed, grant) = self.refresh_and_reload(&grant, RefreshRequest::automatic(Trigger::Client)).await?;
+            if let RefreshOutcome::Failed(failed) = landed {
                 if failed.is_final() || !is_still_valid(&grant, store.clock().now()) {
-                    return Err(TokenError::NotFresh(failed));
+                    return Err(TokenError::RefreshFailed(failed));
                 }
                 warning = Some(failed.message);
             }
         }
-        self.note_use(&grant).await;
+        self.record_use(&grant).await;
         let access = store.open_access(&grant)?;
-        Ok(Client { api: self.shared.xero.api(access, bound.binding.tenant_id), expires_at: grant.expires_at, warning })
+        Ok(TenantClient {
+            api: self.shared.xero.api(access, bound.binding.tenant_id),
+            expires_at: grant.expires_at,
+            warning,
+        })
     }
 
-    /// An access token that lasts at least `min_ttl` seconds more. One that does is served without an exchange; else
-    /// it is refreshed first, and where that fails and too little is left, the error says how much, and when the next
-    /// try is.
+    /// Returns an access token that lasts at least `min_ttl` seconds. Refreshes the grant if its token does not.
+    ///
+    /// If the refresh fails and too little is left, the error has the seconds left and the time of the next attempt.
     pub async fn get_token_for_tenant_binding(
         &self,
         binding: &BindingId,
         org: &OrgId,
         min_ttl: i64,
-    ) -> Result<Token, TokenError> {
-        self.get_token_of(self.bound(binding, org).await?, min_ttl).await
+    ) -> Result<VendedToken, TokenError> {
+        self.get_token_for(self.load_binding(binding, org).await?, min_ttl).await
     }
 
-    /// The same for a binding that was read together with who asks: a token that lasts costs no statement more.
-    pub async fn get_token_of(&self, bound: Bound, min_ttl: i64) -> Result<Token, TokenError> {
-        if !(0..=LONGEST_TTL).contains(&min_ttl) {
-            return Err(TokenError::NoSuchTtl(min_ttl));
+    /// Returns an access token for a binding that the caller has read. Needs no SQL statement if the token lasts.
+    pub async fn get_token_for(&self, bound: BindingWithGrant, min_ttl: i64) -> Result<VendedToken, TokenError> {
+        if !(0..=MAX_TTL).contains(&min_ttl) {
+            return Err(TokenError::InvalidTtl(min_ttl));
         }
         let store = &self.shared.store;
-        let (bound, mut grant) = connected(bound)?;
+        let (bound, mut grant) = require_grant(bound)?;
         let mut failed = None;
-        // Twice, because a flight that we join may have been started by somebody who asked for less.
+        // Twice, because an exchange that this call joins may have been started with a lower `min_ttl`.
         for _ in 0..2 {
             let now = store.clock().now();
-            if lasts(&grant, min_ttl, now) || is_just_exchanged(&grant, now) {
+            if satisfies_ttl(&grant, min_ttl, now) || is_just_refreshed(&grant, now) {
                 break;
             }
             let landed;
-            (landed, grant) = self.refreshed(&grant, Ask::vend(min_ttl)).await?;
-            if let Landed::Failed(why) = landed {
+            (landed, grant) = self.refresh_and_reload(&grant, RefreshRequest::vend(min_ttl)).await?;
+            if let RefreshOutcome::Failed(why) = landed {
                 failed = Some(why);
                 break;
             }
         }
         if let Some(failed) = failed.take_if(|failed| failed.is_final()) {
-            return Err(TokenError::NotFresh(failed));
+            return Err(TokenError::RefreshFailed(failed));
         }
         let now = store.clock().now();
-        if !lasts(&grant, min_ttl, now) {
+        if !satisfies_ttl(&grant, min_ttl, now) {
             return Err(match failed {
-                Some(failed) if !is_still_valid(&grant, now) => TokenError::NotFresh(failed),
-                failed => TokenError::TooShort { left: (grant.expires_at - now).max(0), min_ttl, failed },
+                Some(failed) if !is_still_valid(&grant, now) => TokenError::RefreshFailed(failed),
+                failed => TokenError::TtlTooShort { left: (grant.expires_at - now).max(0), min_ttl, failed },
             });
         }
-        // The answer doesn't wait for it.
-        self.shared.tasks.spawn(traces::carried(self.note_use(&grant)));
-        Ok(Token {
+        // The response does not wait for this write.
+        self.shared.tasks.spawn(traces::inherit_request(self.record_use(&grant)));
+        Ok(VendedToken {
             access: store.open_access(&grant)?,
             tenant_id: bound.binding.tenant_id,
             expires_at: grant.expires_at,
-            warning: failed.or_else(|| self.trouble(&grant, now)).map(|failed| failed.message),
+            warning: failed.or_else(|| self.refresh_obstacle(&grant, now)).map(|failed| failed.message),
         })
     }
 
-    /// Once a minute. That it can't be noted, as where the database may only be read just now, is no reason to refuse a
-    /// valid token.
-    fn note_use(&self, grant: &Grant) -> impl Future<Output = ()> + Send + 'static {
+    /// Records that the grant was used, at most once a minute. Logs an error instead of returning it, so that a
+    /// database that is read-only for now does not prevent the use of a valid token.
+    fn record_use(&self, grant: &Grant) -> impl Future<Output = ()> + Send + 'static {
         let (store, id, last_used_at) = (self.shared.store.clone(), grant.id.clone(), grant.last_used_at);
         async move {
-            if let Err(error) = store.mark_read_used(&id, last_used_at).await {
-                tracing::warn!(grant = %id, %error, "a grant's use couldn't be noted");
+            if let Err(error) = store.mark_used_if_stale(&id, last_used_at).await {
+                tracing::warn!(grant = %id, %error, "failed to record grant use");
             }
         }
     }
 
-    async fn bound(&self, binding: &BindingId, org: &OrgId) -> Result<Bound, TokenError> {
+    async fn load_binding(&self, binding: &BindingId, org: &OrgId) -> Result<BindingWithGrant, TokenError> {
         self.shared.store.binding(org, binding).await?.ok_or(TokenError::NotFound)
     }
 
-    async fn refreshed(&self, grant: &Grant, ask: Ask) -> Result<(Landed, Grant), TokenError> {
+    /// Refreshes the grant and reads its row again.
+    async fn refresh_and_reload(
+        &self,
+        grant: &Grant,
+        ask: RefreshRequest,
+    ) -> Result<(RefreshOutcome, Grant), TokenError> {
         let landed = self.refresh_grant_single_flight(&grant.id, ask).await;
         let grant = self.shared.store.grant(&grant.id).await?.ok_or(TokenError::NotFound)?;
         Ok((landed, grant))
     }
 
-    /// What stands in the way of a refresh that is due, where something is known to.
-    fn trouble(&self, grant: &Grant, now: i64) -> Option<Failed> {
+    /// Returns why a due refresh is not possible now, if a reason is known.
+    fn refresh_obstacle(&self, grant: &Grant, now: i64) -> Option<RefreshFailure> {
         if !self.shared.policy.needs_refresh(grant, now) {
             return None;
         }
         let own = grant.next_attempt_at.filter(|next| *next > now);
-        let own = own.map(|next| Failed::waiting(grant.last_error.as_deref(), next));
-        let resting = || self.shared.xero.breaker().look(Asker::Automatic).err();
-        own.or_else(|| resting().map(|resting| Failed::resting(&resting, resting.until)))
+        let own = own.map(|next| RefreshFailure::backing_off(grant.last_error.as_deref(), next));
+        let resting = || self.shared.xero.breaker().check(Priority::Automatic).err();
+        own.or_else(|| resting().map(|resting| RefreshFailure::circuit_open(&resting, resting.until)))
     }
 }
 
-impl Failed {
-    /// Nothing that waiting could mend.
+impl RefreshFailure {
+    /// Returns whether retrying cannot help.
     pub fn is_final(&self) -> bool {
-        matches!(self.why, Why::Reconnect | Why::Gone)
+        matches!(self.cause, FailureCause::Reconnect | FailureCause::Disconnected)
     }
 }
 
-/// A binding and the grant that it stands on.
-fn connected(bound: Bound) -> Result<(Bound, Grant), TokenError> {
-    if let Some(why) = not_connected(&bound) {
+/// Returns the binding and its grant, or an error if the binding is not active.
+fn require_grant(bound: BindingWithGrant) -> Result<(BindingWithGrant, Grant), TokenError> {
+    if let Some(why) = disconnected_reason(&bound) {
         return Err(TokenError::NotConnected(why));
     }
-    let Some(grant) = bound.grant.clone() else { return Err(TokenError::NotConnected(Failed::gone().message)) };
+    let Some(grant) = bound.grant.clone() else {
+        return Err(TokenError::NotConnected(RefreshFailure::disconnected().message));
+    };
     Ok((bound, grant))
 }
 
-/// What a consent brought wasn't exchanged yet.
-fn is_just_exchanged(grant: &Grant, now: i64) -> bool {
-    grant.generation > 0 && grant.last_refreshed_at.is_some_and(|last| now - last < JUST_NOW)
+/// Returns whether the tokens were just refreshed. Those from a consent do not count.
+fn is_just_refreshed(grant: &Grant, now: i64) -> bool {
+    grant.generation > 0 && grant.last_refreshed_at.is_some_and(|last| now - last < JUST_REFRESHED)
 }
 
-/// Whether the access token lasts so long, or is as fresh as they come and was given for so long.
-fn lasts(grant: &Grant, min_ttl: i64, now: i64) -> bool {
+/// Returns whether the access token lasts at least `min_ttl` seconds, or was just refreshed and lasts nearly that long.
+fn satisfies_ttl(grant: &Grant, min_ttl: i64, now: i64) -> bool {
     let left = grant.expires_at - now;
-    is_still_valid(grant, now) && (left >= min_ttl || (is_just_exchanged(grant, now) && left + JUST_NOW >= min_ttl))
+    is_still_valid(grant, now)
+        && (left >= min_ttl || (is_just_refreshed(grant, now) && left + JUST_REFRESHED >= min_ttl))
 }

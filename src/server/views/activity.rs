@@ -1,70 +1,70 @@
-//! What the activity page and its export show, from the journal.
+//! Loads the activity page and its CSV export from the journal and the audit log.
 
 use std::collections::HashMap;
 
 use crate::model::{
-    Action, ActivityFilter, ActivityView, ActorKind, AuditView, ChangesFilter, ChangesView, ConnectionName, Cursor,
-    Entry, GrantId, OrgId, OrgView, Permission,
+    Action, ActivityEntry, ActivityFilter, ActivityView, ActorKind, AuditView, ChangesFilter, ChangesView,
+    ConnectionName, Cursor, GrantId, OrgId, OrgView, Permission,
 };
-use crate::server::store::{AuditFilter, Connected, Store, StoreError};
+use crate::server::store::{AuditFilter, ConnectionGrants, Store, StoreError};
 
-/// How many entries a page has.
-const PAGE: usize = 50;
+/// Entries per page.
+const PAGE_SIZE: usize = 50;
 
-/// The connections that each grant has served, by name.
-pub struct Names(HashMap<GrantId, Vec<String>>);
+/// The names of the connections that each grant has served.
+pub struct ConnectionNamesByGrant(HashMap<GrantId, Vec<String>>);
 
-/// Everything on `/activity`.
+/// Loads the view of `/activity`.
 pub async fn activity(
     store: &Store,
     org: &OrgId,
     filter: ActivityFilter,
     after: Option<Cursor>,
 ) -> Result<ActivityView, StoreError> {
-    let connected = store.connected(org).await?;
-    let names = Names::of(&connected);
-    let (entries, older) = entries(store, org, &names, &filter, after.as_ref(), PAGE).await?;
-    let name = |one: Connected| ConnectionName { id: one.binding_id, name: one.tenant_name };
+    let connected = store.connections_with_grants(org).await?;
+    let names = ConnectionNamesByGrant::of(&connected);
+    let (entries, older) = attempt_page(store, org, &names, &filter, after.as_ref(), PAGE_SIZE).await?;
+    let name = |one: ConnectionGrants| ConnectionName { id: one.binding_id, name: one.tenant_name };
     let connections = connected.into_iter().map(name).collect();
     Ok(ActivityView { entries, connections, filter, older, as_of: store.clock().now() })
 }
 
-/// Some entries, newest first, and the place after which there are more.
-pub async fn entries(
+/// Returns up to `at_most` attempts, newest first, and the cursor of the next page if there are more.
+pub async fn attempt_page(
     store: &Store,
     org: &OrgId,
-    names: &Names,
+    names: &ConnectionNamesByGrant,
     filter: &ActivityFilter,
     after: Option<&Cursor>,
     at_most: usize,
-) -> Result<(Vec<Entry>, Option<Cursor>), StoreError> {
-    // One more than wanted tells whether there are any.
+) -> Result<(Vec<ActivityEntry>, Option<Cursor>), StoreError> {
+    // One extra row shows whether there is a next page.
     let limit = i64::try_from(at_most + 1).unwrap_or(i64::MAX);
     let journalled = store.activity(org, filter, after, limit).await?;
     let more = journalled.len() > at_most;
-    let entry = |one: crate::server::store::Journalled| Entry::Attempt {
-        connections: names.of_grant(&one.grant_id),
-        attempt: one.attempt,
+    let entry = |journaled: crate::server::store::JournalEntry| ActivityEntry::Attempt {
+        connections: names.of_grant(&journaled.grant_id),
+        attempt: journaled.attempt,
     };
-    let entries: Vec<Entry> = journalled.into_iter().take(at_most).map(entry).collect();
-    let older = entries.last().filter(|_| more).map(Entry::cursor);
+    let entries: Vec<ActivityEntry> = journalled.into_iter().take(at_most).map(entry).collect();
+    let older = entries.last().filter(|_| more).map(ActivityEntry::cursor);
     Ok((entries, older))
 }
 
-/// Everything on `/activity?show=changes`.
+/// Loads the view of `/activity?show=changes`.
 pub async fn changes(
     store: &Store,
     org: &OrgView,
     filter: ChangesFilter,
     after: Option<Cursor>,
 ) -> Result<ChangesView, StoreError> {
-    let (events, older) = audit(store, org, filter, after.as_ref(), PAGE).await?;
+    let (events, older) = audit_page(store, org, filter, after.as_ref(), PAGE_SIZE).await?;
     Ok(ChangesView { events, filter, older, as_of: store.clock().now() })
 }
 
-/// Some of what was done, newest first, and the place after which there is more. What concerns the whole app is there
-/// for those alone who may know it.
-pub async fn audit(
+/// Returns up to `at_most` audit events, newest first, and the cursor of the next page if there are more. App-wide
+/// events are included only for members with `Permission::SeeTheApp`.
+pub async fn audit_page(
     store: &Store,
     org: &OrgView,
     filter: ChangesFilter,
@@ -72,13 +72,13 @@ pub async fn audit(
     at_most: usize,
 ) -> Result<(Vec<AuditView>, Option<Cursor>), StoreError> {
     let limit = i64::try_from(at_most + 1).unwrap_or(i64::MAX);
-    let wanted = AuditFilter {
+    let audit_filter = AuditFilter {
         action: filter.action.map_or("", Action::as_str),
         actor_kind: filter.actor.map_or("", ActorKind::as_str),
     };
-    let mut events = store.audit_events(Some(&org.id), wanted, after, limit).await?;
-    if org.role.may(Permission::SeeTheApp) {
-        events.extend(store.audit_events(None, wanted, after, limit).await?);
+    let mut events = store.audit_events(Some(&org.id), audit_filter, after, limit).await?;
+    if org.role.may(Permission::ViewAppStatus) {
+        events.extend(store.audit_events(None, audit_filter, after, limit).await?);
         events.sort_by(|one, other| (other.at, &other.id).cmp(&(one.at, &one.id)));
     }
     let more = events.len() > at_most;
@@ -87,8 +87,9 @@ pub async fn audit(
     Ok((events, older))
 }
 
-impl Names {
-    pub fn of(connected: &[Connected]) -> Self {
+impl ConnectionNamesByGrant {
+    /// Indexes the tenant names by grant.
+    pub fn of(connected: &[ConnectionGrants]) -> Self {
         let mut names: HashMap<GrantId, Vec<String>> = HashMap::new();
         for one in connected {
             for grant in &one.grants {

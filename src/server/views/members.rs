@@ -1,9 +1,9 @@
-//! What `/settings/members` shows, made from rows.
+//! Loads the view of `/settings/members`.
 
 use crate::model::{MembersView, OrgView, Permission, UserId};
 use crate::server::store::{Store, StoreError};
 
-/// Everything on `/settings/members`; open invitations for those alone who may invite.
+/// Loads the members of `org`. Open invitations are included only for members who may invite.
 pub async fn members(
     store: &Store,
     org: &OrgView,

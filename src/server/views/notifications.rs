@@ -1,32 +1,32 @@
-//! What `/settings/notifications` shows, made from rows.
+//! Loads the view of `/settings/notifications`.
 
 use std::collections::HashMap;
 
-use crate::model::{DeliveryView, EndpointView, EventId, EventView, NotificationsView, OrgId, UserId, Ways};
-use crate::server::store::{Endpoint, Event, Store, StoreError};
+use crate::model::{Channels, DeliveryView, EndpointView, EventId, EventView, NotificationsView, OrgId, UserId};
+use crate::server::store::{Event, Store, StoreError, WebhookEndpoint};
 
-/// How many events the page shows; and deliveries of older ones it doesn't.
-const EVENTS: i64 = 30;
+/// The number of events on the page. Deliveries of older events are not loaded.
+const MAX_EVENTS: i64 = 30;
 
-/// Who looks, and what they may see.
-pub struct Looker<'a> {
+/// The member that the page is rendered for, and whether they may manage notifications.
+pub struct Viewer<'a> {
     pub org: &'a OrgId,
     pub user: &'a UserId,
     pub may_manage: bool,
 }
 
-/// Everything on `/settings/notifications`.
-pub async fn notifications(store: &Store, by: Looker<'_>, ways: Ways) -> Result<NotificationsView, StoreError> {
-    let Looker { org, user, may_manage } = by;
-    let seen = store.notices_seen_at(org, user).await?;
+/// Loads recipients, webhook endpoints and recent events.
+pub async fn notifications(store: &Store, by: Viewer<'_>, ways: Channels) -> Result<NotificationsView, StoreError> {
+    let Viewer { org, user, may_manage } = by;
+    let seen = store.events_read_until(org, user).await?;
     let mut recipients = store.recipients(org, user).await?;
     recipients.retain(|one| may_manage || one.is_you);
     let mut endpoints = Vec::new();
     for one in store.endpoints(org).await? {
         let last = store.last_delivery(org, one.id.as_str()).await?;
-        endpoints.push(endpoint(one, last, may_manage));
+        endpoints.push(endpoint_view(one, last, may_manage));
     }
-    let events = events(store, org, seen, may_manage).await?;
+    let events = event_views(store, org, seen, may_manage).await?;
     Ok(NotificationsView {
         may_manage,
         ways,
@@ -38,17 +38,17 @@ pub async fn notifications(store: &Store, by: Looker<'_>, ways: Ways) -> Result<
     })
 }
 
-async fn events(store: &Store, org: &OrgId, seen: i64, may_manage: bool) -> Result<Vec<EventView>, StoreError> {
-    let events = store.events_of_org(org, EVENTS).await?;
+async fn event_views(store: &Store, org: &OrgId, seen: i64, may_manage: bool) -> Result<Vec<EventView>, StoreError> {
+    let events = store.org_events(org, MAX_EVENTS).await?;
     let Some(oldest) = events.last().map(|event| event.occurred_at) else { return Ok(Vec::new()) };
-    let mut told: HashMap<EventId, Vec<DeliveryView>> = HashMap::new();
-    for (event, mut delivery) in store.deliveries_of(org, oldest).await? {
-        delivery.receiver = delivery.receiver.map(|receiver| shown(&receiver, may_manage));
-        told.entry(event).or_default().push(delivery);
+    let mut deliveries_by_event: HashMap<EventId, Vec<DeliveryView>> = HashMap::new();
+    for (event, mut delivery) in store.deliveries_since(org, oldest).await? {
+        delivery.receiver = delivery.receiver.map(|receiver| redact_receiver(&receiver, may_manage));
+        deliveries_by_event.entry(event).or_default().push(delivery);
     }
     let view = |event: Event| EventView {
-        deliveries: told.remove(&event.id).unwrap_or_default(),
-        is_new: event.occurred_at > seen && event.kind.counts(),
+        deliveries: deliveries_by_event.remove(&event.id).unwrap_or_default(),
+        is_new: event.occurred_at > seen && event.kind.counts_as_unread(),
         id: event.id,
         kind: event.kind,
         tenant_name: event.about.tenant_name,
@@ -58,9 +58,9 @@ async fn events(store: &Store, org: &OrgId, seen: i64, may_manage: bool) -> Resu
     Ok(events.into_iter().map(view).collect())
 }
 
-fn endpoint(one: Endpoint, last: Option<DeliveryView>, may_manage: bool) -> EndpointView {
+fn endpoint_view(one: WebhookEndpoint, last: Option<DeliveryView>, may_manage: bool) -> EndpointView {
     EndpointView {
-        url: shown(&one.url, may_manage),
+        url: redact_receiver(&one.url, may_manage),
         id: one.id,
         created_at: one.created_at,
         disabled_at: one.disabled_at,
@@ -70,9 +70,9 @@ fn endpoint(one: Endpoint, last: Option<DeliveryView>, may_manage: bool) -> Endp
     }
 }
 
-/// An address as this person may see it: its path and query may carry somebody's key. Mailboxes are no addresses of
-/// that kind.
-fn shown(receiver: &str, may_manage: bool) -> String {
+/// Reduces a webhook URL to its origin unless the viewer may manage it, because path and query may contain a secret.
+/// Email addresses are returned unchanged.
+fn redact_receiver(receiver: &str, may_manage: bool) -> String {
     match url::Url::parse(receiver) {
         Ok(url) if !may_manage => url.origin().ascii_serialization(),
         _ => receiver.to_owned(),
@@ -81,13 +81,13 @@ fn shown(receiver: &str, may_manage: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::redact_receiver;
 
     #[test]
-    fn an_address_is_shown_whole_to_those_alone_who_manage_it() {
+    fn only_managers_see_the_full_webhook_url() {
         let url = "https://example.com:8443/hooks?key=private";
-        assert_eq!(shown(url, true), url);
-        assert_eq!(shown(url, false), "https://example.com:8443");
-        assert_eq!(shown("ann@example.com", false), "ann@example.com");
+        assert_eq!(redact_receiver(url, true), url);
+        assert_eq!(redact_receiver(url, false), "https://example.com:8443");
+        assert_eq!(redact_receiver("ann@example.com", false), "ann@example.com");
     }
 }

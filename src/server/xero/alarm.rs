@@ -1,42 +1,42 @@
-//! The one alarm for the whole app: Xero refuses our own credentials, and no grant is to blame (rule 6).
+//! The app-wide alarm: Xero refuses the app's credentials, so no grant is at fault (rule 6).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::{ErrorKind, XeroError};
 
-/// Raised by the first refusal, cleared by the first exchange that works again. Logged at both ends, once.
+/// The error code of the refusal, while it lasts. Logs when the alarm is raised and when it is cleared.
 #[derive(Clone, Default)]
 pub struct Alarm(Arc<Mutex<Option<String>>>);
 
 impl Alarm {
-    /// What came of a request that carried our credentials. What speaks of neither them nor the app changes nothing.
-    pub fn hear(&self, failed: Option<&XeroError>) {
+    /// Records the result of a request with the app's credentials. A failure that says nothing about them is ignored.
+    pub fn report(&self, failed: Option<&XeroError>) {
         match failed {
-            Some(error) if error.is_of_the_app() => self.raise(error.evidence_code()),
-            // Xero looked at the token, so it took the credentials.
+            Some(error) if error.is_app_refusal() => self.raise(error.evidence_code()),
+            // Xero examined the token, so it accepted the credentials.
             Some(error) if error.kind == ErrorKind::Reconnect => self.clear(),
             Some(_) => {}
             None => self.clear(),
         }
     }
 
-    /// `code` is what Xero called it, such as `invalid_client`.
+    /// Raises the alarm. `code` is Xero's, such as `invalid_client`.
     fn raise(&self, code: &str) {
         if self.lock().replace(code.to_owned()).is_none() {
             tracing::error!(
                 code,
-                "Xero refuses this app's own credentials: check XERO_CLIENT_ID, XERO_CLIENT_SECRET and XERO_SCOPES"
+                "Xero refuses the app's credentials: check XERO_CLIENT_ID, XERO_CLIENT_SECRET and XERO_SCOPES"
             );
         }
     }
 
     fn clear(&self) {
         if self.lock().take().is_some() {
-            tracing::info!("Xero accepts this app's credentials again");
+            tracing::info!("Xero accepts the app's credentials again");
         }
     }
 
-    /// What Xero called it, while it lasts.
+    /// Returns Xero's error code while the alarm is raised.
     pub fn raised(&self) -> Option<String> {
         self.lock().clone()
     }
@@ -52,23 +52,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_stays_raised_until_an_exchange_works() {
+    fn alarm_stays_raised_until_credentials_are_accepted() {
         let alarm = Alarm::default();
         assert_eq!(alarm.raised(), None);
-        let failed = |kind, code: &str| XeroError::without_answer(kind, code);
+        let failed = |kind, code: &str| XeroError::without_response(kind, code);
         let refused = failed(ErrorKind::Operator, "invalid_client");
-        alarm.hear(Some(&refused));
-        alarm.hear(Some(&refused));
-        // What says nothing about our credentials.
-        alarm.hear(Some(&failed(ErrorKind::Transient(Transient::ServerError), "http_503")));
-        alarm.hear(Some(&failed(ErrorKind::Operator, "invalid_request")));
+        alarm.report(Some(&refused));
+        alarm.report(Some(&refused));
+        // Failures that say nothing about the credentials.
+        alarm.report(Some(&failed(ErrorKind::Transient(Transient::ServerError), "http_503")));
+        alarm.report(Some(&failed(ErrorKind::Operator, "invalid_request")));
         assert_eq!(alarm.raised().as_deref(), Some("invalid_client"));
-        alarm.hear(None);
+        alarm.report(None);
         assert_eq!(alarm.raised(), None);
-        alarm.hear(Some(&failed(ErrorKind::Operator, "invalid_scope")));
-        assert_eq!(alarm.raised(), None, "one grant's trouble isn't the app's");
-        alarm.hear(Some(&refused));
-        alarm.hear(Some(&failed(ErrorKind::Reconnect, "invalid_grant")));
-        assert_eq!(alarm.raised(), None, "a dead grant was looked at");
+        alarm.report(Some(&failed(ErrorKind::Operator, "invalid_scope")));
+        assert_eq!(alarm.raised(), None, "a failure of one grant raises no alarm");
+        alarm.report(Some(&refused));
+        alarm.report(Some(&failed(ErrorKind::Reconnect, "invalid_grant")));
+        assert_eq!(alarm.raised(), None, "invalid_grant clears the alarm");
     }
 }

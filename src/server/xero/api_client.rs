@@ -1,15 +1,15 @@
-//! Xero's accounting API as one tenant sees it.
+//! The client for one tenant's accounting API.
 
 use reqwest::Method;
 
 use super::client::XeroClient;
-use super::endpoints::under;
+use super::endpoints::join_path;
 use super::error::XeroError;
-use super::reading;
-use super::wire::Organisation;
+use super::parse;
+use super::wire::Organization;
 use crate::server::domain::AccessToken;
 
-/// A client bound to an access token and a tenant.
+/// A client that sends one access token and one tenant id.
 pub struct XeroApiClient {
     xero: XeroClient,
     access: AccessToken,
@@ -21,21 +21,23 @@ impl XeroApiClient {
         Self { xero, access, tenant_id }
     }
 
-    /// What Xero knows about the tenant; the smallest call that proves that token and tenant belong together.
-    pub async fn organisation(&self) -> Result<Organisation, XeroError> {
-        let url = under(&self.xero.endpoints().api, &["api.xro", "2.0", "Organisation"]);
+    /// Fetches the tenant's details. This is the smallest call that proves that the token gives access to the tenant.
+    pub async fn organization(&self) -> Result<Organization, XeroError> {
+        let url = join_path(&self.xero.endpoints().api, &["api.xro", "2.0", "Organisation"]);
         let request = self
             .xero
             .request(Method::GET, url)
             .bearer_auth(self.access.expose())
             .header("xero-tenant-id", &self.tenant_id);
-        self.xero.ask_api(request, |answer| reading::organisation(answer, &self.access)).await
+        self.xero.call_api(request, |answer| parse::organization(answer, &self.access)).await
     }
 
+    /// Returns the tenant's id at Xero.
     pub fn tenant_id(&self) -> &str {
         &self.tenant_id
     }
 
+    /// Returns the access token.
     pub fn access_token(&self) -> &AccessToken {
         &self.access
     }

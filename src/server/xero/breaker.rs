@@ -1,26 +1,26 @@
-//! A breaker per endpoint: when it stops answering, nobody asks for a while; then one does.
+//! A circuit breaker per endpoint.
 //!
-//! It opens after a run of failures that speak of the provider, or at once where Xero refuses the app itself or says
-//! that the app asks too much. What one grant or tenant runs into, `invalid_grant` above all, is an answer and closes
-//! it. While it is open, nothing is sent but a probe: the first that asks when the rest is over, or, now and then, a
-//! person's click. A probe's success closes the breaker, its failure makes the next rest longer.
+//! - It opens after consecutive provider failures, or at once if Xero refuses or rate-limits the app as a whole. A
+//!   failure of one grant or tenant, such as `invalid_grant`, counts as a success and closes it.
+//! - While it is open, only probes are sent: the first request after the open period, or at times a person's request.
+//! - A successful probe closes it. A failed probe doubles the next open period.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::error::{Bearing, XeroError};
+use super::error::{FaultScope, XeroError};
 use crate::server::clock::Clock;
 
-/// So many failures in a row open it.
-const RUN: u32 = 5;
-/// The first rest; each one after a failed probe is twice as long. Seconds, as all here.
-const FIRST_REST: i64 = 10;
-/// The longest that Xero's own `Retry-After` keeps an endpoint at rest.
-const LONGEST_ASKED: i64 = 15 * 60;
-/// How long after a person's probe the next person's may go.
-const BETWEEN_CLICKS: i64 = 10;
+/// The number of consecutive failures that open the breaker.
+const FAILURE_THRESHOLD: u32 = 5;
+/// The first open period; each failed probe doubles it. Seconds, as all constants here.
+const FIRST_OPEN_PERIOD: i64 = 10;
+/// The longest `Retry-After` that is honored.
+const MAX_RETRY_AFTER: i64 = 15 * 60;
+/// The shortest time between two probes by people.
+const MANUAL_PROBE_INTERVAL: i64 = 10;
 
-/// Which endpoint a breaker stands before.
+/// The endpoint that a breaker protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Token,
@@ -35,8 +35,8 @@ impl Endpoint {
         }
     }
 
-    /// A call of the API has somebody waiting before it, and no back-off of its own.
-    fn longest_rest(self) -> i64 {
+    /// The longest open period. It is shorter for the API, because a person waits for each call and nothing retries it.
+    fn max_open_period(self) -> i64 {
         match self {
             Self::Token => 5 * 60,
             Self::Api => 60,
@@ -44,28 +44,28 @@ impl Endpoint {
     }
 }
 
-/// Who wants to send a request, and with what right.
+/// A request's priority while the breaker is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
-    /// A trigger of our own: waits for the rest's end.
+pub enum Priority {
+    /// An automatic request: waits until the open period ends.
     Automatic,
-    /// A person: may probe before, once in ten seconds over all of them.
-    Person,
-    /// What can't wait for the provider to be well: a token whose reply may have been lost, inside its grace; a
-    /// consent's code, which lives five minutes.
-    CannotWait,
+    /// A person's request: may probe during the open period, once in ten seconds over all people.
+    Interactive,
+    /// Bypasses the breaker: a token whose replay window is about to end, or an authorization code, which lives five
+    /// minutes.
+    MustNotWait,
 }
 
-/// Why nothing may be sent just now.
+/// The breaker is open, so nothing may be sent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Resting {
-    /// Unix seconds of the next try.
+pub struct OpenCircuit {
+    /// Unix seconds of the next probe.
     pub until: i64,
-    /// The failure that began the rest.
+    /// The failure that opened the breaker.
     pub cause: XeroError,
 }
 
-/// Lets requests through, or not. Cheap to clone; clones share their state.
+/// Grants or denies permits for requests. Cheap to clone; clones share their state.
 #[derive(Clone)]
 pub struct Breaker(Arc<Inner>);
 
@@ -76,7 +76,7 @@ struct Inner {
 }
 
 enum State {
-    /// Failures in a row.
+    /// Consecutive failures.
     Closed(u32),
     Open(Open),
 }
@@ -84,140 +84,147 @@ enum State {
 struct Open {
     until: i64,
     cause: XeroError,
-    /// Rests in a row, this one included.
-    rests: u32,
-    /// A request that was let through to see.
-    probing: bool,
-    /// When a person's probe was let through before the rest's end.
-    clicked_at: Option<i64>,
+    /// Consecutive open periods, including this one.
+    open_periods: u32,
+    /// Whether a probe is in flight.
+    probe_in_flight: bool,
+    /// Unix seconds at which a person's probe started during the open period.
+    manual_probe_at: Option<i64>,
 }
 
-/// The right to send one request. What came of it must be told; dropped without, it counts for nothing.
-pub struct Pass {
+/// The permit to send one request. Its holder must report the result; a permit that is only dropped has no effect.
+pub struct BreakerPermit {
     breaker: Breaker,
     is_probe: bool,
 }
 
 impl Breaker {
+    /// Returns a closed breaker.
     pub fn new(endpoint: Endpoint, clock: Clock) -> Self {
         Self(Arc::new(Inner { endpoint, clock, state: Mutex::new(State::Closed(0)) }))
     }
 
-    /// Lets a request through, or says why not and until when.
-    pub fn admit(&self, asker: Asker) -> Result<Pass, Resting> {
+    /// Returns a permit for one request, or the open circuit.
+    pub fn acquire(&self, priority: Priority) -> Result<BreakerPermit, OpenCircuit> {
         let now = self.0.clock.now();
         let mut state = self.lock();
         let is_probe = match &mut *state {
             State::Open(open) => {
-                let right = open.right(asker, now)?;
-                open.probing |= right == Right::Probe;
-                if right == Right::Probe && now < open.until {
-                    open.clicked_at = Some(now);
+                let admission = open.admission(priority, now)?;
+                open.probe_in_flight |= admission == Admission::Probe;
+                if admission == Admission::Probe && now < open.until {
+                    open.manual_probe_at = Some(now);
                 }
-                right == Right::Probe
+                admission == Admission::Probe
             }
             State::Closed(_) => false,
         };
-        Ok(Pass { breaker: self.clone(), is_probe })
+        Ok(BreakerPermit { breaker: self.clone(), is_probe })
     }
 
-    /// What `admit` would say, without taking anything.
-    pub fn look(&self, asker: Asker) -> Result<(), Resting> {
+    /// Checks what `acquire` would return, without taking a probe.
+    pub fn check(&self, priority: Priority) -> Result<(), OpenCircuit> {
         match &*self.lock() {
-            State::Open(open) => open.right(asker, self.0.clock.now()).map(|_| ()),
+            State::Open(open) => open.admission(priority, self.0.clock.now()).map(|_| ()),
             State::Closed(_) => Ok(()),
         }
     }
 
-    /// Whether a rest is over and nobody has tried yet whether the provider is well.
-    pub fn wants_probe(&self) -> bool {
+    /// Returns whether the open period is over and no probe is in flight.
+    pub fn is_probe_due(&self) -> bool {
         let now = self.0.clock.now();
-        matches!(&*self.lock(), State::Open(open) if !open.probing && now >= open.until)
+        matches!(&*self.lock(), State::Open(open) if !open.probe_in_flight && now >= open.until)
     }
 
-    fn tell(&self, failed: Option<&XeroError>, was_probe: bool) {
+    /// Updates the state with a request's result.
+    fn report(&self, failed: Option<&XeroError>, was_probe: bool) {
         let now = self.0.clock.now();
         let mut state = self.lock();
-        let bearing = failed.map_or(Bearing::Answer, |error| error.bearing(self.0.endpoint));
+        let bearing = failed.map_or(FaultScope::Request, |error| error.fault_scope(self.0.endpoint));
         match (&mut *state, bearing, failed) {
-            (State::Closed(run), Bearing::Answer, _) => *run = 0,
-            (State::Open(_), Bearing::Answer, _) => {
-                tracing::info!(endpoint = self.0.endpoint.name(), "Xero answers again");
+            (State::Closed(run), FaultScope::Request, _) => *run = 0,
+            (State::Open(_), FaultScope::Request, _) => {
+                tracing::info!(endpoint = self.0.endpoint.name(), "circuit breaker closed");
                 *state = State::Closed(0);
             }
             (State::Closed(run), _, Some(cause)) => {
                 *run += 1;
-                if bearing == Bearing::App || *run >= RUN {
-                    *state = State::Open(self.open(now, 1, cause));
+                if bearing == FaultScope::App || *run >= FAILURE_THRESHOLD {
+                    *state = State::Open(self.next_open(now, 1, cause));
                 }
             }
-            // A click's probe: clicks must not put off the one at the rest's end for ever.
-            (State::Open(open), ..) if was_probe && now < open.until => open.probing = false,
+            // A person's probe must not extend the open period, or such probes could extend it forever.
+            (State::Open(open), ..) if was_probe && now < open.until => open.probe_in_flight = false,
             (State::Open(open), _, Some(cause)) if was_probe => {
-                *open = Open { clicked_at: open.clicked_at, ..self.open(now, open.rests + 1, cause) };
+                *open =
+                    Open { manual_probe_at: open.manual_probe_at, ..self.next_open(now, open.open_periods + 1, cause) };
             }
-            // One that left before the breaker opened says nothing new.
+            // Sent before the breaker opened, so it changes nothing.
             (State::Open(_), ..) | (State::Closed(_), _, None) => {}
         }
     }
 
-    fn open(&self, now: i64, rests: u32, cause: &XeroError) -> Open {
+    /// Returns the state for a new open period.
+    fn next_open(&self, now: i64, rests: u32, cause: &XeroError) -> Open {
         let endpoint = self.0.endpoint;
-        let span = FIRST_REST.saturating_mul(1 << rests.saturating_sub(1).min(10)).min(endpoint.longest_rest());
-        // Half of it is drawn, so that several processes don't all come back at once.
+        let span =
+            FIRST_OPEN_PERIOD.saturating_mul(1 << rests.saturating_sub(1).min(10)).min(endpoint.max_open_period());
+        // Half of it is random, so that several processes do not probe at once.
         let rest = span / 2 + rand::random_range(0..=span / 2);
-        let asked = cause.retry_after.map_or(0, |wait| seconds(wait).min(LONGEST_ASKED));
+        let asked = cause.retry_after.map_or(0, |wait| seconds(wait).min(MAX_RETRY_AFTER));
         let until = now + rest.max(asked);
         if rests == 1 {
-            tracing::warn!(endpoint = endpoint.name(), code = cause.evidence_code(), until, "Xero isn't asked for now");
+            tracing::warn!(endpoint = endpoint.name(), code = cause.evidence_code(), until, "circuit breaker opened");
         }
-        Open { until, cause: cause.clone(), rests, probing: false, clicked_at: None }
+        Open { until, cause: cause.clone(), open_periods: rests, probe_in_flight: false, manual_probe_at: None }
     }
 
-    fn give_back(&self) {
+    /// Releases a probe that was not reported.
+    fn release_probe(&self) {
         if let State::Open(open) = &mut *self.lock() {
-            open.probing = false;
+            open.probe_in_flight = false;
         }
     }
 
-    /// The state stays whole whatever its holders did.
+    /// Locks the state, which a panic cannot leave half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Right {
+enum Admission {
     Probe,
-    /// Past the breaker: a failure of it changes nothing.
-    Past,
+    /// Bypasses the breaker: its failure changes nothing.
+    Bypass,
 }
 
 impl Open {
-    fn right(&self, asker: Asker, now: i64) -> Result<Right, Resting> {
-        let rested = now >= self.until;
-        let may_click = asker == Asker::Person && self.clicked_at.is_none_or(|last| now - last >= BETWEEN_CLICKS);
-        match asker {
-            _ if !self.probing && (rested || may_click) => Ok(Right::Probe),
-            Asker::CannotWait => Ok(Right::Past),
-            // Where one is under way its answer tells: by then there is something to try again for.
-            _ => Err(Resting { until: self.until.max(now + 1), cause: self.cause.clone() }),
+    fn admission(&self, priority: Priority, now: i64) -> Result<Admission, OpenCircuit> {
+        let period_over = now >= self.until;
+        let may_probe_manually = priority == Priority::Interactive
+            && self.manual_probe_at.is_none_or(|last| now - last >= MANUAL_PROBE_INTERVAL);
+        match priority {
+            _ if !self.probe_in_flight && (period_over || may_probe_manually) => Ok(Admission::Probe),
+            Priority::MustNotWait => Ok(Admission::Bypass),
+            // If a probe is in flight, its result decides, so the retry is at least a second away.
+            _ => Err(OpenCircuit { until: self.until.max(now + 1), cause: self.cause.clone() }),
         }
     }
 }
 
-impl Pass {
-    /// What came of the request: `None` where it worked.
-    pub fn tell(mut self, failed: Option<&XeroError>) {
-        self.breaker.tell(failed, self.is_probe);
+impl BreakerPermit {
+    /// Reports the request's result: `None` if it succeeded.
+    pub fn report(mut self, failed: Option<&XeroError>) {
+        self.breaker.report(failed, self.is_probe);
         self.is_probe = false;
     }
 }
 
-impl Drop for Pass {
+impl Drop for BreakerPermit {
     fn drop(&mut self) {
         if self.is_probe {
-            self.breaker.give_back();
+            self.breaker.release_probe();
         }
     }
 }
@@ -239,7 +246,7 @@ mod tests {
     }
 
     fn error(kind: ErrorKind, code: &str) -> XeroError {
-        XeroError::without_answer(kind, code)
+        XeroError::without_response(kind, code)
     }
 
     fn down() -> XeroError {
@@ -247,18 +254,18 @@ mod tests {
     }
 
     fn send(breaker: &Breaker, failed: Option<&XeroError>) {
-        breaker.admit(Asker::CannotWait).ok().unwrap().tell(failed);
+        breaker.acquire(Priority::MustNotWait).ok().unwrap().report(failed);
     }
 
     fn opened() -> (Breaker, Clock, i64) {
         let (breaker, clock) = breaker();
-        (0..RUN).for_each(|_| send(&breaker, Some(&down())));
-        let until = breaker.look(Asker::Automatic).unwrap_err().until;
+        (0..FAILURE_THRESHOLD).for_each(|_| send(&breaker, Some(&down())));
+        let until = breaker.check(Priority::Automatic).unwrap_err().until;
         (breaker, clock, until)
     }
 
     #[test]
-    fn it_opens_after_a_run_of_failures_and_an_answer_breaks_the_run() {
+    fn consecutive_failures_open_it_and_a_response_resets_the_count() {
         let answers = [
             None,
             Some(error(ErrorKind::Reconnect, "invalid_grant")),
@@ -268,19 +275,19 @@ mod tests {
         for answer in answers {
             let (breaker, _) = breaker();
             for _ in 0..3 {
-                (1..RUN).for_each(|_| send(&breaker, Some(&down())));
+                (1..FAILURE_THRESHOLD).for_each(|_| send(&breaker, Some(&down())));
                 send(&breaker, answer.as_ref());
             }
-            assert_eq!(breaker.look(Asker::Automatic), Ok(()), "{answer:?}");
-            (0..RUN).for_each(|_| send(&breaker, Some(&down())));
-            let resting = breaker.look(Asker::Automatic).unwrap_err();
+            assert_eq!(breaker.check(Priority::Automatic), Ok(()), "{answer:?}");
+            (0..FAILURE_THRESHOLD).for_each(|_| send(&breaker, Some(&down())));
+            let resting = breaker.check(Priority::Automatic).unwrap_err();
             assert!((NOW + 5..=NOW + 10).contains(&resting.until), "{resting:?}");
             assert_eq!(resting.cause, down());
         }
     }
 
     #[test]
-    fn what_every_request_would_hear_opens_it_at_once() {
+    fn app_wide_failures_open_it_at_once() {
         let limited = |seconds| XeroError {
             retry_after: Some(Duration::from_secs(seconds)),
             ..error(ErrorKind::Transient(Transient::RateLimited), "rate_limited")
@@ -294,92 +301,93 @@ mod tests {
         for (failure, rest) in cases {
             let (breaker, _) = breaker();
             send(&breaker, Some(&failure));
-            let until = breaker.look(Asker::Automatic).unwrap_err().until;
+            let until = breaker.check(Priority::Automatic).unwrap_err().until;
             assert!(rest.contains(&(until - NOW)), "{failure:?}: {}", until - NOW);
         }
     }
 
     #[test]
-    fn one_tenants_limit_leaves_the_api_open_and_the_apps_does_not() {
-        let limited = |whole_app| XeroError {
+    fn app_rate_limit_opens_it_and_a_tenant_rate_limit_does_not() {
+        let limited = |app_wide| XeroError {
             retry_after: Some(Duration::from_secs(30)),
-            whole_app,
+            whole_app: app_wide,
             ..error(ErrorKind::Transient(Transient::RateLimited), "rate_limited")
         };
         let breaker = Breaker::new(Endpoint::Api, Clock::manual(NOW));
         (0..20).for_each(|_| send(&breaker, Some(&limited(false))));
-        assert_eq!(breaker.look(Asker::Automatic), Ok(()));
+        assert_eq!(breaker.check(Priority::Automatic), Ok(()));
         send(&breaker, Some(&limited(true)));
-        assert_eq!(breaker.look(Asker::Automatic).unwrap_err().until, NOW + 30);
+        assert_eq!(breaker.check(Priority::Automatic).unwrap_err().until, NOW + 30);
     }
 
     #[test]
-    fn when_the_rest_is_over_one_probe_goes_and_its_success_closes_it() {
+    fn one_probe_is_sent_after_the_open_period_and_its_success_closes_it() {
         let (breaker, clock, until) = opened();
         clock.advance(until - NOW - 1);
-        assert!(breaker.admit(Asker::Automatic).is_err());
+        assert!(breaker.acquire(Priority::Automatic).is_err());
         clock.advance(1);
-        let probe = breaker.admit(Asker::Automatic).ok().unwrap();
-        for asker in [Asker::Automatic, Asker::Person] {
-            assert!(breaker.admit(asker).is_err_and(|resting| resting.until > until), "{asker:?}: a second one");
+        let probe = breaker.acquire(Priority::Automatic).ok().unwrap();
+        for asker in [Priority::Automatic, Priority::Interactive] {
+            assert!(breaker.acquire(asker).is_err_and(|resting| resting.until > until), "{asker:?}: a second probe");
         }
-        probe.tell(None);
-        assert!((0..9).all(|_| breaker.admit(Asker::Automatic).is_ok()));
+        probe.report(None);
+        assert!((0..9).all(|_| breaker.acquire(Priority::Automatic).is_ok()));
     }
 
     #[test]
-    fn a_failed_probe_makes_the_next_rest_longer_up_to_five_minutes() {
+    fn failed_probe_doubles_the_open_period_up_to_five_minutes() {
         let (breaker, clock, mut until) = opened();
         for longest in [20, 40, 80, 160, 300, 300, 300] {
             clock.advance(until - clock.now());
-            breaker.admit(Asker::Automatic).ok().unwrap().tell(Some(&down()));
-            until = breaker.look(Asker::Automatic).unwrap_err().until;
+            breaker.acquire(Priority::Automatic).ok().unwrap().report(Some(&down()));
+            until = breaker.check(Priority::Automatic).unwrap_err().until;
             let rest = until - clock.now();
             assert!((longest / 2..=longest).contains(&rest), "{rest} of {longest}");
         }
     }
 
     #[test]
-    fn a_probe_that_never_left_makes_room_for_the_next() {
+    fn dropped_probe_permit_allows_another_probe() {
         let (breaker, clock, until) = opened();
         clock.advance(until - NOW);
-        drop(breaker.admit(Asker::Automatic));
-        assert!(breaker.admit(Asker::Automatic).is_ok());
+        drop(breaker.acquire(Priority::Automatic));
+        assert!(breaker.acquire(Priority::Automatic).is_ok());
     }
 
     #[test]
-    fn a_persons_click_probes_before_the_rests_end_once_in_ten_seconds() {
+    fn person_may_probe_once_in_ten_seconds_during_the_open_period() {
         let (breaker, clock, _) = opened();
         // Longer than ten seconds.
         let until = loop {
-            let until = breaker.look(Asker::Automatic).unwrap_err().until;
+            let until = breaker.check(Priority::Automatic).unwrap_err().until;
             if until - clock.now() > 30 {
                 break until;
             }
             clock.advance(until - clock.now());
-            breaker.admit(Asker::Automatic).ok().unwrap().tell(Some(&down()));
+            breaker.acquire(Priority::Automatic).ok().unwrap().report(Some(&down()));
         };
         for _ in 0..2 {
-            breaker.admit(Asker::Person).ok().unwrap().tell(Some(&down()));
-            assert!(breaker.admit(Asker::Person).is_err());
-            assert_eq!(breaker.look(Asker::Automatic).unwrap_err().until, until, "the rest's end stays");
-            clock.advance(BETWEEN_CLICKS);
+            breaker.acquire(Priority::Interactive).ok().unwrap().report(Some(&down()));
+            assert!(breaker.acquire(Priority::Interactive).is_err());
+            assert_eq!(breaker.check(Priority::Automatic).unwrap_err().until, until, "the open period stays the same");
+            clock.advance(MANUAL_PROBE_INTERVAL);
         }
-        breaker.admit(Asker::Person).ok().unwrap().tell(None);
-        assert!(breaker.admit(Asker::Automatic).is_ok());
+        breaker.acquire(Priority::Interactive).ok().unwrap().report(None);
+        assert!(breaker.acquire(Priority::Automatic).is_ok());
     }
 
     #[test]
-    fn what_cannot_wait_goes_past_it_and_what_left_before_says_nothing_new() {
+    fn urgent_requests_bypass_it_and_earlier_requests_change_nothing() {
         let (breaker, clock) = breaker();
-        let left_before: Vec<Pass> = (0..RUN + 3).map(|_| breaker.admit(Asker::Automatic).ok().unwrap()).collect();
-        left_before.into_iter().for_each(|pass| pass.tell(Some(&down())));
-        let until = breaker.look(Asker::Automatic).unwrap_err().until;
+        let earlier_permits: Vec<BreakerPermit> =
+            (0..FAILURE_THRESHOLD + 3).map(|_| breaker.acquire(Priority::Automatic).ok().unwrap()).collect();
+        earlier_permits.into_iter().for_each(|pass| pass.report(Some(&down())));
+        let until = breaker.check(Priority::Automatic).unwrap_err().until;
         assert!(until <= NOW + 10, "counted as a failed probe");
         send(&breaker, Some(&down()));
-        assert_eq!(breaker.look(Asker::Automatic).unwrap_err().until, until);
+        assert_eq!(breaker.check(Priority::Automatic).unwrap_err().until, until);
         send(&breaker, None);
-        assert_eq!(breaker.look(Asker::Automatic), Ok(()));
+        assert_eq!(breaker.check(Priority::Automatic), Ok(()));
         clock.advance(1);
     }
 }

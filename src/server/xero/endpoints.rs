@@ -1,8 +1,8 @@
-//! Where Xero lives: three base addresses, checked once, and how paths are hung under them.
+//! Xero's three base URLs, validated once, and how paths are joined to them.
 
 use url::{Host, Url};
 
-/// Xero's three hosts. A base may have a path of its own, as the sandbox's has; everything hangs under it.
+/// Xero's three base URLs. A base may have a path, as the sandbox's do.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     pub login: Url,
@@ -10,29 +10,30 @@ pub struct Endpoints {
     pub api: Url,
 }
 
-/// An address that tokens must not be sent to. `setting` names the variable to mend.
+/// A base URL that is not valid. `setting` is the environment variable to fix.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum EndpointError {
-    #[error("{setting} isn't an address: {reason}. Write it like https://api.xero.com")]
-    NotAnAddress { setting: &'static str, reason: url::ParseError },
-    #[error("{setting} must begin with https. Plain http is for this machine alone (localhost, 127.0.0.1 or [::1])")]
+    #[error("{setting} isn't a URL: {reason}. Use a URL such as https://api.xero.com")]
+    InvalidUrl { setting: &'static str, reason: url::ParseError },
+    #[error("{setting} must begin with https. Plain http is allowed only for localhost, 127.0.0.1 and [::1]")]
     NotEncrypted { setting: &'static str },
-    #[error("{setting} must be a plain base address, without a user name, a password, a ? or a #")]
-    NotABase { setting: &'static str },
+    #[error("{setting} must be a base URL without a user name, password, query or fragment")]
+    NotABaseUrl { setting: &'static str },
 }
 
 impl Endpoints {
+    /// Parses and validates the three base URLs.
     pub fn parse(login: &str, identity: &str, api: &str) -> Result<Self, EndpointError> {
         Ok(Self {
-            login: base("XERO_LOGIN_URL", login)?,
-            identity: base("XERO_IDENTITY_URL", identity)?,
-            api: base("XERO_API_URL", api)?,
+            login: parse_base("XERO_LOGIN_URL", login)?,
+            identity: parse_base("XERO_IDENTITY_URL", identity)?,
+            api: parse_base("XERO_API_URL", api)?,
         })
     }
 }
 
-fn base(setting: &'static str, text: &str) -> Result<Url, EndpointError> {
-    let url = Url::parse(text.trim()).map_err(|reason| EndpointError::NotAnAddress { setting, reason })?;
+fn parse_base(setting: &'static str, text: &str) -> Result<Url, EndpointError> {
+    let url = Url::parse(text.trim()).map_err(|reason| EndpointError::InvalidUrl { setting, reason })?;
     match url.scheme() {
         "https" => {}
         "http" if is_loopback(&url) => {}
@@ -40,12 +41,12 @@ fn base(setting: &'static str, text: &str) -> Result<Url, EndpointError> {
     }
     let has_user = !url.username().is_empty() || url.password().is_some();
     if has_user || url.query().is_some() || url.fragment().is_some() {
-        return Err(EndpointError::NotABase { setting });
+        return Err(EndpointError::NotABaseUrl { setting });
     }
     Ok(url)
 }
 
-/// This machine, by an address or a name that no name server is asked for.
+/// Returns whether the URL's host is a loopback address or `localhost`, which needs no DNS.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -55,10 +56,10 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Hangs a path under a base and keeps the base's own; each segment is percent-encoded.
-pub(super) fn under(base: &Url, segments: &[&str]) -> Url {
+/// Appends segments to the base's path. Percent-encodes each segment.
+pub(super) fn join_path(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
-    // Only addresses like `mailto:` have no path to extend, and `parse` lets none in.
+    // Only URLs such as `mailto:` have no path segments, and `parse` rejects them.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
     }
@@ -67,7 +68,7 @@ pub(super) fn under(base: &Url, segments: &[&str]) -> Url {
 
 #[cfg(test)]
 mod tests {
-    use super::{EndpointError, Endpoints, is_loopback, under};
+    use super::{EndpointError, Endpoints, is_loopback, join_path};
     use url::Url;
 
     fn parse_api(address: &str) -> Result<Endpoints, EndpointError> {
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_hang_under_the_base_with_its_own_path() {
+    fn paths_are_appended_to_the_base_path() {
         let cases = [
             ("https://api.xero.com", "https://api.xero.com/api.xro/2.0/Organisation"),
             ("https://api.xero.com/", "https://api.xero.com/api.xro/2.0/Organisation"),
@@ -84,21 +85,21 @@ mod tests {
         ];
         for (address, whole) in cases {
             let endpoints = parse_api(address).unwrap();
-            assert_eq!(under(&endpoints.api, &["api.xro", "2.0", "Organisation"]).as_str(), whole);
+            assert_eq!(join_path(&endpoints.api, &["api.xro", "2.0", "Organisation"]).as_str(), whole);
         }
     }
 
     #[test]
-    fn a_segment_cannot_leave_its_place() {
+    fn segments_are_percent_encoded() {
         let base = Url::parse("https://api.xero.com/").unwrap();
         assert_eq!(
-            under(&base, &["connections", "a/b?c#d"]).as_str(),
+            join_path(&base, &["connections", "a/b?c#d"]).as_str(),
             "https://api.xero.com/connections/a%2Fb%3Fc%23d"
         );
     }
 
     #[test]
-    fn plain_http_reaches_this_machine_alone() {
+    fn plain_http_is_allowed_for_loopback_only() {
         for good in
             ["http://localhost:1", "http://LOCALHOST", "http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]:1"]
         {
@@ -117,13 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_address_is_refused_by_name() {
+    fn invalid_base_url_error_names_the_setting() {
         for bad in ["https://me:secret@api.xero.com", "https://api.xero.com/?a=b", "https://api.xero.com/#a"] {
             let error = parse_api(bad).unwrap_err();
-            assert_eq!(error, EndpointError::NotABase { setting: "XERO_API_URL" }, "{bad}");
+            assert_eq!(error, EndpointError::NotABaseUrl { setting: "XERO_API_URL" }, "{bad}");
             assert!(!error.to_string().contains("secret"));
         }
-        assert!(matches!(parse_api("api.xero.com"), Err(EndpointError::NotAnAddress { setting: "XERO_API_URL", .. })));
+        assert!(matches!(parse_api("api.xero.com"), Err(EndpointError::InvalidUrl { setting: "XERO_API_URL", .. })));
         assert!(parse_api("https://").is_err());
     }
 }

@@ -1,262 +1,280 @@
-//! What a failed call to Xero means, decided in one match, and the evidence that stays with it.
+//! Classifies failed calls to Xero and keeps their evidence.
 
 use std::time::Duration;
 
-use super::answer::Answer;
 use super::breaker::Endpoint;
+use super::response::HttpResponse;
 use super::wire;
 use crate::server::domain::AccessToken;
 
-/// The refusals that every grant would meet: of our id, our secret, or of refreshing at all.
-const APP_WORDS: [&str; 3] = ["invalid_client", "unauthorized_client", "unsupported_grant_type"];
-/// Evidence words of requests that never left this machine whole.
-const UNSENT: [&str; 4] = ["connect_timeout", "dns", "connect", "unsendable"];
+/// OAuth error codes that refuse the app itself, so that every grant would get them.
+const APP_ERROR_CODES: [&str; 3] = ["invalid_client", "unauthorized_client", "unsupported_grant_type"];
+/// Evidence codes of requests that were not sent completely.
+const UNSENT_CODES: [&str; 4] = ["connect_timeout", "dns", "connect", "unsendable"];
 
-/// A call that failed. Free of secrets: it may be logged, journalled and shown.
+/// A failed call. Contains no secrets, so it may be logged, journaled and shown.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", self.summary())]
 pub struct XeroError {
     pub kind: ErrorKind,
-    /// HTTP status, where an answer came.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// A short machine word: OAuth's own, or ours where Xero used none.
+    /// The error code for programs: OAuth's, or Evergrant's if Xero sent none.
     pub code: Option<String>,
-    /// How long Xero asks us to wait, a day at most.
+    /// Xero's `Retry-After`, at most a day.
     pub retry_after: Option<Duration>,
-    /// `Xero-Correlation-Id`, which Xero's support asks for.
+    /// `Xero-Correlation-Id`, for Xero's support.
     pub correlation_id: Option<String>,
-    /// Xero's own words, for the person.
+    /// Xero's own message for people.
     pub detail: Option<String>,
-    /// With a 429: it is the whole app that asks too much, not this tenant.
+    /// For a 429: the limit is the app's, not the tenant's.
     pub whole_app: bool,
 }
 
-/// What to do about a failure, which is all that the callers branch on.
+/// What to do about a failure. Callers branch on this alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The grant or code is dead and a person must consent again. Only ever from HTTP 400 `invalid_grant`.
+    /// Xero no longer accepts the grant or code, and a person must consent again. Only for HTTP 400 `invalid_grant`.
     Reconnect,
-    /// Xero refuses our app itself: its id, secret, scopes or request. Whoever runs Evergrant must act.
+    /// Xero refuses the app: its id, secret, scopes or request. The operator must act.
     Operator,
-    /// Nothing is known to be wrong with the grant: try again.
+    /// The grant may be valid: retry.
     Transient(Transient),
-    /// API calls: the access token is over, a refreshed one will do.
+    /// API calls: the access token has expired. Refresh it.
     TokenExpired,
-    /// API calls: the consent doesn't cover this call.
+    /// API calls: the consent does not cover this call.
     ScopeMissing,
-    /// API calls: the tenant is unknown to this token, most often because it was disconnected inside Xero.
-    TenantGone,
-    /// API calls: refused in Xero's own words for a reason that has no kind of its own.
+    /// API calls: the token gives no access to the tenant, usually because it was disconnected in Xero.
+    TenantNotConnected,
+    /// API calls: Xero refused the request for another reason.
     Refused,
 }
 
-/// Whom a failure speaks of.
+/// What a failure affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bearing {
-    /// This grant, tenant or request: the provider answered as it should.
-    Answer,
-    /// The provider, or the way to it.
+pub enum FaultScope {
+    /// This grant, tenant or request only. The provider works.
+    Request,
+    /// The provider, or the network.
     Provider,
-    /// Our app as a whole: every other request would hear the same.
+    /// The whole app: every other request would fail likewise.
     App,
 }
 
-/// What is known of a reply that didn't bring a token set.
+/// Whether Xero may have rotated the token although the exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// Xero refused, or the request never left: nothing was rotated.
-    Refused,
-    /// Trouble inside Xero: most likely nothing was.
-    Unclear,
-    /// The request left, and what came back, if anything, isn't the answer to it.
-    Lost,
+pub enum RotationRisk {
+    /// It did not: Xero refused the request, or the request was not sent.
+    NotRotated,
+    /// Unlikely: Xero reported a server error.
+    Unlikely,
+    /// Possible: the request was sent, and no valid reply came back.
+    Possible,
 }
 
-/// Why trying again is right.
+/// Why a retry may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transient {
-    /// No complete answer in the time given; Xero may have acted on the request all the same.
+    /// No complete response within the timeout. Xero may have processed the request.
     Timeout,
-    /// No name, no connection, no TLS, or a connection lost half-way.
+    /// DNS, connect or TLS failed, or the connection was lost.
     Unreachable,
+    /// HTTP 429.
     RateLimited,
+    /// HTTP 5xx.
     ServerError,
-    /// An answer that isn't what Xero documents: a proxy's page, a cut body, a redirect.
+    /// A response that Xero does not document: a proxy's page, a truncated body, a redirect.
     Malformed,
-    /// Nothing was sent: others have just found that Xero doesn't answer.
-    Resting,
+    /// The circuit is open, so nothing was sent.
+    CircuitOpen,
 }
 
-/// What a failed answer's body says, in the dialect of the endpoint that was asked.
-enum Said {
+/// The error in a failed response's body, in the format of its endpoint.
+enum ErrorBody {
     Oauth(&'static str),
     Problem(String),
-    Nothing,
+    Unrecognized,
 }
 
 impl XeroError {
-    /// A failure of the token or revocation endpoint.
-    pub(super) fn of_identity(answer: &Answer) -> Self {
+    /// Classifies a failed response of the token or revocation endpoint.
+    pub(super) fn from_identity(answer: &HttpResponse) -> Self {
         let word = answer.json().and_then(wire::oauth_error);
-        Self::classify(answer, word.map_or(Said::Nothing, Said::Oauth))
+        Self::classify(answer, word.map_or(ErrorBody::Unrecognized, ErrorBody::Oauth))
     }
 
-    /// A failure of the API host. `sent` is the access token, which no answer gets to repeat through us.
-    pub(super) fn of_api(answer: &Answer, sent: &AccessToken) -> Self {
+    /// Classifies a failed response of the API host. A message that repeats the access token `sent` is dropped.
+    pub(super) fn from_api(answer: &HttpResponse, sent: &AccessToken) -> Self {
         let words = answer.json().and_then(wire::problem).filter(|words| !words.contains(sent.expose()));
-        Self::classify(answer, words.map_or(Said::Nothing, Said::Problem))
+        Self::classify(answer, words.map_or(ErrorBody::Unrecognized, ErrorBody::Problem))
     }
 
-    fn classify(answer: &Answer, said: Said) -> Self {
+    fn classify(answer: &HttpResponse, said: ErrorBody) -> Self {
         let status = answer.status;
         let (kind, word) = match (status, &said) {
-            (400, Said::Oauth(word @ "invalid_grant")) => (ErrorKind::Reconnect, Some(*word)),
-            (400 | 401, Said::Oauth(word @ "invalid_client")) => (ErrorKind::Operator, Some(*word)),
+            (400, ErrorBody::Oauth(word @ "invalid_grant")) => (ErrorKind::Reconnect, Some(*word)),
+            (400 | 401, ErrorBody::Oauth(word @ "invalid_client")) => (ErrorKind::Operator, Some(*word)),
             (
                 400,
-                Said::Oauth(
+                ErrorBody::Oauth(
                     word @ ("unauthorized_client" | "unsupported_grant_type" | "invalid_request" | "invalid_scope"),
                 ),
             ) => (ErrorKind::Operator, Some(*word)),
-            (401, Said::Problem(words)) if words.starts_with("TokenExpired") => {
+            (401, ErrorBody::Problem(words)) if words.starts_with("TokenExpired") => {
                 (ErrorKind::TokenExpired, Some("token_expired"))
             }
-            (401, Said::Problem(words)) if words.starts_with("AuthorizationUnsuccessful") => {
+            (401, ErrorBody::Problem(words)) if words.starts_with("AuthorizationUnsuccessful") => {
                 (ErrorKind::ScopeMissing, Some("scope_missing"))
             }
-            (403, Said::Problem(words)) if words.starts_with("AuthenticationUnsuccessful") => {
-                (ErrorKind::TenantGone, Some("tenant_gone"))
+            (403, ErrorBody::Problem(words)) if words.starts_with("AuthenticationUnsuccessful") => {
+                (ErrorKind::TenantNotConnected, Some("tenant_gone"))
             }
             (429, _) => (ErrorKind::Transient(Transient::RateLimited), Some("rate_limited")),
             (500..=599, _) => (ErrorKind::Transient(Transient::ServerError), None),
-            (400..=499, Said::Problem(_)) => (ErrorKind::Refused, None),
+            (400..=499, ErrorBody::Problem(_)) => (ErrorKind::Refused, None),
             _ => (ErrorKind::Transient(Transient::Malformed), None),
         };
         let detail = match said {
-            Said::Problem(words) => Some(wire::for_a_person(&words)),
-            Said::Oauth(_) | Said::Nothing => None,
+            ErrorBody::Problem(words) => Some(wire::sanitize(&words)),
+            ErrorBody::Oauth(_) | ErrorBody::Unrecognized => None,
         };
         let code = word.map_or_else(|| format!("http_{status}"), str::to_owned);
-        Self { detail, ..Self::without_answer(kind, &code).with_evidence(answer) }
+        Self { detail, ..Self::without_response(kind, &code).with_evidence(answer) }
     }
 
-    /// A success by its status whose body isn't what Xero documents.
-    pub(super) fn malformed(answer: &Answer) -> Self {
+    /// Returns the error for a successful status with an undocumented body.
+    pub(super) fn malformed(answer: &HttpResponse) -> Self {
         let code = if answer.json().is_none() { "wrong_content_type" } else { "malformed" };
-        Self::without_answer(ErrorKind::Transient(Transient::Malformed), code).with_evidence(answer)
+        Self::without_response(ErrorKind::Transient(Transient::Malformed), code).with_evidence(answer)
     }
 
-    /// The request or the answer's body didn't get through. Nothing of reqwest's text is kept: it can quote addresses.
-    pub(super) fn of_transport(error: &reqwest::Error) -> Self {
+    /// Classifies a transport error. Drops reqwest's text, which can contain URLs.
+    pub(super) fn from_transport(error: &reqwest::Error) -> Self {
         let (why, code) = if error.is_timeout() && error.is_connect() {
-            (Transient::Timeout, UNSENT[0])
+            (Transient::Timeout, UNSENT_CODES[0])
         } else if error.is_timeout() {
             (Transient::Timeout, "timeout")
         } else if error.is_dns() {
-            (Transient::Unreachable, UNSENT[1])
+            (Transient::Unreachable, UNSENT_CODES[1])
         } else if error.is_connect() {
-            (Transient::Unreachable, UNSENT[2])
+            (Transient::Unreachable, UNSENT_CODES[2])
         } else if error.is_builder() {
-            (Transient::Unreachable, UNSENT[3])
+            (Transient::Unreachable, UNSENT_CODES[3])
         } else {
             (Transient::Unreachable, "connection_lost")
         };
-        Self::without_answer(ErrorKind::Transient(why), code)
+        Self::without_response(ErrorKind::Transient(why), code)
     }
 
-    pub(super) fn without_answer(kind: ErrorKind, code: &str) -> Self {
+    /// Returns an error without a response's evidence.
+    pub(super) fn without_response(kind: ErrorKind, code: &str) -> Self {
         let code = Some(code.to_owned());
         Self { kind, status: None, code, retry_after: None, correlation_id: None, detail: None, whole_app: false }
     }
 
-    /// Nothing was sent, and nothing will be for so many seconds.
-    pub(super) fn resting(seconds: i64) -> Self {
+    /// Returns the error for an open circuit that closes in `seconds` at the earliest.
+    pub(super) fn circuit_open(seconds: i64) -> Self {
         let retry_after = u64::try_from(seconds).ok().map(Duration::from_secs);
-        Self { retry_after, ..Self::without_answer(ErrorKind::Transient(Transient::Resting), "resting") }
+        Self { retry_after, ..Self::without_response(ErrorKind::Transient(Transient::CircuitOpen), "resting") }
     }
 
-    pub(super) fn with_evidence(self, answer: &Answer) -> Self {
+    /// Adds the response's status, `Retry-After` and correlation id.
+    pub(super) fn with_evidence(self, answer: &HttpResponse) -> Self {
         Self {
             status: Some(answer.status),
             retry_after: answer.retry_after,
             correlation_id: answer.correlation_id.clone(),
-            whole_app: answer.app_is_over_its_limit,
+            whole_app: answer.app_limit_reached,
             ..self
         }
     }
 
-    /// Whether Xero refused our app itself, and not just this request of it.
-    pub fn is_of_the_app(&self) -> bool {
-        self.kind == ErrorKind::Operator && APP_WORDS.contains(&self.evidence_code())
+    /// Returns whether Xero refused the app itself, not just this request.
+    pub fn is_app_refusal(&self) -> bool {
+        self.kind == ErrorKind::Operator && APP_ERROR_CODES.contains(&self.evidence_code())
     }
 
-    /// Whom it speaks of, where it came from this endpoint.
-    pub fn bearing(&self, endpoint: Endpoint) -> Bearing {
+    /// Returns what the failure affects, given the endpoint that it came from.
+    pub fn fault_scope(&self, endpoint: Endpoint) -> FaultScope {
         match self.kind {
-            ErrorKind::Operator if self.is_of_the_app() => Bearing::App,
-            // The token endpoint knows no tenants: what it limits is the app.
+            ErrorKind::Operator if self.is_app_refusal() => FaultScope::App,
+            // The token endpoint has no tenants, so its limit is the app's.
             ErrorKind::Transient(Transient::RateLimited) if self.whole_app || endpoint == Endpoint::Token => {
-                if self.retry_after.is_some() { Bearing::App } else { Bearing::Provider }
+                if self.retry_after.is_some() { FaultScope::App } else { FaultScope::Provider }
             }
-            ErrorKind::Transient(Transient::RateLimited) => Bearing::Answer,
-            ErrorKind::Transient(_) => Bearing::Provider,
-            _ => Bearing::Answer,
+            ErrorKind::Transient(Transient::RateLimited) => FaultScope::Request,
+            ErrorKind::Transient(_) => FaultScope::Provider,
+            _ => FaultScope::Request,
         }
     }
 
-    /// Whether an exchange that failed so may have rotated the token all the same.
-    pub fn reply(&self) -> Reply {
+    /// Returns whether Xero may have rotated the token in an exchange that failed with this error.
+    pub fn rotation_risk(&self) -> RotationRisk {
         match self.kind {
             ErrorKind::Transient(Transient::Timeout | Transient::Unreachable)
-                if UNSENT.contains(&self.evidence_code()) =>
+                if UNSENT_CODES.contains(&self.evidence_code()) =>
             {
-                Reply::Refused
+                RotationRisk::NotRotated
             }
-            ErrorKind::Transient(Transient::Timeout | Transient::Unreachable) => Reply::Lost,
-            // A success that can't be read is a successor that got lost.
-            ErrorKind::Transient(Transient::Malformed) if self.status.is_some_and(|status| status < 400) => Reply::Lost,
-            // A gateway that had no answer to give on.
-            ErrorKind::Transient(Transient::ServerError) if matches!(self.status, Some(502 | 504)) => Reply::Lost,
-            ErrorKind::Transient(Transient::ServerError) => Reply::Unclear,
-            _ => Reply::Refused,
+            ErrorKind::Transient(Transient::Timeout | Transient::Unreachable) => RotationRisk::Possible,
+            // A malformed success is a lost token set.
+            ErrorKind::Transient(Transient::Malformed) if self.status.is_some_and(|status| status < 400) => {
+                RotationRisk::Possible
+            }
+            // A gateway without a reply from Xero.
+            ErrorKind::Transient(Transient::ServerError) if matches!(self.status, Some(502 | 504)) => {
+                RotationRisk::Possible
+            }
+            ErrorKind::Transient(Transient::ServerError) => RotationRisk::Unlikely,
+            _ => RotationRisk::NotRotated,
         }
     }
 
-    /// Whether Xero may have acted on a request that failed with this code: false where it was never sent, or where
-    /// the answer says that nothing was done.
-    pub fn may_have_been_acted_on(code: &str) -> bool {
+    /// Returns whether Xero may have processed a request that failed with this journaled code. It did not if the
+    /// request was not sent or the response refused it.
+    pub fn may_have_been_processed(code: &str) -> bool {
         let left_alone = ["rate_limited", "invalid_grant"];
         let refused =
             ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope"];
-        !UNSENT.contains(&code) && !left_alone.contains(&code) && !refused.contains(&code)
+        !UNSENT_CODES.contains(&code) && !left_alone.contains(&code) && !refused.contains(&code)
     }
 
-    /// A sentence or two for a person: what happened, what to do next, and Xero's own words where there are any.
+    /// Returns a message for people: what happened, what to do next, and Xero's own message if there is one.
     pub fn summary(&self) -> String {
         let ours = match self.kind {
             ErrorKind::Reconnect => "Xero no longer accepts this connection. Connect to Xero again.".to_owned(),
             ErrorKind::Operator => format!(
-                "Xero refuses Evergrant itself ({}). Whoever runs it should check XERO_CLIENT_ID, XERO_CLIENT_SECRET \
-                 and XERO_SCOPES.",
+                "Xero refuses Evergrant itself ({}). Your Evergrant administrator should check XERO_CLIENT_ID, \
+                 XERO_CLIENT_SECRET and XERO_SCOPES.",
                 self.evidence_code()
             ),
             ErrorKind::Transient(Transient::Timeout) => "Xero didn't answer in time. Try again in a moment.".to_owned(),
             ErrorKind::Transient(Transient::Unreachable) => "Xero can't be reached. Try again in a moment.".to_owned(),
             ErrorKind::Transient(Transient::RateLimited) => {
-                format!("Xero asks us to slow down. Try again {}.", self.when())
+                format!("Xero is limiting our requests. Try again {}.", self.retry_hint())
             }
             ErrorKind::Transient(Transient::ServerError) => {
-                format!("Xero has trouble of its own ({}). Try again {}.", self.evidence_code(), self.when())
+                format!(
+                    "Xero has a problem ({}). Nothing was disconnected. Try again {}.",
+                    self.evidence_code(),
+                    self.retry_hint()
+                )
             }
             ErrorKind::Transient(Transient::Malformed) => {
-                format!("Xero's answer couldn't be read ({}). Try again in a moment.", self.evidence_code())
+                format!("Xero sent an unexpected response ({}). Try again in a moment.", self.evidence_code())
             }
-            ErrorKind::Transient(Transient::Resting) => format!("Xero isn't answering. Try again {}.", self.when()),
-            ErrorKind::TokenExpired => "The access token is over. Refresh it, then try again.".to_owned(),
+            ErrorKind::Transient(Transient::CircuitOpen) => {
+                format!("Xero isn't answering. Try again {}.", self.retry_hint())
+            }
+            ErrorKind::TokenExpired => {
+                "The access token has expired. Refresh the connection, then try again.".to_owned()
+            }
             ErrorKind::ScopeMissing => {
-                "The consent given at Xero doesn't cover this. Connect to Xero again to give it.".to_owned()
+                "The access that was given in Xero doesn't cover this. Connect to Xero again to allow it.".to_owned()
             }
-            ErrorKind::TenantGone => "Xero no longer lets us into this organisation. Connect to Xero again.".to_owned(),
+            ErrorKind::TenantNotConnected => {
+                "Xero no longer gives access to this organisation. Connect to Xero again.".to_owned()
+            }
             ErrorKind::Refused => format!("Xero refused the request ({}).", self.evidence_code()),
         };
         match &self.detail {
@@ -265,7 +283,7 @@ impl XeroError {
         }
     }
 
-    /// A short machine word for the journal: `invalid_grant`, `timeout`, `http_503`.
+    /// Returns the code for journal and logs: `invalid_grant`, `timeout`, `http_503`.
     pub fn evidence_code(&self) -> &str {
         self.code.as_deref().unwrap_or(match self.kind {
             ErrorKind::Reconnect => "invalid_grant",
@@ -275,15 +293,16 @@ impl XeroError {
             ErrorKind::Transient(Transient::RateLimited) => "rate_limited",
             ErrorKind::Transient(Transient::ServerError) => "server_error",
             ErrorKind::Transient(Transient::Malformed) => "malformed",
-            ErrorKind::Transient(Transient::Resting) => "resting",
+            ErrorKind::Transient(Transient::CircuitOpen) => "resting",
             ErrorKind::TokenExpired => "token_expired",
             ErrorKind::ScopeMissing => "scope_missing",
-            ErrorKind::TenantGone => "tenant_gone",
+            ErrorKind::TenantNotConnected => "tenant_gone",
             ErrorKind::Refused => "refused",
         })
     }
 
-    fn when(&self) -> String {
+    /// Returns when to retry, as part of a sentence.
+    fn retry_hint(&self) -> String {
         match self.retry_after.map(|wait| wait.as_secs()) {
             None | Some(0) => "in a moment".to_owned(),
             Some(1) => "in 1 second".to_owned(),

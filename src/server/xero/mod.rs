@@ -1,29 +1,29 @@
-//! The adapter to Xero: the OAuth forms, the connections and the few API calls that Evergrant makes.
+//! The client for Xero's OAuth endpoints, connections and accounting API. Nothing here retries or stores.
 //!
-//! `client` sends what concerns tokens and connections, `api_client` what concerns one tenant. Both go through
-//! `answer`, which turns whatever comes back into status, evidence and a bounded body; `reading` says what it brings,
-//! for which `wire` reads the bodies and `error` decides, in one match, what a failure means. Nothing here retries or stores, and an error carries its
-//! evidence to whoever handles it. What concerns all calls alike is kept here: `breaker` says whether Xero is asked at
-//! all, `alarm` whether it refuses the app itself; both log where they begin and end.
+//! - `client`: calls for tokens and connections; `api_client`: calls for one tenant
+//! - `response`: a response's status, evidence and bounded body
+//! - `parse`: the result of a response, per endpoint; `wire`: the JSON bodies; `error`: what a failure means
+//! - `breaker`: the circuit breaker per endpoint; `alarm`: whether Xero refuses the app's credentials
+//! - `endpoints`: the base URLs; `claims`: an access token's claims
 
 mod alarm;
-mod answer;
 mod api_client;
 mod breaker;
 mod claims;
 mod client;
 mod endpoints;
 mod error;
-pub mod reading;
+pub mod parse;
+mod response;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-pub use answer::Answer;
 pub use api_client::XeroApiClient;
-pub use breaker::{Asker, Pass, Resting};
-pub use claims::{Claims, claims};
-pub use client::{ClientError, CodeGrant, Deletion, Exchanged, XeroClient};
+pub use breaker::{BreakerPermit, OpenCircuit, Priority};
+pub use claims::{Claims, parse_claims};
+pub use client::{ClientError, CodeExchange, Deletion, ExchangedTokens, XeroClient};
 pub use endpoints::{EndpointError, Endpoints};
-pub use error::{ErrorKind, Reply, Transient, XeroError};
-pub use wire::{Connection, Organisation, Tokens};
+pub use error::{ErrorKind, RotationRisk, Transient, XeroError};
+pub use response::HttpResponse;
+pub use wire::{Connection, Organization, TokenResponse};

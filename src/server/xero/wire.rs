@@ -1,5 +1,5 @@
-//! Xero's bodies, read strictly where a token hangs on it and tolerantly where not. No parse error's text is passed
-//! on: serde quotes what it read, and that may be a token.
+//! Parses Xero's JSON bodies, strictly if they contain tokens. Drops the text of parse errors, because serde quotes its
+//! input, which may be a token.
 
 use std::num::NonZeroU32;
 
@@ -8,59 +8,59 @@ use serde::de::DeserializeOwned;
 
 use crate::server::domain::{AccessToken, RefreshToken};
 
-/// A tenant that a consent opened to us.
+/// A connection between the app and a tenant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
-    /// The connection's own id, which disconnecting asks for.
+    /// The connection's id, which a disconnect deletes.
     pub id: String,
-    /// The consent that made it; bind only those of this flow.
+    /// The consent that created it. A connect flow binds only its own.
     pub auth_event_id: String,
     pub tenant_id: String,
     /// `ORGANISATION`, `PRACTICE` or `PRACTICEMANAGER`.
     pub tenant_type: String,
-    /// The tenant's name, or its id where Xero names none.
+    /// The tenant's name, or its id if Xero sends none.
     pub tenant_name: String,
 }
 
-/// What Xero says about a tenant that is an organisation.
+/// The details of a tenant that is an organization, from Xero's `Organisation` endpoint.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Organisation {
+pub struct Organization {
     pub name: String,
     pub legal_name: Option<String>,
     pub country_code: Option<String>,
     pub base_currency: Option<String>,
 }
 
-/// Reads a JSON object. serde would take an array's elements for a struct's fields, which Xero never means.
-fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+/// Parses a JSON object. Rejects arrays, whose elements serde would accept as a struct's fields.
+fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
     serde_json::from_slice(body).ok()
 }
 
-/// Whether this is an OpenID provider's discovery document (OpenID Connect Discovery 1.0, 3).
-pub(super) fn is_discovery(body: &[u8]) -> bool {
+/// Returns whether the body is an OpenID provider's discovery document (OpenID Connect Discovery 1.0, 3).
+pub(super) fn is_discovery_document(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Wire {
         issuer: String,
         token_endpoint: String,
     }
-    object(body).is_some_and(|wire: Wire| !wire.issuer.is_empty() && !wire.token_endpoint.is_empty())
+    parse_object(body).is_some_and(|wire: Wire| !wire.issuer.is_empty() && !wire.token_endpoint.is_empty())
 }
 
-/// A token answer. `refresh_token` is absent where the consent left `offline_access` out.
-pub struct Tokens {
+/// A token response. `refresh_token` is absent if the consent lacks `offline_access`.
+pub struct TokenResponse {
     pub access_token: AccessToken,
     pub refresh_token: Option<RefreshToken>,
-    /// Seconds that the access token lives.
+    /// The access token's lifetime in seconds.
     pub expires_in: i64,
     pub scopes: String,
 }
 
-/// Reads a token answer; `None` is an answer that no token may be taken from.
-pub(super) fn tokens(body: &[u8]) -> Option<Tokens> {
+/// Parses a token response. Returns `None` if it is not valid.
+pub(super) fn tokens(body: &[u8]) -> Option<TokenResponse> {
     #[derive(Deserialize)]
     struct Wire {
         access_token: String,
@@ -69,11 +69,11 @@ pub(super) fn tokens(body: &[u8]) -> Option<Tokens> {
         refresh_token: Option<String>,
         scope: Option<String>,
     }
-    let wire: Wire = object(body)?;
-    // It has to travel in a header later, so what can't is no token (RFC 6750, 2.1).
+    let wire: Wire = parse_object(body)?;
+    // The token is sent in a header later (RFC 6750, 2.1).
     let sendable = !wire.access_token.is_empty() && wire.access_token.bytes().all(|byte| byte.is_ascii_graphic());
     let bearer = wire.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
-    (sendable && bearer).then(|| Tokens {
+    (sendable && bearer).then(|| TokenResponse {
         access_token: AccessToken::new(wire.access_token),
         refresh_token: wire.refresh_token.filter(|token| !token.trim().is_empty()).map(RefreshToken::new),
         expires_in: i64::from(wire.expires_in.get()),
@@ -81,8 +81,8 @@ pub(super) fn tokens(body: &[u8]) -> Option<Tokens> {
     })
 }
 
-/// The words of OAuth (RFC 6749, 5.2) that mean something here. Any other stays unread, and so can't repeat a secret.
-const OAUTH_WORDS: [&str; 6] = [
+/// The OAuth error codes (RFC 6749, 5.2) that are recognized. Any other is dropped, because it could repeat a secret.
+const OAUTH_ERROR_CODES: [&str; 6] = [
     "invalid_grant",
     "invalid_client",
     "unauthorized_client",
@@ -91,19 +91,19 @@ const OAUTH_WORDS: [&str; 6] = [
     "invalid_scope",
 ];
 
-/// The `error` word of a token endpoint's refusal, if it is a known one. As a grant may end by it, the body has to be
-/// text to its last byte: serde lets other bytes pass where it skips a field.
+/// Parses the `error` code of a refusal, if it is a recognized one. Because it may end a grant, the whole body must be
+/// UTF-8: serde accepts other bytes in fields that it skips.
 pub(super) fn oauth_error(body: &[u8]) -> Option<&'static str> {
     #[derive(Deserialize)]
     struct Wire {
         error: String,
     }
     let text = std::str::from_utf8(body).ok()?;
-    let wire: Wire = object(text.as_bytes())?;
-    OAUTH_WORDS.into_iter().find(|word| *word == wire.error)
+    let wire: Wire = parse_object(text.as_bytes())?;
+    OAUTH_ERROR_CODES.into_iter().find(|word| *word == wire.error)
 }
 
-/// What an API problem says: its detail, or its title where there is no detail.
+/// Parses an API problem and returns its detail, or else its title.
 pub(super) fn problem(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Wire {
@@ -112,17 +112,17 @@ pub(super) fn problem(body: &[u8]) -> Option<String> {
         #[serde(alias = "Title")]
         title: Option<String>,
     }
-    let wire: Wire = object(body)?;
+    let wire: Wire = parse_object(body)?;
     wire.detail.or(wire.title).filter(|words| !words.trim().is_empty())
 }
 
-/// Somebody else's words made fit for a page and a log line: one line, 300 characters at most.
-pub(super) fn for_a_person(words: &str) -> String {
+/// Sanitizes Xero's text for pages and logs: one line, at most 300 characters.
+pub(super) fn sanitize(words: &str) -> String {
     let one_line = words.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
     one_line.take(300).collect()
 }
 
-/// Reads the list of connections. An entry without usable ids spoils the list: binding by halves would hide tenants.
+/// Parses the list of connections. Rejects the list if an entry has no valid ids, because a partial list hides tenants.
 pub(super) fn connections(body: &[u8]) -> Option<Vec<Connection>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -148,19 +148,19 @@ pub(super) fn connections(body: &[u8]) -> Option<Vec<Connection>> {
         .collect()
 }
 
-/// Xero's ids are UUIDs. They travel in paths and headers, so anything that could mean something there is none.
+/// Returns whether the text is safe as an id in paths and headers. Xero's ids are UUIDs.
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// Reads the one organisation of an `Organisation` answer.
-pub(super) fn organisation(body: &[u8]) -> Option<Organisation> {
+/// Parses the first organization of an `Organisation` response.
+pub(super) fn organization(body: &[u8]) -> Option<Organization> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Wire {
-        organisations: Vec<Organisation>,
+        organisations: Vec<Organization>,
     }
-    let wire: Wire = object(body)?;
+    let wire: Wire = parse_object(body)?;
     wire.organisations.into_iter().next()
 }

@@ -1,14 +1,13 @@
-//! The pages, one file each. The server renders them; none of this reaches the browser as code.
+//! The pages, one file each. Only the server renders them; none of this code reaches the browser.
 
 mod activity;
 mod api_keys;
-mod changes;
 mod history;
 mod integrations;
 mod invite;
 mod login;
-mod members;
-mod missing;
+pub mod members;
+mod not_found;
 mod notifications;
 mod overview;
 mod reference;
@@ -20,34 +19,34 @@ pub use integrations::Integrations;
 pub use invite::Invite;
 pub use login::Login;
 pub use members::Members;
-pub use missing::NotFound;
+pub use not_found::NotFound;
 pub use notifications::Notifications;
 pub use overview::Overview;
 pub use reference::Reference;
 
 use leptos::prelude::*;
 
-use super::icons::{WARNING, icon};
+use super::components::icons::{WARNING, icon};
 use crate::model::ApiError;
 
-/// In place of what couldn't be read: what happened, and Try again.
-fn failure(title: &'static str, error: &ApiError, again: String) -> impl IntoView + use<> {
+/// Rendered in place of a page that could not be loaded: what happened, and Try again.
+fn load_failure(title: &'static str, error: &ApiError, again: String) -> impl IntoView + use<> {
     view! {
         <header class="page-head">
             <h1>{title}</h1>
         </header>
         <section class="empty" role="alert">
             {icon(WARNING)}
-            <h2>"This page couldn't be read"</h2>
+            <h2>"This page couldn't be loaded"</h2>
             <p>{error.error.clone()}</p>
-            {error.id.clone().map(|id| view! { <p class="meta">"If it goes on, quote " <code>{id}</code></p> })}
+            {error.id.clone().map(|id| view! { <p class="meta">"If this keeps happening, give your administrator this reference: " <code>{id}</code></p> })}
             <a class="button primary" href=again>"Try again"</a>
         </section>
     }
 }
 
-/// In place of a list that has nothing in it.
-fn empty(title: &'static str, text: &'static str) -> impl IntoView {
+/// Rendered in place of an empty list.
+fn empty_state(title: &'static str, text: &'static str) -> impl IntoView {
     view! {
         <section class="empty">
             <h2>{title}</h2>
@@ -56,8 +55,8 @@ fn empty(title: &'static str, text: &'static str) -> impl IntoView {
     }
 }
 
-/// The ways to a list's other pages; nothing where there is none.
-fn leaves(newest: Option<String>, older: Option<String>) -> impl IntoView {
+/// Renders the links to a list's other pages, if there are any.
+fn pagination_links(newest: Option<String>, older: Option<String>) -> impl IntoView {
     (older.is_some() || newest.is_some()).then(|| {
         view! {
             <nav class="pages" aria-label="Pages">

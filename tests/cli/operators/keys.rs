@@ -1,4 +1,4 @@
-//! `evergrant keys rotate`, beside running servers.
+//! Tests of `evergrant keys rotate` while servers run.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,75 +9,76 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use evergrant::server::domain::{AccessToken, RefreshToken, TokenSet};
 use evergrant::server::store::{AttemptEnd, NewGrant};
-use evergrant::server::tokens::{Kept, Spool};
+use evergrant::server::tokens::{Spool, SpooledRotation};
 use reqwest::header::COOKIE;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::{Place, Said};
+use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
-use crate::support::instance::{Instance, add_ana};
-use crate::support::keeper::{Connected, consent};
+use crate::support::instance::{Instance, seed_ana};
+use crate::support::keeper::{ConnectedOrg, seed_consent};
 
-/// Grants whose texts are only there to be sealed anew.
-const IDLE: usize = 250;
-/// The ring is in a file, not in the environment.
-const FROM_FILE: (&str, &str) = ("EVERGRANT_KEYS", "");
+/// Number of grants that exist only to be resealed.
+const IDLE_GRANTS: usize = 250;
+/// The setting for a key ring in a file instead of the environment.
+const KEYS_FROM_FILE: (&str, &str) = ("EVERGRANT_KEYS", "");
 
-fn key_file(place: &Place) -> PathBuf {
-    place.folder.path().join("data/keys")
+fn key_file(env: &OperatorEnv) -> PathBuf {
+    env.folder.path().join("data/keys")
 }
 
-/// A place whose servers have the test's key in a file.
-async fn place_with_a_file(database: TestDatabase) -> Place {
-    let place = Place::on(database).await;
-    std::fs::write(key_file(&place), format!("test:{}=\n", "A".repeat(43))).unwrap();
-    std::fs::set_permissions(key_file(&place), std::fs::Permissions::from_mode(0o600)).unwrap();
-    place
+/// Creates an environment whose key ring is in a file.
+async fn env_with_key_file(database: TestDatabase) -> OperatorEnv {
+    let env = OperatorEnv::on(database).await;
+    std::fs::write(key_file(&env), format!("test:{}=\n", "A".repeat(43))).unwrap();
+    std::fs::set_permissions(key_file(&env), std::fs::Permissions::from_mode(0o600)).unwrap();
+    env
 }
 
-fn kids(place: &Place) -> Vec<String> {
-    let text = std::fs::read_to_string(key_file(place)).unwrap();
+fn key_ids(env: &OperatorEnv) -> Vec<String> {
+    let text = std::fs::read_to_string(key_file(env)).unwrap();
     text.lines().map(|line| line.split(':').next().unwrap().to_owned()).collect()
 }
 
-async fn sealed_with(place: &Place, kid: &str) -> i64 {
+async fn count_sealed_with(env: &OperatorEnv, kid: &str) -> i64 {
     let row = sqlx::query(
         "SELECT COUNT(CASE WHEN access_token_enc LIKE $1 THEN 1 END) + COUNT(CASE WHEN refresh_token_enc LIKE $1 THEN 1 END) \
          FROM integration_grants",
     );
-    row.bind(format!("v1.{kid}.%")).fetch_one(place.store.database().pool()).await.unwrap().get(0)
+    row.bind(format!("v1.{kid}.%")).fetch_one(env.store.database().pool()).await.unwrap().get(0)
 }
 
-/// The last line of a command that prints its progress first.
-fn result(said: &Said) -> Value {
-    serde_json::from_str(said.out.lines().last().unwrap_or_default()).unwrap_or_else(|_| panic!("{}", said.all))
+/// Parses the last line of the output: the result, after the progress lines.
+fn final_result(output: &CommandOutput) -> Value {
+    serde_json::from_str(output.stdout.lines().last().unwrap_or_default())
+        .unwrap_or_else(|_| panic!("{}", output.combined))
 }
 
-/// A key of a result, by its id.
-fn key<'a>(result: &'a Value, kid: &str) -> &'a Value {
+/// Returns the key with this id from a result.
+fn key_with_id<'a>(result: &'a Value, kid: &str) -> &'a Value {
     let keys = result["keys"].as_array().unwrap();
     keys.iter().find(|key| key["kid"] == kid).unwrap_or_else(|| panic!("no {kid} in {result}"))
 }
 
-/// Servers that refresh and are asked whether they are ready, all the time.
-struct Load {
+/// Load on each server: refresh calls and readiness checks in a loop, until it is stopped.
+struct BackgroundLoad {
     stop: Arc<AtomicBool>,
-    done: watch::Sender<usize>,
+    rounds_done: watch::Sender<usize>,
     callers: Vec<tokio::task::JoinHandle<Vec<String>>>,
 }
 
-impl Load {
-    async fn on(place: &Place, servers: &[Instance]) -> Self {
-        let cookie = servers[0].sign_in(&place.provider).await;
+impl BackgroundLoad {
+    async fn on(env: &OperatorEnv, servers: &[Instance]) -> Self {
+        let cookie = servers[0].sign_in(&env.provider).await;
         let (stop, done) = (Arc::new(AtomicBool::new(false)), watch::Sender::new(0));
         let mut callers = Vec::new();
         for server in servers {
-            let refresh = place.provider.client.post(format!("{}/api/integrations/xero/refresh", server.base));
+            let refresh = env.provider.client.post(format!("{}/api/integrations/xero/refresh", server.base));
             let refresh = refresh.header(COOKIE, &cookie).form(&[("clicked", "false")]);
-            let ready = place.provider.client.get(format!("{}/readyz", server.base));
+            let ready = env.provider.client.get(format!("{}/readyz", server.base));
             let (stop, done) = (Arc::clone(&stop), done.clone());
             callers.push(tokio::spawn(async move {
                 let mut wrong = Vec::new();
@@ -98,17 +99,17 @@ impl Load {
                 wrong
             }));
         }
-        Self { stop, done, callers }
+        Self { stop, rounds_done: done, callers }
     }
 
-    /// Waits for so many more rounds.
-    async fn go_on(&self, rounds: usize) {
-        let mut done = self.done.subscribe();
+    /// Waits for this many more rounds.
+    async fn wait_for_rounds(&self, rounds: usize) {
+        let mut done = self.rounds_done.subscribe();
         let until = *done.borrow() + rounds;
         done.wait_for(|rounds| *rounds >= until).await.unwrap();
     }
 
-    async fn assert_nothing_failed(self, db: &str) {
+    async fn stop_and_assert_no_failures(self, db: &str) {
         self.stop.store(true, Ordering::SeqCst);
         for caller in self.callers {
             assert_eq!(caller.await.unwrap(), Vec::<String>::new(), "{db}");
@@ -116,23 +117,24 @@ impl Load {
     }
 }
 
-async fn idle_grants(place: &Place) {
-    let org = place.store.add_org("Idle").await.unwrap().unwrap();
-    for number in 0..IDLE {
+async fn insert_idle_grants(env: &OperatorEnv) {
+    let org = env.store.add_org("Idle").await.unwrap().unwrap();
+    for number in 0..IDLE_GRANTS {
         let tokens = TokenSet {
             access_token: AccessToken::new(format!("access-{number}")),
             refresh_token: RefreshToken::new(format!("refresh-{number}")),
-            expires_at: place.clock.now() + 1800,
+            expires_at: env.clock.now() + 1800,
             scopes: String::new(),
         };
         let new = NewGrant { org_id: org.clone(), xero_user_id: "u".into(), auth_event_id: "e".into(), tokens };
-        place.store.insert_grant(new).await.unwrap();
+        env.store.insert_grant(new).await.unwrap();
     }
 }
 
-/// Starts a rotation and kills it once it has sealed something anew.
-async fn rotate_and_kill(place: &Place) {
-    let mut child = place.command(&["keys", "rotate", "--json"], &[FROM_FILE]).stdout(Stdio::piped()).spawn().unwrap();
+/// Starts a rotation and kills it after its first progress line about resealing.
+async fn rotate_and_kill(env: &OperatorEnv) {
+    let mut child =
+        env.command(&["keys", "rotate", "--json"], &[KEYS_FROM_FILE]).stdout(Stdio::piped()).spawn().unwrap();
     tokio::task::spawn_blocking(move || {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut seen = Vec::new();
@@ -145,190 +147,200 @@ async fn rotate_and_kill(place: &Place) {
     .unwrap();
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotation_under_load_fails_no_read_and_goes_on_after_a_kill() {
-    for database in TestDatabase::each().await {
-        let db = database.name;
-        let place = place_with_a_file(database).await;
-        // Less than the buffer, so that every call finds the grant due.
-        place.provider.control("settings", json!({ "access_ttl": 300 })).await;
-        let org = add_ana(&place.store).await;
-        let connected = consent(&place.store, &place.provider, org, &["harbour"], 300).await;
-        idle_grants(&place).await;
-        let another = TempDir::new().unwrap();
-        let shared = key_file(&place).display().to_string();
-        let settings = [FROM_FILE, ("EVERGRANT_KEYS_FILE", shared.as_str())];
-        let mut servers = vec![Instance::start(&place.database, &place.provider, place.folder.path(), &settings)];
-        if db == "PostgreSQL" {
-            servers.push(Instance::start(&place.database, &place.provider, another.path(), &settings));
-        }
-        let load = Load::on(&place, &servers).await;
-        load.go_on(2).await;
+async fn rotation_under_load_fails_no_request_and_resumes_after_a_kill(database: TestDatabase) {
+    let db = database.name;
+    let env = env_with_key_file(database).await;
+    // Shorter than the refresh buffer, so every call finds the grant due.
+    env.provider.control("settings", json!({ "access_ttl": 300 })).await;
+    let org = seed_ana(&env.store).await;
+    let connected = seed_consent(&env.store, &env.provider, org, &["harbour"], 300).await;
+    insert_idle_grants(&env).await;
+    let another = TempDir::new().unwrap();
+    let shared = key_file(&env).display().to_string();
+    let settings = [KEYS_FROM_FILE, ("EVERGRANT_KEYS_FILE", shared.as_str())];
+    let mut servers = vec![Instance::start(&env.database, &env.provider, env.folder.path(), &settings)];
+    if db == "PostgreSQL" {
+        servers.push(Instance::start(&env.database, &env.provider, another.path(), &settings));
+    }
+    let load = BackgroundLoad::on(&env, &servers).await;
+    load.wait_for_rounds(2).await;
 
-        rotate_and_kill(&place).await;
-        let ring = kids(&place);
-        assert_eq!((ring.len(), ring[1].as_str()), (2, "test"), "{db}");
-        let (new, old) = (sealed_with(&place, &ring[0]).await, sealed_with(&place, "test").await);
-        assert!(new > 0 && old > 0 && new + old == 2 * (i64::try_from(IDLE).unwrap() + 1), "{db}: {new}, {old}");
-        load.go_on(4).await;
+    rotate_and_kill(&env).await;
+    let ring = key_ids(&env);
+    assert_eq!((ring.len(), ring[1].as_str()), (2, "test"), "{db}");
+    let (new, old) = (count_sealed_with(&env, &ring[0]).await, count_sealed_with(&env, "test").await);
+    assert!(new > 0 && old > 0 && new + old == 2 * (i64::try_from(IDLE_GRANTS).unwrap() + 1), "{db}: {new}, {old}");
+    load.wait_for_rounds(4).await;
 
-        let said = place.run_with(&["keys", "rotate", "--json"], &[FROM_FILE]).await;
-        assert_eq!(said.code, Some(0), "{db}: {}", said.all);
-        assert!(said.out.starts_with(r#"{"kid":"#) && said.out.contains("resumed"), "{db}: {}", said.all);
-        let ended = result(&said);
-        assert_eq!((kids(&place), &ended["kid"]), (ring.clone(), &json!(ring[0])), "{db}: no further key is made");
-        assert_eq!((sealed_with(&place, "test").await, &ended["refused"]), (0, &json!([])), "{db}");
-        assert_eq!((&key(&ended, "test")["mayGo"], &key(&ended, &ring[0])["mayGo"]), (&json!(true), &json!(false)));
-        load.go_on(4).await;
-        assert_eq!(sealed_with(&place, "test").await, 0, "{db}: the servers seal with the new key");
+    let output = env.run_with_settings(&["keys", "rotate", "--json"], &[KEYS_FROM_FILE]).await;
+    assert_eq!(output.code, Some(0), "{db}: {}", output.combined);
+    assert!(output.stdout.starts_with(r#"{"kid":"#) && output.stdout.contains("resumed"), "{db}: {}", output.combined);
+    let ended = final_result(&output);
+    assert_eq!((key_ids(&env), &ended["kid"]), (ring.clone(), &json!(ring[0])), "{db}: no second key is created");
+    assert_eq!((count_sealed_with(&env, "test").await, &ended["refused"]), (0, &json!([])), "{db}");
+    assert_eq!(
+        (&key_with_id(&ended, "test")["mayGo"], &key_with_id(&ended, &ring[0])["mayGo"]),
+        (&json!(true), &json!(false))
+    );
+    load.wait_for_rounds(4).await;
+    assert_eq!(count_sealed_with(&env, "test").await, 0, "{db}: the servers seal with the new key");
 
-        let soon = place.run_with(&["keys", "rotate", "--retire"], &[FROM_FILE]).await;
-        assert!(soon.code == Some(1) && soon.all.contains("again in a minute"), "{db}: {}", soon.all);
-        sqlx::query("UPDATE instances SET sealing_since = 0").execute(place.store.database().pool()).await.unwrap();
-        let retired = place.run_with(&["keys", "rotate", "--retire", "--json"], &[FROM_FILE]).await;
-        assert_eq!(
-            (retired.code, result(&retired)),
-            (Some(0), json!({ "retired": ["test"] })),
-            "{db}: {}",
-            retired.all
-        );
-        assert_eq!(kids(&place), ring[..1], "{db}");
-        load.go_on(2).await;
-        load.assert_nothing_failed(db).await;
+    let soon = env.run_with_settings(&["keys", "rotate", "--retire"], &[KEYS_FROM_FILE]).await;
+    assert!(soon.code == Some(1) && soon.combined.contains("again in a minute"), "{db}: {}", soon.combined);
+    sqlx::query("UPDATE instances SET sealing_since = 0").execute(env.store.database().pool()).await.unwrap();
+    let retired = env.run_with_settings(&["keys", "rotate", "--retire", "--json"], &[KEYS_FROM_FILE]).await;
+    assert_eq!(
+        (retired.code, final_result(&retired)),
+        (Some(0), json!({ "retired": ["test"] })),
+        "{db}: {}",
+        retired.combined
+    );
+    assert_eq!(key_ids(&env), ring[..1], "{db}");
+    load.wait_for_rounds(2).await;
+    load.stop_and_assert_no_failures(db).await;
 
-        // A start with the new key alone.
-        servers.clear();
-        let server = [Instance::start(&place.database, &place.provider, place.folder.path(), &settings)];
-        let load = Load::on(&place, &server).await;
-        load.go_on(1).await;
-        load.assert_nothing_failed(db).await;
-        for said in [said, soon, retired] {
-            said.assert_free_of_secrets(&[&connected]);
-        }
+    // A server starts with only the new key.
+    servers.clear();
+    let server = [Instance::start(&env.database, &env.provider, env.folder.path(), &settings)];
+    let load = BackgroundLoad::on(&env, &server).await;
+    load.wait_for_rounds(1).await;
+    load.stop_and_assert_no_failures(db).await;
+    for output in [output, soon, retired] {
+        output.assert_contains_no_secrets(&[&connected]);
     }
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_sealed_with_a_key_that_a_running_server_lacks() {
-    for database in TestDatabase::each().await {
-        let place = place_with_a_file(database).await;
-        let shop = place.connect("Corner Shop", &["southerly"], 1800).await;
-        let elsewhere = TempDir::new().unwrap();
-        // With a copy of the old ring of its own.
-        let mut server = Instance::start(&place.database, &place.provider, elsewhere.path(), &[]);
-        let said = place.run_with(&["keys", "rotate", "--wait", "1s"], &[FROM_FILE]).await;
-        let who = server.base.trim_start_matches("http://");
-        assert!(said.code == Some(1) && said.all.contains(&format!("{who} can't open key k")), "{}", said.all);
-        assert_eq!((kids(&place).len(), sealed_with(&place, "test").await), (2, 2), "{}", place.database.name);
-        let doctor = place.run_with(&["doctor"], &[FROM_FILE]).await;
-        assert!(doctor.out.contains(&format!("yet: {who}")) && doctor.code == Some(0), "{}", doctor.all);
+async fn nothing_is_sealed_with_a_key_that_a_running_server_lacks(database: TestDatabase) {
+    let env = env_with_key_file(database).await;
+    let shop = env.connect("Corner Shop", &["southerly"], 1800).await;
+    let elsewhere = TempDir::new().unwrap();
+    // This server has its own copy of the old key ring.
+    let mut server = Instance::start(&env.database, &env.provider, elsewhere.path(), &[]);
+    let output = env.run_with_settings(&["keys", "rotate", "--wait", "1s"], &[KEYS_FROM_FILE]).await;
+    let who = server.base.trim_start_matches("http://");
+    assert!(
+        output.code == Some(1) && output.combined.contains(&format!("{who} can't use key k")),
+        "{}",
+        output.combined
+    );
+    assert_eq!((key_ids(&env).len(), count_sealed_with(&env, "test").await), (2, 2), "{}", env.database.name);
+    let doctor = env.run_with_settings(&["doctor"], &[KEYS_FROM_FILE]).await;
+    assert!(doctor.stdout.contains(&format!("yet: {who}")) && doctor.code == Some(0), "{}", doctor.combined);
 
-        server.kill();
-        let ring = std::fs::read_to_string(key_file(&place)).unwrap();
-        let _server = Instance::start(&place.database, &place.provider, elsewhere.path(), &[("EVERGRANT_KEYS", &ring)]);
-        let said = place.run_with(&["keys", "rotate"], &[FROM_FILE]).await;
-        assert!(said.code == Some(0) && said.out.starts_with("Going on with key k"), "{}", said.all);
-        assert!(said.out.contains("Nothing needs test any more"), "{}", said.all);
-        assert_eq!((kids(&place).len(), sealed_with(&place, "test").await), (2, 0));
-        said.assert_free_of_secrets(&[&shop]);
-    }
+    server.kill();
+    let ring = std::fs::read_to_string(key_file(&env)).unwrap();
+    let _server = Instance::start(&env.database, &env.provider, elsewhere.path(), &[("EVERGRANT_KEYS", &ring)]);
+    let output = env.run_with_settings(&["keys", "rotate"], &[KEYS_FROM_FILE]).await;
+    assert!(output.code == Some(0) && output.stdout.starts_with("Resuming with key k"), "{}", output.combined);
+    assert!(output.stdout.contains("Nothing needs test any more"), "{}", output.combined);
+    assert_eq!((key_ids(&env).len(), count_sealed_with(&env, "test").await), (2, 0));
+    output.assert_contains_no_secrets(&[&shop]);
 }
 
-/// A successor of the grant's that waits in this place's spool, sealed with the test's key.
-async fn spool_a_successor(place: &Place, connected: &Connected) {
-    let held = place.store.grant(&connected.grant).await.unwrap().unwrap();
+/// Spools a successor token set of the grant, sealed with the key `test`.
+async fn spool_successor(env: &OperatorEnv, connected: &ConnectedOrg) {
+    let held = env.store.grant(&connected.grant).await.unwrap().unwrap();
     let tokens = TokenSet {
         access_token: AccessToken::new("a2"),
         refresh_token: RefreshToken::new("r2"),
         expires_at: held.expires_at,
         scopes: String::new(),
     };
-    let rotation = place.store.seal_rotation(&held, &tokens).unwrap();
+    let rotation = env.store.seal_rotation(&held, &tokens).unwrap();
     let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
-    let kept = Kept { rotation, attempt: "an attempt".into(), end };
-    Spool::open(&place.folder.path().join("data/spool")).unwrap().keep(&kept).unwrap();
+    let kept = SpooledRotation { rotation, attempt: "an attempt".into(), end };
+    Spool::open(&env.folder.path().join("data/spool")).unwrap().insert(&kept).unwrap();
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_stays_for_as_long_as_anything_needs_it() {
-    for database in TestDatabase::each().await {
-        let place = place_with_a_file(database).await;
-        let shop = place.connect("Corner Shop", &["southerly"], 1800).await;
-        spool_a_successor(&place, &shop).await;
-        let said = place.run_with(&["keys", "rotate"], &[FROM_FILE]).await;
-        assert!(said.code == Some(0) && said.out.contains("Keep test. It is needed by token sets"), "{}", said.all);
-        let retired = place.run_with(&["keys", "rotate", "--retire"], &[FROM_FILE]).await;
-        assert!(retired.code == Some(0) && retired.out.starts_with("No key may go"), "{}", retired.all);
-        let doctor = place.run_with(&["doctor"], &[FROM_FILE]).await;
-        assert!(
-            doctor.out.contains(&format!("1 token set waits for the database, of {}", shop.grant)),
-            "{}",
-            doctor.all
-        );
+async fn key_is_not_retired_while_a_spooled_token_set_needs_it(database: TestDatabase) {
+    let env = env_with_key_file(database).await;
+    let shop = env.connect("Corner Shop", &["southerly"], 1800).await;
+    spool_successor(&env, &shop).await;
+    let output = env.run_with_settings(&["keys", "rotate"], &[KEYS_FROM_FILE]).await;
+    assert!(
+        output.code == Some(0) && output.stdout.contains("Keep test. It is needed by token sets"),
+        "{}",
+        output.combined
+    );
+    let retired = env.run_with_settings(&["keys", "rotate", "--retire"], &[KEYS_FROM_FILE]).await;
+    assert!(retired.code == Some(0) && retired.stdout.starts_with("No key can be removed"), "{}", retired.combined);
+    let doctor = env.run_with_settings(&["doctor"], &[KEYS_FROM_FILE]).await;
+    assert!(
+        doctor.stdout.contains(&format!("1 token set is waiting for the database, of {}", shop.grant)),
+        "{}",
+        doctor.combined
+    );
 
-        // A flight puts it in place, still sealed with the old key; the next rotation goes on with that.
-        let refreshed = place.run_with(&["grants", "refresh", "--all-due"], &[FROM_FILE]).await;
-        assert_eq!((refreshed.code, sealed_with(&place, "test").await), (Some(0), 2), "{}", refreshed.all);
-        let doctor = place.run_with(&["doctor"], &[FROM_FILE]).await;
-        assert!(doctor.out.contains("keys rotate seals the rest"), "{}", doctor.all);
-        let again = place.run_with(&["keys", "rotate"], &[FROM_FILE]).await;
-        assert!(again.code == Some(0) && again.out.contains("Nothing needs test any more"), "{}", again.all);
-        let retired = place.run_with(&["keys", "rotate", "--retire"], &[FROM_FILE]).await;
-        assert!(retired.code == Some(0) && retired.out.starts_with("Took test out of"), "{}", retired.all);
+    // A refresh commits it, still sealed with the old key. The next rotation reseals it.
+    let refreshed = env.run_with_settings(&["grants", "refresh", "--all-due"], &[KEYS_FROM_FILE]).await;
+    assert_eq!((refreshed.code, count_sealed_with(&env, "test").await), (Some(0), 2), "{}", refreshed.combined);
+    let doctor = env.run_with_settings(&["doctor"], &[KEYS_FROM_FILE]).await;
+    assert!(doctor.stdout.contains("encryption-key rotate to seal the rest"), "{}", doctor.combined);
+    let again = env.run_with_settings(&["keys", "rotate"], &[KEYS_FROM_FILE]).await;
+    assert!(again.code == Some(0) && again.stdout.contains("Nothing needs test any more"), "{}", again.combined);
+    let retired = env.run_with_settings(&["keys", "rotate", "--retire"], &[KEYS_FROM_FILE]).await;
+    assert!(retired.code == Some(0) && retired.stdout.starts_with("Removed test from"), "{}", retired.combined);
+}
+
+#[apply(each_database!)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn key_ring_in_the_environment_is_edited_by_hand_and_resealed_by_the_command(database: TestDatabase) {
+    let env = OperatorEnv::on(database).await;
+    env.connect("Corner Shop", &["southerly"], 1800).await;
+    let output = env.run(&["keys", "rotate"]).await;
+    assert!(output.code == Some(1) && output.combined.contains("Put a new key before it"), "{}", output.combined);
+    let both = format!("next:{}=,test:{}=", "I".repeat(43), "A".repeat(43));
+    let output = env.run_with_settings(&["keys", "rotate"], &[("EVERGRANT_KEYS", &both)]).await;
+    assert!(output.code == Some(0) && output.stdout.starts_with("Resuming with key next"), "{}", output.combined);
+    assert_eq!((count_sealed_with(&env, "test").await, count_sealed_with(&env, "next").await), (0, 2));
+    let output = env.run_with_settings(&["keys", "rotate", "--retire"], &[("EVERGRANT_KEYS", &both)]).await;
+    assert!(output.code == Some(1) && output.combined.contains("Remove from it: test"), "{}", output.combined);
+}
+
+#[apply(each_database!)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swapped_and_truncated_sealed_columns_are_reported_and_left_unchanged(database: TestDatabase) {
+    let env = env_with_key_file(database).await;
+    let shop = env.connect("Corner Shop", &["southerly"], 1800).await;
+    let group = env.connect("Harbour Group", &["harbour"], 1800).await;
+    let rename = [
+        // One access token is another grant's, and one refresh token is truncated.
+        format!(
+            "UPDATE integration_grants SET access_token_enc = (SELECT access_token_enc FROM integration_grants \
+             WHERE id = '{}') WHERE id = '{}'",
+            group.grant, shop.grant
+        ),
+        format!(
+            "UPDATE integration_grants SET refresh_token_enc = SUBSTR(refresh_token_enc, 1, 60) WHERE id = '{}'",
+            group.grant
+        ),
+    ];
+    for statement in rename {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(env.store.database().pool()).await.unwrap();
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ring_in_the_environment_is_changed_by_hand_and_sealed_with_by_the_command() {
-    for database in TestDatabase::each().await {
-        let place = Place::on(database).await;
-        place.connect("Corner Shop", &["southerly"], 1800).await;
-        let said = place.run(&["keys", "rotate"]).await;
-        assert!(said.code == Some(1) && said.all.contains("Put a new key before it"), "{}", said.all);
-        let both = format!("next:{}=,test:{}=", "I".repeat(43), "A".repeat(43));
-        let said = place.run_with(&["keys", "rotate"], &[("EVERGRANT_KEYS", &both)]).await;
-        assert!(said.code == Some(0) && said.out.starts_with("Going on with key next"), "{}", said.all);
-        assert_eq!((sealed_with(&place, "test").await, sealed_with(&place, "next").await), (0, 2));
-        let said = place.run_with(&["keys", "rotate", "--retire"], &[("EVERGRANT_KEYS", &both)]).await;
-        assert!(said.code == Some(1) && said.all.contains("Take out what may go yourself: test"), "{}", said.all);
+    let named = [format!("access token of grant {}", shop.grant), format!("refresh token of grant {}", group.grant)];
+    let doctor = env.run_with_settings(&["doctor"], &[KEYS_FROM_FILE]).await;
+    let rotated = env.run_with_settings(&["keys", "rotate", "--json"], &[KEYS_FROM_FILE]).await;
+    assert_eq!((doctor.code, rotated.code), (Some(1), Some(1)), "{}{}", doctor.combined, rotated.combined);
+    let ended = final_result(&rotated);
+    for name in named {
+        assert!(doctor.stdout.contains(&name) && ended["refused"].to_string().contains(&name), "{}", doctor.combined);
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_that_were_swapped_cut_short_or_changed_are_named_and_left_as_they_are() {
-    for database in TestDatabase::each().await {
-        let place = place_with_a_file(database).await;
-        let shop = place.connect("Corner Shop", &["southerly"], 1800).await;
-        let group = place.connect("Harbour Group", &["harbour"], 1800).await;
-        let rename = [
-            // One grant's in another's place, and one that lacks its end.
-            format!(
-                "UPDATE integration_grants SET access_token_enc = (SELECT access_token_enc FROM integration_grants \
-                 WHERE id = '{}') WHERE id = '{}'",
-                group.grant, shop.grant
-            ),
-            format!(
-                "UPDATE integration_grants SET refresh_token_enc = SUBSTR(refresh_token_enc, 1, 60) WHERE id = '{}'",
-                group.grant
-            ),
-        ];
-        for statement in rename {
-            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(place.store.database().pool()).await.unwrap();
-        }
-        let named =
-            [format!("access token of grant {}", shop.grant), format!("refresh token of grant {}", group.grant)];
-        let doctor = place.run_with(&["doctor"], &[FROM_FILE]).await;
-        let rotated = place.run_with(&["keys", "rotate", "--json"], &[FROM_FILE]).await;
-        assert_eq!((doctor.code, rotated.code), (Some(1), Some(1)), "{}{}", doctor.all, rotated.all);
-        let ended = result(&rotated);
-        for name in named {
-            assert!(doctor.out.contains(&name) && ended["refused"].to_string().contains(&name), "{}", doctor.all);
-        }
-        assert_eq!((&ended["resealed"], &key(&ended, "test")["mayGo"]), (&json!(2), &json!(false)), "{ended}");
-        let refused = place.run_with(&["grants", "refresh", "--grant", group.grant.as_str()], &[FROM_FILE]).await;
-        assert!(refused.code == Some(1) && refused.all.contains("a refresh token doesn't open"), "{}", refused.all);
-        for said in [doctor, rotated, refused] {
-            said.assert_free_of_secrets(&[&shop, &group]);
-        }
+    assert_eq!((&ended["resealed"], &key_with_id(&ended, "test")["mayGo"]), (&json!(2), &json!(false)), "{ended}");
+    let refused =
+        env.run_with_settings(&["grants", "refresh", "--grant", group.grant.as_str()], &[KEYS_FROM_FILE]).await;
+    assert!(
+        refused.code == Some(1) && refused.combined.contains("failed to open refresh token"),
+        "{}",
+        refused.combined
+    );
+    for output in [doctor, rotated, refused] {
+        output.assert_contains_no_secrets(&[&shop, &group]);
     }
 }

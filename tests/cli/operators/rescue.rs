@@ -1,185 +1,201 @@
-//! `evergrant grants rescue`: an operator's token in a grant's place.
+//! Tests of `evergrant grants rescue`, which replaces a grant's tokens with an operator's.
 
 use evergrant::model::{BindingStatus, GrantStatus};
 use evergrant::server::domain::Grant;
 use serde_json::{Value, json};
 
-use super::grants::rename;
-use super::{Place, Said};
+use super::grants::rename_table;
+use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
-use crate::support::keeper::Connected;
+use crate::support::keeper::ConnectedOrg;
 
-/// Another consent's refresh token, as an operator might have it from elsewhere.
-async fn token_of(place: &Place, person: &'static str, tenant: &'static str) -> String {
-    let sandbox = place.provider.sandbox.clone();
+/// Returns the refresh token of another consent, as an operator might have it from elsewhere.
+async fn mint_refresh_token(env: &OperatorEnv, person: &'static str, tenant: &'static str) -> String {
+    let sandbox = env.provider.sandbox.clone();
     let minted = tokio::task::spawn_blocking(move || sandbox.mint(person, &[tenant], 1800).unwrap()).await.unwrap();
     minted.refresh_token
 }
 
-/// A grant that Xero has ended.
-async fn dead(place: &Place) -> Connected {
-    let shop = place.connect("Corner Shop", &["southerly"], 60).await;
-    let (sandbox, token) = (place.provider.sandbox.clone(), shop.minted.refresh_token.clone());
-    assert!(tokio::task::spawn_blocking(move || sandbox.forget_grant(&token)).await.unwrap().unwrap());
-    assert_eq!(place.run(&["grants", "refresh", "--all-due"]).await.code, Some(1));
-    assert_eq!(read(place, &shop).await.status, GrantStatus::RefreshFailed);
+/// Connects a grant that then ends at Xero.
+async fn connect_ended_grant(env: &OperatorEnv) -> ConnectedOrg {
+    let shop = env.connect("Corner Shop", &["southerly"], 60).await;
+    let (sandbox, token) = (env.provider.sandbox.clone(), shop.minted.refresh_token.clone());
+    tokio::task::spawn_blocking(move || sandbox.revoke_grant(&token)).await.unwrap().unwrap();
+    assert_eq!(env.run(&["grants", "refresh", "--all-due"]).await.code, Some(1));
+    assert_eq!(read_grant(env, &shop).await.status, GrantStatus::RefreshFailed);
     shop
 }
 
-async fn read(place: &Place, connected: &Connected) -> Grant {
-    place.store.grant(&connected.grant).await.unwrap().unwrap()
+async fn read_grant(env: &OperatorEnv, connected: &ConnectedOrg) -> Grant {
+    env.store.grant(&connected.grant).await.unwrap().unwrap()
 }
 
-async fn rescue(place: &Place, connected: &Connected, more: &[&str], token: &str) -> Said {
-    let arguments = [&["grants", "rescue", "--grant", connected.grant.as_str()], more].concat();
-    let said = place.run_with_input(&arguments, &format!("{token}\n")).await;
-    assert!(!said.all.contains(token), "{}", said.all);
-    said
+async fn rescue(env: &OperatorEnv, connected: &ConnectedOrg, extra_arguments: &[&str], token: &str) -> CommandOutput {
+    let arguments = [&["grants", "rescue", "--grant", connected.grant.as_str()], extra_arguments].concat();
+    let output = env.run_with_input(&arguments, &format!("{token}\n")).await;
+    assert!(!output.combined.contains(token), "{}", output.combined);
+    output
 }
 
-/// The journal's last line: outcome and code.
-async fn last_attempt(place: &Place, connected: &Connected) -> (Option<String>, Option<String>) {
-    let attempts = place.store.attempts_of_binding(&connected.org, &connected.bindings[0], 50).await.unwrap();
+/// Returns outcome and error code of the newest attempt that did not end in `reconnect`.
+async fn last_attempt_result(env: &OperatorEnv, connected: &ConnectedOrg) -> (Option<String>, Option<String>) {
+    let attempts = env.store.attempts_of_binding(&connected.org, &connected.bindings[0], 50).await.unwrap();
     let outcomes: Vec<_> =
         attempts.iter().map(|attempt| (attempt.outcome.clone(), attempt.error_code.clone())).collect();
     assert!(attempts.iter().all(|attempt| attempt.trigger == "cli" && attempt.finished_at.is_some()), "{attempts:?}");
     outcomes.into_iter().find(|(outcome, _)| outcome.as_deref() != Some("reconnect")).unwrap_or_default()
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_grant_and_its_bindings_live_again() {
-    for database in TestDatabase::each().await {
-        let place = Place::on(database).await;
-        let shop = dead(&place).await;
-        let token = token_of(&place, "mere", "southerly").await;
-        let said = rescue(&place, &shop, &["--json"], &token).await;
-        let wanted = json!({"grantId": shop.grant, "outcome": "rescued", "generation": 1, "notConnected": []});
-        assert_eq!((said.code, said.json()), (Some(0), wanted), "{}", said.all);
-        let bound = place.store.binding(&shop.org, &shop.bindings[0]).await.unwrap().unwrap();
-        let grant = bound.grant.unwrap();
-        assert_eq!((bound.binding.status, grant.status), (BindingStatus::Active, GrantStatus::Active));
-        assert_eq!((grant.generation, grant.failure_count, &grant.lease, &grant.last_error), (1, 0, &None, &None));
-        assert_ne!(grant.auth_event_id, shop.minted.auth_event_id, "it is another consent's now");
-        assert_eq!(last_attempt(&place, &shop).await, (Some("refreshed".to_owned()), None));
-        // Xero replays its answer to the same token: the row has that already, and no new generation.
-        let again = rescue(&place, &shop, &["--json"], &token).await;
-        assert_eq!(
-            (again.code, again.json(), read(&place, &shop).await),
-            (Some(0), said.json(), grant),
-            "{}",
-            again.all
-        );
-        // What is in place is the successor, and it works.
-        let refreshed = place.run(&["grants", "refresh", "--grant", shop.grant.as_str()]).await;
-        assert!(refreshed.code == Some(0) && refreshed.out.contains("refreshed."), "{}", refreshed.all);
-        said.assert_free_of_secrets(&[&shop]);
+async fn rescue_restores_an_ended_grant_and_its_bindings(database: TestDatabase) {
+    let env = OperatorEnv::on(database).await;
+    let shop = connect_ended_grant(&env).await;
+    let token = mint_refresh_token(&env, "mere", "southerly").await;
+    let output = rescue(&env, &shop, &["--json"], &token).await;
+    let expected = json!({"grantId": shop.grant, "outcome": "rescued", "generation": 1, "notConnected": []});
+    assert_eq!((output.code, output.json()), (Some(0), expected), "{}", output.combined);
+    let bound = env.store.binding(&shop.org, &shop.bindings[0]).await.unwrap().unwrap();
+    let grant = bound.grant.unwrap();
+    assert_eq!((bound.binding.status, grant.status), (BindingStatus::Active, GrantStatus::Active));
+    assert_eq!((grant.generation, grant.failure_count, &grant.lease, &grant.last_error), (1, 0, &None, &None));
+    assert_ne!(grant.auth_event_id, shop.minted.auth_event_id, "the grant belongs to another consent now");
+    assert_eq!(last_attempt_result(&env, &shop).await, (Some("refreshed".to_owned()), None));
+    // Xero replays its response to the same token. The row already has it, so the generation stays.
+    let again = rescue(&env, &shop, &["--json"], &token).await;
+    assert_eq!(
+        (again.code, again.json(), read_grant(&env, &shop).await),
+        (Some(0), output.json(), grant),
+        "{}",
+        again.combined
+    );
+    // The stored token is the successor, and it works.
+    let refreshed = env.run(&["grants", "refresh", "--grant", shop.grant.as_str()]).await;
+    assert!(refreshed.code == Some(0) && refreshed.stdout.contains("refreshed."), "{}", refreshed.combined);
+    output.assert_contains_no_secrets(&[&shop]);
+}
+
+#[apply(each_database!)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rejected_token_changes_nothing_and_is_explained(database: TestDatabase) {
+    let env = OperatorEnv::on(database).await;
+    let shop = connect_ended_grant(&env).await;
+    let before = read_grant(&env, &shop).await;
+    let refused = rescue(&env, &shop, &[], "never-issued-to-anybody").await;
+    assert!(
+        refused.code == Some(1) && refused.combined.contains("Xero refused this token (invalid_grant)"),
+        "{}",
+        refused.combined
+    );
+    assert_eq!(last_attempt_result(&env, &shop).await, (Some("refused".into()), Some("invalid_grant".into())));
+
+    env.provider.control("faults", json!({"endpoint": "token", "kind": "status", "status": 503})).await;
+    let token = mint_refresh_token(&env, "mere", "southerly").await;
+    let unavailable = rescue(&env, &shop, &[], &token).await;
+    assert!(
+        unavailable.code == Some(1) && unavailable.combined.contains("with the same token within 30 minutes"),
+        "{}",
+        unavailable.combined
+    );
+
+    let other_users_token = mint_refresh_token(&env, "jonas", "southerly").await;
+    let other_user = rescue(&env, &shop, &[], &other_users_token).await;
+    assert!(
+        other_user.code == Some(1) && other_user.combined.contains("another Xero user ("),
+        "{}",
+        other_user.combined
+    );
+    assert_eq!(read_grant(&env, &shop).await, before);
+
+    // With the flag it is accepted: Xero honors the same token again within its replay window.
+    let accepted = rescue(&env, &shop, &["--another-user"], &other_users_token).await;
+    assert!(
+        accepted.code == Some(0) && accepted.stdout.contains("its connections work again"),
+        "{}",
+        accepted.combined
+    );
+    let grant = read_grant(&env, &shop).await;
+    assert!(grant.status == GrantStatus::Active && grant.xero_user_id != before.xero_user_id);
+    let bound = env.store.binding(&shop.org, &shop.bindings[0]).await.unwrap().unwrap();
+    assert_ne!(
+        bound.binding.connection_id, shop.minted.connections[0].id,
+        "the binding names the new user's connection"
+    );
+
+    for (arguments, words) in [
+        (["grants", "rescue", "--grant", "no-such"], "there is no grant no-such"),
+        (["grants", "rescue", "--grant", shop.grant.as_str()], "expected one line with nothing else on it"),
+    ] {
+        let input = if words.starts_with("there") { "a-token\n" } else { "two words\n" };
+        let output = env.run_with_input(&arguments, input).await;
+        assert!(output.code == Some(1) && output.combined.contains(words), "{}", output.combined);
     }
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_is_no_good_changes_nothing_and_says_why() {
-    for database in TestDatabase::each().await {
-        let place = Place::on(database).await;
-        let shop = dead(&place).await;
-        let before = read(&place, &shop).await;
-        let refused = rescue(&place, &shop, &[], "never-issued-to-anybody").await;
-        assert!(
-            refused.code == Some(1) && refused.all.contains("Xero refused this token (invalid_grant)"),
-            "{}",
-            refused.all
-        );
-        assert_eq!(last_attempt(&place, &shop).await, (Some("refused".into()), Some("invalid_grant".into())));
-
-        place.provider.control("faults", json!({"endpoint": "token", "kind": "status", "status": 503})).await;
-        let token = token_of(&place, "mere", "southerly").await;
-        let away = rescue(&place, &shop, &[], &token).await;
-        assert!(away.code == Some(1) && away.all.contains("again with the same one within 30 minutes"), "{}", away.all);
-
-        let stranger = token_of(&place, "jonas", "southerly").await;
-        let anothers = rescue(&place, &shop, &[], &stranger).await;
-        assert!(anothers.code == Some(1) && anothers.all.contains("another Xero user's ("), "{}", anothers.all);
-        assert_eq!(read(&place, &shop).await, before);
-
-        // Meant after all: within its grace Xero takes the same token again.
-        let meant = rescue(&place, &shop, &["--another-user"], &stranger).await;
-        assert!(meant.code == Some(0) && meant.out.contains("its connections work again"), "{}", meant.all);
-        let grant = read(&place, &shop).await;
-        assert!(grant.status == GrantStatus::Active && grant.xero_user_id != before.xero_user_id);
-        let bound = place.store.binding(&shop.org, &shop.bindings[0]).await.unwrap().unwrap();
-        assert_ne!(bound.binding.connection_id, shop.minted.connections[0].id, "a disconnect names the new user's");
-
-        for (arguments, words) in [
-            (["grants", "rescue", "--grant", "no-such"], "there is no grant no-such"),
-            (["grants", "rescue", "--grant", shop.grant.as_str()], "expected one line with nothing else on it"),
-        ] {
-            let input = if words.starts_with("there") { "a-token\n" } else { "two words\n" };
-            let said = place.run_with_input(&arguments, input).await;
-            assert!(said.code == Some(1) && said.all.contains(words), "{}", said.all);
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_exchange_under_way_is_waited_for_and_a_newer_token_is_never_overwritten() {
-    for database in TestDatabase::each().await {
-        let place = Place::on(database).await;
-        let shop = place.connect("Corner Shop", &["southerly"], 60).await;
-        let token = token_of(&place, "mere", "southerly").await;
-        place.provider.control("hold", json!({})).await;
-        let refreshing = place.run(&["grants", "refresh", "--all-due"]);
-        let rescuing = async {
-            place.provider.waiting(1).await;
-            let rescuing = rescue(&place, &shop, &[], &token);
-            let release = async {
-                // The other's lease is in the way, so nothing more reaches Xero until it is let go.
-                assert_eq!(place.provider.waiting(1).await, 1);
-                place.provider.control("release", json!({})).await;
-            };
-            tokio::join!(rescuing, release).0
+async fn rescue_waits_for_a_running_exchange_and_never_overwrites_a_newer_token(database: TestDatabase) {
+    let env = OperatorEnv::on(database).await;
+    let shop = env.connect("Corner Shop", &["southerly"], 60).await;
+    let token = mint_refresh_token(&env, "mere", "southerly").await;
+    env.provider.control("hold", json!({})).await;
+    let refreshing = env.run(&["grants", "refresh", "--all-due"]);
+    let rescuing = async {
+        env.provider.waiting(1).await;
+        let rescuing = rescue(&env, &shop, &[], &token);
+        let release = async {
+            // The refresh holds the lease, so no other request reaches Xero until it is released.
+            assert_eq!(env.provider.waiting(1).await, 1);
+            env.provider.control("release", json!({})).await;
         };
-        let (refreshed, rescued) = tokio::join!(refreshing, rescuing);
-        assert_eq!((refreshed.code, rescued.code), (Some(0), Some(0)), "{}{}", refreshed.all, rescued.all);
-        assert_eq!(read(&place, &shop).await.generation, 2);
-
-        // Whoever moves the row on meanwhile has the last word.
-        let token = token_of(&place, "mere", "southerly").await;
-        place.provider.control("hold", json!({})).await;
-        let rescuing = rescue(&place, &shop, &[], &token);
-        let moving = async {
-            place.provider.waiting(1).await;
-            let moved = "UPDATE integration_grants SET generation = generation + 1, access_token_enc = 'newer', \
-                         lease_owner = NULL, lease_until = NULL";
-            sqlx::query(moved).execute(place.store.database().pool()).await.unwrap();
-            place.provider.control("release", json!({})).await;
-        };
-        let (said, ()) = tokio::join!(rescuing, moving);
-        assert!(said.code == Some(1) && said.all.contains("refreshed by another process"), "{}", said.all);
-        let grant = read(&place, &shop).await;
-        assert_eq!((grant.generation, grant.sealed.access.as_str()), (3, "newer"));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_xero_took_waits_in_the_spool_where_the_database_does_not_take_it() {
-    let place = Place::on(TestDatabase::sqlite()).await;
-    let shop = dead(&place).await;
-    let token = token_of(&place, "mere", "southerly").await;
-    place.provider.control("hold", json!({})).await;
-    let rescuing = rescue(&place, &shop, &[], &token);
-    let breaking = async {
-        place.provider.waiting(1).await;
-        rename(&place, "integration_grants", "gone").await;
-        place.provider.control("release", json!({})).await;
+        tokio::join!(rescuing, release).0
     };
-    let (said, ()) = tokio::join!(rescuing, breaking);
-    assert!(said.code == Some(1) && said.all.contains("Xero took the token. a token set waits in"), "{}", said.all);
-    rename(&place, "gone", "integration_grants").await;
-    assert_eq!(read(&place, &shop).await.status, GrantStatus::RefreshFailed);
+    let (refreshed, rescued) = tokio::join!(refreshing, rescuing);
+    assert_eq!((refreshed.code, rescued.code), (Some(0), Some(0)), "{}{}", refreshed.combined, rescued.combined);
+    assert_eq!(read_grant(&env, &shop).await.generation, 2);
 
-    let next = place.run(&["grants", "refresh", "--all-due"]).await;
-    assert_eq!(next.code, Some(0), "{}", next.all);
-    let grant = read(&place, &shop).await;
+    // A row that another process advances in the meantime is not overwritten.
+    let token = mint_refresh_token(&env, "mere", "southerly").await;
+    env.provider.control("hold", json!({})).await;
+    let rescuing = rescue(&env, &shop, &[], &token);
+    let moving = async {
+        env.provider.waiting(1).await;
+        let moved = "UPDATE integration_grants SET generation = generation + 1, access_token_enc = 'newer', \
+                     lease_owner = NULL, lease_until = NULL";
+        sqlx::query(moved).execute(env.store.database().pool()).await.unwrap();
+        env.provider.control("release", json!({})).await;
+    };
+    let (output, ()) = tokio::join!(rescuing, moving);
+    assert!(output.code == Some(1) && output.combined.contains("refreshed by another process"), "{}", output.combined);
+    let grant = read_grant(&env, &shop).await;
+    assert_eq!((grant.generation, grant.sealed.access.as_str()), (3, "newer"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exchanged_token_set_is_spooled_if_it_cannot_be_committed() {
+    let env = OperatorEnv::on(TestDatabase::sqlite()).await;
+    let shop = connect_ended_grant(&env).await;
+    let token = mint_refresh_token(&env, "mere", "southerly").await;
+    env.provider.control("hold", json!({})).await;
+    let rescuing = rescue(&env, &shop, &[], &token);
+    let breaking = async {
+        env.provider.waiting(1).await;
+        rename_table(&env, "integration_grants", "gone").await;
+        env.provider.control("release", json!({})).await;
+    };
+    let (output, ()) = tokio::join!(rescuing, breaking);
+    assert!(
+        output.code == Some(1) && output.combined.contains("Xero accepted the token, but a token set is waiting in"),
+        "{}",
+        output.combined
+    );
+    rename_table(&env, "gone", "integration_grants").await;
+    assert_eq!(read_grant(&env, &shop).await.status, GrantStatus::RefreshFailed);
+
+    let next = env.run(&["grants", "refresh", "--all-due"]).await;
+    assert_eq!(next.code, Some(0), "{}", next.combined);
+    let grant = read_grant(&env, &shop).await;
     assert_eq!((grant.status, grant.generation), (GrantStatus::Active, 1));
-    let listed = place.run(&["grants", "list", "--json"]).await.json();
+    let listed = env.run(&["grants", "list", "--json"]).await.json();
     assert_eq!(listed["grants"][0]["status"], Value::from("active"));
 }

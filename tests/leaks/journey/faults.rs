@@ -1,9 +1,9 @@
-//! Every way in which Xero can fail us, at the exchange and at the API.
+//! The part of the journey with provider failures, at the token endpoint and at the API.
 
 use evergrant::model::BindingId;
 use serde_json::json;
 
-use super::Stage;
+use super::Journey;
 
 const FAULTS: [&str; 10] = [
     "timeout_before",
@@ -18,32 +18,32 @@ const FAULTS: [&str; 10] = [
     "unauthorized_client",
 ];
 
-impl Stage {
-    pub(super) async fn fail_in_every_way(&mut self, binding: &BindingId) {
+impl Journey {
+    pub(super) async fn inject_every_fault(&mut self, binding: &BindingId) {
         let id = [("binding_id", binding.as_str())];
         for kind in FAULTS {
             self.provider.control("faults", json!({ "endpoint": "token", "kind": kind })).await;
-            // So many tries in a minute are more than operators are given.
+            // Otherwise the limit on manual refreshes would apply.
             self.execute("DELETE FROM refresh_attempts").await;
-            self.run(&["grants", "refresh", "--org", "Harbour Group", "--json"], "").await;
-            let struck = self.provider.ledger().await.pop().map(|line| line["fault"].clone());
-            assert_eq!(struck, Some(json!(kind)), "it never came to that");
+            self.run_command(&["grants", "refresh", "--org", "Harbour Group", "--json"], "").await;
+            let ledger_fault = self.provider.ledger().await.pop().map(|line| line["fault"].clone());
+            assert_eq!(ledger_fault, Some(json!(kind)), "the fault did not strike");
         }
         for kind in ["reset_after", "truncated", "invalid_client"] {
             self.provider.control("faults", json!({ "endpoint": "token", "kind": kind })).await;
             self.post("/api/integrations/xero/refresh-connection", &id).await;
         }
-        self.forget_faults().await;
-        self.run(&["grants", "refresh", "--org", "Harbour Group"], "").await;
+        self.clear_faults().await;
+        self.run_command(&["grants", "refresh", "--org", "Harbour Group"], "").await;
         for kind in ["status", "malformed", "truncated", "wrong_content_type", "reset_before"] {
             self.provider.control("faults", json!({ "endpoint": "organisation", "kind": kind })).await;
             self.post("/api/integrations/xero/test", &id).await;
         }
-        self.forget_faults().await;
+        self.clear_faults().await;
     }
 
-    /// Those that a breaker kept from striking.
-    async fn forget_faults(&self) {
+    /// Removes faults that did not strike because of the circuit breaker.
+    async fn clear_faults(&self) {
         let address = format!("{}/_control/faults", self.provider.base);
         self.provider.client.delete(address).send().await.unwrap();
         self.execute("DELETE FROM refresh_attempts").await;

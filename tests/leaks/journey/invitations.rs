@@ -1,34 +1,34 @@
-//! The part of the journey that invites people: an invitation's link is a secret until it is used.
+//! The part of the journey with invitations: an invitation's link is a secret until it is used.
 
-use super::{Browser, PASSWORD, Stage};
+use super::{Browser, Journey, PASSWORD};
 
-impl Stage {
-    /// Links that were made, shown and used.
-    pub(super) async fn invite(&mut self) {
+impl Journey {
+    /// Creates, shows and uses invitation links, by script and by form.
+    pub(super) async fn use_invitations(&mut self) {
         for by_script in [true, false] {
             let form = [("role", "member")];
             let link = if by_script {
-                let request = self.browser.client.post(self.browser.at("/api/members/invite"));
+                let request = self.browser.client.post(self.browser.url("/api/members/invite"));
                 let page = self.browser.send(request.header("accept", "application/json").form(&form)).await;
                 page.text.trim_matches('"').to_owned()
             } else {
-                // Shown to the browser that made it: the one page where it belongs.
+                // The page that shows the link to its creator, the only place where it belongs, is not captured.
                 self.browser.post("/api/members/invite", &form).await;
                 let page = self.browser.get("/settings/members").await.text;
-                let start = page.find("/invite?token=").expect("the link is shown");
+                let start = page.find("/invite?token=").expect("the page must show the link");
                 page[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/-_?=".contains(*c)).collect()
             };
             let token = link.rsplit('=').next().unwrap().to_owned();
             assert_eq!(token.len(), 43, "{link}");
-            self.know("an invitation", &token);
+            self.add_secret("an invitation", &token);
             self.browser.get(&format!("/invite?token={token}")).await;
-            let guest = Browser::at_home(self.browser.at("").trim_end_matches('/'));
+            let invitee = Browser::new(self.browser.url("").trim_end_matches('/'));
             let email = if by_script { "guest@example.com" } else { "visitor@example.com" };
             let form = [("token", token.as_str()), ("email", email), ("password", PASSWORD)];
-            guest.post("/api/invitations/accept", &form).await;
-            assert_eq!(guest.notice(), "joined");
-            let session = guest.cookie("evergrant_session").expect("signed in");
-            self.know("a guest's session", &session);
+            invitee.post("/api/invitations/accept", &form).await;
+            assert_eq!(invitee.flash(), "joined");
+            let session = invitee.cookie("evergrant_session").expect("the invitee must be signed in");
+            self.add_secret("an invitee's session", &session);
         }
         for path in ["/settings/members", "/activity?show=changes", "/activity.csv?show=changes"] {
             self.get(path).await;

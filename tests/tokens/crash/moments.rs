@@ -1,4 +1,4 @@
-//! When an instance is killed, and at which step of its exchange that fell.
+//! The points at which an instance is killed, and the steps of its exchange at which a kill fell.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -6,67 +6,67 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::plant::{Plant, Rows};
+use crate::support::plant::{GrantState, TestCluster};
 
-/// How long something that must come is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait for a state.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the killing waits for.
+/// The condition after which the instance is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// A part of the time that it takes from the call to the journal.
-    Asked,
-    /// The row shows the lease.
+pub enum KillPoint {
+    /// A fraction of the time from the call to the journal line.
+    AfterRequest,
+    /// The row has the lease.
     Leased,
-    /// The journal shows the attempt.
-    Journalled,
-    /// The request has reached the provider, which does nothing with it.
+    /// The journal has the attempt.
+    Journaled,
+    /// The request has reached the provider, which does not process it.
     BeforeRotation,
-    /// The provider has rotated and holds its answer.
+    /// The provider has rotated and holds its response.
     AfterRotation,
-    /// A part of the time that it takes from the answer's leaving to the commit.
-    Released,
-    /// The row shows the next generation.
+    /// A fraction of the time from the response's release to the commit.
+    ReplyReleased,
+    /// The row has the next generation.
     Committed,
-    /// The commit fails, and a spool file has been begun.
+    /// The commit fails, and the write of a spool file has started.
     Spooling,
-    /// The commit fails, and the spool has the token set.
+    /// The commit fails, and the spool has the complete token set.
     Spooled,
-    /// Every instance is asked at once, and one of them dies a part of the way.
+    /// All instances refresh at once, and one of them is killed after a fraction of that time.
     Race,
 }
 
-/// Where a kill fell. The first six are an exchange's own; the other two come in where its commit fails.
+/// The step at which a kill fell. The first six are those of an exchange; the next two occur if its commit fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    BeforeTheJournal,
-    AfterTheJournal,
+pub enum ExchangeStep {
+    BeforeJournal,
+    AfterJournal,
     WhileWaiting,
-    AfterTheRotation,
-    DuringTheCommit,
-    AfterTheCommit,
+    AfterRotation,
+    DuringCommit,
+    AfterCommit,
     WhileSpooling,
     Spooled,
-    /// Anywhere, while others wanted the same grant.
-    InARace,
+    /// Any step, while other instances refresh the same grant.
+    DuringRace,
 }
 
-/// What the victim's spool held when it died.
+/// The contents of the victim's spool when it was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InTheSpool {
-    Nothing,
-    Half,
-    Whole,
+pub enum SpoolContents {
+    Empty,
+    Partial,
+    Complete,
 }
 
-impl Moment {
+impl KillPoint {
     pub const ALL: [Self; 10] = [
-        Self::Asked,
+        Self::AfterRequest,
         Self::Leased,
-        Self::Journalled,
+        Self::Journaled,
         Self::BeforeRotation,
         Self::AfterRotation,
-        Self::Released,
+        Self::ReplyReleased,
         Self::Committed,
         Self::Spooling,
         Self::Spooled,
@@ -77,62 +77,68 @@ impl Moment {
         Self::ALL[round % Self::ALL.len()]
     }
 
-    pub fn breaks_the_commit(self) -> bool {
+    pub fn commit_is_broken(self) -> bool {
         matches!(self, Self::Spooling | Self::Spooled)
     }
 }
 
-impl Step {
+impl ExchangeStep {
     pub const ALL: [Self; 9] = [
-        Self::BeforeTheJournal,
-        Self::AfterTheJournal,
+        Self::BeforeJournal,
+        Self::AfterJournal,
         Self::WhileWaiting,
-        Self::AfterTheRotation,
-        Self::DuringTheCommit,
-        Self::AfterTheCommit,
+        Self::AfterRotation,
+        Self::DuringCommit,
+        Self::AfterCommit,
         Self::WhileSpooling,
         Self::Spooled,
-        Self::InARace,
+        Self::DuringRace,
     ];
 
-    /// By what journal, row, ledger and spool said right after the kill. `released`: the provider had held its
-    /// answer and let it go.
-    pub fn judge(before: Rows, after: Rows, exchanges: &[Value], released: bool, spool: InTheSpool) -> Self {
+    /// Classifies a kill by journal, row, ledger and spool right after it. `released`: the provider had sent the held
+    /// response.
+    pub fn classify(
+        before: GrantState,
+        after: GrantState,
+        exchanges: &[Value],
+        released: bool,
+        spool: SpoolContents,
+    ) -> Self {
         match (spool, exchanges.last()) {
-            (InTheSpool::Whole, _) => Self::Spooled,
-            (InTheSpool::Half, _) => Self::WhileSpooling,
-            _ if after.generation > before.generation => Self::AfterTheCommit,
-            _ if after.attempts == before.attempts => Self::BeforeTheJournal,
-            (_, None) => Self::AfterTheJournal,
+            (SpoolContents::Complete, _) => Self::Spooled,
+            (SpoolContents::Partial, _) => Self::WhileSpooling,
+            _ if after.generation > before.generation => Self::AfterCommit,
+            _ if after.attempts == before.attempts => Self::BeforeJournal,
+            (_, None) => Self::AfterJournal,
             (_, Some(line)) if line["outcome"] == "not_processed" => Self::WhileWaiting,
-            _ if released => Self::DuringTheCommit,
-            _ => Self::AfterTheRotation,
+            _ if released => Self::DuringCommit,
+            _ => Self::AfterRotation,
         }
     }
 }
 
-/// How long the stretches take that a kill is to fall into, as measured so far.
-pub struct Timing {
-    to_the_journal: Duration,
-    to_the_commit: Duration,
+/// The measured durations into which a kill should fall.
+pub struct KillTiming {
+    until_journal: Duration,
+    until_commit: Duration,
 }
 
-impl Default for Timing {
+impl Default for KillTiming {
     fn default() -> Self {
-        Self { to_the_journal: Duration::from_millis(20), to_the_commit: Duration::from_millis(5) }
+        Self { until_journal: Duration::from_millis(20), until_commit: Duration::from_millis(5) }
     }
 }
 
-impl Timing {
-    /// Tells the provider what to do with the request that is about to come.
-    pub async fn prepare(&self, plant: &Plant, moment: Moment) {
+impl KillTiming {
+    /// Configures how the provider handles the next request.
+    pub async fn prepare(&self, plant: &TestCluster, moment: KillPoint) {
         match moment {
-            Moment::Asked | Moment::Race => {}
-            // Long enough that the kill comes first, however busy the machine.
-            Moment::Journalled => {
+            KillPoint::AfterRequest | KillPoint::Race => {}
+            // Long enough for the kill to come first even on a busy machine.
+            KillPoint::Journaled => {
                 plant.provider.control("settings", json!({"latency_ms": 200})).await;
             }
-            Moment::BeforeRotation => {
+            KillPoint::BeforeRotation => {
                 let fault = json!({"endpoint": "token", "kind": "timeout_before", "times": 1});
                 plant.provider.control("faults", fault).await;
             }
@@ -142,49 +148,51 @@ impl Timing {
         }
     }
 
-    /// Returns when it is time to kill; whether a held answer of the provider's had left by then.
+    /// Waits for `moment`. Returns whether the provider had released a held response by then.
     pub async fn wait_for(
         &mut self,
-        plant: &Plant,
+        plant: &TestCluster,
         victim: usize,
-        moment: Moment,
+        moment: KillPoint,
         round: usize,
-        before: Rows,
+        before: GrantState,
         asked: Instant,
     ) -> bool {
-        // A step that shares no factor with the moments, so that the parts wander over the whole stretch.
-        let part = |stretch: Duration| stretch * u32::try_from(round * 7_919 % 1_000).unwrap() / 900;
+        // The step has no common factor with the number of moments, so that the fractions cover the whole duration.
+        let fraction_of = |stretch: Duration| stretch * u32::try_from(round * 7_919 % 1_000).unwrap() / 900;
         let mut released = None;
         match moment {
-            Moment::Asked => nearly(part(self.to_the_journal)).await,
-            Moment::Race => nearly(part(self.to_the_journal * 3)).await,
-            Moment::Leased => until(plant, |rows| rows.leased).await,
-            Moment::Journalled => {
-                until(plant, |rows| rows.attempts > before.attempts).await;
-                average(&mut self.to_the_journal, asked.elapsed());
+            KillPoint::AfterRequest => sleep_precisely(fraction_of(self.until_journal)).await,
+            KillPoint::Race => sleep_precisely(fraction_of(self.until_journal * 3)).await,
+            KillPoint::Leased => wait_for_state(plant, |rows| rows.is_leased).await,
+            KillPoint::Journaled => {
+                wait_for_state(plant, |rows| rows.attempts > before.attempts).await;
+                update_average(&mut self.until_journal, asked.elapsed());
             }
-            Moment::BeforeRotation | Moment::AfterRotation => held(plant).await,
-            Moment::Released => {
+            KillPoint::BeforeRotation | KillPoint::AfterRotation => wait_until_held(plant).await,
+            KillPoint::ReplyReleased => {
                 released = Some(release(plant).await);
-                nearly(part(self.to_the_commit)).await;
+                sleep_precisely(fraction_of(self.until_commit)).await;
             }
-            Moment::Committed => {
+            KillPoint::Committed => {
                 let (begun, release) = (Instant::now(), release(plant).await);
-                until(plant, |rows| rows.generation > before.generation).await;
-                average(&mut self.to_the_commit, begun.elapsed());
+                wait_for_state(plant, |rows| rows.generation > before.generation).await;
+                update_average(&mut self.until_commit, begun.elapsed());
                 released = Some(release);
             }
-            Moment::Spooling | Moment::Spooled => {
-                held(plant).await;
-                spoil(plant).await;
+            KillPoint::Spooling | KillPoint::Spooled => {
+                wait_until_held(plant).await;
+                break_commits(plant).await;
                 released = Some(release(plant).await);
                 let folder = plant.spool(victim);
-                let wanted =
-                    |spool| spool == InTheSpool::Whole || (moment == Moment::Spooling && spool == InTheSpool::Half);
-                let came = tokio::task::block_in_place(|| wait_until(|| wanted(in_the_spool(&folder))));
+                let wanted = |spool| {
+                    spool == SpoolContents::Complete
+                        || (moment == KillPoint::Spooling && spool == SpoolContents::Partial)
+                };
+                let came = tokio::task::block_in_place(|| poll_until(|| wanted(spool_contents(&folder))));
                 if !came {
-                    mend(plant).await;
-                    panic!("no token set came into the spool: before {before:?}, now {:?}", plant.rows().await);
+                    restore_commits(plant).await;
+                    panic!("no token set was spooled: before {before:?}, now {:?}", plant.grant_state().await);
                 }
             }
         }
@@ -192,74 +200,74 @@ impl Timing {
     }
 }
 
-fn average(stretch: &mut Duration, took: Duration) {
+fn update_average(stretch: &mut Duration, took: Duration) {
     *stretch = (*stretch * 3 + took) / 4;
 }
 
-/// The request has come, and its answer is held back.
-async fn held(plant: &Plant) {
+/// Waits until the provider holds the response.
+async fn wait_until_held(plant: &TestCluster) {
     assert_eq!(plant.provider.waiting(1).await, 1);
 }
 
-/// Lets the held answer go. Not waited for: it must not be far ahead of the kill.
-async fn release(plant: &Plant) -> JoinHandle<()> {
-    held(plant).await;
+/// Releases the held response without waiting for it, so that the kill follows closely.
+async fn release(plant: &TestCluster) -> JoinHandle<()> {
+    wait_until_held(plant).await;
     let release = plant.provider.client.post(format!("{}/_control/release", plant.provider.base)).json(&json!({}));
     tokio::spawn(async move { _ = release.send().await })
 }
 
-async fn until(plant: &Plant, is_there: impl Fn(Rows) -> bool) {
+async fn wait_for_state(plant: &TestCluster, condition: impl Fn(GrantState) -> bool) {
     let begun = Instant::now();
-    while !is_there(plant.rows().await) {
-        assert!(begun.elapsed() < PATIENCE, "it never came: {:?}", plant.rows().await);
+    while !condition(plant.grant_state().await) {
+        assert!(begun.elapsed() < WAIT_TIMEOUT, "timed out: {:?}", plant.grant_state().await);
     }
 }
 
-/// Whether it came while it was waited for.
-fn wait_until(is_there: impl Fn() -> bool) -> bool {
+/// Polls the condition and returns whether it held before the timeout.
+fn poll_until(condition: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        if is_there() {
+    while begun.elapsed() < WAIT_TIMEOUT {
+        if condition() {
             return true;
         }
     }
     false
 }
 
-/// Takes the grants' table away, so that neither a commit nor the spool's next try at it can work: with the journal's
-/// alone gone, a kept token set is in its row a moment later, and its file is away before a busy machine has seen it.
-async fn spoil(plant: &Plant) {
-    run(plant, "ALTER TABLE integration_grants RENAME TO integration_grants_gone").await;
+/// Renames the grants' table, so that neither the commit nor a replay of the spool can work. If only the journal's
+/// table were gone, the replay could remove the file before a busy machine has seen it.
+async fn break_commits(plant: &TestCluster) {
+    execute(plant, "ALTER TABLE integration_grants RENAME TO integration_grants_gone").await;
 }
 
-pub async fn mend(plant: &Plant) {
-    run(plant, "ALTER TABLE integration_grants_gone RENAME TO integration_grants").await;
+pub async fn restore_commits(plant: &TestCluster) {
+    execute(plant, "ALTER TABLE integration_grants_gone RENAME TO integration_grants").await;
 }
 
-async fn run(plant: &Plant, statement: &'static str) {
+async fn execute(plant: &TestCluster, statement: &'static str) {
     sqlx::query(statement).execute(plant.store.database().pool()).await.unwrap();
 }
 
-pub fn in_the_spool(folder: &Path) -> InTheSpool {
-    let Ok(files) = std::fs::read_dir(folder) else { return InTheSpool::Nothing };
-    files.filter_map(Result::ok).fold(InTheSpool::Nothing, |found, file| {
+pub fn spool_contents(folder: &Path) -> SpoolContents {
+    let Ok(files) = std::fs::read_dir(folder) else { return SpoolContents::Empty };
+    files.filter_map(Result::ok).fold(SpoolContents::Empty, |found, file| {
         let path = file.path();
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("json") => InTheSpool::Whole,
-            Some("new") if found == InTheSpool::Nothing => InTheSpool::Half,
+            Some("json") => SpoolContents::Complete,
+            Some("new") if found == SpoolContents::Empty => SpoolContents::Partial,
             _ => found,
         }
     })
 }
 
-/// Removes halves of files, which nobody can use, so that the next round finds its own.
-pub fn sweep(folder: &Path) {
+/// Removes partial files, which are useless, so that the next round sees only its own.
+pub fn remove_spool_files(folder: &Path) {
     for file in std::fs::read_dir(folder).unwrap() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }
 }
 
-/// The one pause that is meant: it is what moves the kill about. Tokio's own timer counts whole milliseconds.
-async fn nearly(pause: Duration) {
+/// Sleeps with sub-millisecond precision, which Tokio's timer lacks. This deliberate pause varies the kill's time.
+async fn sleep_precisely(pause: Duration) {
     tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await.unwrap();
 }

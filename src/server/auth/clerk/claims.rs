@@ -1,11 +1,11 @@
-//! What a session token says, in both versions of its spelling.
+//! The claims of session tokens, in both of Clerk's versions.
 
 use serde::Deserialize;
 
 use crate::model::Role;
 use crate::server::domain::Secret;
 
-/// The claims as they travel. Version 2 puts the organisation into `o`; version 1 spreads it over three.
+/// The claims as sent. Version 2 has the organization in `o`; version 1 has it in three claims.
 #[derive(Deserialize)]
 pub struct RawClaims {
     pub exp: i64,
@@ -20,7 +20,7 @@ pub struct RawClaims {
     org_id: Option<String>,
     org_slug: Option<String>,
     org_role: Option<String>,
-    /// Only where the application adds it to its session tokens.
+    /// Only set if the application adds it to its session tokens.
     email: Option<String>,
 }
 
@@ -31,7 +31,7 @@ struct RawOrg {
     rol: Option<String>,
 }
 
-/// The same, read.
+/// The parsed claims.
 pub struct Claims {
     pub user: String,
     pub session: Secret,
@@ -40,6 +40,7 @@ pub struct Claims {
     pub issued_at: i64,
 }
 
+/// The active organization and the person's role in it.
 #[derive(Debug, PartialEq)]
 pub struct OrgClaim {
     pub id: String,
@@ -47,31 +48,31 @@ pub struct OrgClaim {
     pub role: Role,
 }
 
-/// A session token's whole life, in seconds: how long before its end one was made that doesn't say so itself.
-const LIFE: i64 = 60;
+/// The lifetime of a session token in seconds, from which the issue time is computed if the token has none.
+const TOKEN_LIFETIME_SECONDS: i64 = 60;
 
 impl RawClaims {
-    /// `None` where it names nobody, or no session: then it is some other token of the same issuer.
-    pub fn read(self) -> Option<Claims> {
-        let org = match (self.o, filled(self.org_id)) {
+    /// Parses the claims. `None` without a user or a session: then it is another kind of token of the same issuer.
+    pub fn parse(self) -> Option<Claims> {
+        let org = match (self.o, non_empty(self.org_id)) {
             (Some(org), _) => Some((org.id, org.slg, org.rol)),
             (None, Some(id)) => Some((id, self.org_slug, self.org_role)),
             (None, None) => None,
         };
         let org = org.filter(|(id, ..)| !id.is_empty());
         Some(Claims {
-            user: filled(Some(self.sub))?,
-            session: Secret::new(filled(Some(self.sid))?),
+            user: non_empty(Some(self.sub))?,
+            session: Secret::new(non_empty(Some(self.sid))?),
             email: self.email.map(|email| email.trim().to_lowercase()).filter(|email| email.contains('@')),
-            org: org.map(|(id, slug, role)| OrgClaim { id, slug: filled(slug), role: role_of(role.as_deref()) }),
-            issued_at: self.iat.or(self.nbf).unwrap_or(self.exp - LIFE),
+            org: org.map(|(id, slug, role)| OrgClaim { id, slug: non_empty(slug), role: map_role(role.as_deref()) }),
+            issued_at: self.iat.or(self.nbf).unwrap_or(self.exp - TOKEN_LIFETIME_SECONDS),
         })
     }
 }
 
-/// Clerk's roles as ours. An admin is an admin; an owner is whoever has a role that the application itself calls
-/// so, as Clerk knows none; every other role looks and refreshes, as members do.
-pub fn role_of(role: Option<&str>) -> Role {
+/// Maps Clerk's roles to ours. Clerk has no owner, so `owner` is a role that the application defines. Other roles are
+/// members.
+pub fn map_role(role: Option<&str>) -> Role {
     let role = role.unwrap_or_default();
     match role.strip_prefix("org:").unwrap_or(role) {
         "owner" => Role::Owner,
@@ -80,7 +81,7 @@ pub fn role_of(role: Option<&str>) -> Role {
     }
 }
 
-fn filled(text: Option<String>) -> Option<String> {
+fn non_empty(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
@@ -93,7 +94,7 @@ mod tests {
     fn read(mut claims: Value) -> Option<Claims> {
         claims["exp"] = json!(1000);
         claims["iss"] = json!("https://clerk.example.com");
-        serde_json::from_value::<RawClaims>(claims).ok()?.read()
+        serde_json::from_value::<RawClaims>(claims).ok()?.parse()
     }
 
     fn org(claims: Value) -> Option<OrgClaim> {
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_name_the_organisation() {
+    fn both_claim_versions_contain_the_organization() {
         let named = |role| Some(OrgClaim { id: "org_1".into(), slug: Some("harbour".into()), role });
         let two = json!({ "v": 2, "sub": "user_1", "sid": "sess_1", "o": { "id": "org_1", "slg": "harbour", "rol": "admin", "per": "read", "fpm": "1" } });
         assert_eq!(org(two), named(Role::Admin));
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_person_or_session_is_another_token() {
+    fn token_without_user_or_session_is_not_a_session_token() {
         for claims in [json!({ "sub": "user_1" }), json!({ "sid": "sess_1" }), json!({ "sub": "", "sid": "sess_1" })] {
             assert!(read(claims).is_none());
         }
@@ -131,12 +132,12 @@ mod tests {
             (Some(""), Role::Member),
             (None, Role::Member),
         ] {
-            assert_eq!(role_of(role), ours, "{role:?}");
+            assert_eq!(map_role(role), ours, "{role:?}");
         }
     }
 
     #[test]
-    fn a_token_is_as_old_as_it_says() {
+    fn issue_time_comes_from_iat_or_nbf_or_exp() {
         let issued = |claims| read(claims).unwrap().issued_at;
         let named = || json!({ "sub": "user_1", "sid": "sess_1" });
         assert_eq!(issued(named()), 940);

@@ -1,7 +1,7 @@
-//! People and organisations that Clerk keeps: each request brings a token that Clerk signed, and nothing else counts.
+//! Sign-in with Clerk, which manages people and organizations. Each request carries a token that Clerk signed.
 
 mod claims;
-mod keys;
+mod jwks;
 mod page;
 #[cfg(test)]
 mod testing;
@@ -14,22 +14,22 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
 use self::claims::Claims;
-use self::keys::Keys;
-pub use self::keys::KeysError;
-use self::verify::{Carrier, Verifier};
-pub use self::webhook::NotTaken;
-use super::cookie::{hashed, read_cookie};
-use super::keys::is_a_key;
-use super::{AuthError, Caller, Delivered};
+pub use self::jwks::JwksError;
+use self::jwks::VerificationKeys;
+use self::verify::{TokenSource, Verifier};
+pub use self::webhook::WebhookRejection;
+use super::api_keys::has_key_prefix;
+use super::cookie::{hash_secret, read_cookie};
+use super::{AuthError, Caller, InboundWebhookResult};
 use crate::server::clock::Clock;
 use crate::server::config::ClerkApp;
 use crate::server::domain::Secret;
-use crate::server::store::{Asserted, AssertedOrg, Store};
+use crate::server::store::{IdentityClaims, OrgClaims, Store};
 
-/// Where Clerk's script keeps the session's token.
+/// The cookie in which Clerk's script stores the session token.
 pub const TOKEN_COOKIE: &str = "__session";
 
-/// Sign-in with Clerk. Cheap to clone; clones share the keys they fetched.
+/// Sign-in with Clerk. Cheap to clone; clones share the fetched keys.
 #[derive(Clone)]
 pub struct ClerkAuth {
     store: Store,
@@ -38,18 +38,20 @@ pub struct ClerkAuth {
 }
 
 impl ClerkAuth {
+    /// Creates the sign-in. Fetches no keys yet.
     pub fn new(store: Store, app: ClerkApp) -> Result<Self, AuthError> {
         let keys = match &app.jwt_key {
-            Some(key) => Keys::given(key.clone()),
-            None => Keys::of(&app.frontend_api, store.clock().clone())?,
+            Some(key) => VerificationKeys::configured(key.clone()),
+            None => VerificationKeys::from_frontend_api(&app.frontend_api, store.clock().clone())?,
         };
         let verifier = Verifier::new(keys, store.clock().clone(), &app);
-        tracing::info!(at = %app.frontend_api, parties = ?app.authorized_parties, "people sign in with Clerk");
+        tracing::info!(at = %app.frontend_api, parties = ?app.authorized_parties, "clerk sign-in enabled");
         Ok(Self { store, app: Arc::new(app), verifier: Arc::new(verifier) })
     }
 
+    /// Returns the person whose session token the request carries; `None` without a valid one.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, AuthError> {
-        let Some((token, carrier)) = carried(headers) else { return Ok(None) };
+        let Some((token, carrier)) = request_token(headers) else { return Ok(None) };
         let claims = match self.verifier.verify(&token, carrier).await? {
             Ok(claims) => claims,
             Err(refused) => {
@@ -57,65 +59,66 @@ impl ClerkAuth {
                 return Ok(None);
             }
         };
-        Ok(Some(self.somebody(claims).await?))
+        Ok(Some(self.upsert_caller(claims).await?))
     }
 
-    /// Takes a webhook's news in. Its id is remembered together with what it changed: one that failed comes again.
-    pub async fn news(&self, headers: &HeaderMap, body: &[u8]) -> Result<Delivered, AuthError> {
-        let Some(key) = &self.app.webhook_key else { return Ok(Delivered::NotHere) };
-        let delivery = match webhook::read(key, headers, body, self.store.clock().now()) {
+    /// Verifies and applies a webhook delivery. Its id is stored in the transaction of its changes, so that a delivery
+    /// that failed is applied when Clerk sends it again.
+    pub async fn apply_webhook(&self, headers: &HeaderMap, body: &[u8]) -> Result<InboundWebhookResult, AuthError> {
+        let Some(key) = &self.app.webhook_key else { return Ok(InboundWebhookResult::NotConfigured) };
+        let delivery = match webhook::verify_and_parse(key, headers, body, self.store.clock().now()) {
             Ok(delivery) => delivery,
-            Err(why) => return Ok(Delivered::Refused(why)),
+            Err(why) => return Ok(InboundWebhookResult::Refused(why)),
         };
-        let Some(news) = delivery.news else { return Ok(Delivered::Ignored) };
-        let new = self.store.take_news(&delivery.id, delivery.at, &news).await?;
-        Ok(if new { Delivered::Taken } else { Delivered::Before })
+        let Some(news) = delivery.event else { return Ok(InboundWebhookResult::Ignored) };
+        let new = self.store.receive_clerk_event(&delivery.id, delivery.occurred_at, &news).await?;
+        Ok(if new { InboundWebhookResult::Applied } else { InboundWebhookResult::Duplicate })
     }
 
-    /// The organisation is the token's and no other: of those that it doesn't name nothing is known just now.
-    async fn somebody(&self, claims: Claims) -> Result<Caller, AuthError> {
+    /// Updates the stored identity from the claims. The caller's only organization is the token's, because the token
+    /// says nothing about others.
+    async fn upsert_caller(&self, claims: Claims) -> Result<Caller, AuthError> {
         let org = claims.org.as_ref();
         let known = self
             .store
-            .known(&Asserted {
+            .sync_identity(&IdentityClaims {
                 user: &claims.user,
                 email: claims.email.as_deref(),
-                org: org.map(|org| AssertedOrg { id: &org.id, slug: org.slug.as_deref(), role: org.role }),
+                org: org.map(|org| OrgClaims { id: &org.id, slug: org.slug.as_deref(), role: org.role }),
                 issued_at: claims.issued_at,
             })
             .await?;
         let external_org = known.org.is_some().then(|| claims.org.map(|org| org.id)).flatten();
         let orgs = known.org.into_iter().collect();
-        // A session's id isn't a key to it, but the database needn't know it either.
-        let session_hash = hashed(&claims.session);
+        // The session id isn't a secret, but the database doesn't need it either.
+        let session_hash = hash_secret(&claims.session);
         let caller = Caller::new(known.user, known.email, orgs, None, session_hash);
         Ok(Caller { external_org, ..caller })
     }
 }
 
-/// Asks for the keys that tokens are checked with, and counts them; `None` where they needn't be asked for.
-pub async fn probe_keys(app: &ClerkApp, clock: &Clock) -> Result<Option<usize>, KeysError> {
+/// Fetches the keys that tokens are verified with and returns how many there are; `None` if one is configured.
+pub async fn probe_keys(app: &ClerkApp, clock: &Clock) -> Result<Option<usize>, JwksError> {
     if app.jwt_key.is_some() {
         return Ok(None);
     }
-    Keys::of(&app.frontend_api, clock.clone())?.count().await
+    VerificationKeys::from_frontend_api(&app.frontend_api, clock.clone())?.fetch_count().await
 }
 
-/// The token that a request brings. A bearer is the only one that is looked at: what a script sent by name means more
-/// than what the browser added by itself; and one of our own API keys is nobody's session. What a proxy in front asks
-/// for in that header is none of ours.
-fn carried(headers: &HeaderMap) -> Option<(Secret, Carrier)> {
+/// Returns the request's token. With a bearer token the cookie is ignored, because a script set the header on purpose.
+/// An API key isn't a session token. Other schemes in the header are for a proxy and are ignored.
+fn request_token(headers: &HeaderMap) -> Option<(Secret, TokenSource)> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         let text = value.to_str().ok()?;
         let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
         if scheme.eq_ignore_ascii_case("bearer") {
-            if is_a_key(token.trim()) {
+            if has_key_prefix(token.trim()) {
                 return None;
             }
-            return Some((Secret::new(token.trim()), Carrier::Header));
+            return Some((Secret::new(token.trim()), TokenSource::Header));
         }
     }
-    read_cookie(headers, TOKEN_COOKIE).map(|token| (Secret::new(token), Carrier::Cookie))
+    read_cookie(headers, TOKEN_COOKIE).map(|token| (Secret::new(token), TokenSource::Cookie))
 }
 
 #[cfg(test)]
@@ -125,47 +128,45 @@ mod tests {
     use super::testing::{Issuer, NOW, claims};
     use super::*;
     use crate::model::{Permission, Role};
-    use crate::server::store::testing::stores;
+    use crate::server::store::testing::{each_store, sqlite, store_on};
 
     fn with(name: &'static str, value: String) -> HeaderMap {
         HeaderMap::from_iter([(axum::http::HeaderName::from_static(name), value.parse().unwrap())])
     }
 
-    #[tokio::test]
-    async fn a_token_says_who_asks_and_for_which_organisation() {
+    #[apply(each_store!)]
+    async fn token_identifies_the_person_and_the_organization(store: Store) {
         let issuer = Issuer::new("k1");
-        for (name, store) in stores().await {
-            let auth = ClerkAuth::new(store.clone(), issuer.app_with_pem()).unwrap();
-            assert_eq!(auth.caller(&HeaderMap::new()).await.unwrap(), None);
+        let auth = ClerkAuth::new(store.clone(), issuer.app_with_pem()).unwrap();
+        assert_eq!(auth.caller(&HeaderMap::new()).await.unwrap(), None);
 
-            let cookie = with("cookie", format!("{TOKEN_COOKIE}={}", issuer.sign(&claims())));
-            let ann = auth.caller(&cookie).await.unwrap().unwrap();
-            let org = ann.org.clone().unwrap();
-            assert_eq!((org.name.as_str(), org.role), ("harbour", Role::Admin), "{name}");
-            assert_eq!((ann.orgs.len(), ann.external_org.as_deref()), (1, Some("org_1")), "{name}");
+        let cookie = with("cookie", format!("{TOKEN_COOKIE}={}", issuer.sign(&claims())));
+        let ann = auth.caller(&cookie).await.unwrap().unwrap();
+        let org = ann.org.clone().unwrap();
+        assert_eq!((org.name.as_str(), org.role), ("harbour", Role::Admin));
+        assert_eq!((ann.orgs.len(), ann.external_org.as_deref()), (1, Some("org_1")));
 
-            // The same person and session by the header, in another organisation.
-            let mut other = claims();
-            other["o"] = json!({ "id": "org_2", "slg": "southerly", "rol": "keeper-of-books" });
-            let header = with("authorization", format!("Bearer {}", issuer.sign(&other)));
-            let there = auth.caller(&header).await.unwrap().unwrap();
-            assert_eq!((&there.user_id, &there.session_hash), (&ann.user_id, &ann.session_hash), "{name}");
-            assert_eq!(there.org.as_ref().map(|org| org.role), Some(Role::Member), "{name}");
-            assert!(!there.may(Permission::ManageConnections));
+        // The same person and session in the header, in another organization.
+        let mut other = claims();
+        other["o"] = json!({ "id": "org_2", "slg": "southerly", "rol": "keeper-of-books" });
+        let header = with("authorization", format!("Bearer {}", issuer.sign(&other)));
+        let there = auth.caller(&header).await.unwrap().unwrap();
+        assert_eq!((&there.user_id, &there.session_hash), (&ann.user_id, &ann.session_hash));
+        assert_eq!(there.org.as_ref().map(|org| org.role), Some(Role::Member));
+        assert!(!there.may(Permission::ManageConnections));
 
-            other["o"] = json!(null);
-            other["sid"] = json!("sess_2");
-            let nowhere = auth.caller(&with("cookie", format!("{TOKEN_COOKIE}={}", issuer.sign(&other)))).await;
-            let nowhere = nowhere.unwrap().unwrap();
-            assert_eq!((nowhere.org, nowhere.external_org), (None, None), "{name}");
-            assert_ne!(nowhere.session_hash, ann.session_hash, "{name}");
-        }
+        other["o"] = json!(null);
+        other["sid"] = json!("sess_2");
+        let nowhere = auth.caller(&with("cookie", format!("{TOKEN_COOKIE}={}", issuer.sign(&other)))).await;
+        let nowhere = nowhere.unwrap().unwrap();
+        assert_eq!((nowhere.org, nowhere.external_org), (None, None));
+        assert_ne!(nowhere.session_hash, ann.session_hash);
     }
 
     #[tokio::test]
-    async fn a_bearer_is_the_only_one_that_is_looked_at() {
+    async fn a_bearer_token_hides_the_cookie() {
         let issuer = Issuer::new("k1");
-        let (_, store) = stores().await.remove(0);
+        let store = store_on(sqlite().await);
         let auth = ClerkAuth::new(store, issuer.app_with_pem()).unwrap();
         let good = issuer.sign(&claims());
         for (header, counts) in [
@@ -184,9 +185,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_comes_along_where_the_application_sends_it() {
+    async fn email_claim_is_used_if_present() {
         let issuer = Issuer::new("k1");
-        let (_, store) = stores().await.remove(0);
+        let store = store_on(sqlite().await);
         let auth = ClerkAuth::new(store, issuer.app_with_pem()).unwrap();
         let mut told = claims();
         told["email"] = json!("Ann@Example.com");

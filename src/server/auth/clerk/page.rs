@@ -1,10 +1,11 @@
-//! What a page needs for Clerk's script to work in it.
+//! What a page needs for Clerk's script.
 
 use super::ClerkAuth;
 use crate::model::ClerkView;
-use crate::server::auth::{Caller, Sources};
+use crate::server::auth::{Caller, CspSources};
 
 impl ClerkAuth {
+    /// Returns the data for Clerk's script.
     pub fn view(&self, caller: Option<&Caller>) -> ClerkView {
         ClerkView {
             frontend_api: self.app.frontend_api.clone(),
@@ -14,16 +15,16 @@ impl ClerkAuth {
         }
     }
 
-    /// As Clerk's guide to Content-Security-Policy lists them: its own host, the pictures that it keeps for people and
-    /// organisations, Cloudflare's check for bots, and the styles that its components write into the page.
-    pub fn sources(&self) -> Sources {
+    /// Returns the sources from Clerk's Content-Security-Policy guide: its host, its images of people and
+    /// organizations, Cloudflare's bot check, and the styles that its components insert.
+    pub fn csp_sources(&self) -> CspSources {
         let host = &self.app.frontend_api;
-        Sources {
+        CspSources {
             script: format!(" {host} https://challenges.cloudflare.com"),
             style: " 'unsafe-inline'",
             image: " https://img.clerk.com",
             connect: format!(" {host}"),
-            more: " frame-src https://challenges.cloudflare.com; worker-src 'self' blob:;",
+            extra_directives: " frame-src https://challenges.cloudflare.com; worker-src 'self' blob:;",
         }
     }
 }

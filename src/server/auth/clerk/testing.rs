@@ -1,4 +1,4 @@
-//! An issuer for tests: keys of its own, tokens good and bad, and its key set on loopback.
+//! A token issuer for tests: keys, valid and forged tokens, and a key set on loopback.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ pub use crate::server::store::testing::START as NOW;
 pub const ISSUER: &str = "https://clerk.example.com";
 pub const ORIGIN: &str = "https://evergrant.example.com";
 
-/// Ann, an admin of Harbour, for the next minute.
+/// Returns the claims of Ann, an admin of Harbour, valid for a minute.
 pub fn claims() -> Value {
     json!({
         "v": 2, "sub": "user_1", "sid": "sess_1", "sts": "active", "iss": ISSUER, "azp": ORIGIN,
@@ -37,11 +37,11 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Issuers of one name take turns with two keys, as making one takes its time: two in a row differ.
+    /// Creates an issuer. There are only two keys, because generating one is slow; consecutive issuers differ.
     pub fn new(kid: &str) -> Self {
         static KEYS: OnceLock<[(String, String); 2]> = OnceLock::new();
         static TURN: AtomicUsize = AtomicUsize::new(0);
-        let keys = KEYS.get_or_init(|| [make(), make()]);
+        let keys = KEYS.get_or_init(|| [generate_keys(), generate_keys()]);
         let (private, public) = &keys[TURN.fetch_add(1, Ordering::SeqCst) % 2];
         let signing = EncodingKey::from_rsa_pem(private.as_bytes()).unwrap();
         Self { kid: kid.to_owned(), pem: public.clone(), signing }
@@ -62,8 +62,8 @@ impl Issuer {
         encode(&header, claims, &self.signing).unwrap()
     }
 
-    /// The same claims by other algorithms: unsigned, with the public key for a secret, and by another RSA scheme.
-    pub fn confused(&self, claims: &Value) -> Vec<(String, &'static str)> {
+    /// Signs the claims with wrong algorithms: unsigned, with the public key as the secret, and with other RSA schemes.
+    pub fn sign_with_wrong_algorithms(&self, claims: &Value) -> Vec<(String, &'static str)> {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let unsigned = |alg: &str| format!("{}.{}.", part(&json!({ "alg": alg, "kid": self.kid })), part(claims));
         let with = |algorithm, key: &EncodingKey| {
@@ -87,8 +87,8 @@ impl Issuer {
     }
 }
 
-/// A private key and its public half, as PEM.
-fn make() -> (String, String) {
+/// Generates a private key and its public key, as PEM.
+fn generate_keys() -> (String, String) {
     let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let private: Pkcs8V1Der = key.as_der().unwrap();
     let public: PublicKeyX509Der = key.public_key().as_der().unwrap();
@@ -99,8 +99,8 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
 }
 
-/// A key set on loopback.
-pub struct Jwks {
+/// A key set, served on loopback.
+pub struct JwksServer {
     pub origin: String,
     shared: Arc<Shared>,
 }
@@ -108,17 +108,17 @@ pub struct Jwks {
 #[derive(Default)]
 struct Shared {
     keys: Mutex<Vec<Value>>,
-    asked: AtomicUsize,
+    requests: AtomicUsize,
     failing: AtomicBool,
 }
 
-impl Jwks {
+impl JwksServer {
     pub async fn serve(issuers: &[Issuer]) -> Self {
         let shared = Arc::new(Shared::default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let answering = Arc::clone(&shared);
-        let answer = move || std::future::ready(answering.answer());
+        let answer = move || std::future::ready(answering.respond());
         let router = axum::Router::new().route("/.well-known/jwks.json", axum::routing::get(answer));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let jwks = Self { origin, shared };
@@ -130,18 +130,18 @@ impl Jwks {
         *self.shared.keys.lock().unwrap() = issuers.iter().map(Issuer::jwk).collect();
     }
 
-    pub fn fail(&self, failing: bool) {
+    pub fn set_failing(&self, failing: bool) {
         self.shared.failing.store(failing, Ordering::SeqCst);
     }
 
-    pub fn asked(&self) -> usize {
-        self.shared.asked.load(Ordering::SeqCst)
+    pub fn request_count(&self) -> usize {
+        self.shared.requests.load(Ordering::SeqCst)
     }
 }
 
 impl Shared {
-    fn answer(&self) -> (StatusCode, axum::Json<Value>) {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+    fn respond(&self) -> (StatusCode, axum::Json<Value>) {
+        self.requests.fetch_add(1, Ordering::SeqCst);
         let failing = self.failing.load(Ordering::SeqCst);
         let status = if failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
         (status, axum::Json(json!({ "keys": *self.keys.lock().unwrap() })))

@@ -1,128 +1,134 @@
-//! Whether a session token is one: signed by Clerk, for this application, now.
+//! Verifies session tokens: signed by Clerk, for this application, valid now.
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 
 use super::claims::{Claims, RawClaims};
-use super::keys::{Keys, KeysError, Lookup};
+use super::jwks::{JwksError, Lookup, VerificationKeys};
 use crate::server::clock::Clock;
 use crate::server::config::ClerkApp;
 use crate::server::domain::Secret;
 
-/// How far Clerk's clock and ours may be apart, in seconds; a token lives for sixty.
+/// The accepted clock difference in seconds. A token is valid for 60.
 const LEEWAY: i64 = 5;
 
-/// How a token came here.
+/// Where a request carries its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
-    /// `Authorization`: a script sent it, and Clerk's script names the page's origin in `azp`.
+pub enum TokenSource {
+    /// In `Authorization`, set by Clerk's script, which has the page's origin in `azp`.
     Header,
-    /// The browser sent it by itself. One that was made on a navigation can lack `azp`.
+    /// In the cookie, which the browser sends by itself. A token issued on a navigation can lack `azp`.
     Cookie,
 }
 
-/// Why a token doesn't count.
+/// Why a token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    #[error("it isn't a session token")]
+pub enum TokenRejection {
+    #[error("not a session token")]
     Malformed,
-    #[error("it isn't signed with RS256")]
+    #[error("not signed with RS256")]
     Algorithm,
-    #[error("it is signed with a key that Clerk doesn't publish")]
+    #[error("signed with a key that Clerk doesn't publish")]
     UnknownKey,
-    #[error("its signature is wrong")]
+    #[error("wrong signature")]
     Signature,
-    #[error("it has ended")]
+    #[error("expired")]
     Expired,
-    #[error("it begins later than now: is the clock of this machine right?")]
+    #[error("not valid yet: check this machine's clock")]
     NotYetValid,
-    #[error("another Clerk application issued it than CLERK_PUBLISHABLE_KEY names")]
+    #[error("issued by another Clerk application than CLERK_PUBLISHABLE_KEY names")]
     Issuer,
-    #[error("it is for an origin that CLERK_AUTHORIZED_PARTIES doesn't name")]
+    #[error("for an origin that CLERK_AUTHORIZED_PARTIES doesn't list")]
     Party,
-    #[error("its session waits for a step of the sign-in")]
+    #[error("its session is pending a sign-in step")]
     Pending,
 }
 
+/// Verifies the session tokens of one Clerk application.
 pub struct Verifier {
-    keys: Keys,
+    keys: VerificationKeys,
     clock: Clock,
     issuer: String,
     parties: Vec<String>,
-    /// Signature and spelling alone: time is our clock's, and the rest is compared below.
+    /// Covers the signature and the format. `check` covers times, by our clock, and the other claims.
     validation: Validation,
 }
 
 impl Verifier {
-    pub fn new(keys: Keys, clock: Clock, app: &ClerkApp) -> Self {
-        // The one algorithm is set here and never read from the token: neither `none` nor HS256 with the public key
-        // for a secret gets past it.
+    /// Creates a verifier for the application.
+    pub fn new(keys: VerificationKeys, clock: Clock, app: &ClerkApp) -> Self {
+        // The algorithm is fixed and never read from the token: `none`, and HS256 with the public key as the secret,
+        // are rejected.
         let mut validation = Validation::new(Algorithm::RS256);
         validation.validate_exp = false;
         validation.validate_aud = false;
         Self { keys, clock, issuer: app.frontend_api.clone(), parties: app.authorized_parties.clone(), validation }
     }
 
-    /// The outer error is ours: there are no keys to check with.
-    pub async fn verify(&self, token: &Secret, carrier: Carrier) -> Result<Result<Claims, Refused>, KeysError> {
-        let kid = match kid(token) {
+    /// Verifies a token. The outer error means that there are no keys to verify with.
+    pub async fn verify(
+        &self,
+        token: &Secret,
+        carrier: TokenSource,
+    ) -> Result<Result<Claims, TokenRejection>, JwksError> {
+        let kid = match header_kid(token) {
             Ok(kid) => kid,
             Err(refused) => return Ok(Err(refused)),
         };
         let key = match self.keys.find(kid.as_deref()).await? {
             Lookup::Found(key) => key,
-            Lookup::Unknown => return Ok(Err(Refused::UnknownKey)),
+            Lookup::Unknown => return Ok(Err(TokenRejection::UnknownKey)),
         };
         Ok(match decode::<RawClaims>(token.expose(), &key, &self.validation) {
             Ok(token) => self.check(token.claims, carrier),
-            Err(error) if *error.kind() == ErrorKind::InvalidSignature => Err(Refused::Signature),
-            Err(_) => Err(Refused::Malformed),
+            Err(error) if *error.kind() == ErrorKind::InvalidSignature => Err(TokenRejection::Signature),
+            Err(_) => Err(TokenRejection::Malformed),
         })
     }
 
-    fn check(&self, claims: RawClaims, carrier: Carrier) -> Result<Claims, Refused> {
+    fn check(&self, claims: RawClaims, carrier: TokenSource) -> Result<Claims, TokenRejection> {
         let now = self.clock.now();
         if claims.exp.saturating_add(LEEWAY) <= now {
-            return Err(Refused::Expired);
+            return Err(TokenRejection::Expired);
         }
         if claims.nbf.is_some_and(|from| from > now + LEEWAY) {
-            return Err(Refused::NotYetValid);
+            return Err(TokenRejection::NotYetValid);
         }
         if claims.iss != self.issuer {
-            return Err(Refused::Issuer);
+            return Err(TokenRejection::Issuer);
         }
         let party = match &claims.azp {
             Some(party) => self.parties.contains(party),
-            None => carrier == Carrier::Cookie,
+            None => carrier == TokenSource::Cookie,
         };
         if !party {
-            return Err(Refused::Party);
+            return Err(TokenRejection::Party);
         }
         if claims.sts.as_deref() == Some("pending") {
-            return Err(Refused::Pending);
+            return Err(TokenRejection::Pending);
         }
-        claims.read().ok_or(Refused::Malformed)
+        claims.parse().ok_or(TokenRejection::Malformed)
     }
 }
 
-impl Refused {
-    /// What somebody should mend is told; what happens every minute, or what a stranger can cause, isn't.
+impl TokenRejection {
+    /// Logs what an operator should fix as a warning. What happens often, or what anyone can cause, is a debug line.
     pub fn log(self) {
         match self {
             Self::NotYetValid | Self::Issuer | Self::Party => {
-                tracing::warn!(reason = %self, "a token of Clerk's is refused")
+                tracing::warn!(reason = %self, "session token rejected")
             }
-            _ => tracing::debug!(reason = %self, "a token is refused"),
+            _ => tracing::debug!(reason = %self, "session token rejected"),
         }
     }
 }
 
-/// The name of the key that the token says it is signed with.
-fn kid(token: &Secret) -> Result<Option<String>, Refused> {
-    // An algorithm that the library doesn't know, `none` among them, is no header to it.
-    let header = decode_header(token.expose()).map_err(|_| Refused::Malformed)?;
+/// Returns the key id in the token's header.
+fn header_kid(token: &Secret) -> Result<Option<String>, TokenRejection> {
+    // The library rejects headers with an unknown algorithm, such as `none`.
+    let header = decode_header(token.expose()).map_err(|_| TokenRejection::Malformed)?;
     if header.alg != Algorithm::RS256 {
-        return Err(Refused::Algorithm);
+        return Err(TokenRejection::Algorithm);
     }
     Ok(header.kid)
 }
@@ -136,66 +142,66 @@ mod tests {
     use super::super::testing::{Issuer, NOW, ORIGIN, claims};
     use super::*;
 
-    async fn said(issuer: &Issuer, token: String, carrier: Carrier) -> Result<(), Refused> {
+    async fn verify_token(issuer: &Issuer, token: String, carrier: TokenSource) -> Result<(), TokenRejection> {
         let app = issuer.app_with_pem();
-        let keys = Keys::given(app.jwt_key.clone().unwrap());
+        let keys = VerificationKeys::configured(app.jwt_key.clone().unwrap());
         let verifier = Verifier::new(keys, Clock::manual(NOW), &app);
         verifier.verify(&Secret::new(token), carrier).await.unwrap().map(|_| ())
     }
 
-    async fn with(name: &str, value: Value) -> Result<(), Refused> {
+    async fn verify_with_claim(name: &str, value: Value) -> Result<(), TokenRejection> {
         let issuer = Issuer::new("k1");
         let mut changed = claims();
         changed[name] = value;
-        said(&issuer, issuer.sign(&changed), Carrier::Header).await
+        verify_token(&issuer, issuer.sign(&changed), TokenSource::Header).await
     }
 
     #[tokio::test]
-    async fn a_good_token_counts_until_its_end_and_a_moment() {
-        assert_eq!(with("exp", json!(NOW + 60)).await, Ok(()));
-        assert_eq!(with("exp", json!(NOW - LEEWAY + 1)).await, Ok(()));
-        assert_eq!(with("exp", json!(NOW - LEEWAY)).await, Err(Refused::Expired));
-        assert_eq!(with("exp", json!(i64::MAX)).await, Ok(()), "no sum overflows");
-        assert_eq!(with("exp", json!("soon")).await, Err(Refused::Malformed));
-        assert_eq!(with("exp", json!(null)).await, Err(Refused::Malformed));
+    async fn valid_token_is_accepted_until_expiry_plus_leeway() {
+        assert_eq!(verify_with_claim("exp", json!(NOW + 60)).await, Ok(()));
+        assert_eq!(verify_with_claim("exp", json!(NOW - LEEWAY + 1)).await, Ok(()));
+        assert_eq!(verify_with_claim("exp", json!(NOW - LEEWAY)).await, Err(TokenRejection::Expired));
+        assert_eq!(verify_with_claim("exp", json!(i64::MAX)).await, Ok(()), "no overflow");
+        assert_eq!(verify_with_claim("exp", json!("soon")).await, Err(TokenRejection::Malformed));
+        assert_eq!(verify_with_claim("exp", json!(null)).await, Err(TokenRejection::Malformed));
     }
 
     #[tokio::test]
     async fn a_token_from_the_future_is_refused() {
-        assert_eq!(with("nbf", json!(NOW + LEEWAY)).await, Ok(()));
-        assert_eq!(with("nbf", json!(NOW + LEEWAY + 1)).await, Err(Refused::NotYetValid));
+        assert_eq!(verify_with_claim("nbf", json!(NOW + LEEWAY)).await, Ok(()));
+        assert_eq!(verify_with_claim("nbf", json!(NOW + LEEWAY + 1)).await, Err(TokenRejection::NotYetValid));
     }
 
     #[tokio::test]
     async fn another_issuers_token_is_refused() {
         for issuer in ["https://other.clerk.accounts.dev", "", "https://clerk.example.com.evil.example"] {
-            assert_eq!(with("iss", json!(issuer)).await, Err(Refused::Issuer), "{issuer}");
+            assert_eq!(verify_with_claim("iss", json!(issuer)).await, Err(TokenRejection::Issuer), "{issuer}");
         }
     }
 
     #[tokio::test]
-    async fn a_token_for_another_origin_is_refused_and_one_for_none_counts_in_the_cookie_alone() {
-        assert_eq!(with("azp", json!("https://evil.example")).await, Err(Refused::Party));
-        assert_eq!(with("azp", json!(format!("{ORIGIN}/"))).await, Err(Refused::Party));
-        assert_eq!(with("azp", json!(null)).await, Err(Refused::Party));
+    async fn token_needs_an_authorized_origin_or_in_the_cookie_none() {
+        assert_eq!(verify_with_claim("azp", json!("https://evil.example")).await, Err(TokenRejection::Party));
+        assert_eq!(verify_with_claim("azp", json!(format!("{ORIGIN}/"))).await, Err(TokenRejection::Party));
+        assert_eq!(verify_with_claim("azp", json!(null)).await, Err(TokenRejection::Party));
         let issuer = Issuer::new("k1");
         let mut without = claims();
         without["azp"] = json!(null);
-        assert_eq!(said(&issuer, issuer.sign(&without), Carrier::Cookie).await, Ok(()));
+        assert_eq!(verify_token(&issuer, issuer.sign(&without), TokenSource::Cookie).await, Ok(()));
         without["azp"] = json!("https://evil.example");
-        assert_eq!(said(&issuer, issuer.sign(&without), Carrier::Cookie).await, Err(Refused::Party));
+        assert_eq!(verify_token(&issuer, issuer.sign(&without), TokenSource::Cookie).await, Err(TokenRejection::Party));
     }
 
     #[tokio::test]
-    async fn a_session_that_is_not_ready_is_refused() {
-        assert_eq!(with("sts", json!("pending")).await, Err(Refused::Pending));
-        assert_eq!(with("sts", json!("active")).await, Ok(()));
+    async fn a_pending_session_is_refused() {
+        assert_eq!(verify_with_claim("sts", json!("pending")).await, Err(TokenRejection::Pending));
+        assert_eq!(verify_with_claim("sts", json!("active")).await, Ok(()));
     }
 
     #[tokio::test]
     async fn a_token_without_a_session_is_refused() {
-        assert_eq!(with("sid", json!("")).await, Err(Refused::Malformed));
-        assert_eq!(with("sid", json!(null)).await, Err(Refused::Malformed));
+        assert_eq!(verify_with_claim("sid", json!("")).await, Err(TokenRejection::Malformed));
+        assert_eq!(verify_with_claim("sid", json!(null)).await, Err(TokenRejection::Malformed));
     }
 
     #[tokio::test]
@@ -212,21 +218,27 @@ mod tests {
             format!("{}.{}.{}{last}", parts[0], parts[1], &parts[2][..parts[2].len() - 4]),
             format!("{}.{}.", parts[0], parts[1]),
         ] {
-            assert_eq!(said(&issuer, forged, Carrier::Header).await, Err(Refused::Signature));
+            assert_eq!(verify_token(&issuer, forged, TokenSource::Header).await, Err(TokenRejection::Signature));
         }
-        assert_eq!(said(&issuer, Issuer::new("k1").sign(&claims()), Carrier::Header).await, Err(Refused::Signature));
+        assert_eq!(
+            verify_token(&issuer, Issuer::new("k1").sign(&claims()), TokenSource::Header).await,
+            Err(TokenRejection::Signature)
+        );
         for nonsense in ["", ".", "a.b.c", "..", &format!("{}.{}", parts[0], parts[1])] {
-            let answer = said(&issuer, nonsense.to_owned(), Carrier::Header).await;
-            assert!(matches!(answer, Err(Refused::Malformed | Refused::Signature)), "{nonsense}: {answer:?}");
+            let answer = verify_token(&issuer, nonsense.to_owned(), TokenSource::Header).await;
+            assert!(
+                matches!(answer, Err(TokenRejection::Malformed | TokenRejection::Signature)),
+                "{nonsense}: {answer:?}"
+            );
         }
     }
 
     #[tokio::test]
-    async fn no_algorithm_but_rs256_gets_in() {
+    async fn only_rs256_is_accepted() {
         let issuer = Issuer::new("k1");
-        for (forged, why) in issuer.confused(&claims()) {
-            let answer = said(&issuer, forged, Carrier::Header).await;
-            assert!(matches!(answer, Err(Refused::Algorithm | Refused::Malformed)), "{why}: {answer:?}");
+        for (forged, why) in issuer.sign_with_wrong_algorithms(&claims()) {
+            let answer = verify_token(&issuer, forged, TokenSource::Header).await;
+            assert!(matches!(answer, Err(TokenRejection::Algorithm | TokenRejection::Malformed)), "{why}: {answer:?}");
         }
     }
 }

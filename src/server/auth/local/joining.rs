@@ -1,78 +1,85 @@
-//! Joining by an invitation's link: for somebody who is signed in, or with a new account.
+//! Accepts invitations, for a signed-in person or with a new account.
 
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 
-use super::{LocalAuth, MIN_CHARACTERS, normal};
-use crate::model::{MembersNotice, OrgId, UserId};
-use crate::server::auth::cookie::{hashed, new_secret, session_hash};
+use super::{LocalAuth, MIN_PASSWORD_CHARACTERS, normalize_email};
+use crate::model::{MembersFlash, OrgId, UserId};
+use crate::server::auth::cookie::{hash_secret, new_secret, session_hash};
 use crate::server::auth::{AuthError, Caller};
 use crate::server::domain::Secret;
-use crate::server::store::{Accepted, Guest};
+use crate::server::store::{AcceptOutcome, Invitee};
 
-/// Who makes an account to join.
-pub struct Newcomer<'a> {
+/// The account to create for an invited person.
+pub struct NewAccount<'a> {
     pub email: &'a str,
     pub password: Secret,
 }
 
-/// How it ended.
-pub enum Joined {
-    /// The session that was there works in the organisation now.
-    In(MembersNotice),
-    /// With a session of their own, for the cookie.
-    Anew(Secret),
-    Refused(MembersNotice),
+/// The result of accepting an invitation.
+pub enum JoinResult {
+    /// The existing session was switched to the organization.
+    ExistingSession(MembersFlash),
+    /// A new account joined: its session's id, for the cookie.
+    NewSession(Secret),
+    Refused(MembersFlash),
 }
 
 impl LocalAuth {
-    /// Joins somebody who is signed in.
-    pub async fn join(&self, token: &Secret, caller: &Caller, from: IpAddr) -> Result<Joined, AuthError> {
-        if !self.tries.count(caller.user_id.as_str(), from) {
-            return Ok(Joined::Refused(MembersNotice::TooManyTries));
+    /// Accepts an invitation for a signed-in person.
+    pub async fn join(&self, token: &Secret, caller: &Caller, from: IpAddr) -> Result<JoinResult, AuthError> {
+        if !self.login_rate_limiter.check(caller.user_id.as_str(), from) {
+            return Ok(JoinResult::Refused(MembersFlash::TooManyAttempts));
         }
-        let guest = Guest::Known { user: &caller.user_id, email: &caller.email };
-        let accepted = self.store.accept_invitation(&hashed(token), guest, Some(from.to_string())).await?;
+        let guest = Invitee::SignedIn { user: &caller.user_id, email: &caller.email };
+        let accepted = self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await?;
         Ok(match accepted {
-            Accepted::Joined { org, .. } => self.work_in(caller, &org, MembersNotice::Joined).await?,
-            Accepted::MemberAlready { org } => self.work_in(caller, &org, MembersNotice::MemberAlready).await?,
-            Accepted::EmailTaken => Joined::Refused(MembersNotice::EmailTaken),
-            Accepted::Over => Joined::Refused(MembersNotice::InvitationOver),
+            AcceptOutcome::Joined { org, .. } => self.switch_to_joined_org(caller, &org, MembersFlash::Joined).await?,
+            AcceptOutcome::AlreadyMember { org } => {
+                self.switch_to_joined_org(caller, &org, MembersFlash::AlreadyMember).await?
+            }
+            AcceptOutcome::EmailTaken => JoinResult::Refused(MembersFlash::EmailTaken),
+            AcceptOutcome::NotOpen => JoinResult::Refused(MembersFlash::InvitationInvalid),
         })
     }
 
-    /// Makes an account and joins with it, both or neither.
-    pub async fn join_anew(
+    /// Creates an account and accepts the invitation with it, in one transaction.
+    pub async fn join_with_new_account(
         &self,
         token: &Secret,
-        newcomer: Newcomer<'_>,
+        newcomer: NewAccount<'_>,
         from: IpAddr,
         headers: &HeaderMap,
-    ) -> Result<Joined, AuthError> {
-        let Some(email) = normal(newcomer.email) else { return Ok(Joined::Refused(MembersNotice::EmailNotFit)) };
-        if !self.tries.count(&email, from) {
-            return Ok(Joined::Refused(MembersNotice::TooManyTries));
+    ) -> Result<JoinResult, AuthError> {
+        let Some(email) = normalize_email(newcomer.email) else {
+            return Ok(JoinResult::Refused(MembersFlash::InvalidEmail));
+        };
+        if !self.login_rate_limiter.check(&email, from) {
+            return Ok(JoinResult::Refused(MembersFlash::TooManyAttempts));
         }
-        if newcomer.password.expose().chars().count() < MIN_CHARACTERS {
-            return Ok(Joined::Refused(MembersNotice::ShortPassword));
+        if newcomer.password.expose().chars().count() < MIN_PASSWORD_CHARACTERS {
+            return Ok(JoinResult::Refused(MembersFlash::PasswordTooShort));
         }
-        // Before the dear work, and so that nobody learns without a link whose addresses are known here.
-        if self.store.invited(&hashed(token)).await?.is_none() {
-            return Ok(Joined::Refused(MembersNotice::InvitationOver));
+        // Before the expensive hashing, and so that nobody without a link learns which addresses exist.
+        if self.store.find_open_invitation(&hash_secret(token)).await?.is_none() {
+            return Ok(JoinResult::Refused(MembersFlash::InvitationInvalid));
         }
         let hash = self.passwords.hash(newcomer.password).await?;
-        let guest = Guest::New { email: &email, password_hash: &hash };
-        match self.store.accept_invitation(&hashed(token), guest, Some(from.to_string())).await? {
-            Accepted::Joined { org, user } => Ok(Joined::Anew(self.open_session(headers, &user, Some(&org)).await?)),
-            Accepted::EmailTaken => Ok(Joined::Refused(MembersNotice::EmailTaken)),
-            Accepted::MemberAlready { .. } | Accepted::Over => Ok(Joined::Refused(MembersNotice::InvitationOver)),
+        let guest = Invitee::NewAccount { email: &email, password_hash: &hash };
+        match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await? {
+            AcceptOutcome::Joined { org, user } => {
+                Ok(JoinResult::NewSession(self.create_session(headers, &user, Some(&org)).await?))
+            }
+            AcceptOutcome::EmailTaken => Ok(JoinResult::Refused(MembersFlash::EmailTaken)),
+            AcceptOutcome::AlreadyMember { .. } | AcceptOutcome::NotOpen => {
+                Ok(JoinResult::Refused(MembersFlash::InvitationInvalid))
+            }
         }
     }
 
-    /// A new session; the one that the browser had is deleted, so that nobody can be made to go on with one that
-    /// somebody else knows.
-    pub(super) async fn open_session(
+    /// Creates a session. Deletes the browser's previous session, to prevent session fixation.
+    pub(super) async fn create_session(
         &self,
         headers: &HeaderMap,
         user: &UserId,
@@ -82,12 +89,17 @@ impl LocalAuth {
             self.store.delete_session(&old).await?;
         }
         let session = new_secret()?;
-        self.store.add_session(&hashed(&session), user, org).await?;
+        self.store.add_session(&hash_secret(&session), user, org).await?;
         Ok(session)
     }
 
-    async fn work_in(&self, caller: &Caller, org: &OrgId, said: MembersNotice) -> Result<Joined, AuthError> {
+    async fn switch_to_joined_org(
+        &self,
+        caller: &Caller,
+        org: &OrgId,
+        said: MembersFlash,
+    ) -> Result<JoinResult, AuthError> {
         self.switch_org(caller, org).await?;
-        Ok(Joined::In(said))
+        Ok(JoinResult::ExistingSession(said))
     }
 }

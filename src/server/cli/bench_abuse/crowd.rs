@@ -1,4 +1,4 @@
-//! Pages that listen, thousands of them, each on a connection of its own.
+//! Clients that read event streams, each on its own connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,75 +11,81 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::house::House;
-use crate::server::cli::Failed;
+use super::house::TestServer;
+use crate::server::cli::CliError;
 
-/// How many are being opened at a time.
-const AT_ONCE: usize = 100;
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How many streams are opened at once.
+const CONNECT_CONCURRENCY: usize = 100;
+/// How long a stream has to open, or to receive an event.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub struct Crowd {
+/// Open event streams.
+pub struct LoadClients {
     open: Arc<AtomicUsize>,
-    /// The moment at which each of them hears of an exchange.
-    heard: UnboundedReceiver<Instant>,
-    _listening: JoinSet<()>,
+    /// When each stream received a refresh event.
+    received: UnboundedReceiver<Instant>,
+    _readers: JoinSet<()>,
 }
 
-impl Crowd {
-    pub async fn gather(house: &House, streams: usize) -> Result<Self, Failed> {
-        let opened: Vec<TcpStream> =
-            stream::iter(0..streams).map(|number| open(house, number)).buffer_unordered(AT_ONCE).try_collect().await?;
+impl LoadClients {
+    /// Opens the streams. Fails if the server refuses one.
+    pub async fn connect(house: &TestServer, streams: usize) -> Result<Self, CliError> {
+        let opened: Vec<TcpStream> = stream::iter(0..streams)
+            .map(|number| open_stream(house, number))
+            .buffer_unordered(CONNECT_CONCURRENCY)
+            .try_collect()
+            .await?;
         let (hears, heard) = unbounded_channel();
         let count = Arc::new(AtomicUsize::new(opened.len()));
         let mut listening = JoinSet::new();
         for stream in opened {
-            listening.spawn(listen(stream, hears.clone(), Arc::clone(&count)));
+            listening.spawn(read_events(stream, hears.clone(), Arc::clone(&count)));
         }
-        Ok(Self { open: count, heard, _listening: listening })
+        Ok(Self { open: count, received: heard, _readers: listening })
     }
 
-    /// Milliseconds until half of them and all of them know what was just caused.
-    pub async fn told(&mut self, house: &House) -> Result<(f64, f64), Failed> {
-        let (streams, begun) = (self.left(), Instant::now());
-        house.cause_an_event().await?;
+    /// Causes an event. Returns the milliseconds until half of the streams and all of them have received it.
+    pub async fn measure_event_latency(&mut self, house: &TestServer) -> Result<(f64, f64), CliError> {
+        let (streams, begun) = (self.open_streams(), Instant::now());
+        house.trigger_event().await?;
         let mut after = Vec::with_capacity(streams);
         while after.len() < streams {
-            let heard = timeout(PATIENCE, self.heard.recv()).await;
-            let heard = heard.map_err(|_| format!("{} of {streams} streams were told", after.len()))?;
-            after.push(heard.ok_or("nobody listens any more")?.duration_since(begun).as_secs_f64() * 1000.0);
+            let heard = timeout(STREAM_TIMEOUT, self.received.recv()).await;
+            let heard = heard.map_err(|_| format!("only {} of {streams} streams received the event", after.len()))?;
+            after.push(heard.ok_or("all streams are closed")?.duration_since(begun).as_secs_f64() * 1000.0);
         }
         after.sort_unstable_by(f64::total_cmp);
         Ok((after[streams / 2], after[streams - 1]))
     }
 
-    /// How many still listen.
-    pub fn left(&self) -> usize {
+    /// Returns how many streams are still open.
+    pub fn open_streams(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 }
 
-async fn open(house: &House, number: usize) -> Result<TcpStream, Failed> {
+async fn open_stream(house: &TestServer, number: usize) -> Result<TcpStream, CliError> {
     let mut stream = TcpStream::connect(house.address).await?;
-    let (host, cookie) = (house.address, house.cookie(number));
+    let (host, cookie) = (house.address, house.session_cookie(number));
     let ask =
         format!("GET /api/events HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\naccept: text/event-stream\r\n\r\n");
     stream.write_all(ask.as_bytes()).await?;
     let mut answer = Vec::new();
-    // The first event says how to come back: from then on the stream stands.
+    // The first event sets the retry interval: from then on the stream is established.
     while !answer.windows(6).any(|six| six == b"retry:") {
-        if timeout(PATIENCE, stream.read_buf(&mut answer)).await?? == 0 {
+        if timeout(STREAM_TIMEOUT, stream.read_buf(&mut answer)).await?? == 0 {
             return Err(format!("stream {number} was refused: {}", String::from_utf8_lossy(&answer)).into());
         }
     }
     Ok(stream)
 }
 
-async fn listen(mut stream: TcpStream, hears: UnboundedSender<Instant>, open: Arc<AtomicUsize>) {
+async fn read_events(mut stream: TcpStream, hears: UnboundedSender<Instant>, open: Arc<AtomicUsize>) {
     let mut part = [0; 1024];
-    // An event is short and comes in one piece; signs of life are shorter.
+    // An event is short and arrives in one read; keep-alives are shorter.
     while let Ok(length @ 1..) = stream.read(&mut part).await {
         if part[..length].windows(14).any(|text| text == b"event: refresh") {
-            // Nobody waits for it at the end.
+            // The receiver is gone at the end of the run.
             _ = hears.send(Instant::now());
         }
     }

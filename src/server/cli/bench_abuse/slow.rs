@@ -1,4 +1,4 @@
-//! Clients that hold a connection and are slow: in what they ask, in what they send, and in what they take.
+//! Slow clients: they send a header or a form byte by byte, or don't read the response.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,28 +8,30 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::house::House;
-use crate::server::cli::Failed;
+use super::house::TestServer;
+use crate::server::cli::CliError;
 
-/// From one letter to the next.
-const LETTER: Duration = Duration::from_secs(1);
-/// Longer than any of them may go on.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// The time between two bytes.
+const BYTE_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest that the server may keep a slow client.
+const MAX_CONNECTION_TIME: Duration = Duration::from_secs(180);
 
-/// How many are slow in which way.
-pub struct SlowWays {
-    pub heads: usize,
-    pub forms: usize,
-    pub deaf: usize,
+/// How many clients are slow in which way.
+pub struct SlowClientCounts {
+    pub slow_headers: usize,
+    pub slow_forms: usize,
+    pub unread_pages: usize,
 }
 
-/// How one of them was ended: after how many seconds, and with which answer.
-type End = (f64, String);
+/// How a client's connection ended: after how many seconds, and with which response.
+type ConnectionEnd = (f64, String);
 
-pub struct Slow(Vec<(&'static str, JoinSet<Result<End, Failed>>)>);
+/// Running slow clients, by kind.
+pub struct SlowClients(Vec<(&'static str, JoinSet<Result<ConnectionEnd, CliError>>)>);
 
-impl Slow {
-    pub async fn begin(house: &House, ways: SlowWays) -> Result<Self, Failed> {
+impl SlowClients {
+    /// Connects the clients and starts them.
+    pub async fn start(house: &TestServer, ways: SlowClientCounts) -> Result<Self, CliError> {
         let host = house.address;
         let head = format!("GET /healthz HTTP/1.1\r\nhost: {host}\r\nx-slow: ");
         let form = format!(
@@ -38,23 +40,23 @@ impl Slow {
         );
         let page = format!("GET /login HTTP/1.1\r\nhost: {host}\r\naccept: text/html\r\n\r\n");
         let (mut heads, mut forms, mut deaf) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        for stream in knock(host, &head, ways.heads).await? {
-            heads.spawn(letter_by_letter(stream));
+        for stream in connect_all(host, &head, ways.slow_headers).await? {
+            heads.spawn(send_byte_by_byte(stream));
         }
-        for stream in knock(host, &form, ways.forms).await? {
-            forms.spawn(letter_by_letter(stream));
+        for stream in connect_all(host, &form, ways.slow_forms).await? {
+            forms.spawn(send_byte_by_byte(stream));
         }
-        for stream in knock(host, &page, ways.deaf).await? {
-            deaf.spawn(without_reading(stream));
+        for stream in connect_all(host, &page, ways.unread_pages).await? {
+            deaf.spawn(wait_without_reading(stream));
         }
-        Ok(Self(vec![("heads letter by letter", heads), ("forms letter by letter", forms), ("pages unread", deaf)]))
+        Ok(Self(vec![("headers byte by byte", heads), ("forms byte by byte", forms), ("unread pages", deaf)]))
     }
 
-    /// How each kind of them ended.
-    pub async fn ends(self) -> Result<Vec<(&'static str, String)>, Failed> {
+    /// Waits until all connections have ended. Returns a summary per kind.
+    pub async fn wait_for_ends(self) -> Result<Vec<(&'static str, String)>, CliError> {
         let mut all = Vec::new();
         for (way, mut clients) in self.0 {
-            let mut ends: Vec<End> = Vec::new();
+            let mut ends: Vec<ConnectionEnd> = Vec::new();
             while let Some(end) = clients.join_next().await {
                 ends.push(end??);
             }
@@ -68,7 +70,7 @@ impl Slow {
     }
 }
 
-async fn knock(host: SocketAddr, words: &str, count: usize) -> Result<Vec<TcpStream>, Failed> {
+async fn connect_all(host: SocketAddr, words: &str, count: usize) -> Result<Vec<TcpStream>, CliError> {
     let mut streams = Vec::with_capacity(count);
     for _ in 0..count {
         let mut stream = TcpStream::connect(host).await?;
@@ -78,38 +80,38 @@ async fn knock(host: SocketAddr, words: &str, count: usize) -> Result<Vec<TcpStr
     Ok(streams)
 }
 
-/// Sends one letter after the other until the server has had enough.
-async fn letter_by_letter(mut stream: TcpStream) -> Result<End, Failed> {
+/// Sends a byte per interval until the server closes the connection.
+async fn send_byte_by_byte(mut stream: TcpStream) -> Result<ConnectionEnd, CliError> {
     let (begun, mut answer) = (Instant::now(), Vec::new());
     let (mut reading, mut writing) = stream.split();
     let mut ended = std::pin::pin!(reading.read_to_end(&mut answer));
     loop {
         tokio::select! {
-            // A reset is an end too.
+            // A reset ends it too.
             _ = &mut ended => break,
-            () = sleep(LETTER) => {
-                // Where it can't be sent any more, the other side says so.
+            () = sleep(BYTE_INTERVAL) => {
+                // A failed write shows on the read side.
                 _ = writing.write_all(b"x").await;
             }
         }
-        if begun.elapsed() > PATIENCE {
-            return Err("a slow client was never sent away".into());
+        if begun.elapsed() > MAX_CONNECTION_TIME {
+            return Err("a slow client was never disconnected".into());
         }
     }
     let answer = String::from_utf8_lossy(&answer);
-    let status = answer.split(' ').nth(1).unwrap_or("no answer").to_owned();
+    let status = answer.split(' ').nth(1).unwrap_or("no response").to_owned();
     Ok((begun.elapsed().as_secs_f64(), status))
 }
 
-/// Waits, with the answer in the kernel's hands, until the server closes.
-async fn without_reading(stream: TcpStream) -> Result<End, Failed> {
+/// Leaves the response unread in the kernel's buffer until the server closes the connection.
+async fn wait_without_reading(stream: TcpStream) -> Result<ConnectionEnd, CliError> {
     let begun = Instant::now();
     let closed = async {
         while !stream.ready(Interest::READABLE).await?.is_read_closed() {
             sleep(Duration::from_millis(100)).await;
         }
-        Ok::<_, Failed>(())
+        Ok::<_, CliError>(())
     };
-    timeout(PATIENCE, closed).await.map_err(|_| "a deaf client was never sent away")??;
+    timeout(MAX_CONNECTION_TIME, closed).await.map_err(|_| "a client that doesn't read was never disconnected")??;
     Ok((begun.elapsed().as_secs_f64(), "its page".to_owned()))
 }

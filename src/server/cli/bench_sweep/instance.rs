@@ -1,4 +1,4 @@
-//! One instance in a measurement: a process of its own that sweeps until nothing is due, and says how that went.
+//! One benchmark instance: a process that sweeps until nothing is due, then prints its measurements as JSON.
 
 use std::io::BufRead;
 use std::num::NonZeroU32;
@@ -10,45 +10,47 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::server::cli::process::memory;
-use crate::server::cli::{Failed, opened};
+use crate::server::cli::process::memory_figure_kb;
+use crate::server::cli::{CliError, context};
 use crate::server::clock::Clock;
 use crate::server::config::Settings;
+use crate::server::jobs::sweeper::{Sweeper, SweeperOptions};
 use crate::server::store::Store;
-use crate::server::sweeper::{Pace, Sweeper};
 use crate::server::tokens::{Spool, TokenService};
-use crate::server::{app, keyring};
+use crate::server::{encryption_keys, startup};
 
 #[derive(Args)]
 pub struct Flags {
-    /// It stops after so many seconds, whatever is left.
+    /// Stop after this many seconds, even if grants are still due.
     #[arg(long)]
     seconds: u64,
+    /// How many exchanges to run at once.
     #[arg(long)]
     at_once: usize,
     #[command(flatten)]
     settings: Settings,
 }
 
-pub async fn run(flags: Flags) -> Result<(), Failed> {
-    let (config, database) = opened::database(flags.settings).await?;
+pub async fn run(flags: Flags) -> Result<(), CliError> {
+    let (config, database) = context::open_database(flags.settings).await?;
     let clock = Clock::system();
-    let ring = keyring::load(&config, &database).await?;
-    let store = Store::new(database.clone(), ring, clock.clone()).planned_by(app::plan(&config));
+    let ring = encryption_keys::load_or_create(&config, &database).await?;
+    let store = Store::new(database.clone(), ring, clock.clone()).with_plan(startup::plan(&config));
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-    let xero = app::client(&config, &clock, config.listen)?;
-    let spool = Spool::open(&config.spool())?;
-    let tokens = TokenService::new(store, xero, app::policy(&config), spool, tasks.clone(), stopping.clone());
+    let xero = startup::xero_client(&config, &clock, config.listen)?;
+    let spool = Spool::open(&config.spool_dir())?;
+    let tokens = TokenService::new(store, xero, startup::policy(&config), spool, tasks.clone(), stopping.clone());
     let took: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let times = Arc::clone(&took);
-    let pace = Pace { interval: Duration::from_secs(30), at_once: flags.at_once, a_minute: NonZeroU32::MAX };
+    let pace =
+        SweeperOptions { interval: Duration::from_secs(30), concurrency: flags.at_once, per_minute: NonZeroU32::MAX };
     let sweeper = Sweeper::new(tokens, pace, stopping.clone())
-        .watched(move |time| times.lock().unwrap_or_else(PoisonError::into_inner).push(time));
+        .with_observer(move |time| times.lock().unwrap_or_else(PoisonError::into_inner).push(time));
 
-    // All instances begin together, when they are told to.
+    // All instances start together, when the parent sends a line.
     println!("ready");
     tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new())).await??;
-    let (at_rest, begun) = (memory("self", "VmRSS"), Instant::now());
+    let (at_rest, begun) = (memory_figure_kb("self", "VmRSS"), Instant::now());
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(flags.seconds)).await;
         stopping.cancel();
@@ -65,7 +67,7 @@ pub async fn run(flags: Flags) -> Result<(), Failed> {
         "{}",
         json!({
             "refreshed": swept.refreshed, "failed": swept.failed, "seconds": seconds, "p50_ms": at(50), "p99_ms": at(99),
-            "at_rest_kb": at_rest, "at_most_kb": memory("self", "VmHWM"),
+            "at_rest_kb": at_rest, "at_most_kb": memory_figure_kb("self", "VmHWM"),
         })
     );
     Ok(())

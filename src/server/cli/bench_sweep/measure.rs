@@ -1,78 +1,82 @@
-//! One run: what finding and writing cost by themselves, then the sweep.
+//! Measures one run: the database's cost alone, then the sweep.
 
 use std::time::Instant;
 
 use serde_json::Value;
 
-use super::place::Place;
-use super::{Flags, Run};
+use super::place::BenchEnv;
+use super::{Flags, RunParameters};
 use crate::model::Trigger;
-use crate::server::cli::Failed;
+use crate::server::cli::CliError;
 use crate::server::domain::{AccessToken, RefreshToken, TokenSet};
-use crate::server::store::{AttemptEnd, NewAttempt, Store, Wanted};
+use crate::server::store::{AttemptEnd, DueFilter, NewAttempt, Store};
 
-/// How many batches are claimed, and how many grants are in each, to see what that costs alone.
+/// How many batches are claimed to measure the database alone.
 const BATCHES: usize = 8;
-const BATCH: usize = 32;
+/// Grants per batch.
+const BATCH_SIZE: usize = 32;
 
+/// The measurements of one run.
 pub struct Measured {
-    /// Exchanges a second, over all instances.
+    /// Exchanges per second, over all instances.
     pub rate: f64,
-    /// Milliseconds from an exchange's claim to its landing; the worst instance's.
+    /// Milliseconds from an exchange's claim to its commit; the slowest instance's percentiles.
     pub p50: f64,
     pub p99: f64,
-    /// Milliseconds that a claim of a batch takes: the middle one.
-    pub find: f64,
-    /// Milliseconds that the database takes for one exchange, where nothing else runs: its share of a claim and of a
-    /// journal's entry, and its commit.
-    pub database: f64,
-    /// Megabytes of an instance before it begins, and how many more it takes at most.
-    pub at_rest: f64,
-    pub grown: f64,
+    /// Milliseconds to claim a batch; the median.
+    pub claim_ms: f64,
+    /// Database milliseconds per exchange with nothing else running: its share of the claim and of the journal entry,
+    /// and its commit.
+    pub database_ms: f64,
+    /// Megabytes of an instance before it starts; the largest.
+    pub idle_mb: f64,
+    /// How many megabytes an instance grew at most.
+    pub growth_mb: f64,
     pub failed: u64,
-    /// Whether it was over before everything was refreshed.
-    pub cut: bool,
+    /// Whether time ran out before everything was refreshed.
+    pub timed_out: bool,
 }
 
-pub async fn measure(flags: &Flags, run: &Run) -> Result<Measured, Failed> {
-    let place = Place::make(flags, run).await?;
-    let (find, database, taken) = alone(&place.store).await?;
+/// Runs one measurement.
+pub async fn measure(flags: &Flags, run: &RunParameters) -> Result<Measured, CliError> {
+    let place = BenchEnv::create(flags, run).await?;
+    let (find, database, taken) = measure_database_alone(&place.store).await?;
     place.store.database().close().await;
-    let instances = (0..run.instances).map(|number| place.instance(number, flags)).collect::<Result<Vec<_>, _>>();
+    let instances = (0..run.instances).map(|number| place.start_instance(number, flags)).collect::<Result<Vec<_>, _>>();
     let mut instances = instances?;
     for instance in &mut instances {
-        instance.tell("go")?;
+        instance.write_line("go")?;
     }
     let said = instances
         .iter_mut()
-        .map(|instance| Ok(serde_json::from_str(&instance.line()?)?))
-        .collect::<Result<Vec<Value>, Failed>>()?;
+        .map(|instance| Ok(serde_json::from_str(&instance.read_line()?)?))
+        .collect::<Result<Vec<Value>, CliError>>()?;
     let most = |name: &str| said.iter().filter_map(|one| one[name].as_f64()).fold(0.0, f64::max);
     let sum = |name: &str| said.iter().filter_map(|one| one[name].as_u64()).sum::<u64>();
     let refreshed = sum("refreshed");
     let grown = |one: &Value| Some((one["at_most_kb"].as_f64()? - one["at_rest_kb"].as_f64()?) / 1024.0);
     Ok(Measured {
-        #[expect(clippy::cast_precision_loss, reason = "as many exchanges there will not be")]
+        #[expect(clippy::cast_precision_loss, reason = "counts of exchanges are far below 2^53")]
         rate: refreshed as f64 / most("seconds"),
         p50: most("p50_ms"),
         p99: most("p99_ms"),
-        find,
-        database,
-        at_rest: most("at_rest_kb") / 1024.0,
-        grown: said.iter().filter_map(grown).fold(0.0, f64::max),
+        claim_ms: find,
+        database_ms: database,
+        idle_mb: most("at_rest_kb") / 1024.0,
+        growth_mb: said.iter().filter_map(grown).fold(0.0, f64::max),
         failed: sum("failed"),
-        cut: refreshed < u64::try_from(run.due - taken)?,
+        timed_out: refreshed < u64::try_from(run.due - taken)?,
     })
 }
 
-/// The statements of a sweep without the exchange, one after the other: milliseconds for a claim, milliseconds for
-/// each grant, and how many grants that took.
-async fn alone(store: &Store) -> Result<(f64, f64, usize), Failed> {
+/// Runs the statements of a sweep without the exchanges. Returns the milliseconds per claim, the milliseconds per
+/// grant, and the number of grants.
+async fn measure_database_alone(store: &Store) -> Result<(f64, f64, usize), CliError> {
     let (mut claims, mut all, mut grants) = (Vec::new(), 0.0, 0);
     for batch in 0..BATCHES {
         let (owner, now) = (format!("bench {batch}"), store.clock().now());
         let begun = Instant::now();
-        let claimed = store.claim_due(Wanted::Any, BATCH, &owner, now + 60).await?;
+        let claimed = store.claim_due(DueFilter::Any, BATCH_SIZE, &owner, now + 60).await?;
         claims.push(begun.elapsed().as_secs_f64() * 1000.0);
         let new: Vec<NewAttempt<'_>> = claimed
             .iter()
@@ -84,7 +88,7 @@ async fn alone(store: &Store) -> Result<(f64, f64, usize), Failed> {
                 trace_id: None,
             })
             .collect();
-        let attempts = store.begin_attempts(&new).await?;
+        let attempts = store.start_attempts(&new).await?;
         for (held, attempt) in claimed.iter().zip(&attempts) {
             let tokens = TokenSet {
                 access_token: AccessToken::new("a".repeat(1200)),

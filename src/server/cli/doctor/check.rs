@@ -1,32 +1,32 @@
-//! What a check says: how it stands, what was found, and what to do about it.
+//! One check's result: the verdict, what was found and what to do.
 
 use serde::Serialize;
 
 use crate::model::GrantId;
 use crate::server::store::StoreError;
 
-/// How many are named before the rest is only counted.
-pub const NAMED: usize = 5;
+/// How many items are listed by name; the rest are counted.
+pub const MAX_LISTED: usize = 5;
 
-/// From good to bad.
+/// How a check went, ordered from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Ok,
-    /// Tokens are kept fresh, but somebody should look.
+    /// Tokens are kept fresh, but an operator should look.
     Warn,
-    /// Tokens can't be kept fresh, or won't be for long.
+    /// Tokens can't be kept fresh, now or soon.
     Fail,
 }
 
-/// One thing that was looked at. Free of secrets.
+/// The result of one check. Contains no secrets.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     pub name: &'static str,
     pub verdict: Verdict,
     pub found: String,
-    /// Where there is something to do.
+    /// Set if there is something to do.
     pub to_do: Option<String>,
 }
 
@@ -54,34 +54,36 @@ impl Check {
     }
 }
 
-/// An error's text, which is made to stand inside a sentence, as a sentence of its own.
-pub fn sentence(error: &impl std::fmt::Display) -> String {
+/// Turns an error's text into a sentence, with a capital letter and a full stop.
+pub fn to_sentence(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
-/// So many of them, the word in the right number.
-pub fn count(number: usize, one: &str, many: &str) -> String {
+/// Formats a count with its noun in the singular or the plural.
+pub fn pluralize(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
-pub fn unread(name: &'static str, error: &StoreError) -> Check {
-    Check::fail(name, format!("They couldn't be read: {error}."), "See that the database answers, then look again.")
+/// A failed check, because the database couldn't be read.
+pub fn unreadable(name: &'static str, error: &StoreError) -> Check {
+    Check::fail(name, format!("Can't be read: {error}."), "Make sure that the database answers, then run this again.")
 }
 
-/// The first few, and how many more there are. Each once.
-pub fn ids<'a>(grants: impl Iterator<Item = &'a GrantId>) -> String {
+/// Lists the first `MAX_LISTED` distinct ids, and counts the rest.
+pub fn list_grant_ids<'a>(grants: impl Iterator<Item = &'a GrantId>) -> String {
     let mut all: Vec<&str> = Vec::new();
     for grant in grants {
         if !all.contains(&grant.as_str()) {
             all.push(grant.as_str());
         }
     }
-    let named: Vec<&str> = all.iter().take(NAMED).copied().collect();
-    format!("{}{}", named.join(", "), rest(all.len()))
+    let named: Vec<&str> = all.iter().take(MAX_LISTED).copied().collect();
+    format!("{}{}", named.join(", "), and_n_more(all.len()))
 }
 
-pub fn rest(number: usize) -> String {
-    if number > NAMED { format!(" and {} more", number - NAMED) } else { String::new() }
+/// Says how many items there are beyond the first `MAX_LISTED`.
+pub fn and_n_more(number: usize) -> String {
+    if number > MAX_LISTED { format!(" and {} more", number - MAX_LISTED) } else { String::new() }
 }

@@ -1,10 +1,11 @@
-//! Whether the key ring fits what is kept sealed, what each key is needed for, and which texts don't open.
+//! Checks that the key ring fits the database, what each key is needed for, and that every sealed value opens.
 
-use super::check::{Check, NAMED, count, rest, sentence, unread};
-use crate::server::cipher::KeyRing;
+use super::check::{Check, MAX_LISTED, and_n_more, pluralize, to_sentence, unreadable};
 use crate::server::clock::Clock;
 use crate::server::config::Config;
-use crate::server::keyring::{self, KeyRingError, KeyUse};
+use crate::server::crypto::sealed::KeyRing;
+use crate::server::encryption_keys;
+use crate::server::encryption_keys::{KeyRingError, KeyUse};
 use crate::server::store::{Database, Instance, Store, StoreError};
 use crate::server::tokens::Spool;
 
@@ -13,91 +14,89 @@ pub async fn all(config: &Config, database: &Database, clock: &Clock) -> Vec<Che
     let mut checks = vec![check];
     if let Some(ring) = ring {
         let store = Store::new(database.clone(), ring, clock.clone());
-        checks.push(in_use(config, &store).await.unwrap_or_else(|error| unread("keys in use", &error)));
-        checks.push(texts(&store).await.unwrap_or_else(|error| unread("sealed texts", &error)));
+        checks.push(in_use(config, &store).await.unwrap_or_else(|error| unreadable("keys in use", &error)));
+        checks.push(sealed_values(&store).await.unwrap_or_else(|error| unreadable("sealed texts", &error)));
     }
     checks
 }
 
-/// The ring comes with the check where it fits.
+/// Returns the check, and the ring if it fits.
 async fn ring(config: &Config, database: &Database) -> (Check, Option<KeyRing>) {
     let name = "key ring";
-    match keyring::find(config, database).await {
+    match encryption_keys::load_existing(config, database).await {
         Ok(Some(ring)) => {
             let kids = ring.kids().join(", ");
-            (
-                Check::ok(
-                    name,
-                    format!("It fits what the database keeps sealed. Keys, the sealing one first: {kids}."),
-                ),
-                Some(ring),
-            )
+            (Check::ok(name, format!("It fits the sealed values. Keys, the sealing one first: {kids}.")), Some(ring))
         }
-        Ok(None) => (Check::ok(name, "There is no key yet and nothing sealed: the first start makes one."), None),
+        Ok(None) => (Check::ok(name, "There is no key and nothing sealed yet; the first start creates a key."), None),
         Err(error) => {
             let to_do = match error {
-                KeyRingError::Store(_) => "See that the database answers, then look again.",
-                KeyRingError::Lost { .. } | KeyRingError::Misfit(_) => {
-                    "Bring back the keys that this database was sealed with, from the key file's copy. No server \
-                     starts without them, and a person would have to reconnect whatever they can't open."
+                KeyRingError::Store(_) => "Make sure that the database answers, then run this again.",
+                KeyRingError::KeyFileMissing { .. } | KeyRingError::WrongKeys(_) => {
+                    "Restore the keys that this database was sealed with, from a copy of the key file. No server \
+                     starts without them, and connections whose tokens can't be opened have to be reconnected."
                 }
-                _ => "Mend the key ring: kid:base64key with 32 bytes of key, several separated by commas.",
+                _ => "Fix the key ring: kid:base64key with 32 bytes of key, several separated by commas.",
             };
-            (Check::fail(name, sentence(&error), to_do), None)
+            (Check::fail(name, to_sentence(&error), to_do), None)
         }
     }
 }
 
-/// What each key is needed for, and whether the running servers hold the first.
+/// Checks what each key is needed for, and that the running servers seal with the first.
 async fn in_use(config: &Config, store: &Store) -> Result<Check, StoreError> {
     let name = "keys in use";
-    // What is wrong with the spool is the spool's own finding.
-    let spooled = Spool::look(&config.spool()).map(|waiting| waiting.kids).unwrap_or_default();
-    let keys = keyring::key_use(store, &spooled).await?;
+    // Problems with the spool are reported by its own check.
+    let spooled = Spool::inspect(&config.spool_dir()).map(|waiting| waiting.kids).unwrap_or_default();
+    let keys = encryption_keys::key_use(store, &spooled).await?;
     let running = store.running_instances().await?;
     let (first, others) = match keys.split_first() {
         Some((first, others)) => (&first.kid, others),
-        None => return Ok(Check::ok(name, "There is none.")),
+        None => return Ok(Check::ok(name, "There are no keys.")),
     };
-    let said: Vec<String> = keys.iter().map(|key| line(key, key.kid == *first)).collect();
-    let servers = count(running.len(), "server runs", "servers run");
+    let said: Vec<String> = keys.iter().map(|key| describe_key(key, key.kid == *first)).collect();
+    let servers = pluralize(running.len(), "server runs", "servers run");
     let found = format!("{} {servers} on this database.", said.join(" "));
     let behind = |instance: &&Instance| !instance.kids.contains(first) || instance.seals_with != *first;
     let behind: Vec<&str> = running.iter().filter(behind).map(|instance| instance.address.as_str()).collect();
     if !behind.is_empty() {
-        let to_do =
-            "Give them the same key file, or restart them with the same EVERGRANT_KEYS; then evergrant keys rotate.";
+        let to_do = "Give them the same key file, or restart them with the same EVERGRANT_KEYS; then run evergrant \
+                     encryption-key rotate.";
         return Ok(Check::warn(name, format!("{found} Not sealing with {first} yet: {}.", behind.join(", ")), to_do));
     }
     if others.iter().any(|key| key.texts > 0) {
-        return Ok(Check::warn(name, found, "evergrant keys rotate seals the rest with the first key."));
+        return Ok(Check::warn(
+            name,
+            found,
+            "Run evergrant encryption-key rotate to seal the rest with the first key.",
+        ));
     }
     Ok(Check::ok(name, found))
 }
 
-fn line(KeyUse { kid, texts, needed_by, may_go }: &KeyUse, is_first: bool) -> String {
-    let texts = count(usize::try_from(*texts).unwrap_or(usize::MAX), "text", "texts");
+fn describe_key(KeyUse { kid, texts, needed_by, may_go }: &KeyUse, is_first: bool) -> String {
+    let texts = pluralize(usize::try_from(*texts).unwrap_or(usize::MAX), "value", "values");
     if *may_go {
-        return format!("{kid}: nothing needs it, evergrant keys rotate --retire takes it out.");
+        return format!("{kid}: nothing needs it; evergrant encryption-key rotate --retire removes it.");
     }
     let first = if is_first { ", the first" } else { "" };
     let also = if needed_by.is_empty() { String::new() } else { format!("; needed by {}", needed_by.join("; ")) };
     format!("{kid}{first}: {texts}{also}.")
 }
 
-/// The ring's own check opens one text a key; here each is opened, so that the row it belongs to is named.
-async fn texts(store: &Store) -> Result<Check, StoreError> {
+/// Opens every sealed value, so that the rows of those that don't open are named. The ring's check opens one per key.
+async fn sealed_values(store: &Store) -> Result<Check, StoreError> {
     let name = "sealed texts";
-    let (number, refused) = store.try_texts().await?;
+    let (number, refused) = store.verify_sealed_values().await?;
     if refused.is_empty() {
-        return Ok(Check::ok(name, format!("{number} in all, and each opens.")));
+        return Ok(Check::ok(name, format!("All {number} open.")));
     }
-    let named: Vec<String> = refused.iter().take(NAMED).map(StoreError::to_string).collect();
-    let number = count(refused.len(), "text doesn't open", "texts don't open");
+    let named: Vec<String> = refused.iter().take(MAX_LISTED).map(StoreError::to_string).collect();
+    let number = pluralize(refused.len(), "value can't be opened", "values can't be opened");
     Ok(Check::fail(
         name,
-        format!("{number}: {}{}.", named.join("; "), rest(refused.len())),
-        "Restore these rows from a backup that is younger than their last refresh, or have a person reconnect them; \
-         find out who changed them.",
+        format!("{number}: {}{}.", named.join("; "), and_n_more(refused.len())),
+        "Restore these rows from a backup that is newer than their last refresh, or reconnect them. Find out who \
+         changed them.",
     ))
 }

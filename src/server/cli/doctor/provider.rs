@@ -1,47 +1,48 @@
-//! Whether Xero can be reached from here, and how far its clock and ours are apart.
+//! Checks that Xero can be reached, and compares its clock with this machine's.
 
-use super::check::{Check, sentence};
-use crate::server::app;
+use super::check::{Check, to_sentence};
 use crate::server::clock::Clock;
 use crate::server::config::Config;
+use crate::server::startup;
 use crate::server::xero::{ErrorKind, Transient, XeroError};
 
-/// Seconds between the clocks from which on somebody should look, and from which on times can't be trusted.
-const APART: u64 = 30;
-const FAR_APART: u64 = 5 * 60;
+/// The difference between the clocks, in seconds, above which the check warns.
+const CLOCK_SKEW_WARN_SECONDS: u64 = 30;
+/// The difference between the clocks, in seconds, above which the check fails.
+const CLOCK_SKEW_FAIL_SECONDS: u64 = 5 * 60;
 
 pub async fn all(config: &Config, clock: &Clock) -> Vec<Check> {
     if config.xero_app.is_none() {
-        let found = "Sandbox mode: the provider is a part of the server and shares its clock. Nothing was asked.";
+        let found = "Sandbox mode: the provider is part of the server and shares its clock. No request was sent.";
         return vec![Check::ok("Xero", found)];
     }
     let host = config.xero_endpoints.identity.as_str();
-    let xero = match app::client(config, clock, config.listen) {
+    let xero = match startup::xero_client(config, clock, config.listen) {
         Ok(xero) => xero,
         Err(error) => {
             let to_do = "Check this machine's TLS certificates and proxy settings.";
-            return vec![Check::fail("Xero", sentence(&error), to_do)];
+            return vec![Check::fail("Xero", to_sentence(&error), to_do)];
         }
     };
     match xero.probe().await {
-        Ok(ahead) => vec![Check::ok("Xero", format!("{host} answers.")), clocks(ahead)],
-        Err(error) => vec![unanswered(host, &error)],
+        Ok(ahead) => vec![Check::ok("Xero", format!("{host} answers.")), clock_skew(ahead)],
+        Err(error) => vec![failed_probe(host, &error)],
     }
 }
 
-fn unanswered(host: &str, error: &XeroError) -> Check {
+fn failed_probe(host: &str, error: &XeroError) -> Check {
     let code = error.evidence_code();
     match error.kind {
         ErrorKind::Transient(Transient::RateLimited | Transient::ServerError) => Check::warn(
             "Xero",
-            format!("{host} answers, but not as it should ({code})."),
-            "Nothing here: it is tried again by itself. status.xero.com says whether Xero knows.",
+            format!("{host} answers with an error ({code})."),
+            "Nothing: Evergrant retries by itself. status.xero.com shows if Xero knows.",
         ),
         ErrorKind::Transient(Transient::Timeout | Transient::Unreachable) => Check::fail(
             "Xero",
             format!("{host} can't be reached ({code})."),
-            "Check XERO_IDENTITY_URL, and from this machine the name server, the firewall and HTTPS_PROXY. Tokens that \
-             are still valid are served meanwhile.",
+            "Check XERO_IDENTITY_URL, and this machine's DNS, firewall and HTTPS_PROXY. Tokens that are still valid \
+             are served meanwhile.",
         ),
         _ => Check::fail(
             "Xero",
@@ -51,10 +52,10 @@ fn unanswered(host: &str, error: &XeroError) -> Check {
     }
 }
 
-fn clocks(ahead: Option<i64>) -> Check {
+fn clock_skew(ahead: Option<i64>) -> Check {
     let name = "clock";
     let Some(ahead) = ahead else {
-        return Check::ok(name, "Xero didn't say what time it is.");
+        return Check::ok(name, "Xero's response had no date.");
     };
     let apart = ahead.unsigned_abs();
     let found = match ahead {
@@ -62,10 +63,10 @@ fn clocks(ahead: Option<i64>) -> Check {
         1.. => format!("This machine's clock is {apart} seconds behind Xero's."),
         _ => format!("This machine's clock is {apart} seconds ahead of Xero's."),
     };
-    let to_do = "Set this machine's clock by NTP: a token's end is counted on it.";
-    if apart <= APART {
+    let to_do = "Synchronize this machine's clock by NTP: token expiry is computed with it.";
+    if apart <= CLOCK_SKEW_WARN_SECONDS {
         Check::ok(name, found)
-    } else if apart <= FAR_APART {
+    } else if apart <= CLOCK_SKEW_FAIL_SECONDS {
         Check::warn(name, found, to_do)
     } else {
         Check::fail(name, found, to_do)
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_may_be_a_little_apart_and_no_more() {
+    fn small_clock_skew_is_tolerated() {
         let cases = [
             (0, Verdict::Ok),
             (30, Verdict::Ok),
@@ -90,10 +91,10 @@ mod tests {
             (-301, Verdict::Fail),
         ];
         for (ahead, verdict) in cases {
-            assert_eq!(clocks(Some(ahead)).verdict, verdict, "{ahead}");
+            assert_eq!(clock_skew(Some(ahead)).verdict, verdict, "{ahead}");
         }
-        assert!(clocks(Some(40)).found.contains("40 seconds behind"));
-        assert!(clocks(Some(-40)).found.contains("40 seconds ahead"));
-        assert_eq!(clocks(None).verdict, Verdict::Ok);
+        assert!(clock_skew(Some(40)).found.contains("40 seconds behind"));
+        assert!(clock_skew(Some(-40)).found.contains("40 seconds ahead"));
+        assert_eq!(clock_skew(None).verdict, Verdict::Ok);
     }
 }

@@ -1,6 +1,6 @@
-//! Whether people can sign in, where that isn't for us alone to say.
+//! Checks that people can sign in with Clerk, if they do.
 
-use super::check::{Check, count, sentence};
+use super::check::{Check, pluralize, to_sentence};
 use crate::server::auth::probe_keys;
 use crate::server::clock::Clock;
 use crate::server::config::{ClerkApp, Config, SignIn};
@@ -15,13 +15,13 @@ pub async fn all(config: &Config, clock: &Clock) -> Vec<Check> {
 async fn keys(app: &ClerkApp, clock: &Clock) -> Check {
     let (name, host) = ("Clerk", &app.frontend_api);
     match probe_keys(app, clock).await {
-        Ok(None) => Check::ok(name, "Session tokens are checked with CLERK_JWT_KEY. Nothing was asked."),
-        Ok(Some(number)) => Check::ok(name, format!("{host} answers with {}.", count(number, "key", "keys"))),
+        Ok(None) => Check::ok(name, "Session tokens are verified with CLERK_JWT_KEY. No request was sent."),
+        Ok(Some(number)) => Check::ok(name, format!("{host} answers with {}.", pluralize(number, "key", "keys"))),
         Err(error) => Check::fail(
             name,
-            sentence(&error),
-            "Check CLERK_PUBLISHABLE_KEY, and from this machine the name server, the firewall and HTTPS_PROXY; or set \
-             CLERK_JWT_KEY. Until then nobody can sign in.",
+            to_sentence(&error),
+            "Check CLERK_PUBLISHABLE_KEY, and this machine's DNS, firewall and HTTPS_PROXY; or set CLERK_JWT_KEY. \
+             Until then nobody can sign in.",
         ),
     }
 }
@@ -30,23 +30,23 @@ fn parties(app: &ClerkApp, config: &Config) -> Check {
     let (name, public) = ("Clerk's parties", config.public_url.origin());
     let listed = app.authorized_parties.join(", ");
     if app.authorized_parties.iter().any(|party| party == public) {
-        return Check::ok(name, format!("Tokens of {listed} count."));
+        return Check::ok(name, format!("Tokens for {listed} are accepted."));
     }
     Check::fail(
         name,
-        format!("Tokens of {listed} count, and those of our own pages at {public} don't."),
-        "Add the public address to CLERK_AUTHORIZED_PARTIES, or leave that away.",
+        format!("Tokens for {listed} are accepted, but not those for our own pages at {public}."),
+        "Add the public URL to CLERK_AUTHORIZED_PARTIES, or unset it.",
     )
 }
 
 fn webhooks(app: &ClerkApp) -> Check {
     let name = "Clerk's webhooks";
     match app.webhook_key {
-        Some(_) => Check::ok(name, "Taken at /api/webhooks/clerk."),
+        Some(_) => Check::ok(name, "Accepted at /api/webhooks/clerk."),
         None => Check::warn(
             name,
-            "None are taken: names, and that somebody was removed, are only learned when people come by.",
-            "Make an endpoint for organization and organizationMembership events in Clerk's dashboard, and set \
+            "None are accepted: new names and removals are only noticed at a person's next request.",
+            "Create an endpoint for organization and organizationMembership events in Clerk's dashboard, and set \
              CLERK_WEBHOOK_SECRET.",
         ),
     }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn webhooks_are_missed_and_never_shown() {
+    fn missing_webhook_secret_warns_and_a_set_one_is_not_shown() {
         assert_eq!(webhooks(&app(false)).verdict, Verdict::Warn);
         let check = webhooks(&app(true));
         assert!(check.verdict == Verdict::Ok && !check.found.contains("AAAA"));

@@ -1,21 +1,21 @@
-//! `evergrant grants refresh`: exchanges by an operator's hand, under the same lease and journal as a server's.
+//! `evergrant grants refresh`: refreshes grants on request, under the same lease and journal as a server.
 
 use clap::Args;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::hands::{Hands, waits};
+use super::one_shot_service::{OneShotService, spool_advice};
 use crate::model::{GrantId, GrantStatus};
-use crate::server::cli::{Failed, org_named};
+use crate::server::cli::{CliError, resolve_org};
 use crate::server::config::Settings;
-use crate::server::store::Listed;
-use crate::server::tokens::{Ask, Landed};
+use crate::server::store::GrantSummary;
+use crate::server::tokens::{RefreshOutcome, RefreshRequest};
 
 #[derive(Args)]
 pub struct Flags {
     #[command(flatten)]
-    which: Which,
-    /// Print what happened to each grant as JSON.
+    which: GrantSelection,
+    /// Print each grant's outcome as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten, next_help_heading = "Settings")]
@@ -24,61 +24,63 @@ pub struct Flags {
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-struct Which {
-    /// This grant, whether or not it is due; `grants list` has the ids.
+struct GrantSelection {
+    /// This grant, due or not; `grants list` shows the ids.
     #[arg(long, value_name = "ID")]
     grant: Option<String>,
-    /// Every grant of this organisation, whether or not it is due.
+    /// Every grant of this organization, due or not.
     #[arg(long, value_name = "NAME")]
     org: Option<String>,
-    /// Every active grant that is due, in all organisations.
+    /// Every active grant that is due, in all organizations.
     #[arg(long)]
     all_due: bool,
 }
 
-pub async fn run(flags: Flags) -> Result<(), Failed> {
-    let hands = Hands::open(flags.settings).await?;
-    let wanted = wanted(&flags.which, &hands).await?;
-    let ask = Ask::by_operator(!flags.which.all_due);
-    let mut landed: Vec<(Listed, Landed)> = stream::iter(wanted)
+pub async fn run(flags: Flags) -> Result<(), CliError> {
+    let hands = OneShotService::open(flags.settings).await?;
+    let wanted = select_grants(&flags.which, &hands).await?;
+    let ask = RefreshRequest::cli(!flags.which.all_due);
+    let mut landed: Vec<(GrantSummary, RefreshOutcome)> = stream::iter(wanted)
         .map(|listed| async {
             let landed = hands.service.refresh_grant_single_flight(&listed.grant.id, ask.clone()).await;
             (listed, landed)
         })
-        .buffered(hands.policy.at_once)
+        .buffered(hands.policy.concurrency)
         .collect()
         .await;
-    hands.settle().await;
+    hands.wait_for_tasks().await;
     for (listed, landed) in &mut landed {
-        // The one whose commit worked at a later try has been refreshed all the same.
-        if matches!(landed, Landed::Failed(_)) && hands.has_moved_on(&listed.grant).await {
-            *landed = Landed::Exchanged;
+        // A grant whose commit succeeded on retry counts as refreshed.
+        if matches!(landed, RefreshOutcome::Failed(_)) && hands.was_rotated_since(&listed.grant).await {
+            *landed = RefreshOutcome::Refreshed;
         }
     }
-    let spool = hands.config.spool();
+    let spool = hands.config.spool_dir();
     let waiting = hands.close().await;
-    say(&landed, flags.json);
-    let failed = landed.iter().filter(|(_, landed)| matches!(landed, Landed::Failed(_))).count();
+    print_outcomes(&landed, flags.json);
+    let failed = landed.iter().filter(|(_, landed)| matches!(landed, RefreshOutcome::Failed(_))).count();
     match (failed, waiting) {
         (0, 0) => Ok(()),
-        (_, 0) => Err(format!("{failed} of {} couldn't be refreshed", count(landed.len())).into()),
-        _ => Err(waits(waiting, &spool).into()),
+        (_, 0) => Err(format!("{failed} of {} couldn't be refreshed", format_grant_count(landed.len())).into()),
+        _ => Err(spool_advice(waiting, &spool).into()),
     }
 }
 
-/// The grants that were asked for.
-async fn wanted(which: &Which, hands: &Hands) -> Result<Vec<Listed>, Failed> {
+/// Returns the grants that the flags select.
+async fn select_grants(which: &GrantSelection, hands: &OneShotService) -> Result<Vec<GrantSummary>, CliError> {
     let (database, now) = (hands.store.database(), hands.store.clock().now());
     let org = match &which.org {
-        Some(name) => Some(org_named(database, name).await?),
+        Some(name) => Some(resolve_org(database, name).await?),
         None => None,
     };
-    let mut listed = database.listed_grants(org.as_ref()).await?;
+    let mut listed = database.grant_summaries(org.as_ref()).await?;
     if let Some(id) = &which.grant {
         let id = GrantId(id.clone());
         listed.retain(|listed| listed.grant.id == id);
         if listed.is_empty() {
-            return Err(format!("there is no grant {id}, or it was given up: evergrant grants list has them").into());
+            return Err(
+                format!("there is no grant {id}, or it is revoked: evergrant grants list shows the grants").into()
+            );
         }
     }
     if which.all_due {
@@ -89,34 +91,34 @@ async fn wanted(which: &Which, hands: &Hands) -> Result<Vec<Listed>, Failed> {
     Ok(listed)
 }
 
-fn say(landed: &[(Listed, Landed)], as_json: bool) {
+fn print_outcomes(landed: &[(GrantSummary, RefreshOutcome)], as_json: bool) {
     if as_json {
-        let grants: Vec<Value> = landed.iter().map(|(listed, landed)| for_a_program(listed, landed)).collect();
+        let grants: Vec<Value> = landed.iter().map(|(listed, landed)| to_json(listed, landed)).collect();
         println!("{}", json!({ "grants": grants }));
     } else if landed.is_empty() {
         println!("There was nothing to refresh.");
     } else {
         for (listed, landed) in landed {
-            println!("{} (grant {}): {}", listed.org_name, listed.grant.id, for_a_person(landed));
+            println!("{} (grant {}): {}", listed.org_name, listed.grant.id, describe_outcome(landed));
         }
     }
 }
 
-fn for_a_person(landed: &Landed) -> String {
+fn describe_outcome(landed: &RefreshOutcome) -> String {
     match landed {
-        Landed::Exchanged => "refreshed.".to_owned(),
-        Landed::Adopted => "refreshed meanwhile by another process.".to_owned(),
-        Landed::Fresh => "fresh already.".to_owned(),
-        Landed::Failed(failed) => format!("failed. {}", failed.message),
+        RefreshOutcome::Refreshed => "refreshed.".to_owned(),
+        RefreshOutcome::RefreshedElsewhere => "already refreshed by another process.".to_owned(),
+        RefreshOutcome::NotDue => "already fresh.".to_owned(),
+        RefreshOutcome::Failed(failed) => format!("failed. {}", failed.message),
     }
 }
 
-fn for_a_program(listed: &Listed, landed: &Landed) -> Value {
+fn to_json(listed: &GrantSummary, landed: &RefreshOutcome) -> Value {
     let (outcome, failed) = match landed {
-        Landed::Exchanged => ("refreshed", None),
-        Landed::Adopted => ("adopted", None),
-        Landed::Fresh => ("fresh", None),
-        Landed::Failed(failed) => ("failed", Some(failed)),
+        RefreshOutcome::Refreshed => ("refreshed", None),
+        RefreshOutcome::RefreshedElsewhere => ("adopted", None),
+        RefreshOutcome::NotDue => ("fresh", None),
+        RefreshOutcome::Failed(failed) => ("failed", Some(failed)),
     };
     json!({
         "grantId": listed.grant.id,
@@ -128,6 +130,6 @@ fn for_a_program(listed: &Listed, landed: &Landed) -> Value {
     })
 }
 
-fn count(grants: usize) -> String {
+fn format_grant_count(grants: usize) -> String {
     if grants == 1 { "1 grant".to_owned() } else { format!("{grants} grants") }
 }

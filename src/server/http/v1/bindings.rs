@@ -1,4 +1,4 @@
-//! `GET /api/v1/bindings`: the connections of the key's organisation.
+//! `GET /api/v1/bindings`: lists the connections of the key's organization.
 
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
@@ -11,17 +11,17 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use super::{counted, openapi};
+use super::{openapi, rate_limited};
 use crate::model::{BindingId, BindingStatus, Scope};
-use crate::server::auth::keys;
+use crate::server::auth::api_keys;
 use crate::server::domain::Binding;
-use crate::server::http::failure::Failure;
-use crate::server::state::AppState;
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::state::AppState;
 
-/// The connections of the key's organisation.
+/// The connections of the key's organization.
 #[derive(Serialize, ToSchema)]
-pub struct List {
-    /// Empty where there is none.
+pub struct ConnectionList {
+    /// Empty if there are none.
     bindings: Vec<Connection>,
 }
 
@@ -29,23 +29,23 @@ pub struct List {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
-    /// What the token is asked for by. It stays when the connection is connected again.
+    /// Identifies the connection in this API. It does not change when the connection is reconnected.
     #[schema(value_type = String)]
     id: BindingId,
-    /// Xero's own id of the tenant, for its xero-tenant-id header.
+    /// Xero's id of the tenant, for the xero-tenant-id header.
     tenant_id: String,
-    /// What Xero calls it.
+    /// The tenant's name in Xero.
     tenant_name: String,
-    /// ORGANISATION or PRACTICE, as Xero says it.
+    /// ORGANISATION or PRACTICE, as reported by Xero.
     tenant_type: String,
-    #[schema(schema_with = openapi::binding_status)]
+    #[schema(schema_with = openapi::binding_status_schema)]
     status: BindingStatus,
-    /// Unix seconds.
+    /// When it was connected, in unix seconds.
     connected_at: i64,
 }
 
-impl List {
-    /// What an answer looks like.
+impl ConnectionList {
+    /// Returns the example for the API description.
     pub fn example() -> Self {
         let one = Connection {
             id: BindingId("7f1c9b0e-54aa-4c55-9f0f-2f0c3a8e1d77".to_owned()),
@@ -59,19 +59,19 @@ impl List {
     }
 }
 
-/// The list may be kept and asked for again by its `ETag`; for whoever has another key it is another list.
+/// Lists the connections. Clients may cache the list and revalidate it by its `ETag`; it varies by API key.
 pub async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    let key = match keys::program(&state.store, &headers).await {
+    let key = match api_keys::authenticate(&state.store, &headers).await {
         Ok(Ok(key)) => key,
-        Ok(Err(why)) => return Problem::from(why).answer(&state),
-        Err(error) => return Problem::from(error).answer(&state),
+        Ok(Err(why)) => return Problem::from(why).respond(&state),
+        Err(error) => return Problem::from(error).respond(&state),
     };
     let work = async {
         let bound = state.store.bindings_of_org(&key.org).await?;
         let bindings = bound.into_iter().map(|bound| Connection::from(bound.binding)).collect();
-        Ok(validated(&headers, &List { bindings }))
+        Ok(respond_with_etag(&headers, &ConnectionList { bindings }))
     };
-    counted(&state, &key, Scope::BindingsRead, work).await
+    rate_limited(&state, &key, Scope::BindingsRead, work).await
 }
 
 impl From<Binding> for Connection {
@@ -87,24 +87,24 @@ impl From<Binding> for Connection {
     }
 }
 
-/// The list with its tag; nothing but the tag for who has it already.
-fn validated(request: &HeaderMap, list: &List) -> Response {
+/// Responds with the list and its ETag, or with 304 if the client has this version.
+fn respond_with_etag(request: &HeaderMap, list: &ConnectionList) -> Response {
     let body = match serde_json::to_vec(list) {
         Ok(body) => body,
-        // Strings and numbers alone, which all have a form in JSON.
-        Err(error) => return Failure::of(&error).into_response(),
+        // Strings and numbers always serialize to JSON.
+        Err(error) => return InternalError::logged(&error).into_response(),
     };
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
-    let same = is_named(request, &tag);
+    let is_unchanged = etag_matches(request, &tag);
     let fields = [(CACHE_CONTROL, "private, no-cache"), (VARY, "Authorization"), (ETAG, &tag)];
-    if same {
+    if is_unchanged {
         return (StatusCode::NOT_MODIFIED, fields).into_response();
     }
     (fields, [(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// `If-None-Match` names the tag, weakly compared (RFC 9110, 13.1.2).
-fn is_named(request: &HeaderMap, tag: &str) -> bool {
+/// Returns whether `If-None-Match` contains the tag, by weak comparison (RFC 9110, 13.1.2).
+fn etag_matches(request: &HeaderMap, tag: &str) -> bool {
     let said = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut named = said.flat_map(|value| value.split(',')).map(str::trim);
     named.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
@@ -115,12 +115,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_named_among_others_weakly_or_by_a_star() {
+    fn etag_matches_in_a_list_weakly_or_by_wildcard() {
         let named = |value: &str| {
             let headers = HeaderMap::from_iter([(IF_NONE_MATCH, value.parse().unwrap())]);
-            is_named(&headers, "\"abc\"")
+            etag_matches(&headers, "\"abc\"")
         };
         assert!(named("\"abc\"") && named("\"x\", \"abc\"") && named("W/\"abc\"") && named("*"));
-        assert!(!named("\"x\"") && !named("abc") && !is_named(&HeaderMap::new(), "\"abc\""));
+        assert!(!named("\"x\"") && !named("abc") && !etag_matches(&HeaderMap::new(), "\"abc\""));
     }
 }

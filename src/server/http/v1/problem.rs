@@ -1,4 +1,4 @@
-//! What the API answers when it can't do what was asked: problem details (RFC 9457).
+//! The error responses of the API: problem details (RFC 9457).
 
 use axum::Json;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -10,61 +10,61 @@ use utoipa::ToSchema;
 
 use super::openapi;
 use crate::model::{ProblemCode, Scope};
-use crate::server::auth::keys::NoKey;
-use crate::server::http::failure::Failure;
-use crate::server::state::AppState;
+use crate::server::auth::api_keys::KeyRejection;
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::state::AppState;
 use crate::server::store::StoreError;
 use crate::server::tokens::TokenError;
 
-/// Before a kind's word in its `type`, which names the kind and leads nowhere.
-const KIND: &str = "urn:evergrant:problem";
-/// How long a caller waits who can't be told when the next try is, in seconds.
-const A_MOMENT: u64 = 5;
+/// The prefix of `type`, a URN that identifies the kind and can't be dereferenced.
+const PROBLEM_TYPE_PREFIX: &str = "urn:evergrant:problem";
+/// `Retry-After` in seconds if the time of the next attempt is not known.
+const DEFAULT_RETRY_AFTER_SECONDS: u64 = 5;
 
-/// One answer of that kind.
+/// An error response of the API.
 #[derive(Debug)]
 pub struct Problem {
     code: ProblemCode,
-    /// What happened here, and what to do.
+    /// What happened, and what to do.
     detail: String,
-    /// What stands in the log beside the cause.
+    /// The id that the cause is logged with.
     id: Option<String>,
     next_attempt_at: Option<i64>,
-    /// Whether waiting is what helps.
-    is_passing: bool,
+    /// A retry can succeed, so the response has a `Retry-After`.
+    is_retryable: bool,
     challenge: Option<String>,
 }
 
 /// Problem details (RFC 9457).
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Body {
-    /// Names the kind, and leads nowhere.
+pub struct ProblemBody {
+    /// A URN that identifies the kind of problem.
     r#type: String,
     title: &'static str,
-    /// The status of the answer.
+    /// The HTTP status of the response.
     status: u16,
-    /// What happened here, and what to do.
+    /// What happened, and what to do.
     detail: String,
-    #[schema(schema_with = openapi::problem_code)]
+    #[schema(schema_with = openapi::problem_code_schema)]
     code: &'static str,
-    /// What stands in the server's log beside the cause.
+    /// The id that the cause is logged with.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    /// Unix seconds at which Evergrant tries by itself again.
+    /// When Evergrant will retry by itself, in unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<i64>,
 }
 
-impl Body {
-    /// What the answer to a problem of this kind looks like.
+impl ProblemBody {
+    /// Returns the example for the API description.
     pub fn example(code: ProblemCode) -> Self {
         Self::of(code, code.advice().to_owned())
     }
 
     fn of(code: ProblemCode, detail: String) -> Self {
         Self {
-            r#type: format!("{KIND}:{}", code.as_str()),
+            r#type: format!("{PROBLEM_TYPE_PREFIX}:{}", code.as_str()),
             title: code.title(),
             status: code.status(),
             detail,
@@ -76,23 +76,26 @@ impl Body {
 }
 
 impl Problem {
+    /// Creates a problem without `Retry-After` and challenge.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { code, detail, id: None, next_attempt_at: None, is_passing: false, challenge: None }
+        Self { code, detail, id: None, next_attempt_at: None, is_retryable: false, challenge: None }
     }
 
-    /// `min_ttl` isn't even a number.
-    pub fn no_such_ttl(said: &str) -> Self {
-        let said: String = said.chars().take(40).collect();
-        let detail = format!("min_ttl is {said:?}; it has to be a whole number of seconds from 0 to 1800.");
+    /// `min_ttl` is not a whole number.
+    pub fn malformed_min_ttl(value: &str) -> Self {
+        let said: String = value.chars().take(40).collect();
+        let detail = format!("min_ttl is {said:?}; it must be a whole number of seconds from 0 to 1800.");
         Self::new(ProblemCode::InvalidMinTtl, detail)
     }
 
+    /// The key's rate limit is exceeded; `wait` is in seconds.
     pub fn too_many_requests(limit: u32, wait: u64) -> Self {
-        let detail = format!("This key may make {limit} calls a minute. Wait {wait} s, then try again.");
+        let detail = format!("This key is limited to {limit} calls per minute. Wait {wait} s, then try again.");
         Self::new(ProblemCode::TooManyRequests, detail)
     }
 
+    /// The key does not have the scope.
     pub fn missing_scope(scope: Scope) -> Self {
         let scope = scope.as_str();
         let detail = format!("This key lacks the scope {scope}. Ask an owner or admin for a key that has it.");
@@ -100,10 +103,11 @@ impl Problem {
         Self { challenge: Some(challenge), ..Self::new(ProblemCode::MissingScope, detail) }
     }
 
-    /// The answer, which no cache keeps.
-    pub fn answer(self, state: &AppState) -> Response {
+    /// Builds the response, which must not be cached.
+    pub fn respond(self, state: &AppState) -> Response {
         let code = self.code;
-        let body = Body { id: self.id, next_attempt_at: self.next_attempt_at, ..Body::of(code, self.detail) };
+        let body =
+            ProblemBody { id: self.id, next_attempt_at: self.next_attempt_at, ..ProblemBody::of(code, self.detail) };
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = (status, Json(body)).into_response();
         let headers = answer.headers_mut();
@@ -115,53 +119,53 @@ impl Problem {
         if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if self.is_passing {
+        if self.is_retryable {
             let wait = self.next_attempt_at.map(|next| next - state.store.clock().now());
-            let wait = wait.map_or(A_MOMENT, |seconds| u64::try_from(seconds).unwrap_or(0).max(1));
+            let wait = wait.map_or(DEFAULT_RETRY_AFTER_SECONDS, |seconds| u64::try_from(seconds).unwrap_or(0).max(1));
             headers.insert(RETRY_AFTER, HeaderValue::from(wait));
         }
         answer
     }
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
-        let detail = format!("{} Its id is {}.", ProblemCode::Internal.advice(), failure.id);
+impl From<InternalError> for Problem {
+    fn from(failure: InternalError) -> Self {
+        let detail = format!("{} Reference: {}.", ProblemCode::Internal.advice(), failure.id);
         Self { id: Some(failure.id), ..Self::new(ProblemCode::Internal, detail) }
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        Failure::of(&error).into()
+        InternalError::logged(&error).into()
     }
 }
 
-impl From<NoKey> for Problem {
-    /// Words of a challenge as RFC 6750 has them: an error is named only to who presented something.
-    fn from(why: NoKey) -> Self {
+impl From<KeyRejection> for Problem {
+    /// Builds the challenge of RFC 6750, 3: it contains an error only if a key was presented.
+    fn from(why: KeyRejection) -> Self {
         let (code, detail) = match why {
-            NoKey::Missing => (
+            KeyRejection::Missing => (
                 ProblemCode::MissingKey,
-                "Send the header Authorization: Bearer followed by an API key of your organisation, which begins with egk_."
+                "Send the header Authorization: Bearer with an API key of your organisation. Keys start with egk_."
                     .to_owned(),
             ),
-            NoKey::Misspelt => (
+            KeyRejection::Malformed => (
                 ProblemCode::InvalidKey,
-                "This isn't how an API key is spelt: check that it was copied whole. Keys begin with egk_ and have 76 letters."
+                "This is not an API key: check that it was copied whole. Keys start with egk_ and have 76 characters."
                     .to_owned(),
             ),
-            NoKey::Unknown => (
+            KeyRejection::Unknown => (
                 ProblemCode::InvalidKey,
-                "This API key is not known here, or was revoked. Ask an owner or admin of your organisation for another."
+                "This API key is unknown or was revoked. Ask an owner or admin of your organisation for a new one."
                     .to_owned(),
             ),
-            NoKey::Expired { at } => {
+            KeyRejection::Expired { at } => {
                 let when = DateTime::from_timestamp(at, 0).map(|at| at.format(" at %Y-%m-%d %H:%M:%S UTC").to_string());
                 let when = when.unwrap_or_default();
                 (
                     ProblemCode::ExpiredKey,
-                    format!("This API key expired{when}. Ask an owner or admin of your organisation for another."),
+                    format!("This API key expired{when}. Ask an owner or admin of your organisation for a new one."),
                 )
             }
         };
@@ -177,15 +181,15 @@ impl From<TokenError> for Problem {
         match error {
             TokenError::NotFound => Self::new(ProblemCode::NoSuchConnection, ProblemCode::NoSuchConnection.advice()),
             TokenError::NotConnected(message) => Self::new(ProblemCode::NotConnected, message),
-            TokenError::NotFresh(failed) if failed.is_final() => Self::new(ProblemCode::NotConnected, detail),
-            TokenError::NotFresh(_) => {
-                Self { next_attempt_at, is_passing: true, ..Self::new(ProblemCode::NotFresh, detail) }
+            TokenError::RefreshFailed(failed) if failed.is_final() => Self::new(ProblemCode::NotConnected, detail),
+            TokenError::RefreshFailed(_) => {
+                Self { next_attempt_at, is_retryable: true, ..Self::new(ProblemCode::NotFresh, detail) }
             }
-            // Where Xero has just given it there is nothing to wait for: it gives no longer ones.
-            TokenError::TooShort { failed, .. } => {
-                Self { next_attempt_at, is_passing: failed.is_some(), ..Self::new(ProblemCode::TooShort, detail) }
+            // Without a failure the token is new, and Xero does not issue longer ones: a retry can't help.
+            TokenError::TtlTooShort { failed, .. } => {
+                Self { next_attempt_at, is_retryable: failed.is_some(), ..Self::new(ProblemCode::TooShort, detail) }
             }
-            TokenError::NoSuchTtl(_) => Self::new(ProblemCode::InvalidMinTtl, format!("{detail}.")),
+            TokenError::InvalidTtl(_) => Self::new(ProblemCode::InvalidMinTtl, format!("{detail}.")),
             TokenError::Store(error) => error.into(),
         }
     }

@@ -1,16 +1,16 @@
-//! What `/api-reference` shows: read out of the very description that programs get.
+//! Builds the view of `/api-reference` from the OpenAPI description.
 
 use serde_json::Value;
 
-use super::openapi::described;
-use crate::model::{AnswerView, FieldView, OperationView, ReferenceView};
+use super::openapi::build_document;
+use crate::model::{FieldView, OperationView, ReferenceView, ResponseView};
 
-/// The whole page's content.
+/// Returns the content of the page for a server at `origin`.
 pub fn reference(origin: &str) -> ReferenceView {
-    // Strings and numbers alone, which all have a form in JSON.
-    let document = serde_json::to_value(described(origin)).unwrap_or_default();
+    // The document contains strings and numbers only, so serializing can't fail.
+    let document = serde_json::to_value(build_document(origin)).unwrap_or_default();
     let operations = entries(&document["paths"]).flat_map(|(path, item)| {
-        entries(item).map(|(method, operation)| one(&document, path, method, operation)).collect::<Vec<_>>()
+        entries(item).map(|(method, operation)| operation_view(&document, path, method, operation)).collect::<Vec<_>>()
     });
     ReferenceView {
         version: text(&document["info"]["version"]),
@@ -20,7 +20,7 @@ pub fn reference(origin: &str) -> ReferenceView {
     }
 }
 
-fn one(document: &Value, path: &str, method: &str, operation: &Value) -> OperationView {
+fn operation_view(document: &Value, path: &str, method: &str, operation: &Value) -> OperationView {
     let good = &operation["responses"]["200"]["content"]["application/json"];
     let scopes = &operation["security"][0]["apiKey"];
     OperationView {
@@ -34,25 +34,25 @@ fn one(document: &Value, path: &str, method: &str, operation: &Value) -> Operati
         sample: text(&operation["x-codeSamples"][0]["source"]),
         example: format!("{:#}", good["example"]),
         fields: fields(document, &good["schema"], ""),
-        answers: entries(&operation["responses"]).map(|(status, answer)| answered(status, answer)).collect(),
+        answers: entries(&operation["responses"]).map(|(status, answer)| response_view(status, answer)).collect(),
     }
 }
 
-fn answered(status: &str, answer: &Value) -> AnswerView {
+fn response_view(status: &str, answer: &Value) -> ResponseView {
     let headers = entries(&answer["headers"]).map(|(name, one)| field(&Value::from(name), &one["schema"], one));
-    AnswerView { status: status.to_owned(), description: text(&answer["description"]), headers: headers.collect() }
+    ResponseView { status: status.to_owned(), description: text(&answer["description"]), headers: headers.collect() }
 }
 
-/// An object's fields with those of what is in them, each by its way from the top.
+/// Lists an object's fields and the fields of its items, each with its path from the root.
 fn fields(document: &Value, schema: &Value, at: &str) -> Vec<FieldView> {
-    let schema = resolved(document, schema);
+    let schema = resolve_ref(document, schema);
     let required: Vec<_> = items(&schema["required"]).map(text).collect();
     let mut all = Vec::new();
     for (name, one) in entries(&schema["properties"]) {
-        let way = format!("{at}{name}");
-        let shown = field(&Value::from(way.as_str()), one, one);
+        let path = format!("{at}{name}");
+        let shown = field(&Value::from(path.as_str()), one, one);
         all.push(FieldView { required: required.iter().any(|needed| needed == name), ..shown });
-        all.extend(fields(document, &one["items"], &format!("{way}[].")));
+        all.extend(fields(document, &one["items"], &format!("{path}[].")));
     }
     all
 }
@@ -60,13 +60,13 @@ fn fields(document: &Value, schema: &Value, at: &str) -> Vec<FieldView> {
 fn field(name: &Value, schema: &Value, described: &Value) -> FieldView {
     FieldView {
         name: text(name),
-        kind: kind(schema),
+        kind: type_name(schema),
         required: described["required"] == true,
         description: text(&described["description"]),
     }
 }
 
-fn kind(schema: &Value) -> String {
+fn type_name(schema: &Value) -> String {
     let words: Vec<_> = items(&schema["enum"]).map(text).collect();
     if !words.is_empty() {
         return words.join(", ");
@@ -81,16 +81,16 @@ fn kind(schema: &Value) -> String {
     let bounds = (schema["minimum"].as_i64(), schema["maximum"].as_i64(), schema["default"].as_i64());
     match bounds {
         (Some(least), Some(most), Some(usual)) => {
-            format!("{kind} from {least} to {most}, {usual} unless said otherwise")
+            format!("{kind} from {least} to {most}, {usual} by default")
         }
         _ => kind.to_owned(),
     }
 }
 
-/// What a reference leads to.
-fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    let place = schema["$ref"].as_str().and_then(|place| place.strip_prefix('#'));
-    place.and_then(|place| document.pointer(place)).unwrap_or(schema)
+/// Resolves a `$ref` within the document.
+fn resolve_ref<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    let pointer = schema["$ref"].as_str().and_then(|place| place.strip_prefix('#'));
+    pointer.and_then(|place| document.pointer(place)).unwrap_or(schema)
 }
 
 fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_has_every_call_with_its_fields_and_an_example() {
+    fn view_has_every_operation_with_fields_and_an_example() {
         let view = reference("https://evergrant.example.com");
         let calls: Vec<_> = view.operations.iter().map(|one| (one.method.as_str(), one.path.as_str())).collect();
         assert_eq!(calls, [("GET", "/api/v1/bindings"), ("GET", "/api/v1/bindings/{id}/token")]);
@@ -119,7 +119,7 @@ mod tests {
         assert!(status.kind.contains("needs_reauth") && status.required && !status.description.is_empty());
         assert!(list.example.contains("\"tenantName\": \"Harbour Coffee\""), "{}", list.example);
         let min_ttl = token.parameters.iter().find(|one| one.name == "min_ttl").unwrap();
-        assert_eq!(min_ttl.kind, "whole number from 0 to 1800, 300 unless said otherwise");
+        assert_eq!(min_ttl.kind, "whole number from 0 to 1800, 300 by default");
         let warning = token.fields.iter().find(|field| field.name == "warning").unwrap();
         assert!(!warning.required && warning.kind == "text", "{warning:?}");
         let busy = token.answers.iter().find(|one| one.status == "429").unwrap();

@@ -1,14 +1,14 @@
-//! What each call sends, and what it reads from a good answer.
+//! What each call sends, and what it reads from a successful response.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use url::form_urlencoded;
 
 use super::{
-    ACCESS, CLIENT_SECRET, CODE, NOW, Provider, REFRESH, VERIFIER, access, answer, error_of, exchange, json, refresh,
+    ACCESS, CLIENT_SECRET, CODE, NOW, Provider, REFRESH, VERIFIER, access, error_of, exchange, json, refresh, respond,
 };
 use crate::server::domain::{RefreshToken, Secret};
-use crate::server::xero::{CodeGrant, Connection, Deletion, ErrorKind, Organisation, Transient};
+use crate::server::xero::{CodeExchange, Connection, Deletion, ErrorKind, Organization, Transient};
 
 const TOKENS: &str = r#"{"id_token":"i","access_token":"next-access","expires_in":1800,"token_type":"Bearer",
     "refresh_token":"next-refresh","scope":"openid offline_access"}"#;
@@ -22,7 +22,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_authorize_address_asks_for_a_code_with_pkce() {
+async fn authorize_url_requests_a_code_with_pkce() {
     let provider = Provider::start(|| json(200, "{}")).await;
     let url = provider.client().authorize_url("http://localhost/back?a=b", "openid email", &Secret::new("s&t"), "chal");
     assert!(url.as_str().starts_with(&format!("{}/login/identity/connect/authorize?", provider.address)));
@@ -40,7 +40,7 @@ async fn the_authorize_address_asks_for_a_code_with_pkce() {
 }
 
 #[tokio::test]
-async fn a_refresh_sends_the_form_with_basic_auth_and_reads_the_tokens() {
+async fn refresh_sends_the_form_with_basic_auth_and_parses_the_tokens() {
     let provider = Provider::start(|| json(200, TOKENS)).await;
     let Ok(exchanged) = refresh(&provider.client()).await else { panic!("the refresh failed") };
     assert_eq!(exchanged.tokens.access_token.expose(), "next-access");
@@ -58,15 +58,15 @@ async fn a_refresh_sends_the_form_with_basic_auth_and_reads_the_tokens() {
     assert_eq!(seen.headers["user-agent"], concat!("evergrant/", env!("CARGO_PKG_VERSION")));
     let basic = seen.headers["authorization"].to_str().unwrap().strip_prefix("Basic ").unwrap();
     assert_eq!(STANDARD.decode(basic).unwrap(), b"client+id:sent+client%26secret");
-    assert!(CLIENT_SECRET.contains(['&', ' ']), "the case worth testing");
+    assert!(CLIENT_SECRET.contains(['&', ' ']), "the secret needs form encoding");
 }
 
 #[tokio::test]
-async fn a_code_is_exchanged_with_its_verifier() {
+async fn code_is_exchanged_with_its_verifier() {
     let provider = Provider::start(|| json(200, TOKENS)).await;
     let granted = exchange(&provider.client()).await;
     assert!(
-        matches!(granted, Ok(CodeGrant::Lasting(exchanged)) if exchanged.tokens.refresh_token.expose() == "next-refresh")
+        matches!(granted, Ok(CodeExchange::Refreshable(exchanged)) if exchanged.tokens.refresh_token.expose() == "next-refresh")
     );
     let seen = provider.only_request();
     assert_eq!(seen.line, "POST /identity/connect/token");
@@ -80,26 +80,26 @@ async fn a_code_is_exchanged_with_its_verifier() {
 }
 
 #[tokio::test]
-async fn without_a_refresh_token_a_consent_is_no_error_and_a_refresh_is() {
+async fn missing_refresh_token_is_an_error_for_a_refresh_only() {
     for body in [
         r#"{"access_token":"a","expires_in":1800,"token_type":"Bearer"}"#,
         r#"{"access_token":"a","expires_in":1800,"refresh_token":null}"#,
         r#"{"access_token":"a","expires_in":1800,"refresh_token":" "}"#,
     ] {
         let provider = Provider::start(move || json(200, body)).await;
-        assert!(matches!(exchange(&provider.client()).await, Ok(CodeGrant::NoRefreshToken)), "{body}");
+        assert!(matches!(exchange(&provider.client()).await, Ok(CodeExchange::NoRefreshToken)), "{body}");
         let error = error_of(refresh(&provider.client()).await);
         assert_eq!(error.kind, ErrorKind::Transient(Transient::Malformed), "{body}");
     }
 }
 
 #[tokio::test]
-async fn connections_are_asked_for_by_consent_and_read() {
+async fn connections_are_listed_for_one_consent() {
     let body = r#"[
         {"id":"c-1","authEventId":"e-1","tenantId":"t-1","tenantType":"ORGANISATION","tenantName":"Demo Company (NZ)",
          "createdDateUtc":"2019-12-07T18:46:19.5165400","updatedDateUtc":"2019-12-07T18:46:19.5187840"},
         {"id":"c-2","authEventId":"e-1","tenantId":"t-2","tenantType":"PRACTICE","tenantName":null}]"#;
-    let provider = Provider::start(move || answer(200, "application/json; charset=utf-8", body)).await;
+    let provider = Provider::start(move || respond(200, "application/json; charset=utf-8", body)).await;
     let list = provider.client().connections(&access(), Some("e 1&x")).await.unwrap();
     let connection = |id: &str, tenant: &str, kind: &str, name: &str| Connection {
         id: id.into(),
@@ -117,25 +117,25 @@ async fn connections_are_asked_for_by_consent_and_read() {
 }
 
 #[tokio::test]
-async fn without_a_consent_all_connections_are_asked_for() {
+async fn connections_are_listed_for_all_consents() {
     let provider = Provider::start(|| json(200, "[]")).await;
     assert_eq!(provider.client().connections(&access(), None).await.unwrap(), []);
     assert_eq!(provider.only_request().line, "GET /api/connections");
 }
 
 #[tokio::test]
-async fn a_list_with_an_unusable_entry_is_no_list() {
+async fn list_with_an_invalid_id_is_malformed() {
     for id in ["", "../..", "a/b", "a b"] {
         let body = format!(r#"[{{"id":"{id}","authEventId":"e","tenantId":"t","tenantType":"ORGANISATION"}}]"#);
-        let provider = Provider::start(move || answer(200, "application/json", body.clone())).await;
+        let provider = Provider::start(move || respond(200, "application/json", body.clone())).await;
         let error = error_of(provider.client().connections(&access(), None).await);
         assert_eq!(error.kind, ErrorKind::Transient(Transient::Malformed), "{id}");
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_is_gone_is_as_good_as_deleted() {
-    for (status, deletion) in [(204, Deletion::Deleted), (404, Deletion::AlreadyGone)] {
+async fn deleting_a_missing_connection_succeeds() {
+    for (status, deletion) in [(204, Deletion::Deleted), (404, Deletion::AlreadyDeleted)] {
         let provider = Provider::start(move || json(status, "")).await;
         assert_eq!(provider.client().delete_connection(&access(), "c-1").await.unwrap(), deletion);
         assert_eq!(provider.only_request().line, "DELETE /api/connections/c-1");
@@ -143,8 +143,8 @@ async fn a_connection_that_is_gone_is_as_good_as_deleted() {
 }
 
 #[tokio::test]
-async fn a_revocation_sends_the_refresh_token_with_basic_auth() {
-    let provider = Provider::start(|| answer(200, "text/plain", "")).await;
+async fn revocation_sends_the_refresh_token_with_basic_auth() {
+    let provider = Provider::start(|| respond(200, "text/plain", "")).await;
     provider.client().revoke(&RefreshToken::new(REFRESH)).await.unwrap();
     let seen = provider.only_request();
     assert_eq!(seen.line, "POST /identity/connect/revocation");
@@ -153,18 +153,18 @@ async fn a_revocation_sends_the_refresh_token_with_basic_auth() {
 }
 
 #[tokio::test]
-async fn the_organisation_is_read_for_one_tenant() {
+async fn organization_is_fetched_for_one_tenant() {
     let body = r#"{"Id":"x","Status":"OK","ProviderName":"p","DateTimeUTC":"/Date(1552404447003)/","Organisations":[
         {"Name":"Demo","LegalName":"Demo Ltd","OrganisationID":"o","CountryCode":"NZ","IsDemoCompany":true}]}"#;
     let provider = Provider::start(move || json(200, body)).await;
     let api = provider.client().api(access(), "t-1".into());
-    let wanted = Organisation {
+    let wanted = Organization {
         name: "Demo".into(),
         legal_name: Some("Demo Ltd".into()),
         country_code: Some("NZ".into()),
         base_currency: None,
     };
-    assert_eq!(api.organisation().await.unwrap(), wanted);
+    assert_eq!(api.organization().await.unwrap(), wanted);
     assert_eq!((api.tenant_id(), api.access_token().expose()), ("t-1", ACCESS));
     let seen = provider.only_request();
     assert_eq!(seen.line, "GET /api/api.xro/2.0/Organisation");
@@ -177,7 +177,7 @@ const DISCOVERY: &str =
     r#"{"issuer":"https://identity.xero.com","token_endpoint":"https://identity.xero.com/connect/token"}"#;
 
 #[tokio::test]
-async fn a_probe_sends_no_credentials_and_tells_how_far_the_clocks_are_apart() {
+async fn probe_sends_no_credentials_and_returns_the_clock_offset() {
     for (offset, apart) in [(0, 0), (90, 90), (-600, -600)] {
         let date = chrono::DateTime::from_timestamp(NOW + offset, 0).unwrap().to_rfc2822();
         let provider = Provider::start(move || {
@@ -194,9 +194,9 @@ async fn a_probe_sends_no_credentials_and_tells_how_far_the_clocks_are_apart() {
 }
 
 #[tokio::test]
-async fn a_probe_that_meets_something_else_says_so() {
+async fn probe_fails_without_a_discovery_document() {
     let kind = async |status, content_type, body: &'static str| {
-        let provider = Provider::start(move || answer(status, content_type, body)).await;
+        let provider = Provider::start(move || respond(status, content_type, body)).await;
         error_of(provider.client().probe().await).kind
     };
     let (malformed, server_error) = (Transient::Malformed, Transient::ServerError);

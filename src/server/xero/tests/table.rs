@@ -1,4 +1,4 @@
-//! Every answer of Xero's that means something, and many that mean nothing, against the kind that they are.
+//! The error kind of every documented failure of Xero, and of many undocumented responses.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::response::Response;
 
 use super::{
-    ACCESS, CODE, Provider, REFRESH, access, answer, assert_free_of_secrets, error_of, exchange, json, refresh,
+    ACCESS, CODE, Provider, REFRESH, access, assert_free_of_secrets, error_of, exchange, json, refresh, respond,
 };
 use crate::server::domain::RefreshToken;
 use crate::server::xero::{ErrorKind, Transient};
@@ -20,9 +20,9 @@ type Row = (u16, &'static str, &'static str, ErrorKind, &'static str);
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
-/// Status, content type and body, then kind and evidence word.
+/// Status, content type and body, then kind and evidence code.
 const TOKEN_ROWS: &[Row] = &[
-    // Xero's own refusals.
+    // Xero's documented refusals.
     (400, JSON, r#"{"error":"invalid_grant"}"#, ErrorKind::Reconnect, "invalid_grant"),
     (400, "Application/JSON; charset=utf-8", r#" {"error":"invalid_grant"} "#, ErrorKind::Reconnect, "invalid_grant"),
     (400, JSON, r#"{"error":"invalid_grant","error_description":"x"}"#, ErrorKind::Reconnect, "invalid_grant"),
@@ -32,7 +32,7 @@ const TOKEN_ROWS: &[Row] = &[
     (400, JSON, r#"{"error":"unsupported_grant_type"}"#, ErrorKind::Operator, "unsupported_grant_type"),
     (400, JSON, r#"{"error":"invalid_request"}"#, ErrorKind::Operator, "invalid_request"),
     (400, JSON, r#"{"error":"invalid_scope"}"#, ErrorKind::Operator, "invalid_scope"),
-    // The right word in the wrong place.
+    // The right code with a wrong status or content type.
     (401, JSON, r#"{"error":"invalid_grant"}"#, MALFORMED, "http_401"),
     (403, JSON, r#"{"error":"invalid_grant"}"#, MALFORMED, "http_403"),
     (500, JSON, r#"{"error":"invalid_grant"}"#, SERVER_ERROR, "http_500"),
@@ -40,7 +40,7 @@ const TOKEN_ROWS: &[Row] = &[
     (200, JSON, r#"{"error":"invalid_grant"}"#, MALFORMED, "malformed"),
     (302, JSON, r#"{"error":"invalid_grant"}"#, MALFORMED, "http_302"),
     (400, HTML, r#"{"error":"invalid_grant"}"#, MALFORMED, "http_400"),
-    // Nearly the right shape.
+    // Nearly the right body.
     (400, JSON, r#"{"error":"invalid_grant""#, MALFORMED, "http_400"),
     (400, JSON, r#"{"error":"invalid_grant"}}"#, MALFORMED, "http_400"),
     (400, JSON, r#"["invalid_grant"]"#, MALFORMED, "http_400"),
@@ -57,9 +57,9 @@ const TOKEN_ROWS: &[Row] = &[
     (400, JSON, "{}", MALFORMED, "http_400"),
     (400, JSON, "null", MALFORMED, "http_400"),
     (401, JSON, r#"{"error":"unauthorized_client"}"#, MALFORMED, "http_401"),
-    // A secret that comes back in the answer.
+    // A secret that the response repeats.
     (400, JSON, r#"{"error":"sent-refresh-token","error_description":"sent-code"}"#, MALFORMED, "http_400"),
-    // Proxies and trouble.
+    // Proxies and server errors.
     (401, HTML, "<h1>Who are you?</h1>", MALFORMED, "http_401"),
     (403, HTML, "<h1>Blocked</h1>", MALFORMED, "http_403"),
     (404, HTML, "<h1>Not here</h1>", MALFORMED, "http_404"),
@@ -69,7 +69,7 @@ const TOKEN_ROWS: &[Row] = &[
     (502, HTML, "<h1>Bad gateway</h1>", SERVER_ERROR, "http_502"),
     (503, HTML, "", SERVER_ERROR, "http_503"),
     (504, JSON, r#"{"error":"server_error"}"#, SERVER_ERROR, "http_504"),
-    // Successes that aren't.
+    // Malformed successes.
     (200, HTML, r#"{"access_token":"a","expires_in":1800,"refresh_token":"r"}"#, MALFORMED, "wrong_content_type"),
     (202, JSON, r#"{"access_token":"a","expires_in":1800,"refresh_token":"r"}"#, MALFORMED, "http_202"),
     (200, JSON, "", MALFORMED, "malformed"),
@@ -108,15 +108,15 @@ const API_ROWS: &[Row] = &[
         403,
         "application/problem+json",
         r#"{"Type":null,"Title":"Forbidden","Status":403,"Detail":"AuthenticationUnsuccessful","Instance":"i","Extensions":{}}"#,
-        ErrorKind::TenantGone,
+        ErrorKind::TenantNotConnected,
         "tenant_gone",
     ),
-    (403, JSON, r#"{"detail":"AuthenticationUnsuccessful"}"#, ErrorKind::TenantGone, "tenant_gone"),
-    // The right words with the wrong status, and words of no kind of their own.
+    (403, JSON, r#"{"detail":"AuthenticationUnsuccessful"}"#, ErrorKind::TenantNotConnected, "tenant_gone"),
+    // The right message with a wrong status, and messages without their own kind.
     (401, JSON, r#"{"Detail":"AuthenticationUnsuccessful"}"#, ErrorKind::Refused, "http_401"),
     (403, JSON, r#"{"Detail":"TokenExpired: x"}"#, ErrorKind::Refused, "http_403"),
     (400, JSON, r#"{"Title":"Bad request"}"#, ErrorKind::Refused, "http_400"),
-    // OAuth's words mean nothing here.
+    // The API host sends no OAuth errors.
     (400, JSON, r#"{"error":"invalid_grant"}"#, MALFORMED, "http_400"),
     (401, HTML, "<h1>Who are you?</h1>", MALFORMED, "http_401"),
     (403, HTML, "<h1>Blocked</h1>", MALFORMED, "http_403"),
@@ -130,21 +130,21 @@ const API_ROWS: &[Row] = &[
     (200, JSON, "nonsense", MALFORMED, "malformed"),
 ];
 
-/// A provider whose next answer is set from outside.
-async fn switchable() -> (Provider, impl Fn(&Row)) {
+/// Returns a provider and a function that sets its next response.
+async fn switchable_provider() -> (Provider, impl Fn(&Row)) {
     let row: Arc<Mutex<Row>> = Arc::new(Mutex::new((204, JSON, "", MALFORMED, "")));
     let served = row.clone();
     let provider = Provider::start(move || -> Response {
         let (status, content_type, body, ..) = *served.lock().unwrap();
-        answer(status, content_type, body)
+        respond(status, content_type, body)
     })
     .await;
     (provider, move |next: &Row| *row.lock().unwrap() = *next)
 }
 
 #[tokio::test]
-async fn every_answer_of_the_token_endpoint_has_its_kind() {
-    let (provider, serve) = switchable().await;
+async fn token_endpoint_responses_have_the_expected_error_kind() {
+    let (provider, serve) = switchable_provider().await;
     let client = provider.client();
     for row in TOKEN_ROWS {
         serve(row);
@@ -161,19 +161,19 @@ async fn every_answer_of_the_token_endpoint_has_its_kind() {
             assert_eq!(error.kind, kind, "revocation {status} {body}");
         }
     }
-    assert!(TOKEN_ROWS.iter().any(|row| row.2.contains(REFRESH) && row.2.contains(CODE)), "an echo is among them");
+    assert!(TOKEN_ROWS.iter().any(|row| row.2.contains(REFRESH) && row.2.contains(CODE)), "no row repeats a secret");
 }
 
 #[tokio::test]
-async fn every_answer_of_the_api_has_its_kind() {
-    let (provider, serve) = switchable().await;
+async fn api_responses_have_the_expected_error_kind() {
+    let (provider, serve) = switchable_provider().await;
     for row in API_ROWS {
         serve(row);
-        // Anew each time: some of these answers, in a row, have the API left alone for a while.
+        // A new client each time, because consecutive failures open the API's circuit breaker.
         let client = provider.client();
         let api = client.api(access(), "t-1".into());
         let (status, _, body, kind, word) = *row;
-        let mut errors = vec![error_of(api.organisation().await), error_of(client.connections(&access(), None).await)];
+        let mut errors = vec![error_of(api.organization().await), error_of(client.connections(&access(), None).await)];
         if status >= 300 {
             errors.push(error_of(client.delete_connection(&access(), "c-1").await));
         }
@@ -183,23 +183,23 @@ async fn every_answer_of_the_api_has_its_kind() {
             assert_free_of_secrets(&error);
         }
     }
-    assert!(API_ROWS.iter().any(|row| row.2.contains(ACCESS)), "an echo is among them");
+    assert!(API_ROWS.iter().any(|row| row.2.contains(ACCESS)), "no row repeats a secret");
 }
 
 #[tokio::test]
-async fn xeros_own_words_reach_the_person_bounded_and_on_one_line() {
+async fn xeros_message_is_shown_bounded_and_on_one_line() {
     let provider = Provider::start(|| json(403, r#"{"Detail":"AuthenticationUnsuccessful\r\nby rule"}"#)).await;
-    let error = error_of(provider.client().api(access(), "t-1".into()).organisation().await);
+    let error = error_of(provider.client().api(access(), "t-1".into()).organization().await);
     assert_eq!(error.detail.as_deref(), Some("AuthenticationUnsuccessful  by rule"));
     assert_eq!(
         error.summary(),
-        "Xero no longer lets us into this organisation. Connect to Xero again. \
+        "Xero no longer gives access to this organisation. Connect to Xero again. \
          Xero says: AuthenticationUnsuccessful  by rule"
     );
 
     let long = format!(r#"{{"Detail":"{}"}}"#, "ä".repeat(5000));
-    let provider = Provider::start(move || answer(400, JSON, long.clone())).await;
-    let error = error_of(provider.client().api(access(), "t-1".into()).organisation().await);
+    let provider = Provider::start(move || respond(400, JSON, long.clone())).await;
+    let error = error_of(provider.client().api(access(), "t-1".into()).organization().await);
     assert_eq!(error.detail.map(|detail| detail.chars().count()), Some(300));
 }
 
@@ -207,7 +207,7 @@ async fn xeros_own_words_reach_the_person_bounded_and_on_one_line() {
 async fn retry_after_is_kept_with_the_error() {
     for (status, kind) in [(429, RATE_LIMITED), (503, SERVER_ERROR)] {
         let provider = Provider::start(move || {
-            let mut response = answer(status, HTML, "");
+            let mut response = respond(status, HTML, "");
             response.headers_mut().insert("retry-after", "130".parse().unwrap());
             response
         })

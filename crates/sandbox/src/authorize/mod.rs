@@ -1,0 +1,96 @@
+//! `/identity/connect/authorize`: checks the request, shows the consent page, and redirects to the app with the result.
+
+mod page;
+mod request;
+
+use axum::extract::{RawQuery, State};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::people::{Tenant, person, tenant};
+use crate::responses::internal_error;
+use crate::sandbox::Sandbox;
+use crate::state::{Code, random_token};
+use page::ConsentPage;
+use request::{AuthorizeRequest, Fields, InvalidRequest};
+
+/// Shows the consent page, or an error page if the request is invalid.
+pub(crate) async fn show(State(sandbox): State<Sandbox>, RawQuery(query): RawQuery) -> Response {
+    match AuthorizeRequest::parse(&Fields::parse(query.as_deref().unwrap_or_default()), sandbox.options()) {
+        Ok(request) => consent_page(&sandbox, &request, None),
+        Err(invalid) => error_page(&invalid),
+    }
+}
+
+/// Accepts the consent form. Its hidden fields are checked again, because they passed through the browser.
+pub(crate) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Response {
+    let fields = Fields::parse(&body);
+    let request = match AuthorizeRequest::parse(&fields, sandbox.options()) {
+        Ok(request) => request,
+        Err(invalid) => return error_page(&invalid),
+    };
+    if fields.get("decision") != Some("allow") {
+        return request.redirect(&[("error", "access_denied")]);
+    }
+    let Some(person) = fields.get("person").and_then(person) else {
+        return consent_page(&sandbox, &request, Some("Choose who you are."));
+    };
+    let tenants: Vec<&Tenant> = fields.all("tenant").filter_map(tenant).collect();
+    let allows_many = sandbox.live().settings.bulk_connections;
+    if !allows_many && tenants.len() != 1 {
+        return consent_page(&sandbox, &request, Some("Choose one organisation to connect."));
+    }
+    let code = random_token();
+    sandbox.update(|state, _, now| {
+        let auth_event_id = state.record_consent(person, &tenants, &request.scope, now);
+        state.codes.retain(|_, code| code.expires_at > now);
+        let row = Code {
+            auth_event_id,
+            redirect_uri: request.redirect_text.clone(),
+            code_challenge: request.code_challenge.clone(),
+            expires_at: now + sandbox.options().code_ttl,
+        };
+        state.codes.insert(code.clone(), row);
+    });
+    sandbox.live().issued.record(&code);
+    match sandbox.persist().await {
+        Ok(()) => request.redirect(&[("code", &code), ("scope", &request.scope), ("session_state", &random_token())]),
+        Err(error) => internal_error(&error),
+    }
+}
+
+/// Serves the style sheet of the consent and error pages.
+pub(crate) async fn stylesheet() -> Response {
+    ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("page.css")).into_response()
+}
+
+fn consent_page(sandbox: &Sandbox, request: &AuthorizeRequest, error: Option<&str>) -> Response {
+    let live = sandbox.live();
+    let allows_many = live.settings.bulk_connections;
+    let html = page::consent(&ConsentPage { request, allows_many, error, tenant_names: &live.state.tenant_names });
+    let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    // Chromium applies form-action to the redirect that follows the form too.
+    let form_action = format!("'self' {}", request.redirect_uri.origin().ascii_serialization());
+    html_response(status, html, &form_action)
+}
+
+fn error_page(invalid: &InvalidRequest) -> Response {
+    html_response(StatusCode::BAD_REQUEST, page::error(invalid), "'none'")
+}
+
+fn html_response(status: StatusCode, html: String, form_action: &str) -> Response {
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; img-src data:; form-action {form_action}; base-uri 'none'; \
+         frame-ancestors 'none'"
+    );
+    let mut response = (status, Html(html)).into_response();
+    let headers = response.headers_mut();
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // With `no-referrer` the form would send `Origin: null`, which the app's origin check refuses.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}

@@ -1,0 +1,140 @@
+//! The state that survives a restart: consents, tokens, connections. Plain data and lookups, no rules.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::people::{Person, TENANTS, Tenant};
+
+/// The content of the state file.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct State {
+    /// PKCS#8 DER in base64.
+    pub signing_key: String,
+    /// Seconds by which the control route advanced the clock.
+    pub clock_offset: i64,
+    /// Names of tenants that the control route renamed, by tenant id.
+    pub tenant_names: BTreeMap<String, String>,
+    /// Consents, by authentication event.
+    pub grants: BTreeMap<String, Grant>,
+    /// Refresh tokens that may still be valid, by the token itself.
+    pub refresh_tokens: BTreeMap<String, RefreshToken>,
+    /// Authorization codes that were not redeemed yet, by the code itself.
+    pub codes: BTreeMap<String, Code>,
+    pub connections: Vec<Connection>,
+}
+
+/// One consent of one person.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Grant {
+    pub xero_user_id: String,
+    pub scopes: String,
+    pub auth_time: i64,
+}
+
+impl Grant {
+    pub fn has_scope(&self, name: &str) -> bool {
+        self.scopes.split(' ').any(|scope| scope == name)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RefreshToken {
+    pub auth_event_id: String,
+    pub issued_at: i64,
+    /// The token that was exchanged for this one. It becomes invalid when this one is used.
+    pub predecessor: Option<String>,
+    /// The first use of this token, if any.
+    pub rotated: Option<Rotation>,
+}
+
+/// The first use of a refresh token.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Rotation {
+    pub at: i64,
+    pub successor: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Code {
+    pub auth_event_id: String,
+    pub redirect_uri: String,
+    /// Method S256.
+    pub code_challenge: Option<String>,
+    pub expires_at: i64,
+}
+
+/// A person's connection of one tenant to the app. A reconnect keeps its id.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Connection {
+    pub id: String,
+    pub xero_user_id: String,
+    pub auth_event_id: String,
+    pub tenant_id: String,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+impl State {
+    /// Records a consent and connects its tenants. A tenant that is already connected keeps its connection. Returns the
+    /// authentication event.
+    pub fn record_consent(&mut self, person: &Person, tenants: &[&Tenant], scopes: &str, now: i64) -> String {
+        let event = Uuid::new_v4().to_string();
+        let xero_user_id = person.xero_user_id.to_owned();
+        for tenant in tenants {
+            let existing = self.connections.iter_mut().find(|connection| {
+                connection.xero_user_id == person.xero_user_id && connection.tenant_id == tenant.tenant_id
+            });
+            match existing {
+                Some(connection) => {
+                    connection.auth_event_id.clone_from(&event);
+                    connection.updated_at = now;
+                }
+                None => self.connections.push(Connection {
+                    id: Uuid::new_v4().to_string(),
+                    xero_user_id: xero_user_id.clone(),
+                    auth_event_id: event.clone(),
+                    tenant_id: tenant.tenant_id.to_owned(),
+                    created_at: now,
+                    updated_at: now,
+                }),
+            }
+        }
+        self.grants.insert(event.clone(), Grant { xero_user_id, scopes: scopes.to_owned(), auth_time: now });
+        event
+    }
+
+    pub fn connections_of<'a>(&'a self, xero_user_id: &'a str) -> impl Iterator<Item = &'a Connection> {
+        self.connections.iter().filter(move |connection| connection.xero_user_id == xero_user_id)
+    }
+
+    /// Returns the tenant and its current name.
+    pub fn tenant(&self, tenant_id: &str) -> Option<(&'static Tenant, String)> {
+        let tenant = TENANTS.iter().find(|tenant| tenant.tenant_id == tenant_id)?;
+        let name = self.tenant_names.get(tenant_id).map_or(tenant.name, String::as_str);
+        Some((tenant, name.to_owned()))
+    }
+
+    /// Invalidates every refresh token of one consent. Its connections stay listed, as after a password change at Xero.
+    pub fn revoke_grant(&mut self, auth_event_id: &str) {
+        self.refresh_tokens.retain(|_, token| token.auth_event_id != auth_event_id);
+    }
+
+    /// Removes everything that a person granted to the app: connections, tokens, unused codes.
+    pub fn revoke_person(&mut self, xero_user_id: &str) {
+        self.connections.retain(|connection| connection.xero_user_id != xero_user_id);
+        self.grants.retain(|_, grant| grant.xero_user_id != xero_user_id);
+        let grants = &self.grants;
+        self.refresh_tokens.retain(|_, token| grants.contains_key(&token.auth_event_id));
+        self.codes.retain(|_, code| grants.contains_key(&code.auth_event_id));
+    }
+}
+
+/// Returns 43 characters from 256 random bits, the form of Xero's refresh tokens. Used for codes too.
+pub(crate) fn random_token() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}

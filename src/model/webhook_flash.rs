@@ -1,0 +1,83 @@
+//! Results of the forms on `/settings/notifications`, and why a webhook address is refused.
+
+use serde::{Deserialize, Serialize};
+
+use super::status::str_enum;
+
+str_enum!(
+    /// Result of a form on `/settings/notifications`.
+    WebhookFlash {
+        WebhookAdded = "webhook-added",
+        WebhookRotated = "webhook-rotated",
+        WebhookEnabled = "webhook-enabled",
+        WebhookDisabled = "webhook-disabled",
+        WebhookRemoved = "webhook-removed",
+        TooManyWebhooks = "webhook-too-many",
+        /// The webhook belongs to another organization, or was removed meanwhile.
+        NoSuchWebhook = "webhook-missing",
+        TestDelivered = "webhook-test-delivered",
+        TestFailed = "webhook-test-failed",
+        MailOn = "mail-on",
+        MailOff = "mail-off",
+        NotAllowed = "notifications-not-allowed",
+    }
+);
+
+str_enum!(
+    /// Why a webhook address is refused. `Display` is the sentence for the person who entered it.
+    AddressProblem {
+        Malformed = "address-malformed",
+        NotHttps = "address-not-https",
+        /// The URL contains a user name or password.
+        Credentials = "address-credentials",
+        /// The address is in a private network.
+        Private = "address-private",
+        /// Sandbox mode allows addresses of this machine only.
+        OnlyThisMachine = "address-elsewhere",
+    }
+);
+
+impl WebhookFlash {
+    /// Returns whether the form succeeded.
+    pub fn is_success(self) -> bool {
+        !matches!(self, Self::TooManyWebhooks | Self::NoSuchWebhook | Self::TestFailed | Self::NotAllowed)
+    }
+
+    /// Returns the sentence shown on the page.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::WebhookAdded => "Webhook added. Copy its secret now: it is shown only once.",
+            Self::WebhookRotated => {
+                "The webhook has a new secret. Copy it now: it is shown only once. The old one also signs for 24 hours."
+            }
+            Self::WebhookEnabled => "The webhook is on. It receives events from now on.",
+            Self::WebhookDisabled => "The webhook is off. Its pending deliveries are cancelled.",
+            Self::WebhookRemoved => "Webhook removed.",
+            Self::TooManyWebhooks => "There are already 20 webhooks. Remove one first.",
+            Self::NoSuchWebhook => "That webhook is no longer in this organisation.",
+            Self::TestDelivered => "The test was delivered.",
+            Self::TestFailed => "The test was not delivered. See the webhook's row for the reason.",
+            Self::MailOn => "Email is on.",
+            Self::MailOff => "Email is off.",
+            Self::NotAllowed => "Only owners and admins can change this. Ask one of them.",
+        }
+    }
+}
+
+impl std::fmt::Display for AddressProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "That isn't a web address. Enter a complete one, like https://example.com/hooks.",
+            Self::NotHttps => "The address must start with https://.",
+            Self::Credentials => {
+                "The address contains a user name or password. Remove it: the signature shows who is sending."
+            }
+            Self::Private => "That address is in a private network, which webhooks can't reach.",
+            Self::OnlyThisMachine => {
+                "In sandbox mode nothing leaves this machine. Use an address on it, like http://localhost:9000/hooks."
+            }
+        })
+    }
+}
+
+impl std::error::Error for AddressProblem {}

@@ -1,0 +1,268 @@
+//! API keys: creation, format and verification.
+
+use std::fmt::Write as _;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use sha2::{Digest, Sha256};
+
+use super::cookie::hash_secret;
+use crate::model::{ApiKeyId, ApiKeyLifetime, BindingId, OrgId, Scope, UserId};
+use crate::server::crypto::sealed::{CipherError, random_bytes};
+use crate::server::domain::{Actor, ApiKey, Secret};
+use crate::server::store::{ApiKeyRow, BindingWithGrant, NewApiKeyRow, Store, StoreError};
+
+/// The prefix of every key, by which people and secret scanners recognize it.
+pub const PREFIX: &str = "egk_";
+/// The hex digits of a key's 256 random bits.
+const RANDOM_DIGITS: usize = 64;
+/// The hex digits of the checksum after them.
+const CHECKSUM_DIGITS: usize = 8;
+/// The length of the part that is stored in clear text.
+const DISPLAY_PREFIX_LENGTH: usize = PREFIX.len() + 8;
+/// The longest name, in characters.
+pub const MAX_NAME_LENGTH: usize = 100;
+
+/// The properties of a key to create.
+pub struct RequestedApiKey<'a> {
+    pub name: &'a str,
+    pub scopes: &'a [Scope],
+    pub life: ApiKeyLifetime,
+    pub created_by: Option<&'a UserId>,
+}
+
+/// A key that was just created. The only copy of its text.
+pub struct CreatedApiKey {
+    pub id: ApiKeyId,
+    pub key: ApiKey,
+    pub expires_at: Option<i64>,
+}
+
+/// Why no key was created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateKeyError {
+    #[error("a key needs a name of at most {MAX_NAME_LENGTH} characters")]
+    InvalidName,
+    #[error("a key needs at least one scope")]
+    NoScopes,
+    #[error("the organization has reached its limit of API keys")]
+    TooMany,
+    #[error("could not create a key: {0}")]
+    Random(#[from] CipherError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a request has no valid key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyRejection {
+    /// There is no `Authorization: Bearer` header.
+    Missing,
+    /// Not in the format of our keys: another kind of token, or a typing error.
+    Malformed,
+    /// Unknown or revoked. The response doesn't say which.
+    Unknown,
+    Expired {
+        at: i64,
+    },
+}
+
+/// Creates a key. Its text is returned once; only its hash is stored.
+pub async fn create(
+    store: &Store,
+    org: &OrgId,
+    wanted: RequestedApiKey<'_>,
+    actor: &Actor,
+) -> Result<CreatedApiKey, CreateKeyError> {
+    let name = wanted.name.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH || name.chars().any(char::is_control) {
+        return Err(CreateKeyError::InvalidName);
+    }
+    if wanted.scopes.is_empty() {
+        return Err(CreateKeyError::NoScopes);
+    }
+    let key = generate_key()?;
+    let expires_at = wanted.life.seconds().map(|seconds| store.clock().now() + seconds);
+    let new = NewApiKeyRow {
+        name,
+        hash: &hash_key(&key),
+        prefix: display_prefix(key.expose()),
+        scopes: wanted.scopes,
+        expires_at,
+        created_by: wanted.created_by,
+    };
+    let id = store.add_api_key(org, new, actor).await?.ok_or(CreateKeyError::TooMany)?;
+    Ok(CreatedApiKey { id, key, expires_at })
+}
+
+/// Returns the key that authenticates the request.
+pub async fn authenticate(store: &Store, headers: &HeaderMap) -> Result<Result<ApiKeyRow, KeyRejection>, StoreError> {
+    let key = match bearer_key(headers) {
+        Ok(key) => key,
+        Err(why) => return Ok(Err(why)),
+    };
+    let row = store.api_key(&hash_key(&key)).await?;
+    Ok(validate(row, store.clock().now()))
+}
+
+/// Like `authenticate`, and reads a binding of the key's organization in the same query.
+pub async fn authenticate_with_binding(
+    store: &Store,
+    headers: &HeaderMap,
+    binding: &BindingId,
+) -> Result<Result<(ApiKeyRow, Option<BindingWithGrant>), KeyRejection>, StoreError> {
+    let key = match bearer_key(headers) {
+        Ok(key) => key,
+        Err(why) => return Ok(Err(why)),
+    };
+    let (row, bound) = store.api_key_and_binding(&hash_key(&key), binding).await?.unzip();
+    Ok(validate(row, store.clock().now()).map(|row| (row, bound.flatten())))
+}
+
+/// Returns whether a bearer token has the prefix of our keys, and so can't be a session token.
+pub fn has_key_prefix(token: &str) -> bool {
+    token.starts_with(PREFIX)
+}
+
+/// Returns the prefix by which people tell keys apart.
+pub fn display_prefix(key: &str) -> &str {
+    key.get(..DISPLAY_PREFIX_LENGTH).unwrap_or(key)
+}
+
+fn validate(row: Option<ApiKeyRow>, now: i64) -> Result<ApiKeyRow, KeyRejection> {
+    let row = row.filter(|row| row.revoked_at.is_none()).ok_or(KeyRejection::Unknown)?;
+    match row.expires_at.filter(|end| *end <= now) {
+        Some(at) => Err(KeyRejection::Expired { at }),
+        None => Ok(row),
+    }
+}
+
+/// Parses the key in the request's headers. The scheme's name is case-insensitive (RFC 9110, 11.1).
+pub fn bearer_key(headers: &HeaderMap) -> Result<ApiKey, KeyRejection> {
+    let text = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or(KeyRejection::Missing)?;
+    let (scheme, key) = text.split_once(' ').ok_or(KeyRejection::Missing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(KeyRejection::Missing);
+    }
+    let key = key.trim();
+    if is_well_formed(key) { Ok(ApiKey::new(key)) } else { Err(KeyRejection::Malformed) }
+}
+
+fn generate_key() -> Result<ApiKey, CipherError> {
+    Ok(format_key(&random_bytes()?))
+}
+
+/// Formats a key: prefix, bits and checksum.
+pub fn format_key(bits: &[u8; RANDOM_DIGITS / 2]) -> ApiKey {
+    let body = hex(bits);
+    let checksum = checksum(&body);
+    ApiKey::new(format!("{PREFIX}{body}{checksum}"))
+}
+
+/// Returns whether format and checksum are right. Detects typing errors without the database.
+pub fn is_well_formed(key: &str) -> bool {
+    let Some(rest) = key.strip_prefix(PREFIX).filter(|rest| rest.len() == RANDOM_DIGITS + CHECKSUM_DIGITS) else {
+        return false;
+    };
+    let digits = |body: &str| body.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    rest.split_at_checked(RANDOM_DIGITS).is_some_and(|(body, sum)| digits(body) && checksum(body) == sum)
+}
+
+fn checksum(body: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(format!("{PREFIX}{body}")).into();
+    hex(&digest[..CHECKSUM_DIGITS / 2])
+}
+
+fn hash_key(key: &ApiKey) -> String {
+    hash_secret(&Secret::new(key.expose()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string can't fail.
+        _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::store::testing::{START, each_store};
+
+    const DAY: i64 = 24 * 60 * 60;
+
+    fn with(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    fn requested<'a>(name: &'a str, scopes: &'a [Scope]) -> RequestedApiKey<'a> {
+        RequestedApiKey { name, scopes, life: ApiKeyLifetime::Month, created_by: None }
+    }
+
+    #[test]
+    fn keys_are_unique_and_typing_errors_are_detected() {
+        let (one, other) = (generate_key().unwrap(), generate_key().unwrap());
+        assert_ne!(one.expose(), other.expose());
+        let key = one.expose();
+        assert_eq!((key.len(), display_prefix(key).len()), (76, 12));
+        assert!(is_well_formed(key) && has_key_prefix(key));
+        for place in 4..key.len() {
+            let letter = if &key[place..=place] == "0" { "1" } else { "0" };
+            let wrong = format!("{}{letter}{}", &key[..place], &key[place + 1..]);
+            assert!(!is_well_formed(&wrong), "{place}");
+        }
+        for wrong in ["", "egk_", &key[..75], &format!("{key}0"), &key[4..], &"é".repeat(38), "egk_é"] {
+            assert!(!is_well_formed(wrong), "{wrong}");
+        }
+        // A right checksum is not enough: the digits must be lower-case hex.
+        for body in ["z".repeat(64), key[4..68].to_uppercase(), "é".repeat(32)] {
+            let summed = format!("{PREFIX}{body}{}", checksum(&body));
+            assert_eq!(is_well_formed(&summed), summed == key, "{summed}");
+        }
+    }
+
+    #[test]
+    fn key_is_accepted_only_as_a_bearer_token() {
+        let key = generate_key().unwrap();
+        let key = key.expose();
+        let found = |value: &str| bearer_key(&with(value)).map(|key| key.expose().to_owned());
+        assert_eq!(found(&format!("Bearer {key}")).as_deref(), Ok(key));
+        assert_eq!(found(&format!("bearer  {key} ")).as_deref(), Ok(key));
+        assert_eq!(found(&format!("Basic {key}")), Err(KeyRejection::Missing));
+        assert_eq!(found(key), Err(KeyRejection::Missing));
+        assert_eq!(found("Bearer eyJhbGciOiJSUzI1NiJ9.e30.sig"), Err(KeyRejection::Malformed));
+        assert_eq!(bearer_key(&HeaderMap::new()).err(), Some(KeyRejection::Missing));
+    }
+
+    #[apply(each_store!)]
+    async fn key_is_valid_until_it_expires_or_is_revoked(store: Store) {
+        let org = store.add_org("Harbour Group").await.unwrap().unwrap();
+        let made = create(&store, &org, requested(" Nightly export ", Scope::ALL), &Actor::operator()).await;
+        let CreatedApiKey { id, key, expires_at } = made.ok().unwrap();
+        assert_eq!(expires_at, Some(START + 30 * DAY));
+        let asks = with(&format!("Bearer {}", key.expose()));
+        let row = authenticate(&store, &asks).await.unwrap().unwrap();
+        assert_eq!((&row.id, &row.org, row.name.as_str()), (&id, &org, "Nightly export"));
+        assert_eq!(row.scopes, Scope::ALL);
+        store.clock().advance(30 * DAY);
+        let expired = Err(KeyRejection::Expired { at: START + 30 * DAY });
+        assert_eq!(authenticate(&store, &asks).await.unwrap(), expired);
+        assert!(store.revoke_api_key(&org, &id, &Actor::operator()).await.unwrap());
+        assert_eq!(authenticate(&store, &asks).await.unwrap(), Err(KeyRejection::Unknown));
+        let never = with(&format!("Bearer {}", generate_key().unwrap().expose()));
+        assert_eq!(authenticate(&store, &never).await.unwrap(), Err(KeyRejection::Unknown));
+    }
+
+    #[apply(each_store!)]
+    async fn key_needs_a_name_and_a_scope(store: Store) {
+        let org = store.add_org("Harbour Group").await.unwrap().unwrap();
+        for wrong in ["", "  ", "a\nb", &"x".repeat(101)] {
+            let made = create(&store, &org, requested(wrong, Scope::ALL), &Actor::operator()).await;
+            assert!(matches!(made, Err(CreateKeyError::InvalidName)), "{wrong:?}");
+        }
+        let made = create(&store, &org, requested("Nightly export", &[]), &Actor::operator()).await;
+        assert!(matches!(made, Err(CreateKeyError::NoScopes)));
+        assert!(store.api_keys(&org).await.unwrap().is_empty());
+    }
+}

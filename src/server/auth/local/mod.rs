@@ -1,0 +1,252 @@
+//! Local sign-in with an email address and a password.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+
+mod joining;
+pub mod passwords;
+
+pub use joining::{JoinResult, NewAccount};
+
+use super::cookie::session_hash;
+use super::login_rate_limit::LoginRateLimiter;
+use super::{AuthError, Caller};
+use crate::model::{Action, LoginProblem, OrgId, UserId};
+use crate::server::domain::{Actor, Secret};
+use crate::server::store::{CreatedUser, NewUser, Store};
+use passwords::{MIN_PASSWORD_CHARACTERS, Passwords};
+
+/// Local sign-in. Cheap to clone; clones share the rate limits.
+#[derive(Clone)]
+pub struct LocalAuth {
+    store: Store,
+    passwords: Passwords,
+    login_rate_limiter: Arc<LoginRateLimiter>,
+}
+
+/// The result of a sign-in.
+pub enum Login {
+    /// The new session's id, for the cookie.
+    SignedIn(Secret),
+    Refused(LoginProblem),
+    /// People sign in with the identity provider; the login page links to it.
+    Delegated,
+}
+
+/// Why a user can't be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddUserError {
+    #[error("{0:?} isn't an email address")]
+    MalformedEmail(String),
+    #[error("the password must have at least {MIN_PASSWORD_CHARACTERS} characters")]
+    ShortPassword,
+    #[error("there is already a user with the address {0}")]
+    EmailTaken(String),
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+impl LocalAuth {
+    /// Creates local sign-in with empty rate limits.
+    pub fn new(store: Store) -> Result<Self, AuthError> {
+        let tries = Arc::new(LoginRateLimiter::new(store.clock()));
+        Ok(Self { store, passwords: Passwords::new()?, login_rate_limiter: tries })
+    }
+
+    /// Verifies a password and creates a session. Deletes the browser's previous session, to prevent session fixation.
+    pub async fn login(
+        &self,
+        email: &str,
+        password: Secret,
+        from: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<Login, AuthError> {
+        // An invalid address is verified too, so that the response takes as long.
+        let email = normalize_email(email).unwrap_or_default();
+        if !self.login_rate_limiter.check(&email, from) {
+            return Ok(Login::Refused(LoginProblem::TooManyAttempts));
+        }
+        let (user, hash) = match self.store.account(&email).await? {
+            Some(account) => (Some(account.id), Some(account.password_hash)),
+            None => (None, None),
+        };
+        let known = user.clone();
+        let right = self.passwords.verify(password, hash).await?;
+        let Some(user) = user.filter(|_| right) else {
+            if let Some(user) = known {
+                self.record_refused_sign_in(user, &email, from);
+            }
+            return Ok(Login::Refused(LoginProblem::Credentials));
+        };
+        let first = self.store.memberships(&user).await?.into_iter().next();
+        let session = self.create_session(headers, &user, first.as_ref().map(|org| &org.id)).await?;
+        let actor = Actor::person(&user, &email, Some(from.to_string()));
+        self.store.as_actor(actor).record_in_orgs_of(&user, Action::SignedIn).await?;
+        Ok(Login::SignedIn(session))
+    }
+
+    /// Records a refused sign-in in its own task, so that the response takes no longer for an address that exists.
+    fn record_refused_sign_in(&self, user: UserId, email: &str, from: IpAddr) {
+        let store = self.store.as_actor(Actor::person(&user, email, Some(from.to_string())));
+        tokio::spawn(async move {
+            if let Err(error) = store.record_in_orgs_of(&user, Action::SignInRefused).await {
+                tracing::error!(%user, %error, "failed to record refused sign-in");
+            }
+        });
+    }
+
+    /// Deletes the session that the request's cookie names.
+    pub async fn logout(&self, headers: &HeaderMap) -> Result<(), AuthError> {
+        if let Some(hash) = session_hash(headers) {
+            self.store.delete_session(&hash).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the person whose session the request's cookie names, and records that the session was used.
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, AuthError> {
+        let Some(hash) = session_hash(headers) else { return Ok(None) };
+        let Some(session) = self.store.session(&hash).await? else { return Ok(None) };
+        let orgs = self.store.memberships(&session.user).await?;
+        let (user, email) = (session.user.clone(), session.email.clone());
+        let caller = Caller::new(user, email, orgs, session.active_org.as_ref(), hash);
+        let org = caller.org.as_ref().map(|org| &org.id);
+        self.store.touch_session(&caller.session_hash, &session, org).await?;
+        Ok(Some(caller))
+    }
+
+    /// Switches the session to another organization. Returns `false` if the person isn't a member of it.
+    pub async fn switch_org(&self, caller: &Caller, org: &OrgId) -> Result<bool, AuthError> {
+        Ok(self.store.switch_session_org(&caller.session_hash, org).await?)
+    }
+
+    /// Returns whether there are no users.
+    pub async fn has_no_users(&self) -> Result<bool, AuthError> {
+        Ok(!self.store.has_users().await?)
+    }
+
+    /// Adds a user. An existing organization is joined as admin; a new one is created and owned.
+    pub async fn add_user(
+        &self,
+        email: &str,
+        password: Secret,
+        org: Option<&str>,
+    ) -> Result<CreatedUser, AddUserError> {
+        let normal_email =
+            normalize_email(email).ok_or_else(|| AddUserError::MalformedEmail(email.trim().to_owned()))?;
+        if password.expose().chars().count() < MIN_PASSWORD_CHARACTERS {
+            return Err(AddUserError::ShortPassword);
+        }
+        let hash = self.passwords.hash(password).await?;
+        let new = NewUser { email: &normal_email, password_hash: &hash, org };
+        let added = self.store.add_user(new).await.map_err(AuthError::from)?;
+        added.ok_or(AddUserError::EmailTaken(normal_email))
+    }
+}
+
+/// Normalizes an email address: trimmed and in lower case. `None` if it can't be one (at most 254 bytes, RFC 5321).
+fn normalize_email(email: &str) -> Option<String> {
+    let email = email.trim().to_lowercase();
+    let (name, domain) = email.rsplit_once('@')?;
+    let plain = !email.contains(|c: char| c.is_whitespace() || c.is_control());
+    (plain && !name.is_empty() && !domain.is_empty() && email.len() <= 254).then_some(email)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+    use crate::server::auth::cookie::SESSION_COOKIE;
+    use crate::server::store::testing::{each_store, sqlite, store_on};
+
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const PASSWORD: &str = "correct horse battery";
+
+    async fn with_ann(store: &Store) -> LocalAuth {
+        let auth = LocalAuth::new(store.clone()).unwrap();
+        auth.add_user(" Ann@Example.com ", Secret::new(PASSWORD), Some("Harbour Coffee")).await.unwrap();
+        auth
+    }
+
+    fn with_cookie(session: &Secret) -> HeaderMap {
+        let cookie = format!("{SESSION_COOKIE}={}", session.expose());
+        HeaderMap::from_iter([(axum::http::header::COOKIE, HeaderValue::from_str(&cookie).unwrap())])
+    }
+
+    async fn sign_in(auth: &LocalAuth, headers: &HeaderMap) -> Secret {
+        match auth.login("ann@example.com", Secret::new(PASSWORD), HOME, headers).await.unwrap() {
+            Login::SignedIn(session) => session,
+            Login::Refused(problem) => panic!("refused: {problem:?}"),
+            Login::Delegated => panic!("elsewhere"),
+        }
+    }
+
+    #[apply(each_store!)]
+    async fn session_cookie_identifies_the_person_until_logout(store: Store) {
+        let auth = with_ann(&store).await;
+        let cookie = with_cookie(&sign_in(&auth, &HeaderMap::new()).await);
+        let caller = auth.caller(&cookie).await.unwrap().unwrap();
+        assert_eq!(caller.email, "ann@example.com");
+        assert_eq!(caller.org.as_ref().map(|org| org.name.as_str()), Some("Harbour Coffee"));
+        assert!(auth.caller(&with_cookie(&Secret::new("guess"))).await.unwrap().is_none());
+        assert!(auth.caller(&HeaderMap::new()).await.unwrap().is_none());
+
+        auth.logout(&cookie).await.unwrap();
+        assert!(auth.caller(&cookie).await.unwrap().is_none());
+    }
+
+    #[apply(each_store!)]
+    async fn login_deletes_the_browsers_previous_session(store: Store) {
+        let auth = with_ann(&store).await;
+        let first = with_cookie(&sign_in(&auth, &HeaderMap::new()).await);
+        let second = with_cookie(&sign_in(&auth, &first).await);
+        assert!(auth.caller(&first).await.unwrap().is_none());
+        assert!(auth.caller(&second).await.unwrap().is_some());
+    }
+
+    #[apply(each_store!)]
+    async fn unknown_email_and_wrong_password_get_the_same_refusal(store: Store) {
+        let auth = with_ann(&store).await;
+        for (email, password) in [("ann@example.com", "wrong"), ("nobody@example.com", PASSWORD), ("", "")] {
+            let login = auth.login(email, Secret::new(password), HOME, &HeaderMap::new()).await.unwrap();
+            assert!(matches!(login, Login::Refused(LoginProblem::Credentials)), "{email}");
+        }
+    }
+
+    #[apply(each_store!)]
+    async fn too_many_attempts_are_refused_until_the_limit_refills(store: Store) {
+        let auth = with_ann(&store).await;
+        for _ in 0..10 {
+            auth.login("ann@example.com", Secret::new("wrong"), HOME, &HeaderMap::new()).await.unwrap();
+        }
+        let none = HeaderMap::new();
+        let right = || auth.login("Ann@example.com", Secret::new(PASSWORD), HOME, &none);
+        assert!(matches!(right().await.unwrap(), Login::Refused(LoginProblem::TooManyAttempts)));
+        store.clock().advance(60);
+        assert!(matches!(right().await.unwrap(), Login::SignedIn(_)));
+    }
+
+    #[tokio::test]
+    async fn new_user_needs_a_valid_unused_email_and_a_long_password() {
+        let store = store_on(sqlite().await);
+        let auth = with_ann(&store).await;
+        let add = async |email: &str, password: &str| {
+            auth.add_user(email, Secret::new(password), None).await.err().map(|error| error.to_string())
+        };
+        assert_eq!(
+            add("ANN@example.com", PASSWORD).await.unwrap(),
+            "there is already a user with the address ann@example.com"
+        );
+        assert_eq!(
+            add("bob@example.com", "elevenchars").await.unwrap(),
+            "the password must have at least 12 characters"
+        );
+        for email in ["bob", "@example.com", "bob@", "bob smith@example.com"] {
+            assert!(add(email, PASSWORD).await.unwrap().contains("isn't an email address"), "{email}");
+        }
+        assert_eq!(add("bob@example.com", PASSWORD).await, None);
+    }
+}

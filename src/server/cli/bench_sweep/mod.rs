@@ -1,0 +1,92 @@
+//! `evergrant bench-sweep`: fills its own databases with due grants and measures how fast instances sweep them against
+//! a sandbox. Each instance and the sandbox is a process.
+
+pub mod instance;
+mod measure;
+mod place;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::CliError;
+use measure::{Measured, measure};
+use place::DatabaseKind;
+
+#[derive(Args)]
+pub struct Flags {
+    /// How many grants are due.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000")]
+    due: Vec<usize>,
+    /// How many instances share them (PostgreSQL only).
+    #[arg(long, value_delimiter = ',', default_value = "1,3")]
+    instances: Vec<usize>,
+    /// How long the sandbox delays each response, in milliseconds.
+    #[arg(long, value_delimiter = ',', default_value = "0,200")]
+    latency: Vec<u64>,
+    /// A PostgreSQL server's URL without a database name. Without it only SQLite is measured.
+    #[arg(long, env = "EVERGRANT_TEST_POSTGRES", value_name = "URL", hide_env_values = true)]
+    postgres: Option<String>,
+    /// The folder for SQLite's files. It must be on a disk, or commits cost nothing.
+    #[arg(long, default_value = "target/bench-sweep")]
+    folder: PathBuf,
+    /// How many exchanges an instance runs at once.
+    #[arg(long, default_value = "64")]
+    at_once: usize,
+    /// Stop a run after this many seconds; its rate is still reported.
+    #[arg(long, default_value = "60")]
+    seconds: u64,
+}
+
+/// The parameters of one run.
+struct RunParameters {
+    kind: DatabaseKind,
+    due: usize,
+    instances: usize,
+    latency: u64,
+}
+
+pub async fn run(flags: Flags) -> Result<(), CliError> {
+    println!(
+        "database    due  instances  latency | exchanges/s   p50 ms   p99 ms | find ms  database ms | memory MB, grown by"
+    );
+    for run in all_runs(&flags) {
+        let Measured {
+            rate,
+            p50,
+            p99,
+            claim_ms: find,
+            database_ms: database,
+            idle_mb: at_rest,
+            growth_mb: grown,
+            failed,
+            timed_out: cut,
+        } = measure(&flags, &run).await?;
+        let RunParameters { kind, due, instances, latency } = run;
+        let cut = if cut { ", cut" } else { "" };
+        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        println!(
+            "{:<10} {due:>6} {instances:>10} {latency:>5} ms | {rate:>11.0} {p50:>8.1} {p99:>8.1} | {find:>7.2} {database:>12.2} \
+             | {at_rest:>9.1} {grown:>8.1}{cut}{failed}",
+            kind.name()
+        );
+    }
+    Ok(())
+}
+
+fn all_runs(flags: &Flags) -> Vec<RunParameters> {
+    let mut runs = Vec::new();
+    let kinds = flags.postgres.iter().map(|_| DatabaseKind::Postgres).chain([DatabaseKind::Sqlite]);
+    for kind in kinds {
+        for &latency in &flags.latency {
+            for &instances in &flags.instances {
+                // Only one process can use an SQLite file.
+                if kind == DatabaseKind::Sqlite && instances > 1 {
+                    continue;
+                }
+                runs.extend(flags.due.iter().map(|&due| RunParameters { kind, due, instances, latency }));
+            }
+        }
+    }
+    runs
+}

@@ -1,0 +1,28 @@
+//! `evergrant grants list|refresh|rescue`: inspects and repairs the grants of all organizations.
+
+mod list;
+mod one_shot_service;
+mod refresh;
+mod rescue;
+
+use clap::Subcommand;
+
+use super::CliError;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// List every grant that isn't revoked, latest failure first. Shows no secrets.
+    List(Box<list::Flags>),
+    /// Refresh grants now, ignoring back-off. Works beside running servers.
+    Refresh(Box<refresh::Flags>),
+    /// Replace a grant's refresh token with one from elsewhere, and exchange it. Works beside running servers.
+    Rescue(Box<rescue::Flags>),
+}
+
+pub async fn run(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::List(flags) => list::run(*flags).await,
+        Command::Refresh(flags) => refresh::run(*flags).await,
+        Command::Rescue(flags) => rescue::run(*flags).await,
+    }
+}

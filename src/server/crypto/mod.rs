@@ -1,0 +1,4 @@
+//! Crypto.
+
+pub mod key_ring;
+pub mod sealed;

@@ -1,0 +1,98 @@
+//! Classifies why Xero no longer accepts a refresh token, from the journal. Xero itself only answers `invalid_grant`.
+
+use super::grant::{Grant, REFRESH_TOKEN_LIFETIME, XERO_REPLAY_WINDOW};
+
+/// Why a grant ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantEnd {
+    /// No reply is missing, so the user or Xero revoked it.
+    RevokedAtXero,
+    /// The reply with the next token was lost, and the same token was sent again only after Xero's replay window.
+    ReplyLost,
+    /// The token was not used within its lifetime.
+    Expired,
+}
+
+impl GrantEnd {
+    /// Classifies the end of `held`. `sent_at` is when the refused token was sent. `unanswered_since` is when the same
+    /// token was first sent without a usable reply, or `None` if every attempt got one.
+    pub fn classify(held: &Grant, sent_at: i64, first_unanswered_at: Option<i64>) -> Self {
+        if first_unanswered_at.is_some_and(|since| sent_at - since > XERO_REPLAY_WINDOW) {
+            Self::ReplyLost
+        } else if sent_at - held.refresh_token_issued_at > REFRESH_TOKEN_LIFETIME {
+            Self::Expired
+        } else {
+            // Within the replay window Xero would have replayed the reply.
+            Self::RevokedAtXero
+        }
+    }
+
+    /// Returns the error code for the journal: Xero's code, extended by what the journal shows.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::RevokedAtXero => "invalid_grant",
+            Self::ReplyLost => "invalid_grant_after_lost_reply",
+            Self::Expired => "invalid_grant_after_sixty_days",
+        }
+    }
+
+    /// Returns the message for people.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::RevokedAtXero => "Access was removed in Xero. Your Xero data is safe. Reconnect to continue.",
+            Self::ReplyLost => {
+                "Xero no longer accepts this connection: a reply from Xero was lost and could not be fetched again \
+                 within 30 minutes. Your Xero data is safe. Reconnect to continue."
+            }
+            Self::Expired => {
+                "Xero no longer accepts this connection: it was not used for sixty days. Your Xero data is safe. \
+                 Reconnect to continue."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::GrantStatus;
+    use crate::server::domain::SealedTokens;
+
+    const ISSUED: i64 = 1_800_000_000;
+
+    #[test]
+    fn lost_reply_and_expiry_are_distinguished_from_revocation() {
+        let held = Grant {
+            id: "g".into(),
+            org_id: "o".into(),
+            xero_user_id: String::new(),
+            auth_event_id: String::new(),
+            scopes: String::new(),
+            sealed: SealedTokens { access: String::new(), refresh: String::new() },
+            expires_at: ISSUED + 1800,
+            refresh_token_issued_at: ISSUED,
+            status: GrantStatus::Active,
+            generation: 0,
+            lease: None,
+            failure_count: 0,
+            next_attempt_at: None,
+            last_error: None,
+            last_refreshed_at: None,
+            last_used_at: None,
+            reply_lost_at: None,
+        };
+        let (sent, life) = (ISSUED + 1700, REFRESH_TOKEN_LIFETIME);
+        let cases = [
+            (sent, None, GrantEnd::RevokedAtXero),
+            (sent, Some(sent - XERO_REPLAY_WINDOW), GrantEnd::RevokedAtXero),
+            (sent, Some(sent - XERO_REPLAY_WINDOW - 1), GrantEnd::ReplyLost),
+            (ISSUED + life, None, GrantEnd::RevokedAtXero),
+            (ISSUED + life + 1, None, GrantEnd::Expired),
+            (ISSUED + life + 1, Some(ISSUED + life - XERO_REPLAY_WINDOW), GrantEnd::ReplyLost),
+            (ISSUED + life + 1, Some(ISSUED + life), GrantEnd::Expired),
+        ];
+        for (sent_at, unanswered_since, ended) in cases {
+            assert_eq!(GrantEnd::classify(&held, sent_at, unanswered_since), ended, "{sent_at} {unanswered_since:?}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Redirects, and the cookie that carries a one-time message (flash) to the next page.
+
+use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::state::AppState;
+use crate::model::Flash;
+use crate::server::auth::cookie::{delete_cookie, read_cookie, write_cookie};
+
+const FLASH_COOKIE: &str = "evergrant_notice";
+
+/// The cookie's lifetime in seconds: long enough for the redirect that follows.
+const FLASH_MAX_AGE_SECONDS: i64 = 60;
+
+/// Redirects with 303, so that the browser follows a POST with a GET.
+pub fn see_other(to: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(to) else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+}
+
+/// Redirects with 303 and a flash for the target page.
+pub fn see_other_with_flash(state: &AppState, to: &str, notice: &Flash) -> Response {
+    with_cookie(see_other(to), cookie(state, notice))
+}
+
+/// Returns the cookie that carries the flash, or `None` if it can't be written as a header.
+pub fn cookie(state: &AppState, notice: &Flash) -> Option<HeaderValue> {
+    write_cookie(FLASH_COOKIE, &notice.encode(), FLASH_MAX_AGE_SECONDS, state.is_https())
+}
+
+/// Adds a `Set-Cookie` header if there is a cookie.
+pub fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Reads the flash from the request's cookie.
+pub fn read(headers: &HeaderMap) -> Option<Flash> {
+    Flash::parse(&read_cookie(headers, FLASH_COOKIE)?)
+}
+
+/// Expires the flash cookie if the request had one.
+pub fn clear(state: &AppState, request: &HeaderMap, response: Response) -> Response {
+    let has_cookie = read_cookie(request, FLASH_COOKIE).is_some();
+    with_cookie(response, has_cookie.then(|| delete_cookie(FLASH_COOKIE, state.is_https())).flatten())
+}

@@ -1,0 +1,185 @@
+//! The middleware of pages: loads the page context, redirects to and from the login, and sets the page's headers.
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use leptos::nonce::use_nonce;
+use leptos::prelude::{Env, provide_context, use_context};
+use leptos_axum::ResponseOptions;
+
+use super::security_headers::page_content_security_policy;
+use crate::model::{LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme};
+use crate::server::auth::cookie::read_cookie;
+use crate::server::auth::{Caller, api_keys};
+use crate::server::http::flash;
+use crate::server::http::flash::see_other;
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::one_time_secret::{API_KEY, INVITATION, OneTimeSecret};
+use crate::server::http::routes::invitations;
+use crate::server::http::safe_redirect;
+use crate::server::http::state::AppState;
+
+/// The cookie with the browser's theme.
+pub const THEME_COOKIE: &str = "evergrant_theme";
+
+const LOGIN_PATH: &str = "/login";
+/// The API reference, which needs no session.
+const API_REFERENCE_PATH: &str = "/api-reference";
+/// The page that shows a new webhook secret.
+const NOTIFICATIONS_PATH: &str = "/settings/notifications";
+
+/// Runs before a page is rendered: loads its `Page` context into the request's extensions. Redirects to `/login`
+/// without a session, and away from it with one.
+pub async fn with_page_context(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    let once = [INVITATION, API_KEY].into_iter().find(|once| once.page == request.uri().path());
+    let page = match load_page_context(&state, &headers, request.uri()).await {
+        Ok(Ok(page)) => page,
+        Ok(Err(elsewhere)) => return no_store(see_other(&elsewhere)),
+        Err(failure) => return no_store(failure.into_response()),
+    };
+    request.extensions_mut().insert(page);
+    let response = next.run(request).await;
+    // A redirect has not shown the flash yet.
+    let shown = !response.headers().contains_key(LOCATION);
+    if !shown {
+        return no_store(response);
+    }
+    let response = match once {
+        Some(once) => once.clear(&state, &headers, response),
+        None => response,
+    };
+    no_store(flash::clear(&state, &headers, response))
+}
+
+/// Runs inside a render: provides the `Page` and the `AppState` to the components, and sets the content security policy
+/// with the render's nonce.
+pub fn provide_page_context(state: &AppState) {
+    let page = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Page>().cloned());
+    provide_context(page.unwrap_or_default());
+    provide_context(state.clone());
+    let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>()) else { return };
+    let login = state.xero.endpoints().login.origin().ascii_serialization();
+    if let Some(policy) = page_content_security_policy(&nonce, &login, reload_port(state), &state.auth.csp_sources()) {
+        options.insert_header(CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+/// Loads the page context, or returns the path to redirect to.
+async fn load_page_context(
+    state: &AppState,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Result<Result<Page, String>, InternalError> {
+    let caller = state.auth.caller(headers).await?;
+    let at_login = uri.path() == LOGIN_PATH;
+    let theme = read_cookie(headers, THEME_COOKIE).and_then(|text| Theme::parse(&text)).unwrap_or_default();
+    let invitation = match uri.path() == invitations::INVITATION_PATH {
+        true => {
+            Some(invitations::load_page(state, &query_param(uri, "token").unwrap_or_default(), caller.as_ref()).await?)
+        }
+        false => None,
+    };
+    let page = Page {
+        sandbox: state.is_sandbox(),
+        theme,
+        flash: flash::read(headers),
+        path: uri.path().to_owned(),
+        clerk: state.auth.clerk_view(caller.as_ref().filter(|_| !at_login)),
+        invitation,
+        ..Page::default()
+    };
+    // Right after signing out, the session cookie of Clerk may still be valid.
+    let just_signed_out =
+        query_param(uri, "problem").and_then(|said| LoginProblem::parse(&said)) == Some(LoginProblem::SignedOut);
+    Ok(match caller {
+        _ if at_login && just_signed_out => Ok(Page { login: login_view(state, uri).await?, ..page }),
+        Some(_) if at_login => {
+            Err(query_param(uri, "next").and_then(|next| safe_next(state, &next)).unwrap_or("/".to_owned()))
+        }
+        None if page.invitation.is_some() || uri.path() == API_REFERENCE_PATH => Ok(page),
+        Some(caller) => {
+            let one_time_secret = |once: OneTimeSecret, permission| {
+                let may = uri.path() == once.page && caller.may(permission);
+                may.then(|| once.from_request(headers)).flatten()
+            };
+            let invited = one_time_secret(INVITATION, Permission::ManageMembers);
+            let invited =
+                invited.map(|token| RevealedSecret::new(String::new(), &invitations::invitation_url(state, &token)));
+            let new_key = one_time_secret(API_KEY, Permission::ManageApiKeys)
+                .filter(|key| api_keys::is_well_formed(key.expose()));
+            let new_key = new_key.map(|key| RevealedSecret::new(String::new(), key.expose()));
+            let alarm = state.tokens.alarm().filter(|_| caller.may(Permission::ViewAppStatus));
+            let revealed = take_new_webhook_secret(state, &caller, uri.path()).await?;
+            Ok(Page {
+                session: Some(session_view(state, &caller).await?),
+                app_alarm: alarm,
+                webhook_secret: revealed,
+                invitation_link: invited,
+                new_api_key: new_key,
+                ..page
+            })
+        }
+        None if at_login => Ok(Page { login: login_view(state, uri).await?, ..page }),
+        None => {
+            let wanted = uri.path_and_query().and_then(|wanted| safe_next(state, wanted.as_str()));
+            Err(safe_redirect::login_path(wanted.as_deref().unwrap_or("/")))
+        }
+    })
+}
+
+async fn session_view(state: &AppState, caller: &Caller) -> Result<SessionView, InternalError> {
+    let Some(org) = &caller.org else { return Ok(caller.view(0, 0)) };
+    let attention = state.store.bindings_needing_reauth(&org.id).await?;
+    let unread = state.store.unread_event_count(&org.id, &caller.user_id).await?;
+    let count = |many: i64| u32::try_from(many).unwrap_or(u32::MAX);
+    Ok(caller.view(count(attention), count(unread)))
+}
+
+/// Takes the webhook secret that this session has just created, on the page that shows it.
+async fn take_new_webhook_secret(
+    state: &AppState,
+    caller: &Caller,
+    path: &str,
+) -> Result<Option<RevealedSecret>, InternalError> {
+    let Some(org) =
+        caller.org.as_ref().filter(|_| path == NOTIFICATIONS_PATH && caller.may(Permission::ManageNotifications))
+    else {
+        return Ok(None);
+    };
+    let revealed = state.store.reveal_secret(&org.id, &caller.session_hash).await?;
+    Ok(revealed.map(|(url, secret)| RevealedSecret::new(url, secret.expose())))
+}
+
+async fn login_view(state: &AppState, uri: &Uri) -> Result<LoginView, InternalError> {
+    Ok(LoginView {
+        problem: query_param(uri, "problem").and_then(|problem| LoginProblem::parse(&problem)),
+        next: query_param(uri, "next").and_then(|next| safe_next(state, &next)),
+        no_users: state.auth.needs_first_user().await?,
+        demo_login: state.demo_login,
+    })
+}
+
+fn safe_next(state: &AppState, text: &str) -> Option<String> {
+    safe_redirect::safe_redirect(&state.config.public_url, text)
+}
+
+fn query_param(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
+    pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// Forbids caching: pages are personal, and the back button must not show them after signing out.
+fn no_store(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Returns the live-reload port, only while `cargo leptos watch` runs.
+fn reload_port(state: &AppState) -> Option<u32> {
+    let watched = state.leptos.env == Env::DEV && std::env::var_os("LEPTOS_WATCH").is_some();
+    watched.then_some(state.leptos.reload_port)
+}

@@ -1,0 +1,119 @@
+//! `GET /api/integrations/xero/callback`: receives the authorization code, or the error, from Xero.
+//!
+//! With Clerk, the session token may have expired during the consent. The parameters then wait in a cookie while the
+//! login page renews the token, and are resumed here when it redirects back.
+
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::complete::{ConsentResult, complete};
+use super::connect::{CALLBACK_PATH, INTEGRATIONS_PATH, redirect_uri};
+use crate::model::{Flash, Permission};
+use crate::server::auth::Caller;
+use crate::server::auth::cookie::{delete_cookie, hash_secret, read_cookie, write_cookie};
+use crate::server::domain::Secret;
+use crate::server::http::flash::{see_other, see_other_with_flash, with_cookie};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::safe_redirect;
+use crate::server::http::state::AppState;
+use crate::server::store::ConsumedState;
+use crate::server::telemetry::traces;
+
+/// The cookie that holds the callback's query while the session is renewed.
+const PENDING_CALLBACK_COOKIE: &str = "evergrant_consent";
+
+/// The cookie's lifetime in seconds: as long as an authorization code is valid.
+const PENDING_CALLBACK_MAX_AGE_SECONDS: i64 = 5 * 60;
+
+#[derive(Default)]
+struct CallbackParams {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+/// Completes the consent. Always responds with a redirect, because the URL contains the code.
+pub async fn callback(
+    State(state): State<AppState>,
+    whence: ClientIp,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, InternalError> {
+    let query = query.filter(|query| !query.is_empty());
+    let Some(caller) = state.auth.caller(&headers).await? else { return Ok(store_pending(&state, query.as_deref())) };
+    let pending = read_cookie(&headers, PENDING_CALLBACK_COOKIE);
+    let had_cookie = pending.is_some();
+    let params = CallbackParams::parse(&query.or(pending).unwrap_or_default());
+    let notice = resume(&state, caller, whence, params).await?;
+    let response = see_other_with_flash(&state, INTEGRATIONS_PATH, &notice);
+    Ok(with_cookie(response, had_cookie.then(|| delete_cookie(PENDING_CALLBACK_COOKIE, state.is_https())).flatten()))
+}
+
+/// Stores the query in a cookie and redirects to the login. The cookie is `HttpOnly`, and the code is useless without
+/// the client secret and the verifier.
+fn store_pending(state: &AppState, query: Option<&str>) -> Response {
+    let can_store = |query: &&str| state.auth.sessions_can_resume() && fits_in_cookie(query);
+    let Some(query) = query.filter(can_store) else { return see_other(&safe_redirect::login_path(INTEGRATIONS_PATH)) };
+    with_cookie(
+        see_other(&safe_redirect::login_path(CALLBACK_PATH)),
+        write_cookie(PENDING_CALLBACK_COOKIE, query, PENDING_CALLBACK_MAX_AGE_SECONDS, state.is_https()),
+    )
+}
+
+/// Returns whether the query is a valid cookie value: browsers allow 4 kB, and no semicolon (RFC 6265, 4.1.1).
+fn fits_in_cookie(query: &str) -> bool {
+    query.len() <= 3000 && query.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b',' | b';' | b'\\'))
+}
+
+impl CallbackParams {
+    fn parse(query: &str) -> Self {
+        let mut params = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "state" => params.state = Some(value.into_owned()),
+                "code" => params.code = Some(value.into_owned()),
+                "error" => params.error = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        params
+    }
+}
+
+async fn resume(
+    state: &AppState,
+    caller: Caller,
+    whence: ClientIp,
+    params: CallbackParams,
+) -> Result<Flash, InternalError> {
+    let Some(secret) = params.state.map(Secret::new) else { return Ok(Flash::StateExpired) };
+    let state_hash = hash_secret(&secret);
+    let (org, user, verifier) = match state.store.consume_oauth_state(&state_hash, &caller.session_hash).await? {
+        ConsumedState::Valid { org, user, verifier } => (org, user, verifier),
+        ConsumedState::OtherSession => return Ok(Flash::StateOfOtherSession),
+        ConsumedState::Invalid => return Ok(Flash::StateExpired),
+    };
+    let code = match (params.code, params.error.as_deref()) {
+        (_, Some("access_denied")) => return Ok(Flash::ConsentRefused),
+        (Some(code), None) if !code.is_empty() => Secret::new(code),
+        _ => return Ok(Flash::ConsentFailed),
+    };
+    // The role may have changed during the ten minutes that the state is valid.
+    if !caller.orgs.iter().any(|one| one.id == org && one.role.may(Permission::ManageConnections)) {
+        return Ok(Flash::NotAllowed);
+    }
+    if caller.org.as_ref().is_none_or(|active| active.id != org) {
+        // The page that follows shows the current organization, which must be the one that was connected.
+        state.auth.switch_org(&caller, &org).await?;
+    }
+    let redirect_uri = redirect_uri(&state.config.public_url);
+    let actor = whence.actor(&caller);
+    let consent = ConsentResult { org, user, actor, state_hash, code, verifier, redirect_uri };
+    // In a task of its own, so that a disconnecting browser doesn't lose the tokens.
+    let work = state.tasks.spawn(traces::inherit_request(complete(state.clone(), consent)));
+    work.await
+        .unwrap_or_else(|error| Err(InternalError::logged(&error)))
+        .or_else(|failure| Ok(Flash::Failed { id: failure.id }))
+}

@@ -1,0 +1,144 @@
+//! Completes a consent: exchanges the authorization code, stores the grant and binds its tenants.
+
+use crate::model::{Flash, GrantId, OrgId, UserId};
+use crate::server::domain::{AccessToken, Actor, Secret, Tenant};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::state::AppState;
+use crate::server::store::{BindingWithGrant, NewGrant};
+use crate::server::xero::{CodeExchange, Connection, parse_claims};
+
+/// A validated callback, ready for the code exchange.
+pub struct ConsentResult {
+    pub org: OrgId,
+    pub user: UserId,
+    pub actor: Actor,
+    /// The id of a pending confirmation about this consent.
+    pub state_hash: String,
+    pub code: Secret,
+    pub verifier: Secret,
+    pub redirect_uri: String,
+}
+
+/// Exchanges the code, stores the tokens first of all, and binds the consent's tenants. Returns the flash for the page.
+pub async fn complete(state: AppState, consent: ConsentResult) -> Result<Flash, InternalError> {
+    let tokens = match state.xero.exchange_code(&consent.code, &consent.redirect_uri, &consent.verifier).await {
+        Ok(CodeExchange::Refreshable(exchanged)) => exchanged.tokens,
+        Ok(CodeExchange::NoRefreshToken) => return Ok(Flash::NoRefreshToken),
+        Err(error) => {
+            tracing::warn!(
+                org = %consent.org,
+                code = error.evidence_code(),
+                correlation_id = error.correlation_id.as_deref(),
+                "authorization code exchange failed"
+            );
+            return Ok(Flash::ExchangeFailed);
+        }
+    };
+    let access = AccessToken::new(tokens.access_token.expose());
+    let (xero_user_id, auth_event_id) =
+        parse_claims(&access).map(|claims| (claims.xero_user_id, claims.authentication_event_id)).unwrap_or_default();
+    let new = NewGrant {
+        org_id: consent.org.clone(),
+        xero_user_id: xero_user_id.clone(),
+        auth_event_id: auth_event_id.clone(),
+        tokens,
+    };
+    let grant = state.store.insert_grant(new).await?;
+    if auth_event_id.is_empty() {
+        // Without this id the consent's tenants can't be distinguished from those of another organization.
+        tracing::warn!(%grant, "new access token has no authentication_event_id, no tenant was bound");
+        return Ok(Flash::ConnectionListFailed);
+    }
+    let connections = match state.xero.connections(&access, Some(&auth_event_id)).await {
+        Ok(connections) => connections,
+        Err(error) => {
+            tracing::warn!(%grant, code = error.evidence_code(), "failed to list the connections of a new grant");
+            return Ok(Flash::ConnectionListFailed);
+        }
+    };
+    let tenants = tenants_of_consent(connections, &auth_event_id);
+    if tenants.is_empty() {
+        state.store.mark_grant_revoked(&grant).await?;
+        return Ok(Flash::NoTenants);
+    }
+    let bound = state.store.bindings_of_org(&consent.org).await?;
+    let (contested, free) =
+        tenants.into_iter().partition(|tenant| is_bound_to_other_user(&bound, tenant, &xero_user_id));
+    bind(&state, &consent, &grant, free, contested).await
+}
+
+async fn bind(
+    state: &AppState,
+    consent: &ConsentResult,
+    grant: &GrantId,
+    free: Vec<Tenant>,
+    contested: Vec<Tenant>,
+) -> Result<Flash, InternalError> {
+    let rebound = match free.is_empty() {
+        true => Vec::new(),
+        false => {
+            state.store.as_actor(consent.actor.clone()).bind(&consent.org, grant, &free, Some(&consent.user)).await?
+        }
+    };
+    if !contested.is_empty() {
+        cancel_superseded_confirmations(state, &consent.org, &contested).await?;
+        state.store.store_pending_consent(&consent.state_hash, grant, &contested).await?;
+        return Ok(Flash::ConfirmXeroUser);
+    }
+    let count_bindings = |was_there| {
+        let some = rebound.iter().filter(|one| one.reconnected == was_there).count();
+        u32::try_from(some).unwrap_or(u32::MAX)
+    };
+    Ok(match count_bindings(false) {
+        0 => Flash::Reconnected { count: count_bindings(true) },
+        fresh => Flash::Connected { count: fresh },
+    })
+}
+
+/// Keeps the tenants of this consent. The token also lists the user's other connections, from earlier consents.
+fn tenants_of_consent(connections: Vec<Connection>, auth_event_id: &str) -> Vec<Tenant> {
+    connections
+        .into_iter()
+        .filter(|connection| connection.auth_event_id == auth_event_id)
+        .map(|connection| Tenant {
+            connection_id: connection.id,
+            tenant_id: connection.tenant_id,
+            tenant_name: connection.tenant_name,
+            tenant_type: connection.tenant_type,
+        })
+        .collect()
+}
+
+/// Returns whether the tenant is already bound through another Xero user. A person then decides which to use.
+fn is_bound_to_other_user(bound: &[BindingWithGrant], tenant: &Tenant, xero_user_id: &str) -> bool {
+    bound
+        .iter()
+        .filter(|known| known.binding.tenant_id == tenant.tenant_id)
+        .filter_map(|known| known.grant.as_ref())
+        .any(|grant| grant.xero_user_id != xero_user_id)
+}
+
+/// Cancels unanswered confirmations for the same tenants, which the new consent replaces.
+async fn cancel_superseded_confirmations(
+    state: &AppState,
+    org: &OrgId,
+    tenants: &[Tenant],
+) -> Result<(), InternalError> {
+    for (id, waiting) in state.store.pending_consents(org).await? {
+        let same = waiting.tenants.iter().all(|old| tenants.iter().any(|new| new.tenant_id == old.tenant_id));
+        if same && let Some(taken) = state.store.remove_pending_consent(org, &id).await? {
+            abandon_unused_grant(state, org, &taken.grant).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Abandons a grant that no binding uses. It is not revoked at Xero, because that would end all connections of its Xero
+/// user.
+pub async fn abandon_unused_grant(state: &AppState, org: &OrgId, grant: &GrantId) -> Result<(), InternalError> {
+    let bound = state.store.bindings_of_org(org).await?;
+    if !bound.iter().any(|one| one.binding.active_grant_id.as_ref() == Some(grant)) {
+        state.store.mark_grant_revoked(grant).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! `POST /api/integrations/xero/confirm`: decides which of two Xero users a tenant is connected through.
+
+use axum::Form;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::complete::abandon_unused_grant;
+use super::connect::INTEGRATIONS_PATH;
+use crate::model::{Flash, GrantStatus, OrgId, Permission, Trigger, UserId};
+use crate::server::http::flash::{see_other, see_other_with_flash};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::safe_redirect;
+use crate::server::http::state::AppState;
+use crate::server::store::PendingConsent;
+use crate::server::telemetry::traces;
+use crate::server::tokens::RefreshRequest;
+
+#[derive(Deserialize)]
+pub struct ConfirmForm {
+    id: String,
+    decision: Decision,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Decision {
+    Replace,
+    Keep,
+}
+
+/// Applies the decision on a pending confirmation and redirects to the integrations page.
+pub async fn confirm(
+    State(state): State<AppState>,
+    whence: ClientIp,
+    headers: HeaderMap,
+    Form(ConfirmForm { id, decision }): Form<ConfirmForm>,
+) -> Result<Response, InternalError> {
+    let Some(caller) = state.auth.caller(&headers).await? else {
+        return Ok(see_other(&safe_redirect::login_path(INTEGRATIONS_PATH)));
+    };
+    let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
+        return Ok(see_other_with_flash(&state, INTEGRATIONS_PATH, &Flash::NotAllowed));
+    };
+    let Some(pending) = state.store.remove_pending_consent(&org.id, &id).await? else {
+        return Ok(see_other_with_flash(&state, INTEGRATIONS_PATH, &Flash::NotFound));
+    };
+    // In a task of its own: the pending row is consumed, so the decision has to be applied even if the client
+    // disconnects.
+    let state_as_caller = AppState { store: state.store.as_actor(whence.actor(&caller)), ..state.clone() };
+    let work = state.tasks.spawn(traces::inherit_request(apply_decision(
+        state_as_caller,
+        org.id.clone(),
+        caller.user_id,
+        pending,
+        decision,
+    )));
+    let notice = work.await.unwrap_or_else(|error| Err(InternalError::logged(&error)));
+    Ok(see_other_with_flash(
+        &state,
+        INTEGRATIONS_PATH,
+        &notice.unwrap_or_else(|failure| Flash::Failed { id: failure.id }),
+    ))
+}
+
+async fn apply_decision(
+    state: AppState,
+    org: OrgId,
+    user: UserId,
+    pending: PendingConsent,
+    decision: Decision,
+) -> Result<Flash, InternalError> {
+    match decision {
+        Decision::Replace => {
+            let bound = state.store.bind(&org, &pending.grant, &pending.tenants, Some(&user)).await?;
+            if bound.is_empty() {
+                return Ok(Flash::StateExpired);
+            }
+            Ok(Flash::Reconnected { count: u32::try_from(bound.len()).unwrap_or(u32::MAX) })
+        }
+        Decision::Keep => {
+            delete_connections_at_xero(&state, &org, &pending).await?;
+            abandon_unused_grant(&state, &org, &pending.grant).await?;
+            Ok(Flash::ConnectionKept)
+        }
+    }
+}
+
+/// Deletes the connections that the rejected consent created at Xero. If Xero can't be reached they stay there unused,
+/// and the person can remove them in Xero. Our bindings don't change either way.
+async fn delete_connections_at_xero(
+    state: &AppState,
+    org: &OrgId,
+    pending: &PendingConsent,
+) -> Result<(), InternalError> {
+    // The access token may have expired while the confirmation was pending.
+    state.tokens.refresh_grant_single_flight(&pending.grant, RefreshRequest::automatic(Trigger::Client)).await;
+    let grant = state.store.grant(&pending.grant).await?.filter(|grant| grant.status == GrantStatus::Active);
+    let Some(grant) = grant else { return Ok(()) };
+    let access = state.store.open_access(&grant)?;
+    let bound = state.store.bindings_of_org(org).await?;
+    for tenant in &pending.tenants {
+        // Both users may share one connection at Xero, which then has to stay.
+        if bound.iter().any(|one| one.binding.connection_id == tenant.connection_id) {
+            continue;
+        }
+        if let Err(error) = state.xero.delete_connection(&access, &tenant.connection_id).await {
+            tracing::warn!(
+                grant = %grant.id,
+                code = error.evidence_code(),
+                "failed to delete an unused connection at Xero"
+            );
+        }
+    }
+    Ok(())
+}

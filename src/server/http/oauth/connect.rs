@@ -1,0 +1,65 @@
+//! `POST /api/integrations/xero/connect`: stores an OAuth state and redirects to Xero's consent page.
+
+use axum::Form;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::model::{BindingId, Flash, Permission};
+use crate::server::auth::cookie::{hash_secret, new_secret};
+use crate::server::config::PublicUrl;
+use crate::server::http::flash::{see_other, see_other_with_flash};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::safe_redirect;
+use crate::server::http::state::AppState;
+use crate::server::store::NewOauthState;
+
+/// The page that every consent returns to, successful or not.
+pub const INTEGRATIONS_PATH: &str = "/settings/integrations";
+
+/// The path of the redirect URI. It must match the app's settings at Xero exactly.
+pub const CALLBACK_PATH: &str = "/api/integrations/xero/callback";
+
+#[derive(Deserialize)]
+pub struct ConnectForm {
+    /// The connection to reconnect. Only checked for existence: the tenants are chosen on Xero's page.
+    binding_id: Option<BindingId>,
+}
+
+/// Checks the permission and redirects to Xero's authorize URL with PKCE.
+pub async fn connect(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Form(form): Form<ConnectForm>,
+) -> Result<Response, InternalError> {
+    let Some(caller) = state.auth.caller(&headers).await? else {
+        return Ok(see_other(&safe_redirect::login_path(INTEGRATIONS_PATH)));
+    };
+    let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
+        return Ok(see_other_with_flash(&state, INTEGRATIONS_PATH, &Flash::NotAllowed));
+    };
+    if let Some(binding) = form.binding_id
+        && state.store.binding(&org.id, &binding).await?.is_none()
+    {
+        return Ok(see_other_with_flash(&state, INTEGRATIONS_PATH, &Flash::NotFound));
+    }
+    let (secret, verifier) = (new_secret()?, new_secret()?);
+    let new_state = NewOauthState {
+        hash: &hash_secret(&secret),
+        org: &org.id,
+        user: &caller.user_id,
+        session_hash: &caller.session_hash,
+        verifier: &verifier,
+    };
+    state.store.insert_oauth_state(new_state).await?;
+    // The challenge is the verifier's SHA-256 in base64url (RFC 7636, 4.2), which is what `hashed` returns.
+    let challenge = hash_secret(&verifier);
+    let redirect = redirect_uri(&state.config.public_url);
+    Ok(see_other(state.xero.authorize_url(&redirect, &state.config.xero_scopes, &secret, &challenge).as_str()))
+}
+
+/// Returns the redirect URI to register at Xero.
+pub fn redirect_uri(public: &PublicUrl) -> String {
+    public.url_for(CALLBACK_PATH)
+}

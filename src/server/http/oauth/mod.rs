@@ -1,0 +1,6 @@
+//! Oauth.
+
+pub mod callback;
+pub mod complete;
+pub mod confirm;
+pub mod connect;

@@ -1,0 +1,42 @@
+//! Passes a new secret to the page that shows it once, in a short-lived cookie of the browser that created it.
+
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+
+use super::flash::with_cookie;
+use super::state::AppState;
+use crate::server::auth::cookie::{delete_cookie, read_cookie, write_cookie};
+use crate::server::domain::Secret;
+
+/// The cookie's lifetime in seconds: long enough for the redirect that follows.
+const MAX_AGE_SECONDS: i64 = 60;
+
+/// A kind of secret: its cookie, and the page that shows it.
+pub struct OneTimeSecret {
+    cookie: &'static str,
+    /// The path of the page that shows it.
+    pub page: &'static str,
+}
+
+/// A new invitation's token.
+pub const INVITATION: OneTimeSecret = OneTimeSecret { cookie: "evergrant_invitation", page: "/settings/members" };
+/// A new API key.
+pub const API_KEY: OneTimeSecret = OneTimeSecret { cookie: "evergrant_new_key", page: "/settings/api-keys" };
+
+impl OneTimeSecret {
+    /// Returns the cookie that carries the secret.
+    pub fn cookie(&self, state: &AppState, secret: &Secret) -> Option<HeaderValue> {
+        write_cookie(self.cookie, secret.expose(), MAX_AGE_SECONDS, state.is_https())
+    }
+
+    /// Reads the secret from the request's cookie.
+    pub fn from_request(&self, headers: &HeaderMap) -> Option<Secret> {
+        read_cookie(headers, self.cookie).map(Secret::new)
+    }
+
+    /// Expires the cookie if the request had one.
+    pub fn clear(&self, state: &AppState, request: &HeaderMap, response: Response) -> Response {
+        let has_cookie = self.from_request(request).is_some();
+        with_cookie(response, has_cookie.then(|| delete_cookie(self.cookie, state.is_https())).flatten())
+    }
+}

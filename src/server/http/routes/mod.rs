@@ -1,0 +1,9 @@
+//! Routes.
+
+pub mod clerk_webhook;
+pub mod events;
+pub mod export;
+pub mod health;
+pub mod invitations;
+pub mod metrics;
+pub mod session;

@@ -1,0 +1,115 @@
+//! The session routes: sign in, sign out, switch organization and set the theme. Forms are answered with a redirect.
+
+use axum::Form;
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::model::{Action, LoginProblem, OrgId, Theme};
+use crate::server::auth::Login;
+use crate::server::auth::cookie::{delete_cookie, write_cookie};
+use crate::server::domain::Secret;
+use crate::server::http::flash::{see_other, with_cookie};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::middleware::page_context::THEME_COOKIE;
+use crate::server::http::safe_redirect;
+use crate::server::http::state::AppState;
+use crate::server::store::SESSION_LIFETIME;
+
+/// The theme cookie's lifetime in seconds: one year.
+const THEME_MAX_AGE_SECONDS: i64 = 365 * 24 * 60 * 60;
+
+#[derive(Deserialize)]
+pub struct LoginForm {
+    email: String,
+    password: String,
+    next: Option<String>,
+}
+
+/// `POST /api/session/login`: signs in with email and password, and redirects to `next`.
+pub async fn login(
+    State(state): State<AppState>,
+    ClientIp(from): ClientIp,
+    headers: HeaderMap,
+    Form(LoginForm { email, password, next }): Form<LoginForm>,
+) -> Result<Response, InternalError> {
+    let next = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next));
+    Ok(match state.auth.login(&email, Secret::new(password), from, &headers).await? {
+        Login::SignedIn(session) => {
+            let cookie =
+                write_cookie(state.auth.session_cookie_name(), session.expose(), SESSION_LIFETIME, state.is_https());
+            with_cookie(see_other(next.as_deref().unwrap_or("/")), cookie)
+        }
+        Login::Refused(problem) => {
+            let mut pairs = vec![("problem", problem.as_str())];
+            pairs.extend(next.as_deref().map(|next| ("next", next)));
+            see_other(&format!("/login?{}", safe_redirect::encode_query(&pairs)))
+        }
+        Login::Delegated => see_other(&safe_redirect::login_path(next.as_deref().unwrap_or("/"))),
+    })
+}
+
+/// `POST /api/session/logout`: ends the session and records it in the audit log.
+pub async fn logout(
+    State(state): State<AppState>,
+    whence: ClientIp,
+    headers: HeaderMap,
+) -> Result<Response, InternalError> {
+    if state.auth.local().is_some()
+        && let Some(caller) = state.auth.caller(&headers).await?
+    {
+        let store = state.store.as_actor(whence.actor(&caller));
+        store.record_in_orgs_of(&caller.user_id, Action::SignedOut).await?;
+    }
+    state.auth.logout(&headers).await?;
+    let to = format!("/login?{}", safe_redirect::encode_query(&[("problem", LoginProblem::SignedOut.as_str())]));
+    Ok(with_cookie(see_other(&to), delete_cookie(state.auth.session_cookie_name(), state.is_https())))
+}
+
+/// `GET /api/session`: returns whether the session is valid, for a page that waits for its renewal.
+pub async fn get_session(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, InternalError> {
+    let caller = state.auth.caller(&headers).await?;
+    let organization = caller.as_ref().and_then(|caller| caller.external_org.clone());
+    let answer = json!({ "signedIn": caller.is_some(), "organization": organization });
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(answer)).into_response())
+}
+
+#[derive(Deserialize)]
+pub struct SwitchForm {
+    org_id: OrgId,
+}
+
+/// `POST /api/session/switch-organization`: 404 if the caller is not a member of the organization.
+pub async fn switch_organization(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Form(SwitchForm { org_id }): Form<SwitchForm>,
+) -> Result<Response, InternalError> {
+    let Some(caller) = state.auth.caller(&headers).await? else { return Ok(see_other("/login")) };
+    if !state.auth.switch_org(&caller, &org_id).await? {
+        return Ok((StatusCode::NOT_FOUND, "You are not a member of this organisation.\n").into_response());
+    }
+    let back = safe_redirect::referer_path(&state.config.public_url, &headers);
+    // Deeper paths name a connection of the previous organization.
+    let list = "/settings/integrations";
+    Ok(see_other(if back.starts_with(list) { list } else { &back }))
+}
+
+#[derive(Deserialize)]
+pub struct ThemeForm {
+    theme: Theme,
+}
+
+/// `POST /api/session/theme`: sets the theme of this browser, signed in or not.
+pub async fn set_theme(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Form(ThemeForm { theme }): Form<ThemeForm>,
+) -> Response {
+    let cookie = write_cookie(THEME_COOKIE, theme.as_str(), THEME_MAX_AGE_SECONDS, state.is_https());
+    with_cookie(see_other(&safe_redirect::referer_path(&state.config.public_url, &headers)), cookie)
+}

@@ -1,0 +1,68 @@
+//! The API key operations of the server functions, and their errors.
+
+use axum::http::StatusCode;
+
+use super::{Rejection, ServerFnContext, append_cookie, reject_with_flash};
+use crate::model::{ApiError, ApiKeyFlash, ApiKeyId, ApiKeyLifetime, OrgView, Permission, Scope};
+use crate::server::auth::api_keys;
+use crate::server::auth::api_keys::{CreateKeyError, RequestedApiKey};
+use crate::server::domain::{ApiKey, Secret};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::one_time_secret;
+
+impl ServerFnContext {
+    /// Like `authenticated`, for a form on the API keys page.
+    pub async fn returning_to_api_keys() -> Result<Self, ApiError> {
+        Ok(Self { return_path: one_time_secret::API_KEY.page, ..Self::authenticated().await? })
+    }
+
+    /// Returns the current organization, or 403 unless the caller may manage its API keys.
+    pub fn require_manage_api_keys(&self) -> Result<&OrgView, Rejection> {
+        let org = self.org()?;
+        if org.role.may(Permission::ManageApiKeys) { Ok(org) } else { Err(rejection(ApiKeyFlash::NotAllowed)) }
+    }
+
+    /// Creates a key. A plain form also receives it in a cookie for the next page.
+    pub async fn create_api_key(
+        &self,
+        org: &OrgView,
+        name: &str,
+        scopes: &[Scope],
+        life: ApiKeyLifetime,
+    ) -> Result<ApiKey, Rejection> {
+        let new_key = RequestedApiKey { name, scopes, life, created_by: Some(&self.caller.user_id) };
+        let created = api_keys::create(&self.state.store, &org.id, new_key, &self.actor()).await?;
+        if self.is_plain_form {
+            append_cookie(one_time_secret::API_KEY.cookie(&self.state, &Secret::new(created.key.expose())));
+        }
+        Ok(created.key)
+    }
+
+    /// Revokes a key, or fails with 404.
+    pub async fn revoke_api_key(&self, org: &OrgView, id: &ApiKeyId) -> Result<(), Rejection> {
+        let revoked = self.state.store.revoke_api_key(&org.id, id, &self.actor()).await?;
+        if revoked { Ok(()) } else { Err(rejection(ApiKeyFlash::NoSuchKey)) }
+    }
+}
+
+impl From<CreateKeyError> for Rejection {
+    fn from(why: CreateKeyError) -> Self {
+        match why {
+            CreateKeyError::InvalidName => rejection(ApiKeyFlash::InvalidName),
+            CreateKeyError::NoScopes => rejection(ApiKeyFlash::NoScope),
+            CreateKeyError::TooMany => rejection(ApiKeyFlash::TooMany),
+            CreateKeyError::Random(error) => InternalError::logged(&error).into(),
+            CreateKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn rejection(notice: ApiKeyFlash) -> Rejection {
+    let status = match notice {
+        ApiKeyFlash::NotAllowed => StatusCode::FORBIDDEN,
+        ApiKeyFlash::NoSuchKey => StatusCode::NOT_FOUND,
+        ApiKeyFlash::TooMany => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    reject_with_flash(status, notice)
+}

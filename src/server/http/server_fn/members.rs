@@ -1,0 +1,123 @@
+//! The member, invitation and organization operations of the server functions, and their errors.
+
+use axum::http::StatusCode;
+
+use super::{Rejection, ServerFnContext, append_cookie, reject_with_flash};
+use crate::model::{InvitationId, MembersFlash, OrgId, OrgView, Permission, Role, UserId};
+use crate::server::auth::cookie::{hash_secret, new_secret};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::one_time_secret;
+use crate::server::http::routes::invitations;
+use crate::server::store::{ActingMember, CreateOrgOutcome, InviteOutcome, MemberChangeError, StoreError};
+
+impl ServerFnContext {
+    /// Like `authenticated`, for a form on the members page.
+    pub async fn returning_to_members() -> Result<Self, crate::model::ApiError> {
+        Ok(Self { return_path: one_time_secret::INVITATION.page, ..Self::authenticated().await? })
+    }
+
+    /// Fails with 409 if Clerk manages members and organizations.
+    pub fn require_local_members(&self) -> Result<(), Rejection> {
+        match self.state.auth.local() {
+            Some(_) => Ok(()),
+            None => Err(rejection(MembersFlash::ManagedByClerk)),
+        }
+    }
+
+    /// Returns the current organization if its members are managed here and the caller has `permission`.
+    pub fn require_member_permission(&self, permission: Permission) -> Result<&OrgView, Rejection> {
+        self.require_local_members()?;
+        let org = self.org()?;
+        if org.role.may(permission) { Ok(org) } else { Err(rejection(MembersFlash::NotAllowed)) }
+    }
+
+    /// Creates an invitation and returns its link. A plain form also receives the token in a cookie for the next page.
+    pub async fn invite(&self, org: &OrgView, role: Role) -> Result<String, Rejection> {
+        let token = new_secret().map_err(|error| InternalError::logged(&error))?;
+        let actor = self.actor();
+        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
+        match self.state.store.invite(&org.id, by, role, &hash_secret(&token)).await? {
+            InviteOutcome::Created(_) => {}
+            InviteOutcome::NotAllowed => return Err(rejection(MembersFlash::NotAllowed)),
+            InviteOutcome::TooMany => return Err(rejection(MembersFlash::TooManyInvitations)),
+        }
+        if self.is_plain_form {
+            append_cookie(one_time_secret::INVITATION.cookie(&self.state, &token));
+        }
+        Ok(invitations::invitation_url(&self.state, &token))
+    }
+
+    /// Revokes an open invitation, or fails with 404.
+    pub async fn revoke_invitation(&self, org: &OrgView, id: &InvitationId) -> Result<(), Rejection> {
+        let revoked = self.state.store.revoke_invitation(&org.id, &self.actor(), id).await?;
+        if revoked { Ok(()) } else { Err(rejection(MembersFlash::NoSuchInvitation)) }
+    }
+
+    /// Changes a member's role.
+    pub async fn change_role(&self, org: &OrgView, whom: &UserId, role: Role) -> Result<(), Rejection> {
+        let actor = self.actor();
+        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
+        map_member_change(self.state.store.change_role(&org.id, by, whom, role).await)
+    }
+
+    /// Makes `whom` an owner and the caller an admin.
+    pub async fn transfer_ownership(&self, org: &OrgView, whom: &UserId) -> Result<(), Rejection> {
+        let actor = self.actor();
+        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
+        map_member_change(self.state.store.transfer_ownership(&org.id, by, whom).await)
+    }
+
+    /// Removes a member, who may be the caller.
+    pub async fn end_membership(&self, org: &OrgView, whom: &UserId) -> Result<(), Rejection> {
+        let actor = self.actor();
+        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
+        map_member_change(self.state.store.remove_member(&org.id, by, whom).await)
+    }
+
+    /// Creates an organization that the caller owns, and switches to it.
+    pub async fn create_organization(&self, name: &str) -> Result<OrgId, Rejection> {
+        let name = validate_organization_name(name)?;
+        let actor = self.actor();
+        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
+        let org = match self.state.store.create_org(by, name).await? {
+            CreateOrgOutcome::Created(org) => org,
+            CreateOrgOutcome::NameTaken => return Err(rejection(MembersFlash::NameTaken)),
+            CreateOrgOutcome::TooMany => return Err(rejection(MembersFlash::TooManyOrganizations)),
+        };
+        let switched = self.state.auth.switch_org(&self.caller, &org).await;
+        switched.map_err(|error| InternalError::logged(&error))?;
+        Ok(org)
+    }
+
+    /// Renames the organization.
+    pub async fn rename_organization(&self, org: &OrgView, name: &str) -> Result<(), Rejection> {
+        Ok(self.state.store.rename_org(&org.id, &self.actor(), validate_organization_name(name)?).await?)
+    }
+}
+
+fn map_member_change(result: Result<Result<(), MemberChangeError>, StoreError>) -> Result<(), Rejection> {
+    result?.map_err(|unchanged| {
+        rejection(match unchanged {
+            MemberChangeError::NotAllowed => MembersFlash::NotAllowed,
+            MemberChangeError::MemberNotFound => MembersFlash::NoSuchMember,
+            MemberChangeError::LastOwner => MembersFlash::LastOwner,
+        })
+    })
+}
+
+/// Trims the name and checks that it is one line of 1 to 80 characters.
+fn validate_organization_name(name: &str) -> Result<&str, Rejection> {
+    let name = name.trim();
+    let fits = (1..=80).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    if fits { Ok(name) } else { Err(rejection(MembersFlash::InvalidName)) }
+}
+
+fn rejection(notice: MembersFlash) -> Rejection {
+    let status = match notice {
+        MembersFlash::NotAllowed => StatusCode::FORBIDDEN,
+        MembersFlash::NoSuchMember | MembersFlash::NoSuchInvitation => StatusCode::NOT_FOUND,
+        MembersFlash::InvalidName => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::CONFLICT,
+    };
+    reject_with_flash(status, notice)
+}

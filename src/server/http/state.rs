@@ -1,0 +1,56 @@
+//! The shared state that every request handler receives.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use leptos::prelude::LeptosOptions;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::listener::HttpListener;
+use crate::server::auth::{ApiRateLimiter, Auth};
+use crate::server::config::Config;
+use crate::server::notify::Notifier;
+use crate::server::store::Store;
+use crate::server::tokens::TokenService;
+use crate::server::xero::XeroClient;
+
+/// The services of a running server. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    pub config: Arc<Config>,
+    pub store: Store,
+    pub auth: Auth,
+    /// Limits the calls per minute of each API key.
+    pub api_rate_limiter: Arc<ApiRateLimiter>,
+    pub xero: XeroClient,
+    pub tokens: TokenService,
+    pub notifier: Notifier,
+    pub leptos: LeptosOptions,
+    /// Tracks tasks that outlive their request; shutdown waits for them.
+    pub tasks: TaskTracker,
+    /// Counts open connections and tells whether the server is draining.
+    pub listener: HttpListener,
+    /// Canceled when shutdown starts; endless responses such as event streams end then.
+    pub stopping: CancellationToken,
+    /// The email address and password of the seeded demo user, in sandbox mode only.
+    pub demo_login: Option<(&'static str, &'static str)>,
+}
+
+impl AppState {
+    /// Returns whether the provider is the built-in sandbox, because no Xero credentials are set.
+    pub fn is_sandbox(&self) -> bool {
+        self.config.xero_app.is_none()
+    }
+
+    /// Returns whether the public URL is https: cookies are `Secure` and HSTS is sent.
+    pub fn is_https(&self) -> bool {
+        self.config.public_url.is_https()
+    }
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.leptos.clone()
+    }
+}

@@ -1,0 +1,5 @@
+//! Jobs.
+
+pub mod offboarding;
+pub mod retention;
+pub mod sweeper;

@@ -1,0 +1,178 @@
+//! Refreshes due grants in the background: `sweep_once` is one pass, `run` the loop. `run_maintenance` is a second loop
+//! that reads connections and cleans up.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::server::store::StoreError;
+use crate::server::tokens::{RefreshOutcome, TokenService};
+
+/// The next batch is claimed as soon as this fraction of the concurrency limit (one sixth) is free. A larger fraction
+/// leaves more of the limit idle; a smaller one claims only a few grants per statement.
+const REFILL_DIVISOR: usize = 6;
+/// How often `TokenService` cleans up leftovers.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// How often and how fast the sweeper works.
+#[derive(Clone, Debug)]
+pub struct SweeperOptions {
+    /// The average pause between two passes.
+    pub interval: Duration,
+    /// The most exchanges that run concurrently. Manual refreshes do not count and are not delayed.
+    pub concurrency: usize,
+    /// The most exchanges that this instance starts per minute.
+    pub per_minute: NonZeroU32,
+}
+
+/// What a sweep did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SweepReport {
+    pub refreshed: usize,
+    pub failed: usize,
+    /// Grants that another holder refreshed first, or that were already being refreshed.
+    pub handled_elsewhere: usize,
+}
+
+type ExchangeObserver = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// Finds due grants and refreshes them.
+pub struct Sweeper {
+    tokens: TokenService,
+    options: SweeperOptions,
+    rate_limiter: DefaultDirectRateLimiter,
+    observer: Option<ExchangeObserver>,
+    /// Canceled at shutdown: running exchanges finish, no new one starts.
+    stopping: CancellationToken,
+}
+
+impl Sweeper {
+    /// Creates a sweeper that stops when `stopping` is canceled.
+    pub fn new(tokens: TokenService, pace: SweeperOptions, stopping: CancellationToken) -> Self {
+        let burst = u32::try_from(pace.concurrency).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        let budget = RateLimiter::direct(Quota::per_minute(pace.per_minute).allow_burst(burst));
+        Self { tokens, options: pace, rate_limiter: budget, observer: None, stopping }
+    }
+
+    /// Calls `watch` with the duration of each exchange, measured from its claim.
+    pub fn with_observer(self, watch: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self { observer: Some(Box::new(watch)), ..self }
+    }
+
+    /// Sweeps periodically until shutdown begins.
+    pub async fn run(self) {
+        let mut planned = false;
+        loop {
+            if !planned {
+                planned = self.recompute_due_times().await;
+            }
+            if !sleep_with_jitter(self.options.interval, &self.stopping).await {
+                return;
+            }
+            match self.sweep_once().await {
+                Ok(swept) if swept == SweepReport::default() => {}
+                Ok(SweepReport { refreshed, failed, handled_elsewhere: left_to_others }) => {
+                    tracing::info!(refreshed, failed, left_to_others, "sweep finished");
+                }
+                Err(error) => tracing::error!(%error, "sweep failed"),
+            }
+        }
+    }
+
+    /// Recomputes when grants are due, because the settings may have changed since. Returns whether it succeeded.
+    async fn recompute_due_times(&self) -> bool {
+        match self.tokens.plan_all().await {
+            Ok(0) => true,
+            Ok(grants) => {
+                tracing::info!(grants, "recomputed due times from the current settings");
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "failed to recompute due times, retrying at the next sweep");
+                false
+            }
+        }
+    }
+
+    /// Refreshes due grants until none is left, the circuit breaker is open or shutdown begins.
+    pub async fn sweep_once(&self) -> Result<SweepReport, StoreError> {
+        let (mut swept, mut flying, mut more) = (SweepReport::default(), FuturesUnordered::new(), true);
+        loop {
+            // Grants are claimed in batches, because one statement per grant would dominate the cost.
+            let room = self.options.concurrency - flying.len();
+            if more && (room >= self.options.concurrency.div_ceil(REFILL_DIVISOR) || flying.is_empty()) {
+                more = !self.stopping.is_cancelled();
+                let allowed = if more { self.acquire_permits(room).await } else { 0 };
+                if allowed > 0 {
+                    let (claimed, started) = self.tokens.start_due(allowed).await?;
+                    more = claimed > 0;
+                    swept.handled_elsewhere += claimed - started.len();
+                    let begun = Instant::now();
+                    flying
+                        .extend(started.into_iter().map(|flight| flight.map(move |landed| (landed, begun.elapsed()))));
+                }
+            }
+            match flying.next().await {
+                Some((landed, took)) => {
+                    swept.add(&landed);
+                    self.observer.as_ref().inspect(|watch| watch(took));
+                }
+                None if more => {}
+                None => return Ok(swept),
+            }
+        }
+    }
+
+    /// Returns how many of `room` exchanges the rate limit permits now. Waits until it permits at least one. Returns 0
+    /// at shutdown.
+    async fn acquire_permits(&self, room: usize) -> usize {
+        loop {
+            let allowed = (0..room).take_while(|_| self.rate_limiter.check().is_ok()).count();
+            if allowed > 0 {
+                return allowed;
+            }
+            tokio::select! {
+                () = self.stopping.cancelled() => return 0,
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        }
+    }
+}
+
+/// Reads connection lists and cleans up leftovers periodically until shutdown begins. Runs in its own task, because a
+/// hung provider would delay the sweep, and a lost reply must be retried within 30 minutes.
+pub async fn run_maintenance(tokens: TokenService, interval: Duration, stopping: CancellationToken) {
+    let mut tidied: Option<Instant> = None;
+    while sleep_with_jitter(interval, &stopping).await {
+        if let Err(error) = tokens.reconcile_due().await {
+            tracing::error!(%error, "failed to read due connections");
+        }
+        if tidied.is_none_or(|at| at.elapsed() >= CLEANUP_INTERVAL) {
+            tidied = Some(Instant::now());
+            if let Err(error) = tokens.cleanup().await {
+                tracing::error!(%error, "cleanup failed");
+            }
+        }
+    }
+}
+
+/// Sleeps for `interval` ±25 %, so that instances that started together drift apart. Returns `false` if shutdown began.
+async fn sleep_with_jitter(interval: Duration, stopping: &CancellationToken) -> bool {
+    let pause = interval.mul_f64(0.75 + rand::random::<f64>() / 2.0);
+    stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+}
+
+impl SweepReport {
+    fn add(&mut self, landed: &RefreshOutcome) {
+        match landed {
+            RefreshOutcome::Refreshed => self.refreshed += 1,
+            RefreshOutcome::RefreshedElsewhere | RefreshOutcome::NotDue => self.handled_elsewhere += 1,
+            RefreshOutcome::Failed(_) => self.failed += 1,
+        }
+    }
+}

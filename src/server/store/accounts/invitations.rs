@@ -1,0 +1,216 @@
+//! Invitations: links with which one person can join an organization, once, within a week.
+
+use sqlx::{AnyConnection, Row};
+
+use super::members::{ActingMember, find_role, lock_org, role_from};
+use super::orgs::insert_member;
+use super::users::insert_user;
+use crate::model::{Action, InvitationDetails, InvitationId, InvitationView, OrgId, Role, UserId};
+use crate::server::domain::{Actor, AuditEvent, Secret};
+use crate::server::store::live::changes::Change;
+use crate::server::store::{Store, StoreError, new_id};
+
+/// How long an invitation link works, in seconds.
+pub const INVITATION_LIFETIME: i64 = 7 * 24 * 60 * 60;
+/// The most open invitations that an organization may have.
+const MAX_OPEN_INVITATIONS: i64 = 50;
+
+/// The result of `invite`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InviteOutcome {
+    Created(InvitationId),
+    NotAllowed,
+    TooMany,
+}
+
+/// The person who follows an invitation link.
+pub enum Invitee<'a> {
+    /// A signed-in user.
+    SignedIn { user: &'a UserId, email: &'a str },
+    /// A person who gets an account when they accept. `email` must already be lower case.
+    NewAccount { email: &'a str, password_hash: &'a Secret },
+}
+
+/// The result of `accept_invitation`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AcceptOutcome {
+    Joined {
+        org: OrgId,
+        user: UserId,
+    },
+    /// The user is already a member; the invitation stays open.
+    AlreadyMember {
+        org: OrgId,
+    },
+    EmailTaken,
+    /// The invitation was used, canceled, has expired or never existed.
+    NotOpen,
+}
+
+impl Store {
+    /// Creates an invitation, stored under the hash of its link's secret. The acting user can only invite to roles that
+    /// they may manage.
+    pub async fn invite(
+        &self,
+        org: &OrgId,
+        by: ActingMember<'_>,
+        role: Role,
+        hash: &str,
+    ) -> Result<InviteOutcome, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.begin_change_tx().await?;
+        lock_org(&mut transaction, org).await?;
+        let mine = find_role(&mut transaction, org, by.user).await?;
+        if !mine.is_some_and(|mine| mine.may_manage(role)) {
+            return Ok(InviteOutcome::NotAllowed);
+        }
+        let open = sqlx::query(
+            "SELECT COUNT(*) FROM invitations WHERE org_id = $1 AND expires_at > $2 AND accepted_at IS NULL \
+             AND revoked_at IS NULL",
+        );
+        let open: i64 = open.bind(org.as_str()).bind(now).fetch_one(&mut *transaction).await?.try_get(0)?;
+        if open >= MAX_OPEN_INVITATIONS {
+            return Ok(InviteOutcome::TooMany);
+        }
+        let id: InvitationId = new_id();
+        sqlx::query(
+            "INSERT INTO invitations (id, org_id, token_hash, role, invited_by, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(id.as_str())
+        .bind(org.as_str())
+        .bind(hash)
+        .bind(role.as_str())
+        .bind(by.user.as_str())
+        .bind(now)
+        .bind(now + INVITATION_LIFETIME)
+        .execute(&mut *transaction)
+        .await?;
+        let event = AuditEvent::new(by.actor, Action::InvitationCreated).in_org(org).subject("invitation", &id);
+        self.record(&mut transaction, &event.detail("role", role.as_str())).await?;
+        transaction.commit().await?;
+        Ok(InviteOutcome::Created(id))
+    }
+
+    /// Returns the organization's open invitations, newest first.
+    pub async fn invitations(&self, org: &OrgId) -> Result<Vec<InvitationView>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT i.id, i.role, i.created_at, i.expires_at, u.email FROM invitations i \
+             LEFT JOIN users u ON u.id = i.invited_by WHERE i.org_id = $1 AND i.expires_at > $2 \
+             AND i.accepted_at IS NULL AND i.revoked_at IS NULL ORDER BY i.created_at DESC, i.id",
+        )
+        .bind(org.as_str())
+        .bind(self.clock.now())
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(InvitationView {
+                    id: InvitationId(row.try_get("id")?),
+                    role: role_from(row)?,
+                    invited_by: row.try_get("email")?,
+                    created_at: row.try_get("created_at")?,
+                    expires_at: row.try_get("expires_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Cancels an open invitation. Returns `false` if the organization has no open invitation with this id.
+    pub async fn revoke_invitation(&self, org: &OrgId, actor: &Actor, id: &InvitationId) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_change_tx().await?;
+        let done = sqlx::query(
+            "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND org_id = $3 AND accepted_at IS NULL \
+             AND revoked_at IS NULL RETURNING role",
+        )
+        .bind(self.clock.now())
+        .bind(id.as_str())
+        .bind(org.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = done else { return Ok(false) };
+        let event = AuditEvent::new(actor, Action::InvitationRevoked).in_org(org).subject("invitation", id);
+        self.record(&mut transaction, &event.detail("role", role_from(&row)?.as_str())).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Returns what the invitation page shows, or `None` if the invitation is no longer open.
+    pub async fn find_open_invitation(&self, hash: &str) -> Result<Option<InvitationDetails>, StoreError> {
+        let row = sqlx::query(
+            "SELECT o.name, i.role, u.email FROM invitations i JOIN organizations o ON o.id = i.org_id \
+             LEFT JOIN users u ON u.id = i.invited_by WHERE i.token_hash = $1 AND i.expires_at > $2 \
+             AND i.accepted_at IS NULL AND i.revoked_at IS NULL",
+        )
+        .bind(hash)
+        .bind(self.clock.now())
+        .fetch_optional(self.pool())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(InvitationDetails {
+            organisation: row.try_get("name")?,
+            role: role_from(&row)?,
+            invited_by: row.try_get("email")?,
+        }))
+    }
+
+    /// Accepts an invitation: marks it as used, creates the account if needed and inserts the membership, in one
+    /// transaction. `address` is the client's IP address, for the audit log.
+    pub async fn accept_invitation(
+        &self,
+        hash: &str,
+        guest: Invitee<'_>,
+        address: Option<String>,
+    ) -> Result<AcceptOutcome, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.begin_change_tx().await?;
+        let Some((id, org, role)) = mark_invitation_used(&mut transaction, hash, now).await? else {
+            return Ok(AcceptOutcome::NotOpen);
+        };
+        let (user, email) = match guest {
+            Invitee::SignedIn { user, email } => (user.clone(), email),
+            Invitee::NewAccount { email, password_hash } => {
+                match insert_user(&mut transaction, email, password_hash, now).await? {
+                    Some(user) => (user, email),
+                    None => return Ok(AcceptOutcome::EmailTaken),
+                }
+            }
+        };
+        if find_role(&mut transaction, &org, &user).await?.is_some() {
+            return Ok(AcceptOutcome::AlreadyMember { org });
+        }
+        insert_member(&mut transaction, &org, &user, role, now).await?;
+        for (statement, value) in [
+            ("UPDATE invitations SET accepted_by = $1 WHERE id = $2", id.as_str()),
+            // The user is back, so their connections are no longer due for offboarding.
+            ("DELETE FROM membership_removals WHERE user_id = $1 AND org_id = $2", org.as_str()),
+        ] {
+            sqlx::query(statement).bind(user.as_str()).bind(value).execute(&mut *transaction).await?;
+        }
+        let actor = Actor::person(&user, email, address);
+        let event = AuditEvent::new(&actor, Action::MemberJoined).in_org(&org).subject("user", &user);
+        self.record(&mut transaction, &event.detail("role", role.as_str())).await?;
+        transaction.publish(Change::Person { user: user.clone() }).await?;
+        transaction.commit().await?;
+        Ok(AcceptOutcome::Joined { org, user })
+    }
+}
+
+/// Marks the invitation as used, so that only one of several concurrent requests succeeds. The caller rolls back if
+/// nobody joins.
+async fn mark_invitation_used(
+    connection: &mut AnyConnection,
+    hash: &str,
+    now: i64,
+) -> Result<Option<(InvitationId, OrgId, Role)>, StoreError> {
+    let row = sqlx::query(
+        "UPDATE invitations SET accepted_at = $1 WHERE token_hash = $2 AND expires_at > $1 \
+         AND accepted_at IS NULL AND revoked_at IS NULL RETURNING id, org_id, role",
+    )
+    .bind(now)
+    .bind(hash)
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((InvitationId(row.try_get("id")?), OrgId(row.try_get("org_id")?), role_from(&row)?)))
+}

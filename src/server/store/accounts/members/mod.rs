@@ -1,0 +1,283 @@
+//! Memberships and roles. Each change first locks the organization's row, so that concurrent changes are serialized and
+//! an organization never loses its last owner.
+
+use sqlx::{AnyConnection, Row};
+
+use crate::model::{Action, MemberView, OrgId, Permission, Role, UserId};
+use crate::server::domain::{Actor, AuditEvent};
+use crate::server::store::live::changes::{Change, ChangeTx};
+use crate::server::store::{Store, StoreError};
+
+/// The user who makes a change, and the actor that the audit log names.
+#[derive(Clone, Copy)]
+pub struct ActingMember<'a> {
+    pub user: &'a UserId,
+    pub actor: &'a Actor,
+}
+
+/// Why a membership was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberChangeError {
+    /// The acting user's current role does not permit the change.
+    NotAllowed,
+    /// The other user is not a member of the organization.
+    MemberNotFound,
+    /// The organization would be left without an owner.
+    LastOwner,
+}
+
+impl Store {
+    /// Returns an organization's members: owners, then admins, then members, each by email address. `you` is the user
+    /// who reads the list.
+    pub async fn members(&self, org: &OrgId, you: &UserId) -> Result<Vec<MemberView>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT u.id, u.email, m.role, m.created_at FROM memberships m JOIN users u ON u.id = m.user_id \
+             WHERE m.org_id = $1 ORDER BY CASE m.role WHEN 'owner' THEN 0 WHEN 'admin' THEN 1 ELSE 2 END, u.email",
+        )
+        .bind(org.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let user_id = UserId(row.try_get("id")?);
+                Ok(MemberView {
+                    is_you: user_id == *you,
+                    user_id,
+                    email: row.try_get("email")?,
+                    role: role_from(row)?,
+                    since: row.try_get("created_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Changes a member's role.
+    pub async fn change_role(
+        &self,
+        org: &OrgId,
+        by: ActingMember<'_>,
+        whom: &UserId,
+        role: Role,
+    ) -> Result<Result<(), MemberChangeError>, StoreError> {
+        let mut transaction = self.begin_change_tx().await?;
+        let (mine, member) = match lock_and_load_members(&mut transaction, org, by.user, whom).await? {
+            Ok(both) => both,
+            Err(unchanged) => return Ok(Err(unchanged)),
+        };
+        if !mine.may_manage(member.role) || !mine.may_manage(role) {
+            return Ok(Err(MemberChangeError::NotAllowed));
+        }
+        if member.role == role {
+            return Ok(Ok(()));
+        }
+        if member.role == Role::Owner && is_last_owner(&mut transaction, org).await? {
+            return Ok(Err(MemberChangeError::LastOwner));
+        }
+        self.set_role(&mut transaction, org, by.actor, &member, role).await?;
+        transaction.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Makes another member an owner and the acting owner an admin, in one transaction.
+    pub async fn transfer_ownership(
+        &self,
+        org: &OrgId,
+        by: ActingMember<'_>,
+        whom: &UserId,
+    ) -> Result<Result<(), MemberChangeError>, StoreError> {
+        let mut transaction = self.begin_change_tx().await?;
+        let (mine, member) = match lock_and_load_members(&mut transaction, org, by.user, whom).await? {
+            Ok(both) => both,
+            Err(unchanged) => return Ok(Err(unchanged)),
+        };
+        if mine != Role::Owner || !mine.may(Permission::ManageOwners) || by.user == whom {
+            return Ok(Err(MemberChangeError::NotAllowed));
+        }
+        let Some(me) = find_member(&mut transaction, org, by.user).await? else {
+            return Ok(Err(MemberChangeError::NotAllowed));
+        };
+        if member.role != Role::Owner {
+            self.set_role(&mut transaction, org, by.actor, &member, Role::Owner).await?;
+        }
+        self.set_role(&mut transaction, org, by.actor, &me, Role::Admin).await?;
+        let event = AuditEvent::new(by.actor, Action::OwnershipTransferred).in_org(org);
+        let event = event.subject("user", &member.user).detail("to", &member.email);
+        self.record(&mut transaction, &event).await?;
+        transaction.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Removes a member, or lets the acting user leave. In the same transaction, ends what belongs to the member in
+    /// this organization: API keys, open invitations, unfinished consents, and the active organization of their
+    /// sessions.
+    pub async fn remove_member(
+        &self,
+        org: &OrgId,
+        by: ActingMember<'_>,
+        whom: &UserId,
+    ) -> Result<Result<(), MemberChangeError>, StoreError> {
+        let mut transaction = self.begin_change_tx().await?;
+        let (mine, member) = match lock_and_load_members(&mut transaction, org, by.user, whom).await? {
+            Ok(both) => both,
+            Err(unchanged) => return Ok(Err(unchanged)),
+        };
+        let leaves = by.user == whom;
+        if !leaves && !mine.may_manage(member.role) {
+            return Ok(Err(MemberChangeError::NotAllowed));
+        }
+        if member.role == Role::Owner && is_last_owner(&mut transaction, org).await? {
+            return Ok(Err(MemberChangeError::LastOwner));
+        }
+        let now = self.clock.now();
+        for statement in [
+            "DELETE FROM memberships WHERE org_id = $1 AND user_id = $2",
+            "UPDATE sessions SET active_org_id = NULL WHERE active_org_id = $1 AND user_id = $2",
+            "DELETE FROM oauth_states WHERE org_id = $1 AND user_id = $2 AND pending_grant_id IS NULL",
+        ] {
+            sqlx::query(statement).bind(org.as_str()).bind(whom.as_str()).execute(&mut *transaction).await?;
+        }
+        revoke_invitations_of(&mut transaction, org, whom, now).await?;
+        self.revoke_api_keys(&mut transaction, org, Some(whom), now, by.actor).await?;
+        let action = if leaves { Action::MemberLeft } else { Action::MemberRemoved };
+        let event = AuditEvent::new(by.actor, action).in_org(org).subject("user", whom);
+        let event = event.detail("member", &member.email).detail("role", member.role.as_str());
+        self.record(&mut transaction, &event).await?;
+        transaction.publish(Change::Person { user: whom.clone() }).await?;
+        transaction.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Records in the audit log how a role that Clerk manages has changed since `before`, if it has.
+    pub(in crate::server::store) async fn record_role_change(
+        &self,
+        connection: &mut AnyConnection,
+        org: &OrgId,
+        user: &UserId,
+        before: Option<Role>,
+    ) -> Result<(), StoreError> {
+        let after = find_member(connection, org, user).await?;
+        let action = match (before, after.as_ref().map(|member| member.role)) {
+            (None, Some(_)) => Action::MemberJoined,
+            (Some(_), None) => Action::MemberRemoved,
+            (Some(before), Some(after)) if before != after => Action::MemberRoleChanged,
+            _ => return Ok(()),
+        };
+        let event = AuditEvent::new(self.actor(), action).in_org(org).subject("user", user);
+        let event = match after {
+            Some(member) => event.detail("member", &member.email).detail("role", member.role.as_str()),
+            None => event.detail("member", user),
+        };
+        self.record(connection, &event).await
+    }
+
+    async fn set_role(
+        &self,
+        transaction: &mut ChangeTx,
+        org: &OrgId,
+        actor: &Actor,
+        member: &Member,
+        role: Role,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE memberships SET role = $1 WHERE org_id = $2 AND user_id = $3")
+            .bind(role.as_str())
+            .bind(org.as_str())
+            .bind(member.user.as_str())
+            .execute(&mut **transaction)
+            .await?;
+        if role == Role::Member {
+            // A plain member may not invite, so their open invitations end.
+            revoke_invitations_of(transaction, org, &member.user, self.clock.now()).await?;
+        }
+        let event = AuditEvent::new(actor, Action::MemberRoleChanged).in_org(org).subject("user", &member.user);
+        let event =
+            event.detail("member", &member.email).detail("from", member.role.as_str()).detail("to", role.as_str());
+        self.record(transaction, &event).await?;
+        transaction.publish(Change::Person { user: member.user.clone() }).await
+    }
+}
+
+/// A member as read in the current transaction.
+struct Member {
+    user: UserId,
+    email: String,
+    role: Role,
+}
+
+/// Locks the organization, then reads the acting user's role and the member to change.
+async fn lock_and_load_members(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    by: &UserId,
+    whom: &UserId,
+) -> Result<Result<(Role, Member), MemberChangeError>, StoreError> {
+    lock_org(connection, org).await?;
+    let Some(me) = find_member(connection, org, by).await? else { return Ok(Err(MemberChangeError::NotAllowed)) };
+    let Some(member) = find_member(connection, org, whom).await? else {
+        return Ok(Err(MemberChangeError::MemberNotFound));
+    };
+    Ok(Ok((me.role, member)))
+}
+
+/// Locks the organization's row until the transaction ends.
+pub(in crate::server::store) async fn lock_org(connection: &mut AnyConnection, org: &OrgId) -> Result<(), StoreError> {
+    let hold = "UPDATE organizations SET name = name WHERE id = $1";
+    sqlx::query(hold).bind(org.as_str()).execute(connection).await?;
+    Ok(())
+}
+
+async fn find_member(connection: &mut AnyConnection, org: &OrgId, user: &UserId) -> Result<Option<Member>, StoreError> {
+    let row = sqlx::query(
+        "SELECT m.role, u.email FROM memberships m JOIN users u ON u.id = m.user_id \
+         WHERE m.org_id = $1 AND m.user_id = $2",
+    )
+    .bind(org.as_str())
+    .bind(user.as_str())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Member { user: user.clone(), email: row.try_get("email")?, role: role_from(&row)? }))
+}
+
+/// Returns a user's role in an organization, as read in the current transaction.
+pub(in crate::server::store) async fn find_role(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+) -> Result<Option<Role>, StoreError> {
+    Ok(find_member(connection, org, user).await?.map(|member| member.role))
+}
+
+async fn is_last_owner(connection: &mut AnyConnection, org: &OrgId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) FROM memberships WHERE org_id = $1 AND role = 'owner'")
+        .bind(org.as_str())
+        .fetch_one(connection)
+        .await?;
+    Ok(row.try_get::<i64, _>(0)? <= 1)
+}
+
+async fn revoke_invitations_of(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE invitations SET revoked_at = $1 WHERE org_id = $2 AND invited_by = $3 \
+         AND accepted_at IS NULL AND revoked_at IS NULL",
+    )
+    .bind(now)
+    .bind(org.as_str())
+    .bind(user.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Reads the `role` column.
+pub(in crate::server::store) fn role_from(row: &sqlx::any::AnyRow) -> Result<Role, StoreError> {
+    let role: String = row.try_get("role")?;
+    Role::parse(&role).ok_or(StoreError::UnknownValue { table: "memberships", column: "role", value: role })
+}
+
+#[cfg(test)]
+mod tests;

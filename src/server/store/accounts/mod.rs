@@ -1,0 +1,10 @@
+//! Accounts.
+
+pub mod api_keys;
+pub mod clerk_events;
+pub mod clerk_sync;
+pub mod invitations;
+pub mod members;
+pub mod orgs;
+pub mod sessions;
+pub mod users;

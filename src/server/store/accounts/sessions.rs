@@ -1,0 +1,193 @@
+//! Login sessions, found by the hash of their cookie.
+
+use sqlx::Row;
+
+use crate::model::{OrgId, UserId};
+use crate::server::store::live::changes::Change;
+use crate::server::store::{Store, StoreError};
+
+/// The longest that a session lasts, in seconds (NIST SP 800-63B-4, 2.1.3: reauthenticate at least every thirty days at
+/// assurance level 1).
+pub const SESSION_LIFETIME: i64 = 30 * 24 * 60 * 60;
+
+/// How long a session may stay unused before it ends, in seconds. Not from a standard: many people sign in only every
+/// other week.
+pub const SESSION_IDLE_TIMEOUT: i64 = 14 * 24 * 60 * 60;
+
+/// The precision of `last_seen_at`, in seconds. It saves a write per request.
+const LAST_SEEN_PRECISION: i64 = 60 * 60;
+
+/// A session that has not ended, and its user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    pub user: UserId,
+    pub email: String,
+    /// The organization that was last chosen. The user may have left it since: check `memberships`.
+    pub active_org: Option<OrgId>,
+    last_seen_at: i64,
+}
+
+impl Store {
+    /// Creates a session and deletes every ended session of all users.
+    pub async fn add_session(&self, hash: &str, user: &UserId, org: Option<&OrgId>) -> Result<(), StoreError> {
+        let now = self.clock().now();
+        sqlx::query("DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at <= $2")
+            .bind(now)
+            .bind(now - SESSION_IDLE_TIMEOUT)
+            .execute(self.pool())
+            .await?;
+        sqlx::query(
+            "INSERT INTO sessions (id_hash, user_id, active_org_id, created_at, last_seen_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $4, $5)",
+        )
+        .bind(hash)
+        .bind(user.as_str())
+        .bind(org.map(OrgId::as_str))
+        .bind(now)
+        .bind(now + SESSION_LIFETIME)
+        .execute(self.pool())
+        .await?;
+        if let Some(org) = org { self.touch_org(org).await } else { Ok(()) }
+    }
+
+    /// Returns the session with this hash if it has not ended.
+    pub async fn session(&self, hash: &str) -> Result<Option<Session>, StoreError> {
+        let now = self.clock().now();
+        let row = sqlx::query(
+            "SELECT u.id, u.email, s.active_org_id, s.last_seen_at FROM sessions s JOIN users u ON u.id = s.user_id \
+             WHERE s.id_hash = $1 AND s.expires_at > $2 AND s.last_seen_at > $3",
+        )
+        .bind(hash)
+        .bind(now)
+        .bind(now - SESSION_IDLE_TIMEOUT)
+        .fetch_optional(self.pool())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Session {
+            user: UserId(row.try_get("id")?),
+            email: row.try_get("email")?,
+            active_org: row.try_get::<Option<String>, _>("active_org_id")?.map(OrgId),
+            last_seen_at: row.try_get("last_seen_at")?,
+        }))
+    }
+
+    /// Updates `last_seen_at` of the session and `last_used_at` of the organization, at most once an hour.
+    pub async fn touch_session(&self, hash: &str, session: &Session, org: Option<&OrgId>) -> Result<(), StoreError> {
+        let now = self.clock().now();
+        if now - session.last_seen_at < LAST_SEEN_PRECISION {
+            return Ok(());
+        }
+        sqlx::query("UPDATE sessions SET last_seen_at = $1 WHERE id_hash = $2 AND last_seen_at < $1")
+            .bind(now)
+            .bind(hash)
+            .execute(self.pool())
+            .await?;
+        if let Some(org) = org { self.touch_org(org).await } else { Ok(()) }
+    }
+
+    /// Sets the session's active organization. Returns `false` and changes nothing if the user is not a member of it.
+    pub async fn switch_session_org(&self, hash: &str, org: &OrgId) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_change_tx().await?;
+        let switched = sqlx::query(
+            "UPDATE sessions SET active_org_id = $1 WHERE id_hash = $2 AND EXISTS \
+             (SELECT 1 FROM memberships m WHERE m.org_id = $1 AND m.user_id = sessions.user_id) RETURNING user_id",
+        )
+        .bind(org.as_str())
+        .bind(hash)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = switched else { return Ok(false) };
+        transaction.publish(Change::Person { user: UserId(row.try_get("user_id")?) }).await?;
+        transaction.commit().await?;
+        self.touch_org(org).await?;
+        Ok(true)
+    }
+
+    /// Deletes a session and publishes the change to its user's open pages.
+    pub async fn delete_session(&self, hash: &str) -> Result<(), StoreError> {
+        let mut transaction = self.begin_change_tx().await?;
+        let row = sqlx::query("DELETE FROM sessions WHERE id_hash = $1 RETURNING user_id")
+            .bind(hash)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(row) = row {
+            transaction.publish(Change::Person { user: UserId(row.try_get("user_id")?) }).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Sets `last_used_at` of the organization and of its grants to now, which may make the grants due earlier.
+    pub(in crate::server::store) async fn touch_org(&self, org: &OrgId) -> Result<(), StoreError> {
+        sqlx::query("UPDATE organizations SET last_used_at = $1 WHERE id = $2")
+            .bind(self.clock().now())
+            .bind(org.as_str())
+            .execute(self.pool())
+            .await?;
+        self.mark_org_used(org).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::domain::Secret;
+    use crate::server::store::testing::each_store;
+    use crate::server::store::{CreatedUser, NewUser};
+
+    async fn person(store: &Store, email: &str, org: &str) -> (UserId, OrgId) {
+        let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(org) };
+        let CreatedUser { user, org } = store.add_user(new).await.unwrap().unwrap();
+        (user, org.unwrap().0)
+    }
+
+    #[apply(each_store!)]
+    async fn session_ends_after_14_idle_days_or_30_days(store: Store) {
+        let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
+        store.add_session("idle", &user, Some(&org)).await.unwrap();
+        store.add_session("busy", &user, Some(&org)).await.unwrap();
+        for _ in 0..2 {
+            store.clock().advance(SESSION_IDLE_TIMEOUT - 1);
+            let session = store.session("busy").await.unwrap().unwrap();
+            assert_eq!((&session.user, session.email.as_str()), (&user, "ann@example.com"));
+            store.touch_session("busy", &session, Some(&org)).await.unwrap();
+        }
+        assert_eq!(store.session("idle").await.unwrap(), None);
+        store.clock().advance(SESSION_LIFETIME - 2 * (SESSION_IDLE_TIMEOUT - 1) - 1);
+        assert!(store.session("busy").await.unwrap().is_some());
+        store.clock().advance(1);
+        assert_eq!(store.session("busy").await.unwrap(), None);
+
+        store.add_session("new", &user, None).await.unwrap();
+        let row = sqlx::query("SELECT COUNT(*) AS n FROM sessions").fetch_one(store.pool()).await.unwrap();
+        assert_eq!(row.get::<i64, _>("n"), 1, "ended sessions are deleted at the next login");
+    }
+
+    #[apply(each_store!)]
+    async fn session_use_is_recorded_once_an_hour(store: Store) {
+        let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
+        store.add_session("s", &user, Some(&org)).await.unwrap();
+        let made = store.session("s").await.unwrap().unwrap();
+        store.clock().advance(LAST_SEEN_PRECISION - 1);
+        store.touch_session("s", &made, Some(&org)).await.unwrap();
+        assert_eq!(store.session("s").await.unwrap().unwrap(), made);
+        store.clock().advance(1);
+        store.touch_session("s", &made, Some(&org)).await.unwrap();
+        let seen = store.session("s").await.unwrap().unwrap();
+        assert_eq!(seen.last_seen_at, store.clock().now());
+        let row = sqlx::query("SELECT last_used_at FROM organizations").fetch_one(store.pool()).await.unwrap();
+        assert_eq!(row.get::<i64, _>("last_used_at"), store.clock().now());
+    }
+
+    #[apply(each_store!)]
+    async fn session_switches_only_to_an_organization_of_its_user(store: Store) {
+        let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
+        let (_, foreign) = person(&store, "bob@example.com", "Elsewhere").await;
+        store.add_session("s", &user, None).await.unwrap();
+        assert!(!store.switch_session_org("s", &foreign).await.unwrap());
+        assert_eq!(store.session("s").await.unwrap().unwrap().active_org, None);
+        assert!(store.switch_session_org("s", &org).await.unwrap());
+        assert_eq!(store.session("s").await.unwrap().unwrap().active_org, Some(org));
+        store.delete_session("s").await.unwrap();
+        assert_eq!(store.session("s").await.unwrap(), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! Users with a password: their rows and the password hash that a login is checked against.
+
+use sqlx::{AnyConnection, Row};
+
+use super::orgs::{find_org_by_name, insert_member};
+use crate::model::{Action, OrgId, Role, UserId};
+use crate::server::domain::{AuditEvent, Secret};
+use crate::server::store::{Store, StoreError, new_id};
+
+/// A user to add. `email` must already be lower case.
+pub struct NewUser<'a> {
+    pub email: &'a str,
+    pub password_hash: &'a Secret,
+    /// The name of an organization. If it exists, the user joins it as admin; otherwise it is created with the user as
+    /// owner.
+    pub org: Option<&'a str>,
+}
+
+/// The user that was created, and the organization that they joined or own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreatedUser {
+    pub user: UserId,
+    pub org: Option<(OrgId, Role)>,
+}
+
+/// A user's id and password hash.
+pub struct Account {
+    pub id: UserId,
+    pub password_hash: Secret,
+}
+
+impl Store {
+    /// Adds a user, and joins or creates the named organization, in one transaction. Returns `None` if the email
+    /// address is taken.
+    pub async fn add_user(&self, new: NewUser<'_>) -> Result<Option<CreatedUser>, StoreError> {
+        let now = self.clock().now();
+        let mut transaction = self.database().begin().await?;
+        let Some(user) = insert_user(&mut transaction, new.email, new.password_hash, now).await? else {
+            return Ok(None);
+        };
+        let org = match new.org {
+            None => None,
+            Some(name) => {
+                let (org, role) = match find_org_by_name(&mut transaction, name).await? {
+                    Some(org) => (org, Role::Admin),
+                    None => (self.insert_org(&mut transaction, name, now).await?, Role::Owner),
+                };
+                insert_member(&mut transaction, &org, &user, role, now).await?;
+                let event = AuditEvent::new(self.actor(), Action::MemberJoined).in_org(&org).subject("user", &user);
+                let event = event.detail("member", new.email).detail("role", role.as_str());
+                self.record(&mut transaction, &event).await?;
+                Some((org, role))
+            }
+        };
+        transaction.commit().await?;
+        Ok(Some(CreatedUser { user, org }))
+    }
+
+    /// Returns the account with this lower-case email address. Users who sign in through Clerk have none.
+    pub async fn account(&self, email: &str) -> Result<Option<Account>, StoreError> {
+        let row = sqlx::query("SELECT id, password_hash FROM users WHERE email = $1 AND external_id IS NULL")
+            .bind(email)
+            .fetch_optional(self.pool())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let hash: String = row.try_get("password_hash")?;
+        Ok(Some(Account { id: UserId(row.try_get("id")?), password_hash: Secret::new(hash) }))
+    }
+
+    /// Returns whether the database holds any user.
+    pub async fn has_users(&self) -> Result<bool, StoreError> {
+        Ok(sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(self.pool()).await?.is_some())
+    }
+}
+
+/// Inserts a user's row. Returns `None` if the email address is taken.
+pub(in crate::server::store) async fn insert_user(
+    connection: &mut AnyConnection,
+    email: &str,
+    password_hash: &Secret,
+    now: i64,
+) -> Result<Option<UserId>, StoreError> {
+    let user: UserId = new_id();
+    let inserted = sqlx::query(
+        "INSERT INTO users (id, email, password_hash, created_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (email) DO NOTHING",
+    )
+    .bind(user.as_str())
+    .bind(email)
+    .bind(password_hash.expose())
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok((inserted.rows_affected() == 1).then_some(user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::store::testing::each_store;
+
+    #[apply(each_store!)]
+    async fn first_user_owns_the_organization_and_the_next_joins_as_admin(store: Store) {
+        assert!(!store.has_users().await.unwrap());
+        let hash = Secret::new("hash");
+        let new = |email, org| NewUser { email, password_hash: &hash, org };
+        let ann = store.add_user(new("ann@example.com", Some("Harbour Coffee"))).await.unwrap().unwrap();
+        let bob = store.add_user(new("bob@example.com", Some("Harbour Coffee"))).await.unwrap().unwrap();
+        let eve = store.add_user(new("eve@example.com", None)).await.unwrap().unwrap();
+        assert_eq!(store.add_user(new("ann@example.com", Some("Elsewhere"))).await.unwrap(), None);
+
+        let (org, role) = ann.org.unwrap();
+        assert_eq!(role, Role::Owner);
+        assert_eq!(bob.org, Some((org.clone(), Role::Admin)));
+        assert_eq!(eve.org, None);
+        let of_ann = store.memberships(&ann.user).await.unwrap();
+        assert_eq!(of_ann.len(), 1, "the refused user created no organization");
+        assert_eq!((&of_ann[0].id, of_ann[0].name.as_str()), (&org, "Harbour Coffee"));
+        assert!(store.memberships(&eve.user).await.unwrap().is_empty());
+
+        let account = store.account("ann@example.com").await.unwrap().unwrap();
+        assert_eq!((account.id, account.password_hash.expose()), (ann.user, "hash"));
+        assert!(store.account("nobody@example.com").await.unwrap().is_none());
+        assert!(store.has_users().await.unwrap());
+        assert_eq!(store.add_org("Elsewhere").await.unwrap().map(|_| ()), Some(()));
+    }
+}

@@ -1,0 +1,147 @@
+//! Deletes ended sessions and unfinished consents, and revokes grants that no binding uses.
+
+use super::column_lists::{columns, grant_columns};
+use super::grants::{grant_from, mark_revoked};
+use super::{SESSION_IDLE_TIMEOUT, Store, StoreError};
+use crate::server::domain::Grant;
+
+/// How long, in seconds, a consent waits for confirmation. Its tokens are refreshed meanwhile.
+const PENDING_CONSENT_LIFETIME: i64 = 30 * 24 * 60 * 60;
+/// How long, in seconds, an unused grant is kept. Its tenant may be connected again in Xero, and an operator may still
+/// have to look into a consent that could not be bound.
+const ORPHANED_GRANT_RETENTION: i64 = 7 * 24 * 60 * 60;
+
+/// Selects active grants that have been unused since `$1` and that nobody holds at `$2`.
+macro_rules! orphaned_grants_sql {
+    ($read:expr, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            $read,
+            " FROM integration_grants WHERE status = 'active' AND created_at < $1 AND (lease_owner IS NULL OR lease_until <= $2) ",
+            "AND NOT EXISTS (SELECT 1 FROM integration_tenant_bindings b WHERE b.active_grant_id = integration_grants.id ",
+            "AND (b.status <> 'disconnected' OR b.updated_at >= $1)) ",
+            "AND NOT EXISTS (SELECT 1 FROM oauth_states s WHERE s.pending_grant_id = integration_grants.id) ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Deletes ended sessions, unfinished consents and consents that nobody confirmed. Returns the number of rows.
+    pub async fn delete_expired(&self) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let sessions = sqlx::query("DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at <= $2")
+            .bind(now)
+            .bind(now - SESSION_IDLE_TIMEOUT)
+            .execute(self.pool())
+            .await?;
+        let consents = sqlx::query(
+            "DELETE FROM oauth_states WHERE expires_at <= $1 AND (pending_grant_id IS NULL OR created_at <= $2)",
+        )
+        .bind(now)
+        .bind(now - PENDING_CONSENT_LIFETIME)
+        .execute(self.pool())
+        .await?;
+        Ok(sessions.rows_affected() + consents.rows_affected())
+    }
+
+    /// Returns up to `limit` grants that have been unused for a week, oldest first.
+    pub async fn orphaned_grants(&self, limit: i64) -> Result<Vec<Grant>, StoreError> {
+        let now = self.clock.now();
+        let rows = sqlx::query(orphaned_grants_sql!(grant_columns!(""), "ORDER BY created_at, id LIMIT $3"))
+            .bind(now - ORPHANED_GRANT_RETENTION)
+            .bind(now)
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(grant_from).collect()
+    }
+
+    /// Revokes a grant that `orphaned_grants` returned. Returns `false` if it is in use again.
+    pub async fn mark_revoked_if_orphaned(&self, grant: &Grant) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        // Locks the row. `bind` does too, so that one of the two sees the other's change.
+        sqlx::query("UPDATE integration_grants SET status = status WHERE id = $1")
+            .bind(grant.id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        let row = sqlx::query(orphaned_grants_sql!("id", "AND id = $3 AND generation = $4"))
+            .bind(now - ORPHANED_GRANT_RETENTION)
+            .bind(now)
+            .bind(grant.id.as_str())
+            .bind(grant.generation)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if row.is_some() {
+            mark_revoked(&mut transaction, &grant.id, now).await?;
+            transaction.commit().await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::server::domain::{AccessToken, RefreshToken, Secret, Tenant, TokenSet};
+    use crate::server::store::Store;
+    use crate::server::store::testing::each_store;
+    use crate::server::store::{NewGrant, NewOauthState, NewUser};
+
+    const DAY: i64 = 24 * 60 * 60;
+
+    #[apply(each_store!)]
+    async fn sessions_consents_and_orphaned_grants_are_deleted_when_expired(store: Store) {
+        let hash = Secret::new("hash");
+        let new = NewUser { email: "ann@example.com", password_hash: &hash, org: Some("Harbour") };
+        let added = store.add_user(new).await.unwrap().unwrap();
+        let (user, org) = (added.user, added.org.unwrap().0);
+        store.add_session("session", &user, Some(&org)).await.unwrap();
+        let mut grants = Vec::new();
+        for name in ["bound", "asked about", "unbound"] {
+            let tokens = TokenSet {
+                access_token: AccessToken::new(name),
+                refresh_token: RefreshToken::new(name),
+                expires_at: 0,
+                scopes: String::new(),
+            };
+            let new = NewGrant { org_id: org.clone(), xero_user_id: "u".into(), auth_event_id: "e".into(), tokens };
+            grants.push(store.insert_grant(new).await.unwrap());
+        }
+        let tenant = |name: &str| Tenant {
+            connection_id: name.into(),
+            tenant_id: name.into(),
+            tenant_name: name.into(),
+            tenant_type: "ORGANISATION".into(),
+        };
+        store.bind(&org, &grants[0], &[tenant("Shop")], None).await.unwrap();
+        for state in ["asked", "abandoned"] {
+            let verifier = Secret::new("verifier");
+            let new =
+                NewOauthState { hash: state, org: &org, user: &user, session_hash: "session", verifier: &verifier };
+            store.insert_oauth_state(new).await.unwrap();
+        }
+        store.store_pending_consent("asked", &grants[1], &[tenant("Shop")]).await.unwrap();
+
+        let orphans =
+            async || store.orphaned_grants(9).await.unwrap().into_iter().map(|one| one.id).collect::<Vec<_>>();
+        assert_eq!(store.delete_expired().await.unwrap(), 0);
+        store.clock().advance(10 * 60);
+        assert_eq!(store.delete_expired().await.unwrap(), 1, "the unfinished consent");
+        store.clock().advance(7 * DAY);
+        assert_eq!(orphans().await, [grants[2].clone()]);
+        let unbound = store.orphaned_grants(9).await.unwrap().remove(0);
+        store.bind(&org, &unbound.id, &[tenant("Café")], None).await.unwrap();
+        assert!(!store.mark_revoked_if_orphaned(&unbound).await.unwrap(), "it was bound meanwhile");
+        store.clock().advance(7 * DAY);
+        assert_eq!(store.delete_expired().await.unwrap(), 1, "the session");
+        store.clock().advance(16 * DAY);
+        assert_eq!(store.delete_expired().await.unwrap(), 1, "the unconfirmed consent");
+        assert_eq!(orphans().await, [grants[1].clone()], "the grant of that consent");
+        let asked = store.orphaned_grants(9).await.unwrap().remove(0);
+        assert!(store.mark_revoked_if_orphaned(&asked).await.unwrap() && orphans().await.is_empty());
+        let late = store.bind(&org, &asked.id, &[tenant("Shop")], None).await.unwrap();
+        assert!(late.is_empty(), "nothing is bound to a revoked grant");
+    }
+}

@@ -1,0 +1,282 @@
+//! Bindings, which connect an organization's tenants to their grants.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use crate::model::{Action, BindingId, BindingStatus, GrantId, OrgId, UserId};
+use crate::server::domain::{AuditEvent, Binding, Grant, Tenant};
+use crate::server::store::column_lists::{columns, grant_columns};
+use crate::server::store::grants::{grant_from, mark_revoked};
+use crate::server::store::live::changes::Change;
+use crate::server::store::notifications::connection_events;
+use crate::server::store::{Store, StoreError, new_id};
+
+/// A binding with its grant and the person who connected it.
+#[derive(Clone, Debug)]
+pub struct BindingWithGrant {
+    pub binding: Binding,
+    pub grant: Option<Grant>,
+    pub connected_by_email: Option<String>,
+}
+
+/// A binding that a consent created or reconnected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BindOutcome {
+    pub binding_id: BindingId,
+    /// Whether the binding existed before.
+    pub reconnected: bool,
+}
+
+/// Lists the columns that `binding_with_grant_from` reads.
+macro_rules! binding_with_grant_columns {
+    () => {
+        concat!(
+            "b.id AS binding_id, b.org_id AS binding_org, b.tenant_id, b.tenant_name, b.tenant_type, b.connection_id, \
+         b.active_grant_id, b.status AS binding_status, b.connected_by, b.created_at AS bound_at, b.updated_at, \
+         b.gone_at, u.email AS connected_by_email, ",
+            grant_columns!("g.")
+        )
+    };
+}
+pub(in crate::server::store) use binding_with_grant_columns;
+
+/// Selects the columns that `binding_with_grant_from` reads. `$rest` is the end of the statement.
+macro_rules! select_binding_with_grant {
+    ($rest:literal) => {
+        concat!(
+            "SELECT ",
+            binding_with_grant_columns!(),
+            " FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id ",
+            "LEFT JOIN users u ON u.id = b.connected_by ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Returns every binding of the organization, by tenant name.
+    pub async fn bindings_of_org(&self, org: &OrgId) -> Result<Vec<BindingWithGrant>, StoreError> {
+        let rows = sqlx::query(select_binding_with_grant!("WHERE b.org_id = $1 ORDER BY b.tenant_name, b.id"))
+            .bind(org.as_str())
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(binding_with_grant_from).collect()
+    }
+
+    /// Returns one binding of the organization, or `None` if it belongs to another.
+    pub async fn binding(&self, org: &OrgId, id: &BindingId) -> Result<Option<BindingWithGrant>, StoreError> {
+        let row = sqlx::query(select_binding_with_grant!("WHERE b.org_id = $1 AND b.id = $2"))
+            .bind(org.as_str())
+            .bind(id.as_str())
+            .fetch_optional(self.pool())
+            .await?;
+        row.as_ref().map(binding_with_grant_from).transpose()
+    }
+
+    /// Counts the organization's bindings that need reconnecting.
+    pub async fn bindings_needing_reauth(&self, org: &OrgId) -> Result<i64, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM integration_tenant_bindings WHERE org_id = $1 AND status = 'needs_reauth'",
+        )
+        .bind(org.as_str())
+        .fetch_one(self.pool())
+        .await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Creates or updates the organization's bindings of these tenants to use the grant, and revokes grants that no
+    /// binding uses any more, in one transaction. Binds nothing and returns an empty list if the grant is revoked.
+    pub async fn bind(
+        &self,
+        org: &OrgId,
+        grant: &GrantId,
+        tenants: &[Tenant],
+        by: Option<&UserId>,
+    ) -> Result<Vec<BindOutcome>, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.begin_change_tx().await?;
+        let mut rebound = Vec::new();
+        // Locks the row, so that nothing revokes the grant meanwhile.
+        let held = sqlx::query("UPDATE integration_grants SET status = status WHERE id = $1 AND status <> 'revoked'")
+            .bind(grant.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        if held.rows_affected() == 0 {
+            return Ok(rebound);
+        }
+        for tenant in tenants {
+            let before = sqlx::query(
+                "SELECT b.active_grant_id, g.told_ageing_day FROM integration_tenant_bindings b \
+                 LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
+                 WHERE b.org_id = $1 AND b.tenant_id = $2",
+            )
+            .bind(org.as_str())
+            .bind(&tenant.tenant_id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let row = sqlx::query(
+                "INSERT INTO integration_tenant_bindings (id, org_id, tenant_id, tenant_name, tenant_type, \
+                 connection_id, active_grant_id, status, connected_by, created_at, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10) \
+                 ON CONFLICT (org_id, tenant_id) DO UPDATE SET tenant_name = excluded.tenant_name, \
+                 tenant_type = excluded.tenant_type, connection_id = excluded.connection_id, \
+                 active_grant_id = excluded.active_grant_id, status = 'active', gone_at = NULL, connected_by = excluded.connected_by, \
+                 updated_at = excluded.updated_at RETURNING id",
+            )
+            .bind(new_id::<BindingId>().as_str())
+            .bind(org.as_str())
+            .bind(&tenant.tenant_id)
+            .bind(&tenant.tenant_name)
+            .bind(&tenant.tenant_type)
+            .bind(&tenant.connection_id)
+            .bind(grant.as_str())
+            .bind(by.map(UserId::as_str))
+            .bind(now)
+            .bind(now)
+            .fetch_one(&mut *transaction)
+            .await?;
+            let binding_id = BindingId(row.try_get("id")?);
+            let old: Option<String> = before.as_ref().map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
+            let ageing_notified: Option<i64> =
+                before.as_ref().map(|row| row.try_get("told_ageing_day")).transpose()?.flatten();
+            connection_events::binding_recovered(&mut transaction, &binding_id, ageing_notified.is_some(), now).await?;
+            // Earlier grants stay listed, so that their attempts remain in the binding's history.
+            sqlx::query("INSERT INTO binding_grants (binding_id, grant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(binding_id.as_str())
+                .bind(grant.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            let (org, binding, status) = (org.clone(), binding_id.clone(), BindingStatus::Active);
+            transaction.publish(Change::Binding { org: org.clone(), binding, status }).await?;
+            let is_reconnect = before.is_some();
+            let action = if is_reconnect { Action::GrantReconnected } else { Action::GrantConnected };
+            let event = AuditEvent::new(self.actor(), action).in_org(&org).subject("binding", &binding_id);
+            self.record(&mut transaction, &event.detail("connection", &tenant.tenant_name)).await?;
+            rebound.push(BindOutcome { binding_id, reconnected: before.is_some() });
+            if let Some(old) = old.map(GrantId).filter(|old| old != grant) {
+                mark_revoked_if_unbound(&mut transaction, &old, now).await?;
+            }
+        }
+        transaction.commit().await?;
+        Ok(rebound)
+    }
+
+    /// Marks a binding disconnected. Returns `true` if its grant was revoked because no other binding uses it.
+    pub async fn disconnect_binding(&self, org: &OrgId, id: &BindingId) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.begin_change_tx().await?;
+        let row = sqlx::query(
+            "UPDATE integration_tenant_bindings SET status = 'disconnected', gone_at = NULL, updated_at = $1, \
+             told_broken_at = NULL \
+             WHERE id = $2 AND org_id = $3 RETURNING active_grant_id, tenant_name",
+        )
+        .bind(now)
+        .bind(id.as_str())
+        .bind(org.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(row) = &row {
+            let event = AuditEvent::new(self.actor(), Action::GrantDisconnected).in_org(org).subject("binding", id);
+            let name: String = row.try_get("tenant_name")?;
+            self.record(&mut transaction, &event.detail("connection", name)).await?;
+            let (org, binding, status) = (org.clone(), id.clone(), BindingStatus::Disconnected);
+            transaction.publish(Change::Binding { org, binding, status }).await?;
+        }
+        let grant: Option<String> = row.map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
+        let given_up = match grant {
+            Some(grant) => mark_revoked_if_unbound(&mut transaction, &GrantId(grant), now).await?,
+            None => false,
+        };
+        transaction.commit().await?;
+        Ok(given_up)
+    }
+
+    /// Updates the connection ids of the grant's bindings from pairs of tenant id and connection id. Returns the names
+    /// of the tenants that are not in `connections`.
+    pub async fn update_connection_ids(
+        &self,
+        grant: &GrantId,
+        connections: &[(String, String)],
+    ) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, tenant_id, tenant_name FROM integration_tenant_bindings \
+             WHERE active_grant_id = $1 AND status <> 'disconnected' ORDER BY tenant_name, id",
+        )
+        .bind(grant.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        let mut missing = Vec::new();
+        for row in rows {
+            let tenant: String = row.try_get("tenant_id")?;
+            let Some((_, connection)) = connections.iter().find(|(known, _)| *known == tenant) else {
+                missing.push(row.try_get("tenant_name")?);
+                continue;
+            };
+            sqlx::query(
+                "UPDATE integration_tenant_bindings SET connection_id = $1 WHERE id = $2 AND active_grant_id = $3",
+            )
+            .bind(connection)
+            .bind(row.try_get::<String, _>("id")?)
+            .bind(grant.as_str())
+            .execute(self.pool())
+            .await?;
+        }
+        Ok(missing)
+    }
+
+    /// Returns whether another binding uses the same grant.
+    pub async fn grant_has_other_bindings(&self, grant: &GrantId, binding: &BindingId) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM integration_tenant_bindings \
+             WHERE active_grant_id = $1 AND id <> $2 AND status <> 'disconnected'",
+        )
+        .bind(grant.as_str())
+        .bind(binding.as_str())
+        .fetch_one(self.pool())
+        .await?;
+        Ok(row.try_get::<i64, _>(0)? > 0)
+    }
+}
+
+/// Revokes the grant if no binding uses it, within the caller's transaction. Returns whether it did.
+async fn mark_revoked_if_unbound(
+    connection: &mut AnyConnection,
+    grant: &GrantId,
+    now: i64,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) FROM integration_tenant_bindings WHERE active_grant_id = $1 AND status <> 'disconnected'",
+    )
+    .bind(grant.as_str())
+    .fetch_one(&mut *connection)
+    .await?;
+    let unbound = row.try_get::<i64, _>(0)? == 0;
+    if unbound {
+        mark_revoked(connection, grant, now).await?;
+    }
+    Ok(unbound)
+}
+
+pub(in crate::server::store) fn binding_with_grant_from(row: &AnyRow) -> Result<BindingWithGrant, StoreError> {
+    let status: String = row.try_get("binding_status")?;
+    let binding = Binding {
+        id: BindingId(row.try_get("binding_id")?),
+        org_id: OrgId(row.try_get("binding_org")?),
+        tenant_id: row.try_get("tenant_id")?,
+        tenant_name: row.try_get("tenant_name")?,
+        tenant_type: row.try_get("tenant_type")?,
+        connection_id: row.try_get("connection_id")?,
+        active_grant_id: row.try_get::<Option<String>, _>("active_grant_id")?.map(GrantId),
+        status: BindingStatus::parse(&status).ok_or(StoreError::UnknownValue {
+            table: "integration_tenant_bindings",
+            column: "status",
+            value: status,
+        })?,
+        unlisted_at: row.try_get("gone_at")?,
+        connected_by: row.try_get::<Option<String>, _>("connected_by")?.map(UserId),
+        created_at: row.try_get("bound_at")?,
+        updated_at: row.try_get("updated_at")?,
+    };
+    let grant = if binding.active_grant_id.is_some() { Some(grant_from(row)?) } else { None };
+    Ok(BindingWithGrant { binding, grant, connected_by_email: row.try_get("connected_by_email")? })
+}

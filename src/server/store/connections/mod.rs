@@ -1,0 +1,6 @@
+//! Connections.
+
+pub mod bindings;
+pub mod oauth_states;
+pub mod offboarding;
+pub mod reconcile;

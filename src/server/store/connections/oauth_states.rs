@@ -1,0 +1,279 @@
+//! Consents in progress: the single-use OAuth `state`, its PKCE verifier, and consents that wait for confirmation.
+
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::model::{GrantId, OrgId, PendingConfirmation, UserId};
+use crate::server::crypto::sealed::SealContext;
+use crate::server::domain::{Secret, Tenant};
+use crate::server::store::{Store, StoreError};
+
+/// Seconds in which the callback of a consent must arrive.
+pub const OAUTH_STATE_LIFETIME: i64 = 10 * 60;
+
+/// A consent about to start. Only the hash of its `state` is stored.
+pub struct NewOauthState<'a> {
+    pub hash: &'a str,
+    pub org: &'a OrgId,
+    pub user: &'a UserId,
+    /// The hash of the only session that may finish it.
+    pub session_hash: &'a str,
+    pub verifier: &'a Secret,
+}
+
+/// The result of consuming a `state`.
+pub enum ConsumedState {
+    /// Valid, and now used.
+    Valid { org: OrgId, user: UserId, verifier: Secret },
+    /// Another session started it and may still finish it.
+    OtherSession,
+    /// Unknown, already used, or expired.
+    Invalid,
+}
+
+/// A consent that waits for confirmation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingConsent {
+    pub grant: GrantId,
+    pub tenants: Vec<Tenant>,
+}
+
+/// A tenant in the JSON of `pending_tenants`.
+#[derive(Serialize, Deserialize)]
+struct StoredTenant {
+    connection_id: String,
+    tenant_id: String,
+    tenant_name: String,
+    tenant_type: String,
+}
+
+impl Store {
+    /// Stores the state of a new consent, and deletes expired ones that do not wait for confirmation.
+    pub async fn insert_oauth_state(&self, new: NewOauthState<'_>) -> Result<(), StoreError> {
+        let now = self.clock().now();
+        let verifier = self
+            .ring
+            .seal(&SealContext::PkceVerifier { state_hash: new.hash }, new.verifier.expose())
+            .map_err(|source| StoreError::Cipher { what: "consent", id: new.hash.to_owned(), source })?;
+        sqlx::query("DELETE FROM oauth_states WHERE expires_at <= $1 AND pending_grant_id IS NULL")
+            .bind(now)
+            .execute(self.pool())
+            .await?;
+        sqlx::query(
+            "INSERT INTO oauth_states (id_hash, org_id, user_id, session_hash, code_verifier_enc, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(new.hash)
+        .bind(new.org.as_str())
+        .bind(new.user.as_str())
+        .bind(new.session_hash)
+        .bind(verifier)
+        .bind(now)
+        .bind(now + OAUTH_STATE_LIFETIME)
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
+    /// Consumes a `state`. A single statement decides, so only one of two concurrent callbacks succeeds.
+    pub async fn consume_oauth_state(&self, hash: &str, session_hash: &str) -> Result<ConsumedState, StoreError> {
+        let now = self.clock().now();
+        let row = sqlx::query(
+            "UPDATE oauth_states SET consumed_at = $1 \
+             WHERE id_hash = $2 AND session_hash = $3 AND consumed_at IS NULL AND expires_at > $1 \
+             RETURNING org_id, user_id, code_verifier_enc",
+        )
+        .bind(now)
+        .bind(hash)
+        .bind(session_hash)
+        .fetch_optional(self.pool())
+        .await?;
+        let Some(row) = row else { return self.consume_rejection(hash, session_hash).await };
+        let sealed: String = row.try_get("code_verifier_enc")?;
+        let verifier = self
+            .ring
+            .open(&SealContext::PkceVerifier { state_hash: hash }, &sealed)
+            .map_err(|source| StoreError::Cipher { what: "consent", id: hash.to_owned(), source })?;
+        Ok(ConsumedState::Valid { org: OrgId(row.try_get("org_id")?), user: UserId(row.try_get("user_id")?), verifier })
+    }
+
+    async fn consume_rejection(&self, hash: &str, session_hash: &str) -> Result<ConsumedState, StoreError> {
+        let row = sqlx::query(
+            "SELECT session_hash FROM oauth_states WHERE id_hash = $1 AND consumed_at IS NULL AND expires_at > $2",
+        )
+        .bind(hash)
+        .bind(self.clock().now())
+        .fetch_optional(self.pool())
+        .await?;
+        let Some(row) = row else { return Ok(ConsumedState::Invalid) };
+        let owner: String = row.try_get("session_hash")?;
+        Ok(if owner == session_hash { ConsumedState::Invalid } else { ConsumedState::OtherSession })
+    }
+
+    /// Stores a finished consent until a person confirms that it may take over tenants.
+    pub async fn store_pending_consent(
+        &self,
+        hash: &str,
+        grant: &GrantId,
+        tenants: &[Tenant],
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE oauth_states SET pending_grant_id = $1, pending_tenants = $2 WHERE id_hash = $3")
+            .bind(grant.as_str())
+            .bind(serialize_tenants(tenants))
+            .bind(hash)
+            .execute(self.pool())
+            .await?;
+        Ok(())
+    }
+
+    /// Returns the organization's consents that wait for confirmation, oldest first, for the settings page.
+    pub async fn pending_confirmations(&self, org: &OrgId) -> Result<Vec<PendingConfirmation>, StoreError> {
+        let question = |(id, pending): (String, PendingConsent)| PendingConfirmation {
+            id,
+            tenant_names: pending.tenants.into_iter().map(|tenant| tenant.tenant_name).collect(),
+        };
+        Ok(self.pending_consents(org).await?.into_iter().map(question).collect())
+    }
+
+    /// Returns the organization's consents that wait for confirmation with their ids, oldest first.
+    pub async fn pending_consents(&self, org: &OrgId) -> Result<Vec<(String, PendingConsent)>, StoreError> {
+        sqlx::query(
+            "SELECT id_hash, pending_grant_id, pending_tenants FROM oauth_states \
+             WHERE org_id = $1 AND pending_grant_id IS NOT NULL ORDER BY created_at, id_hash",
+        )
+        .bind(org.as_str())
+        .fetch_all(self.pool())
+        .await?
+        .iter()
+        .map(|row| Ok((row.try_get("id_hash")?, pending_consent_from(row)?)))
+        .collect()
+    }
+
+    /// Removes and returns a consent that waits for confirmation. Only one of two concurrent calls gets it.
+    pub async fn remove_pending_consent(&self, org: &OrgId, id: &str) -> Result<Option<PendingConsent>, StoreError> {
+        let row = sqlx::query(
+            "DELETE FROM oauth_states WHERE id_hash = $1 AND org_id = $2 AND pending_grant_id IS NOT NULL \
+             RETURNING pending_grant_id, pending_tenants",
+        )
+        .bind(id)
+        .bind(org.as_str())
+        .fetch_optional(self.pool())
+        .await?;
+        row.as_ref().map(pending_consent_from).transpose()
+    }
+}
+
+fn pending_consent_from(row: &AnyRow) -> Result<PendingConsent, StoreError> {
+    let grant = GrantId(row.try_get("pending_grant_id")?);
+    Ok(PendingConsent { grant, tenants: parse_tenants(row.try_get("pending_tenants")?)? })
+}
+
+fn serialize_tenants(tenants: &[Tenant]) -> String {
+    let kept: Vec<StoredTenant> = tenants
+        .iter()
+        .cloned()
+        .map(|Tenant { connection_id, tenant_id, tenant_name, tenant_type }| StoredTenant {
+            connection_id,
+            tenant_id,
+            tenant_name,
+            tenant_type,
+        })
+        .collect();
+    serde_json::json!(kept).to_string()
+}
+
+fn parse_tenants(text: String) -> Result<Vec<Tenant>, StoreError> {
+    let kept: Vec<StoredTenant> = serde_json::from_str(&text).map_err(|_| StoreError::UnknownValue {
+        table: "oauth_states",
+        column: "pending_tenants",
+        value: text,
+    })?;
+    let tenant = |StoredTenant { connection_id, tenant_id, tenant_name, tenant_type }| Tenant {
+        connection_id,
+        tenant_id,
+        tenant_name,
+        tenant_type,
+    };
+    Ok(kept.into_iter().map(tenant).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::store::NewUser;
+    use crate::server::store::testing::each_store;
+
+    async fn start_consent(store: &Store, hash: &str) -> OrgId {
+        let email = format!("{hash}@example.com");
+        let new = NewUser { email: &email, password_hash: &Secret::new("hash"), org: Some("Harbour Coffee") };
+        let added = store.add_user(new).await.unwrap().unwrap();
+        let org = added.org.unwrap().0;
+        let verifier = Secret::new("the verifier");
+        let state = NewOauthState { hash, org: &org, user: &added.user, session_hash: "mine", verifier: &verifier };
+        store.insert_oauth_state(state).await.unwrap();
+        org
+    }
+
+    #[apply(each_store!)]
+    async fn state_is_valid_once_for_its_session_until_it_expires(store: Store) {
+        let org = start_consent(&store, "a").await;
+        assert!(matches!(store.consume_oauth_state("a", "theirs").await.unwrap(), ConsumedState::OtherSession));
+        let ConsumedState::Valid { org: bound, verifier, .. } = store.consume_oauth_state("a", "mine").await.unwrap()
+        else {
+            panic!("a fresh state is refused");
+        };
+        assert_eq!((bound, verifier.expose()), (org, "the verifier"));
+        assert!(matches!(store.consume_oauth_state("a", "mine").await.unwrap(), ConsumedState::Invalid));
+        assert!(matches!(store.consume_oauth_state("a", "theirs").await.unwrap(), ConsumedState::Invalid));
+        assert!(matches!(store.consume_oauth_state("unknown", "mine").await.unwrap(), ConsumedState::Invalid));
+
+        start_consent(&store, "b").await;
+        store.clock().advance(OAUTH_STATE_LIFETIME);
+        assert!(matches!(store.consume_oauth_state("b", "mine").await.unwrap(), ConsumedState::Invalid));
+        start_consent(&store, "c").await;
+        let row = sqlx::query("SELECT COUNT(*) AS n FROM oauth_states").fetch_one(store.pool()).await.unwrap();
+        assert_eq!(row.get::<i64, _>("n"), 1, "expired states are still there");
+    }
+
+    #[apply(each_store!)]
+    async fn only_one_of_concurrent_callbacks_succeeds(store: Store) {
+        start_consent(&store, "a").await;
+        let tries = (0..8).map(|_| store.consume_oauth_state("a", "mine"));
+        let results = futures::future::join_all(tries).await;
+        let fresh = results.into_iter().filter(|result| matches!(result, Ok(ConsumedState::Valid { .. }))).count();
+        assert_eq!(fresh, 1);
+    }
+
+    #[apply(each_store!)]
+    async fn pending_consent_stays_until_its_organization_takes_it(store: Store) {
+        let org = start_consent(&store, "a").await;
+        sqlx::query(
+            "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+             refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at) \
+             VALUES ('g', $1, '', '', '', '', '', 0, 0, 'active', 0)",
+        )
+        .bind(org.as_str())
+        .execute(store.pool())
+        .await
+        .unwrap();
+        let tenant = Tenant {
+            connection_id: "c".into(),
+            tenant_id: "t".into(),
+            tenant_name: "Harbour \"Coffee\"".into(),
+            tenant_type: "ORGANISATION".into(),
+        };
+        assert!(store.remove_pending_consent(&org, "a").await.unwrap().is_none());
+        store.store_pending_consent("a", &"g".into(), std::slice::from_ref(&tenant)).await.unwrap();
+        store.clock().advance(OAUTH_STATE_LIFETIME + 1);
+        start_consent(&store, "b").await;
+
+        let waiting = store.pending_confirmations(&org).await.unwrap();
+        let question = PendingConfirmation { id: "a".into(), tenant_names: vec![tenant.tenant_name.clone()] };
+        assert_eq!(waiting, [question]);
+        assert!(store.remove_pending_consent(&"other".into(), "a").await.unwrap().is_none());
+        let taken = store.remove_pending_consent(&org, "a").await.unwrap();
+        assert_eq!(taken, Some(PendingConsent { grant: "g".into(), tenants: vec![tenant] }));
+        assert!(store.remove_pending_consent(&org, "a").await.unwrap().is_none());
+    }
+}

@@ -1,0 +1,173 @@
+//! Finds connections of deleted organizations and of former members. They are disconnected after a week, unless a
+//! member takes them over.
+
+use sqlx::Row;
+
+use crate::model::{Action, BindingId, DepartingConnection, OrgId, UserId};
+use crate::server::domain::AuditEvent;
+use crate::server::store::{Store, StoreError};
+
+/// Seconds between a member's removal, or an organization's deletion, and the disconnect.
+pub const OFFBOARDING_PERIOD: i64 = 7 * 24 * 60 * 60;
+
+impl Store {
+    /// Returns the connections to disconnect now, across organizations.
+    pub async fn connections_to_offboard(&self) -> Result<Vec<(OrgId, BindingId)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT b.org_id, b.id FROM integration_tenant_bindings b JOIN organizations o ON o.id = b.org_id \
+             LEFT JOIN membership_removals r ON r.org_id = b.org_id AND r.user_id = b.connected_by \
+             WHERE b.status <> 'disconnected' AND (o.external_deleted_at <= $1 OR r.removed_at <= $1) \
+             ORDER BY b.org_id, b.id",
+        )
+        .bind(self.clock().now() - OFFBOARDING_PERIOD)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(|row| Ok((OrgId(row.try_get("org_id")?), BindingId(row.try_get("id")?)))).collect()
+    }
+
+    /// Returns the organization's connections that a former member made, by tenant name.
+    pub async fn offboarding_connections(&self, org: &OrgId) -> Result<Vec<DepartingConnection>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT b.id, b.tenant_name, u.email, r.removed_at FROM integration_tenant_bindings b \
+             JOIN membership_removals r ON r.org_id = b.org_id AND r.user_id = b.connected_by \
+             JOIN users u ON u.id = r.user_id WHERE b.org_id = $1 AND b.status <> 'disconnected' \
+             ORDER BY b.tenant_name, b.id",
+        )
+        .bind(org.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DepartingConnection {
+                    binding_id: BindingId(row.try_get("id")?),
+                    tenant_name: row.try_get("tenant_name")?,
+                    connected_by: row.try_get("email")?,
+                    ends_at: row.try_get::<i64, _>("removed_at")? + OFFBOARDING_PERIOD,
+                })
+            })
+            .collect()
+    }
+
+    /// Assigns a former member's connection to the member `by`. Returns `false` if it is not a former member's.
+    pub async fn reassign_connection(&self, org: &OrgId, binding: &BindingId, by: &UserId) -> Result<bool, StoreError> {
+        let mut transaction = self.begin_change_tx().await?;
+        let kept = sqlx::query(
+            "UPDATE integration_tenant_bindings SET connected_by = $1, updated_at = $2 \
+             WHERE id = $3 AND org_id = $4 AND status <> 'disconnected' AND EXISTS (SELECT 1 FROM membership_removals r \
+             WHERE r.org_id = $4 AND r.user_id = integration_tenant_bindings.connected_by) RETURNING tenant_name",
+        )
+        .bind(by.as_str())
+        .bind(self.clock().now())
+        .bind(binding.as_str())
+        .bind(org.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = kept else { return Ok(false) };
+        let event = AuditEvent::new(self.actor(), Action::ConnectionKept).in_org(org).subject("binding", binding);
+        let name: String = row.try_get("tenant_name")?;
+        self.record(&mut transaction, &event.detail("connection", name)).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Role;
+    use crate::server::domain::{AccessToken, RefreshToken, Tenant, TokenSet};
+    use crate::server::store::testing::{START, each_store};
+    use crate::server::store::{ClerkEvent, ClerkOrg, ClerkUser, IdentityClaims, NewGrant, OrgClaims};
+
+    struct Fixture {
+        org: OrgId,
+        ann: UserId,
+        bob: UserId,
+    }
+
+    /// Ann connected one tenant, Bob another.
+    async fn fixture(store: &Store) -> Fixture {
+        let known = async |user: &str| {
+            let org = OrgClaims { id: "org_1", slug: Some("harbour"), role: Role::Admin };
+            store.sync_identity(&IdentityClaims { user, email: None, org: Some(org), issued_at: START }).await.unwrap()
+        };
+        let (ann, bob) = (known("user_ann").await, known("user_bob").await);
+        let org = ann.org.unwrap().id;
+        for (by, tenant) in [(&ann.user, "Harbour Coffee"), (&bob.user, "Kauri Joinery")] {
+            let tokens = TokenSet {
+                access_token: AccessToken::new("a"),
+                refresh_token: RefreshToken::new("r"),
+                expires_at: START + 1800,
+                scopes: String::new(),
+            };
+            let new = NewGrant { org_id: org.clone(), xero_user_id: "x".into(), auth_event_id: "e".into(), tokens };
+            let grant = store.insert_grant(new).await.unwrap();
+            let tenant = Tenant {
+                connection_id: format!("c-{tenant}"),
+                tenant_id: format!("t-{tenant}"),
+                tenant_name: tenant.to_owned(),
+                tenant_type: "ORGANISATION".to_owned(),
+            };
+            store.bind(&org, &grant, &[tenant], Some(by)).await.unwrap();
+        }
+        Fixture { org, ann: ann.user, bob: bob.user }
+    }
+
+    async fn ann_leaves(store: &Store, id: &str) {
+        let org = ClerkOrg { id: "org_1".into(), name: "Harbour".into(), slug: None };
+        let user = ClerkUser { id: "user_ann".into(), email: None };
+        store.receive_clerk_event(id, store.clock().now(), &ClerkEvent::MembershipDeleted { org, user }).await.unwrap();
+    }
+
+    #[apply(each_store!)]
+    async fn connections_of_a_former_member_are_due_after_a_week(store: Store) {
+        let it = fixture(&store).await;
+        assert_eq!(store.offboarding_connections(&it.org).await.unwrap(), []);
+        ann_leaves(&store, "1").await;
+        let departing = store.offboarding_connections(&it.org).await.unwrap();
+        assert_eq!(departing.len(), 1);
+        assert_eq!(
+            (departing[0].tenant_name.as_str(), departing[0].ends_at),
+            ("Harbour Coffee", START + OFFBOARDING_PERIOD)
+        );
+        store.clock().advance(OFFBOARDING_PERIOD - 1);
+        assert_eq!(store.connections_to_offboard().await.unwrap(), []);
+        store.clock().advance(1);
+        let due = store.connections_to_offboard().await.unwrap();
+        assert_eq!(due, [(it.org.clone(), departing[0].binding_id.clone())]);
+        store.disconnect_binding(&it.org, &departing[0].binding_id).await.unwrap();
+        assert_eq!(store.connections_to_offboard().await.unwrap(), []);
+        assert_eq!(store.offboarding_connections(&it.org).await.unwrap(), []);
+    }
+
+    #[apply(each_store!)]
+    async fn takeover_or_return_stops_offboarding(store: Store) {
+        let it = fixture(&store).await;
+        ann_leaves(&store, "1").await;
+        let binding = store.offboarding_connections(&it.org).await.unwrap().remove(0).binding_id;
+        let elsewhere: OrgId = "elsewhere".into();
+        assert!(!store.reassign_connection(&elsewhere, &binding, &it.bob).await.unwrap());
+        assert!(store.reassign_connection(&it.org, &binding, &it.bob).await.unwrap());
+        assert!(!store.reassign_connection(&it.org, &binding, &it.ann).await.unwrap(), "Bob has it already");
+        assert_eq!(store.offboarding_connections(&it.org).await.unwrap(), []);
+
+        store.reassign_connection(&it.org, &binding, &it.ann).await.unwrap();
+        let by_ann = "UPDATE integration_tenant_bindings SET connected_by = $1 WHERE id = $2";
+        sqlx::query(by_ann).bind(it.ann.as_str()).bind(binding.as_str()).execute(store.pool()).await.unwrap();
+        assert_eq!(store.offboarding_connections(&it.org).await.unwrap().len(), 1);
+        let org = OrgClaims { id: "org_1", slug: Some("harbour"), role: Role::Admin };
+        let again = IdentityClaims { user: "user_ann", email: None, org: Some(org), issued_at: START + 1 };
+        store.sync_identity(&again).await.unwrap();
+        store.clock().advance(2 * OFFBOARDING_PERIOD);
+        assert_eq!(store.connections_to_offboard().await.unwrap(), []);
+    }
+
+    #[apply(each_store!)]
+    async fn all_connections_of_a_deleted_organization_are_due(store: Store) {
+        fixture(&store).await;
+        store.receive_clerk_event("1", START, &ClerkEvent::OrganizationDeleted { id: "org_1".into() }).await.unwrap();
+        assert_eq!(store.connections_to_offboard().await.unwrap(), []);
+        store.clock().advance(OFFBOARDING_PERIOD);
+        assert_eq!(store.connections_to_offboard().await.unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,175 @@
+//! Claims due grants in batches, so that any number of instances share the work, and computes when grants are due.
+
+use sqlx::Row;
+
+use super::grant_from;
+use crate::model::{GrantId, OrgId};
+use crate::server::domain::{Grant, KeepHot};
+use crate::server::store::column_lists::{columns, grant_columns};
+use crate::server::store::database::DatabaseKind;
+use crate::server::store::{Store, StoreError};
+
+/// Seconds between two writes of `last_used_at`. Saves a write per call, and is precise enough to tell hot grants.
+const USAGE_WRITE_INTERVAL: i64 = 60;
+
+/// How many rows `reschedule_all` reads at a time.
+const RESCHEDULE_PAGE_SIZE: i64 = 1000;
+
+/// Which due grants to claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DueFilter {
+    /// Grants whose last exchange failed or whose holder died: Xero honors the old token for 30 minutes only.
+    FailedOrAbandoned,
+    /// Grants without failures, leases or lost replies. They serve as probes: an error points to the provider.
+    Healthy,
+    /// All due grants.
+    Any,
+}
+
+/// Claims due grants. Sets `reply_lost_at` as `acquire_lease` does.
+///
+/// Both the search and the update check that the lease is free. PostgreSQL needs the second check: it may have waited
+/// for another instance's claim and reads the row again.
+macro_rules! claim_sql {
+    ($which:literal, $lock:literal) => {
+        concat!(
+            "WITH due AS MATERIALIZED (SELECT id FROM integration_grants WHERE status = 'active' ",
+            $which,
+            "AND due_at <= $1 AND (lease_owner IS NULL OR lease_until <= $1) ORDER BY due_at LIMIT $2 ",
+            $lock,
+            ") UPDATE integration_grants SET lease_owner = $3, lease_until = $4, due_at = $4, reply_lost_at = ",
+            "CASE WHEN lease_owner IS NOT NULL AND (reply_lost_at IS NULL OR lease_until - ($4 - $1) - reply_lost_at >= 900) ",
+            "THEN lease_until - ($4 - $1) ELSE reply_lost_at END ",
+            "WHERE id IN (SELECT id FROM due) AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $1) ",
+            "RETURNING ",
+            grant_columns!("")
+        )
+    };
+}
+/// Must match the condition of the index `integration_grants_lost`.
+macro_rules! claim_failed_or_abandoned_sql {
+    ($lock:literal) => {
+        claim_sql!("AND (failure_count > 0 OR lease_owner IS NOT NULL) ", $lock)
+    };
+}
+
+macro_rules! claim_healthy_sql {
+    ($lock:literal) => {
+        claim_sql!("AND failure_count = 0 AND lease_owner IS NULL AND reply_lost_at IS NULL ", $lock)
+    };
+}
+
+/// Returns the claim statement. On PostgreSQL it skips rows that another instance is claiming; SQLite has one writer at
+/// a time.
+fn claim_statement(wanted: DueFilter, kind: DatabaseKind) -> &'static str {
+    match (wanted, kind) {
+        (DueFilter::FailedOrAbandoned, DatabaseKind::Sqlite) => claim_failed_or_abandoned_sql!(""),
+        (DueFilter::FailedOrAbandoned, DatabaseKind::Postgres) => {
+            claim_failed_or_abandoned_sql!("FOR UPDATE SKIP LOCKED")
+        }
+        (DueFilter::Healthy, DatabaseKind::Sqlite) => claim_healthy_sql!(""),
+        (DueFilter::Healthy, DatabaseKind::Postgres) => claim_healthy_sql!("FOR UPDATE SKIP LOCKED"),
+        (DueFilter::Any, DatabaseKind::Sqlite) => claim_sql!("", ""),
+        (DueFilter::Any, DatabaseKind::Postgres) => claim_sql!("", "FOR UPDATE SKIP LOCKED"),
+    }
+}
+
+impl Store {
+    /// Takes the leases of up to `limit` due grants that nobody holds, longest due first.
+    pub async fn claim_due(
+        &self,
+        wanted: DueFilter,
+        limit: usize,
+        owner: &str,
+        until: i64,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let rows = sqlx::query(claim_statement(wanted, self.database.kind()))
+            .bind(self.clock.now())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(owner)
+            .bind(until)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(grant_from).collect()
+    }
+
+    /// Records that the grant was used now, at most once a minute.
+    pub async fn mark_used(&self, id: &GrantId) -> Result<(), StoreError> {
+        self.record_use("", id.as_str(), USAGE_WRITE_INTERVAL).await
+    }
+
+    /// Records that the grant was used now, unless `last_used_at`, as just read, is less than a minute old.
+    pub async fn mark_used_if_stale(&self, id: &GrantId, last_used_at: Option<i64>) -> Result<(), StoreError> {
+        if last_used_at.is_some_and(|last| self.clock.now() - last <= USAGE_WRITE_INTERVAL) {
+            return Ok(());
+        }
+        self.mark_used(id).await
+    }
+
+    /// Records that all grants of the organization were used now.
+    pub(in crate::server::store) async fn mark_org_used(&self, org: &OrgId) -> Result<(), StoreError> {
+        self.record_use(org.as_str(), "", 0).await
+    }
+
+    async fn record_use(&self, org: &str, grant: &str, at_most_every: i64) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        // A cold grant becomes hot when it is used.
+        sqlx::query(
+            "UPDATE integration_grants SET last_used_at = $1, \
+             due_at = CASE WHEN $2 = 1 AND failure_count = 0 AND lease_owner IS NULL AND due_at > expires_at - $3 \
+             THEN expires_at - $3 ELSE due_at END \
+             WHERE (id = $4 OR org_id = $5) AND status = 'active' AND (last_used_at IS NULL OR last_used_at < $6)",
+        )
+        .bind(now)
+        .bind(i64::from(self.plan.keep_hot == KeepHot::Used))
+        .bind(self.plan.buffer)
+        .bind(grant)
+        .bind(org)
+        .bind(now - at_most_every)
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
+    /// Recomputes when each grant is due, because the settings may have changed since. Returns how many due times
+    /// changed. Skips grants that are leased or failing.
+    pub async fn reschedule_all(&self) -> Result<u64, StoreError> {
+        let (mut last, mut planned) = (String::new(), 0);
+        loop {
+            let rows = sqlx::query(
+                "SELECT id, generation, expires_at, refresh_token_issued_at, last_used_at, due_at \
+                 FROM integration_grants WHERE id > $1 AND status = 'active' AND lease_owner IS NULL \
+                 AND failure_count = 0 AND reply_lost_at IS NULL ORDER BY id LIMIT $2",
+            )
+            .bind(&last)
+            .bind(RESCHEDULE_PAGE_SIZE)
+            .fetch_all(self.pool())
+            .await?;
+            let Some(end) = rows.last() else { return Ok(planned) };
+            last = end.try_get("id")?;
+            let mut transaction = self.database.begin().await?;
+            for row in &rows {
+                let id = GrantId(row.try_get("id")?);
+                let due = self.plan.due(&id, row.try_get("expires_at")?, row.try_get("refresh_token_issued_at")?);
+                let (was, due) = (row.try_get::<i64, _>("due_at")?, due.for_last_use(row.try_get("last_used_at")?));
+                if due == was {
+                    continue;
+                }
+                let done = sqlx::query(
+                    "UPDATE integration_grants SET due_at = $1 WHERE id = $2 AND generation = $3 AND due_at = $4",
+                )
+                .bind(due)
+                .bind(id.as_str())
+                .bind(row.try_get::<i64, _>("generation")?)
+                .bind(was)
+                .execute(&mut *transaction)
+                .await?;
+                planned += done.rows_affected();
+            }
+            transaction.commit().await?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

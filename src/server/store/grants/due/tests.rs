@@ -1,0 +1,186 @@
+//! Tests claims on both databases: which grants, in which order, and by which index.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::claim_statement;
+use crate::model::{GrantId, OrgId};
+use crate::server::domain::{AccessToken, KeepHot, Plan, RefreshToken, TokenSet};
+use crate::server::store::DatabaseKind;
+use crate::server::store::testing::{START, each_store};
+use crate::server::store::{DueFilter, NewGrant, Store};
+
+async fn consent(store: &Store, org: &OrgId) -> GrantId {
+    let tokens = TokenSet {
+        access_token: AccessToken::new("a"),
+        refresh_token: RefreshToken::new("r"),
+        expires_at: START + 1800,
+        scopes: String::new(),
+    };
+    let new = NewGrant { org_id: org.clone(), xero_user_id: "u".into(), auth_event_id: "e".into(), tokens };
+    store.insert_grant(new).await.unwrap()
+}
+
+async fn due_at(store: &Store, id: &GrantId) -> i64 {
+    let query = sqlx::query("SELECT due_at FROM integration_grants WHERE id = $1").bind(id.as_str());
+    query.fetch_one(store.pool()).await.unwrap().try_get(0).unwrap()
+}
+
+async fn set(store: &Store, id: &GrantId, what: &str) {
+    let sql = format!("UPDATE integration_grants SET {what} WHERE id = $1");
+    sqlx::query(AssertSqlSafe(sql)).bind(id.as_str()).execute(store.pool()).await.unwrap();
+}
+
+async fn claim(store: &Store, wanted: DueFilter, limit: usize) -> Vec<GrantId> {
+    let until = store.clock().now() + 60;
+    let claimed = store.claim_due(wanted, limit, "sweeper", until).await.unwrap();
+    claimed.into_iter().map(|grant| grant.id).collect()
+}
+
+#[apply(each_store!)]
+async fn longest_due_grants_are_claimed_if_not_leased(store: Store) {
+    let org = store.add_org("A").await.unwrap().unwrap();
+    let mut grants = Vec::new();
+    for number in 0..5_i64 {
+        grants.push(consent(&store, &org).await);
+        set(&store, &grants[grants.len() - 1], &format!("due_at = {}", START - 5 + number)).await;
+    }
+    set(&store, &grants[0], "status = 'revoked'").await;
+    let held = store.acquire_lease(&grants[1], "somebody", START + 60).await.unwrap().unwrap();
+    assert_eq!(due_at(&store, &grants[1]).await, START + 60, "due when the lease ends");
+    assert_eq!(claim(&store, DueFilter::Any, 2).await.len(), 2);
+    assert_eq!(claim(&store, DueFilter::Any, 9).await, [grants[4].clone()], "the remaining one");
+    assert!(claim(&store, DueFilter::Any, 9).await.is_empty(), "all are leased");
+    store.clock().advance(60);
+    assert!(store.renew_lease(&held, "somebody", START + 120).await.unwrap());
+    assert_eq!(claim(&store, DueFilter::Any, 9).await.len(), 3, "those whose lease has expired");
+}
+
+#[apply(each_store!)]
+async fn failed_and_abandoned_grants_can_be_claimed_alone(store: Store) {
+    let org = store.add_org("A").await.unwrap().unwrap();
+    let (waits, failed, early, died) = (
+        consent(&store, &org).await,
+        consent(&store, &org).await,
+        consent(&store, &org).await,
+        consent(&store, &org).await,
+    );
+    set(&store, &waits, "due_at = 0").await;
+    set(&store, &failed, &format!("failure_count = 1, due_at = {START}")).await;
+    set(&store, &early, &format!("failure_count = 1, due_at = {}", START + 61)).await;
+    store.acquire_lease(&died, "dies", START + 60).await.unwrap();
+    assert_eq!(claim(&store, DueFilter::FailedOrAbandoned, 9).await, [failed]);
+    store.clock().advance(60);
+    store.release_lease_due_at(&store.grant(&early).await.unwrap().unwrap(), "nobody's", 0).await.unwrap();
+    let lost = claim(&store, DueFilter::FailedOrAbandoned, 9).await;
+    assert!(lost.contains(&died) && !lost.contains(&early) && !lost.contains(&waits), "{lost:?}");
+}
+
+#[apply(each_store!)]
+async fn use_makes_a_cold_grant_hot_if_used_grants_are_kept_hot(store: Store) {
+    let org = store.add_org("A").await.unwrap().unwrap();
+    let id = consent(&store, &org).await;
+    let cold = due_at(&store, &id).await;
+    assert!(cold > START + 45 * 86_400);
+    let none = store.clone().with_plan(Plan { keep_hot: KeepHot::None, ..Plan::default() });
+    none.mark_used(&id).await.unwrap();
+    assert_eq!(due_at(&store, &id).await, cold);
+    store.clock().advance(61);
+    store.mark_used(&id).await.unwrap();
+    assert_eq!(due_at(&store, &id).await, START + 1200);
+    set(&store, &id, &format!("failure_count = 3, due_at = {cold}")).await;
+    store.clock().advance(61);
+    store.mark_org_used(&org).await.unwrap();
+    assert_eq!(due_at(&store, &id).await, cold, "a failing grant keeps its backoff");
+}
+
+#[apply(each_store!)]
+async fn new_grant_of_a_used_organization_is_hot(store: Store) {
+    let org = store.add_org("A").await.unwrap().unwrap();
+    sqlx::query("UPDATE organizations SET last_used_at = $1").bind(START).execute(store.pool()).await.unwrap();
+    let id = consent(&store, &org).await;
+    assert!(due_at(&store, &id).await < START + 1800);
+}
+
+#[apply(each_store!)]
+async fn concurrent_claims_never_overlap(store: Store) {
+    let org = store.add_org("A").await.unwrap().unwrap();
+    for _ in 0..40 {
+        let id = consent(&store, &org).await;
+        set(&store, &id, "due_at = 1").await;
+    }
+    let claims = (0..8).map(|_| claim(&store, DueFilter::Any, 10));
+    let mut claimed: Vec<GrantId> = futures::future::join_all(claims).await.concat();
+    // A claim that found locked rows took fewer than its limit.
+    claimed.extend(claim(&store, DueFilter::Any, 40).await);
+    assert_eq!(claimed.len(), 40);
+    claimed.sort();
+    claimed.dedup();
+    assert_eq!(claimed.len(), 40, "a grant was claimed twice");
+}
+
+#[apply(each_store!)]
+async fn claims_use_the_index(store: Store) {
+    let org = store.add_org("A").await.unwrap().unwrap();
+    consent(&store, &org).await;
+    for round in 0..12 {
+        let copy = format!(
+            "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+             refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at, due_at) \
+             SELECT id || '{round}', org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+             refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at, due_at + {round} \
+             FROM integration_grants"
+        );
+        sqlx::query(AssertSqlSafe(copy)).execute(store.pool()).await.unwrap();
+    }
+    sqlx::query("ANALYZE").execute(store.pool()).await.unwrap();
+    let kind = store.database().kind();
+    let explain = if kind == DatabaseKind::Sqlite { "EXPLAIN QUERY PLAN" } else { "EXPLAIN" };
+    for (wanted, index) in
+        [(DueFilter::Any, "integration_grants_due"), (DueFilter::FailedOrAbandoned, "integration_grants_lost")]
+    {
+        let sql = format!("{explain} {}", claim_statement(wanted, kind));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(START).bind(64_i64).bind("owner").bind(START + 60);
+        let rows = query.fetch_all(store.pool()).await.unwrap();
+        let column = if kind == DatabaseKind::Sqlite { "detail" } else { "QUERY PLAN" };
+        let lines: Vec<String> = rows.iter().map(|row| row.try_get(column).unwrap()).collect();
+        let plan = lines.join("\n");
+        assert!(plan.contains(index), "{wanted:?}:\n{plan}");
+        assert!(!plan.contains("Seq Scan on integration_grants") && !plan.contains("B-TREE FOR ORDER"), "\n{plan}");
+    }
+}
+
+#[apply(each_store!)]
+async fn dead_holder_keeps_the_first_lost_reply_for_half_the_window(store: Store) {
+    let org = store.add_org("A").await.unwrap().unwrap();
+    for by_the_batch in [true, false] {
+        let id = consent(&store, &org).await;
+        let lost = store.clock().now();
+        // Every holder dies. The last one started after half of the first lost reply's window had passed.
+        for (at, stands) in
+            [(0, None), (60, Some(lost)), (120, Some(lost)), (960, Some(lost)), (1020, Some(lost + 960))]
+        {
+            store.clock().advance(lost + at - store.clock().now());
+            let until = store.clock().now() + 60;
+            let held = if by_the_batch {
+                set(&store, &id, "due_at = 0").await;
+                store.claim_due(DueFilter::Any, 1, "dies", until).await.unwrap().remove(0)
+            } else {
+                store.acquire_lease(&id, "dies", until).await.unwrap().unwrap()
+            };
+            assert_eq!((&held.id, held.reply_lost_at), (&id, stands), "batch: {by_the_batch}, after {at} s");
+        }
+        set(&store, &id, "status = 'revoked'").await;
+    }
+}
+
+#[apply(each_store!)]
+async fn healthy_filter_skips_failing_and_abandoned_grants(store: Store) {
+    let org = store.add_org("A").await.unwrap().unwrap();
+    let (failing, abandoned, well) =
+        (consent(&store, &org).await, consent(&store, &org).await, consent(&store, &org).await);
+    set(&store, &failing, "due_at = 1, failure_count = 3").await;
+    set(&store, &abandoned, "due_at = 2, lease_owner = 'dead', lease_until = 2").await;
+    set(&store, &well, "due_at = 3").await;
+    assert_eq!(claim(&store, DueFilter::Healthy, 9).await, [well]);
+    assert_eq!(claim(&store, DueFilter::FailedOrAbandoned, 9).await.len(), 2);
+}

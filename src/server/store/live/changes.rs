@@ -1,0 +1,258 @@
+//! Publishes changes to the listeners that show them: on PostgreSQL with the commit, to every instance; on SQLite after
+//! the commit, to this process.
+//!
+//! A change is a hint: it holds ids and a status, nothing secret, and listeners read the rows again. Every transaction
+//! that changes a binding's status, a grant's tokens or an attempt's outcome publishes it through `ChangeTx`.
+
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use sqlx::{Any, AnyConnection, Transaction};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use crate::model::{BindingId, BindingStatus, GrantId, OrgId, UserId};
+use crate::server::store::{DatabaseKind, Store, StoreError};
+
+/// The `LISTEN` channel. PostgreSQL scopes it to the database.
+pub(in crate::server::store) const CHANNEL: &str = "evergrant";
+
+/// How many changes are buffered for a listener. One that lags further behind gets `ChangeSignal::Lagged`.
+const BUFFERED_CHANGES: usize = 32;
+
+/// Upper bound of an attempt's duration in seconds. Limits how far back `changed_since` reads the journal.
+const MAX_ATTEMPT_DURATION: i64 = 30 * 60;
+
+/// A change that listeners are notified of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Change {
+    /// A binding's status was written. It may be the same as before.
+    Binding { org: OrgId, binding: BindingId, status: BindingStatus },
+    /// An attempt finished, or a spooled rotation was committed.
+    Refresh { org: OrgId, grant: GrantId, outcome: String },
+    /// A person signed out, switched organizations, or got another role.
+    Person { user: UserId },
+}
+
+/// Which changes a listener gets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    Org(OrgId),
+    Person(UserId),
+}
+
+/// What a listener receives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChangeSignal {
+    Change(Arc<Change>),
+    /// Changes may have been lost: read the rows again.
+    Lagged,
+}
+
+/// The listeners in this process. Cheap to clone; clones share their listeners.
+#[derive(Clone, Default)]
+pub struct ChangeHub(Arc<Mutex<HashMap<Topic, broadcast::Sender<ChangeSignal>>>>);
+
+/// A listener. Dropping it unsubscribes.
+pub struct Subscription {
+    changes: ChangeHub,
+    topic: Topic,
+    /// `None` only while it is dropped.
+    receiver: Option<broadcast::Receiver<ChangeSignal>>,
+}
+
+/// A transaction that publishes changes if it commits.
+pub(in crate::server::store) struct ChangeTx {
+    transaction: Transaction<'static, Any>,
+    kind: DatabaseKind,
+    changes: ChangeHub,
+    /// Changes to publish after the commit, on SQLite.
+    unpublished: Vec<Change>,
+}
+
+impl Change {
+    /// Returns the topic that the change is published to.
+    pub fn topic(&self) -> Topic {
+        match self {
+            Self::Binding { org, .. } | Self::Refresh { org, .. } => Topic::Org(org.clone()),
+            Self::Person { user } => Topic::Person(user.clone()),
+        }
+    }
+
+    /// Returns the payload of the notification, which is far below PostgreSQL's limit of 8000 bytes.
+    fn payload(&self) -> String {
+        // Cannot fail: the type holds only strings.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Parses a payload. Returns `None` if it is unknown: another version may have sent it.
+    pub(in crate::server::store) fn parse(payload: &str) -> Option<Self> {
+        serde_json::from_str(payload).ok()
+    }
+}
+
+impl ChangeHub {
+    /// Subscribes to changes from now on.
+    pub fn subscribe(&self, topic: Topic) -> Subscription {
+        let mut listeners = self.lock();
+        let sender = listeners.entry(topic.clone()).or_insert_with(|| broadcast::channel(BUFFERED_CHANGES).0);
+        let heard = sender.subscribe();
+        Subscription { changes: self.clone(), topic, receiver: Some(heard) }
+    }
+
+    /// Counts the listeners to a topic.
+    pub fn listener_count(&self, topic: &Topic) -> usize {
+        self.lock().get(topic).map_or(0, broadcast::Sender::receiver_count)
+    }
+
+    /// Counts the listeners to organizations, which are the open event streams.
+    pub fn org_listener_count(&self) -> usize {
+        let listeners = self.lock();
+        let of_orgs = listeners.iter().filter(|(topic, _)| matches!(topic, Topic::Org(_)));
+        of_orgs.map(|(_, sender)| sender.receiver_count()).sum()
+    }
+
+    pub(in crate::server::store) fn publish(&self, change: Change) {
+        if let Some(sender) = self.lock().get(&change.topic()) {
+            // Fails only if nobody listens any more.
+            let _ = sender.send(ChangeSignal::Change(Arc::new(change)));
+        }
+    }
+
+    /// Notifies every listener that changes may have been lost.
+    pub(in crate::server::store) fn publish_lagged(&self) {
+        for sender in self.lock().values() {
+            let _ = sender.send(ChangeSignal::Lagged);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Topic, broadcast::Sender<ChangeSignal>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscription {
+    /// Waits for the next signal. Cancel safe: no signal is lost if the future is dropped.
+    pub async fn next(&mut self) -> ChangeSignal {
+        let Some(heard) = &mut self.receiver else { return std::future::pending().await };
+        match heard.recv().await {
+            Ok(heard) => heard,
+            Err(RecvError::Lagged(_)) => ChangeSignal::Lagged,
+            // Does not happen: the sender lives as long as a subscription.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut listeners = self.changes.lock();
+        // Under the lock, so that the later of two concurrent drops sees that nobody listens any more.
+        self.receiver = None;
+        if listeners.get(&self.topic).is_some_and(|sender| sender.receiver_count() == 0) {
+            listeners.remove(&self.topic);
+        }
+    }
+}
+
+impl Store {
+    /// Returns the listeners in this process.
+    pub fn changes(&self) -> &ChangeHub {
+        &self.changes
+    }
+
+    /// Returns whether the organization's rows show a published change at or after `since` (unix seconds).
+    pub async fn changed_since(&self, org: &OrgId, since: i64) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT id FROM integration_tenant_bindings WHERE org_id = $1 AND updated_at >= $2 \
+             UNION ALL SELECT id FROM integration_grants WHERE org_id = $1 AND last_refreshed_at >= $2 \
+             UNION ALL SELECT a.id FROM integration_grants g JOIN refresh_attempts a ON a.grant_id = g.id \
+             WHERE g.org_id = $1 AND a.started_at >= $3 AND a.finished_at >= $2 LIMIT 1",
+        )
+        .bind(org.as_str())
+        .bind(since)
+        .bind(since - MAX_ATTEMPT_DURATION)
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(row.is_some())
+    }
+
+    /// Begins a transaction that publishes changes if it commits.
+    pub(in crate::server::store) async fn begin_change_tx(&self) -> Result<ChangeTx, StoreError> {
+        let (transaction, kind) = (self.database.begin().await?, self.database.kind());
+        Ok(ChangeTx { transaction, kind, changes: self.changes.clone(), unpublished: Vec::new() })
+    }
+}
+
+impl ChangeTx {
+    /// Publishes a change if the transaction commits.
+    pub async fn publish(&mut self, change: Change) -> Result<(), StoreError> {
+        if let Some(payload) = self.publish_payload(change) {
+            sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(&mut *self.transaction).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the payload for a statement that calls `pg_notify` itself, which saves a round trip. Returns `None` on
+    /// SQLite, where the change is published after the commit.
+    pub fn publish_payload(&mut self, change: Change) -> Option<String> {
+        match self.kind {
+            DatabaseKind::Postgres => Some(change.payload()),
+            DatabaseKind::Sqlite => {
+                self.unpublished.push(change);
+                None
+            }
+        }
+    }
+
+    /// Commits, and on SQLite publishes the changes.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.transaction.commit().await?;
+        for change in self.unpublished {
+            self.changes.publish(change);
+        }
+        Ok(())
+    }
+}
+
+impl Deref for ChangeTx {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for ChangeTx {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn concurrent_drops_leave_no_listeners() {
+        let changes = ChangeHub::default();
+        for round in 0..2_000 {
+            let topic = Topic::Org(OrgId(round.to_string()));
+            let both = [changes.subscribe(topic.clone()), changes.subscribe(topic)];
+            let together = Barrier::new(both.len());
+            std::thread::scope(|scope| {
+                for one in both {
+                    scope.spawn(|| {
+                        together.wait();
+                        drop(one);
+                    });
+                }
+            });
+        }
+        assert!(changes.lock().is_empty());
+    }
+}

@@ -1,0 +1,4 @@
+//! Live.
+
+pub mod changes;
+pub mod pg_listener;

@@ -1,0 +1,165 @@
+//! Inserts the notification events of a connection's changes, in the transactions that make the changes. The rows
+//! record what was notified, so each event is inserted once.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::outbox::{EventSubject, NewEvent, insert_event};
+use crate::model::{BindingId, EventKind, GrantId, OrgId};
+use crate::server::domain::REFRESH_TOKEN_LIFETIME;
+use crate::server::store::StoreError;
+
+/// The ages of a refresh token, in days, at which people are warned if its renewal fails.
+const WARNING_AGE_DAYS: [i64; 3] = [55, 50, 45];
+const DAY: i64 = 24 * 60 * 60;
+/// How many refreshes must fail in a row before people are warned. A single failure is retried within minutes.
+const MIN_FAILURES_TO_WARN: i64 = 2;
+
+/// Appends the columns that `event_subject` reads.
+macro_rules! returning_event_subject {
+    ($statement:literal) => {
+        concat!($statement, " RETURNING id, org_id, tenant_id, tenant_name, active_grant_id")
+    };
+}
+
+/// Inserts a `NeedsReconnecting` event for a binding, unless people were already notified. `reason` is a
+/// machine-readable cause.
+pub(in crate::server::store) async fn binding_broken(
+    connection: &mut AnyConnection,
+    binding: &BindingId,
+    reason: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    let news = sqlx::query(returning_event_subject!(
+        "UPDATE integration_tenant_bindings SET told_broken_at = $1 WHERE id = $2 AND told_broken_at IS NULL"
+    ))
+    .bind(now)
+    .bind(binding.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = news else { return Ok(()) };
+    let (org, about) = event_subject(&row)?;
+    let kind = EventKind::NeedsReconnecting;
+    insert_event(connection, NewEvent { org: Some(&org), kind, about, reason: Some(reason), ends_at: None }, now)
+        .await?;
+    Ok(())
+}
+
+/// Inserts a `Recovered` event for a binding if people were notified that it was broken, or if `warned` is set (they
+/// were warned in another way).
+pub(in crate::server::store) async fn binding_recovered(
+    connection: &mut AnyConnection,
+    binding: &BindingId,
+    warned: bool,
+    now: i64,
+) -> Result<(), StoreError> {
+    let news = sqlx::query(returning_event_subject!(
+        "UPDATE integration_tenant_bindings SET told_broken_at = NULL \
+         WHERE id = $1 AND (told_broken_at IS NOT NULL OR $2 = 1)"
+    ))
+    .bind(binding.as_str())
+    .bind(i64::from(warned))
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(row) = news { insert_recovered_event(connection, &row, now).await } else { Ok(()) }
+}
+
+/// Inserts `Recovered` events after a refresh if people were warned that the grant would expire. `grant` is its row
+/// with `id` and `ageing_notified_day`.
+pub(in crate::server::store) async fn grant_refreshed(
+    connection: &mut AnyConnection,
+    grant: &AnyRow,
+    now: i64,
+) -> Result<(), StoreError> {
+    let warned: Option<i64> = grant.try_get("told_ageing_day")?;
+    if warned.is_none() {
+        return Ok(());
+    }
+    let id = GrantId(grant.try_get("id")?);
+    sqlx::query("UPDATE integration_grants SET told_ageing_day = NULL WHERE id = $1")
+        .bind(id.as_str())
+        .execute(&mut *connection)
+        .await?;
+    for row in active_bindings_of(connection, &id).await? {
+        insert_recovered_event(connection, &row, now).await?;
+    }
+    Ok(())
+}
+
+/// Warns people after a failed exchange that does not prove the token invalid, if the refresh token is getting old.
+/// `grant` is its row with `id`, `failure_count`, `refresh_token_issued_at` and `ageing_notified_day`.
+pub(in crate::server::store) async fn grant_refresh_failed(
+    connection: &mut AnyConnection,
+    grant: &AnyRow,
+    now: i64,
+) -> Result<(), StoreError> {
+    let failures: i64 = grant.try_get("failure_count")?;
+    if failures >= MIN_FAILURES_TO_WARN {
+        warn_if_expiring(connection, grant, now).await?;
+    }
+    Ok(())
+}
+
+/// Inserts `WillExpireSoon` events if the grant has reached a warning day that nobody was warned at yet. Returns
+/// whether it did.
+pub(in crate::server::store) async fn warn_if_expiring(
+    connection: &mut AnyConnection,
+    grant: &AnyRow,
+    now: i64,
+) -> Result<bool, StoreError> {
+    let issued: i64 = grant.try_get("refresh_token_issued_at")?;
+    let told: Option<i64> = grant.try_get("told_ageing_day")?;
+    let Some(day) = WARNING_AGE_DAYS.into_iter().find(|day| now - issued >= day * DAY) else { return Ok(false) };
+    if told.is_some_and(|told| told >= day) {
+        return Ok(false);
+    }
+    let id = GrantId(grant.try_get("id")?);
+    let news = sqlx::query(
+        "UPDATE integration_grants SET told_ageing_day = $1 \
+         WHERE id = $2 AND refresh_token_issued_at = $3 AND (told_ageing_day IS NULL OR told_ageing_day < $1)",
+    )
+    .bind(day)
+    .bind(id.as_str())
+    .bind(issued)
+    .execute(&mut *connection)
+    .await?;
+    if news.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let ends_at = Some(issued + REFRESH_TOKEN_LIFETIME);
+    for row in active_bindings_of(connection, &id).await? {
+        let (org, about) = event_subject(&row)?;
+        let kind = EventKind::WillExpireSoon;
+        insert_event(connection, NewEvent { org: Some(&org), kind, about, reason: None, ends_at }, now).await?;
+    }
+    Ok(true)
+}
+
+async fn insert_recovered_event(connection: &mut AnyConnection, binding: &AnyRow, now: i64) -> Result<(), StoreError> {
+    let (org, about) = event_subject(binding)?;
+    let kind = EventKind::Recovered;
+    insert_event(connection, NewEvent { org: Some(&org), kind, about, reason: None, ends_at: None }, now).await?;
+    Ok(())
+}
+
+/// Returns the active bindings of a grant.
+async fn active_bindings_of(connection: &mut AnyConnection, grant: &GrantId) -> Result<Vec<AnyRow>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, org_id, tenant_id, tenant_name, active_grant_id FROM integration_tenant_bindings \
+         WHERE active_grant_id = $1 AND status = 'active' ORDER BY tenant_name, id",
+    )
+    .bind(grant.as_str())
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+fn event_subject(binding: &AnyRow) -> Result<(OrgId, EventSubject), StoreError> {
+    let about = EventSubject {
+        binding: Some(BindingId(binding.try_get("id")?)),
+        grant: binding.try_get::<Option<String>, _>("active_grant_id")?.map(GrantId),
+        tenant_id: binding.try_get("tenant_id")?,
+        tenant_name: binding.try_get("tenant_name")?,
+    };
+    Ok((OrgId(binding.try_get("org_id")?), about))
+}

@@ -1,0 +1,269 @@
+//! Deliveries of events to webhooks and email recipients: fan-out, claims and results.
+//!
+//! Instances share the table: one claims a delivery for a limited time, and only the claim's owner records its result.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use crate::model::{Channel, DeliveryId, DeliveryStatus, DeliveryView, EventId, OrgId};
+use crate::server::store::column_lists::{columns, delivery_columns};
+use crate::server::store::{Store, StoreError};
+
+/// A delivery that the caller has claimed and may attempt now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimedDelivery {
+    pub id: DeliveryId,
+    pub event: EventId,
+    pub org: OrgId,
+    pub channel: Channel,
+    /// The webhook endpoint's id, or the user's.
+    pub target: String,
+    /// The number of attempts before this one.
+    pub attempts: i64,
+    pub created_at: i64,
+}
+
+/// The result of one attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryAttempt {
+    pub outcome: DeliveryOutcome,
+    pub http_status: Option<u16>,
+    /// A short description without addresses and secrets. `None` if the event was delivered.
+    pub error: Option<String>,
+}
+
+/// What an attempt means for its delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    Delivered,
+    /// Retry at this time (unix seconds).
+    RetryAt(i64),
+    GivenUp,
+    /// The receiver no longer exists.
+    Canceled,
+}
+
+/// Inserts the deliveries that a `SELECT` yields, with its columns in this order.
+macro_rules! fan_out {
+    ($select:literal) => {
+        concat!(
+            "INSERT INTO deliveries (id, event_id, org_id, channel, target_id, status, next_attempt_at, created_at) ",
+            $select,
+            " ON CONFLICT (event_id, channel, target_id) DO NOTHING"
+        )
+    };
+}
+
+/// To every enabled endpoint of the event's organization.
+const ORG_EVENT_TO_ENDPOINTS: &str = fan_out!(
+    "SELECT CAST($1 AS TEXT) || '.' || e.id, $1, e.org_id, 'webhook', e.id, 'pending', $2, $2 \
+     FROM webhook_endpoints e WHERE e.disabled_at IS NULL AND e.org_id = $3"
+);
+/// App-wide events, to the endpoints of every organization that has an active connection.
+const APP_EVENT_TO_ENDPOINTS: &str = fan_out!(
+    "SELECT CAST($1 AS TEXT) || '.' || e.id, $1, e.org_id, 'webhook', e.id, 'pending', $2, $2 \
+     FROM webhook_endpoints e WHERE e.disabled_at IS NULL AND EXISTS (SELECT 1 FROM integration_tenant_bindings b \
+     WHERE b.org_id = e.org_id AND b.status = 'active')"
+);
+/// To every member of the event's organization who gets email.
+const ORG_EVENT_TO_MEMBERS: &str = fan_out!(
+    "SELECT CAST($1 AS TEXT) || '.' || m.user_id, $1, m.org_id, 'email', m.user_id, 'pending', $2, $2 \
+     FROM memberships m WHERE m.org_id = $3 \
+     AND (m.email_notices = 'on' OR (m.email_notices IS NULL AND m.role IN ('owner', 'admin')))"
+);
+/// App-wide events, once to each user who gets email, however many of their organizations are affected.
+const APP_EVENT_TO_USERS: &str = fan_out!(
+    "SELECT CAST($1 AS TEXT) || '.' || m.user_id, $1, MIN(m.org_id), 'email', m.user_id, 'pending', $2, $2 \
+     FROM memberships m WHERE (m.email_notices = 'on' OR (m.email_notices IS NULL AND m.role IN ('owner', 'admin'))) \
+     AND EXISTS (SELECT 1 FROM integration_tenant_bindings b WHERE b.org_id = m.org_id AND b.status = 'active') \
+     GROUP BY m.user_id"
+);
+
+impl Store {
+    /// Creates the deliveries of up to `limit` events that have none yet. Each event has its own transaction, so that a
+    /// crash loses no event and two instances create no delivery twice. Returns the number of processed events.
+    pub async fn fan_out(&self, with_mail: bool, limit: i64) -> Result<usize, StoreError> {
+        let rows =
+            sqlx::query("SELECT id, org_id FROM outbox WHERE fanned_out_at IS NULL ORDER BY occurred_at, id LIMIT $1")
+                .bind(limit)
+                .fetch_all(self.pool())
+                .await?;
+        let mut done = 0;
+        for row in rows {
+            let (event, org) = (EventId(row.try_get("id")?), row.try_get::<Option<String>, _>("org_id")?.map(OrgId));
+            let mut transaction = self.database.begin().await?;
+            let ours = sqlx::query("UPDATE outbox SET fanned_out_at = $1 WHERE id = $2 AND fanned_out_at IS NULL")
+                .bind(self.clock.now())
+                .bind(event.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            if ours.rows_affected() == 0 {
+                continue;
+            }
+            let (endpoints, people) = if org.is_some() {
+                (ORG_EVENT_TO_ENDPOINTS, ORG_EVENT_TO_MEMBERS)
+            } else {
+                (APP_EVENT_TO_ENDPOINTS, APP_EVENT_TO_USERS)
+            };
+            self.insert_deliveries(&mut transaction, endpoints, &event, org.as_ref()).await?;
+            if with_mail {
+                self.insert_deliveries(&mut transaction, people, &event, org.as_ref()).await?;
+            }
+            transaction.commit().await?;
+            done += 1;
+        }
+        Ok(done)
+    }
+
+    async fn insert_deliveries(
+        &self,
+        connection: &mut AnyConnection,
+        statement: &'static str,
+        event: &EventId,
+        org: Option<&OrgId>,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query(statement).bind(event.as_str()).bind(self.clock.now());
+        let query = if let Some(org) = org { query.bind(org.as_str()) } else { query };
+        query.execute(connection).await?;
+        Ok(())
+    }
+
+    /// Claims up to `limit` due deliveries for `owner` until `until` (unix seconds); after a crash the claims expire.
+    /// The oldest delivery of every receiver comes first, so that one receiver's backlog does not delay the others.
+    pub async fn claim_deliveries(
+        &self,
+        owner: &str,
+        until: i64,
+        limit: i64,
+    ) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        // The condition is repeated in the outer statement: if two instances select the same row, the second finds it
+        // claimed.
+        let rows = sqlx::query(concat!(
+            "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 WHERE id IN \
+             (SELECT id FROM (SELECT id, next_attempt_at, \
+               ROW_NUMBER() OVER (PARTITION BY target_id ORDER BY next_attempt_at, id) AS place \
+               FROM deliveries WHERE status = 'pending' AND next_attempt_at <= $3 \
+               AND (claimed_until IS NULL OR claimed_until <= $3)) AS due \
+              ORDER BY place, next_attempt_at, id LIMIT $4) \
+             AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3) RETURNING ",
+            delivery_columns!("")
+        ))
+        .bind(owner)
+        .bind(until)
+        .bind(self.clock.now())
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(claimed_delivery_from).collect()
+    }
+
+    /// Records the result of an attempt. Returns `false` if the claim has expired and another owner holds it.
+    pub async fn record_delivery_attempt(
+        &self,
+        id: &DeliveryId,
+        owner: &str,
+        tried: &DeliveryAttempt,
+    ) -> Result<bool, StoreError> {
+        let (status, next) = match tried.outcome {
+            DeliveryOutcome::Delivered => (DeliveryStatus::Delivered, None),
+            DeliveryOutcome::RetryAt(at) => (DeliveryStatus::Pending, Some(at)),
+            DeliveryOutcome::GivenUp => (DeliveryStatus::GivenUp, None),
+            DeliveryOutcome::Canceled => (DeliveryStatus::Cancelled, None),
+        };
+        let done = sqlx::query(
+            "UPDATE deliveries SET status = $1, next_attempt_at = $2, last_http_status = $3, last_error = $4, \
+             attempts = attempts + 1, last_attempt_at = $5, claimed_by = NULL, claimed_until = NULL \
+             WHERE id = $6 AND claimed_by = $7 AND status = 'pending'",
+        )
+        .bind(status.as_str())
+        .bind(next)
+        .bind(tried.http_status.map(i64::from))
+        .bind(tried.error.as_deref())
+        .bind(self.clock.now())
+        .bind(id.as_str())
+        .bind(owner)
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Returns the organization's deliveries since `since` (unix seconds) with the events that they belong to, newest
+    /// first.
+    pub async fn deliveries_since(&self, org: &OrgId, since: i64) -> Result<Vec<(EventId, DeliveryView)>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            delivery_columns!("d."),
+            ", COALESCE(e.url, u.email) AS receiver FROM deliveries d \
+             LEFT JOIN webhook_endpoints e ON d.channel = 'webhook' AND e.id = d.target_id \
+             LEFT JOIN users u ON d.channel = 'email' AND u.id = d.target_id \
+             WHERE d.org_id = $1 AND d.created_at >= $2 ORDER BY d.created_at DESC, d.id LIMIT 500"
+        ))
+        .bind(org.as_str())
+        .bind(since)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(|row| Ok((EventId(row.try_get("event_id")?), view_from(row)?))).collect()
+    }
+
+    /// Returns the newest delivery to this receiver.
+    pub async fn last_delivery(&self, org: &OrgId, target: &str) -> Result<Option<DeliveryView>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            delivery_columns!("d."),
+            ", NULL AS receiver FROM deliveries d WHERE d.target_id = $1 AND d.org_id = $2 \
+             ORDER BY d.created_at DESC, d.last_attempt_at DESC, d.id LIMIT 1"
+        ))
+        .bind(target)
+        .bind(org.as_str())
+        .fetch_optional(self.pool())
+        .await?;
+        row.as_ref().map(view_from).transpose()
+    }
+}
+
+/// Cancels all pending deliveries to a receiver, in the caller's transaction.
+pub(in crate::server::store) async fn cancel_deliveries(
+    connection: &mut AnyConnection,
+    target: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE deliveries SET status = 'cancelled', next_attempt_at = NULL, claimed_by = NULL, claimed_until = NULL \
+         WHERE target_id = $1 AND status = 'pending'",
+    )
+    .bind(target)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn channel_from(row: &AnyRow) -> Result<Channel, StoreError> {
+    let word: String = row.try_get("channel")?;
+    Channel::parse(&word).ok_or(StoreError::UnknownValue { table: "deliveries", column: "channel", value: word })
+}
+
+pub(in crate::server::store) fn claimed_delivery_from(row: &AnyRow) -> Result<ClaimedDelivery, StoreError> {
+    Ok(ClaimedDelivery {
+        id: DeliveryId(row.try_get("id")?),
+        event: EventId(row.try_get("event_id")?),
+        org: OrgId(row.try_get("org_id")?),
+        channel: channel_from(row)?,
+        target: row.try_get("target_id")?,
+        attempts: row.try_get("attempts")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+fn view_from(row: &AnyRow) -> Result<DeliveryView, StoreError> {
+    let status: String = row.try_get("status")?;
+    let unreadable = |value| StoreError::UnknownValue { table: "deliveries", column: "status", value };
+    Ok(DeliveryView {
+        channel: channel_from(row)?,
+        receiver: row.try_get("receiver")?,
+        status: DeliveryStatus::parse(&status).ok_or_else(|| unreadable(status))?,
+        attempts: row.try_get("attempts")?,
+        last_attempt_at: row.try_get("last_attempt_at")?,
+        next_attempt_at: row.try_get("next_attempt_at")?,
+        http_status: row.try_get("last_http_status")?,
+        error: row.try_get("last_error")?,
+    })
+}

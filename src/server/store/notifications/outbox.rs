@@ -1,0 +1,134 @@
+//! The outbox: events that people are notified of, inserted in the transaction that makes the change.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use crate::model::{BindingId, EventId, EventKind, GrantId, OrgId};
+use crate::server::store::column_lists::{columns, event_columns};
+use crate::server::store::{Store, StoreError, new_id};
+
+/// A stored event: a change of state, described as it was when it happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub id: EventId,
+    /// `None` if the event concerns the whole app.
+    pub org: Option<OrgId>,
+    pub kind: EventKind,
+    pub about: EventSubject,
+    /// A machine-readable cause, such as `invalid_grant`.
+    pub reason: Option<String>,
+    /// When the connection will end if nothing changes, in unix seconds.
+    pub ends_at: Option<i64>,
+    pub occurred_at: i64,
+}
+
+/// The connection that an event is about. All fields are `None` if it is about none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventSubject {
+    pub binding: Option<BindingId>,
+    pub grant: Option<GrantId>,
+    pub tenant_id: Option<String>,
+    pub tenant_name: Option<String>,
+}
+
+/// An event to insert.
+pub(in crate::server::store) struct NewEvent<'a> {
+    pub org: Option<&'a OrgId>,
+    pub kind: EventKind,
+    pub about: EventSubject,
+    pub reason: Option<&'a str>,
+    pub ends_at: Option<i64>,
+}
+
+/// Inserts an event, in the caller's transaction.
+pub(in crate::server::store) async fn insert_event(
+    connection: &mut AnyConnection,
+    new: NewEvent<'_>,
+    now: i64,
+) -> Result<EventId, StoreError> {
+    let id: EventId = new_id();
+    sqlx::query(
+        "INSERT INTO outbox (id, org_id, kind, binding_id, grant_id, tenant_id, tenant_name, reason, ends_at, occurred_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(id.as_str())
+    .bind(new.org.map(OrgId::as_str))
+    .bind(new.kind.as_str())
+    .bind(new.about.binding.map(|id| id.0))
+    .bind(new.about.grant.map(|id| id.0))
+    .bind(new.about.tenant_id)
+    .bind(new.about.tenant_name)
+    .bind(new.reason)
+    .bind(new.ends_at)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(id)
+}
+
+impl Store {
+    /// Returns an event of any organization. Only for a delivery that already names it.
+    pub async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
+        let row = sqlx::query(concat!("SELECT ", event_columns!(""), " FROM outbox WHERE id = $1"))
+            .bind(id.as_str())
+            .fetch_optional(self.pool())
+            .await?;
+        row.as_ref().map(event_from).transpose()
+    }
+
+    /// Returns the newest events of an organization and of the whole app, newest first.
+    pub async fn org_events(&self, org: &OrgId, limit: i64) -> Result<Vec<Event>, StoreError> {
+        // Two subqueries that each use an index, because an OR would use none.
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            event_columns!("e."),
+            " FROM outbox e JOIN (SELECT o.id FROM (SELECT id FROM outbox WHERE org_id = $1 \
+             ORDER BY occurred_at DESC LIMIT $2) o UNION ALL SELECT a.id FROM (SELECT id FROM outbox \
+             WHERE org_id IS NULL ORDER BY occurred_at DESC LIMIT $2) a) newest ON newest.id = e.id \
+             ORDER BY e.occurred_at DESC, e.id LIMIT $2"
+        ))
+        .bind(org.as_str())
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(event_from).collect()
+    }
+
+    /// Deletes up to `at_most` events from before `before` with their deliveries, the oldest first. Events with a
+    /// pending delivery are kept. Returns the number of deleted events.
+    pub async fn delete_events_before(&self, before: i64, at_most: i64) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "DELETE FROM outbox WHERE id IN (SELECT o.id FROM outbox o \
+             WHERE o.occurred_at < $1 AND o.fanned_out_at IS NOT NULL AND NOT EXISTS \
+             (SELECT 1 FROM deliveries d WHERE d.event_id = o.id AND d.status = 'pending') \
+             ORDER BY o.occurred_at LIMIT $2)",
+        )
+        .bind(before)
+        .bind(at_most)
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn event_from(row: &AnyRow) -> Result<Event, StoreError> {
+    let kind: String = row.try_get("kind")?;
+    Ok(Event {
+        id: EventId(row.try_get("id")?),
+        org: row.try_get::<Option<String>, _>("org_id")?.map(OrgId),
+        kind: EventKind::parse(&kind).ok_or(StoreError::UnknownValue {
+            table: "outbox",
+            column: "kind",
+            value: kind,
+        })?,
+        about: EventSubject {
+            binding: row.try_get::<Option<String>, _>("binding_id")?.map(BindingId),
+            grant: row.try_get::<Option<String>, _>("grant_id")?.map(GrantId),
+            tenant_id: row.try_get("tenant_id")?,
+            tenant_name: row.try_get("tenant_name")?,
+        },
+        reason: row.try_get("reason")?,
+        ends_at: row.try_get("ends_at")?,
+        occurred_at: row.try_get("occurred_at")?,
+    })
+}

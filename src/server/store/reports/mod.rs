@@ -1,0 +1,4 @@
+//! Reports.
+
+pub mod activity;
+pub mod operator_queries;

@@ -1,0 +1,219 @@
+//! The list of columns with sealed values. They are checked at startup and by `evergrant doctor`, counted by key, and
+//! resealed when a key is rotated.
+
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row};
+
+use crate::model::{EndpointId, GrantId, OrgId};
+use crate::server::crypto::sealed::{CipherError, KeyRing, SealContext, TokenField};
+use crate::server::domain::Secret;
+use crate::server::store::{Database, StoreError};
+
+/// A column of sealed values. Its fields become parts of SQL statements and are all constants.
+pub(in crate::server::store) struct SealedColumn {
+    /// Names the value in messages, before the row's id.
+    label: &'static str,
+    table: &'static str,
+    id: &'static str,
+    /// SQL of the generation that the value is bound to, or of 0 if it is bound to none.
+    generation: &'static str,
+    name: &'static str,
+    /// SQL condition of the rows whose value is still needed. `now` is replaced by unix seconds.
+    needed_if: &'static str,
+    /// Whether a server must be able to open the values. Other values are short-lived and can be replaced.
+    pub must_open: bool,
+    kind: ColumnKind,
+}
+
+enum ColumnKind {
+    Token(TokenField),
+    Verifier,
+    Webhook,
+}
+
+pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
+    SealedColumn {
+        label: "the refresh token of grant",
+        table: "integration_grants",
+        id: "id",
+        generation: "generation",
+        name: "refresh_token_enc",
+        needed_if: "refresh_token_enc <> ''",
+        must_open: true,
+        kind: ColumnKind::Token(TokenField::Refresh),
+    },
+    SealedColumn {
+        label: "the access token of grant",
+        table: "integration_grants",
+        id: "id",
+        generation: "generation",
+        name: "access_token_enc",
+        needed_if: "access_token_enc <> ''",
+        must_open: true,
+        kind: ColumnKind::Token(TokenField::Access),
+    },
+    SealedColumn {
+        label: "the verifier of consent",
+        table: "oauth_states",
+        id: "id_hash",
+        generation: "CAST(0 AS BIGINT)",
+        name: "code_verifier_enc",
+        needed_if: "consumed_at IS NULL AND expires_at > now",
+        must_open: false,
+        kind: ColumnKind::Verifier,
+    },
+    SealedColumn {
+        label: "the secret of webhook endpoint",
+        table: "webhook_endpoints",
+        id: "id",
+        generation: "CAST(0 AS BIGINT)",
+        name: "secret_enc",
+        needed_if: "secret_enc <> ''",
+        must_open: true,
+        kind: ColumnKind::Webhook,
+    },
+    SealedColumn {
+        label: "the previous secret of webhook endpoint",
+        table: "webhook_endpoints",
+        id: "id",
+        generation: "CAST(0 AS BIGINT)",
+        name: "previous_secret_enc",
+        needed_if: "previous_secret_enc IS NOT NULL AND previous_until > now",
+        must_open: false,
+        kind: ColumnKind::Webhook,
+    },
+];
+
+/// A sealed value and its row.
+pub(in crate::server::store) struct SealedValue {
+    pub column: &'static SealedColumn,
+    pub id: String,
+    org: OrgId,
+    generation: i64,
+    pub sealed: String,
+}
+
+/// Selects a column's values by the key that sealed them.
+pub(in crate::server::store) enum KeyFilter<'a> {
+    All,
+    SealedBy(&'a str),
+    NotSealedBy(&'a [String]),
+}
+
+impl SealedValue {
+    /// Opens the value.
+    pub fn open(&self, ring: &KeyRing) -> Result<Secret, StoreError> {
+        self.with_context(|place| ring.open(place, &self.sealed))
+    }
+
+    /// Opens the value and seals it with the ring's sealing key.
+    pub fn reseal(&self, ring: &KeyRing) -> Result<String, StoreError> {
+        let secret = self.open(ring)?;
+        self.with_context(|place| ring.seal(place, secret.expose()))
+    }
+
+    fn with_context<T>(&self, act: impl FnOnce(&SealContext<'_>) -> Result<T, CipherError>) -> Result<T, StoreError> {
+        let done = match self.column.kind {
+            ColumnKind::Token(field) => {
+                let grant = GrantId(self.id.clone());
+                act(&SealContext::Token { org: &self.org, grant: &grant, field, generation: self.generation })
+            }
+            ColumnKind::Verifier => act(&SealContext::PkceVerifier { state_hash: &self.id }),
+            ColumnKind::Webhook => {
+                act(&SealContext::WebhookSecret { org: &self.org, endpoint: &EndpointId(self.id.clone()) })
+            }
+        };
+        done.map_err(|source| StoreError::Cipher { what: self.column.label, id: self.id.clone(), source })
+    }
+
+    fn read(column: &'static SealedColumn, row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            column,
+            id: row.try_get("id")?,
+            org: OrgId(row.try_get("org_id")?),
+            generation: row.try_get("generation")?,
+            sealed: row.try_get("sealed")?,
+        })
+    }
+}
+
+impl SealedColumn {
+    /// Returns up to `limit` values whose row id is greater than `after`, in id order.
+    pub async fn values(
+        &'static self,
+        database: &Database,
+        which: &KeyFilter<'_>,
+        after: &str,
+        limit: i64,
+        now: i64,
+    ) -> Result<Vec<SealedValue>, StoreError> {
+        let Self { table, id, generation, name: text, .. } = self;
+        let sql = format!(
+            "SELECT {id} AS id, org_id, {generation} AS generation, {text} AS sealed FROM {table} \
+             WHERE {id} > $1 AND {} ORDER BY {id} LIMIT $2",
+            self.filter(which, 3, now)
+        );
+        // Safe: the SQL consists of this file's constants, a number and placeholders. So do the statements below.
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(limit);
+        let rows = bind_kids(query, which).fetch_all(database.pool()).await?;
+        rows.iter().map(|row| SealedValue::read(self, row)).collect()
+    }
+
+    /// Counts the values that match `which`.
+    pub async fn count(&self, database: &Database, which: &KeyFilter<'_>, now: i64) -> Result<i64, StoreError> {
+        let sql = format!("SELECT COUNT(*) FROM {} WHERE {}", self.table, self.filter(which, 1, now));
+        let row = bind_kids(sqlx::query(AssertSqlSafe(sql)), which).fetch_one(database.pool()).await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Replaces `old` with `new`. Returns `false` and changes nothing if the row no longer holds `old`.
+    pub async fn replace(&self, database: &Database, old: &SealedValue, new: &str) -> Result<bool, StoreError> {
+        let Self { table, id, name: text, .. } = self;
+        let sql = format!("UPDATE {table} SET {text} = $1 WHERE {id} = $2 AND {text} = $3");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(new).bind(&old.id).bind(&old.sealed);
+        Ok(query.execute(database.pool()).await?.rows_affected() == 1)
+    }
+
+    fn filter(&self, which: &KeyFilter<'_>, first: usize, now: i64) -> String {
+        let needed = self.needed_if.replace("now", &now.to_string());
+        match which {
+            KeyFilter::All => needed,
+            KeyFilter::SealedBy(_) => format!("{needed} AND {} LIKE ${first}", self.name),
+            KeyFilter::NotSealedBy(kids) => (first..first + kids.len())
+                .fold(needed, |sql, position| format!("{sql} AND {} NOT LIKE ${position}", self.name)),
+        }
+    }
+}
+
+fn bind_kids<'q>(query: Query<'q, Any, AnyArguments>, which: &KeyFilter<'_>) -> Query<'q, Any, AnyArguments> {
+    match which {
+        KeyFilter::All => query,
+        KeyFilter::SealedBy(kid) => query.bind(key_pattern(kid)),
+        KeyFilter::NotSealedBy(kids) => kids.iter().fold(query, |query, kid| query.bind(key_pattern(kid))),
+    }
+}
+
+/// Returns the `LIKE` pattern of the values that this key sealed.
+fn key_pattern(kid: &str) -> String {
+    format!("v1.{kid}.%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::store::testing::sqlite;
+
+    #[tokio::test]
+    async fn every_sealed_column_of_the_schema_is_listed() {
+        let sqlite = sqlite().await;
+        let columns = "SELECT m.name || '.' || c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+                       WHERE m.type = 'table' AND c.name LIKE '%\\_enc' ESCAPE '\\' ORDER BY 1";
+        let rows = sqlx::query(columns).fetch_all(sqlite.pool()).await.unwrap();
+        let found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let mut named: Vec<String> =
+            SEALED_COLUMNS.iter().map(|column| format!("{}.{}", column.table, column.name)).collect();
+        named.sort();
+        assert_eq!(found, named, "SEALED_COLUMNS must list every sealed column");
+    }
+}

@@ -1,0 +1,6 @@
+//! Sealed.
+
+pub mod columns;
+pub mod instances;
+pub mod reseal;
+pub mod verify;

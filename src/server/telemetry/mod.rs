@@ -1,0 +1,6 @@
+//! Telemetry.
+
+pub mod logging;
+pub mod metrics;
+pub mod otlp;
+pub mod traces;

@@ -1,0 +1,138 @@
+//! Commits an exchange's token set, awaits the lease's next holder if the fence refuses the commit, and spools the set
+//! if the database fails. Never drops it (rule 4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Exchange, LEASE_POLL_INTERVAL};
+use crate::model::{AttemptId, GrantId, GrantStatus};
+use crate::server::domain::{Grant, SealedRotation, TokenSet};
+use crate::server::store::{AttemptEnd, StoreError};
+use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
+use crate::server::tokens::service::ServiceState;
+use crate::server::tokens::spool::SpooledRotation;
+use crate::server::xero::ExchangedTokens;
+
+/// The shortest and the longest wait before a failed commit is retried; it doubles from one to the other.
+const COMMIT_RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+impl Exchange {
+    /// Commits the token set if the lease and the generation are still this exchange's.
+    pub(in crate::server::tokens) async fn commit(
+        &self,
+        held: &Grant,
+        attempt: &AttemptId,
+        exchanged: ExchangedTokens,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let ExchangedTokens { tokens, correlation_id, status } = exchanged;
+        let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), correlation_id };
+        let rotation = self.seal(held, &tokens).await;
+        let spooled = SpooledRotation { rotation, attempt: attempt.clone(), end };
+        match self.shared.store.commit_rotation(&spooled.rotation, &self.owner, attempt, &spooled.end).await {
+            Ok(true) => {
+                self.count_outcome("refreshed");
+                tracing::info!(grant = %held.id, generation = held.generation + 1, trigger = self.request.trigger.as_str(), "grant refreshed");
+                Ok(RefreshOutcome::Refreshed)
+            }
+            Ok(false) => {
+                self.count_fenced();
+                self.await_successor(held, &spooled).await
+            }
+            Err(error) => {
+                self.count_outcome("kept");
+                Ok(self.spool_and_retry(&spooled, &error))
+            }
+        }
+    }
+
+    /// Waits for the holder that took over the lease, then discards or commits this token set.
+    ///
+    /// The set is discarded once the generation has moved. Until then it may be the only valid successor: the other
+    /// holder may die before it sends the spent token again, or send it after the replay window. If its lease ends
+    /// without a new generation, this set is committed.
+    pub(in crate::server::tokens) async fn await_successor(
+        &self,
+        held: &Grant,
+        spooled: &SpooledRotation,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let store = &self.shared.store;
+        loop {
+            let row = match store.grant(&held.id).await {
+                Ok(row) => row,
+                Err(error) => return Ok(self.spool_and_retry(spooled, &error)),
+            };
+            let is_unchanged = |row: &Grant| row.generation == held.generation && row.status != GrantStatus::Revoked;
+            let Some(row) = row.filter(is_unchanged) else {
+                tracing::warn!(grant = %held.id, generation = held.generation, "exchange superseded, token set discarded");
+                return Ok(RefreshOutcome::RefreshedElsewhere);
+            };
+            if row.lease.is_none_or(|lease| lease.until <= store.clock().now()) {
+                break;
+            }
+            tokio::select! {
+                // The next start replays it, unless the other holder has moved the generation by then.
+                () = self.shared.stopping.cancelled() => {
+                    self.write_to_spool(spooled);
+                    return Ok(RefreshOutcome::Failed(RefreshFailure::busy()));
+                }
+                () = tokio::time::sleep(LEASE_POLL_INTERVAL) => {}
+            }
+        }
+        self.write_to_spool(spooled);
+        match self.shared.spool.replay(&held.id, store).await {
+            Ok(true) => Ok(RefreshOutcome::Refreshed),
+            Ok(false) => Ok(RefreshOutcome::RefreshedElsewhere),
+            Err(error) => Ok(self.spool_and_retry(spooled, &error)),
+        }
+    }
+
+    /// Spools a token set that the database did not accept, and retries its commit until shutdown.
+    pub(in crate::server::tokens) fn spool_and_retry(
+        &self,
+        spooled: &SpooledRotation,
+        error: &StoreError,
+    ) -> RefreshOutcome {
+        tracing::error!(grant = %self.grant_id, %error, "commit failed, token set spooled");
+        self.shared.metrics.count_spooled_token_set();
+        self.write_to_spool(spooled);
+        self.shared.tasks.spawn(retry_commit(Arc::clone(&self.shared), self.grant_id.clone()));
+        RefreshOutcome::Failed(RefreshFailure::internal())
+    }
+
+    /// Adds the rotation to the spool. It stays in memory if the file cannot be written.
+    fn write_to_spool(&self, spooled: &SpooledRotation) {
+        if let Err(error) = self.shared.spool.insert(spooled) {
+            tracing::error!(grant = %self.grant_id, %error, "failed to write spool file, token set is in memory only");
+        }
+    }
+
+    /// Seals a token set. Retries until it succeeds, because this may be the only copy of a valid refresh token.
+    /// Sealing fails only if the system provides no random bytes.
+    pub(in crate::server::tokens) async fn seal(&self, held: &Grant, tokens: &TokenSet) -> SealedRotation {
+        loop {
+            match self.shared.store.seal_rotation(held, tokens) {
+                Ok(rotation) => return rotation,
+                Err(error) => {
+                    tracing::error!(grant = %held.id, %error, "sealing failed, retrying");
+                    tokio::time::sleep(COMMIT_RETRY_BACKOFF.0).await;
+                }
+            }
+        }
+    }
+}
+
+/// Replays the grant's spooled rotation until the database accepts it or the grant has a later generation.
+async fn retry_commit(shared: Arc<ServiceState>, grant: GrantId) {
+    let mut pause = COMMIT_RETRY_BACKOFF.0;
+    loop {
+        tokio::select! {
+            // The rotation is in the spool on disk, and the next start replays it.
+            () = shared.stopping.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        if shared.spool.replay(&grant, &shared.store).await.is_ok() {
+            return;
+        }
+        pause = (pause * 2).min(COMMIT_RETRY_BACKOFF.1);
+    }
+}

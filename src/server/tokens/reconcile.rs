@@ -1,0 +1,150 @@
+//! Reconciles bindings with Xero's lists of connections, and revokes grants that no binding uses. Runs at low priority.
+
+use futures::{StreamExt, stream};
+
+use super::policy::is_still_valid;
+use super::service::TokenService;
+use crate::server::domain::{Grant, RemoteConnection, Tenant};
+use crate::server::store::{Reconciliation, StoreError};
+use crate::server::xero::{Connection, ErrorKind, Transient, XeroError};
+
+/// How many lists are read concurrently, and in one run.
+const CONCURRENCY: usize = 4;
+const MAX_LISTS: usize = 200;
+/// How many seconds later a list that could not be read is due again.
+const RETRY_READ_AFTER: i64 = 15 * 60;
+/// How many grants are revoked in one run.
+const MAX_ORPHANS: i64 = 100;
+
+/// The result of a reconciliation run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReconcileReport {
+    /// Lists that were read.
+    pub read: usize,
+    /// Lists that could not be read now.
+    pub skipped: usize,
+    /// The changes to bindings, over all lists.
+    pub changes: Reconciliation,
+}
+
+impl TokenService {
+    /// Reconciles the grants whose lists are due. A grant whose access token has expired waits for its next refresh.
+    pub async fn reconcile_due(&self) -> Result<ReconcileReport, StoreError> {
+        let now = self.shared.store.clock().now();
+        let claimed = self.shared.store.claim_connection_reads(MAX_LISTS, now + RETRY_READ_AFTER).await?;
+        let mut read = stream::iter(claimed)
+            .map(|grant| async move { self.reconcile(&grant).await })
+            .buffer_unordered(CONCURRENCY);
+        let mut sum = ReconcileReport::default();
+        while let Some(drift) = read.next().await {
+            match drift? {
+                Some(Reconciliation { disconnected, recovered, renamed }) => {
+                    sum.read += 1;
+                    sum.changes.disconnected += disconnected;
+                    sum.changes.recovered += recovered;
+                    sum.changes.renamed += renamed;
+                }
+                None => sum.skipped += 1,
+            }
+        }
+        Ok(sum)
+    }
+
+    async fn reconcile(&self, grant: &Grant) -> Result<Option<Reconciliation>, StoreError> {
+        let store = &self.shared.store;
+        let read_at = store.clock().now();
+        // Leaves the probes to requests that a person waits for.
+        if self.shared.stopping.is_cancelled() || self.shared.xero.is_api_circuit_open() {
+            return Ok(None);
+        }
+        if !is_still_valid(grant, read_at) {
+            store.schedule_connection_read(grant, None).await?;
+            return Ok(None);
+        }
+        let access = match store.open_access(grant) {
+            Ok(access) => access,
+            Err(error) => {
+                tracing::error!(grant = %grant.id, %error, "failed to open access token");
+                store.schedule_connection_read(grant, None).await?;
+                return Ok(None);
+            }
+        };
+        match self.shared.xero.connections(&access, None).await {
+            Ok(list) => {
+                let list: Vec<RemoteConnection> = list.into_iter().map(remote_connection).collect();
+                let drift = store.apply_connections(grant, &list, read_at).await?;
+                if drift != Reconciliation::default() {
+                    tracing::info!(grant = %grant.id, ?drift, "reconciled bindings with Xero's connections");
+                }
+                Ok(Some(drift))
+            }
+            // No failure means that a tenant is disconnected.
+            Err(error) => {
+                tracing::warn!(grant = %grant.id, code = error.evidence_code(), status = error.status, "failed to list connections");
+                store.schedule_connection_read(grant, retry_at(&error, read_at)).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Deletes expired rows and revokes unused grants.
+    pub async fn cleanup(&self) -> Result<(), StoreError> {
+        self.shared.store.delete_expired().await?;
+        self.revoke_orphans().await?;
+        Ok(())
+    }
+
+    /// Revokes grants that no binding has used for a week. Returns how many.
+    ///
+    /// A token is revoked at Xero only if the same Xero user has no other active grant here, because a revocation ends
+    /// all of that user's connections.
+    pub async fn revoke_orphans(&self) -> Result<usize, StoreError> {
+        let store = &self.shared.store;
+        let mut revoked = 0;
+        for grant in store.orphaned_grants(MAX_ORPHANS).await? {
+            // Waits until Xero answers again: this is not urgent.
+            if self.shared.stopping.is_cancelled() || self.circuit_open_until().is_some() {
+                break;
+            }
+            let alone = !store.xero_user_has_another_grant(&grant).await?;
+            if !store.mark_revoked_if_orphaned(&grant).await? {
+                continue;
+            }
+            revoked += 1;
+            tracing::info!(grant = %grant.id, revoked = alone, "unused grant revoked");
+            if alone
+                && let Ok(refresh) = store.open_refresh(&grant)
+                && let Err(error) = self.shared.xero.revoke(&refresh).await
+            {
+                // The token gives access to nothing here and expires after sixty days.
+                tracing::warn!(grant = %grant.id, code = error.evidence_code(), "failed to revoke refresh token");
+                if matches!(error.kind, ErrorKind::Transient(_)) {
+                    break;
+                }
+            }
+        }
+        Ok(revoked)
+    }
+}
+
+/// Returns when a list that could not be read is due again; `None` for after the next refresh.
+fn retry_at(error: &XeroError, now: i64) -> Option<i64> {
+    let asked = error.retry_after.map_or(0, |wait| i64::try_from(wait.as_secs()).unwrap_or(RETRY_READ_AFTER));
+    match error.kind {
+        ErrorKind::Transient(Transient::RateLimited) => Some(now + asked.max(RETRY_READ_AFTER)),
+        ErrorKind::Transient(_) => Some(now + RETRY_READ_AFTER),
+        _ => None,
+    }
+}
+
+fn remote_connection(connection: Connection) -> RemoteConnection {
+    RemoteConnection {
+        auth_event_id: connection.auth_event_id,
+        tenant: Tenant {
+            connection_id: connection.id,
+            tenant_id: connection.tenant_id,
+            tenant_name: connection.tenant_name,
+            tenant_type: connection.tenant_type,
+        },
+    }
+}

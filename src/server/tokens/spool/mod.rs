@@ -1,0 +1,348 @@
+//! Keeps rotations that could not be committed, in memory and sealed on disk, until the database accepts them (rule 4).
+//!
+//! Each rotation has a file in `<data>/spool`, named by grant and generation. It is written to a temporary name, synced
+//! and renamed, so that a crash leaves a complete file or none. Processes may share the folder: they find each other's
+//! files, and a file name is never reused for a later rotation.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{AttemptId, GrantId};
+use crate::server::crypto::sealed::kid_of;
+use crate::server::domain::{Consent, SealedRotation, SealedTokens};
+use crate::server::store::{AttemptEnd, Store, StoreError};
+
+/// The rotations that wait for the database. Cheap to clone; clones share them.
+#[derive(Clone)]
+pub struct Spool {
+    folder: PathBuf,
+    state: Arc<Mutex<SpoolState>>,
+}
+
+/// A rotation that waits to be committed, and how its attempt will end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpooledRotation {
+    pub rotation: SealedRotation,
+    pub attempt: AttemptId,
+    pub end: AttemptEnd,
+}
+
+#[derive(Default)]
+struct SpoolState {
+    /// By grant and the generation that was exchanged, with the file.
+    rotations: BTreeMap<(GrantId, i64), (SpooledRotation, PathBuf)>,
+    /// Files that are malformed, or that were committed and can't be removed. They are not read again.
+    ignored: HashSet<PathBuf>,
+}
+
+/// The contents of a spool folder.
+#[derive(Debug, Default)]
+pub struct SpoolContents {
+    /// The grants with a spooled rotation.
+    pub grants: Vec<GrantId>,
+    /// The ids of the keys that the rotations were sealed with.
+    pub kids: Vec<String>,
+    /// Malformed files.
+    pub malformed: Vec<PathBuf>,
+}
+
+/// The spool folder can't be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("can't use the spool folder {}: {source}", .folder.display())]
+pub struct SpoolError {
+    folder: PathBuf,
+    source: io::Error,
+}
+
+/// The JSON format of a spool file.
+#[derive(Serialize, Deserialize)]
+struct SpoolFile {
+    grant_id: String,
+    from_generation: i64,
+    access_token_enc: String,
+    refresh_token_enc: String,
+    scopes: String,
+    expires_at: i64,
+    refresh_token_issued_at: i64,
+    #[serde(default)]
+    consent: Option<Consent>,
+    attempt_id: String,
+    http_status: Option<u16>,
+    #[serde(alias = "trace_id")]
+    correlation_id: Option<String>,
+}
+
+impl Spool {
+    /// Opens the spool, creates its folder if needed, and reads the files of earlier processes.
+    pub fn open(folder: &Path) -> Result<Self, SpoolError> {
+        let spool = Self { folder: folder.to_owned(), state: Arc::default() };
+        std::fs::create_dir_all(folder).map_err(|source| spool.io_error(source))?;
+        // A complete file that was not renamed before a crash is valid, too.
+        spool.scan_files(&["json", "new"])?;
+        Ok(spool)
+    }
+
+    /// Reads the files that other processes have added since. Logs a malformed file and leaves it in place.
+    pub fn rescan(&self) -> Result<(), SpoolError> {
+        self.scan_files(&["json"])
+    }
+
+    fn scan_files(&self, extensions: &[&str]) -> Result<(), SpoolError> {
+        let mut shelf = self.lock();
+        for file in std::fs::read_dir(&self.folder).map_err(|source| self.io_error(source))? {
+            let path = file.map_err(|source| self.io_error(source))?.path();
+            let known = |path: &PathBuf| shelf.rotations.values().any(|(_, file)| file == path);
+            let wanted = extensions.iter().any(|wanted| has_extension(&path, wanted));
+            if !wanted || shelf.ignored.contains(&path) || known(&path) {
+                continue;
+            }
+            match std::fs::read(&path).map(|bytes| serde_json::from_slice::<SpoolFile>(&bytes)) {
+                Ok(Ok(entry)) => {
+                    let spooled = SpooledRotation::from(entry);
+                    shelf.rotations.entry(key(&spooled.rotation)).or_insert((spooled, path));
+                }
+                // An incomplete file; another process may still be writing it.
+                Ok(Err(_)) if has_extension(&path, "new") => {}
+                Ok(Err(error)) => {
+                    tracing::error!(path = %path.display(), %error, "malformed spool file");
+                    shelf.ignored.insert(path);
+                }
+                // Another process has committed and removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.io_error(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the contents of a spool folder without changing it. The folder may be missing.
+    pub fn inspect(folder: &Path) -> Result<SpoolContents, SpoolError> {
+        let failed = |source| SpoolError { folder: folder.to_owned(), source };
+        let (mut waiting, mut texts) = (SpoolContents::default(), Vec::new());
+        let mut seen = HashSet::new();
+        for path in list_files(folder).map_err(failed)? {
+            let bytes = match std::fs::read(&path) {
+                Ok(bytes) => bytes,
+                // Another process has removed or renamed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            match serde_json::from_slice::<SpoolFile>(&bytes) {
+                Ok(entry) => {
+                    if seen.insert((entry.grant_id.clone(), entry.from_generation)) {
+                        waiting.grants.push(GrantId(entry.grant_id));
+                    }
+                    texts.extend([entry.access_token_enc, entry.refresh_token_enc]);
+                }
+                // An incomplete file: abandoned, or still being written.
+                Err(_) if has_extension(&path, "new") => {}
+                Err(_) => waiting.malformed.push(path),
+            }
+        }
+        waiting.kids = kids(texts.iter());
+        Ok(waiting)
+    }
+
+    /// Returns the ids of the keys that the rotations were sealed with.
+    pub fn kids(&self) -> Vec<String> {
+        let shelf = self.lock();
+        kids(
+            shelf
+                .rotations
+                .values()
+                .flat_map(|(kept, _)| [&kept.rotation.sealed.access, &kept.rotation.sealed.refresh]),
+        )
+    }
+
+    /// Returns how many rotations wait.
+    pub fn len(&self) -> usize {
+        self.lock().rotations.len()
+    }
+
+    /// Returns whether a rotation of this grant waits: then the refresh token in its row is spent.
+    pub fn contains(&self, grant: &GrantId) -> bool {
+        self.lock().rotations.range(grant_range(grant)).next().is_some()
+    }
+
+    /// Returns whether no rotation waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a rotation, in memory and on disk. If the file can't be written, returns an error and keeps the rotation in
+    /// memory.
+    pub fn insert(&self, spooled: &SpooledRotation) -> Result<(), SpoolError> {
+        let path = self.path(&spooled.rotation);
+        self.lock().rotations.insert(key(&spooled.rotation), (spooled.clone(), path.clone()));
+        self.write(spooled, &path).map_err(|source| self.io_error(source))
+    }
+
+    /// Commits one grant's rotations. Returns whether its row accepted one.
+    pub async fn replay(&self, grant: &GrantId, store: &Store) -> Result<bool, StoreError> {
+        if let Err(error) = self.rescan() {
+            tracing::warn!(%error, "failed to scan spool folder");
+        }
+        let waiting: Vec<SpooledRotation> = {
+            let shelf = self.lock();
+            shelf.rotations.range(grant_range(grant)).map(|(_, (kept, _))| kept.clone()).collect()
+        };
+        let mut taken = false;
+        for spooled in waiting {
+            let counted = store.commit_spooled_rotation(&spooled.rotation).await?;
+            taken |= counted;
+            if let Err(error) = store.finish_spooled_attempt(counted, &spooled.attempt, &spooled.end).await {
+                tracing::warn!(%grant, attempt = %spooled.attempt, %error, "failed to finish a spooled rotation's attempt");
+            }
+            let generation = spooled.rotation.from_generation;
+            if counted {
+                tracing::info!(%grant, generation = generation + 1, "spooled rotation committed");
+            }
+            // If it is no longer there, another task has replayed it.
+            if self.remove(&spooled) && !counted {
+                tracing::warn!(%grant, generation, "spooled rotation superseded and discarded");
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Commits the rotations of all grants; those that fail stay. Returns how many grants got new tokens, or the last
+    /// error.
+    pub async fn replay_all(&self, store: &Store) -> Result<usize, StoreError> {
+        let grants: Vec<GrantId> = self.lock().rotations.keys().map(|(grant, _)| grant.clone()).collect();
+        let (mut taken, mut refused) = (0, None);
+        for grant in grants {
+            match self.replay(&grant, store).await {
+                Ok(one) => taken += usize::from(one),
+                Err(error) => refused = Some(error),
+            }
+        }
+        refused.map_or(Ok(taken), Err)
+    }
+
+    /// Removes a rotation and its file. Returns `false` if it is no longer there or was replaced.
+    fn remove(&self, spooled: &SpooledRotation) -> bool {
+        let mut shelf = self.lock();
+        let key = key(&spooled.rotation);
+        if shelf.rotations.get(&key).is_none_or(|(current, _)| current != spooled) {
+            return false;
+        }
+        let Some((_, path)) = shelf.rotations.remove(&key) else { return false };
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "failed to remove a committed spool file");
+            shelf.ignored.insert(path);
+        }
+        true
+    }
+
+    fn write(&self, spooled: &SpooledRotation, path: &Path) -> io::Result<()> {
+        // A unique name, because another process may write a rotation of the same grant.
+        let unfinished = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
+        let bytes = serde_json::to_vec(&SpoolFile::from(spooled))?;
+        let written = write_synced(&unfinished, &bytes).and_then(|()| std::fs::rename(&unfinished, path));
+        if written.is_err() {
+            // On a full disk it could prevent the next attempt.
+            _ = std::fs::remove_file(&unfinished);
+        }
+        written?;
+        std::fs::File::open(&self.folder)?.sync_all()
+    }
+
+    fn path(&self, rotation: &SealedRotation) -> PathBuf {
+        self.folder.join(format!("{}.{}.json", rotation.grant_id, rotation.from_generation))
+    }
+
+    fn io_error(&self, source: io::Error) -> SpoolError {
+        SpoolError { folder: self.folder.clone(), source }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SpoolState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lists the files of a folder, the complete ones first. A missing folder has none.
+fn list_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let files = match std::fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let paths = files.map(|file| Ok(file?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
+    let named = |wanted| paths.iter().filter(move |path| has_extension(path, wanted)).cloned();
+    Ok(named("json").chain(named("new")).collect())
+}
+
+fn kids<'a>(sealed: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let kids: BTreeSet<&str> = sealed.filter_map(|text| kid_of(text)).collect();
+    kids.into_iter().map(str::to_owned).collect()
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension == wanted)
+}
+
+fn key(rotation: &SealedRotation) -> (GrantId, i64) {
+    (rotation.grant_id.clone(), rotation.from_generation)
+}
+
+/// Returns the key range of one grant's rotations.
+fn grant_range(grant: &GrantId) -> RangeInclusive<(GrantId, i64)> {
+    (grant.clone(), i64::MIN)..=(grant.clone(), i64::MAX)
+}
+
+impl From<&SpooledRotation> for SpoolFile {
+    fn from(SpooledRotation { rotation, attempt, end }: &SpooledRotation) -> Self {
+        Self {
+            grant_id: rotation.grant_id.0.clone(),
+            from_generation: rotation.from_generation,
+            access_token_enc: rotation.sealed.access.clone(),
+            refresh_token_enc: rotation.sealed.refresh.clone(),
+            scopes: rotation.scopes.clone(),
+            expires_at: rotation.expires_at,
+            refresh_token_issued_at: rotation.refresh_token_issued_at,
+            consent: rotation.consent.clone(),
+            attempt_id: attempt.0.clone(),
+            http_status: end.http_status,
+            correlation_id: end.correlation_id.clone(),
+        }
+    }
+}
+
+impl From<SpoolFile> for SpooledRotation {
+    fn from(entry: SpoolFile) -> Self {
+        Self {
+            rotation: SealedRotation {
+                grant_id: GrantId(entry.grant_id),
+                from_generation: entry.from_generation,
+                sealed: SealedTokens { access: entry.access_token_enc, refresh: entry.refresh_token_enc },
+                scopes: entry.scopes,
+                expires_at: entry.expires_at,
+                refresh_token_issued_at: entry.refresh_token_issued_at,
+                consent: entry.consent,
+            },
+            attempt: AttemptId(entry.attempt_id),
+            end: AttemptEnd {
+                outcome: "refreshed",
+                error_code: None,
+                http_status: entry.http_status,
+                correlation_id: entry.correlation_id,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

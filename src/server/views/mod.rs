@@ -1,0 +1,208 @@
+//! Builds the view models of the pages from database rows: here the overview and the connections.
+
+mod activity;
+mod api_keys;
+mod members;
+mod notifications;
+
+pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes};
+pub use api_keys::api_keys;
+pub use members::members;
+pub use notifications::{Viewer, notifications};
+
+use crate::model::{
+    BindingStatus, ConnectionView, GrantStatus, Health, HourView, OrgId, OverviewView, SettingsView,
+    UpcomingActionKind, UpcomingActionView,
+};
+use crate::server::domain::{Grant, GrantEnd};
+use crate::server::store::{BindingWithGrant, Store, StoreError, UpcomingRefresh};
+
+/// The hours in the overview's chart: the current clock hour and the ones before it.
+const CHART_HOURS: i64 = 24;
+const SECONDS_PER_HOUR: i64 = 60 * 60;
+
+/// Loads the view of `/settings/integrations`. Pending confirmations and departing members only with `may_manage`.
+pub async fn settings(store: &Store, org: &OrgId, may_manage: bool) -> Result<SettingsView, StoreError> {
+    let pending = if may_manage { store.pending_confirmations(org).await? } else { Vec::new() };
+    let departing = if may_manage { store.offboarding_connections(org).await? } else { Vec::new() };
+    Ok(SettingsView {
+        org_id: Some(org.clone()),
+        connections: connections(store, org).await?,
+        pending,
+        departing,
+        may_manage,
+        as_of: store.clock().now(),
+    })
+}
+
+/// Loads the view of the overview page, `/`.
+pub async fn overview(store: &Store, org: &OrgId) -> Result<OverviewView, StoreError> {
+    let now = store.clock().now();
+    let first = (now.div_euclid(SECONDS_PER_HOUR) - CHART_HOURS + 1) * SECONDS_PER_HOUR;
+    let held = store.hourly_counts_since(org, first).await?;
+    Ok(OverviewView {
+        connections: connections(store, org).await?,
+        hours: fill_missing_hours(first, &held),
+        next: soonest_of_each_kind(store.upcoming_refreshes(org).await?),
+        as_of: now,
+    })
+}
+
+/// Returns all hours of the chart; an hour without attempts has zero counts.
+fn fill_missing_hours(first: i64, held: &[HourView]) -> Vec<HourView> {
+    let all = (0..CHART_HOURS).map(|hour| first + hour * SECONDS_PER_HOUR);
+    let empty = |begins_at| HourView { begins_at, ..HourView::default() };
+    all.map(|at| held.iter().find(|hour| hour.begins_at == at).copied().unwrap_or_else(|| empty(at))).collect()
+}
+
+/// Keeps the first of each kind. Expects and returns the soonest first.
+fn soonest_of_each_kind(upcoming: Vec<UpcomingRefresh>) -> Vec<UpcomingActionView> {
+    let mut next: Vec<UpcomingActionView> = Vec::new();
+    for one in upcoming {
+        let kind = match &one {
+            one if one.failing => UpcomingActionKind::Retry,
+            one if one.due_at < one.expires_at => UpcomingActionKind::Refresh,
+            _ => UpcomingActionKind::Roll,
+        };
+        if next.iter().all(|known| known.kind != kind) {
+            next.push(UpcomingActionView { kind, connection: one.tenant_name, at: one.due_at });
+        }
+    }
+    next
+}
+
+async fn connections(store: &Store, org: &OrgId) -> Result<Vec<ConnectionView>, StoreError> {
+    let now = store.clock().now();
+    Ok(store.bindings_of_org(org).await?.into_iter().map(|bound| connection_view(bound, now)).collect())
+}
+
+fn connection_view(
+    BindingWithGrant { binding, grant, connected_by_email }: BindingWithGrant,
+    now: i64,
+) -> ConnectionView {
+    let health = health(binding.status, grant.as_ref(), now);
+    let last_refreshed_at = grant.as_ref().and_then(|grant| grant.last_refreshed_at);
+    let ended = grant.as_ref().filter(|grant| grant.status == GrantStatus::RefreshFailed);
+    let end_reason = ended.and_then(|grant| grant.last_error.clone());
+    // Only an active grant has tokens with times to show.
+    let alive = grant.filter(|grant| grant.status == GrantStatus::Active && binding.status == BindingStatus::Active);
+    let problem = match health {
+        Health::Connected | Health::Refreshing => None,
+        Health::Retrying => alive.as_ref().and_then(|grant| grant.last_error.clone()),
+        Health::NeedsReauth => Some(end_reason.unwrap_or_else(|| GrantEnd::RevokedAtXero.message().to_owned())),
+        Health::Disconnected if binding.unlisted_at.is_some() => {
+            Some("Access was removed in Xero. Your Xero data is safe. Reconnect to continue.".to_owned())
+        }
+        Health::Disconnected => Some("Evergrant no longer has access. Reconnect to continue.".to_owned()),
+    };
+    ConnectionView {
+        id: binding.id,
+        tenant_name: binding.tenant_name,
+        tenant_type: binding.tenant_type,
+        status: binding.status,
+        health,
+        connected_by: connected_by_email,
+        connected_at: binding.created_at,
+        last_refreshed_at,
+        access_expires_at: alive.as_ref().map(|grant| grant.expires_at),
+        refresh_issued_at: alive.as_ref().map(|grant| grant.refresh_token_issued_at),
+        next_attempt_at: alive.as_ref().and_then(|grant| grant.next_attempt_at),
+        problem,
+        grant_status: alive.map(|grant| grant.status),
+    }
+}
+
+fn health(status: BindingStatus, grant: Option<&Grant>, now: i64) -> Health {
+    match (status, grant) {
+        (BindingStatus::NeedsReauth, _) => Health::NeedsReauth,
+        (BindingStatus::Disconnected, _) | (BindingStatus::Active, None) => Health::Disconnected,
+        (BindingStatus::Active, Some(grant)) => match grant.status {
+            GrantStatus::RefreshFailed | GrantStatus::Revoked => Health::NeedsReauth,
+            GrantStatus::Active if grant.lease.as_ref().is_some_and(|lease| lease.is_held(now)) => Health::Refreshing,
+            GrantStatus::Active if grant.failure_count > 0 => Health::Retrying,
+            GrantStatus::Active => Health::Connected,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::domain::{Lease, SealedTokens};
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn grant() -> Grant {
+        Grant {
+            id: "g".into(),
+            org_id: "o".into(),
+            xero_user_id: String::new(),
+            auth_event_id: String::new(),
+            scopes: String::new(),
+            sealed: SealedTokens { access: String::new(), refresh: String::new() },
+            expires_at: NOW + 600,
+            refresh_token_issued_at: NOW,
+            status: GrantStatus::Active,
+            generation: 0,
+            lease: None,
+            failure_count: 0,
+            next_attempt_at: None,
+            last_error: None,
+            last_refreshed_at: Some(NOW),
+            last_used_at: None,
+            reply_lost_at: None,
+        }
+    }
+
+    #[test]
+    fn hours_without_attempts_are_filled_in() {
+        let held = [HourView { begins_at: 3_600, refreshed: 2, failed: 1 }];
+        let day = fill_missing_hours(-3_600, &held);
+        assert_eq!((day.len(), day[0].begins_at, day[23].begins_at), (24, -3_600, 22 * 3_600));
+        assert_eq!((day[1], day[2]), (HourView::default(), held[0]));
+    }
+
+    #[test]
+    fn upcoming_keeps_the_soonest_of_each_kind() {
+        let one = |name: &str, due_at, expires_at, failing| UpcomingRefresh {
+            tenant_name: name.to_owned(),
+            due_at,
+            expires_at,
+            failing,
+        };
+        let next = soonest_of_each_kind(vec![
+            one("retried", 5, 100, true),
+            one("hot", 40, 100, false),
+            one("later", 50, 100, false),
+            one("cold", 900, 100, false),
+        ]);
+        let seen: Vec<_> = next.iter().map(|one| (one.kind, one.connection.as_str(), one.at)).collect();
+        assert_eq!(
+            seen,
+            [
+                (UpcomingActionKind::Retry, "retried", 5),
+                (UpcomingActionKind::Refresh, "hot", 40),
+                (UpcomingActionKind::Roll, "cold", 900)
+            ]
+        );
+    }
+
+    #[test]
+    fn health_follows_from_binding_status_and_grant() {
+        let held = Lease { owner: "x".into(), until: NOW + 1 };
+        let ended = Lease { owner: "x".into(), until: NOW };
+        let cases = [
+            (BindingStatus::Active, Some(grant()), Health::Connected),
+            (BindingStatus::Active, Some(Grant { lease: Some(held), ..grant() }), Health::Refreshing),
+            (BindingStatus::Active, Some(Grant { lease: Some(ended), ..grant() }), Health::Connected),
+            (BindingStatus::Active, Some(Grant { failure_count: 1, ..grant() }), Health::Retrying),
+            (BindingStatus::Active, Some(Grant { status: GrantStatus::RefreshFailed, ..grant() }), Health::NeedsReauth),
+            (BindingStatus::NeedsReauth, Some(grant()), Health::NeedsReauth),
+            (BindingStatus::Active, None, Health::Disconnected),
+            (BindingStatus::Disconnected, Some(grant()), Health::Disconnected),
+        ];
+        for (status, grant, expected) in cases {
+            assert_eq!(health(status, grant.as_ref(), NOW), expected, "{status:?} {grant:?}");
+        }
+    }
+}

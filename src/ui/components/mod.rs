@@ -1,0 +1,5 @@
+//! Components.
+
+pub mod attempts;
+pub mod icons;
+pub mod time;

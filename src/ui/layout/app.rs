@@ -1,0 +1,61 @@
+//! The HTML document around every page, and the routes.
+
+use leptos::prelude::*;
+use leptos_meta::{MetaTags, provide_meta_context};
+use leptos_router::SsrMode;
+use leptos_router::components::{FlatRoutes, Route, Router};
+use leptos_router::path;
+
+use super::clerk;
+use crate::model::{Page, Theme};
+use crate::ui::pages::{
+    Activity, ApiKeys, History, Integrations, Invite, Login, Members, NotFound, Notifications, Overview, Reference,
+};
+
+/// Renders the document: the head of every page, and the app in the body.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let Page { theme, clerk, login, .. } = use_context::<Page>().unwrap_or_default();
+    let first = clerk.as_ref().map(|clerk| clerk::head_script(clerk, login.next));
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" data-theme=theme.as_str()>
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content=if theme == Theme::System { "light dark" } else { theme.as_str() } />
+                <link rel="stylesheet" href="/pkg/evergrant.css" />
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                {first}
+                <AutoReload options=options.clone() />
+                <HydrationScripts options=options islands=true />
+                {clerk.as_ref().map(clerk::scripts)}
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// The routes. Each page is rendered completely before it is sent, so it arrives in one response.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    view! {
+        <Router>
+            <FlatRoutes fallback=NotFound>
+                <Route path=path!("/login") view=Login ssr=SsrMode::Async />
+                <Route path=path!("/") view=Overview ssr=SsrMode::Async />
+                <Route path=path!("/activity") view=Activity ssr=SsrMode::Async />
+                <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />
+                <Route path=path!("/settings/integrations/:id/history") view=History ssr=SsrMode::Async />
+                <Route path=path!("/api-reference") view=Reference ssr=SsrMode::Async />
+                <Route path=path!("/invite") view=Invite ssr=SsrMode::Async />
+                <Route path=path!("/settings/members") view=Members ssr=SsrMode::Async />
+                <Route path=path!("/settings/api-keys") view=ApiKeys ssr=SsrMode::Async />
+                <Route path=path!("/settings/notifications") view=Notifications ssr=SsrMode::Async />
+            </FlatRoutes>
+        </Router>
+    }
+}

@@ -1,0 +1,99 @@
+//! The sign-in page.
+
+use leptos::either::EitherOf3;
+use leptos::prelude::*;
+
+use crate::model::{LoginProblem, LoginView};
+use crate::ui::layout::clerk;
+use crate::ui::layout::{BareLayout, page};
+
+/// The page at `/login`.
+#[component]
+pub fn Login() -> impl IntoView {
+    let LoginView { problem, next, no_users, demo_login } = page().login;
+    view! {
+        <BareLayout title="Sign in">
+            {match (page().clerk, no_users) {
+                (Some(_), _) => EitherOf3::A((problem.map(problem_notice), clerk::sign_in())),
+                (None, true) => EitherOf3::B(first_account()),
+                (None, false) => EitherOf3::C(sign_in_form(problem, next, demo_login)),
+            }}
+        </BareLayout>
+    }
+}
+
+fn sign_in_form(
+    problem: Option<LoginProblem>,
+    next: Option<String>,
+    demo: Option<(&'static str, &'static str)>,
+) -> impl IntoView {
+    view! {
+        <h1>"Sign in"</h1>
+        {problem.map(problem_notice)}
+        <form class="card stack" method="post" action="/api/session/login">
+            {next.map(|next| view! { <input type="hidden" name="next" value=next /> })}
+            <label class="field">
+                <span>"Email"</span>
+                <input
+                    type="email"
+                    name="email"
+                    autocomplete="username"
+                    autocapitalize="none"
+                    spellcheck="false"
+                    required=true
+                    autofocus=true
+                />
+            </label>
+            <label class="field">
+                <span>"Password"</span>
+                <input type="password" name="password" autocomplete="current-password" required=true />
+            </label>
+            <button class="button primary wide">"Sign in"</button>
+        </form>
+        {demo
+            .map(|(email, password)| {
+                view! {
+                    <section class="aside">
+                        <h2>"Demo login"</h2>
+                        <dl class="pairs">
+                            <dt>"Email"</dt>
+                            <dd>
+                                <code>{email}</code>
+                            </dd>
+                            <dt>"Password"</dt>
+                            <dd>
+                                <code>{password}</code>
+                            </dd>
+                        </dl>
+                    </section>
+                }
+            })}
+    }
+}
+
+fn problem_notice(problem: LoginProblem) -> impl IntoView {
+    let (tone, role, text) = match problem {
+        LoginProblem::Credentials => {
+            ("bad", "alert", "That email and password don't match. Check both, then try again.")
+        }
+        LoginProblem::TooManyAttempts => ("bad", "alert", "Too many attempts. Wait a minute, then try again."),
+        LoginProblem::SignedOut => ("quiet", "status", "You are signed out. Sign in to continue."),
+    };
+    view! {
+        <div class="notice" data-tone=tone role=role>
+            <p>{text}</p>
+        </div>
+    }
+}
+
+fn first_account() -> impl IntoView {
+    view! {
+        <h1>"Create the first account"</h1>
+        <section class="card stack">
+            <p>"Nobody can sign in yet. On the machine that runs Evergrant, run:"</p>
+            <pre><code>"evergrant user add --email you@example.com --org \"Your company\""</code></pre>
+            <p>"The command asks for a password and creates the organisation with you as its owner."</p>
+            <a class="button primary" href="/login">"Reload"</a>
+        </section>
+    }
+}

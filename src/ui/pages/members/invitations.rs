@@ -1,0 +1,90 @@
+//! Invitations: the form, a new link, and the open ones.
+
+use leptos::prelude::*;
+
+use super::parts::role_label;
+use crate::model::{InvitationView, MembersView, Permission, Role};
+use crate::ui::components::icons::{INFO, icon};
+use crate::ui::components::time;
+
+/// Renders the section. `None` if the viewer may not invite.
+pub fn invitations(view: &MembersView) -> impl IntoView + use<> {
+    if view.kept_elsewhere || !view.role.may(Permission::ManageMembers) {
+        return None;
+    }
+    let rows = view.invitations.iter().map(row).collect_view();
+    Some(view! {
+        <section aria-labelledby="invitations">
+            <div class="section-head">
+                <h2 id="invitations">"Invitations"</h2>
+            </div>
+            <div class="stack">
+                {(!view.invitations.is_empty())
+                    .then(|| view! { <ul class="connections" aria-label="Invitations">{rows}</ul> })}
+                {create_form(view.role)}
+            </div>
+        </section>
+    })
+}
+
+fn create_form(mine: Role) -> impl IntoView {
+    let roles = [Role::Member, Role::Admin, Role::Owner].into_iter().filter(|role| mine.may_manage(*role));
+    let options = roles.map(|role| view! { <option value=role.as_str()>{role_label(role)}</option> }).collect_view();
+    view! {
+        <form class="card inline-form" method="post" action="/api/members/invite">
+            <label class="field">
+                <span>"Role"</span>
+                <select name="role" aria-describedby="invite-hint">
+                    {options}
+                </select>
+            </label>
+            <button class="button primary">"Create invitation"</button>
+            <p class="hint" id="invite-hint">
+                "You get a link to send to one person. It works once and expires after seven days."
+            </p>
+        </form>
+    }
+}
+
+/// Shows a new invitation's link once.
+pub fn invitation_link(link: &str) -> impl IntoView + use<> {
+    view! {
+        <section class="card secret" aria-labelledby="invitation-link">
+            <h2 id="invitation-link">{icon(INFO)} "Invitation link"</h2>
+            <p>
+                "Send it only to the person you are inviting: anyone with the link can use it. You won't be able to see it again."
+            </p>
+            <pre>
+                <code id="invitation-address">{link.to_owned()}</code>
+            </pre>
+            <p class="copy">
+                <button type="button" class="button" data-copy="invitation-address" hidden=true>
+                    "Copy the link"
+                </button>
+                <span role="status" class="meta"></span>
+            </p>
+        </section>
+    }
+}
+
+fn row(one: &InvitationView) -> impl IntoView + use<> {
+    let title = format!("invitation-{}", one.id);
+    view! {
+        <li class="connection brief">
+            <div class="connection-name">
+                <h3 id=title.clone()>{format!("{} invitation", role_label(one.role))}</h3>
+                <span class="meta">
+                    {one.invited_by.clone().map(|by| format!("by {by}, "))} "expires on "
+                    <time datetime=time::iso(one.expires_at)>{time::absolute(one.expires_at)}</time>
+                </span>
+            </div>
+            <form method="post" action="/api/members/revoke-invitation">
+                <input type="hidden" name="invitation_id" value=one.id.0.clone() />
+                <button class="button" aria-describedby=title>
+                    "Cancel invitation"
+                </button>
+            </form>
+        </li>
+    }
+    .into_any()
+}

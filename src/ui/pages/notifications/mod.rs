@@ -1,0 +1,79 @@
+//! Settings → Notifications: who is notified, how, and recent events.
+
+pub mod delivery;
+pub mod events;
+pub mod mail;
+pub mod parts;
+pub mod webhooks;
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use super::load_failure;
+use crate::api;
+use crate::model::{NotificationsView, RevealedSecret};
+use crate::ui::components::icons::{INFO, icon};
+use crate::ui::layout::{Layout, page, settings_tabs};
+use parts::{email_settings, events, remove_confirmation, webhooks};
+
+const PATH: &str = "/settings/notifications";
+
+/// The page at `/settings/notifications`.
+#[component]
+pub fn Notifications() -> impl IntoView {
+    // Set by a webhook's Remove link.
+    let asked = use_query_map().read_untracked().get("remove");
+    let revealed = page().webhook_secret;
+    view! {
+        <Layout title="Notifications">
+            {Suspend::new(async move {
+                match api::notifications().await {
+                    Ok(view) => loaded(view, asked, revealed).into_any(),
+                    Err(error) => load_failure("Notifications", &error, PATH.to_owned()).into_any(),
+                }
+            })}
+        </Layout>
+    }
+}
+
+fn loaded(view: NotificationsView, asked: Option<String>, revealed: Option<RevealedSecret>) -> impl IntoView {
+    let asked = asked.and_then(|id| view.endpoints.iter().find(|one| one.id.0 == id)).filter(|_| view.may_manage);
+    view! {
+        <div class="contents" data-as-of=view.as_of>
+            <header class="page-head">
+                <div>
+                    <h1>"Notifications"</h1>
+                    <p class="lead">
+                        "Evergrant tells you when a connection needs attention, before it expires, and when it works again."
+                    </p>
+                </div>
+                <div class="page-actions">{(view.unread > 0).then(|| mark_read(view.as_of))}</div>
+            </header>
+            {settings_tabs(PATH)} {asked.map(remove_confirmation)} {revealed.as_ref().map(secret_card)} {email_settings(&view)}
+            {webhooks(&view)} {events(&view)}
+        </div>
+    }
+}
+
+fn mark_read(as_of: i64) -> impl IntoView {
+    view! {
+        <form method="post" action="/api/notifications/read">
+            <input type="hidden" name="up_to" value=as_of />
+            <button class="button">"Mark all as read"</button>
+        </form>
+    }
+}
+
+/// Shows a webhook's signing secret once.
+fn secret_card(revealed: &RevealedSecret) -> impl IntoView + use<> {
+    view! {
+        <section class="card secret" aria-labelledby="secret">
+            <h2 id="secret">{icon(INFO)} "Signing secret"</h2>
+            <p>
+                "For " <span class="address">{revealed.webhook_url.clone()}</span>
+                ". Copy it to your receiver, which checks each event's signature with it. You won't be able to see it again."
+            </p>
+            <pre><code>{revealed.expose().to_owned()}</code></pre>
+        </section>
+    }
+}

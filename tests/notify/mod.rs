@@ -1,0 +1,72 @@
+//! Tests of notifications: from a state change to a receiver that verifies deliveries, on both databases.
+
+mod mail;
+mod processes;
+mod reach;
+mod receiver;
+mod retries;
+mod telling;
+
+use std::sync::Arc;
+
+use evergrant::model::{EndpointId, EventKind, OrgId, Trigger};
+use evergrant::server::config::Networks;
+use evergrant::server::domain::Secret;
+use evergrant::server::notify::{CredentialsErrorFn, EgressPolicy, Notifier, WebhookClient, new_signing_secret};
+use evergrant::server::store::{CreatedUser, NewUser, NewWebhookEndpoint, Store};
+use evergrant::server::tokens::RefreshRequest;
+
+use crate::support::keeper::{ConnectedOrg, TestService};
+use receiver::Receiver;
+
+const PUBLIC_URL: &str = "https://evergrant.example";
+const SESSION_HASH: &str = "session";
+const MINUTE: i64 = 60;
+const DAY: i64 = 24 * 60 * 60;
+
+fn loopback_policy() -> EgressPolicy {
+    EgressPolicy::new("127.0.0.0/8".parse::<Networks>().unwrap())
+}
+
+fn notifier(store: &Store) -> Notifier {
+    notifier_with_credentials_error(store, Arc::new(|| None))
+}
+
+/// Creates a notifier whose process reports `credentials_error` as the current error.
+fn notifier_with_credentials_error(store: &Store, credentials_error: CredentialsErrorFn) -> Notifier {
+    let webhooks = WebhookClient::new(loopback_policy()).unwrap();
+    Notifier::new(store.clone(), webhooks, None, PUBLIC_URL.to_owned(), 45 * DAY, credentials_error)
+}
+
+/// Adds an endpoint to an organization. Returns its id and its signing secret.
+async fn add_endpoint(store: &Store, org: &OrgId, url: &str) -> (EndpointId, Secret) {
+    let hash = Secret::new("hash");
+    let email = format!("{}@example.com", uuid::Uuid::new_v4());
+    let CreatedUser { user, .. } =
+        store.add_user(NewUser { email: &email, password_hash: &hash, org: None }).await.unwrap().unwrap();
+    let secret = new_signing_secret().unwrap();
+    let new = NewWebhookEndpoint { url, secret: &secret, created_by: &user, session_hash: SESSION_HASH };
+    (store.add_endpoint(org, new).await.unwrap().unwrap(), secret)
+}
+
+/// Connects an organization whose events are delivered to a receiver.
+async fn connect_with_receiver(keeper: &TestService) -> (ConnectedOrg, Receiver, EndpointId) {
+    let receiver = Receiver::start().await;
+    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+    let (id, secret) = add_endpoint(&keeper.store, &connected.org, &receiver.url()).await;
+    receiver.set_secret(secret);
+    (connected, receiver, id)
+}
+
+/// Ends a grant at Xero, and runs an exchange that discovers it.
+async fn end_at_xero(keeper: &TestService, connected: &ConnectedOrg) {
+    keeper.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
+    keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await;
+}
+
+async fn event_kinds(store: &Store, org: &OrgId) -> Vec<EventKind> {
+    let mut kinds: Vec<EventKind> =
+        store.org_events(org, 50).await.unwrap().into_iter().map(|event| event.kind).collect();
+    kinds.reverse();
+    kinds
+}

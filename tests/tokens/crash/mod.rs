@@ -1,0 +1,206 @@
+//! SIGKILL at every step of an exchange: the grant works at the next start or the next call.
+//!
+//! `EVERGRANT_TORTURE_ROUNDS` sets the number of kills per database; `make torture` sets it to a thousand. The step at
+//! which a kill fell is classified afterwards from journal, row and ledger. A run fails if a step had no kill.
+
+mod moments;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use self::moments::{ExchangeStep, KillPoint, KillTiming, SpoolContents};
+use crate::support::databases::TestDatabase;
+use crate::support::plant::TestCluster;
+
+const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s")];
+/// The default number of rounds: each kill point in both of the provider's replay modes.
+const DEFAULT_ROUNDS: usize = 2 * KillPoint::ALL.len();
+/// The most extra rounds that may run until each step has had a kill.
+const MAX_EXTRA_ROUNDS: usize = 200;
+/// The number of concurrent rounds. Most of a round waits for the dead holder's lease to expire.
+const LANES: usize = 4;
+/// Longer than the replay window, in seconds.
+const PAST_REPLAY_WINDOW: i64 = 31 * 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_grant_is_lost_if_killed_at_any_step_on_sqlite() {
+    let lanes = (0..LANES).map(|_| TestDatabase::sqlite()).collect();
+    torture(lanes, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_grant_is_lost_if_killed_at_any_step_on_postgresql() {
+    let mut lanes = Vec::new();
+    for _ in 0..LANES {
+        lanes.extend(TestDatabase::postgres().await);
+    }
+    if !lanes.is_empty() {
+        torture(lanes, 3).await;
+    }
+}
+
+/// The state that all lanes share: the remaining rounds, and the steps at which kills fell.
+struct Tally {
+    name: &'static str,
+    rounds: usize,
+    next: AtomicUsize,
+    /// The steps that must have a kill.
+    required: &'static [ExchangeStep],
+    steps: Mutex<BTreeMap<ExchangeStep, usize>>,
+    started: Instant,
+}
+
+async fn torture(lanes: Vec<TestDatabase>, instances: usize) {
+    let rounds = std::env::var("EVERGRANT_TORTURE_ROUNDS").map_or(DEFAULT_ROUNDS, |rounds| rounds.parse().unwrap());
+    let (next, steps, begun) = (AtomicUsize::new(0), Mutex::default(), Instant::now());
+    // A single instance cannot race.
+    let wanted = if instances > 1 { &ExchangeStep::ALL[..] } else { &ExchangeStep::ALL[..ExchangeStep::ALL.len() - 1] };
+    let tally = Arc::new(Tally { name: lanes[0].name, rounds, next, required: wanted, steps, started: begun });
+    let lanes: Vec<JoinHandle<()>> = lanes
+        .into_iter()
+        .map(|database| {
+            let tally = Arc::clone(&tally);
+            tokio::spawn(async move {
+                let plant = TestCluster::on(database, instances, SETTINGS).await;
+                Lane { cluster: plant, timing: KillTiming::default(), tally }.run().await;
+            })
+        })
+        .collect();
+    for lane in lanes {
+        lane.await.unwrap();
+    }
+    tally.print("done");
+    let steps = tally.steps.lock().unwrap();
+    let missed: Vec<&ExchangeStep> = tally.required.iter().filter(|step| !steps.contains_key(step)).collect();
+    assert!(missed.is_empty(), "no kill at {missed:?}: {steps:?}");
+}
+
+impl Tally {
+    /// Returns the next round's number, or `None` once all rounds have run and each step has had a kill.
+    fn next(&self) -> Option<usize> {
+        let round = self.next.fetch_add(1, Ordering::SeqCst);
+        let complete = self.steps.lock().unwrap().len() == self.required.len();
+        (round < self.rounds || (!complete && round < self.rounds + MAX_EXTRA_ROUNDS)).then_some(round)
+    }
+
+    fn count(&self, step: ExchangeStep) {
+        let kills = {
+            let mut steps = self.steps.lock().unwrap();
+            *steps.entry(step).or_default() += 1;
+            steps.values().sum::<usize>()
+        };
+        if kills.is_multiple_of(100) {
+            self.print("so far");
+        }
+    }
+
+    fn print(&self, when: &str) {
+        let steps = self.steps.lock().unwrap();
+        let (kills, took) = (steps.values().sum::<usize>(), self.started.elapsed().as_secs());
+        println!("{}: {kills} kills {when} in {took} s, the grant works: {steps:?}", self.name);
+    }
+}
+
+/// One organization's instances and the rounds in which they are killed.
+struct Lane {
+    cluster: TestCluster,
+    timing: KillTiming,
+    tally: Arc<Tally>,
+}
+
+impl Lane {
+    async fn run(mut self) {
+        while let Some(round) = self.tally.next() {
+            let moment = KillPoint::of(round);
+            let mode = if (round / KillPoint::ALL.len()).is_multiple_of(2) { "same" } else { "sibling" };
+            self.cluster.provider.control("settings", json!({"replay": mode})).await;
+            let case = format!("{}, round {round}, {mode}, {moment:?}", self.cluster.database.name);
+            let victim = round % self.cluster.instances.len();
+            let step = self.kill(victim, moment, round, &case).await;
+            self.tally.count(step);
+            self.assert_recovers(victim, step, round, &format!("{case}, {step:?}")).await;
+            // Xero allows sixty API calls a minute; the rounds are faster than that.
+            self.cluster.provider.control("clock", json!({"advance": 2})).await;
+        }
+    }
+
+    /// Asserts that the grant works after the victim's restart or at another instance's next call.
+    async fn assert_recovers(&mut self, victim: usize, step: ExchangeStep, round: usize, case: &str) {
+        let others = self.cluster.instances.len() - 1;
+        if step == ExchangeStep::Spooled {
+            // Only the token set in the victim's spool works now.
+            self.cluster.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
+        }
+        if others == 0 || round.is_multiple_of(2) || step == ExchangeStep::Spooled {
+            self.cluster.restart(victim);
+            self.cluster.assert_ok(victim, case).await;
+        } else {
+            self.cluster.assert_ok((victim + 1 + round % others) % self.cluster.instances.len(), case).await;
+            self.cluster.restart(victim);
+        }
+        let spool = self.cluster.spool(victim);
+        assert_ne!(
+            moments::spool_contents(&spool),
+            SpoolContents::Complete,
+            "{case}: a replayed token set was not removed"
+        );
+        moments::remove_spool_files(&spool);
+    }
+
+    /// Starts a refresh, kills the instance at `moment`, and returns the step at which the kill fell.
+    async fn kill(&mut self, victim: usize, moment: KillPoint, round: usize, case: &str) -> ExchangeStep {
+        let before = self.cluster.grant_state().await;
+        self.cluster.new_exchanges().await;
+        self.timing.prepare(&self.cluster, moment).await;
+        let asked = Instant::now();
+        let calls = self.spawn_refreshes(victim, moment);
+        let released = self.timing.wait_for(&self.cluster, victim, moment, round, before, asked).await;
+        self.cluster.instances[victim].kill();
+        let spool = moments::spool_contents(&self.cluster.spool(victim));
+        if moment.commit_is_broken() {
+            moments::restore_commits(&self.cluster).await;
+        }
+        // In this order: in a race the others continue, and every exchange in the ledger is journaled by then.
+        let exchanges = self.cluster.new_exchanges().await;
+        let after = self.cluster.grant_state().await;
+        self.cluster.provider.control("settings", json!({"latency_ms": 0})).await;
+        self.cluster.provider.control("release", json!({})).await;
+        self.cluster
+            .provider
+            .client
+            .delete(format!("{}/_control/faults", self.cluster.provider.base))
+            .send()
+            .await
+            .unwrap();
+        let calls_of_others = calls.len() > 1;
+        for (number, call) in calls {
+            let answer = call.await.unwrap();
+            // The victim's call may be cut off. Another instance takes over, so the others' calls must succeed.
+            if number != victim {
+                let report = answer.unwrap_or_else(|| panic!("{case}: instance {number} did not respond"));
+                let log = || self.cluster.instances[number].unread_log().join("\n");
+                assert_eq!(report["success"], json!(true), "{case}: instance {number}: {report}\n{}", log());
+            }
+        }
+        assert!(exchanges.is_empty() || after.attempts > before.attempts, "{case}: a request without a journal line");
+        if calls_of_others {
+            return ExchangeStep::DuringRace;
+        }
+        ExchangeStep::classify(before, after, &exchanges, released, spool)
+    }
+
+    /// Starts the victim's refresh, or every instance's in a race.
+    fn spawn_refreshes(&self, victim: usize, moment: KillPoint) -> Vec<(usize, JoinHandle<Option<Value>>)> {
+        let asked = (0..self.cluster.instances.len()).filter(|number| *number == victim || moment == KillPoint::Race);
+        let call = |number| {
+            let call = self.cluster.refresh(number);
+            (number, tokio::spawn(async move { call.send().await.ok()?.json().await.ok() }))
+        };
+        asked.map(call).collect()
+    }
+}
