@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::clerk::{ClerkSession, FakeClerk, membership_data, signature};
 use crate::support::databases::TestDatabase;
-use crate::support::keeper::{TestService, seed_consent};
+use crate::support::test_service::{TestService, seed_consent};
 use crate::support::web::TestServer;
 
 #[apply(each_database!)]
@@ -123,25 +123,25 @@ async fn admins_see_pending_disconnections_and_can_keep_them() {
 
 #[apply(each_database!)]
 async fn connections_of_a_deleted_organization_are_disconnected_after_a_week(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
+    let harness = TestService::start(database).await;
     let asserted = IdentityClaims {
         user: "user_ann",
         email: None,
         org: Some(OrgClaims { id: "org_1", slug: None, role: evergrant::model::Role::Admin }),
-        issued_at: keeper.clock.now(),
+        issued_at: harness.clock.now(),
     };
-    let org: OrgId = keeper.store.sync_identity(&asserted).await.unwrap().org.unwrap().id;
-    let connected = seed_consent(&keeper.store, &keeper.provider, org.clone(), &["harbour"], 1800).await;
+    let org: OrgId = harness.store.sync_identity(&asserted).await.unwrap().org.unwrap().id;
+    let connected = seed_consent(&harness.store, &harness.provider, org.clone(), &["harbour"], 1800).await;
     let deleted = ClerkEvent::OrganizationDeleted { id: "org_1".into() };
-    keeper.store.receive_clerk_event("msg_1", keeper.clock.now(), &deleted).await.unwrap();
-    let run_once = async || disconnect_once(&keeper.store, &keeper.service, &keeper.stopping).await.unwrap();
+    harness.store.receive_clerk_event("msg_1", harness.clock.now(), &deleted).await.unwrap();
+    let run_once = async || disconnect_once(&harness.store, &harness.service, &harness.stopping).await.unwrap();
     assert_eq!(run_once().await, OffboardingReport::default(), "the offboarding period is not over");
 
-    keeper.advance(OFFBOARDING_PERIOD);
+    harness.advance(OFFBOARDING_PERIOD);
     assert_eq!(run_once().await, OffboardingReport { disconnected: 1, failed: 0 });
     assert_eq!(run_once().await, OffboardingReport::default(), "a second run finds nothing");
-    let bound = keeper.store.binding(&org, &connected.bindings[0]).await.unwrap().unwrap();
+    let bound = harness.store.binding(&org, &connected.bindings[0]).await.unwrap().unwrap();
     assert_eq!(bound.binding.status, evergrant::model::BindingStatus::Disconnected);
-    let grant = keeper.read_grant(&connected.grant).await;
-    assert_eq!(grant.status, evergrant::model::GrantStatus::Revoked, "{}", keeper.database.name);
+    let grant = harness.read_grant(&connected.grant).await;
+    assert_eq!(grant.status, evergrant::model::GrantStatus::Revoked, "{}", harness.database.name);
 }

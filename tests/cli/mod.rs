@@ -1,7 +1,7 @@
 //! Tests of the command line: the binary, run as a process.
 
+mod api_keys;
 mod operators;
-mod programs;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -21,7 +21,7 @@ use crate::connect::submit_consent as answer;
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::keeper::{ConnectedOrg, seed_consent, test_key_ring};
+use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
 
 /// Settings without sweeps. The key ring is in a file of the data directory.
 const WITHOUT_SWEEPS: &[(&str, &str)] = &[("EVERGRANT_KEYS", "")];

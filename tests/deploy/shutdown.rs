@@ -14,7 +14,7 @@ use crate::sandbox::Provider;
 use crate::support::app::METRICS_TOKEN;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::keeper::{seed_consent, test_key_ring};
+use crate::support::test_service::{seed_consent, test_key_ring};
 
 const CALLERS: usize = 60;
 

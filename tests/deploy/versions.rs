@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
+use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
-use crate::support::plant::TestCluster;
 
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s")];
 
@@ -44,24 +44,24 @@ const PAGES: [(&str, &str); 6] = [
 ];
 
 /// Migrates the schema as the first start of a newer version does.
-async fn migrate_as_newer_version(plant: &TestCluster, name: &'static str) {
+async fn migrate_as_newer_version(cluster: &TestCluster, name: &'static str) {
     let added = TABLES.map(|table| format!("ALTER TABLE {table} ADD COLUMN newer BIGINT NOT NULL DEFAULT 0; "));
     let sql = AssertSqlSafe(format!("{} CREATE TABLE newer (id TEXT PRIMARY KEY);", added.concat())).into_sql_str();
     let newer = Migration::new(9999, name.into(), MigrationType::Simple, sql, false);
     let mut migrator = Migrator::with_migrations(vec![newer]);
     migrator.set_ignore_missing(true);
-    migrator.run(plant.store.database().pool()).await.unwrap();
+    migrator.run(cluster.store.database().pool()).await.unwrap();
 }
 
-async fn assert_pages_have_data(plant: &TestCluster) {
+async fn assert_pages_have_data(cluster: &TestCluster) {
     for (path, words) in PAGES {
-        let page = plant.page(0, path).await;
-        assert!(page.contains(words), "{} {path}: {page}", plant.database.name);
+        let page = cluster.page(0, path).await;
+        assert!(page.contains(words), "{} {path}: {page}", cluster.database.name);
     }
 }
 
-async fn refresh(plant: &TestCluster, instance: usize) {
-    let report: Value = plant.refresh(instance).send().await.unwrap().json().await.unwrap();
+async fn refresh(cluster: &TestCluster, instance: usize) {
+    let report: Value = cluster.refresh(instance).send().await.unwrap().json().await.unwrap();
     assert_eq!((&report["success"], &report["refreshedCount"]), (&json!(true), &json!(1)), "{report}");
 }
 
@@ -69,29 +69,29 @@ async fn refresh(plant: &TestCluster, instance: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn older_version_runs_and_restarts_on_a_newer_schema(database: TestDatabase) {
     let name = database.name;
-    let mut plant = TestCluster::on(database, 1, SETTINGS).await;
-    refresh(&plant, 0).await;
-    assert_pages_have_data(&plant).await;
-    migrate_as_newer_version(&plant, "moods").await;
+    let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
+    refresh(&cluster, 0).await;
+    assert_pages_have_data(&cluster).await;
+    migrate_as_newer_version(&cluster, "moods").await;
     // The running instance, with the statements that it prepared before the migration.
-    refresh(&plant, 0).await;
-    assert_pages_have_data(&plant).await;
+    refresh(&cluster, 0).await;
+    assert_pages_have_data(&cluster).await;
     // An instance that is restarted after a crash or a rollback.
-    plant.instances[0].kill();
-    plant.restart(0);
-    plant.assert_ok(0, name).await;
-    assert_pages_have_data(&plant).await;
+    cluster.instances[0].kill();
+    cluster.restart(0);
+    cluster.assert_ok(0, name).await;
+    assert_pages_have_data(&cluster).await;
 }
 
 #[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn older_version_refuses_to_start_on_a_breaking_schema_with_advice(database: TestDatabase) {
-    let plant = TestCluster::on(database, 1, SETTINGS).await;
-    migrate_as_newer_version(&plant, "breaking: moods").await;
+    let cluster = TestCluster::on(database, 1, SETTINGS).await;
+    migrate_as_newer_version(&cluster, "breaking: moods").await;
     for command in ["serve", "migrate"] {
         let mut older = Command::new(env!("CARGO_BIN_EXE_evergrant"));
-        older.arg(command).current_dir(plant.spool(0).parent().unwrap()).env_clear();
-        older.env("DATABASE_URL", &plant.database.url).env("EVERGRANT_LISTEN", "127.0.0.1:0");
+        older.arg(command).current_dir(cluster.spool(0).parent().unwrap()).env_clear();
+        older.env("DATABASE_URL", &cluster.database.url).env("EVERGRANT_LISTEN", "127.0.0.1:0");
         let output = older.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::app::{DemoServer, location};
 use crate::support::databases::TestDatabase;
-use crate::support::keeper::{ConnectedOrg, seed_consent};
+use crate::support::test_service::{ConnectedOrg, seed_consent};
 use crate::support::web::{Browser, TestServer};
 
 /// Starts a server and signs Ann in. One of her organization's connections has a hostile name.

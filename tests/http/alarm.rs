@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use crate::support::databases::TestDatabase;
-use crate::support::keeper::seed_consent;
+use crate::support::test_service::seed_consent;
 use crate::support::web::{Browser, TestServer};
 
 const ALARM_TEXT: &str = "Xero refuses Evergrant's app credentials";

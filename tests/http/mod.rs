@@ -3,12 +3,12 @@
 mod activity;
 mod alarm;
 mod api_keys;
+mod api_v1;
 mod events;
-mod functions;
 mod members;
 mod metrics;
 mod notifications;
-mod programs;
+mod page_security;
 mod reference;
 mod request_ids;
-mod safety;
+mod server_functions;

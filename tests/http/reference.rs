@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::programs::ApiClient;
+use super::api_v1::ApiClient;
 use crate::support::app::{DemoServer, HTML};
 
 const GUIDE: &str = include_str!("../../docs/api.md");

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{DAY, PUBLIC_URL, end_at_xero, loopback_policy};
-use crate::support::keeper::TestService;
+use crate::support::test_service::TestService;
 
 /// A mail server that stores messages. It implements as much of RFC 5321 as a client needs.
 #[derive(Clone)]
@@ -116,9 +116,9 @@ async fn add_member(store: &Store, email: &str, org: &OrgId, role: Role) -> User
 
 #[apply(each_database!)]
 async fn owners_admins_and_members_who_opted_in_get_one_digest_each(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let (db, store, mail_server) = (keeper.database.name, &keeper.store, MailServer::start().await);
-    let connected = keeper.connect("Harbour", &["harbour", "kauri"], 60).await;
+    let harness = TestService::start(database).await;
+    let (db, store, mail_server) = (harness.database.name, &harness.store, MailServer::start().await);
+    let connected = harness.connect("Harbour", &["harbour", "kauri"], 60).await;
     add_member(store, "owner@example.com", &connected.org, Role::Owner).await;
     let admin = add_member(store, "admin@example.com", &connected.org, Role::Admin).await;
     add_member(store, "member@example.com", &connected.org, Role::Member).await;
@@ -128,7 +128,7 @@ async fn owners_admins_and_members_who_opted_in_get_one_digest_each(database: Te
     let elsewhere = store.add_org("Elsewhere").await.unwrap().unwrap();
     assert!(!store.set_email_notifications(&elsewhere, &keen, false).await.unwrap(), "{db}: not a member there");
 
-    end_at_xero(&keeper, &connected).await;
+    end_at_xero(&harness, &connected).await;
     let report = mail_server.notifier(store).tick().await.unwrap();
     assert_eq!((report.fanned_out, report.delivered), (2, 4), "{db}");
     let letters = mail_server.take_messages();
@@ -155,24 +155,24 @@ async fn owners_admins_and_members_who_opted_in_get_one_digest_each(database: Te
 
 #[apply(each_database!)]
 async fn rejected_message_is_retried_unless_the_rejection_is_permanent(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let (db, store, mail_server) = (keeper.database.name, &keeper.store, MailServer::start().await);
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+    let harness = TestService::start(database).await;
+    let (db, store, mail_server) = (harness.database.name, &harness.store, MailServer::start().await);
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
     add_member(store, "owner@example.com", &connected.org, Role::Owner).await;
     let notifier = mail_server.notifier(store);
     mail_server.queue_rcpt_replies(&["451 later", "535 who are you", "250 ok", "550 nobody here"]);
-    end_at_xero(&keeper, &connected).await;
+    end_at_xero(&harness, &connected).await;
     let mut errors = Vec::new();
     for _ in 0..3 {
         notifier.tick().await.unwrap();
         let one = store.deliveries_since(&connected.org, 0).await.unwrap().remove(0).1;
         errors.push(one.error.unwrap_or_default());
-        keeper.advance(one.next_attempt_at.unwrap_or(0).saturating_sub(keeper.clock.now()).max(0));
+        harness.advance(one.next_attempt_at.unwrap_or(0).saturating_sub(harness.clock.now()).max(0));
     }
     assert_eq!(errors, ["the mail server answered 451", "the mail server answered 535", ""], "{db}");
     assert_eq!(mail_server.take_messages().len(), 1, "{db}");
 
-    end_at_xero(&keeper, &keeper.reconnect(&connected, &["harbour"]).await).await;
+    end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
     notifier.tick().await.unwrap();
     let deliveries = store.deliveries_since(&connected.org, 0).await.unwrap();
     let given_up = deliveries.iter().filter(|(_, one)| one.status == DeliveryStatus::GivenUp).count();
@@ -181,10 +181,10 @@ async fn rejected_message_is_retried_unless_the_rejection_is_permanent(database:
 
 #[apply(each_database!)]
 async fn credentials_alarm_is_mailed_once_to_an_owner_of_two_organizations(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let (db, store, mail_server) = (keeper.database.name, &keeper.store, MailServer::start().await);
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let other = keeper.connect("Other", &["demo"], 60).await;
+    let harness = TestService::start(database).await;
+    let (db, store, mail_server) = (harness.database.name, &harness.store, MailServer::start().await);
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let other = harness.connect("Other", &["demo"], 60).await;
     let owner = add_member(store, "owner@example.com", &connected.org, Role::Owner).await;
     store.add_member(&other.org, &owner, Role::Owner).await.unwrap();
     assert!(store.raise_credentials_alarm("invalid_client").await.unwrap());

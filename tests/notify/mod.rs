@@ -1,11 +1,11 @@
 //! Tests of notifications: from a state change to a receiver that verifies deliveries, on both databases.
 
+mod egress;
+mod events;
 mod mail;
 mod processes;
-mod reach;
 mod receiver;
 mod retries;
-mod telling;
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use evergrant::server::notify::{CredentialsErrorFn, EgressPolicy, Notifier, Webh
 use evergrant::server::store::{CreatedUser, NewUser, NewWebhookEndpoint, Store};
 use evergrant::server::tokens::RefreshRequest;
 
-use crate::support::keeper::{ConnectedOrg, TestService};
+use crate::support::test_service::{ConnectedOrg, TestService};
 use receiver::Receiver;
 
 const PUBLIC_URL: &str = "https://evergrant.example";
@@ -50,18 +50,18 @@ async fn add_endpoint(store: &Store, org: &OrgId, url: &str) -> (EndpointId, Sec
 }
 
 /// Connects an organization whose events are delivered to a receiver.
-async fn connect_with_receiver(keeper: &TestService) -> (ConnectedOrg, Receiver, EndpointId) {
+async fn connect_with_receiver(harness: &TestService) -> (ConnectedOrg, Receiver, EndpointId) {
     let receiver = Receiver::start().await;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let (id, secret) = add_endpoint(&keeper.store, &connected.org, &receiver.url()).await;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let (id, secret) = add_endpoint(&harness.store, &connected.org, &receiver.url()).await;
     receiver.set_secret(secret);
     (connected, receiver, id)
 }
 
 /// Ends a grant at Xero, and runs an exchange that discovers it.
-async fn end_at_xero(keeper: &TestService, connected: &ConnectedOrg) {
-    keeper.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
-    keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await;
+async fn end_at_xero(harness: &TestService, connected: &ConnectedOrg) {
+    harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
+    harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await;
 }
 
 async fn event_kinds(store: &Store, org: &OrgId) -> Vec<EventKind> {

@@ -12,7 +12,7 @@ use super::receiver::Receiver;
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::keeper::{seed_consent, test_key_ring};
+use crate::support::test_service::{seed_consent, test_key_ring};
 
 #[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use evergrant::server::store::Store;
 
 use super::receiver::Receiver;
 use super::{DAY, SESSION_HASH, add_endpoint, connect_with_receiver, end_at_xero, notifier};
-use crate::support::keeper::{ConnectedOrg, TestService};
+use crate::support::test_service::{ConnectedOrg, TestService};
 
 async fn only_delivery(store: &Store, connected: &ConnectedOrg) -> DeliveryView {
     let mut all = store.deliveries_since(&connected.org, 0).await.unwrap();
@@ -22,22 +22,22 @@ async fn disabled_by(store: &Store, connected: &ConnectedOrg, id: &EndpointId) -
 
 #[apply(each_database!)]
 async fn delivery_is_retried_with_the_same_id_and_body_until_it_is_accepted(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
-    let notifier = notifier(&keeper.store);
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    let notifier = notifier(&harness.store);
     receiver.queue_responses(&[(500, "", ""), (302, "location", "/elsewhere"), (429, "retry-after", "3600")]);
-    end_at_xero(&keeper, &connected).await;
+    end_at_xero(&harness, &connected).await;
     for (attempts, error) in [(1, "answered 500"), (2, "answered 302"), (3, "answered 429")] {
         assert_eq!(notifier.tick().await.unwrap().retrying, 1, "{db}");
-        let one = only_delivery(&keeper.store, &connected).await;
+        let one = only_delivery(&harness.store, &connected).await;
         assert_eq!(
             (one.status, one.attempts, one.error.as_deref()),
             (DeliveryStatus::Pending, attempts, Some(error)),
             "{db}"
         );
         assert_eq!(notifier.tick().await.unwrap(), Default::default(), "{db}: the retry is not due yet");
-        keeper.advance(one.next_attempt_at.unwrap() - keeper.clock.now());
+        harness.advance(one.next_attempt_at.unwrap() - harness.clock.now());
     }
     assert_eq!(notifier.tick().await.unwrap().delivered, 1, "{db}");
     let got = receiver.deliveries();
@@ -46,100 +46,100 @@ async fn delivery_is_retried_with_the_same_id_and_body_until_it_is_accepted(data
     for one in &got {
         assert!(one.verified && one.id == got[0].id && one.text == got[0].text, "{db}: {one:?}");
     }
-    let one = only_delivery(&keeper.store, &connected).await;
+    let one = only_delivery(&harness.store, &connected).await;
     assert_eq!((one.status, one.http_status, one.error), (DeliveryStatus::Delivered, Some(204), None), "{db}");
 }
 
 #[apply(each_database!)]
 async fn retry_after_with_a_date_is_honored(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
-    let until = keeper.clock.now() + 7200;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    let until = harness.clock.now() + 7200;
     let date = DateTime::from_timestamp(until, 0).unwrap().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     receiver.queue_responses(&[(503, "retry-after", &date)]);
-    end_at_xero(&keeper, &connected).await;
-    assert_eq!(notifier(&keeper.store).tick().await.unwrap().retrying, 1, "{db}");
-    assert_eq!(only_delivery(&keeper.store, &connected).await.next_attempt_at, Some(until), "{db}: {date}");
+    end_at_xero(&harness, &connected).await;
+    assert_eq!(notifier(&harness.store).tick().await.unwrap().retrying, 1, "{db}");
+    assert_eq!(only_delivery(&harness.store, &connected).await.next_attempt_at, Some(until), "{db}: {date}");
 }
 
 #[apply(each_database!)]
 async fn delivery_is_given_up_after_three_days_and_its_endpoint_stays_enabled(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, id) = connect_with_receiver(&keeper).await;
-    let notifier = notifier(&keeper.store);
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, id) = connect_with_receiver(&harness).await;
+    let notifier = notifier(&harness.store);
     receiver.queue_responses(&[(503, "", ""); 99]);
-    end_at_xero(&keeper, &connected).await;
-    let started_at = keeper.clock.now();
+    end_at_xero(&harness, &connected).await;
+    let started_at = harness.clock.now();
     loop {
         let report = notifier.tick().await.unwrap();
-        let one = only_delivery(&keeper.store, &connected).await;
+        let one = only_delivery(&harness.store, &connected).await;
         let Some(next) = one.next_attempt_at else {
             assert_eq!((report.given_up, one.status), (1, DeliveryStatus::GivenUp), "{db}");
             break;
         };
-        keeper.advance(next - keeper.clock.now());
+        harness.advance(next - harness.clock.now());
     }
-    assert_eq!(keeper.clock.now() - started_at, 3 * DAY, "{db}");
+    assert_eq!(harness.clock.now() - started_at, 3 * DAY, "{db}");
     assert!((10..=16).contains(&receiver.deliveries().len()), "{db}: {}", receiver.deliveries().len());
-    assert_eq!(disabled_by(&keeper.store, &connected, &id).await, None, "{db}: the endpoint stays enabled");
+    assert_eq!(disabled_by(&harness.store, &connected, &id).await, None, "{db}: the endpoint stays enabled");
 }
 
 #[apply(each_database!)]
 async fn endpoint_that_answers_410_is_disabled_until_it_is_enabled_again(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, id) = connect_with_receiver(&keeper).await;
-    let notifier = notifier(&keeper.store);
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, id) = connect_with_receiver(&harness).await;
+    let notifier = notifier(&harness.store);
     receiver.queue_responses(&[(410, "", "")]);
-    end_at_xero(&keeper, &connected).await;
+    end_at_xero(&harness, &connected).await;
     assert_eq!(notifier.tick().await.unwrap().given_up, 1, "{db}");
-    assert_eq!(disabled_by(&keeper.store, &connected, &id).await, Some(DisabledBy::Gone), "{db}");
-    end_at_xero(&keeper, &keeper.reconnect(&connected, &["harbour"]).await).await;
+    assert_eq!(disabled_by(&harness.store, &connected, &id).await, Some(DisabledBy::Gone), "{db}");
+    end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
     notifier.tick().await.unwrap();
     assert_eq!(receiver.deliveries().len(), 1, "{db}");
 
-    assert!(keeper.store.enable_endpoint(&connected.org, &id).await.unwrap());
-    end_at_xero(&keeper, &keeper.reconnect(&connected, &["harbour"]).await).await;
+    assert!(harness.store.enable_endpoint(&connected.org, &id).await.unwrap());
+    end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
     notifier.tick().await.unwrap();
     assert_eq!(receiver.deliveries().len(), 3, "{db}: one recovery and one end since then, and nothing older");
 }
 
 #[apply(each_database!)]
 async fn pending_deliveries_of_a_removed_endpoint_are_canceled(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, id) = connect_with_receiver(&keeper).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, id) = connect_with_receiver(&harness).await;
     receiver.queue_responses(&[(500, "", "")]);
-    end_at_xero(&keeper, &connected).await;
-    notifier(&keeper.store).tick().await.unwrap();
-    let other = keeper.store.add_org("Other").await.unwrap().unwrap();
-    assert!(!keeper.store.disable_endpoint(&other, &id, DisabledBy::Person).await.unwrap(), "{db}: wrong org");
-    assert!(!keeper.store.remove_endpoint(&other, &id).await.unwrap(), "{db}: wrong org");
-    assert!(!keeper.store.enable_endpoint(&other, &id).await.unwrap(), "{db}: wrong org");
+    end_at_xero(&harness, &connected).await;
+    notifier(&harness.store).tick().await.unwrap();
+    let other = harness.store.add_org("Other").await.unwrap().unwrap();
+    assert!(!harness.store.disable_endpoint(&other, &id, DisabledBy::Person).await.unwrap(), "{db}: wrong org");
+    assert!(!harness.store.remove_endpoint(&other, &id).await.unwrap(), "{db}: wrong org");
+    assert!(!harness.store.enable_endpoint(&other, &id).await.unwrap(), "{db}: wrong org");
     let secret = new_signing_secret().unwrap();
-    assert!(!keeper.store.rotate_secret(&other, &id, &secret, SESSION_HASH).await.unwrap(), "{db}: wrong org");
-    assert!(keeper.store.remove_endpoint(&connected.org, &id).await.unwrap(), "{db}");
-    keeper.advance(DAY);
-    assert_eq!(notifier(&keeper.store).tick().await.unwrap().delivered, 0, "{db}");
-    let one = only_delivery(&keeper.store, &connected).await;
+    assert!(!harness.store.rotate_secret(&other, &id, &secret, SESSION_HASH).await.unwrap(), "{db}: wrong org");
+    assert!(harness.store.remove_endpoint(&connected.org, &id).await.unwrap(), "{db}");
+    harness.advance(DAY);
+    assert_eq!(notifier(&harness.store).tick().await.unwrap().delivered, 0, "{db}");
+    let one = only_delivery(&harness.store, &connected).await;
     assert_eq!((one.status, one.receiver), (DeliveryStatus::Cancelled, None), "{db}");
 }
 
 #[apply(each_database!)]
 async fn both_secrets_sign_for_a_day_after_a_rotation(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, id) = connect_with_receiver(&keeper).await;
-    let notifier = notifier(&keeper.store);
-    let shown = keeper.store.reveal_secret(&connected.org, SESSION_HASH).await.unwrap();
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, id) = connect_with_receiver(&harness).await;
+    let notifier = notifier(&harness.store);
+    let shown = harness.store.reveal_secret(&connected.org, SESSION_HASH).await.unwrap();
     assert!(shown.is_some_and(|(url, secret)| url == receiver.url() && secret.expose().starts_with("whsec_")));
-    assert!(keeper.store.reveal_secret(&connected.org, SESSION_HASH).await.unwrap().is_none(), "{db}: only once");
+    assert!(harness.store.reveal_secret(&connected.org, SESSION_HASH).await.unwrap().is_none(), "{db}: only once");
 
     let new = new_signing_secret().unwrap();
-    assert!(keeper.store.rotate_secret(&connected.org, &id, &new, SESSION_HASH).await.unwrap());
-    assert!(keeper.store.reveal_secret(&connected.org, "another").await.unwrap().is_none(), "{db}");
+    assert!(harness.store.rotate_secret(&connected.org, &id, &new, SESSION_HASH).await.unwrap());
+    assert!(harness.store.reveal_secret(&connected.org, "another").await.unwrap().is_none(), "{db}");
     assert!(notifier.test_endpoint(&connected.org, &id).await.unwrap(), "{db}");
     let old_still = receiver.deliveries().pop().unwrap();
     receiver.set_secret(new);
@@ -148,7 +148,7 @@ async fn both_secrets_sign_for_a_day_after_a_rotation(database: TestDatabase) {
     assert!(old_still.verified && old_still.signatures == 2, "{db}: {old_still:?}");
     assert!(new_too.verified && new_too.signatures == 2, "{db}: {new_too:?}");
     assert_eq!(new_too.body["type"], "notifications.test", "{db}");
-    keeper.advance(DAY);
+    harness.advance(DAY);
     assert!(notifier.test_endpoint(&connected.org, &id).await.unwrap(), "{db}");
     let alone = receiver.deliveries().pop().unwrap();
     assert!(alone.verified && alone.signatures == 1, "{db}: {alone:?}");
@@ -156,57 +156,57 @@ async fn both_secrets_sign_for_a_day_after_a_rotation(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn test_delivery_is_sent_once_and_returns_its_result(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, id) = connect_with_receiver(&keeper).await;
-    let notifier = notifier(&keeper.store);
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, id) = connect_with_receiver(&harness).await;
+    let notifier = notifier(&harness.store);
     receiver.queue_responses(&[(500, "", "")]);
     assert!(!notifier.test_endpoint(&connected.org, &id).await.unwrap(), "{db}");
-    let one = only_delivery(&keeper.store, &connected).await;
+    let one = only_delivery(&harness.store, &connected).await;
     assert_eq!((one.status, one.error.as_deref()), (DeliveryStatus::GivenUp, Some("answered 500")), "{db}");
-    keeper.advance(DAY);
+    harness.advance(DAY);
     assert_eq!(notifier.tick().await.unwrap(), Default::default(), "{db}: a test is not retried");
 }
 
 #[apply(each_database!)]
 async fn delivery_that_cannot_be_prepared_is_retried_later_and_blocks_no_other(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, broken) = connect_with_receiver(&keeper).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, broken) = connect_with_receiver(&harness).await;
     let good = Receiver::start().await;
-    let (_, secret) = add_endpoint(&keeper.store, &connected.org, &good.url()).await;
+    let (_, secret) = add_endpoint(&harness.store, &connected.org, &good.url()).await;
     good.set_secret(secret);
     sqlx::query("UPDATE webhook_endpoints SET secret_enc = 'v1.gone.AAAAAAAAAAAAAAAA.AAAA' WHERE id = $1")
         .bind(broken.as_str())
-        .execute(keeper.store.database().pool())
+        .execute(harness.store.database().pool())
         .await
         .unwrap();
-    end_at_xero(&keeper, &connected).await;
-    let report = notifier(&keeper.store).tick().await.unwrap();
+    end_at_xero(&harness, &connected).await;
+    let report = notifier(&harness.store).tick().await.unwrap();
     assert_eq!((report.delivered, report.retrying), (1, 1), "{db}");
     assert_eq!((good.deliveries().len(), receiver.deliveries().len()), (1, 0), "{db}");
-    let all = keeper.store.deliveries_since(&connected.org, 0).await.unwrap();
+    let all = harness.store.deliveries_since(&connected.org, 0).await.unwrap();
     let pending = all.iter().map(|(_, one)| one).find(|one| one.status == DeliveryStatus::Pending).unwrap();
     assert_eq!((pending.attempts, pending.error.as_deref()), (1, Some("could not be prepared")), "{db}");
-    assert!(pending.next_attempt_at.is_some_and(|next| next > keeper.clock.now()), "{db}: the retry is delayed");
+    assert!(pending.next_attempt_at.is_some_and(|next| next > harness.clock.now()), "{db}: the retry is delayed");
 }
 
 #[apply(each_database!)]
 async fn endpoint_with_a_backlog_does_not_delay_others(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let (db, store) = (keeper.database.name, &keeper.store);
-    let (busy, _receiver, busy_endpoint) = connect_with_receiver(&keeper).await;
+    let harness = TestService::start(database).await;
+    let (db, store) = (harness.database.name, &harness.store);
+    let (busy, _receiver, busy_endpoint) = connect_with_receiver(&harness).await;
     for _ in 0..3 {
-        end_at_xero(&keeper, &keeper.reconnect(&busy, &["harbour"]).await).await;
+        end_at_xero(&harness, &harness.reconnect(&busy, &["harbour"]).await).await;
     }
     while store.fan_out(false, 32).await.unwrap() > 0 {}
-    keeper.advance(1);
-    let other = keeper.connect("Other", &["kauri"], 60).await;
+    harness.advance(1);
+    let other = harness.connect("Other", &["kauri"], 60).await;
     let (others_endpoint, _) = add_endpoint(store, &other.org, "http://127.0.0.1:9/").await;
-    end_at_xero(&keeper, &other).await;
+    end_at_xero(&harness, &other).await;
     assert_eq!(store.fan_out(false, 32).await.unwrap(), 1, "{db}");
 
-    let claimed = store.claim_deliveries("one", keeper.clock.now() + 60, 2).await.unwrap();
+    let claimed = store.claim_deliveries("one", harness.clock.now() + 60, 2).await.unwrap();
     let mut targets: Vec<String> = claimed.into_iter().map(|one| one.target).collect();
     targets.sort();
     let mut both = [busy_endpoint.as_str().to_owned(), others_endpoint.as_str().to_owned()];
@@ -216,23 +216,23 @@ async fn endpoint_with_a_backlog_does_not_delay_others(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn old_events_are_deleted_unless_a_delivery_is_pending(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
-    let notifier = notifier(&keeper.store);
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    let notifier = notifier(&harness.store);
     receiver.queue_responses(&[(500, "", "")]);
-    end_at_xero(&keeper, &connected).await;
-    let happened_at = keeper.clock.now();
-    keeper.advance(1);
-    let delete_before = async |before| keeper.store.delete_events_before(before, 9).await.unwrap();
-    assert_eq!(delete_before(keeper.clock.now()).await, 0, "{db}: the event is not delivered yet");
+    end_at_xero(&harness, &connected).await;
+    let happened_at = harness.clock.now();
+    harness.advance(1);
+    let delete_before = async |before| harness.store.delete_events_before(before, 9).await.unwrap();
+    assert_eq!(delete_before(harness.clock.now()).await, 0, "{db}: the event is not delivered yet");
     assert_eq!(notifier.tick().await.unwrap().retrying, 1, "{db}");
-    assert_eq!(delete_before(keeper.clock.now()).await, 0, "{db}: a retry is pending");
-    let one = only_delivery(&keeper.store, &connected).await;
-    keeper.advance(one.next_attempt_at.unwrap() - keeper.clock.now());
+    assert_eq!(delete_before(harness.clock.now()).await, 0, "{db}: a retry is pending");
+    let one = only_delivery(&harness.store, &connected).await;
+    harness.advance(one.next_attempt_at.unwrap() - harness.clock.now());
     assert_eq!(notifier.tick().await.unwrap().delivered, 1, "{db}");
     assert_eq!(delete_before(happened_at).await, 0, "{db}: the event is not old enough");
     assert_eq!(delete_before(happened_at + 1).await, 1, "{db}");
-    assert!(keeper.store.deliveries_since(&connected.org, 0).await.unwrap().is_empty(), "{db}");
-    assert!(keeper.store.org_events(&connected.org, 9).await.unwrap().is_empty(), "{db}");
+    assert!(harness.store.deliveries_since(&connected.org, 0).await.unwrap().is_empty(), "{db}");
+    assert!(harness.store.org_events(&connected.org, 9).await.unwrap().is_empty(), "{db}");
 }

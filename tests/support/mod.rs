@@ -6,9 +6,9 @@ pub mod databases;
 
 pub mod app;
 pub mod clerk;
+pub mod cluster;
 pub mod collector;
 pub mod instance;
-pub mod keeper;
-pub mod plant;
-pub mod statements;
+pub mod statement_capture;
+pub mod test_service;
 pub mod web;

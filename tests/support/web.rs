@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::databases::TestDatabase;
-use super::keeper::test_key_ring;
+use super::test_service::test_key_ring;
 use crate::sandbox::{Provider, START};
 
 pub const PASSWORD: &str = "correct horse battery";

@@ -1,6 +1,6 @@
 //! Background sweeps against the sandbox provider, on both databases.
 
-mod drift;
 mod due;
 mod months;
+mod reconciliation;
 mod sharing;

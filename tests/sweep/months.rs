@@ -5,7 +5,7 @@ use evergrant::server::jobs::sweeper::Sweeper;
 use serde_json::json;
 use sqlx::Row;
 
-use crate::support::keeper::{ConnectedOrg, DAY, ServiceOptions, TestService, seed_consent};
+use crate::support::test_service::{ConnectedOrg, DAY, ServiceOptions, TestService, seed_consent};
 
 /// The time between sweeps, in seconds.
 const STEP_SECONDS: i64 = 6 * 60 * 60;
@@ -26,7 +26,7 @@ async fn no_grant_dies_in_four_months_without_a_login() {
         ..ServiceOptions::default()
     })
     .await;
-    futures::future::join_all(each.iter().map(|keeper| four_months(keeper, grants))).await;
+    futures::future::join_all(each.iter().map(|harness| four_months(harness, grants))).await;
 }
 
 #[tokio::test]
@@ -37,54 +37,54 @@ async fn thousands_of_grants_survive_four_months_without_a_login() {
         ..ServiceOptions::default()
     })
     .await;
-    futures::future::join_all(each.iter().map(|keeper| four_months(keeper, 5000))).await;
+    futures::future::join_all(each.iter().map(|harness| four_months(harness, 5000))).await;
 }
 
-async fn four_months(keeper: &TestService, grants: usize) {
-    let db = keeper.database.name;
-    let mut sweeper = keeper.sweeper(&keeper.service, 32);
+async fn four_months(harness: &TestService, grants: usize) {
+    let db = harness.database.name;
+    let mut sweeper = harness.sweeper(&harness.service, 32);
     let mut connected: Vec<ConnectedOrg> = Vec::new();
     for step in 0..DAYS * DAY / STEP_SECONDS {
         let day = step * STEP_SECONDS / DAY;
         if step * STEP_SECONDS % DAY == 0 {
             if day < CONSENTS_UNTIL {
-                connect_until(keeper, &mut connected, grants * (day as usize + 1) / CONSENTS_UNTIL as usize).await;
+                connect_until(harness, &mut connected, grants * (day as usize + 1) / CONSENTS_UNTIL as usize).await;
             }
             if day == OUTAGE.start {
                 let down = json!({"endpoint": "any", "kind": "status", "status": 503, "times": null});
-                keeper.provider.control("faults", down).await;
+                harness.provider.control("faults", down).await;
             }
             if day == OUTAGE.end {
-                let clear = keeper.provider.client.delete(format!("{}/_control/faults", keeper.provider.base));
+                let clear = harness.provider.client.delete(format!("{}/_control/faults", harness.provider.base));
                 assert!(clear.send().await.unwrap().status().is_success());
             }
             if RESTARTS.contains(&day) {
-                sweeper = restart(keeper).await;
+                sweeper = restart(harness).await;
             }
-            keeper.service.cleanup().await.unwrap();
+            harness.service.cleanup().await.unwrap();
         }
         sweeper.sweep_once().await.unwrap();
-        keeper.service.reconcile_due().await.unwrap();
-        let oldest = oldest_token_age(keeper).await;
+        harness.service.reconcile_due().await.unwrap();
+        let oldest = oldest_token_age(harness).await;
         assert!(oldest < 60 * DAY, "{db}, day {day}: a refresh token is {} days old", oldest / DAY);
         // The notifier does this in a server.
-        keeper.store.warn_of_expiring_grants(46 * DAY, 10_000).await.unwrap();
-        assert_eq!(count(keeper, OVERDUE_WITHOUT_WARNING).await, 0, "{db}, day {day}");
-        keeper.advance(STEP_SECONDS);
+        harness.store.warn_of_expiring_grants(46 * DAY, 10_000).await.unwrap();
+        assert_eq!(count(harness, OVERDUE_WITHOUT_WARNING).await, 0, "{db}, day {day}");
+        harness.advance(STEP_SECONDS);
     }
     let mut rolls = 0;
     for one in &connected {
-        let grant = keeper.read_grant(&one.grant).await;
+        let grant = harness.read_grant(&one.grant).await;
         assert_eq!((grant.status, grant.failure_count), (GrantStatus::Active, 0), "{db}: {}", grant.id);
         assert!(grant.generation >= 2, "{db}: rolled {} times", grant.generation);
         rolls += usize::try_from(grant.generation).unwrap();
     }
     // Rolled at 45 days, and not more often than that requires.
     assert!((2 * grants..=3 * grants).contains(&rolls), "{db}: {rolls} rolls of {grants} grants");
-    let (warned, recovered) = (count(keeper, WARNINGS).await, count(keeper, RECOVERIES).await);
+    let (warned, recovered) = (count(harness, WARNINGS).await, count(harness, RECOVERIES).await);
     let of_the_first_days = i64::try_from(grants).unwrap() * (OUTAGE.end - 47) / CONSENTS_UNTIL;
     assert!(warned >= of_the_first_days && warned == recovered, "{db}: {warned} warned, {recovered} recovered");
-    let ledger = keeper.provider.ledger().await;
+    let ledger = harness.provider.ledger().await;
     let exchanged =
         ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token" && entry["outcome"] == "rotated");
     assert_eq!(exchanged.count(), rolls, "{db}: an exchange is missing from the rows");
@@ -92,29 +92,29 @@ async fn four_months(keeper: &TestService, grants: usize) {
 }
 
 /// Restarts: creates another service and sweeper on the same database.
-async fn restart(keeper: &TestService) -> Sweeper {
-    let service = keeper.second_service().await;
+async fn restart(harness: &TestService) -> Sweeper {
+    let service = harness.second_service().await;
     service.plan_all().await.unwrap();
-    keeper.sweeper(&service, 32)
+    harness.sweeper(&service, 32)
 }
 
-async fn connect_until(keeper: &TestService, connected: &mut Vec<ConnectedOrg>, wanted: usize) {
+async fn connect_until(harness: &TestService, connected: &mut Vec<ConnectedOrg>, wanted: usize) {
     while connected.len() < wanted {
         let number = connected.len();
         let org = match number % TENANTS.len() {
-            0 => keeper.store.add_org(&format!("Organisation {number}")).await.unwrap().unwrap(),
+            0 => harness.store.add_org(&format!("Organisation {number}")).await.unwrap().unwrap(),
             _ => connected[number - 1].org.clone(),
         };
         let tenant = [TENANTS[number % TENANTS.len()]];
-        connected.push(seed_consent(&keeper.store, &keeper.provider, org, &tenant, 1800).await);
+        connected.push(seed_consent(&harness.store, &harness.provider, org, &tenant, 1800).await);
     }
 }
 
 /// Returns the age of the oldest refresh token of an active grant, in seconds.
-async fn oldest_token_age(keeper: &TestService) -> i64 {
-    let now = keeper.clock.now();
+async fn oldest_token_age(harness: &TestService) -> i64 {
+    let now = harness.clock.now();
     now - count(
-        keeper,
+        harness,
         "SELECT COALESCE(MIN(refresh_token_issued_at), $1) FROM integration_grants WHERE status = 'active'",
     )
     .await
@@ -128,7 +128,7 @@ const RECOVERIES: &str =
     "SELECT COUNT(DISTINCT binding_id) FROM outbox WHERE kind = 'connection.recovered' AND occurred_at <= $1";
 
 /// Runs a query that returns one number. `$1` is the current time.
-async fn count(keeper: &TestService, query: &'static str) -> i64 {
-    let query = sqlx::query(query).bind(keeper.clock.now());
-    query.fetch_one(keeper.store.database().pool()).await.unwrap().try_get(0).unwrap()
+async fn count(harness: &TestService, query: &'static str) -> i64 {
+    let query = sqlx::query(query).bind(harness.clock.now());
+    query.fetch_one(harness.store.database().pool()).await.unwrap().try_get(0).unwrap()
 }

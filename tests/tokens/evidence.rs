@@ -7,122 +7,122 @@ use evergrant::server::tokens::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use evergrant::server::views;
 use serde_json::json;
 
-use crate::support::keeper::{ConnectedOrg, TestService};
+use crate::support::test_service::{ConnectedOrg, TestService};
 
-async fn refresh(keeper: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
-    keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await
+async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
+    harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await
 }
 
-async fn inject_fault(keeper: &TestService, kind: &str) {
-    keeper.provider.control("faults", json!({"endpoint": "token", "kind": kind, "times": 1})).await;
+async fn inject_fault(harness: &TestService, kind: &str) {
+    harness.provider.control("faults", json!({"endpoint": "token", "kind": kind, "times": 1})).await;
 }
 
 /// Returns the binding's attempts, newest first.
-async fn attempts(keeper: &TestService, connected: &ConnectedOrg) -> Vec<AttemptView> {
-    keeper.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap()
+async fn attempts(harness: &TestService, connected: &ConnectedOrg) -> Vec<AttemptView> {
+    harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap()
 }
 
 /// Acts as a holder that journals an attempt, exchanges the token at Xero and crashes before the response.
-async fn exchange_then_crash(keeper: &TestService, connected: &ConnectedOrg) {
-    let (store, id) = (&keeper.store, &connected.grant);
-    let held = store.acquire_lease(id, "dies", keeper.clock.now() + 60).await.unwrap().unwrap();
+async fn exchange_then_crash(harness: &TestService, connected: &ConnectedOrg) {
+    let (store, id) = (&harness.store, &connected.grant);
+    let held = store.acquire_lease(id, "dies", harness.clock.now() + 60).await.unwrap().unwrap();
     let new =
         NewAttempt { grant_id: id, generation: held.generation, trigger: Trigger::Sweep, actor: None, trace_id: None };
     store.start_attempt(&new).await.unwrap();
-    assert_eq!(keeper.provider.refresh(&connected.minted.refresh_token).await.0.as_u16(), 200);
+    assert_eq!(harness.provider.refresh(&connected.minted.refresh_token).await.0.as_u16(), 200);
 }
 
 /// Asserts that a refresh finds the grant dead, and that report, journal, page and operator's list give the reason:
 /// `code` for programs, `words` for people.
-async fn assert_grant_dead(keeper: &TestService, connected: &ConnectedOrg, code: &str, words: &str) {
-    let case = format!("{} {code}", keeper.database.name);
-    let landed = refresh(keeper, connected).await;
-    let row = keeper.read_grant(&connected.grant).await;
+async fn assert_grant_dead(harness: &TestService, connected: &ConnectedOrg, code: &str, words: &str) {
+    let case = format!("{} {code}", harness.database.name);
+    let landed = refresh(harness, connected).await;
+    let row = harness.read_grant(&connected.grant).await;
     assert_eq!(row.status, GrantStatus::RefreshFailed, "{case}: {landed:?}");
     let sentence = row.last_error.unwrap();
     assert!(sentence.contains(words) && sentence.contains("Reconnect to continue"), "{case}: {sentence}");
     let has_message = |landed: &RefreshOutcome| matches!(landed, RefreshOutcome::Failed(RefreshFailure { message, .. }) if *message == sentence);
     assert!(has_message(&landed), "{case}: {landed:?}");
-    let again = refresh(keeper, connected).await;
+    let again = refresh(harness, connected).await;
     assert!(has_message(&again), "{case}: the next caller must get the same message: {again:?}");
 
-    let last = &attempts(keeper, connected).await[0];
+    let last = &attempts(harness, connected).await[0];
     assert_eq!((last.outcome.as_deref(), last.error_code.as_deref()), (Some("reconnect"), Some(code)), "{case}");
     assert_eq!(last.http_status, Some(400), "{case}");
-    let view = views::settings(&keeper.store, &connected.org, true).await.unwrap();
+    let view = views::settings(&harness.store, &connected.org, true).await.unwrap();
     assert_eq!(view.connections[0].problem.as_deref(), Some(sentence.as_str()), "{case}");
-    let listed = keeper.store.database().grant_summaries(Some(&connected.org)).await.unwrap();
+    let listed = harness.store.database().grant_summaries(Some(&connected.org)).await.unwrap();
     assert_eq!(listed[0].last_failure_code.as_deref(), Some(code), "{case}");
 }
 
 #[apply(each_database!)]
 async fn attempt_of_a_dead_holder_is_closed_when_its_token_is_resent(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    exchange_then_crash(&keeper, &connected).await;
-    keeper.advance(29 * 60);
-    assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::Refreshed, "{db}: within the 30 minutes");
-    let attempts = attempts(&keeper, &connected).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    exchange_then_crash(&harness, &connected).await;
+    harness.advance(29 * 60);
+    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}: within the 30 minutes");
+    let attempts = attempts(&harness, &connected).await;
     let outcomes: Vec<_> = attempts.iter().map(|one| one.outcome.as_deref()).collect();
     assert_eq!(outcomes, [Some("refreshed"), Some("abandoned")], "{db}");
-    assert_eq!(attempts[1].finished_at, Some(keeper.clock.now()), "{db}");
+    assert_eq!(attempts[1].finished_at, Some(harness.clock.now()), "{db}");
 }
 
 #[apply(each_database!)]
 async fn reply_lost_in_a_crash_is_distinguished_from_a_revocation(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    exchange_then_crash(&keeper, &connected).await;
-    keeper.advance(31 * 60);
-    assert_grant_dead(&keeper, &connected, "invalid_grant_after_lost_reply", "30 minutes").await;
+    let harness = TestService::start(database).await;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    exchange_then_crash(&harness, &connected).await;
+    harness.advance(31 * 60);
+    assert_grant_dead(&harness, &connected, "invalid_grant_after_lost_reply", "30 minutes").await;
 }
 
 #[apply(each_database!)]
 async fn reply_lost_in_transit_is_distinguished_from_a_revocation(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
+    let harness = TestService::start(database).await;
     for (number, kind) in ["reset_after", "timeout_after", "truncated"].into_iter().enumerate() {
-        let connected = keeper.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        inject_fault(&keeper, kind).await;
-        assert!(matches!(refresh(&keeper, &connected).await, RefreshOutcome::Failed(_)));
-        keeper.advance(31 * 60);
-        assert_grant_dead(&keeper, &connected, "invalid_grant_after_lost_reply", "30 minutes").await;
+        let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
+        inject_fault(&harness, kind).await;
+        assert!(matches!(refresh(&harness, &connected).await, RefreshOutcome::Failed(_)));
+        harness.advance(31 * 60);
+        assert_grant_dead(&harness, &connected, "invalid_grant_after_lost_reply", "30 minutes").await;
     }
 }
 
 #[apply(each_database!)]
 async fn revocation_is_recognized_after_earlier_failures(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
+    let harness = TestService::start(database).await;
     let revoke = |connected: &ConnectedOrg| {
-        keeper.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
+        harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
     };
-    let connected = keeper.connect("Nothing failed", &["harbour"], 60).await;
+    let connected = harness.connect("Nothing failed", &["harbour"], 60).await;
     revoke(&connected);
-    assert_grant_dead(&keeper, &connected, "invalid_grant", "Access was removed in Xero").await;
+    assert_grant_dead(&harness, &connected, "invalid_grant", "Access was removed in Xero").await;
 
     // Within the replay window Xero would have sent the successor again.
-    let connected = keeper.connect("A reply was lost a moment ago", &["harbour"], 60).await;
-    inject_fault(&keeper, "reset_after").await;
-    assert!(matches!(refresh(&keeper, &connected).await, RefreshOutcome::Failed(_)));
+    let connected = harness.connect("A reply was lost a moment ago", &["harbour"], 60).await;
+    inject_fault(&harness, "reset_after").await;
+    assert!(matches!(refresh(&harness, &connected).await, RefreshOutcome::Failed(_)));
     revoke(&connected);
-    keeper.advance(20 * 60);
-    assert_grant_dead(&keeper, &connected, "invalid_grant", "Access was removed in Xero").await;
+    harness.advance(20 * 60);
+    assert_grant_dead(&harness, &connected, "invalid_grant", "Access was removed in Xero").await;
 
     // Xero has not acted on a request that it rate-limited.
-    let connected = keeper.connect("Asked to slow down", &["harbour"], 60).await;
+    let connected = harness.connect("Asked to slow down", &["harbour"], 60).await;
     let slow = json!({"endpoint": "token", "kind": "status", "status": 429, "times": 1});
-    keeper.provider.control("faults", slow).await;
-    assert!(matches!(refresh(&keeper, &connected).await, RefreshOutcome::Failed(_)));
+    harness.provider.control("faults", slow).await;
+    assert!(matches!(refresh(&harness, &connected).await, RefreshOutcome::Failed(_)));
     revoke(&connected);
-    keeper.advance(31 * 60);
-    assert_grant_dead(&keeper, &connected, "invalid_grant", "Access was removed in Xero").await;
+    harness.advance(31 * 60);
+    assert_grant_dead(&harness, &connected, "invalid_grant", "Access was removed in Xero").await;
 }
 
 #[apply(each_database!)]
 async fn token_expired_after_sixty_days_is_distinguished_from_a_revocation(database: TestDatabase) {
     const DAY: i64 = 24 * 60 * 60;
-    let keeper = TestService::start(database).await;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    keeper.advance(61 * DAY);
-    assert_grant_dead(&keeper, &connected, "invalid_grant_after_sixty_days", "sixty days").await;
+    let harness = TestService::start(database).await;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    harness.advance(61 * DAY);
+    assert_grant_dead(&harness, &connected, "invalid_grant_after_sixty_days", "sixty days").await;
 }

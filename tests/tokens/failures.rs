@@ -6,14 +6,14 @@ use evergrant::model::{BindingStatus, GrantStatus, Trigger};
 use evergrant::server::tokens::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest, TokenError};
 use serde_json::{Value, json};
 
-use crate::support::keeper::{ConnectedOrg, TestService};
+use crate::support::test_service::{ConnectedOrg, TestService};
 
-async fn refresh(keeper: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
-    keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await
+async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
+    harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await
 }
 
-async fn binding_statuses(keeper: &TestService, connected: &ConnectedOrg) -> Vec<BindingStatus> {
-    let bound = keeper.store.bindings_of_org(&connected.org).await.unwrap();
+async fn binding_statuses(harness: &TestService, connected: &ConnectedOrg) -> Vec<BindingStatus> {
+    let bound = harness.store.bindings_of_org(&connected.org).await.unwrap();
     bound.into_iter().map(|bound| bound.binding.status).collect()
 }
 
@@ -24,24 +24,24 @@ fn failure_cause(landed: &RefreshOutcome) -> Option<FailureCause> {
     }
 }
 
-async fn inject_fault(keeper: &TestService, fault: Value) {
-    keeper.provider.control("faults", fault).await;
+async fn inject_fault(harness: &TestService, fault: Value) {
+    harness.provider.control("faults", fault).await;
 }
 
 #[apply(each_database!)]
 async fn invalid_grant_marks_the_grant_and_its_bindings_once(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour", "kauri"], 60).await;
-    let other = keeper.connect("Other", &["demo"], 60).await;
-    keeper.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
-    assert_eq!(failure_cause(&refresh(&keeper, &connected).await), Some(FailureCause::Reconnect), "{db}");
-    assert_eq!(keeper.read_grant(&connected.grant).await.status, GrantStatus::RefreshFailed, "{db}");
-    assert_eq!(binding_statuses(&keeper, &connected).await, [BindingStatus::NeedsReauth; 2], "{db}");
-    assert_eq!(binding_statuses(&keeper, &other).await, [BindingStatus::Active], "{db}");
-    assert_eq!(failure_cause(&refresh(&keeper, &connected).await), Some(FailureCause::Reconnect), "{db}");
-    assert_eq!(keeper.exchange_count().await, 1, "{db}: a dead grant must not be sent again");
-    let attempts = keeper.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour", "kauri"], 60).await;
+    let other = harness.connect("Other", &["demo"], 60).await;
+    harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
+    assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Reconnect), "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::RefreshFailed, "{db}");
+    assert_eq!(binding_statuses(&harness, &connected).await, [BindingStatus::NeedsReauth; 2], "{db}");
+    assert_eq!(binding_statuses(&harness, &other).await, [BindingStatus::Active], "{db}");
+    assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Reconnect), "{db}");
+    assert_eq!(harness.exchange_count().await, 1, "{db}: a dead grant must not be sent again");
+    let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
     assert_eq!(attempts.len(), 1, "{db}");
     assert_eq!(attempts[0].outcome.as_deref(), Some("reconnect"), "{db}");
     assert_eq!(attempts[0].error_code.as_deref(), Some("invalid_grant"), "{db}");
@@ -61,118 +61,121 @@ async fn transient_failures_never_end_a_grant(database: TestDatabase) {
         json!({"endpoint": "token", "kind": "truncated", "times": 1}),
         json!({"endpoint": "token", "kind": "wrong_content_type", "times": 1}),
     ];
-    let keeper = TestService::start(database).await;
+    let harness = TestService::start(database).await;
     for (number, trouble) in troubles.iter().enumerate() {
-        let case = format!("{}: {trouble}", keeper.database.name);
-        let connected = keeper.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        inject_fault(&keeper, trouble.clone()).await;
-        let landed = refresh(&keeper, &connected).await;
+        let case = format!("{}: {trouble}", harness.database.name);
+        let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
+        inject_fault(&harness, trouble.clone()).await;
+        let landed = refresh(&harness, &connected).await;
         assert_eq!(failure_cause(&landed), Some(FailureCause::Transient), "{case}: {landed:?}");
-        let after = keeper.read_grant(&connected.grant).await;
+        let after = harness.read_grant(&connected.grant).await;
         assert_eq!((after.status, after.failure_count, after.generation), (GrantStatus::Active, 1, 0), "{case}");
-        assert_eq!(binding_statuses(&keeper, &connected).await, [BindingStatus::Active], "{case}");
+        assert_eq!(binding_statuses(&harness, &connected).await, [BindingStatus::Active], "{case}");
         if trouble["retry_after"] == 120 {
-            assert!(after.next_attempt_at.unwrap() >= keeper.clock.now() + 120, "{case}: Retry-After was ignored");
+            assert!(after.next_attempt_at.unwrap() >= harness.clock.now() + 120, "{case}: Retry-After was ignored");
         }
-        keeper.advance(1000);
-        let landed = refresh(&keeper, &connected).await;
+        harness.advance(1000);
+        let landed = refresh(&harness, &connected).await;
         assert_eq!(landed, RefreshOutcome::Refreshed, "{case}: a retry with the same token must succeed");
-        assert_eq!(keeper.read_grant(&connected.grant).await.failure_count, 0, "{case}");
+        assert_eq!(harness.read_grant(&connected.grant).await.failure_count, 0, "{case}");
     }
 }
 
 #[apply(each_database!)]
 async fn lost_reply_is_recovered_by_resending_the_same_token(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
+    let harness = TestService::start(database).await;
     for (number, (kind, mode)) in
         [("timeout_after", "same"), ("timeout_after", "sibling"), ("reset_after", "same"), ("reset_after", "sibling")]
             .into_iter()
             .enumerate()
     {
-        let case = format!("{}: {kind} {mode}", keeper.database.name);
-        keeper.provider.control("settings", json!({"replay": mode})).await;
-        let connected = keeper.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        inject_fault(&keeper, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
-        assert_eq!(failure_cause(&refresh(&keeper, &connected).await), Some(FailureCause::Transient), "{case}");
-        let wait = keeper.read_grant(&connected.grant).await.next_attempt_at.unwrap() - keeper.clock.now();
+        let case = format!("{}: {kind} {mode}", harness.database.name);
+        harness.provider.control("settings", json!({"replay": mode})).await;
+        let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
+        inject_fault(&harness, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
+        assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{case}");
+        let wait = harness.read_grant(&connected.grant).await.next_attempt_at.unwrap() - harness.clock.now();
         assert!((1..=900).contains(&wait), "{case}: {wait}");
         assert_eq!(
-            failure_cause(&refresh(&keeper, &connected).await),
+            failure_cause(&refresh(&harness, &connected).await),
             Some(FailureCause::Transient),
             "{case}: it backs off"
         );
-        keeper.advance(15 * 60);
+        harness.advance(15 * 60);
         // A second lost reply, still within the 30 minutes.
-        inject_fault(&keeper, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
-        assert_eq!(failure_cause(&refresh(&keeper, &connected).await), Some(FailureCause::Transient), "{case}");
-        keeper.advance(14 * 60);
-        assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::Refreshed, "{case}");
-        let ledger = keeper.provider.ledger().await;
+        inject_fault(&harness, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
+        assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{case}");
+        harness.advance(14 * 60);
+        assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{case}");
+        let ledger = harness.provider.ledger().await;
         let sent: Vec<_> = ledger.iter().rev().take(3).map(|line| &line["token_fingerprint"]).collect();
         assert!(sent.iter().all(|token| token == &sent[0]), "{case}: one token, sent three times: {sent:?}");
         assert_eq!(ledger.len(), 3 * (number + 1), "{case}: no further request may be sent");
         let client =
-            keeper.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
+            harness.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
         assert_eq!(client.api.organization().await.unwrap().name, "Harbour Coffee", "{case}");
     }
 }
 
 #[apply(each_database!)]
 async fn lost_reply_of_a_forced_refresh_is_recovered_by_the_next_caller(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 1800).await;
-    inject_fault(&keeper, json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 1800).await;
+    inject_fault(&harness, json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
     let click = RefreshRequest::manual("ana@example.com", true);
-    let landed = keeper.service.refresh_grant_single_flight(&connected.grant, click).await;
+    let landed = harness.service.refresh_grant_single_flight(&connected.grant, click).await;
     assert_eq!(failure_cause(&landed), Some(FailureCause::Transient), "{db}");
     // Within the replay window, and long before the access token is due.
-    keeper.advance(10 * 60);
-    assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::Refreshed, "{db}");
-    assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::NotDue, "{db}: one exchange is enough");
+    harness.advance(10 * 60);
+    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}");
+    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::NotDue, "{db}: one exchange is enough");
 }
 
 #[apply(each_database!)]
 async fn fresh_grant_is_resent_after_its_lease_holder_died(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 1800).await;
-    let until = keeper.clock.now() + 60;
-    assert!(keeper.store.acquire_lease(&connected.grant, "a holder that dies", until).await.unwrap().is_some(), "{db}");
-    assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::NotDue, "{db}: the holder may be alive");
-    keeper.advance(61);
-    assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::Refreshed, "{db}");
-    assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::NotDue, "{db}");
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 1800).await;
+    let until = harness.clock.now() + 60;
+    assert!(
+        harness.store.acquire_lease(&connected.grant, "a holder that dies", until).await.unwrap().is_some(),
+        "{db}"
+    );
+    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::NotDue, "{db}: the holder may be alive");
+    harness.advance(61);
+    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}");
+    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::NotDue, "{db}");
 }
 
 #[apply(each_database!)]
 async fn refused_credentials_raise_one_alarm_and_end_no_grant(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
     for (number, kind) in ["invalid_client", "unauthorized_client"].into_iter().enumerate() {
-        let connected = keeper.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        inject_fault(&keeper, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
-        assert_eq!(keeper.service.alarm(), None, "{db}");
-        assert_eq!(failure_cause(&refresh(&keeper, &connected).await), Some(FailureCause::Operator), "{db} {kind}");
-        assert_eq!(keeper.service.alarm().as_deref(), Some(kind), "{db}");
-        assert_eq!(keeper.read_grant(&connected.grant).await.status, GrantStatus::Active, "{db} {kind}");
-        keeper.advance(1000);
-        assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::Refreshed, "{db} {kind}");
-        assert_eq!(keeper.service.alarm(), None, "{db}: a successful exchange must clear the alarm");
+        let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
+        inject_fault(&harness, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
+        assert_eq!(harness.service.alarm(), None, "{db}");
+        assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Operator), "{db} {kind}");
+        assert_eq!(harness.service.alarm().as_deref(), Some(kind), "{db}");
+        assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::Active, "{db} {kind}");
+        harness.advance(1000);
+        assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db} {kind}");
+        assert_eq!(harness.service.alarm(), None, "{db}: a successful exchange must clear the alarm");
     }
 }
 
 #[apply(each_database!)]
 async fn valid_token_is_served_with_a_warning_if_the_refresh_fails(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 300).await;
-    inject_fault(&keeper, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
-    let get = || keeper.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org);
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 300).await;
+    inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
+    let get = || harness.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org);
     let client = get().await.unwrap();
     assert!(client.warning.is_some_and(|warning| warning.contains("safe")), "{db}");
     assert_eq!(client.api.access_token().expose(), connected.minted.access_token, "{db}");
-    keeper.advance(290);
+    harness.advance(290);
     match get().await.err() {
         Some(TokenError::RefreshFailed(failed)) => {
             assert_eq!(failed.cause, FailureCause::Transient, "{db}");
@@ -184,20 +187,20 @@ async fn valid_token_is_served_with_a_warning_if_the_refresh_fails(database: Tes
 
 #[apply(each_database!)]
 async fn backoff_applies_to_automatic_refreshes_only(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
     inject_fault(
-        &keeper,
+        &harness,
         json!({"endpoint": "token", "kind": "status", "status": 429, "retry_after": 600, "times": 1}),
     )
     .await;
-    refresh(&keeper, &connected).await;
-    assert_eq!(failure_cause(&refresh(&keeper, &connected).await), Some(FailureCause::Transient), "{db}");
-    assert_eq!(keeper.exchange_count().await, 1, "{db}: Retry-After must be honored");
+    refresh(&harness, &connected).await;
+    assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{db}");
+    assert_eq!(harness.exchange_count().await, 1, "{db}: Retry-After must be honored");
     let click = RefreshRequest::manual("ana@example.com", false);
     assert_eq!(
-        keeper.service.refresh_grant_single_flight(&connected.grant, click).await,
+        harness.service.refresh_grant_single_flight(&connected.grant, click).await,
         RefreshOutcome::Refreshed,
         "{db}"
     );
@@ -205,27 +208,27 @@ async fn backoff_applies_to_automatic_refreshes_only(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn manual_refreshes_are_rate_limited(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    inject_fault(&keeper, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
     for _ in 0..20 {
-        keeper
+        harness
             .service
             .refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ana@example.com", true))
             .await;
     }
-    assert_eq!(keeper.exchange_count().await, 6, "{db}");
+    assert_eq!(harness.exchange_count().await, 6, "{db}");
 }
 
 #[apply(each_database!)]
 async fn failed_grant_is_reported_once_per_binding(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour", "kauri"], 60).await;
-    inject_fault(&keeper, json!({"endpoint": "token", "kind": "status", "status": 503, "times": 1})).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour", "kauri"], 60).await;
+    inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": 1})).await;
     let ask = RefreshRequest::automatic(Trigger::OrgSwitch);
-    let report = keeper.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
+    let report = harness.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
     assert!(!report.success && report.has_active_bindings, "{db}");
     let mut bindings = connected.bindings.clone();
     bindings.sort();
@@ -237,13 +240,13 @@ async fn failed_grant_is_reported_once_per_binding(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn disconnected_tenant_still_refreshes_and_its_calls_fail_as_tenant_gone(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
     let tenant = &connected.minted.connections[0].tenant_id;
-    keeper.provider.control("disconnect", json!({"tenant_id": tenant})).await;
-    assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::Refreshed, "{db}");
-    let client = keeper.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
+    harness.provider.control("disconnect", json!({"tenant_id": tenant})).await;
+    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}");
+    let client = harness.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
     let error = client.api.organization().await.unwrap_err();
     assert_eq!(error.status, Some(StatusCode::FORBIDDEN.as_u16()), "{db}");
     assert_eq!(error.kind, evergrant::server::xero::ErrorKind::TenantNotConnected, "{db}");

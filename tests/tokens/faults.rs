@@ -10,7 +10,7 @@ use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, To
 use serde_json::{Value, json};
 
 use crate::support::databases::TestDatabase;
-use crate::support::keeper::{ConnectedOrg, ServiceOptions, TestService};
+use crate::support::test_service::{ConnectedOrg, ServiceOptions, TestService};
 
 /// The default number of faults: every kind several times, in chains of all lengths.
 const DEFAULT_FAULTS: usize = 620;
@@ -83,7 +83,7 @@ async fn no_fault_ends_or_loses_a_grant_on_postgresql() {
 }
 
 struct FaultRun {
-    keeper: TestService,
+    harness: TestService,
     connected: ConnectedOrg,
     share: usize,
     /// Services whose Xero URL leads to no working provider.
@@ -92,23 +92,23 @@ struct FaultRun {
 
 impl FaultRun {
     async fn on(database: TestDatabase, share: usize) -> Self {
-        let keeper = TestService::on(
+        let harness = TestService::on(
             database,
             ServiceOptions { xero_timeout: Duration::from_millis(60), ..ServiceOptions::default() },
         )
         .await;
         // Less than the buffer, so that the grant is due at every call.
-        keeper.provider.control("settings", json!({"access_ttl": 300})).await;
-        let connected = keeper.connect("Harbour", &["harbour", "kauri"], 300).await;
-        let port = keeper.provider.base.rsplit(':').next().unwrap();
+        harness.provider.control("settings", json!({"access_ttl": 300})).await;
+        let connected = harness.connect("Harbour", &["harbour", "kauri"], 300).await;
+        let port = harness.provider.base.rsplit(':').next().unwrap();
         // A label of 64 letters is invalid, so no DNS query is sent.
         let nowhere = format!("https://{}.example", "a".repeat(64));
         let elsewhere = [
-            (Dns, keeper.service_with_xero_at(&nowhere).await),
-            (Tls, keeper.service_with_xero_at(&format!("https://127.0.0.1:{port}")).await),
-            (Refused, keeper.service_with_xero_at("http://127.0.0.1:9").await),
+            (Dns, harness.service_with_xero_at(&nowhere).await),
+            (Tls, harness.service_with_xero_at(&format!("https://127.0.0.1:{port}")).await),
+            (Refused, harness.service_with_xero_at("http://127.0.0.1:9").await),
         ];
-        Self { keeper, connected, share, unreachable: elsewhere }
+        Self { harness, connected, share, unreachable: elsewhere }
     }
 
     async fn run(self) {
@@ -117,12 +117,12 @@ impl FaultRun {
         let (mut injected, mut chains, mut tally) = (0, 0, BTreeMap::<String, usize>::new());
         while injected < faults {
             let mode = if chains % 2 == 0 { "same" } else { "sibling" };
-            self.keeper.provider.control("settings", json!({"replay": mode})).await;
-            let before = self.keeper.read_grant(&self.connected.grant).await.generation;
+            self.harness.provider.control("settings", json!({"replay": mode})).await;
+            let before = self.harness.read_grant(&self.connected.grant).await.generation;
             let length = 1 + (chains + self.share) % LONGEST_CHAIN;
             let chain: Vec<Fault> = (0..length).map(|place| nth_fault(self.share * 1_000 + injected + place)).collect();
             let case =
-                format!("{}, share {}, chain {chains}, {mode}: {chain:?}", self.keeper.database.name, self.share);
+                format!("{}, share {}, chain {chains}, {mode}: {chain:?}", self.harness.database.name, self.share);
             for trouble in &chain {
                 self.inject(*trouble, &case).await;
                 *tally.entry(format!("{trouble:?}")).or_default() += 1;
@@ -130,10 +130,10 @@ impl FaultRun {
             self.recover(before, &case).await;
             (injected, chains) = (injected + length, chains + 1);
         }
-        let refused = self.keeper.provider.ledger().await;
+        let refused = self.harness.provider.ledger().await;
         assert!(refused.iter().all(|line| line["outcome"] != "invalid_grant"), "a token was sent too late");
         assert!(tally.len() == FAULTS.len(), "{tally:?}");
-        println!("{}: {injected} faults in {chains} chains, no grant was lost", self.keeper.database.name);
+        println!("{}: {injected} faults in {chains} chains, no grant was lost", self.harness.database.name);
     }
 
     /// Refreshes until one fault has struck once.
@@ -148,9 +148,9 @@ impl FaultRun {
         };
         let elsewhere = self.unreachable.iter().find(|(place, _)| *place == trouble).map(|(_, service)| service);
         if let Some(fault) = fault {
-            self.keeper.provider.control("faults", fault).await;
+            self.harness.provider.control("faults", fault).await;
         }
-        let (before, service) = (self.attempt_count().await, elsewhere.unwrap_or(&self.keeper.service));
+        let (before, service) = (self.attempt_count().await, elsewhere.unwrap_or(&self.harness.service));
         loop {
             let landed = self.refresh_when_due(service).await;
             self.assert_alive(&landed, case).await;
@@ -164,15 +164,15 @@ impl FaultRun {
     /// Refreshes as the sweeper would, at each due time, until an exchange succeeds.
     async fn recover(&self, before: i64, case: &str) {
         for _ in 0..40 {
-            let landed = self.refresh_when_due(&self.keeper.service).await;
+            let landed = self.refresh_when_due(&self.harness.service).await;
             if landed == RefreshOutcome::Refreshed {
-                let after = self.keeper.read_grant(&self.connected.grant).await;
+                let after = self.harness.read_grant(&self.connected.grant).await;
                 assert_eq!(
                     (after.generation, after.failure_count, after.next_attempt_at),
                     (before + 1, 0, None),
                     "{case}"
                 );
-                assert_eq!((self.keeper.service.alarm(), after.reply_lost_at), (None, None), "{case}");
+                assert_eq!((self.harness.service.alarm(), after.reply_lost_at), (None, None), "{case}");
                 return;
             }
             self.assert_alive(&landed, case).await;
@@ -186,7 +186,7 @@ impl FaultRun {
         let landed = service.refresh_grant_single_flight(&self.connected.grant, ask).await;
         if let RefreshOutcome::Failed(failed) = &landed {
             let next = failed.next_attempt_at.expect("a failure must have a time for the next attempt");
-            self.keeper.advance((next - self.keeper.clock.now()).max(0));
+            self.harness.advance((next - self.harness.clock.now()).max(0));
         }
         landed
     }
@@ -194,7 +194,7 @@ impl FaultRun {
     async fn assert_alive(&self, landed: &RefreshOutcome, case: &str) {
         let RefreshOutcome::Failed(failed) = landed else { panic!("{case}: {landed:?}") };
         assert!(matches!(failed.cause, FailureCause::Transient | FailureCause::Operator), "{case}: {failed:?}");
-        let bound = self.keeper.store.bindings_of_org(&self.connected.org).await.unwrap();
+        let bound = self.harness.store.bindings_of_org(&self.connected.org).await.unwrap();
         for bound in bound {
             assert_eq!(bound.binding.status, BindingStatus::Active, "{case}");
             assert_eq!(bound.grant.unwrap().status, GrantStatus::Active, "{case}");
@@ -202,11 +202,11 @@ impl FaultRun {
     }
 
     async fn attempt_count(&self) -> i64 {
-        self.keeper.store.count_attempts_since(&self.connected.grant, Trigger::Sweep, 0).await.unwrap()
+        self.harness.store.count_attempts_since(&self.connected.grant, Trigger::Sweep, 0).await.unwrap()
     }
 
     async fn pending_faults(&self) -> Value {
-        self.keeper.provider.get("/_control/faults").await.json().await.unwrap()
+        self.harness.provider.get("/_control/faults").await.json().await.unwrap()
     }
 }
 

@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use tokio::task::JoinHandle;
 
 use crate::sandbox::START;
-use crate::support::keeper::{ConnectedOrg, ServiceOptions, TestService};
+use crate::support::test_service::{ConnectedOrg, ServiceOptions, TestService};
 
 /// The interval between polls of a row.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -30,26 +30,26 @@ fn spawn_refresh(service: &TokenService, connected: &ConnectedOrg) -> JoinHandle
     })
 }
 
-async fn execute(keeper: &TestService, statement: String) {
-    sqlx::query(AssertSqlSafe(statement)).execute(keeper.store.database().pool()).await.unwrap();
+async fn execute(harness: &TestService, statement: String) {
+    sqlx::query(AssertSqlSafe(statement)).execute(harness.store.database().pool()).await.unwrap();
 }
 
 /// Returns the outcomes of the binding's attempts, newest first.
-async fn outcomes(keeper: &TestService, connected: &ConnectedOrg) -> Vec<Option<String>> {
-    let attempts = keeper.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
+async fn outcomes(harness: &TestService, connected: &ConnectedOrg) -> Vec<Option<String>> {
+    let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
     attempts.into_iter().map(|attempt| attempt.outcome).collect()
 }
 
 /// Starts an exchange whose response the provider holds.
-async fn start_held_exchange(keeper: &TestService, connected: &ConnectedOrg) -> JoinHandle<RefreshOutcome> {
-    keeper.provider.control("hold", json!({})).await;
-    let flight = spawn_refresh(&keeper.service, connected);
-    assert_eq!(keeper.provider.waiting(1).await, 1);
+async fn start_held_exchange(harness: &TestService, connected: &ConnectedOrg) -> JoinHandle<RefreshOutcome> {
+    harness.provider.control("hold", json!({})).await;
+    let flight = spawn_refresh(&harness.service, connected);
+    assert_eq!(harness.provider.waiting(1).await, 1);
     flight
 }
 
-async fn wait_until_superseded(keeper: &TestService, connected: &ConnectedOrg) {
-    while outcomes(keeper, connected).await != [Some("superseded".to_owned())] {
+async fn wait_until_superseded(harness: &TestService, connected: &ConnectedOrg) {
+    while outcomes(harness, connected).await != [Some("superseded".to_owned())] {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
@@ -57,27 +57,27 @@ async fn wait_until_superseded(keeper: &TestService, connected: &ConnectedOrg) {
 #[tokio::test]
 async fn lease_is_renewed_while_its_exchange_runs() {
     let each = TestService::each_with(slow_provider_options(2)).await;
-    futures::future::join_all(each.iter().map(|keeper| async move {
-        let db = keeper.database.name;
-        let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-        let other = keeper.second_service().await;
-        let winner = start_held_exchange(keeper, &connected).await;
+    futures::future::join_all(each.iter().map(|harness| async move {
+        let db = harness.database.name;
+        let connected = harness.connect("Harbour", &["harbour"], 60).await;
+        let other = harness.second_service().await;
+        let winner = start_held_exchange(harness, &connected).await;
         let loser = spawn_refresh(&other, &connected);
         // For three times the lease's lifetime, the row has an unexpired lease at every second.
         for second in 1..=6 {
-            keeper.advance(1);
+            harness.advance(1);
             let renewed = START + second + 2;
-            while keeper.read_grant(&connected.grant).await.lease.map(|lease| lease.until) != Some(renewed) {
+            while harness.read_grant(&connected.grant).await.lease.map(|lease| lease.until) != Some(renewed) {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         }
         assert!(!winner.is_finished() && !loser.is_finished(), "{db}: both must wait for the same response");
-        assert_eq!(outcomes(keeper, &connected).await, [None], "{db}: a second exchange was started");
-        keeper.provider.control("release", json!({})).await;
+        assert_eq!(outcomes(harness, &connected).await, [None], "{db}: a second exchange was started");
+        harness.provider.control("release", json!({})).await;
         assert_eq!(winner.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
         assert_eq!(loser.await.unwrap(), RefreshOutcome::RefreshedElsewhere, "{db}");
-        assert_eq!(keeper.exchange_count().await, 1, "{db}");
-        let after = keeper.read_grant(&connected.grant).await;
+        assert_eq!(harness.exchange_count().await, 1, "{db}");
+        let after = harness.read_grant(&connected.grant).await;
         assert_eq!((after.generation, after.lease), (1, None), "{db}");
     }))
     .await;
@@ -85,43 +85,43 @@ async fn lease_is_renewed_while_its_exchange_runs() {
 
 #[apply(each_database!)]
 async fn holder_without_its_lease_commits_nothing(database: TestDatabase) {
-    let keeper = TestService::on(database, slow_provider_options(60)).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let flight = start_held_exchange(&keeper, &connected).await;
+    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let flight = start_held_exchange(&harness, &connected).await;
     let lost = format!("UPDATE integration_grants SET lease_owner = 'another', lease_until = {}", START + 60);
-    execute(&keeper, lost).await;
-    let before = keeper.read_grant(&connected.grant).await;
-    keeper.provider.control("release", json!({})).await;
-    wait_until_superseded(&keeper, &connected).await;
-    assert_eq!(keeper.read_grant(&connected.grant).await, before, "{db}: lease and token must be unchanged");
+    execute(&harness, lost).await;
+    let before = harness.read_grant(&connected.grant).await;
+    harness.provider.control("release", json!({})).await;
+    wait_until_superseded(&harness, &connected).await;
+    assert_eq!(harness.read_grant(&connected.grant).await, before, "{db}: lease and token must be unchanged");
     // The other holder commits.
-    execute(&keeper, "UPDATE integration_grants SET generation = 1, lease_owner = NULL, lease_until = NULL".into())
+    execute(&harness, "UPDATE integration_grants SET generation = 1, lease_owner = NULL, lease_until = NULL".into())
         .await;
     assert_eq!(flight.await.unwrap(), RefreshOutcome::RefreshedElsewhere, "{db}");
-    let after = keeper.read_grant(&connected.grant).await;
+    let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, &after.sealed), (1, &before.sealed), "{db}: the other holder's tokens must stay");
-    assert_eq!(keeper.service.spooled_count(), 0, "{db}");
+    assert_eq!(harness.service.spooled_count(), 0, "{db}");
 }
 
 #[apply(each_database!)]
 async fn token_set_is_committed_after_the_other_holders_lease_expires(database: TestDatabase) {
-    let keeper = TestService::on(database, slow_provider_options(60)).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let flight = start_held_exchange(&keeper, &connected).await;
+    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let flight = start_held_exchange(&harness, &connected).await;
     let lost = format!("UPDATE integration_grants SET lease_owner = 'another', lease_until = {}", START + 60);
-    execute(&keeper, lost).await;
-    keeper.provider.control("release", json!({})).await;
-    wait_until_superseded(&keeper, &connected).await;
+    execute(&harness, lost).await;
+    harness.provider.control("release", json!({})).await;
+    wait_until_superseded(&harness, &connected).await;
     // The other holder died before it sent a request, and the spent token's replay window ends.
-    keeper.advance(31 * 60);
+    harness.advance(31 * 60);
     assert_eq!(flight.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
-    let after = keeper.read_grant(&connected.grant).await;
+    let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, after.lease), (1, None), "{db}");
-    keeper.advance(31 * 60);
+    harness.advance(31 * 60);
     assert_eq!(
-        spawn_refresh(&keeper.service, &connected).await.unwrap(),
+        spawn_refresh(&harness.service, &connected).await.unwrap(),
         RefreshOutcome::Refreshed,
         "{db}: the token must work"
     );
@@ -129,45 +129,49 @@ async fn token_set_is_committed_after_the_other_holders_lease_expires(database: 
 
 #[apply(each_database!)]
 async fn shutdown_spools_a_superseded_token_set_for_the_next_start(database: TestDatabase) {
-    let keeper = TestService::on(database, slow_provider_options(60)).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let flight = start_held_exchange(&keeper, &connected).await;
+    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let flight = start_held_exchange(&harness, &connected).await;
     let lost = format!("UPDATE integration_grants SET lease_owner = 'another', lease_until = {}", START + 60);
-    execute(&keeper, lost).await;
-    keeper.provider.control("release", json!({})).await;
-    wait_until_superseded(&keeper, &connected).await;
-    keeper.stopping.cancel();
+    execute(&harness, lost).await;
+    harness.provider.control("release", json!({})).await;
+    wait_until_superseded(&harness, &connected).await;
+    harness.stopping.cancel();
     assert!(
         matches!(flight.await.unwrap(), RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Transient),
         "{db}"
     );
-    assert_eq!((keeper.read_grant(&connected.grant).await.generation, keeper.service.spooled_count()), (0, 1), "{db}");
-    keeper.advance(31 * 60);
-    assert_eq!(keeper.second_service().await.replay_spool().await.unwrap(), 1, "{db}");
-    assert_eq!(keeper.read_grant(&connected.grant).await.generation, 1, "{db}");
+    assert_eq!(
+        (harness.read_grant(&connected.grant).await.generation, harness.service.spooled_count()),
+        (0, 1),
+        "{db}"
+    );
+    harness.advance(31 * 60);
+    assert_eq!(harness.second_service().await.replay_spool().await.unwrap(), 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
 }
 
 #[apply(each_database!)]
 async fn commit_revives_a_grant_that_another_holder_marked_dead(database: TestDatabase) {
-    let keeper = TestService::on(database, slow_provider_options(60)).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let flight = start_held_exchange(&keeper, &connected).await;
+    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let flight = start_held_exchange(&harness, &connected).await;
     // While this process was suspended, another one sent the spent token after the replay window.
-    keeper.advance(31 * 60);
+    harness.advance(31 * 60);
     let dead = "UPDATE integration_grants SET status = 'refresh_failed', lease_owner = NULL, lease_until = NULL";
-    execute(&keeper, dead.into()).await;
-    execute(&keeper, "UPDATE integration_tenant_bindings SET status = 'needs_reauth'".into()).await;
-    keeper.provider.control("release", json!({})).await;
+    execute(&harness, dead.into()).await;
+    execute(&harness, "UPDATE integration_tenant_bindings SET status = 'needs_reauth'".into()).await;
+    harness.provider.control("release", json!({})).await;
     assert_eq!(flight.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
-    let after = keeper.read_grant(&connected.grant).await;
+    let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.status, after.generation), (GrantStatus::Active, 1), "{db}");
-    let bound = keeper.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
+    let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
     assert_eq!(bound.binding.status, BindingStatus::Active, "{db}");
-    keeper.advance(31 * 60);
+    harness.advance(31 * 60);
     assert_eq!(
-        spawn_refresh(&keeper.service, &connected).await.unwrap(),
+        spawn_refresh(&harness.service, &connected).await.unwrap(),
         RefreshOutcome::Refreshed,
         "{db}: the token must work"
     );
@@ -175,19 +179,19 @@ async fn commit_revives_a_grant_that_another_holder_marked_dead(database: TestDa
 
 #[apply(each_database!)]
 async fn stale_invalid_grant_changes_nothing(database: TestDatabase) {
-    let keeper = TestService::on(database, slow_provider_options(60)).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    keeper.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
-    let flight = start_held_exchange(&keeper, &connected).await;
+    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
+    let flight = start_held_exchange(&harness, &connected).await;
     // Xero's refusal is in flight, and another holder has committed first.
-    execute(&keeper, "UPDATE integration_grants SET generation = 1, lease_owner = NULL, lease_until = NULL".into())
+    execute(&harness, "UPDATE integration_grants SET generation = 1, lease_owner = NULL, lease_until = NULL".into())
         .await;
-    let before = keeper.read_grant(&connected.grant).await;
-    keeper.provider.control("release", json!({})).await;
+    let before = harness.read_grant(&connected.grant).await;
+    harness.provider.control("release", json!({})).await;
     assert_eq!(flight.await.unwrap(), RefreshOutcome::RefreshedElsewhere, "{db}");
-    assert_eq!(keeper.read_grant(&connected.grant).await, before, "{db}");
-    let bound = keeper.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
+    assert_eq!(harness.read_grant(&connected.grant).await, before, "{db}");
+    let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
     assert_eq!(bound.binding.status, BindingStatus::Active, "{db}");
-    assert_eq!(outcomes(&keeper, &connected).await, [Some("superseded".to_owned())], "{db}: the journal keeps it");
+    assert_eq!(outcomes(&harness, &connected).await, [Some("superseded".to_owned())], "{db}: the journal keeps it");
 }

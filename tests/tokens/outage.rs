@@ -12,8 +12,8 @@ use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _};
 
+use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
-use crate::support::plant::TestCluster;
 
 const TOKEN: &str = "scrape-me";
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s"), ("EVERGRANT_METRICS_TOKEN", TOKEN)];
@@ -44,21 +44,21 @@ impl Outage {
         each
     }
 
-    async fn start(self, plant: &TestCluster) {
+    async fn start(self, cluster: &TestCluster) {
         match self {
-            Self::NoConnections => admin(&plant.database, "ALTER DATABASE $ ALLOW_CONNECTIONS false").await,
-            Self::ReadOnly => admin(&plant.database, "ALTER DATABASE $ SET default_transaction_read_only = on").await,
+            Self::NoConnections => admin(&cluster.database, "ALTER DATABASE $ ALLOW_CONNECTIONS false").await,
+            Self::ReadOnly => admin(&cluster.database, "ALTER DATABASE $ SET default_transaction_read_only = on").await,
             // The WAL is far larger than this by now, a token set smaller.
-            Self::WalFull => limit_file_size(plant, "20000"),
-            Self::NothingWritable => limit_file_size(plant, "0"),
+            Self::WalFull => limit_file_size(cluster, "20000"),
+            Self::NothingWritable => limit_file_size(cluster, "0"),
         }
     }
 
-    async fn end(self, plant: &TestCluster) {
+    async fn end(self, cluster: &TestCluster) {
         match self {
-            Self::NoConnections => admin(&plant.database, "ALTER DATABASE $ ALLOW_CONNECTIONS true").await,
-            Self::ReadOnly => admin(&plant.database, "ALTER DATABASE $ RESET default_transaction_read_only").await,
-            Self::WalFull | Self::NothingWritable => limit_file_size(plant, "unlimited"),
+            Self::NoConnections => admin(&cluster.database, "ALTER DATABASE $ ALLOW_CONNECTIONS true").await,
+            Self::ReadOnly => admin(&cluster.database, "ALTER DATABASE $ RESET default_transaction_read_only").await,
+            Self::WalFull | Self::NothingWritable => limit_file_size(cluster, "unlimited"),
         }
     }
 
@@ -80,8 +80,8 @@ async fn admin(database: &TestDatabase, statement: &str) {
 }
 
 /// Limits the size of the first instance's files, in bytes.
-fn limit_file_size(plant: &TestCluster, bytes: &str) {
-    let pid = plant.instances[0].pid().to_string();
+fn limit_file_size(cluster: &TestCluster, bytes: &str) {
+    let pid = cluster.instances[0].pid().to_string();
     let done = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")]).status().unwrap();
     assert!(done.success());
 }
@@ -100,8 +100,8 @@ async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 }
 
 /// Returns the status and body of the first instance's `/readyz`, and whether its metrics show one spooled token set.
-async fn readiness(plant: &TestCluster) -> (StatusCode, String, bool) {
-    let get = |path: &str| plant.provider.client.get(format!("{}{path}", plant.instances[0].base));
+async fn readiness(cluster: &TestCluster) -> (StatusCode, String, bool) {
+    let get = |path: &str| cluster.provider.client.get(format!("{}{path}", cluster.instances[0].base));
     let ready = get("/readyz").send().await.unwrap();
     let (status, text) = (ready.status(), ready.text().await.unwrap());
     let metrics = get("/metrics").bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap();
@@ -109,13 +109,13 @@ async fn readiness(plant: &TestCluster) -> (StatusCode, String, bool) {
 }
 
 /// Runs an exchange and starts the outage while Xero's response is held.
-async fn exchange_during(plant: &TestCluster, trouble: Outage) {
-    plant.provider.control("hold", json!({})).await;
-    let call = plant.refresh(0);
+async fn exchange_during(cluster: &TestCluster, trouble: Outage) {
+    cluster.provider.control("hold", json!({})).await;
+    let call = cluster.refresh(0);
     let call = tokio::spawn(async move { call.send().await.unwrap().status() });
-    assert_eq!(plant.provider.waiting(1).await, 1);
-    trouble.start(plant).await;
-    plant.provider.control("release", json!({})).await;
+    assert_eq!(cluster.provider.waiting(1).await, 1);
+    trouble.start(cluster).await;
+    cluster.provider.control("release", json!({})).await;
     let status = call.await.unwrap();
     assert_eq!(status, StatusCode::OK, "{trouble:?}: a failed refresh must be reported in a 200 response");
 }
@@ -124,21 +124,21 @@ async fn exchange_during(plant: &TestCluster, trouble: Outage) {
 async fn token_set_is_committed_when_the_database_recovers() {
     for (trouble, database) in Outage::each().await {
         let case = format!("{} {trouble:?}", database.name);
-        let mut plant = TestCluster::on(database, 1, SETTINGS).await;
-        exchange_during(&plant, trouble).await;
-        let (status, text, counted) = readiness(&plant).await;
+        let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
+        exchange_during(&cluster, trouble).await;
+        let (status, text, counted) = readiness(&cluster).await;
         assert!(text.ends_with("spool: 1 token set waits for the database\n") && counted, "{case}: {text}");
         assert_eq!(status == StatusCode::OK, trouble != Outage::NoConnections, "{case}: {status} {text}");
-        assert_eq!(count_files(&plant.spool(0)), usize::from(trouble.spool_is_writable()), "{case}");
+        assert_eq!(count_files(&cluster.spool(0)), usize::from(trouble.spool_is_writable()), "{case}");
 
         // The spent token is invalid now. Only the one that waits works.
-        plant.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
-        trouble.end(&plant).await;
-        eventually(&case, async || plant.grant_state().await.generation == 1).await;
-        eventually(&case, async || readiness(&plant).await == (StatusCode::OK, "ready\n".to_owned(), false)).await;
-        assert_eq!(count_files(&plant.spool(0)), 0, "{case}");
-        assert_eq!(plant.new_exchanges().await.len(), 1, "{case}: there must be one exchange");
-        plant.assert_ok(0, &case).await;
+        cluster.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
+        trouble.end(&cluster).await;
+        eventually(&case, async || cluster.grant_state().await.generation == 1).await;
+        eventually(&case, async || readiness(&cluster).await == (StatusCode::OK, "ready\n".to_owned(), false)).await;
+        assert_eq!(count_files(&cluster.spool(0)), 0, "{case}");
+        assert_eq!(cluster.new_exchanges().await.len(), 1, "{case}: there must be one exchange");
+        cluster.assert_ok(0, &case).await;
     }
 }
 
@@ -149,51 +149,51 @@ async fn spooled_token_set_survives_a_killed_process() {
             continue;
         }
         let case = format!("{} {trouble:?}", database.name);
-        let mut plant = TestCluster::on(database, 1, SETTINGS).await;
-        exchange_during(&plant, trouble).await;
-        assert_eq!(count_files(&plant.spool(0)), 1, "{case}");
-        plant.instances[0].kill();
+        let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
+        exchange_during(&cluster, trouble).await;
+        assert_eq!(count_files(&cluster.spool(0)), 1, "{case}");
+        cluster.instances[0].kill();
         if matches!(trouble, Outage::NoConnections | Outage::ReadOnly) {
-            trouble.end(&plant).await;
+            trouble.end(&cluster).await;
         }
-        plant.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
-        plant.restart(0);
+        cluster.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
+        cluster.restart(0);
         assert_eq!(
-            plant.grant_state().await.generation,
+            cluster.grant_state().await.generation,
             1,
             "{case}: the spool must be replayed before the server listens"
         );
-        assert_eq!(count_files(&plant.spool(0)), 0, "{case}");
-        plant.assert_ok(0, &case).await;
+        assert_eq!(count_files(&cluster.spool(0)), 0, "{case}");
+        cluster.assert_ok(0, &case).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn running_instance_replays_the_shared_spool_of_a_killed_one() {
     let Some(database) = TestDatabase::postgres().await else { return };
-    let mut plant = TestCluster::with_shared_folder(database, 2, SETTINGS).await;
-    exchange_during(&plant, Outage::ReadOnly).await;
-    assert_eq!(count_files(&plant.spool(0)), 1);
-    plant.instances[0].kill();
-    plant.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
-    Outage::ReadOnly.end(&plant).await;
-    eventually("the commit", async || plant.grant_state().await.generation == 1).await;
-    eventually("the removal of the spool file", async || count_files(&plant.spool(0)) == 0).await;
-    plant.assert_ok(1, "the other instance").await;
+    let mut cluster = TestCluster::with_shared_folder(database, 2, SETTINGS).await;
+    exchange_during(&cluster, Outage::ReadOnly).await;
+    assert_eq!(count_files(&cluster.spool(0)), 1);
+    cluster.instances[0].kill();
+    cluster.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
+    Outage::ReadOnly.end(&cluster).await;
+    eventually("the commit", async || cluster.grant_state().await.generation == 1).await;
+    eventually("the removal of the spool file", async || count_files(&cluster.spool(0)) == 0).await;
+    cluster.assert_ok(1, "the other instance").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_exchange_is_sent_while_the_journal_is_not_writable() {
     for (trouble, database) in Outage::each().await {
         let case = format!("{} {trouble:?}", database.name);
-        let mut plant = TestCluster::on(database, 1, SETTINGS).await;
-        trouble.start(&plant).await;
+        let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
+        trouble.start(&cluster).await;
         // It may fail or report a failure, but no request is sent.
-        let answer = plant.refresh(0).send().await.unwrap();
+        let answer = cluster.refresh(0).send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
         assert!(status.is_server_error() || text.contains("Nothing was lost"), "{case}: {status} {text}");
-        assert_eq!(plant.new_exchanges().await.len(), 0, "{case}");
-        trouble.end(&plant).await;
-        plant.assert_ok(0, &case).await;
+        assert_eq!(cluster.new_exchanges().await.len(), 0, "{case}");
+        trouble.end(&cluster).await;
+        cluster.assert_ok(0, &case).await;
     }
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::keeper::{seed_consent, test_key_ring};
+use crate::support::test_service::{seed_consent, test_key_ring};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_callers_in_three_processes_cause_one_exchange() {

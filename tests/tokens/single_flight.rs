@@ -5,55 +5,55 @@ use evergrant::model::Trigger;
 use evergrant::server::tokens::{RefreshOutcome, RefreshRequest};
 use serde_json::json;
 
-use crate::support::keeper::TestService;
+use crate::support::test_service::TestService;
 
 #[apply(each_database!)]
 async fn two_hundred_callers_of_a_due_grant_cause_one_exchange(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    keeper.provider.control("hold", json!({})).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    harness.provider.control("hold", json!({})).await;
     let callers: Vec<_> = (0..200)
         .map(|_| {
-            let (service, grant) = (keeper.service.clone(), connected.grant.clone());
+            let (service, grant) = (harness.service.clone(), connected.grant.clone());
             tokio::spawn(async move {
                 service.refresh_grant_single_flight(&grant, RefreshRequest::automatic(Trigger::Client)).await
             })
         })
         .collect();
-    keeper.provider.waiting(1).await;
-    keeper.provider.control("release", json!({})).await;
+    harness.provider.waiting(1).await;
+    harness.provider.control("release", json!({})).await;
     for caller in callers {
         let landed = caller.await.unwrap();
         assert!(matches!(landed, RefreshOutcome::Refreshed | RefreshOutcome::NotDue), "{db}: {landed:?}");
     }
-    assert_eq!(keeper.exchange_count().await, 1, "{db}");
-    assert_eq!(keeper.read_grant(&connected.grant).await.generation, 1, "{db}");
+    assert_eq!(harness.exchange_count().await, 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
 }
 
 #[apply(each_database!)]
 async fn lease_loser_adopts_the_winners_token(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let others = [keeper.second_service().await, keeper.second_service().await];
-    keeper.provider.control("hold", json!({})).await;
-    let ask = |service: &evergrant::server::tokens::TokenService| {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let others = [harness.second_service().await, harness.second_service().await];
+    harness.provider.control("hold", json!({})).await;
+    let spawn_refresh = |service: &evergrant::server::tokens::TokenService| {
         let (service, grant) = (service.clone(), connected.grant.clone());
         tokio::spawn(async move {
             service.refresh_grant_single_flight(&grant, RefreshRequest::automatic(Trigger::Client)).await
         })
     };
-    let winner = ask(&keeper.service);
-    keeper.provider.waiting(1).await;
-    let losers = [ask(&others[0]), ask(&others[1])];
-    keeper.provider.control("release", json!({})).await;
+    let winner = spawn_refresh(&harness.service);
+    harness.provider.waiting(1).await;
+    let losers = [spawn_refresh(&others[0]), spawn_refresh(&others[1])];
+    harness.provider.control("release", json!({})).await;
     assert_eq!(winner.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
     for loser in losers {
         let landed = loser.await.unwrap();
         assert!(matches!(landed, RefreshOutcome::RefreshedElsewhere | RefreshOutcome::NotDue), "{db}: {landed:?}");
     }
-    assert_eq!(keeper.exchange_count().await, 1, "{db}");
+    assert_eq!(harness.exchange_count().await, 1, "{db}");
     let client = others[0].get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
     assert_ne!(client.api.access_token().expose(), connected.minted.access_token, "{db}: the old token was served");
     assert_eq!(client.warning, None, "{db}");
@@ -61,63 +61,63 @@ async fn lease_loser_adopts_the_winners_token(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn exchange_completes_after_its_caller_disconnects(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    keeper.provider.control("hold", json!({})).await;
-    let (service, org) = (keeper.service.clone(), connected.org.clone());
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    harness.provider.control("hold", json!({})).await;
+    let (service, org) = (harness.service.clone(), connected.org.clone());
     let caller = tokio::spawn(async move {
         service.proactive_refresh_for_org(&org, &RefreshRequest::automatic(Trigger::OrgSwitch)).await.unwrap()
     });
-    keeper.provider.waiting(1).await;
+    harness.provider.waiting(1).await;
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
-    keeper.provider.control("release", json!({})).await;
-    keeper.tasks.close();
-    keeper.tasks.wait().await;
-    let after = keeper.read_grant(&connected.grant).await;
+    harness.provider.control("release", json!({})).await;
+    harness.tasks.close();
+    harness.tasks.wait().await;
+    let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, after.lease), (1, None), "{db}");
 }
 
 #[apply(each_database!)]
 async fn grant_with_several_bindings_is_refreshed_once(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour", "kauri"], 60).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour", "kauri"], 60).await;
     assert_eq!(connected.bindings.len(), 2);
     let ask = RefreshRequest::automatic(Trigger::OrgSwitch);
-    let report = keeper.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
+    let report = harness.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
     assert!(report.success && report.has_active_bindings && report.errors.is_empty(), "{db}: {report:?}");
-    assert_eq!((report.refreshed_count, keeper.exchange_count().await), (1, 1), "{db}");
-    let again = keeper.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
-    assert_eq!((again.refreshed_count, keeper.exchange_count().await), (0, 1), "{db}: no grant was due");
+    assert_eq!((report.refreshed_count, harness.exchange_count().await), (1, 1), "{db}");
+    let again = harness.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
+    assert_eq!((again.refreshed_count, harness.exchange_count().await), (0, 1), "{db}: no grant was due");
 }
 
 #[apply(each_database!)]
 async fn organization_without_connections_has_nothing_to_refresh(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let org = keeper.store.add_org("Empty").await.unwrap().unwrap();
+    let harness = TestService::start(database).await;
+    let org = harness.store.add_org("Empty").await.unwrap().unwrap();
     let report =
-        keeper.service.proactive_refresh_for_org(&org, &RefreshRequest::automatic(Trigger::OrgSwitch)).await.unwrap();
+        harness.service.proactive_refresh_for_org(&org, &RefreshRequest::automatic(Trigger::OrgSwitch)).await.unwrap();
     assert!(report.success && !report.has_active_bindings && report.refreshed_count == 0);
 }
 
 #[apply(each_database!)]
 async fn refresh_token_past_its_roll_age_is_exchanged_even_if_the_access_token_is_fresh(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
     let two_months = 60 * 24 * 60 * 60;
-    let connected = keeper.connect("Harbour", &["harbour"], two_months).await;
+    let connected = harness.connect("Harbour", &["harbour"], two_months).await;
     let ask = RefreshRequest::automatic(Trigger::Sweep);
-    keeper.advance(45 * 24 * 60 * 60);
+    harness.advance(45 * 24 * 60 * 60);
     assert_eq!(
-        keeper.service.refresh_grant_single_flight(&connected.grant, ask.clone()).await,
+        harness.service.refresh_grant_single_flight(&connected.grant, ask.clone()).await,
         RefreshOutcome::NotDue,
         "{db}"
     );
-    keeper.advance(1);
+    harness.advance(1);
     assert_eq!(
-        keeper.service.refresh_grant_single_flight(&connected.grant, ask).await,
+        harness.service.refresh_grant_single_flight(&connected.grant, ask).await,
         RefreshOutcome::Refreshed,
         "{db}"
     );
@@ -125,13 +125,13 @@ async fn refresh_token_past_its_roll_age_is_exchanged_even_if_the_access_token_i
 
 #[apply(each_database!)]
 async fn forced_manual_refresh_exchanges_a_fresh_grant_and_is_journaled(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 1800).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 1800).await;
     let click = RefreshRequest::manual("ana@example.com", true);
-    let report = keeper.service.refresh_binding(&connected.org, &connected.bindings[0], &click).await.unwrap();
-    assert_eq!((report.refreshed_count, keeper.exchange_count().await), (1, 1), "{db}");
-    let attempts = keeper.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
+    let report = harness.service.refresh_binding(&connected.org, &connected.bindings[0], &click).await.unwrap();
+    assert_eq!((report.refreshed_count, harness.exchange_count().await), (1, 1), "{db}");
+    let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
     assert_eq!(
         (attempts[0].trigger.as_str(), attempts[0].actor.as_deref()),
         ("manual", Some("ana@example.com")),

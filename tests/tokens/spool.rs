@@ -9,67 +9,67 @@ use evergrant::server::store::{AttemptEnd, DatabaseKind, NewAttempt, Store};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, Spool, SpooledRotation};
 use serde_json::json;
 
-use crate::support::keeper::{ConnectedOrg, TestService};
+use crate::support::test_service::{ConnectedOrg, TestService};
 
 async fn execute(store: &Store, statement: &'static str) {
     sqlx::query(statement).execute(store.database().pool()).await.unwrap();
 }
 
 /// Runs an exchange whose commit fails: the journal's table is renamed while Xero's response is held.
-async fn exchange_that_cannot_commit(keeper: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
-    let outage = execute(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone");
-    let landed = exchange_during(keeper, connected, outage).await;
-    execute(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
+async fn exchange_that_cannot_commit(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
+    let outage = execute(&harness.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone");
+    let landed = exchange_during(harness, connected, outage).await;
+    execute(&harness.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
     landed
 }
 
 /// Runs an exchange and breaks the database with `spoil` while Xero's response is held.
 async fn exchange_during(
-    keeper: &TestService,
+    harness: &TestService,
     connected: &ConnectedOrg,
     outage: impl Future<Output = ()>,
 ) -> RefreshOutcome {
     // With shutdown requested, only the next start or exchange replays the spool, as after a crash at this point.
-    keeper.stopping.cancel();
-    keeper.provider.control("hold", json!({})).await;
-    let (service, grant) = (keeper.service.clone(), connected.grant.clone());
+    harness.stopping.cancel();
+    harness.provider.control("hold", json!({})).await;
+    let (service, grant) = (harness.service.clone(), connected.grant.clone());
     let ask = RefreshRequest::automatic(Trigger::Sweep);
     let caller = tokio::spawn(async move { service.refresh_grant_single_flight(&grant, ask).await });
-    keeper.provider.waiting(1).await;
+    harness.provider.waiting(1).await;
     outage.await;
-    keeper.provider.control("release", json!({})).await;
+    harness.provider.control("release", json!({})).await;
     caller.await.unwrap()
 }
 
 #[apply(each_database!)]
 async fn uncommitted_token_set_is_spooled_sealed_and_replayed_at_the_next_start(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let landed = exchange_that_cannot_commit(&keeper, &connected).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let landed = exchange_that_cannot_commit(&harness, &connected).await;
     assert!(
         matches!(&landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
         "{db}: {landed:?}"
     );
-    assert_eq!(keeper.read_grant(&connected.grant).await.generation, 0, "{db}");
-    assert_eq!(keeper.service.spooled_count(), 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 0, "{db}");
+    assert_eq!(harness.service.spooled_count(), 1, "{db}");
 
-    let files: Vec<_> = std::fs::read_dir(keeper.spool.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    let files: Vec<_> = std::fs::read_dir(harness.spool.path()).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{db}");
     let text = std::fs::read_to_string(&files[0]).unwrap();
     assert!(text.contains("v1.test.") && !text.contains(&connected.minted.refresh_token), "{db}: not sealed");
 
     // After the replay window the stored token is invalid and only the spooled one works.
-    keeper.advance(31 * 60);
-    let next_start = keeper.second_service().await;
+    harness.advance(31 * 60);
+    let next_start = harness.second_service().await;
     assert_eq!(next_start.replay_spool().await.unwrap(), 1, "{db}");
-    let after = keeper.read_grant(&connected.grant).await;
+    let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, after.status), (1, GrantStatus::Active), "{db}");
-    let attempts = keeper.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
+    let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
     assert_eq!(attempts.len(), 1, "{db}");
     assert_eq!(attempts[0].outcome.as_deref(), Some("refreshed"), "{db}: the replay must finish the attempt");
     assert!(attempts[0].correlation_id.is_some(), "{db}: Xero's correlation id is missing");
-    assert!(Spool::open(keeper.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");
+    assert!(Spool::open(harness.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");
     let landed =
         next_start.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
     assert_eq!(landed, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
@@ -77,56 +77,57 @@ async fn uncommitted_token_set_is_spooled_sealed_and_replayed_at_the_next_start(
 
 #[apply(each_database!)]
 async fn running_server_replays_token_sets_spooled_by_another_process(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let server = tokio::spawn(keeper.service.clone().run_spool());
-    assert_eq!(keeper.service.spooled_count(), 0, "{db}");
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let server = tokio::spawn(harness.service.clone().run_spool());
+    assert_eq!(harness.service.spooled_count(), 0, "{db}");
 
     // For example a command that ended before the database recovered.
-    let held = keeper.store.acquire_lease(&connected.grant, "command", keeper.clock.now() + 60).await.unwrap().unwrap();
+    let held =
+        harness.store.acquire_lease(&connected.grant, "command", harness.clock.now() + 60).await.unwrap().unwrap();
     let new = NewAttempt { grant_id: &held.id, generation: 0, trigger: Trigger::Cli, actor: None, trace_id: None };
-    let attempt = keeper.store.start_attempt(&new).await.unwrap();
-    let (_, answer) = keeper.provider.refresh(&connected.minted.refresh_token).await;
+    let attempt = harness.store.start_attempt(&new).await.unwrap();
+    let (_, answer) = harness.provider.refresh(&connected.minted.refresh_token).await;
     let text = |name: &str| answer[name].as_str().unwrap();
     let tokens = TokenSet {
         access_token: AccessToken::new(text("access_token")),
         refresh_token: RefreshToken::new(text("refresh_token")),
-        expires_at: keeper.clock.now() + 1800,
+        expires_at: harness.clock.now() + 1800,
         scopes: String::new(),
     };
-    let rotation = keeper.store.seal_rotation(&held, &tokens).unwrap();
+    let rotation = harness.store.seal_rotation(&held, &tokens).unwrap();
     let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
-    Spool::open(keeper.spool.path()).unwrap().insert(&SpooledRotation { rotation, attempt, end }).unwrap();
+    Spool::open(harness.spool.path()).unwrap().insert(&SpooledRotation { rotation, attempt, end }).unwrap();
 
-    while keeper.read_grant(&connected.grant).await.generation == 0 {
+    while harness.read_grant(&connected.grant).await.generation == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    keeper.stopping.cancel();
+    harness.stopping.cancel();
     server.await.unwrap();
-    assert!(Spool::open(keeper.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");
-    keeper.advance(31 * 60);
+    assert!(Spool::open(harness.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");
+    harness.advance(31 * 60);
     let landed =
-        keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
+        harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
     assert_eq!(landed, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
 }
 
 #[apply(each_database!)]
 async fn no_request_is_sent_without_a_journal_line(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    execute(&keeper.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    execute(&harness.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
     let refresh =
-        || keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep));
+        || harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep));
     let landed = refresh().await;
     assert!(
         matches!(&landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
         "{db}: {landed:?}"
     );
-    assert_eq!(keeper.exchange_count().await, 0, "{db}");
-    assert_eq!(keeper.read_grant(&connected.grant).await.lease, None, "{db}: the lease was not released");
-    execute(&keeper.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
+    assert_eq!(harness.exchange_count().await, 0, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.lease, None, "{db}: the lease was not released");
+    execute(&harness.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
     assert_eq!(refresh().await, RefreshOutcome::Refreshed, "{db}");
 }
 
@@ -149,63 +150,67 @@ async fn set_read_only(store: &Store, read_only: bool) {
 
 #[apply(each_database!)]
 async fn token_set_is_committed_when_a_read_only_database_is_writable_again(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let landed = exchange_during(&keeper, &connected, set_read_only(&keeper.store, true)).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let landed = exchange_during(&harness, &connected, set_read_only(&harness.store, true)).await;
     assert!(
         matches!(&landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
         "{db}: {landed:?}"
     );
-    assert_eq!(keeper.read_grant(&connected.grant).await.generation, 0, "{db}: the row must be unchanged");
-    assert_eq!(keeper.service.spooled_count(), 1, "{db}");
-    assert!(keeper.service.replay_spool().await.is_err(), "{db}: still read-only");
-    let served = keeper.service.get_token_for_tenant_binding(&connected.bindings[0], &connected.org, 0).await;
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 0, "{db}: the row must be unchanged");
+    assert_eq!(harness.service.spooled_count(), 1, "{db}");
+    assert!(harness.service.replay_spool().await.is_err(), "{db}: still read-only");
+    let served = harness.service.get_token_for_tenant_binding(&connected.bindings[0], &connected.org, 0).await;
     let served = served.unwrap_or_else(|error| panic!("{db}: {error}"));
-    assert!(served.expires_at > keeper.clock.now(), "{db}: the valid token must be served");
-    assert_eq!(Spool::inspect(keeper.spool.path()).unwrap().grants, std::slice::from_ref(&connected.grant), "{db}");
+    assert!(served.expires_at > harness.clock.now(), "{db}: the valid token must be served");
+    assert_eq!(Spool::inspect(harness.spool.path()).unwrap().grants, std::slice::from_ref(&connected.grant), "{db}");
 
-    set_read_only(&keeper.store, false).await;
-    assert_eq!(keeper.service.replay_spool().await.unwrap(), 1, "{db}");
-    assert_eq!((keeper.service.spooled_count(), keeper.exchange_count().await), (0, 1), "{db}");
-    assert_eq!(keeper.read_grant(&connected.grant).await.generation, 1, "{db}");
+    set_read_only(&harness.store, false).await;
+    assert_eq!(harness.service.replay_spool().await.unwrap(), 1, "{db}");
+    assert_eq!((harness.service.spooled_count(), harness.exchange_count().await), (0, 1), "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
 }
 
 #[apply(each_database!)]
 async fn next_refresh_replays_the_spool_before_an_exchange(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    exchange_that_cannot_commit(&keeper, &connected).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    exchange_that_cannot_commit(&harness, &connected).await;
     let landed =
-        keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
+        harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
     assert_eq!(landed, RefreshOutcome::NotDue, "{db}: the spooled token is fresh");
-    assert_eq!(keeper.exchange_count().await, 1, "{db}");
-    assert_eq!(keeper.read_grant(&connected.grant).await.generation, 1, "{db}");
+    assert_eq!(harness.exchange_count().await, 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
 }
 
 #[apply(each_database!)]
 async fn spooled_token_set_newer_than_a_restored_row_is_committed(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let backup = keeper.read_grant(&connected.grant).await;
-    keeper.provider.control("settings", json!({"access_ttl": 300})).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let backup = harness.read_grant(&connected.grant).await;
+    harness.provider.control("settings", json!({"access_ttl": 300})).await;
     let landed =
-        keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
+        harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
     assert_eq!(landed, RefreshOutcome::Refreshed, "{db}");
-    exchange_that_cannot_commit(&keeper, &connected).await;
-    assert_eq!((keeper.read_grant(&connected.grant).await.generation, keeper.service.spooled_count()), (1, 1), "{db}");
+    exchange_that_cannot_commit(&harness, &connected).await;
+    assert_eq!(
+        (harness.read_grant(&connected.grant).await.generation, harness.service.spooled_count()),
+        (1, 1),
+        "{db}"
+    );
 
     let restore = "UPDATE integration_grants SET generation = 0, access_token_enc = $1, refresh_token_enc = $2, \
                    lease_owner = NULL, lease_until = NULL WHERE id = $3";
     let restore = sqlx::query(restore).bind(&backup.sealed.access).bind(&backup.sealed.refresh);
-    restore.bind(connected.grant.as_str()).execute(keeper.store.database().pool()).await.unwrap();
-    execute(&keeper.store, "DELETE FROM refresh_attempts").await;
-    keeper.advance(31 * 60);
-    let next_start = keeper.second_service().await;
+    restore.bind(connected.grant.as_str()).execute(harness.store.database().pool()).await.unwrap();
+    execute(&harness.store, "DELETE FROM refresh_attempts").await;
+    harness.advance(31 * 60);
+    let next_start = harness.second_service().await;
     assert_eq!(next_start.replay_spool().await.unwrap(), 1, "{db}");
-    assert_eq!(keeper.read_grant(&connected.grant).await.generation, 2, "{db}: the generation that it was sealed for");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 2, "{db}: the generation that it was sealed for");
     let landed =
         next_start.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
     assert_eq!(landed, RefreshOutcome::Refreshed, "{db}: the spooled token must work");

@@ -7,34 +7,34 @@ use evergrant::server::tokens::{FailureCause, RefreshFailure, RefreshOutcome, Re
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::keeper::{ConnectedOrg, TestService};
+use crate::support::test_service::{ConnectedOrg, TestService};
 
 const HOUR: i64 = 60 * 60;
 const REPLAY_WINDOW: i64 = 30 * 60;
 const QUARTER_HOUR: i64 = 15 * 60;
 
-async fn refresh(keeper: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
-    keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await
+async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
+    harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await
 }
 
-async fn manual_refresh(keeper: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
-    keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ana@example.com", true)).await
+async fn manual_refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
+    harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ana@example.com", true)).await
 }
 
-async fn inject_fault(keeper: &TestService, fault: Value) {
-    keeper.provider.control("faults", fault).await;
+async fn inject_fault(harness: &TestService, fault: Value) {
+    harness.provider.control("faults", fault).await;
 }
 
-async fn clear_faults(keeper: &TestService) {
-    let faults = format!("{}/_control/faults", keeper.provider.base);
-    assert!(keeper.provider.client.delete(faults).send().await.unwrap().status().is_success());
+async fn clear_faults(harness: &TestService) {
+    let faults = format!("{}/_control/faults", harness.provider.base);
+    assert!(harness.provider.client.delete(faults).send().await.unwrap().status().is_success());
 }
 
 /// Connects `count` organizations with one due grant each.
-async fn connect_many(keeper: &TestService, count: usize) -> Vec<ConnectedOrg> {
+async fn connect_many(harness: &TestService, count: usize) -> Vec<ConnectedOrg> {
     let mut many = Vec::new();
     for number in 0..count {
-        many.push(keeper.connect(&format!("Org {number}"), &["harbour"], 60).await);
+        many.push(harness.connect(&format!("Org {number}"), &["harbour"], 60).await);
     }
     many
 }
@@ -47,188 +47,188 @@ fn unwrap_failed(landed: RefreshOutcome) -> RefreshFailure {
 }
 
 /// Opens the circuit breaker: five grants fail at a provider that is down.
-async fn open_circuit(keeper: &TestService, grants: &[ConnectedOrg]) {
-    inject_fault(keeper, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
+async fn open_circuit(harness: &TestService, grants: &[ConnectedOrg]) {
+    inject_fault(harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
     for connected in &grants[..5] {
-        assert_eq!(keeper.service.circuit_open_until(), None);
-        unwrap_failed(refresh(keeper, connected).await);
+        assert_eq!(harness.service.circuit_open_until(), None);
+        unwrap_failed(refresh(harness, connected).await);
     }
-    assert!(keeper.service.circuit_open_until().is_some());
+    assert!(harness.service.circuit_open_until().is_some());
 }
 
 /// Advances the clock until the breaker allows a probe.
-fn advance_past_open_circuit(keeper: &TestService) {
-    if let Some(until) = keeper.service.circuit_open_until() {
-        keeper.advance(until - keeper.clock.now());
+fn advance_past_open_circuit(harness: &TestService) {
+    if let Some(until) = harness.service.circuit_open_until() {
+        harness.advance(until - harness.clock.now());
     }
 }
 
 #[apply(each_database!)]
 async fn open_circuit_sends_no_requests_and_leaves_grants_unchanged(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let grants = connect_many(&keeper, 6).await;
-    open_circuit(&keeper, &grants).await;
-    let before = keeper.read_grant(&grants[5].grant).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let grants = connect_many(&harness, 6).await;
+    open_circuit(&harness, &grants).await;
+    let before = harness.read_grant(&grants[5].grant).await;
     for _ in 0..100 {
-        let failed = unwrap_failed(refresh(&keeper, &grants[5]).await);
+        let failed = unwrap_failed(refresh(&harness, &grants[5]).await);
         assert_eq!(
             (failed.cause, failed.next_attempt_at),
-            (FailureCause::Transient, keeper.service.circuit_open_until())
+            (FailureCause::Transient, harness.service.circuit_open_until())
         );
         assert_eq!(failed.message, "Xero isn't answering. Your connection is safe.", "{db}");
     }
-    assert_eq!(keeper.exchange_count().await, 5, "{db}");
-    assert_eq!(keeper.read_grant(&grants[5].grant).await, before, "{db}");
-    let attempts = keeper.store.attempts_of_binding(&grants[5].org, &grants[5].bindings[0], 9).await.unwrap();
+    assert_eq!(harness.exchange_count().await, 5, "{db}");
+    assert_eq!(harness.read_grant(&grants[5].grant).await, before, "{db}");
+    let attempts = harness.store.attempts_of_binding(&grants[5].org, &grants[5].bindings[0], 9).await.unwrap();
     assert!(attempts.is_empty(), "{db}: {attempts:?}");
 }
 
 #[apply(each_database!)]
 async fn one_probe_closes_the_circuit_for_all_grants(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let grants = connect_many(&keeper, 25).await;
-    open_circuit(&keeper, &grants).await;
-    clear_faults(&keeper).await;
-    advance_past_open_circuit(&keeper);
-    assert_eq!(keeper.service.circuit_open_until(), None, "{db}");
-    keeper.provider.control("hold", json!({})).await;
-    let ask = |connected: &ConnectedOrg| {
-        let (service, grant) = (keeper.service.clone(), connected.grant.clone());
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let grants = connect_many(&harness, 25).await;
+    open_circuit(&harness, &grants).await;
+    clear_faults(&harness).await;
+    advance_past_open_circuit(&harness);
+    assert_eq!(harness.service.circuit_open_until(), None, "{db}");
+    harness.provider.control("hold", json!({})).await;
+    let spawn_refresh = |connected: &ConnectedOrg| {
+        let (service, grant) = (harness.service.clone(), connected.grant.clone());
         tokio::spawn(async move {
             service.refresh_grant_single_flight(&grant, RefreshRequest::automatic(Trigger::Sweep)).await
         })
     };
-    let probe = ask(&grants[5]);
-    assert_eq!(keeper.provider.waiting(1).await, 1, "{db}");
-    for landed in join_all(grants[6..].iter().map(ask)).await {
+    let probe = spawn_refresh(&grants[5]);
+    assert_eq!(harness.provider.waiting(1).await, 1, "{db}");
+    for landed in join_all(grants[6..].iter().map(spawn_refresh)).await {
         let failed = unwrap_failed(landed.unwrap());
-        assert!(failed.next_attempt_at.is_some_and(|next| next > keeper.clock.now()), "{db}: {failed:?}");
+        assert!(failed.next_attempt_at.is_some_and(|next| next > harness.clock.now()), "{db}: {failed:?}");
     }
-    assert_eq!(keeper.exchange_count().await, 6, "{db}: only the probe may be sent");
-    keeper.provider.control("release", json!({})).await;
+    assert_eq!(harness.exchange_count().await, 6, "{db}: only the probe may be sent");
+    harness.provider.control("release", json!({})).await;
     assert_eq!(probe.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
     for connected in &grants[6..] {
-        assert_eq!(refresh(&keeper, connected).await, RefreshOutcome::Refreshed, "{db}");
+        assert_eq!(refresh(&harness, connected).await, RefreshOutcome::Refreshed, "{db}");
     }
 }
 
 #[apply(each_database!)]
 async fn manual_refresh_may_probe_an_open_circuit_at_a_limited_rate(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let grants = connect_many(&keeper, 8).await;
-    open_circuit(&keeper, &grants).await;
-    unwrap_failed(manual_refresh(&keeper, &grants[5]).await);
-    assert_eq!(keeper.exchange_count().await, 6, "{db}");
-    unwrap_failed(manual_refresh(&keeper, &grants[6]).await);
-    assert_eq!(keeper.exchange_count().await, 6, "{db}: a second manual refresh must not be sent");
-    clear_faults(&keeper).await;
-    advance_past_open_circuit(&keeper);
-    assert_eq!(manual_refresh(&keeper, &grants[6]).await, RefreshOutcome::Refreshed, "{db}");
-    assert_eq!(refresh(&keeper, &grants[7]).await, RefreshOutcome::Refreshed, "{db}: the probe closes the breaker");
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let grants = connect_many(&harness, 8).await;
+    open_circuit(&harness, &grants).await;
+    unwrap_failed(manual_refresh(&harness, &grants[5]).await);
+    assert_eq!(harness.exchange_count().await, 6, "{db}");
+    unwrap_failed(manual_refresh(&harness, &grants[6]).await);
+    assert_eq!(harness.exchange_count().await, 6, "{db}: a second manual refresh must not be sent");
+    clear_faults(&harness).await;
+    advance_past_open_circuit(&harness);
+    assert_eq!(manual_refresh(&harness, &grants[6]).await, RefreshOutcome::Refreshed, "{db}");
+    assert_eq!(refresh(&harness, &grants[7]).await, RefreshOutcome::Refreshed, "{db}: the probe closes the breaker");
 }
 
 #[apply(each_database!)]
 async fn dead_grants_do_not_open_the_circuit(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let grants = connect_many(&keeper, 8).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let grants = connect_many(&harness, 8).await;
     for dead in &grants[..7] {
-        keeper.provider.sandbox.revoke_grant(&dead.minted.refresh_token).unwrap();
-        assert_eq!(unwrap_failed(refresh(&keeper, dead).await).cause, FailureCause::Reconnect, "{db}");
+        harness.provider.sandbox.revoke_grant(&dead.minted.refresh_token).unwrap();
+        assert_eq!(unwrap_failed(refresh(&harness, dead).await).cause, FailureCause::Reconnect, "{db}");
     }
-    assert_eq!(keeper.service.circuit_open_until(), None, "{db}");
-    assert_eq!(refresh(&keeper, &grants[7]).await, RefreshOutcome::Refreshed, "{db}");
+    assert_eq!(harness.service.circuit_open_until(), None, "{db}");
+    assert_eq!(refresh(&harness, &grants[7]).await, RefreshOutcome::Refreshed, "{db}");
 }
 
 #[apply(each_database!)]
 async fn long_retry_after_does_not_delay_a_lost_reply_past_its_window(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    inject_fault(&keeper, json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
-    let begun = keeper.clock.now();
-    let mut next = unwrap_failed(refresh(&keeper, &connected).await).next_attempt_at.unwrap();
-    assert_eq!(keeper.read_grant(&connected.grant).await.reply_lost_at, Some(begun), "{db}");
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    inject_fault(&harness, json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
+    let begun = harness.clock.now();
+    let mut next = unwrap_failed(refresh(&harness, &connected).await).next_attempt_at.unwrap();
+    assert_eq!(harness.read_grant(&connected.grant).await.reply_lost_at, Some(begun), "{db}");
     for status in [429, 503, 429, 503, 429] {
-        inject_fault(&keeper, json!({"endpoint": "token", "kind": "status", "status": status, "retry_after": 86_400}))
+        inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": status, "retry_after": 86_400}))
             .await;
     }
     // Each of these also opens the breaker.
     let landed = loop {
-        keeper.advance(next - keeper.clock.now());
-        match refresh(&keeper, &connected).await {
+        harness.advance(next - harness.clock.now());
+        match refresh(&harness, &connected).await {
             RefreshOutcome::Failed(failed) => next = failed.next_attempt_at.unwrap(),
             landed => break landed,
         }
     };
-    assert_eq!((landed, keeper.exchange_count().await), (RefreshOutcome::Refreshed, 7), "{db}");
-    assert!(keeper.clock.now() < begun + REPLAY_WINDOW, "{db}");
+    assert_eq!((landed, harness.exchange_count().await), (RefreshOutcome::Refreshed, 7), "{db}");
+    assert!(harness.clock.now() < begun + REPLAY_WINDOW, "{db}");
     // Without a lost reply the wait may be up to an hour.
-    let other = keeper.connect("Other", &["kauri"], 60).await;
-    keeper.advance(HOUR);
-    inject_fault(&keeper, json!({"endpoint": "token", "kind": "status", "status": 429, "retry_after": 86_400})).await;
-    let waits = unwrap_failed(refresh(&keeper, &other).await).next_attempt_at.unwrap() - keeper.clock.now();
+    let other = harness.connect("Other", &["kauri"], 60).await;
+    harness.advance(HOUR);
+    inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": 429, "retry_after": 86_400})).await;
+    let waits = unwrap_failed(refresh(&harness, &other).await).next_attempt_at.unwrap() - harness.clock.now();
     assert_eq!(waits, HOUR, "{db}");
 }
 
 #[apply(each_database!)]
 async fn lost_reply_is_retried_while_the_circuit_is_open(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let grants = connect_many(&keeper, 7).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let grants = connect_many(&harness, 7).await;
     let lost = &grants[6];
-    inject_fault(&keeper, json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
-    let lost_at = keeper.clock.now();
-    unwrap_failed(refresh(&keeper, lost).await);
-    open_circuit_after_lost_reply(&keeper, &grants).await;
+    inject_fault(&harness, json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
+    let lost_at = harness.clock.now();
+    unwrap_failed(refresh(&harness, lost).await);
+    open_circuit_after_lost_reply(&harness, &grants).await;
     // Xero's Retry-After is longer than the replay window.
-    while keeper.clock.now() < lost_at + QUARTER_HOUR {
-        advance_past_open_circuit(&keeper);
-        inject_fault(&keeper, json!({"endpoint": "token", "kind": "status", "status": 429, "retry_after": 86_400}))
+    while harness.clock.now() < lost_at + QUARTER_HOUR {
+        advance_past_open_circuit(&harness);
+        inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": 429, "retry_after": 86_400}))
             .await;
-        unwrap_failed(manual_refresh(&keeper, &grants[5]).await);
+        unwrap_failed(manual_refresh(&harness, &grants[5]).await);
     }
-    clear_faults(&keeper).await;
-    assert!(keeper.service.circuit_open_until().is_some(), "{db}");
-    assert!(keeper.clock.now() < lost_at + REPLAY_WINDOW, "{db}");
-    assert_eq!(refresh(&keeper, lost).await, RefreshOutcome::Refreshed, "{db}");
-    let after = keeper.read_grant(&lost.grant).await;
+    clear_faults(&harness).await;
+    assert!(harness.service.circuit_open_until().is_some(), "{db}");
+    assert!(harness.clock.now() < lost_at + REPLAY_WINDOW, "{db}");
+    assert_eq!(refresh(&harness, lost).await, RefreshOutcome::Refreshed, "{db}");
+    let after = harness.read_grant(&lost.grant).await;
     assert_eq!((after.status, after.generation, after.reply_lost_at), (GrantStatus::Active, 1, None), "{db}");
-    assert_eq!(keeper.service.circuit_open_until(), None, "{db}: the breaker must be closed again");
+    assert_eq!(harness.service.circuit_open_until(), None, "{db}: the breaker must be closed again");
 }
 
-async fn open_circuit_after_lost_reply(keeper: &TestService, grants: &[ConnectedOrg]) {
-    inject_fault(keeper, json!({"endpoint": "token", "kind": "status", "status": 503, "times": 4})).await;
+async fn open_circuit_after_lost_reply(harness: &TestService, grants: &[ConnectedOrg]) {
+    inject_fault(harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": 4})).await;
     for connected in &grants[..4] {
-        unwrap_failed(refresh(keeper, connected).await);
+        unwrap_failed(refresh(harness, connected).await);
     }
-    assert!(keeper.service.circuit_open_until().is_some(), "the lost reply counts as the first of five failures");
+    assert!(harness.service.circuit_open_until().is_some(), "the lost reply counts as the first of five failures");
 }
 
 /// Simulates a day of constant calls: at each time at which the outcome could change, and in between. Returns the
 /// number of automatic and of manual attempts.
-async fn simulate_day_of_calls(keeper: &TestService, connected: &ConnectedOrg, with_manual: bool) -> (usize, usize) {
-    let end = keeper.clock.now() + 24 * HOUR;
-    while keeper.clock.now() < end {
+async fn simulate_day_of_calls(harness: &TestService, connected: &ConnectedOrg, with_manual: bool) -> (usize, usize) {
+    let end = harness.clock.now() + 24 * HOUR;
+    while harness.clock.now() < end {
         let mut next = end;
         for ask in [RefreshRequest::automatic(Trigger::Client), RefreshRequest::manual("ana@example.com", true)] {
             if ask.is_interactive() && !with_manual {
                 continue;
             }
-            let calls = (0..100).map(|_| keeper.service.refresh_grant_single_flight(&connected.grant, ask.clone()));
+            let calls = (0..100).map(|_| harness.service.refresh_grant_single_flight(&connected.grant, ask.clone()));
             for landed in join_all(calls).await {
                 let asked_again = unwrap_failed(landed).next_attempt_at.unwrap_or(end);
-                next = next.min(asked_again.max(keeper.clock.now() + 1));
+                next = next.min(asked_again.max(harness.clock.now() + 1));
             }
         }
-        let step = next - keeper.clock.now();
+        let step = next - harness.clock.now();
         // A manual refresh may be attempted at any time.
-        keeper.advance(if with_manual { step.min(300) } else { step });
+        harness.advance(if with_manual { step.min(300) } else { step });
     }
-    let attempts = keeper.store.attempts_of_binding(&connected.org, &connected.bindings[0], 10_000).await.unwrap();
+    let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 10_000).await.unwrap();
     let by_hand = attempts.iter().filter(|attempt| attempt.trigger == "manual").count();
     (attempts.len() - by_hand, by_hand)
 }
@@ -242,84 +242,84 @@ async fn failing_grant_under_constant_calls_costs_at_most_fifty_exchanges_a_day(
         json!({"endpoint": "token", "kind": "status", "status": 404, "times": null}),
         json!({"endpoint": "token", "kind": "invalid_client", "times": null}),
     ];
-    let keeper = TestService::start(database).await;
+    let harness = TestService::start(database).await;
     for (number, trouble) in troubles.iter().enumerate() {
-        let case = format!("{}: {trouble}", keeper.database.name);
-        let connected = keeper.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        inject_fault(&keeper, trouble.clone()).await;
-        let before = keeper.exchange_count().await;
-        let (automatic, clicks) = simulate_day_of_calls(&keeper, &connected, false).await;
+        let case = format!("{}: {trouble}", harness.database.name);
+        let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
+        inject_fault(&harness, trouble.clone()).await;
+        let before = harness.exchange_count().await;
+        let (automatic, clicks) = simulate_day_of_calls(&harness, &connected, false).await;
         assert!((20..=50).contains(&automatic) && clicks == 0, "{case}: {automatic}");
-        assert_eq!(keeper.exchange_count().await - before, automatic, "{case}: the journal must have every exchange");
-        let (automatic, clicks) = simulate_day_of_calls(&keeper, &connected, true).await;
+        assert_eq!(harness.exchange_count().await - before, automatic, "{case}: the journal must have every exchange");
+        let (automatic, clicks) = simulate_day_of_calls(&harness, &connected, true).await;
         assert!(automatic <= 2 * 50 && clicks <= 60 && clicks > 6, "{case}: {automatic} and {clicks}");
-        assert_eq!(keeper.read_grant(&connected.grant).await.status, GrantStatus::Active, "{case}");
-        clear_faults(&keeper).await;
-        keeper.advance(2 * HOUR);
-        assert_eq!(refresh(&keeper, &connected).await, RefreshOutcome::Refreshed, "{case}");
+        assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::Active, "{case}");
+        clear_faults(&harness).await;
+        harness.advance(2 * HOUR);
+        assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{case}");
     }
 }
 
 #[apply(each_database!)]
 async fn dead_grant_under_constant_calls_costs_one_exchange(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    keeper.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
-    assert_eq!(simulate_day_of_calls(&keeper, &connected, true).await, (1, 0), "{db}");
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
+    assert_eq!(simulate_day_of_calls(&harness, &connected, true).await, (1, 0), "{db}");
 }
 
 #[apply(each_database!)]
 async fn failed_result_is_shared_with_all_waiting_callers(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let connected = keeper.connect("Harbour", &["harbour"], 60).await;
-    let services = [keeper.service.clone(), keeper.second_service().await, keeper.second_service().await];
-    keeper.provider.control("hold", json!({})).await;
-    inject_fault(&keeper, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
-    let ask = |service: &TokenService| {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let services = [harness.service.clone(), harness.second_service().await, harness.second_service().await];
+    harness.provider.control("hold", json!({})).await;
+    inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
+    let spawn_refresh = |service: &TokenService| {
         let (service, grant) = (service.clone(), connected.grant.clone());
         tokio::spawn(async move {
             service.refresh_grant_single_flight(&grant, RefreshRequest::automatic(Trigger::Client)).await
         })
     };
-    let first = ask(&services[0]);
-    keeper.provider.waiting(1).await;
+    let first = spawn_refresh(&services[0]);
+    harness.provider.waiting(1).await;
     // Callers in the same process join the exchange; those in other processes wait for the lease.
-    let others: Vec<_> = (0..60).map(|number| ask(&services[number % 3])).collect();
-    keeper.provider.control("release", json!({})).await;
+    let others: Vec<_> = (0..60).map(|number| spawn_refresh(&services[number % 3])).collect();
+    harness.provider.control("release", json!({})).await;
     let first = unwrap_failed(first.await.unwrap());
     for other in others {
         let other = unwrap_failed(other.await.unwrap());
         assert_eq!((other.message, other.next_attempt_at), (first.message.clone(), first.next_attempt_at), "{db}");
     }
-    assert_eq!(keeper.exchange_count().await, 1, "{db}");
-    assert_eq!(keeper.read_grant(&connected.grant).await.failure_count, 1, "{db}");
+    assert_eq!(harness.exchange_count().await, 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.failure_count, 1, "{db}");
 }
 
 #[apply(each_database!)]
 async fn exchanges_of_one_organization_do_not_delay_another(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let stormy = keeper.connect("Stormy", &["harbour"], 60).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let stormy = harness.connect("Stormy", &["harbour"], 60).await;
     let mut theirs = vec![stormy.grant];
     for _ in 0..11 {
-        theirs.push(keeper.add_grant(&stormy.org, 60).await);
+        theirs.push(harness.add_grant(&stormy.org, 60).await);
     }
-    let calm = keeper.connect("Calm", &["kauri"], 60).await;
-    keeper.provider.control("hold", json!({})).await;
-    let ask = |grant: &GrantId| {
-        let (service, grant) = (keeper.service.clone(), grant.clone());
+    let calm = harness.connect("Calm", &["kauri"], 60).await;
+    harness.provider.control("hold", json!({})).await;
+    let spawn_refresh = |grant: &GrantId| {
+        let (service, grant) = (harness.service.clone(), grant.clone());
         tokio::spawn(async move {
             service.refresh_grant_single_flight(&grant, RefreshRequest::automatic(Trigger::Client)).await
         })
     };
-    let storm: Vec<_> = theirs.iter().map(ask).collect();
-    assert_eq!(keeper.provider.waiting(4).await, 4, "{db}");
+    let storm: Vec<_> = theirs.iter().map(spawn_refresh).collect();
+    assert_eq!(harness.provider.waiting(4).await, 4, "{db}");
     // Xero answers none of these, and the request of another organization is still sent.
-    let other = ask(&calm.grant);
-    assert_eq!(keeper.provider.waiting(5).await, 5, "{db}: four concurrent exchanges per organization");
-    keeper.provider.control("release", json!({})).await;
+    let other = spawn_refresh(&calm.grant);
+    assert_eq!(harness.provider.waiting(5).await, 5, "{db}: four concurrent exchanges per organization");
+    harness.provider.control("release", json!({})).await;
     assert_eq!(other.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
     for landed in storm {
         assert_eq!(landed.await.unwrap(), RefreshOutcome::Refreshed, "{db}: the queued exchanges must complete");
@@ -328,22 +328,22 @@ async fn exchanges_of_one_organization_do_not_delay_another(database: TestDataba
 
 #[apply(each_database!)]
 async fn reply_lost_by_a_dead_holder_is_retried_after_an_open_circuit(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let grants = connect_many(&keeper, 6).await;
-    let fresh = keeper.connect("Fresh", &["kauri"], 1800).await;
-    let sent = keeper.clock.now();
-    let died = keeper.store.acquire_lease(&fresh.grant, "a holder that dies", sent + 60).await.unwrap();
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let grants = connect_many(&harness, 6).await;
+    let fresh = harness.connect("Fresh", &["kauri"], 1800).await;
+    let sent = harness.clock.now();
+    let died = harness.store.acquire_lease(&fresh.grant, "a holder that dies", sent + 60).await.unwrap();
     assert!(died.is_some(), "{db}");
-    keeper.advance(60);
-    open_circuit(&keeper, &grants).await;
-    assert_eq!(keeper.sweep().await.refreshed, 0, "{db}");
-    let after = keeper.read_grant(&fresh.grant).await;
+    harness.advance(60);
+    open_circuit(&harness, &grants).await;
+    assert_eq!(harness.sweep().await.refreshed, 0, "{db}");
+    let after = harness.read_grant(&fresh.grant).await;
     assert_eq!((after.lease, after.reply_lost_at, after.failure_count), (None, Some(sent), 0), "{db}");
-    while keeper.clock.now() < sent + QUARTER_HOUR {
-        keeper.advance(60);
-        unwrap_failed(manual_refresh(&keeper, &grants[0]).await);
+    while harness.clock.now() < sent + QUARTER_HOUR {
+        harness.advance(60);
+        unwrap_failed(manual_refresh(&harness, &grants[0]).await);
     }
-    clear_faults(&keeper).await;
-    assert_eq!(refresh(&keeper, &fresh).await, RefreshOutcome::Refreshed, "{db}: exchanged though fresh");
+    clear_faults(&harness).await;
+    assert_eq!(refresh(&harness, &fresh).await, RefreshOutcome::Refreshed, "{db}: exchanged though fresh");
 }

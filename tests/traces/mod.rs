@@ -1,4 +1,4 @@
 //! Exported traces and the ids on log lines, with real processes and a test collector.
 
-mod lines;
+mod log_ids;
 mod one_trace;

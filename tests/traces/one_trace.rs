@@ -14,7 +14,7 @@ use crate::support::app::METRICS_TOKEN;
 use crate::support::collector::{Collector, attribute, hex, spans_named};
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::keeper::{ConnectedOrg, seed_consent, test_key_ring};
+use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
 
 const REFRESH: &str = "POST /api/integrations/xero/refresh";
 /// A caller's trace id and span id (W3C Trace Context).

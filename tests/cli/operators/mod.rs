@@ -1,8 +1,8 @@
 //! Tests of the operator commands: the binary as a process, a database with grants, and a sandbox on loopback.
 
 mod doctor;
+mod encryption_keys;
 mod grants;
-mod keys;
 mod rescue;
 
 use std::io::Write as _;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
-use crate::support::keeper::{ConnectedOrg, seed_consent, test_key_ring};
+use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
 
 /// An operator's environment. It uses the system clock, because the binary has no other.
 struct OperatorEnv {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::grants::rename_table;
 use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
-use crate::support::keeper::ConnectedOrg;
+use crate::support::test_service::ConnectedOrg;
 
 /// Returns the refresh token of another consent, as an operator might have it from elsewhere.
 async fn mint_refresh_token(env: &OperatorEnv, person: &'static str, tenant: &'static str) -> String {

@@ -1,8 +1,8 @@
 //! The journey: uses every interface of people, programs and operators, and captures all output.
 
+mod api_v1;
 mod faults;
 mod invitations;
-mod program;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};

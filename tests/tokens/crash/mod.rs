@@ -3,7 +3,7 @@
 //! `EVERGRANT_TORTURE_ROUNDS` sets the number of kills per database; `make torture` sets it to a thousand. The step at
 //! which a kill fell is classified afterwards from journal, row and ledger. A run fails if a step had no kill.
 
-mod moments;
+mod kill_points;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +13,9 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use self::moments::{ExchangeStep, KillPoint, KillTiming, SpoolContents};
+use self::kill_points::{ExchangeStep, KillPoint, KillTiming, SpoolContents};
+use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
-use crate::support::plant::TestCluster;
 
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s")];
 /// The default number of rounds: each kill point in both of the provider's replay modes.
@@ -66,8 +66,8 @@ async fn torture(lanes: Vec<TestDatabase>, instances: usize) {
         .map(|database| {
             let tally = Arc::clone(&tally);
             tokio::spawn(async move {
-                let plant = TestCluster::on(database, instances, SETTINGS).await;
-                Lane { cluster: plant, timing: KillTiming::default(), tally }.run().await;
+                let cluster = TestCluster::on(database, instances, SETTINGS).await;
+                Lane { cluster, timing: KillTiming::default(), tally }.run().await;
             })
         })
         .collect();
@@ -116,12 +116,12 @@ struct Lane {
 impl Lane {
     async fn run(mut self) {
         while let Some(round) = self.tally.next() {
-            let moment = KillPoint::of(round);
+            let kill_point = KillPoint::of(round);
             let mode = if (round / KillPoint::ALL.len()).is_multiple_of(2) { "same" } else { "sibling" };
             self.cluster.provider.control("settings", json!({"replay": mode})).await;
-            let case = format!("{}, round {round}, {mode}, {moment:?}", self.cluster.database.name);
+            let case = format!("{}, round {round}, {mode}, {kill_point:?}", self.cluster.database.name);
             let victim = round % self.cluster.instances.len();
-            let step = self.kill(victim, moment, round, &case).await;
+            let step = self.kill(victim, kill_point, round, &case).await;
             self.tally.count(step);
             self.assert_recovers(victim, step, round, &format!("{case}, {step:?}")).await;
             // Xero allows sixty API calls a minute; the rounds are faster than that.
@@ -145,25 +145,25 @@ impl Lane {
         }
         let spool = self.cluster.spool(victim);
         assert_ne!(
-            moments::spool_contents(&spool),
+            kill_points::spool_contents(&spool),
             SpoolContents::Complete,
             "{case}: a replayed token set was not removed"
         );
-        moments::remove_spool_files(&spool);
+        kill_points::remove_spool_files(&spool);
     }
 
-    /// Starts a refresh, kills the instance at `moment`, and returns the step at which the kill fell.
-    async fn kill(&mut self, victim: usize, moment: KillPoint, round: usize, case: &str) -> ExchangeStep {
+    /// Starts a refresh, kills the instance at `kill_point`, and returns the step at which the kill fell.
+    async fn kill(&mut self, victim: usize, kill_point: KillPoint, round: usize, case: &str) -> ExchangeStep {
         let before = self.cluster.grant_state().await;
         self.cluster.new_exchanges().await;
-        self.timing.prepare(&self.cluster, moment).await;
+        self.timing.prepare(&self.cluster, kill_point).await;
         let asked = Instant::now();
-        let calls = self.spawn_refreshes(victim, moment);
-        let released = self.timing.wait_for(&self.cluster, victim, moment, round, before, asked).await;
+        let calls = self.spawn_refreshes(victim, kill_point);
+        let released = self.timing.wait_for(&self.cluster, victim, kill_point, round, before, asked).await;
         self.cluster.instances[victim].kill();
-        let spool = moments::spool_contents(&self.cluster.spool(victim));
-        if moment.commit_is_broken() {
-            moments::restore_commits(&self.cluster).await;
+        let spool = kill_points::spool_contents(&self.cluster.spool(victim));
+        if kill_point.commit_is_broken() {
+            kill_points::restore_commits(&self.cluster).await;
         }
         // In this order: in a race the others continue, and every exchange in the ledger is journaled by then.
         let exchanges = self.cluster.new_exchanges().await;
@@ -195,8 +195,9 @@ impl Lane {
     }
 
     /// Starts the victim's refresh, or every instance's in a race.
-    fn spawn_refreshes(&self, victim: usize, moment: KillPoint) -> Vec<(usize, JoinHandle<Option<Value>>)> {
-        let asked = (0..self.cluster.instances.len()).filter(|number| *number == victim || moment == KillPoint::Race);
+    fn spawn_refreshes(&self, victim: usize, kill_point: KillPoint) -> Vec<(usize, JoinHandle<Option<Value>>)> {
+        let asked =
+            (0..self.cluster.instances.len()).filter(|number| *number == victim || kill_point == KillPoint::Race);
         let call = |number| {
             let call = self.cluster.refresh(number);
             (number, tokio::spawn(async move { call.send().await.ok()?.json().await.ok() }))

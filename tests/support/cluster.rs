@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::databases::TestDatabase;
 use super::instance::{Instance, seed_ana};
-use super::keeper::{ConnectedOrg, seed_consent, test_key_ring};
+use super::test_service::{ConnectedOrg, seed_consent, test_key_ring};
 use crate::sandbox::Provider;
 
 /// Environment variables.

@@ -12,24 +12,27 @@ use super::{
     DAY, MINUTE, add_endpoint, connect_with_receiver, end_at_xero, event_kinds, notifier,
     notifier_with_credentials_error,
 };
-use crate::support::keeper::TestService;
+use crate::support::test_service::TestService;
 
 #[apply(each_database!)]
 async fn end_and_recovery_are_delivered_once_each_signed_and_without_tokens(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
-    let notifier = notifier(&keeper.store);
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    let notifier = notifier(&harness.store);
     assert_eq!(notifier.tick().await.unwrap(), Default::default(), "{db}: there is no event yet");
 
-    end_at_xero(&keeper, &connected).await;
+    end_at_xero(&harness, &connected).await;
     // A second exchange discovers the same end, which is not a change.
-    keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com", true)).await;
+    harness
+        .service
+        .refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com", true))
+        .await;
     let report = notifier.tick().await.unwrap();
     assert_eq!((report.fanned_out, report.delivered), (1, 1), "{db}");
     let got = receiver.deliveries().remove(0);
     assert!(got.verified, "{db}: {got:?}");
-    assert_eq!((got.timestamp, got.signatures), (keeper.clock.now(), 1), "{db}");
+    assert_eq!((got.timestamp, got.signatures), (harness.clock.now(), 1), "{db}");
     assert_eq!(got.body["type"], "connection.needs_reconnecting", "{db}");
     assert_eq!(got.body["data"]["organization"]["name"], "Harbour", "{db}");
     assert_eq!(got.body["data"]["connection"]["id"], connected.bindings[0].as_str(), "{db}");
@@ -39,8 +42,8 @@ async fn end_and_recovery_are_delivered_once_each_signed_and_without_tokens(data
         assert!(!got.text.contains(secret.as_str()), "{db}: the delivery contains a token");
     }
 
-    keeper.reconnect(&connected, &["harbour"]).await;
-    keeper.reconnect(&connected, &["harbour"]).await;
+    harness.reconnect(&connected, &["harbour"]).await;
+    harness.reconnect(&connected, &["harbour"]).await;
     notifier.tick().await.unwrap();
     let types: Vec<_> = receiver.deliveries().iter().map(|got| got.body["type"].clone()).collect();
     assert_eq!(types, ["connection.needs_reconnecting", "connection.recovered"], "{db}");
@@ -50,10 +53,10 @@ async fn end_and_recovery_are_delivered_once_each_signed_and_without_tokens(data
 
 #[apply(each_database!)]
 async fn fenced_change_creates_no_event(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let (connected, _, _) = connect_with_receiver(&keeper).await;
-    let store = &keeper.store;
-    let held = store.acquire_lease(&connected.grant, "one", keeper.clock.now() + 60).await.unwrap().unwrap();
+    let harness = TestService::start(database).await;
+    let (connected, _, _) = connect_with_receiver(&harness).await;
+    let store = &harness.store;
+    let held = store.acquire_lease(&connected.grant, "one", harness.clock.now() + 60).await.unwrap().unwrap();
     let new = NewAttempt {
         grant_id: &held.id,
         generation: held.generation,
@@ -68,24 +71,24 @@ async fn fenced_change_creates_no_event(database: TestDatabase) {
         .await
         .unwrap();
     assert!(!refused, "the fence rejects another owner");
-    assert_eq!(event_kinds(store, &connected.org).await, [], "{}", keeper.database.name);
+    assert_eq!(event_kinds(store, &connected.org).await, [], "{}", harness.database.name);
 }
 
 #[apply(each_database!)]
 async fn crash_between_change_and_delivery_loses_no_event(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
-    end_at_xero(&keeper, &connected).await;
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    end_at_xero(&harness, &connected).await;
     // The process that stored the event dies, and so does the next one, between claim and delivery. Then another
     // one delivers it with the same id.
-    let store = &keeper.store;
+    let store = &harness.store;
     assert_eq!(store.fan_out(false, 10).await.unwrap(), 1, "{db}");
-    let claimed = store.claim_deliveries("dead", keeper.clock.now() + 120, 10).await.unwrap();
+    let claimed = store.claim_deliveries("dead", harness.clock.now() + 120, 10).await.unwrap();
     assert_eq!(claimed.len(), 1, "{db}");
-    let notifier = notifier(&keeper.store);
+    let notifier = notifier(&harness.store);
     assert_eq!(notifier.tick().await.unwrap().delivered, 0, "{db}: the claim is still valid");
-    keeper.advance(120);
+    harness.advance(120);
     assert_eq!(notifier.tick().await.unwrap().delivered, 1, "{db}");
     assert_eq!(receiver.deliveries().len(), 1, "{db}");
     assert_eq!(receiver.deliveries()[0].id, claimed[0].event.as_str(), "{db}");
@@ -98,12 +101,12 @@ async fn crash_between_change_and_delivery_loses_no_event(database: TestDatabase
 
 #[apply(each_database!)]
 async fn three_instances_deliver_each_event_once(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
-    let others = [keeper.store.clone(), keeper.second_store().await, keeper.second_store().await];
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    let others = [harness.store.clone(), harness.second_store().await, harness.second_store().await];
     for _ in 0..20 {
-        end_at_xero(&keeper, &keeper.reconnect(&connected, &["harbour"]).await).await;
+        end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
     }
     let notifiers = others.map(|store| notifier(&store));
     loop {
@@ -112,7 +115,7 @@ async fn three_instances_deliver_each_event_once(database: TestDatabase) {
             break;
         }
     }
-    let events = event_kinds(&keeper.store, &connected.org).await.len();
+    let events = event_kinds(&harness.store, &connected.org).await.len();
     let mut ids: Vec<String> = receiver.deliveries().into_iter().map(|got| got.id).collect();
     assert_eq!(ids.len(), events, "{db}");
     assert!(events >= 39, "{db}: twenty ends and nineteen recoveries: {events}");
@@ -123,39 +126,39 @@ async fn three_instances_deliver_each_event_once(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn expiry_warnings_are_sent_at_three_ages_and_followed_by_the_recovery(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
-    let notifier = notifier(&keeper.store);
-    keeper
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    let notifier = notifier(&harness.store);
+    harness
         .provider
         .control("faults", json!({"endpoint": "token", "kind": "status", "status": 503, "times": null}))
         .await;
     let refresh_and_count = async |count: usize| {
         for _ in 0..count {
-            keeper
+            harness
                 .service
                 .refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep))
                 .await;
             // Longer than the longest backoff.
-            keeper.advance(120 * MINUTE);
+            harness.advance(120 * MINUTE);
         }
-        event_kinds(&keeper.store, &connected.org).await.len()
+        event_kinds(&harness.store, &connected.org).await.len()
     };
-    keeper.advance(44 * DAY);
+    harness.advance(44 * DAY);
     assert_eq!(refresh_and_count(3).await, 0, "{db}: no warning before day 45");
     for (days, warned) in [(1, 1), (3, 1), (2, 2), (5, 3)] {
-        keeper.advance(days * DAY);
+        harness.advance(days * DAY);
         assert_eq!(refresh_and_count(3).await, warned, "{db}: after {days} more days");
     }
-    let faults = format!("{}/_control/faults", keeper.provider.base);
-    keeper.provider.client.delete(faults).send().await.unwrap();
+    let faults = format!("{}/_control/faults", harness.provider.base);
+    harness.provider.client.delete(faults).send().await.unwrap();
     notifier.tick().await.unwrap();
     let last = receiver.deliveries().remove(2);
     assert_eq!(last.body["data"]["expiresAt"], "2027-03-16T08:00:00Z", "{db}: sixty days from the start");
     refresh_and_count(1).await;
     assert_eq!(
-        event_kinds(&keeper.store, &connected.org).await[2..],
+        event_kinds(&harness.store, &connected.org).await[2..],
         [EventKind::WillExpireSoon, EventKind::Recovered],
         "{db}"
     );
@@ -164,28 +167,28 @@ async fn expiry_warnings_are_sent_at_three_ages_and_followed_by_the_recovery(dat
 
 #[apply(each_database!)]
 async fn expiry_warning_is_sent_once_without_any_refresh_attempt(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let (connected, _, _) = connect_with_receiver(&keeper).await;
-    let (one, another) = (notifier(&keeper.store), notifier(&keeper.second_store().await));
-    keeper.advance(45 * DAY + 60);
+    let harness = TestService::start(database).await;
+    let (connected, _, _) = connect_with_receiver(&harness).await;
+    let (one, another) = (notifier(&harness.store), notifier(&harness.second_store().await));
+    harness.advance(45 * DAY + 60);
     assert_eq!(one.tick().await.unwrap().warned, 0, "the renewal is not overdue yet");
-    keeper.advance(DAY);
+    harness.advance(DAY);
     let (a, b) = tokio::join!(one.tick(), another.tick());
-    assert_eq!(a.unwrap().warned + b.unwrap().warned, 1, "{}", keeper.database.name);
-    assert_eq!(event_kinds(&keeper.store, &connected.org).await, [EventKind::WillExpireSoon]);
+    assert_eq!(a.unwrap().warned + b.unwrap().warned, 1, "{}", harness.database.name);
+    assert_eq!(event_kinds(&harness.store, &connected.org).await, [EventKind::WillExpireSoon]);
 }
 
 #[apply(each_database!)]
 async fn credentials_alarm_is_delivered_once_by_all_instances_together(database: TestDatabase) {
-    let keeper = TestService::start(database).await;
-    let db = keeper.database.name;
-    let (connected, receiver, _) = connect_with_receiver(&keeper).await;
-    let idle = keeper.store.add_org("Nobody's").await.unwrap().unwrap();
-    add_endpoint(&keeper.store, &idle, &receiver.url()).await;
-    let others = [keeper.store.clone(), keeper.second_store().await, keeper.second_store().await];
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    let idle = harness.store.add_org("Nobody's").await.unwrap().unwrap();
+    add_endpoint(&harness.store, &idle, &receiver.url()).await;
+    let others = [harness.store.clone(), harness.second_store().await, harness.second_store().await];
     // Two of the three instances know the credentials error.
     let informed = |store: &Store| {
-        let service = keeper.service.clone();
+        let service = harness.service.clone();
         notifier_with_credentials_error(store, Arc::new(move || service.alarm()))
     };
     let notifiers = [informed(&others[0]), informed(&others[1]), notifier(&others[2])];
@@ -194,20 +197,20 @@ async fn credentials_alarm_is_delivered_once_by_all_instances_together(database:
         for report in [a, b, c] {
             report.unwrap();
         }
-        keeper.advance(1);
+        harness.advance(1);
     };
     let refresh = || {
-        keeper.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com", true))
+        harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com", true))
     };
     let refuse = json!({"endpoint": "token", "kind": "invalid_client"});
-    keeper.provider.control("faults", refuse).await;
+    harness.provider.control("faults", refuse).await;
     refresh().await;
-    assert!(keeper.service.alarm().is_some(), "{db}");
+    assert!(harness.service.alarm().is_some(), "{db}");
     round().await;
     round().await;
-    keeper.advance(20 * MINUTE);
+    harness.advance(20 * MINUTE);
     refresh().await;
-    assert_eq!(keeper.service.alarm(), None, "{db}");
+    assert_eq!(harness.service.alarm(), None, "{db}");
     round().await;
     round().await;
     let types: Vec<String> = receiver.deliveries().iter().map(|got| got.body["type"].to_string()).collect();
@@ -216,8 +219,8 @@ async fn credentials_alarm_is_delivered_once_by_all_instances_together(database:
         ["\"app.credentials_refused\"", "\"app.credentials_accepted\""],
         "{db}: only organizations with connections are notified"
     );
-    let events = event_kinds(&keeper.store, &connected.org).await;
+    let events = event_kinds(&harness.store, &connected.org).await;
     assert_eq!(events, [EventKind::CredentialsRefused, EventKind::CredentialsAccepted], "{db}");
-    let deliveries = keeper.store.deliveries_since(&connected.org, 0).await.unwrap();
+    let deliveries = harness.store.deliveries_since(&connected.org, 0).await.unwrap();
     assert!(deliveries.iter().all(|(_, one)| one.status == DeliveryStatus::Delivered), "{db}");
 }

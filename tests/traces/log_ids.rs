@@ -12,7 +12,7 @@ use crate::sandbox::Provider;
 use crate::support::collector::Collector;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::keeper::{seed_consent, test_key_ring};
+use crate::support::test_service::{seed_consent, test_key_ring};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 

@@ -9,7 +9,7 @@ use evergrant::server::notify::{DnsLookup, EgressPolicy, Notifier, WebhookClient
 
 use super::receiver::Receiver;
 use super::{DAY, PUBLIC_URL, add_endpoint, loopback_policy};
-use crate::support::keeper::TestService;
+use crate::support::test_service::TestService;
 
 /// Creates a resolver that returns these addresses in order, repeats the last one, and counts the lookups.
 fn scripted_lookup(addresses: &'static [&'static str]) -> (DnsLookup, Arc<AtomicUsize>) {
@@ -25,27 +25,27 @@ fn scripted_lookup(addresses: &'static [&'static str]) -> (DnsLookup, Arc<Atomic
 
 /// Sends a test delivery to the URL. Returns its error, if it was not delivered.
 async fn test_delivery_error(
-    keeper: &TestService,
+    harness: &TestService,
     org: &str,
     url: &str,
     reach: EgressPolicy,
     lookup: DnsLookup,
 ) -> Option<String> {
-    let org = keeper.store.add_org(org).await.unwrap().unwrap();
-    let (id, secret) = add_endpoint(&keeper.store, &org, url).await;
+    let org = harness.store.add_org(org).await.unwrap().unwrap();
+    let (id, secret) = add_endpoint(&harness.store, &org, url).await;
     drop(secret);
     let webhooks = WebhookClient::with_lookup(reach, lookup).unwrap();
     let notifier =
-        Notifier::new(keeper.store.clone(), webhooks, None, PUBLIC_URL.to_owned(), 45 * DAY, Arc::new(|| None));
+        Notifier::new(harness.store.clone(), webhooks, None, PUBLIC_URL.to_owned(), 45 * DAY, Arc::new(|| None));
     let delivered = notifier.test_endpoint(&org, &id).await.unwrap();
-    let last = keeper.store.last_delivery(&org, id.as_str()).await.unwrap().unwrap();
+    let last = harness.store.last_delivery(&org, id.as_str()).await.unwrap().unwrap();
     assert_eq!(delivered, last.error.is_none());
     last.error
 }
 
 #[tokio::test]
 async fn host_name_that_resolves_to_a_forbidden_address_is_rejected() {
-    let keeper = TestService::each().await.remove(0);
+    let harness = TestService::each().await.remove(0);
     let receiver = Receiver::start().await;
     receiver.set_secret(evergrant::server::notify::new_signing_secret().unwrap());
     let private = Some("the address is in a private network".to_owned());
@@ -61,7 +61,7 @@ async fn host_name_that_resolves_to_a_forbidden_address_is_rejected() {
     ] {
         let (lookup, lookups) = scripted_lookup(answers);
         let url = format!("http://rebind.example:{}/", receiver.port());
-        assert_eq!(test_delivery_error(&keeper, name, &url, reach(), lookup).await, private, "{name}");
+        assert_eq!(test_delivery_error(&harness, name, &url, reach(), lookup).await, private, "{name}");
         assert_eq!(lookups.load(Ordering::SeqCst), 1, "{name}: the name is resolved once");
     }
     assert!(receiver.deliveries().is_empty());
@@ -69,23 +69,23 @@ async fn host_name_that_resolves_to_a_forbidden_address_is_rejected() {
 
 #[tokio::test]
 async fn checked_address_is_the_connected_address() {
-    let keeper = TestService::each().await.remove(0);
+    let harness = TestService::each().await.remove(0);
     let receiver = Receiver::start().await;
     receiver.set_secret(evergrant::server::notify::new_signing_secret().unwrap());
     // A client that resolved once to check and again to connect would connect to another address.
     let (first_ours, lookups) = scripted_lookup(&["127.0.0.1", "169.254.169.254"]);
     let url = format!("http://rebind.example:{}/", receiver.port());
-    assert_eq!(test_delivery_error(&keeper, "One", &url, loopback_policy(), first_ours).await, None);
+    assert_eq!(test_delivery_error(&harness, "One", &url, loopback_policy(), first_ours).await, None);
     assert_eq!((receiver.deliveries().len(), lookups.load(Ordering::SeqCst)), (1, 1));
 }
 
 #[tokio::test]
 async fn webhook_url_is_checked_at_delivery() {
-    let keeper = TestService::each().await.remove(0);
+    let harness = TestService::each().await.remove(0);
     let receiver = Receiver::start().await;
     let (nobody, lookups) = scripted_lookup(&["127.0.0.1"]);
     let reach = EgressPolicy::new(Networks::default());
-    let result = test_delivery_error(&keeper, "One", &receiver.url(), reach, nobody).await;
+    let result = test_delivery_error(&harness, "One", &receiver.url(), reach, nobody).await;
     assert_eq!(result, Some("the address isn't https".to_owned()));
     assert_eq!((receiver.deliveries().len(), lookups.load(Ordering::SeqCst)), (0, 0));
 }

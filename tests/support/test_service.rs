@@ -33,7 +33,7 @@ pub struct TestService {
     pub tasks: TaskTracker,
     pub stopping: CancellationToken,
     pub spool: TempDir,
-    pace: ServiceOptions,
+    options: ServiceOptions,
 }
 
 /// The lease's lifetime, the time-out of requests to Xero, and which grants are kept hot.
@@ -64,10 +64,10 @@ impl TestService {
         Self::each_with(ServiceOptions::default()).await
     }
 
-    pub async fn each_with(pace: ServiceOptions) -> Vec<Self> {
+    pub async fn each_with(options: ServiceOptions) -> Vec<Self> {
         let mut each = Vec::new();
         for database in TestDatabase::each().await {
-            each.push(Self::on(database, pace).await);
+            each.push(Self::on(database, options).await);
         }
         each
     }
@@ -77,12 +77,12 @@ impl TestService {
         Self::on(database, ServiceOptions::default()).await
     }
 
-    pub async fn on(database: TestDatabase, pace: ServiceOptions) -> Self {
+    pub async fn on(database: TestDatabase, options: ServiceOptions) -> Self {
         let (provider, clock) = (Provider::start().await, Clock::manual(START));
         let (tasks, stopping, spool) = (TaskTracker::new(), CancellationToken::new(), TempDir::new().unwrap());
-        let store = open_store(&database, &clock, pace).await;
-        let service = token_service(&store, &provider.base, &clock, &spool, &tasks, &stopping, pace);
-        Self { database, provider, clock, store, service, tasks, stopping, spool, pace }
+        let store = open_store(&database, &clock, options).await;
+        let service = token_service(&store, &provider.base, &clock, &spool, &tasks, &stopping, options);
+        Self { database, provider, clock, store, service, tasks, stopping, spool, options }
     }
 
     /// Returns the store of another instance on the same database.
@@ -97,26 +97,26 @@ impl TestService {
 
     /// Returns the token service of another instance, on the same database and with the same provider.
     pub async fn second_service(&self) -> TokenService {
-        self.second_service_with(self.pace).await
+        self.second_service_with(self.options).await
     }
 
     /// Returns the token service of another instance with other options.
-    pub async fn second_service_with(&self, pace: ServiceOptions) -> TokenService {
-        let store = open_store(&self.database, &self.clock, pace).await;
-        token_service(&store, &self.provider.base, &self.clock, &self.spool, &self.tasks, &self.stopping, pace)
+    pub async fn second_service_with(&self, options: ServiceOptions) -> TokenService {
+        let store = open_store(&self.database, &self.clock, options).await;
+        token_service(&store, &self.provider.base, &self.clock, &self.spool, &self.tasks, &self.stopping, options)
     }
 
     /// Returns the token service of an instance whose Xero base URL is `base`.
     pub async fn service_with_xero_at(&self, base: &str) -> TokenService {
-        let store = open_store(&self.database, &self.clock, self.pace).await;
-        token_service(&store, base, &self.clock, &self.spool, &self.tasks, &self.stopping, self.pace)
+        let store = open_store(&self.database, &self.clock, self.options).await;
+        token_service(&store, base, &self.clock, &self.spool, &self.tasks, &self.stopping, self.options)
     }
 
     /// Returns a sweeper for `service` that runs up to `concurrency` exchanges concurrently.
     pub fn sweeper(&self, service: &TokenService, concurrency: usize) -> Sweeper {
-        let pace =
+        let options =
             sweeper::SweeperOptions { interval: Duration::from_secs(30), concurrency, per_minute: NonZeroU32::MAX };
-        Sweeper::new(service.clone(), pace, self.stopping.clone())
+        Sweeper::new(service.clone(), options, self.stopping.clone())
     }
 
     /// Runs one sweep of this service.
@@ -176,8 +176,8 @@ pub async fn seed_consent(
     ConnectedOrg { org, grant, bindings, minted }
 }
 
-async fn open_store(database: &TestDatabase, clock: &Clock, pace: ServiceOptions) -> Store {
-    let plan = Plan { keep_hot: pace.keep_hot, ..Plan::default() };
+async fn open_store(database: &TestDatabase, clock: &Clock, options: ServiceOptions) -> Store {
+    let plan = Plan { keep_hot: options.keep_hot, ..Plan::default() };
     Store::new(database.open().await, test_key_ring(), clock.clone()).with_plan(plan)
 }
 
@@ -217,16 +217,16 @@ fn token_service(
     spool: &TempDir,
     tasks: &TaskTracker,
     stopping: &CancellationToken,
-    pace: ServiceOptions,
+    options: ServiceOptions,
 ) -> TokenService {
     let endpoints = Endpoints::parse(base, base, base).unwrap();
     let secret = Secret::new(SANDBOX_CLIENT_SECRET);
     let app = SANDBOX_CLIENT_ID.to_owned();
-    let xero = XeroClient::new(endpoints, app, secret, pace.xero_timeout, clock.clone()).unwrap();
+    let xero = XeroClient::new(endpoints, app, secret, options.xero_timeout, clock.clone()).unwrap();
     let policy = Policy {
         buffer: 600,
         roll_after: 45 * DAY,
-        lease_ttl: pace.lease_ttl,
+        lease_ttl: options.lease_ttl,
         wait_limit: Duration::from_secs(20),
         concurrency: 4,
     };

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::sandbox::START;
 use crate::support::app::{DemoServer, HTML, JSON};
 use crate::support::databases::TestDatabase;
-use crate::support::keeper::test_key_ring;
-use crate::support::statements::StatementCapture;
+use crate::support::statement_capture::StatementCapture;
+use crate::support::test_service::test_key_ring;
 
 /// An API client of one of the demo organizations.
 pub struct ApiClient<'a> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::plant::{GrantState, TestCluster};
+use crate::support::cluster::{GrantState, TestCluster};
 
 /// The longest wait for a state.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -131,29 +131,29 @@ impl Default for KillTiming {
 
 impl KillTiming {
     /// Configures how the provider handles the next request.
-    pub async fn prepare(&self, plant: &TestCluster, moment: KillPoint) {
-        match moment {
+    pub async fn prepare(&self, cluster: &TestCluster, kill_point: KillPoint) {
+        match kill_point {
             KillPoint::AfterRequest | KillPoint::Race => {}
             // Long enough for the kill to come first even on a busy machine.
             KillPoint::Journaled => {
-                plant.provider.control("settings", json!({"latency_ms": 200})).await;
+                cluster.provider.control("settings", json!({"latency_ms": 200})).await;
             }
             KillPoint::BeforeRotation => {
                 let fault = json!({"endpoint": "token", "kind": "timeout_before", "times": 1});
-                plant.provider.control("faults", fault).await;
+                cluster.provider.control("faults", fault).await;
             }
             _ => {
-                plant.provider.control("hold", json!({})).await;
+                cluster.provider.control("hold", json!({})).await;
             }
         }
     }
 
-    /// Waits for `moment`. Returns whether the provider had released a held response by then.
+    /// Waits for `kill_point`. Returns whether the provider had released a held response by then.
     pub async fn wait_for(
         &mut self,
-        plant: &TestCluster,
+        cluster: &TestCluster,
         victim: usize,
-        moment: KillPoint,
+        kill_point: KillPoint,
         round: usize,
         before: GrantState,
         asked: Instant,
@@ -161,38 +161,38 @@ impl KillTiming {
         // The step has no common factor with the number of moments, so that the fractions cover the whole duration.
         let fraction_of = |stretch: Duration| stretch * u32::try_from(round * 7_919 % 1_000).unwrap() / 900;
         let mut released = None;
-        match moment {
+        match kill_point {
             KillPoint::AfterRequest => sleep_precisely(fraction_of(self.until_journal)).await,
             KillPoint::Race => sleep_precisely(fraction_of(self.until_journal * 3)).await,
-            KillPoint::Leased => wait_for_state(plant, |rows| rows.is_leased).await,
+            KillPoint::Leased => wait_for_state(cluster, |rows| rows.is_leased).await,
             KillPoint::Journaled => {
-                wait_for_state(plant, |rows| rows.attempts > before.attempts).await;
+                wait_for_state(cluster, |rows| rows.attempts > before.attempts).await;
                 update_average(&mut self.until_journal, asked.elapsed());
             }
-            KillPoint::BeforeRotation | KillPoint::AfterRotation => wait_until_held(plant).await,
+            KillPoint::BeforeRotation | KillPoint::AfterRotation => wait_until_held(cluster).await,
             KillPoint::ReplyReleased => {
-                released = Some(release(plant).await);
+                released = Some(release(cluster).await);
                 sleep_precisely(fraction_of(self.until_commit)).await;
             }
             KillPoint::Committed => {
-                let (begun, release) = (Instant::now(), release(plant).await);
-                wait_for_state(plant, |rows| rows.generation > before.generation).await;
+                let (begun, release) = (Instant::now(), release(cluster).await);
+                wait_for_state(cluster, |rows| rows.generation > before.generation).await;
                 update_average(&mut self.until_commit, begun.elapsed());
                 released = Some(release);
             }
             KillPoint::Spooling | KillPoint::Spooled => {
-                wait_until_held(plant).await;
-                break_commits(plant).await;
-                released = Some(release(plant).await);
-                let folder = plant.spool(victim);
+                wait_until_held(cluster).await;
+                break_commits(cluster).await;
+                released = Some(release(cluster).await);
+                let folder = cluster.spool(victim);
                 let wanted = |spool| {
                     spool == SpoolContents::Complete
-                        || (moment == KillPoint::Spooling && spool == SpoolContents::Partial)
+                        || (kill_point == KillPoint::Spooling && spool == SpoolContents::Partial)
                 };
                 let came = tokio::task::block_in_place(|| poll_until(|| wanted(spool_contents(&folder))));
                 if !came {
-                    restore_commits(plant).await;
-                    panic!("no token set was spooled: before {before:?}, now {:?}", plant.grant_state().await);
+                    restore_commits(cluster).await;
+                    panic!("no token set was spooled: before {before:?}, now {:?}", cluster.grant_state().await);
                 }
             }
         }
@@ -205,21 +205,21 @@ fn update_average(stretch: &mut Duration, took: Duration) {
 }
 
 /// Waits until the provider holds the response.
-async fn wait_until_held(plant: &TestCluster) {
-    assert_eq!(plant.provider.waiting(1).await, 1);
+async fn wait_until_held(cluster: &TestCluster) {
+    assert_eq!(cluster.provider.waiting(1).await, 1);
 }
 
 /// Releases the held response without waiting for it, so that the kill follows closely.
-async fn release(plant: &TestCluster) -> JoinHandle<()> {
-    wait_until_held(plant).await;
-    let release = plant.provider.client.post(format!("{}/_control/release", plant.provider.base)).json(&json!({}));
+async fn release(cluster: &TestCluster) -> JoinHandle<()> {
+    wait_until_held(cluster).await;
+    let release = cluster.provider.client.post(format!("{}/_control/release", cluster.provider.base)).json(&json!({}));
     tokio::spawn(async move { _ = release.send().await })
 }
 
-async fn wait_for_state(plant: &TestCluster, condition: impl Fn(GrantState) -> bool) {
+async fn wait_for_state(cluster: &TestCluster, condition: impl Fn(GrantState) -> bool) {
     let begun = Instant::now();
-    while !condition(plant.grant_state().await) {
-        assert!(begun.elapsed() < WAIT_TIMEOUT, "timed out: {:?}", plant.grant_state().await);
+    while !condition(cluster.grant_state().await) {
+        assert!(begun.elapsed() < WAIT_TIMEOUT, "timed out: {:?}", cluster.grant_state().await);
     }
 }
 
@@ -236,16 +236,16 @@ fn poll_until(condition: impl Fn() -> bool) -> bool {
 
 /// Renames the grants' table, so that neither the commit nor a replay of the spool can work. If only the journal's
 /// table were gone, the replay could remove the file before a busy machine has seen it.
-async fn break_commits(plant: &TestCluster) {
-    execute(plant, "ALTER TABLE integration_grants RENAME TO integration_grants_gone").await;
+async fn break_commits(cluster: &TestCluster) {
+    execute(cluster, "ALTER TABLE integration_grants RENAME TO integration_grants_gone").await;
 }
 
-pub async fn restore_commits(plant: &TestCluster) {
-    execute(plant, "ALTER TABLE integration_grants_gone RENAME TO integration_grants").await;
+pub async fn restore_commits(cluster: &TestCluster) {
+    execute(cluster, "ALTER TABLE integration_grants_gone RENAME TO integration_grants").await;
 }
 
-async fn execute(plant: &TestCluster, statement: &'static str) {
-    sqlx::query(statement).execute(plant.store.database().pool()).await.unwrap();
+async fn execute(cluster: &TestCluster, statement: &'static str) {
+    sqlx::query(statement).execute(cluster.store.database().pool()).await.unwrap();
 }
 
 pub fn spool_contents(folder: &Path) -> SpoolContents {

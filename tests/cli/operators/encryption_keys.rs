@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::keeper::{ConnectedOrg, seed_consent};
+use crate::support::test_service::{ConnectedOrg, seed_consent};
 
 /// Number of grants that exist only to be resealed.
 const IDLE_GRANTS: usize = 250;
