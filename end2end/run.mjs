@@ -20,5 +20,6 @@ const selected = args.filter((argument) => argument.endsWith('.test.mjs'));
 const all = readdirSync(here).filter((name) => name.endsWith('.test.mjs') && name !== 'pictures.test.mjs');
 const files = selected.length > 0 ? selected : all;
 const flags = args.filter((argument) => !selected.includes(argument));
-const node = ['--test', '--test-reporter=spec', ...flags, ...files];
+// Two files at a time: each waits for its server and its browser most of the time.
+const node = ['--test', '--test-reporter=spec', '--test-concurrency=2', ...flags, ...files];
 process.exit(spawnSync(process.execPath, node, { cwd: here, stdio: 'inherit' }).status ?? 1);

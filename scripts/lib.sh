@@ -7,6 +7,10 @@ cache=${EVERGRANT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/evergrant}
 cargo_bin=${CARGO_HOME:-$HOME/.cargo}/bin
 target=${CARGO_TARGET_DIR:-$root/target}
 log=$cache/setup.log
+# The site that the browser tests load.
+site=$target/site-test
+# The packages that are built for this machine; crates/frontend is built for wasm32.
+native_packages=(evergrant evergrant-sandbox)
 export PATH=$cargo_bin:$PATH
 
 say() { printf '%s\n' "$*"; }
@@ -49,4 +53,11 @@ step() {
         return "$status"
     fi
     say "    done in $(took "$start")"
+}
+
+# linted CMD…: runs a cargo command with Clippy in the compiler's place for the packages of this workspace, so that one
+# build both lints and produces what runs. A lint is an error.
+linted() {
+    RUSTC_WORKSPACE_WRAPPER=$(rustc --print sysroot)/bin/clippy-driver \
+        CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ "$@"
 }

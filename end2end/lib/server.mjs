@@ -2,7 +2,8 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -10,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const target = resolve(root, process.env.CARGO_TARGET_DIR ?? 'target');
+
+const testKey = readFileSync(join(root, 'crates/sandbox/src/test_key.der')).toString('base64');
 
 export const binary = resolve(root, process.env.EVERGRANT_BIN ?? join(target, 'debug/evergrant'));
 export const siteRoot = resolve(root, process.env.LEPTOS_SITE_ROOT ?? 'target/site');
@@ -19,8 +22,21 @@ const START_STOP_TIMEOUT_MS = 30_000;
 
 /** Starts a server. Its `stop` ends it, and throws unless the exit code is 0. */
 export async function startServer(settings = {}) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOn(await freePort(), settings);
+    } catch (error) {
+      // Another process can take the port between the look-up and the start.
+      if (attempt === 5 || !/Address already in use/i.test(error.message)) throw error;
+    }
+  }
+}
+
+async function startOn(port, settings) {
   const folder = await mkdtemp(join(tmpdir(), 'evergrant-e2e-'));
-  const port = await freePort();
+  await mkdir(join(folder, 'data'), { mode: 0o700 });
+  // Saves the sandbox the generation of a key.
+  await writeFile(join(folder, 'data/sandbox.json'), JSON.stringify({ signing_key: testKey }));
   const origin = `http://localhost:${port}`;
   // The developer's own settings must not reach the server.
   const inherited = Object.entries(process.env).filter(([name]) => !/^(EVERGRANT_|XERO_|CLERK_|LEPTOS_|DATABASE_URL)/.test(name));

@@ -31,8 +31,7 @@ pub fn hold(input: &[u8]) {
     assert!(error.retry_after == asked && error.summary().starts_with("Xero is limiting our requests. Try again in "));
 
     for (replay_window_left, jitter) in [(0, 0.0), (0, 1.0), (1, 0.5), (1800, 1.0)] {
-        let until =
-            Backoff { failures, retry_after: asked, replay_window_left: replay_window_left, jitter: jitter }.until(now);
+        let until = Backoff { failures, retry_after: asked, replay_window_left, jitter }.until(now);
         assert!((now + 1..=now + LONGEST).contains(&until), "{until} from {now}");
         if replay_window_left > 0 {
             assert!(until <= now + 600, "{until} from {now}, with {replay_window_left} s left of the replay window");

@@ -30,13 +30,13 @@ impl OneTimeSecret {
     }
 
     /// Reads the secret from the request's cookie.
-    pub fn from_request(&self, headers: &HeaderMap) -> Option<Secret> {
+    pub fn read(&self, headers: &HeaderMap) -> Option<Secret> {
         read_cookie(headers, self.cookie).map(Secret::new)
     }
 
     /// Expires the cookie if the request had one.
     pub fn clear(&self, state: &AppState, request: &HeaderMap, response: Response) -> Response {
-        let has_cookie = self.from_request(request).is_some();
+        let has_cookie = self.read(request).is_some();
         with_cookie(response, has_cookie.then(|| delete_cookie(self.cookie, state.is_https())).flatten())
     }
 }

@@ -275,13 +275,8 @@ mod tests {
     }
 
     fn backoff(failures: i64, retry_after: Option<u64>, replay_window_left: i64, chance: f64) -> i64 {
-        Backoff {
-            failures,
-            retry_after: retry_after.map(Duration::from_secs),
-            replay_window_left: replay_window_left,
-            jitter: chance,
-        }
-        .until(NOW)
+        Backoff { failures, retry_after: retry_after.map(Duration::from_secs), replay_window_left, jitter: chance }
+            .until(NOW)
             - NOW
     }
 

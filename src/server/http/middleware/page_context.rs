@@ -104,7 +104,7 @@ async fn load_page_context(
         Some(caller) => {
             let one_time_secret = |once: OneTimeSecret, permission| {
                 let may = uri.path() == once.page && caller.may(permission);
-                may.then(|| once.from_request(headers)).flatten()
+                may.then(|| once.read(headers)).flatten()
             };
             let invited = one_time_secret(INVITATION, Permission::ManageMembers);
             let invited =

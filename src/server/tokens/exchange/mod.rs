@@ -370,12 +370,6 @@ impl Exchange {
     fn next_attempt_at(&self, held: &Grant, retry_after: Option<Duration>, lost_at: Option<i64>) -> i64 {
         let now = self.shared.store.clock().now();
         let replay_window_left = replay_window_left(lost_at, now);
-        Backoff {
-            failures: held.failure_count,
-            retry_after,
-            replay_window_left: replay_window_left,
-            jitter: rand::random(),
-        }
-        .until(now)
+        Backoff { failures: held.failure_count, retry_after, replay_window_left, jitter: rand::random() }.until(now)
     }
 }
