@@ -121,7 +121,7 @@ async fn oldest_token_age(harness: &TestService) -> i64 {
 }
 
 const OVERDUE_WITHOUT_WARNING: &str = "SELECT COUNT(*) FROM integration_grants WHERE status = 'active' \
-    AND refresh_token_issued_at <= $1 - 46 * 86400 AND told_ageing_day IS NULL";
+    AND refresh_token_issued_at <= $1 - 46 * 86400 AND ageing_notified_day IS NULL";
 const WARNINGS: &str =
     "SELECT COUNT(DISTINCT binding_id) FROM outbox WHERE kind = 'connection.will_expire_soon' AND occurred_at <= $1";
 const RECOVERIES: &str =

@@ -110,7 +110,7 @@ impl Store {
     /// Deletes up to `at_most` events from before `before`, the oldest first. Returns the number of deleted events.
     pub async fn delete_audit_events_before(&self, before: i64, at_most: i64) -> Result<u64, StoreError> {
         let mut transaction = self.database().begin().await?;
-        sqlx::query("UPDATE audit_horizon SET kept_from = $1 WHERE kept_from < $1")
+        sqlx::query("UPDATE audit_retention SET retained_from = $1 WHERE retained_from < $1")
             .bind(before)
             .execute(&mut *transaction)
             .await?;

@@ -11,31 +11,22 @@ use super::database::{Database, DatabaseKind};
 /// Every migration, oldest first. A released migration is never edited. Migrations only add, so that servers of the
 /// previous version keep working and can start on the new schema. One that breaks this has `BREAKING` in its name.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "first", include_str!("../../../migrations/0001_first.sql")),
-    (2, "lost replies", include_str!("../../../migrations/0002_lost_replies.sql")),
-    (4, "instances", include_str!("../../../migrations/0004_instances.sql")),
-    (5, "sweep", include_str!("../../../migrations/0005_sweep.sql")),
-    (6, "notify", include_str!("../../../migrations/0006_notify.sql")),
-    (7, "activity", include_str!("../../../migrations/0007_activity.sql")),
-    (8, "external", include_str!("../../../migrations/0008_external.sql")),
-    (9, "drift", include_str!("../../../migrations/0009_drift.sql")),
-    (10, "audit", include_str!("../../../migrations/0010_audit.sql")),
-    (11, "api keys", include_str!("../../../migrations/0011_api_keys.sql")),
-    (12, "invitations", include_str!("../../../migrations/0012_invitations.sql")),
-    (13, "old events", include_str!("../../../migrations/0013_old_events.sql")),
-    (14, "traces", include_str!("../../../migrations/0014_traces.sql")),
+    (1, "accounts", include_str!("../../../migrations/0001_accounts.sql")),
+    (2, "connections", include_str!("../../../migrations/0002_connections.sql")),
+    (3, "notifications", include_str!("../../../migrations/0003_notifications.sql")),
+    (4, "audit", include_str!("../../../migrations/0004_audit.sql")),
 ];
 
-/// Returns a migration's SQL. Only the triggers of migration 10 differ between the two databases.
+/// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.
 fn migration_sql(version: i64, portable: &'static str, kind: DatabaseKind) -> &'static str {
     match (version, kind) {
-        (10, DatabaseKind::Sqlite) => concat!(
-            include_str!("../../../migrations/0010_audit.sql"),
-            include_str!("../../../migrations/0010_audit.sqlite.sql")
+        (4, DatabaseKind::Sqlite) => concat!(
+            include_str!("../../../migrations/0004_audit.sql"),
+            include_str!("../../../migrations/0004_audit.sqlite.sql")
         ),
-        (10, DatabaseKind::Postgres) => concat!(
-            include_str!("../../../migrations/0010_audit.sql"),
-            include_str!("../../../migrations/0010_audit.postgres.sql")
+        (4, DatabaseKind::Postgres) => concat!(
+            include_str!("../../../migrations/0004_audit.sql"),
+            include_str!("../../../migrations/0004_audit.postgres.sql")
         ),
         _ => portable,
     }
@@ -140,7 +131,7 @@ mod tests {
         let later = "UPDATE _sqlx_migrations SET version = 999999 WHERE version = 1";
         assert_eq!(change(later).await, SchemaState::Behind, "a missing migration takes precedence");
         let first = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-                     SELECT 1, 'first', success, checksum, 0 FROM _sqlx_migrations WHERE version = 999999";
+                     SELECT 1, 'accounts', success, checksum, 0 FROM _sqlx_migrations WHERE version = 999999";
         assert_eq!(change(first).await, SchemaState::Newer);
         let breaking = "UPDATE _sqlx_migrations SET description = 'breaking: tokens' WHERE version = 999999";
         assert_eq!(change(breaking).await, SchemaState::Incompatible);

@@ -42,17 +42,16 @@ impl Store {
     pub async fn receive_clerk_event(&self, id: &str, at: i64, news: &ClerkEvent) -> Result<bool, StoreError> {
         let now = self.clock().now();
         let mut transaction = self.begin_change_tx().await?;
-        let new =
-            sqlx::query("INSERT INTO external_news (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
-                .bind(id)
-                .bind(now)
-                .execute(&mut *transaction)
-                .await?
-                .rows_affected();
+        let new = sqlx::query("INSERT INTO clerk_events (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
+            .bind(id)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
         if new == 0 {
             return Ok(false);
         }
-        sqlx::query("DELETE FROM external_news WHERE received_at < $1")
+        sqlx::query("DELETE FROM clerk_events WHERE received_at < $1")
             .bind(now - EVENT_ID_RETENTION)
             .execute(&mut *transaction)
             .await?;
@@ -135,8 +134,8 @@ async fn upsert_named_org(
 ) -> Result<OrgId, StoreError> {
     let id = upsert_org(connection, &org.id, org.slug.as_deref(), now).await?;
     sqlx::query(
-        "UPDATE organizations SET name = $1, external_at = $2 \
-         WHERE id = $3 AND (external_at IS NULL OR external_at <= $2)",
+        "UPDATE organizations SET name = $1, external_updated_at = $2 \
+         WHERE id = $3 AND (external_updated_at IS NULL OR external_updated_at <= $2)",
     )
     .bind(&org.name)
     .bind(at)

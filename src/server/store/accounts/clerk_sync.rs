@@ -114,7 +114,7 @@ async fn read_identity(
 ) -> Result<Option<IdentityRows>, StoreError> {
     let row = sqlx::query(
         "SELECT u.id AS user_id, u.email, o.id AS org_id, o.name, o.external_slug, o.external_deleted_at, \
-         o.last_used_at, m.role, m.external_at, r.removed_at FROM users u \
+         o.last_used_at, m.role, m.external_updated_at, r.removed_at FROM users u \
          LEFT JOIN organizations o ON o.external_id = $1 \
          LEFT JOIN memberships m ON m.org_id = o.id AND m.user_id = u.id \
          LEFT JOIN membership_removals r ON r.org_id = o.id AND r.user_id = u.id WHERE u.external_id = $2",
@@ -130,7 +130,7 @@ async fn read_identity(
             Role::parse(&text).ok_or(StoreError::UnknownValue { table: "memberships", column: "role", value: text })
         })
         .transpose()?;
-    let told_at: Option<i64> = row.try_get("external_at")?;
+    let told_at: Option<i64> = row.try_get("external_updated_at")?;
     let org = match row.try_get::<Option<String>, _>("org_id")? {
         None => None,
         Some(id) => Some(OrgRow {
@@ -200,7 +200,7 @@ pub(in crate::server::store) async fn upsert_org(
     let row = sqlx::query(
         "INSERT INTO organizations (id, name, created_at, external_id, external_slug) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (external_id) WHERE external_id IS NOT NULL DO UPDATE SET \
-         name = CASE WHEN organizations.external_at IS NULL THEN COALESCE($5, organizations.name) \
+         name = CASE WHEN organizations.external_updated_at IS NULL THEN COALESCE($5, organizations.name) \
          ELSE organizations.name END, \
          external_slug = COALESCE($5, organizations.external_slug) RETURNING id",
     )
@@ -230,12 +230,12 @@ pub(in crate::server::store) async fn upsert_membership(
         .execute(&mut *connection)
         .await?;
     sqlx::query(
-        "INSERT INTO memberships (org_id, user_id, role, created_at, external_at) \
+        "INSERT INTO memberships (org_id, user_id, role, created_at, external_updated_at) \
          SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS \
          (SELECT 1 FROM membership_removals WHERE org_id = $1 AND user_id = $2) AND EXISTS \
          (SELECT 1 FROM organizations WHERE id = $1 AND external_deleted_at IS NULL) \
-         ON CONFLICT (org_id, user_id) DO UPDATE SET role = excluded.role, external_at = excluded.external_at \
-         WHERE memberships.external_at IS NULL OR memberships.external_at <= excluded.external_at",
+         ON CONFLICT (org_id, user_id) DO UPDATE SET role = excluded.role, external_updated_at = excluded.external_updated_at \
+         WHERE memberships.external_updated_at IS NULL OR memberships.external_updated_at <= excluded.external_updated_at",
     )
     .bind(org.as_str())
     .bind(user.as_str())

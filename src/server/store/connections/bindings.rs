@@ -33,7 +33,7 @@ macro_rules! binding_with_grant_columns {
         concat!(
             "b.id AS binding_id, b.org_id AS binding_org, b.tenant_id, b.tenant_name, b.tenant_type, b.connection_id, \
          b.active_grant_id, b.status AS binding_status, b.connected_by, b.created_at AS bound_at, b.updated_at, \
-         b.gone_at, u.email AS connected_by_email, ",
+         b.missing_since, u.email AS connected_by_email, ",
             grant_columns!("g.")
         )
     };
@@ -106,7 +106,7 @@ impl Store {
         }
         for tenant in tenants {
             let before = sqlx::query(
-                "SELECT b.active_grant_id, g.told_ageing_day FROM integration_tenant_bindings b \
+                "SELECT b.active_grant_id, g.ageing_notified_day FROM integration_tenant_bindings b \
                  LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
                  WHERE b.org_id = $1 AND b.tenant_id = $2",
             )
@@ -120,7 +120,7 @@ impl Store {
                  VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10) \
                  ON CONFLICT (org_id, tenant_id) DO UPDATE SET tenant_name = excluded.tenant_name, \
                  tenant_type = excluded.tenant_type, connection_id = excluded.connection_id, \
-                 active_grant_id = excluded.active_grant_id, status = 'active', gone_at = NULL, connected_by = excluded.connected_by, \
+                 active_grant_id = excluded.active_grant_id, status = 'active', missing_since = NULL, connected_by = excluded.connected_by, \
                  updated_at = excluded.updated_at RETURNING id",
             )
             .bind(new_id::<BindingId>().as_str())
@@ -138,7 +138,7 @@ impl Store {
             let binding_id = BindingId(row.try_get("id")?);
             let old: Option<String> = before.as_ref().map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
             let ageing_notified: Option<i64> =
-                before.as_ref().map(|row| row.try_get("told_ageing_day")).transpose()?.flatten();
+                before.as_ref().map(|row| row.try_get("ageing_notified_day")).transpose()?.flatten();
             connection_events::binding_recovered(&mut transaction, &binding_id, ageing_notified.is_some(), now).await?;
             // Earlier grants stay listed, so that their attempts remain in the binding's history.
             sqlx::query("INSERT INTO binding_grants (binding_id, grant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
@@ -166,8 +166,8 @@ impl Store {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         let row = sqlx::query(
-            "UPDATE integration_tenant_bindings SET status = 'disconnected', gone_at = NULL, updated_at = $1, \
-             told_broken_at = NULL \
+            "UPDATE integration_tenant_bindings SET status = 'disconnected', missing_since = NULL, updated_at = $1, \
+             broken_notified_at = NULL \
              WHERE id = $2 AND org_id = $3 RETURNING active_grant_id, tenant_name",
         )
         .bind(now)
@@ -272,7 +272,7 @@ pub(in crate::server::store) fn binding_with_grant_from(row: &AnyRow) -> Result<
             column: "status",
             value: status,
         })?,
-        unlisted_at: row.try_get("gone_at")?,
+        unlisted_at: row.try_get("missing_since")?,
         connected_by: row.try_get::<Option<String>, _>("connected_by")?.map(UserId),
         created_at: row.try_get("bound_at")?,
         updated_at: row.try_get("updated_at")?,

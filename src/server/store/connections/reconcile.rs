@@ -75,7 +75,7 @@ impl Store {
         let (now, mut drift) = (self.clock.now(), Reconciliation::default());
         let mut transaction = self.begin_change_tx().await?;
         let rows = sqlx::query(
-            "SELECT id, tenant_id, tenant_name, connection_id, status, gone_at FROM integration_tenant_bindings \
+            "SELECT id, tenant_id, tenant_name, connection_id, status, missing_since FROM integration_tenant_bindings \
              WHERE active_grant_id = $1 AND updated_at < $2 ORDER BY id",
         )
         .bind(grant.id.as_str())
@@ -96,7 +96,7 @@ impl Store {
             let renamed =
                 |seen: &RemoteConnection| seen.tenant.tenant_name != name && seen.tenant.tenant_name != tenant;
             let status: String = row.try_get("status")?;
-            let gone: Option<i64> = row.try_get("gone_at")?;
+            let gone: Option<i64> = row.try_get("missing_since")?;
             let found = Reconciliation::default();
             let (found, after, gone) = match (BindingStatus::parse(&status), listed) {
                 (Some(BindingStatus::Active), None) => {
@@ -116,7 +116,7 @@ impl Store {
             let name = listed.filter(|seen| renamed(seen)).map_or(&name, |seen| &seen.tenant.tenant_name);
             // Matches the row as it was read: a person may have disconnected or reconnected it since.
             let done = sqlx::query(
-                "UPDATE integration_tenant_bindings SET status = $1, gone_at = $2, tenant_name = $3, \
+                "UPDATE integration_tenant_bindings SET status = $1, missing_since = $2, tenant_name = $3, \
                  connection_id = $4, updated_at = $5 \
                  WHERE id = $6 AND status = $7 AND active_grant_id = $8 AND updated_at < $9",
             )

@@ -38,7 +38,7 @@ macro_rules! rotate_grant_sql {
             "lease_until = NULL, due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $4 ELSE connections_due_at END ",
             $fence,
-            " RETURNING id, org_id, told_ageing_day"
+            " RETURNING id, org_id, ageing_notified_day"
         )
     };
 }
@@ -205,7 +205,7 @@ impl Store {
             "UPDATE integration_grants SET failure_count = failure_count + 1, next_attempt_at = $1, last_error = $2, \
              reply_lost_at = $3, lease_owner = NULL, lease_until = NULL, due_at = $1 \
              WHERE id = $4 AND generation = $5 AND lease_owner = $6 AND status = 'active' \
-             RETURNING id, failure_count, refresh_token_issued_at, told_ageing_day",
+             RETURNING id, failure_count, refresh_token_issued_at, ageing_notified_day",
         )
         .bind(failure.next_attempt_at)
         .bind(failure.error)

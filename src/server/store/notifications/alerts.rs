@@ -19,10 +19,10 @@ impl Store {
     pub async fn warn_of_expiring_grants(&self, from_age: i64, limit: i64) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let rows = sqlx::query(
-            "SELECT id, refresh_token_issued_at, told_ageing_day FROM integration_grants \
-             WHERE status = 'active' AND refresh_token_issued_at <= $1 AND (told_ageing_day IS NULL \
-             OR (told_ageing_day < 50 AND refresh_token_issued_at <= $2) \
-             OR (told_ageing_day < 55 AND refresh_token_issued_at <= $3)) ORDER BY refresh_token_issued_at LIMIT $4",
+            "SELECT id, refresh_token_issued_at, ageing_notified_day FROM integration_grants \
+             WHERE status = 'active' AND refresh_token_issued_at <= $1 AND (ageing_notified_day IS NULL \
+             OR (ageing_notified_day < 50 AND refresh_token_issued_at <= $2) \
+             OR (ageing_notified_day < 55 AND refresh_token_issued_at <= $3)) ORDER BY refresh_token_issued_at LIMIT $4",
         )
         .bind(now - from_age.max(45 * DAY))
         .bind(now - from_age.max(50 * DAY))
@@ -104,7 +104,7 @@ impl Store {
     /// the list.
     pub async fn recipients(&self, org: &OrgId, you: &UserId) -> Result<Vec<RecipientView>, StoreError> {
         let rows = sqlx::query(
-            "SELECT u.id, u.email, m.role, m.email_notices FROM memberships m JOIN users u ON u.id = m.user_id \
+            "SELECT u.id, u.email, m.role, m.email_notifications FROM memberships m JOIN users u ON u.id = m.user_id \
              WHERE m.org_id = $1 ORDER BY u.email",
         )
         .bind(org.as_str())
@@ -114,7 +114,7 @@ impl Store {
             let role: String = row.try_get("role")?;
             let unreadable = |value| StoreError::UnknownValue { table: "memberships", column: "role", value };
             let role = Role::parse(&role).ok_or_else(|| unreadable(role))?;
-            let chosen: Option<String> = row.try_get("email_notices")?;
+            let chosen: Option<String> = row.try_get("email_notifications")?;
             let user_id = UserId(row.try_get("id")?);
             Ok(RecipientView {
                 is_you: user_id == *you,
@@ -130,7 +130,7 @@ impl Store {
     /// Turns a member's email notifications on or off. Returns `false` if the user is not a member of the organization.
     pub async fn set_email_notifications(&self, org: &OrgId, user: &UserId, on: bool) -> Result<bool, StoreError> {
         let mut transaction = self.database().begin().await?;
-        let done = sqlx::query("UPDATE memberships SET email_notices = $1 WHERE org_id = $2 AND user_id = $3")
+        let done = sqlx::query("UPDATE memberships SET email_notifications = $1 WHERE org_id = $2 AND user_id = $3")
             .bind(if on { "on" } else { "off" })
             .bind(org.as_str())
             .bind(user.as_str())
@@ -151,7 +151,7 @@ impl Store {
         let row = sqlx::query(
             "SELECT u.email, o.name FROM memberships m JOIN users u ON u.id = m.user_id \
              JOIN organizations o ON o.id = m.org_id WHERE m.org_id = $1 AND m.user_id = $2 \
-             AND (m.email_notices = 'on' OR (m.email_notices IS NULL AND m.role IN ('owner', 'admin'))) \
+             AND (m.email_notifications = 'on' OR (m.email_notifications IS NULL AND m.role IN ('owner', 'admin'))) \
              AND u.email LIKE '%@%'",
         )
         .bind(org.as_str())
@@ -174,7 +174,7 @@ impl Store {
     /// never have.
     pub async fn events_read_until(&self, org: &OrgId, user: &UserId) -> Result<i64, StoreError> {
         let row = sqlx::query(
-            "SELECT COALESCE(notices_seen_at, created_at) FROM memberships WHERE org_id = $1 AND user_id = $2",
+            "SELECT COALESCE(events_read_at, created_at) FROM memberships WHERE org_id = $1 AND user_id = $2",
         )
         .bind(org.as_str())
         .bind(user.as_str())
@@ -200,7 +200,7 @@ impl Store {
 
     /// Marks the organization's events up to `up_to` as read.
     pub async fn mark_events_read(&self, org: &OrgId, user: &UserId, up_to: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE memberships SET notices_seen_at = $1 WHERE org_id = $2 AND user_id = $3")
+        sqlx::query("UPDATE memberships SET events_read_at = $1 WHERE org_id = $2 AND user_id = $3")
             .bind(up_to)
             .bind(org.as_str())
             .bind(user.as_str())

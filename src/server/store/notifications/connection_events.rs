@@ -31,7 +31,7 @@ pub(in crate::server::store) async fn binding_broken(
     now: i64,
 ) -> Result<(), StoreError> {
     let news = sqlx::query(returning_event_subject!(
-        "UPDATE integration_tenant_bindings SET told_broken_at = $1 WHERE id = $2 AND told_broken_at IS NULL"
+        "UPDATE integration_tenant_bindings SET broken_notified_at = $1 WHERE id = $2 AND broken_notified_at IS NULL"
     ))
     .bind(now)
     .bind(binding.as_str())
@@ -54,8 +54,8 @@ pub(in crate::server::store) async fn binding_recovered(
     now: i64,
 ) -> Result<(), StoreError> {
     let news = sqlx::query(returning_event_subject!(
-        "UPDATE integration_tenant_bindings SET told_broken_at = NULL \
-         WHERE id = $1 AND (told_broken_at IS NOT NULL OR $2 = 1)"
+        "UPDATE integration_tenant_bindings SET broken_notified_at = NULL \
+         WHERE id = $1 AND (broken_notified_at IS NOT NULL OR $2 = 1)"
     ))
     .bind(binding.as_str())
     .bind(i64::from(warned))
@@ -71,12 +71,12 @@ pub(in crate::server::store) async fn grant_refreshed(
     grant: &AnyRow,
     now: i64,
 ) -> Result<(), StoreError> {
-    let warned: Option<i64> = grant.try_get("told_ageing_day")?;
+    let warned: Option<i64> = grant.try_get("ageing_notified_day")?;
     if warned.is_none() {
         return Ok(());
     }
     let id = GrantId(grant.try_get("id")?);
-    sqlx::query("UPDATE integration_grants SET told_ageing_day = NULL WHERE id = $1")
+    sqlx::query("UPDATE integration_grants SET ageing_notified_day = NULL WHERE id = $1")
         .bind(id.as_str())
         .execute(&mut *connection)
         .await?;
@@ -108,15 +108,15 @@ pub(in crate::server::store) async fn warn_if_expiring(
     now: i64,
 ) -> Result<bool, StoreError> {
     let issued: i64 = grant.try_get("refresh_token_issued_at")?;
-    let told: Option<i64> = grant.try_get("told_ageing_day")?;
+    let told: Option<i64> = grant.try_get("ageing_notified_day")?;
     let Some(day) = WARNING_AGE_DAYS.into_iter().find(|day| now - issued >= day * DAY) else { return Ok(false) };
     if told.is_some_and(|told| told >= day) {
         return Ok(false);
     }
     let id = GrantId(grant.try_get("id")?);
     let news = sqlx::query(
-        "UPDATE integration_grants SET told_ageing_day = $1 \
-         WHERE id = $2 AND refresh_token_issued_at = $3 AND (told_ageing_day IS NULL OR told_ageing_day < $1)",
+        "UPDATE integration_grants SET ageing_notified_day = $1 \
+         WHERE id = $2 AND refresh_token_issued_at = $3 AND (ageing_notified_day IS NULL OR ageing_notified_day < $1)",
     )
     .bind(day)
     .bind(id.as_str())

@@ -69,12 +69,12 @@ const APP_EVENT_TO_ENDPOINTS: &str = fan_out!(
 const ORG_EVENT_TO_MEMBERS: &str = fan_out!(
     "SELECT CAST($1 AS TEXT) || '.' || m.user_id, $1, m.org_id, 'email', m.user_id, 'pending', $2, $2 \
      FROM memberships m WHERE m.org_id = $3 \
-     AND (m.email_notices = 'on' OR (m.email_notices IS NULL AND m.role IN ('owner', 'admin')))"
+     AND (m.email_notifications = 'on' OR (m.email_notifications IS NULL AND m.role IN ('owner', 'admin')))"
 );
 /// App-wide events, once to each user who gets email, however many of their organizations are affected.
 const APP_EVENT_TO_USERS: &str = fan_out!(
     "SELECT CAST($1 AS TEXT) || '.' || m.user_id, $1, MIN(m.org_id), 'email', m.user_id, 'pending', $2, $2 \
-     FROM memberships m WHERE (m.email_notices = 'on' OR (m.email_notices IS NULL AND m.role IN ('owner', 'admin'))) \
+     FROM memberships m WHERE (m.email_notifications = 'on' OR (m.email_notifications IS NULL AND m.role IN ('owner', 'admin'))) \
      AND EXISTS (SELECT 1 FROM integration_tenant_bindings b WHERE b.org_id = m.org_id AND b.status = 'active') \
      GROUP BY m.user_id"
 );

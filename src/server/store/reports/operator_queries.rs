@@ -46,10 +46,10 @@ impl Database {
             grant_columns!("g."),
             ", o.name AS org_name, CASE WHEN g.failure_count > 0 OR g.status = 'refresh_failed' THEN \
              (SELECT MAX(a.finished_at) FROM refresh_attempts a \
-             WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient')) END AS troubled_at, \
+             WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient')) END AS last_failure_at, \
              CASE WHEN g.failure_count > 0 OR g.status = 'refresh_failed' THEN (SELECT a.error_code \
              FROM refresh_attempts a WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient') \
-             ORDER BY a.finished_at DESC, a.id LIMIT 1) END AS trouble_code \
+             ORDER BY a.finished_at DESC, a.id LIMIT 1) END AS last_failure_code \
              FROM integration_grants g JOIN organizations o ON o.id = g.org_id \
              WHERE g.status <> 'revoked' AND ($1 = '' OR g.org_id = $1) ORDER BY o.name, g.expires_at, g.id"
         ))
@@ -61,14 +61,14 @@ impl Database {
         for row in &rows {
             let grant = grant_from(row)?;
             let tenants = tenants.remove(&grant.id).unwrap_or_default();
-            let (org_name, troubled_at) = (row.try_get("org_name")?, row.try_get("troubled_at")?);
-            let trouble_code = row.try_get("trouble_code")?;
+            let (org_name, last_failure_at) = (row.try_get("org_name")?, row.try_get("last_failure_at")?);
+            let last_failure_code = row.try_get("last_failure_code")?;
             listed.push(GrantSummary {
                 grant,
                 org_name,
                 tenants,
-                last_failure_at: troubled_at,
-                last_failure_code: trouble_code,
+                last_failure_at: last_failure_at,
+                last_failure_code: last_failure_code,
             });
         }
         // Sorted here, because the two databases order NULL differently.

@@ -46,7 +46,7 @@ macro_rules! claim_sql {
         )
     };
 }
-/// Must match the condition of the index `integration_grants_lost`.
+/// Must match the condition of the index `integration_grants_failed_or_abandoned`.
 macro_rules! claim_failed_or_abandoned_sql {
     ($lock:literal) => {
         claim_sql!("AND (failure_count > 0 OR lease_owner IS NOT NULL) ", $lock)
