@@ -11,6 +11,7 @@ mod id;
 mod members;
 mod notification;
 mod page;
+pub mod paths;
 mod permission;
 mod problem;
 mod reference;

@@ -9,6 +9,7 @@ pub mod domain;
 pub mod encryption_keys;
 pub mod http;
 pub mod jobs;
+pub mod lifecycle;
 pub mod notify;
 pub mod seed;
 pub mod startup;

@@ -134,7 +134,8 @@ async fn connections_of_a_deleted_organization_are_disconnected_after_a_week(dat
     let connected = seed_consent(&harness.store, &harness.provider, org.clone(), &["harbour"], 1800).await;
     let deleted = ClerkEvent::OrganizationDeleted { id: "org_1".into() };
     harness.store.receive_clerk_event("msg_1", harness.clock.now(), &deleted).await.unwrap();
-    let run_once = async || disconnect_once(&harness.store, &harness.service, &harness.stopping).await.unwrap();
+    let run_once =
+        async || disconnect_once(&harness.store, &harness.service, harness.lifecycle.stopping()).await.unwrap();
     assert_eq!(run_once().await, OffboardingReport::default(), "the offboarding period is not over");
 
     harness.advance(OFFBOARDING_PERIOD);

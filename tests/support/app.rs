@@ -1,5 +1,6 @@
 //! A whole server in sandbox mode on its own port, with a manual clock and the demo users.
 
+use std::future::pending;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use evergrant::server::clock::Clock;
 use evergrant::server::config::{Config, MetricsConfig, NotifyConfig, ServingConfig, SignIn, SweepConfig};
 use evergrant::server::domain::{KeepHot, Secret};
 use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
-use evergrant::server::startup;
+use evergrant::server::startup::App;
 use evergrant::server::telemetry::logging::LogFormat;
 use evergrant::server::xero::Endpoints;
 use evergrant_sandbox::{Options, Sandbox, TEST_SIGNING_KEY};
@@ -59,7 +60,9 @@ impl DemoServer {
         let config = config(&database, &base, &data);
         store_signing_key(data.path()).await;
         // The test's runtime stops this task.
-        tokio::spawn(startup::run(config, Clock::manual(START), listener, std::future::pending()));
+        tokio::spawn(async move {
+            App::build(config, Clock::manual(START), listener).await.unwrap().run_until_stopped(pending()).await
+        });
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         let app = Self { database, base, client, _data: data };
         app.wait_until_ready().await;

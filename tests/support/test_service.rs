@@ -10,13 +10,12 @@ use evergrant::server::crypto::sealed::KeyRing;
 use evergrant::server::domain::{AccessToken, Grant, KeepHot, Plan, RefreshToken, Secret, Tenant, TokenSet};
 use evergrant::server::jobs::sweeper;
 use evergrant::server::jobs::sweeper::{SweepReport, Sweeper};
+use evergrant::server::lifecycle::Lifecycle;
 use evergrant::server::store::{NewGrant, Store};
 use evergrant::server::tokens::{Policy, Spool, TokenService};
 use evergrant::server::xero::{Endpoints, XeroClient};
 use evergrant_sandbox::{Minted, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::databases::TestDatabase;
 use crate::sandbox::{Provider, START};
@@ -30,8 +29,7 @@ pub struct TestService {
     pub clock: Clock,
     pub store: Store,
     pub service: TokenService,
-    pub tasks: TaskTracker,
-    pub stopping: CancellationToken,
+    pub lifecycle: Lifecycle,
     pub spool: TempDir,
     options: ServiceOptions,
 }
@@ -79,10 +77,10 @@ impl TestService {
 
     pub async fn on(database: TestDatabase, options: ServiceOptions) -> Self {
         let (provider, clock) = (Provider::start().await, Clock::manual(START));
-        let (tasks, stopping, spool) = (TaskTracker::new(), CancellationToken::new(), TempDir::new().unwrap());
+        let (lifecycle, spool) = (Lifecycle::default(), TempDir::new().unwrap());
         let store = open_store(&database, &clock, options).await;
-        let service = token_service(&store, &provider.base, &clock, &spool, &tasks, &stopping, options);
-        Self { database, provider, clock, store, service, tasks, stopping, spool, options }
+        let service = token_service(&store, &provider.base, &clock, &spool, &lifecycle, options);
+        Self { database, provider, clock, store, service, lifecycle, spool, options }
     }
 
     /// Returns the store of another instance on the same database.
@@ -103,20 +101,20 @@ impl TestService {
     /// Returns the token service of another instance with other options.
     pub async fn second_service_with(&self, options: ServiceOptions) -> TokenService {
         let store = open_store(&self.database, &self.clock, options).await;
-        token_service(&store, &self.provider.base, &self.clock, &self.spool, &self.tasks, &self.stopping, options)
+        token_service(&store, &self.provider.base, &self.clock, &self.spool, &self.lifecycle, options)
     }
 
     /// Returns the token service of an instance whose Xero base URL is `base`.
     pub async fn service_with_xero_at(&self, base: &str) -> TokenService {
         let store = open_store(&self.database, &self.clock, self.options).await;
-        token_service(&store, base, &self.clock, &self.spool, &self.tasks, &self.stopping, self.options)
+        token_service(&store, base, &self.clock, &self.spool, &self.lifecycle, self.options)
     }
 
     /// Returns a sweeper for `service` that runs up to `concurrency` exchanges concurrently.
     pub fn sweeper(&self, service: &TokenService, concurrency: usize) -> Sweeper {
         let options =
             sweeper::SweeperOptions { interval: Duration::from_secs(30), concurrency, per_minute: NonZeroU32::MAX };
-        Sweeper::new(service.clone(), options, self.stopping.clone())
+        Sweeper::new(service.clone(), options, self.lifecycle.stopping().clone())
     }
 
     /// Runs one sweep of this service.
@@ -215,8 +213,7 @@ fn token_service(
     base: &str,
     clock: &Clock,
     spool: &TempDir,
-    tasks: &TaskTracker,
-    stopping: &CancellationToken,
+    lifecycle: &Lifecycle,
     options: ServiceOptions,
 ) -> TokenService {
     let endpoints = Endpoints::parse(base, base, base).unwrap();
@@ -231,5 +228,5 @@ fn token_service(
         concurrency: 4,
     };
     let spool = Spool::open(spool.path()).unwrap();
-    TokenService::new(store.clone(), xero, policy, spool, tasks.clone(), stopping.clone())
+    TokenService::new(store.clone(), xero, policy, spool, lifecycle.clone())
 }

@@ -12,7 +12,7 @@ use evergrant::server::auth::LocalAuth;
 use evergrant::server::clock::Clock;
 use evergrant::server::config::Settings;
 use evergrant::server::domain::Secret;
-use evergrant::server::startup;
+use evergrant::server::startup::App;
 use evergrant::server::store::{BindingWithGrant, CreatedUser, Store};
 use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
@@ -87,8 +87,9 @@ impl TestServer {
         let store = Store::new(database.open().await, test_key_ring(), clock.clone());
         let (stop, server_clock) = (CancellationToken::new(), clock.clone());
         let shutdown = stop.clone().cancelled_owned();
-        let running =
-            tokio::spawn(async move { startup::run(config, server_clock, listener, shutdown).await.unwrap() });
+        let running = tokio::spawn(async move {
+            App::build(config, server_clock, listener).await.unwrap().run_until_stopped(shutdown).await.unwrap();
+        });
         Self { base, provider, clock, store, stop, running, _folder: folder, _database: database }
     }
 

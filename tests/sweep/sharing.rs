@@ -112,7 +112,7 @@ async fn shutdown_finishes_running_exchanges_and_starts_no_new_ones(database: Te
     let sweeper = harness.sweeper(&harness.service, 2);
     let sweep = tokio::spawn(async move { sweeper.sweep_once().await.unwrap() });
     assert_eq!(harness.provider.waiting(2).await, 2);
-    harness.stopping.cancel();
+    harness.lifecycle.begin_stop();
     harness.provider.control("release", json!({})).await;
     assert_eq!(sweep.await.unwrap(), SweepReport { refreshed: 2, ..SweepReport::default() }, "{db}");
     assert_eq!(harness.exchange_count().await, 2, "{db}");

@@ -10,6 +10,7 @@ const LAYERS: &[&str] = &[
     "clock",
     "crypto",
     "telemetry",
+    "lifecycle",
     "xero",
     "config",
     "store",

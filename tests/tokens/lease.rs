@@ -137,7 +137,7 @@ async fn shutdown_spools_a_superseded_token_set_for_the_next_start(database: Tes
     execute(&harness, lost).await;
     harness.provider.control("release", json!({})).await;
     wait_until_superseded(&harness, &connected).await;
-    harness.stopping.cancel();
+    harness.lifecycle.begin_stop();
     assert!(
         matches!(flight.await.unwrap(), RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Transient),
         "{db}"

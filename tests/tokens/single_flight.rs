@@ -73,8 +73,7 @@ async fn exchange_completes_after_its_caller_disconnects(database: TestDatabase)
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     harness.provider.control("release", json!({})).await;
-    harness.tasks.close();
-    harness.tasks.wait().await;
+    harness.lifecycle.wait_for_tasks().await;
     let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, after.lease), (1, None), "{db}");
 }

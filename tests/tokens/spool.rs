@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use evergrant::model::{GrantStatus, Trigger};
 use evergrant::server::domain::{AccessToken, RefreshToken, TokenSet};
+use evergrant::server::jobs::spool;
 use evergrant::server::store::{AttemptEnd, DatabaseKind, NewAttempt, Store};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, Spool, SpooledRotation};
 use serde_json::json;
@@ -30,7 +31,7 @@ async fn exchange_during(
     outage: impl Future<Output = ()>,
 ) -> RefreshOutcome {
     // With shutdown requested, only the next start or exchange replays the spool, as after a crash at this point.
-    harness.stopping.cancel();
+    harness.lifecycle.begin_stop();
     harness.provider.control("hold", json!({})).await;
     let (service, grant) = (harness.service.clone(), connected.grant.clone());
     let ask = RefreshRequest::automatic(Trigger::Sweep);
@@ -80,7 +81,7 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let server = tokio::spawn(harness.service.clone().run_spool());
+    let server = tokio::spawn(spool::run(harness.service.clone(), harness.lifecycle.stopping().clone()));
     assert_eq!(harness.service.spooled_count(), 0, "{db}");
 
     // For example a command that ended before the database recovered.
@@ -103,7 +104,7 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
     while harness.read_grant(&connected.grant).await.generation == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    harness.stopping.cancel();
+    harness.lifecycle.begin_stop();
     server.await.unwrap();
     assert!(Spool::open(harness.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");
     harness.advance(31 * 60);

@@ -1,26 +1,27 @@
 //! `evergrant serve`: runs the server until it is asked to stop.
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::CliError;
 use crate::server::clock::Clock;
-use crate::server::config::Settings;
-use crate::server::startup;
+use crate::server::config::{Config, Settings};
+use crate::server::startup::{self, App, StartupError};
 use crate::server::telemetry::logging;
 
 /// Binds the listener, serves until the stop signal, and flushes traces.
 pub async fn run(settings: Settings) -> Result<(), CliError> {
     let config = settings.check()?;
     let traces = logging::start_with_traces(config.log_format);
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("can't listen on {}: {error}. Set EVERGRANT_LISTEN to another port", config.listen))?;
-    let served = startup::run(config, Clock::system(), listener, stop_signal()).await;
+    let served = serve(config).await;
     if let Some(traces) = traces {
         traces.shutdown().await;
     }
     Ok(served?)
+}
+
+async fn serve(config: Config) -> Result<(), StartupError> {
+    let socket = startup::listen(config.listen, "EVERGRANT_LISTEN").await?;
+    App::build(config, Clock::system(), socket).await?.run_until_stopped(stop_signal()).await
 }
 
 /// Completes on ctrl-c or SIGTERM.

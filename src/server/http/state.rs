@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use leptos::prelude::LeptosOptions;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::listener::HttpListener;
 use crate::server::auth::{ApiRateLimiter, Auth};
 use crate::server::config::Config;
+use crate::server::lifecycle::Lifecycle;
 use crate::server::notify::Notifier;
 use crate::server::store::Store;
 use crate::server::tokens::TokenService;
@@ -27,12 +26,10 @@ pub struct AppState {
     pub tokens: TokenService,
     pub notifier: Notifier,
     pub leptos: LeptosOptions,
-    /// Tracks tasks that outlive their request; shutdown waits for them.
-    pub tasks: TaskTracker,
+    /// Runs tasks that outlive their request. Endless responses, such as event streams, end when it stops.
+    pub lifecycle: Lifecycle,
     /// Counts open connections and tells whether the server is draining.
     pub listener: HttpListener,
-    /// Canceled when shutdown starts; endless responses such as event streams end then.
-    pub stopping: CancellationToken,
     /// The email address and password of the seeded demo user, in sandbox mode only.
     pub demo_login: Option<(&'static str, &'static str)>,
 }

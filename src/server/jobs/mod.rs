@@ -1,5 +1,18 @@
-//! Jobs.
+//! The background loops, a file each. Every loop runs until its token is canceled; `startup` spawns them.
+//!
+//! - `sweeper`: refreshes due grants
+//! - `connection_check`: reads the lists of connections at Xero
+//! - `cleanup`: deletes expired rows and revokes unused grants
+//! - `spool`: commits token sets that the database did not accept
+//! - `retention`: deletes old activity
+//! - `offboarding`: disconnects what departed members and deleted organizations leave behind
+//! - `notifications`: delivers events to webhooks and by email
 
+pub mod cleanup;
+pub mod connection_check;
+mod jitter;
+pub mod notifications;
 pub mod offboarding;
 pub mod retention;
+pub mod spool;
 pub mod sweeper;

@@ -1,9 +1,14 @@
 //! Disconnects the connections of deleted organizations and of users who left, after the offboarding period.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::server::store::{Store, StoreError};
 use crate::server::tokens::TokenService;
+
+/// The interval of the check. Connections of a departed member stay for a week, so minutes don't matter.
+const INTERVAL: Duration = Duration::from_secs(10 * 60);
 
 /// What one pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,4 +41,14 @@ pub async fn disconnect_once(
         }
     }
     Ok(done)
+}
+
+/// Disconnects what is due once per interval until `stopping` is canceled. The first pass starts at once.
+pub async fn run(store: Store, tokens: TokenService, stopping: CancellationToken) {
+    let mut interval = tokio::time::interval(INTERVAL);
+    while stopping.run_until_cancelled(interval.tick()).await.is_some() {
+        if let Err(error) = disconnect_once(&store, &tokens, &stopping).await {
+            tracing::warn!(%error, "offboarding check failed");
+        }
+    }
 }

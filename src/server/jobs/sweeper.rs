@@ -1,5 +1,4 @@
-//! Refreshes due grants in the background: `sweep_once` is one pass, `run` the loop. `run_maintenance` is a second loop
-//! that reads connections and cleans up.
+//! Refreshes due grants in the background: `sweep_once` is one pass, `run` the loop.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,14 +9,13 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::jitter::sleep_with_jitter;
 use crate::server::store::StoreError;
 use crate::server::tokens::{RefreshOutcome, TokenService};
 
 /// The next batch is claimed as soon as this fraction of the concurrency limit (one sixth) is free. A larger fraction
 /// leaves more of the limit idle; a smaller one claims only a few grants per statement.
 const REFILL_DIVISOR: usize = 6;
-/// How often `TokenService` cleans up leftovers.
-const CLEANUP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// How often and how fast the sweeper works.
 #[derive(Clone, Debug)]
@@ -53,10 +51,10 @@ pub struct Sweeper {
 
 impl Sweeper {
     /// Creates a sweeper that stops when `stopping` is canceled.
-    pub fn new(tokens: TokenService, pace: SweeperOptions, stopping: CancellationToken) -> Self {
-        let burst = u32::try_from(pace.concurrency).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
-        let budget = RateLimiter::direct(Quota::per_minute(pace.per_minute).allow_burst(burst));
-        Self { tokens, options: pace, rate_limiter: budget, observer: None, stopping }
+    pub fn new(tokens: TokenService, options: SweeperOptions, stopping: CancellationToken) -> Self {
+        let burst = u32::try_from(options.concurrency).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        let rate_limiter = RateLimiter::direct(Quota::per_minute(options.per_minute).allow_burst(burst));
+        Self { tokens, options, rate_limiter, observer: None, stopping }
     }
 
     /// Calls `watch` with the duration of each exchange, measured from its claim.
@@ -142,29 +140,6 @@ impl Sweeper {
             }
         }
     }
-}
-
-/// Reads connection lists and cleans up leftovers periodically until shutdown begins. Runs in its own task, because a
-/// hung provider would delay the sweep, and a lost reply must be retried within 30 minutes.
-pub async fn run_maintenance(tokens: TokenService, interval: Duration, stopping: CancellationToken) {
-    let mut tidied: Option<Instant> = None;
-    while sleep_with_jitter(interval, &stopping).await {
-        if let Err(error) = tokens.reconcile_due().await {
-            tracing::error!(%error, "failed to read due connections");
-        }
-        if tidied.is_none_or(|at| at.elapsed() >= CLEANUP_INTERVAL) {
-            tidied = Some(Instant::now());
-            if let Err(error) = tokens.cleanup().await {
-                tracing::error!(%error, "cleanup failed");
-            }
-        }
-    }
-}
-
-/// Sleeps for `interval` ±25 %, so that instances that started together drift apart. Returns `false` if shutdown began.
-async fn sleep_with_jitter(interval: Duration, stopping: &CancellationToken) -> bool {
-    let pause = interval.mul_f64(0.75 + rand::random::<f64>() / 2.0);
-    stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
 }
 
 impl SweepReport {

@@ -5,7 +5,6 @@ use super::service::{TokenError, TokenService};
 use crate::model::{BindingId, BindingStatus, GrantStatus, OrgId, OrganizationDetails, Trigger};
 use crate::server::domain::{Actor, Grant};
 use crate::server::store::{BindingWithGrant, StoreError};
-use crate::server::telemetry::traces;
 use crate::server::xero::{ErrorKind, XeroError};
 
 /// What a disconnect changed.
@@ -54,7 +53,7 @@ impl TokenService {
     ) -> Result<DisconnectOutcome, ConnectionError> {
         let (service, org, binding) = (self.clone(), org.clone(), binding.clone());
         let work = async move { service.disconnect_now(actor, &org, &binding).await };
-        let work = self.shared.tasks.spawn(traces::inherit_request(work));
+        let work = self.shared.lifecycle.spawn_in_request(work);
         work.await.map_err(|_| ConnectionError::Interrupted)?
     }
 

@@ -54,7 +54,7 @@ impl TokenService {
         let store = &self.shared.store;
         let read_at = store.clock().now();
         // Leaves the probes to requests that a person waits for.
-        if self.shared.stopping.is_cancelled() || self.shared.xero.is_api_circuit_open() {
+        if self.shared.lifecycle.stopping().is_cancelled() || self.shared.xero.is_api_circuit_open() {
             return Ok(None);
         }
         if !is_still_valid(grant, read_at) {
@@ -103,7 +103,7 @@ impl TokenService {
         let mut revoked = 0;
         for grant in store.orphaned_grants(MAX_ORPHANS).await? {
             // Waits until Xero answers again: this is not urgent.
-            if self.shared.stopping.is_cancelled() || self.circuit_open_until().is_some() {
+            if self.shared.lifecycle.stopping().is_cancelled() || self.circuit_open_until().is_some() {
                 break;
             }
             let alone = !store.xero_user_has_another_grant(&grant).await?;

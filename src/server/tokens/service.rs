@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::exchange::{RescueError, RescueReport, rescue, run_exchange};
@@ -18,13 +15,11 @@ use super::spool::Spool;
 use super::vend::MAX_TTL;
 use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport};
 use crate::server::domain::{Grant, RefreshToken};
+use crate::server::lifecycle::Lifecycle;
 use crate::server::store::{BindingWithGrant, Store, StoreError};
 use crate::server::telemetry::metrics::Metrics;
 use crate::server::telemetry::traces;
 use crate::server::xero::{Priority, XeroClient};
-
-/// How often a server scans its spool folder.
-const SPOOL_SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Refreshes grants. Cheap to clone; clones share their exchanges in flight.
 #[derive(Clone)]
@@ -41,10 +36,8 @@ pub(super) struct ServiceState {
     pub spool: Spool,
     pub org_limiter: PerOrgLimiter,
     pub metrics: Metrics,
-    /// Tracks the tasks that shutdown waits for.
-    pub tasks: TaskTracker,
-    /// Canceled when shutdown begins. Exchanges continue; commit retries stop, because the spool has the tokens.
-    pub stopping: CancellationToken,
+    /// Shutdown waits for exchanges. Commit retries stop when it begins, because the spool has the tokens.
+    pub lifecycle: Lifecycle,
 }
 
 /// Why no token is available.
@@ -89,19 +82,12 @@ fn prefix(failed: Option<&RefreshFailure>) -> String {
 }
 
 impl TokenService {
-    /// `tasks` tracks the exchanges, and `stopping` is canceled when shutdown begins.
-    pub fn new(
-        store: Store,
-        xero: XeroClient,
-        policy: Policy,
-        spool: Spool,
-        tasks: TaskTracker,
-        stopping: CancellationToken,
-    ) -> Self {
-        let flights = Arc::new(SingleFlight::new(tasks.clone()));
+    /// Creates the service. Its exchanges are tasks of `lifecycle`.
+    pub fn new(store: Store, xero: XeroClient, policy: Policy, spool: Spool, lifecycle: Lifecycle) -> Self {
+        let flights = Arc::new(SingleFlight::new(lifecycle.clone()));
         let (lanes, metrics) = (PerOrgLimiter::new(policy.concurrency), Metrics::default());
         Self {
-            shared: Arc::new(ServiceState { store, xero, policy, spool, org_limiter: lanes, metrics, tasks, stopping }),
+            shared: Arc::new(ServiceState { store, xero, policy, spool, org_limiter: lanes, metrics, lifecycle }),
             single_flight: flights,
         }
     }
@@ -178,25 +164,18 @@ impl TokenService {
         self.shared.xero.breaker().check(Priority::Automatic).err().map(|resting| resting.until)
     }
 
-    /// Scans the spool folder and commits the spooled rotations, once per interval, until shutdown. Other processes may
-    /// write to the folder.
-    pub async fn run_spool(self) {
-        let ServiceState { spool, store, stopping, .. } = &*self.shared;
-        loop {
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                () = tokio::time::sleep(SPOOL_SCAN_INTERVAL) => {}
-            }
-            let before = spool.len();
-            if let Err(error) = spool.rescan() {
-                tracing::warn!(%error, "failed to scan spool folder");
-            }
-            if spool.len() > before {
-                tracing::info!(waiting = spool.len(), "found rotations spooled by another process");
-            }
-            // The database error was logged when the rotation was spooled.
-            _ = spool.replay_all(store).await;
+    /// Scans the spool folder, where other processes may write, and commits the spooled rotations.
+    pub async fn rescan_spool(&self) {
+        let ServiceState { spool, store, .. } = &*self.shared;
+        let before = spool.len();
+        if let Err(error) = spool.rescan() {
+            tracing::warn!(%error, "failed to scan spool folder");
         }
+        if spool.len() > before {
+            tracing::info!(waiting = spool.len(), "found rotations spooled by another process");
+        }
+        // The database error was logged when the rotation was spooled.
+        _ = spool.replay_all(store).await;
     }
 
     /// Returns this server's metrics.

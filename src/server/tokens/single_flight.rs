@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use tokio_util::task::TaskTracker;
 use tracing::Span;
 use tracing::instrument::Instrumented;
 
 use crate::model::GrantId;
+use crate::server::lifecycle::Lifecycle;
 use crate::server::telemetry::traces;
 
 type SharedWork<T> = Shared<BoxFuture<'static, Option<T>>>;
@@ -23,13 +23,13 @@ type InFlight<T> = (SharedWork<T>, Span);
 /// The work in flight, by grant.
 pub struct SingleFlight<T> {
     in_flight: Arc<Mutex<HashMap<GrantId, InFlight<T>>>>,
-    tasks: TaskTracker,
+    lifecycle: Lifecycle,
 }
 
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
-    /// `tasks` tracks the work, so that shutdown can wait for it.
-    pub fn new(tasks: TaskTracker) -> Self {
-        Self { in_flight: Arc::default(), tasks }
+    /// The work runs in tasks of `lifecycle`, so that shutdown waits for it.
+    pub fn new(lifecycle: Lifecycle) -> Self {
+        Self { in_flight: Arc::default(), lifecycle }
     }
 
     /// Starts work that must not join another's, because its lease is already taken. Returns `None` if the grant has
@@ -60,7 +60,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         let landing = RemoveOnDrop { in_flight: Arc::clone(&self.in_flight), grant: grant.clone() };
         let work = start();
         let span = work.span().clone();
-        let task = self.tasks.spawn(async move {
+        let task = self.lifecycle.spawn(async move {
             let _landing = landing;
             work.await
         });
@@ -98,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn concurrent_callers_share_one_result() {
-        let flights = Arc::new(SingleFlight::new(TaskTracker::new()));
+        let flights = Arc::new(SingleFlight::new(Lifecycle::default()));
         let (starts, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let callers: Vec<_> = (0..200)
             .map(|_| {
@@ -126,7 +126,7 @@ mod tests {
 
     #[tokio::test]
     async fn try_start_fails_while_work_is_in_flight() {
-        let flights = SingleFlight::new(TaskTracker::new());
+        let flights = SingleFlight::new(Lifecycle::default());
         let (go, grant) = (Arc::new(Notify::new()), GrantId::from("g"));
         let wait = Arc::clone(&go);
         let waits = async move {
@@ -147,8 +147,8 @@ mod tests {
 
     #[tokio::test]
     async fn dropped_caller_does_not_cancel_the_work() {
-        let tasks = TaskTracker::new();
-        let flights = SingleFlight::new(tasks.clone());
+        let lifecycle = Lifecycle::default();
+        let flights = SingleFlight::new(lifecycle.clone());
         let (begun, go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
         let (begun_in, go_in, done_in) = (Arc::clone(&begun), Arc::clone(&go), Arc::clone(&done));
         let grant = "g".into();
@@ -163,14 +163,13 @@ mod tests {
             () = begun.notified() => {}
         }
         go.notify_one();
-        tasks.close();
-        tasks.wait().await;
+        lifecycle.wait_for_tasks().await;
         assert_eq!(done.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
     async fn panicked_work_leaves_no_entry() {
-        let flights: SingleFlight<()> = SingleFlight::new(TaskTracker::new());
+        let flights: SingleFlight<()> = SingleFlight::new(Lifecycle::default());
         let died = flights.join_or_start(&"g".into(), || async { panic!("on purpose") }.in_current_span()).0.await;
         assert_eq!(died, None);
         assert!(flights.in_flight.lock().unwrap_or_else(PoisonError::into_inner).is_empty());

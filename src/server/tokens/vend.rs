@@ -7,7 +7,6 @@ use super::service::{TokenError, TokenService, disconnected_reason};
 use crate::model::{BindingId, OrgId, Trigger};
 use crate::server::domain::{AccessToken, Grant};
 use crate::server::store::BindingWithGrant;
-use crate::server::telemetry::traces;
 use crate::server::xero::{Priority, XeroApiClient};
 
 /// The lifetime of Xero's access tokens in seconds, and so the largest `min_ttl`.
@@ -109,7 +108,7 @@ impl TokenService {
             });
         }
         // The response does not wait for this write.
-        self.shared.tasks.spawn(traces::inherit_request(self.record_use(&grant)));
+        self.shared.lifecycle.spawn_in_request(self.record_use(&grant));
         Ok(VendedToken {
             access: store.open_access(&grant)?,
             tenant_id: bound.binding.tenant_id,

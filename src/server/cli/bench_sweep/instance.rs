@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::server::cli::process::memory_figure_kb;
 use crate::server::cli::{CliError, context};
 use crate::server::clock::Clock;
 use crate::server::config::Settings;
 use crate::server::jobs::sweeper::{Sweeper, SweeperOptions};
+use crate::server::lifecycle::Lifecycle;
 use crate::server::store::Store;
 use crate::server::tokens::{Spool, TokenService};
 use crate::server::{encryption_keys, startup};
@@ -36,29 +35,29 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let clock = Clock::system();
     let ring = encryption_keys::load_or_create(&config, &database).await?;
     let store = Store::new(database.clone(), ring, clock.clone()).with_plan(startup::plan(&config));
-    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    let lifecycle = Lifecycle::default();
     let xero = startup::xero_client(&config, &clock, config.listen)?;
     let spool = Spool::open(&config.spool_dir())?;
-    let tokens = TokenService::new(store, xero, startup::policy(&config), spool, tasks.clone(), stopping.clone());
+    let tokens = TokenService::new(store, xero, startup::policy(&config), spool, lifecycle.clone());
     let took: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let times = Arc::clone(&took);
     let pace =
         SweeperOptions { interval: Duration::from_secs(30), concurrency: flags.at_once, per_minute: NonZeroU32::MAX };
-    let sweeper = Sweeper::new(tokens, pace, stopping.clone())
+    let sweeper = Sweeper::new(tokens, pace, lifecycle.stopping().clone())
         .with_observer(move |time| times.lock().unwrap_or_else(PoisonError::into_inner).push(time));
 
     // All instances start together, when the parent sends a line.
     println!("ready");
     tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new())).await??;
     let (at_rest, begun) = (memory_figure_kb("self", "VmRSS"), Instant::now());
+    let limited = lifecycle.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(flags.seconds)).await;
-        stopping.cancel();
+        limited.begin_stop();
     });
     let swept = sweeper.sweep_once().await?;
     let seconds = begun.elapsed().as_secs_f64();
-    tasks.close();
-    tasks.wait().await;
+    lifecycle.wait_for_tasks().await;
     database.close().await;
     let mut took = std::mem::take(&mut *took.lock().unwrap_or_else(PoisonError::into_inner));
     took.sort_unstable();

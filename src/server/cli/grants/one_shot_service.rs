@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
 use crate::model::GrantStatus;
 use crate::server::cli::{CliError, context};
 use crate::server::clock::Clock;
 use crate::server::config::{Config, Settings};
 use crate::server::domain::Grant;
+use crate::server::lifecycle::Lifecycle;
 use crate::server::startup;
 use crate::server::store::Store;
 use crate::server::tokens::{Policy, Spool, TokenService};
@@ -24,8 +22,7 @@ pub struct OneShotService {
     pub store: Store,
     pub policy: Policy,
     pub service: TokenService,
-    tasks: TaskTracker,
-    stopping: CancellationToken,
+    lifecycle: Lifecycle,
 }
 
 impl OneShotService {
@@ -34,25 +31,23 @@ impl OneShotService {
         let (config, database) = context::open_database(settings).await?;
         let store = context::sealing_store(&config, database).await?;
         let policy = startup::policy(&config);
-        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let lifecycle = Lifecycle::default();
         let service = TokenService::new(
             store.clone(),
             xero_client(&config, store.clock()).await?,
             policy.clone(),
             Spool::open(&config.spool_dir())?,
-            tasks.clone(),
-            stopping.clone(),
+            lifecycle.clone(),
         );
         service.replay_spool().await?;
-        Ok(Self { config, store, policy, service, tasks, stopping })
+        Ok(Self { config, store, policy, service, lifecycle })
     }
 
     /// Waits for running exchanges. Retries failed commits for a while; then their token sets stay in the spool.
     pub async fn wait_for_tasks(&self) {
-        self.tasks.close();
-        let _ = tokio::time::timeout(COMMIT_RETRY_PERIOD, self.tasks.wait()).await;
-        self.stopping.cancel();
-        self.tasks.wait().await;
+        let _ = tokio::time::timeout(COMMIT_RETRY_PERIOD, self.lifecycle.wait_for_tasks()).await;
+        self.lifecycle.begin_stop();
+        self.lifecycle.wait_for_tasks().await;
     }
 
     /// Returns whether the grant was rotated since `before`, for example by a commit that succeeded on retry.

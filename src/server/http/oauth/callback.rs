@@ -19,7 +19,6 @@ use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 use crate::server::store::ConsumedState;
-use crate::server::telemetry::traces;
 
 /// The cookie that holds the callback's query while the session is renewed.
 const PENDING_CALLBACK_COOKIE: &str = "evergrant_consent";
@@ -112,7 +111,7 @@ async fn resume(
     let actor = whence.actor(&caller);
     let consent = ConsentResult { org, user, actor, state_hash, code, verifier, redirect_uri };
     // In a task of its own, so that a disconnecting browser doesn't lose the tokens.
-    let work = state.tasks.spawn(traces::inherit_request(complete(state.clone(), consent)));
+    let work = state.lifecycle.spawn_in_request(complete(state.clone(), consent));
     work.await
         .unwrap_or_else(|error| Err(InternalError::logged(&error)))
         .or_else(|failure| Ok(Flash::Failed { id: failure.id }))

@@ -15,7 +15,6 @@ use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 use crate::server::store::PendingConsent;
-use crate::server::telemetry::traces;
 use crate::server::tokens::RefreshRequest;
 
 #[derive(Deserialize)]
@@ -50,13 +49,8 @@ pub async fn confirm(
     // In a task of its own: the pending row is consumed, so the decision has to be applied even if the client
     // disconnects.
     let state_as_caller = AppState { store: state.store.as_actor(whence.actor(&caller)), ..state.clone() };
-    let work = state.tasks.spawn(traces::inherit_request(apply_decision(
-        state_as_caller,
-        org.id.clone(),
-        caller.user_id,
-        pending,
-        decision,
-    )));
+    let decided = apply_decision(state_as_caller, org.id.clone(), caller.user_id, pending, decision);
+    let work = state.lifecycle.spawn_in_request(decided);
     let notice = work.await.unwrap_or_else(|error| Err(InternalError::logged(&error)));
     Ok(see_other_with_flash(
         &state,

@@ -113,7 +113,7 @@ impl ChangeStream {
         if self.is_over {
             return None;
         }
-        let stopping = self.state.stopping.clone();
+        let stopping = self.state.lifecycle.stopping().clone();
         loop {
             let event = tokio::select! {
                 () = stopping.cancelled() => return None,

@@ -19,7 +19,6 @@ use super::state::AppState;
 use crate::model::{ProblemCode, Scope};
 use crate::server::auth::Allowance;
 use crate::server::store::ApiKeyRow;
-use crate::server::telemetry::traces;
 
 /// Returns the routes that only need the database, with the short timeout.
 pub fn database_routes() -> Router<AppState> {
@@ -65,11 +64,11 @@ async fn rate_limited(
 /// read-only, does not fail the call.
 fn record_key_use(state: &AppState, key: &ApiKeyRow) {
     let (store, key) = (state.store.clone(), key.clone());
-    state.tasks.spawn(traces::inherit_request(async move {
+    state.lifecycle.spawn_in_request(async move {
         if let Err(error) = store.record_key_use(&key).await {
             tracing::warn!(key = %key.id, %error, "failed to record the use of an API key");
         }
-    }));
+    });
 }
 
 /// Adds the headers of draft-ietf-httpapi-ratelimit-headers-07, and `Retry-After` if the limit is exceeded.

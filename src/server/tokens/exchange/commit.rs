@@ -71,7 +71,7 @@ impl Exchange {
             }
             tokio::select! {
                 // The next start replays it, unless the other holder has moved the generation by then.
-                () = self.shared.stopping.cancelled() => {
+                () = self.shared.lifecycle.stopping().cancelled() => {
                     self.write_to_spool(spooled);
                     return Ok(RefreshOutcome::Failed(RefreshFailure::busy()));
                 }
@@ -95,7 +95,7 @@ impl Exchange {
         tracing::error!(grant = %self.grant_id, %error, "commit failed, token set spooled");
         self.shared.metrics.count_spooled_token_set();
         self.write_to_spool(spooled);
-        self.shared.tasks.spawn(retry_commit(Arc::clone(&self.shared), self.grant_id.clone()));
+        self.shared.lifecycle.spawn(retry_commit(Arc::clone(&self.shared), self.grant_id.clone()));
         RefreshOutcome::Failed(RefreshFailure::internal())
     }
 
@@ -127,7 +127,7 @@ async fn retry_commit(shared: Arc<ServiceState>, grant: GrantId) {
     loop {
         tokio::select! {
             // The rotation is in the spool on disk, and the next start replays it.
-            () = shared.stopping.cancelled() => return,
+            () = shared.lifecycle.stopping().cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
         if shared.spool.replay(&grant, &shared.store).await.is_ok() {

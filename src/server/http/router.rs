@@ -1,0 +1,142 @@
+//! The router: pages, server functions and routes, and the middleware around them.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use leptos::prelude::{LeptosOptions, provide_context};
+use leptos_axum::{LeptosRoutes, generate_route_list, handle_server_fns_with_context};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
+
+use super::middleware::{limits, page_context, reject_nul, request_id, security_headers};
+use super::oauth::connect::CALLBACK_PATH;
+use super::state::AppState;
+use super::{assets, oauth, routes, v1};
+use crate::model::{MalformedArguments, paths};
+use crate::ui::layout::app::{App, shell};
+
+/// Returns the router of the whole server. `sandbox` is the sandbox's router, in sandbox mode.
+///
+/// The sandbox is a separate site in all but its origin: it sets its own headers and accepts cross-site posts.
+pub fn router(state: &AppState, sandbox: Option<Router>) -> Router {
+    let ours = wrap_in_middleware(ours(state), state);
+    match sandbox {
+        Some(sandbox) => Router::new().nest(paths::SANDBOX, sandbox).fallback_service(ours),
+        None => {
+            Router::new().route(&format!("{}/{{*path}}", paths::SANDBOX), any(api_not_found)).fallback_service(ours)
+        }
+    }
+}
+
+/// Returns the routes, and the pages behind them.
+fn ours(state: &AppState) -> Router {
+    Router::new()
+        .route("/api/{*path}", get(api_not_found).post(handle_server_function))
+        .merge(database_routes())
+        .merge(xero_routes())
+        .merge(v1::database_routes())
+        .merge(v1::xero_routes())
+        .merge(assets::asset_routes(&state.leptos))
+        .route_layer(from_fn_with_state(state.clone(), routes::metrics::count_request))
+        .fallback_service(pages(state))
+        .with_state(state.clone())
+}
+
+/// Returns the routes that only need the database, with the short timeout.
+fn database_routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/session", get(routes::session::get_session))
+        .route("/api/session/login", post(routes::session::login))
+        .route("/api/session/logout", post(routes::session::logout))
+        .route("/api/session/switch-organization", post(routes::session::switch_organization))
+        .route("/api/invitations/accept", post(routes::invitations::accept))
+        .route("/api/session/theme", post(routes::session::set_theme))
+        .route("/api/integrations/xero/connect", post(oauth::connect::connect))
+        .route("/activity.csv", get(routes::export::activity))
+        .route("/api/events", get(routes::events::events))
+        .route("/api/webhooks/clerk", post(routes::clerk_webhook::receive))
+        .route("/healthz", get(routes::health::healthz))
+        .route("/readyz", get(routes::health::readyz))
+        .route("/metrics", get(routes::metrics::get_metrics))
+        .layer(limits::database_route_timeout())
+}
+
+/// Returns the routes that may wait for Xero.
+fn xero_routes() -> Router<AppState> {
+    Router::new()
+        .route(CALLBACK_PATH, get(oauth::callback::callback))
+        .route("/api/integrations/xero/confirm", post(oauth::confirm::confirm))
+}
+
+/// Returns the pages, and the page for paths that do not exist.
+fn pages(state: &AppState) -> Router {
+    let (context, options) = (state.clone(), state.leptos.clone());
+    Router::new()
+        .leptos_routes_with_context(
+            state,
+            generate_route_list(App),
+            move || page_context::provide_page_context(&context),
+            move || shell(options.clone()),
+        )
+        .fallback(not_found_page)
+        .layer(from_fn_with_state(state.clone(), routes::metrics::count_request))
+        .layer(from_fn_with_state(state.clone(), page_context::with_page_context))
+        .with_state(state.clone())
+}
+
+/// Wraps the router in the middleware for every request. The last layer is the outermost.
+fn wrap_in_middleware(router: Router, state: &AppState) -> Router {
+    router
+        .layer(from_fn(reject_nul::reject_nul))
+        .layer(limits::body_limit())
+        .layer(limits::body_stall_timeout())
+        .layer(limits::request_timeout())
+        .layer(csrf_layer(state))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(state.clone(), security_headers::add_security_headers))
+        .layer(from_fn(request_id::assign_request_id))
+}
+
+/// Refuses posts from pages of other sites. The public origin is trusted explicitly, because a proxy may forward a
+/// different `Host`. A request without `Origin` and `Sec-Fetch-Site` is not from a browser and passes.
+fn csrf_layer(state: &AppState) -> CsrfLayer {
+    let origin = state.config.public_url.origin();
+    // A checked public URL is a plain origin, which the layer accepts. Without it the layer is only stricter.
+    CsrfLayer::new().add_trusted_origin(origin).unwrap_or_default()
+}
+
+async fn handle_server_function(State(state): State<AppState>, request: Request) -> Response {
+    let malformed = MalformedArguments::default();
+    let given = (state, malformed.clone());
+    let provide = move || {
+        provide_context(given.0.clone());
+        provide_context(given.1.clone());
+    };
+    let mut response = handle_server_fns_with_context(provide, request).await.into_response();
+    if malformed.is_set() && response.status().is_server_error() {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    response
+}
+
+async fn api_not_found() -> Response {
+    (StatusCode::NOT_FOUND, axum::Json(serde_json::json!({ "error": "There is nothing at this address." })))
+        .into_response()
+}
+
+/// Renders the "page not found" page with status 404.
+async fn not_found_page(State(state): State<AppState>, request: Request) -> Response {
+    let (for_page, options): (AppState, LeptosOptions) = (state.clone(), state.leptos.clone());
+    let render = leptos_axum::render_app_to_stream_with_context(
+        move || page_context::provide_page_context(&for_page),
+        move || shell(options.clone()),
+    );
+    let mut response = render(request).await.into_response();
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
+}
