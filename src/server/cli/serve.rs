@@ -1,6 +1,9 @@
 //! `evergrant serve`: runs the server until it is asked to stop.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::future::Future;
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
 use crate::server::clock::Clock;
@@ -24,20 +27,24 @@ async fn serve(config: Config) -> Result<(), StartupError> {
     App::build(config, Clock::system(), socket).await?.run_until_stopped(stop_signal()).await
 }
 
-/// Completes on ctrl-c or SIGTERM.
-pub async fn stop_signal() {
-    let asked = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            // Without a SIGTERM handler, ctrl-c still works.
-            Err(_) => std::future::pending().await,
+/// Returns a future that completes on ctrl-c or SIGTERM. Both are handled from this call on.
+pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async {
+        tokio::select! {
+            () = received(terminate) => {}
+            () = received(interrupt) => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = asked => {}
+        tracing::info!("stopping, finishing requests in progress");
     }
-    tracing::info!("stopping, finishing requests in progress");
+}
+
+async fn received(signal: io::Result<Signal>) {
+    match signal {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        // Without this handler, the other signal still works.
+        Err(_) => std::future::pending().await,
+    }
 }

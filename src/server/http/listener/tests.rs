@@ -175,6 +175,7 @@ async fn shutdown_answers_open_connections_and_accepts_no_new_ones() {
     // Possibly not accepted yet when the shutdown starts.
     let late = connect_and_send(&server, REQUEST).await;
     server.shutdown.cancel();
+    server.listener.closing.cancelled().await;
     server.request_received.notified().await;
     assert!(TcpStream::connect(server.address).await.is_err(), "the listener is still open");
     assert!(!server.running.is_finished());
