@@ -1,34 +1,27 @@
 //! Imports go one way: which layer may import which.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::LazyLock;
+
 use super::source::{Block, Source};
 use super::{Violation, assert_no_violations, check_every_file};
 
-/// The layers from the lowest to the highest, as in the code map of ARCHITECTURE.md: each may import those before it.
-const LAYERS: &[&str] = &[
-    "model",
-    "domain",
-    "clock",
-    "crypto",
-    "telemetry",
-    "lifecycle",
-    "xero",
-    "config",
-    "store",
-    "encryption_keys",
-    "auth",
-    "tokens",
-    "views",
-    "notify",
-    "jobs",
-    "api",
-    "ui",
-    "http",
-    "seed",
-    "startup",
-    "cli",
-    "main",
-    "lib",
-];
+const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
+
+/// Layers above those of the code map: the crate's two roots.
+const ROOTS: [&str; 2] = ["main", "lib"];
+
+/// Returns the layers from the lowest to the highest: the headings of ARCHITECTURE.md's code map, then the roots. Each
+/// layer may import those before it.
+fn layers() -> &'static [&'static str] {
+    static LAYERS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let headings = ARCHITECTURE.lines().filter_map(|line| line.strip_prefix("### `src/"));
+        let folders = headings.map(|rest| rest.trim_end_matches('`').trim_start_matches("server/"));
+        folders.chain(ROOTS).collect()
+    });
+    &LAYERS
+}
 
 /// Layers that may import less than those before them.
 const NARROW: &[(&str, &[&str])] = &[
@@ -47,6 +40,29 @@ const IN_API_BODIES: &[&str] = &["auth", "tokens", "views", "http"];
 #[test]
 fn imports_go_one_way() {
     assert_no_violations(check_every_file("src", wrong_way_imports));
+}
+
+#[test]
+fn code_map_names_every_folder_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let names = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        entries.map(|name| name.trim_end_matches(".rs").to_owned()).collect::<BTreeSet<_>>()
+    };
+    let mut found = names(&root);
+    found.extend(names(&root.join("server")));
+    for not_a_layer in ["server", "mod", "main", "lib"] {
+        found.remove(not_a_layer);
+    }
+    let mapped: BTreeSet<String> =
+        layers().iter().filter(|name| !ROOTS.contains(name)).map(|name| (*name).to_owned()).collect();
+    let declared = include_str!("../../src/server/mod.rs").lines().filter_map(|line| line.strip_prefix("pub mod "));
+    let declared: Vec<&str> = declared.map(|name| name.trim_end_matches(';')).collect();
+    let in_server = layers()
+        .iter()
+        .filter(|name| root.join("server").join(name).exists() || root.join(format!("server/{name}.rs")).exists());
+    assert_eq!(declared, in_server.copied().collect::<Vec<_>>(), "src/server/mod.rs lists the layers in their order");
+    assert_eq!(mapped, found, "the headings of the code map in ARCHITECTURE.md, and the folders of src");
 }
 
 #[test]
@@ -95,8 +111,8 @@ fn may_import(layer: &str) -> &'static [&'static str] {
     if let Some((_, layers)) = NARROW.iter().find(|(name, _)| *name == layer) {
         return layers;
     }
-    let below = LAYERS.iter().position(|name| *name == layer).unwrap_or_default();
-    &LAYERS[..below]
+    let below = layers().iter().position(|name| *name == layer).unwrap_or_default();
+    &layers()[..below]
 }
 
 /// Returns a file's module path from the crate root.
@@ -113,7 +129,7 @@ fn layer_of(path: &[String]) -> Option<&'static str> {
         [room, ..] => room,
         [] => return Some("lib"),
     };
-    LAYERS.iter().copied().find(|layer| layer == name)
+    layers().iter().copied().find(|layer| layer == name)
 }
 
 /// Returns each path into this crate with its offset: from the crate root, with groups expanded.

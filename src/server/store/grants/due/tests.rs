@@ -135,9 +135,10 @@ async fn claims_use_the_index(store: Store) {
     sqlx::query("ANALYZE").execute(store.pool()).await.unwrap();
     let kind = store.database().kind();
     let explain = if kind == DatabaseKind::Sqlite { "EXPLAIN QUERY PLAN" } else { "EXPLAIN" };
-    for (wanted, index) in
-        [(DueFilter::Any, "integration_grants_due"), (DueFilter::FailedOrAbandoned, "integration_grants_failed_or_abandoned")]
-    {
+    for (wanted, index) in [
+        (DueFilter::Any, "integration_grants_due"),
+        (DueFilter::FailedOrAbandoned, "integration_grants_failed_or_abandoned"),
+    ] {
         let sql = format!("{explain} {}", claim_statement(wanted, kind));
         let query = sqlx::query(AssertSqlSafe(sql)).bind(START).bind(64_i64).bind("owner").bind(START + 60);
         let rows = query.fetch_all(store.pool()).await.unwrap();
