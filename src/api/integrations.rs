@@ -21,7 +21,7 @@ pub async fn refresh_integrations(
         return asked.respond(Ok(RefreshReport { success: true, ..RefreshReport::default() }), |_| None);
     };
     let ask = if clicked {
-        RefreshRequest::manual(&asked.caller.email, false)
+        RefreshRequest::manual(&asked.caller.email)
     } else {
         RefreshRequest::automatic(Trigger::OrgSwitch)
     };
@@ -38,7 +38,7 @@ pub async fn refresh_connection(binding_id: BindingId) -> Result<RefreshReport, 
 
     let asked = ServerFnContext::authenticated().await?;
     let report = async {
-        let ask = RefreshRequest::manual(&asked.caller.email, true);
+        let ask = RefreshRequest::manual(&asked.caller.email).forced();
         Ok(asked.state.tokens.refresh_binding(&asked.org()?.id, &binding_id, &ask).await?)
     };
     let report = report.await;

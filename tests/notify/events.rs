@@ -26,7 +26,7 @@ async fn end_and_recovery_are_delivered_once_each_signed_and_without_tokens(data
     // A second exchange discovers the same end, which is not a change.
     harness
         .service
-        .refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com", true))
+        .refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com").forced())
         .await;
     let report = notifier.tick().await.unwrap();
     assert_eq!((report.fanned_out, report.delivered), (1, 1), "{db}");
@@ -200,7 +200,9 @@ async fn credentials_alarm_is_delivered_once_by_all_instances_together(database:
         harness.advance(1);
     };
     let refresh = || {
-        harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com", true))
+        harness
+            .service
+            .refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com").forced())
     };
     let refuse = json!({"endpoint": "token", "kind": "invalid_client"});
     harness.provider.control("faults", refuse).await;

@@ -64,9 +64,9 @@ async fn manual_refreshes_do_not_wait_for_a_sweep_or_repeat_its_exchanges(databa
     assert_eq!(in_hand.len(), 2, "{db}");
     let spawn_refresh = |grant: &GrantId| {
         let (service, grant) = (harness.service.clone(), grant.clone());
-        tokio::spawn(
-            async move { service.refresh_grant_single_flight(&grant, RefreshRequest::manual("ann", true)).await },
-        )
+        tokio::spawn(async move {
+            service.refresh_grant_single_flight(&grant, RefreshRequest::manual("ann").forced()).await
+        })
     };
     let other = spawn_refresh(grants.iter().find(|grant| !in_hand.contains(*grant)).unwrap());
     assert_eq!(harness.provider.waiting(3).await, 3, "{db}: a manual exchange must start at once");

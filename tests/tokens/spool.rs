@@ -162,7 +162,8 @@ async fn token_set_is_committed_when_a_read_only_database_is_writable_again(data
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 0, "{db}: the row must be unchanged");
     assert_eq!(harness.service.spooled_count(), 1, "{db}");
     assert!(harness.service.replay_spool().await.is_err(), "{db}: still read-only");
-    let served = harness.service.get_token_for_tenant_binding(&connected.bindings[0], &connected.org, 0).await;
+    let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
+    let served = harness.service.get_token_for(bound, 0).await;
     let served = served.unwrap_or_else(|error| panic!("{db}: {error}"));
     assert!(served.expires_at > harness.clock.now(), "{db}: the valid token must be served");
     assert_eq!(Spool::inspect(harness.spool.path()).unwrap().grants, std::slice::from_ref(&connected.grant), "{db}");

@@ -18,7 +18,10 @@ async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutc
 }
 
 async fn manual_refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
-    harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ana@example.com", true)).await
+    harness
+        .service
+        .refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ana@example.com").forced())
+        .await
 }
 
 async fn inject_fault(harness: &TestService, fault: Value) {
@@ -214,7 +217,7 @@ async fn simulate_day_of_calls(harness: &TestService, connected: &ConnectedOrg, 
     let end = harness.clock.now() + 24 * HOUR;
     while harness.clock.now() < end {
         let mut next = end;
-        for ask in [RefreshRequest::automatic(Trigger::Client), RefreshRequest::manual("ana@example.com", true)] {
+        for ask in [RefreshRequest::automatic(Trigger::Client), RefreshRequest::manual("ana@example.com").forced()] {
             if ask.is_interactive() && !with_manual {
                 continue;
             }

@@ -15,7 +15,8 @@ async fn connect(harness: &TestService, org: &str, seconds_left: i64) -> Connect
 }
 
 async fn vend(harness: &TestService, connected: &ConnectedOrg, min_ttl: i64) -> Result<VendedToken, TokenError> {
-    harness.service.get_token_for_tenant_binding(&connected.bindings[0], &connected.org, min_ttl).await
+    let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await?.unwrap();
+    harness.service.get_token_for(bound, min_ttl).await
 }
 
 async fn take_provider_down(harness: &TestService) {
@@ -167,8 +168,8 @@ async fn dead_or_foreign_connection_has_no_token(database: TestDatabase) {
     let db = harness.database.name;
     let connected = connect(&harness, "Harbour", 400).await;
     let other = harness.store.add_org("Other").await.unwrap().unwrap();
-    let foreign = harness.service.get_token_for_tenant_binding(&connected.bindings[0], &other, 0).await;
-    assert!(matches!(unwrap_error(foreign), TokenError::NotFound), "{db}");
+    let foreign = harness.service.get_client_for_tenant_binding(&connected.bindings[0], &other).await;
+    assert!(matches!(foreign.err(), Some(TokenError::NotFound)), "{db}");
     harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
     let dead = unwrap_error(vend(&harness, &connected, 500).await);
     assert!(

@@ -1,7 +1,8 @@
 //! Disconnects and tests a connection.
 
-use super::outcome::{FailureCause, RefreshRequest};
-use super::service::{TokenError, TokenService};
+use super::error::TokenError;
+use super::outcome::{RefreshOutcome, RefreshRequest};
+use super::service::TokenService;
 use crate::model::{BindingId, BindingStatus, GrantStatus, OrgId, OrganizationDetails, Trigger};
 use crate::server::domain::{Actor, Grant};
 use crate::server::store::{BindingWithGrant, StoreError};
@@ -113,12 +114,8 @@ impl TokenService {
             return Ok(Some(grant.clone()));
         }
         match self.refresh_grant_single_flight(&grant.id, RefreshRequest::automatic(Trigger::Client)).await {
-            super::RefreshOutcome::Failed(failed)
-                if matches!(failed.cause, FailureCause::Reconnect | FailureCause::Disconnected) =>
-            {
-                Ok(None)
-            }
-            super::RefreshOutcome::Failed(failed) => Err(TokenError::RefreshFailed(failed).into()),
+            RefreshOutcome::Failed(failed) if failed.is_final() => Ok(None),
+            RefreshOutcome::Failed(failed) => Err(TokenError::RefreshFailed(failed).into()),
             _ => Ok(store.grant(&grant.id).await?),
         }
     }

@@ -1,6 +1,6 @@
 //! Refreshes grants and vends access tokens.
 //!
-//! - `service`: the entry point, `TokenService`
+//! - `service`: the entry point, `TokenService`; `state`: what every exchange uses
 //! - `single_flight`: one exchange per grant within a process
 //! - `exchange`: the protocol across processes (lease, journal, fenced commit)
 //! - `policy`: when a grant is due, and how long to back off
@@ -9,9 +9,11 @@
 //! - `claim`: claims due grants for the sweeper
 //! - `connections`, `reconcile`: disconnects, tests and reconciles connections
 //! - `vend`: returns access tokens and API clients
+//! - `outcome`: requests and their results; `error`: why no access token is available
 
 mod claim;
 mod connections;
+mod error;
 mod exchange;
 mod manual_rate_limit;
 mod outcome;
@@ -21,13 +23,15 @@ mod reconcile;
 mod service;
 mod single_flight;
 mod spool;
+mod state;
 mod vend;
 
 pub use connections::{ConnectionError, DisconnectOutcome};
-pub use exchange::{RescueError, RescueReport};
+pub use error::{MAX_TTL, TokenError};
+pub use exchange::{RescueError, RescueReport, UserCheck};
 pub use outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
 pub use policy::{Backoff, Policy};
 pub use reconcile::ReconcileReport;
-pub use service::{TokenError, TokenService};
+pub use service::TokenService;
 pub use spool::{Spool, SpoolContents, SpoolError, SpooledRotation};
-pub use vend::{MAX_TTL, TenantClient, VendedToken};
+pub use vend::{TenantClient, VendedToken};

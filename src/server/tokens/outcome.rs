@@ -4,6 +4,9 @@ use crate::model::Trigger;
 use crate::server::domain::GrantEnd;
 use crate::server::xero::{ErrorKind, OpenCircuit, Transient, XeroError};
 
+/// The message while Xero doesn't answer.
+const XERO_NOT_ANSWERING: &str = "Xero isn't answering. Your connection is safe.";
+
 /// What triggered a refresh, and when to exchange a token that is still fresh.
 #[derive(Clone, Debug)]
 pub struct RefreshRequest {
@@ -27,14 +30,19 @@ impl RefreshRequest {
         Self { min_ttl, ..Self::automatic(Trigger::Vend) }
     }
 
-    /// Returns a person's request, which may bypass the back-off.
-    pub fn manual(actor: &str, force: bool) -> Self {
-        Self { trigger: Trigger::Manual, actor: Some(actor.to_owned()), force, min_ttl: 0 }
+    /// Returns the request of the person with this email address, which may bypass the back-off.
+    pub fn manual(email: &str) -> Self {
+        Self { actor: Some(email.to_owned()), ..Self::automatic(Trigger::Manual) }
     }
 
     /// Returns a command-line request, which may bypass the back-off.
-    pub fn cli(force: bool) -> Self {
-        Self { trigger: Trigger::Cli, actor: None, force, min_ttl: 0 }
+    pub fn cli() -> Self {
+        Self::automatic(Trigger::Cli)
+    }
+
+    /// Makes it exchange the token even if it is not due.
+    pub fn forced(self) -> Self {
+        Self { force: true, ..self }
     }
 
     /// Returns whether a person waits for the outcome.
@@ -81,6 +89,11 @@ pub enum FailureCause {
 }
 
 impl RefreshFailure {
+    /// Returns whether retrying cannot help.
+    pub fn is_final(&self) -> bool {
+        matches!(self.cause, FailureCause::Reconnect | FailureCause::Disconnected)
+    }
+
     /// Returns the failure for a grant that was disconnected.
     pub fn disconnected() -> Self {
         let message = "This connection was disconnected. Connect to Xero again to use it.".to_owned();
@@ -107,7 +120,7 @@ impl RefreshFailure {
 
     /// Returns the failure for a grant in back-off.
     pub fn backing_off(last_error: Option<&str>, next_attempt_at: i64) -> Self {
-        let message = last_error.unwrap_or("Xero isn't answering. Your connection is safe.").to_owned();
+        let message = last_error.unwrap_or(XERO_NOT_ANSWERING).to_owned();
         Self { cause: FailureCause::Transient, message, next_attempt_at: Some(next_attempt_at) }
     }
 
@@ -144,7 +157,7 @@ impl RefreshFailure {
                 (FailureCause::Transient, "Xero is limiting our requests. Your connection is safe.".to_owned())
             }
             ErrorKind::Transient(_) => {
-                (FailureCause::Transient, "Xero isn't answering. Your connection is safe.".to_owned())
+                (FailureCause::Transient, XERO_NOT_ANSWERING.to_owned())
             }
             _ => (FailureCause::Transient, format!("{} Your connection is safe.", error.summary())),
         };

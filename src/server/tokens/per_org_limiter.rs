@@ -2,8 +2,9 @@
 //! not delay another's.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::OrgId;
@@ -30,23 +31,20 @@ impl PerOrgLimiter {
 
     /// Waits for one of the organization's permits.
     pub async fn acquire(&self, org: &OrgId) -> Permit {
-        let semaphore =
-            Arc::clone(self.lock().entry(org.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.concurrency))));
+        let semaphore = Arc::clone(
+            self.semaphores.lock().entry(org.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.concurrency))),
+        );
         // Created before the wait, so that a canceled wait also removes an unused semaphore.
         let mut permit = Permit { limiter: self.clone(), org: org.clone(), semaphore_permit: None };
         // The semaphore is never closed, so this never fails.
         permit.semaphore_permit = semaphore.acquire_owned().await.ok();
         permit
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<OrgId, Arc<Semaphore>>> {
-        self.semaphores.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut semaphores = self.limiter.lock();
+        let mut semaphores = self.limiter.semaphores.lock();
         drop(self.semaphore_permit.take());
         // Every holder and waiter has a reference, and new ones are created under this lock.
         if semaphores.get(&self.org).is_some_and(|lane| Arc::strong_count(lane) == 1) {
@@ -81,8 +79,8 @@ mod tests {
         let mut waiting = Box::pin(lanes.acquire(&org));
         assert!((&mut waiting).now_or_never().is_none());
         drop(place);
-        assert_eq!(lanes.lock().len(), 1, "a caller waits for it");
+        assert_eq!(lanes.semaphores.lock().len(), 1, "a caller waits for it");
         drop(waiting.await);
-        assert!(lanes.lock().is_empty());
+        assert!(lanes.semaphores.lock().is_empty());
     }
 }

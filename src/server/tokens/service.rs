@@ -6,13 +6,14 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use tracing::Instrument as _;
 
-use super::exchange::{RescueError, RescueReport, rescue, run_exchange};
+use super::error::TokenError;
+use super::exchange::{RescueError, RescueReport, UserCheck, rescue, run_exchange};
 use super::outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::per_org_limiter::PerOrgLimiter;
 use super::policy::{Policy, is_still_valid};
 use super::single_flight::SingleFlight;
 use super::spool::Spool;
-use super::vend::MAX_TTL;
+use super::state::ServiceState;
 use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport};
 use crate::server::domain::{Grant, RefreshToken};
 use crate::server::lifecycle::Lifecycle;
@@ -26,59 +27,6 @@ use crate::server::xero::{Priority, XeroClient};
 pub struct TokenService {
     pub(super) shared: Arc<ServiceState>,
     pub(super) single_flight: Arc<SingleFlight<RefreshOutcome>>,
-}
-
-/// The services and limits that every exchange uses.
-pub(super) struct ServiceState {
-    pub store: Store,
-    pub xero: XeroClient,
-    pub policy: Policy,
-    pub spool: Spool,
-    pub org_limiter: PerOrgLimiter,
-    pub metrics: Metrics,
-    /// Shutdown waits for exchanges. Commit retries stop when it begins, because the spool has the tokens.
-    pub lifecycle: Lifecycle,
-}
-
-/// Why no token is available.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The organization has no such binding.
-    #[error("no such connection in this organisation")]
-    NotFound,
-    /// The binding is disconnected or needs a reconnect.
-    #[error("{0}")]
-    NotConnected(String),
-    /// The refresh failed and the access token has expired.
-    #[error("{}", .0.message)]
-    RefreshFailed(RefreshFailure),
-    /// The access token is valid, but for fewer seconds than requested, and no longer one is available.
-    #[error("{}The access token has {left} seconds left; {min_ttl} were requested.", prefix(.failed.as_ref()))]
-    TtlTooShort {
-        left: i64,
-        min_ttl: i64,
-        /// `None` if Xero has just issued the token and issues no longer ones.
-        failed: Option<RefreshFailure>,
-    },
-    /// The requested TTL is negative or longer than the lifetime of Xero's access tokens.
-    #[error("min_ttl is {0} seconds. Xero's access tokens live 30 minutes: use a value from 0 to {MAX_TTL}")]
-    InvalidTtl(i64),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl TokenError {
-    /// Returns the unix seconds of the next automatic attempt, if waiting for it can help.
-    pub fn next_attempt_at(&self) -> Option<i64> {
-        match self {
-            Self::RefreshFailed(failed) | Self::TtlTooShort { failed: Some(failed), .. } => failed.next_attempt_at,
-            _ => None,
-        }
-    }
-}
-
-fn prefix(failed: Option<&RefreshFailure>) -> String {
-    failed.map_or_else(String::new, |failed| format!("{} ", failed.message))
 }
 
 impl TokenService {
@@ -136,14 +84,14 @@ impl TokenService {
 
     /// Replaces a grant's tokens with those that an operator's refresh token is exchanged for.
     ///
-    /// The token must belong to the grant's Xero user, unless `another_user` is set.
+    /// `user_check` says whose refresh token is accepted.
     pub async fn rescue(
         &self,
         id: &GrantId,
         token: RefreshToken,
-        another_user: bool,
+        user_check: UserCheck,
     ) -> Result<RescueReport, RescueError> {
-        rescue(Arc::clone(&self.shared), id.clone(), token, another_user).await
+        rescue(Arc::clone(&self.shared), id.clone(), token, user_check).await
     }
 
     /// Commits the spooled rotations, including those of earlier processes. Returns how many were committed.

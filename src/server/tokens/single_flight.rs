@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use tracing::Span;
 use tracing::instrument::Instrumented;
 
@@ -52,7 +53,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let mut in_flight = lock(&self.in_flight);
+        let mut in_flight = self.in_flight.lock();
         if let Some((flight, span)) = in_flight.get(grant) {
             traces::link_exchange(span);
             return (flight.clone(), false);
@@ -78,13 +79,8 @@ struct RemoveOnDrop<T: Clone + Send + Sync + 'static> {
 
 impl<T: Clone + Send + Sync + 'static> Drop for RemoveOnDrop<T> {
     fn drop(&mut self) {
-        lock(&self.in_flight).remove(&self.grant);
+        self.in_flight.lock().remove(&self.grant);
     }
-}
-
-/// Locks the map, which a panic cannot leave half changed.
-fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -113,7 +109,7 @@ mod tests {
                 })
             })
             .collect();
-        while flights.in_flight.lock().unwrap().is_empty() {
+        while flights.in_flight.lock().is_empty() {
             tokio::task::yield_now().await;
         }
         go.notify_one();
@@ -121,7 +117,7 @@ mod tests {
             assert_eq!(caller.await.unwrap(), Some(1));
         }
         assert_eq!(starts.load(Ordering::SeqCst), 1);
-        assert!(flights.in_flight.lock().unwrap().is_empty());
+        assert!(flights.in_flight.lock().is_empty());
     }
 
     #[tokio::test]
@@ -172,7 +168,7 @@ mod tests {
         let flights: SingleFlight<()> = SingleFlight::new(Lifecycle::default());
         let died = flights.join_or_start(&"g".into(), || async { panic!("on purpose") }.in_current_span()).0.await;
         assert_eq!(died, None);
-        assert!(flights.in_flight.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
+        assert!(flights.in_flight.lock().is_empty());
         assert_eq!(flights.join_or_start(&"g".into(), || async {}.in_current_span()).0.await, Some(()));
     }
 }

@@ -1,16 +1,15 @@
 //! Vends access tokens to an organization's programs, and API clients to Evergrant itself. A valid token is served with
 //! a warning while Xero is down (rule 8).
 
-use super::outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
+use super::error::{MAX_TTL, TokenError};
+use super::outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::policy::is_still_valid;
-use super::service::{TokenError, TokenService, disconnected_reason};
+use super::service::{TokenService, disconnected_reason};
 use crate::model::{BindingId, OrgId, Trigger};
 use crate::server::domain::{AccessToken, Grant};
 use crate::server::store::BindingWithGrant;
 use crate::server::xero::{Priority, XeroApiClient};
 
-/// The lifetime of Xero's access tokens in seconds, and so the largest `min_ttl`.
-pub const MAX_TTL: i64 = 30 * 60;
 /// A token that was refreshed at most this many seconds ago counts as new. Otherwise a program that requests nearly the
 /// whole lifetime would cause an exchange with every call.
 const JUST_REFRESHED: i64 = 60;
@@ -43,7 +42,7 @@ impl TokenService {
         org: &OrgId,
     ) -> Result<TenantClient, TokenError> {
         let store = &self.shared.store;
-        let (bound, mut grant) = require_grant(self.load_binding(binding, org).await?)?;
+        let (bound, mut grant) = require_grant(store.binding(org, binding).await?.ok_or(TokenError::NotFound)?)?;
         let mut warning = None;
         if self.shared.policy.needs_refresh(&grant, store.clock().now()) {
             let landed;
@@ -64,19 +63,10 @@ impl TokenService {
         })
     }
 
-    /// Returns an access token that lasts at least `min_ttl` seconds. Refreshes the grant if its token does not.
+    /// Returns an access token that lasts at least `min_ttl` seconds, for a binding that the caller has read. Refreshes
+    /// the grant if its token does not last, and needs no SQL statement if it does.
     ///
     /// If the refresh fails and too little is left, the error has the seconds left and the time of the next attempt.
-    pub async fn get_token_for_tenant_binding(
-        &self,
-        binding: &BindingId,
-        org: &OrgId,
-        min_ttl: i64,
-    ) -> Result<VendedToken, TokenError> {
-        self.get_token_for(self.load_binding(binding, org).await?, min_ttl).await
-    }
-
-    /// Returns an access token for a binding that the caller has read. Needs no SQL statement if the token lasts.
     pub async fn get_token_for(&self, bound: BindingWithGrant, min_ttl: i64) -> Result<VendedToken, TokenError> {
         if !(0..=MAX_TTL).contains(&min_ttl) {
             return Err(TokenError::InvalidTtl(min_ttl));
@@ -128,10 +118,6 @@ impl TokenService {
         }
     }
 
-    async fn load_binding(&self, binding: &BindingId, org: &OrgId) -> Result<BindingWithGrant, TokenError> {
-        self.shared.store.binding(org, binding).await?.ok_or(TokenError::NotFound)
-    }
-
     /// Refreshes the grant and reads its row again.
     async fn refresh_and_reload(
         &self,
@@ -152,13 +138,6 @@ impl TokenService {
         let own = own.map(|next| RefreshFailure::backing_off(grant.last_error.as_deref(), next));
         let resting = || self.shared.xero.breaker().check(Priority::Automatic).err();
         own.or_else(|| resting().map(|resting| RefreshFailure::circuit_open(&resting, resting.until)))
-    }
-}
-
-impl RefreshFailure {
-    /// Returns whether retrying cannot help.
-    pub fn is_final(&self) -> bool {
-        matches!(self.cause, FailureCause::Reconnect | FailureCause::Disconnected)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The app-wide alarm: Xero refuses the app's credentials, so no grant is at fault (rule 6).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::error::{ErrorKind, XeroError};
 
@@ -22,7 +24,7 @@ impl Alarm {
 
     /// Raises the alarm. `code` is Xero's, such as `invalid_client`.
     fn raise(&self, code: &str) {
-        if self.lock().replace(code.to_owned()).is_none() {
+        if self.0.lock().replace(code.to_owned()).is_none() {
             tracing::error!(
                 code,
                 "Xero refuses the app's credentials: check XERO_CLIENT_ID, XERO_CLIENT_SECRET and XERO_SCOPES"
@@ -31,18 +33,14 @@ impl Alarm {
     }
 
     fn clear(&self) {
-        if self.lock().take().is_some() {
+        if self.0.lock().take().is_some() {
             tracing::info!("Xero accepts the app's credentials again");
         }
     }
 
     /// Returns Xero's error code while the alarm is raised.
     pub fn raised(&self) -> Option<String> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().clone()
     }
 }
 

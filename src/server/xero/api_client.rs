@@ -31,14 +31,4 @@ impl XeroApiClient {
             .header("xero-tenant-id", &self.tenant_id);
         self.xero.call_api(request, |answer| parse::organization(answer, &self.access)).await
     }
-
-    /// Returns the tenant's id at Xero.
-    pub fn tenant_id(&self) -> &str {
-        &self.tenant_id
-    }
-
-    /// Returns the access token.
-    pub fn access_token(&self) -> &AccessToken {
-        &self.access
-    }
 }

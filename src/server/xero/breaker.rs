@@ -5,8 +5,10 @@
 //! - While it is open, only probes are sent: the first request after the open period, or at times a person's request.
 //! - A successful probe closes it. A failed probe doubles the next open period.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::error::{FaultScope, XeroError};
 use crate::server::clock::Clock;
@@ -107,7 +109,7 @@ impl Breaker {
     /// Returns a permit for one request, or the open circuit.
     pub fn acquire(&self, priority: Priority) -> Result<BreakerPermit, OpenCircuit> {
         let now = self.0.clock.now();
-        let mut state = self.lock();
+        let mut state = self.0.state.lock();
         let is_probe = match &mut *state {
             State::Open(open) => {
                 let admission = open.admission(priority, now)?;
@@ -124,7 +126,7 @@ impl Breaker {
 
     /// Checks what `acquire` would return, without taking a probe.
     pub fn check(&self, priority: Priority) -> Result<(), OpenCircuit> {
-        match &*self.lock() {
+        match &*self.0.state.lock() {
             State::Open(open) => open.admission(priority, self.0.clock.now()).map(|_| ()),
             State::Closed(_) => Ok(()),
         }
@@ -133,13 +135,13 @@ impl Breaker {
     /// Returns whether the open period is over and no probe is in flight.
     pub fn is_probe_due(&self) -> bool {
         let now = self.0.clock.now();
-        matches!(&*self.lock(), State::Open(open) if !open.probe_in_flight && now >= open.until)
+        matches!(&*self.0.state.lock(), State::Open(open) if !open.probe_in_flight && now >= open.until)
     }
 
     /// Updates the state with a request's result.
     fn report(&self, failed: Option<&XeroError>, was_probe: bool) {
         let now = self.0.clock.now();
-        let mut state = self.lock();
+        let mut state = self.0.state.lock();
         let bearing = failed.map_or(FaultScope::Request, |error| error.fault_scope(self.0.endpoint));
         match (&mut *state, bearing, failed) {
             (State::Closed(run), FaultScope::Request, _) => *run = 0,
@@ -181,14 +183,9 @@ impl Breaker {
 
     /// Releases a probe that was not reported.
     fn release_probe(&self) {
-        if let State::Open(open) = &mut *self.lock() {
+        if let State::Open(open) = &mut *self.0.state.lock() {
             open.probe_in_flight = false;
         }
-    }
-
-    /// Locks the state, which a panic cannot leave half changed.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

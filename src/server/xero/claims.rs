@@ -21,8 +21,6 @@ pub struct Claims {
     pub xero_user_id: String,
     /// The consent that the token comes from. The connections that it created have the same id.
     pub authentication_event_id: String,
-    #[serde(default)]
-    pub sub: Option<String>,
 }
 
 /// Reads an access token's claims. Returns `None` if they are malformed or an id is missing.
@@ -55,8 +53,7 @@ mod tests {
 
     #[test]
     fn ids_are_parsed_with_and_without_padding() {
-        let wanted =
-            Claims { xero_user_id: "u-1".into(), authentication_event_id: "e-1".into(), sub: Some("s-1".into()) };
+        let wanted = Claims { xero_user_id: "u-1".into(), authentication_event_id: "e-1".into() };
         for payload in [URL_SAFE_NO_PAD.encode(PAYLOAD), URL_SAFE.encode(PAYLOAD)] {
             assert_eq!(parse_claims(&AccessToken::new(format!("head.{payload}.signature"))), Some(wanted.clone()));
         }

@@ -1,7 +1,7 @@
 //! The client for Xero's OAuth endpoints, connections and accounting API. Nothing here retries or stores.
 //!
 //! - `client`: calls for tokens and connections; `api_client`: calls for one tenant
-//! - `response`: a response's status, evidence and bounded body
+//! - `response`: a response's status, evidence and body; `transport`: sends a request and reads its response
 //! - `parse`: the result of a response, per endpoint; `wire`: the JSON bodies; `error`: what a failure means
 //! - `breaker`: the circuit breaker per endpoint; `alarm`: whether Xero refuses the app's credentials
 //! - `endpoints`: the base URLs; `claims`: an access token's claims
@@ -17,6 +17,7 @@ pub mod parse;
 mod response;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod wire;
 
 pub use api_client::XeroApiClient;

@@ -39,7 +39,7 @@ struct GrantSelection {
 pub async fn run(flags: Flags) -> Result<(), CliError> {
     let hands = OneShotService::open(flags.settings).await?;
     let wanted = select_grants(&flags.which, &hands).await?;
-    let ask = RefreshRequest::cli(!flags.which.all_due);
+    let ask = if flags.which.all_due { RefreshRequest::cli() } else { RefreshRequest::cli().forced() };
     let mut landed: Vec<(GrantSummary, RefreshOutcome)> = stream::iter(wanted)
         .map(|listed| async {
             let landed = hands.service.refresh_grant_single_flight(&listed.grant.id, ask.clone()).await;

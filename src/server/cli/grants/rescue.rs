@@ -10,7 +10,7 @@ use crate::model::GrantId;
 use crate::server::cli::{CliError, input};
 use crate::server::config::Settings;
 use crate::server::domain::{RefreshToken, Secret};
-use crate::server::tokens::{RescueError, RescueReport};
+use crate::server::tokens::{RescueError, RescueReport, UserCheck};
 
 #[derive(Args)]
 pub struct Flags {
@@ -39,8 +39,9 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let id = GrantId(flags.grant);
     let before = hands.store.grant(&id).await?;
     // Runs in its own task, so that the exchanged token is committed even if this future is dropped.
+    let user_check = if flags.another_user { UserCheck::AnyUser } else { UserCheck::SameUser };
     let (service, grant) = (hands.service.clone(), id.clone());
-    let work = tokio::spawn(async move { service.rescue(&grant, token, flags.another_user).await });
+    let work = tokio::spawn(async move { service.rescue(&grant, token, user_check).await });
     let mut rescued = work.await?;
     hands.wait_for_tasks().await;
     if let (Err(RescueError::Spooled), Some(before)) = (&rescued, &before)

@@ -9,8 +9,8 @@ use crate::model::{AttemptId, GrantId, GrantStatus};
 use crate::server::domain::{Grant, SealedRotation, TokenSet};
 use crate::server::store::{AttemptEnd, StoreError};
 use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
-use crate::server::tokens::service::ServiceState;
 use crate::server::tokens::spool::SpooledRotation;
+use crate::server::tokens::state::ServiceState;
 use crate::server::xero::ExchangedTokens;
 
 /// The shortest and the longest wait before a failed commit is retried; it doubles from one to the other.

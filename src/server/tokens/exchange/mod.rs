@@ -15,7 +15,7 @@ use super::policy::{
     Backoff, effective_reply_lost_at, first_unanswered_at, must_not_wait, open_circuit_retry_at, replay_window_left,
     reply_lost_at_after,
 };
-use super::service::ServiceState;
+use super::state::ServiceState;
 use crate::model::{AttemptId, GrantId, GrantStatus, Trigger};
 use crate::server::domain::{Grant, GrantEnd, RefreshToken};
 use crate::server::store::{AttemptEnd, AttemptFailure, NewAttempt, StoreError};
@@ -24,7 +24,7 @@ use crate::server::telemetry::traces;
 use crate::server::xero::{BreakerPermit, ErrorKind, ExchangedTokens, OpenCircuit, Priority, XeroError};
 
 pub(super) use self::rescue::rescue;
-pub use self::rescue::{RescueError, RescueReport};
+pub use self::rescue::{RescueError, RescueReport, UserCheck};
 
 /// How often an exchange that waits for another's lease reads the row.
 pub(super) const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -72,6 +72,14 @@ impl Drop for LeaseWaitTimer<'_> {
     }
 }
 
+/// Whether an exchange may start now.
+enum Precheck {
+    /// It may. Has the row as it was read.
+    Proceed(Grant),
+    /// It need not or must not start.
+    Done(RefreshOutcome),
+}
+
 /// One exchange: the grant, the request that started it, and the lease owner.
 pub(super) struct Exchange {
     pub(super) shared: Arc<ServiceState>,
@@ -93,14 +101,14 @@ impl Exchange {
         // A spooled rotation is newer than the row.
         self.shared.spool.replay(&self.grant_id, store).await?;
         let first = match self.precheck().await? {
-            Ok(grant) => grant,
-            Err(landed) => return Ok(landed),
+            Precheck::Proceed(grant) => grant,
+            Precheck::Done(landed) => return Ok(landed),
         };
         let _permit = self.shared.org_limiter.acquire(&first.org_id).await;
         // The wait for the permit may have been long.
         let first = match self.precheck().await? {
-            Ok(grant) => grant,
-            Err(landed) => return Ok(landed),
+            Precheck::Proceed(grant) => grant,
+            Precheck::Done(landed) => return Ok(landed),
         };
         let deadline = Instant::now() + self.shared.policy.wait_limit;
         let mut waited = None;
@@ -140,16 +148,16 @@ impl Exchange {
     }
 
     /// Reads the row. Returns it if an exchange may start now, else the outcome.
-    async fn precheck(&self) -> Result<Result<Grant, RefreshOutcome>, StoreError> {
+    async fn precheck(&self) -> Result<Precheck, StoreError> {
         let Some(grant) = self.shared.store.grant(&self.grant_id).await? else {
-            return Ok(Err(RefreshOutcome::Failed(RefreshFailure::disconnected())));
+            return Ok(Precheck::Done(RefreshOutcome::Failed(RefreshFailure::disconnected())));
         };
         if let Some(landed) = self.already_satisfied(&grant, &grant) {
-            return Ok(Err(landed));
+            return Ok(Precheck::Done(landed));
         }
         Ok(match self.blocked_by(&grant).await? {
-            Some(failed) => Err(RefreshOutcome::Failed(failed)),
-            None => Ok(grant),
+            Some(failed) => Precheck::Done(RefreshOutcome::Failed(failed)),
+            None => Precheck::Proceed(grant),
         })
     }
 

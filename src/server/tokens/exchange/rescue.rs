@@ -11,8 +11,8 @@ use crate::model::{AttemptId, GrantId, GrantStatus, Trigger};
 use crate::server::domain::{AccessToken, Consent, Grant, RefreshToken};
 use crate::server::store::{AttemptEnd, NewAttempt, StoreError};
 use crate::server::tokens::outcome::{RefreshOutcome, RefreshRequest};
-use crate::server::tokens::service::ServiceState;
 use crate::server::tokens::spool::SpooledRotation;
+use crate::server::tokens::state::ServiceState;
 use crate::server::xero::{ErrorKind, ExchangedTokens, Priority, XeroError, parse_claims};
 
 /// The result of a rescue.
@@ -22,6 +22,15 @@ pub struct RescueReport {
     pub generation: i64,
     /// The names of the grant's tenants that the token's user is not connected to; `None` if Xero's list can't be read.
     pub unconnected_tenants: Option<Vec<String>>,
+}
+
+/// Whose refresh token a rescue accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserCheck {
+    /// Only one of the grant's Xero user, if that user is known.
+    SameUser,
+    /// One of any Xero user.
+    AnyUser,
 }
 
 /// Why a rescue failed. Each message says what has changed and what to do.
@@ -65,15 +74,15 @@ pub(in crate::server::tokens) async fn rescue(
     shared: Arc<ServiceState>,
     id: GrantId,
     token: RefreshToken,
-    another_user: bool,
+    user_check: UserCheck,
 ) -> Result<RescueReport, RescueError> {
-    let ask = RefreshRequest::cli(true);
     let owner = uuid::Uuid::new_v4().to_string();
-    Exchange { shared, grant_id: id, request: ask, owner }.rescue(&token, another_user).await
+    let request = RefreshRequest::cli().forced();
+    Exchange { shared, grant_id: id, request, owner }.rescue(&token, user_check).await
 }
 
 impl Exchange {
-    async fn rescue(&self, token: &RefreshToken, another_user: bool) -> Result<RescueReport, RescueError> {
+    async fn rescue(&self, token: &RefreshToken, user_check: UserCheck) -> Result<RescueReport, RescueError> {
         // A spooled rotation is newer than the row, and must not conflict with the rescued generation.
         self.shared.spool.replay(&self.grant_id, &self.shared.store).await?;
         let held = self.acquire_lease().await?;
@@ -109,7 +118,7 @@ impl Exchange {
         let consent = consent_of(&exchanged.tokens.access_token);
         let user = consent.as_ref().map(|consent| consent.xero_user_id.clone());
         let is_same_user = held.xero_user_id.is_empty() || user.as_ref() == Some(&held.xero_user_id);
-        if !is_same_user && !another_user {
+        if !is_same_user && user_check == UserCheck::SameUser {
             let end = refused_attempt_end("another_user", Some(exchanged.status), exchanged.correlation_id);
             self.shared.store.finish_and_release(&held, &self.owner, &attempt, &end).await?;
             return Err(RescueError::DifferentXeroUser(user));

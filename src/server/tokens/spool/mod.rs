@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{AttemptId, GrantId};
@@ -93,7 +94,7 @@ impl Spool {
     }
 
     fn scan_files(&self, extensions: &[&str]) -> Result<(), SpoolError> {
-        let mut shelf = self.lock();
+        let mut shelf = self.state.lock();
         for file in std::fs::read_dir(&self.folder).map_err(|source| self.io_error(source))? {
             let path = file.map_err(|source| self.io_error(source))?.path();
             let known = |path: &PathBuf| shelf.rotations.values().any(|(_, file)| file == path);
@@ -150,7 +151,7 @@ impl Spool {
 
     /// Returns the ids of the keys that the rotations were sealed with.
     pub fn kids(&self) -> Vec<String> {
-        let shelf = self.lock();
+        let shelf = self.state.lock();
         kids(
             shelf
                 .rotations
@@ -161,12 +162,12 @@ impl Spool {
 
     /// Returns how many rotations wait.
     pub fn len(&self) -> usize {
-        self.lock().rotations.len()
+        self.state.lock().rotations.len()
     }
 
     /// Returns whether a rotation of this grant waits: then the refresh token in its row is spent.
     pub fn contains(&self, grant: &GrantId) -> bool {
-        self.lock().rotations.range(grant_range(grant)).next().is_some()
+        self.state.lock().rotations.range(grant_range(grant)).next().is_some()
     }
 
     /// Returns whether no rotation waits.
@@ -178,7 +179,7 @@ impl Spool {
     /// memory.
     pub fn insert(&self, spooled: &SpooledRotation) -> Result<(), SpoolError> {
         let path = self.path(&spooled.rotation);
-        self.lock().rotations.insert(key(&spooled.rotation), (spooled.clone(), path.clone()));
+        self.state.lock().rotations.insert(key(&spooled.rotation), (spooled.clone(), path.clone()));
         self.write(spooled, &path).map_err(|source| self.io_error(source))
     }
 
@@ -188,7 +189,7 @@ impl Spool {
             tracing::warn!(%error, "failed to scan spool folder");
         }
         let waiting: Vec<SpooledRotation> = {
-            let shelf = self.lock();
+            let shelf = self.state.lock();
             shelf.rotations.range(grant_range(grant)).map(|(_, (kept, _))| kept.clone()).collect()
         };
         let mut taken = false;
@@ -213,7 +214,7 @@ impl Spool {
     /// Commits the rotations of all grants; those that fail stay. Returns how many grants got new tokens, or the last
     /// error.
     pub async fn replay_all(&self, store: &Store) -> Result<usize, StoreError> {
-        let grants: Vec<GrantId> = self.lock().rotations.keys().map(|(grant, _)| grant.clone()).collect();
+        let grants: Vec<GrantId> = self.state.lock().rotations.keys().map(|(grant, _)| grant.clone()).collect();
         let (mut taken, mut refused) = (0, None);
         for grant in grants {
             match self.replay(&grant, store).await {
@@ -226,7 +227,7 @@ impl Spool {
 
     /// Removes a rotation and its file. Returns `false` if it is no longer there or was replaced.
     fn remove(&self, spooled: &SpooledRotation) -> bool {
-        let mut shelf = self.lock();
+        let mut shelf = self.state.lock();
         let key = key(&spooled.rotation);
         if shelf.rotations.get(&key).is_none_or(|(current, _)| current != spooled) {
             return false;
@@ -260,10 +261,6 @@ impl Spool {
 
     fn io_error(&self, source: io::Error) -> SpoolError {
         SpoolError { folder: self.folder.clone(), source }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, SpoolState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -26,7 +26,7 @@ fn spooled(from_generation: i64) -> SpooledRotation {
 }
 
 fn generations(spool: &Spool) -> Vec<i64> {
-    spool.lock().rotations.keys().map(|(_, generation)| *generation).collect()
+    spool.state.lock().rotations.keys().map(|(_, generation)| *generation).collect()
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn rotation_survives_a_restart_unchanged() {
     assert_eq!(generations(&later), [4, 5]);
     assert_eq!(later.kids(), ["new", "old"]);
     assert_eq!(Spool::inspect(folder.path()).unwrap().kids, later.kids());
-    assert_eq!(later.lock().rotations[&("g1".into(), 5)].0, spooled(5));
+    assert_eq!(later.state.lock().rotations[&("g1".into(), 5)].0, spooled(5));
     assert!(later.remove(&spooled(4)));
     assert!(!later.remove(&spooled(4)), "twice");
     assert_eq!(generations(&Spool::open(folder.path()).unwrap()), [5], "removing the older one removed the newer one");
@@ -71,7 +71,7 @@ fn malformed_and_incomplete_files_are_ignored_and_kept() {
     std::fs::write(folder.path().join("g2.0.x.new"), "{").unwrap();
     let spool = Spool::open(folder.path()).unwrap();
     assert!(spool.is_empty());
-    assert_eq!(spool.lock().ignored.len(), 1, "it is logged once");
+    assert_eq!(spool.state.lock().ignored.len(), 1, "it is logged once");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     spool.insert(&spooled(4)).unwrap();
     let waiting = Spool::inspect(folder.path()).unwrap();

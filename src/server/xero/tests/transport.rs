@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::{Provider, assert_free_of_secrets, client, error_of, json, refresh, respond};
-use crate::server::xero::response::MAX_BODY_BYTES;
+use crate::server::xero::transport::MAX_BODY_BYTES;
 use crate::server::xero::{ErrorKind, Transient};
 
 const TIMEOUT: ErrorKind = ErrorKind::Transient(Transient::Timeout);
