@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
+use crate::support::test_service::seed_consent;
 use crate::support::web::{Browser, TestServer};
 
 const MERE_USER_ID: &str = "1f0c7c1e-6a3b-4b0e-9d52-3f1b6f0a2c11";
@@ -233,4 +234,14 @@ async fn only_owners_and_admins_can_connect_and_only_their_own_organization() {
     assert_eq!(eve.flash(), "not-found");
     let nobody = web.browser().post("/api/integrations/xero/connect", &[]).await;
     assert_eq!(nobody.location(), "/login?next=%2Fsettings%2Fintegrations");
+}
+
+#[apply(each_database!)]
+async fn connections_page_shows_the_configured_roll_age(database: TestDatabase) {
+    let web = TestServer::with_flags(database, &[("--roll-after", "30d")]).await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour").await;
+    seed_consent(&web.store, &web.provider, org, &["harbour"], 1800).await;
+    let page = ann.get("/settings/integrations").await.text;
+    assert!(page.contains("renewed by day 30"), "{page}");
+    assert!(page.contains("x=\"50%\""), "the mark stands at half of sixty days");
 }

@@ -60,9 +60,6 @@ pub enum Flash {
     TestPassed {
         binding: BindingId,
     },
-    TestFailed {
-        binding: BindingId,
-    },
     /// Result of a form on the notifications page.
     Notification(WebhookFlash),
     /// Result of a form about members or the organization.
@@ -148,7 +145,6 @@ impl Flash {
             Self::Failed { id } => format!("That didn't work. Try again in a moment. If this keeps happening, give your administrator this reference: {id}."),
             Self::NotFound => "That connection isn't in this organisation any more.".into(),
             Self::TestPassed { .. } => "Xero answered: the connection works.".into(),
-            Self::TestFailed { .. } => "Xero didn't return the organisation's details. See the row for the reason.".into(),
             Self::Notification(notice) => notice.text().into(),
             Self::Members(notice) => notice.text().into(),
             Self::ApiKeys(notice) => notice.text().into(),
@@ -179,7 +175,6 @@ impl Flash {
             Self::Failed { id } => format!("failed.{id}"),
             Self::NotFound => "not-found".into(),
             Self::TestPassed { binding } => format!("test-passed.{binding}"),
-            Self::TestFailed { binding } => format!("test-failed.{binding}"),
             Self::Notification(notice) => notice.as_str().into(),
             Self::Members(notice) => notice.as_str().into(),
             Self::ApiKeys(notice) => notice.as_str().into(),
@@ -213,7 +208,6 @@ impl Flash {
             "failed" => Self::Failed { id: parse_id(parts.next()?)? },
             "not-found" => Self::NotFound,
             "test-passed" => Self::TestPassed { binding: BindingId(parse_id(parts.next()?)?) },
-            "test-failed" => Self::TestFailed { binding: BindingId(parse_id(parts.next()?)?) },
             word => {
                 let notification = WebhookFlash::parse(word).map(Self::Notification);
                 let members = || MembersFlash::parse(word).map(Self::Members);
@@ -241,7 +235,6 @@ mod tests {
             Flash::Connected { count: 2 },
             Flash::Refreshed { refreshed: 3, failed: 1, has_active_bindings: true },
             Flash::Failed { id: "ab-12".into() },
-            Flash::TestFailed { binding: "b-1".into() },
             Flash::ConsentRefused,
             Flash::Notification(WebhookFlash::TestFailed),
             Flash::Address(AddressProblem::Private),

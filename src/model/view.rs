@@ -102,6 +102,10 @@ pub struct SettingsView {
     /// Connections of former members; empty if the viewer may not keep them.
     pub departing: Vec<DepartingConnection>,
     pub may_manage: bool,
+    /// The age of a refresh token, in seconds, from which it is renewed in any case (`EVERGRANT_ROLL_AFTER`).
+    pub roll_after: i64,
+    /// How long an unused refresh token lives, in seconds.
+    pub refresh_token_lifetime: i64,
     /// The server's time of creating the view. Countdowns start from it, so a wrong clock in the browser does no harm.
     pub as_of: i64,
 }

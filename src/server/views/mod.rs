@@ -14,7 +14,7 @@ use crate::model::{
     BindingStatus, ConnectionView, GrantStatus, Health, HourView, OrgId, OverviewView, SettingsView,
     UpcomingActionKind, UpcomingActionView,
 };
-use crate::server::domain::{Grant, GrantEnd};
+use crate::server::domain::{Grant, GrantEnd, REFRESH_TOKEN_LIFETIME};
 use crate::server::store::{BindingWithGrant, Store, StoreError, UpcomingRefresh};
 
 /// The hours in the overview's chart: the current clock hour and the ones before it.
@@ -31,6 +31,8 @@ pub async fn settings(store: &Store, org: &OrgId, may_manage: bool) -> Result<Se
         pending,
         departing,
         may_manage,
+        roll_after: store.plan().roll_after,
+        refresh_token_lifetime: REFRESH_TOKEN_LIFETIME,
         as_of: store.clock().now(),
     })
 }

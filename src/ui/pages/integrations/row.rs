@@ -7,12 +7,6 @@ use crate::ui::components::icons::{CHECK, CLOCK, DOTS, SLASH, TURN, WARNING, ico
 use crate::ui::components::time;
 use crate::ui::islands::times::{SHOW_AGE, SHOW_LOCAL_TIME, SHOW_TIME_LEFT, live_time};
 
-/// Days until an unused refresh token expires, by Xero's documentation.
-const REFRESH_TOKEN_LIFETIME_DAYS: i64 = 60;
-
-/// Age of a refresh token, in days, from which it is renewed in any case.
-const ROLL_AFTER_DAYS: i64 = 45;
-
 /// Renders the row. Forms and links carry its actions; `data-act` names what the island runs in place instead.
 pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     let title = format!("tenant-{}", one.id);
@@ -43,7 +37,7 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
                 {one.access_expires_at.filter(|_| !broken).map(|at| fact("Access token", left(at)))}
                 {one.refresh_issued_at
                     .filter(|_| !broken)
-                    .map(|at| fact("Refresh token", refresh_token_age((view.as_of - at) / time::DAY)))}
+                    .map(|at| fact("Refresh token", refresh_token_age(view.as_of - at, view)))}
             </dl>
             <p id=format!("outcome-{}", one.id) role="status" class="outcome"></p>
         </li>
@@ -87,19 +81,28 @@ fn fact(term: &'static str, value: impl IntoView) -> impl IntoView {
     }
 }
 
-/// Renders the refresh token's age, and the day from which it is renewed in any case.
-fn refresh_token_age(day: i64) -> impl IntoView {
-    let day = day.clamp(0, REFRESH_TOKEN_LIFETIME_DAYS);
+/// Renders the refresh token's age, given in seconds, and the day from which it is renewed in any case.
+fn refresh_token_age(age: i64, view: &SettingsView) -> impl IntoView + use<> {
+    let (lifetime, roll_after) = (view.refresh_token_lifetime.max(1), view.roll_after);
+    let age = age.clamp(0, lifetime);
+    let percent = |seconds: i64| seconds * 100 / lifetime;
     // At least 2 %, so that day 0 shows where the bar begins.
-    let share = format!("{}%", (day * 100 / REFRESH_TOKEN_LIFETIME_DAYS).max(2));
+    let share = format!("{}%", percent(age).max(2));
+    let mark = format!("{}%", percent(roll_after.clamp(0, lifetime)));
+    let renewal = if age < roll_after {
+        // Rounded up: it is renewed within that day.
+        format!("renewed by day {}", (roll_after + time::DAY - 1) / time::DAY)
+    } else {
+        "renewal is due".to_owned()
+    };
     view! {
-        <span>"Day " {day} " of 60"</span>
+        <span>"Day " {age / time::DAY} " of " {lifetime / time::DAY}</span>
         " "
-        <span class="meta">{if day < ROLL_AFTER_DAYS { "renewed by day 45" } else { "renewal is due" }}</span>
+        <span class="meta">{renewal}</span>
         <svg class="bar" width="100%" height="6" aria-hidden="true">
             <rect class="bar-life" width="100%" height="6" rx="3" />
             <rect class="bar-age" width=share height="6" rx="3" />
-            <rect class="bar-mark" x="75%" width="2" height="6" />
+            <rect class="bar-mark" x=mark width="2" height="6" />
         </svg>
     }
 }
