@@ -3,28 +3,21 @@
 mod api_keys;
 mod operators;
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::support::wait;
 
 const PASSWORD: &str = "correct horse battery";
 
 /// Runs a command in `folder` with an empty environment and `input` on its standard input.
 fn run_evergrant(folder: &TempDir, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_evergrant"))
-        .args(arguments)
-        .current_dir(folder.path())
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that reads no input may exit before the write.
-    _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evergrant"));
+    command.args(arguments).current_dir(folder.path()).env_clear();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(wait::run_with_input(command, input))
 }
 
 fn exit_code_and_text(output: &Output) -> (Option<i32>, String) {

@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 
 use crate::support::app::{DemoServer, METRICS_TOKEN};
 use crate::support::databases::TestDatabase;
+use crate::support::wait::run;
 
 /// Exported only after a wait for another process's lease.
 const LEASE_WAIT_METRIC: &str = "evergrant_lease_wait_seconds";
@@ -53,14 +54,14 @@ async fn running_server_exports_every_metric(database: TestDatabase) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn healthcheck_distinguishes_a_ready_server_from_none() {
     let app = DemoServer::start(TestDatabase::sqlite()).await;
-    let check = |port: &str| {
+    let check = async |port: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evergrant"));
         command.arg("healthcheck").env("EVERGRANT_LISTEN", format!("0.0.0.0:{port}"));
-        tokio::task::block_in_place(|| command.output().unwrap())
+        run(command).await
     };
-    let here = check(app.base.rsplit(':').next().unwrap());
+    let here = check(app.base.rsplit(':').next().unwrap()).await;
     assert_eq!((here.status.code(), here.stdout.as_slice()), (Some(0), &b"ready\n"[..]));
-    let nobody = check("1");
+    let nobody = check("1").await;
     assert_eq!(nobody.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("no answer from 127.0.0.1:1"));
 }

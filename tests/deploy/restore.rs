@@ -5,12 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use evergrant::model::{BindingStatus, GrantStatus};
 use evergrant::server::clock::Clock;
 use evergrant::server::domain::Grant;
-use evergrant::server::store::Store;
+use evergrant::server::store::{DatabaseKind, Store};
 use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use reqwest::header::{COOKIE, LOCATION};
 use reqwest::{Response, StatusCode};
@@ -21,7 +20,9 @@ use crate::connect::submit_consent as answer;
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
+use crate::support::test_service::PAST_REPLAY_WINDOW;
 use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
+use crate::support::wait::{MAX_WAIT, eventually_some, run};
 
 /// Settings without sweeps. The key ring is in a file of the data directory.
 const WITHOUT_SWEEPS: &[(&str, &str)] = &[("EVERGRANT_KEYS", "")];
@@ -31,32 +32,32 @@ const WITH_SWEEPS: &[(&str, &str)] =
 /// The default public URL, to which Xero redirects.
 const PUBLIC_URL: &str = "http://localhost:3000";
 
-/// Runs a command and asserts that it succeeds.
-fn run_ok(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+/// Runs a program and asserts that it succeeds.
+async fn run_ok<const N: usize>(program: &str, arguments: [&Path; N]) {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let output = run(command).await;
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A backup as the guide describes: database, keys and spool.
 struct Backup(TempDir);
 
 impl Backup {
-    fn create(machine: &Machine) -> Self {
+    async fn create(machine: &Machine) -> Self {
         let backup = Self(TempDir::new().unwrap());
-        match machine.database.name {
-            "SQLite" => {
-                let words = format!("VACUUM INTO '{}'", backup.database().display());
-                run_ok(Command::new("sqlite3").arg(machine.sqlite_file()).arg(words));
+        let (database, data) = (backup.database(), machine.data());
+        match machine.database.kind() {
+            DatabaseKind::Sqlite => {
+                let copy = format!("VACUUM INTO '{}'", database.display());
+                run_ok("sqlite3", [machine.sqlite_file(), copy.as_ref()]).await;
             }
-            _ => run_ok(
-                Command::new("pg_dump")
-                    .args(["--format=custom", "--file"])
-                    .arg(backup.database())
-                    .arg(&machine.database.url),
-            ),
+            DatabaseKind::Postgres => {
+                let url = machine.database.url.as_ref();
+                run_ok("pg_dump", ["--format=custom".as_ref(), "--file".as_ref(), &database, url]).await;
+            }
         }
-        let data = machine.data();
-        run_ok(Command::new("cp").arg("-a").arg(data.join("keys")).arg(data.join("spool")).arg(backup.0.path()));
+        run_ok("cp", ["-a".as_ref(), &data.join("keys"), &data.join("spool"), backup.0.path()]).await;
         backup
     }
 
@@ -65,18 +66,19 @@ impl Backup {
     }
 
     /// Restores the backup to a new machine with an empty database.
-    fn restore(&self, database: TestDatabase) -> Machine {
+    async fn restore(&self, database: TestDatabase) -> Machine {
         let machine = Machine::empty(database);
-        match machine.database.name {
-            "SQLite" => run_ok(Command::new("cp").arg(self.database()).arg(machine.sqlite_file())),
-            _ => run_ok(
-                Command::new("pg_restore")
-                    .args(["--exit-on-error", "--no-owner", "--single-transaction", "--dbname", &machine.database.url])
-                    .arg(self.database()),
-            ),
+        match machine.database.kind() {
+            DatabaseKind::Sqlite => run_ok("cp", [&self.database(), machine.sqlite_file()]).await,
+            DatabaseKind::Postgres => {
+                let [url, file] = [machine.database.url.as_ref(), self.database().as_path()].map(Path::to_owned);
+                let [strict, owner] = ["--exit-on-error", "--no-owner"].map(Path::new);
+                let [once, into] = ["--single-transaction", "--dbname"].map(Path::new);
+                run_ok("pg_restore", [strict, owner, once, into, &url, &file]).await;
+            }
         }
-        let copied = ["keys", "spool"].map(|what| self.0.path().join(what));
-        run_ok(Command::new("cp").arg("-a").args(copied).arg(machine.data()));
+        let [keys, spool] = ["keys", "spool"].map(|name| self.0.path().join(name));
+        run_ok("cp", ["-a".as_ref(), &keys, &spool, &machine.data()]).await;
         machine
     }
 }
@@ -104,7 +106,7 @@ impl Machine {
     }
 
     fn start_instance(&self, provider: &Provider, settings: &[(&str, &str)]) -> Instance {
-        tokio::task::block_in_place(|| Instance::start(&self.database, provider, self.folder.path(), settings))
+        Instance::start(&self.database, provider, self.folder.path(), settings)
     }
 
     async fn store(&self) -> Store {
@@ -118,7 +120,7 @@ impl Machine {
         command.env("DATABASE_URL", &self.database.url).env("EVERGRANT_LISTEN", "127.0.0.1:0");
         command.env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID).env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET);
         command.envs(["XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"].map(|name| (name, &provider.base)));
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let output = run(command).await;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         if output.status.success() {
             Ok(serde_json::from_slice(&output.stdout).unwrap())
@@ -128,16 +130,10 @@ impl Machine {
     }
 }
 
-/// Polls the grant until it satisfies `wanted`.
+/// Waits until the grant satisfies the condition.
 async fn wait_for_grant(store: &Store, of: &ConnectedOrg, condition: impl Fn(&Grant) -> bool) -> Grant {
-    loop {
-        let grant = store.grant(&of.grant).await.unwrap().unwrap();
-        if condition(&grant) {
-            return grant;
-        }
-        // Leaves processor time to the two other processes.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let read = async || Some(store.grant(&of.grant).await.unwrap().unwrap()).filter(&condition);
+    eventually_some("the grant's refresh", MAX_WAIT, read).await
 }
 
 async fn binding_status(store: &Store, of: &ConnectedOrg) -> BindingStatus {
@@ -190,14 +186,18 @@ impl DataLoss {
         std::fs::write(&keys, format!("test:{}=\n", "A".repeat(43))).unwrap();
         std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
         let store = machine.store().await;
-        let org = seed_ana(&store).await;
-        let refreshed = seed_consent(&store, &provider, org.clone(), &["harbour"], 60).await;
-        let untouched = seed_consent(&store, &provider, org, &["kauri"], 1800).await;
+        // Connected a while ago: no grant is refreshed within a minute of its consent.
+        let earlier = Clock::manual(Clock::system().now() - 120);
+        let earlier = Store::new(machine.database.open().await, test_key_ring(), earlier);
+        let org = seed_ana(&earlier).await;
+        let refreshed = seed_consent(&earlier, &provider, org.clone(), &["harbour"], 60).await;
+        let untouched = seed_consent(&earlier, &provider, org, &["kauri"], 1800).await;
+        earlier.database().close().await;
         let made = ["key", "add", "--org", "Harbour", "--name", "Export", "--json"];
         let key = machine.command(&provider, &made).await.unwrap()["key"].as_str().unwrap().to_owned();
 
         let mut instance = machine.start_instance(&provider, WITHOUT_SWEEPS);
-        let backup = Backup::create(&machine);
+        let backup = Backup::create(&machine).await;
         assert_token_works(&instance, &provider, &key, &refreshed).await;
         let lived_on = [&refreshed, &untouched].map(|one| store.grant(&one.grant));
         let generations =
@@ -208,90 +208,82 @@ impl DataLoss {
         Self { provider, backup, refreshed, untouched, key }
     }
 
-    async fn each() -> Vec<(Self, TestDatabase)> {
-        let mut each = Vec::new();
-        for (lost, empty) in TestDatabase::each().await.into_iter().zip(TestDatabase::each().await) {
-            each.push((Self::on(lost).await, empty));
-        }
-        each
+    /// Returns the loss, and an empty database to restore to.
+    async fn with_empty_database(database: TestDatabase) -> (Self, TestDatabase) {
+        let empty = database.empty_sibling().await;
+        (Self::on(database).await, empty)
     }
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restore_within_the_replay_window_keeps_every_connection() {
-    for (DataLoss { provider, backup, refreshed, untouched, key }, database) in DataLoss::each().await {
-        let machine = backup.restore(database);
-        let store = machine.store().await;
-        assert_eq!(store.grant(&refreshed.grant).await.unwrap().unwrap().generation, 0, "the backup is older");
-        let instance = machine.start_instance(&provider, WITH_SWEEPS);
-        wait_for_grant(&store, &refreshed, |grant| grant.generation == 1).await;
-        for one in [&refreshed, &untouched] {
-            assert_eq!(binding_status(&store, one).await, BindingStatus::Active, "{}", machine.database.name);
-            assert_token_works(&instance, &provider, &key, one).await;
-        }
-        let ledger = provider.ledger().await;
-        assert!(ledger.iter().all(|entry| entry["http_status"] != 400), "{ledger:?}");
+async fn restore_within_the_replay_window_keeps_every_connection(database: TestDatabase) {
+    let (DataLoss { provider, backup, refreshed, untouched, key }, database) =
+        DataLoss::with_empty_database(database).await;
+    let machine = backup.restore(database).await;
+    let store = machine.store().await;
+    assert_eq!(store.grant(&refreshed.grant).await.unwrap().unwrap().generation, 0, "the backup is older");
+    let instance = machine.start_instance(&provider, WITH_SWEEPS);
+    wait_for_grant(&store, &refreshed, |grant| grant.generation == 1).await;
+    for one in [&refreshed, &untouched] {
+        assert_eq!(binding_status(&store, one).await, BindingStatus::Active, "{}", machine.database.name);
+        assert_token_works(&instance, &provider, &key, one).await;
     }
+    let ledger = provider.ledger().await;
+    assert!(ledger.iter().all(|entry| entry["http_status"] != 400), "{ledger:?}");
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn later_restore_needs_a_reconnect_only_for_refreshed_grants() {
-    for (DataLoss { provider, backup, refreshed, untouched, key }, database) in DataLoss::each().await {
-        let machine = backup.restore(database);
-        let db = machine.database.name;
-        provider.control("clock", json!({"advance": 31 * 60})).await;
-        let store = machine.store().await;
-        let instance = machine.start_instance(&provider, WITH_SWEEPS);
-        let ended = wait_for_grant(&store, &refreshed, |grant| grant.status == GrantStatus::RefreshFailed).await;
-        assert!(ended.last_error.unwrap().contains("Reconnect"), "{db}");
-        assert_eq!(binding_status(&store, &refreshed).await, BindingStatus::NeedsReauth, "{db}");
+async fn later_restore_needs_a_reconnect_only_for_refreshed_grants(database: TestDatabase) {
+    let (DataLoss { provider, backup, refreshed, untouched, key }, database) =
+        DataLoss::with_empty_database(database).await;
+    let machine = backup.restore(database).await;
+    let db = machine.database.name;
+    provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
+    let store = machine.store().await;
+    let instance = machine.start_instance(&provider, WITH_SWEEPS);
+    let ended = wait_for_grant(&store, &refreshed, |grant| grant.status == GrantStatus::RefreshFailed).await;
+    assert!(ended.last_error.unwrap().contains("Reconnect"), "{db}");
+    assert_eq!(binding_status(&store, &refreshed).await, BindingStatus::NeedsReauth, "{db}");
 
-        let cookie = instance.sign_in(&provider).await;
-        let page = provider.client.get(format!("{}/settings/integrations", instance.base)).header(COOKIE, &cookie);
-        let page = page.send().await.unwrap().text().await.unwrap();
-        assert_eq!(page.matches("Reconnect needed").count(), 1, "{db}");
-        let refused = request_token(&instance, &provider, &key, &refreshed).await;
-        assert_eq!(refused.status(), StatusCode::CONFLICT, "{db}");
-        assert!(refused.text().await.unwrap().contains("Reconnect"), "{db}");
-        let listed = machine.command(&provider, &["grants", "list", "--json"]).await.unwrap();
-        let listed: Vec<_> =
-            listed["grants"].as_array().unwrap().iter().map(|one| (&one["grantId"], &one["status"])).collect();
-        let said = [(&refreshed, "refresh_failed"), (&untouched, "active")];
-        assert_eq!(
-            listed,
-            said.map(|(one, word)| (json!(one.grant), json!(word))).each_ref().map(|(a, b)| (a, b)),
-            "{db}"
-        );
+    let cookie = instance.sign_in(&provider).await;
+    let page = provider.client.get(format!("{}/settings/integrations", instance.base)).header(COOKIE, &cookie);
+    let page = page.send().await.unwrap().text().await.unwrap();
+    assert_eq!(page.matches("Reconnect needed").count(), 1, "{db}");
+    let refused = request_token(&instance, &provider, &key, &refreshed).await;
+    assert_eq!(refused.status(), StatusCode::CONFLICT, "{db}");
+    assert!(refused.text().await.unwrap().contains("Reconnect"), "{db}");
+    let listed = machine.command(&provider, &["grants", "list", "--json"]).await.unwrap();
+    let listed: Vec<_> =
+        listed["grants"].as_array().unwrap().iter().map(|one| (&one["grantId"], &one["status"])).collect();
+    let said = [(&refreshed, "refresh_failed"), (&untouched, "active")];
+    assert_eq!(listed, said.map(|(one, word)| (json!(one.grant), json!(word))).each_ref().map(|(a, b)| (a, b)), "{db}");
 
-        // Xero's clock is ahead of ours, so only a refresh shows whether the other grant works.
-        let refresh = ["grants", "refresh", "--grant", untouched.grant.as_str(), "--json"];
-        machine.command(&provider, &refresh).await.unwrap();
-        assert_token_works(&instance, &provider, &key, &untouched).await;
+    // Xero's clock is ahead of ours, so only a refresh shows whether the other grant works.
+    let refresh = ["grants", "refresh", "--grant", untouched.grant.as_str(), "--json"];
+    machine.command(&provider, &refresh).await.unwrap();
+    assert_token_works(&instance, &provider, &key, &untouched).await;
 
-        reconnect(&instance, &provider, &cookie, &refreshed).await;
-        assert_eq!(
-            binding_status(&store, &refreshed).await,
-            BindingStatus::Active,
-            "{db}: a reconnect keeps the binding"
-        );
-        assert_token_works(&instance, &provider, &key, &refreshed).await;
-    }
+    reconnect(&instance, &provider, &cookie, &refreshed).await;
+    assert_eq!(binding_status(&store, &refreshed).await, BindingStatus::Active, "{db}: a reconnect keeps the binding");
+    assert_token_works(&instance, &provider, &key, &refreshed).await;
 }
 
+#[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restore_without_keys_refuses_to_start_with_advice() {
-    for (DataLoss { provider, backup, refreshed, .. }, database) in DataLoss::each().await {
-        let machine = backup.restore(database);
-        let keys = machine.data().join("keys");
-        std::fs::remove_file(&keys).unwrap();
-        let said = machine.command(&provider, &["serve"]).await.unwrap_err();
-        assert!(said.contains("doesn't exist") && said.contains("Restore it"), "{said}");
-        assert!(!keys.exists(), "no new key may be created");
+async fn restore_without_keys_refuses_to_start_with_advice(database: TestDatabase) {
+    let (DataLoss { provider, backup, refreshed, .. }, database) = DataLoss::with_empty_database(database).await;
+    let machine = backup.restore(database).await;
+    let keys = machine.data().join("keys");
+    std::fs::remove_file(&keys).unwrap();
+    let said = machine.command(&provider, &["serve"]).await.unwrap_err();
+    assert!(said.contains("doesn't exist") && said.contains("Restore it"), "{said}");
+    assert!(!keys.exists(), "no new key may be created");
 
-        std::fs::write(&keys, format!("test:{}=\n", "E".repeat(43))).unwrap();
-        let said = machine.command(&provider, &["serve"]).await.unwrap_err();
-        assert!(said.contains("the keys don't fit the database"), "{said}");
-        let row = machine.store().await.grant(&refreshed.grant).await.unwrap().unwrap();
-        assert_eq!((row.status, row.generation), (GrantStatus::Active, 0), "the grant must be unchanged");
-    }
+    std::fs::write(&keys, format!("test:{}=\n", "E".repeat(43))).unwrap();
+    let said = machine.command(&provider, &["serve"]).await.unwrap_err();
+    assert!(said.contains("the keys don't fit the database"), "{said}");
+    let row = machine.store().await.grant(&refreshed.grant).await.unwrap().unwrap();
+    assert_eq!((row.status, row.generation), (GrantStatus::Active, 0), "the grant must be unchanged");
 }

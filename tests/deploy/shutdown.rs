@@ -15,6 +15,7 @@ use crate::support::app::METRICS_TOKEN;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
 use crate::support::test_service::{seed_consent, test_key_ring};
+use crate::support::wait::{MAX_WAIT, eventually, eventually_some};
 
 const CALLERS: usize = 60;
 
@@ -29,12 +30,10 @@ async fn draining_server_reports_not_ready_and_still_serves() {
     let ready = get("/readyz").await;
     assert_eq!((ready.status(), ready.headers().get(CONNECTION)), (StatusCode::OK, None));
     instance.send_sigterm();
-    let leaving = loop {
-        let ready = get("/readyz").await;
-        if ready.status() != StatusCode::OK {
-            break ready;
-        }
-    };
+    let leaving = eventually_some("the drain", MAX_WAIT, async || {
+        Some(get("/readyz").await).filter(|ready| ready.status() != StatusCode::OK)
+    })
+    .await;
     assert_eq!(leaving.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(leaving.headers()[CONNECTION], "close");
     assert_eq!(leaving.text().await.unwrap(), "not ready: this server is shutting down\n");
@@ -44,6 +43,8 @@ async fn draining_server_reports_not_ready_and_still_serves() {
     drop(instance);
 
     let mut quick = Instance::start(&database, &provider, data.path(), &[("EVERGRANT_DRAIN", "10ms")]);
+    let healthy = provider.client.get(format!("{}/healthz", quick.base)).send().await.unwrap();
+    assert_eq!(healthy.status(), StatusCode::OK);
     quick.send_sigterm();
     assert!(quick.wait_for_exit().success());
 }
@@ -86,12 +87,13 @@ async fn sigterm_under_load_answers_every_accepted_request(database: TestDatabas
         .collect();
     provider.waiting(1).await;
     // The callers, the event stream, and this request.
-    while open_connections(&instance, &provider).await < CALLERS + 2 {}
+    let are_connected = async || open_connections(&instance, &provider).await >= CALLERS + 2;
+    eventually("the callers' connections", MAX_WAIT, are_connected).await;
     instance.send_sigterm();
     let socket = instance.base.trim_start_matches("http://");
-    while TcpStream::connect(socket).await.is_ok() {}
+    eventually("the end of the listener", MAX_WAIT, async || TcpStream::connect(socket).await.is_err()).await;
     // The event stream must end regularly, not with a connection error.
-    while events.chunk().await.unwrap().is_some() {}
+    eventually("the end of the events", MAX_WAIT, async || events.chunk().await.unwrap().is_none()).await;
 
     provider.control("release", json!({})).await;
     for caller in callers {
@@ -101,6 +103,5 @@ async fn sigterm_under_load_answers_every_accepted_request(database: TestDatabas
     assert!(instance.wait_for_exit().success(), "{}", database.name);
     let grant = store.grant(&connected.grant).await.unwrap().unwrap();
     assert_eq!((grant.generation, grant.lease), (1, None), "{}", database.name);
-    let ledger = provider.ledger().await;
-    assert_eq!(ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token").count(), 1);
+    assert_eq!(provider.exchange_count().await, 1);
 }

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
+use crate::support::wait::run;
 
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s")];
 
@@ -92,7 +93,7 @@ async fn older_version_refuses_to_start_on_a_breaking_schema_with_advice(databas
         let mut older = Command::new(env!("CARGO_BIN_EXE_evergrant"));
         older.arg(command).current_dir(cluster.spool(0).parent().unwrap()).env_clear();
         older.env("DATABASE_URL", &cluster.database.url).env("EVERGRANT_LISTEN", "127.0.0.1:0");
-        let output = older.output().unwrap();
+        let output = run(older).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("newer Evergrant") && said.contains("restore the backup from before"), "{said}");

@@ -33,7 +33,7 @@ async fn credentials_alarm_is_on_every_page_of_owners_and_admins_until_a_probe_s
     assert_eq!(pages_showing_alarm(&owner).await, [false; 3]);
 
     let fault = json!({"endpoint": "token", "kind": "invalid_client", "times": 3});
-    web.provider.control("faults", fault).await;
+    web.provider.inject_fault(fault).await;
     owner.post(REFRESH_PATH, &[("clicked", "false")]).await;
     assert_eq!(pages_showing_alarm(&owner).await, [true; 3]);
     assert!(owner.get("/").await.text.contains("<code>invalid_client</code>"));

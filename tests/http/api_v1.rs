@@ -17,6 +17,7 @@ use crate::support::app::{DemoServer, HTML, JSON};
 use crate::support::databases::TestDatabase;
 use crate::support::statement_capture::StatementCapture;
 use crate::support::test_service::test_key_ring;
+use crate::support::wait::{MAX_WAIT, eventually};
 
 /// An API client of one of the demo organizations.
 pub struct ApiClient<'a> {
@@ -101,7 +102,7 @@ async fn api_client_lists_connections_and_gets_working_tokens(database: TestData
     }
     // The use is recorded in the background.
     let used = async || program.store.api_keys(&program.org).await.unwrap()[0].last_used_at;
-    while used().await.is_none() {}
+    eventually("the note of the use", MAX_WAIT, async || used().await.is_some()).await;
     assert_eq!(used().await, Some(START));
 
     let vended = AuditFilter { action: "token.vended", actor_kind: "api_key" };
@@ -199,7 +200,7 @@ async fn valid_token_is_served_while_xero_is_down_and_a_longer_one_gets_retry_af
 
 #[tokio::test]
 async fn rate_limit_of_a_key_sends_retry_after_and_affects_no_other_key() {
-    let app = DemoServer::each().await.remove(0);
+    let app = DemoServer::start(TestDatabase::sqlite()).await;
     let (busy, other) = (
         ApiClient::for_org(&app, "Harbour Group", Scope::ALL).await,
         ApiClient::for_org(&app, "Harbour Group", Scope::ALL).await,
@@ -246,7 +247,7 @@ async fn token_response_does_not_wait_for_last_used_updates() {
     };
     // After this call the token is fresh.
     assert_eq!(program.get_token("").await.status(), StatusCode::OK);
-    while recorded().await != (true, true) {}
+    eventually("the note of the use", MAX_WAIT, async || recorded().await == (true, true)).await;
     let mut holder = pool.begin().await.unwrap();
     for sql in ["UPDATE api_keys SET last_used_at = NULL", "UPDATE integration_grants SET last_used_at = NULL"] {
         sqlx::query(sql).execute(pool).await.unwrap();
@@ -258,5 +259,5 @@ async fn token_response_does_not_wait_for_last_used_updates() {
     assert_eq!(answer.expect("a response while the rows are locked").status(), StatusCode::OK);
     assert_eq!(recorded().await, (false, false));
     holder.rollback().await.unwrap();
-    while recorded().await != (true, true) {}
+    eventually("the note of the use", MAX_WAIT, async || recorded().await == (true, true)).await;
 }

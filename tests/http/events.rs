@@ -14,6 +14,7 @@ use crate::support::app::{Browser, DemoServer};
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
 use crate::support::test_service::{seed_consent, test_key_ring};
+use crate::support::wait::{MAX_WAIT, eventually_some};
 use crate::support::web::TestServer;
 
 const EVENTS_PATH: &str = "/api/events";
@@ -244,11 +245,8 @@ async fn change_in_one_instance_reaches_streams_of_another() {
     // A change by a third process, such as an operator's command.
     let bound = store.bindings_of_org(&org).await.unwrap();
     store.disconnect_binding(&org, &bound[0].binding.id).await.unwrap();
-    loop {
-        let event = stream.next().await.unwrap();
-        if event.name == "binding" {
-            assert_eq!(event.data["status"], "disconnected");
-            break;
-        }
-    }
+    let disconnected = eventually_some("the binding's event", MAX_WAIT, async || {
+        stream.next().await.filter(|event| event.name == "binding")
+    });
+    assert_eq!(disconnected.await.data["status"], "disconnected");
 }

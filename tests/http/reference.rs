@@ -110,7 +110,7 @@ async fn openapi_examples_run_and_responses_match_their_schemas(database: TestDa
 
 #[tokio::test]
 async fn reference_page_is_public_and_describes_every_call() {
-    let app = DemoServer::each().await.remove(0);
+    let app = DemoServer::start(TestDatabase::sqlite()).await;
     let page = app.client.get(format!("{}/api-reference", app.base)).header("accept", HTML).send().await.unwrap();
     assert_eq!(page.status(), StatusCode::OK);
     let page = page.text().await.unwrap();
@@ -153,7 +153,7 @@ async fn guide_rust_sample(
 
 #[tokio::test]
 async fn documented_samples_run() {
-    let app = DemoServer::each().await.remove(0);
+    let app = DemoServer::start(TestDatabase::sqlite()).await;
     let program = ApiClient::for_org(&app, "Harbour Group", Scope::ALL).await;
     let (key, xero) = (program.key.as_str(), format!("{}/sandbox/xero", app.base));
     let connection = program.first_connection().await;

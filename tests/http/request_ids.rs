@@ -7,7 +7,7 @@ use crate::support::app::DemoServer;
 
 #[tokio::test]
 async fn valid_request_id_is_kept_and_any_other_is_replaced() {
-    let app = DemoServer::each().await.remove(0);
+    let app = DemoServer::start(TestDatabase::sqlite()).await;
     let id = async |sent: Option<&str>| {
         let request = app.client.get(format!("{}/healthz", app.base));
         let request = if let Some(sent) = sent { request.header("x-request-id", sent) } else { request };

@@ -9,6 +9,7 @@ use evergrant::server::notify::{DnsLookup, EgressPolicy, Notifier, WebhookClient
 
 use super::receiver::Receiver;
 use super::{DAY, PUBLIC_URL, add_endpoint, loopback_policy};
+use crate::support::databases::TestDatabase;
 use crate::support::test_service::TestService;
 
 /// Creates a resolver that returns these addresses in order, repeats the last one, and counts the lookups.
@@ -45,7 +46,7 @@ async fn test_delivery_error(
 
 #[tokio::test]
 async fn host_name_that_resolves_to_a_forbidden_address_is_rejected() {
-    let harness = TestService::each().await.remove(0);
+    let harness = TestService::start(TestDatabase::sqlite()).await;
     let receiver = Receiver::start().await;
     receiver.set_secret(evergrant::server::notify::new_signing_secret().unwrap());
     let private = Some("the address is in a private network".to_owned());
@@ -69,7 +70,7 @@ async fn host_name_that_resolves_to_a_forbidden_address_is_rejected() {
 
 #[tokio::test]
 async fn checked_address_is_the_connected_address() {
-    let harness = TestService::each().await.remove(0);
+    let harness = TestService::start(TestDatabase::sqlite()).await;
     let receiver = Receiver::start().await;
     receiver.set_secret(evergrant::server::notify::new_signing_secret().unwrap());
     // A client that resolved once to check and again to connect would connect to another address.
@@ -81,7 +82,7 @@ async fn checked_address_is_the_connected_address() {
 
 #[tokio::test]
 async fn webhook_url_is_checked_at_delivery() {
-    let harness = TestService::each().await.remove(0);
+    let harness = TestService::start(TestDatabase::sqlite()).await;
     let receiver = Receiver::start().await;
     let (nobody, lookups) = scripted_lookup(&["127.0.0.1"]);
     let reach = EgressPolicy::new(Networks::default());

@@ -1,6 +1,7 @@
 //! Which state changes become events, that each event is delivered once, and that a crash loses none.
 
 use crate::support::databases::TestDatabase;
+use crate::support::wait::{MAX_WAIT, eventually};
 use std::sync::Arc;
 
 use evergrant::model::{DeliveryStatus, EventKind, Trigger};
@@ -109,12 +110,11 @@ async fn three_instances_deliver_each_event_once(database: TestDatabase) {
         end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
     }
     let notifiers = others.map(|store| notifier(&store));
-    loop {
+    eventually("every delivery", MAX_WAIT, async || {
         let (a, b, c) = tokio::join!(notifiers[0].tick(), notifiers[1].tick(), notifiers[2].tick());
-        if [a, b, c].into_iter().all(|report| report.unwrap().delivered == 0) {
-            break;
-        }
-    }
+        [a, b, c].into_iter().all(|report| report.unwrap().delivered == 0)
+    })
+    .await;
     let events = event_kinds(&harness.store, &connected.org).await.len();
     let mut ids: Vec<String> = receiver.deliveries().into_iter().map(|got| got.id).collect();
     assert_eq!(ids.len(), events, "{db}");
@@ -130,10 +130,7 @@ async fn expiry_warnings_are_sent_at_three_ages_and_followed_by_the_recovery(dat
     let db = harness.database.name;
     let (connected, receiver, _) = connect_with_receiver(&harness).await;
     let notifier = notifier(&harness.store);
-    harness
-        .provider
-        .control("faults", json!({"endpoint": "token", "kind": "status", "status": 503, "times": null}))
-        .await;
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
     let refresh_and_count = async |count: usize| {
         for _ in 0..count {
             harness
@@ -151,8 +148,7 @@ async fn expiry_warnings_are_sent_at_three_ages_and_followed_by_the_recovery(dat
         harness.advance(days * DAY);
         assert_eq!(refresh_and_count(3).await, warned, "{db}: after {days} more days");
     }
-    let faults = format!("{}/_control/faults", harness.provider.base);
-    harness.provider.client.delete(faults).send().await.unwrap();
+    harness.provider.clear_faults().await;
     notifier.tick().await.unwrap();
     let last = receiver.deliveries().remove(2);
     assert_eq!(last.body["data"]["expiresAt"], "2027-03-16T08:00:00Z", "{db}: sixty days from the start");
@@ -205,7 +201,7 @@ async fn credentials_alarm_is_delivered_once_by_all_instances_together(database:
             .refresh_grant_single_flight(&connected.grant, RefreshRequest::manual("ann@example.com").forced())
     };
     let refuse = json!({"endpoint": "token", "kind": "invalid_client"});
-    harness.provider.control("faults", refuse).await;
+    harness.provider.inject_fault(refuse).await;
     refresh().await;
     assert!(harness.service.alarm().is_some(), "{db}");
     round().await;

@@ -1,5 +1,6 @@
 //! A webhook receiver that verifies each signature by the specification of the scheme, without our code.
 
+use crate::support::wait::{MAX_WAIT, within};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -76,7 +77,7 @@ impl Receiver {
 
     /// Waits until a delivery has arrived.
     pub async fn wait_for_delivery(&self) {
-        self.delivered.notified().await;
+        within("a delivery", MAX_WAIT, self.delivered.notified()).await;
     }
 
     pub fn deliveries(&self) -> Vec<ReceivedDelivery> {

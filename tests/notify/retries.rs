@@ -1,6 +1,7 @@
 //! Deliveries that are not accepted: retries, giving up, disabled endpoints, secret rotation and retention.
 
 use crate::support::databases::TestDatabase;
+use crate::support::wait::{MAX_WAIT, eventually};
 use chrono::DateTime;
 use evergrant::model::{DeliveryStatus, DeliveryView, DisabledBy, EndpointId};
 use evergrant::server::notify::new_signing_secret;
@@ -72,7 +73,7 @@ async fn delivery_is_given_up_after_three_days_and_its_endpoint_stays_enabled(da
     receiver.queue_responses(&[(503, "", ""); 99]);
     end_at_xero(&harness, &connected).await;
     let started_at = harness.clock.now();
-    loop {
+    for _ in 0..100 {
         let report = notifier.tick().await.unwrap();
         let one = only_delivery(&harness.store, &connected).await;
         let Some(next) = one.next_attempt_at else {
@@ -81,6 +82,7 @@ async fn delivery_is_given_up_after_three_days_and_its_endpoint_stays_enabled(da
         };
         harness.advance(next - harness.clock.now());
     }
+    assert_eq!(only_delivery(&harness.store, &connected).await.status, DeliveryStatus::GivenUp, "{db}");
     assert_eq!(harness.clock.now() - started_at, 3 * DAY, "{db}");
     assert!((10..=16).contains(&receiver.deliveries().len()), "{db}: {}", receiver.deliveries().len());
     assert_eq!(disabled_by(&harness.store, &connected, &id).await, None, "{db}: the endpoint stays enabled");
@@ -199,7 +201,7 @@ async fn endpoint_with_a_backlog_does_not_delay_others(database: TestDatabase) {
     for _ in 0..3 {
         end_at_xero(&harness, &harness.reconnect(&busy, &["harbour"]).await).await;
     }
-    while store.fan_out(false, 32).await.unwrap() > 0 {}
+    eventually("the fan-out", MAX_WAIT, async || store.fan_out(false, 32).await.unwrap() == 0).await;
     harness.advance(1);
     let other = harness.connect("Other", &["kauri"], 60).await;
     let (others_endpoint, _) = add_endpoint(store, &other.org, "http://127.0.0.1:9/").await;

@@ -14,13 +14,13 @@ async fn held_responses_are_sent_after_a_release() {
     provider.control("hold", json!({})).await;
     let calls: Vec<_> =
         minted.iter().map(|grant| tokio::spawn(provider.refresh_request(&grant.refresh_token).send())).collect();
-    assert_eq!(provider.waiting(3).await, 3);
+    provider.waiting(3).await;
     assert!(calls.iter().all(|call| !call.is_finished()));
     assert_eq!(provider.control("release", json!({})).await, json!({ "released": 3 }));
     for call in calls {
         assert_eq!(call.await.unwrap().unwrap().status(), StatusCode::OK);
     }
-    assert_eq!(provider.waiting(0).await, 0);
+    provider.waiting(0).await;
     assert_eq!(provider.refresh(&minted[0].refresh_token).await.0, StatusCode::OK, "the hold has ended");
 }
 

@@ -5,6 +5,7 @@ mod faults;
 mod journey;
 mod refusals;
 
+use crate::support::http::test_client;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -61,7 +62,7 @@ impl Provider {
         };
         let router = sandbox.router().layer(middleware::from_fn(record_headers));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        let client = test_client();
         Self { base, sandbox, client, clock, headers }
     }
 
@@ -133,10 +134,26 @@ impl Provider {
         response.json().await.unwrap()
     }
 
-    /// Waits until at least so many responses are held, and returns their number.
-    pub(crate) async fn waiting(&self, at_least: usize) -> u64 {
-        let body: Value = self.get(&format!("/_control/waiting?at_least={at_least}")).await.json().await.unwrap();
-        body["waiting"].as_u64().unwrap()
+    /// Injects a fault into the provider's next responses.
+    pub(crate) async fn inject_fault(&self, fault: Value) {
+        self.control("faults", fault).await;
+    }
+
+    /// Removes every fault that has not struck.
+    pub(crate) async fn clear_faults(&self) {
+        let response = self.client.delete(format!("{}/_control/faults", self.base)).send().await.unwrap();
+        assert!(response.status().is_success());
+    }
+
+    /// Waits until this many responses are held. Panics if fewer are after the provider's own limit, or more.
+    pub(crate) async fn waiting(&self, responses: usize) {
+        let body: Value = self.get(&format!("/_control/waiting?at_least={responses}")).await.json().await.unwrap();
+        assert_eq!(body["waiting"], responses, "held responses");
+    }
+
+    /// Counts the refresh requests that reached the token endpoint.
+    pub(crate) async fn exchange_count(&self) -> usize {
+        self.ledger().await.iter().filter(|entry| entry["grant_type"] == "refresh_token").count()
     }
 
     pub(crate) async fn ledger(&self) -> Vec<Value> {

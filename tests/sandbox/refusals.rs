@@ -192,10 +192,10 @@ async fn sixth_concurrent_call_is_refused() {
     let provider = Provider::start().await;
     let minted = provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
     let stall = json!({ "endpoint": "organisation", "kind": "timeout_before", "times": 5 });
-    provider.control("faults", stall).await;
+    provider.inject_fault(stall).await;
     let calls: Vec<_> =
         (0..5).map(|_| tokio::spawn(provider.organization_request(&minted.access_token, HARBOUR).send())).collect();
-    assert_eq!(provider.waiting(5).await, 5);
+    provider.waiting(5).await;
     let sixth = provider.organization(&minted.access_token, HARBOUR).await;
     assert_eq!(sixth.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(sixth.headers()["x-rate-limit-problem"], "concurrent");

@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::databases::TestDatabase;
+use super::http::test_client;
 use crate::sandbox::START;
 
 /// The bearer token for `/metrics`.
@@ -43,15 +44,6 @@ pub struct Browser<'a> {
 }
 
 impl DemoServer {
-    /// Starts a server on each available database.
-    pub async fn each() -> Vec<Self> {
-        let mut each = Vec::new();
-        for database in TestDatabase::each().await {
-            each.push(Self::start(database).await);
-        }
-        each
-    }
-
     /// Starts a server on `database` and waits until it answers.
     pub async fn start(database: TestDatabase) -> Self {
         let data = TempDir::new().unwrap();
@@ -63,7 +55,7 @@ impl DemoServer {
         tokio::spawn(async move {
             App::build(config, Clock::manual(START), listener).await.unwrap().run_until_stopped(pending()).await
         });
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        let client = test_client();
         let app = Self { database, base, client, _data: data };
         app.wait_until_ready().await;
         app

@@ -1,15 +1,12 @@
 //! A fake Clerk: an issuer with its key set on loopback, and webhooks with Svix signatures.
 
-use std::sync::OnceLock;
-
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::hmac;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use evergrant_sandbox::TEST_SIGNING_KEY;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -70,14 +67,6 @@ impl FakeClerk {
             ("--clerk-webhook-secret", secret.as_str()),
         ];
         Self { server: TestServer::with_flags(database, &flags).await, issuer: format!("http://{host}"), key }
-    }
-
-    pub async fn each() -> Vec<Self> {
-        let mut each = Vec::new();
-        for database in TestDatabase::each().await {
-            each.push(Self::on(database).await);
-        }
-        each
     }
 
     /// Returns the claims of a token that is issued now for this session.
@@ -158,12 +147,7 @@ pub fn membership_data(user: &str, identifier: &str, role: &str) -> Value {
     })
 }
 
-/// Returns the RSA private key, generated once per process because that is slow.
-fn private_key() -> &'static str {
-    static KEY: OnceLock<String> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
-        let der: Pkcs8V1Der = key.as_der().unwrap();
-        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()))
-    })
+/// Returns the sandbox's RSA key as PEM. A new one would take a moment in each process.
+fn private_key() -> String {
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(TEST_SIGNING_KEY))
 }

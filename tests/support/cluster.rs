@@ -85,10 +85,9 @@ impl TestCluster {
         cluster
     }
 
-    /// Blocks in place: the provider runs in this process and has to answer meanwhile.
     fn start(&self, instance: usize) -> Instance {
         let (database, provider, data) = (&self.database, &self.provider, self.working_dirs[instance].path());
-        tokio::task::block_in_place(|| Instance::start(database, provider, data, self.settings))
+        Instance::start(database, provider, data, self.settings)
     }
 
     /// Starts a new process in the place of a killed one.

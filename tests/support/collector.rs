@@ -15,6 +15,8 @@ use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::wait::{MAX_WAIT, within};
+
 /// Everything received so far.
 #[derive(Clone, Default)]
 pub struct Received {
@@ -41,10 +43,11 @@ impl Collector {
         Self { base, received }
     }
 
-    /// Waits until the spans satisfy `wanted` and returns everything received.
+    /// Waits until the spans are complete and returns everything received.
     pub async fn wait_for(&self, is_complete: impl Fn(&[Span]) -> bool) -> Received {
         let mut received = self.received.subscribe();
-        received.wait_for(|received| is_complete(&received.spans)).await.unwrap().clone()
+        let complete = received.wait_for(|received| is_complete(&received.spans));
+        within("the spans", MAX_WAIT, complete).await.unwrap().clone()
     }
 
     pub fn received(&self) -> Received {

@@ -1,8 +1,8 @@
-//! Creates an empty database for each test, on SQLite and on PostgreSQL.
+//! Gives each test its own database, on SQLite and on PostgreSQL.
 
-use evergrant::server::store::Database;
-use sqlx::{AssertSqlSafe, Connection};
-use tempfile::TempDir;
+use std::ops::Deref;
+
+use evergrant::server::store::{Database, DatabaseKind};
 
 /// Defines a test that runs once per database, as `name::sqlite` and `name::postgres`.
 macro_rules! each_database {
@@ -33,48 +33,48 @@ macro_rules! each_database {
     };
 }
 
-/// A test's database. The SQLite file is removed with it.
-pub struct TestDatabase {
-    pub name: &'static str,
-    pub url: String,
-    _folder: Option<TempDir>,
-}
+/// A test's database. It is removed with this.
+pub struct TestDatabase(evergrant_test_database::TestDatabase);
 
 impl TestDatabase {
+    /// Returns a migrated SQLite database.
     pub fn sqlite() -> Self {
-        let folder = TempDir::new().unwrap();
-        let url = format!("sqlite://{}/test.db", folder.path().display());
-        Self { name: "SQLite", url, _folder: Some(folder) }
+        Self(evergrant_test_database::TestDatabase::sqlite(migrate))
     }
 
-    /// Creates a database on the server that `EVERGRANT_TEST_POSTGRES` names (a URL without a database). Returns `None`
-    /// if the variable is not set, and panics if PostgreSQL is required.
+    /// Returns a migrated PostgreSQL database, or `None` if no server is configured.
     pub async fn postgres() -> Option<Self> {
-        let Ok(server) = std::env::var("EVERGRANT_TEST_POSTGRES") else {
-            let needed = ["CI", "EVERGRANT_REQUIRE_POSTGRES"].iter().any(|name| std::env::var_os(name).is_some());
-            assert!(!needed, "EVERGRANT_TEST_POSTGRES is not set: run `make test`, which starts a PostgreSQL server");
-            return None;
-        };
-        let server = server.trim_end_matches('/');
-        sqlx::any::install_default_drivers();
-        let database = format!("evergrant_{}", uuid::Uuid::new_v4().simple());
-        let mut admin = sqlx::AnyConnection::connect(&format!("{server}/postgres")).await.unwrap();
-        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {database}"))).execute(&mut admin).await.unwrap();
-        admin.close().await.unwrap();
-        Some(Self { name: "PostgreSQL", url: format!("{server}/{database}"), _folder: None })
+        Some(Self(evergrant_test_database::TestDatabase::postgres(migrate).await?))
     }
 
-    /// Returns one database of each available kind.
-    pub async fn each() -> Vec<Self> {
-        let mut each = vec![Self::sqlite()];
-        each.extend(Self::postgres().await);
-        each
+    /// Returns a new database without tables, on the same system as this one.
+    pub async fn empty_sibling(&self) -> Self {
+        Self(match self.kind() {
+            DatabaseKind::Sqlite => evergrant_test_database::TestDatabase::empty_sqlite(),
+            DatabaseKind::Postgres => evergrant_test_database::TestDatabase::empty_postgres().await.unwrap(),
+        })
     }
 
-    /// Connects to the database and migrates it.
+    pub fn kind(&self) -> DatabaseKind {
+        if self.url.starts_with("sqlite:") { DatabaseKind::Sqlite } else { DatabaseKind::Postgres }
+    }
+
+    /// Connects to the database.
     pub async fn open(&self) -> Database {
-        let database = Database::connect(&self.url).await.unwrap();
-        database.migrate().await.unwrap();
-        database
+        Database::connect(&self.url).await.unwrap()
     }
+}
+
+impl Deref for TestDatabase {
+    type Target = evergrant_test_database::TestDatabase;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+async fn migrate(url: &str) {
+    let database = Database::connect(url).await.unwrap();
+    database.migrate().await.unwrap();
+    database.close().await;
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 
 use evergrant::model::OrgId;
 use evergrant::server::auth::LocalAuth;
@@ -15,6 +15,7 @@ use reqwest::header::SET_COOKIE;
 use serde_json::Value;
 
 use super::databases::TestDatabase;
+use super::wait::{MAX_WAIT, wait_for_exit};
 use crate::sandbox::Provider;
 
 const EMAIL: &str = "ana@example.com";
@@ -23,7 +24,7 @@ const PASSWORD: &str = "correct horse battery";
 /// A running `evergrant serve` process, killed on drop.
 pub struct Instance {
     child: Child,
-    /// The log lines since the server began to listen.
+    /// The log lines that have not been read.
     log: Mutex<Receiver<String>>,
     pub base: String,
 }
@@ -49,34 +50,41 @@ impl Instance {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut startup_log = Vec::new();
-        let address = log.by_ref().inspect(|line| startup_log.push(line.clone())).find_map(|line| {
-            let line: Value = serde_json::from_str(&line).ok()?;
-            line["fields"]["address"].as_str().map(str::to_owned)
-        });
-        let address = address.unwrap_or_else(|| panic!("the instance did not start: {startup_log:?}"));
         // The pipe has to be read: a full one would block the process, a closed one would fail its writes.
+        let log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || log.for_each(|line| drop(sender.send(line))));
-        Self { child, log: Mutex::new(receiver), base: format!("http://{address}") }
+        let mut instance = Self { child, log: Mutex::new(receiver), base: String::new() };
+        let listening = instance.wait_for_log_line(|line| line["fields"]["address"].is_string());
+        instance.base = format!("http://{}", listening["fields"]["address"].as_str().unwrap());
+        instance
     }
 
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for a log line that satisfies `wanted` and discards the lines before it.
+    /// Waits for a log line that satisfies the condition and discards the lines before it.
     pub fn wait_for_log_line(&mut self, matches: impl Fn(&Value) -> bool) -> Value {
-        let log = self.log.get_mut().unwrap();
-        tokio::task::block_in_place(|| {
-            loop {
-                let line = serde_json::from_str(&log.recv().unwrap()).unwrap();
-                if matches(&line) {
-                    return line;
-                }
+        let mut skipped = Vec::new();
+        while let Some(text) = self.next_log_line() {
+            let line = serde_json::from_str(&text).unwrap_or_default();
+            if matches(&line) {
+                return line;
             }
-        })
+            skipped.push(text);
+        }
+        panic!("the process ended without the log line: {skipped:?}");
+    }
+
+    /// Returns the next log line, or `None` if the process has ended.
+    fn next_log_line(&mut self) -> Option<String> {
+        let log = self.log.get_mut().unwrap();
+        match tokio::task::block_in_place(|| log.recv_timeout(MAX_WAIT)) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no log line within {MAX_WAIT:?}"),
+        }
     }
 
     /// Returns the unread log lines without waiting.
@@ -86,8 +94,7 @@ impl Instance {
 
     /// Returns the unread log lines until the process ends.
     pub fn log_until_exit(&mut self) -> Vec<Value> {
-        let log = self.log.get_mut().unwrap();
-        tokio::task::block_in_place(|| log.iter().map(|line| serde_json::from_str(&line).unwrap()).collect())
+        std::iter::from_fn(|| self.next_log_line()).map(|line| serde_json::from_str(&line).unwrap()).collect()
     }
 
     /// Sends SIGTERM, as a service manager does.
@@ -98,7 +105,7 @@ impl Instance {
 
     /// Waits until the process exits by itself.
     pub fn wait_for_exit(&mut self) -> ExitStatus {
-        tokio::task::block_in_place(|| self.child.wait().unwrap())
+        tokio::task::block_in_place(|| wait_for_exit(&mut self.child))
     }
 
     /// Sends SIGKILL and waits for the process.

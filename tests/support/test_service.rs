@@ -15,12 +15,16 @@ use evergrant::server::store::{NewGrant, Store};
 use evergrant::server::tokens::{Policy, Spool, TokenService};
 use evergrant::server::xero::{Endpoints, XeroClient};
 use evergrant_sandbox::{Minted, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 use tempfile::TempDir;
 
 use super::databases::TestDatabase;
 use crate::sandbox::{Provider, START};
 
+/// Seconds of a day.
 pub const DAY: i64 = 24 * 60 * 60;
+/// Longer than Xero honors a spent refresh token, in seconds.
+pub const PAST_REPLAY_WINDOW: i64 = 31 * 60;
 
 /// A token service and its dependencies, without the HTTP server.
 pub struct TestService {
@@ -57,19 +61,6 @@ pub struct ConnectedOrg {
 }
 
 impl TestService {
-    /// Creates a service on each available database.
-    pub async fn each() -> Vec<Self> {
-        Self::each_with(ServiceOptions::default()).await
-    }
-
-    pub async fn each_with(options: ServiceOptions) -> Vec<Self> {
-        let mut each = Vec::new();
-        for database in TestDatabase::each().await {
-            each.push(Self::on(database, options).await);
-        }
-        each
-    }
-
     /// Creates a service on `database` with the default options.
     pub async fn start(database: TestDatabase) -> Self {
         Self::on(database, ServiceOptions::default()).await
@@ -145,8 +136,29 @@ impl TestService {
 
     /// Counts the refresh requests that reached the token endpoint.
     pub async fn exchange_count(&self) -> usize {
-        let ledger = self.provider.ledger().await;
-        ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token").count()
+        self.provider.exchange_count().await
+    }
+
+    /// Gives every grant's lease to another holder until `until`, in unix seconds.
+    pub async fn steal_lease(&self, until: i64) {
+        let stolen = format!("UPDATE integration_grants SET lease_owner = 'another', lease_until = {until}");
+        self.execute(AssertSqlSafe(stolen)).await;
+    }
+
+    /// Commits every grant's first exchange as another holder does, without new tokens.
+    pub async fn commit_elsewhere(&self) {
+        self.execute("UPDATE integration_grants SET generation = 1, lease_owner = NULL, lease_until = NULL").await;
+    }
+
+    /// Marks every grant dead as another holder does that got a refusal.
+    pub async fn mark_dead_elsewhere(&self) {
+        self.execute("UPDATE integration_grants SET status = 'refresh_failed', lease_owner = NULL, lease_until = NULL")
+            .await;
+        self.execute("UPDATE integration_tenant_bindings SET status = 'needs_reauth'").await;
+    }
+
+    async fn execute(&self, statement: impl SqlSafeStr) {
+        sqlx::query(statement).execute(self.store.database().pool()).await.unwrap();
     }
 }
 

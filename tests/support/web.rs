@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::databases::TestDatabase;
+use super::http::test_client;
 use super::test_service::test_key_ring;
 use crate::sandbox::{Provider, START};
 
@@ -138,7 +139,7 @@ pub struct Browser {
 impl Browser {
     /// Returns a browser without cookies for the server at `base`.
     pub fn new(base: &str) -> Self {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        let client = test_client();
         Self { base: base.to_owned(), client, cookies: Mutex::default() }
     }
 

@@ -59,18 +59,21 @@ async fn grants_used_in_the_last_day_are_kept_hot(database: TestDatabase) {
     assert_eq!(harness.sweep().await, refreshed(1), "{db}: a use must make the grant hot");
 }
 
-#[tokio::test]
-async fn keep_hot_all_and_none_are_honored() {
-    for (keep_hot, wanted) in [(KeepHot::All, refreshed(1)), (KeepHot::None, EMPTY_REPORT)] {
-        for harness in TestService::each_with(options_with(keep_hot)).await {
-            let connected = harness.connect("Harbour", &["harbour"], 1800).await;
-            if keep_hot == KeepHot::None {
-                harness.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
-            }
-            harness.advance(20 * 60);
-            assert_eq!(harness.sweep().await, wanted, "{}: {keep_hot:?}", harness.database.name);
-        }
-    }
+#[apply(each_database!)]
+async fn keep_hot_all_sweeps_an_unused_grant(database: TestDatabase) {
+    let harness = TestService::on(database, options_with(KeepHot::All)).await;
+    harness.connect("Harbour", &["harbour"], 1800).await;
+    harness.advance(20 * 60);
+    assert_eq!(harness.sweep().await, refreshed(1), "{}", harness.database.name);
+}
+
+#[apply(each_database!)]
+async fn keep_hot_none_skips_a_used_grant(database: TestDatabase) {
+    let harness = TestService::on(database, options_with(KeepHot::None)).await;
+    let connected = harness.connect("Harbour", &["harbour"], 1800).await;
+    harness.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
+    harness.advance(20 * 60);
+    assert_eq!(harness.sweep().await, EMPTY_REPORT, "{}", harness.database.name);
 }
 
 #[apply(each_database!)]
@@ -78,7 +81,7 @@ async fn lost_reply_is_retried_when_due(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    harness.provider.control("faults", json!({"endpoint": "token", "kind": "reset_after"})).await;
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": "reset_after"})).await;
     harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await;
     let failed = harness.read_grant(&connected.grant).await;
     assert_eq!((failed.failure_count, failed.generation), (1, 0), "{db}");

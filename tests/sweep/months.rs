@@ -1,10 +1,13 @@
 //! Four simulated months without a login, with a week's provider outage and two restarts: no refresh token is lost.
 
+use std::time::Duration;
+
 use evergrant::model::GrantStatus;
 use evergrant::server::jobs::sweeper::Sweeper;
 use serde_json::json;
 use sqlx::Row;
 
+use crate::support::databases::TestDatabase;
 use crate::support::test_service::{ConnectedOrg, DAY, ServiceOptions, TestService, seed_consent};
 
 /// The time between sweeps, in seconds.
@@ -18,29 +21,29 @@ const DAYS: i64 = 120;
 /// The sandbox's tenants. Each organization has one consent per tenant.
 const TENANTS: [&str; 6] = ["harbour", "kauri", "demo", "southerly", "fernhill", "practice"];
 
-#[tokio::test]
-async fn no_grant_dies_in_four_months_without_a_login() {
+#[apply(each_database!)]
+async fn no_grant_dies_in_four_months_without_a_login(database: TestDatabase) {
     let grants = std::env::var("EVERGRANT_MONTHS_GRANTS").map_or(240, |number| number.parse().unwrap());
-    let each = TestService::each_with(ServiceOptions {
-        xero_timeout: std::time::Duration::from_secs(60),
-        ..ServiceOptions::default()
-    })
-    .await;
-    futures::future::join_all(each.iter().map(|harness| four_months(harness, grants))).await;
+    four_months(database, grants).await;
 }
 
 #[tokio::test]
 #[ignore = "takes minutes: make torture runs it"]
-async fn thousands_of_grants_survive_four_months_without_a_login() {
-    let each = TestService::each_with(ServiceOptions {
-        xero_timeout: std::time::Duration::from_secs(60),
-        ..ServiceOptions::default()
-    })
-    .await;
-    futures::future::join_all(each.iter().map(|harness| four_months(harness, 5000))).await;
+async fn thousands_of_grants_survive_four_months_without_a_login_on_sqlite() {
+    four_months(TestDatabase::sqlite(), 5000).await;
 }
 
-async fn four_months(harness: &TestService, grants: usize) {
+#[tokio::test]
+#[ignore = "takes minutes: make torture runs it"]
+async fn thousands_of_grants_survive_four_months_without_a_login_on_postgresql() {
+    if let Some(database) = TestDatabase::postgres().await {
+        four_months(database, 5000).await;
+    }
+}
+
+async fn four_months(database: TestDatabase, grants: usize) {
+    let options = ServiceOptions { xero_timeout: Duration::from_secs(60), ..ServiceOptions::default() };
+    let harness = &TestService::on(database, options).await;
     let db = harness.database.name;
     let mut sweeper = harness.sweeper(&harness.service, 32);
     let mut connected: Vec<ConnectedOrg> = Vec::new();
@@ -52,11 +55,10 @@ async fn four_months(harness: &TestService, grants: usize) {
             }
             if day == OUTAGE.start {
                 let down = json!({"endpoint": "any", "kind": "status", "status": 503, "times": null});
-                harness.provider.control("faults", down).await;
+                harness.provider.inject_fault(down).await;
             }
             if day == OUTAGE.end {
-                let clear = harness.provider.client.delete(format!("{}/_control/faults", harness.provider.base));
-                assert!(clear.send().await.unwrap().status().is_success());
+                harness.provider.clear_faults().await;
             }
             if RESTARTS.contains(&day) {
                 sweeper = restart(harness).await;

@@ -6,12 +6,13 @@ use evergrant::server::store::Reconciliation;
 use evergrant::server::tokens::ReconcileReport;
 use serde_json::json;
 
+use crate::support::databases::TestDatabase;
 use crate::support::test_service::{ConnectedOrg, DAY, ServiceOptions, TestService, seed_consent};
 
 const UNCHANGED: Reconciliation = Reconciliation { disconnected: 0, recovered: 0, renamed: 0 };
 
-async fn each() -> Vec<TestService> {
-    TestService::each_with(ServiceOptions { keep_hot: KeepHot::All, ..ServiceOptions::default() }).await
+async fn start(database: TestDatabase) -> TestService {
+    TestService::on(database, ServiceOptions { keep_hot: KeepHot::All, ..ServiceOptions::default() }).await
 }
 
 /// Advances the clock until every connection list is due, refreshes the grants and reads the lists.
@@ -35,70 +36,68 @@ async fn disconnect_at_xero(harness: &TestService, of: &ConnectedOrg, number: us
     harness.provider.control("disconnect", json!({"tenant_id": tenant})).await;
 }
 
-#[tokio::test]
-async fn tenant_disconnected_in_xero_is_marked_and_recovers_when_reconnected() {
-    for harness in each().await {
-        let db = harness.database.name;
-        let connected = harness.connect("Harbour", &["harbour", "kauri"], 1800).await;
-        assert_eq!(next_day(&harness).await, ReconcileReport { read: 1, ..ReconcileReport::default() }, "{db}");
-        disconnect_at_xero(&harness, &connected, 0).await;
-        assert_eq!(next_day(&harness).await.changes, Reconciliation { disconnected: 1, ..UNCHANGED }, "{db}");
-        let gone = first_binding(&harness, &connected).await;
-        assert_eq!((gone.status, gone.unlisted_at), (BindingStatus::Disconnected, Some(harness.clock.now())), "{db}");
-        let other = binding(&harness, &connected.org, &connected.bindings[1]).await;
-        assert_eq!(other.status, BindingStatus::Active, "{db}: the other tenant is still listed");
-        assert_eq!(next_day(&harness).await.changes, UNCHANGED, "{db}: a disconnect must be reported once");
+#[apply(each_database!)]
+async fn tenant_disconnected_in_xero_is_marked_and_recovers_when_reconnected(database: TestDatabase) {
+    let harness = start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour", "kauri"], 1800).await;
+    assert_eq!(next_day(&harness).await, ReconcileReport { read: 1, ..ReconcileReport::default() }, "{db}");
+    disconnect_at_xero(&harness, &connected, 0).await;
+    assert_eq!(next_day(&harness).await.changes, Reconciliation { disconnected: 1, ..UNCHANGED }, "{db}");
+    let gone = first_binding(&harness, &connected).await;
+    assert_eq!((gone.status, gone.unlisted_at), (BindingStatus::Disconnected, Some(harness.clock.now())), "{db}");
+    let other = binding(&harness, &connected.org, &connected.bindings[1]).await;
+    assert_eq!(other.status, BindingStatus::Active, "{db}: the other tenant is still listed");
+    assert_eq!(next_day(&harness).await.changes, UNCHANGED, "{db}: a disconnect must be reported once");
 
-        // Connected again, without a call of our callback.
-        let again = harness.provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
-        assert_eq!(next_day(&harness).await.changes, Reconciliation { recovered: 1, ..UNCHANGED }, "{db}");
-        let back = first_binding(&harness, &connected).await;
-        assert_eq!((back.status, back.unlisted_at), (BindingStatus::Active, None), "{db}");
-        assert_eq!(back.connection_id, again.connections[0].id, "{db}: a disconnect needs the new connection id");
-    }
+    // Connected again, without a call of our callback.
+    let again = harness.provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
+    assert_eq!(next_day(&harness).await.changes, Reconciliation { recovered: 1, ..UNCHANGED }, "{db}");
+    let back = first_binding(&harness, &connected).await;
+    assert_eq!((back.status, back.unlisted_at), (BindingStatus::Active, None), "{db}");
+    assert_eq!(back.connection_id, again.connections[0].id, "{db}: a disconnect needs the new connection id");
 }
 
-#[tokio::test]
-async fn tenant_renamed_in_xero_gets_its_new_name() {
-    for harness in each().await {
-        let connected = harness.connect("Harbour", &["harbour"], 1800).await;
-        let tenant = &connected.minted.connections[0].tenant_id;
-        harness.provider.control("rename", json!({"tenant_id": tenant, "name": "Harbour Tea"})).await;
-        assert_eq!(
-            next_day(&harness).await.changes,
-            Reconciliation { renamed: 1, ..UNCHANGED },
-            "{}",
-            harness.database.name
-        );
-        assert_eq!(first_binding(&harness, &connected).await.tenant_name, "Harbour Tea");
-        assert_eq!(next_day(&harness).await.changes, UNCHANGED);
-    }
+#[apply(each_database!)]
+async fn tenant_renamed_in_xero_gets_its_new_name(database: TestDatabase) {
+    let harness = start(database).await;
+    let connected = harness.connect("Harbour", &["harbour"], 1800).await;
+    let tenant = &connected.minted.connections[0].tenant_id;
+    harness.provider.control("rename", json!({"tenant_id": tenant, "name": "Harbour Tea"})).await;
+    assert_eq!(
+        next_day(&harness).await.changes,
+        Reconciliation { renamed: 1, ..UNCHANGED },
+        "{}",
+        harness.database.name
+    );
+    assert_eq!(first_binding(&harness, &connected).await.tenant_name, "Harbour Tea");
+    assert_eq!(next_day(&harness).await.changes, UNCHANGED);
 }
 
-#[tokio::test]
-async fn connections_of_the_same_user_in_another_organization_are_ignored() {
-    for harness in each().await {
-        let db = harness.database.name;
-        let ours = harness.connect("Ours", &["harbour"], 1800).await;
-        let theirs = harness.connect("Theirs", &["kauri"], 1800).await;
-        assert_eq!(next_day(&harness).await.changes, UNCHANGED, "{db}: each list has both tenants");
-        disconnect_at_xero(&harness, &ours, 0).await;
-        assert_eq!(next_day(&harness).await.changes, Reconciliation { disconnected: 1, ..UNCHANGED }, "{db}");
-        assert_eq!(first_binding(&harness, &theirs).await.status, BindingStatus::Active, "{db}");
-        // The accountant gives the other organization access to our tenant.
-        let again = seed_consent(&harness.store, &harness.provider, theirs.org.clone(), &["harbour"], 1800).await;
-        assert_eq!(next_day(&harness).await.changes, UNCHANGED, "{db}");
-        assert_eq!(
-            first_binding(&harness, &ours).await.status,
-            BindingStatus::Disconnected,
-            "{db}: ours stays disconnected"
-        );
-        assert_eq!(first_binding(&harness, &again).await.status, BindingStatus::Active, "{db}");
-    }
+#[apply(each_database!)]
+async fn connections_of_the_same_user_in_another_organization_are_ignored(database: TestDatabase) {
+    let harness = start(database).await;
+    let db = harness.database.name;
+    let ours = harness.connect("Ours", &["harbour"], 1800).await;
+    let theirs = harness.connect("Theirs", &["kauri"], 1800).await;
+    assert_eq!(next_day(&harness).await.changes, UNCHANGED, "{db}: each list has both tenants");
+    disconnect_at_xero(&harness, &ours, 0).await;
+    assert_eq!(next_day(&harness).await.changes, Reconciliation { disconnected: 1, ..UNCHANGED }, "{db}");
+    assert_eq!(first_binding(&harness, &theirs).await.status, BindingStatus::Active, "{db}");
+    // The accountant gives the other organization access to our tenant.
+    let again = seed_consent(&harness.store, &harness.provider, theirs.org.clone(), &["harbour"], 1800).await;
+    assert_eq!(next_day(&harness).await.changes, UNCHANGED, "{db}");
+    assert_eq!(
+        first_binding(&harness, &ours).await.status,
+        BindingStatus::Disconnected,
+        "{db}: ours stays disconnected"
+    );
+    assert_eq!(first_binding(&harness, &again).await.status, BindingStatus::Active, "{db}");
 }
 
-#[tokio::test]
-async fn failed_connection_read_disconnects_nothing_and_is_retried() {
+#[apply(each_database!)]
+async fn failed_connection_read_disconnects_nothing_and_is_retried(database: TestDatabase) {
+    let harness = start(database).await;
     let faults = [
         json!({"endpoint": "connections", "kind": "status", "status": 503}),
         json!({"endpoint": "connections", "kind": "status", "status": 429, "retry_after": 600}),
@@ -108,66 +107,62 @@ async fn failed_connection_read_disconnects_nothing_and_is_retried() {
         json!({"endpoint": "connections", "kind": "reset_before"}),
         json!({"endpoint": "connections", "kind": "timeout_after"}),
     ];
-    for harness in each().await {
-        let db = harness.database.name;
-        let connected = harness.connect("Harbour", &["harbour"], 1800).await;
-        for fault in &faults {
-            harness.provider.control("faults", fault.clone()).await;
-            let missed = ReconcileReport { skipped: 1, ..ReconcileReport::default() };
-            assert_eq!(next_day(&harness).await, missed, "{db}: {fault}");
-            assert_eq!(
-                harness.service.reconcile_due().await.unwrap(),
-                ReconcileReport::default(),
-                "{db}: the list must not be due again at once"
-            );
-            harness.advance(15 * 60);
-            let read = ReconcileReport { read: 1, ..ReconcileReport::default() };
-            assert_eq!(harness.service.reconcile_due().await.unwrap(), read, "{db}: {fault}");
-        }
-        // An access token that Xero ends before its expiry.
-        harness.advance(DAY + DAY / 5);
-        harness.sweep().await;
-        harness.provider.advance(3600);
-        let refused = harness.service.reconcile_due().await.unwrap();
-        assert_eq!(refused, ReconcileReport { skipped: 1, ..ReconcileReport::default() }, "{db}: 401");
-        assert_eq!(first_binding(&harness, &connected).await.status, BindingStatus::Active, "{db}");
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 1800).await;
+    for fault in &faults {
+        harness.provider.inject_fault(fault.clone()).await;
+        let missed = ReconcileReport { skipped: 1, ..ReconcileReport::default() };
+        assert_eq!(next_day(&harness).await, missed, "{db}: {fault}");
+        assert_eq!(
+            harness.service.reconcile_due().await.unwrap(),
+            ReconcileReport::default(),
+            "{db}: the list must not be due again at once"
+        );
+        harness.advance(15 * 60);
+        let read = ReconcileReport { read: 1, ..ReconcileReport::default() };
+        assert_eq!(harness.service.reconcile_due().await.unwrap(), read, "{db}: {fault}");
     }
+    // An access token that Xero ends before its expiry.
+    harness.advance(DAY + DAY / 5);
+    harness.sweep().await;
+    harness.provider.advance(3600);
+    let refused = harness.service.reconcile_due().await.unwrap();
+    assert_eq!(refused, ReconcileReport { skipped: 1, ..ReconcileReport::default() }, "{db}: 401");
+    assert_eq!(first_binding(&harness, &connected).await.status, BindingStatus::Active, "{db}");
 }
 
-#[tokio::test]
-async fn grant_without_tenants_is_revoked_after_a_week() {
-    for harness in each().await {
-        let db = harness.database.name;
-        let connected = harness.connect("Harbour", &["harbour"], 1800).await;
-        let elsewhere = harness.connect("Elsewhere", &["kauri"], 1800).await;
-        disconnect_at_xero(&harness, &connected, 0).await;
-        assert_eq!(next_day(&harness).await.changes.disconnected, 1, "{db}");
-        assert_eq!(harness.service.revoke_orphans().await.unwrap(), 0, "{db}: it may be reconnected");
-        harness.advance(7 * DAY + 1);
-        assert_eq!(harness.service.revoke_orphans().await.unwrap(), 1, "{db}");
-        assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::Revoked, "{db}");
-        let mere = harness.provider.sandbox.mint("mere", &[], 60).unwrap();
-        let listed = harness.provider.connections(&mere.access_token).await;
-        assert_eq!(listed.len(), 1, "{db}: a revocation would have ended the same user's other grant");
+#[apply(each_database!)]
+async fn grant_without_tenants_is_revoked_after_a_week(database: TestDatabase) {
+    let harness = start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 1800).await;
+    let elsewhere = harness.connect("Elsewhere", &["kauri"], 1800).await;
+    disconnect_at_xero(&harness, &connected, 0).await;
+    assert_eq!(next_day(&harness).await.changes.disconnected, 1, "{db}");
+    assert_eq!(harness.service.revoke_orphans().await.unwrap(), 0, "{db}: it may be reconnected");
+    harness.advance(7 * DAY + 1);
+    assert_eq!(harness.service.revoke_orphans().await.unwrap(), 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::Revoked, "{db}");
+    let mere = harness.provider.sandbox.mint("mere", &[], 60).unwrap();
+    let listed = harness.provider.connections(&mere.access_token).await;
+    assert_eq!(listed.len(), 1, "{db}: a revocation would have ended the same user's other grant");
 
-        disconnect_at_xero(&harness, &elsewhere, 0).await;
-        next_day(&harness).await;
-        let last = harness.store.open_refresh(&harness.read_grant(&elsewhere.grant).await).unwrap();
-        harness.advance(7 * DAY + 1);
-        assert_eq!(harness.service.revoke_orphans().await.unwrap(), 1, "{db}");
-        let (status, _) = harness.provider.refresh(last.expose()).await;
-        assert_eq!(status, 400, "{db}: the last grant must be revoked at Xero too");
-    }
+    disconnect_at_xero(&harness, &elsewhere, 0).await;
+    next_day(&harness).await;
+    let last = harness.store.open_refresh(&harness.read_grant(&elsewhere.grant).await).unwrap();
+    harness.advance(7 * DAY + 1);
+    assert_eq!(harness.service.revoke_orphans().await.unwrap(), 1, "{db}");
+    let (status, _) = harness.provider.refresh(last.expose()).await;
+    assert_eq!(status, 400, "{db}: the last grant must be revoked at Xero too");
 }
 
-#[tokio::test]
-async fn manual_disconnect_is_not_undone() {
-    for harness in each().await {
-        let db = harness.database.name;
-        let connected = harness.connect("Harbour", &["harbour", "kauri"], 1800).await;
-        harness.service.disconnect(&connected.org, &connected.bindings[0]).await.unwrap();
-        harness.provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
-        assert_eq!(next_day(&harness).await.changes, UNCHANGED, "{db}");
-        assert_eq!(first_binding(&harness, &connected).await.status, BindingStatus::Disconnected, "{db}");
-    }
+#[apply(each_database!)]
+async fn manual_disconnect_is_not_undone(database: TestDatabase) {
+    let harness = start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour", "kauri"], 1800).await;
+    harness.service.disconnect(&connected.org, &connected.bindings[0]).await.unwrap();
+    harness.provider.sandbox.mint("mere", &["harbour"], 1800).unwrap();
+    assert_eq!(next_day(&harness).await.changes, UNCHANGED, "{db}");
+    assert_eq!(first_binding(&harness, &connected).await.status, BindingStatus::Disconnected, "{db}");
 }

@@ -52,7 +52,7 @@ async fn failed_disconnect_changes_nothing(database: TestDatabase) {
     let connected = harness.connect("Harbour", &["harbour"], 1800).await;
     harness
         .provider
-        .control("faults", json!({"endpoint": "connections", "kind": "status", "status": 503, "times": 1}))
+        .inject_fault(json!({"endpoint": "connections", "kind": "status", "status": 503, "times": 1}))
         .await;
     let refused = harness.service.disconnect(&connected.org, &connected.bindings[0]).await;
     assert!(matches!(refused, Err(ConnectionError::Xero(_))), "{db}: {refused:?}");

@@ -1,6 +1,8 @@
 //! The evidence in the journal: abandoned attempts, and the reason why a grant died.
 
 use crate::support::databases::TestDatabase;
+use crate::support::test_service::DAY;
+use crate::support::test_service::PAST_REPLAY_WINDOW;
 use evergrant::model::{AttemptView, GrantStatus, Trigger};
 use evergrant::server::store::NewAttempt;
 use evergrant::server::tokens::{RefreshFailure, RefreshOutcome, RefreshRequest};
@@ -14,7 +16,7 @@ async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutc
 }
 
 async fn inject_fault(harness: &TestService, kind: &str) {
-    harness.provider.control("faults", json!({"endpoint": "token", "kind": kind, "times": 1})).await;
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
 }
 
 /// Returns the binding's attempts, newest first.
@@ -74,7 +76,7 @@ async fn reply_lost_in_a_crash_is_distinguished_from_a_revocation(database: Test
     let harness = TestService::start(database).await;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     exchange_then_crash(&harness, &connected).await;
-    harness.advance(31 * 60);
+    harness.advance(PAST_REPLAY_WINDOW);
     assert_grant_dead(&harness, &connected, "invalid_grant_after_lost_reply", "30 minutes").await;
 }
 
@@ -85,7 +87,7 @@ async fn reply_lost_in_transit_is_distinguished_from_a_revocation(database: Test
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
         inject_fault(&harness, kind).await;
         assert!(matches!(refresh(&harness, &connected).await, RefreshOutcome::Failed(_)));
-        harness.advance(31 * 60);
+        harness.advance(PAST_REPLAY_WINDOW);
         assert_grant_dead(&harness, &connected, "invalid_grant_after_lost_reply", "30 minutes").await;
     }
 }
@@ -111,16 +113,15 @@ async fn revocation_is_recognized_after_earlier_failures(database: TestDatabase)
     // Xero has not acted on a request that it rate-limited.
     let connected = harness.connect("Asked to slow down", &["harbour"], 60).await;
     let slow = json!({"endpoint": "token", "kind": "status", "status": 429, "times": 1});
-    harness.provider.control("faults", slow).await;
+    harness.provider.inject_fault(slow).await;
     assert!(matches!(refresh(&harness, &connected).await, RefreshOutcome::Failed(_)));
     revoke(&connected);
-    harness.advance(31 * 60);
+    harness.advance(PAST_REPLAY_WINDOW);
     assert_grant_dead(&harness, &connected, "invalid_grant", "Access was removed in Xero").await;
 }
 
 #[apply(each_database!)]
 async fn token_expired_after_sixty_days_is_distinguished_from_a_revocation(database: TestDatabase) {
-    const DAY: i64 = 24 * 60 * 60;
     let harness = TestService::start(database).await;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     harness.advance(61 * DAY);

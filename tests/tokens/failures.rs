@@ -4,7 +4,7 @@ use crate::support::databases::TestDatabase;
 use axum::http::StatusCode;
 use evergrant::model::{BindingStatus, GrantStatus, Trigger};
 use evergrant::server::tokens::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest, TokenError};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::test_service::{ConnectedOrg, TestService};
 
@@ -22,10 +22,6 @@ fn failure_cause(landed: &RefreshOutcome) -> Option<FailureCause> {
         RefreshOutcome::Failed(RefreshFailure { cause: why, .. }) => Some(*why),
         _ => None,
     }
-}
-
-async fn inject_fault(harness: &TestService, fault: Value) {
-    harness.provider.control("faults", fault).await;
 }
 
 #[apply(each_database!)]
@@ -65,7 +61,7 @@ async fn transient_failures_never_end_a_grant(database: TestDatabase) {
     for (number, trouble) in troubles.iter().enumerate() {
         let case = format!("{}: {trouble}", harness.database.name);
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        inject_fault(&harness, trouble.clone()).await;
+        harness.provider.inject_fault(trouble.clone()).await;
         let landed = refresh(&harness, &connected).await;
         assert_eq!(failure_cause(&landed), Some(FailureCause::Transient), "{case}: {landed:?}");
         let after = harness.read_grant(&connected.grant).await;
@@ -92,7 +88,7 @@ async fn lost_reply_is_recovered_by_resending_the_same_token(database: TestDatab
         let case = format!("{}: {kind} {mode}", harness.database.name);
         harness.provider.control("settings", json!({"replay": mode})).await;
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        inject_fault(&harness, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
+        harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
         assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{case}");
         let wait = harness.read_grant(&connected.grant).await.next_attempt_at.unwrap() - harness.clock.now();
         assert!((1..=900).contains(&wait), "{case}: {wait}");
@@ -103,7 +99,7 @@ async fn lost_reply_is_recovered_by_resending_the_same_token(database: TestDatab
         );
         harness.advance(15 * 60);
         // A second lost reply, still within the 30 minutes.
-        inject_fault(&harness, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
+        harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
         assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{case}");
         harness.advance(14 * 60);
         assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{case}");
@@ -122,7 +118,7 @@ async fn lost_reply_of_a_forced_refresh_is_recovered_by_the_next_caller(database
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 1800).await;
-    inject_fault(&harness, json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
     let click = RefreshRequest::manual("ana@example.com").forced();
     let landed = harness.service.refresh_grant_single_flight(&connected.grant, click).await;
     assert_eq!(failure_cause(&landed), Some(FailureCause::Transient), "{db}");
@@ -154,7 +150,7 @@ async fn refused_credentials_raise_one_alarm_and_end_no_grant(database: TestData
     let db = harness.database.name;
     for (number, kind) in ["invalid_client", "unauthorized_client"].into_iter().enumerate() {
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        inject_fault(&harness, json!({"endpoint": "token", "kind": kind, "times": 1})).await;
+        harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
         assert_eq!(harness.service.alarm(), None, "{db}");
         assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Operator), "{db} {kind}");
         assert_eq!(harness.service.alarm().as_deref(), Some(kind), "{db}");
@@ -170,7 +166,7 @@ async fn valid_token_is_served_with_a_warning_if_the_refresh_fails(database: Tes
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 300).await;
-    inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
     let expires_at = harness.clock.now() + 300;
     let get = || harness.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org);
     let client = get().await.unwrap();
@@ -191,11 +187,10 @@ async fn backoff_applies_to_automatic_refreshes_only(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    inject_fault(
-        &harness,
-        json!({"endpoint": "token", "kind": "status", "status": 429, "retry_after": 600, "times": 1}),
-    )
-    .await;
+    harness
+        .provider
+        .inject_fault(json!({"endpoint": "token", "kind": "status", "status": 429, "retry_after": 600, "times": 1}))
+        .await;
     refresh(&harness, &connected).await;
     assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{db}");
     assert_eq!(harness.exchange_count().await, 1, "{db}: Retry-After must be honored");
@@ -212,7 +207,7 @@ async fn manual_refreshes_are_rate_limited(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
     for _ in 0..20 {
         harness
             .service
@@ -227,7 +222,7 @@ async fn failed_grant_is_reported_once_per_binding(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour", "kauri"], 60).await;
-    inject_fault(&harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": 1})).await;
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": "status", "status": 503, "times": 1})).await;
     let ask = RefreshRequest::automatic(Trigger::OrgSwitch);
     let report = harness.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
     assert!(!report.success && report.has_active_bindings, "{db}");

@@ -148,10 +148,10 @@ impl FaultRun {
         };
         let elsewhere = self.unreachable.iter().find(|(place, _)| *place == trouble).map(|(_, service)| service);
         if let Some(fault) = fault {
-            self.harness.provider.control("faults", fault).await;
+            self.harness.provider.inject_fault(fault).await;
         }
         let (before, service) = (self.attempt_count().await, elsewhere.unwrap_or(&self.harness.service));
-        loop {
+        for _ in 0..100 {
             let landed = self.refresh_when_due(service).await;
             self.assert_alive(&landed, case).await;
             // On a busy machine a request may time out by itself before it reaches the fault.
@@ -159,6 +159,7 @@ impl FaultRun {
                 return;
             }
         }
+        panic!("{case}: {trouble:?} did not strike");
     }
 
     /// Refreshes as the sweeper would, at each due time, until an exchange succeeds.

@@ -1,19 +1,17 @@
 //! Lease renewal, and exchanges whose lease passed to another holder.
 
 use crate::support::databases::TestDatabase;
+use crate::support::test_service::PAST_REPLAY_WINDOW;
+use crate::support::wait::{MAX_WAIT, eventually};
 use std::time::Duration;
 
 use evergrant::model::{BindingStatus, GrantStatus, Trigger};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, TokenService};
 use serde_json::json;
-use sqlx::AssertSqlSafe;
 use tokio::task::JoinHandle;
 
 use crate::sandbox::START;
 use crate::support::test_service::{ConnectedOrg, ServiceOptions, TestService};
-
-/// The interval between polls of a row.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 fn slow_provider_options(lease: u64) -> ServiceOptions {
     ServiceOptions {
@@ -30,10 +28,6 @@ fn spawn_refresh(service: &TokenService, connected: &ConnectedOrg) -> JoinHandle
     })
 }
 
-async fn execute(harness: &TestService, statement: String) {
-    sqlx::query(AssertSqlSafe(statement)).execute(harness.store.database().pool()).await.unwrap();
-}
-
 /// Returns the outcomes of the binding's attempts, newest first.
 async fn outcomes(harness: &TestService, connected: &ConnectedOrg) -> Vec<Option<String>> {
     let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
@@ -44,43 +38,38 @@ async fn outcomes(harness: &TestService, connected: &ConnectedOrg) -> Vec<Option
 async fn start_held_exchange(harness: &TestService, connected: &ConnectedOrg) -> JoinHandle<RefreshOutcome> {
     harness.provider.control("hold", json!({})).await;
     let flight = spawn_refresh(&harness.service, connected);
-    assert_eq!(harness.provider.waiting(1).await, 1);
+    harness.provider.waiting(1).await;
     flight
 }
 
 async fn wait_until_superseded(harness: &TestService, connected: &ConnectedOrg) {
-    while outcomes(harness, connected).await != [Some("superseded".to_owned())] {
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
+    let superseded = [Some("superseded".to_owned())];
+    eventually("the fenced commit", MAX_WAIT, async || outcomes(harness, connected).await == superseded).await;
 }
 
-#[tokio::test]
-async fn lease_is_renewed_while_its_exchange_runs() {
-    let each = TestService::each_with(slow_provider_options(2)).await;
-    futures::future::join_all(each.iter().map(|harness| async move {
-        let db = harness.database.name;
-        let connected = harness.connect("Harbour", &["harbour"], 60).await;
-        let other = harness.second_service().await;
-        let winner = start_held_exchange(harness, &connected).await;
-        let loser = spawn_refresh(&other, &connected);
-        // For three times the lease's lifetime, the row has an unexpired lease at every second.
-        for second in 1..=6 {
-            harness.advance(1);
-            let renewed = START + second + 2;
-            while harness.read_grant(&connected.grant).await.lease.map(|lease| lease.until) != Some(renewed) {
-                tokio::time::sleep(POLL_INTERVAL).await;
-            }
-        }
-        assert!(!winner.is_finished() && !loser.is_finished(), "{db}: both must wait for the same response");
-        assert_eq!(outcomes(harness, &connected).await, [None], "{db}: a second exchange was started");
-        harness.provider.control("release", json!({})).await;
-        assert_eq!(winner.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
-        assert_eq!(loser.await.unwrap(), RefreshOutcome::RefreshedElsewhere, "{db}");
-        assert_eq!(harness.exchange_count().await, 1, "{db}");
-        let after = harness.read_grant(&connected.grant).await;
-        assert_eq!((after.generation, after.lease), (1, None), "{db}");
-    }))
-    .await;
+#[apply(each_database!)]
+async fn lease_is_renewed_while_its_exchange_runs(database: TestDatabase) {
+    let harness = TestService::on(database, slow_provider_options(2)).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let other = harness.second_service().await;
+    let winner = start_held_exchange(&harness, &connected).await;
+    let loser = spawn_refresh(&other, &connected);
+    // For three times the lease's lifetime, the row has an unexpired lease at every second.
+    for second in 1..=6 {
+        harness.advance(1);
+        let renewed = START + second + 2;
+        let lease = async || harness.read_grant(&connected.grant).await.lease.map(|lease| lease.until);
+        eventually("a renewal", MAX_WAIT, async || lease().await == Some(renewed)).await;
+    }
+    assert!(!winner.is_finished() && !loser.is_finished(), "{db}: both must wait for the same response");
+    assert_eq!(outcomes(&harness, &connected).await, [None], "{db}: a second exchange was started");
+    harness.provider.control("release", json!({})).await;
+    assert_eq!(winner.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
+    assert_eq!(loser.await.unwrap(), RefreshOutcome::RefreshedElsewhere, "{db}");
+    assert_eq!(harness.exchange_count().await, 1, "{db}");
+    let after = harness.read_grant(&connected.grant).await;
+    assert_eq!((after.generation, after.lease), (1, None), "{db}");
 }
 
 #[apply(each_database!)]
@@ -89,15 +78,13 @@ async fn holder_without_its_lease_commits_nothing(database: TestDatabase) {
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     let flight = start_held_exchange(&harness, &connected).await;
-    let lost = format!("UPDATE integration_grants SET lease_owner = 'another', lease_until = {}", START + 60);
-    execute(&harness, lost).await;
+    harness.steal_lease(START + 60).await;
     let before = harness.read_grant(&connected.grant).await;
     harness.provider.control("release", json!({})).await;
     wait_until_superseded(&harness, &connected).await;
     assert_eq!(harness.read_grant(&connected.grant).await, before, "{db}: lease and token must be unchanged");
     // The other holder commits.
-    execute(&harness, "UPDATE integration_grants SET generation = 1, lease_owner = NULL, lease_until = NULL".into())
-        .await;
+    harness.commit_elsewhere().await;
     assert_eq!(flight.await.unwrap(), RefreshOutcome::RefreshedElsewhere, "{db}");
     let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, &after.sealed), (1, &before.sealed), "{db}: the other holder's tokens must stay");
@@ -110,16 +97,15 @@ async fn token_set_is_committed_after_the_other_holders_lease_expires(database: 
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     let flight = start_held_exchange(&harness, &connected).await;
-    let lost = format!("UPDATE integration_grants SET lease_owner = 'another', lease_until = {}", START + 60);
-    execute(&harness, lost).await;
+    harness.steal_lease(START + 60).await;
     harness.provider.control("release", json!({})).await;
     wait_until_superseded(&harness, &connected).await;
     // The other holder died before it sent a request, and the spent token's replay window ends.
-    harness.advance(31 * 60);
+    harness.advance(PAST_REPLAY_WINDOW);
     assert_eq!(flight.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
     let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, after.lease), (1, None), "{db}");
-    harness.advance(31 * 60);
+    harness.advance(PAST_REPLAY_WINDOW);
     assert_eq!(
         spawn_refresh(&harness.service, &connected).await.unwrap(),
         RefreshOutcome::Refreshed,
@@ -133,8 +119,7 @@ async fn shutdown_spools_a_superseded_token_set_for_the_next_start(database: Tes
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     let flight = start_held_exchange(&harness, &connected).await;
-    let lost = format!("UPDATE integration_grants SET lease_owner = 'another', lease_until = {}", START + 60);
-    execute(&harness, lost).await;
+    harness.steal_lease(START + 60).await;
     harness.provider.control("release", json!({})).await;
     wait_until_superseded(&harness, &connected).await;
     harness.lifecycle.begin_stop();
@@ -147,7 +132,7 @@ async fn shutdown_spools_a_superseded_token_set_for_the_next_start(database: Tes
         (0, 1),
         "{db}"
     );
-    harness.advance(31 * 60);
+    harness.advance(PAST_REPLAY_WINDOW);
     assert_eq!(harness.second_service().await.replay_spool().await.unwrap(), 1, "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
 }
@@ -159,17 +144,15 @@ async fn commit_revives_a_grant_that_another_holder_marked_dead(database: TestDa
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     let flight = start_held_exchange(&harness, &connected).await;
     // While this process was suspended, another one sent the spent token after the replay window.
-    harness.advance(31 * 60);
-    let dead = "UPDATE integration_grants SET status = 'refresh_failed', lease_owner = NULL, lease_until = NULL";
-    execute(&harness, dead.into()).await;
-    execute(&harness, "UPDATE integration_tenant_bindings SET status = 'needs_reauth'".into()).await;
+    harness.advance(PAST_REPLAY_WINDOW);
+    harness.mark_dead_elsewhere().await;
     harness.provider.control("release", json!({})).await;
     assert_eq!(flight.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
     let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.status, after.generation), (GrantStatus::Active, 1), "{db}");
     let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
     assert_eq!(bound.binding.status, BindingStatus::Active, "{db}");
-    harness.advance(31 * 60);
+    harness.advance(PAST_REPLAY_WINDOW);
     assert_eq!(
         spawn_refresh(&harness.service, &connected).await.unwrap(),
         RefreshOutcome::Refreshed,
@@ -185,8 +168,7 @@ async fn stale_invalid_grant_changes_nothing(database: TestDatabase) {
     harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
     let flight = start_held_exchange(&harness, &connected).await;
     // Xero's refusal is in flight, and another holder has committed first.
-    execute(&harness, "UPDATE integration_grants SET generation = 1, lease_owner = NULL, lease_until = NULL".into())
-        .await;
+    harness.commit_elsewhere().await;
     let before = harness.read_grant(&connected.grant).await;
     harness.provider.control("release", json!({})).await;
     assert_eq!(flight.await.unwrap(), RefreshOutcome::RefreshedElsewhere, "{db}");

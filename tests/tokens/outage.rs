@@ -6,7 +6,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -14,13 +13,11 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
+use crate::support::test_service::PAST_REPLAY_WINDOW;
+use crate::support::wait::{MAX_WAIT, eventually};
 
 const TOKEN: &str = "scrape-me";
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s"), ("EVERGRANT_METRICS_TOKEN", TOKEN)];
-/// The interval between polls.
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Longer than the replay window, in seconds.
-const PAST_REPLAY_WINDOW: i64 = 31 * 60;
 
 /// A way in which a database becomes unwritable.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,15 +32,42 @@ enum Outage {
     NothingWritable,
 }
 
-impl Outage {
-    async fn each() -> Vec<(Self, TestDatabase)> {
-        let mut each = vec![(Self::WalFull, TestDatabase::sqlite()), (Self::NothingWritable, TestDatabase::sqlite())];
-        for trouble in [Self::NoConnections, Self::ReadOnly] {
-            each.extend(TestDatabase::postgres().await.map(|database| (trouble, database)));
-        }
-        each
-    }
+/// Defines a test per outage, each on the database that can have it.
+macro_rules! each_outage {
+    (async fn $name:ident($outage:ident: $type:ty, $database:ident: $database_type:ty) $body:block) => {
+        mod $name {
+            use super::*;
 
+            async fn story($outage: $type, $database: $database_type) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn wal_full() {
+                story(Outage::WalFull, TestDatabase::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn nothing_writable() {
+                story(Outage::NothingWritable, TestDatabase::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn no_connections() {
+                if let Some(database) = TestDatabase::postgres().await {
+                    story(Outage::NoConnections, database).await;
+                }
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn read_only() {
+                if let Some(database) = TestDatabase::postgres().await {
+                    story(Outage::ReadOnly, database).await;
+                }
+            }
+        }
+    };
+}
+
+impl Outage {
     async fn start(self, cluster: &TestCluster) {
         match self {
             Self::NoConnections => admin(&cluster.database, "ALTER DATABASE $ ALLOW_CONNECTIONS false").await,
@@ -90,15 +114,6 @@ fn count_files(folder: &Path) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
 
-async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let result = tokio::time::timeout(Duration::from_secs(60), async {
-        while !condition().await {
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    });
-    assert!(result.await.is_ok(), "timed out waiting for: {what}");
-}
-
 /// Returns the status and body of the first instance's `/readyz`, and whether its metrics show one spooled token set.
 async fn readiness(cluster: &TestCluster) -> (StatusCode, String, bool) {
     let get = |path: &str| cluster.provider.client.get(format!("{}{path}", cluster.instances[0].base));
@@ -109,63 +124,61 @@ async fn readiness(cluster: &TestCluster) -> (StatusCode, String, bool) {
 }
 
 /// Runs an exchange and starts the outage while Xero's response is held.
-async fn exchange_during(cluster: &TestCluster, trouble: Outage) {
+async fn exchange_during(cluster: &TestCluster, outage: Outage) {
     cluster.provider.control("hold", json!({})).await;
     let call = cluster.refresh(0);
     let call = tokio::spawn(async move { call.send().await.unwrap().status() });
-    assert_eq!(cluster.provider.waiting(1).await, 1);
-    trouble.start(cluster).await;
+    cluster.provider.waiting(1).await;
+    outage.start(cluster).await;
     cluster.provider.control("release", json!({})).await;
     let status = call.await.unwrap();
-    assert_eq!(status, StatusCode::OK, "{trouble:?}: a failed refresh must be reported in a 200 response");
+    assert_eq!(status, StatusCode::OK, "{outage:?}: a failed refresh must be reported in a 200 response");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn token_set_is_committed_when_the_database_recovers() {
-    for (trouble, database) in Outage::each().await {
-        let case = format!("{} {trouble:?}", database.name);
-        let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
-        exchange_during(&cluster, trouble).await;
-        let (status, text, counted) = readiness(&cluster).await;
-        assert!(text.ends_with("spool: 1 token set waits for the database\n") && counted, "{case}: {text}");
-        assert_eq!(status == StatusCode::OK, trouble != Outage::NoConnections, "{case}: {status} {text}");
-        assert_eq!(count_files(&cluster.spool(0)), usize::from(trouble.spool_is_writable()), "{case}");
+#[apply(each_outage!)]
+async fn token_set_is_committed_when_the_database_recovers(outage: Outage, database: TestDatabase) {
+    let case = format!("{} {outage:?}", database.name);
+    let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
+    exchange_during(&cluster, outage).await;
+    let (status, text, counted) = readiness(&cluster).await;
+    assert!(text.ends_with("spool: 1 token set waits for the database\n") && counted, "{case}: {text}");
+    assert_eq!(status == StatusCode::OK, outage != Outage::NoConnections, "{case}: {status} {text}");
+    assert_eq!(count_files(&cluster.spool(0)), usize::from(outage.spool_is_writable()), "{case}");
 
-        // The spent token is invalid now. Only the one that waits works.
-        cluster.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
-        trouble.end(&cluster).await;
-        eventually(&case, async || cluster.grant_state().await.generation == 1).await;
-        eventually(&case, async || readiness(&cluster).await == (StatusCode::OK, "ready\n".to_owned(), false)).await;
-        assert_eq!(count_files(&cluster.spool(0)), 0, "{case}");
-        assert_eq!(cluster.new_exchanges().await.len(), 1, "{case}: there must be one exchange");
-        cluster.assert_ok(0, &case).await;
-    }
+    // The spent token is invalid now. Only the one that waits works.
+    cluster.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
+    outage.end(&cluster).await;
+    eventually(&case, MAX_WAIT, async || cluster.grant_state().await.generation == 1).await;
+    eventually(&case, MAX_WAIT, async || readiness(&cluster).await == (StatusCode::OK, "ready\n".to_owned(), false))
+        .await;
+    assert_eq!(count_files(&cluster.spool(0)), 0, "{case}");
+    assert_eq!(cluster.new_exchanges().await.len(), 1, "{case}: there must be one exchange");
+    cluster.assert_ok(0, &case).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spooled_token_set_survives_a_killed_process() {
-    for (trouble, database) in Outage::each().await {
-        if !trouble.spool_is_writable() {
-            continue;
-        }
-        let case = format!("{} {trouble:?}", database.name);
-        let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
-        exchange_during(&cluster, trouble).await;
-        assert_eq!(count_files(&cluster.spool(0)), 1, "{case}");
-        cluster.instances[0].kill();
-        if matches!(trouble, Outage::NoConnections | Outage::ReadOnly) {
-            trouble.end(&cluster).await;
-        }
-        cluster.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
-        cluster.restart(0);
-        assert_eq!(
-            cluster.grant_state().await.generation,
-            1,
-            "{case}: the spool must be replayed before the server listens"
-        );
-        assert_eq!(count_files(&cluster.spool(0)), 0, "{case}");
-        cluster.assert_ok(0, &case).await;
+#[apply(each_outage!)]
+async fn spooled_token_set_survives_a_killed_process(outage: Outage, database: TestDatabase) {
+    if !outage.spool_is_writable() {
+        // The killed process was the only place that had the token set.
+        return;
     }
+    let case = format!("{} {outage:?}", database.name);
+    let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
+    exchange_during(&cluster, outage).await;
+    assert_eq!(count_files(&cluster.spool(0)), 1, "{case}");
+    cluster.instances[0].kill();
+    if matches!(outage, Outage::NoConnections | Outage::ReadOnly) {
+        outage.end(&cluster).await;
+    }
+    cluster.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
+    cluster.restart(0);
+    assert_eq!(
+        cluster.grant_state().await.generation,
+        1,
+        "{case}: the spool must be replayed before the server listens"
+    );
+    assert_eq!(count_files(&cluster.spool(0)), 0, "{case}");
+    cluster.assert_ok(0, &case).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,23 +190,21 @@ async fn running_instance_replays_the_shared_spool_of_a_killed_one() {
     cluster.instances[0].kill();
     cluster.provider.control("clock", json!({"advance": PAST_REPLAY_WINDOW})).await;
     Outage::ReadOnly.end(&cluster).await;
-    eventually("the commit", async || cluster.grant_state().await.generation == 1).await;
-    eventually("the removal of the spool file", async || count_files(&cluster.spool(0)) == 0).await;
+    eventually("the commit", MAX_WAIT, async || cluster.grant_state().await.generation == 1).await;
+    eventually("the removal of the spool file", MAX_WAIT, async || count_files(&cluster.spool(0)) == 0).await;
     cluster.assert_ok(1, "the other instance").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_exchange_is_sent_while_the_journal_is_not_writable() {
-    for (trouble, database) in Outage::each().await {
-        let case = format!("{} {trouble:?}", database.name);
-        let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
-        trouble.start(&cluster).await;
-        // It may fail or report a failure, but no request is sent.
-        let answer = cluster.refresh(0).send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_server_error() || text.contains("Nothing was lost"), "{case}: {status} {text}");
-        assert_eq!(cluster.new_exchanges().await.len(), 0, "{case}");
-        trouble.end(&cluster).await;
-        cluster.assert_ok(0, &case).await;
-    }
+#[apply(each_outage!)]
+async fn no_exchange_is_sent_while_the_journal_is_not_writable(outage: Outage, database: TestDatabase) {
+    let case = format!("{} {outage:?}", database.name);
+    let mut cluster = TestCluster::on(database, 1, SETTINGS).await;
+    outage.start(&cluster).await;
+    // It may fail or report a failure, but no request is sent.
+    let answer = cluster.refresh(0).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_server_error() || text.contains("Nothing was lost"), "{case}: {status} {text}");
+    assert_eq!(cluster.new_exchanges().await.len(), 0, "{case}");
+    outage.end(&cluster).await;
+    cluster.assert_ok(0, &case).await;
 }

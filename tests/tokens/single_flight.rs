@@ -1,6 +1,7 @@
 //! Single flight: one exchange for many callers, within a process and across several.
 
 use crate::support::databases::TestDatabase;
+use crate::support::wait::{MAX_WAIT, within};
 use evergrant::model::Trigger;
 use evergrant::server::tokens::{RefreshOutcome, RefreshRequest};
 use serde_json::json;
@@ -73,7 +74,7 @@ async fn exchange_completes_after_its_caller_disconnects(database: TestDatabase)
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     harness.provider.control("release", json!({})).await;
-    harness.lifecycle.wait_for_tasks().await;
+    within("the exchange", MAX_WAIT, harness.lifecycle.wait_for_tasks()).await;
     let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, after.lease), (1, None), "{db}");
 }

@@ -1,7 +1,8 @@
 //! A database that fails between Xero's response and our commit: the token set is spooled and committed later.
 
 use crate::support::databases::TestDatabase;
-use std::time::Duration;
+use crate::support::test_service::PAST_REPLAY_WINDOW;
+use crate::support::wait::{MAX_WAIT, eventually};
 
 use evergrant::model::{GrantStatus, Trigger};
 use evergrant::server::domain::{AccessToken, RefreshToken, TokenSet};
@@ -61,7 +62,7 @@ async fn uncommitted_token_set_is_spooled_sealed_and_replayed_at_the_next_start(
     assert!(text.contains("v1.test.") && !text.contains(&connected.minted.refresh_token), "{db}: not sealed");
 
     // After the replay window the stored token is invalid and only the spooled one works.
-    harness.advance(31 * 60);
+    harness.advance(PAST_REPLAY_WINDOW);
     let next_start = harness.second_service().await;
     assert_eq!(next_start.replay_spool().await.unwrap(), 1, "{db}");
     let after = harness.read_grant(&connected.grant).await;
@@ -101,13 +102,12 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
     let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
     Spool::open(harness.spool.path()).unwrap().insert(&SpooledRotation { rotation, attempt, end }).unwrap();
 
-    while harness.read_grant(&connected.grant).await.generation == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let is_committed = async || harness.read_grant(&connected.grant).await.generation == 1;
+    eventually("the commit", MAX_WAIT, is_committed).await;
     harness.lifecycle.begin_stop();
     server.await.unwrap();
     assert!(Spool::open(harness.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");
-    harness.advance(31 * 60);
+    harness.advance(PAST_REPLAY_WINDOW);
     let landed =
         harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
     assert_eq!(landed, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
@@ -209,7 +209,7 @@ async fn spooled_token_set_newer_than_a_restored_row_is_committed(database: Test
     let restore = sqlx::query(restore).bind(&backup.sealed.access).bind(&backup.sealed.refresh);
     restore.bind(connected.grant.as_str()).execute(harness.store.database().pool()).await.unwrap();
     execute(&harness.store, "DELETE FROM refresh_attempts").await;
-    harness.advance(31 * 60);
+    harness.advance(PAST_REPLAY_WINDOW);
     let next_start = harness.second_service().await;
     assert_eq!(next_start.replay_spool().await.unwrap(), 1, "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 2, "{db}: the generation that it was sealed for");

@@ -3,7 +3,7 @@
 use crate::support::databases::TestDatabase;
 use evergrant::model::Trigger;
 use evergrant::server::tokens::{FailureCause, RefreshRequest, TokenError, VendedToken};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::test_service::{ConnectedOrg, TestService};
 
@@ -20,11 +20,7 @@ async fn vend(harness: &TestService, connected: &ConnectedOrg, min_ttl: i64) -> 
 }
 
 async fn take_provider_down(harness: &TestService) {
-    inject_fault(harness, json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
-}
-
-async fn inject_fault(harness: &TestService, fault: Value) {
-    harness.provider.control("faults", fault).await;
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
 }
 
 fn unwrap_error(result: Result<VendedToken, TokenError>) -> TokenError {
@@ -148,7 +144,7 @@ async fn too_short_error_has_seconds_left_and_next_attempt(database: TestDatabas
 async fn valid_tokens_are_served_while_the_circuit_is_open(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;
-    inject_fault(&harness, json!({"endpoint": "token", "kind": "invalid_client", "times": null})).await;
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": "invalid_client", "times": null})).await;
     let first = connect(&harness, "First", 500).await;
     let other = connect(&harness, "Other", 400).await;
     assert_eq!(vend(&harness, &first, 300).await.ok().unwrap().warning, None, "{db}: the failure is not yet known");

@@ -34,7 +34,7 @@ async fn exchange_log_lines_have_the_request_and_trace_ids(database: TestDatabas
         let mut instance =
             tokio::task::block_in_place(|| Instance::start(&database, &provider, data.path(), &settings));
         let cookie = instance.sign_in(&provider).await;
-        provider.control("faults", serde_json::json!({"endpoint": "token", "kind": "status", "status": 503})).await;
+        provider.inject_fault(serde_json::json!({"endpoint": "token", "kind": "status", "status": 503})).await;
         let address = format!("{}/api/integrations/xero/refresh", instance.base);
         let click = provider.client.post(address).header(COOKIE, &cookie).form(&[("clicked", "true")]);
         let click =

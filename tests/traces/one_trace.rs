@@ -15,6 +15,7 @@ use crate::support::collector::{Collector, attribute, hex, spans_named};
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
 use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
+use crate::support::wait::{MAX_WAIT, eventually};
 
 const REFRESH: &str = "POST /api/integrations/xero/refresh";
 /// A caller's trace id and span id (W3C Trace Context).
@@ -127,7 +128,7 @@ async fn traceparent_is_continued_and_joining_requests_link_to_the_exchange(data
         traced.provider.waiting(1).await;
         let joins = traced.refresh(None);
         let release = async {
-            while traced.joined_count().await == 0 {}
+            eventually("the joining request", MAX_WAIT, async || traced.joined_count().await > 0).await;
             traced.provider.control("release", json!({})).await;
         };
         tokio::join!(joins, release).0

@@ -2,8 +2,7 @@
 
 use std::cell::RefCell;
 
-use sqlx::{AssertSqlSafe, Connection};
-use tempfile::TempDir;
+use evergrant_test_database::TestDatabase;
 
 use super::{Database, Store};
 use crate::server::clock::Clock;
@@ -13,8 +12,8 @@ use crate::server::crypto::sealed::KeyRing;
 pub const START: i64 = 1_800_000_000;
 
 thread_local! {
-    // Each test has its own thread, so its directories are deleted when it ends.
-    static TEMP_DIRS: RefCell<Vec<TempDir>> = const { RefCell::new(Vec::new()) };
+    // Each test has its own thread, so its databases are removed when it ends.
+    static TEST_DATABASES: RefCell<Vec<TestDatabase>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Defines a test that runs once per database, as `name::sqlite` and `name::postgres`, with an empty, migrated store.
@@ -75,33 +74,25 @@ pub fn ring() -> KeyRing {
     KeyRing::parse(&crate::server::domain::Secret::new(format!("test:{}=", "A".repeat(43)))).unwrap()
 }
 
-/// Returns an empty, migrated SQLite database. Its file is deleted when the test ends.
+/// Returns an empty, migrated SQLite database. It is removed when the test ends.
 pub async fn sqlite() -> Database {
-    let folder = TempDir::new().unwrap();
-    let database = Database::connect(&format!("sqlite://{}/test.db", folder.path().display())).await.unwrap();
-    TEMP_DIRS.with_borrow_mut(|folders| folders.push(folder));
-    database.migrate().await.unwrap();
+    keep_until_the_test_ends(TestDatabase::sqlite(migrate)).await
+}
+
+/// Returns an empty, migrated PostgreSQL database, or `None` if no server is configured. It is removed when the test
+/// ends.
+pub async fn postgres() -> Option<Database> {
+    Some(keep_until_the_test_ends(TestDatabase::postgres(migrate).await?).await)
+}
+
+async fn keep_until_the_test_ends(test_database: TestDatabase) -> Database {
+    let database = Database::connect(&test_database.url).await.unwrap();
+    TEST_DATABASES.with_borrow_mut(|databases| databases.push(test_database));
     database
 }
 
-/// Returns an empty, migrated PostgreSQL database on the server at `EVERGRANT_TEST_POSTGRES`, a URL without a database
-/// name. Returns `None` if that is not set, which is an error under `CI` or `EVERGRANT_REQUIRE_POSTGRES`.
-pub async fn postgres() -> Option<Database> {
-    let Ok(server) = std::env::var("EVERGRANT_TEST_POSTGRES") else {
-        let needed = ["CI", "EVERGRANT_REQUIRE_POSTGRES"].iter().any(|name| std::env::var_os(name).is_some());
-        assert!(
-            !needed,
-            "EVERGRANT_TEST_POSTGRES is not set: run `make test`, which starts a PostgreSQL for the tests"
-        );
-        return None;
-    };
-    let server = server.trim_end_matches('/');
-    sqlx::any::install_default_drivers();
-    let name = format!("evergrant_{}", uuid::Uuid::new_v4().simple());
-    let mut admin = sqlx::AnyConnection::connect(&format!("{server}/postgres")).await.unwrap();
-    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
-    admin.close().await.unwrap();
-    let database = Database::connect(&format!("{server}/{name}")).await.unwrap();
+async fn migrate(url: &str) {
+    let database = Database::connect(url).await.unwrap();
     database.migrate().await.unwrap();
-    Some(database)
+    database.close().await;
 }

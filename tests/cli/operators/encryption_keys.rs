@@ -1,6 +1,5 @@
 //! Tests of `evergrant keys rotate` while servers run.
 
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -14,12 +13,14 @@ use reqwest::header::COOKIE;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::watch;
 
 use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
 use crate::support::test_service::{ConnectedOrg, seed_consent};
+use crate::support::wait::{MAX_WAIT, within};
 
 /// Number of grants that exist only to be resealed.
 const IDLE_GRANTS: usize = 250;
@@ -106,7 +107,7 @@ impl BackgroundLoad {
     async fn wait_for_rounds(&self, rounds: usize) {
         let mut done = self.rounds_done.subscribe();
         let until = *done.borrow() + rounds;
-        done.wait_for(|rounds| *rounds >= until).await.unwrap();
+        within("rounds of the load", MAX_WAIT, done.wait_for(|rounds| *rounds >= until)).await.unwrap();
     }
 
     async fn stop_and_assert_no_failures(self, db: &str) {
@@ -133,18 +134,22 @@ async fn insert_idle_grants(env: &OperatorEnv) {
 
 /// Starts a rotation and kills it after its first progress line about resealing.
 async fn rotate_and_kill(env: &OperatorEnv) {
-    let mut child =
-        env.command(&["keys", "rotate", "--json"], &[KEYS_FROM_FILE]).stdout(Stdio::piped()).spawn().unwrap();
-    tokio::task::spawn_blocking(move || {
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut seen = Vec::new();
-        let is_sealing = lines.inspect(|line| seen.push(line.clone())).any(|line| line.contains("resealed"));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(is_sealing && seen[0].contains(r#""progress":"made""#), "{seen:?}");
-    })
-    .await
-    .unwrap();
+    let mut command = tokio::process::Command::from(env.command(&["keys", "rotate", "--json"], &[KEYS_FROM_FILE]));
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut seen = Vec::new();
+    let sealing = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            seen.push(line);
+            if seen.last().is_some_and(|line| line.contains("resealed")) {
+                return true;
+            }
+        }
+        false
+    };
+    let is_sealing = within("progress of the resealing", MAX_WAIT, sealing).await;
+    child.kill().await.unwrap();
+    assert!(is_sealing && seen[0].contains(r#""progress":"made""#), "{seen:?}");
 }
 
 #[apply(each_database!)]

@@ -16,7 +16,7 @@ async fn grants_are_listed_as_a_table_and_as_json(database: TestDatabase) {
 
     let harbour = env.connect("Harbour Group", &["harbour"], 1730).await;
     let shop = env.connect("Corner Shop", &["southerly"], -5).await;
-    env.provider.control("faults", json!({ "endpoint": "token", "kind": "status", "status": 503 })).await;
+    env.provider.inject_fault(json!({ "endpoint": "token", "kind": "status", "status": 503 })).await;
     assert_eq!(env.run(&["grants", "refresh", "--all-due"]).await.code, Some(1));
 
     let table = env.run(&["grants", "list"]).await;
@@ -56,7 +56,7 @@ async fn refresh_reports_failed_grants_and_ignores_backoff(database: TestDatabas
 
     // A failure with a long Retry-After.
     let fault = json!({ "endpoint": "token", "kind": "status", "status": 503, "retry_after": 600 });
-    env.provider.control("faults", fault).await;
+    env.provider.inject_fault(fault).await;
     let failed = env.run(&["grants", "refresh", "--all-due"]).await;
     assert_eq!(failed.code, Some(1), "{}", failed.combined);
     let line = format!("Corner Shop (grant {}): failed. Xero isn't answering.", shop.grant);
@@ -127,8 +127,7 @@ async fn concurrent_refresh_commands_make_one_exchange(database: TestDatabase) {
     for output in [first, second, third] {
         assert_eq!(output.code, Some(0), "{}: {}", env.database.name, output.combined);
     }
-    let ledger = env.provider.ledger().await;
-    assert_eq!(ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token").count(), 1);
+    assert_eq!(env.provider.exchange_count().await, 1);
     assert_eq!(env.store.grant(&shop.grant).await.unwrap().unwrap().generation, 1);
 }
 
@@ -177,8 +176,7 @@ async fn uncommitted_token_set_is_spooled_and_committed_by_the_next_command() {
     let again = env.run(&["grants", "refresh", "--all-due"]).await;
     assert!(again.code == Some(0) && again.stdout.contains("nothing to refresh"), "{}", again.combined);
     assert_eq!(env.store.grant(&shop.grant).await.unwrap().unwrap().generation, 1);
-    let ledger = env.provider.ledger().await;
-    assert_eq!(ledger.iter().filter(|entry| entry["grant_type"] == "refresh_token").count(), 1);
+    assert_eq!(env.provider.exchange_count().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

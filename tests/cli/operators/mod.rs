@@ -5,8 +5,7 @@ mod encryption_keys;
 mod grants;
 mod rescue;
 
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use evergrant::server::clock::Clock;
@@ -18,6 +17,7 @@ use tempfile::TempDir;
 use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
 use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
+use crate::support::wait;
 
 /// An operator's environment. It uses the system clock, because the binary has no other.
 struct OperatorEnv {
@@ -59,22 +59,12 @@ impl OperatorEnv {
     }
 
     async fn run_with_settings(&self, arguments: &[&str], settings: &[(&str, &str)]) -> CommandOutput {
-        let mut command = self.command(arguments, settings);
-        // The sandbox runs in this process, so its threads must not be blocked.
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        CommandOutput::from_output(&output)
+        CommandOutput::from_output(&wait::run(self.command(arguments, settings)).await)
     }
 
     /// Runs a command with `input` on its standard input.
     async fn run_with_input(&self, arguments: &[&str], input: &str) -> CommandOutput {
-        let (mut command, input) = (self.command(arguments, &[]), input.to_owned());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = tokio::task::spawn_blocking(move || {
-            let mut child = command.spawn().unwrap();
-            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-            child.wait_with_output().unwrap()
-        });
-        CommandOutput::from_output(&output.await.unwrap())
+        CommandOutput::from_output(&wait::run_with_input(self.command(arguments, &[]), input).await)
     }
 
     fn command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
@@ -88,8 +78,7 @@ impl OperatorEnv {
             .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
             .env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
             .envs(["XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"].map(|name| (name, &self.provider.base)))
-            .envs(settings.iter().copied())
-            .stdin(Stdio::null());
+            .envs(settings.iter().copied());
         command
     }
 }

@@ -22,7 +22,7 @@ impl Journey {
     pub(super) async fn inject_every_fault(&mut self, binding: &BindingId) {
         let id = [("binding_id", binding.as_str())];
         for kind in FAULTS {
-            self.provider.control("faults", json!({ "endpoint": "token", "kind": kind })).await;
+            self.provider.inject_fault(json!({ "endpoint": "token", "kind": kind })).await;
             // Otherwise the limit on manual refreshes would apply.
             self.execute("DELETE FROM refresh_attempts").await;
             self.run_command(&["grants", "refresh", "--org", "Harbour Group", "--json"], "").await;
@@ -30,13 +30,13 @@ impl Journey {
             assert_eq!(ledger_fault, Some(json!(kind)), "the fault did not strike");
         }
         for kind in ["reset_after", "truncated", "invalid_client"] {
-            self.provider.control("faults", json!({ "endpoint": "token", "kind": kind })).await;
+            self.provider.inject_fault(json!({ "endpoint": "token", "kind": kind })).await;
             self.post("/api/integrations/xero/refresh-connection", &id).await;
         }
         self.clear_faults().await;
         self.run_command(&["grants", "refresh", "--org", "Harbour Group"], "").await;
         for kind in ["status", "malformed", "truncated", "wrong_content_type", "reset_before"] {
-            self.provider.control("faults", json!({ "endpoint": "organisation", "kind": kind })).await;
+            self.provider.inject_fault(json!({ "endpoint": "organisation", "kind": kind })).await;
             self.post("/api/integrations/xero/test", &id).await;
         }
         self.clear_faults().await;
@@ -44,8 +44,7 @@ impl Journey {
 
     /// Removes faults that did not strike because of the circuit breaker.
     async fn clear_faults(&self) {
-        let address = format!("{}/_control/faults", self.provider.base);
-        self.provider.client.delete(address).send().await.unwrap();
+        self.provider.clear_faults().await;
         self.execute("DELETE FROM refresh_attempts").await;
     }
 }

@@ -21,6 +21,7 @@ use crate::connect::submit_consent;
 use crate::sandbox::Provider;
 use crate::support::collector::Collector;
 use crate::support::databases::TestDatabase;
+use crate::support::wait::{MAX_WAIT, wait_for_exit, within};
 use crate::support::web::{Browser, Page};
 
 const EMAIL: &str = "ann@example.com";
@@ -295,8 +296,9 @@ impl Journey {
         let id = self.server.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let log = self.log.take().expect("the server is stopped only once");
-        let log = tokio::task::spawn_blocking(move || log.join().unwrap()).await.unwrap();
-        assert!(self.server.wait().unwrap().success());
+        let log = tokio::task::spawn_blocking(move || log.join().unwrap());
+        let log = within("the end of the log", MAX_WAIT, log).await.unwrap();
+        assert!(wait_for_exit(&mut self.server).success());
         assert!(String::from_utf8_lossy(&log).contains("stopped"));
         self.captured.push(("the server's log".to_owned(), log));
         let exported = self.collector.received();
@@ -341,7 +343,7 @@ fn command(database: &TestDatabase, provider: &Provider, folder: &TempDir, argum
         .env("RUST_LOG", "trace")
         .env("DATABASE_URL", &database.url)
         .env("EVERGRANT_LISTEN", "127.0.0.1:0")
-        .env("EVERGRANT_XERO_TIMEOUT", "300ms")
+        .env("EVERGRANT_XERO_TIMEOUT", "1s")
         .env("EVERGRANT_METRICS_TOKEN", METRICS_TOKEN)
         .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
         .env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
@@ -369,6 +371,6 @@ fn capture_log(server: &mut Child) -> (JoinHandle<Vec<u8>>, String) {
             }
         }
     });
-    let base = address.recv().expect("the server must start");
+    let base = address.recv_timeout(MAX_WAIT).expect("the server must start");
     (log, base)
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use self::kill_points::{ExchangeStep, KillPoint, KillTiming, SpoolContents};
 use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
+use crate::support::test_service::PAST_REPLAY_WINDOW;
 
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s")];
 /// The default number of rounds: each kill point in both of the provider's replay modes.
@@ -24,8 +25,6 @@ const DEFAULT_ROUNDS: usize = 2 * KillPoint::ALL.len();
 const MAX_EXTRA_ROUNDS: usize = 200;
 /// The number of concurrent rounds. Most of a round waits for the dead holder's lease to expire.
 const LANES: usize = 4;
-/// Longer than the replay window, in seconds.
-const PAST_REPLAY_WINDOW: i64 = 31 * 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_grant_is_lost_if_killed_at_any_step_on_sqlite() {
@@ -170,13 +169,7 @@ impl Lane {
         let after = self.cluster.grant_state().await;
         self.cluster.provider.control("settings", json!({"latency_ms": 0})).await;
         self.cluster.provider.control("release", json!({})).await;
-        self.cluster
-            .provider
-            .client
-            .delete(format!("{}/_control/faults", self.cluster.provider.base))
-            .send()
-            .await
-            .unwrap();
+        self.cluster.provider.clear_faults().await;
         let calls_of_others = calls.len() > 1;
         for (number, call) in calls {
             let answer = call.await.unwrap();

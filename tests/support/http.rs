@@ -1,0 +1,10 @@
+//! The HTTP client of the tests.
+
+use reqwest::{Client, redirect};
+
+use super::wait::MAX_WAIT;
+
+/// Returns a client that follows no redirects, uses no proxy, and gives up after `MAX_WAIT`.
+pub fn test_client() -> Client {
+    Client::builder().redirect(redirect::Policy::none()).no_proxy().timeout(MAX_WAIT).build().unwrap()
+}
