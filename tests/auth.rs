@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use crate::support::databases::TestDatabase;
-use crate::support::web::{PASSWORD, TestServer};
+use crate::support::test_server::{PASSWORD, TestServer};
 
 #[apply(each_database!)]
 async fn user_signs_in_switches_organization_and_signs_out(database: TestDatabase) {

@@ -5,9 +5,10 @@ use evergrant::model::{BindingStatus, GrantStatus};
 use serde_json::json;
 
 use crate::sandbox::Provider;
+use crate::support::browser::Browser;
 use crate::support::databases::TestDatabase;
+use crate::support::test_server::TestServer;
 use crate::support::test_service::seed_consent;
-use crate::support::web::{Browser, TestServer};
 
 const MERE_USER_ID: &str = "1f0c7c1e-6a3b-4b0e-9d52-3f1b6f0a2c11";
 const JONAS_USER_ID: &str = "2a9d4e57-0c84-4f6f-8b7e-5d2c9e1b7a22";

@@ -8,9 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
+use crate::support::browser::Browser;
 use crate::support::clerk::{ClerkSession, FakeClerk};
 use crate::support::databases::TestDatabase;
-use crate::support::web::{Browser, TestServer};
+use crate::support::test_server::TestServer;
 
 const EMPTY_REPORT: &str = r#"{"success":true,"hasActiveBindings":false,"refreshedCount":0,"errors":[]}"#;
 

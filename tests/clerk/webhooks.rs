@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::support::clerk::{ClerkSession, FakeClerk, membership_data, signature};
 use crate::support::databases::TestDatabase;
+use crate::support::test_server::TestServer;
 use crate::support::test_service::{TestService, seed_consent};
-use crate::support::web::TestServer;
 
 #[apply(each_database!)]
 async fn names_and_roles_follow_clerk_events(database: TestDatabase) {

@@ -7,8 +7,8 @@ use std::process::Command;
 use evergrant::server::telemetry::metrics;
 use reqwest::StatusCode;
 
-use crate::support::app::{DemoServer, METRICS_TOKEN};
 use crate::support::databases::TestDatabase;
+use crate::support::demo_server::{DemoServer, METRICS_TOKEN};
 use crate::support::wait::run;
 
 /// Exported only after a wait for another process's lease.
@@ -39,9 +39,7 @@ fn rules_and_dashboard_use_only_exported_metrics() {
 #[apply(each_database!)]
 async fn running_server_exports_every_metric(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let mut demo = app.demo_browser().await;
-    let org = demo.org_id("Harbour Group").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &org)]).await;
+    let demo = app.demo_in("Harbour Group").await;
     let (status, _) = demo.call_server_fn("/api/integrations/xero/refresh", &[("clicked", "false")]).await;
     assert_eq!(status, StatusCode::OK);
     let page = app.client.get(format!("{}/metrics", app.base)).bearer_auth(METRICS_TOKEN).send().await.unwrap();

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::sandbox::Provider;
-use crate::support::app::METRICS_TOKEN;
 use crate::support::databases::TestDatabase;
+use crate::support::demo_server::METRICS_TOKEN;
 use crate::support::instance::{Instance, seed_ana};
 use crate::support::test_service::{seed_consent, test_key_ring};
 use crate::support::wait::{MAX_WAIT, eventually, eventually_some};

@@ -7,10 +7,11 @@ use evergrant::server::store::{AttemptEnd, NewAttempt, Store};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::app::{DemoServer, location};
+use crate::support::browser::Browser;
 use crate::support::databases::TestDatabase;
+use crate::support::demo_server::DemoServer;
+use crate::support::test_server::TestServer;
 use crate::support::test_service::{ConnectedOrg, seed_consent};
-use crate::support::web::{Browser, TestServer};
 
 /// Starts a server and signs Ann in. One of her organization's connections has a hostile name.
 async fn start_with_hostile_tenant_name(database: TestDatabase) -> (TestServer, Browser, ConnectedOrg) {
@@ -137,10 +138,8 @@ async fn journal_is_visible_only_to_members(database: TestDatabase) {
 #[apply(each_database!)]
 async fn overview_shows_the_last_24_hours_and_what_is_coming_up(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
-    let harbour = demo.org_id("Harbour Group").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+    let db = app.database().name;
+    let demo = app.demo_in("Harbour Group").await;
     demo.call_server_fn("/api/integrations/xero/refresh", &[]).await;
     let (status, view) = demo.call_server_fn("/api/overview", &[]).await;
     assert_eq!(status, StatusCode::OK, "{db}");
@@ -150,16 +149,16 @@ async fn overview_shows_the_last_24_hours_and_what_is_coming_up(database: TestDa
     let page = demo.page_text("/").await;
     assert!(page.contains("Coming up") && page.contains("Refreshes in the last 24 hours, by hour"), "{db}");
     let answer = app.browser().get("/activity").await;
-    assert!(location(&answer).starts_with("/login"), "{db}");
+    assert!(answer.location().starts_with("/login"), "{db}");
 }
 
 #[apply(each_database!)]
 async fn audit_events_show_actor_action_and_ip_address_on_the_page_and_in_the_export(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
+    let db = app.database().name;
+    let demo = app.demo_browser().await;
     let (harbour, southerly) = (demo.org_id("Harbour Group").await, demo.org_id("Southerly Studio").await);
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+    demo.post("/api/session/switch-organization", &[("org_id", &harbour)]).await;
     demo.call_server_fn("/api/notifications/webhooks/add", &[("url", "http://localhost:9/hooks?key=private")]).await;
     let (_, view) = demo.call_server_fn("/api/integrations/view", &[]).await;
     let binding = view["connections"][0]["id"].as_str().unwrap().to_owned();
@@ -182,12 +181,12 @@ async fn audit_events_show_actor_action_and_ip_address_on_the_page_and_in_the_ex
     assert!(page.contains("host: localhost") && !page.contains("connection: Harbour Coffee"), "{db}");
 
     let answer = demo.get("/activity.csv?show=changes&action=grant.disconnected").await;
-    let csv = answer.text().await.unwrap();
+    let csv = answer.text;
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 2, "{db}: {csv}");
     assert!(lines[1].contains(",user,demo@evergrant.example,grant.disconnected,connection: Harbour Coffee,127.0.0.1,"));
 
-    demo.post_form("/api/session/switch-organization", &[("org_id", &southerly)]).await;
+    demo.post("/api/session/switch-organization", &[("org_id", &southerly)]).await;
     let (_, other) = demo.call_server_fn("/api/activity/changes", &[]).await;
     assert!(!other.to_string().contains("grant.disconnected"), "{db}: the change belongs to another organization");
 }

@@ -4,9 +4,10 @@ use evergrant::model::BindingStatus;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
+use crate::support::browser::Browser;
 use crate::support::databases::TestDatabase;
+use crate::support::test_server::TestServer;
 use crate::support::test_service::seed_consent;
-use crate::support::web::{Browser, TestServer};
 
 const ALARM_TEXT: &str = "Xero refuses Evergrant's app credentials";
 const REFRESH_PATH: &str = "/api/integrations/xero/refresh";

@@ -4,8 +4,9 @@ use axum::http::StatusCode;
 use evergrant::model::OrgId;
 use evergrant::server::store::AuditFilter;
 
+use crate::support::browser::{Browser, Page};
 use crate::support::databases::TestDatabase;
-use crate::support::web::{Browser, Page, TestServer};
+use crate::support::test_server::TestServer;
 
 const API_KEYS_PATH: &str = "/settings/api-keys";
 const BOTH_SCOPES: [(&str, &str); 2] = [("scopes[0]", "bindings:read"), ("scopes[1]", "tokens:read")];

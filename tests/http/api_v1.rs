@@ -13,8 +13,9 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::sandbox::START;
-use crate::support::app::{DemoServer, HTML, JSON};
+use crate::support::browser::{HTML, JSON};
 use crate::support::databases::TestDatabase;
+use crate::support::demo_server::DemoServer;
 use crate::support::statement_capture::StatementCapture;
 use crate::support::test_service::test_key_ring;
 use crate::support::wait::{MAX_WAIT, eventually};
@@ -31,7 +32,7 @@ pub struct ApiClient<'a> {
 impl<'a> ApiClient<'a> {
     pub async fn for_org(app: &'a DemoServer, org: &str, scopes: &[Scope]) -> Self {
         let org = OrgId(app.demo_browser().await.org_id(org).await);
-        let store = Store::new(app.database.open().await, test_key_ring(), Clock::manual(START));
+        let store = Store::new(app.database().open().await, test_key_ring(), Clock::manual(START));
         let new_key = RequestedApiKey { name: "Nightly export", scopes, life: ApiKeyLifetime::Month, created_by: None };
         let CreatedApiKey { id, key, .. } =
             api_keys::create(&store, &org, new_key, &Actor::operator()).await.ok().unwrap();
@@ -124,7 +125,8 @@ async fn missing_malformed_and_revoked_keys_are_rejected_with_the_reason(databas
     let missing = get(None).await;
     assert_eq!(missing.headers()[WWW_AUTHENTICATE], "Bearer realm=\"evergrant\"");
     assert_problem(missing, StatusCode::UNAUTHORIZED, "missing-key").await;
-    let cookie = app.demo_browser().await.request(Method::GET, "/api/v1/bindings", JSON).send().await.unwrap();
+    let demo = app.demo_browser().await;
+    let cookie = demo.open(demo.request(Method::GET, "/api/v1/bindings", JSON)).await;
     assert_problem(cookie, StatusCode::UNAUTHORIZED, "missing-key").await;
     let malformed = get(Some(&format!("Bearer {}", &program.key[..75]))).await;
     assert_eq!(malformed.headers()[WWW_AUTHENTICATE], "Bearer realm=\"evergrant\", error=\"invalid_token\"");

@@ -5,19 +5,21 @@ use std::time::Duration;
 use evergrant::server::clock::Clock;
 use evergrant::server::store::Store;
 use reqwest::header::COOKIE;
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::sandbox::Provider;
-use crate::support::app::{Browser, DemoServer};
+use crate::support::browser::Browser;
 use crate::support::databases::TestDatabase;
+use crate::support::demo_server::DemoServer;
 use crate::support::instance::{Instance, seed_ana};
+use crate::support::test_server::TestServer;
 use crate::support::test_service::{seed_consent, test_key_ring};
 use crate::support::wait::{MAX_WAIT, eventually_some};
-use crate::support::web::TestServer;
 
 const EVENTS_PATH: &str = "/api/events";
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// A server-sent event stream, as a page reads it.
 struct EventStream {
@@ -77,23 +79,25 @@ impl EventStream {
 }
 
 /// Signs in to the organization whose token is about to expire.
-async fn signed_in_to_harbour(app: &DemoServer) -> Browser<'_> {
-    let mut demo = app.demo_browser().await;
-    let harbour = demo.org_id("Harbour Group").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+async fn signed_in_to_harbour(app: &DemoServer) -> Browser {
+    let demo = app.demo_in("Harbour Group").await;
     demo
 }
 
-async fn open_stream(browser: &mut Browser<'_>) -> EventStream {
-    EventStream::open(browser.get(EVENTS_PATH).await).await
+async fn open_stream_at(browser: &Browser, path: &str) -> EventStream {
+    EventStream::open(browser.open(browser.request(Method::GET, path, EVENT_STREAM)).await).await
+}
+
+async fn open_stream(browser: &Browser) -> EventStream {
+    open_stream_at(browser, EVENTS_PATH).await
 }
 
 #[apply(each_database!)]
 async fn change_reaches_every_open_page_of_the_organization(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let (mut one, mut other) = (signed_in_to_harbour(&app).await, signed_in_to_harbour(&app).await);
-    let (mut first, mut second) = (open_stream(&mut one).await, open_stream(&mut other).await);
+    let db = app.database().name;
+    let (one, other) = (signed_in_to_harbour(&app).await, signed_in_to_harbour(&app).await);
+    let (mut first, mut second) = (open_stream(&one).await, open_stream(&other).await);
     one.call_server_fn("/api/integrations/xero/refresh", &[]).await;
     for stream in [&mut first, &mut second] {
         assert_eq!(stream.expect_event("refresh").await["outcome"], "refreshed", "{db}");
@@ -108,11 +112,11 @@ async fn change_reaches_every_open_page_of_the_organization(database: TestDataba
 #[apply(each_database!)]
 async fn change_does_not_reach_another_organization(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let (mut harbour, mut demo) = (signed_in_to_harbour(&app).await, app.demo_browser().await);
+    let db = app.database().name;
+    let (harbour, demo) = (signed_in_to_harbour(&app).await, app.demo_browser().await);
     let southerly = demo.org_id("Southerly Studio").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &southerly)]).await;
-    let mut theirs = open_stream(&mut demo).await;
+    demo.post("/api/session/switch-organization", &[("org_id", &southerly)]).await;
+    let mut theirs = open_stream(&demo).await;
     harbour.call_server_fn("/api/integrations/xero/refresh", &[]).await;
     // The first event of the other organization is its own.
     let (_, view) = demo.call_server_fn("/api/integrations/view", &[]).await;
@@ -124,37 +128,39 @@ async fn change_does_not_reach_another_organization(database: TestDatabase) {
 #[apply(each_database!)]
 async fn stream_ends_at_sign_out_and_at_organization_switch(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = signed_in_to_harbour(&app).await;
-    let mut switched = open_stream(&mut demo).await;
+    let db = app.database().name;
+    let demo = signed_in_to_harbour(&app).await;
+    let mut switched = open_stream(&demo).await;
     let southerly = demo.org_id("Southerly Studio").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &southerly)]).await;
+    demo.post("/api/session/switch-organization", &[("org_id", &southerly)]).await;
     switched.expect_event("reread").await;
     assert_eq!(switched.next().await, None, "{db}");
 
-    let mut signed_out = open_stream(&mut demo).await;
+    let mut signed_out = open_stream(&demo).await;
     // Another session of the same user stays open.
-    let mut elsewhere = app.demo_browser().await;
-    let mut stays = open_stream(&mut elsewhere).await;
-    demo.post_form("/api/session/logout", &[]).await;
+    let elsewhere = app.demo_browser().await;
+    let mut stays = open_stream(&elsewhere).await;
+    demo.post("/api/session/logout", &[]).await;
     signed_out.expect_event("reread").await;
     assert_eq!(signed_out.next().await, None, "{db}");
     elsewhere.call_server_fn("/api/integrations/xero/refresh", &[]).await;
     stays.expect_event("refresh").await;
-    assert_eq!(demo.get(EVENTS_PATH).await.status(), StatusCode::UNAUTHORIZED, "{db}");
+    assert_eq!(demo.get(EVENTS_PATH).await.status, StatusCode::UNAUTHORIZED, "{db}");
 }
 
 #[apply(each_database!)]
 async fn stream_starts_with_a_reread_if_changes_were_missed(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = signed_in_to_harbour(&app).await;
+    let db = app.database().name;
+    let demo = signed_in_to_harbour(&app).await;
     let (_, view) = demo.call_server_fn("/api/integrations/view", &[]).await;
     let as_of = view["as_of"].as_i64().unwrap();
     let later = format!("{EVENTS_PATH}?as_of={}", as_of + 1);
-    EventStream::open(demo.get(&later).await).await;
+    let mut current = open_stream_at(&demo, &later).await;
     demo.call_server_fn("/api/integrations/xero/refresh", &[]).await;
-    let early = demo.get(&format!("{EVENTS_PATH}?as_of={as_of}")).await;
+    current.expect_event("refresh").await;
+    let early = demo.request(Method::GET, &format!("{EVENTS_PATH}?as_of={as_of}"), EVENT_STREAM);
+    let early = demo.open(early).await;
     for (name, value) in
         [("cache-control", "no-store"), ("x-accel-buffering", "no"), ("content-type", "text/event-stream")]
     {
@@ -164,8 +170,8 @@ async fn stream_starts_with_a_reread_if_changes_were_missed(database: TestDataba
     early.expect_event("reread").await;
 
     // A reconnecting browser sends the id of its last event instead.
-    let back = demo.request(reqwest::Method::GET, &later, "text/event-stream");
-    let back = demo.send(back.header("last-event-id", as_of)).await;
+    let back = demo.request(Method::GET, &later, EVENT_STREAM);
+    let back = demo.open(back.header("last-event-id", as_of)).await;
     let mut back = EventStream { response: back, buffer: String::new() };
     back.expect_event("reread").await;
 }

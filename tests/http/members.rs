@@ -4,8 +4,9 @@ use axum::http::StatusCode;
 use evergrant::model::{OrgId, Role};
 use evergrant::server::store::AuditFilter;
 
+use crate::support::browser::{Browser, Page};
 use crate::support::databases::TestDatabase;
-use crate::support::web::{Browser, PASSWORD, Page, TestServer};
+use crate::support::test_server::{PASSWORD, TestServer};
 
 const MEMBERS_PATH: &str = "/settings/members";
 

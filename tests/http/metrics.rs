@@ -3,13 +3,12 @@
 use evergrant::server::seed::DEMO_EMAIL;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use tokio::net::TcpListener;
 
 use crate::sandbox::Provider;
-use crate::support::app::{DemoServer, METRICS_TOKEN};
 use crate::support::databases::TestDatabase;
+use crate::support::demo_server::{DemoServer, METRICS_TOKEN};
 use crate::support::instance::Instance;
-use crate::support::web::TestServer;
+use crate::support::test_server::TestServer;
 
 async fn scrape(app: &DemoServer) -> String {
     let answer = app.client.get(format!("{}/metrics", app.base)).bearer_auth(METRICS_TOKEN).send().await.unwrap();
@@ -44,9 +43,8 @@ async fn metrics_require_their_token_and_count_requests_and_exchanges(database: 
         assert_has_line(&page, line);
     }
 
-    let mut demo = app.demo_browser().await;
+    let demo = app.demo_in("Harbour Group").await;
     let org = demo.org_id("Harbour Group").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &org)]).await;
     demo.page_text("/settings/integrations").await;
     demo.get("/settings/integrations/some-id/history").await;
     let (status, report) = demo.call_server_fn("/api/integrations/xero/refresh", &[("clicked", "false")]).await;
@@ -79,11 +77,9 @@ async fn metrics_are_not_found_without_a_configured_token() {
 async fn separate_listener_serves_only_metrics_and_without_a_token() {
     let (database, provider) = (TestDatabase::sqlite(), Provider::start().await);
     let folder = tempfile::TempDir::new().unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
-    let settings = [("EVERGRANT_METRICS_LISTEN", address.as_str()), ("EVERGRANT_METRICS_TOKEN", "")];
+    let settings = [("EVERGRANT_METRICS_LISTEN", "127.0.0.1:0"), ("EVERGRANT_METRICS_TOKEN", "")];
     let instance = Instance::start(&database, &provider, folder.path(), &settings);
+    let address = instance.startup_log.iter().find_map(|line| line["fields"]["metrics"].as_str()).unwrap();
     let get = async |address: String| provider.client.get(address).send().await.unwrap();
     let answer = get(format!("http://{address}/metrics")).await;
     assert_eq!(answer.status(), StatusCode::OK);

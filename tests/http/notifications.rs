@@ -5,12 +5,13 @@ use evergrant::server::seed::DEMO_EMAIL;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::app::{Browser, DemoServer, location};
+use crate::support::browser::Browser;
+use crate::support::demo_server::DemoServer;
 
 const NOTIFICATIONS_PATH: &str = "/settings/notifications";
 const ADD_WEBHOOK_PATH: &str = "/api/notifications/webhooks/add";
 
-async fn notifications_view(browser: &mut Browser<'_>) -> serde_json::Value {
+async fn notifications_view(browser: &Browser) -> serde_json::Value {
     let (status, view) = browser.call_server_fn("/api/notifications/view", &[]).await;
     assert_eq!(status, StatusCode::OK, "{view}");
     view
@@ -25,10 +26,10 @@ fn secret_on_page(page: &str) -> Option<String> {
 #[apply(each_database!)]
 async fn webhook_secret_is_shown_once_and_only_to_the_session_that_created_it(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let (mut demo, mut elsewhere) = (app.demo_browser().await, app.demo_browser().await);
-    let answer = demo.post_form(ADD_WEBHOOK_PATH, &[("url", "http://localhost:9/hooks?key=private")]).await;
-    assert_eq!((answer.status(), location(&answer)), (StatusCode::SEE_OTHER, NOTIFICATIONS_PATH), "{db}");
+    let db = app.database().name;
+    let (demo, elsewhere) = (app.demo_browser().await, app.demo_browser().await);
+    let answer = demo.post(ADD_WEBHOOK_PATH, &[("url", "http://localhost:9/hooks?key=private")]).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, NOTIFICATIONS_PATH), "{db}");
     assert_eq!(
         secret_on_page(&elsewhere.page_text(NOTIFICATIONS_PATH).await),
         None,
@@ -40,79 +41,75 @@ async fn webhook_secret_is_shown_once_and_only_to_the_session_that_created_it(da
     assert!(page.contains("Webhook added."), "{db}");
     assert_eq!(secret_on_page(&demo.page_text(NOTIFICATIONS_PATH).await), None, "{db}: the secret is shown twice");
 
-    let endpoint = notifications_view(&mut demo).await["endpoints"][0].clone();
+    let endpoint = notifications_view(&demo).await["endpoints"][0].clone();
     assert_eq!(endpoint["url"], "http://localhost:9/hooks?key=private", "{db}");
     let id = endpoint["id"].as_str().unwrap().to_owned();
-    demo.post_form("/api/notifications/webhooks/rotate", &[("endpoint_id", &id)]).await;
+    demo.post("/api/notifications/webhooks/rotate", &[("endpoint_id", &id)]).await;
     let second = secret_on_page(&demo.page_text(NOTIFICATIONS_PATH).await).expect("the page shows the new secret");
     assert_ne!(first, second, "{db}");
-    assert!(!notifications_view(&mut demo).await.to_string().contains("whsec_"), "{db}");
+    assert!(!notifications_view(&demo).await.to_string().contains("whsec_"), "{db}");
 }
 
 #[apply(each_database!)]
 async fn forbidden_webhook_url_is_rejected_with_an_explanation(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
+    let db = app.database().name;
+    let demo = app.demo_browser().await;
     for (url, words) in [
         ("https://example.com/", "In sandbox mode nothing leaves this machine."),
         ("https://169.254.169.254/", "That address is in a private network"),
         ("hooks", "That isn&#x27;t a web address."),
     ] {
-        demo.post_form(ADD_WEBHOOK_PATH, &[("url", url)]).await;
+        demo.post(ADD_WEBHOOK_PATH, &[("url", url)]).await;
         let page = demo.page_text(NOTIFICATIONS_PATH).await;
         assert!(page.contains(words) || page.contains(&words.replace("&#x27;", "'")), "{db} {url}");
         let (status, body) = demo.call_server_fn(ADD_WEBHOOK_PATH, &[("url", url)]).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{db}: {body}");
     }
-    assert_eq!(notifications_view(&mut demo).await["endpoints"], json!([]), "{db}");
+    assert_eq!(notifications_view(&demo).await["endpoints"], json!([]), "{db}");
 }
 
 #[apply(each_database!)]
 async fn webhook_is_tested_disabled_enabled_and_removed(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
+    let db = app.database().name;
+    let demo = app.demo_browser().await;
     // Nothing listens on the discard port (RFC 863).
     let (_, id) = demo.call_server_fn(ADD_WEBHOOK_PATH, &[("url", "http://127.0.0.1:9/")]).await;
     let id = id.as_str().unwrap().to_owned();
     let fields = [("endpoint_id", id.as_str())];
     let delivered = demo.call_server_fn("/api/notifications/webhooks/test", &fields).await;
     assert_eq!(delivered, (StatusCode::OK, json!(false)), "{db}");
-    let last = notifications_view(&mut demo).await["endpoints"][0]["last"].clone();
+    let last = notifications_view(&demo).await["endpoints"][0]["last"].clone();
     assert_eq!((&last["status"], &last["error"]), (&json!("given_up"), &json!("could not connect")), "{db}");
 
     for (enabled, words) in [("false", "The webhook is off."), ("true", "The webhook is on.")] {
         let both = [("endpoint_id", id.as_str()), ("enabled", enabled)];
-        demo.post_form("/api/notifications/webhooks/set", &both).await;
+        demo.post("/api/notifications/webhooks/set", &both).await;
         assert!(demo.page_text(NOTIFICATIONS_PATH).await.contains(words), "{db}");
-        assert_eq!(
-            notifications_view(&mut demo).await["endpoints"][0]["disabled_at"].is_null(),
-            enabled == "true",
-            "{db}"
-        );
+        assert_eq!(notifications_view(&demo).await["endpoints"][0]["disabled_at"].is_null(), enabled == "true", "{db}");
     }
     let confirmation = demo.page_text(&format!("{NOTIFICATIONS_PATH}?remove={id}")).await;
     assert!(confirmation.contains("Remove this webhook?"), "{db}");
-    demo.post_form("/api/notifications/webhooks/remove", &fields).await;
+    demo.post("/api/notifications/webhooks/remove", &fields).await;
     assert!(demo.page_text(NOTIFICATIONS_PATH).await.contains("Webhook removed."), "{db}");
-    demo.post_form("/api/notifications/webhooks/remove", &fields).await;
+    demo.post("/api/notifications/webhooks/remove", &fields).await;
     assert!(demo.page_text(NOTIFICATIONS_PATH).await.contains("no longer in this organisation"), "{db}");
 }
 
 #[apply(each_database!)]
 async fn members_can_only_view_and_change_their_own_email_setting(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
+    let db = app.database().name;
+    let demo = app.demo_browser().await;
     demo.call_server_fn(ADD_WEBHOOK_PATH, &[("url", "http://localhost:9/hooks?key=private")]).await;
-    let before = notifications_view(&mut demo).await;
+    let before = notifications_view(&demo).await;
     let (id, owner) = (before["endpoints"][0]["id"].as_str().unwrap(), before["recipients"][0].clone());
     assert_eq!((&owner["email"], &owner["gets_mail"]), (&json!(DEMO_EMAIL), &json!(true)), "{db}");
-    let database = app.database.open().await;
+    let database = app.database().open().await;
     sqlx::query("UPDATE memberships SET role = 'member'").execute(database.pool()).await.unwrap();
 
-    let seen = notifications_view(&mut demo).await;
+    let seen = notifications_view(&demo).await;
     assert_eq!(seen["may_manage"], false, "{db}");
     assert_eq!(seen["endpoints"][0]["url"], "http://localhost:9", "{db}: members do not see keys in URLs");
     assert_eq!(seen["recipients"][0]["gets_mail"], false, "{db}: members have to opt in");
@@ -130,9 +127,9 @@ async fn members_can_only_view_and_change_their_own_email_setting(database: Test
     let (status, _) = demo.call_server_fn("/api/notifications/mail", &[("user_id", "another"), ("on", "true")]).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{db}");
     let own = [("user_id", owner["user_id"].as_str().unwrap()), ("on", "true")];
-    demo.post_form("/api/notifications/mail", &own).await;
-    assert_eq!(notifications_view(&mut demo).await["recipients"][0]["gets_mail"], true, "{db}");
-    let mut nobody = app.browser();
+    demo.post("/api/notifications/mail", &own).await;
+    assert_eq!(notifications_view(&demo).await["recipients"][0]["gets_mail"], true, "{db}");
+    let nobody = app.browser();
     assert_eq!(
         nobody.call_server_fn(ADD_WEBHOOK_PATH, &[("url", "http://localhost:9/")]).await.0,
         StatusCode::UNAUTHORIZED,
@@ -143,20 +140,20 @@ async fn members_can_only_view_and_change_their_own_email_setting(database: Test
 #[apply(each_database!)]
 async fn webhook_of_another_organization_is_not_found(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
+    let db = app.database().name;
+    let demo = app.demo_browser().await;
     let (harbour, southerly) = (demo.org_id("Harbour Group").await, demo.org_id("Southerly Studio").await);
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+    demo.post("/api/session/switch-organization", &[("org_id", &harbour)]).await;
     let (_, id) = demo.call_server_fn(ADD_WEBHOOK_PATH, &[("url", "http://localhost:9/")]).await;
     let id = id.as_str().unwrap().to_owned();
-    demo.post_form("/api/session/switch-organization", &[("org_id", &southerly)]).await;
+    demo.post("/api/session/switch-organization", &[("org_id", &southerly)]).await;
     for path in ["test", "rotate", "set", "remove"] {
         let fields = [("endpoint_id", id.as_str()), ("enabled", "false")];
         let fields = if path == "set" { &fields[..] } else { &fields[..1] };
         let (status, body) = demo.call_server_fn(&format!("/api/notifications/webhooks/{path}"), fields).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{db} {path}: {body}");
     }
-    assert_eq!(notifications_view(&mut demo).await["endpoints"], json!([]), "{db}");
+    assert_eq!(notifications_view(&demo).await["endpoints"], json!([]), "{db}");
     assert_eq!(
         secret_on_page(&demo.page_text(NOTIFICATIONS_PATH).await),
         None,
@@ -167,23 +164,21 @@ async fn webhook_of_another_organization_is_not_found(database: TestDatabase) {
 #[apply(each_database!)]
 async fn event_is_new_until_it_is_marked_as_read(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
-    let southerly = demo.org_id("Southerly Studio").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &southerly)]).await;
-    let seen = notifications_view(&mut demo).await;
+    let db = app.database().name;
+    let demo = app.demo_in("Southerly Studio").await;
+    let seen = notifications_view(&demo).await;
     assert_eq!(seen["events"][0]["kind"], "connection.needs_reconnecting", "{db}: the demo data has this event");
     assert_eq!(
         (&seen["unread"], &seen["events"][0]["is_new"]),
         (&json!(0), &json!(false)),
         "{db}: the event is older than the membership"
     );
-    let database = app.database.open().await;
+    let database = app.database().open().await;
     sqlx::query("UPDATE memberships SET created_at = created_at - 1").execute(database.pool()).await.unwrap();
     assert!(demo.page_text("/").await.contains("Notifications, 1 new"), "{db}");
-    let now = notifications_view(&mut demo).await["as_of"].to_string();
-    let answer = demo.post_form("/api/notifications/read", &[("up_to", &now)]).await;
-    assert_eq!(location(&answer), NOTIFICATIONS_PATH, "{db}");
+    let now = notifications_view(&demo).await["as_of"].to_string();
+    let answer = demo.post("/api/notifications/read", &[("up_to", &now)]).await;
+    assert_eq!(answer.location(), NOTIFICATIONS_PATH, "{db}");
     assert!(!demo.page_text("/").await.contains("1 new"), "{db}");
-    assert_eq!(notifications_view(&mut demo).await["unread"], 0, "{db}");
+    assert_eq!(notifications_view(&demo).await["unread"], 0, "{db}");
 }

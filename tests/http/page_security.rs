@@ -4,22 +4,22 @@ use crate::support::databases::TestDatabase;
 use reqwest::StatusCode;
 use reqwest::header::{COOKIE, SET_COOKIE};
 
-use crate::support::app::{DemoServer, location};
+use crate::support::demo_server::DemoServer;
 
 #[apply(each_database!)]
 async fn page_has_a_content_security_policy_with_a_fresh_nonce_and_no_inline_style(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let mut demo = app.demo_browser().await;
+    let demo = app.demo_browser().await;
     let mut nonces = Vec::new();
     for path in ["/", "/settings/integrations"] {
         let answer = demo.get(path).await;
-        let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        let policy = answer.headers["content-security-policy"].to_str().unwrap().to_owned();
         assert!(policy.contains("'wasm-unsafe-eval'") && policy.contains("style-src 'self';"), "{policy}");
         assert!(!policy.contains("unsafe-inline"), "{policy}");
-        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
-        assert_eq!(answer.headers()["cache-control"], "no-store");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        assert_eq!(answer.headers["cache-control"], "no-store");
         let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
-        let page = answer.text().await.unwrap();
+        let page = answer.text;
         assert!(page.contains(&format!("nonce=\"{nonce}\"")), "the scripts have another nonce");
         assert!(!page.contains(" style=\""), "{path} has an inline style");
         nonces.push(nonce);
@@ -30,28 +30,28 @@ async fn page_has_a_content_security_policy_with_a_fresh_nonce_and_no_inline_sty
 #[apply(each_database!)]
 async fn session_cookie_is_http_only_and_invalid_after_sign_out(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let mut browser = app.browser();
+    let browser = app.browser();
     let answer = browser
-        .post_form("/api/session/login", &[("email", "demo@evergrant.example"), ("password", "evergrant-demo")])
+        .post("/api/session/login", &[("email", "demo@evergrant.example"), ("password", "evergrant-demo")])
         .await;
-    let cookie = answer.headers()[SET_COOKIE].to_str().unwrap().to_owned();
+    let cookie = answer.headers[SET_COOKIE].to_str().unwrap().to_owned();
     for part in ["evergrant_session=", "HttpOnly", "SameSite=Lax", "Path=/"] {
         assert!(cookie.contains(part), "{cookie}");
     }
     let stolen = format!("evergrant_session={}", browser.cookie("evergrant_session").unwrap());
-    assert_eq!(browser.get("/").await.status(), StatusCode::OK);
-    browser.post_form("/api/session/logout", &[]).await;
+    assert_eq!(browser.get("/").await.status, StatusCode::OK);
+    browser.post("/api/session/logout", &[]).await;
     let request = app.client.get(format!("{}/", app.base)).header(COOKIE, stolen);
     let answer = browser.send(request).await;
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER, "a copy of the cookie outlived the logout");
-    assert!(location(&answer).starts_with("/login"));
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "a copy of the cookie outlived the logout");
+    assert!(answer.location().starts_with("/login"));
 }
 
 #[apply(each_database!)]
 async fn pages_contain_no_token(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let mut demo = app.demo_browser().await;
-    let database = app.database.open().await;
+    let demo = app.demo_browser().await;
+    let database = app.database().open().await;
     let row = sqlx::query("SELECT access_token_enc, refresh_token_enc FROM integration_grants LIMIT 1")
         .fetch_one(database.pool())
         .await
@@ -67,21 +67,21 @@ async fn pages_contain_no_token(database: TestDatabase) {
 #[apply(each_database!)]
 async fn nul_characters_are_rejected_with_400(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
+    let db = app.database().name;
+    let demo = app.demo_browser().await;
     for path in ["/activity?trigger=a%00b", "/settings/integrations/%00/history", "/api/v1/bindings/%00/token"] {
-        assert_eq!(demo.get(path).await.status(), StatusCode::BAD_REQUEST, "{db}: {path}");
+        assert_eq!(demo.get(path).await.status, StatusCode::BAD_REQUEST, "{db}: {path}");
     }
     for (path, field) in [
         ("/api/session/login", ("email", "a\0b@example.com")),
         ("/api/integrations/xero/refresh-connection", ("binding_id", "\0")),
         ("/api/session/switch-organization", ("org_id", "\0")),
     ] {
-        let refused = demo.post_form(path, &[field, ("password", "long enough to be one")]).await;
-        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{db}: {path}");
-        assert!(refused.text().await.unwrap().contains("NUL"), "{db}: {path}");
+        let refused = demo.post(path, &[field, ("password", "long enough to be one")]).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{db}: {path}");
+        assert!(refused.text.contains("NUL"), "{db}: {path}");
     }
     // An escaped percent sign is ordinary text.
-    assert_eq!(demo.get("/activity?trigger=%2500").await.status(), StatusCode::OK, "{db}");
+    assert_eq!(demo.get("/activity?trigger=%2500").await.status, StatusCode::OK, "{db}");
     demo.page_text("/settings/integrations").await;
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::api_v1::ApiClient;
-use crate::support::app::{DemoServer, HTML};
+use crate::support::browser::HTML;
+use crate::support::demo_server::DemoServer;
 
 const GUIDE: &str = include_str!("../../docs/api.md");
 const README: &str = include_str!("../../README.md");

@@ -3,7 +3,7 @@
 use crate::support::databases::TestDatabase;
 use reqwest::StatusCode;
 
-use crate::support::app::DemoServer;
+use crate::support::demo_server::DemoServer;
 
 #[tokio::test]
 async fn valid_request_id_is_kept_and_any_other_is_replaced() {
@@ -22,11 +22,10 @@ async fn valid_request_id_is_kept_and_any_other_is_replaced() {
 async fn reference_in_an_error_is_the_request_id(database: TestDatabase) {
     let app = DemoServer::start(database).await;
     let demo = app.demo_browser().await;
-    let database = app.database.open().await;
+    let database = app.database().open().await;
     sqlx::query("DROP TABLE sessions").execute(database.pool()).await.unwrap();
     let request = demo.request(reqwest::Method::GET, "/api/session", "application/json");
-    let answer = request.header("x-request-id", "proxy-0002").send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let words = answer.text().await.unwrap();
-    assert!(words.contains("proxy-0002"), "{words}");
+    let page = demo.send(request.header("x-request-id", "proxy-0002")).await;
+    assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(page.text.contains("proxy-0002"), "{}", page.text);
 }

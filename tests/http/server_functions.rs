@@ -5,7 +5,8 @@ use evergrant::server::seed::DEMO_EMAIL;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::app::{DemoServer, HTML, JSON, location};
+use crate::support::browser::{HTML, JSON};
+use crate::support::demo_server::DemoServer;
 
 const REFRESH_PATH: &str = "/api/integrations/xero/refresh";
 const INTEGRATIONS_PATH: &str = "/settings/integrations";
@@ -13,10 +14,8 @@ const INTEGRATIONS_PATH: &str = "/settings/integrations";
 #[apply(each_database!)]
 async fn refresh_returns_its_documented_report(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
-    let harbour = demo.org_id("Harbour Group").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+    let db = app.database().name;
+    let demo = app.demo_in("Harbour Group").await;
     let first = demo.call_server_fn(REFRESH_PATH, &[]).await;
     let fresh = json!({"success": true, "hasActiveBindings": true, "refreshedCount": 1, "errors": []});
     assert_eq!(first, (StatusCode::OK, fresh), "{db}");
@@ -29,10 +28,8 @@ async fn refresh_returns_its_documented_report(database: TestDatabase) {
 #[apply(each_database!)]
 async fn failed_refresh_reports_the_binding_and_the_error(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
-    let harbour = demo.org_id("Harbour Group").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+    let db = app.database().name;
+    let demo = app.demo_in("Harbour Group").await;
     app.control("faults", json!({"endpoint": "token", "kind": "status", "status": 503, "times": null})).await;
     let (status, report) = demo.call_server_fn(REFRESH_PATH, &[]).await;
     assert_eq!(status, StatusCode::OK, "{db}");
@@ -48,25 +45,23 @@ async fn failed_refresh_reports_the_binding_and_the_error(database: TestDatabase
 #[apply(each_database!)]
 async fn unauthenticated_call_gets_401_and_form_is_redirected_to_login(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let mut nobody = app.browser();
+    let nobody = app.browser();
     for path in [REFRESH_PATH, "/api/integrations/view", "/api/overview"] {
         let (status, body) = nobody.call_server_fn(path, &[]).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {body}");
         assert!(body["error"].is_string(), "{path}: {body}");
     }
-    let answer = nobody.post_form(REFRESH_PATH, &[]).await;
-    assert_eq!((answer.status(), location(&answer)), (StatusCode::SEE_OTHER, "/login"));
+    let answer = nobody.post(REFRESH_PATH, &[]).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, "/login"));
 }
 
 #[apply(each_database!)]
 async fn plain_form_is_redirected_to_the_page_with_a_message_shown_once(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
-    let harbour = demo.org_id("Harbour Group").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
-    let answer = demo.post_form(REFRESH_PATH, &[("clicked", "true")]).await;
-    assert_eq!((answer.status(), location(&answer)), (StatusCode::SEE_OTHER, INTEGRATIONS_PATH), "{db}");
+    let db = app.database().name;
+    let demo = app.demo_in("Harbour Group").await;
+    let answer = demo.post(REFRESH_PATH, &[("clicked", "true")]).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, INTEGRATIONS_PATH), "{db}");
     assert!(demo.page_text(INTEGRATIONS_PATH).await.contains("1 token refreshed"), "{db}");
     assert!(!demo.page_text(INTEGRATIONS_PATH).await.contains("1 token refreshed"), "{db}: the message is shown twice");
 }
@@ -74,19 +69,19 @@ async fn plain_form_is_redirected_to_the_page_with_a_message_shown_once(database
 #[apply(each_database!)]
 async fn binding_of_another_organization_is_not_found_and_unchanged(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
+    let db = app.database().name;
+    let demo = app.demo_browser().await;
     let (harbour, southerly) = (demo.org_id("Harbour Group").await, demo.org_id("Southerly Studio").await);
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+    demo.post("/api/session/switch-organization", &[("org_id", &harbour)]).await;
     let (_, view) = demo.call_server_fn("/api/integrations/view", &[]).await;
     let theirs = view["connections"][0]["id"].as_str().unwrap().to_owned();
-    demo.post_form("/api/session/switch-organization", &[("org_id", &southerly)]).await;
+    demo.post("/api/session/switch-organization", &[("org_id", &southerly)]).await;
     for path in ["refresh-connection", "test", "history", "disconnect"] {
         let (status, body) =
             demo.call_server_fn(&format!("/api/integrations/xero/{path}"), &[("binding_id", &theirs)]).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{db} {path}: {body}");
     }
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+    demo.post("/api/session/switch-organization", &[("org_id", &harbour)]).await;
     let (_, view) = demo.call_server_fn("/api/integrations/view", &[]).await;
     assert_eq!(view["connections"][0]["status"], "active", "{db}");
     assert_eq!(app.exchange_count().await, 0, "{db}");
@@ -95,10 +90,8 @@ async fn binding_of_another_organization_is_not_found_and_unchanged(database: Te
 #[apply(each_database!)]
 async fn connection_is_tested_refreshed_listed_and_disconnected(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
-    let harbour = demo.org_id("Harbour Group").await;
-    demo.post_form("/api/session/switch-organization", &[("org_id", &harbour)]).await;
+    let db = app.database().name;
+    let demo = app.demo_in("Harbour Group").await;
     let (_, view) = demo.call_server_fn("/api/integrations/view", &[]).await;
     let id = view["connections"][0]["id"].as_str().unwrap().to_owned();
     let fields = [("binding_id", id.as_str())];
@@ -120,7 +113,7 @@ async fn connection_is_tested_refreshed_listed_and_disconnected(database: TestDa
 #[apply(each_database!)]
 async fn malformed_call_gets_400_and_unknown_route_404(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let mut demo = app.demo_browser().await;
+    let demo = app.demo_browser().await;
     for (path, fields) in [
         ("/api/integrations/xero/test", &[][..]),
         ("/api/api-keys/create", &[("name", "Export"), ("scopes[0]", "everything")]),
@@ -131,21 +124,21 @@ async fn malformed_call_gets_400_and_unknown_route_404(database: TestDatabase) {
         assert!(body["error"].as_str().unwrap().contains("Reload"), "{path}: {body}");
     }
     let answer = demo.send(demo.request(Method::GET, "/api/nothing/here", JSON)).await;
-    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let answer = demo.send(demo.request(Method::GET, "/nothing/here", HTML)).await;
-    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }
 
 #[apply(each_database!)]
 async fn database_failure_returns_an_error_id_and_no_cause(database: TestDatabase) {
     let app = DemoServer::start(database).await;
-    let db = app.database.name;
-    let mut demo = app.demo_browser().await;
-    let database = app.database.open().await;
+    let db = app.database().name;
+    let demo = app.demo_browser().await;
+    let database = app.database().open().await;
     sqlx::query("ALTER TABLE integration_tenant_bindings RENAME TO gone").execute(database.pool()).await.unwrap();
     let (status, body) = demo.call_server_fn(REFRESH_PATH, &[]).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{db}: {body}");
     assert!(body["id"].is_string() && !body.to_string().contains("integration_tenant_bindings"), "{db}: {body}");
-    let answer = demo.post_form(REFRESH_PATH, &[]).await;
-    assert_eq!((answer.status(), location(&answer)), (StatusCode::SEE_OTHER, INTEGRATIONS_PATH), "{db}");
+    let answer = demo.post(REFRESH_PATH, &[]).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, INTEGRATIONS_PATH), "{db}");
 }

@@ -12,8 +12,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::browser::{Browser, Page};
 use super::databases::TestDatabase;
-use super::web::{Browser, Page, TestServer};
+use super::test_server::TestServer;
 
 const WEBHOOK_KEY: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

@@ -26,6 +26,8 @@ pub struct Instance {
     child: Child,
     /// The log lines that have not been read.
     log: Mutex<Receiver<String>>,
+    /// The log lines until the server listened.
+    pub startup_log: Vec<Value>,
     pub base: String,
 }
 
@@ -54,9 +56,17 @@ impl Instance {
         let log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || log.for_each(|line| drop(sender.send(line))));
-        let mut instance = Self { child, log: Mutex::new(receiver), base: String::new() };
-        let listening = instance.wait_for_log_line(|line| line["fields"]["address"].is_string());
-        instance.base = format!("http://{}", listening["fields"]["address"].as_str().unwrap());
+        let (log, startup_log, base) = (Mutex::new(receiver), Vec::new(), String::new());
+        let mut instance = Self { child, log, startup_log, base };
+        while instance.base.is_empty() {
+            let line = instance.next_log_line();
+            let line = line.unwrap_or_else(|| panic!("the instance did not start: {:?}", instance.startup_log));
+            let line: Value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+            if let Some(address) = line["fields"]["address"].as_str() {
+                instance.base = format!("http://{address}");
+            }
+            instance.startup_log.push(line);
+        }
         instance
     }
 

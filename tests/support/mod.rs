@@ -4,13 +4,14 @@
 #[macro_use]
 pub mod databases;
 
-pub mod app;
+pub mod browser;
 pub mod clerk;
 pub mod cluster;
 pub mod collector;
+pub mod demo_server;
 pub mod http;
 pub mod instance;
 pub mod statement_capture;
+pub mod test_server;
 pub mod test_service;
 pub mod wait;
-pub mod web;

@@ -10,6 +10,7 @@ use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, To
 use serde_json::{Value, json};
 
 use crate::support::databases::TestDatabase;
+use crate::support::http::CLOSED_ADDRESS;
 use crate::support::test_service::{ConnectedOrg, ServiceOptions, TestService};
 
 /// The default number of faults: every kind several times, in chains of all lengths.
@@ -106,7 +107,7 @@ impl FaultRun {
         let elsewhere = [
             (Dns, harness.service_with_xero_at(&nowhere).await),
             (Tls, harness.service_with_xero_at(&format!("https://127.0.0.1:{port}")).await),
-            (Refused, harness.service_with_xero_at("http://127.0.0.1:9").await),
+            (Refused, harness.service_with_xero_at(&format!("http://{CLOSED_ADDRESS}")).await),
         ];
         Self { harness, connected, share, unreachable: elsewhere }
     }

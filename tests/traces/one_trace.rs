@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::sandbox::Provider;
-use crate::support::app::METRICS_TOKEN;
 use crate::support::collector::{Collector, attribute, hex, spans_named};
 use crate::support::databases::TestDatabase;
+use crate::support::demo_server::METRICS_TOKEN;
+use crate::support::http::CLOSED_ADDRESS;
 use crate::support::instance::{Instance, seed_ana};
 use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
 use crate::support::wait::{MAX_WAIT, eventually};
@@ -175,8 +176,8 @@ async fn shutdown_flushes_pending_spans() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreachable_collector_is_logged_once_and_delays_no_request() {
-    // Nothing listens on port 9.
-    let away = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let closed = format!("http://{CLOSED_ADDRESS}");
+    let away = ("OTEL_EXPORTER_OTLP_ENDPOINT", closed.as_str());
     let mut traced = TracedServer::on(TestDatabase::sqlite(), &[away]).await;
     let mentions_collector =
         |line: &Value| line["fields"]["message"].as_str().is_some_and(|said| said.contains("trace export failed"));

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use evergrant::model::Trigger;
 use evergrant::server::store::NewAttempt;
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
+use crate::support::http::CLOSED_ADDRESS;
 
 /// Returns the verdict and the text (finding and remedy) of one check of a report.
 fn verdict_and_text(report: &Value, name: &str) -> (String, String) {
@@ -41,7 +41,7 @@ async fn clerk_settings_are_checked_and_local_users_are_refused_with_clerk() {
     let settings = [("EVERGRANT_AUTH", "clerk"), ("CLERK_PUBLISHABLE_KEY", "pk_test_MTI3LjAuMC4xOjkk")];
     let report = env.run_with_settings(&["doctor", "--json"], &settings).await.json();
     let (verdict, text) = verdict_and_text(&report, "Clerk");
-    assert!(verdict == "fail" && text.contains("127.0.0.1:9") && text.contains("CLERK_JWT_KEY"), "{text}");
+    assert!(verdict == "fail" && text.contains(CLOSED_ADDRESS) && text.contains("CLERK_JWT_KEY"), "{text}");
     assert_eq!(verdict_and_text(&report, "Clerk's webhooks").0, "warn");
     assert_eq!(verdict_and_text(&report, "Clerk's parties").0, "ok");
     let foreign = [settings[0], settings[1], ("CLERK_AUTHORIZED_PARTIES", "https://elsewhere.example")];
@@ -142,10 +142,7 @@ async fn clock_skew_is_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreachable_or_wrong_provider_fails_with_a_remedy() {
     let env = OperatorEnv::on(TestDatabase::sqlite()).await;
-    // Nothing listens on the port after the drop.
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let unreachable = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    let unreachable = format!("http://{CLOSED_ADDRESS}");
     let output = env.run_with_settings(&["doctor", "--json"], &[("XERO_IDENTITY_URL", &unreachable)]).await;
     assert_only_finding(
         &output,
@@ -223,9 +220,7 @@ async fn doctor_creates_nothing_and_reports_invalid_settings() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreachable_database_is_reported_without_its_password() {
     let env = OperatorEnv::on(TestDatabase::sqlite()).await;
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let unreachable = format!("postgres://evergrant:hunter2@{}/evergrant", free.local_addr().unwrap());
-    drop(free);
+    let unreachable = format!("postgres://evergrant:hunter2@{CLOSED_ADDRESS}/evergrant");
     let output = env.run_with_settings(&["doctor", "--json"], &[("DATABASE_URL", &unreachable)]).await;
     assert_only_finding(&output, "database", "fail", &["refused", "Check DATABASE_URL"]);
     assert!(!output.combined.contains("hunter2"), "{}", output.combined);

@@ -4,7 +4,7 @@ use evergrant::model::BindingId;
 use serde_json::Value;
 
 use super::Journey;
-use crate::support::web::Page;
+use crate::support::browser::Page;
 
 impl Journey {
     /// Creates an API key by command and calls the API with it. The key in the command's output and the token in the

@@ -19,10 +19,10 @@ use tempfile::TempDir;
 use super::scan::SecretScanner;
 use crate::connect::submit_consent;
 use crate::sandbox::Provider;
+use crate::support::browser::{Browser, Page};
 use crate::support::collector::Collector;
 use crate::support::databases::TestDatabase;
 use crate::support::wait::{MAX_WAIT, wait_for_exit, within};
-use crate::support::web::{Browser, Page};
 
 const EMAIL: &str = "ann@example.com";
 const PASSWORD: &str = "correct horse battery";

@@ -1,0 +1,136 @@
+//! A whole server in this process. Its settings come from flags, as those of `serve`, so that new ones have their
+//! defaults. `TestServer` has Xero credentials and a provider on another port, `DemoServer` runs in sandbox mode.
+
+use std::sync::atomic::Ordering;
+
+use clap::Parser;
+use evergrant::model::OrgId;
+use evergrant::server::auth::LocalAuth;
+use evergrant::server::clock::Clock;
+use evergrant::server::config::Settings;
+use evergrant::server::domain::Secret;
+use evergrant::server::startup::App;
+use evergrant::server::store::{BindingWithGrant, CreatedUser, Store};
+use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::browser::Browser;
+use super::databases::TestDatabase;
+use super::test_service::test_key_ring;
+use crate::sandbox::{Provider, START};
+
+pub const PASSWORD: &str = "correct horse battery";
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// `serve` as a task of this process. It stops with the test's runtime.
+pub struct ServerTask {
+    pub base: String,
+    pub database: TestDatabase,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl ServerTask {
+    /// Starts `serve` on a free port, with its data in `folder`, the tests' key ring and further flags.
+    pub async fn start(database: TestDatabase, clock: Clock, folder: TempDir, extra_flags: &[(&str, &str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let data = folder.path().display().to_string();
+        let keys = format!("test:{}=", "A".repeat(43));
+        let flags = [
+            ("--database-url", database.url.as_str()),
+            ("--public-url", &base),
+            ("--data-dir", &data),
+            ("--keys", &keys),
+            ("--sweep-interval", "1h"),
+        ];
+        let flags = flags.iter().chain(extra_flags).flat_map(|(name, value)| [*name, *value]);
+        let config = Flags::parse_from(std::iter::once("evergrant").chain(flags)).settings.check().unwrap();
+        let stop = CancellationToken::new();
+        let shutdown = stop.clone().cancelled_owned();
+        let running = tokio::spawn(async move {
+            App::build(config, clock, listener).await.unwrap().run_until_stopped(shutdown).await.unwrap();
+        });
+        Self { base, database, stop, running, _folder: folder }
+    }
+}
+
+/// A server with Xero credentials and a sandbox on another port as its provider.
+pub struct TestServer {
+    pub base: String,
+    pub provider: Provider,
+    pub clock: Clock,
+    /// A second store on the server's database.
+    pub store: Store,
+    server: ServerTask,
+}
+
+impl TestServer {
+    /// Starts a server on SQLite.
+    pub async fn start() -> Self {
+        Self::on(TestDatabase::sqlite()).await
+    }
+
+    pub async fn on(database: TestDatabase) -> Self {
+        Self::with_flags(database, &[]).await
+    }
+
+    /// Starts a server on `database` with further flags.
+    pub async fn with_flags(database: TestDatabase, extra_flags: &[(&str, &str)]) -> Self {
+        let (provider, clock) = (Provider::start().await, Clock::manual(START));
+        let store = Store::new(database.open().await, test_key_ring(), clock.clone());
+        let flags = [
+            ("--xero-client-id", SANDBOX_CLIENT_ID),
+            ("--xero-client-secret", SANDBOX_CLIENT_SECRET),
+            ("--xero-login-url", &provider.base),
+            ("--xero-identity-url", &provider.base),
+            ("--xero-api-url", &provider.base),
+        ];
+        let flags = [&flags[..], extra_flags].concat();
+        let server = ServerTask::start(database, clock.clone(), TempDir::new().unwrap(), &flags).await;
+        Self { base: server.base.clone(), provider, clock, store, server }
+    }
+
+    /// Adds a user who owns a new organization of this name.
+    pub async fn add_user(&self, email: &str, org: &str) -> CreatedUser {
+        let auth = LocalAuth::new(self.store.clone()).unwrap();
+        auth.add_user(email, Secret::new(PASSWORD), Some(org)).await.unwrap()
+    }
+
+    /// Adds a user with an organization and returns a browser in which the user is signed in.
+    pub async fn signed_in_user(&self, email: &str, org: &str) -> (Browser, OrgId) {
+        let org = self.add_user(email, org).await.org.unwrap().0;
+        let browser = self.browser();
+        browser.sign_in(email).await;
+        (browser, org)
+    }
+
+    pub fn browser(&self) -> Browser {
+        Browser::new(&self.base)
+    }
+
+    /// Advances the server's clock and the provider's, in seconds.
+    pub fn advance(&self, seconds: i64) {
+        self.clock.advance(seconds);
+        self.provider.clock.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub async fn bindings(&self, org: &OrgId) -> Vec<BindingWithGrant> {
+        self.store.bindings_of_org(org).await.unwrap()
+    }
+
+    /// Stops the server and waits until it has drained.
+    pub async fn stop(self) {
+        self.server.stop.cancel();
+        self.server.running.await.unwrap();
+    }
+}
