@@ -91,8 +91,16 @@ CREATE TABLE refresh_attempts (
     -- The start in milliseconds, and the time until the end, since seconds are too coarse for Xero's response time.
     started_ms BIGINT,
     duration_ms BIGINT,
+    -- When its request was sent: Xero's replay window counts from here.
+    sent_at BIGINT NOT NULL,
     finished_at BIGINT,
     outcome TEXT,
+    -- Of a failure, whether its request was sent: no | yes.
+    request_sent TEXT,
+    -- Of a failure, what it affects: request | provider | app.
+    fault TEXT,
+    -- Of a failure, whether Xero may have rotated the token: none | negligible | unlikely | possible.
+    rotation_risk TEXT,
     error_code TEXT,
     http_status BIGINT,
     -- The W3C trace that the attempt is part of.

@@ -2,7 +2,7 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
-use evergrant::server::domain::AccessToken;
+use evergrant::server::domain::{AccessToken, RequestSent};
 use evergrant::server::xero::{ErrorKind, HttpResponse, XeroError, parse, parse_claims};
 use serde_json::Value;
 
@@ -98,5 +98,5 @@ fn is_fit_to_be_shown(error: &XeroError) {
     let shown = format!("{error}");
     assert!(!shown.is_empty() && shown.chars().count() < 600 && !shown.contains(char::is_control), "{shown:?}");
     assert!(!format!("{error:?} {error}").contains(SENT), "{error:?}");
-    let _ = (error.rotation_risk(), XeroError::may_have_been_processed(error.evidence_code()));
+    assert_eq!(error.class.sent, RequestSent::Yes);
 }

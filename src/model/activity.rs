@@ -102,8 +102,7 @@ pub struct AttemptView {
     pub finished_at: Option<i64>,
     /// Duration in milliseconds, if it was recorded.
     pub duration_ms: Option<i64>,
-    /// Wire value of an `Outcome`; absent while the attempt runs.
-    pub outcome: Option<String>,
+    pub outcome: Outcome,
     pub error_code: Option<String>,
     pub http_status: Option<i64>,
     /// Id of the trace that it belongs to, if it was recorded.
@@ -170,7 +169,7 @@ mod tests {
                 started_at: 0,
                 finished_at: Some(1),
                 duration_ms: None,
-                outcome: Some("reconnect".into()),
+                outcome: Outcome::Reconnect,
                 error_code: error_code.map(str::to_owned),
                 http_status,
                 trace_id: None,

@@ -16,7 +16,7 @@ mod permission;
 mod problem;
 mod reference;
 mod session;
-mod status;
+pub(crate) mod status;
 mod view;
 mod webhook_flash;
 

@@ -32,7 +32,7 @@ macro_rules! str_enum {
         }
     };
 }
-pub(super) use str_enum;
+pub(crate) use str_enum;
 
 str_enum!(
     /// Status of a grant.

@@ -2,9 +2,9 @@
 //! one that needs reconnecting.
 
 use super::auth::{AddUserError, LocalAuth};
-use super::domain::{AccessToken, GrantEnd, RefreshToken, Secret, Tenant, TokenSet};
-use super::store::{AttemptEnd, NewAttempt, NewGrant, Store, StoreError};
-use crate::model::{GrantId, OrgId, Role, Trigger, UserId};
+use super::domain::{AccessToken, AttemptEnd, FailureClass, GrantEnd, RefreshToken, Secret, Tenant, TokenSet};
+use super::store::{NewAttempt, NewGrant, Store, StoreError};
+use crate::model::{GrantId, OrgId, Outcome, Role, Trigger, UserId};
 use evergrant_sandbox::{Minted, Sandbox, SandboxError};
 
 /// The demo login, shown on the login page and logged at startup in sandbox mode. It is only ever created with a
@@ -91,22 +91,12 @@ async fn seed_connection(
 async fn end_grant(store: &Store, sandbox: &Sandbox, grant: &GrantId, minted: &Minted) -> Result<(), SeedError> {
     let (sandbox, token) = (sandbox.clone(), minted.refresh_token.clone());
     tokio::task::spawn_blocking(move || sandbox.revoke_grant(&token)).await.map_err(SandboxError::Task)??;
-    let owner = "seed";
-    let Some(held) = store.acquire_lease(grant, owner, store.clock().now() + 60).await? else { return Ok(()) };
-    let new = NewAttempt {
-        grant_id: grant,
-        generation: held.generation,
-        trigger: Trigger::OrgSwitch,
-        actor: None,
-        trace_id: None,
-    };
-    let attempt = store.start_attempt(&new).await?;
-    let end = AttemptEnd {
-        outcome: "reconnect",
-        error_code: Some(GrantEnd::RevokedAtXero.code().to_owned()),
-        http_status: Some(400),
-        correlation_id: None,
-    };
-    store.fail_grant(&held, owner, GrantEnd::RevokedAtXero.message(), &attempt, &end).await?;
+    let until = store.clock().now() + 60;
+    let Some(lease) = store.acquire_lease(grant, "seed", until).await? else { return Ok(()) };
+    let lease = store.start_attempt(&lease, NewAttempt::by(Trigger::OrgSwitch)).await?;
+    let ended = AttemptEnd::failed(Outcome::Reconnect, GrantEnd::RevokedAtXero.code(), FailureClass::ANSWERED);
+    let end = AttemptEnd { http_status: Some(400), ..ended };
+    // If another holder took over, its exchange meets the same refusal.
+    _ = store.fail_grant(&lease, GrantEnd::RevokedAtXero.message(), &end).await?;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! The activity page and its CSV export: an organization's journal, filtered and complete, for its members only.
 
-use evergrant::model::{Cursor, GrantId, OrgId, Trigger};
-use evergrant::server::domain::Tenant;
+use evergrant::model::{Cursor, GrantId, OrgId, Outcome, Trigger};
+use evergrant::server::domain::{AttemptEnd, FailureClass, Tenant};
 use evergrant::server::seed::DEMO_EMAIL;
-use evergrant::server::store::{AttemptEnd, NewAttempt, Store};
+use evergrant::server::store::{AttemptFailure, Fenced, NewAttempt, Store};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -32,27 +32,15 @@ async fn start_with_hostile_tenant_name(database: TestDatabase) -> (TestServer, 
 async fn record_failed_attempts(web: &TestServer, grant: &GrantId, count: usize) {
     for _ in 0..count {
         let store: &Store = &web.store;
-        let held = store.acquire_lease(grant, "test", store.clock().now() + 60).await.unwrap().unwrap();
-        let new = NewAttempt {
-            grant_id: grant,
-            generation: 0,
-            trigger: Trigger::Sweep,
-            actor: None,
-            trace_id: Some("trace-1"),
-        };
-        let attempt = store.start_attempt(&new).await.unwrap();
-        let failure = evergrant::server::store::AttemptFailure {
-            error: "down",
-            next_attempt_at: store.clock().now() + 1,
-            reply_lost_at: None,
-        };
+        let lease = store.acquire_lease(grant, "test", store.clock().now() + 60).await.unwrap().unwrap();
+        let new = NewAttempt { trace_id: Some("trace-1"), ..NewAttempt::by(Trigger::Sweep) };
+        let lease = store.start_attempt(&lease, new).await.unwrap();
+        let failure = AttemptFailure { error: "down", next_attempt_at: store.clock().now() + 1, reply_lost_at: None };
         let end = AttemptEnd {
-            outcome: "transient",
-            error_code: Some("timeout".into()),
-            http_status: None,
             correlation_id: Some("call-1".into()),
+            ..AttemptEnd::failed(Outcome::Transient, "timeout", FailureClass::DISCARDED_TOKEN_SET)
         };
-        assert!(store.record_failure(&held, "test", &failure, &attempt, &end).await.unwrap());
+        assert_eq!(store.record_failure(&lease, &failure, &end).await.unwrap(), Fenced::Applied);
         web.clock.advance(1);
     }
 }

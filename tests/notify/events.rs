@@ -4,8 +4,9 @@ use crate::support::databases::TestDatabase;
 use crate::support::wait::{MAX_WAIT, eventually};
 use std::sync::Arc;
 
-use evergrant::model::{DeliveryStatus, EventKind, Trigger};
-use evergrant::server::store::{AttemptEnd, DeliveryAttempt, DeliveryOutcome, NewAttempt, Store};
+use evergrant::model::{DeliveryStatus, EventKind, Outcome, Trigger};
+use evergrant::server::domain::{AttemptEnd, FailureClass};
+use evergrant::server::store::{DeliveryAttempt, DeliveryOutcome, Fenced, NewAttempt, Store};
 use evergrant::server::tokens::{RefreshFailure, RefreshRequest};
 use serde_json::json;
 
@@ -57,21 +58,15 @@ async fn fenced_change_creates_no_event(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let (connected, _, _) = connect_with_receiver(&harness).await;
     let store = &harness.store;
-    let held = store.acquire_lease(&connected.grant, "one", harness.clock.now() + 60).await.unwrap().unwrap();
-    let new = NewAttempt {
-        grant_id: &held.id,
-        generation: held.generation,
-        trigger: Trigger::Manual,
-        actor: None,
-        trace_id: None,
-    };
-    let attempt = store.start_attempt(&new).await.unwrap();
-    let end = AttemptEnd { outcome: "reconnect", error_code: None, http_status: Some(400), correlation_id: None };
-    let refused = store
-        .fail_grant(&held, "another", &RefreshFailure::reconnect_needed(None).message, &attempt, &end)
-        .await
-        .unwrap();
-    assert!(!refused, "the fence rejects another owner");
+    let until = || harness.clock.now() + 60;
+    let lease = store.acquire_lease(&connected.grant, "one", until()).await.unwrap().unwrap();
+    let lease = store.start_attempt(&lease, NewAttempt::by(Trigger::Manual)).await.unwrap();
+    harness.advance(60);
+    assert!(store.acquire_lease(&connected.grant, "another", until()).await.unwrap().is_some());
+    let end = AttemptEnd::failed(Outcome::Reconnect, "invalid_grant", FailureClass::ANSWERED);
+    let message = RefreshFailure::reconnect_needed(None).message;
+    let fenced = store.fail_grant(&lease, &message, &end).await.unwrap();
+    assert_eq!(fenced, Fenced::Superseded, "the fence rejects another owner");
     assert_eq!(event_kinds(store, &connected.org).await, [], "{}", harness.database.name);
 }
 

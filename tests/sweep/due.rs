@@ -1,7 +1,7 @@
 //! Which grants a sweep refreshes and which it skips.
 
 use crate::support::databases::TestDatabase;
-use evergrant::model::{GrantStatus, Trigger};
+use evergrant::model::{GrantStatus, Outcome, Trigger};
 use evergrant::server::domain::KeepHot;
 use evergrant::server::jobs::sweeper::SweepReport;
 use evergrant::server::tokens::RefreshRequest;
@@ -32,7 +32,7 @@ async fn refresh_token_past_its_roll_age_is_exchanged_by_a_sweep(database: TestD
     let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, after.lease), (1, None), "{db}");
     let journal = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
-    assert_eq!((journal[0].trigger.as_str(), journal[0].outcome.as_deref()), ("sweep", Some("refreshed")), "{db}");
+    assert_eq!((journal[0].trigger.as_str(), journal[0].outcome), ("sweep", Outcome::Refreshed), "{db}");
 }
 
 #[apply(each_database!)]

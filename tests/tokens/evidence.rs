@@ -3,7 +3,7 @@
 use crate::support::databases::TestDatabase;
 use crate::support::test_service::DAY;
 use crate::support::test_service::PAST_REPLAY_WINDOW;
-use evergrant::model::{AttemptView, GrantStatus, Trigger};
+use evergrant::model::{AttemptView, GrantStatus, Outcome, Trigger};
 use evergrant::server::store::NewAttempt;
 use evergrant::server::tokens::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use evergrant::server::views;
@@ -27,10 +27,8 @@ async fn attempts(harness: &TestService, connected: &ConnectedOrg) -> Vec<Attemp
 /// Acts as a holder that journals an attempt, exchanges the token at Xero and crashes before the response.
 async fn exchange_then_crash(harness: &TestService, connected: &ConnectedOrg) {
     let (store, id) = (&harness.store, &connected.grant);
-    let held = store.acquire_lease(id, "dies", harness.clock.now() + 60).await.unwrap().unwrap();
-    let new =
-        NewAttempt { grant_id: id, generation: held.generation, trigger: Trigger::Sweep, actor: None, trace_id: None };
-    store.start_attempt(&new).await.unwrap();
+    let lease = store.acquire_lease(id, "dies", harness.clock.now() + 60).await.unwrap().unwrap();
+    store.start_attempt(&lease, NewAttempt::by(Trigger::Sweep)).await.unwrap();
     assert_eq!(harness.provider.refresh(&connected.minted.refresh_token).await.0.as_u16(), 200);
 }
 
@@ -49,7 +47,7 @@ async fn assert_grant_dead(harness: &TestService, connected: &ConnectedOrg, code
     assert!(has_message(&again), "{case}: the next caller must get the same message: {again:?}");
 
     let last = &attempts(harness, connected).await[0];
-    assert_eq!((last.outcome.as_deref(), last.error_code.as_deref()), (Some("reconnect"), Some(code)), "{case}");
+    assert_eq!((last.outcome, last.error_code.as_deref()), (Outcome::Reconnect, Some(code)), "{case}");
     assert_eq!(last.http_status, Some(400), "{case}");
     let view = views::settings(&harness.store, &connected.org, true).await.unwrap();
     assert_eq!(view.connections[0].problem.as_deref(), Some(sentence.as_str()), "{case}");
@@ -66,8 +64,8 @@ async fn attempt_of_a_dead_holder_is_closed_when_its_token_is_resent(database: T
     harness.advance(29 * 60);
     assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}: within the 30 minutes");
     let attempts = attempts(&harness, &connected).await;
-    let outcomes: Vec<_> = attempts.iter().map(|one| one.outcome.as_deref()).collect();
-    assert_eq!(outcomes, [Some("refreshed"), Some("abandoned")], "{db}");
+    let outcomes: Vec<_> = attempts.iter().map(|one| one.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Refreshed, Outcome::Abandoned], "{db}");
     assert_eq!(attempts[1].finished_at, Some(harness.clock.now()), "{db}");
 }
 

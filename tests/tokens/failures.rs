@@ -2,7 +2,7 @@
 
 use crate::support::databases::TestDatabase;
 use axum::http::StatusCode;
-use evergrant::model::{BindingStatus, GrantStatus, Trigger};
+use evergrant::model::{BindingStatus, GrantStatus, Outcome, Trigger};
 use evergrant::server::tokens::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest, TokenError};
 use serde_json::json;
 
@@ -39,7 +39,7 @@ async fn invalid_grant_marks_the_grant_and_its_bindings_once(database: TestDatab
     assert_eq!(harness.exchange_count().await, 1, "{db}: a dead grant must not be sent again");
     let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
     assert_eq!(attempts.len(), 1, "{db}");
-    assert_eq!(attempts[0].outcome.as_deref(), Some("reconnect"), "{db}");
+    assert_eq!(attempts[0].outcome, Outcome::Reconnect, "{db}");
     assert_eq!(attempts[0].error_code.as_deref(), Some("invalid_grant"), "{db}");
     assert_eq!(attempts[0].http_status, Some(400), "{db}");
 }

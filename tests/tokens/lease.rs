@@ -5,7 +5,7 @@ use crate::support::test_service::PAST_REPLAY_WINDOW;
 use crate::support::wait::{MAX_WAIT, eventually};
 use std::time::Duration;
 
-use evergrant::model::{BindingStatus, GrantStatus, Trigger};
+use evergrant::model::{BindingStatus, GrantStatus, Outcome, Trigger};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, TokenService};
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -29,7 +29,7 @@ fn spawn_refresh(service: &TokenService, connected: &ConnectedOrg) -> JoinHandle
 }
 
 /// Returns the outcomes of the binding's attempts, newest first.
-async fn outcomes(harness: &TestService, connected: &ConnectedOrg) -> Vec<Option<String>> {
+async fn outcomes(harness: &TestService, connected: &ConnectedOrg) -> Vec<Outcome> {
     let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
     attempts.into_iter().map(|attempt| attempt.outcome).collect()
 }
@@ -43,7 +43,7 @@ async fn start_held_exchange(harness: &TestService, connected: &ConnectedOrg) ->
 }
 
 async fn wait_until_superseded(harness: &TestService, connected: &ConnectedOrg) {
-    let superseded = [Some("superseded".to_owned())];
+    let superseded = [Outcome::Superseded];
     eventually("the fenced commit", MAX_WAIT, async || outcomes(harness, connected).await == superseded).await;
 }
 
@@ -63,7 +63,7 @@ async fn lease_is_renewed_while_its_exchange_runs(database: TestDatabase) {
         eventually("a renewal", MAX_WAIT, async || lease().await == Some(renewed)).await;
     }
     assert!(!winner.is_finished() && !loser.is_finished(), "{db}: both must wait for the same response");
-    assert_eq!(outcomes(&harness, &connected).await, [None], "{db}: a second exchange was started");
+    assert_eq!(outcomes(&harness, &connected).await, [Outcome::Running], "{db}: a second exchange was started");
     harness.provider.control("release", json!({})).await;
     assert_eq!(winner.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
     assert_eq!(loser.await.unwrap(), RefreshOutcome::RefreshedElsewhere, "{db}");
@@ -175,5 +175,5 @@ async fn stale_invalid_grant_changes_nothing(database: TestDatabase) {
     assert_eq!(harness.read_grant(&connected.grant).await, before, "{db}");
     let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
     assert_eq!(bound.binding.status, BindingStatus::Active, "{db}");
-    assert_eq!(outcomes(&harness, &connected).await, [Some("superseded".to_owned())], "{db}: the journal keeps it");
+    assert_eq!(outcomes(&harness, &connected).await, [Outcome::Superseded], "{db}: the journal keeps it");
 }

@@ -4,10 +4,10 @@ use crate::support::databases::TestDatabase;
 use crate::support::test_service::PAST_REPLAY_WINDOW;
 use crate::support::wait::{MAX_WAIT, eventually};
 
-use evergrant::model::{GrantStatus, Trigger};
-use evergrant::server::domain::{AccessToken, RefreshToken, TokenSet};
+use evergrant::model::{GrantStatus, Outcome, Trigger};
+use evergrant::server::domain::{AccessToken, AttemptEnd, RefreshToken, TokenSet};
 use evergrant::server::jobs::spool;
-use evergrant::server::store::{AttemptEnd, DatabaseKind, NewAttempt, Store};
+use evergrant::server::store::{DatabaseKind, NewAttempt, Store};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, Spool, SpooledRotation};
 use serde_json::json;
 
@@ -69,7 +69,7 @@ async fn uncommitted_token_set_is_spooled_sealed_and_replayed_at_the_next_start(
     assert_eq!((after.generation, after.status), (1, GrantStatus::Active), "{db}");
     let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();
     assert_eq!(attempts.len(), 1, "{db}");
-    assert_eq!(attempts[0].outcome.as_deref(), Some("refreshed"), "{db}: the replay must finish the attempt");
+    assert_eq!(attempts[0].outcome, Outcome::Refreshed, "{db}: the replay must finish the attempt");
     assert!(attempts[0].correlation_id.is_some(), "{db}: Xero's correlation id is missing");
     assert!(Spool::open(harness.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");
     let landed =
@@ -86,10 +86,9 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
     assert_eq!(harness.service.spooled_count(), 0, "{db}");
 
     // For example a command that ended before the database recovered.
-    let held =
-        harness.store.acquire_lease(&connected.grant, "command", harness.clock.now() + 60).await.unwrap().unwrap();
-    let new = NewAttempt { grant_id: &held.id, generation: 0, trigger: Trigger::Cli, actor: None, trace_id: None };
-    let attempt = harness.store.start_attempt(&new).await.unwrap();
+    let until = harness.clock.now() + 60;
+    let lease = harness.store.acquire_lease(&connected.grant, "command", until).await.unwrap().unwrap();
+    let lease = harness.store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await.unwrap();
     let (_, answer) = harness.provider.refresh(&connected.minted.refresh_token).await;
     let text = |name: &str| answer[name].as_str().unwrap();
     let tokens = TokenSet {
@@ -98,8 +97,8 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
         expires_at: harness.clock.now() + 1800,
         scopes: String::new(),
     };
-    let rotation = harness.store.seal_rotation(&held, &tokens).unwrap();
-    let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
+    let rotation = harness.store.seal_rotation(&lease, &tokens).unwrap();
+    let (attempt, end) = (lease.attempt().clone(), AttemptEnd::refreshed(Some(200), None));
     Spool::open(harness.spool.path()).unwrap().insert(&SpooledRotation { rotation, attempt, end }).unwrap();
 
     let is_committed = async || harness.read_grant(&connected.grant).await.generation == 1;

@@ -34,6 +34,32 @@ pub struct Grant {
     pub reply_lost_at: Option<i64>,
 }
 
+#[cfg(test)]
+impl Grant {
+    /// Returns an active grant without lease or failures.
+    pub fn for_test(expires_at: i64, refresh_token_issued_at: i64) -> Self {
+        Self {
+            id: "g".into(),
+            org_id: "o".into(),
+            xero_user_id: String::new(),
+            auth_event_id: String::new(),
+            scopes: String::new(),
+            sealed: SealedTokens { access: String::new(), refresh: String::new() },
+            expires_at,
+            refresh_token_issued_at,
+            status: GrantStatus::Active,
+            generation: 0,
+            lease: None,
+            failure_count: 0,
+            next_attempt_at: None,
+            last_error: None,
+            last_refreshed_at: None,
+            last_used_at: None,
+            reply_lost_at: None,
+        }
+    }
+}
+
 /// The number of grants by state, without the revoked ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantCounts {

@@ -55,32 +55,12 @@ impl GrantEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::GrantStatus;
-    use crate::server::domain::SealedTokens;
 
     const ISSUED: i64 = 1_800_000_000;
 
     #[test]
     fn lost_reply_and_expiry_are_distinguished_from_revocation() {
-        let held = Grant {
-            id: "g".into(),
-            org_id: "o".into(),
-            xero_user_id: String::new(),
-            auth_event_id: String::new(),
-            scopes: String::new(),
-            sealed: SealedTokens { access: String::new(), refresh: String::new() },
-            expires_at: ISSUED + 1800,
-            refresh_token_issued_at: ISSUED,
-            status: GrantStatus::Active,
-            generation: 0,
-            lease: None,
-            failure_count: 0,
-            next_attempt_at: None,
-            last_error: None,
-            last_refreshed_at: None,
-            last_used_at: None,
-            reply_lost_at: None,
-        };
+        let held = Grant::for_test(ISSUED + 1800, ISSUED);
         let (sent, life) = (ISSUED + 1700, REFRESH_TOKEN_LIFETIME);
         let cases = [
             (sent, None, GrantEnd::RevokedAtXero),

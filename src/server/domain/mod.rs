@@ -1,13 +1,16 @@
 //! Domain types of the server: grants, bindings, secrets, planning, audit. They never leave the server as JSON.
 
+mod attempt;
 mod audit;
 mod binding;
 mod grant;
 mod grant_end;
+pub mod lost_reply;
 mod plan;
 mod retry_after;
 pub mod secret;
 
+pub use attempt::{AttemptEnd, FailureClass, FaultScope, PriorAttempt, RequestSent, RotationRisk, first_unanswered_at};
 pub use audit::{Actor, AuditEvent};
 pub use binding::{Binding, RemoteConnection, Tenant};
 pub use grant::{

@@ -86,10 +86,8 @@ mod tests {
         let (xero_user_id, auth_event_id) = (String::new(), String::new());
         let new = NewGrant { org_id: org.clone(), xero_user_id, auth_event_id, tokens };
         let grant_id = &store.insert_grant(new).await.unwrap();
-        let tries = |count: usize| {
-            let new = || NewAttempt { grant_id, generation: 0, trigger: Trigger::Sweep, actor: None, trace_id: None };
-            std::iter::repeat_with(new).take(count).collect::<Vec<_>>()
-        };
+        let lease = store.acquire_lease(grant_id, "test", store.clock().now() + 60).await.unwrap().unwrap();
+        let tries = |count: usize| vec![(&lease, NewAttempt::by(Trigger::Sweep)); count];
         for _ in 0..2 {
             store.start_attempts(&tries(300)).await.unwrap();
         }

@@ -1,12 +1,13 @@
 //! Tests grants, leases, fences and bindings on SQLite and PostgreSQL.
 
 use super::testing::{START, each_store};
-use super::{AttemptEnd, AttemptFailure, NewAttempt, NewGrant, PriorAttempt, Store};
-use crate::model::{AttemptId, BindingId, BindingStatus, GrantId, GrantStatus, OrgId, Trigger};
-use crate::server::domain::{AccessToken, Grant, RefreshToken, Tenant, TokenSet};
+use super::{AttemptFailure, Fenced, JournaledLease, LeaseGuard, NewAttempt, NewGrant, Store};
+use crate::model::{BindingId, BindingStatus, GrantId, GrantStatus, OrgId, Outcome, Trigger};
+use crate::server::domain::{
+    AccessToken, AttemptEnd, FailureClass, Grant, PriorAttempt, RefreshToken, RotationRisk, Tenant, TokenSet,
+};
 
-pub(super) const REFRESHED: AttemptEnd =
-    AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
+pub(super) const REFRESHED: AttemptEnd = AttemptEnd::refreshed(Some(200), None);
 
 pub(super) fn tokens(name: &str) -> TokenSet {
     TokenSet {
@@ -44,19 +45,10 @@ async fn read_grant(store: &Store, id: &GrantId) -> Grant {
     store.grant(id).await.unwrap().unwrap()
 }
 
-pub(super) async fn lease_with_attempt(store: &Store, id: &GrantId, owner: &str) -> (Grant, AttemptId) {
-    let held = store.acquire_lease(id, owner, store.clock().now() + 60).await.unwrap().expect("the lease is free");
-    let attempt = store
-        .start_attempt(&NewAttempt {
-            grant_id: id,
-            generation: held.generation,
-            trigger: Trigger::Manual,
-            actor: Some("a@b.c"),
-            trace_id: None,
-        })
-        .await
-        .unwrap();
-    (held, attempt)
+pub(super) async fn lease_with_attempt(store: &Store, id: &GrantId, owner: &str) -> JournaledLease {
+    let lease = store.acquire_lease(id, owner, store.clock().now() + 60).await.unwrap().expect("the lease is free");
+    let new = NewAttempt { actor: Some("a@b.c"), ..NewAttempt::by(Trigger::Manual) };
+    store.start_attempt(&lease, new).await.unwrap()
 }
 
 /// Counts attempts that succeeded and that failed.
@@ -92,21 +84,23 @@ async fn lease_has_one_holder_until_it_expires(store: Store) {
     assert_eq!(store.acquire_lease(&id, "two", START + 60).await.unwrap(), None);
     assert_eq!(store.acquire_lease(&id, "one", START + 60).await.unwrap(), None, "the same owner took it twice");
     let held = held.unwrap();
-    store.release_lease(&held, "two").await.unwrap();
+    let forged = LeaseGuard { owner: "two".into(), ..held.clone() };
+    store.release_lease(&forged).await.unwrap();
     assert_eq!(store.acquire_lease(&id, "two", START + 60).await.unwrap(), None, "another owner released it");
     store.clock().advance(60);
     let taken = store.acquire_lease(&id, "two", START + 120).await.unwrap().unwrap();
-    assert_eq!(taken.lease.unwrap().owner, "two");
-    assert!(!store.renew_lease(&held, "one", START + 999).await.unwrap(), "renewed after losing it");
+    assert_eq!(taken.lease.as_ref().unwrap().owner, "two");
+    assert_eq!(store.renew_lease(&held, START + 999).await.unwrap(), Fenced::Superseded, "renewed after losing it");
 }
 
 #[apply(each_store!)]
 async fn only_the_owner_can_renew_a_lease(store: Store) {
     let org = org(&store, "A").await;
     let id = consent(&store, &org, "u").await;
-    let (held, _) = lease_with_attempt(&store, &id, "one").await;
-    assert!(store.renew_lease(&held, "one", START + 500).await.unwrap());
-    assert!(!store.renew_lease(&held, "two", START + 900).await.unwrap());
+    let lease = lease_with_attempt(&store, &id, "one").await;
+    assert_eq!(store.renew_lease(&lease, START + 500).await.unwrap(), Fenced::Applied);
+    let forged = LeaseGuard { owner: "two".into(), ..lease.lease };
+    assert_eq!(store.renew_lease(&forged, START + 900).await.unwrap(), Fenced::Superseded);
     assert_eq!(read_grant(&store, &id).await.lease.unwrap().until, START + 500);
 }
 
@@ -114,9 +108,9 @@ async fn only_the_owner_can_renew_a_lease(store: Store) {
 async fn commit_increments_generation_and_releases_lease(store: Store) {
     let org = org(&store, "A").await;
     let id = consent(&store, &org, "u").await;
-    let (held, attempt) = lease_with_attempt(&store, &id, "one").await;
-    let rotation = store.seal_rotation(&held, &tokens("second")).unwrap();
-    assert!(store.commit_rotation(&rotation, "one", &attempt, &REFRESHED).await.unwrap());
+    let lease = lease_with_attempt(&store, &id, "one").await;
+    let rotation = store.seal_rotation(&lease, &tokens("second")).unwrap();
+    assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
     let after = read_grant(&store, &id).await;
     assert_eq!((after.generation, after.lease.clone(), after.failure_count), (1, None, 0));
     assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-second");
@@ -127,18 +121,21 @@ async fn commit_increments_generation_and_releases_lease(store: Store) {
 async fn stale_success_changes_nothing(store: Store) {
     let org = org(&store, "A").await;
     let id = consent(&store, &org, "u").await;
-    let (stale, stale_attempt) = lease_with_attempt(&store, &id, "one").await;
+    let stale = lease_with_attempt(&store, &id, "one").await;
     store.clock().advance(61);
-    let (held, attempt) = lease_with_attempt(&store, &id, "two").await;
+    let lease = lease_with_attempt(&store, &id, "two").await;
     let theirs = store.seal_rotation(&stale, &tokens("stale")).unwrap();
-    assert!(
-        !store.commit_rotation(&theirs, "one", &stale_attempt, &REFRESHED).await.unwrap(),
+    assert_eq!(
+        store.commit_rotation(&stale, &theirs, &REFRESHED).await.unwrap(),
+        Fenced::Superseded,
         "committed without the lease"
     );
-    let rotation = store.seal_rotation(&held, &tokens("newest")).unwrap();
-    assert!(store.commit_rotation(&rotation, "two", &attempt, &REFRESHED).await.unwrap());
-    assert!(
-        !store.commit_rotation(&theirs, "two", &stale_attempt, &REFRESHED).await.unwrap(),
+    let rotation = store.seal_rotation(&lease, &tokens("newest")).unwrap();
+    assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
+    let forged = JournaledLease { lease: LeaseGuard { owner: "two".into(), ..stale.lease.clone() }, ..stale.clone() };
+    assert_eq!(
+        store.commit_rotation(&forged, &theirs, &REFRESHED).await.unwrap(),
+        Fenced::Superseded,
         "committed onto a later generation"
     );
     let after = read_grant(&store, &id).await;
@@ -151,15 +148,15 @@ async fn stale_failure_changes_nothing(store: Store) {
     let org = org(&store, "A").await;
     let id = consent(&store, &org, "u").await;
     let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
-    let (stale, stale_attempt) = lease_with_attempt(&store, &id, "one").await;
+    let stale = lease_with_attempt(&store, &id, "one").await;
     store.clock().advance(61);
-    let (held, attempt) = lease_with_attempt(&store, &id, "two").await;
-    let rotation = store.seal_rotation(&held, &tokens("newest")).unwrap();
-    assert!(store.commit_rotation(&rotation, "two", &attempt, &REFRESHED).await.unwrap());
-    let end = AttemptEnd { outcome: "reconnect", ..REFRESHED };
-    assert!(!store.fail_grant(&stale, "one", "dead", &stale_attempt, &end).await.unwrap());
+    let lease = lease_with_attempt(&store, &id, "two").await;
+    let rotation = store.seal_rotation(&lease, &tokens("newest")).unwrap();
+    assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
+    let end = AttemptEnd::failed(Outcome::Reconnect, "invalid_grant", FailureClass::ANSWERED);
+    assert_eq!(store.fail_grant(&stale, "dead", &end).await.unwrap(), Fenced::Superseded);
     let failure = AttemptFailure { error: "down", next_attempt_at: START + 9999, reply_lost_at: None };
-    assert!(!store.record_failure(&stale, "one", &failure, &stale_attempt, &end).await.unwrap());
+    assert_eq!(store.record_failure(&stale, &failure, &end).await.unwrap(), Fenced::Superseded);
     let after = read_grant(&store, &id).await;
     assert_eq!((after.status, after.failure_count, after.next_attempt_at), (GrantStatus::Active, 0, None));
     assert_eq!(status_of(&store, &org, &bound[0].binding_id).await, BindingStatus::Active);
@@ -171,9 +168,9 @@ async fn failed_grant_marks_only_its_own_bindings(store: Store) {
     let (dead, well) = (consent(&store, &org, "u").await, consent(&store, &org, "v").await);
     let of_dead = store.bind(&org, &dead, &[tenant("One"), tenant("Two")], None).await.unwrap();
     let of_well = store.bind(&org, &well, &[tenant("Three")], None).await.unwrap();
-    let (held, attempt) = lease_with_attempt(&store, &dead, "one").await;
-    let end = AttemptEnd { outcome: "reconnect", error_code: Some("invalid_grant".into()), ..REFRESHED };
-    assert!(store.fail_grant(&held, "one", "dead", &attempt, &end).await.unwrap());
+    let lease = lease_with_attempt(&store, &dead, "one").await;
+    let end = AttemptEnd::failed(Outcome::Reconnect, "invalid_grant", FailureClass::ANSWERED);
+    assert_eq!(store.fail_grant(&lease, "dead", &end).await.unwrap(), Fenced::Applied);
     for bound in &of_dead {
         assert_eq!(status_of(&store, &org, &bound.binding_id).await, BindingStatus::NeedsReauth);
     }
@@ -188,16 +185,11 @@ async fn failed_grant_marks_only_its_own_bindings(store: Store) {
 async fn failure_is_counted_and_token_stays(store: Store) {
     let org = org(&store, "A").await;
     let id = consent(&store, &org, "u").await;
-    let (held, attempt) = lease_with_attempt(&store, &id, "one").await;
+    let lease = lease_with_attempt(&store, &id, "one").await;
     let failure =
         AttemptFailure { error: "Xero isn't answering.", next_attempt_at: START + 30, reply_lost_at: Some(START) };
-    let end = AttemptEnd {
-        outcome: "transient",
-        error_code: Some("timeout".into()),
-        http_status: None,
-        correlation_id: None,
-    };
-    assert!(store.record_failure(&held, "one", &failure, &attempt, &end).await.unwrap());
+    let end = AttemptEnd::failed(Outcome::Transient, "timeout", FailureClass::DISCARDED_TOKEN_SET);
+    assert_eq!(store.record_failure(&lease, &failure, &end).await.unwrap(), Fenced::Applied);
     let after = read_grant(&store, &id).await;
     assert_eq!((after.status, after.failure_count, after.next_attempt_at), (GrantStatus::Active, 1, Some(START + 30)));
     assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-first");
@@ -206,9 +198,9 @@ async fn failure_is_counted_and_token_stays(store: Store) {
     assert_eq!(store.count_attempts_since(&id, Trigger::Manual, START - 1).await.unwrap(), 1);
     assert_eq!(store.count_attempts_since(&id, Trigger::Manual, START).await.unwrap(), 0);
     assert_eq!(store.count_attempts_since(&id, Trigger::Sweep, START - 1).await.unwrap(), 0);
-    let (held, attempt) = lease_with_attempt(&store, &id, "two").await;
-    let rotation = store.seal_rotation(&held, &tokens("next")).unwrap();
-    assert!(store.commit_rotation(&rotation, "two", &attempt, &REFRESHED).await.unwrap());
+    let lease = lease_with_attempt(&store, &id, "two").await;
+    let rotation = store.seal_rotation(&lease, &tokens("next")).unwrap();
+    assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
     assert_eq!(read_grant(&store, &id).await.reply_lost_at, None, "the new token has arrived");
 }
 
@@ -219,35 +211,37 @@ async fn next_holder_closes_a_dead_holders_attempt(store: Store) {
     let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
     let outcomes = async || {
         let attempts = store.attempts_of_binding(&org, &bound[0].binding_id, 9).await.unwrap();
-        attempts.into_iter().map(|one| one.outcome.unwrap_or_default()).collect::<Vec<_>>()
+        attempts.into_iter().map(|one| one.outcome).collect::<Vec<_>>()
     };
-    let (slow, slows_attempt) = lease_with_attempt(&store, &id, "slow").await;
+    let slow = lease_with_attempt(&store, &id, "slow").await;
     store.clock().advance(61);
-    let (held, attempt) = lease_with_attempt(&store, &id, "next").await;
-    assert_eq!(outcomes().await, ["", "abandoned"]);
-    let earlier = store.prior_attempts(&held, &attempt).await.unwrap();
-    let abandoned = PriorAttempt { outcome: Some("abandoned".into()), error_code: None, started_at: START };
-    assert_eq!(earlier, [abandoned]);
+    let lease = lease_with_attempt(&store, &id, "next").await;
+    assert_eq!(outcomes().await, [Outcome::Running, Outcome::Abandoned]);
+    let abandoned = PriorAttempt { outcome: Outcome::Abandoned, rotation_risk: None, sent_at: START };
+    assert_eq!(store.prior_attempts(&lease).await.unwrap(), [abandoned]);
 
     // The holder was only slow: its own outcome replaces `abandoned`.
     let rotation = store.seal_rotation(&slow, &tokens("slow")).unwrap();
-    assert!(!store.commit_rotation(&rotation, "slow", &slows_attempt, &REFRESHED).await.unwrap());
-    assert_eq!(outcomes().await, ["", "superseded"]);
+    assert_eq!(store.commit_rotation(&slow, &rotation, &REFRESHED).await.unwrap(), Fenced::Superseded);
+    assert_eq!(outcomes().await, [Outcome::Running, Outcome::Superseded]);
+    let lost =
+        PriorAttempt { outcome: Outcome::Superseded, rotation_risk: Some(RotationRisk::Possible), sent_at: START };
+    assert_eq!(store.prior_attempts(&lease).await.unwrap(), [lost], "its token set is lost");
 
     // Its rotation is committed late, and the next holder died without a reply.
     store.clock().advance(61);
-    assert!(store.commit_spooled_rotation(&rotation).await.unwrap());
-    store.finish_spooled_attempt(true, &slows_attempt, &REFRESHED).await.unwrap();
-    assert_eq!(outcomes().await, ["", "refreshed"]);
-    store.finish_spooled_attempt(false, &slows_attempt, &REFRESHED).await.unwrap();
-    assert_eq!(outcomes().await, ["", "refreshed"], "a second task commits too late");
-    store.finish_spooled_attempt(false, &attempt, &REFRESHED).await.unwrap();
-    assert_eq!(outcomes().await, ["superseded", "refreshed"]);
+    assert_eq!(store.commit_spooled_rotation(&rotation).await.unwrap(), Fenced::Applied);
+    store.finish_spooled_attempt(Fenced::Applied, slow.attempt(), &REFRESHED).await.unwrap();
+    assert_eq!(outcomes().await, [Outcome::Running, Outcome::Refreshed]);
+    store.finish_spooled_attempt(Fenced::Superseded, slow.attempt(), &REFRESHED).await.unwrap();
+    assert_eq!(outcomes().await, [Outcome::Running, Outcome::Refreshed], "a second task commits too late");
+    store.finish_spooled_attempt(Fenced::Superseded, lease.attempt(), &REFRESHED).await.unwrap();
+    assert_eq!(outcomes().await, [Outcome::Superseded, Outcome::Refreshed]);
 
     lease_with_attempt(&store, &id, "dies").await;
-    assert_eq!(outcomes().await[0], "");
+    assert_eq!(outcomes().await[0], Outcome::Running);
     store.mark_grant_revoked(&id).await.unwrap();
-    assert_eq!(outcomes().await[0], "abandoned", "closed when the grant is revoked");
+    assert_eq!(outcomes().await[0], Outcome::Abandoned, "closed when the grant is revoked");
 }
 
 #[apply(each_store!)]
@@ -255,17 +249,21 @@ async fn spooled_rotation_commits_only_onto_its_own_generation(store: Store) {
     let org = org(&store, "A").await;
     let id = consent(&store, &org, "u").await;
     let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
-    let (held, attempt) = lease_with_attempt(&store, &id, "one").await;
-    let kept = store.seal_rotation(&held, &tokens("kept")).unwrap();
+    let lease = lease_with_attempt(&store, &id, "one").await;
+    let kept = store.seal_rotation(&lease, &tokens("kept")).unwrap();
     // Another holder sends the spent token after its replay window and fails the grant.
-    let end = AttemptEnd { outcome: "reconnect", ..REFRESHED };
-    assert!(store.fail_grant(&held, "one", "dead", &attempt, &end).await.unwrap());
-    assert!(store.commit_spooled_rotation(&kept).await.unwrap(), "the late commit reactivates the grant");
+    let end = AttemptEnd::failed(Outcome::Reconnect, "invalid_grant", FailureClass::ANSWERED);
+    assert_eq!(store.fail_grant(&lease, "dead", &end).await.unwrap(), Fenced::Applied);
+    assert_eq!(
+        store.commit_spooled_rotation(&kept).await.unwrap(),
+        Fenced::Applied,
+        "the late commit reactivates the grant"
+    );
     let after = read_grant(&store, &id).await;
     assert_eq!((after.status, after.generation), (GrantStatus::Active, 1));
     assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-kept");
     assert_eq!(status_of(&store, &org, &bound[0].binding_id).await, BindingStatus::Active);
-    assert!(!store.commit_spooled_rotation(&kept).await.unwrap(), "committed twice");
+    assert_eq!(store.commit_spooled_rotation(&kept).await.unwrap(), Fenced::Superseded, "committed twice");
 }
 
 #[apply(each_store!)]

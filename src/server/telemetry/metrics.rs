@@ -9,7 +9,7 @@ use metrics::{counter, gauge, histogram, with_local_recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 use tokio::time::Instant;
 
-use crate::model::Trigger;
+use crate::model::{Outcome, Trigger};
 use crate::server::domain::{GrantCounts, OutboxCounts};
 
 /// The content type of Prometheus' text format.
@@ -119,8 +119,17 @@ impl Metrics {
     }
 
     /// Counts an exchange. `outcome` is the one in the journal.
-    pub fn count_exchange(&self, trigger: Trigger, outcome: &'static str) {
-        self.with_recorder(|| counter!(EXCHANGES, "trigger" => trigger.as_str(), "outcome" => outcome).increment(1));
+    pub fn count_exchange(&self, trigger: Trigger, outcome: Outcome) {
+        self.count_exchange_as(trigger, outcome.as_str());
+    }
+
+    /// Counts an exchange whose token set the database did not accept yet.
+    pub fn count_uncommitted_exchange(&self, trigger: Trigger) {
+        self.count_exchange_as(trigger, "kept");
+    }
+
+    fn count_exchange_as(&self, trigger: Trigger, label: &'static str) {
+        self.with_recorder(|| counter!(EXCHANGES, "trigger" => trigger.as_str(), "outcome" => label).increment(1));
     }
 
     /// Records how long an exchange took.
@@ -235,8 +244,8 @@ mod tests {
     fn metrics_are_rendered_with_their_names_and_help_texts() {
         let metrics = Metrics::default();
         assert!(metrics.render().contains("evergrant_refreshes_joined_total 0\n"), "{}", metrics.render());
-        metrics.clone().count_exchange(Trigger::Sweep, "refreshed");
-        metrics.count_exchange(Trigger::Sweep, "refreshed");
+        metrics.clone().count_exchange(Trigger::Sweep, Outcome::Refreshed);
+        metrics.count_exchange(Trigger::Sweep, Outcome::Refreshed);
         metrics.record_exchange_duration(Duration::from_millis(300));
         metrics.set_service_gauges(2, true, true);
         metrics.record_http_request("GET", "/healthz", 200, Duration::from_millis(20));

@@ -9,16 +9,19 @@ use tracing::Instrument as _;
 
 use super::exchange::{RETRY_CLAIM_AFTER, run_claimed};
 use super::outcome::{RefreshFailure, RefreshOutcome};
-use super::policy::{must_not_wait, open_circuit_retry_at};
 use super::service::TokenService;
-use crate::model::{AttemptId, Trigger};
-use crate::server::domain::Grant;
-use crate::server::store::{DueFilter, NewAttempt, StoreError};
+use crate::model::Trigger;
+use crate::server::domain::lost_reply::{must_not_wait, open_circuit_retry_at};
+use crate::server::store::{DueFilter, JournaledLease, LeaseGuard, NewAttempt, StoreError};
 use crate::server::telemetry::traces;
 use crate::server::xero::Priority;
 
-/// An exchange that waits for its attempt: the grant, its trace id, and the channel for the attempt's id.
-type AwaitingAttempt = (Grant, Option<String>, oneshot::Sender<AttemptId>);
+/// An exchange that waits for its attempt to be journaled.
+struct AwaitingAttempt {
+    lease: LeaseGuard,
+    trace_id: Option<String>,
+    journaled: oneshot::Sender<JournaledLease>,
+}
 
 impl TokenService {
     /// Plans every grant's due time with the current settings. Returns how many due times changed.
@@ -50,61 +53,54 @@ impl TokenService {
         }
         let (mut flights, mut started) = (Vec::new(), Vec::new());
         let number = claimed.len();
-        for held in claimed {
+        for lease in claimed {
             let now = store.clock().now();
             let priority =
-                if must_not_wait(held.reply_lost_at, now) { Priority::MustNotWait } else { Priority::Automatic };
+                if must_not_wait(lease.reply_lost_at, now) { Priority::MustNotWait } else { Priority::Automatic };
             let permit = match self.shared.xero.breaker().acquire(priority) {
                 Ok(permit) => permit,
                 Err(resting) => {
-                    let until = open_circuit_retry_at(resting.until, held.reply_lost_at, now);
-                    store.release_lease_due_at(&held, &owner, until).await?;
+                    let until = open_circuit_retry_at(resting.until, lease.reply_lost_at, now);
+                    store.release_lease_due_at(&lease, until).await?;
                     continue;
                 }
             };
-            let (attempt_sender, attempt_receiver) = oneshot::channel();
+            let (sender, receiver) = oneshot::channel();
             let mut trace_id = None;
-            let flight = if self.shared.spool.contains(&held.id) {
+            let flight = if self.shared.spool.contains(&lease.id) {
                 None
             } else {
-                self.single_flight.try_start(&held.id, || {
-                    let span = traces::exchange_span(&held.id, Trigger::Sweep);
+                self.single_flight.try_start(&lease.id, || {
+                    let span = traces::exchange_span(&lease.id, Trigger::Sweep);
                     trace_id = traces::trace_id(&span);
-                    run_claimed(Arc::clone(&self.shared), held.clone(), owner.clone(), permit, attempt_receiver)
-                        .instrument(span)
+                    run_claimed(Arc::clone(&self.shared), lease.clone(), permit, receiver).instrument(span)
                 })
             };
             match flight {
                 Some(flight) => {
                     let died = || RefreshOutcome::Failed(RefreshFailure::internal());
                     flights.push(flight.map(move |landed| landed.unwrap_or_else(died)).boxed());
-                    started.push((held, trace_id, attempt_sender));
+                    started.push(AwaitingAttempt { lease, trace_id, journaled: sender });
                 }
-                None => store.release_lease_due_at(&held, &owner, store.clock().now() + RETRY_CLAIM_AFTER).await?,
+                None => store.release_lease_due_at(&lease, store.clock().now() + RETRY_CLAIM_AFTER).await?,
             }
         }
         self.journal_attempts(started).await;
         Ok((number, flights))
     }
 
-    /// Journals the attempts and sends each exchange its attempt's id. If that fails, the exchanges release their
+    /// Journals the attempts and sends each exchange its journaled lease. If that fails, the exchanges release their
     /// leases.
     async fn journal_attempts(&self, started: Vec<AwaitingAttempt>) {
-        let new: Vec<NewAttempt<'_>> = started
+        let new: Vec<(&LeaseGuard, NewAttempt<'_>)> = started
             .iter()
-            .map(|(held, trace_id, _)| NewAttempt {
-                grant_id: &held.id,
-                generation: held.generation,
-                trigger: Trigger::Sweep,
-                actor: None,
-                trace_id: trace_id.as_deref(),
-            })
+            .map(|one| (&one.lease, NewAttempt { trace_id: one.trace_id.as_deref(), ..NewAttempt::by(Trigger::Sweep) }))
             .collect();
         match self.shared.store.start_attempts(&new).await {
-            Ok(attempts) => {
-                for ((.., sender), attempt) in started.into_iter().zip(attempts) {
+            Ok(leases) => {
+                for (one, lease) in started.into_iter().zip(leases) {
                     // The exchange may have panicked, which was logged.
-                    _ = sender.send(attempt);
+                    _ = one.journaled.send(lease);
                 }
             }
             Err(error) => tracing::error!(%error, "failed to journal the sweep's attempts"),

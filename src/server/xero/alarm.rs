@@ -46,27 +46,30 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::Transient;
     use super::*;
+    use crate::server::xero::HttpResponse;
 
     #[test]
     fn alarm_stays_raised_until_credentials_are_accepted() {
         let alarm = Alarm::default();
         assert_eq!(alarm.raised(), None);
-        let failed = |kind, code: &str| XeroError::without_response(kind, code);
-        let refused = failed(ErrorKind::Operator, "invalid_client");
+        let answered = |status, code: &str| {
+            let body = format!(r#"{{"error":"{code}"}}"#);
+            XeroError::from_identity(&HttpResponse::for_test(status, "application/json", body.as_bytes()))
+        };
+        let refused = answered(401, "invalid_client");
         alarm.report(Some(&refused));
         alarm.report(Some(&refused));
         // Failures that say nothing about the credentials.
-        alarm.report(Some(&failed(ErrorKind::Transient(Transient::ServerError), "http_503")));
-        alarm.report(Some(&failed(ErrorKind::Operator, "invalid_request")));
+        alarm.report(Some(&answered(503, "server_error")));
+        alarm.report(Some(&answered(400, "invalid_request")));
         assert_eq!(alarm.raised().as_deref(), Some("invalid_client"));
         alarm.report(None);
         assert_eq!(alarm.raised(), None);
-        alarm.report(Some(&failed(ErrorKind::Operator, "invalid_scope")));
+        alarm.report(Some(&answered(400, "invalid_scope")));
         assert_eq!(alarm.raised(), None, "a failure of one grant raises no alarm");
         alarm.report(Some(&refused));
-        alarm.report(Some(&failed(ErrorKind::Reconnect, "invalid_grant")));
+        alarm.report(Some(&answered(400, "invalid_grant")));
         assert_eq!(alarm.raised(), None, "invalid_grant clears the alarm");
     }
 }

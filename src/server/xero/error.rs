@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::breaker::Endpoint;
 use super::response::HttpResponse;
 use super::wire;
-use crate::server::domain::AccessToken;
+use crate::server::domain::{AccessToken, FailureClass, FaultScope, RequestSent, RotationRisk};
 
 /// OAuth error codes that refuse the app itself, so that every grant would get them.
 const APP_ERROR_CODES: [&str; 3] = ["invalid_client", "unauthorized_client", "unsupported_grant_type"];
-/// Evidence codes of requests that were not sent completely.
-const UNSENT_CODES: [&str; 4] = ["connect_timeout", "dns", "connect", "unsendable"];
 
 /// A failed call. Contains no secrets, so it may be logged, journaled and shown.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -20,15 +17,15 @@ pub struct XeroError {
     /// The HTTP status, if there was a response.
     pub status: Option<u16>,
     /// The error code for programs: OAuth's, or Evergrant's if Xero sent none.
-    pub code: Option<String>,
+    pub code: String,
     /// Xero's `Retry-After`, at most a day.
     pub retry_after: Option<Duration>,
     /// `Xero-Correlation-Id`, for Xero's support.
     pub correlation_id: Option<String>,
     /// Xero's own message for people.
     pub detail: Option<String>,
-    /// For a 429: the limit is the app's, not the tenant's.
-    pub whole_app: bool,
+    /// Whether the request was sent, what the failure affects, and whether Xero may have rotated the token.
+    pub class: FailureClass,
 }
 
 /// What to do about a failure. Callers branch on this alone.
@@ -48,28 +45,6 @@ pub enum ErrorKind {
     TenantNotConnected,
     /// API calls: Xero refused the request for another reason.
     Refused,
-}
-
-/// What a failure affects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultScope {
-    /// This grant, tenant or request only. The provider works.
-    Request,
-    /// The provider, or the network.
-    Provider,
-    /// The whole app: every other request would fail likewise.
-    App,
-}
-
-/// Whether Xero may have rotated the token although the exchange failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RotationRisk {
-    /// It did not: Xero refused the request, or the request was not sent.
-    NotRotated,
-    /// Unlikely: Xero reported a server error.
-    Unlikely,
-    /// Possible: the request was sent, and no valid reply came back.
-    Possible,
 }
 
 /// Why a retry may succeed.
@@ -96,20 +71,27 @@ enum ErrorBody {
     Unrecognized,
 }
 
+/// The host that sent a response.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Host {
+    Identity,
+    Api,
+}
+
 impl XeroError {
     /// Classifies a failed response of the token or revocation endpoint.
     pub(super) fn from_identity(answer: &HttpResponse) -> Self {
         let word = answer.json().and_then(wire::oauth_error);
-        Self::classify(answer, word.map_or(ErrorBody::Unrecognized, ErrorBody::Oauth))
+        Self::classify(answer, Host::Identity, word.map_or(ErrorBody::Unrecognized, ErrorBody::Oauth))
     }
 
     /// Classifies a failed response of the API host. A message that repeats the access token `sent` is dropped.
     pub(super) fn from_api(answer: &HttpResponse, sent: &AccessToken) -> Self {
         let words = answer.json().and_then(wire::problem).filter(|words| !words.contains(sent.expose()));
-        Self::classify(answer, words.map_or(ErrorBody::Unrecognized, ErrorBody::Problem))
+        Self::classify(answer, Host::Api, words.map_or(ErrorBody::Unrecognized, ErrorBody::Problem))
     }
 
-    fn classify(answer: &HttpResponse, said: ErrorBody) -> Self {
+    fn classify(answer: &HttpResponse, host: Host, said: ErrorBody) -> Self {
         let status = answer.status;
         let (kind, word) = match (status, &said) {
             (400, ErrorBody::Oauth(word @ "invalid_grant")) => (ErrorKind::Reconnect, Some(*word)),
@@ -139,43 +121,80 @@ impl XeroError {
             ErrorBody::Oauth(_) | ErrorBody::Unrecognized => None,
         };
         let code = word.map_or_else(|| format!("http_{status}"), str::to_owned);
-        Self { detail, ..Self::without_response(kind, &code).with_evidence(answer) }
+        let fault = match kind {
+            ErrorKind::Operator if APP_ERROR_CODES.contains(&code.as_str()) => FaultScope::App,
+            // The token endpoint has no tenants, so its limit is the app's.
+            ErrorKind::Transient(Transient::RateLimited) if answer.app_limit_reached || host == Host::Identity => {
+                if answer.retry_after.is_some() {
+                    FaultScope::App
+                } else {
+                    FaultScope::Provider
+                }
+            }
+            ErrorKind::Transient(Transient::RateLimited) => FaultScope::Request,
+            ErrorKind::Transient(_) => FaultScope::Provider,
+            _ => FaultScope::Request,
+        };
+        let rotation = match (kind, status) {
+            (ErrorKind::Transient(Transient::Malformed), _) => malformed_rotation_risk(status),
+            // A gateway without a reply from Xero.
+            (ErrorKind::Transient(Transient::ServerError), 502 | 504) => RotationRisk::Possible,
+            (ErrorKind::Transient(Transient::ServerError), _) => RotationRisk::Unlikely,
+            _ => RotationRisk::NotRotated,
+        };
+        let class = FailureClass { sent: RequestSent::Yes, fault, rotation };
+        Self { detail, ..Self::new(kind, &code, class).with_evidence(answer) }
     }
 
-    /// Returns the error for a successful status with an undocumented body.
+    /// Returns the error for a response whose body Xero does not document.
     pub(super) fn malformed(answer: &HttpResponse) -> Self {
         let code = if answer.json().is_none() { "wrong_content_type" } else { "malformed" };
-        Self::without_response(ErrorKind::Transient(Transient::Malformed), code).with_evidence(answer)
+        Self::undocumented(answer, code)
+    }
+
+    /// Returns the error for a response whose body is too large to be read.
+    pub(super) fn body_too_large(answer: &HttpResponse) -> Self {
+        Self::undocumented(answer, "body_too_large")
+    }
+
+    fn undocumented(answer: &HttpResponse, code: &str) -> Self {
+        let rotation = malformed_rotation_risk(answer.status);
+        let class = FailureClass { sent: RequestSent::Yes, fault: FaultScope::Provider, rotation };
+        Self::new(ErrorKind::Transient(Transient::Malformed), code, class).with_evidence(answer)
     }
 
     /// Classifies a transport error. Drops reqwest's text, which can contain URLs.
     pub(super) fn from_transport(error: &reqwest::Error) -> Self {
-        let (why, code) = if error.is_timeout() && error.is_connect() {
-            (Transient::Timeout, UNSENT_CODES[0])
+        let unsent = FailureClass::unsent(FaultScope::Provider);
+        let lost =
+            FailureClass { sent: RequestSent::Yes, fault: FaultScope::Provider, rotation: RotationRisk::Possible };
+        let (why, code, class) = if error.is_timeout() && error.is_connect() {
+            (Transient::Timeout, "connect_timeout", unsent)
         } else if error.is_timeout() {
-            (Transient::Timeout, "timeout")
+            (Transient::Timeout, "timeout", lost)
         } else if error.is_dns() {
-            (Transient::Unreachable, UNSENT_CODES[1])
+            (Transient::Unreachable, "dns", unsent)
         } else if error.is_connect() {
-            (Transient::Unreachable, UNSENT_CODES[2])
+            (Transient::Unreachable, "connect", unsent)
         } else if error.is_builder() {
-            (Transient::Unreachable, UNSENT_CODES[3])
+            (Transient::Unreachable, "unsendable", unsent)
         } else {
-            (Transient::Unreachable, "connection_lost")
+            (Transient::Unreachable, "connection_lost", lost)
         };
-        Self::without_response(ErrorKind::Transient(why), code)
-    }
-
-    /// Returns an error without a response's evidence.
-    pub(super) fn without_response(kind: ErrorKind, code: &str) -> Self {
-        let code = Some(code.to_owned());
-        Self { kind, status: None, code, retry_after: None, correlation_id: None, detail: None, whole_app: false }
+        Self::new(ErrorKind::Transient(why), code, class)
     }
 
     /// Returns the error for an open circuit that closes in `seconds` at the earliest.
     pub(super) fn circuit_open(seconds: i64) -> Self {
         let retry_after = u64::try_from(seconds).ok().map(Duration::from_secs);
-        Self { retry_after, ..Self::without_response(ErrorKind::Transient(Transient::CircuitOpen), "resting") }
+        let class = FailureClass::unsent(FaultScope::Provider);
+        Self { retry_after, ..Self::new(ErrorKind::Transient(Transient::CircuitOpen), "resting", class) }
+    }
+
+    /// Returns an error without a response's evidence.
+    fn new(kind: ErrorKind, code: &str, class: FailureClass) -> Self {
+        let code = code.to_owned();
+        Self { kind, status: None, code, retry_after: None, correlation_id: None, detail: None, class }
     }
 
     /// Adds the response's status, `Retry-After` and correlation id.
@@ -184,131 +203,23 @@ impl XeroError {
             status: Some(answer.status),
             retry_after: answer.retry_after,
             correlation_id: answer.correlation_id.clone(),
-            whole_app: answer.app_limit_reached,
             ..self
         }
     }
 
     /// Returns whether Xero refused the app itself, not just this request.
     pub fn is_app_refusal(&self) -> bool {
-        self.kind == ErrorKind::Operator && APP_ERROR_CODES.contains(&self.evidence_code())
-    }
-
-    /// Returns what the failure affects, given the endpoint that it came from.
-    pub fn fault_scope(&self, endpoint: Endpoint) -> FaultScope {
-        match self.kind {
-            ErrorKind::Operator if self.is_app_refusal() => FaultScope::App,
-            // The token endpoint has no tenants, so its limit is the app's.
-            ErrorKind::Transient(Transient::RateLimited) if self.whole_app || endpoint == Endpoint::Token => {
-                if self.retry_after.is_some() { FaultScope::App } else { FaultScope::Provider }
-            }
-            ErrorKind::Transient(Transient::RateLimited) => FaultScope::Request,
-            ErrorKind::Transient(_) => FaultScope::Provider,
-            _ => FaultScope::Request,
-        }
-    }
-
-    /// Returns whether Xero may have rotated the token in an exchange that failed with this error.
-    pub fn rotation_risk(&self) -> RotationRisk {
-        match self.kind {
-            ErrorKind::Transient(Transient::Timeout | Transient::Unreachable)
-                if UNSENT_CODES.contains(&self.evidence_code()) =>
-            {
-                RotationRisk::NotRotated
-            }
-            ErrorKind::Transient(Transient::Timeout | Transient::Unreachable) => RotationRisk::Possible,
-            // A malformed success is a lost token set.
-            ErrorKind::Transient(Transient::Malformed) if self.status.is_some_and(|status| status < 400) => {
-                RotationRisk::Possible
-            }
-            // A gateway without a reply from Xero.
-            ErrorKind::Transient(Transient::ServerError) if matches!(self.status, Some(502 | 504)) => {
-                RotationRisk::Possible
-            }
-            ErrorKind::Transient(Transient::ServerError) => RotationRisk::Unlikely,
-            _ => RotationRisk::NotRotated,
-        }
-    }
-
-    /// Returns whether Xero may have processed a request that failed with this journaled code. It did not if the
-    /// request was not sent or the response refused it.
-    pub fn may_have_been_processed(code: &str) -> bool {
-        let left_alone = ["rate_limited", "invalid_grant"];
-        let refused =
-            ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope"];
-        !UNSENT_CODES.contains(&code) && !left_alone.contains(&code) && !refused.contains(&code)
-    }
-
-    /// Returns a message for people: what happened, what to do next, and Xero's own message if there is one.
-    pub fn summary(&self) -> String {
-        let ours = match self.kind {
-            ErrorKind::Reconnect => "Xero no longer accepts this connection. Connect to Xero again.".to_owned(),
-            ErrorKind::Operator => format!(
-                "Xero refuses Evergrant itself ({}). Your Evergrant administrator should check XERO_CLIENT_ID, \
-                 XERO_CLIENT_SECRET and XERO_SCOPES.",
-                self.evidence_code()
-            ),
-            ErrorKind::Transient(Transient::Timeout) => "Xero didn't answer in time. Try again in a moment.".to_owned(),
-            ErrorKind::Transient(Transient::Unreachable) => "Xero can't be reached. Try again in a moment.".to_owned(),
-            ErrorKind::Transient(Transient::RateLimited) => {
-                format!("Xero is limiting our requests. Try again {}.", self.retry_hint())
-            }
-            ErrorKind::Transient(Transient::ServerError) => {
-                format!(
-                    "Xero has a problem ({}). Nothing was disconnected. Try again {}.",
-                    self.evidence_code(),
-                    self.retry_hint()
-                )
-            }
-            ErrorKind::Transient(Transient::Malformed) => {
-                format!("Xero sent an unexpected response ({}). Try again in a moment.", self.evidence_code())
-            }
-            ErrorKind::Transient(Transient::CircuitOpen) => {
-                format!("Xero isn't answering. Try again {}.", self.retry_hint())
-            }
-            ErrorKind::TokenExpired => {
-                "The access token has expired. Refresh the connection, then try again.".to_owned()
-            }
-            ErrorKind::ScopeMissing => {
-                "The access that was given in Xero doesn't cover this. Connect to Xero again to allow it.".to_owned()
-            }
-            ErrorKind::TenantNotConnected => {
-                "Xero no longer gives access to this organisation. Connect to Xero again.".to_owned()
-            }
-            ErrorKind::Refused => format!("Xero refused the request ({}).", self.evidence_code()),
-        };
-        match &self.detail {
-            Some(detail) => format!("{ours} Xero says: {detail}"),
-            None => ours,
-        }
+        self.kind == ErrorKind::Operator && self.class.fault == FaultScope::App
     }
 
     /// Returns the code for journal and logs: `invalid_grant`, `timeout`, `http_503`.
     pub fn evidence_code(&self) -> &str {
-        self.code.as_deref().unwrap_or(match self.kind {
-            ErrorKind::Reconnect => "invalid_grant",
-            ErrorKind::Operator => "invalid_client",
-            ErrorKind::Transient(Transient::Timeout) => "timeout",
-            ErrorKind::Transient(Transient::Unreachable) => "unreachable",
-            ErrorKind::Transient(Transient::RateLimited) => "rate_limited",
-            ErrorKind::Transient(Transient::ServerError) => "server_error",
-            ErrorKind::Transient(Transient::Malformed) => "malformed",
-            ErrorKind::Transient(Transient::CircuitOpen) => "resting",
-            ErrorKind::TokenExpired => "token_expired",
-            ErrorKind::ScopeMissing => "scope_missing",
-            ErrorKind::TenantNotConnected => "tenant_gone",
-            ErrorKind::Refused => "refused",
-        })
+        &self.code
     }
+}
 
-    /// Returns when to retry, as part of a sentence.
-    fn retry_hint(&self) -> String {
-        match self.retry_after.map(|wait| wait.as_secs()) {
-            None | Some(0) => "in a moment".to_owned(),
-            Some(1) => "in 1 second".to_owned(),
-            Some(seconds @ 2..=119) => format!("in {seconds} seconds"),
-            Some(seconds @ 120..=7199) => format!("in {} minutes", seconds.div_ceil(60)),
-            Some(seconds) => format!("in {} hours", seconds.div_ceil(3600)),
-        }
-    }
+/// Returns whether Xero may have rotated the token although it replied with an undocumented response: a malformed
+/// success is a lost token set.
+fn malformed_rotation_risk(status: u16) -> RotationRisk {
+    if status < 400 { RotationRisk::Possible } else { RotationRisk::Negligible }
 }

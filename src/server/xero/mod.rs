@@ -2,7 +2,8 @@
 //!
 //! - `client`: calls for tokens and connections; `api_client`: calls for one tenant
 //! - `response`: a response's status, evidence and body; `transport`: sends a request and reads its response
-//! - `parse`: the result of a response, per endpoint; `wire`: the JSON bodies; `error`: what a failure means
+//! - `parse`: the result of a response, per endpoint; `wire`: the JSON bodies; `error`: what a failure means;
+//!   `error_message`: what it says to people
 //! - `breaker`: the circuit breaker per endpoint; `alarm`: whether Xero refuses the app's credentials
 //! - `endpoints`: the base URLs; `claims`: an access token's claims
 
@@ -13,6 +14,7 @@ mod claims;
 mod client;
 mod endpoints;
 mod error;
+mod error_message;
 pub mod parse;
 mod response;
 #[cfg(test)]
@@ -25,6 +27,6 @@ pub use breaker::{BreakerPermit, OpenCircuit, Priority};
 pub use claims::{Claims, parse_claims};
 pub use client::{ClientError, CodeExchange, Deletion, ExchangedTokens, XeroClient};
 pub use endpoints::{EndpointError, Endpoints};
-pub use error::{ErrorKind, RotationRisk, Transient, XeroError};
+pub use error::{ErrorKind, Transient, XeroError};
 pub use response::HttpResponse;
 pub use wire::{Connection, Organization, TokenResponse};

@@ -4,7 +4,7 @@ use reqwest::{Client, Request, RequestBuilder, Response};
 use secrecy::zeroize::Zeroizing;
 use tracing::Instrument as _;
 
-use super::error::{ErrorKind, Transient, XeroError};
+use super::error::XeroError;
 use super::response::HttpResponse;
 use crate::server::clock::Clock;
 use crate::server::telemetry::traces;
@@ -41,18 +41,17 @@ async fn send(client: Client, request: Request, clock: &Clock) -> Result<HttpRes
     if matches!(answer.status, 300..=399 | 429 | 500..=599) {
         return Ok(answer);
     }
-    match read_bounded(&mut response).await {
-        Ok(body) => Ok(answer.with_body(body)),
-        Err(error) => Err(error.with_evidence(&answer)),
-    }
+    let body = read_bounded(&mut response, &answer).await?;
+    Ok(answer.with_body(body))
 }
 
-async fn read_bounded(response: &mut Response) -> Result<Zeroizing<Vec<u8>>, XeroError> {
+async fn read_bounded(response: &mut Response, answer: &HttpResponse) -> Result<Zeroizing<Vec<u8>>, XeroError> {
     // Allocates enough for any token response, because a growing vector would leave unzeroed copies in memory.
+    let lost = |error: &reqwest::Error| XeroError::from_transport(error).with_evidence(answer);
     let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
-    while let Some(chunk) = response.chunk().await.map_err(|error| XeroError::from_transport(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(XeroError::without_response(ErrorKind::Transient(Transient::Malformed), "body_too_large"));
+            return Err(XeroError::body_too_large(answer));
         }
         body.extend_from_slice(&chunk);
     }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::time;
-use crate::model::{AttemptView, Trigger};
+use crate::model::{AttemptView, Outcome, Trigger};
 
 /// Renders the table. `named` adds the column with the connections' names.
 pub fn table(named: bool, rows: AnyView) -> impl IntoView {
@@ -26,7 +26,7 @@ pub fn table(named: bool, rows: AnyView) -> impl IntoView {
 
 /// Renders one attempt with its evidence.
 pub fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoView + use<> {
-    let (tone, result) = outcome_label(attempt.outcome.as_deref());
+    let (tone, result) = outcome_label(attempt.outcome);
     let names = connections.map(|names| if names.is_empty() { "None".to_owned() } else { names.join(", ") });
     view! {
         <tr>
@@ -58,17 +58,16 @@ fn duration_text(attempt: &AttemptView) -> String {
 }
 
 /// Returns the tone and label of an attempt's outcome.
-pub fn outcome_label(word: Option<&str>) -> (&'static str, &'static str) {
-    match word {
-        Some("refreshed") => ("good", "Refreshed"),
-        Some("reconnect") => ("bad", "Reconnect needed"),
-        Some("operator") => ("bad", "App credentials refused"),
-        Some("transient") => ("warn", "Xero error, will retry"),
-        Some("refused") => ("quiet", "Supplied token refused"),
-        Some("abandoned") => ("warn", "Interrupted, retried"),
-        Some("superseded") => ("quiet", "Already refreshed"),
-        Some("running") | None => ("info", "In progress"),
-        Some(_) => ("quiet", "Unknown"),
+pub fn outcome_label(outcome: Outcome) -> (&'static str, &'static str) {
+    match outcome {
+        Outcome::Refreshed => ("good", "Refreshed"),
+        Outcome::Reconnect => ("bad", "Reconnect needed"),
+        Outcome::Operator => ("bad", "App credentials refused"),
+        Outcome::Transient => ("warn", "Xero error, will retry"),
+        Outcome::Refused => ("quiet", "Supplied token refused"),
+        Outcome::Abandoned => ("warn", "Interrupted, retried"),
+        Outcome::Superseded => ("quiet", "Already refreshed"),
+        Outcome::Running => ("info", "In progress"),
     }
 }
 
@@ -87,7 +86,6 @@ fn trigger_label(trigger: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Outcome;
 
     #[test]
     fn duration_is_as_exact_as_recorded() {
@@ -98,7 +96,7 @@ mod tests {
             started_at: 0,
             finished_at: Some(1),
             duration_ms: Some(420),
-            outcome: Some("refreshed".into()),
+            outcome: Outcome::Refreshed,
             error_code: None,
             http_status: Some(200),
             trace_id: None,
@@ -113,9 +111,9 @@ mod tests {
 
     #[test]
     fn every_outcome_has_its_own_label() {
-        let mut words: Vec<_> = Outcome::ALL.iter().map(|one| outcome_label(Some(one.as_str())).1).collect();
+        let mut words: Vec<_> = Outcome::ALL.iter().map(|one| outcome_label(*one).1).collect();
         words.sort_unstable();
         words.dedup();
-        assert!(words.len() == Outcome::ALL.len() && !words.contains(&"Unknown"), "{words:?}");
+        assert_eq!(words.len(), Outcome::ALL.len(), "{words:?}");
     }
 }

@@ -163,9 +163,10 @@ async fn unfinished_attempts_and_expiring_grants_are_counted(database: TestDatab
     let env = OperatorEnv::on(database).await;
     let shop = env.connect("Corner Shop", &["southerly"], 1800).await;
     let pool = env.store.database().pool();
-    let new = NewAttempt { grant_id: &shop.grant, generation: 0, trigger: Trigger::Sweep, actor: None, trace_id: None };
-    env.store.start_attempt(&new).await.unwrap();
     let now = env.clock.now();
+    let lease = env.store.acquire_lease(&shop.grant, "dies", now + 60).await.unwrap().unwrap();
+    env.store.start_attempt(&lease, NewAttempt::by(Trigger::Sweep)).await.unwrap();
+    env.store.release_lease(&lease).await.unwrap();
     sqlx::query("UPDATE refresh_attempts SET started_at = $1").bind(now - 120).execute(pool).await.unwrap();
     let output = env.run(&["doctor", "--json"]).await;
     assert_only_finding(

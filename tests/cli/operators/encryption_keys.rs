@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use evergrant::server::domain::{AccessToken, RefreshToken, TokenSet};
-use evergrant::server::store::{AttemptEnd, NewGrant};
+use evergrant::server::domain::{AccessToken, AttemptEnd, RefreshToken, TokenSet};
+use evergrant::server::store::NewGrant;
 use evergrant::server::tokens::{Spool, SpooledRotation};
 use reqwest::header::COOKIE;
 use serde_json::{Value, json};
@@ -256,7 +256,7 @@ async fn spool_successor(env: &OperatorEnv, connected: &ConnectedOrg) {
         scopes: String::new(),
     };
     let rotation = env.store.seal_rotation(&held, &tokens).unwrap();
-    let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
+    let end = AttemptEnd::refreshed(Some(200), None);
     let kept = SpooledRotation { rotation, attempt: "an attempt".into(), end };
     Spool::open(&env.folder.path().join("data/spool")).unwrap().insert(&kept).unwrap();
 }

@@ -1,6 +1,6 @@
 //! Tests of `evergrant grants rescue`, which replaces a grant's tokens with an operator's.
 
-use evergrant::model::{BindingStatus, GrantStatus};
+use evergrant::model::{BindingStatus, GrantStatus, Outcome};
 use evergrant::server::domain::Grant;
 use serde_json::{Value, json};
 
@@ -38,12 +38,11 @@ async fn rescue(env: &OperatorEnv, connected: &ConnectedOrg, extra_arguments: &[
 }
 
 /// Returns outcome and error code of the newest attempt that did not end in `reconnect`.
-async fn last_attempt_result(env: &OperatorEnv, connected: &ConnectedOrg) -> (Option<String>, Option<String>) {
+async fn last_attempt_result(env: &OperatorEnv, connected: &ConnectedOrg) -> (Outcome, Option<String>) {
     let attempts = env.store.attempts_of_binding(&connected.org, &connected.bindings[0], 50).await.unwrap();
-    let outcomes: Vec<_> =
-        attempts.iter().map(|attempt| (attempt.outcome.clone(), attempt.error_code.clone())).collect();
     assert!(attempts.iter().all(|attempt| attempt.trigger == "cli" && attempt.finished_at.is_some()), "{attempts:?}");
-    outcomes.into_iter().find(|(outcome, _)| outcome.as_deref() != Some("reconnect")).unwrap_or_default()
+    let last = attempts.into_iter().find(|attempt| attempt.outcome != Outcome::Reconnect).unwrap();
+    (last.outcome, last.error_code)
 }
 
 #[apply(each_database!)]
@@ -60,7 +59,7 @@ async fn rescue_restores_an_ended_grant_and_its_bindings(database: TestDatabase)
     assert_eq!((bound.binding.status, grant.status), (BindingStatus::Active, GrantStatus::Active));
     assert_eq!((grant.generation, grant.failure_count, &grant.lease, &grant.last_error), (1, 0, &None, &None));
     assert_ne!(grant.auth_event_id, shop.minted.auth_event_id, "the grant belongs to another consent now");
-    assert_eq!(last_attempt_result(&env, &shop).await, (Some("refreshed".to_owned()), None));
+    assert_eq!(last_attempt_result(&env, &shop).await, (Outcome::Refreshed, None));
     // Xero replays its response to the same token. The row already has it, so the generation stays.
     let again = rescue(&env, &shop, &["--json"], &token).await;
     assert_eq!(
@@ -87,7 +86,7 @@ async fn rejected_token_changes_nothing_and_is_explained(database: TestDatabase)
         "{}",
         refused.combined
     );
-    assert_eq!(last_attempt_result(&env, &shop).await, (Some("refused".into()), Some("invalid_grant".into())));
+    assert_eq!(last_attempt_result(&env, &shop).await, (Outcome::Refused, Some("invalid_grant".into())));
 
     env.provider.inject_fault(json!({"endpoint": "token", "kind": "status", "status": 503})).await;
     let token = mint_refresh_token(&env, "mere", "southerly").await;

@@ -8,8 +8,8 @@ use super::place::BenchEnv;
 use super::{Flags, RunParameters};
 use crate::model::Trigger;
 use crate::server::cli::CliError;
-use crate::server::domain::{AccessToken, RefreshToken, TokenSet};
-use crate::server::store::{AttemptEnd, DueFilter, NewAttempt, Store};
+use crate::server::domain::{AccessToken, AttemptEnd, RefreshToken, TokenSet};
+use crate::server::store::{DueFilter, NewAttempt, Store};
 
 /// How many batches are claimed to measure the database alone.
 const BATCHES: usize = 8;
@@ -78,28 +78,16 @@ async fn measure_database_alone(store: &Store) -> Result<(f64, f64, usize), CliE
         let begun = Instant::now();
         let claimed = store.claim_due(DueFilter::Any, BATCH_SIZE, &owner, now + 60).await?;
         claims.push(begun.elapsed().as_secs_f64() * 1000.0);
-        let new: Vec<NewAttempt<'_>> = claimed
-            .iter()
-            .map(|held| NewAttempt {
-                grant_id: &held.id,
-                generation: held.generation,
-                trigger: Trigger::Sweep,
-                actor: None,
-                trace_id: None,
-            })
-            .collect();
-        let attempts = store.start_attempts(&new).await?;
-        for (held, attempt) in claimed.iter().zip(&attempts) {
+        let new: Vec<_> = claimed.iter().map(|lease| (lease, NewAttempt::by(Trigger::Sweep))).collect();
+        for lease in store.start_attempts(&new).await? {
             let tokens = TokenSet {
                 access_token: AccessToken::new("a".repeat(1200)),
                 refresh_token: RefreshToken::new("r".repeat(43)),
                 expires_at: now + 1800,
                 scopes: String::new(),
             };
-            let rotation = store.seal_rotation(held, &tokens)?;
-            let end =
-                AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
-            store.commit_rotation(&rotation, &owner, attempt, &end).await?;
+            let rotation = store.seal_rotation(&lease, &tokens)?;
+            _ = store.commit_rotation(&lease, &rotation, &AttemptEnd::refreshed(Some(200), None)).await?;
         }
         all += begun.elapsed().as_secs_f64() * 1000.0;
         grants += claimed.len();

@@ -165,7 +165,7 @@ fn attempt_row(entry: &ActivityEntry) -> String {
         connections.join("; "),
         attempt.trigger.clone(),
         text(&attempt.actor),
-        attempt.outcome.clone().unwrap_or_else(|| Outcome::Running.as_str().to_owned()),
+        attempt.outcome.as_str().to_owned(),
         text(&attempt.error_code),
         number(attempt.http_status),
         text(&attempt.trace_id),

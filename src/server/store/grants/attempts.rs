@@ -4,17 +4,16 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
-use crate::model::{AttemptId, AttemptView, GrantId, OrgId, Trigger};
+use super::lease_guard::{JournaledLease, LeaseGuard};
+use crate::model::{AttemptId, AttemptView, GrantId, Outcome, Trigger};
 use crate::server::clock::Clock;
-use crate::server::domain::Grant;
+use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt, RotationRisk};
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::{Store, StoreError, new_id};
 
 /// An attempt about to start.
+#[derive(Clone, Copy, Debug)]
 pub struct NewAttempt<'a> {
-    pub grant_id: &'a GrantId,
-    /// The generation whose refresh token will be sent.
-    pub generation: i64,
     pub trigger: Trigger,
     /// The email address of the person who requested it, if a person did.
     pub actor: Option<&'a str>,
@@ -22,71 +21,66 @@ pub struct NewAttempt<'a> {
     pub trace_id: Option<&'a str>,
 }
 
-/// How an attempt ended, with evidence from Xero.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttemptEnd {
-    /// `refreshed`, `reconnect`, `operator`, `transient`, `superseded`, or `refused`: an operator's token was rejected.
-    /// Only the store writes `abandoned`, for the attempt of a holder that died.
-    pub outcome: &'static str,
-    pub error_code: Option<String>,
-    pub http_status: Option<u16>,
-    /// Xero's correlation id of the call.
-    pub correlation_id: Option<String>,
-}
-
-/// An earlier attempt with the same refresh token, as evidence about a later one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PriorAttempt {
-    pub outcome: Option<String>,
-    pub error_code: Option<String>,
-    pub started_at: i64,
+impl NewAttempt<'_> {
+    /// Returns an attempt that no person requested, without a trace.
+    pub fn by(trigger: Trigger) -> Self {
+        Self { trigger, actor: None, trace_id: None }
+    }
 }
 
 impl Store {
-    /// Journals an attempt. The request must not be sent before this returns.
+    /// Journals an attempt at the lease's generation. The request must not be sent before this returns.
     ///
-    /// The caller must hold the lease. Open attempts of the same grant are then a dead holder's and are closed as
-    /// abandoned. If that holder is only slow, its own outcome overwrites this one.
-    pub async fn start_attempt(&self, new: &NewAttempt<'_>) -> Result<AttemptId, StoreError> {
-        let mut ids = self.start_attempts(std::slice::from_ref(new)).await?;
-        // `start_attempts` returns one id for each attempt.
-        ids.pop().ok_or(StoreError::Database(sqlx::Error::RowNotFound))
+    /// Open attempts of the same grant are then a dead holder's and are closed as abandoned. If that holder is only
+    /// slow, its own outcome overwrites this one.
+    pub async fn start_attempt(&self, lease: &LeaseGuard, new: NewAttempt<'_>) -> Result<JournaledLease, StoreError> {
+        let mut journaled = self.start_attempts(&[(lease, new)]).await?;
+        // `start_attempts` returns one lease for each attempt.
+        journaled.pop().ok_or(StoreError::Database(sqlx::Error::RowNotFound))
     }
 
-    /// Journals many attempts with one commit. Returns their ids in the same order.
-    pub async fn start_attempts(&self, new: &[NewAttempt<'_>]) -> Result<Vec<AttemptId>, StoreError> {
+    /// Journals many attempts with one commit. Returns their leases in the same order.
+    pub async fn start_attempts(
+        &self,
+        new: &[(&LeaseGuard, NewAttempt<'_>)],
+    ) -> Result<Vec<JournaledLease>, StoreError> {
         if new.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<AttemptId> = new.iter().map(|_| new_id()).collect();
+        let (sent_at, started_ms) = (self.clock.now(), self.clock.now_millis());
+        let journaled: Vec<JournaledLease> = new
+            .iter()
+            .map(|(lease, _)| JournaledLease { lease: (*lease).clone(), attempt: new_id(), sent_at })
+            .collect();
         let mut sql = String::from(
-            "INSERT INTO refresh_attempts (id, grant_id, generation, trigger, actor, started_at, started_ms, trace_id, org_id) VALUES ",
+            "INSERT INTO refresh_attempts (id, grant_id, generation, trigger, actor, sent_at, started_ms, trace_id, \
+             org_id, started_at) VALUES ",
         );
-        for first in (1..).step_by(8).take(new.len()) {
-            let placeholders: Vec<String> = (first..first + 8).map(|place| format!("${place}")).collect();
+        for first in (1..).step_by(9).take(new.len()) {
+            let placeholders: Vec<String> = (first..first + 9).map(|place| format!("${place}")).collect();
+            // The attempt starts when its request is sent.
             sql.push_str(if first == 1 { "(" } else { ", (" });
-            sql.push_str(&placeholders.join(", "));
-            let grant = first + 1;
-            sql.push_str(&format!(", (SELECT org_id FROM integration_grants WHERE id = ${grant}))"));
+            sql.push_str(&format!("{}, ${})", placeholders.join(", "), first + 5));
         }
         // Safe: only placeholder numbers are formatted into the SQL.
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (id, new) in ids.iter().zip(new) {
+        for (lease, (_, new)) in journaled.iter().zip(new) {
             query = query
-                .bind(id.as_str())
-                .bind(new.grant_id.as_str())
-                .bind(new.generation)
+                .bind(lease.attempt.as_str())
+                .bind(lease.id.as_str())
+                .bind(lease.generation)
                 .bind(new.trigger.as_str())
                 .bind(new.actor)
-                .bind(self.clock.now())
-                .bind(self.clock.now_millis())
-                .bind(new.trace_id);
+                .bind(sent_at)
+                .bind(started_ms)
+                .bind(new.trace_id)
+                .bind(lease.org_id.as_str());
         }
         let mut transaction = self.database.begin().await?;
-        close_abandoned(&mut transaction, new.iter().map(|new| new.grant_id), self.clock.now()).await?;
+        close_abandoned(&mut transaction, new.iter().map(|(lease, _)| &lease.id), sent_at).await?;
         query.execute(&mut *transaction).await?;
         transaction.commit().await?;
-        Ok(ids)
+        Ok(journaled)
     }
 
     /// Counts the attempts at a grant with this trigger after `since` (unix seconds). The manual rate limit uses it to
@@ -104,24 +98,37 @@ impl Store {
     }
 
     /// Returns the other attempts that sent the same refresh token, oldest first.
-    pub async fn prior_attempts(&self, held: &Grant, attempt: &AttemptId) -> Result<Vec<PriorAttempt>, StoreError> {
+    pub async fn prior_attempts(&self, lease: &JournaledLease) -> Result<Vec<PriorAttempt>, StoreError> {
         let rows = sqlx::query(
-            "SELECT outcome, error_code, started_at FROM refresh_attempts \
-             WHERE grant_id = $1 AND generation = $2 AND id <> $3 ORDER BY started_at",
+            "SELECT outcome, rotation_risk, sent_at FROM refresh_attempts \
+             WHERE grant_id = $1 AND generation = $2 AND id <> $3 ORDER BY sent_at",
         )
-        .bind(held.id.as_str())
-        .bind(held.generation)
-        .bind(attempt.as_str())
+        .bind(lease.id.as_str())
+        .bind(lease.generation)
+        .bind(lease.attempt.as_str())
         .fetch_all(self.pool())
         .await?;
         let read = |row: &AnyRow| {
             Ok(PriorAttempt {
-                outcome: row.try_get("outcome")?,
-                error_code: row.try_get("error_code")?,
-                started_at: row.try_get("started_at")?,
+                outcome: outcome_from(row)?,
+                rotation_risk: known_value(row.try_get("rotation_risk")?, "rotation_risk", RotationRisk::parse)?,
+                sent_at: row.try_get("sent_at")?,
             })
         };
         rows.iter().map(read).collect()
+    }
+
+    /// Returns when the unfinished attempt at the grant's generation sent its request, or `None` if there is none.
+    pub async fn open_attempt_sent_at(&self, grant: &Grant) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query(
+            "SELECT MAX(sent_at) FROM refresh_attempts \
+             WHERE grant_id = $1 AND generation = $2 AND finished_at IS NULL",
+        )
+        .bind(grant.id.as_str())
+        .bind(grant.generation)
+        .fetch_one(self.pool())
+        .await?;
+        Ok(row.try_get(0)?)
     }
 }
 
@@ -130,7 +137,8 @@ macro_rules! finish_attempt_sql {
     ($rest:literal) => {
         concat!(
             "UPDATE refresh_attempts SET finished_at = $1, outcome = $2, error_code = $3, http_status = $4, ",
-            "correlation_id = $5, duration_ms = $7 - started_ms WHERE id = $6",
+            "correlation_id = $5, duration_ms = $7 - started_ms, request_sent = $8, fault = $9, rotation_risk = $10 ",
+            "WHERE id = $6",
             $rest
         )
     };
@@ -165,11 +173,14 @@ pub(in crate::server::store) async fn mark_superseded(
     now: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE refresh_attempts SET finished_at = $1, outcome = 'superseded' \
-         WHERE id = $2 AND (outcome IS NULL OR outcome = 'abandoned')",
+        "UPDATE refresh_attempts SET finished_at = $1, outcome = 'superseded', request_sent = $3, fault = $4, \
+         rotation_risk = $5 WHERE id = $2 AND (outcome IS NULL OR outcome = 'abandoned')",
     )
     .bind(now)
     .bind(attempt.as_str())
+    .bind(FailureClass::DISCARDED_TOKEN_SET.sent.as_str())
+    .bind(FailureClass::DISCARDED_TOKEN_SET.fault.as_str())
+    .bind(FailureClass::DISCARDED_TOKEN_SET.rotation.as_str())
     .execute(&mut *connection)
     .await?;
     Ok(())
@@ -190,18 +201,17 @@ pub(in crate::server::store) async fn finish_attempt_unpublished(
 /// Finishes an attempt and publishes its outcome, within the caller's transaction.
 pub(in crate::server::store) async fn finish_attempt(
     transaction: &mut ChangeTx,
-    (org, grant): (OrgId, &GrantId),
-    attempt: &AttemptId,
+    lease: &JournaledLease,
     end: &AttemptEnd,
     clock: &Clock,
 ) -> Result<(), StoreError> {
-    let change = Change::Refresh { org, grant: grant.clone(), outcome: end.outcome.to_owned() };
+    let change = Change::Refresh { org: lease.org_id.clone(), grant: lease.id.clone(), outcome: end.outcome };
     let payload = transaction.publish_payload(change);
     let statement = match &payload {
-        Some(_) => sqlx::query(finish_attempt_sql!(" RETURNING pg_notify('evergrant', $8)")),
+        Some(_) => sqlx::query(finish_attempt_sql!(" RETURNING pg_notify('evergrant', $11)")),
         None => sqlx::query(finish_attempt_sql!("")),
     };
-    let statement = bind_attempt_end(statement, attempt, end, clock);
+    let statement = bind_attempt_end(statement, &lease.attempt, end, clock);
     match payload {
         Some(payload) => statement.bind(payload),
         None => statement,
@@ -220,12 +230,15 @@ fn bind_attempt_end<'q>(
 ) -> Query<'q, Any, AnyArguments> {
     statement
         .bind(clock.now())
-        .bind(end.outcome)
+        .bind(end.outcome.as_str())
         .bind(end.error_code.as_deref())
         .bind(end.http_status.map(i64::from))
         .bind(end.correlation_id.as_deref())
         .bind(attempt.as_str())
         .bind(clock.now_millis())
+        .bind(end.class.map(|class| class.sent.as_str()))
+        .bind(end.class.map(|class| class.fault.as_str()))
+        .bind(end.class.map(|class| class.rotation.as_str()))
 }
 
 pub(in crate::server::store) fn attempt_from(row: &AnyRow) -> Result<AttemptView, StoreError> {
@@ -236,10 +249,28 @@ pub(in crate::server::store) fn attempt_from(row: &AnyRow) -> Result<AttemptView
         started_at: row.try_get("started_at")?,
         finished_at: row.try_get("finished_at")?,
         duration_ms: row.try_get("duration_ms")?,
-        outcome: row.try_get("outcome")?,
+        outcome: outcome_from(row)?,
         error_code: row.try_get("error_code")?,
         http_status: row.try_get("http_status")?,
         trace_id: row.try_get("trace_id")?,
         correlation_id: row.try_get("correlation_id")?,
     })
+}
+
+/// Reads an attempt's outcome. An attempt without one is running.
+fn outcome_from(row: &AnyRow) -> Result<Outcome, StoreError> {
+    Ok(known_value(row.try_get("outcome")?, "outcome", Outcome::parse)?.unwrap_or(Outcome::Running))
+}
+
+/// Parses a value of this table, if there is one.
+fn known_value<T>(
+    value: Option<String>,
+    column: &'static str,
+    parse: fn(&str) -> Option<T>,
+) -> Result<Option<T>, StoreError> {
+    let Some(value) = value else { return Ok(None) };
+    match parse(&value) {
+        Some(known) => Ok(Some(known)),
+        None => Err(StoreError::UnknownValue { table: "refresh_attempts", column, value }),
+    }
 }

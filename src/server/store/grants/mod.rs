@@ -1,7 +1,9 @@
 //! Inserts, reads and revokes grants, and seals and opens their tokens.
 
 pub mod attempts;
+pub mod commit;
 pub mod due;
+pub mod lease_guard;
 pub mod leases;
 pub mod rescue;
 

@@ -1,46 +1,21 @@
-//! Lease and fenced commit of a rescue, which exchanges an operator's refresh token instead of the stored one.
+//! Fenced commit of a rescue, which exchanges an operator's refresh token instead of the stored one.
 
-use super::attempts::{AttemptEnd, finish_attempt};
-use super::grant_from;
-use super::leases::{finish_and_commit, org_of_grant, reactivate_bindings, rotate_grant_sql};
-use crate::model::{Action, AttemptId, GrantId};
-use crate::server::domain::{AuditEvent, Grant, SealedRotation};
-use crate::server::store::column_lists::{columns, grant_columns};
+use super::attempts::finish_attempt;
+use super::commit::{finish_and_commit, reactivate_bindings, rotate_grant_sql};
+use super::lease_guard::{Fenced, JournaledLease};
+use crate::model::Action;
+use crate::server::domain::{AttemptEnd, AuditEvent, SealedRotation};
 use crate::server::store::{Store, StoreError};
 
 impl Store {
-    /// Takes the lease for a rescue if nobody holds it, also of a `refresh_failed` grant. Returns `None` if the lease
-    /// is held or the grant is revoked.
-    pub async fn acquire_rescue_lease(
-        &self,
-        id: &GrantId,
-        owner: &str,
-        until: i64,
-    ) -> Result<Option<Grant>, StoreError> {
-        let row = sqlx::query(concat!(
-            "UPDATE integration_grants SET lease_owner = $1, lease_until = $2, due_at = $2, reply_lost_at = \
-             COALESCE(CASE WHEN lease_owner IS NOT NULL THEN lease_until - ($2 - $4) END, reply_lost_at) \
-             WHERE id = $3 AND status IN ('active', 'refresh_failed') AND (lease_owner IS NULL OR lease_until <= $4) RETURNING ",
-            grant_columns!("")
-        ))
-        .bind(owner)
-        .bind(until)
-        .bind(id.as_str())
-        .bind(self.clock.now())
-        .fetch_optional(self.pool())
-        .await?;
-        row.as_ref().map(grant_from).transpose()
-    }
-
     /// Stores the rotation that the operator's token yielded and reactivates the grant and its bindings, in one
-    /// transaction. Returns `false` if the generation or the lease owner has changed.
+    /// transaction. If the fence refuses it, only the attempt changes, to superseded.
     pub async fn commit_rescue(
         &self,
+        lease: &JournaledLease,
         rotation: &SealedRotation,
-        owner: &str,
-        attempt: &AttemptId,
         end: &AttemptEnd,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Fenced, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         let done = self
@@ -51,31 +26,22 @@ impl Store {
                 ),
                 rotation,
             )
-            .bind(owner)
+            .bind(&lease.owner)
             .fetch_optional(&mut *transaction)
             .await?;
         if let Some(grant) = &done {
             reactivate_bindings(&mut transaction, grant, now).await?;
-            let org = org_of_grant(&mut transaction, &rotation.grant_id).await?;
-            let event = AuditEvent::new(self.actor(), Action::GrantRescued).in_org(&org);
-            self.record(&mut transaction, &event.subject("grant", &rotation.grant_id)).await?;
+            let event = AuditEvent::new(self.actor(), Action::GrantRescued).in_org(&lease.org_id);
+            self.record(&mut transaction, &event.subject("grant", &lease.id)).await?;
         }
-        let org = org_of_grant(&mut transaction, &rotation.grant_id).await?;
-        finish_and_commit(transaction, done.is_some(), (org, &rotation.grant_id), attempt, end, &self.clock).await
+        finish_and_commit(transaction, Fenced::from_applied(done.is_some()), lease, end, &self.clock).await
     }
 
     /// Finishes an attempt that says nothing about the stored token, and releases the lease. Changes nothing else.
-    pub async fn finish_and_release(
-        &self,
-        held: &Grant,
-        owner: &str,
-        attempt: &AttemptId,
-        end: &AttemptEnd,
-    ) -> Result<(), StoreError> {
+    pub async fn finish_and_release(&self, lease: &JournaledLease, end: &AttemptEnd) -> Result<(), StoreError> {
         let mut transaction = self.begin_change_tx().await?;
-        let org_and_grant = (held.org_id.clone(), &held.id);
-        finish_attempt(&mut transaction, org_and_grant, attempt, end, &self.clock).await?;
+        finish_attempt(&mut transaction, lease, end, &self.clock).await?;
         transaction.commit().await?;
-        self.release_lease(held, owner).await
+        self.release_lease(lease).await
     }
 }

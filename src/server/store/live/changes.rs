@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Any, AnyConnection, Transaction};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::model::{BindingId, BindingStatus, GrantId, OrgId, UserId};
+use crate::model::{BindingId, BindingStatus, GrantId, OrgId, Outcome, UserId};
 use crate::server::store::{DatabaseKind, Store, StoreError};
 
 /// The `LISTEN` channel. PostgreSQL scopes it to the database.
@@ -31,7 +31,7 @@ pub enum Change {
     /// A binding's status was written. It may be the same as before.
     Binding { org: OrgId, binding: BindingId, status: BindingStatus },
     /// An attempt finished, or a spooled rotation was committed.
-    Refresh { org: OrgId, grant: GrantId, outcome: String },
+    Refresh { org: OrgId, grant: GrantId, outcome: Outcome },
     /// A person signed out, switched organizations, or got another role.
     Person { user: UserId },
 }

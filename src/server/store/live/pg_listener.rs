@@ -91,11 +91,11 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BindingStatus, OrgId, UserId};
-    use crate::server::domain::Secret;
+    use crate::model::{BindingStatus, OrgId, Outcome, UserId};
+    use crate::server::domain::{AttemptEnd, FailureClass, Secret};
     use crate::server::store::testing::{each_store, postgres, sqlite, store_on};
     use crate::server::store::tests::{REFRESHED, consent, lease_with_attempt, org, tenant, tokens};
-    use crate::server::store::{AttemptEnd, ChangeSignal, CreatedUser, NewUser, Subscription, Topic};
+    use crate::server::store::{ChangeSignal, CreatedUser, Fenced, NewUser, Subscription, Topic};
 
     /// Subscribes to a topic, with the PostgreSQL listener connected.
     async fn subscribe_connected(store: &Store, topic: Topic) -> Subscription {
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    fn refresh_outcome(change: Change) -> String {
+    fn refresh_outcome(change: Change) -> Outcome {
         match change {
             Change::Refresh { outcome, .. } => outcome,
             other => panic!("received {other:?}"),
@@ -140,24 +140,24 @@ mod tests {
         let active = Change::Binding { org: org.clone(), binding, status: BindingStatus::Active };
         assert_eq!(next_change(&mut heard).await, active);
 
-        let (held, attempt) = lease_with_attempt(&store, &id, "one").await;
-        let kept = store.seal_rotation(&held, &tokens("second")).unwrap();
-        assert!(store.commit_rotation(&kept, "one", &attempt, &REFRESHED).await.unwrap());
-        let refreshed = Change::Refresh { org: org.clone(), grant: id.clone(), outcome: "refreshed".into() };
+        let lease = lease_with_attempt(&store, &id, "one").await;
+        let kept = store.seal_rotation(&lease, &tokens("second")).unwrap();
+        assert_eq!(store.commit_rotation(&lease, &kept, &REFRESHED).await.unwrap(), Fenced::Applied);
+        let refreshed = Change::Refresh { org: org.clone(), grant: id.clone(), outcome: Outcome::Refreshed };
         assert_eq!(next_change(&mut heard).await, refreshed);
-        assert!(!store.commit_rotation(&kept, "one", &attempt, &REFRESHED).await.unwrap());
-        assert_eq!(refresh_outcome(next_change(&mut heard).await), "superseded");
+        assert_eq!(store.commit_rotation(&lease, &kept, &REFRESHED).await.unwrap(), Fenced::Superseded);
+        assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Superseded);
 
-        let (held, attempt) = lease_with_attempt(&store, &id, "two").await;
-        let kept = store.seal_rotation(&held, &tokens("third")).unwrap();
-        let end = AttemptEnd { outcome: "reconnect", ..REFRESHED };
-        assert!(store.fail_grant(&held, "two", "dead", &attempt, &end).await.unwrap());
+        let lease = lease_with_attempt(&store, &id, "two").await;
+        let kept = store.seal_rotation(&lease, &tokens("third")).unwrap();
+        let end = AttemptEnd::failed(Outcome::Reconnect, "invalid_grant", FailureClass::ANSWERED);
+        assert_eq!(store.fail_grant(&lease, "dead", &end).await.unwrap(), Fenced::Applied);
         assert_eq!(binding_status(next_change(&mut heard).await), BindingStatus::NeedsReauth);
-        assert_eq!(refresh_outcome(next_change(&mut heard).await), "reconnect");
+        assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Reconnect);
 
-        assert!(store.commit_spooled_rotation(&kept).await.unwrap());
+        assert_eq!(store.commit_spooled_rotation(&kept).await.unwrap(), Fenced::Applied);
         assert_eq!(binding_status(next_change(&mut heard).await), BindingStatus::Active);
-        assert_eq!(refresh_outcome(next_change(&mut heard).await), "refreshed");
+        assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Refreshed);
         store.disconnect_binding(&org, &bound[0].binding_id).await.unwrap();
         assert_eq!(binding_status(next_change(&mut heard).await), BindingStatus::Disconnected);
     }
@@ -166,20 +166,16 @@ mod tests {
     async fn uncommitted_and_foreign_changes_are_not_published(store: Store) {
         let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
         let mut heard = subscribe_connected(&store, Topic::Org(ours.clone())).await;
-        let told = |org: &OrgId, outcome: &str| Change::Refresh {
-            org: org.clone(),
-            grant: "g".into(),
-            outcome: outcome.into(),
-        };
+        let told = |org: &OrgId, outcome| Change::Refresh { org: org.clone(), grant: "g".into(), outcome };
         let mut given_up = store.begin_change_tx().await.unwrap();
-        given_up.publish(told(&ours, "given up")).await.unwrap();
+        given_up.publish(told(&ours, Outcome::Abandoned)).await.unwrap();
         drop(given_up);
-        for (org, outcome) in [(&theirs, "theirs"), (&ours, "ours")] {
+        for (org, outcome) in [(&theirs, Outcome::Transient), (&ours, Outcome::Refreshed)] {
             let mut writing = store.begin_change_tx().await.unwrap();
             writing.publish(told(org, outcome)).await.unwrap();
             writing.commit().await.unwrap();
         }
-        assert_eq!(refresh_outcome(next_change(&mut heard).await), "ours");
+        assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Refreshed);
     }
 
     #[apply(each_store!)]

@@ -147,10 +147,10 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GrantStatus, Trigger};
-    use crate::server::domain::{AccessToken, RefreshToken, Tenant, TokenSet};
+    use crate::model::{GrantStatus, Outcome, Trigger};
+    use crate::server::domain::{AccessToken, AttemptEnd, FailureClass, RefreshToken, Tenant, TokenSet};
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{AttemptEnd, AttemptFailure, NewAttempt, NewGrant, Store};
+    use crate::server::store::{AttemptFailure, Fenced, NewAttempt, NewGrant, Store};
 
     async fn consent(store: &Store, org: &OrgId) -> GrantId {
         let tokens = TokenSet {
@@ -164,33 +164,21 @@ mod tests {
     }
 
     async fn fail(store: &Store, id: &GrantId, for_good: bool) {
-        let held = store.acquire_lease(id, "owner", store.clock().now() + 60).await.unwrap().unwrap();
-        let new = NewAttempt {
-            grant_id: id,
-            generation: held.generation,
-            trigger: Trigger::Cli,
-            actor: None,
-            trace_id: None,
-        };
-        let attempt = store.start_attempt(&new).await.unwrap();
-        let outcome = if for_good { "reconnect" } else { "transient" };
-        let end = AttemptEnd {
-            outcome,
-            error_code: Some(format!("code of {outcome}")),
-            http_status: None,
-            correlation_id: None,
-        };
+        let lease = store.acquire_lease(id, "owner", store.clock().now() + 60).await.unwrap().unwrap();
+        let lease = store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await.unwrap();
+        let outcome = if for_good { Outcome::Reconnect } else { Outcome::Transient };
+        let end = AttemptEnd::failed(outcome, &format!("code of {}", outcome.as_str()), FailureClass::ANSWERED);
         let failure = AttemptFailure {
             error: "Xero isn't answering.",
             next_attempt_at: store.clock().now() + 7,
             reply_lost_at: None,
         };
-        let counted = if for_good {
-            store.fail_grant(&held, "owner", "Reconnect.", &attempt, &end).await
+        let fenced = if for_good {
+            store.fail_grant(&lease, "Reconnect.", &end).await
         } else {
-            store.record_failure(&held, "owner", &failure, &attempt, &end).await
+            store.record_failure(&lease, &failure, &end).await
         };
-        assert!(counted.unwrap());
+        assert_eq!(fenced.unwrap(), Fenced::Applied);
     }
 
     #[apply(each_store!)]
@@ -248,15 +236,8 @@ mod tests {
     async fn attempt_dangles_if_its_lease_expired_without_later_success(store: Store) {
         let org = store.add_org("Ours").await.unwrap().unwrap();
         let id = consent(&store, &org).await;
-        let held = store.acquire_lease(&id, "dies", START + 60).await.unwrap().unwrap();
-        let new = NewAttempt {
-            grant_id: &id,
-            generation: held.generation,
-            trigger: Trigger::Cli,
-            actor: None,
-            trace_id: None,
-        };
-        store.start_attempt(&new).await.unwrap();
+        let lease = store.acquire_lease(&id, "dies", START + 60).await.unwrap().unwrap();
+        store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await.unwrap();
         let unfinished = async |before, now| store.database().dangling_attempts(before, now).await.unwrap();
         let wanted = [DanglingAttempt { grant_id: id.clone(), started_at: START }];
         assert_eq!(unfinished(START + 1, START + 59).await, [], "the lease is held");
@@ -265,17 +246,17 @@ mod tests {
 
         // The next attempt succeeds.
         store.clock().advance(60);
-        let held = store.acquire_lease(&id, "next", START + 120).await.unwrap().unwrap();
-        let attempt = store.start_attempt(&new).await.unwrap();
+        let lease = store.acquire_lease(&id, "next", START + 120).await.unwrap().unwrap();
+        let lease = store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await.unwrap();
         let tokens = TokenSet {
             access_token: AccessToken::new("a2"),
             refresh_token: RefreshToken::new("r2"),
             expires_at: START + 1860,
             scopes: String::new(),
         };
-        let rotation = store.seal_rotation(&held, &tokens).unwrap();
-        let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(200), correlation_id: None };
-        assert!(store.commit_rotation(&rotation, "next", &attempt, &end).await.unwrap());
+        let rotation = store.seal_rotation(&lease, &tokens).unwrap();
+        let end = AttemptEnd::refreshed(Some(200), None);
+        assert_eq!(store.commit_rotation(&lease, &rotation, &end).await.unwrap(), Fenced::Applied);
         assert_eq!(unfinished(START + 1000, START + 1000).await, [], "settled");
     }
 }

@@ -102,7 +102,7 @@ mod tests {
     use crate::server::crypto::sealed::KeyRing;
     use crate::server::domain::{AccessToken, RefreshToken, Secret, TokenSet};
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{ConsumedState, NewGrant, NewOauthState, NewWebhookEndpoint};
+    use crate::server::store::{ConsumedState, Fenced, NewGrant, NewOauthState, NewWebhookEndpoint};
 
     async fn org_and_user(store: &Store) -> (OrgId, UserId) {
         let org = store.add_org("Harbour Coffee").await.unwrap().unwrap();
@@ -171,7 +171,8 @@ mod tests {
         let read = column.values(store.database(), &KeyFilter::All, "", 1, START).await.unwrap().remove(0);
 
         let held = store.grant(&grant).await.unwrap().unwrap();
-        assert!(store.commit_spooled_rotation(&store.seal_rotation(&held, &tokens("two")).unwrap()).await.unwrap());
+        let rotation = store.seal_rotation(&held, &tokens("two")).unwrap();
+        assert_eq!(store.commit_spooled_rotation(&rotation).await.unwrap(), Fenced::Applied);
         let anew = read.reseal(store.ring()).unwrap();
         assert!(!column.replace(store.database(), &read, &anew).await.unwrap());
         let row = store.grant(&grant).await.unwrap().unwrap();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Exchange, LEASE_POLL_INTERVAL};
-use crate::model::{AttemptId, GrantId, GrantStatus};
-use crate::server::domain::{Grant, SealedRotation, TokenSet};
-use crate::server::store::{AttemptEnd, StoreError};
+use crate::model::{GrantId, GrantStatus, Outcome};
+use crate::server::domain::{AttemptEnd, Grant, SealedRotation, TokenSet};
+use crate::server::store::{Fenced, JournaledLease, StoreError};
 use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
 use crate::server::tokens::spool::SpooledRotation;
 use crate::server::tokens::state::ServiceState;
@@ -18,28 +18,27 @@ const COMMIT_RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), 
 
 impl Exchange {
     /// Commits the token set if the lease and the generation are still this exchange's.
-    pub(in crate::server::tokens) async fn commit(
+    pub(super) async fn commit(
         &self,
-        held: &Grant,
-        attempt: &AttemptId,
+        lease: &JournaledLease,
         exchanged: ExchangedTokens,
     ) -> Result<RefreshOutcome, StoreError> {
         let ExchangedTokens { tokens, correlation_id, status } = exchanged;
-        let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), correlation_id };
-        let rotation = self.seal(held, &tokens).await;
-        let spooled = SpooledRotation { rotation, attempt: attempt.clone(), end };
-        match self.shared.store.commit_rotation(&spooled.rotation, &self.owner, attempt, &spooled.end).await {
-            Ok(true) => {
-                self.count_outcome("refreshed");
-                tracing::info!(grant = %held.id, generation = held.generation + 1, trigger = self.request.trigger.as_str(), "grant refreshed");
+        let rotation = self.seal(lease, &tokens).await;
+        let end = AttemptEnd::refreshed(Some(status), correlation_id);
+        let spooled = SpooledRotation { rotation, attempt: lease.attempt().clone(), end };
+        match self.shared.store.commit_rotation(lease, &spooled.rotation, &spooled.end).await {
+            Ok(Fenced::Applied) => {
+                self.count_outcome(Outcome::Refreshed);
+                tracing::info!(grant = %lease.id, generation = lease.generation + 1, trigger = self.request.trigger.as_str(), "grant refreshed");
                 Ok(RefreshOutcome::Refreshed)
             }
-            Ok(false) => {
+            Ok(Fenced::Superseded) => {
                 self.count_fenced();
-                self.await_successor(held, &spooled).await
+                self.await_successor(lease, &spooled).await
             }
             Err(error) => {
-                self.count_outcome("kept");
+                self.shared.metrics.count_uncommitted_exchange(self.request.trigger);
                 Ok(self.spool_and_retry(&spooled, &error))
             }
         }
@@ -50,7 +49,7 @@ impl Exchange {
     /// The set is discarded once the generation has moved. Until then it may be the only valid successor: the other
     /// holder may die before it sends the spent token again, or send it after the replay window. If its lease ends
     /// without a new generation, this set is committed.
-    pub(in crate::server::tokens) async fn await_successor(
+    pub(super) async fn await_successor(
         &self,
         held: &Grant,
         spooled: &SpooledRotation,
@@ -87,11 +86,7 @@ impl Exchange {
     }
 
     /// Spools a token set that the database did not accept, and retries its commit until shutdown.
-    pub(in crate::server::tokens) fn spool_and_retry(
-        &self,
-        spooled: &SpooledRotation,
-        error: &StoreError,
-    ) -> RefreshOutcome {
+    pub(super) fn spool_and_retry(&self, spooled: &SpooledRotation, error: &StoreError) -> RefreshOutcome {
         tracing::error!(grant = %self.grant_id, %error, "commit failed, token set spooled");
         self.shared.metrics.count_spooled_token_set();
         self.write_to_spool(spooled);
@@ -108,7 +103,7 @@ impl Exchange {
 
     /// Seals a token set. Retries until it succeeds, because this may be the only copy of a valid refresh token.
     /// Sealing fails only if the system provides no random bytes.
-    pub(in crate::server::tokens) async fn seal(&self, held: &Grant, tokens: &TokenSet) -> SealedRotation {
+    pub(super) async fn seal(&self, held: &Grant, tokens: &TokenSet) -> SealedRotation {
         loop {
             match self.shared.store.seal_rotation(held, tokens) {
                 Ok(rotation) => return rotation,

@@ -6,10 +6,13 @@
 
 use std::sync::Arc;
 
-use super::{Exchange, LEASE_POLL_INTERVAL};
-use crate::model::{AttemptId, GrantId, GrantStatus, Trigger};
-use crate::server::domain::{AccessToken, Consent, Grant, RefreshToken};
-use crate::server::store::{AttemptEnd, NewAttempt, StoreError};
+use super::failure::attempt_end;
+use super::{Exchange, LEASE_POLL_INTERVAL, new_lease_owner};
+use crate::model::{GrantId, GrantStatus, Outcome, Trigger};
+use crate::server::domain::{
+    AccessToken, AttemptEnd, Consent, FailureClass, FaultScope, Grant, RefreshToken, SealedRotation,
+};
+use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, StoreError};
 use crate::server::tokens::outcome::{RefreshOutcome, RefreshRequest};
 use crate::server::tokens::spool::SpooledRotation;
 use crate::server::tokens::state::ServiceState;
@@ -76,60 +79,49 @@ pub(in crate::server::tokens) async fn rescue(
     token: RefreshToken,
     user_check: UserCheck,
 ) -> Result<RescueReport, RescueError> {
-    let owner = uuid::Uuid::new_v4().to_string();
     let request = RefreshRequest::cli().forced();
-    Exchange { shared, grant_id: id, request, owner }.rescue(&token, user_check).await
+    Exchange { shared, grant_id: id, request }.rescue(&token, user_check).await
 }
 
 impl Exchange {
     async fn rescue(&self, token: &RefreshToken, user_check: UserCheck) -> Result<RescueReport, RescueError> {
         // A spooled rotation is newer than the row, and must not conflict with the rescued generation.
         self.shared.spool.replay(&self.grant_id, &self.shared.store).await?;
-        let held = self.acquire_lease().await?;
-        let new = NewAttempt {
-            grant_id: &held.id,
-            generation: held.generation,
-            trigger: Trigger::Cli,
-            actor: None,
-            trace_id: None,
-        };
-        let attempt = match self.shared.store.start_attempt(&new).await {
-            Ok(attempt) => attempt,
+        let lease = self.acquire_lease().await?;
+        let store = &self.shared.store;
+        let lease = match store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await {
+            Ok(journaled) => journaled,
             Err(error) => {
-                self.shared.store.release_lease(&held, &self.owner).await?;
+                store.release_lease(&lease).await?;
                 return Err(error.into());
             }
         };
         // A command's process sends one request, so its breaker knows nothing yet.
-        let pass = match self.shared.xero.breaker().acquire(Priority::MustNotWait) {
-            Ok(pass) => pass,
-            Err(_) => {
-                self.shared
-                    .store
-                    .finish_and_release(&held, &self.owner, &attempt, &refused_attempt_end("resting", None, None))
-                    .await?;
-                return Err(RescueError::Busy);
-            }
+        let Ok(permit) = self.shared.xero.breaker().acquire(Priority::MustNotWait) else {
+            let class = FailureClass::unsent(FaultScope::Provider);
+            store.finish_and_release(&lease, &AttemptEnd::failed(Outcome::Refused, "resting", class)).await?;
+            return Err(RescueError::Busy);
         };
-        let exchanged = match self.send_renewing_lease(&held, token, pass).await {
+        let exchanged = match self.send_renewing_lease(&lease, token, permit).await {
             Ok(exchanged) => exchanged,
-            Err(error) => return Err(self.record_refusal(&held, &attempt, error).await?),
+            Err(error) => return Err(self.record_refusal(&lease, error).await),
         };
         let consent = consent_of(&exchanged.tokens.access_token);
         let user = consent.as_ref().map(|consent| consent.xero_user_id.clone());
-        let is_same_user = held.xero_user_id.is_empty() || user.as_ref() == Some(&held.xero_user_id);
+        let is_same_user = lease.xero_user_id.is_empty() || user.as_ref() == Some(&lease.xero_user_id);
         if !is_same_user && user_check == UserCheck::SameUser {
-            let end = refused_attempt_end("another_user", Some(exchanged.status), exchanged.correlation_id);
-            self.shared.store.finish_and_release(&held, &self.owner, &attempt, &end).await?;
+            let ended = AttemptEnd::failed(Outcome::Refused, "another_user", FailureClass::ANSWERED);
+            let (http_status, correlation_id) = (Some(exchanged.status), exchanged.correlation_id);
+            store.finish_and_release(&lease, &AttemptEnd { http_status, correlation_id, ..ended }).await?;
             return Err(RescueError::DifferentXeroUser(user));
         }
-        if self.is_already_committed(&held, &exchanged) {
-            let end =
-                AttemptEnd { outcome: "superseded", ..refused_attempt_end("in_place", Some(exchanged.status), None) };
-            self.shared.store.finish_and_release(&held, &self.owner, &attempt, &end).await?;
-            return self.report(held.generation, &exchanged.tokens.access_token).await;
+        if self.is_already_committed(&lease, &exchanged) {
+            let ended = AttemptEnd::failed(Outcome::Superseded, "in_place", FailureClass::ANSWERED);
+            let http_status = Some(exchanged.status);
+            store.finish_and_release(&lease, &AttemptEnd { http_status, ..ended }).await?;
+            return self.report(lease.generation, &exchanged.tokens.access_token).await;
         }
-        self.commit_rescued(&held, &attempt, exchanged, consent).await
+        self.commit_rescued(&lease, exchanged, consent).await
     }
 
     /// Returns whether the row already has these tokens: the same token was rescued before, and Xero replayed its
@@ -141,7 +133,8 @@ impl Exchange {
     }
 
     /// Takes the grant's lease, and waits if another holder has it.
-    async fn acquire_lease(&self) -> Result<Grant, RescueError> {
+    async fn acquire_lease(&self) -> Result<LeaseGuard, RescueError> {
+        let owner = new_lease_owner();
         let (store, policy) = (&self.shared.store, &self.shared.policy);
         let deadline = tokio::time::Instant::now() + policy.wait_limit;
         loop {
@@ -151,8 +144,8 @@ impl Exchange {
                 Some(GrantStatus::Active | GrantStatus::RefreshFailed) => {}
             }
             let until = policy.lease_until(store.clock().now());
-            if let Some(held) = store.acquire_rescue_lease(&self.grant_id, &self.owner, until).await? {
-                return Ok(held);
+            if let Some(lease) = store.acquire_rescue_lease(&self.grant_id, &owner, until).await? {
+                return Ok(lease);
             }
             if tokio::time::Instant::now() >= deadline {
                 return Err(RescueError::Busy);
@@ -162,40 +155,35 @@ impl Exchange {
     }
 
     /// Records a failed request. The grant does not change, because the token that failed is not its own.
-    async fn record_refusal(
-        &self,
-        held: &Grant,
-        attempt: &AttemptId,
-        error: XeroError,
-    ) -> Result<RescueError, StoreError> {
-        let end = refused_attempt_end(error.evidence_code(), error.status, error.correlation_id.clone());
-        self.shared.store.finish_and_release(held, &self.owner, attempt, &end).await?;
-        Ok(if error.kind == ErrorKind::Reconnect { RescueError::Refused } else { RescueError::Xero(error) })
+    async fn record_refusal(&self, lease: &JournaledLease, error: XeroError) -> RescueError {
+        let end = attempt_end(Outcome::Refused, &error);
+        match self.shared.store.finish_and_release(lease, &end).await {
+            Err(error) => error.into(),
+            Ok(()) if error.kind == ErrorKind::Reconnect => RescueError::Refused,
+            Ok(()) => RescueError::Xero(error),
+        }
     }
 
     /// Commits the rescued token set.
     async fn commit_rescued(
         &self,
-        held: &Grant,
-        attempt: &AttemptId,
+        lease: &JournaledLease,
         exchanged: ExchangedTokens,
         consent: Option<Consent>,
     ) -> Result<RescueReport, RescueError> {
         let ExchangedTokens { tokens, correlation_id, status } = exchanged;
-        let end = AttemptEnd { outcome: "refreshed", error_code: None, http_status: Some(status), correlation_id };
-        let mut rotation = self.seal(held, &tokens).await;
-        rotation.consent = consent;
-        let spooled = SpooledRotation { rotation, attempt: attempt.clone(), end };
-        let landed = match self.shared.store.commit_rescue(&spooled.rotation, &self.owner, attempt, &spooled.end).await
-        {
-            Ok(true) => RefreshOutcome::Refreshed,
-            Ok(false) => self.await_successor(held, &spooled).await?,
+        let end = AttemptEnd::refreshed(Some(status), correlation_id);
+        let rotation = SealedRotation { consent, ..self.seal(lease, &tokens).await };
+        let spooled = SpooledRotation { rotation, attempt: lease.attempt().clone(), end };
+        let landed = match self.shared.store.commit_rescue(lease, &spooled.rotation, &spooled.end).await {
+            Ok(Fenced::Applied) => RefreshOutcome::Refreshed,
+            Ok(Fenced::Superseded) => self.await_successor(lease, &spooled).await?,
             Err(error) => self.spool_and_retry(&spooled, &error),
         };
         match landed {
             RefreshOutcome::Refreshed => {
-                tracing::info!(grant = %held.id, generation = held.generation + 1, "grant rescued");
-                self.report(held.generation + 1, &tokens.access_token).await
+                tracing::info!(grant = %lease.id, generation = lease.generation + 1, "grant rescued");
+                self.report(lease.generation + 1, &tokens.access_token).await
             }
             RefreshOutcome::RefreshedElsewhere | RefreshOutcome::NotDue => Err(RescueError::Superseded),
             RefreshOutcome::Failed(_) => Err(RescueError::Spooled),
@@ -224,8 +212,4 @@ impl Exchange {
 fn consent_of(access: &AccessToken) -> Option<Consent> {
     let claims = parse_claims(access)?;
     Some(Consent { xero_user_id: claims.xero_user_id, auth_event_id: claims.authentication_event_id })
-}
-
-fn refused_attempt_end(code: &str, http_status: Option<u16>, correlation_id: Option<String>) -> AttemptEnd {
-    AttemptEnd { outcome: "refused", error_code: Some(code.to_owned()), http_status, correlation_id }
 }

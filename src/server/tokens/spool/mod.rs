@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{AttemptId, GrantId};
 use crate::server::crypto::sealed::kid_of;
-use crate::server::domain::{Consent, SealedRotation, SealedTokens};
-use crate::server::store::{AttemptEnd, Store, StoreError};
+use crate::server::domain::{AttemptEnd, Consent, SealedRotation, SealedTokens};
+use crate::server::store::{Fenced, Store, StoreError};
 
 /// The rotations that wait for the database. Cheap to clone; clones share them.
 #[derive(Clone)]
@@ -194,17 +194,17 @@ impl Spool {
         };
         let mut taken = false;
         for spooled in waiting {
-            let counted = store.commit_spooled_rotation(&spooled.rotation).await?;
-            taken |= counted;
-            if let Err(error) = store.finish_spooled_attempt(counted, &spooled.attempt, &spooled.end).await {
+            let fenced = store.commit_spooled_rotation(&spooled.rotation).await?;
+            taken |= fenced == Fenced::Applied;
+            if let Err(error) = store.finish_spooled_attempt(fenced, &spooled.attempt, &spooled.end).await {
                 tracing::warn!(%grant, attempt = %spooled.attempt, %error, "failed to finish a spooled rotation's attempt");
             }
             let generation = spooled.rotation.from_generation;
-            if counted {
+            if fenced == Fenced::Applied {
                 tracing::info!(%grant, generation = generation + 1, "spooled rotation committed");
             }
             // If it is no longer there, another task has replayed it.
-            if self.remove(&spooled) && !counted {
+            if self.remove(&spooled) && fenced == Fenced::Superseded {
                 tracing::warn!(%grant, generation, "spooled rotation superseded and discarded");
             }
         }
@@ -331,12 +331,7 @@ impl From<SpoolFile> for SpooledRotation {
                 consent: entry.consent,
             },
             attempt: AttemptId(entry.attempt_id),
-            end: AttemptEnd {
-                outcome: "refreshed",
-                error_code: None,
-                http_status: entry.http_status,
-                correlation_id: entry.correlation_id,
-            },
+            end: AttemptEnd::refreshed(entry.http_status, entry.correlation_id),
         }
     }
 }

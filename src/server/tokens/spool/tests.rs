@@ -16,12 +16,7 @@ fn spooled(from_generation: i64) -> SpooledRotation {
         refresh_token_issued_at: 10,
         consent: None,
     };
-    let end = AttemptEnd {
-        outcome: "refreshed",
-        error_code: None,
-        http_status: Some(200),
-        correlation_id: Some("trace".into()),
-    };
+    let end = AttemptEnd::refreshed(Some(200), Some("trace".into()));
     SpooledRotation { rotation, attempt: "a1".into(), end }
 }
 

@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::{
     ACCESS, CODE, Provider, REFRESH, access, assert_free_of_secrets, error_of, exchange, json, refresh, respond,
 };
-use crate::server::domain::RefreshToken;
+use crate::server::domain::{RefreshToken, RequestSent, RotationRisk};
 use crate::server::xero::{ErrorKind, Transient};
 
 const MALFORMED: ErrorKind = ErrorKind::Transient(Transient::Malformed);
@@ -142,6 +142,16 @@ async fn switchable_provider() -> (Provider, impl Fn(&Row)) {
     (provider, move |next: &Row| *row.lock().unwrap() = *next)
 }
 
+/// Returns the expected risk that Xero rotated the token.
+fn rotation_risk((status, _, _, kind, _): &Row) -> RotationRisk {
+    match (*kind, *status) {
+        (MALFORMED, 200..=399) | (SERVER_ERROR, 502 | 504) => RotationRisk::Possible,
+        (SERVER_ERROR, _) => RotationRisk::Unlikely,
+        (MALFORMED, _) => RotationRisk::Negligible,
+        _ => RotationRisk::NotRotated,
+    }
+}
+
 #[tokio::test]
 async fn token_endpoint_responses_have_the_expected_error_kind() {
     let (provider, serve) = switchable_provider().await;
@@ -154,6 +164,11 @@ async fn token_endpoint_responses_have_the_expected_error_kind() {
             assert_eq!(error.status, Some(status), "{body}");
             assert_eq!(error.correlation_id.as_deref(), Some("corr-1"), "{body}");
             assert_eq!(error.detail, None, "{body}");
+            assert_eq!(
+                (error.class.sent, error.class.rotation),
+                (RequestSent::Yes, rotation_risk(row)),
+                "{status} {body}"
+            );
             assert_free_of_secrets(&error);
         }
         if status >= 300 {

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::{Provider, assert_free_of_secrets, client, error_of, json, refresh, respond};
+use crate::server::domain::{FailureClass, FaultScope, RequestSent, RotationRisk};
 use crate::server::xero::transport::MAX_BODY_BYTES;
 use crate::server::xero::{ErrorKind, Transient};
 
@@ -40,6 +41,7 @@ async fn missing_response_times_out() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let error = error_of(refresh(&client(&address, SHORT)).await);
     assert_eq!((error.kind, error.evidence_code(), error.status), (TIMEOUT, "timeout", None));
+    assert_eq!((error.class.sent, error.class.rotation), (RequestSent::Yes, RotationRisk::Possible));
     assert_free_of_secrets(&error);
 }
 
@@ -64,6 +66,7 @@ async fn refused_connection_is_unreachable() {
     drop(listener);
     let error = error_of(refresh(&client(&address, LONG)).await);
     assert_eq!((error.kind, error.evidence_code()), (UNREACHABLE, "connect"));
+    assert_eq!(error.class, FailureClass::unsent(FaultScope::Provider));
     assert_free_of_secrets(&error);
 }
 
@@ -73,6 +76,7 @@ async fn connection_lost_before_or_during_the_response_is_unreachable() {
     for (reply, status) in [(&b""[..], None), (&cut[..], Some(400))] {
         let error = error_of(refresh(&client(&raw_server(reply).await, LONG)).await);
         assert_eq!((error.kind, error.evidence_code()), (UNREACHABLE, "connection_lost"));
+        assert_eq!((error.class.sent, error.class.rotation), (RequestSent::Yes, RotationRisk::Possible));
         assert_eq!(error.status, status);
         assert_free_of_secrets(&error);
     }
@@ -94,7 +98,8 @@ async fn body_over_the_limit_is_rejected() {
         .await;
         let error = error_of(refresh(&provider.client()).await);
         assert_eq!((error.kind, error.evidence_code()), (MALFORMED, "body_too_large"));
-        assert_eq!(error.status, Some(status));
+        let risk = if status == 200 { RotationRisk::Possible } else { RotationRisk::Negligible };
+        assert_eq!((error.status, error.class.rotation), (Some(status), risk));
     }
 }
 

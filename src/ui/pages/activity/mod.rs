@@ -83,7 +83,7 @@ fn filters(view: &ActivityView) -> impl IntoView + use<> {
     let connections = connections.collect_view();
     let outcomes = Outcome::ALL.iter().map(|&one| {
         let chosen = view.filter.outcome == Some(one);
-        view! { <option value=one.as_str() selected=chosen>{outcome_label(Some(one.as_str())).1}</option> }
+        view! { <option value=one.as_str() selected=chosen>{outcome_label(one).1}</option> }
     });
     let filtered = view.filter != ActivityFilter::default();
     view! {

@@ -3,8 +3,11 @@
 use sqlx::Row;
 
 use super::grant_from;
+use super::lease_guard::LeaseGuard;
+use super::leases::{dead_holder_sent_at_sql, take_lease_sql};
 use crate::model::{GrantId, OrgId};
-use crate::server::domain::{Grant, KeepHot};
+use crate::server::domain::KeepHot;
+use crate::server::domain::lost_reply::LOST_REPLY_STANDS_FOR;
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::database::DatabaseKind;
 use crate::server::store::{Store, StoreError};
@@ -26,7 +29,7 @@ pub enum DueFilter {
     Any,
 }
 
-/// Claims due grants. Sets `reply_lost_at` as `acquire_lease` does.
+/// Claims due grants.
 ///
 /// Both the search and the update check that the lease is free. PostgreSQL needs the second check: it may have waited
 /// for another instance's claim and reads the row again.
@@ -37,9 +40,8 @@ macro_rules! claim_sql {
             $which,
             "AND due_at <= $1 AND (lease_owner IS NULL OR lease_until <= $1) ORDER BY due_at LIMIT $2 ",
             $lock,
-            ") UPDATE integration_grants SET lease_owner = $3, lease_until = $4, due_at = $4, reply_lost_at = ",
-            "CASE WHEN lease_owner IS NOT NULL AND (reply_lost_at IS NULL OR lease_until - ($4 - $1) - reply_lost_at >= 900) ",
-            "THEN lease_until - ($4 - $1) ELSE reply_lost_at END ",
+            ") ",
+            take_lease_sql!("$3", "$1", "$4", "$5"),
             "WHERE id IN (SELECT id FROM due) AND status = 'active' AND (lease_owner IS NULL OR lease_until <= $1) ",
             "RETURNING ",
             grant_columns!("")
@@ -82,15 +84,16 @@ impl Store {
         limit: usize,
         owner: &str,
         until: i64,
-    ) -> Result<Vec<Grant>, StoreError> {
+    ) -> Result<Vec<LeaseGuard>, StoreError> {
         let rows = sqlx::query(claim_statement(wanted, self.database.kind()))
             .bind(self.clock.now())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(owner)
             .bind(until)
+            .bind(LOST_REPLY_STANDS_FOR)
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(grant_from).collect()
+        rows.iter().map(|row| Ok(LeaseGuard { grant: grant_from(row)?, owner: owner.to_owned() })).collect()
     }
 
     /// Records that the grant was used now, at most once a minute.

@@ -3,11 +3,12 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::claim_statement;
-use crate::model::{GrantId, OrgId};
+use crate::model::{GrantId, OrgId, Trigger};
+use crate::server::domain::lost_reply::{LOST_REPLY_STANDS_FOR, effective_reply_lost_at};
 use crate::server::domain::{AccessToken, KeepHot, Plan, RefreshToken, TokenSet};
 use crate::server::store::DatabaseKind;
 use crate::server::store::testing::{START, each_store};
-use crate::server::store::{DueFilter, NewGrant, Store};
+use crate::server::store::{DueFilter, Fenced, LeaseGuard, NewAttempt, NewGrant, Store};
 
 async fn consent(store: &Store, org: &OrgId) -> GrantId {
     let tokens = TokenSet {
@@ -33,7 +34,7 @@ async fn set(store: &Store, id: &GrantId, what: &str) {
 async fn claim(store: &Store, wanted: DueFilter, limit: usize) -> Vec<GrantId> {
     let until = store.clock().now() + 60;
     let claimed = store.claim_due(wanted, limit, "sweeper", until).await.unwrap();
-    claimed.into_iter().map(|grant| grant.id).collect()
+    claimed.iter().map(|lease| lease.id.clone()).collect()
 }
 
 #[apply(each_store!)]
@@ -51,7 +52,7 @@ async fn longest_due_grants_are_claimed_if_not_leased(store: Store) {
     assert_eq!(claim(&store, DueFilter::Any, 9).await, [grants[4].clone()], "the remaining one");
     assert!(claim(&store, DueFilter::Any, 9).await.is_empty(), "all are leased");
     store.clock().advance(60);
-    assert!(store.renew_lease(&held, "somebody", START + 120).await.unwrap());
+    assert_eq!(store.renew_lease(&held, START + 120).await.unwrap(), Fenced::Applied);
     assert_eq!(claim(&store, DueFilter::Any, 9).await.len(), 3, "those whose lease has expired");
 }
 
@@ -70,7 +71,8 @@ async fn failed_and_abandoned_grants_can_be_claimed_alone(store: Store) {
     store.acquire_lease(&died, "dies", START + 60).await.unwrap();
     assert_eq!(claim(&store, DueFilter::FailedOrAbandoned, 9).await, [failed]);
     store.clock().advance(60);
-    store.release_lease_due_at(&store.grant(&early).await.unwrap().unwrap(), "nobody's", 0).await.unwrap();
+    let forged = LeaseGuard { grant: store.grant(&early).await.unwrap().unwrap(), owner: "nobody's".into() };
+    store.release_lease_due_at(&forged, 0).await.unwrap();
     let lost = claim(&store, DueFilter::FailedOrAbandoned, 9).await;
     assert!(lost.contains(&died) && !lost.contains(&early) && !lost.contains(&waits), "{lost:?}");
 }
@@ -141,6 +143,7 @@ async fn claims_use_the_index(store: Store) {
     ] {
         let sql = format!("{explain} {}", claim_statement(wanted, kind));
         let query = sqlx::query(AssertSqlSafe(sql)).bind(START).bind(64_i64).bind("owner").bind(START + 60);
+        let query = query.bind(LOST_REPLY_STANDS_FOR);
         let rows = query.fetch_all(store.pool()).await.unwrap();
         let column = if kind == DatabaseKind::Sqlite { "detail" } else { "QUERY PLAN" };
         let lines: Vec<String> = rows.iter().map(|row| row.try_get(column).unwrap()).collect();
@@ -150,10 +153,66 @@ async fn claims_use_the_index(store: Store) {
     }
 }
 
+/// How a lease is taken over.
+#[derive(Clone, Copy, Debug)]
+enum Takeover {
+    Claim,
+    Exchange,
+    Rescue,
+}
+
+async fn take_over(store: &Store, id: &GrantId, takeover: Takeover) -> LeaseGuard {
+    let until = store.clock().now() + 60;
+    match takeover {
+        Takeover::Claim => {
+            set(store, id, "due_at = 0").await;
+            store.claim_due(DueFilter::Any, 1, "next", until).await.unwrap().remove(0)
+        }
+        Takeover::Exchange => store.acquire_lease(id, "next", until).await.unwrap().unwrap(),
+        Takeover::Rescue => store.acquire_rescue_lease(id, "next", until).await.unwrap().unwrap(),
+    }
+}
+
+#[apply(each_store!)]
+async fn statements_and_code_agree_on_when_a_reply_was_lost(store: Store) {
+    let org = store.add_org("A").await.unwrap().unwrap();
+    let (half, now) = (LOST_REPLY_STANDS_FOR, START + 2 * LOST_REPLY_STANDS_FOR);
+    store.clock().advance(now - START);
+    // The row's `reply_lost_at`, when the dead holder journaled its request and when it last renewed its lease.
+    let cases = [
+        (None, None, START),
+        (None, Some(START), START + 40),
+        (Some(START), None, START + half - 1),
+        (Some(START), None, START + half),
+        (Some(START), Some(START + half - 1), START + half),
+        (Some(START), Some(START + half), START + half + 40),
+    ];
+    for (before, sent_at, renewed_at) in cases {
+        for takeover in [Takeover::Claim, Takeover::Exchange, Takeover::Rescue] {
+            let id = consent(&store, &org).await;
+            let held = store.acquire_lease(&id, "dies", now).await.unwrap().unwrap();
+            if let Some(sent_at) = sent_at {
+                store.start_attempt(&held, NewAttempt::by(Trigger::Sweep)).await.unwrap();
+                let sql = "UPDATE refresh_attempts SET sent_at = $1 WHERE grant_id = $2";
+                sqlx::query(sql).bind(sent_at).bind(id.as_str()).execute(store.pool()).await.unwrap();
+            }
+            let before_sql = before.map_or("NULL".to_owned(), |before: i64| before.to_string());
+            set(&store, &id, &format!("lease_until = {}, reply_lost_at = {before_sql}", renewed_at + 60)).await;
+            let row = store.grant(&id).await.unwrap().unwrap();
+            assert_eq!(store.open_attempt_sent_at(&row).await.unwrap(), sent_at);
+            let expected = effective_reply_lost_at(&row, sent_at, 60, now);
+            let taken = take_over(&store, &id, takeover).await;
+            let case = format!("{takeover:?}: {before:?}, {sent_at:?}, {renewed_at}");
+            assert_eq!((&taken.id, taken.reply_lost_at), (&id, expected), "{case}");
+            set(&store, &id, "status = 'revoked'").await;
+        }
+    }
+}
+
 #[apply(each_store!)]
 async fn dead_holder_keeps_the_first_lost_reply_for_half_the_window(store: Store) {
     let org = store.add_org("A").await.unwrap().unwrap();
-    for by_the_batch in [true, false] {
+    for takeover in [Takeover::Claim, Takeover::Exchange, Takeover::Rescue] {
         let id = consent(&store, &org).await;
         let lost = store.clock().now();
         // Every holder dies. The last one started after half of the first lost reply's window had passed.
@@ -161,14 +220,8 @@ async fn dead_holder_keeps_the_first_lost_reply_for_half_the_window(store: Store
             [(0, None), (60, Some(lost)), (120, Some(lost)), (960, Some(lost)), (1020, Some(lost + 960))]
         {
             store.clock().advance(lost + at - store.clock().now());
-            let until = store.clock().now() + 60;
-            let held = if by_the_batch {
-                set(&store, &id, "due_at = 0").await;
-                store.claim_due(DueFilter::Any, 1, "dies", until).await.unwrap().remove(0)
-            } else {
-                store.acquire_lease(&id, "dies", until).await.unwrap().unwrap()
-            };
-            assert_eq!((&held.id, held.reply_lost_at), (&id, stands), "batch: {by_the_batch}, after {at} s");
+            let held = take_over(&store, &id, takeover).await;
+            assert_eq!((&held.id, held.reply_lost_at), (&id, stands), "{takeover:?}, after {at} s");
         }
         set(&store, &id, "status = 'revoked'").await;
     }

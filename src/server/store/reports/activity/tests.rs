@@ -2,27 +2,28 @@
 
 use super::*;
 use crate::model::Outcome;
+use crate::server::domain::{AttemptEnd, FailureClass};
 use crate::server::store::testing::{START, each_store};
 use crate::server::store::tests::{REFRESHED, consent, lease_with_attempt, org, tenant, tokens};
-use crate::server::store::{AttemptEnd, AttemptFailure};
+use crate::server::store::{AttemptFailure, Fenced};
 
 /// Runs an attempt that succeeds.
 async fn refresh(store: &Store, grant: &GrantId) {
-    let (held, attempt) = lease_with_attempt(store, grant, "one").await;
-    let rotation = store.seal_rotation(&held, &tokens("next")).unwrap();
-    assert!(store.commit_rotation(&rotation, "one", &attempt, &REFRESHED).await.unwrap());
+    let lease = lease_with_attempt(store, grant, "one").await;
+    let rotation = store.seal_rotation(&lease, &tokens("next")).unwrap();
+    assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
 }
 
 /// Runs an attempt that fails.
 async fn fail(store: &Store, grant: &GrantId) {
-    let (held, attempt) = lease_with_attempt(store, grant, "one").await;
+    let lease = lease_with_attempt(store, grant, "one").await;
     let failure = AttemptFailure {
         error: "Xero isn't answering.",
         next_attempt_at: store.clock().now() + 30,
         reply_lost_at: None,
     };
-    let end = AttemptEnd { outcome: "transient", ..REFRESHED };
-    assert!(store.record_failure(&held, "one", &failure, &attempt, &end).await.unwrap());
+    let end = AttemptEnd::failed(Outcome::Transient, "timeout", FailureClass::DISCARDED_TOKEN_SET);
+    assert_eq!(store.record_failure(&lease, &failure, &end).await.unwrap(), Fenced::Applied);
 }
 
 #[apply(each_store!)]
@@ -88,8 +89,8 @@ async fn history_survives_a_reconnect(store: Store) {
     store.clock().advance(1);
     refresh(&store, &new).await;
     let history = store.attempts_of_binding(&org, &binding, 9).await.unwrap();
-    let outcomes: Vec<_> = history.iter().map(|one| one.outcome.as_deref()).collect();
-    assert_eq!(outcomes, [Some("refreshed"), Some("transient")]);
+    let outcomes: Vec<_> = history.iter().map(|one| one.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Refreshed, Outcome::Transient]);
     let connected = store.connections_with_grants(&org).await.unwrap();
     assert_eq!((connected.len(), connected[0].grants.len()), (1, 2));
 }
@@ -98,10 +99,10 @@ async fn history_survives_a_reconnect(store: Store) {
 async fn attempt_has_a_duration(store: Store) {
     let org = org(&store, "A").await;
     let grant = consent(&store, &org, "u").await;
-    let (held, attempt) = lease_with_attempt(&store, &grant, "one").await;
+    let lease = lease_with_attempt(&store, &grant, "one").await;
     store.clock().advance(2);
-    let rotation = store.seal_rotation(&held, &tokens("next")).unwrap();
-    assert!(store.commit_rotation(&rotation, "one", &attempt, &REFRESHED).await.unwrap());
+    let rotation = store.seal_rotation(&lease, &tokens("next")).unwrap();
+    assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
     let journal = store.activity(&org, &ActivityFilter::default(), None, 9).await.unwrap();
     assert_eq!(journal[0].attempt.duration_ms, Some(2_000));
 }

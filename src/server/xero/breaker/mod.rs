@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::error::{FaultScope, XeroError};
+use super::error::XeroError;
 use crate::server::clock::Clock;
+use crate::server::domain::FaultScope;
 
 /// The number of consecutive failures that open the breaker.
 const FAILURE_THRESHOLD: u32 = 5;
@@ -142,7 +143,7 @@ impl Breaker {
     fn report(&self, failed: Option<&XeroError>, was_probe: bool) {
         let now = self.0.clock.now();
         let mut state = self.0.state.lock();
-        let bearing = failed.map_or(FaultScope::Request, |error| error.fault_scope(self.0.endpoint));
+        let bearing = failed.map_or(FaultScope::Request, |error| error.class.fault);
         match (&mut *state, bearing, failed) {
             (State::Closed(run), FaultScope::Request, _) => *run = 0,
             (State::Open(_), FaultScope::Request, _) => {
@@ -231,160 +232,4 @@ fn seconds(wait: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::error::{ErrorKind, Transient};
-    use super::*;
-
-    const NOW: i64 = 1_800_000_000;
-
-    fn breaker() -> (Breaker, Clock) {
-        let clock = Clock::manual(NOW);
-        (Breaker::new(Endpoint::Token, clock.clone()), clock)
-    }
-
-    fn error(kind: ErrorKind, code: &str) -> XeroError {
-        XeroError::without_response(kind, code)
-    }
-
-    fn down() -> XeroError {
-        error(ErrorKind::Transient(Transient::ServerError), "http_503")
-    }
-
-    fn send(breaker: &Breaker, failed: Option<&XeroError>) {
-        breaker.acquire(Priority::MustNotWait).ok().unwrap().report(failed);
-    }
-
-    fn opened() -> (Breaker, Clock, i64) {
-        let (breaker, clock) = breaker();
-        (0..FAILURE_THRESHOLD).for_each(|_| send(&breaker, Some(&down())));
-        let until = breaker.check(Priority::Automatic).unwrap_err().until;
-        (breaker, clock, until)
-    }
-
-    #[test]
-    fn consecutive_failures_open_it_and_a_response_resets_the_count() {
-        let answers = [
-            None,
-            Some(error(ErrorKind::Reconnect, "invalid_grant")),
-            Some(error(ErrorKind::Operator, "invalid_request")),
-            Some(error(ErrorKind::Refused, "http_400")),
-        ];
-        for answer in answers {
-            let (breaker, _) = breaker();
-            for _ in 0..3 {
-                (1..FAILURE_THRESHOLD).for_each(|_| send(&breaker, Some(&down())));
-                send(&breaker, answer.as_ref());
-            }
-            assert_eq!(breaker.check(Priority::Automatic), Ok(()), "{answer:?}");
-            (0..FAILURE_THRESHOLD).for_each(|_| send(&breaker, Some(&down())));
-            let resting = breaker.check(Priority::Automatic).unwrap_err();
-            assert!((NOW + 5..=NOW + 10).contains(&resting.until), "{resting:?}");
-            assert_eq!(resting.cause, down());
-        }
-    }
-
-    #[test]
-    fn app_wide_failures_open_it_at_once() {
-        let limited = |seconds| XeroError {
-            retry_after: Some(Duration::from_secs(seconds)),
-            ..error(ErrorKind::Transient(Transient::RateLimited), "rate_limited")
-        };
-        let cases = [
-            (error(ErrorKind::Operator, "invalid_client"), 5..=10),
-            (error(ErrorKind::Operator, "unauthorized_client"), 5..=10),
-            (limited(120), 120..=120),
-            (limited(86_400), 900..=900),
-        ];
-        for (failure, rest) in cases {
-            let (breaker, _) = breaker();
-            send(&breaker, Some(&failure));
-            let until = breaker.check(Priority::Automatic).unwrap_err().until;
-            assert!(rest.contains(&(until - NOW)), "{failure:?}: {}", until - NOW);
-        }
-    }
-
-    #[test]
-    fn app_rate_limit_opens_it_and_a_tenant_rate_limit_does_not() {
-        let limited = |app_wide| XeroError {
-            retry_after: Some(Duration::from_secs(30)),
-            whole_app: app_wide,
-            ..error(ErrorKind::Transient(Transient::RateLimited), "rate_limited")
-        };
-        let breaker = Breaker::new(Endpoint::Api, Clock::manual(NOW));
-        (0..20).for_each(|_| send(&breaker, Some(&limited(false))));
-        assert_eq!(breaker.check(Priority::Automatic), Ok(()));
-        send(&breaker, Some(&limited(true)));
-        assert_eq!(breaker.check(Priority::Automatic).unwrap_err().until, NOW + 30);
-    }
-
-    #[test]
-    fn one_probe_is_sent_after_the_open_period_and_its_success_closes_it() {
-        let (breaker, clock, until) = opened();
-        clock.advance(until - NOW - 1);
-        assert!(breaker.acquire(Priority::Automatic).is_err());
-        clock.advance(1);
-        let probe = breaker.acquire(Priority::Automatic).ok().unwrap();
-        for asker in [Priority::Automatic, Priority::Interactive] {
-            assert!(breaker.acquire(asker).is_err_and(|resting| resting.until > until), "{asker:?}: a second probe");
-        }
-        probe.report(None);
-        assert!((0..9).all(|_| breaker.acquire(Priority::Automatic).is_ok()));
-    }
-
-    #[test]
-    fn failed_probe_doubles_the_open_period_up_to_five_minutes() {
-        let (breaker, clock, mut until) = opened();
-        for longest in [20, 40, 80, 160, 300, 300, 300] {
-            clock.advance(until - clock.now());
-            breaker.acquire(Priority::Automatic).ok().unwrap().report(Some(&down()));
-            until = breaker.check(Priority::Automatic).unwrap_err().until;
-            let rest = until - clock.now();
-            assert!((longest / 2..=longest).contains(&rest), "{rest} of {longest}");
-        }
-    }
-
-    #[test]
-    fn dropped_probe_permit_allows_another_probe() {
-        let (breaker, clock, until) = opened();
-        clock.advance(until - NOW);
-        drop(breaker.acquire(Priority::Automatic));
-        assert!(breaker.acquire(Priority::Automatic).is_ok());
-    }
-
-    #[test]
-    fn person_may_probe_once_in_ten_seconds_during_the_open_period() {
-        let (breaker, clock, _) = opened();
-        // Longer than ten seconds.
-        let until = loop {
-            let until = breaker.check(Priority::Automatic).unwrap_err().until;
-            if until - clock.now() > 30 {
-                break until;
-            }
-            clock.advance(until - clock.now());
-            breaker.acquire(Priority::Automatic).ok().unwrap().report(Some(&down()));
-        };
-        for _ in 0..2 {
-            breaker.acquire(Priority::Interactive).ok().unwrap().report(Some(&down()));
-            assert!(breaker.acquire(Priority::Interactive).is_err());
-            assert_eq!(breaker.check(Priority::Automatic).unwrap_err().until, until, "the open period stays the same");
-            clock.advance(MANUAL_PROBE_INTERVAL);
-        }
-        breaker.acquire(Priority::Interactive).ok().unwrap().report(None);
-        assert!(breaker.acquire(Priority::Automatic).is_ok());
-    }
-
-    #[test]
-    fn urgent_requests_bypass_it_and_earlier_requests_change_nothing() {
-        let (breaker, clock) = breaker();
-        let earlier_permits: Vec<BreakerPermit> =
-            (0..FAILURE_THRESHOLD + 3).map(|_| breaker.acquire(Priority::Automatic).ok().unwrap()).collect();
-        earlier_permits.into_iter().for_each(|pass| pass.report(Some(&down())));
-        let until = breaker.check(Priority::Automatic).unwrap_err().until;
-        assert!(until <= NOW + 10, "counted as a failed probe");
-        send(&breaker, Some(&down()));
-        assert_eq!(breaker.check(Priority::Automatic).unwrap_err().until, until);
-        send(&breaker, None);
-        assert_eq!(breaker.check(Priority::Automatic), Ok(()));
-        clock.advance(1);
-    }
-}
+mod tests;

@@ -1,0 +1,268 @@
+//! Fenced commits: whose result is stored in a grant's row, and how its attempt ends.
+//!
+//! Every statement that ends an exchange names the generation it started from and the lease owner. If either has
+//! changed, the statement changes nothing and the function reports that.
+
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, Row};
+
+use super::attempts::{finish_attempt, finish_attempt_unpublished, mark_superseded};
+use super::lease_guard::{Fenced, JournaledLease};
+use crate::model::{AttemptId, BindingId, BindingStatus, OrgId, Outcome};
+use crate::server::clock::Clock;
+use crate::server::domain::{AttemptEnd, SealedRotation};
+use crate::server::store::live::changes::{Change, ChangeTx};
+use crate::server::store::notifications::connection_events;
+use crate::server::store::{Store, StoreError};
+
+/// What a failed exchange stores in the grant's row.
+pub struct AttemptFailure<'a> {
+    /// A message for people, without secrets.
+    pub error: &'a str,
+    /// Unix seconds before which automatic triggers skip the grant.
+    pub next_attempt_at: i64,
+    /// Unix seconds at which the request was sent whose reply may be lost: this attempt's or an earlier one's.
+    pub reply_lost_at: Option<i64>,
+}
+
+/// Stores a rotation in a grant's row. `$fence` is the rest of the statement.
+macro_rules! rotate_grant_sql {
+    ($fence:literal) => {
+        concat!(
+            "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, ",
+            "refresh_token_issued_at = $4, last_refreshed_at = $4, scopes = $5, generation = CAST($7 AS BIGINT) + 1, ",
+            "xero_user_id = COALESCE($12, xero_user_id), auth_event_id = COALESCE($13, auth_event_id), ",
+            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, lease_owner = NULL, ",
+            "lease_until = NULL, due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
+            "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $4 ELSE connections_due_at END ",
+            $fence,
+            " RETURNING id, org_id, ageing_notified_day"
+        )
+    };
+}
+pub(super) use rotate_grant_sql;
+
+// Must come after `rotate_grant_sql!`, which it uses.
+
+impl Store {
+    /// Stores the rotation, finishes the attempt and releases the lease in one transaction. If the fence
+    /// refuses it, only the attempt changes, to superseded.
+    pub async fn commit_rotation(
+        &self,
+        lease: &JournaledLease,
+        rotation: &SealedRotation,
+        end: &AttemptEnd,
+    ) -> Result<Fenced, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.begin_change_tx().await?;
+        let done = self
+            .rotate_grant(
+                rotate_grant_sql!("WHERE id = $6 AND generation = $7 AND lease_owner = $14 AND status = 'active'"),
+                rotation,
+            )
+            .bind(&lease.owner)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(grant) = &done {
+            connection_events::grant_refreshed(&mut transaction, grant, now).await?;
+        }
+        finish_and_commit(transaction, Fenced::from_applied(done.is_some()), lease, end, &self.clock).await
+    }
+
+    /// Stores a rotation that could not be committed earlier, regardless of the lease. `Superseded` means that the
+    /// grant has a later generation or is revoked.
+    ///
+    /// The row's generation may be older than the rotation's, if a backup was restored. A grant that was marked
+    /// `refresh_failed` since then, because its spent token was sent again, becomes active. Does not change the
+    /// journal: see `finish_spooled_attempt`.
+    pub async fn commit_spooled_rotation(&self, rotation: &SealedRotation) -> Result<Fenced, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.begin_change_tx().await?;
+        let done = self
+            .rotate_grant(
+                rotate_grant_sql!(
+                    ", status = 'active' WHERE id = $6 AND generation <= $7 AND status IN ('active', 'refresh_failed')"
+                ),
+                rotation,
+            )
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(row) = &done {
+            reactivate_bindings(&mut transaction, row, now).await?;
+            let (org, grant) = (OrgId(row.try_get("org_id")?), rotation.grant_id.clone());
+            transaction.publish(Change::Refresh { org, grant, outcome: Outcome::Refreshed }).await?;
+        }
+        transaction.commit().await?;
+        Ok(Fenced::from_applied(done.is_some()))
+    }
+
+    /// Finishes the attempt of a late rotation, even if the attempt was closed before. `fenced` is the result of
+    /// `commit_spooled_rotation`. Runs in its own transaction, so that a journal that cannot be written never blocks
+    /// the tokens.
+    pub async fn finish_spooled_attempt(
+        &self,
+        fenced: Fenced,
+        attempt: &AttemptId,
+        end: &AttemptEnd,
+    ) -> Result<(), StoreError> {
+        let (now, mut transaction) = (self.clock.now(), self.database.begin().await?);
+        match fenced {
+            Fenced::Applied => finish_attempt_unpublished(&mut transaction, attempt, end, &self.clock).await?,
+            Fenced::Superseded => mark_superseded(&mut transaction, attempt, now).await?,
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Records an exchange whose failure says nothing about the token. The grant stays active.
+    pub async fn record_failure(
+        &self,
+        lease: &JournaledLease,
+        failure: &AttemptFailure<'_>,
+        end: &AttemptEnd,
+    ) -> Result<Fenced, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.begin_change_tx().await?;
+        let done = sqlx::query(
+            "UPDATE integration_grants SET failure_count = failure_count + 1, next_attempt_at = $1, last_error = $2, \
+             reply_lost_at = $3, lease_owner = NULL, lease_until = NULL, due_at = $1 \
+             WHERE id = $4 AND generation = $5 AND lease_owner = $6 AND status = 'active' \
+             RETURNING id, failure_count, refresh_token_issued_at, ageing_notified_day",
+        )
+        .bind(failure.next_attempt_at)
+        .bind(failure.error)
+        .bind(failure.reply_lost_at)
+        .bind(lease.id.as_str())
+        .bind(lease.generation)
+        .bind(&lease.owner)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(grant) = &done {
+            connection_events::grant_refresh_failed(&mut transaction, grant, now).await?;
+        }
+        finish_and_commit(transaction, Fenced::from_applied(done.is_some()), lease, end, &self.clock).await
+    }
+
+    /// Marks the grant `refresh_failed` and its bindings `needs_reauth` in one transaction, after Xero answered
+    /// `invalid_grant` to the current generation (rule 6). If the fence refuses it, only the attempt changes, to
+    /// superseded.
+    pub async fn fail_grant(
+        &self,
+        lease: &JournaledLease,
+        error: &str,
+        end: &AttemptEnd,
+    ) -> Result<Fenced, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.begin_change_tx().await?;
+        let done = sqlx::query(
+            "UPDATE integration_grants SET status = 'refresh_failed', failure_count = failure_count + 1, \
+             next_attempt_at = NULL, last_error = $1, lease_owner = NULL, lease_until = NULL, connections_due_at = NULL \
+             WHERE id = $2 AND generation = $3 AND lease_owner = $4 AND status = 'active'",
+        )
+        .bind(error)
+        .bind(lease.id.as_str())
+        .bind(lease.generation)
+        .bind(&lease.owner)
+        .execute(&mut *transaction)
+        .await?;
+        let fenced = Fenced::from_applied(done.rows_affected() == 1);
+        if fenced == Fenced::Applied {
+            let broken = sqlx::query(
+                "UPDATE integration_tenant_bindings SET status = 'needs_reauth', updated_at = $1 \
+                 WHERE active_grant_id = $2 AND status = 'active' RETURNING id",
+            )
+            .bind(now)
+            .bind(lease.id.as_str())
+            .fetch_all(&mut *transaction)
+            .await?;
+            for row in &broken {
+                connection_events::binding_broken(
+                    &mut transaction,
+                    &BindingId(row.try_get("id")?),
+                    "refused_by_xero",
+                    now,
+                )
+                .await?;
+            }
+            publish_binding_statuses(&mut transaction, &lease.org_id, &broken, BindingStatus::NeedsReauth).await?;
+        }
+        finish_and_commit(transaction, fenced, lease, end, &self.clock).await
+    }
+
+    /// Binds the parameters of `rotate_grant_sql!`.
+    pub(super) fn rotate_grant<'q>(
+        &self,
+        statement: &'static str,
+        rotation: &'q SealedRotation,
+    ) -> Query<'q, Any, AnyArguments> {
+        let (grant, issued_at) = (&rotation.grant_id, rotation.refresh_token_issued_at);
+        let due = self.plan.due(grant, rotation.expires_at, issued_at);
+        sqlx::query(statement)
+            .bind(&rotation.sealed.access)
+            .bind(&rotation.sealed.refresh)
+            .bind(rotation.expires_at)
+            .bind(issued_at)
+            .bind(&rotation.scopes)
+            .bind(grant.as_str())
+            .bind(rotation.from_generation)
+            .bind(due.hot_if_used_after)
+            .bind(due.hot)
+            .bind(due.cold)
+            .bind(self.plan.reconcile_cutoff(grant, issued_at))
+            .bind(rotation.consent.as_ref().map(|consent| consent.xero_user_id.as_str()))
+            .bind(rotation.consent.as_ref().map(|consent| consent.auth_event_id.as_str()))
+    }
+}
+
+/// Reactivates the bindings of a grant that has working tokens again, within the caller's transaction, and notifies
+/// about each.
+pub(super) async fn reactivate_bindings(
+    transaction: &mut ChangeTx,
+    grant: &AnyRow,
+    now: i64,
+) -> Result<(), StoreError> {
+    connection_events::grant_refreshed(transaction, grant, now).await?;
+    let revived = sqlx::query(
+        "UPDATE integration_tenant_bindings SET status = 'active', updated_at = $1 \
+         WHERE active_grant_id = $2 AND status = 'needs_reauth' RETURNING id",
+    )
+    .bind(now)
+    .bind(grant.try_get::<String, _>("id")?)
+    .fetch_all(&mut **transaction)
+    .await?;
+    for row in &revived {
+        connection_events::binding_recovered(transaction, &BindingId(row.try_get("id")?), false, now).await?;
+    }
+    publish_binding_statuses(transaction, &OrgId(grant.try_get("org_id")?), &revived, BindingStatus::Active).await
+}
+
+/// Publishes `status` for each binding whose id is in `rows`.
+async fn publish_binding_statuses(
+    transaction: &mut ChangeTx,
+    org: &OrgId,
+    rows: &[AnyRow],
+    status: BindingStatus,
+) -> Result<(), StoreError> {
+    for row in rows {
+        let binding = BindingId(row.try_get("id")?);
+        transaction.publish(Change::Binding { org: org.clone(), binding, status }).await?;
+    }
+    Ok(())
+}
+
+/// Finishes the attempt and commits. If the fence refused its result, the attempt's outcome is superseded. Returns
+/// `fenced`.
+pub(super) async fn finish_and_commit(
+    mut transaction: ChangeTx,
+    fenced: Fenced,
+    lease: &JournaledLease,
+    end: &AttemptEnd,
+    clock: &Clock,
+) -> Result<Fenced, StoreError> {
+    match fenced {
+        Fenced::Applied => finish_attempt(&mut transaction, lease, end, clock).await?,
+        Fenced::Superseded => finish_attempt(&mut transaction, lease, &end.clone().superseded(), clock).await?,
+    }
+    transaction.commit().await?;
+    Ok(fenced)
+}

@@ -1,0 +1,68 @@
+//! A lease that was taken, with and without a journaled attempt, and the result of a fenced statement.
+
+use std::ops::Deref;
+
+use crate::model::AttemptId;
+use crate::server::domain::Grant;
+
+/// A lease that an exchange holds: the grant's row as it was when the lease was taken, and the owner that fences name.
+///
+/// Dropping it releases nothing: a lease that is not released expires.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaseGuard {
+    pub(in crate::server::store) grant: Grant,
+    pub(in crate::server::store) owner: String,
+}
+
+impl Deref for LeaseGuard {
+    type Target = Grant;
+
+    fn deref(&self) -> &Grant {
+        &self.grant
+    }
+}
+
+/// A lease whose attempt is journaled, so that its request may be sent (rule 3). Only the store makes one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JournaledLease {
+    pub(in crate::server::store) lease: LeaseGuard,
+    pub(in crate::server::store) attempt: AttemptId,
+    pub(in crate::server::store) sent_at: i64,
+}
+
+impl JournaledLease {
+    /// Returns the id of the journaled attempt.
+    pub fn attempt(&self) -> &AttemptId {
+        &self.attempt
+    }
+
+    /// Returns the unix seconds from which Xero's replay window counts, as the journal has them.
+    pub fn sent_at(&self) -> i64 {
+        self.sent_at
+    }
+}
+
+impl Deref for JournaledLease {
+    type Target = LeaseGuard;
+
+    fn deref(&self) -> &LeaseGuard {
+        &self.lease
+    }
+}
+
+/// The result of a statement that names the generation it started from and the lease's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Fenced {
+    /// Both were still current: the row changed.
+    Applied,
+    /// One of them was not: the row is unchanged.
+    Superseded,
+}
+
+impl Fenced {
+    /// Returns the result of a statement that changes the row if `applied`.
+    pub(in crate::server::store) fn from_applied(applied: bool) -> Self {
+        if applied { Self::Applied } else { Self::Superseded }
+    }
+}
