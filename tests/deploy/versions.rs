@@ -14,7 +14,7 @@ use crate::support::wait::run;
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s")];
 
 /// Tables that a page or a background job reads.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 20] = [
     "organizations",
     "users",
     "memberships",
@@ -30,7 +30,9 @@ const TABLES: [&str; 18] = [
     "alarms",
     "binding_grants",
     "membership_removals",
+    "clerk_events",
     "audit_events",
+    "audit_retention",
     "api_keys",
     "invitations",
 ];

@@ -134,9 +134,7 @@ async fn missing_malformed_and_revoked_keys_are_rejected_with_the_reason(databas
     assert!(malformed["detail"].as_str().unwrap().contains("copied whole"), "{malformed}");
     assert_eq!(get(Some(&format!("bearer {}", program.key))).await.status(), StatusCode::OK);
 
-    assert!(
-        program.store.revoke_api_key(&program.org, &program.key_id.as_str().into(), &Actor::operator()).await.unwrap()
-    );
+    assert!(program.store.revoke_api_key(&program.org, &program.key_id.as_str().into()).await.unwrap());
     assert_problem(program.get("/bindings").await, StatusCode::UNAUTHORIZED, "invalid-key").await;
 
     // A key gives access neither to pages nor to server functions.

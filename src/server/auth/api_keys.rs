@@ -10,7 +10,7 @@ use super::cookie::hash_secret;
 use crate::model::{ApiKeyId, ApiKeyLifetime, BindingId, OrgId, Scope, UserId};
 use crate::server::crypto::sealed::{CipherError, random_bytes};
 use crate::server::domain::{Actor, ApiKey, Secret};
-use crate::server::store::{ApiKeyRow, BindingWithGrant, NewApiKeyRow, Store, StoreError};
+use crate::server::store::{AddApiKeyError, ApiKeyRow, BindingWithGrant, NewApiKeyRow, Store, StoreError};
 
 /// The prefix of every key, by which people and secret scanners recognize it.
 pub const PREFIX: &str = "egk_";
@@ -91,7 +91,10 @@ pub async fn create(
         expires_at,
         created_by: wanted.created_by,
     };
-    let id = store.add_api_key(org, new, actor).await?.ok_or(CreateKeyError::TooMany)?;
+    let id = store.as_actor(actor.clone()).add_api_key(org, new).await.map_err(|error| match error {
+        AddApiKeyError::TooMany => CreateKeyError::TooMany,
+        AddApiKeyError::Store(error) => error.into(),
+    })?;
     Ok(CreatedApiKey { id, key, expires_at })
 }
 
@@ -248,7 +251,7 @@ mod tests {
         store.clock().advance(30 * DAY);
         let expired = Err(KeyRejection::Expired { at: START + 30 * DAY });
         assert_eq!(authenticate(&store, &asks).await.unwrap(), expired);
-        assert!(store.revoke_api_key(&org, &id, &Actor::operator()).await.unwrap());
+        assert!(store.revoke_api_key(&org, &id).await.unwrap());
         assert_eq!(authenticate(&store, &asks).await.unwrap(), Err(KeyRejection::Unknown));
         let never = with(&format!("Bearer {}", generate_key().unwrap().expose()));
         assert_eq!(authenticate(&store, &never).await.unwrap(), Err(KeyRejection::Unknown));

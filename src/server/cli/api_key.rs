@@ -121,7 +121,7 @@ async fn revoke(flags: Revoke) -> Result<(), CliError> {
     let called = if api_keys::has_key_prefix(&flags.key) { api_keys::display_prefix(&flags.key) } else { &flags.key };
     let called = store.find_api_keys_by_id_or_prefix(called).await?;
     let revoked = match &called[..] {
-        [(org, id)] => store.revoke_api_key(org, id, &Actor::operator()).await?.then_some(id),
+        [(org, id)] => store.as_actor(Actor::operator()).revoke_api_key(org, id).await?.then_some(id),
         [_, _, ..] => {
             return Err("several API keys match: pass the id, which evergrant api-key list --json shows".into());
         }

@@ -1,5 +1,5 @@
 //! The audit log. Events are inserted, read and, after their retention period, deleted, but never changed; database
-//! triggers enforce that (migration 0010).
+//! triggers enforce that (`migrations/0004_audit.*.sql`).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

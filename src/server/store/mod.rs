@@ -23,12 +23,12 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use accounts::api_keys::{ApiKeyRow, MAX_API_KEYS, NewApiKeyRow};
+pub use accounts::api_keys::{AddApiKeyError, ApiKeyRow, MAX_API_KEYS, NewApiKeyRow};
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser};
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
-pub use accounts::invitations::{AcceptOutcome, INVITATION_LIFETIME, InviteOutcome, Invitee};
-pub use accounts::members::{ActingMember, MemberChangeError};
-pub use accounts::orgs::CreateOrgOutcome;
+pub use accounts::invitations::{AcceptError, INVITATION_LIFETIME, InviteError, Invitee};
+pub use accounts::members::MemberChangeError;
+pub use accounts::orgs::CreateOrgError;
 pub use accounts::sessions::{SESSION_IDLE_TIMEOUT, SESSION_LIFETIME, Session};
 pub use accounts::users::{Account, CreatedUser, NewUser};
 pub use audit::AuditFilter;

@@ -9,7 +9,7 @@ use crate::model::{MembersFlash, OrgId, UserId};
 use crate::server::auth::cookie::{hash_secret, new_secret, session_hash};
 use crate::server::auth::{AuthError, Caller};
 use crate::server::domain::Secret;
-use crate::server::store::{AcceptOutcome, Invitee};
+use crate::server::store::{AcceptError, Invitee};
 
 /// The account to create for an invited person.
 pub struct NewAccount<'a> {
@@ -33,14 +33,15 @@ impl LocalAuth {
             return Ok(JoinResult::Refused(MembersFlash::TooManyAttempts));
         }
         let guest = Invitee::SignedIn { user: &caller.user_id, email: &caller.email };
-        let accepted = self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await?;
+        let accepted = self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await;
         Ok(match accepted {
-            AcceptOutcome::Joined { org, .. } => self.switch_to_joined_org(caller, &org, MembersFlash::Joined).await?,
-            AcceptOutcome::AlreadyMember { org } => {
+            Ok((org, _)) => self.switch_to_joined_org(caller, &org, MembersFlash::Joined).await?,
+            Err(AcceptError::AlreadyMember { org }) => {
                 self.switch_to_joined_org(caller, &org, MembersFlash::AlreadyMember).await?
             }
-            AcceptOutcome::EmailTaken => JoinResult::Refused(MembersFlash::EmailTaken),
-            AcceptOutcome::NotOpen => JoinResult::Refused(MembersFlash::InvitationInvalid),
+            Err(AcceptError::EmailTaken) => JoinResult::Refused(MembersFlash::EmailTaken),
+            Err(AcceptError::NotOpen) => JoinResult::Refused(MembersFlash::InvitationInvalid),
+            Err(AcceptError::Store(error)) => return Err(error.into()),
         })
     }
 
@@ -67,14 +68,13 @@ impl LocalAuth {
         }
         let hash = self.passwords.hash(newcomer.password).await?;
         let guest = Invitee::NewAccount { email: &email, password_hash: &hash };
-        match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await? {
-            AcceptOutcome::Joined { org, user } => {
-                Ok(JoinResult::NewSession(self.create_session(headers, &user, Some(&org)).await?))
-            }
-            AcceptOutcome::EmailTaken => Ok(JoinResult::Refused(MembersFlash::EmailTaken)),
-            AcceptOutcome::AlreadyMember { .. } | AcceptOutcome::NotOpen => {
+        match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
+            Ok((org, user)) => Ok(JoinResult::NewSession(self.create_session(headers, &user, Some(&org)).await?)),
+            Err(AcceptError::EmailTaken) => Ok(JoinResult::Refused(MembersFlash::EmailTaken)),
+            Err(AcceptError::AlreadyMember { .. } | AcceptError::NotOpen) => {
                 Ok(JoinResult::Refused(MembersFlash::InvitationInvalid))
             }
+            Err(AcceptError::Store(error)) => Err(error.into()),
         }
     }
 

@@ -40,7 +40,7 @@ impl ServerFnContext {
 
     /// Revokes a key, or fails with 404.
     pub async fn revoke_api_key(&self, org: &OrgView, id: &ApiKeyId) -> Result<(), Rejection> {
-        let revoked = self.state.store.revoke_api_key(&org.id, id, &self.actor()).await?;
+        let revoked = self.state.store.as_actor(self.actor()).revoke_api_key(&org.id, id).await?;
         if revoked { Ok(()) } else { Err(rejection(ApiKeyFlash::NoSuchKey)) }
     }
 }

@@ -8,7 +8,7 @@ use crate::server::auth::cookie::{hash_secret, new_secret};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
 use crate::server::http::routes::invitations;
-use crate::server::store::{ActingMember, CreateOrgOutcome, InviteOutcome, MemberChangeError, StoreError};
+use crate::server::store::{CreateOrgError, InviteError, MemberChangeError, Store};
 
 impl ServerFnContext {
     /// Like `authenticated`, for a form on the members page.
@@ -31,16 +31,21 @@ impl ServerFnContext {
         if org.role.may(permission) { Ok(org) } else { Err(rejection(MembersFlash::NotAllowed)) }
     }
 
+    /// Returns the store, whose audit events name the caller.
+    fn store(&self) -> Store {
+        self.state.store.as_actor(self.actor())
+    }
+
     /// Creates an invitation and returns its link. A plain form also receives the token in a cookie for the next page.
     pub async fn invite(&self, org: &OrgView, role: Role) -> Result<String, Rejection> {
         let token = new_secret().map_err(|error| InternalError::logged(&error))?;
-        let actor = self.actor();
-        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
-        match self.state.store.invite(&org.id, by, role, &hash_secret(&token)).await? {
-            InviteOutcome::Created(_) => {}
-            InviteOutcome::NotAllowed => return Err(rejection(MembersFlash::NotAllowed)),
-            InviteOutcome::TooMany => return Err(rejection(MembersFlash::TooManyInvitations)),
-        }
+        self.store().invite(&org.id, &self.caller.user_id, role, &hash_secret(&token)).await.map_err(|error| {
+            match error {
+                InviteError::NotAllowed => rejection(MembersFlash::NotAllowed),
+                InviteError::TooMany => rejection(MembersFlash::TooManyInvitations),
+                InviteError::Store(error) => error.into(),
+            }
+        })?;
         if self.is_plain_form {
             append_cookie(one_time_secret::INVITATION.cookie(&self.state, &token));
         }
@@ -49,41 +54,33 @@ impl ServerFnContext {
 
     /// Revokes an open invitation, or fails with 404.
     pub async fn revoke_invitation(&self, org: &OrgView, id: &InvitationId) -> Result<(), Rejection> {
-        let revoked = self.state.store.revoke_invitation(&org.id, &self.actor(), id).await?;
+        let revoked = self.store().revoke_invitation(&org.id, id).await?;
         if revoked { Ok(()) } else { Err(rejection(MembersFlash::NoSuchInvitation)) }
     }
 
     /// Changes a member's role.
     pub async fn change_role(&self, org: &OrgView, whom: &UserId, role: Role) -> Result<(), Rejection> {
-        let actor = self.actor();
-        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
-        map_member_change(self.state.store.change_role(&org.id, by, whom, role).await)
+        self.store().change_role(&org.id, &self.caller.user_id, whom, role).await.map_err(member_change_rejection)
     }
 
     /// Makes `whom` an owner and the caller an admin.
     pub async fn transfer_ownership(&self, org: &OrgView, whom: &UserId) -> Result<(), Rejection> {
-        let actor = self.actor();
-        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
-        map_member_change(self.state.store.transfer_ownership(&org.id, by, whom).await)
+        self.store().transfer_ownership(&org.id, &self.caller.user_id, whom).await.map_err(member_change_rejection)
     }
 
     /// Removes a member, who may be the caller.
     pub async fn end_membership(&self, org: &OrgView, whom: &UserId) -> Result<(), Rejection> {
-        let actor = self.actor();
-        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
-        map_member_change(self.state.store.remove_member(&org.id, by, whom).await)
+        self.store().remove_member(&org.id, &self.caller.user_id, whom).await.map_err(member_change_rejection)
     }
 
     /// Creates an organization that the caller owns, and switches to it.
     pub async fn create_organization(&self, name: &str) -> Result<OrgId, Rejection> {
         let name = validate_organization_name(name)?;
-        let actor = self.actor();
-        let by = ActingMember { user: &self.caller.user_id, actor: &actor };
-        let org = match self.state.store.create_org(by, name).await? {
-            CreateOrgOutcome::Created(org) => org,
-            CreateOrgOutcome::NameTaken => return Err(rejection(MembersFlash::NameTaken)),
-            CreateOrgOutcome::TooMany => return Err(rejection(MembersFlash::TooManyOrganizations)),
-        };
+        let org = self.store().create_org(&self.caller.user_id, name).await.map_err(|error| match error {
+            CreateOrgError::NameTaken => rejection(MembersFlash::NameTaken),
+            CreateOrgError::TooMany => rejection(MembersFlash::TooManyOrganizations),
+            CreateOrgError::Store(error) => error.into(),
+        })?;
         let switched = self.state.auth.switch_org(&self.caller, &org).await;
         switched.map_err(|error| InternalError::logged(&error))?;
         Ok(org)
@@ -91,18 +88,17 @@ impl ServerFnContext {
 
     /// Renames the organization.
     pub async fn rename_organization(&self, org: &OrgView, name: &str) -> Result<(), Rejection> {
-        Ok(self.state.store.rename_org(&org.id, &self.actor(), validate_organization_name(name)?).await?)
+        Ok(self.store().rename_org(&org.id, validate_organization_name(name)?).await?)
     }
 }
 
-fn map_member_change(result: Result<Result<(), MemberChangeError>, StoreError>) -> Result<(), Rejection> {
-    result?.map_err(|unchanged| {
-        rejection(match unchanged {
-            MemberChangeError::NotAllowed => MembersFlash::NotAllowed,
-            MemberChangeError::MemberNotFound => MembersFlash::NoSuchMember,
-            MemberChangeError::LastOwner => MembersFlash::LastOwner,
-        })
-    })
+fn member_change_rejection(error: MemberChangeError) -> Rejection {
+    match error {
+        MemberChangeError::NotAllowed => rejection(MembersFlash::NotAllowed),
+        MemberChangeError::MemberNotFound => rejection(MembersFlash::NoSuchMember),
+        MemberChangeError::LastOwner => rejection(MembersFlash::LastOwner),
+        MemberChangeError::Store(error) => error.into(),
+    }
 }
 
 /// Trims the name and checks that it is one line of 1 to 80 characters.

@@ -74,7 +74,7 @@ impl Store {
             ClerkEvent::OrganizationDeleted { id } => {
                 let org = upsert_org(writing, id, None, now).await?;
                 mark_org_deleted(writing, &org, at).await?;
-                self.revoke_api_keys(writing, &org, None, at, self.actor()).await?;
+                self.revoke_api_keys(writing, &org, None, at).await?;
                 let event = AuditEvent::new(self.actor(), Action::OrganizationDeleted).in_org(&org);
                 self.record(writing, &event.subject("organization", &org)).await?;
             }
@@ -91,7 +91,7 @@ impl Store {
                 let user = upsert_user(writing, &user.id, user.email.as_deref(), now).await?;
                 let before = find_role(writing, &org, &user).await?;
                 delete_membership(writing, &org, &user, at).await?;
-                self.revoke_api_keys(writing, &org, Some(&user), at, self.actor()).await?;
+                self.revoke_api_keys(writing, &org, Some(&user), at).await?;
                 self.record_role_change(writing, &org, &user, before).await?;
                 writing.publish(Change::Person { user }).await?;
             }

@@ -2,8 +2,7 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::members::{ActingMember, find_role, lock_org, role_from};
-use super::orgs::insert_member;
+use super::members::{find_role, insert_member, lock_org, role_from};
 use super::users::insert_user;
 use crate::model::{Action, InvitationDetails, InvitationId, InvitationView, OrgId, Role, UserId};
 use crate::server::domain::{Actor, AuditEvent, Secret};
@@ -15,12 +14,21 @@ pub const INVITATION_LIFETIME: i64 = 7 * 24 * 60 * 60;
 /// The most open invitations that an organization may have.
 const MAX_OPEN_INVITATIONS: i64 = 50;
 
-/// The result of `invite`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InviteOutcome {
-    Created(InvitationId),
+/// Why an invitation was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum InviteError {
+    #[error("the acting user's current role does not permit the invitation")]
     NotAllowed,
+    #[error("the organization already has {MAX_OPEN_INVITATIONS} open invitations")]
     TooMany,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for InviteError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
 }
 
 /// The person who follows an invitation link.
@@ -31,38 +39,35 @@ pub enum Invitee<'a> {
     NewAccount { email: &'a str, password_hash: &'a Secret },
 }
 
-/// The result of `accept_invitation`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AcceptOutcome {
-    Joined {
-        org: OrgId,
-        user: UserId,
-    },
-    /// The user is already a member; the invitation stays open.
-    AlreadyMember {
-        org: OrgId,
-    },
+/// Why an invitation was not accepted. It stays open if it was.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    #[error("the user is already a member")]
+    AlreadyMember { org: OrgId },
+    #[error("the email address is taken")]
     EmailTaken,
-    /// The invitation was used, canceled, has expired or never existed.
+    #[error("the invitation was used, canceled, has expired or never existed")]
     NotOpen,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for AcceptError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
 }
 
 impl Store {
     /// Creates an invitation, stored under the hash of its link's secret. The acting user can only invite to roles that
     /// they may manage.
-    pub async fn invite(
-        &self,
-        org: &OrgId,
-        by: ActingMember<'_>,
-        role: Role,
-        hash: &str,
-    ) -> Result<InviteOutcome, StoreError> {
+    pub async fn invite(&self, org: &OrgId, by: &UserId, role: Role, hash: &str) -> Result<InvitationId, InviteError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         lock_org(&mut transaction, org).await?;
-        let mine = find_role(&mut transaction, org, by.user).await?;
-        if !mine.is_some_and(|mine| mine.may_manage(role)) {
-            return Ok(InviteOutcome::NotAllowed);
+        let acting_role = find_role(&mut transaction, org, by).await?;
+        if !acting_role.is_some_and(|acting| acting.may_manage(role)) {
+            return Err(InviteError::NotAllowed);
         }
         let open = sqlx::query(
             "SELECT COUNT(*) FROM invitations WHERE org_id = $1 AND expires_at > $2 AND accepted_at IS NULL \
@@ -70,7 +75,7 @@ impl Store {
         );
         let open: i64 = open.bind(org.as_str()).bind(now).fetch_one(&mut *transaction).await?.try_get(0)?;
         if open >= MAX_OPEN_INVITATIONS {
-            return Ok(InviteOutcome::TooMany);
+            return Err(InviteError::TooMany);
         }
         let id: InvitationId = new_id();
         sqlx::query(
@@ -81,15 +86,15 @@ impl Store {
         .bind(org.as_str())
         .bind(hash)
         .bind(role.as_str())
-        .bind(by.user.as_str())
+        .bind(by.as_str())
         .bind(now)
         .bind(now + INVITATION_LIFETIME)
         .execute(&mut *transaction)
         .await?;
-        let event = AuditEvent::new(by.actor, Action::InvitationCreated).in_org(org).subject("invitation", &id);
+        let event = AuditEvent::new(self.actor(), Action::InvitationCreated).in_org(org).subject("invitation", &id);
         self.record(&mut transaction, &event.detail("role", role.as_str())).await?;
         transaction.commit().await?;
-        Ok(InviteOutcome::Created(id))
+        Ok(id)
     }
 
     /// Returns the organization's open invitations, newest first.
@@ -117,7 +122,7 @@ impl Store {
     }
 
     /// Cancels an open invitation. Returns `false` if the organization has no open invitation with this id.
-    pub async fn revoke_invitation(&self, org: &OrgId, actor: &Actor, id: &InvitationId) -> Result<bool, StoreError> {
+    pub async fn revoke_invitation(&self, org: &OrgId, id: &InvitationId) -> Result<bool, StoreError> {
         let mut transaction = self.begin_change_tx().await?;
         let done = sqlx::query(
             "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND org_id = $3 AND accepted_at IS NULL \
@@ -129,7 +134,7 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(row) = done else { return Ok(false) };
-        let event = AuditEvent::new(actor, Action::InvitationRevoked).in_org(org).subject("invitation", id);
+        let event = AuditEvent::new(self.actor(), Action::InvitationRevoked).in_org(org).subject("invitation", id);
         self.record(&mut transaction, &event.detail("role", role_from(&row)?.as_str())).await?;
         transaction.commit().await?;
         Ok(true)
@@ -155,29 +160,29 @@ impl Store {
     }
 
     /// Accepts an invitation: marks it as used, creates the account if needed and inserts the membership, in one
-    /// transaction. `address` is the client's IP address, for the audit log.
+    /// transaction. Returns the organization and the new member. `address` is the client's IP address, for the audit log.
     pub async fn accept_invitation(
         &self,
         hash: &str,
         guest: Invitee<'_>,
         address: Option<String>,
-    ) -> Result<AcceptOutcome, StoreError> {
+    ) -> Result<(OrgId, UserId), AcceptError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         let Some((id, org, role)) = mark_invitation_used(&mut transaction, hash, now).await? else {
-            return Ok(AcceptOutcome::NotOpen);
+            return Err(AcceptError::NotOpen);
         };
         let (user, email) = match guest {
             Invitee::SignedIn { user, email } => (user.clone(), email),
             Invitee::NewAccount { email, password_hash } => {
                 match insert_user(&mut transaction, email, password_hash, now).await? {
                     Some(user) => (user, email),
-                    None => return Ok(AcceptOutcome::EmailTaken),
+                    None => return Err(AcceptError::EmailTaken),
                 }
             }
         };
         if find_role(&mut transaction, &org, &user).await?.is_some() {
-            return Ok(AcceptOutcome::AlreadyMember { org });
+            return Err(AcceptError::AlreadyMember { org });
         }
         insert_member(&mut transaction, &org, &user, role, now).await?;
         for (statement, value) in [
@@ -192,7 +197,7 @@ impl Store {
         self.record(&mut transaction, &event.detail("role", role.as_str())).await?;
         transaction.publish(Change::Person { user: user.clone() }).await?;
         transaction.commit().await?;
-        Ok(AcceptOutcome::Joined { org, user })
+        Ok((org, user))
     }
 }
 

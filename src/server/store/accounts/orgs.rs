@@ -1,46 +1,34 @@
-//! Organizations: creation, renaming, and the memberships of one user.
+//! Organizations: creation, names and renaming.
 
 use sqlx::Row;
-use sqlx::any::AnyRow;
 
-use super::members::{ActingMember, lock_org, role_from};
-use crate::model::{Action, OrgId, OrgView, Role, UserId};
-use crate::server::domain::{Actor, AuditEvent};
+use super::members::{insert_member, lock_org};
+use crate::model::{Action, OrgId, Role, UserId};
+use crate::server::domain::AuditEvent;
 use crate::server::store::{Store, StoreError, new_id};
 
 /// The most organizations that one user may own.
 const MAX_OWNED_ORGS: i64 = 20;
 
-/// The result of `create_org`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CreateOrgOutcome {
-    Created(OrgId),
-    /// The user already belongs to an organization of this name. Other users' organizations don't matter.
+/// Why an organization was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateOrgError {
+    /// Other users' organizations don't matter.
+    #[error("the user already belongs to an organization of this name")]
     NameTaken,
+    #[error("the user already owns {MAX_OWNED_ORGS} organizations")]
     TooMany,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for CreateOrgError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
 }
 
 impl Store {
-    /// Returns the organizations that a user belongs to, ordered by name.
-    pub async fn memberships(&self, user: &UserId) -> Result<Vec<OrgView>, StoreError> {
-        sqlx::query(
-            "SELECT o.id, o.name, m.role FROM memberships m JOIN organizations o ON o.id = m.org_id \
-             WHERE m.user_id = $1 ORDER BY o.name, o.id",
-        )
-        .bind(user.as_str())
-        .fetch_all(self.pool())
-        .await?
-        .iter()
-        .map(org_view_from)
-        .collect()
-    }
-
-    /// Adds a user to an organization. Fails if they are already a member.
-    pub async fn add_member(&self, org: &OrgId, user: &UserId, role: Role) -> Result<(), StoreError> {
-        let mut connection = self.pool().acquire().await?;
-        insert_member(&mut connection, org, user, role, self.clock().now()).await
-    }
-
     /// Creates an organization without members. Returns `None` if one of this name exists.
     pub async fn add_org(&self, name: &str) -> Result<Option<OrgId>, StoreError> {
         let mut transaction = self.database().begin().await?;
@@ -72,8 +60,8 @@ impl Store {
         Ok(org)
     }
 
-    /// Creates an organization with the acting user as its owner.
-    pub async fn create_org(&self, by: ActingMember<'_>, name: &str) -> Result<CreateOrgOutcome, StoreError> {
+    /// Creates an organization that `owner` owns.
+    pub async fn create_org(&self, owner: &UserId, name: &str) -> Result<OrgId, CreateOrgError> {
         let now = self.clock().now();
         let mut transaction = self.begin_change_tx().await?;
         let row = sqlx::query(
@@ -81,23 +69,32 @@ impl Store {
              FROM memberships m JOIN organizations o ON o.id = m.org_id WHERE m.user_id = $2",
         )
         .bind(name)
-        .bind(by.user.as_str())
+        .bind(owner.as_str())
         .fetch_one(&mut *transaction)
         .await?;
         if row.try_get::<i64, _>(0)? > 0 {
-            return Ok(CreateOrgOutcome::NameTaken);
+            return Err(CreateOrgError::NameTaken);
         }
         if row.try_get::<i64, _>(1)? >= MAX_OWNED_ORGS {
-            return Ok(CreateOrgOutcome::TooMany);
+            return Err(CreateOrgError::TooMany);
         }
-        let org = self.as_actor(by.actor.clone()).insert_org(&mut transaction, name, now).await?;
-        insert_member(&mut transaction, &org, by.user, Role::Owner, now).await?;
+        let org = self.insert_org(&mut transaction, name, now).await?;
+        insert_member(&mut transaction, &org, owner, Role::Owner, now).await?;
         transaction.commit().await?;
-        Ok(CreateOrgOutcome::Created(org))
+        Ok(org)
+    }
+
+    /// Returns the name of an organization.
+    pub async fn org_name(&self, org: &OrgId) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query("SELECT name FROM organizations WHERE id = $1")
+            .bind(org.as_str())
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(row.map(|row| row.try_get("name")).transpose()?)
     }
 
     /// Renames an organization.
-    pub async fn rename_org(&self, org: &OrgId, actor: &Actor, name: &str) -> Result<(), StoreError> {
+    pub async fn rename_org(&self, org: &OrgId, name: &str) -> Result<(), StoreError> {
         let mut transaction = self.begin_change_tx().await?;
         lock_org(&mut transaction, org).await?;
         let row = sqlx::query("SELECT name FROM organizations WHERE id = $1").bind(org.as_str());
@@ -110,7 +107,8 @@ impl Store {
             .bind(org.as_str())
             .execute(&mut *transaction)
             .await?;
-        let event = AuditEvent::new(actor, Action::OrganizationRenamed).in_org(org).subject("organization", org);
+        let event = AuditEvent::new(self.actor(), Action::OrganizationRenamed).in_org(org);
+        let event = event.subject("organization", org);
         self.record(&mut transaction, &event.detail("from", before).detail("to", name)).await?;
         transaction.commit().await
     }
@@ -126,28 +124,6 @@ pub(in crate::server::store) async fn find_org_by_name(
         .fetch_optional(connection)
         .await?;
     Ok(row.map(|row| row.try_get("id")).transpose()?.map(OrgId))
-}
-
-/// Inserts a membership's row, in the caller's transaction.
-pub(in crate::server::store) async fn insert_member(
-    connection: &mut sqlx::AnyConnection,
-    org: &OrgId,
-    user: &UserId,
-    role: Role,
-    now: i64,
-) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO memberships (org_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)")
-        .bind(org.as_str())
-        .bind(user.as_str())
-        .bind(role.as_str())
-        .bind(now)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-fn org_view_from(row: &AnyRow) -> Result<OrgView, StoreError> {
-    Ok(OrgView { id: OrgId(row.try_get("id")?), name: row.try_get("name")?, role: role_from(row)? })
 }
 
 #[cfg(test)]

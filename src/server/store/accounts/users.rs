@@ -2,7 +2,8 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::orgs::{find_org_by_name, insert_member};
+use super::members::insert_member;
+use super::orgs::find_org_by_name;
 use crate::model::{Action, OrgId, Role, UserId};
 use crate::server::domain::{AuditEvent, Secret};
 use crate::server::store::{Store, StoreError, new_id};

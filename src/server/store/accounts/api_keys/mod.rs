@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::model::{Action, ApiKeyId, ApiKeyStatus, ApiKeyView, BindingId, OrgId, Scope, UserId};
-use crate::server::domain::{Actor, AuditEvent};
+use crate::server::domain::AuditEvent;
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::connections::bindings::{
     BindingWithGrant, binding_with_grant_columns, binding_with_grant_from,
@@ -27,6 +27,21 @@ pub struct NewApiKeyRow<'a> {
     pub expires_at: Option<i64>,
     /// `None` if an operator's command creates the key.
     pub created_by: Option<&'a UserId>,
+}
+
+/// Why a key was not inserted.
+#[derive(Debug, thiserror::Error)]
+pub enum AddApiKeyError {
+    #[error("the organization already has {MAX_API_KEYS} API keys")]
+    TooMany,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for AddApiKeyError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
 }
 
 /// The row of a key that a request presented. It may have expired or been revoked.
@@ -70,13 +85,8 @@ macro_rules! select_key_views {
 }
 
 impl Store {
-    /// Inserts a key. Returns `None` if the organization already has the maximum number of keys.
-    pub async fn add_api_key(
-        &self,
-        org: &OrgId,
-        new: NewApiKeyRow<'_>,
-        by: &Actor,
-    ) -> Result<Option<ApiKeyId>, StoreError> {
+    /// Inserts a key.
+    pub async fn add_api_key(&self, org: &OrgId, new: NewApiKeyRow<'_>) -> Result<ApiKeyId, AddApiKeyError> {
         let mut transaction = self.database.begin().await?;
         let id: ApiKeyId = new_id();
         let done = sqlx::query(
@@ -97,13 +107,13 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 0 {
-            return Ok(None);
+            return Err(AddApiKeyError::TooMany);
         }
-        let event =
-            AuditEvent::new(by, Action::ApiKeyCreated).in_org(org).subject("api_key", &id).detail("name", new.name);
+        let event = AuditEvent::new(self.actor(), Action::ApiKeyCreated).in_org(org).subject("api_key", &id);
+        let event = event.detail("name", new.name);
         self.record(&mut transaction, &event.detail("scopes", Scope::join(new.scopes))).await?;
         transaction.commit().await?;
-        Ok(Some(id))
+        Ok(id)
     }
 
     /// Returns the organization's keys, newest first, without those that were revoked long ago.
@@ -137,7 +147,7 @@ impl Store {
     }
 
     /// Revokes a key. Returns `false` if the organization has no unrevoked key with this id.
-    pub async fn revoke_api_key(&self, org: &OrgId, id: &ApiKeyId, by: &Actor) -> Result<bool, StoreError> {
+    pub async fn revoke_api_key(&self, org: &OrgId, id: &ApiKeyId) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin().await?;
         let row = sqlx::query(
             "UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND org_id = $3 AND revoked_at IS NULL RETURNING name",
@@ -149,8 +159,8 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(false) };
         let name: String = row.try_get("name")?;
-        let event = AuditEvent::new(by, Action::ApiKeyRevoked).in_org(org).subject("api_key", id).detail("name", name);
-        self.record(&mut transaction, &event).await?;
+        let event = AuditEvent::new(self.actor(), Action::ApiKeyRevoked).in_org(org).subject("api_key", id);
+        self.record(&mut transaction, &event.detail("name", name)).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -162,7 +172,6 @@ impl Store {
         org: &OrgId,
         made_by: Option<&UserId>,
         at: i64,
-        by: &Actor,
     ) -> Result<(), StoreError> {
         let ended = sqlx::query(
             "UPDATE api_keys SET revoked_at = $1 WHERE org_id = $2 AND ($3 = '' OR created_by = $3) \
@@ -176,9 +185,8 @@ impl Store {
         let because = if made_by.is_some() { "the person who created it left" } else { "the organisation was deleted" };
         for key in ended {
             let (id, name): (String, String) = (key.try_get("id")?, key.try_get("name")?);
-            let event =
-                AuditEvent::new(by, Action::ApiKeyRevoked).in_org(org).subject("api_key", id).detail("name", name);
-            self.record(connection, &event.detail("because", because)).await?;
+            let event = AuditEvent::new(self.actor(), Action::ApiKeyRevoked).in_org(org).subject("api_key", id);
+            self.record(connection, &event.detail("name", name).detail("because", because)).await?;
         }
         Ok(())
     }

@@ -1,29 +1,31 @@
 //! Memberships and roles. Each change first locks the organization's row, so that concurrent changes are serialized and
 //! an organization never loses its last owner.
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::model::{Action, MemberView, OrgId, Permission, Role, UserId};
-use crate::server::domain::{Actor, AuditEvent};
+use crate::model::{Action, MemberView, OrgId, OrgView, Permission, Role, UserId};
+use crate::server::domain::AuditEvent;
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::{Store, StoreError};
 
-/// The user who makes a change, and the actor that the audit log names.
-#[derive(Clone, Copy)]
-pub struct ActingMember<'a> {
-    pub user: &'a UserId,
-    pub actor: &'a Actor,
+/// Why a membership was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberChangeError {
+    #[error("the acting user's current role does not permit the change")]
+    NotAllowed,
+    #[error("the other user is not a member of the organization")]
+    MemberNotFound,
+    #[error("the organization would be left without an owner")]
+    LastOwner,
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// Why a membership was not changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemberChangeError {
-    /// The acting user's current role does not permit the change.
-    NotAllowed,
-    /// The other user is not a member of the organization.
-    MemberNotFound,
-    /// The organization would be left without an owner.
-    LastOwner,
+impl From<sqlx::Error> for MemberChangeError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
 }
 
 impl Store {
@@ -51,82 +53,82 @@ impl Store {
             .collect()
     }
 
+    /// Adds a user to an organization. Fails if they are already a member.
+    pub async fn add_member(&self, org: &OrgId, user: &UserId, role: Role) -> Result<(), StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        insert_member(&mut connection, org, user, role, self.clock().now()).await
+    }
+
+    /// Returns the organizations that a user belongs to, ordered by name.
+    pub async fn memberships(&self, user: &UserId) -> Result<Vec<OrgView>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT o.id, o.name, m.role FROM memberships m JOIN organizations o ON o.id = m.org_id \
+             WHERE m.user_id = $1 ORDER BY o.name, o.id",
+        )
+        .bind(user.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        let view_from = |row: &AnyRow| -> Result<OrgView, StoreError> {
+            Ok(OrgView { id: OrgId(row.try_get("id")?), name: row.try_get("name")?, role: role_from(row)? })
+        };
+        rows.iter().map(view_from).collect()
+    }
+
     /// Changes a member's role.
     pub async fn change_role(
         &self,
         org: &OrgId,
-        by: ActingMember<'_>,
+        by: &UserId,
         whom: &UserId,
         role: Role,
-    ) -> Result<Result<(), MemberChangeError>, StoreError> {
+    ) -> Result<(), MemberChangeError> {
         let mut transaction = self.begin_change_tx().await?;
-        let (mine, member) = match lock_and_load_members(&mut transaction, org, by.user, whom).await? {
-            Ok(both) => both,
-            Err(unchanged) => return Ok(Err(unchanged)),
-        };
-        if !mine.may_manage(member.role) || !mine.may_manage(role) {
-            return Ok(Err(MemberChangeError::NotAllowed));
+        let (acting_role, member) = lock_and_load_members(&mut transaction, org, by, whom).await?;
+        if !acting_role.may_manage(member.role) || !acting_role.may_manage(role) {
+            return Err(MemberChangeError::NotAllowed);
         }
         if member.role == role {
-            return Ok(Ok(()));
+            return Ok(());
         }
         if member.role == Role::Owner && is_last_owner(&mut transaction, org).await? {
-            return Ok(Err(MemberChangeError::LastOwner));
+            return Err(MemberChangeError::LastOwner);
         }
-        self.set_role(&mut transaction, org, by.actor, &member, role).await?;
+        self.set_role(&mut transaction, org, &member, role).await?;
         transaction.commit().await?;
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Makes another member an owner and the acting owner an admin, in one transaction.
-    pub async fn transfer_ownership(
-        &self,
-        org: &OrgId,
-        by: ActingMember<'_>,
-        whom: &UserId,
-    ) -> Result<Result<(), MemberChangeError>, StoreError> {
+    pub async fn transfer_ownership(&self, org: &OrgId, by: &UserId, whom: &UserId) -> Result<(), MemberChangeError> {
         let mut transaction = self.begin_change_tx().await?;
-        let (mine, member) = match lock_and_load_members(&mut transaction, org, by.user, whom).await? {
-            Ok(both) => both,
-            Err(unchanged) => return Ok(Err(unchanged)),
-        };
-        if mine != Role::Owner || !mine.may(Permission::ManageOwners) || by.user == whom {
-            return Ok(Err(MemberChangeError::NotAllowed));
+        let (acting_role, member) = lock_and_load_members(&mut transaction, org, by, whom).await?;
+        if acting_role != Role::Owner || !acting_role.may(Permission::ManageOwners) || by == whom {
+            return Err(MemberChangeError::NotAllowed);
         }
-        let Some(me) = find_member(&mut transaction, org, by.user).await? else {
-            return Ok(Err(MemberChangeError::NotAllowed));
-        };
+        let acting = find_member(&mut transaction, org, by).await?.ok_or(MemberChangeError::NotAllowed)?;
         if member.role != Role::Owner {
-            self.set_role(&mut transaction, org, by.actor, &member, Role::Owner).await?;
+            self.set_role(&mut transaction, org, &member, Role::Owner).await?;
         }
-        self.set_role(&mut transaction, org, by.actor, &me, Role::Admin).await?;
-        let event = AuditEvent::new(by.actor, Action::OwnershipTransferred).in_org(org);
+        self.set_role(&mut transaction, org, &acting, Role::Admin).await?;
+        let event = AuditEvent::new(self.actor(), Action::OwnershipTransferred).in_org(org);
         let event = event.subject("user", &member.user).detail("to", &member.email);
         self.record(&mut transaction, &event).await?;
         transaction.commit().await?;
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Removes a member, or lets the acting user leave. In the same transaction, ends what belongs to the member in
     /// this organization: API keys, open invitations, unfinished consents, and the active organization of their
     /// sessions.
-    pub async fn remove_member(
-        &self,
-        org: &OrgId,
-        by: ActingMember<'_>,
-        whom: &UserId,
-    ) -> Result<Result<(), MemberChangeError>, StoreError> {
+    pub async fn remove_member(&self, org: &OrgId, by: &UserId, whom: &UserId) -> Result<(), MemberChangeError> {
         let mut transaction = self.begin_change_tx().await?;
-        let (mine, member) = match lock_and_load_members(&mut transaction, org, by.user, whom).await? {
-            Ok(both) => both,
-            Err(unchanged) => return Ok(Err(unchanged)),
-        };
-        let leaves = by.user == whom;
-        if !leaves && !mine.may_manage(member.role) {
-            return Ok(Err(MemberChangeError::NotAllowed));
+        let (acting_role, member) = lock_and_load_members(&mut transaction, org, by, whom).await?;
+        let leaves = by == whom;
+        if !leaves && !acting_role.may_manage(member.role) {
+            return Err(MemberChangeError::NotAllowed);
         }
         if member.role == Role::Owner && is_last_owner(&mut transaction, org).await? {
-            return Ok(Err(MemberChangeError::LastOwner));
+            return Err(MemberChangeError::LastOwner);
         }
         let now = self.clock.now();
         for statement in [
@@ -137,14 +139,14 @@ impl Store {
             sqlx::query(statement).bind(org.as_str()).bind(whom.as_str()).execute(&mut *transaction).await?;
         }
         revoke_invitations_of(&mut transaction, org, whom, now).await?;
-        self.revoke_api_keys(&mut transaction, org, Some(whom), now, by.actor).await?;
+        self.revoke_api_keys(&mut transaction, org, Some(whom), now).await?;
         let action = if leaves { Action::MemberLeft } else { Action::MemberRemoved };
-        let event = AuditEvent::new(by.actor, action).in_org(org).subject("user", whom);
+        let event = AuditEvent::new(self.actor(), action).in_org(org).subject("user", whom);
         let event = event.detail("member", &member.email).detail("role", member.role.as_str());
         self.record(&mut transaction, &event).await?;
         transaction.publish(Change::Person { user: whom.clone() }).await?;
         transaction.commit().await?;
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Records in the audit log how a role that Clerk manages has changed since `before`, if it has.
@@ -174,7 +176,6 @@ impl Store {
         &self,
         transaction: &mut ChangeTx,
         org: &OrgId,
-        actor: &Actor,
         member: &Member,
         role: Role,
     ) -> Result<(), StoreError> {
@@ -188,7 +189,7 @@ impl Store {
             // A plain member may not invite, so their open invitations end.
             revoke_invitations_of(transaction, org, &member.user, self.clock.now()).await?;
         }
-        let event = AuditEvent::new(actor, Action::MemberRoleChanged).in_org(org).subject("user", &member.user);
+        let event = AuditEvent::new(self.actor(), Action::MemberRoleChanged).in_org(org).subject("user", &member.user);
         let event =
             event.detail("member", &member.email).detail("from", member.role.as_str()).detail("to", role.as_str());
         self.record(transaction, &event).await?;
@@ -209,13 +210,11 @@ async fn lock_and_load_members(
     org: &OrgId,
     by: &UserId,
     whom: &UserId,
-) -> Result<Result<(Role, Member), MemberChangeError>, StoreError> {
+) -> Result<(Role, Member), MemberChangeError> {
     lock_org(connection, org).await?;
-    let Some(me) = find_member(connection, org, by).await? else { return Ok(Err(MemberChangeError::NotAllowed)) };
-    let Some(member) = find_member(connection, org, whom).await? else {
-        return Ok(Err(MemberChangeError::MemberNotFound));
-    };
-    Ok(Ok((me.role, member)))
+    let acting = find_member(connection, org, by).await?.ok_or(MemberChangeError::NotAllowed)?;
+    let member = find_member(connection, org, whom).await?.ok_or(MemberChangeError::MemberNotFound)?;
+    Ok((acting.role, member))
 }
 
 /// Locks the organization's row until the transaction ends.
@@ -236,6 +235,24 @@ async fn find_member(connection: &mut AnyConnection, org: &OrgId, user: &UserId)
     .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Member { user: user.clone(), email: row.try_get("email")?, role: role_from(&row)? }))
+}
+
+/// Inserts a membership's row, in the caller's transaction.
+pub(in crate::server::store) async fn insert_member(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+    role: Role,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO memberships (org_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)")
+        .bind(org.as_str())
+        .bind(user.as_str())
+        .bind(role.as_str())
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Returns a user's role in an organization, as read in the current transaction.
@@ -274,7 +291,7 @@ async fn revoke_invitations_of(
 }
 
 /// Reads the `role` column.
-pub(in crate::server::store) fn role_from(row: &sqlx::any::AnyRow) -> Result<Role, StoreError> {
+pub(in crate::server::store) fn role_from(row: &AnyRow) -> Result<Role, StoreError> {
     let role: String = row.try_get("role")?;
     Role::parse(&role).ok_or(StoreError::UnknownValue { table: "memberships", column: "role", value: role })
 }
