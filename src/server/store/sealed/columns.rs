@@ -19,8 +19,10 @@ pub(in crate::server::store) struct SealedColumn {
     /// SQL of the generation that the value is bound to, or of 0 if it is bound to none.
     generation: &'static str,
     name: &'static str,
-    /// SQL condition of the rows whose value is still needed. `now` is replaced by unix seconds.
+    /// SQL condition of the rows whose value is needed.
     needed_if: &'static str,
+    /// The column that says until when the value is needed.
+    needed_until: Option<&'static str>,
     /// Whether a server must be able to open the values. Other values are short-lived and can be replaced.
     pub must_open: bool,
     kind: ColumnKind,
@@ -40,6 +42,7 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
         generation: "generation",
         name: "refresh_token_enc",
         needed_if: "refresh_token_enc <> ''",
+        needed_until: None,
         must_open: true,
         kind: ColumnKind::Token(TokenField::Refresh),
     },
@@ -50,6 +53,7 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
         generation: "generation",
         name: "access_token_enc",
         needed_if: "access_token_enc <> ''",
+        needed_until: None,
         must_open: true,
         kind: ColumnKind::Token(TokenField::Access),
     },
@@ -59,7 +63,8 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
         id: "id_hash",
         generation: "CAST(0 AS BIGINT)",
         name: "code_verifier_enc",
-        needed_if: "consumed_at IS NULL AND expires_at > now",
+        needed_if: "consumed_at IS NULL",
+        needed_until: Some("expires_at"),
         must_open: false,
         kind: ColumnKind::Verifier,
     },
@@ -70,6 +75,7 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
         generation: "CAST(0 AS BIGINT)",
         name: "secret_enc",
         needed_if: "secret_enc <> ''",
+        needed_until: None,
         must_open: true,
         kind: ColumnKind::Webhook,
     },
@@ -79,7 +85,8 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
         id: "id",
         generation: "CAST(0 AS BIGINT)",
         name: "previous_secret_enc",
-        needed_if: "previous_secret_enc IS NOT NULL AND previous_until > now",
+        needed_if: "previous_secret_enc IS NOT NULL",
+        needed_until: Some("previous_until"),
         must_open: false,
         kind: ColumnKind::Webhook,
     },
@@ -152,18 +159,19 @@ impl SealedColumn {
         let sql = format!(
             "SELECT {id} AS id, org_id, {generation} AS generation, {text} AS sealed FROM {table} \
              WHERE {id} > $1 AND {} ORDER BY {id} LIMIT $2",
-            self.filter(which, 3, now)
+            self.filter(which, 3)
         );
-        // Safe: the SQL consists of this file's constants, a number and placeholders. So do the statements below.
+        // Safe: the SQL consists of this file's constants and placeholders. So do the statements below.
         let query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(limit);
-        let rows = bind_kids(query, which).fetch_all(database.pool()).await?;
+        let rows = self.bind_filter(query, which, now).fetch_all(database.pool()).await?;
         rows.iter().map(|row| SealedValue::read(self, row)).collect()
     }
 
     /// Counts the values that match `which`.
     pub async fn count(&self, database: &Database, which: &KeyFilter<'_>, now: i64) -> Result<i64, StoreError> {
-        let sql = format!("SELECT COUNT(*) FROM {} WHERE {}", self.table, self.filter(which, 1, now));
-        let row = bind_kids(sqlx::query(AssertSqlSafe(sql)), which).fetch_one(database.pool()).await?;
+        let sql = format!("SELECT COUNT(*) FROM {} WHERE {}", self.table, self.filter(which, 1));
+        let query = self.bind_filter(sqlx::query(AssertSqlSafe(sql)), which, now);
+        let row = query.fetch_one(database.pool()).await?;
         Ok(row.try_get(0)?)
     }
 
@@ -175,22 +183,31 @@ impl SealedColumn {
         Ok(query.execute(database.pool()).await?.rows_affected() == 1)
     }
 
-    fn filter(&self, which: &KeyFilter<'_>, first: usize, now: i64) -> String {
-        let needed = self.needed_if.replace("now", &now.to_string());
-        match which {
-            KeyFilter::All => needed,
-            KeyFilter::SealedBy(_) => format!("{needed} AND {} LIKE ${first}", self.name),
-            KeyFilter::NotSealedBy(kids) => (first..first + kids.len())
-                .fold(needed, |sql, position| format!("{sql} AND {} NOT LIKE ${position}", self.name)),
-        }
+    /// Returns the SQL condition of `which`. Its placeholders start at `first`, and `bind_filter` binds them.
+    fn filter(&self, which: &KeyFilter<'_>, first: usize) -> String {
+        let until = self.needed_until.map(|column| format!("{column} >"));
+        let (comparison, kids) = match which {
+            KeyFilter::All => ("", 0),
+            KeyFilter::SealedBy(_) => ("LIKE", 1),
+            KeyFilter::NotSealedBy(kids) => ("NOT LIKE", kids.len()),
+        };
+        let sealed_by = std::iter::repeat_n(format!("{} {comparison}", self.name), kids);
+        let bound = until.into_iter().chain(sealed_by).zip(first..);
+        bound.fold(self.needed_if.to_owned(), |sql, (condition, position)| format!("{sql} AND {condition} ${position}"))
     }
-}
 
-fn bind_kids<'q>(query: Query<'q, Any, AnyArguments>, which: &KeyFilter<'_>) -> Query<'q, Any, AnyArguments> {
-    match which {
-        KeyFilter::All => query,
-        KeyFilter::SealedBy(kid) => query.bind(key_pattern(kid)),
-        KeyFilter::NotSealedBy(kids) => kids.iter().fold(query, |query, kid| query.bind(key_pattern(kid))),
+    fn bind_filter<'q>(
+        &self,
+        query: Query<'q, Any, AnyArguments>,
+        which: &KeyFilter<'_>,
+        now: i64,
+    ) -> Query<'q, Any, AnyArguments> {
+        let query = if self.needed_until.is_some() { query.bind(now) } else { query };
+        match which {
+            KeyFilter::All => query,
+            KeyFilter::SealedBy(kid) => query.bind(key_pattern(kid)),
+            KeyFilter::NotSealedBy(kids) => kids.iter().fold(query, |query, kid| query.bind(key_pattern(kid))),
+        }
     }
 }
 
