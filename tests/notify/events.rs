@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use evergrant::model::{DeliveryStatus, EventKind, Outcome, Trigger};
 use evergrant::server::domain::{AttemptEnd, FailureClass};
-use evergrant::server::store::{DeliveryAttempt, DeliveryOutcome, Fenced, NewAttempt, Store};
+use evergrant::server::store::{DeliveryAttempt, DeliveryOutcome, Fenced, NewAttempt, RecordedAttempt, Store};
 use evergrant::server::tokens::{RefreshFailure, RefreshRequest};
 use serde_json::json;
 
@@ -90,7 +90,8 @@ async fn crash_between_change_and_delivery_loses_no_event(database: TestDatabase
     assert_eq!(receiver.deliveries()[0].id, claimed[0].event.as_str(), "{db}");
     let late_result = DeliveryAttempt { outcome: DeliveryOutcome::GivenUp, http_status: None, error: None };
     assert!(
-        !store.record_delivery_attempt(&claimed[0].id, "dead", &late_result).await.unwrap(),
+        store.record_delivery_attempt(&claimed[0].id, "dead", &late_result).await.unwrap()
+            == RecordedAttempt::ClaimLost,
         "{db}: a late result is ignored"
     );
 }

@@ -14,7 +14,8 @@ use super::payload::body;
 use super::webhook::{PostOutcome, WebhookClient, WebhookMessage};
 use crate::model::{Channel, Channels, DisabledBy, EventKind, OrgId};
 use crate::server::store::{
-    ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, Event, Store, StoreError, WebhookEndpoint, new_id,
+    ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, Event, RecordedAttempt, Store, StoreError, WebhookEndpoint,
+    new_id,
 };
 
 /// How long a claim lasts, in seconds. Longer than a whole batch takes.
@@ -159,7 +160,7 @@ impl Notifier {
     async fn deliver(&self, load: Vec<ClaimedDelivery>, owner: &str) -> Result<Vec<DeliveryOutcome>, StoreError> {
         let mut ended = Vec::new();
         for (claimed, tried) in self.attempt(load).await {
-            if self.record_attempt(&claimed, owner, &tried).await? {
+            if self.record_attempt(&claimed, owner, &tried).await? == RecordedAttempt::Recorded {
                 ended.push(tried.outcome);
             }
         }
@@ -287,15 +288,15 @@ impl Notifier {
         }
     }
 
-    /// Records an attempt, and disables an endpoint that answered 410. Returns whether the claim had not expired.
+    /// Records an attempt if the claim was not lost, and disables an endpoint that answered 410.
     async fn record_attempt(
         &self,
         claimed: &ClaimedDelivery,
         owner: &str,
         tried: &DeliveryAttempt,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<RecordedAttempt, StoreError> {
         let store = &self.0.store;
-        let ours = store.record_delivery_attempt(&claimed.id, owner, tried).await?;
+        let recorded = store.record_delivery_attempt(&claimed.id, owner, tried).await?;
         if tried.http_status == Some(HTTP_GONE) {
             store.disable_endpoint(&claimed.org, &claimed.target.as_str().into(), DisabledBy::Gone).await?;
             tracing::info!(endpoint = %claimed.target, "webhook endpoint answered 410 and was disabled");
@@ -305,7 +306,7 @@ impl Notifier {
                 "delivery given up"
             );
         }
-        Ok(ours)
+        Ok(recorded)
     }
 
     fn next_attempt_at(&self, claimed: &ClaimedDelivery, retry_after: Option<Duration>) -> Option<i64> {

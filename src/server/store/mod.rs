@@ -24,7 +24,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use accounts::api_keys::{AddApiKeyError, ApiKeyRow, MAX_API_KEYS, NewApiKeyRow};
-pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser};
+pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
 pub use accounts::invitations::{AcceptError, INVITATION_LIFETIME, InviteError, Invitee};
 pub use accounts::members::MemberChangeError;
@@ -44,7 +44,7 @@ pub use grants::due::DueFilter;
 pub use grants::lease_guard::{Fenced, JournaledLease, LeaseGuard};
 pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic};
 pub use migrations::SchemaState;
-pub use notifications::deliveries::{ClaimedDelivery, DeliveryAttempt, DeliveryOutcome};
+pub use notifications::deliveries::{ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, RecordedAttempt};
 pub use notifications::outbox::{Event, EventSubject};
 pub use notifications::webhook_endpoints::{MAX_ENDPOINTS, NewWebhookEndpoint, SECRET_OVERLAP_PERIOD, WebhookEndpoint};
 pub use reports::activity::{ConnectionGrants, JournalEntry, UpcomingRefresh};

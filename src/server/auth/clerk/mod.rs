@@ -24,7 +24,7 @@ use super::{AuthError, Caller, InboundWebhookResult};
 use crate::server::clock::Clock;
 use crate::server::config::ClerkApp;
 use crate::server::domain::Secret;
-use crate::server::store::{IdentityClaims, OrgClaims, Store};
+use crate::server::store::{IdentityClaims, OrgClaims, ReceivedEvent, Store};
 
 /// The cookie in which Clerk's script stores the session token.
 pub const TOKEN_COOKIE: &str = "__session";
@@ -71,8 +71,10 @@ impl ClerkAuth {
             Err(why) => return Ok(InboundWebhookResult::Refused(why)),
         };
         let Some(news) = delivery.event else { return Ok(InboundWebhookResult::Ignored) };
-        let new = self.store.receive_clerk_event(&delivery.id, delivery.occurred_at, &news).await?;
-        Ok(if new { InboundWebhookResult::Applied } else { InboundWebhookResult::Duplicate })
+        Ok(match self.store.receive_clerk_event(&delivery.id, delivery.occurred_at, &news).await? {
+            ReceivedEvent::Applied => InboundWebhookResult::Applied,
+            ReceivedEvent::Duplicate => InboundWebhookResult::Duplicate,
+        })
     }
 
     /// Updates the stored identity from the claims. The caller's only organization is the token's, because the token

@@ -33,41 +33,54 @@ pub struct ClerkUser {
     pub email: Option<String>,
 }
 
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceivedEvent {
+    Applied,
+    /// An event with the same id was applied before.
+    Duplicate,
+}
+
 /// How long event ids are kept to detect repeats, in seconds. Far longer than a webhook signature is valid.
 const EVENT_ID_RETENTION: i64 = 24 * 60 * 60;
 
 impl Store {
-    /// Applies an event once. Returns `false` if an event with this id was applied before. `at` is when Clerk sent it,
-    /// in unix seconds.
-    pub async fn receive_clerk_event(&self, id: &str, at: i64, news: &ClerkEvent) -> Result<bool, StoreError> {
+    /// Applies an event once. `at` is when Clerk sent it, in unix seconds.
+    pub async fn receive_clerk_event(
+        &self,
+        id: &str,
+        at: i64,
+        event: &ClerkEvent,
+    ) -> Result<ReceivedEvent, StoreError> {
         let now = self.clock().now();
         let mut transaction = self.begin_change_tx().await?;
-        let new = sqlx::query("INSERT INTO clerk_events (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
-            .bind(id)
-            .bind(now)
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
-        if new == 0 {
-            return Ok(false);
+        let inserted =
+            sqlx::query("INSERT INTO clerk_events (id, received_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
+                .bind(id)
+                .bind(now)
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+        if inserted == 0 {
+            return Ok(ReceivedEvent::Duplicate);
         }
         sqlx::query("DELETE FROM clerk_events WHERE received_at < $1")
             .bind(now - EVENT_ID_RETENTION)
             .execute(&mut *transaction)
             .await?;
-        self.as_actor(Actor::clerk()).apply_event(&mut transaction, news, at, now).await?;
+        self.as_actor(Actor::clerk()).apply_event(&mut transaction, event, at, now).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(ReceivedEvent::Applied)
     }
 
     async fn apply_event(
         &self,
         writing: &mut ChangeTx,
-        news: &ClerkEvent,
+        event: &ClerkEvent,
         at: i64,
         now: i64,
     ) -> Result<(), StoreError> {
-        match news {
+        match event {
             ClerkEvent::OrganizationChanged(org) => {
                 upsert_named_org(writing, org, at, now).await?;
             }
@@ -195,12 +208,21 @@ mod tests {
     #[apply(each_store!)]
     async fn newest_name_wins_and_repeated_events_are_ignored(store: Store) {
         let news = |name| ClerkEvent::OrganizationChanged(org(name));
-        assert!(store.receive_clerk_event("1", START, &news("Harbour Group")).await.unwrap());
+        assert_eq!(
+            store.receive_clerk_event("1", START, &news("Harbour Group")).await.unwrap(),
+            ReceivedEvent::Applied
+        );
         let known = store.sync_identity(&claim(START)).await.unwrap().org.unwrap();
         assert_eq!(known.name, "Harbour Group");
-        assert!(store.receive_clerk_event("2", START + 9, &news("Harbour Coffee")).await.unwrap());
-        assert!(store.receive_clerk_event("3", START + 5, &news("Older")).await.unwrap());
-        assert!(!store.receive_clerk_event("2", START + 99, &news("Repeated")).await.unwrap());
+        assert_eq!(
+            store.receive_clerk_event("2", START + 9, &news("Harbour Coffee")).await.unwrap(),
+            ReceivedEvent::Applied
+        );
+        assert_eq!(store.receive_clerk_event("3", START + 5, &news("Older")).await.unwrap(), ReceivedEvent::Applied);
+        assert_eq!(
+            store.receive_clerk_event("2", START + 99, &news("Repeated")).await.unwrap(),
+            ReceivedEvent::Duplicate
+        );
         let known = store.sync_identity(&claim(START)).await.unwrap().org.unwrap();
         assert_eq!(known.name, "Harbour Coffee");
     }

@@ -7,13 +7,44 @@ use sqlx::{AnyConnection, Row};
 use super::outbox::{EventSubject, NewEvent, insert_event};
 use crate::model::{BindingId, EventKind, GrantId, OrgId};
 use crate::server::domain::REFRESH_TOKEN_LIFETIME;
-use crate::server::store::StoreError;
+use crate::server::store::{Store, StoreError};
 
 /// The ages of a refresh token, in days, at which people are warned if its renewal fails.
 const WARNING_AGE_DAYS: [i64; 3] = [55, 50, 45];
 const DAY: i64 = 24 * 60 * 60;
 /// How many refreshes must fail in a row before people are warned. A single failure is retried within minutes.
 const MIN_FAILURES_TO_WARN: i64 = 2;
+
+impl Store {
+    /// Warns of grants whose refresh token is getting old even if no refresh was attempted, as while the circuit
+    /// breaker is open or no sweeper runs. `from_age` is the age in seconds at which renewal is overdue. Returns the
+    /// number of grants that people were warned of.
+    pub async fn warn_of_expiring_grants(&self, from_age: i64, limit: i64) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let query = sqlx::query(
+            "SELECT id, refresh_token_issued_at, ageing_notified_day FROM integration_grants WHERE status = 'active' \
+             AND ((refresh_token_issued_at <= $1 AND COALESCE(ageing_notified_day, 0) < $2) \
+             OR (refresh_token_issued_at <= $3 AND COALESCE(ageing_notified_day, 0) < $4) \
+             OR (refresh_token_issued_at <= $5 AND COALESCE(ageing_notified_day, 0) < $6)) \
+             ORDER BY refresh_token_issued_at LIMIT $7",
+        );
+        let rows = WARNING_AGE_DAYS
+            .into_iter()
+            .fold(query, |query, day| query.bind(now - from_age.max(day * DAY)).bind(day))
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await?;
+        let mut warned = 0;
+        for row in rows {
+            let mut transaction = self.database.begin().await?;
+            if warn_if_expiring(&mut transaction, &row, now).await? {
+                warned += 1;
+            }
+            transaction.commit().await?;
+        }
+        Ok(warned)
+    }
+}
 
 /// Appends the columns that `event_subject` reads.
 macro_rules! returning_event_subject {
@@ -108,9 +139,9 @@ pub(in crate::server::store) async fn warn_if_expiring(
     now: i64,
 ) -> Result<bool, StoreError> {
     let issued: i64 = grant.try_get("refresh_token_issued_at")?;
-    let told: Option<i64> = grant.try_get("ageing_notified_day")?;
+    let notified: Option<i64> = grant.try_get("ageing_notified_day")?;
     let Some(day) = WARNING_AGE_DAYS.into_iter().find(|day| now - issued >= day * DAY) else { return Ok(false) };
-    if told.is_some_and(|told| told >= day) {
+    if notified.is_some_and(|notified| notified >= day) {
         return Ok(false);
     }
     let id = GrantId(grant.try_get("id")?);

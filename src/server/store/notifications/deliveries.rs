@@ -5,6 +5,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::recipients::gets_email_sql;
 use crate::model::{Channel, DeliveryId, DeliveryStatus, DeliveryView, EventId, OrgId};
 use crate::server::store::column_lists::{columns, delivery_columns};
 use crate::server::store::{Store, StoreError};
@@ -43,12 +44,21 @@ pub enum DeliveryOutcome {
     Canceled,
 }
 
+/// Whether the result of an attempt was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum RecordedAttempt {
+    Recorded,
+    /// The claim has expired, and another instance may have recorded a result.
+    ClaimLost,
+}
+
 /// Inserts the deliveries that a `SELECT` yields, with its columns in this order.
 macro_rules! fan_out {
-    ($select:literal) => {
+    ($($select:tt)+) => {
         concat!(
             "INSERT INTO deliveries (id, event_id, org_id, channel, target_id, status, next_attempt_at, created_at) ",
-            $select,
+            $($select)+,
             " ON CONFLICT (event_id, channel, target_id) DO NOTHING"
         )
     };
@@ -68,14 +78,15 @@ const APP_EVENT_TO_ENDPOINTS: &str = fan_out!(
 /// To every member of the event's organization who gets email.
 const ORG_EVENT_TO_MEMBERS: &str = fan_out!(
     "SELECT CAST($1 AS TEXT) || '.' || m.user_id, $1, m.org_id, 'email', m.user_id, 'pending', $2, $2 \
-     FROM memberships m WHERE m.org_id = $3 \
-     AND (m.email_notifications = 'on' OR (m.email_notifications IS NULL AND m.role IN ('owner', 'admin')))"
+     FROM memberships m WHERE m.org_id = $3 AND ",
+    gets_email_sql!()
 );
 /// App-wide events, once to each user who gets email, however many of their organizations are affected.
 const APP_EVENT_TO_USERS: &str = fan_out!(
     "SELECT CAST($1 AS TEXT) || '.' || m.user_id, $1, MIN(m.org_id), 'email', m.user_id, 'pending', $2, $2 \
-     FROM memberships m WHERE (m.email_notifications = 'on' OR (m.email_notifications IS NULL AND m.role IN ('owner', 'admin'))) \
-     AND EXISTS (SELECT 1 FROM integration_tenant_bindings b WHERE b.org_id = m.org_id AND b.status = 'active') \
+     FROM memberships m WHERE ",
+    gets_email_sql!(),
+    " AND EXISTS (SELECT 1 FROM integration_tenant_bindings b WHERE b.org_id = m.org_id AND b.status = 'active') \
      GROUP BY m.user_id"
 );
 
@@ -157,13 +168,13 @@ impl Store {
         rows.iter().map(claimed_delivery_from).collect()
     }
 
-    /// Records the result of an attempt. Returns `false` if the claim has expired and another owner holds it.
+    /// Records the result of an attempt, if `owner` still holds the claim.
     pub async fn record_delivery_attempt(
         &self,
         id: &DeliveryId,
         owner: &str,
         tried: &DeliveryAttempt,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<RecordedAttempt, StoreError> {
         let (status, next) = match tried.outcome {
             DeliveryOutcome::Delivered => (DeliveryStatus::Delivered, None),
             DeliveryOutcome::RetryAt(at) => (DeliveryStatus::Pending, Some(at)),
@@ -184,7 +195,7 @@ impl Store {
         .bind(owner)
         .execute(self.pool())
         .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(if done.rows_affected() == 1 { RecordedAttempt::Recorded } else { RecordedAttempt::ClaimLost })
     }
 
     /// Returns the organization's deliveries since `since` (unix seconds) with the events that they belong to, newest

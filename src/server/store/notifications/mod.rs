@@ -1,7 +1,9 @@
 //! Notifications.
 
-pub mod alerts;
 pub mod connection_events;
+mod credentials_alarm;
 pub mod deliveries;
 pub mod outbox;
+mod read_markers;
+mod recipients;
 pub mod webhook_endpoints;

@@ -1,0 +1,75 @@
+//! The alarm that Xero refuses the app's credentials, shared by all instances so that one of them notifies.
+
+use sqlx::Row;
+
+use super::outbox::{EventSubject, NewEvent, insert_event};
+use crate::model::EventKind;
+use crate::server::store::{Store, StoreError};
+
+/// The alarm's name: Xero refuses the app's own credentials.
+const APP_CREDENTIALS_ALARM: &str = "app_credentials";
+
+impl Store {
+    /// Raises the alarm that Xero refuses the app's credentials, and inserts its event once for all instances. Returns
+    /// whether the alarm was not raised before.
+    pub async fn raise_credentials_alarm(&self, reason: &str) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        let news = sqlx::query(
+            "INSERT INTO alarms (name, reason, raised_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (name) DO UPDATE SET reason = excluded.reason, raised_at = excluded.raised_at, \
+             cleared_at = NULL WHERE alarms.cleared_at IS NOT NULL",
+        )
+        .bind(APP_CREDENTIALS_ALARM)
+        .bind(reason)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        let news = news.rows_affected() == 1;
+        if news {
+            insert_event(&mut transaction, app_event(EventKind::CredentialsRefused, Some(reason)), now).await?;
+        }
+        transaction.commit().await?;
+        Ok(news)
+    }
+
+    /// Clears the alarm that Xero refuses the app's credentials. Returns whether it was raised.
+    pub async fn clear_credentials_alarm(&self) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        let news = sqlx::query("UPDATE alarms SET cleared_at = $1 WHERE name = $2 AND cleared_at IS NULL")
+            .bind(now)
+            .bind(APP_CREDENTIALS_ALARM)
+            .execute(&mut *transaction)
+            .await?;
+        let news = news.rows_affected() == 1;
+        if news {
+            insert_event(&mut transaction, app_event(EventKind::CredentialsAccepted, None), now).await?;
+        }
+        transaction.commit().await?;
+        Ok(news)
+    }
+
+    /// Returns when the alarm was raised by any instance, or `None` if it is not raised.
+    pub async fn credentials_alarm_raised_at(&self) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query("SELECT raised_at FROM alarms WHERE name = $1 AND cleared_at IS NULL")
+            .bind(APP_CREDENTIALS_ALARM)
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+
+    /// Returns whether any instance has refreshed a grant since `then`, which proves that Xero accepts the app's
+    /// credentials.
+    pub async fn has_refreshed_since(&self, then: i64) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT id FROM integration_grants WHERE last_refreshed_at > $1 LIMIT 1")
+            .bind(then)
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(row.is_some())
+    }
+}
+
+fn app_event(kind: EventKind, reason: Option<&str>) -> NewEvent<'_> {
+    NewEvent { org: None, kind, about: EventSubject::default(), reason, ends_at: None }
+}

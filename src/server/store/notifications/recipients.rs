@@ -1,0 +1,113 @@
+//! Who gets notifications by email: the members' own choices, and their roles where they made none.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use crate::model::{Action, OrgId, Permission, RecipientView, Role, UserId};
+use crate::server::domain::AuditEvent;
+use crate::server::store::accounts::members::role_from;
+use crate::server::store::{Store, StoreError};
+
+/// SQL condition that the membership `m` gets email: the same rule as `gets_email`.
+macro_rules! gets_email_sql {
+    () => {
+        "(m.email_notifications = 'on' OR (m.email_notifications IS NULL AND m.role IN ('owner', 'admin')))"
+    };
+}
+pub(super) use gets_email_sql;
+
+/// Returns whether a member gets email: what they chose, or whether their role manages notifications.
+fn gets_email(role: Role, chosen: Option<&str>) -> bool {
+    chosen.map_or(role.may(Permission::ManageNotifications), |chosen| chosen == "on")
+}
+
+impl Store {
+    /// Returns the organization's members and whether they get email, ordered by address. `you` is the user who reads
+    /// the list.
+    pub async fn recipients(&self, org: &OrgId, you: &UserId) -> Result<Vec<RecipientView>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT u.id, u.email, m.role, m.email_notifications FROM memberships m JOIN users u ON u.id = m.user_id \
+             WHERE m.org_id = $1 ORDER BY u.email",
+        )
+        .bind(org.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        let read = |row: &AnyRow| -> Result<RecipientView, StoreError> {
+            let role = role_from(row)?;
+            let chosen: Option<String> = row.try_get("email_notifications")?;
+            let user_id = UserId(row.try_get("id")?);
+            Ok(RecipientView {
+                is_you: user_id == *you,
+                user_id,
+                email: row.try_get("email")?,
+                role,
+                gets_mail: gets_email(role, chosen.as_deref()),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Turns a member's email notifications on or off. Returns `false` if the user is not a member of the organization.
+    pub async fn set_email_notifications(&self, org: &OrgId, user: &UserId, on: bool) -> Result<bool, StoreError> {
+        let mut transaction = self.database().begin().await?;
+        let done = sqlx::query("UPDATE memberships SET email_notifications = $1 WHERE org_id = $2 AND user_id = $3")
+            .bind(if on { "on" } else { "off" })
+            .bind(org.as_str())
+            .bind(user.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let event = AuditEvent::new(self.actor(), Action::MailChanged).in_org(org).subject("user", user);
+        self.record(&mut transaction, &event.detail("now", if on { "on" } else { "off" })).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Returns a member's email address and the organization's name, or `None` if they turned email off or their
+    /// address is unknown (as it may be for Clerk's users).
+    pub async fn notification_email(&self, org: &OrgId, user: &str) -> Result<Option<(String, String)>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT u.email, o.name FROM memberships m JOIN users u ON u.id = m.user_id \
+             JOIN organizations o ON o.id = m.org_id WHERE m.org_id = $1 AND m.user_id = $2 AND ",
+            gets_email_sql!(),
+            " AND u.email LIKE '%@%'"
+        ))
+        .bind(org.as_str())
+        .bind(user)
+        .fetch_optional(self.pool())
+        .await?;
+        row.map(|row| Ok((row.try_get("email")?, row.try_get("name")?))).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::domain::Secret;
+    use crate::server::store::NewUser;
+    use crate::server::store::testing::each_store;
+
+    #[apply(each_store!)]
+    async fn sql_and_rust_agree_on_who_gets_email(store: Store) {
+        let org = store.add_org("Harbour Coffee").await.unwrap().unwrap();
+        for role in [Role::Owner, Role::Admin, Role::Member] {
+            for chosen in [None, Some(true), Some(false)] {
+                let email = format!("{}-{chosen:?}@example.com", role.as_str()).to_lowercase();
+                let new = NewUser { email: &email, password_hash: &Secret::new("hash"), org: None };
+                let user = store.add_user(new).await.unwrap().unwrap().user;
+                store.add_member(&org, &user, role).await.unwrap();
+                if let Some(on) = chosen {
+                    assert!(store.set_email_notifications(&org, &user, on).await.unwrap());
+                }
+                let gets_email = chosen.unwrap_or(role != Role::Member);
+                let listed = store.recipients(&org, &user).await.unwrap();
+                let listed = listed.iter().find(|one| one.user_id == user).unwrap();
+                assert_eq!(listed.gets_mail, gets_email, "{email}");
+                let address = store.notification_email(&org, user.as_str()).await.unwrap();
+                assert_eq!(address.is_some(), gets_email, "{email}");
+            }
+        }
+    }
+}
