@@ -22,13 +22,13 @@ pub async fn activity(
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::views;
 
-    let asked = ServerFnContext::authenticated().await?;
     let outcome = outcome.and_then(|outcome| Outcome::parse(&outcome));
     let filter = ActivityFilter { connection: connection.filter(|id| !id.0.is_empty()), outcome };
     let after = before.and_then(|before| Cursor::parse(&before));
-    let view = async { Ok(views::activity(&asked.state.store, &asked.org()?.id, filter, after).await?) };
-    let view = view.await;
-    asked.respond(view, |_| None)
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| Ok(views::activity(&ctx.state.store, &ctx.org()?.id, filter, after).await?))
+        .await
+        .without_flash()
 }
 
 /// Returns one page of the organization's audit log for `/activity?show=changes`, newest first.
@@ -48,15 +48,13 @@ pub async fn changes(
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::views;
 
-    let asked = ServerFnContext::authenticated().await?;
     let filter = ChangesFilter {
         action: action.and_then(|action| Action::parse(&action)),
         actor: actor.and_then(|actor| ActorKind::parse(&actor)),
     };
     let after = before.and_then(|before| Cursor::parse(&before));
-    let view = async { Ok(views::changes(&asked.state.store, asked.org()?, filter, after).await?) };
-    let view = view.await;
-    asked.respond(view, |_| None)
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| Ok(views::changes(&ctx.state.store, ctx.org()?, filter, after).await?)).await.without_flash()
 }
 
 /// Returns the connection's last 50 attempts, newest first. Responds 404 if the organization has no such connection.
@@ -64,12 +62,12 @@ pub async fn changes(
 pub async fn connection_history(binding_id: BindingId) -> Result<Vec<AttemptView>, ApiError> {
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
 
-    let asked = ServerFnContext::authenticated().await?;
-    let attempts = async {
-        let (store, org) = (&asked.state.store, &asked.org()?.id);
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let (store, org) = (&ctx.state.store, &ctx.org()?.id);
         store.binding(org, &binding_id).await?.ok_or_else(connection_not_found)?;
         Ok(store.attempts_of_binding(org, &binding_id, 50).await?)
-    };
-    let attempts = attempts.await;
-    asked.respond(attempts, |_| None)
+    })
+    .await
+    .without_flash()
 }

@@ -16,17 +16,19 @@ pub async fn refresh_integrations(
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::tokens::RefreshRequest;
 
-    let asked = ServerFnContext::authenticated().await?;
-    let Some(org) = asked.caller.org.clone() else {
-        return asked.respond(Ok(RefreshReport { success: true, ..RefreshReport::default() }), |_| None);
+    let ctx = ServerFnContext::authenticated().await?;
+    let Some(org) = ctx.caller.org.clone() else {
+        let nothing_to_refresh = RefreshReport { success: true, ..RefreshReport::default() };
+        return ctx.run(async |_| Ok(nothing_to_refresh)).await.without_flash();
     };
-    let ask = if clicked {
-        RefreshRequest::manual(&asked.caller.email)
+    let request = if clicked {
+        RefreshRequest::manual(&ctx.caller.email)
     } else {
         RefreshRequest::automatic(Trigger::OrgSwitch)
     };
-    let report = asked.state.tokens.proactive_refresh_for_org(&org.id, &ask).await;
-    asked.respond(report.map_err(Into::into), |report| Some(Flash::from_refresh_report(report)))
+    ctx.run(async |ctx| Ok(ctx.state.tokens.proactive_refresh_for_org(&org.id, &request).await?))
+        .await
+        .flash(Flash::from_refresh_report)
 }
 
 /// Exchanges one connection's refresh token now, even if it is not due. For a person's click.
@@ -36,13 +38,13 @@ pub async fn refresh_connection(binding_id: BindingId) -> Result<RefreshReport, 
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::tokens::RefreshRequest;
 
-    let asked = ServerFnContext::authenticated().await?;
-    let report = async {
-        let ask = RefreshRequest::manual(&asked.caller.email).forced();
-        Ok(asked.state.tokens.refresh_binding(&asked.org()?.id, &binding_id, &ask).await?)
-    };
-    let report = report.await;
-    asked.respond(report, |report| Some(Flash::from_refresh_report(report)))
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let request = RefreshRequest::manual(&ctx.caller.email).forced();
+        Ok(ctx.state.tokens.refresh_binding(&ctx.org()?.id, &binding_id, &request).await?)
+    })
+    .await
+    .flash(Flash::from_refresh_report)
 }
 
 /// Fetches the organization's details from Xero to show that the connection works.
@@ -51,46 +53,46 @@ pub async fn test_connection(binding_id: BindingId) -> Result<OrganizationDetail
     use crate::model::Flash;
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::authenticated().await?;
-    let details = async { Ok(asked.state.tokens.test(&asked.org()?.id, &binding_id).await?) };
-    let details = details.await;
-    asked.respond(details, |_| Some(Flash::TestPassed { binding: binding_id }))
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| Ok(ctx.state.tokens.test(&ctx.org()?.id, &binding_id).await?))
+        .await
+        .flash(|_| Flash::TestPassed { binding: binding_id })
 }
 
 /// Deletes the connection at Xero and in Evergrant. Owners and admins only.
 #[server(prefix = "/api", endpoint = "integrations/xero/disconnect", input = PostUrl, output = Json)]
 pub async fn disconnect(binding_id: BindingId) -> Result<(), ApiError> {
-    use crate::model::Flash;
+    use crate::model::{Flash, Permission};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::authenticated().await?;
-    let done = async {
-        asked.require_manage_connections()?;
-        asked.state.tokens.disconnect_as(asked.actor(), &asked.org()?.id, &binding_id).await?;
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        ctx.require(Permission::ManageConnections)?;
+        ctx.state.tokens.disconnect_as(ctx.actor(), &ctx.org()?.id, &binding_id).await?;
         Ok(())
-    };
-    let done = done.await;
-    asked.respond(done, |()| Some(Flash::Disconnected))
+    })
+    .await
+    .flash(|()| Flash::Disconnected)
 }
 
 /// Assigns a connection to the caller if the member who connected it has left, which keeps it. Owners and admins only.
 #[server(prefix = "/api", endpoint = "integrations/xero/keep", input = PostUrl, output = Json)]
 pub async fn keep_connection(binding_id: BindingId) -> Result<(), ApiError> {
-    use crate::model::Flash;
+    use crate::model::{Flash, Permission};
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
 
-    let asked = ServerFnContext::authenticated().await?;
-    let kept = async {
-        asked.require_manage_connections()?;
-        let (store, org, by) = (&asked.state.store, &asked.org()?.id, &asked.caller.user_id);
-        if store.as_actor(asked.actor()).reassign_connection(org, &binding_id, by).await? {
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        ctx.require(Permission::ManageConnections)?;
+        let (store, org, by) = (&ctx.state.store, &ctx.org()?.id, &ctx.caller.user_id);
+        if store.as_actor(ctx.actor()).reassign_connection(org, &binding_id, by).await? {
             Ok(())
         } else {
             Err(connection_not_found())
         }
-    };
-    let kept = kept.await;
-    asked.respond(kept, |()| Some(Flash::ConnectionKept))
+    })
+    .await
+    .flash(|()| Flash::ConnectionKept)
 }
 
 /// Returns what `/settings/integrations` shows.
@@ -100,13 +102,12 @@ pub async fn settings() -> Result<SettingsView, ApiError> {
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::views;
 
-    let asked = ServerFnContext::authenticated().await?;
-    let view = async {
-        Ok(views::settings(&asked.state.store, &asked.org()?.id, asked.caller.may(Permission::ManageConnections))
-            .await?)
-    };
-    let view = view.await;
-    asked.respond(view, |_| None)
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        Ok(views::settings(&ctx.state.store, &ctx.org()?.id, ctx.caller.may(Permission::ManageConnections)).await?)
+    })
+    .await
+    .without_flash()
 }
 
 /// Returns what `/` shows.
@@ -115,8 +116,6 @@ pub async fn overview() -> Result<OverviewView, ApiError> {
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::views;
 
-    let asked = ServerFnContext::authenticated().await?;
-    let view = async { Ok(views::overview(&asked.state.store, &asked.org()?.id).await?) };
-    let view = view.await;
-    asked.respond(view, |_| None)
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| Ok(views::overview(&ctx.state.store, &ctx.org()?.id).await?)).await.without_flash()
 }

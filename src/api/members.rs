@@ -11,131 +11,131 @@ pub async fn members() -> Result<MembersView, ApiError> {
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::views;
 
-    let asked = ServerFnContext::returning_to_members().await?;
-    let view = async {
-        let elsewhere = asked.state.auth.local().is_none();
-        Ok(views::members(&asked.state.store, asked.org()?, &asked.caller.user_id, elsewhere).await?)
-    };
-    let view = view.await;
-    asked.respond(view, |_| None)
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let elsewhere = ctx.state.auth.local().is_none();
+        Ok(views::members(&ctx.state.store, ctx.org()?, &ctx.caller.user_id, elsewhere).await?)
+    })
+    .await
+    .without_flash()
 }
 
 /// Creates an invitation and returns its link. The link is shown once: after a plain form post, on the next page.
 #[server(prefix = "/api", endpoint = "members/invite", input = PostUrl, output = Json)]
 pub async fn invite(role: Role) -> Result<String, ApiError> {
-    use crate::model::{MembersFlash::InvitationCreated, Permission};
+    use crate::model::{MembersFlash::InvitationCreated, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::returning_to_members().await?;
-    let link = async {
-        let org = asked.require_member_permission(Permission::ManageMembers)?;
-        asked.invite(org, role).await
-    };
-    let link = link.await;
-    asked.respond(link, |_| Some(InvitationCreated.into()))
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageMembers)?;
+        ctx.invite(org, role).await
+    })
+    .await
+    .flash(|_| InvitationCreated)
 }
 
 /// Cancels an open invitation.
 #[server(prefix = "/api", endpoint = "members/revoke-invitation", input = PostUrl, output = Json)]
 pub async fn revoke_invitation(invitation_id: InvitationId) -> Result<(), ApiError> {
-    use crate::model::{MembersFlash::InvitationRevoked, Permission};
+    use crate::model::{MembersFlash::InvitationRevoked, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::returning_to_members().await?;
-    let done = async {
-        let org = asked.require_member_permission(Permission::ManageMembers)?;
-        asked.revoke_invitation(org, &invitation_id).await
-    };
-    let done = done.await;
-    asked.respond(done, |()| Some(InvitationRevoked.into()))
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageMembers)?;
+        ctx.revoke_invitation(org, &invitation_id).await
+    })
+    .await
+    .flash(|()| InvitationRevoked)
 }
 
 /// Changes a member's role.
 #[server(prefix = "/api", endpoint = "members/set-role", input = PostUrl, output = Json)]
 pub async fn set_role(user_id: UserId, role: Role) -> Result<(), ApiError> {
-    use crate::model::{MembersFlash::RoleChanged, Permission};
+    use crate::model::{MembersFlash::RoleChanged, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::returning_to_members().await?;
-    let done = async {
-        let org = asked.require_member_permission(Permission::ManageMembers)?;
-        asked.change_role(org, &user_id, role).await
-    };
-    let done = done.await;
-    asked.respond(done, |()| Some(RoleChanged.into()))
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageMembers)?;
+        ctx.change_role(org, &user_id, role).await
+    })
+    .await
+    .flash(|()| RoleChanged)
 }
 
 /// Removes a member from the organization.
 #[server(prefix = "/api", endpoint = "members/remove", input = PostUrl, output = Json)]
 pub async fn remove_member(user_id: UserId) -> Result<(), ApiError> {
-    use crate::model::{MembersFlash::Removed, Permission};
+    use crate::model::{MembersFlash::Removed, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::returning_to_members().await?;
-    let done = async {
-        let org = asked.require_member_permission(Permission::ManageMembers)?;
-        asked.end_membership(org, &user_id).await
-    };
-    let done = done.await;
-    asked.respond(done, |()| Some(Removed.into()))
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageMembers)?;
+        ctx.end_membership(org, &user_id).await
+    })
+    .await
+    .flash(|()| Removed)
 }
 
 /// Removes the caller from the organization.
 #[server(prefix = "/api", endpoint = "members/leave", input = PostUrl, output = Json)]
 pub async fn leave() -> Result<(), ApiError> {
-    use crate::model::MembersFlash::Left;
+    use crate::model::{MembersFlash::Left, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::returning_to_members().await?;
-    let done = async {
-        asked.require_local_members()?;
-        asked.end_membership(asked.org()?, &asked.caller.user_id).await
-    };
-    let done = done.await;
-    asked.respond(done, |()| Some(Left.into()))
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        ctx.require_local_members()?;
+        ctx.end_membership(ctx.org()?, &ctx.caller.user_id).await
+    })
+    .await
+    .flash(|()| Left)
 }
 
 /// Makes another member an owner, and the caller an admin.
 #[server(prefix = "/api", endpoint = "members/transfer-ownership", input = PostUrl, output = Json)]
 pub async fn transfer_ownership(user_id: UserId) -> Result<(), ApiError> {
-    use crate::model::{MembersFlash::Transferred, Permission};
+    use crate::model::{MembersFlash::Transferred, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::returning_to_members().await?;
-    let done = async {
-        let org = asked.require_member_permission(Permission::ManageOwners)?;
-        asked.transfer_ownership(org, &user_id).await
-    };
-    let done = done.await;
-    asked.respond(done, |()| Some(Transferred.into()))
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageOwners)?;
+        ctx.transfer_ownership(org, &user_id).await
+    })
+    .await
+    .flash(|()| Transferred)
 }
 
 /// Creates an organization that the caller owns, and switches the session to it.
 #[server(prefix = "/api", endpoint = "organizations/create", input = PostUrl, output = Json)]
 pub async fn create_organization(name: String) -> Result<OrgId, ApiError> {
-    use crate::model::MembersFlash::Created;
+    use crate::model::{MembersFlash::Created, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::returning_to_members().await?;
-    let made = async {
-        asked.require_local_members()?;
-        asked.create_organization(&name).await
-    };
-    let made = made.await;
-    asked.respond(made, |_| Some(Created.into()))
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        ctx.require_local_members()?;
+        ctx.create_organization(&name).await
+    })
+    .await
+    .flash(|_| Created)
 }
 
 /// Renames the organization.
 #[server(prefix = "/api", endpoint = "organizations/rename", input = PostUrl, output = Json)]
 pub async fn rename_organization(name: String) -> Result<(), ApiError> {
-    use crate::model::{MembersFlash::Renamed, Permission};
+    use crate::model::{MembersFlash::Renamed, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let asked = ServerFnContext::returning_to_members().await?;
-    let done = async {
-        let org = asked.require_member_permission(Permission::RenameOrganization)?;
-        asked.rename_organization(org, &name).await
-    };
-    let done = done.await;
-    asked.respond(done, |()| Some(Renamed.into()))
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::RenameOrganization)?;
+        ctx.rename_organization(org, &name).await
+    })
+    .await
+    .flash(|()| Renamed)
 }

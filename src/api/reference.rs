@@ -9,8 +9,7 @@ use crate::model::{ApiError, ReferenceView};
 #[server(prefix = "/api", endpoint = "docs/view", input = PostUrl, output = Json)]
 pub async fn reference() -> Result<ReferenceView, ApiError> {
     use crate::server::http::reference::reference;
-    use crate::server::http::state::AppState;
+    use crate::server::http::server_fn;
 
-    let state = use_context::<AppState>().ok_or_else(|| ApiError::new("The request has no application state."))?;
-    Ok(reference(&state.config.public_url.url_for("")))
+    Ok(reference(&server_fn::state()?.config.public_url.url_for("")))
 }

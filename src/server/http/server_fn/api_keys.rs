@@ -2,8 +2,9 @@
 
 use axum::http::StatusCode;
 
-use super::{Rejection, ServerFnContext, append_cookie, reject_with_flash};
-use crate::model::{ApiError, ApiKeyFlash, ApiKeyId, ApiKeyLifetime, OrgView, Permission, Scope};
+use super::rejection::{Rejection, reject_with_flash};
+use super::{ServerFnContext, append_cookie};
+use crate::model::{ApiKeyFlash, ApiKeyId, ApiKeyLifetime, OrgView, Scope};
 use crate::server::auth::api_keys;
 use crate::server::auth::api_keys::{CreateKeyError, RequestedApiKey};
 use crate::server::domain::{ApiKey, Secret};
@@ -11,17 +12,6 @@ use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
 
 impl ServerFnContext {
-    /// Like `authenticated`, for a form on the API keys page.
-    pub async fn returning_to_api_keys() -> Result<Self, ApiError> {
-        Ok(Self { return_path: one_time_secret::API_KEY.page, ..Self::authenticated().await? })
-    }
-
-    /// Returns the current organization, or 403 unless the caller may manage its API keys.
-    pub fn require_manage_api_keys(&self) -> Result<&OrgView, Rejection> {
-        let org = self.org()?;
-        if org.role.may(Permission::ManageApiKeys) { Ok(org) } else { Err(rejection(ApiKeyFlash::NotAllowed)) }
-    }
-
     /// Creates a key. A plain form also receives it in a cookie for the next page.
     pub async fn create_api_key(
         &self,
@@ -41,23 +31,23 @@ impl ServerFnContext {
     /// Revokes a key, or fails with 404.
     pub async fn revoke_api_key(&self, org: &OrgView, id: &ApiKeyId) -> Result<(), Rejection> {
         let revoked = self.state.store.as_actor(self.actor()).revoke_api_key(&org.id, id).await?;
-        if revoked { Ok(()) } else { Err(rejection(ApiKeyFlash::NoSuchKey)) }
+        if revoked { Ok(()) } else { Err(reject_key(ApiKeyFlash::NoSuchKey)) }
     }
 }
 
 impl From<CreateKeyError> for Rejection {
     fn from(why: CreateKeyError) -> Self {
         match why {
-            CreateKeyError::InvalidName => rejection(ApiKeyFlash::InvalidName),
-            CreateKeyError::NoScopes => rejection(ApiKeyFlash::NoScope),
-            CreateKeyError::TooMany => rejection(ApiKeyFlash::TooMany),
+            CreateKeyError::InvalidName => reject_key(ApiKeyFlash::InvalidName),
+            CreateKeyError::NoScopes => reject_key(ApiKeyFlash::NoScope),
+            CreateKeyError::TooMany => reject_key(ApiKeyFlash::TooMany),
             CreateKeyError::Random(error) => InternalError::logged(&error).into(),
             CreateKeyError::Store(error) => error.into(),
         }
     }
 }
 
-fn rejection(notice: ApiKeyFlash) -> Rejection {
+fn reject_key(notice: ApiKeyFlash) -> Rejection {
     let status = match notice {
         ApiKeyFlash::NotAllowed => StatusCode::FORBIDDEN,
         ApiKeyFlash::NoSuchKey => StatusCode::NOT_FOUND,

@@ -2,8 +2,9 @@
 
 use axum::http::StatusCode;
 
-use super::{Rejection, ServerFnContext, append_cookie, reject_with_flash};
-use crate::model::{InvitationId, MembersFlash, OrgId, OrgView, Permission, Role, UserId};
+use super::rejection::{Rejection, reject_with_flash};
+use super::{ServerFnContext, append_cookie};
+use crate::model::{InvitationId, MembersFlash, OrgId, OrgView, Role, UserId};
 use crate::server::auth::cookie::{hash_secret, new_secret};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
@@ -11,24 +12,12 @@ use crate::server::http::routes::invitations;
 use crate::server::store::{CreateOrgError, InviteError, MemberChangeError, Store};
 
 impl ServerFnContext {
-    /// Like `authenticated`, for a form on the members page.
-    pub async fn returning_to_members() -> Result<Self, crate::model::ApiError> {
-        Ok(Self { return_path: one_time_secret::INVITATION.page, ..Self::authenticated().await? })
-    }
-
     /// Fails with 409 if Clerk manages members and organizations.
     pub fn require_local_members(&self) -> Result<(), Rejection> {
         match self.state.auth.local() {
             Some(_) => Ok(()),
-            None => Err(rejection(MembersFlash::ManagedByClerk)),
+            None => Err(reject_member(MembersFlash::ManagedByClerk)),
         }
-    }
-
-    /// Returns the current organization if its members are managed here and the caller has `permission`.
-    pub fn require_member_permission(&self, permission: Permission) -> Result<&OrgView, Rejection> {
-        self.require_local_members()?;
-        let org = self.org()?;
-        if org.role.may(permission) { Ok(org) } else { Err(rejection(MembersFlash::NotAllowed)) }
     }
 
     /// Returns the store, whose audit events name the caller.
@@ -41,8 +30,8 @@ impl ServerFnContext {
         let token = new_secret().map_err(|error| InternalError::logged(&error))?;
         self.store().invite(&org.id, &self.caller.user_id, role, &hash_secret(&token)).await.map_err(|error| {
             match error {
-                InviteError::NotAllowed => rejection(MembersFlash::NotAllowed),
-                InviteError::TooMany => rejection(MembersFlash::TooManyInvitations),
+                InviteError::NotAllowed => reject_member(MembersFlash::NotAllowed),
+                InviteError::TooMany => reject_member(MembersFlash::TooManyInvitations),
                 InviteError::Store(error) => error.into(),
             }
         })?;
@@ -55,7 +44,7 @@ impl ServerFnContext {
     /// Revokes an open invitation, or fails with 404.
     pub async fn revoke_invitation(&self, org: &OrgView, id: &InvitationId) -> Result<(), Rejection> {
         let revoked = self.store().revoke_invitation(&org.id, id).await?;
-        if revoked { Ok(()) } else { Err(rejection(MembersFlash::NoSuchInvitation)) }
+        if revoked { Ok(()) } else { Err(reject_member(MembersFlash::NoSuchInvitation)) }
     }
 
     /// Changes a member's role.
@@ -77,8 +66,8 @@ impl ServerFnContext {
     pub async fn create_organization(&self, name: &str) -> Result<OrgId, Rejection> {
         let name = validate_organization_name(name)?;
         let org = self.store().create_org(&self.caller.user_id, name).await.map_err(|error| match error {
-            CreateOrgError::NameTaken => rejection(MembersFlash::NameTaken),
-            CreateOrgError::TooMany => rejection(MembersFlash::TooManyOrganizations),
+            CreateOrgError::NameTaken => reject_member(MembersFlash::NameTaken),
+            CreateOrgError::TooMany => reject_member(MembersFlash::TooManyOrganizations),
             CreateOrgError::Store(error) => error.into(),
         })?;
         let switched = self.state.auth.switch_org(&self.caller, &org).await;
@@ -94,9 +83,9 @@ impl ServerFnContext {
 
 fn member_change_rejection(error: MemberChangeError) -> Rejection {
     match error {
-        MemberChangeError::NotAllowed => rejection(MembersFlash::NotAllowed),
-        MemberChangeError::MemberNotFound => rejection(MembersFlash::NoSuchMember),
-        MemberChangeError::LastOwner => rejection(MembersFlash::LastOwner),
+        MemberChangeError::NotAllowed => reject_member(MembersFlash::NotAllowed),
+        MemberChangeError::MemberNotFound => reject_member(MembersFlash::NoSuchMember),
+        MemberChangeError::LastOwner => reject_member(MembersFlash::LastOwner),
         MemberChangeError::Store(error) => error.into(),
     }
 }
@@ -105,10 +94,10 @@ fn member_change_rejection(error: MemberChangeError) -> Rejection {
 fn validate_organization_name(name: &str) -> Result<&str, Rejection> {
     let name = name.trim();
     let fits = (1..=80).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if fits { Ok(name) } else { Err(rejection(MembersFlash::InvalidName)) }
+    if fits { Ok(name) } else { Err(reject_member(MembersFlash::InvalidName)) }
 }
 
-fn rejection(notice: MembersFlash) -> Rejection {
+fn reject_member(notice: MembersFlash) -> Rejection {
     let status = match notice {
         MembersFlash::NotAllowed => StatusCode::FORBIDDEN,
         MembersFlash::NoSuchMember | MembersFlash::NoSuchInvitation => StatusCode::NOT_FOUND,

@@ -3,26 +3,24 @@
 
 mod api_keys;
 mod members;
+mod rejection;
 
-use axum::http::header::{ACCEPT, HeaderName, LOCATION, SET_COOKIE};
+use axum::http::header::{ACCEPT, LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
+use self::rejection::{reject, reject_with_flash};
 use super::flash;
 use super::internal_error::InternalError;
 use super::middleware::client_ip::ClientIp;
 use super::state::AppState;
-use crate::model::{ApiError, Flash, OrgView, Permission, WebhookFlash};
+use crate::model::{ApiError, ApiKeyFlash, Flash, MembersFlash, OrgView, Permission, WebhookFlash, paths};
 use crate::server::auth::Caller;
 use crate::server::domain::Actor;
-use crate::server::notify::WebhookEndpointError;
-use crate::server::store::StoreError;
-use crate::server::tokens::{ConnectionError, FailureCause, RefreshFailure, TokenError};
 
-const INTEGRATIONS_PATH: &str = "/settings/integrations";
-const NOTIFICATIONS_PATH: &str = "/settings/notifications";
+pub use self::rejection::{Rejection, connection_not_found};
 
 /// The context of one authenticated server function call.
 pub struct ServerFnContext {
@@ -36,34 +34,29 @@ pub struct ServerFnContext {
     return_path: &'static str,
 }
 
-/// The error response of a server function.
-pub struct Rejection {
-    status: StatusCode,
-    error: ApiError,
-    /// The flash for a plain form, if the status alone does not determine it.
-    flash: Option<Flash>,
+/// What the body of a server function returned. `flash` or `without_flash` responds with it.
+#[must_use]
+pub struct Outcome<T> {
+    ctx: ServerFnContext,
+    result: Result<T, Rejection>,
 }
 
 impl ServerFnContext {
     /// Authenticates the caller by the session. Without one, fails with 401; a plain form is redirected to the login.
     pub async fn authenticated() -> Result<Self, ApiError> {
-        let (Some(state), Some(parts)) = (use_context::<AppState>(), use_context::<Parts>()) else {
-            return Err(reject(StatusCode::INTERNAL_SERVER_ERROR, "There is no request to answer.").into_api_error());
-        };
+        let state = state()?;
+        let parts = use_context::<Parts>().ok_or_else(no_request)?;
         match state.auth.caller(&parts.headers).await {
-            Ok(Some(caller)) => {
-                let whence = ClientIp::of(&parts, &state);
-                Ok(Self {
-                    state,
-                    caller,
-                    client_ip: whence,
-                    is_plain_form: is_plain_form(&parts),
-                    return_path: INTEGRATIONS_PATH,
-                })
-            }
+            Ok(Some(caller)) => Ok(Self {
+                caller,
+                client_ip: ClientIp::of(&parts, &state),
+                is_plain_form: is_plain_form(&parts),
+                return_path: paths::INTEGRATIONS,
+                state,
+            }),
             Ok(None) => {
                 if is_plain_form(&parts) {
-                    redirect_with_flash("/login", None);
+                    redirect(paths::LOGIN);
                     return Err(ApiError::new("Sign in first."));
                 }
                 Err(reject(StatusCode::UNAUTHORIZED, "You aren't signed in. Sign in, then try again.").into_api_error())
@@ -72,9 +65,15 @@ impl ServerFnContext {
         }
     }
 
-    /// Like `authenticated`, for a form on the notifications page.
-    pub async fn returning_to_notifications() -> Result<Self, ApiError> {
-        Ok(Self { return_path: NOTIFICATIONS_PATH, ..Self::authenticated().await? })
+    /// Sets the page that a plain form returns to.
+    pub fn returning_to(self, page: &'static str) -> Self {
+        Self { return_path: page, ..self }
+    }
+
+    /// Runs the body of a server function.
+    pub async fn run<T>(self, body: impl AsyncFnOnce(&Self) -> Result<T, Rejection>) -> Outcome<T> {
+        let result = body(&self).await;
+        Outcome { ctx: self, result }
     }
 
     /// Returns the caller as the actor of audit events.
@@ -89,142 +88,66 @@ impl ServerFnContext {
         })
     }
 
-    /// Fails with 403 unless the caller may change connections.
-    pub fn require_manage_connections(&self) -> Result<(), Rejection> {
-        if self.caller.may(Permission::ManageConnections) {
-            return Ok(());
+    /// Returns the current organization, or 403 unless the caller has the permission in it. If Clerk manages members
+    /// and organizations, fails with 409 for a permission about them.
+    pub fn require(&self, permission: Permission) -> Result<&OrgView, Rejection> {
+        let refusal = refusal(permission);
+        if matches!(refusal, Flash::Members(_)) {
+            self.require_local_members()?;
         }
-        Err(reject(StatusCode::FORBIDDEN, "Only owners and admins can change connections. Ask one of them."))
-    }
-
-    /// Returns the current organization, or 403 unless the caller may change its notifications.
-    pub fn require_manage_notifications(&self) -> Result<&OrgView, Rejection> {
         let org = self.org()?;
-        if org.role.may(Permission::ManageNotifications) {
-            return Ok(org);
-        }
-        Err(reject_with_flash(StatusCode::FORBIDDEN, WebhookFlash::NotAllowed))
-    }
-
-    /// Responds: a plain form is redirected to its page with a flash, any other caller receives the value or the error.
-    pub fn respond<T>(
-        self,
-        result: Result<T, Rejection>,
-        flash_for: impl FnOnce(&T) -> Option<Flash>,
-    ) -> Result<T, ApiError> {
-        let (plain, back) = (self.is_plain_form, self.return_path);
-        match result {
-            Ok(value) => {
-                if plain {
-                    redirect_with_flash(back, flash_for(&value).map(|notice| (&self.state, notice)));
-                }
-                Ok(value)
-            }
-            Err(refusal) if plain => {
-                let notice = refusal.flash();
-                redirect_with_flash(back, Some((&self.state, notice)));
-                Err(refusal.error)
-            }
-            Err(refusal) => Err(refusal.into_api_error()),
-        }
+        if org.role.may(permission) { Ok(org) } else { Err(reject_with_flash(StatusCode::FORBIDDEN, refusal)) }
     }
 }
 
-impl Rejection {
-    /// Sets the response status and returns the error.
-    fn into_api_error(self) -> ApiError {
-        if let Some(response) = use_context::<ResponseOptions>() {
-            response.set_status(self.status);
+impl<T> Outcome<T> {
+    /// Responds: a plain form is redirected to its page with this flash, or the error's. Any other caller receives the
+    /// value or the error.
+    pub fn flash<F: Into<Flash>>(self, flash: impl FnOnce(&T) -> F) -> Result<T, ApiError> {
+        self.respond(|value| Some(flash(value).into()))
+    }
+
+    /// Responds like `flash`, without a flash for the value.
+    pub fn without_flash(self) -> Result<T, ApiError> {
+        self.respond(|_| None)
+    }
+
+    fn respond(self, flash: impl FnOnce(&T) -> Option<Flash>) -> Result<T, ApiError> {
+        let Self { ctx, result } = self;
+        if !ctx.is_plain_form {
+            return result.map_err(Rejection::into_api_error);
         }
-        self.error
-    }
-
-    fn flash(&self) -> Flash {
-        if let Some(notice) = &self.flash {
-            return notice.clone();
-        }
-        match self.status {
-            StatusCode::NOT_FOUND => Flash::NotFound,
-            StatusCode::FORBIDDEN => Flash::NotAllowed,
-            _ => Flash::Failed { id: self.error.id.clone().unwrap_or_else(|| "Xero".to_owned()) },
-        }
-    }
-}
-
-impl From<InternalError> for Rejection {
-    fn from(failure: InternalError) -> Self {
-        let error = "Something went wrong on our side. Try again in a moment.".to_owned();
-        let error = ApiError { id: Some(failure.id), ..ApiError::new(error) };
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error, flash: None }
-    }
-}
-
-impl From<StoreError> for Rejection {
-    fn from(error: StoreError) -> Self {
-        InternalError::logged(&error).into()
-    }
-}
-
-impl From<TokenError> for Rejection {
-    fn from(error: TokenError) -> Self {
-        let next_attempt_at = error.next_attempt_at();
-        let refusal = match error {
-            TokenError::NotFound => connection_not_found(),
-            TokenError::NotConnected(message) => reject(StatusCode::CONFLICT, message),
-            TokenError::RefreshFailed(RefreshFailure {
-                cause: FailureCause::Reconnect | FailureCause::Disconnected,
-                message,
-                ..
-            }) => reject(StatusCode::CONFLICT, message),
-            TokenError::RefreshFailed(RefreshFailure { message, .. }) => {
-                reject(StatusCode::SERVICE_UNAVAILABLE, message)
-            }
-            TokenError::TtlTooShort { .. } => reject(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-            TokenError::InvalidTtl(_) => reject(StatusCode::BAD_REQUEST, error.to_string()),
-            TokenError::Store(error) => error.into(),
+        let flash = match &result {
+            Ok(value) => flash(value),
+            Err(rejection) => Some(rejection.flash()),
         };
-        Self { error: ApiError { next_attempt_at, ..refusal.error }, ..refusal }
+        redirect(ctx.return_path);
+        if let Some(flash) = flash {
+            append_cookie(flash::cookie(&ctx.state, &flash));
+        }
+        result.map_err(|rejection| rejection.error)
     }
 }
 
-impl From<ConnectionError> for Rejection {
-    fn from(error: ConnectionError) -> Self {
-        match error {
-            ConnectionError::Token(error) => error.into(),
-            ConnectionError::Xero(error) => reject(StatusCode::BAD_GATEWAY, error.summary()),
-            ConnectionError::Interrupted => InternalError::logged(&error).into(),
+/// Returns the state of the server that handles the current request.
+pub fn state() -> Result<AppState, ApiError> {
+    use_context::<AppState>().ok_or_else(no_request)
+}
+
+fn no_request() -> ApiError {
+    reject(StatusCode::INTERNAL_SERVER_ERROR, "There is no request to answer.").into_api_error()
+}
+
+/// Returns what a caller without the permission reads.
+fn refusal(permission: Permission) -> Flash {
+    match permission {
+        Permission::ManageConnections | Permission::ViewAppStatus => Flash::NotAllowed,
+        Permission::ManageNotifications => WebhookFlash::NotAllowed.into(),
+        Permission::ManageApiKeys => ApiKeyFlash::NotAllowed.into(),
+        Permission::ManageMembers | Permission::ManageOwners | Permission::RenameOrganization => {
+            MembersFlash::NotAllowed.into()
         }
     }
-}
-
-impl From<WebhookEndpointError> for Rejection {
-    fn from(error: WebhookEndpointError) -> Self {
-        match error {
-            WebhookEndpointError::Address(problem) => {
-                let refusal = reject(StatusCode::UNPROCESSABLE_ENTITY, problem.to_string());
-                Self { flash: Some(Flash::Address(problem)), ..refusal }
-            }
-            WebhookEndpointError::TooMany => reject_with_flash(StatusCode::CONFLICT, WebhookFlash::TooManyWebhooks),
-            WebhookEndpointError::NotFound => reject_with_flash(StatusCode::NOT_FOUND, WebhookFlash::NoSuchWebhook),
-            WebhookEndpointError::Random(error) => InternalError::logged(&error).into(),
-            WebhookEndpointError::Store(error) => error.into(),
-        }
-    }
-}
-
-/// Returns 404. The response does not reveal whether the row exists in another organization.
-pub fn connection_not_found() -> Rejection {
-    reject(StatusCode::NOT_FOUND, "That connection isn't in this organisation any more. Reload the page.")
-}
-
-fn reject(status: StatusCode, words: impl Into<String>) -> Rejection {
-    Rejection { status, error: ApiError::new(words), flash: None }
-}
-
-/// Builds a rejection with the text of `notice`, which a plain form also receives as a flash.
-fn reject_with_flash(status: StatusCode, notice: impl Into<Flash>) -> Rejection {
-    let notice = notice.into();
-    Rejection { error: ApiError::new(notice.text()), flash: Some(notice), status }
 }
 
 /// Returns whether a browser posted a form without wasm. Page loads accept HTML too, but are not posts.
@@ -233,12 +156,10 @@ fn is_plain_form(parts: &Parts) -> bool {
     parts.method == Method::POST && accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
-fn redirect_with_flash(path: &'static str, notice: Option<(&AppState, Flash)>) {
-    let Some(response) = use_context::<ResponseOptions>() else { return };
-    response.set_status(StatusCode::SEE_OTHER);
-    insert_header(&response, LOCATION, Some(HeaderValue::from_static(path)));
-    if let Some((state, notice)) = notice {
-        append_cookie(flash::cookie(state, &notice));
+fn redirect(path: &'static str) {
+    if let Some(response) = use_context::<ResponseOptions>() {
+        response.set_status(StatusCode::SEE_OTHER);
+        response.insert_header(LOCATION, HeaderValue::from_static(path));
     }
 }
 
@@ -246,11 +167,5 @@ fn redirect_with_flash(path: &'static str, notice: Option<(&AppState, Flash)>) {
 fn append_cookie(cookie: Option<HeaderValue>) {
     if let (Some(response), Some(cookie)) = (use_context::<ResponseOptions>(), cookie) {
         response.append_header(SET_COOKIE, cookie);
-    }
-}
-
-fn insert_header(response: &ResponseOptions, name: HeaderName, value: Option<HeaderValue>) {
-    if let Some(value) = value {
-        response.insert_header(name, value);
     }
 }

@@ -1,0 +1,116 @@
+//! The error response of a server function, and what each error of a service becomes.
+
+use axum::http::StatusCode;
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+
+use crate::model::{ApiError, Flash, WebhookFlash};
+use crate::server::http::internal_error::InternalError;
+use crate::server::notify::WebhookEndpointError;
+use crate::server::store::StoreError;
+use crate::server::tokens::{ConnectionError, FailureCause, RefreshFailure, TokenError};
+
+/// The error response of a server function.
+pub struct Rejection {
+    status: StatusCode,
+    pub(super) error: ApiError,
+    /// The flash for a plain form, if the status alone does not determine it.
+    flash: Option<Flash>,
+}
+
+impl Rejection {
+    /// Sets the response status and returns the error.
+    pub(super) fn into_api_error(self) -> ApiError {
+        if let Some(response) = use_context::<ResponseOptions>() {
+            response.set_status(self.status);
+        }
+        self.error
+    }
+
+    pub(super) fn flash(&self) -> Flash {
+        if let Some(flash) = &self.flash {
+            return flash.clone();
+        }
+        match self.status {
+            StatusCode::NOT_FOUND => Flash::NotFound,
+            StatusCode::FORBIDDEN => Flash::NotAllowed,
+            _ => Flash::Failed { id: self.error.id.clone().unwrap_or_else(|| "Xero".to_owned()) },
+        }
+    }
+}
+
+impl From<InternalError> for Rejection {
+    fn from(failure: InternalError) -> Self {
+        let error = "Something went wrong on our side. Try again in a moment.".to_owned();
+        let error = ApiError { id: Some(failure.id), ..ApiError::new(error) };
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error, flash: None }
+    }
+}
+
+impl From<StoreError> for Rejection {
+    fn from(error: StoreError) -> Self {
+        InternalError::logged(&error).into()
+    }
+}
+
+impl From<TokenError> for Rejection {
+    fn from(error: TokenError) -> Self {
+        let next_attempt_at = error.next_attempt_at();
+        let refusal = match error {
+            TokenError::NotFound => connection_not_found(),
+            TokenError::NotConnected(message) => reject(StatusCode::CONFLICT, message),
+            TokenError::RefreshFailed(RefreshFailure {
+                cause: FailureCause::Reconnect | FailureCause::Disconnected,
+                message,
+                ..
+            }) => reject(StatusCode::CONFLICT, message),
+            TokenError::RefreshFailed(RefreshFailure { message, .. }) => {
+                reject(StatusCode::SERVICE_UNAVAILABLE, message)
+            }
+            TokenError::TtlTooShort { .. } => reject(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            TokenError::InvalidTtl(_) => reject(StatusCode::BAD_REQUEST, error.to_string()),
+            TokenError::Store(error) => error.into(),
+        };
+        Self { error: ApiError { next_attempt_at, ..refusal.error }, ..refusal }
+    }
+}
+
+impl From<ConnectionError> for Rejection {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Token(error) => error.into(),
+            ConnectionError::Xero(error) => reject(StatusCode::BAD_GATEWAY, error.summary()),
+            ConnectionError::Interrupted => InternalError::logged(&error).into(),
+        }
+    }
+}
+
+impl From<WebhookEndpointError> for Rejection {
+    fn from(error: WebhookEndpointError) -> Self {
+        match error {
+            WebhookEndpointError::Address(problem) => {
+                let refusal = reject(StatusCode::UNPROCESSABLE_ENTITY, problem.to_string());
+                Self { flash: Some(Flash::Address(problem)), ..refusal }
+            }
+            WebhookEndpointError::TooMany => reject_with_flash(StatusCode::CONFLICT, WebhookFlash::TooManyWebhooks),
+            WebhookEndpointError::NotFound => reject_with_flash(StatusCode::NOT_FOUND, WebhookFlash::NoSuchWebhook),
+            WebhookEndpointError::Random(error) => InternalError::logged(&error).into(),
+            WebhookEndpointError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Returns 404. The response does not reveal whether the row exists in another organization.
+pub fn connection_not_found() -> Rejection {
+    reject(StatusCode::NOT_FOUND, "That connection isn't in this organisation any more. Reload the page.")
+}
+
+pub(super) fn reject(status: StatusCode, words: impl Into<String>) -> Rejection {
+    Rejection { status, error: ApiError::new(words), flash: None }
+}
+
+/// Builds a rejection with the text of `flash`, which a plain form also receives as a flash.
+pub(super) fn reject_with_flash(status: StatusCode, flash: impl Into<Flash>) -> Rejection {
+    let flash = flash.into();
+    Rejection { error: ApiError::new(flash.text()), flash: Some(flash), status }
+}
