@@ -17,6 +17,8 @@ pub const NOTIFICATIONS: &str = "/settings/notifications";
 pub const INVITATION: &str = "/invite";
 pub const API_REFERENCE: &str = "/api-reference";
 
+/// The server functions, which stand in `api`.
+pub const SERVER_FUNCTIONS: &str = "/api/{*path}";
 pub const SESSION: &str = "/api/session";
 pub const SESSION_LOGIN: &str = "/api/session/login";
 pub const SESSION_LOGOUT: &str = "/api/session/logout";

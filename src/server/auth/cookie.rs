@@ -1,4 +1,4 @@
-//! Reads, writes and deletes cookies, and hashes the secrets in them.
+//! The names of our cookies, how they are read, written and deleted, and the hash of the secrets in them.
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -9,8 +9,18 @@ use sha2::{Digest, Sha256};
 use crate::server::crypto::sealed::{CipherError, random_bytes};
 use crate::server::domain::Secret;
 
-/// The name of the session cookie.
+/// The cookie with the session's id.
 pub const SESSION_COOKIE: &str = "evergrant_session";
+/// The cookie with the browser's theme.
+pub const THEME_COOKIE: &str = "evergrant_theme";
+/// The cookie that carries a flash to the next page.
+pub const FLASH_COOKIE: &str = "evergrant_notice";
+/// The cookie that holds the query of the OAuth callback while the session is renewed.
+pub const PENDING_CALLBACK_COOKIE: &str = "evergrant_consent";
+/// The cookie that carries a new invitation's token to the page that shows it once.
+pub const NEW_INVITATION_COOKIE: &str = "evergrant_invitation";
+/// The cookie that carries a new API key to the page that shows it once.
+pub const NEW_API_KEY_COOKIE: &str = "evergrant_new_key";
 
 /// Returns 32 random bytes in base64url, for a session id, a `state` or a PKCE verifier.
 pub fn new_secret() -> Result<Secret, CipherError> {

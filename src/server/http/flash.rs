@@ -6,9 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::state::AppState;
 use crate::model::Flash;
-use crate::server::auth::cookie::{delete_cookie, read_cookie, write_cookie};
-
-const FLASH_COOKIE: &str = "evergrant_notice";
+use crate::server::auth::cookie::{FLASH_COOKIE, delete_cookie, read_cookie, write_cookie};
 
 /// The cookie's lifetime in seconds: long enough for the redirect that follows.
 const FLASH_MAX_AGE_SECONDS: i64 = 60;
@@ -44,6 +42,11 @@ pub fn read(headers: &HeaderMap) -> Option<Flash> {
 
 /// Expires the flash cookie if the request had one.
 pub fn clear(state: &AppState, request: &HeaderMap, response: Response) -> Response {
-    let has_cookie = read_cookie(request, FLASH_COOKIE).is_some();
-    with_cookie(response, has_cookie.then(|| delete_cookie(FLASH_COOKIE, state.is_https())).flatten())
+    clear_cookie(state, FLASH_COOKIE, request, response)
+}
+
+/// Expires a cookie if the request had it.
+pub fn clear_cookie(state: &AppState, name: &str, request: &HeaderMap, response: Response) -> Response {
+    let expired = read_cookie(request, name).and_then(|_| delete_cookie(name, state.is_https()));
+    with_cookie(response, expired)
 }

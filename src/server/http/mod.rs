@@ -15,5 +15,4 @@ pub mod server_fn;
 pub mod state;
 mod v1;
 
-pub use oauth::connect::CALLBACK_PATH;
 pub use v1::reference;

@@ -3,9 +3,10 @@
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
-use super::flash::with_cookie;
+use super::flash::clear_cookie;
 use super::state::AppState;
-use crate::server::auth::cookie::{delete_cookie, read_cookie, write_cookie};
+use crate::model::paths;
+use crate::server::auth::cookie::{NEW_API_KEY_COOKIE, NEW_INVITATION_COOKIE, read_cookie, write_cookie};
 use crate::server::domain::Secret;
 
 /// The cookie's lifetime in seconds: long enough for the redirect that follows.
@@ -19,9 +20,9 @@ pub struct OneTimeSecret {
 }
 
 /// A new invitation's token.
-pub const INVITATION: OneTimeSecret = OneTimeSecret { cookie: "evergrant_invitation", page: "/settings/members" };
+pub const INVITATION: OneTimeSecret = OneTimeSecret { cookie: NEW_INVITATION_COOKIE, page: paths::MEMBERS };
 /// A new API key.
-pub const API_KEY: OneTimeSecret = OneTimeSecret { cookie: "evergrant_new_key", page: "/settings/api-keys" };
+pub const API_KEY: OneTimeSecret = OneTimeSecret { cookie: NEW_API_KEY_COOKIE, page: paths::API_KEYS };
 
 impl OneTimeSecret {
     /// Returns the cookie that carries the secret.
@@ -36,7 +37,6 @@ impl OneTimeSecret {
 
     /// Expires the cookie if the request had one.
     pub fn clear(&self, state: &AppState, request: &HeaderMap, response: Response) -> Response {
-        let has_cookie = self.read(request).is_some();
-        with_cookie(response, has_cookie.then(|| delete_cookie(self.cookie, state.is_https())).flatten())
+        clear_cookie(state, self.cookie, request, response)
     }
 }

@@ -11,8 +11,7 @@ use leptos_axum::{LeptosRoutes, generate_route_list, handle_server_fns_with_cont
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
-use super::middleware::{limits, page_context, reject_nul, request_id, security_headers};
-use super::oauth::connect::CALLBACK_PATH;
+use super::middleware::{limits, page_context, reject_nul, request_id, request_metrics, security_headers};
 use super::state::AppState;
 use super::{assets, oauth, routes, v1};
 use crate::model::{MalformedArguments, paths};
@@ -34,13 +33,13 @@ pub fn router(state: &AppState, sandbox: Option<Router>) -> Router {
 /// Returns the routes, and the pages behind them.
 fn ours(state: &AppState) -> Router {
     Router::new()
-        .route("/api/{*path}", get(api_not_found).post(handle_server_function))
+        .route(paths::SERVER_FUNCTIONS, get(api_not_found).post(handle_server_function))
         .merge(database_routes())
         .merge(xero_routes())
         .merge(v1::database_routes())
         .merge(v1::xero_routes())
         .merge(assets::asset_routes(&state.leptos))
-        .route_layer(from_fn_with_state(state.clone(), routes::metrics::count_request))
+        .route_layer(from_fn_with_state(state.clone(), request_metrics::count_request))
         .fallback_service(pages(state))
         .with_state(state.clone())
 }
@@ -48,27 +47,27 @@ fn ours(state: &AppState) -> Router {
 /// Returns the routes that only need the database, with the short timeout.
 fn database_routes() -> Router<AppState> {
     Router::new()
-        .route("/api/session", get(routes::session::get_session))
-        .route("/api/session/login", post(routes::session::login))
-        .route("/api/session/logout", post(routes::session::logout))
-        .route("/api/session/switch-organization", post(routes::session::switch_organization))
-        .route("/api/invitations/accept", post(routes::invitations::accept))
-        .route("/api/session/theme", post(routes::session::set_theme))
-        .route("/api/integrations/xero/connect", post(oauth::connect::connect))
-        .route("/activity.csv", get(routes::export::activity))
-        .route("/api/events", get(routes::events::events))
-        .route("/api/webhooks/clerk", post(routes::clerk_webhook::receive))
-        .route("/healthz", get(routes::health::healthz))
-        .route("/readyz", get(routes::health::readyz))
-        .route("/metrics", get(routes::metrics::get_metrics))
+        .route(paths::SESSION, get(routes::session::get_session))
+        .route(paths::SESSION_LOGIN, post(routes::session::login))
+        .route(paths::SESSION_LOGOUT, post(routes::session::logout))
+        .route(paths::SESSION_SWITCH_ORGANIZATION, post(routes::session::switch_organization))
+        .route(paths::ACCEPT_INVITATION, post(routes::invitations::accept))
+        .route(paths::SESSION_THEME, post(routes::session::set_theme))
+        .route(paths::CONNECT, post(oauth::connect::connect))
+        .route(paths::ACTIVITY_CSV, get(routes::export::activity))
+        .route(paths::EVENTS, get(routes::events::events))
+        .route(paths::CLERK_WEBHOOK, post(routes::clerk_webhook::receive))
+        .route(paths::HEALTHZ, get(routes::health::healthz))
+        .route(paths::READYZ, get(routes::health::readyz))
+        .route(paths::METRICS, get(routes::metrics::get_metrics))
         .layer(limits::database_route_timeout())
 }
 
 /// Returns the routes that may wait for Xero.
 fn xero_routes() -> Router<AppState> {
     Router::new()
-        .route(CALLBACK_PATH, get(oauth::callback::callback))
-        .route("/api/integrations/xero/confirm", post(oauth::confirm::confirm))
+        .route(paths::CALLBACK, get(oauth::callback::callback))
+        .route(paths::CONFIRM, post(oauth::confirm::confirm))
 }
 
 /// Returns the pages, and the page for paths that do not exist.
@@ -82,7 +81,7 @@ fn pages(state: &AppState) -> Router {
             move || shell(options.clone()),
         )
         .fallback(not_found_page)
-        .layer(from_fn_with_state(state.clone(), routes::metrics::count_request))
+        .layer(from_fn_with_state(state.clone(), request_metrics::count_request))
         .layer(from_fn_with_state(state.clone(), page_context::with_page_context))
         .with_state(state.clone())
 }
@@ -139,4 +138,58 @@ async fn not_found_page(State(state): State<AppState>, request: Request) -> Resp
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use leptos::server_fn::axum::server_fn_paths;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn page_paths_are_the_pages_of_the_router() {
+        let pages: BTreeSet<String> = generate_route_list(App).iter().map(|route| route.path().to_owned()).collect();
+        let history = paths::history(&"{id}".into());
+        let constants = paths::PAGES.iter().map(|page| (*page).to_owned()).chain([history]);
+        assert_eq!(pages, constants.collect());
+    }
+
+    #[test]
+    fn pages_name_only_api_routes_that_exist() {
+        let routes = [
+            paths::SESSION_LOGIN,
+            paths::SESSION_LOGOUT,
+            paths::SESSION_SWITCH_ORGANIZATION,
+            paths::SESSION_THEME,
+            paths::ACCEPT_INVITATION,
+            paths::CONNECT,
+            paths::CONFIRM,
+            paths::EVENTS,
+            paths::OPENAPI,
+        ];
+        let known: BTreeSet<&str> = server_fn_paths().map(|(path, _)| path).chain(routes).collect();
+        let mut named = BTreeSet::new();
+        collect_api_paths(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ui"), &mut named);
+        assert!(!named.is_empty());
+        let unknown: Vec<_> = named.iter().filter(|path| !known.contains(path.as_str())).collect();
+        assert!(unknown.is_empty(), "no such route: {unknown:?}");
+    }
+
+    /// Collects the string literals in the pages that start with `/api/`, without their queries.
+    fn collect_api_paths(folder: &Path, into: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect_api_paths(&path, into);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let literals = text.split("\"/api/").skip(1).filter_map(|rest| rest.split(['"', '?']).next());
+            into.extend(literals.filter(|rest| !rest.starts_with("v1/")).map(|rest| format!("/api/{rest}")));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::REFERER;
 use url::Url;
 
-use super::oauth::connect::CALLBACK_PATH;
+use crate::model::paths;
 use crate::server::config::PublicUrl;
 
 /// Returns the path and query of one of our pages, or `None` for another host, another scheme, the API or the sign-in
@@ -16,9 +16,9 @@ pub fn safe_redirect(public: &PublicUrl, text: &str) -> Option<String> {
     let base = Url::parse(public.origin()).ok()?;
     // Browsers treat `//host` and `/\host` as another host. So does this parser, so the origin differs.
     let url = base.join(text).ok()?;
-    let page = url.path() != "/login" && !url.path().starts_with("/api/") && !url.path().starts_with("//");
+    let page = url.path() != paths::LOGIN && !url.path().starts_with("/api/") && !url.path().starts_with("//");
     // A consent that returned without a session resumes here after the login.
-    let page = page || text == CALLBACK_PATH;
+    let page = page || text == paths::CALLBACK;
     let local = url.origin() == base.origin() && page;
     local.then(|| match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
@@ -30,12 +30,15 @@ pub fn safe_redirect(public: &PublicUrl, text: &str) -> Option<String> {
 pub fn referer_path(public: &PublicUrl, headers: &HeaderMap) -> String {
     let from = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(|text| Url::parse(text).ok());
     let path = from.filter(|url| url.origin().ascii_serialization() == public.origin());
-    path.and_then(|url| safe_redirect(public, url.path())).unwrap_or_else(|| "/".to_owned())
+    path.and_then(|url| safe_redirect(public, url.path())).unwrap_or_else(|| paths::HOME.to_owned())
 }
 
 /// Returns the path of the sign-in page, which returns to `next` afterwards.
 pub fn login_path(next: &str) -> String {
-    if next == "/" { "/login".to_owned() } else { format!("/login?{}", encode_query(&[("next", next)])) }
+    if next == paths::HOME {
+        return paths::LOGIN.to_owned();
+    }
+    format!("{}?{}", paths::LOGIN, encode_query(&[("next", next)]))
 }
 
 /// Encodes the pairs as a query string.
@@ -53,7 +56,7 @@ mod tests {
 
     #[test]
     fn own_pages_are_allowed_with_their_query() {
-        for page in ["/", "/settings/integrations", "/settings/integrations?disconnect=b-1", CALLBACK_PATH] {
+        for page in ["/", "/settings/integrations", "/settings/integrations?disconnect=b-1", paths::CALLBACK] {
             assert_eq!(safe_redirect(&public(), page).as_deref(), Some(page));
         }
         assert_eq!(safe_redirect(&public(), "/a/../settings#here").as_deref(), Some("/settings"));

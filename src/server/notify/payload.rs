@@ -4,12 +4,8 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::model::{EventKind, OrgId};
+use crate::model::{EventKind, OrgId, paths};
 use crate::server::store::Event;
-
-/// The pages that links in webhooks and emails lead to.
-const CONNECTIONS_PATH: &str = "/settings/integrations";
-const NOTIFICATIONS_PATH: &str = "/settings/notifications";
 
 /// Returns the body in the form of the Standard Webhooks specification: `type`, `timestamp`, `data`.
 pub fn body(event: &Event, org: &OrgId, org_name: &str, public_url: &str) -> String {
@@ -40,7 +36,7 @@ pub fn body(event: &Event, org: &OrgId, org_name: &str, public_url: &str) -> Str
 
 /// Returns the URL of the page where people can act on an event.
 pub fn action_url(kind: EventKind, public_url: &str) -> String {
-    let path = if kind == EventKind::Test { NOTIFICATIONS_PATH } else { CONNECTIONS_PATH };
+    let path = if kind == EventKind::Test { paths::NOTIFICATIONS } else { paths::INTEGRATIONS };
     format!("{public_url}{path}")
 }
 

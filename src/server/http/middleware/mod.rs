@@ -1,8 +1,9 @@
-//! Middleware.
+//! What wraps the handlers: limits, headers, ids and counts of every request, and the context of pages.
 
 pub mod client_ip;
 pub mod limits;
 pub mod page_context;
 pub mod reject_nul;
 pub mod request_id;
+pub mod request_metrics;
 pub mod security_headers;

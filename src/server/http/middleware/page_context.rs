@@ -11,8 +11,8 @@ use leptos::prelude::{Env, provide_context, use_context};
 use leptos_axum::ResponseOptions;
 
 use super::security_headers::page_content_security_policy;
-use crate::model::{LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme};
-use crate::server::auth::cookie::read_cookie;
+use crate::model::{LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme, paths};
+use crate::server::auth::cookie::{THEME_COOKIE, read_cookie};
 use crate::server::auth::{Caller, api_keys};
 use crate::server::http::flash;
 use crate::server::http::flash::see_other;
@@ -21,15 +21,6 @@ use crate::server::http::one_time_secret::{API_KEY, INVITATION, OneTimeSecret};
 use crate::server::http::routes::invitations;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
-
-/// The cookie with the browser's theme.
-pub const THEME_COOKIE: &str = "evergrant_theme";
-
-const LOGIN_PATH: &str = "/login";
-/// The API reference, which needs no session.
-const API_REFERENCE_PATH: &str = "/api-reference";
-/// The page that shows a new webhook secret.
-const NOTIFICATIONS_PATH: &str = "/settings/notifications";
 
 /// Runs before a page is rendered: loads its `Page` context into the request's extensions. Redirects to `/login`
 /// without a session, and away from it with one.
@@ -75,13 +66,12 @@ async fn load_page_context(
     uri: &Uri,
 ) -> Result<Result<Page, String>, InternalError> {
     let caller = state.auth.caller(headers).await?;
-    let at_login = uri.path() == LOGIN_PATH;
+    let at_login = uri.path() == paths::LOGIN;
     let theme = read_cookie(headers, THEME_COOKIE).and_then(|text| Theme::parse(&text)).unwrap_or_default();
-    let invitation = match uri.path() == invitations::INVITATION_PATH {
-        true => {
-            Some(invitations::load_page(state, &query_param(uri, "token").unwrap_or_default(), caller.as_ref()).await?)
-        }
-        false => None,
+    let invitation = if uri.path() == paths::INVITATION {
+        Some(invitations::load_page(state, &query_param(uri, "token").unwrap_or_default(), caller.as_ref()).await?)
+    } else {
+        None
     };
     let page = Page {
         sandbox: state.is_sandbox(),
@@ -97,10 +87,10 @@ async fn load_page_context(
         query_param(uri, "problem").and_then(|said| LoginProblem::parse(&said)) == Some(LoginProblem::SignedOut);
     Ok(match caller {
         _ if at_login && just_signed_out => Ok(Page { login: login_view(state, uri).await?, ..page }),
-        Some(_) if at_login => {
-            Err(query_param(uri, "next").and_then(|next| safe_next(state, &next)).unwrap_or("/".to_owned()))
-        }
-        None if page.invitation.is_some() || uri.path() == API_REFERENCE_PATH => Ok(page),
+        Some(_) if at_login => Err(query_param(uri, "next")
+            .and_then(|next| safe_next(state, &next))
+            .unwrap_or_else(|| paths::HOME.to_owned())),
+        None if page.invitation.is_some() || uri.path() == paths::API_REFERENCE => Ok(page),
         Some(caller) => {
             let one_time_secret = |once: OneTimeSecret, permission| {
                 let may = uri.path() == once.page && caller.may(permission);
@@ -126,7 +116,7 @@ async fn load_page_context(
         None if at_login => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None => {
             let wanted = uri.path_and_query().and_then(|wanted| safe_next(state, wanted.as_str()));
-            Err(safe_redirect::login_path(wanted.as_deref().unwrap_or("/")))
+            Err(safe_redirect::login_path(wanted.as_deref().unwrap_or(paths::HOME)))
         }
     })
 }
@@ -146,7 +136,7 @@ async fn take_new_webhook_secret(
     path: &str,
 ) -> Result<Option<RevealedSecret>, InternalError> {
     let Some(org) =
-        caller.org.as_ref().filter(|_| path == NOTIFICATIONS_PATH && caller.may(Permission::ManageNotifications))
+        caller.org.as_ref().filter(|_| path == paths::NOTIFICATIONS && caller.may(Permission::ManageNotifications))
     else {
         return Ok(None);
     };

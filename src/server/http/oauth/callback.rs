@@ -8,22 +8,19 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::complete::{ConsentResult, complete};
-use super::connect::{CALLBACK_PATH, INTEGRATIONS_PATH, redirect_uri};
-use crate::model::{Flash, Permission};
+use super::connect::redirect_uri;
+use crate::model::{Flash, Permission, paths};
 use crate::server::auth::Caller;
-use crate::server::auth::cookie::{delete_cookie, hash_secret, read_cookie, write_cookie};
+use crate::server::auth::cookie::{PENDING_CALLBACK_COOKIE, hash_secret, read_cookie, write_cookie};
 use crate::server::domain::Secret;
-use crate::server::http::flash::{see_other, see_other_with_flash, with_cookie};
+use crate::server::http::flash::{clear_cookie, see_other, see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 use crate::server::store::ConsumedState;
 
-/// The cookie that holds the callback's query while the session is renewed.
-const PENDING_CALLBACK_COOKIE: &str = "evergrant_consent";
-
-/// The cookie's lifetime in seconds: as long as an authorization code is valid.
+/// The pending callback's lifetime in seconds: as long as an authorization code is valid.
 const PENDING_CALLBACK_MAX_AGE_SECONDS: i64 = 5 * 60;
 
 #[derive(Default)]
@@ -43,20 +40,21 @@ pub async fn callback(
     let query = query.filter(|query| !query.is_empty());
     let Some(caller) = state.auth.caller(&headers).await? else { return Ok(store_pending(&state, query.as_deref())) };
     let pending = read_cookie(&headers, PENDING_CALLBACK_COOKIE);
-    let had_cookie = pending.is_some();
     let params = CallbackParams::parse(&query.or(pending).unwrap_or_default());
     let notice = resume(&state, caller, whence, params).await?;
-    let response = see_other_with_flash(&state, INTEGRATIONS_PATH, &notice);
-    Ok(with_cookie(response, had_cookie.then(|| delete_cookie(PENDING_CALLBACK_COOKIE, state.is_https())).flatten()))
+    let response = see_other_with_flash(&state, paths::INTEGRATIONS, &notice);
+    Ok(clear_cookie(&state, PENDING_CALLBACK_COOKIE, &headers, response))
 }
 
 /// Stores the query in a cookie and redirects to the login. The cookie is `HttpOnly`, and the code is useless without
 /// the client secret and the verifier.
 fn store_pending(state: &AppState, query: Option<&str>) -> Response {
     let can_store = |query: &&str| state.auth.sessions_can_resume() && fits_in_cookie(query);
-    let Some(query) = query.filter(can_store) else { return see_other(&safe_redirect::login_path(INTEGRATIONS_PATH)) };
+    let Some(query) = query.filter(can_store) else {
+        return see_other(&safe_redirect::login_path(paths::INTEGRATIONS));
+    };
     with_cookie(
-        see_other(&safe_redirect::login_path(CALLBACK_PATH)),
+        see_other(&safe_redirect::login_path(paths::CALLBACK)),
         write_cookie(PENDING_CALLBACK_COOKIE, query, PENDING_CALLBACK_MAX_AGE_SECONDS, state.is_https()),
     )
 }

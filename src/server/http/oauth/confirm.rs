@@ -7,8 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::complete::abandon_unused_grant;
-use super::connect::INTEGRATIONS_PATH;
-use crate::model::{Flash, GrantStatus, OrgId, Permission, Trigger, UserId};
+use crate::model::{Flash, GrantStatus, OrgId, Permission, Trigger, UserId, paths};
 use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
@@ -38,13 +37,13 @@ pub async fn confirm(
     Form(ConfirmForm { id, decision }): Form<ConfirmForm>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
-        return Ok(see_other(&safe_redirect::login_path(INTEGRATIONS_PATH)));
+        return Ok(see_other(&safe_redirect::login_path(paths::INTEGRATIONS)));
     };
     let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
-        return Ok(see_other_with_flash(&state, INTEGRATIONS_PATH, &Flash::NotAllowed));
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::NotAllowed));
     };
     let Some(pending) = state.store.remove_pending_consent(&org.id, &id).await? else {
-        return Ok(see_other_with_flash(&state, INTEGRATIONS_PATH, &Flash::NotFound));
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::NotFound));
     };
     // In a task of its own: the pending row is consumed, so the decision has to be applied even if the client
     // disconnects.
@@ -54,7 +53,7 @@ pub async fn confirm(
     let notice = work.await.unwrap_or_else(|error| Err(InternalError::logged(&error)));
     Ok(see_other_with_flash(
         &state,
-        INTEGRATIONS_PATH,
+        paths::INTEGRATIONS,
         &notice.unwrap_or_else(|failure| Flash::Failed { id: failure.id }),
     ))
 }

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::model::{BindingId, Flash, Permission};
+use crate::model::{BindingId, Flash, Permission, paths};
 use crate::server::auth::cookie::{hash_secret, new_secret};
 use crate::server::config::PublicUrl;
 use crate::server::http::flash::{see_other, see_other_with_flash};
@@ -14,12 +14,6 @@ use crate::server::http::internal_error::InternalError;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 use crate::server::store::NewOauthState;
-
-/// The page that every consent returns to, successful or not.
-pub const INTEGRATIONS_PATH: &str = "/settings/integrations";
-
-/// The path of the redirect URI. It must match the app's settings at Xero exactly.
-pub const CALLBACK_PATH: &str = "/api/integrations/xero/callback";
 
 #[derive(Deserialize)]
 pub struct ConnectForm {
@@ -34,15 +28,15 @@ pub async fn connect(
     Form(form): Form<ConnectForm>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
-        return Ok(see_other(&safe_redirect::login_path(INTEGRATIONS_PATH)));
+        return Ok(see_other(&safe_redirect::login_path(paths::INTEGRATIONS)));
     };
     let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
-        return Ok(see_other_with_flash(&state, INTEGRATIONS_PATH, &Flash::NotAllowed));
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::NotAllowed));
     };
     if let Some(binding) = form.binding_id
         && state.store.binding(&org.id, &binding).await?.is_none()
     {
-        return Ok(see_other_with_flash(&state, INTEGRATIONS_PATH, &Flash::NotFound));
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::NotFound));
     }
     let (secret, verifier) = (new_secret()?, new_secret()?);
     let new_state = NewOauthState {
@@ -61,5 +55,5 @@ pub async fn connect(
 
 /// Returns the redirect URI to register at Xero.
 pub fn redirect_uri(public: &PublicUrl) -> String {
-    public.url_for(CALLBACK_PATH)
+    public.url_for(paths::CALLBACK)
 }

@@ -1,4 +1,4 @@
-//! Oauth.
+//! Connecting to Xero: the redirect to the consent page, the callback, and the question that may follow.
 
 pub mod callback;
 pub mod complete;

@@ -26,9 +26,10 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(25);
 /// The maximum age of a stream. The client then reconnects, which checks its session again.
 const MAX_STREAM_AGE: Duration = Duration::from_secs(30 * 60);
 
-/// The client's reconnect delay: the first value plus a random part of the second, so that clients don't reconnect at
-/// the same time.
-const RECONNECT_DELAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));
+/// The client's reconnect delay, to which a random part of the jitter is added, so that clients don't reconnect at the
+/// same time.
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+const RECONNECT_JITTER: Duration = Duration::from_secs(2);
 
 /// The maximum number of open streams per user.
 const MAX_STREAMS_PER_PERSON: usize = 64;
@@ -89,7 +90,7 @@ pub async fn events(
         if changes_missed { event(now, REREAD_EVENT, &json!({})) } else { Event::default().id(now.to_string()) };
     let listener = ChangeStream {
         credentials: credentials(&headers),
-        first_event: Some(first.retry(RECONNECT_DELAY.0 + RECONNECT_DELAY.1.mul_f64(rand::random()))),
+        first_event: Some(first.retry(RECONNECT_DELAY + RECONNECT_JITTER.mul_f64(rand::random()))),
         expires_at: Instant::now() + MAX_STREAM_AGE,
         is_over: false,
         state,
@@ -130,7 +131,7 @@ impl ChangeStream {
                     ChangeSignal::Change(change) => self.change_event(&change),
                     ChangeSignal::Lagged => {
                         // All streams get this at the same time. The delay spreads their page loads.
-                        let spread = RECONNECT_DELAY.1.mul_f64(rand::random());
+                        let spread = RECONNECT_JITTER.mul_f64(rand::random());
                         stopping.run_until_cancelled(tokio::time::sleep(spread)).await?;
                         self.event(REREAD_EVENT, &json!({}))
                     }

@@ -14,7 +14,7 @@ use futures::stream;
 use serde::Deserialize;
 
 use crate::model::{
-    Action, ActivityEntry, ActivityFilter, ActorKind, AuditView, ChangesFilter, Cursor, OrgView, Outcome,
+    Action, ActivityEntry, ActivityFilter, ActorKind, AuditView, ChangesFilter, Cursor, OrgView, Outcome, paths,
 };
 use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
@@ -75,7 +75,7 @@ pub async fn activity(
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
-        let wanted = uri.path_and_query().map_or("/activity", |wanted| wanted.as_str());
+        let wanted = uri.path_and_query().map_or(paths::ACTIVITY, |wanted| wanted.as_str());
         return Ok(see_other(&safe_redirect::login_path(wanted)));
     };
     let Some(org) = caller.org else {

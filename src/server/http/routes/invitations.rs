@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::model::{InvitationPage, MembersFlash, RevealedSecret};
+use crate::model::{InvitationPage, MembersFlash, RevealedSecret, paths};
 use crate::server::auth::cookie::{hash_secret, write_cookie};
 use crate::server::auth::{Caller, JoinResult, NewAccount};
 use crate::server::domain::Secret;
@@ -15,9 +15,6 @@ use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::state::AppState;
 use crate::server::store::SESSION_LIFETIME;
-
-/// The page that invitation links lead to. The secret is in the query, because paths are logged and queries are not.
-pub const INVITATION_PATH: &str = "/invite";
 
 #[derive(Deserialize)]
 pub struct AcceptForm {
@@ -37,7 +34,7 @@ pub async fn accept(
     Form(form): Form<AcceptForm>,
 ) -> Result<Response, InternalError> {
     let Some(local) = state.auth.local() else {
-        return Ok(see_other_with_flash(&state, "/", &MembersFlash::ManagedByClerk.into()));
+        return Ok(see_other_with_flash(&state, paths::HOME, &MembersFlash::ManagedByClerk.into()));
     };
     let back = invitation_page_path(&form.token);
     let token = Secret::new(form.token);
@@ -49,11 +46,11 @@ pub async fn accept(
         }
     };
     Ok(match joined {
-        JoinResult::ExistingSession(said) => see_other_with_flash(&state, "/", &said.into()),
+        JoinResult::ExistingSession(said) => see_other_with_flash(&state, paths::HOME, &said.into()),
         JoinResult::NewSession(session) => {
             let cookie =
                 write_cookie(state.auth.session_cookie_name(), session.expose(), SESSION_LIFETIME, state.is_https());
-            with_cookie(see_other_with_flash(&state, "/", &MembersFlash::Joined.into()), cookie)
+            with_cookie(see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into()), cookie)
         }
         JoinResult::Refused(said) => see_other_with_flash(&state, &back, &said.into()),
     })
@@ -62,7 +59,7 @@ pub async fn accept(
 /// Returns the path of the invitation's page. A malformed token is replaced, so that the page shows it as unknown.
 fn invitation_page_path(token: &str) -> String {
     let fits = token.len() <= 64 && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    format!("{INVITATION_PATH}?token={}", if fits && !token.is_empty() { token } else { "unknown" })
+    format!("{}?token={}", paths::INVITATION, if fits && !token.is_empty() { token } else { "unknown" })
 }
 
 /// Loads the page behind an invitation link.
@@ -83,5 +80,5 @@ pub async fn load_page(
 
 /// Returns the absolute URL of an invitation.
 pub fn invitation_url(state: &AppState, token: &Secret) -> String {
-    state.config.public_url.url_for(&format!("{INVITATION_PATH}?token={}", token.expose()))
+    state.config.public_url.url_for(&format!("{}?token={}", paths::INVITATION, token.expose()))
 }

@@ -1,4 +1,4 @@
-//! Routes.
+//! The routes that are neither pages, server functions nor the API for programs, a file per subject.
 
 pub mod clerk_webhook;
 pub mod events;

@@ -8,14 +8,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::model::{Action, LoginProblem, OrgId, Theme};
+use crate::model::{Action, LoginProblem, OrgId, Theme, paths};
 use crate::server::auth::Login;
-use crate::server::auth::cookie::{delete_cookie, write_cookie};
+use crate::server::auth::cookie::{THEME_COOKIE, delete_cookie, write_cookie};
 use crate::server::domain::Secret;
 use crate::server::http::flash::{see_other, with_cookie};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
-use crate::server::http::middleware::page_context::THEME_COOKIE;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 use crate::server::store::SESSION_LIFETIME;
@@ -42,14 +41,14 @@ pub async fn login(
         Login::SignedIn(session) => {
             let cookie =
                 write_cookie(state.auth.session_cookie_name(), session.expose(), SESSION_LIFETIME, state.is_https());
-            with_cookie(see_other(next.as_deref().unwrap_or("/")), cookie)
+            with_cookie(see_other(next.as_deref().unwrap_or(paths::HOME)), cookie)
         }
         Login::Refused(problem) => {
             let mut pairs = vec![("problem", problem.as_str())];
             pairs.extend(next.as_deref().map(|next| ("next", next)));
-            see_other(&format!("/login?{}", safe_redirect::encode_query(&pairs)))
+            see_other(&format!("{}?{}", paths::LOGIN, safe_redirect::encode_query(&pairs)))
         }
-        Login::Delegated => see_other(&safe_redirect::login_path(next.as_deref().unwrap_or("/"))),
+        Login::Delegated => see_other(&safe_redirect::login_path(next.as_deref().unwrap_or(paths::HOME))),
     })
 }
 
@@ -66,7 +65,8 @@ pub async fn logout(
         store.record_in_orgs_of(&caller.user_id, Action::SignedOut).await?;
     }
     state.auth.logout(&headers).await?;
-    let to = format!("/login?{}", safe_redirect::encode_query(&[("problem", LoginProblem::SignedOut.as_str())]));
+    let query = safe_redirect::encode_query(&[("problem", LoginProblem::SignedOut.as_str())]);
+    let to = format!("{}?{query}", paths::LOGIN);
     Ok(with_cookie(see_other(&to), delete_cookie(state.auth.session_cookie_name(), state.is_https())))
 }
 
@@ -89,13 +89,13 @@ pub async fn switch_organization(
     headers: HeaderMap,
     Form(SwitchForm { org_id }): Form<SwitchForm>,
 ) -> Result<Response, InternalError> {
-    let Some(caller) = state.auth.caller(&headers).await? else { return Ok(see_other("/login")) };
+    let Some(caller) = state.auth.caller(&headers).await? else { return Ok(see_other(paths::LOGIN)) };
     if !state.auth.switch_org(&caller, &org_id).await? {
         return Ok((StatusCode::NOT_FOUND, "You are not a member of this organisation.\n").into_response());
     }
     let back = safe_redirect::referer_path(&state.config.public_url, &headers);
     // Deeper paths name a connection of the previous organization.
-    let list = "/settings/integrations";
+    let list = paths::INTEGRATIONS;
     Ok(see_other(if back.starts_with(list) { list } else { &back }))
 }
 

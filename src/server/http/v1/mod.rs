@@ -16,15 +16,15 @@ use axum::routing::{any, get};
 use self::problem::Problem;
 use super::middleware::limits;
 use super::state::AppState;
-use crate::model::{ProblemCode, Scope};
+use crate::model::{ProblemCode, Scope, paths};
 use crate::server::auth::Allowance;
 use crate::server::store::ApiKeyRow;
 
 /// Returns the routes that only need the database, with the short timeout.
 pub fn database_routes() -> Router<AppState> {
     Router::new()
-        .route("/api/openapi.json", get(openapi::get_document))
-        .route("/api/v1/bindings", get(bindings::list).fallback(method_not_allowed))
+        .route(paths::OPENAPI, get(openapi::get_document))
+        .route(paths::V1_BINDINGS, get(bindings::list).fallback(method_not_allowed))
         .route("/api/v1", any(not_found))
         .route("/api/v1/{*path}", any(not_found))
         .layer(limits::database_route_timeout())
@@ -34,7 +34,7 @@ pub fn database_routes() -> Router<AppState> {
 pub fn xero_routes() -> Router<AppState> {
     // A HEAD would refresh and vend a token, and discard it.
     let vend = get(token::vend).head(method_not_allowed).fallback(method_not_allowed);
-    Router::new().route("/api/v1/bindings/{id}/token", vend)
+    Router::new().route(paths::V1_TOKEN, vend)
 }
 
 /// Counts a call against the key's rate limit, checks its scope, runs `work`, and adds the rate limit headers.

@@ -24,7 +24,7 @@ use utoipa::openapi::{
 use super::bindings::{Connection, ConnectionList};
 use super::problem::ProblemBody;
 use super::token::{AccessTokenView, DEFAULT_MIN_TTL};
-use crate::model::{BindingStatus, ProblemCode, Scope};
+use crate::model::{BindingStatus, ProblemCode, Scope, paths};
 use crate::server::http::state::AppState;
 use crate::server::tokens::MAX_TTL;
 
@@ -75,8 +75,8 @@ pub fn build_document(origin: &str) -> OpenApi {
         .schema("Problem", ProblemBody::schema())
         .security_scheme("apiKey", SecurityScheme::Http(key.build()));
     let paths = PathsBuilder::new()
-        .path("/api/v1/bindings", PathItem::new(HttpMethod::Get, list_operation(origin)))
-        .path("/api/v1/bindings/{id}/token", PathItem::new(HttpMethod::Get, token_operation(origin)));
+        .path(paths::V1_BINDINGS, PathItem::new(HttpMethod::Get, list_operation(origin)))
+        .path(paths::V1_TOKEN, PathItem::new(HttpMethod::Get, token_operation(origin)));
     OpenApiBuilder::new()
         .info(info.build())
         .servers(Some([Server::new(origin)]))
@@ -102,7 +102,7 @@ fn list_operation(origin: &str) -> OperationBuilder {
         .parameter(tag)
         .response("200", found.content("application/json", json_content("ConnectionList", &ConnectionList::example())))
         .response("304", known);
-    with_api_key(operation, Scope::BindingsRead, &format!("{origin}/api/v1/bindings"), &COMMON_PROBLEMS)
+    with_api_key(operation, Scope::BindingsRead, &format!("{origin}{}", paths::V1_BINDINGS), &COMMON_PROBLEMS)
 }
 
 fn token_operation(origin: &str) -> OperationBuilder {
