@@ -67,6 +67,21 @@ pub enum KeyRejection {
     },
 }
 
+/// Why no key authenticates a request.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("the API key was refused: {0:?}")]
+    Rejected(KeyRejection),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<KeyRejection> for KeyError {
+    fn from(why: KeyRejection) -> Self {
+        Self::Rejected(why)
+    }
+}
+
 /// Creates a key. Its text is returned once; only its hash is stored.
 pub async fn create(
     store: &Store,
@@ -99,13 +114,9 @@ pub async fn create(
 }
 
 /// Returns the key that authenticates the request.
-pub async fn authenticate(store: &Store, headers: &HeaderMap) -> Result<Result<ApiKeyRow, KeyRejection>, StoreError> {
-    let key = match bearer_key(headers) {
-        Ok(key) => key,
-        Err(why) => return Ok(Err(why)),
-    };
-    let row = store.api_key(&hash_key(&key)).await?;
-    Ok(validate(row, store.clock().now()))
+pub async fn authenticate(store: &Store, headers: &HeaderMap) -> Result<ApiKeyRow, KeyError> {
+    let row = store.api_key(&hash_key(&bearer_key(headers)?)).await?;
+    Ok(validate(row, store.clock().now())?)
 }
 
 /// Like `authenticate`, and reads a binding of the key's organization in the same query.
@@ -113,13 +124,9 @@ pub async fn authenticate_with_binding(
     store: &Store,
     headers: &HeaderMap,
     binding: &BindingId,
-) -> Result<Result<(ApiKeyRow, Option<BindingWithGrant>), KeyRejection>, StoreError> {
-    let key = match bearer_key(headers) {
-        Ok(key) => key,
-        Err(why) => return Ok(Err(why)),
-    };
-    let (row, bound) = store.api_key_and_binding(&hash_key(&key), binding).await?.unzip();
-    Ok(validate(row, store.clock().now()).map(|row| (row, bound.flatten())))
+) -> Result<(ApiKeyRow, Option<BindingWithGrant>), KeyError> {
+    let (row, bound) = store.api_key_and_binding(&hash_key(&bearer_key(headers)?), binding).await?.unzip();
+    Ok((validate(row, store.clock().now())?, bound.flatten()))
 }
 
 /// Returns whether a bearer token has the prefix of our keys, and so can't be a session token.
@@ -245,16 +252,19 @@ mod tests {
         let CreatedApiKey { id, key, expires_at } = made.ok().unwrap();
         assert_eq!(expires_at, Some(START + 30 * DAY));
         let asks = with(&format!("Bearer {}", key.expose()));
-        let row = authenticate(&store, &asks).await.unwrap().unwrap();
+        let row = authenticate(&store, &asks).await.unwrap();
         assert_eq!((&row.id, &row.org, row.name.as_str()), (&id, &org, "Nightly export"));
         assert_eq!(row.scopes, Scope::ALL);
         store.clock().advance(30 * DAY);
-        let expired = Err(KeyRejection::Expired { at: START + 30 * DAY });
-        assert_eq!(authenticate(&store, &asks).await.unwrap(), expired);
+        let refused = async |headers: &HeaderMap| match authenticate(&store, headers).await {
+            Err(KeyError::Rejected(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(&asks).await, KeyRejection::Expired { at: START + 30 * DAY });
         assert!(store.revoke_api_key(&org, &id).await.unwrap());
-        assert_eq!(authenticate(&store, &asks).await.unwrap(), Err(KeyRejection::Unknown));
+        assert_eq!(refused(&asks).await, KeyRejection::Unknown);
         let never = with(&format!("Bearer {}", generate_key().unwrap().expose()));
-        assert_eq!(authenticate(&store, &never).await.unwrap(), Err(KeyRejection::Unknown));
+        assert_eq!(refused(&never).await, KeyRejection::Unknown);
     }
 
     #[apply(each_store!)]

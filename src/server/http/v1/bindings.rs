@@ -62,8 +62,7 @@ impl ConnectionList {
 /// Lists the connections. Clients may cache the list and revalidate it by its `ETag`; it varies by API key.
 pub async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
     let key = match api_keys::authenticate(&state.store, &headers).await {
-        Ok(Ok(key)) => key,
-        Ok(Err(why)) => return Problem::from(why).respond(&state),
+        Ok(key) => key,
         Err(error) => return Problem::from(error).respond(&state),
     };
     let work = async {

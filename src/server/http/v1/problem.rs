@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::openapi;
 use crate::model::{ProblemCode, Scope};
-use crate::server::auth::api_keys::KeyRejection;
+use crate::server::auth::api_keys::{KeyError, KeyRejection};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
 use crate::server::store::StoreError;
@@ -138,6 +138,15 @@ impl From<InternalError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         InternalError::logged(&error).into()
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Rejected(why) => why.into(),
+            KeyError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -34,8 +34,7 @@ pub async fn vend(
     // An id that is not UTF-8 matches no binding.
     let binding = binding.map_or_else(|_| BindingId(String::new()), |Path(id)| id);
     let (key, bound) = match api_keys::authenticate_with_binding(&state.store, &headers, &binding).await {
-        Ok(Ok(read)) => read,
-        Ok(Err(why)) => return Problem::from(why).respond(&state),
+        Ok(read) => read,
         Err(error) => return Problem::from(error).respond(&state),
     };
     let work = async {
