@@ -3,15 +3,11 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
+
 /// A list of addresses and networks, parsed from `10.0.0.0/8, fd00::/8, 127.0.0.1`. An empty list contains no address.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Networks(Vec<Network>);
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct Networks(Vec<IpNet>);
 
 /// The part of a list that isn't an address or a network.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -26,7 +22,7 @@ impl Networks {
 
     /// Returns whether every network is within the loopback range.
     pub fn is_only_loopback(&self) -> bool {
-        self.0.iter().all(|network| network.address.is_loopback() && network.prefix >= 8)
+        self.0.iter().all(|network| network.addr().is_loopback() && network.prefix_len() >= 8)
     }
 
     /// Returns the networks of both lists.
@@ -38,23 +34,8 @@ impl Networks {
     /// Returns whether a network contains the address. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(address))
+        self.0.iter().any(|network| network.contains(&address))
     }
-}
-
-impl Network {
-    fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => same_prefix(a.to_bits().into(), b.to_bits().into(), 32, self.prefix),
-            (IpAddr::V6(a), IpAddr::V6(b)) => same_prefix(a.to_bits(), b.to_bits(), 128, self.prefix),
-            _ => false,
-        }
-    }
-}
-
-fn same_prefix(a: u128, b: u128, bits: u32, prefix: u8) -> bool {
-    // A shift by all 128 bits returns `None`: a network with prefix 0 contains every address.
-    (a ^ b).checked_shr(bits - u32::from(prefix)).unwrap_or(0) == 0
 }
 
 impl FromStr for Networks {
@@ -65,19 +46,9 @@ impl FromStr for Networks {
     }
 }
 
-fn parse(text: &str) -> Result<Network, NetworkError> {
-    let wrong = || NetworkError(text.to_owned());
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (text, None),
-    };
-    let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = match prefix {
-        Some(prefix) => prefix.parse().ok().filter(|prefix| *prefix <= bits).ok_or_else(wrong)?,
-        None => bits,
-    };
-    Ok(Network { address, prefix })
+fn parse(text: &str) -> Result<IpNet, NetworkError> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| NetworkError(text.to_owned()))
 }
 
 #[cfg(test)]
