@@ -21,11 +21,8 @@ pub async fn refresh_integrations(
         let nothing_to_refresh = RefreshReport { success: true, ..RefreshReport::default() };
         return ctx.run(async |_| Ok(nothing_to_refresh)).await.without_flash();
     };
-    let request = if clicked {
-        RefreshRequest::manual(&ctx.caller.email)
-    } else {
-        RefreshRequest::automatic(Trigger::OrgSwitch)
-    };
+    let request =
+        if clicked { RefreshRequest::manual(&ctx.caller.email) } else { RefreshRequest::automatic(Trigger::OrgSwitch) };
     ctx.run(async |ctx| Ok(ctx.state.tokens.proactive_refresh_for_org(&org.id, &request).await?))
         .await
         .flash(Flash::from_refresh_report)
