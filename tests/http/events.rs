@@ -80,8 +80,7 @@ impl EventStream {
 
 /// Signs in to the organization whose token is about to expire.
 async fn signed_in_to_harbour(app: &DemoServer) -> Browser {
-    let demo = app.demo_in("Harbour Group").await;
-    demo
+    app.demo_in("Harbour Group").await
 }
 
 async fn open_stream_at(browser: &Browser, path: &str) -> EventStream {

@@ -63,13 +63,7 @@ impl Database {
             let tenants = tenants.remove(&grant.id).unwrap_or_default();
             let (org_name, last_failure_at) = (row.try_get("org_name")?, row.try_get("last_failure_at")?);
             let last_failure_code = row.try_get("last_failure_code")?;
-            listed.push(GrantSummary {
-                grant,
-                org_name,
-                tenants,
-                last_failure_at: last_failure_at,
-                last_failure_code: last_failure_code,
-            });
+            listed.push(GrantSummary { grant, org_name, tenants, last_failure_at, last_failure_code });
         }
         // Sorted here, because the two databases order NULL differently.
         listed.sort_by_key(|listed| std::cmp::Reverse(listed.last_failure_at));

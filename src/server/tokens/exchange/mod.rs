@@ -93,13 +93,13 @@ impl Exchange {
         // A spooled rotation is newer than the row.
         self.shared.spool.replay(&self.grant_id, store).await?;
         let first = match self.precheck().await? {
-            Precheck::Proceed(grant) => grant,
+            Precheck::Proceed(grant) => *grant,
             Precheck::Done(landed) => return Ok(landed),
         };
         let _permit = self.shared.org_limiter.acquire(&first.org_id).await;
         // The wait for the permit may have been long.
         let first = match self.precheck().await? {
-            Precheck::Proceed(grant) => grant,
+            Precheck::Proceed(grant) => *grant,
             Precheck::Done(landed) => return Ok(landed),
         };
         let deadline = Instant::now() + self.shared.policy.wait_limit;

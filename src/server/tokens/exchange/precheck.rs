@@ -12,7 +12,7 @@ use crate::server::xero::{OpenCircuit, Priority};
 /// Whether an exchange may start now.
 pub(super) enum Precheck {
     /// It may. Has the row as it was read.
-    Proceed(Grant),
+    Proceed(Box<Grant>),
     /// It need not or must not start.
     Done(RefreshOutcome),
 }
@@ -28,7 +28,7 @@ impl Exchange {
         }
         Ok(match self.blocked_by(&grant).await? {
             Some(failed) => Precheck::Done(RefreshOutcome::Failed(failed)),
-            None => Precheck::Proceed(grant),
+            None => Precheck::Proceed(Box::new(grant)),
         })
     }
 
