@@ -8,7 +8,7 @@ use evergrant::model::{ApiKeyLifetime, Scope};
 use evergrant::server::auth::api_keys;
 use evergrant::server::auth::api_keys::{KeyError, KeyRejection, RequestedApiKey};
 use evergrant::server::clock::Clock;
-use evergrant::server::crypto::sealed::KeyRing;
+use evergrant::server::crypto::key_ring::KeyRing;
 use evergrant::server::domain::Actor;
 use evergrant::server::domain::ApiKey;
 use evergrant::server::store::{Database, Store};

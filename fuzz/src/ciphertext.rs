@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use evergrant::model::{GrantId, OrgId};
-use evergrant::server::crypto::sealed::{CipherError, KeyRing, SealContext, TokenField, kid_of};
+use evergrant::server::crypto::key_ring::KeyRing;
+use evergrant::server::crypto::sealed::{CipherError, SealContext, TokenField, kid_of};
 use evergrant::server::domain::Secret;
 
 /// 32 bytes each: of 0x00 and of 0xff.

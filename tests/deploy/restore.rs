@@ -193,7 +193,7 @@ impl DataLoss {
         let refreshed = seed_consent(&earlier, &provider, org.clone(), &["harbour"], 60).await;
         let untouched = seed_consent(&earlier, &provider, org, &["kauri"], 1800).await;
         earlier.database().close().await;
-        let made = ["key", "add", "--org", "Harbour", "--name", "Export", "--json"];
+        let made = ["api-key", "add", "--org", "Harbour", "--name", "Export", "--json"];
         let key = machine.command(&provider, &made).await.unwrap()["key"].as_str().unwrap().to_owned();
 
         let mut instance = machine.start_instance(&provider, WITHOUT_SWEEPS);

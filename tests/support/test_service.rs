@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evergrant::model::{BindingId, GrantId, OrgId};
 use evergrant::server::clock::Clock;
-use evergrant::server::crypto::sealed::KeyRing;
+use evergrant::server::crypto::key_ring::KeyRing;
 use evergrant::server::domain::{AccessToken, Grant, KeepHot, Plan, RefreshToken, Secret, Tenant, TokenSet};
 use evergrant::server::jobs::sweeper;
 use evergrant::server::jobs::sweeper::{SweepReport, Sweeper};

@@ -6,9 +6,8 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
-use super::cookie::hash_secret;
 use crate::model::{ApiKeyId, ApiKeyLifetime, BindingId, OrgId, Scope, UserId};
-use crate::server::crypto::sealed::{CipherError, random_bytes};
+use crate::server::crypto::random::{RandomError, hash_secret, random_bytes};
 use crate::server::domain::{Actor, ApiKey, Secret};
 use crate::server::store::{AddApiKeyError, ApiKeyRow, BindingWithGrant, NewApiKeyRow, Store, StoreError};
 
@@ -48,7 +47,7 @@ pub enum CreateKeyError {
     #[error("the organization has reached its limit of API keys")]
     TooMany,
     #[error("could not create a key: {0}")]
-    Random(#[from] CipherError),
+    Random(#[from] RandomError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -158,7 +157,7 @@ pub fn bearer_key(headers: &HeaderMap) -> Result<ApiKey, KeyRejection> {
     if is_well_formed(key) { Ok(ApiKey::new(key)) } else { Err(KeyRejection::Malformed) }
 }
 
-fn generate_key() -> Result<ApiKey, CipherError> {
+fn generate_key() -> Result<ApiKey, RandomError> {
     Ok(format_key(&random_bytes()?))
 }
 

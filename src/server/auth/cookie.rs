@@ -2,11 +2,8 @@
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 
-use crate::server::crypto::sealed::{CipherError, random_bytes};
+use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
 
 /// The cookie with the session's id.
@@ -21,16 +18,6 @@ pub const PENDING_CALLBACK_COOKIE: &str = "evergrant_consent";
 pub const NEW_INVITATION_COOKIE: &str = "evergrant_invitation";
 /// The cookie that carries a new API key to the page that shows it once.
 pub const NEW_API_KEY_COOKIE: &str = "evergrant_new_key";
-
-/// Returns 32 random bytes in base64url, for a session id, a `state` or a PKCE verifier.
-pub fn new_secret() -> Result<Secret, CipherError> {
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>()?)))
-}
-
-/// Returns the hash by which the database stores such a secret.
-pub fn hash_secret(secret: &Secret) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(secret.expose().as_bytes()))
-}
 
 /// Returns the hash of the request's session cookie. The session may not exist.
 pub fn session_hash(headers: &HeaderMap) -> Option<String> {
@@ -96,12 +83,5 @@ mod tests {
         for none in [&b"ours="[..], b"ours", b"yours=a", b"ours=\xff", b"x=\"; ours\"=a", b""] {
             assert_eq!(read(&[none]), None, "{none:?}");
         }
-    }
-
-    #[test]
-    fn secrets_are_unique_and_hold_32_bytes() {
-        let (a, b) = (new_secret().unwrap(), new_secret().unwrap());
-        assert_ne!(a.expose(), b.expose());
-        assert_eq!(URL_SAFE_NO_PAD.decode(a.expose()).unwrap().len(), 32);
     }
 }

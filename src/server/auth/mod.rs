@@ -19,7 +19,7 @@ pub use local::{AddUserError, JoinResult, LocalAuth, Login, NewAccount};
 
 use self::cookie::SESSION_COOKIE;
 use super::config::{ClerkApp, SignIn};
-use super::crypto::sealed::CipherError;
+use super::crypto::random::RandomError;
 use super::domain::Secret;
 use super::store::{Store, StoreError};
 use crate::model::{ClerkView, OrgId};
@@ -62,7 +62,7 @@ pub enum AuthError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("could not create a session: {0}")]
-    Random(#[from] CipherError),
+    Random(#[from] RandomError),
     #[error("could not hash or verify a password")]
     PasswordHash,
     #[error(transparent)]

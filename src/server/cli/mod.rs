@@ -3,8 +3,6 @@
 //! Exit codes: 0 success, 1 failure, 2 wrong use.
 
 mod api_key;
-mod bench_abuse;
-mod bench_sweep;
 mod context;
 mod doctor;
 mod encryption_key;
@@ -13,7 +11,6 @@ mod healthcheck;
 mod input;
 mod migrate;
 mod org;
-mod process;
 mod sandbox;
 mod serve;
 mod table;
@@ -65,23 +62,15 @@ enum Command {
     #[command(subcommand)]
     Grants(grants::Command),
     /// Manage API keys, with which organizations' programs authenticate.
-    #[command(subcommand)]
-    Key(api_key::Command),
+    #[command(subcommand, alias = "key")]
+    ApiKey(api_key::Command),
     /// Manage the keys that tokens are sealed with.
-    #[command(subcommand)]
-    Keys(encryption_key::Command),
+    #[command(subcommand, alias = "keys")]
+    EncryptionKey(encryption_key::Command),
     /// Check everything that refreshing depends on, and say what to fix. Changes nothing.
     Doctor(Box<doctor::Flags>),
     /// Ask the server on this machine if it is ready. For a container's health check.
     Healthcheck(healthcheck::Flags),
-    /// Measure how fast this machine refreshes grants. Uses its own databases.
-    #[command(hide = true)]
-    BenchSweep(Box<bench_sweep::Flags>),
-    /// Measure how thousands of idle and slow clients affect other requests. Starts its own server.
-    #[command(hide = true)]
-    BenchAbuse(bench_abuse::Flags),
-    #[command(hide = true)]
-    BenchSweepInstance(Box<bench_sweep::instance::Flags>),
 }
 
 /// Loads `.env` and credentials, parses the arguments, runs the command and returns its exit code.
@@ -129,13 +118,10 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Some(Command::User(command)) => user::run(command).await,
         Some(Command::Org(command)) => org::run(command).await,
         Some(Command::Grants(command)) => grants::run(command).await,
-        Some(Command::Key(command)) => api_key::run(command).await,
-        Some(Command::Keys(command)) => encryption_key::run(command).await,
+        Some(Command::ApiKey(command)) => api_key::run(command).await,
+        Some(Command::EncryptionKey(command)) => encryption_key::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,
         Some(Command::Healthcheck(flags)) => healthcheck::run(flags).await,
-        Some(Command::BenchAbuse(flags)) => bench_abuse::run(flags).await,
-        Some(Command::BenchSweep(flags)) => bench_sweep::run(*flags).await,
-        Some(Command::BenchSweepInstance(flags)) => bench_sweep::instance::run(*flags).await,
     }
 }
 
@@ -168,6 +154,13 @@ mod tests {
     }
 
     #[test]
+    fn help_lists_the_commands_without_their_older_names() {
+        let help = Cli::command().render_help().to_string();
+        let listed = |name: &str| help.lines().any(|line| line.split_whitespace().next() == Some(name));
+        assert!(listed("api-key") && listed("encryption-key") && !listed("key") && !listed("keys"), "{help}");
+    }
+
+    #[test]
     fn arguments_parse_into_their_commands() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         assert!(parse("evergrant").unwrap().command.is_none());
@@ -177,19 +170,25 @@ mod tests {
         assert!(matches!(parse("evergrant org add --name N").unwrap().command, Some(Command::Org(_))));
         assert!(matches!(parse("evergrant grants list --org N").unwrap().command, Some(Command::Grants(_))));
         assert!(matches!(parse("evergrant grants refresh --all-due").unwrap().command, Some(Command::Grants(_))));
-        assert!(matches!(parse("evergrant key add --org O --name N").unwrap().command, Some(Command::Key(_))));
-        assert!(matches!(parse("evergrant key list --json").unwrap().command, Some(Command::Key(_))));
-        assert!(matches!(parse("evergrant key revoke --key egk_12345678").unwrap().command, Some(Command::Key(_))));
-        assert!(matches!(parse("evergrant keys rotate --retire").unwrap().command, Some(Command::Keys(_))));
+        for api_key in ["api-key", "key"] {
+            for arguments in ["add --org O --name N", "list --json", "revoke --key egk_12345678"] {
+                let parsed = parse(&format!("evergrant {api_key} {arguments}")).unwrap().command;
+                assert!(matches!(parsed, Some(Command::ApiKey(_))), "{api_key} {arguments}");
+            }
+        }
+        for encryption_key in ["encryption-key", "keys"] {
+            let parsed = parse(&format!("evergrant {encryption_key} rotate --retire")).unwrap().command;
+            assert!(matches!(parsed, Some(Command::EncryptionKey(_))), "{encryption_key}");
+        }
         assert!(matches!(parse("evergrant doctor --json").unwrap().command, Some(Command::Doctor(_))));
         for wrong in [
             "evergrant grants refresh",
             "evergrant grants rescue",
             "evergrant grants rescue --grant g a-token",
             "evergrant grants refresh --all-due --org N",
-            "evergrant key add --org O",
-            "evergrant key add --org O --name N --life 2d",
-            "evergrant key revoke",
+            "evergrant api-key add --org O",
+            "evergrant api-key add --org O --name N --life 2d",
+            "evergrant api-key revoke",
             "evergrant user add",
             "evergrant sing",
             "evergrant --listen nowhere",

@@ -5,14 +5,16 @@
 //! another can't open yet.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::{Mutex, RwLock};
 
-use super::sealed::{CipherError, NONCE_BYTES, SealContext, SealedParts, is_valid_kid, random_bytes};
+use super::random::random_bytes;
+use super::sealed::{CipherError, NONCE_BYTES, SealContext, SealedParts, is_valid_kid};
 use crate::server::domain::Secret;
 
 const KEY_BYTES: usize = 32;
@@ -66,7 +68,7 @@ impl KeyRing {
 
     /// Seals with this key from now on. Does nothing if the ring lacks it.
     pub fn set_sealing_key(&self, kid: &str) {
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.keys.write();
         if keys.sealing != kid && keys.find(kid).is_some() {
             tracing::info!(kid, "sealing key changed");
             *keys = Arc::new(KeySet { sealing: kid.to_owned(), ..KeySet::clone(&keys) });
@@ -76,11 +78,11 @@ impl KeyRing {
     /// Adds new keys from the source. If they can't be parsed, the ring stays as it is.
     pub fn reload(&self) {
         let Some(source) = &self.source else { return };
-        let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut source = source.lock();
         let Some(text) = source() else { return };
         match KeySet::parse(&text) {
             Ok(new) => {
-                let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+                let mut keys = self.keys.write();
                 *keys = Arc::new(keys.merged_with(new));
                 tracing::info!(keys = keys.kids(), "key ring reloaded");
             }
@@ -115,7 +117,7 @@ impl KeyRing {
     }
 
     fn keys(&self) -> Arc<KeySet> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.keys.read())
     }
 }
 
@@ -251,12 +253,12 @@ mod tests {
         };
         let now = Arc::new(Mutex::new(None));
         let handed = Arc::clone(&now);
-        let old = ring(&["a"]).with_source(Box::new(move || handed.lock().unwrap().take()));
+        let old = ring(&["a"]).with_source(Box::new(move || handed.lock().take()));
         let by_old = old.seal(&place, "text").unwrap();
         let by_new = ring(&["bb"]).seal(&place, "text").unwrap();
         assert_eq!(old.open(&place, &by_new).err(), Some(CipherError::UnknownKey { kid: "bb".into() }));
 
-        *now.lock().unwrap() = Some(text(&["bb", "a"]));
+        *now.lock() = Some(text(&["bb", "a"]));
         assert_eq!(old.open(&place, &by_new).unwrap().expose(), "text");
         assert_eq!((old.kids(), old.sealing_kid()), (vec!["bb".to_owned(), "a".to_owned()], "a".to_owned()));
         old.set_sealing_key("nobody's");
@@ -266,7 +268,7 @@ mod tests {
 
         // The key was removed from the file, or the file was corrupted: its values still open.
         for later in [text(&["bb"]), Secret::new("nonsense")] {
-            *now.lock().unwrap() = Some(later);
+            *now.lock() = Some(later);
             old.reload();
             assert_eq!(old.open(&place, &by_old).unwrap().expose(), "text");
         }

@@ -4,11 +4,10 @@
 //! organization, grant, field and generation, so that a value moved to another row, another column or an older
 //! generation doesn't open. `key_ring` holds the keys.
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-pub use super::key_ring::{KeyRing, KeyRingSource};
+use super::random::RandomError;
 use crate::model::{EndpointId, GrantId, OrgId};
 
 pub(super) const NONCE_BYTES: usize = 12;
@@ -56,8 +55,8 @@ pub enum CipherError {
     UnknownKey { kid: String },
     #[error("sealed with key {kid}, it doesn't open: it was changed or moved, or another key has this id now")]
     OpenFailed { kid: String },
-    #[error("the system returned no random bytes")]
-    NoRandom,
+    #[error(transparent)]
+    Random(#[from] RandomError),
 }
 
 impl SealContext<'_> {
@@ -123,11 +122,4 @@ pub fn kid_of(sealed: &str) -> Option<&str> {
 /// Returns whether a key id needs no escaping between dots and in a `LIKE` pattern.
 pub(super) fn is_valid_kid(kid: &str) -> bool {
     !kid.is_empty() && kid.len() <= 32 && kid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-/// Returns cryptographically secure random bytes.
-pub fn random_bytes<const N: usize>() -> Result<[u8; N], CipherError> {
-    let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| CipherError::NoRandom)?;
-    Ok(bytes)
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use super::KeyRingError;
-use crate::server::crypto::sealed::KeyRingSource;
+use crate::server::crypto::key_ring::KeyRingSource;
 use crate::server::domain::Secret;
 
 /// Identifies a version of a file.

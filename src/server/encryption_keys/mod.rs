@@ -1,5 +1,8 @@
-//! Loads or creates the key ring, and checks that it fits the database before anything is served. `key_file` reads and
-//! rewrites the file, `rotation` adds a key beside running servers, and `heartbeat` tells servers of each other's keys.
+//! Where the keys of `crypto::key_ring` come from: the environment, or a key file that is created at the first start.
+//! Checks that they fit the database before anything is served.
+//!
+//! `key_file` reads and rewrites the file. `rotation` adds a key beside running servers and retires old ones.
+//! `heartbeat` tells the servers of each other's keys, so that none seals with a key that another lacks.
 
 mod heartbeat;
 mod key_file;
@@ -13,7 +16,8 @@ use self::key_file::{FileStamp, create_key_file_atomically, file_source, read_ke
 pub use self::rotation::{KeyUse, RotationError, RotationProgress, RotationReport, key_use, retire, rotate};
 
 use super::config::Config;
-use super::crypto::sealed::{CipherError, KeyRing};
+use super::crypto::key_ring::KeyRing;
+use super::crypto::sealed::CipherError;
 use super::domain::Secret;
 use super::store::{Database, StoreError};
 

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use super::key_file::rewrite_key_file;
 use super::{KeyRingError, key_file_path, parse};
 use crate::server::config::Config;
-use crate::server::crypto::sealed::{CipherError, KeyRing};
+use crate::server::crypto::key_ring::KeyRing;
+use crate::server::crypto::sealed::CipherError;
 use crate::server::domain::Secret;
 use crate::server::store::{INSTANCE_TIMEOUT, Instance, Store, StoreError};
 

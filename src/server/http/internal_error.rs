@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::server::auth::AuthError;
-use crate::server::crypto::sealed::CipherError;
+use crate::server::crypto::random::RandomError;
 use crate::server::store::{StoreError, new_id};
 use crate::server::telemetry::traces;
 
@@ -35,8 +35,8 @@ impl From<StoreError> for InternalError {
     }
 }
 
-impl From<CipherError> for InternalError {
-    fn from(error: CipherError) -> Self {
+impl From<RandomError> for InternalError {
+    fn from(error: RandomError) -> Self {
         Self::logged(&error)
     }
 }

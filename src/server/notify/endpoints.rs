@@ -3,7 +3,7 @@
 use super::notifier::Notifier;
 use super::signature::new_signing_secret;
 use crate::model::{AddressProblem, DisabledBy, EndpointId, OrgId, UserId};
-use crate::server::crypto::sealed::CipherError;
+use crate::server::crypto::random::RandomError;
 use crate::server::domain::Actor;
 use crate::server::store::{NewWebhookEndpoint, StoreError};
 
@@ -17,7 +17,7 @@ pub enum WebhookEndpointError {
     #[error("no such webhook in this organization")]
     NotFound,
     #[error("could not generate a webhook secret: {0}")]
-    Random(#[from] CipherError),
+    Random(#[from] RandomError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -4,14 +4,14 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::server::crypto::sealed::{CipherError, random_bytes};
+use crate::server::crypto::random::{RandomError, random_bytes};
 use crate::server::domain::Secret;
 
 /// The prefix of every secret.
 const SECRET_PREFIX: &str = "whsec_";
 
 /// Generates a secret: `whsec_` and 32 random bytes in base64 (the specification requires 24 to 64).
-pub fn new_signing_secret() -> Result<Secret, CipherError> {
+pub fn new_signing_secret() -> Result<Secret, RandomError> {
     Ok(Secret::new(format!("{SECRET_PREFIX}{}", STANDARD.encode(random_bytes::<32>()?))))
 }
 

@@ -5,7 +5,6 @@
 
 mod accounts;
 mod audit;
-mod bench;
 mod cleanup;
 mod column_lists;
 mod connections;
@@ -53,7 +52,8 @@ pub use sealed::instances::{INSTANCE_TIMEOUT, Instance};
 pub use sealed::reseal::{ResealPass, SealedValuesByKey};
 
 use super::clock::Clock;
-use super::crypto::sealed::{CipherError, KeyRing};
+use super::crypto::key_ring::KeyRing;
+use super::crypto::sealed::CipherError;
 use super::domain::{Actor, Plan};
 
 /// The server's access to the database. Cheap to clone.

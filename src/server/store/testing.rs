@@ -6,7 +6,7 @@ use evergrant_test_database::TestDatabase;
 
 use super::{Database, Store};
 use crate::server::clock::Clock;
-use crate::server::crypto::sealed::KeyRing;
+use crate::server::crypto::key_ring::KeyRing;
 
 /// The time at which a test's clock starts: 2027-01-15 08:00:00 UTC. Only `store.clock().advance(…)` moves it.
 pub const START: i64 = 1_800_000_000;

@@ -1,4 +1,4 @@
-//! Tests of `evergrant keys rotate` while servers run.
+//! Tests of `evergrant encryption-key rotate` while servers run.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -134,7 +134,8 @@ async fn insert_idle_grants(env: &OperatorEnv) {
 
 /// Starts a rotation and kills it after its first progress line about resealing.
 async fn rotate_and_kill(env: &OperatorEnv) {
-    let mut command = tokio::process::Command::from(env.command(&["keys", "rotate", "--json"], &[KEYS_FROM_FILE]));
+    let mut command =
+        tokio::process::Command::from(env.command(&["encryption-key", "rotate", "--json"], &[KEYS_FROM_FILE]));
     let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut seen = Vec::new();
@@ -179,7 +180,7 @@ async fn rotation_under_load_fails_no_request_and_resumes_after_a_kill(database:
     assert!(new > 0 && old > 0 && new + old == 2 * (i64::try_from(IDLE_GRANTS).unwrap() + 1), "{db}: {new}, {old}");
     load.wait_for_rounds(4).await;
 
-    let output = env.run_with_settings(&["keys", "rotate", "--json"], &[KEYS_FROM_FILE]).await;
+    let output = env.run_with_settings(&["encryption-key", "rotate", "--json"], &[KEYS_FROM_FILE]).await;
     assert_eq!(output.code, Some(0), "{db}: {}", output.combined);
     assert!(output.stdout.starts_with(r#"{"kid":"#) && output.stdout.contains("resumed"), "{db}: {}", output.combined);
     let ended = final_result(&output);
@@ -192,10 +193,10 @@ async fn rotation_under_load_fails_no_request_and_resumes_after_a_kill(database:
     load.wait_for_rounds(4).await;
     assert_eq!(count_sealed_with(&env, "test").await, 0, "{db}: the servers seal with the new key");
 
-    let soon = env.run_with_settings(&["keys", "rotate", "--retire"], &[KEYS_FROM_FILE]).await;
+    let soon = env.run_with_settings(&["encryption-key", "rotate", "--retire"], &[KEYS_FROM_FILE]).await;
     assert!(soon.code == Some(1) && soon.combined.contains("again in a minute"), "{db}: {}", soon.combined);
     sqlx::query("UPDATE instances SET sealing_since = 0").execute(env.store.database().pool()).await.unwrap();
-    let retired = env.run_with_settings(&["keys", "rotate", "--retire", "--json"], &[KEYS_FROM_FILE]).await;
+    let retired = env.run_with_settings(&["encryption-key", "rotate", "--retire", "--json"], &[KEYS_FROM_FILE]).await;
     assert_eq!(
         (retired.code, final_result(&retired)),
         (Some(0), json!({ "retired": ["test"] })),
@@ -225,7 +226,7 @@ async fn nothing_is_sealed_with_a_key_that_a_running_server_lacks(database: Test
     let elsewhere = TempDir::new().unwrap();
     // This server has its own copy of the old key ring.
     let mut server = Instance::start(&env.database, &env.provider, elsewhere.path(), &[]);
-    let output = env.run_with_settings(&["keys", "rotate", "--wait", "1s"], &[KEYS_FROM_FILE]).await;
+    let output = env.run_with_settings(&["encryption-key", "rotate", "--wait", "1s"], &[KEYS_FROM_FILE]).await;
     let who = server.base.trim_start_matches("http://");
     assert!(
         output.code == Some(1) && output.combined.contains(&format!("{who} can't use key k")),
@@ -239,7 +240,7 @@ async fn nothing_is_sealed_with_a_key_that_a_running_server_lacks(database: Test
     server.kill();
     let ring = std::fs::read_to_string(key_file(&env)).unwrap();
     let _server = Instance::start(&env.database, &env.provider, elsewhere.path(), &[("EVERGRANT_KEYS", &ring)]);
-    let output = env.run_with_settings(&["keys", "rotate"], &[KEYS_FROM_FILE]).await;
+    let output = env.run_with_settings(&["encryption-key", "rotate"], &[KEYS_FROM_FILE]).await;
     assert!(output.code == Some(0) && output.stdout.starts_with("Resuming with key k"), "{}", output.combined);
     assert!(output.stdout.contains("Nothing needs test any more"), "{}", output.combined);
     assert_eq!((key_ids(&env).len(), count_sealed_with(&env, "test").await), (2, 0));
@@ -267,13 +268,13 @@ async fn key_is_not_retired_while_a_spooled_token_set_needs_it(database: TestDat
     let env = env_with_key_file(database).await;
     let shop = env.connect("Corner Shop", &["southerly"], 1800).await;
     spool_successor(&env, &shop).await;
-    let output = env.run_with_settings(&["keys", "rotate"], &[KEYS_FROM_FILE]).await;
+    let output = env.run_with_settings(&["encryption-key", "rotate"], &[KEYS_FROM_FILE]).await;
     assert!(
         output.code == Some(0) && output.stdout.contains("Keep test. It is needed by token sets"),
         "{}",
         output.combined
     );
-    let retired = env.run_with_settings(&["keys", "rotate", "--retire"], &[KEYS_FROM_FILE]).await;
+    let retired = env.run_with_settings(&["encryption-key", "rotate", "--retire"], &[KEYS_FROM_FILE]).await;
     assert!(retired.code == Some(0) && retired.stdout.starts_with("No key can be removed"), "{}", retired.combined);
     let doctor = env.run_with_settings(&["doctor"], &[KEYS_FROM_FILE]).await;
     assert!(
@@ -287,9 +288,9 @@ async fn key_is_not_retired_while_a_spooled_token_set_needs_it(database: TestDat
     assert_eq!((refreshed.code, count_sealed_with(&env, "test").await), (Some(0), 2), "{}", refreshed.combined);
     let doctor = env.run_with_settings(&["doctor"], &[KEYS_FROM_FILE]).await;
     assert!(doctor.stdout.contains("encryption-key rotate to seal the rest"), "{}", doctor.combined);
-    let again = env.run_with_settings(&["keys", "rotate"], &[KEYS_FROM_FILE]).await;
+    let again = env.run_with_settings(&["encryption-key", "rotate"], &[KEYS_FROM_FILE]).await;
     assert!(again.code == Some(0) && again.stdout.contains("Nothing needs test any more"), "{}", again.combined);
-    let retired = env.run_with_settings(&["keys", "rotate", "--retire"], &[KEYS_FROM_FILE]).await;
+    let retired = env.run_with_settings(&["encryption-key", "rotate", "--retire"], &[KEYS_FROM_FILE]).await;
     assert!(retired.code == Some(0) && retired.stdout.starts_with("Removed test from"), "{}", retired.combined);
 }
 
@@ -298,13 +299,13 @@ async fn key_is_not_retired_while_a_spooled_token_set_needs_it(database: TestDat
 async fn key_ring_in_the_environment_is_edited_by_hand_and_resealed_by_the_command(database: TestDatabase) {
     let env = OperatorEnv::on(database).await;
     env.connect("Corner Shop", &["southerly"], 1800).await;
-    let output = env.run(&["keys", "rotate"]).await;
+    let output = env.run(&["encryption-key", "rotate"]).await;
     assert!(output.code == Some(1) && output.combined.contains("Put a new key before it"), "{}", output.combined);
     let both = format!("next:{}=,test:{}=", "I".repeat(43), "A".repeat(43));
-    let output = env.run_with_settings(&["keys", "rotate"], &[("EVERGRANT_KEYS", &both)]).await;
+    let output = env.run_with_settings(&["encryption-key", "rotate"], &[("EVERGRANT_KEYS", &both)]).await;
     assert!(output.code == Some(0) && output.stdout.starts_with("Resuming with key next"), "{}", output.combined);
     assert_eq!((count_sealed_with(&env, "test").await, count_sealed_with(&env, "next").await), (0, 2));
-    let output = env.run_with_settings(&["keys", "rotate", "--retire"], &[("EVERGRANT_KEYS", &both)]).await;
+    let output = env.run_with_settings(&["encryption-key", "rotate", "--retire"], &[("EVERGRANT_KEYS", &both)]).await;
     assert!(output.code == Some(1) && output.combined.contains("Remove from it: test"), "{}", output.combined);
 }
 
@@ -331,7 +332,7 @@ async fn swapped_and_truncated_sealed_columns_are_reported_and_left_unchanged(da
     }
     let named = [format!("access token of grant {}", shop.grant), format!("refresh token of grant {}", group.grant)];
     let doctor = env.run_with_settings(&["doctor"], &[KEYS_FROM_FILE]).await;
-    let rotated = env.run_with_settings(&["keys", "rotate", "--json"], &[KEYS_FROM_FILE]).await;
+    let rotated = env.run_with_settings(&["encryption-key", "rotate", "--json"], &[KEYS_FROM_FILE]).await;
     assert_eq!((doctor.code, rotated.code), (Some(1), Some(1)), "{}{}", doctor.combined, rotated.combined);
     let ended = final_result(&rotated);
     for name in named {

@@ -10,7 +10,7 @@ impl Journey {
     /// Creates an API key by command and calls the API with it. The key in the command's output and the token in the
     /// response belong there, so they are removed from the captured output.
     pub(super) async fn use_api_key(&mut self, binding: &BindingId) {
-        assert!(self.run_command(&["key", "add", "--org", "Harbour Group", "--name", "Nightly export"], "").await);
+        assert!(self.run_command(&["api-key", "add", "--org", "Harbour Group", "--name", "Nightly export"], "").await);
         let (_, printed) = self.captured.remove(self.captured.len() - 2);
         let key = String::from_utf8(printed).unwrap().trim().to_owned();
         self.add_secret("an API key", &key);
@@ -22,9 +22,9 @@ impl Journey {
         assert!(body.as_object_mut().unwrap().remove("accessToken").is_some(), "{body}");
         answer.text = body.to_string();
         self.capture("GET a token", &answer);
-        self.run_command(&["key", "list"], "").await;
-        self.run_command(&["key", "list", "--json"], "").await;
-        assert!(self.run_command(&["key", "revoke", "--key", &key[..12]], "").await);
+        self.run_command(&["api-key", "list"], "").await;
+        self.run_command(&["api-key", "list", "--json"], "").await;
+        assert!(self.run_command(&["api-key", "revoke", "--key", &key[..12]], "").await);
         for (path, key) in [(token.as_str(), key.as_str()), (&token, &key[..75]), ("/settings/integrations", &key)] {
             let refused = self.get_with_bearer(path, key).await;
             self.capture("GET with an invalid key", &refused);

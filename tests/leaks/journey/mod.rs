@@ -178,7 +178,7 @@ impl Journey {
         self.run_command(&["doctor"], "").await;
         self.run_command(&["doctor", "--json"], "").await;
         self.run_command(&["grants", "list"], "").await;
-        self.run_command(&["keys", "rotate"], "").await;
+        self.run_command(&["encryption-key", "rotate"], "").await;
         let keys = std::fs::read_to_string(self.folder.path().join("data/keys")).unwrap();
         for key in keys.lines().filter_map(|line| line.split_once(':')) {
             self.add_secret(&format!("key {}", key.0), key.1);
@@ -198,7 +198,7 @@ impl Journey {
             assert_eq!(said, token != "a-token-of-nobodys", "{}", String::from_utf8_lossy(text));
         }
         // The old key is retired while the server runs.
-        self.run_command(&["keys", "rotate", "--retire"], "").await;
+        self.run_command(&["encryption-key", "rotate", "--retire"], "").await;
     }
 
     async fn disconnect_and_sign_out(&mut self, binding: &BindingId) {

@@ -19,10 +19,11 @@ use self::jwks::VerificationKeys;
 use self::verify::{TokenSource, Verifier};
 pub use self::webhook::WebhookRejection;
 use super::api_keys::has_key_prefix;
-use super::cookie::{hash_secret, read_cookie};
+use super::cookie::read_cookie;
 use super::{AuthError, Caller, InboundWebhookResult};
 use crate::server::clock::Clock;
 use crate::server::config::ClerkApp;
+use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
 use crate::server::store::{IdentityClaims, OrgClaims, ReceivedEvent, Store};
 

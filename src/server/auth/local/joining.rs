@@ -6,8 +6,9 @@ use axum::http::HeaderMap;
 
 use super::{LocalAuth, MIN_PASSWORD_CHARACTERS, normalize_email};
 use crate::model::{MembersFlash, OrgId, UserId};
-use crate::server::auth::cookie::{hash_secret, new_secret, session_hash};
+use crate::server::auth::cookie::session_hash;
 use crate::server::auth::{AuthError, Caller};
+use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::Secret;
 use crate::server::store::{AcceptError, Invitee};
 

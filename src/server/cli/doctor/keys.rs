@@ -3,7 +3,7 @@
 use super::check::{Check, MAX_LISTED, and_n_more, pluralize, to_sentence, unreadable};
 use crate::server::clock::Clock;
 use crate::server::config::Config;
-use crate::server::crypto::sealed::KeyRing;
+use crate::server::crypto::key_ring::KeyRing;
 use crate::server::encryption_keys;
 use crate::server::encryption_keys::{KeyRingError, KeyUse};
 use crate::server::store::{Database, Instance, Store, StoreError};

@@ -7,8 +7,8 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::model::{BindingId, Flash, Permission, paths};
-use crate::server::auth::cookie::{hash_secret, new_secret};
 use crate::server::config::PublicUrl;
+use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::safe_redirect;

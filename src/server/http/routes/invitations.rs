@@ -7,8 +7,9 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::model::{InvitationPage, MembersFlash, RevealedSecret, paths};
-use crate::server::auth::cookie::{hash_secret, write_cookie};
+use crate::server::auth::cookie::write_cookie;
 use crate::server::auth::{Caller, JoinResult, NewAccount};
+use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
 use crate::server::http::flash::{see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;

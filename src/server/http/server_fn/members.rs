@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use super::rejection::{Rejection, reject_with_flash};
 use super::{ServerFnContext, append_cookie};
 use crate::model::{InvitationId, MembersFlash, OrgId, OrgView, Role, UserId};
-use crate::server::auth::cookie::{hash_secret, new_secret};
+use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
 use crate::server::http::routes::invitations;

@@ -33,11 +33,8 @@ impl Store {
         self.insert_grant_on(&mut connection, &new).await
     }
 
-    pub(super) async fn insert_grant_on(
-        &self,
-        connection: &mut AnyConnection,
-        new: &NewGrant,
-    ) -> Result<GrantId, StoreError> {
+    /// Like [`Self::insert_grant`], in the caller's transaction.
+    pub async fn insert_grant_on(&self, connection: &mut AnyConnection, new: &NewGrant) -> Result<GrantId, StoreError> {
         let id: GrantId = new_id();
         let now = self.clock.now();
         let sealed = self.seal_tokens(&new.org_id, &id, 0, &new.tokens)?;

@@ -6,7 +6,8 @@ use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 
 use crate::model::{EndpointId, GrantId, OrgId};
-use crate::server::crypto::sealed::{CipherError, KeyRing, SealContext, TokenField};
+use crate::server::crypto::key_ring::KeyRing;
+use crate::server::crypto::sealed::{CipherError, SealContext, TokenField};
 use crate::server::domain::Secret;
 use crate::server::store::{Database, StoreError};
 

@@ -130,7 +130,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::crypto::sealed::KeyRing;
+    use crate::server::crypto::key_ring::KeyRing;
     use crate::server::domain::Secret;
     use crate::server::store::testing::{START, each_store};
 

@@ -99,7 +99,7 @@ impl Store {
 mod tests {
     use super::*;
     use crate::model::{OrgId, UserId};
-    use crate::server::crypto::sealed::KeyRing;
+    use crate::server::crypto::key_ring::KeyRing;
     use crate::server::domain::{AccessToken, RefreshToken, Secret, TokenSet};
     use crate::server::store::testing::{START, each_store};
     use crate::server::store::{ConsumedState, Fenced, NewGrant, NewOauthState, NewWebhookEndpoint};

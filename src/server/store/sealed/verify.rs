@@ -1,7 +1,8 @@
 //! Checks whether a key ring opens the database's sealed values: before a `Store` exists, and for the health check.
 
 use super::columns::{KeyFilter, SEALED_COLUMNS, SealedValue};
-use crate::server::crypto::sealed::{CipherError, KeyRing};
+use crate::server::crypto::key_ring::KeyRing;
+use crate::server::crypto::sealed::CipherError;
 use crate::server::store::{Database, Store, StoreError};
 
 impl Store {

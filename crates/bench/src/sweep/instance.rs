@@ -2,21 +2,23 @@
 
 use std::io::BufRead;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::server::cli::process::memory_figure_kb;
-use crate::server::cli::{CliError, context};
-use crate::server::clock::Clock;
-use crate::server::config::Settings;
-use crate::server::jobs::sweeper::{Sweeper, SweeperOptions};
-use crate::server::lifecycle::Lifecycle;
-use crate::server::store::Store;
-use crate::server::tokens::{Spool, TokenService};
-use crate::server::{encryption_keys, startup};
+use crate::BenchError;
+use crate::process::memory_figure_kb;
+use evergrant::server::clock::Clock;
+use evergrant::server::config::Settings;
+use evergrant::server::jobs::sweeper::{Sweeper, SweeperOptions};
+use evergrant::server::lifecycle::Lifecycle;
+use evergrant::server::store::{Database, Store};
+use evergrant::server::telemetry::logging;
+use evergrant::server::tokens::{Spool, TokenService};
+use evergrant::server::{encryption_keys, startup};
 
 #[derive(Args)]
 pub struct Flags {
@@ -24,14 +26,18 @@ pub struct Flags {
     #[arg(long)]
     seconds: u64,
     /// How many exchanges to run at once.
-    #[arg(long)]
-    at_once: usize,
+    #[arg(long = "at-once")]
+    concurrency: usize,
     #[command(flatten)]
     settings: Settings,
 }
 
-pub async fn run(flags: Flags) -> Result<(), CliError> {
-    let (config, database) = context::open_database(flags.settings).await?;
+pub async fn run(flags: Flags) -> Result<(), BenchError> {
+    let config = flags.settings.check()?;
+    logging::start(config.log_format);
+    encryption_keys::create_data_dir(&config)?;
+    let database = Database::connect(config.database_url.expose()).await?;
+    database.migrate().await?;
     let clock = Clock::system();
     let ring = encryption_keys::load_or_create(&config, &database).await?;
     let store = Store::new(database.clone(), ring, clock.clone()).with_plan(startup::plan(&config));
@@ -41,10 +47,13 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let tokens = TokenService::new(store, xero, startup::policy(&config), spool, lifecycle.clone());
     let took: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let times = Arc::clone(&took);
-    let pace =
-        SweeperOptions { interval: Duration::from_secs(30), concurrency: flags.at_once, per_minute: NonZeroU32::MAX };
-    let sweeper = Sweeper::new(tokens, pace, lifecycle.stopping().clone())
-        .with_observer(move |time| times.lock().unwrap_or_else(PoisonError::into_inner).push(time));
+    let pace = SweeperOptions {
+        interval: Duration::from_secs(30),
+        concurrency: flags.concurrency,
+        per_minute: NonZeroU32::MAX,
+    };
+    let sweeper =
+        Sweeper::new(tokens, pace, lifecycle.stopping().clone()).with_observer(move |time| times.lock().push(time));
 
     // All instances start together, when the parent sends a line.
     println!("ready");
@@ -59,7 +68,7 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let seconds = begun.elapsed().as_secs_f64();
     lifecycle.wait_for_tasks().await;
     database.close().await;
-    let mut took = std::mem::take(&mut *took.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut took = std::mem::take(&mut *took.lock());
     took.sort_unstable();
     let at = |share: usize| took.get(took.len() * share / 100).map_or(0.0, |time| time.as_secs_f64() * 1000.0);
     println!(

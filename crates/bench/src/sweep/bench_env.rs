@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use super::{Flags, RunParameters};
-use crate::server::cli::CliError;
-use crate::server::cli::process::{Process, own_binary};
-use crate::server::clock::Clock;
-use crate::server::crypto::sealed::KeyRing;
-use crate::server::domain::{AccessToken, KeepHot, Plan, RefreshToken, Secret, TokenSet};
-use crate::server::store::{Database, NewGrant, Store};
+use crate::process::{Process, own_binary};
+use crate::{BenchError, FIXED_KEY_RING};
+use evergrant::server::clock::Clock;
+use evergrant::server::crypto::key_ring::KeyRing;
+use evergrant::server::domain::{AccessToken, KeepHot, Plan, RefreshToken, Secret, TokenSet};
+use evergrant::server::store::{Database, NewGrant, Store};
 use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 
 /// How many tokens the sandbox issues in one response.
 const MINT_BATCH_SIZE: usize = 10_000;
+/// How many rows are inserted in one transaction.
+const ROWS_PER_TRANSACTION: usize = 1000;
 /// How long all grants have been due, in seconds.
 const OVERDUE_SECONDS: i64 = 60 * 60;
 
@@ -46,32 +49,33 @@ pub struct BenchEnv {
 
 impl BenchEnv {
     /// Starts the sandbox, creates the database and fills it with due grants.
-    pub async fn create(flags: &Flags, run: &RunParameters) -> Result<Self, CliError> {
+    pub async fn create(flags: &Flags, run: &RunParameters) -> Result<Self, BenchError> {
         let folder = flags.folder.join("run");
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
         }
         std::fs::create_dir_all(&folder)?;
         let url = match (run.kind, &flags.postgres) {
-            (DatabaseKind::Postgres, Some(server)) => Database::create_bench_database(server, "sweep").await?,
+            (DatabaseKind::Postgres, Some(server)) => create_postgres_database(server).await?,
             _ => format!("sqlite://{}", folder.join("bench.db").display()),
         };
-        let mut sandbox = Process::start(own_binary()?.args(["sandbox", "--json", "--listen", "127.0.0.1:0"]))?;
-        let said: Value = serde_json::from_str(&sandbox.read_line()?)?;
-        let base = format!("http://{}", said["address"].as_str().ok_or("the sandbox printed no address")?);
+        let mut sandbox =
+            Process::start(flags.binary.command()?.args(["sandbox", "--json", "--listen", "127.0.0.1:0"]))?;
+        let printed: Value = serde_json::from_str(&sandbox.read_line()?)?;
+        let base = format!("http://{}", printed["address"].as_str().ok_or("the sandbox printed no address")?);
 
         let clock = Clock::manual(Clock::system().now() - OVERDUE_SECONDS);
         let plan = Plan { keep_hot: KeepHot::All, ..Plan::default() };
         let database = Database::connect(&url).await?;
         database.migrate().await?;
-        let store = Store::new(database, KeyRing::parse(&fixed_key_ring())?, clock).with_plan(plan);
-        let place = Self { folder, url, base, store, _sandbox: sandbox };
-        place.fill(run.due).await?;
-        place.post_control("settings", json!({ "latency_ms": run.latency })).await?;
-        Ok(place)
+        let store = Store::new(database, KeyRing::parse(&Secret::new(FIXED_KEY_RING))?, clock).with_plan(plan);
+        let this = Self { folder, url, base, store, _sandbox: sandbox };
+        this.fill(run.due).await?;
+        this.post_control("settings", json!({ "latency_ms": run.latency })).await?;
+        Ok(this)
     }
 
-    async fn fill(&self, due: usize) -> Result<(), CliError> {
+    async fn fill(&self, due: usize) -> Result<(), BenchError> {
         let mut left = due;
         while left > 0 {
             let count = left.min(MINT_BATCH_SIZE);
@@ -92,29 +96,32 @@ impl BenchEnv {
                     scopes: "offline_access".to_owned(),
                 },
             });
-            self.store.insert_grants(new).await?;
+            insert_grants(&self.store, new).await?;
         }
+        let mut connection = AnyConnection::connect(&self.url).await?;
+        sqlx::query("ANALYZE").execute(&mut connection).await?;
+        connection.close().await?;
         // The grants were created in the past; from here on it is the present.
         self.store.clock().advance(OVERDUE_SECONDS);
         Ok(())
     }
 
-    async fn post_control(&self, path: &str, body: Value) -> Result<Value, CliError> {
+    async fn post_control(&self, path: &str, body: Value) -> Result<Value, BenchError> {
         let client = reqwest::Client::builder().no_proxy().build()?;
-        let answer = client.post(format!("{}/_control/{path}", self.base)).json(&body).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
+        let response = client.post(format!("{}/_control/{path}", self.base)).json(&body).send().await?;
+        Ok(response.error_for_status()?.json().await?)
     }
 
     /// Starts an instance and waits until it is ready.
-    pub fn start_instance(&self, number: usize, flags: &Flags) -> Result<Process, CliError> {
+    pub fn start_instance(&self, number: usize, flags: &Flags) -> Result<Process, BenchError> {
         let data = self.folder.join(format!("instance-{number}"));
-        let (seconds, at_once) = (flags.seconds.to_string(), flags.at_once.to_string());
+        let (seconds, concurrency) = (flags.seconds.to_string(), flags.concurrency.to_string());
         let mut command = own_binary()?;
         command
-            .args(["bench-sweep-instance", "--seconds", &seconds, "--at-once", &at_once])
+            .args(["sweep-instance", "--seconds", &seconds, "--at-once", &concurrency])
             .env("DATABASE_URL", &self.url)
             .env("EVERGRANT_DATA_DIR", as_text(&data))
-            .env("EVERGRANT_KEYS", fixed_key_ring().expose())
+            .env("EVERGRANT_KEYS", FIXED_KEY_RING)
             .env("EVERGRANT_KEEP_HOT", "all")
             .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
             .env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
@@ -125,9 +132,32 @@ impl BenchEnv {
     }
 }
 
-/// Protects nothing: only tokens of the sandbox are sealed with it.
-fn fixed_key_ring() -> Secret {
-    Secret::new(format!("bench:{}=", "A".repeat(43)))
+/// Creates an empty database on a PostgreSQL server and returns its URL. `server` is a URL without a database name. A
+/// database left over from an earlier run is dropped.
+async fn create_postgres_database(server: &str) -> Result<String, BenchError> {
+    const NAME: &str = "evergrant_bench_sweep";
+    let server = server.trim_end_matches('/');
+    sqlx::any::install_default_drivers();
+    let mut admin = AnyConnection::connect(&format!("{server}/postgres")).await?;
+    for statement in [format!("DROP DATABASE IF EXISTS {NAME} WITH (FORCE)"), format!("CREATE DATABASE {NAME}")] {
+        // Safe to interpolate: the name is a constant.
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut admin).await?;
+    }
+    admin.close().await?;
+    Ok(format!("{server}/{NAME}"))
+}
+
+/// Inserts grants, a thousand per transaction.
+async fn insert_grants(store: &Store, new: impl IntoIterator<Item = NewGrant>) -> Result<(), BenchError> {
+    let mut new = new.into_iter().peekable();
+    while new.peek().is_some() {
+        let mut transaction = store.database().begin().await?;
+        for one in new.by_ref().take(ROWS_PER_TRANSACTION) {
+            store.insert_grant_on(&mut transaction, &one).await?;
+        }
+        transaction.commit().await?;
+    }
+    Ok(())
 }
 
 fn as_text(path: &Path) -> String {

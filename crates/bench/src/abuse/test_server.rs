@@ -8,16 +8,17 @@ use reqwest::header::COOKIE;
 use reqwest::{Client, RequestBuilder};
 use tokio::time::Instant;
 
-use crate::model::{ApiKeyLifetime, BindingId, Scope};
-use crate::server::auth::api_keys;
-use crate::server::auth::api_keys::{CreatedApiKey, RequestedApiKey};
-use crate::server::auth::cookie::{SESSION_COOKIE, hash_secret, new_secret};
-use crate::server::cli::CliError;
-use crate::server::cli::process::{Process, own_binary};
-use crate::server::clock::Clock;
-use crate::server::crypto::sealed::KeyRing;
-use crate::server::domain::{Actor, ApiKey, Secret};
-use crate::server::store::{Database, NewUser, Store};
+use crate::process::{EvergrantBinary, Process};
+use crate::{BenchError, FIXED_KEY_RING};
+use evergrant::model::{ApiKeyLifetime, BindingId, Scope};
+use evergrant::server::auth::api_keys;
+use evergrant::server::auth::api_keys::{CreatedApiKey, RequestedApiKey};
+use evergrant::server::auth::cookie::SESSION_COOKIE;
+use evergrant::server::clock::Clock;
+use evergrant::server::crypto::key_ring::KeyRing;
+use evergrant::server::crypto::random::{hash_secret, new_secret};
+use evergrant::server::domain::{Actor, ApiKey, Secret};
+use evergrant::server::store::{Database, NewUser, Store};
 
 /// The demo organization whose connection works.
 const DEMO_ORG: &str = "Harbour Group";
@@ -27,8 +28,6 @@ const STREAMS_PER_USER: usize = 60;
 const REQUESTS_PER_MEASUREMENT: usize = 1000;
 /// How long the server has to start, and to answer a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// Protects nothing: only tokens of the sandbox are sealed with it.
-const FIXED_KEY_RING: &str = "bench:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// The latency of a request in milliseconds: median and 99th percentile.
 pub struct Latency {
@@ -49,14 +48,14 @@ pub struct TestServer {
 
 impl TestServer {
     /// Starts the server and creates as many users as `streams` event streams need. Nothing is due afterwards.
-    pub async fn start(folder: &Path, streams: usize) -> Result<Self, CliError> {
+    pub async fn start(binary: &EvergrantBinary, folder: &Path, streams: usize) -> Result<Self, BenchError> {
         if folder.exists() {
             std::fs::remove_dir_all(folder)?;
         }
         std::fs::create_dir_all(folder)?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let url = format!("sqlite://{}", folder.join("bench.db").display());
-        let mut command = own_binary()?;
+        let mut command = binary.command()?;
         command.args(["serve", "--listen", &address.to_string(), "--public-url", &format!("http://{address}")]);
         command.args(["--database-url", &url, "--api-rate", "1000000"]);
         command.env("EVERGRANT_DATA_DIR", folder).env("EVERGRANT_KEYS", FIXED_KEY_RING).env("RUST_LOG", "warn");
@@ -84,10 +83,10 @@ impl TestServer {
         let CreatedApiKey { key, .. } = api_keys::create(&store, &org, wanted, &Actor::operator()).await?;
         let bound = store.bindings_of_org(&org).await?.into_iter().next().ok_or("the demo connection is missing")?;
         store.database().close().await;
-        let house = Self { address, server, client, cookies, key, binding: bound.binding.id };
+        let this = Self { address, server, client, cookies, key, binding: bound.binding.id };
         // Refreshes what is due at the start.
-        house.refresh_request().send().await?.error_for_status()?;
-        Ok(house)
+        this.refresh_request().send().await?.error_for_status()?;
+        Ok(this)
     }
 
     /// Returns the session cookie for a stream.
@@ -106,28 +105,28 @@ impl TestServer {
     }
 
     /// Measures the health check.
-    pub async fn measure_health_check(&self) -> Result<Latency, CliError> {
+    pub async fn measure_health_check(&self) -> Result<Latency, BenchError> {
         measure_latency(|| self.client.get(self.url("/healthz"))).await
     }
 
     /// Measures a page.
-    pub async fn measure_page(&self) -> Result<Latency, CliError> {
+    pub async fn measure_page(&self) -> Result<Latency, BenchError> {
         measure_latency(|| self.signed_in(self.client.get(self.url("/settings/integrations")))).await
     }
 
     /// Measures the refresh call with nothing due.
-    pub async fn measure_refresh(&self) -> Result<Latency, CliError> {
+    pub async fn measure_refresh(&self) -> Result<Latency, BenchError> {
         measure_latency(|| self.refresh_request()).await
     }
 
     /// Measures the token API.
-    pub async fn measure_token_api(&self) -> Result<Latency, CliError> {
+    pub async fn measure_token_api(&self) -> Result<Latency, BenchError> {
         let path = format!("/api/v1/bindings/{}/token", self.binding);
         measure_latency(|| self.client.get(self.url(&path)).bearer_auth(self.key.expose())).await
     }
 
     /// Refreshes the connection, which sends an event to every stream of the organization.
-    pub async fn trigger_event(&self) -> Result<(), CliError> {
+    pub async fn trigger_event(&self) -> Result<(), BenchError> {
         let request = self.client.post(self.url("/api/integrations/xero/refresh-connection"));
         let request = self.signed_in(request).form(&[("binding_id", self.binding.as_str())]);
         request.header("accept", "application/json").send().await?.error_for_status()?;
@@ -148,11 +147,11 @@ impl TestServer {
     }
 }
 
-async fn wait_until_ready(client: &Client, address: SocketAddr) -> Result<(), CliError> {
+async fn wait_until_ready(client: &Client, address: SocketAddr) -> Result<(), BenchError> {
     let begun = Instant::now();
     loop {
         match client.get(format!("http://{address}/readyz")).send().await {
-            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(response) if response.status().is_success() => return Ok(()),
             _ if begun.elapsed() > REQUEST_TIMEOUT => return Err("the server didn't start".into()),
             _ => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -160,7 +159,7 @@ async fn wait_until_ready(client: &Client, address: SocketAddr) -> Result<(), Cl
 }
 
 /// Sends the request `REQUESTS_PER_MEASUREMENT` times on one connection. Fails if one of them fails.
-async fn measure_latency(request: impl Fn() -> RequestBuilder) -> Result<Latency, CliError> {
+async fn measure_latency(request: impl Fn() -> RequestBuilder) -> Result<Latency, BenchError> {
     let mut took = Vec::with_capacity(REQUESTS_PER_MEASUREMENT);
     for _ in 0..REQUESTS_PER_MEASUREMENT {
         let begun = Instant::now();

@@ -1,9 +1,12 @@
 //! Child processes for the benchmarks, and their memory and CPU use from `/proc`.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::CliError;
+use clap::Args;
+
+use crate::BenchError;
 
 /// A child process, killed on drop.
 pub struct Process {
@@ -13,14 +16,14 @@ pub struct Process {
 
 impl Process {
     /// Starts the command with piped standard input and output.
-    pub fn start(command: &mut Command) -> Result<Self, CliError> {
+    pub fn start(command: &mut Command) -> Result<Self, BenchError> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let said = BufReader::new(child.stdout.take().ok_or("the process has no standard output")?);
         Ok(Self { child, stdout: said })
     }
 
     /// Reads the next line of its output. Fails if the process has ended.
-    pub fn read_line(&mut self) -> Result<String, CliError> {
+    pub fn read_line(&mut self) -> Result<String, BenchError> {
         let mut line = String::new();
         match self.stdout.read_line(&mut line)? {
             0 => Err("a benchmark process ended early".into()),
@@ -29,7 +32,7 @@ impl Process {
     }
 
     /// Writes a line to its input.
-    pub fn write_line(&mut self, line: &str) -> Result<(), CliError> {
+    pub fn write_line(&mut self, line: &str) -> Result<(), BenchError> {
         Ok(writeln!(self.child.stdin.as_mut().ok_or("the process has no standard input")?, "{line}")?)
     }
 
@@ -55,11 +58,37 @@ impl Drop for Process {
     }
 }
 
-/// Returns a command that runs this binary with an empty environment.
-pub fn own_binary() -> Result<Command, CliError> {
-    let mut command = Command::new(std::env::current_exe()?);
+/// Which `evergrant` is measured.
+#[derive(Args)]
+pub struct EvergrantBinary {
+    /// The evergrant binary. [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    evergrant: Option<PathBuf>,
+}
+
+impl EvergrantBinary {
+    /// Returns a command that runs it with an empty environment. Fails if there is no such file.
+    pub fn command(&self) -> Result<Command, BenchError> {
+        let path = match &self.evergrant {
+            Some(path) => path.clone(),
+            None => std::env::current_exe()?.with_file_name("evergrant"),
+        };
+        if !path.is_file() {
+            return Err(format!("there is no evergrant at {}: build it, or pass --evergrant", path.display()).into());
+        }
+        Ok(clean_command(&path))
+    }
+}
+
+/// Returns a command that runs this program with an empty environment.
+pub fn own_binary() -> Result<Command, BenchError> {
+    Ok(clean_command(&std::env::current_exe()?))
+}
+
+fn clean_command(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.env_clear();
-    Ok(command)
+    command
 }
 
 /// Returns a memory figure from `/proc/{process}/status` in kilobytes; 0 if there is none.

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::place::BenchEnv;
+use super::bench_env::BenchEnv;
 use super::{Flags, RunParameters};
-use crate::model::Trigger;
-use crate::server::cli::CliError;
-use crate::server::domain::{AccessToken, AttemptEnd, RefreshToken, TokenSet};
-use crate::server::store::{DueFilter, NewAttempt, Store};
+use crate::BenchError;
+use evergrant::model::Trigger;
+use evergrant::server::domain::{AccessToken, AttemptEnd, RefreshToken, TokenSet};
+use evergrant::server::store::{DueFilter, NewAttempt, Store};
 
 /// How many batches are claimed to measure the database alone.
 const BATCHES: usize = 8;
@@ -38,21 +38,21 @@ pub struct Measured {
 }
 
 /// Runs one measurement.
-pub async fn measure(flags: &Flags, run: &RunParameters) -> Result<Measured, CliError> {
-    let place = BenchEnv::create(flags, run).await?;
-    let (find, database, taken) = measure_database_alone(&place.store).await?;
-    place.store.database().close().await;
-    let instances = (0..run.instances).map(|number| place.start_instance(number, flags)).collect::<Result<Vec<_>, _>>();
+pub async fn measure(flags: &Flags, run: &RunParameters) -> Result<Measured, BenchError> {
+    let env = BenchEnv::create(flags, run).await?;
+    let (find, database, taken) = measure_database_alone(&env.store).await?;
+    env.store.database().close().await;
+    let instances = (0..run.instances).map(|number| env.start_instance(number, flags)).collect::<Result<Vec<_>, _>>();
     let mut instances = instances?;
     for instance in &mut instances {
         instance.write_line("go")?;
     }
-    let said = instances
+    let results = instances
         .iter_mut()
         .map(|instance| Ok(serde_json::from_str(&instance.read_line()?)?))
-        .collect::<Result<Vec<Value>, CliError>>()?;
-    let most = |name: &str| said.iter().filter_map(|one| one[name].as_f64()).fold(0.0, f64::max);
-    let sum = |name: &str| said.iter().filter_map(|one| one[name].as_u64()).sum::<u64>();
+        .collect::<Result<Vec<Value>, BenchError>>()?;
+    let most = |name: &str| results.iter().filter_map(|one| one[name].as_f64()).fold(0.0, f64::max);
+    let sum = |name: &str| results.iter().filter_map(|one| one[name].as_u64()).sum::<u64>();
     let refreshed = sum("refreshed");
     let grown = |one: &Value| Some((one["at_most_kb"].as_f64()? - one["at_rest_kb"].as_f64()?) / 1024.0);
     Ok(Measured {
@@ -63,7 +63,7 @@ pub async fn measure(flags: &Flags, run: &RunParameters) -> Result<Measured, Cli
         claim_ms: find,
         database_ms: database,
         idle_mb: most("at_rest_kb") / 1024.0,
-        growth_mb: said.iter().filter_map(grown).fold(0.0, f64::max),
+        growth_mb: results.iter().filter_map(grown).fold(0.0, f64::max),
         failed: sum("failed"),
         timed_out: refreshed < u64::try_from(run.due - taken)?,
     })
@@ -71,7 +71,7 @@ pub async fn measure(flags: &Flags, run: &RunParameters) -> Result<Measured, Cli
 
 /// Runs the statements of a sweep without the exchanges. Returns the milliseconds per claim, the milliseconds per
 /// grant, and the number of grants.
-async fn measure_database_alone(store: &Store) -> Result<(f64, f64, usize), CliError> {
+async fn measure_database_alone(store: &Store) -> Result<(f64, f64, usize), BenchError> {
     let (mut claims, mut all, mut grants) = (Vec::new(), 0.0, 0);
     for batch in 0..BATCHES {
         let (owner, now) = (format!("bench {batch}"), store.clock().now());

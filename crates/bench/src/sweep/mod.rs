@@ -1,17 +1,18 @@
-//! `evergrant bench-sweep`: fills its own databases with due grants and measures how fast instances sweep them against
+//! `evergrant-bench sweep`: fills its own databases with due grants and measures how fast instances sweep them against
 //! a sandbox. Each instance and the sandbox is a process.
 
+mod bench_env;
 pub mod instance;
 mod measure;
-mod place;
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::CliError;
+use crate::BenchError;
+use crate::process::EvergrantBinary;
+use bench_env::DatabaseKind;
 use measure::{Measured, measure};
-use place::DatabaseKind;
 
 #[derive(Args)]
 pub struct Flags {
@@ -31,11 +32,13 @@ pub struct Flags {
     #[arg(long, default_value = "target/bench-sweep")]
     folder: PathBuf,
     /// How many exchanges an instance runs at once.
-    #[arg(long, default_value = "64")]
-    at_once: usize,
+    #[arg(long = "at-once", default_value = "64")]
+    concurrency: usize,
     /// Stop a run after this many seconds; its rate is still reported.
     #[arg(long, default_value = "60")]
     seconds: u64,
+    #[command(flatten)]
+    binary: EvergrantBinary,
 }
 
 /// The parameters of one run.
@@ -46,7 +49,7 @@ struct RunParameters {
     latency: u64,
 }
 
-pub async fn run(flags: Flags) -> Result<(), CliError> {
+pub async fn run(flags: Flags) -> Result<(), BenchError> {
     println!(
         "database    due  instances  latency | exchanges/s   p50 ms   p99 ms | find ms  database ms | memory MB, grown by"
     );
