@@ -8,7 +8,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-use super::login_rate_limit::GovernorClock;
+use super::governor_clock::GovernorClock;
 use crate::model::ApiKeyId;
 use crate::server::clock::Clock;
 

@@ -9,6 +9,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 
+use super::governor_clock::GovernorClock;
 use crate::server::clock::Clock;
 
 /// Per email address: a burst of 10 attempts, then one a minute.
@@ -26,6 +27,10 @@ pub struct LoginRateLimiter {
     networks: Limiter<[u8; 16]>,
 }
 
+/// The email address or the network has used up its attempts.
+#[derive(Debug)]
+pub struct TooManyAttempts;
+
 type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, GovernorClock, NoOpMiddleware<Duration>>;
 
 impl LoginRateLimiter {
@@ -34,19 +39,19 @@ impl LoginRateLimiter {
         Self { emails: new_limiter(EMAIL_QUOTA, clock), networks: new_limiter(NETWORK_QUOTA, clock) }
     }
 
-    /// Counts an attempt, successful or not. Returns `false` if it exceeds a limit.
-    pub fn check(&self, email: &str, from: IpAddr) -> bool {
+    /// Counts an attempt, successful or not. Fails if it exceeds a limit.
+    pub fn check(&self, email: &str, from: IpAddr) -> Result<(), TooManyAttempts> {
         // Hashed, so that a long address takes no more memory than a short one.
         let email: [u8; 32] = Sha256::digest(email.as_bytes()).into();
-        let place = self.networks.check_key(&client_network(from)).is_ok();
-        let known = place && self.emails.check_key(&email).is_ok();
+        let network_allows = self.networks.check_key(&client_network(from)).is_ok();
+        let allowed = network_allows && self.emails.check_key(&email).is_ok();
         if self.emails.len() > MAX_TRACKED_KEYS {
             self.emails.retain_recent();
         }
         if self.networks.len() > MAX_TRACKED_KEYS {
             self.networks.retain_recent();
         }
-        known
+        if allowed { Ok(()) } else { Err(TooManyAttempts) }
     }
 }
 
@@ -65,18 +70,6 @@ fn client_network(from: IpAddr) -> [u8; 16] {
     }
 }
 
-/// Adapts our clock to the rate limiter.
-#[derive(Clone)]
-pub(super) struct GovernorClock(pub Clock);
-
-impl governor::clock::Clock for GovernorClock {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.0.now_millis().unsigned_abs())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,15 +83,15 @@ mod tests {
         let clock = Clock::manual(1_800_000_000);
         let tries = LoginRateLimiter::new(&clock);
         for place in 0..10 {
-            assert!(tries.check("ann@example.com", from(&format!("192.0.2.{place}"))));
+            assert!(tries.check("ann@example.com", from(&format!("192.0.2.{place}"))).is_ok());
         }
-        assert!(!tries.check("ann@example.com", from("198.51.100.1")));
-        assert!(tries.check("bob@example.com", from("198.51.100.1")));
+        assert!(tries.check("ann@example.com", from("198.51.100.1")).is_err());
+        assert!(tries.check("bob@example.com", from("198.51.100.1")).is_ok());
         clock.advance(59);
-        assert!(!tries.check("ann@example.com", from("198.51.100.1")));
+        assert!(tries.check("ann@example.com", from("198.51.100.1")).is_err());
         clock.advance(1);
-        assert!(tries.check("ann@example.com", from("198.51.100.1")));
-        assert!(!tries.check("ann@example.com", from("198.51.100.1")));
+        assert!(tries.check("ann@example.com", from("198.51.100.1")).is_ok());
+        assert!(tries.check("ann@example.com", from("198.51.100.1")).is_err());
     }
 
     #[test]
@@ -106,11 +99,11 @@ mod tests {
         let clock = Clock::manual(1_800_000_000);
         let tries = LoginRateLimiter::new(&clock);
         for n in 0..50 {
-            assert!(tries.check(&format!("{n}@example.com"), from(&format!("2001:db8::{n:x}"))));
+            assert!(tries.check(&format!("{n}@example.com"), from(&format!("2001:db8::{n:x}"))).is_ok());
         }
-        assert!(!tries.check("more@example.com", from("2001:db8::ffff")));
-        assert!(tries.check("more@example.com", from("2001:db8:0:1::1")));
+        assert!(tries.check("more@example.com", from("2001:db8::ffff")).is_err());
+        assert!(tries.check("more@example.com", from("2001:db8:0:1::1")).is_ok());
         clock.advance(10);
-        assert!(tries.check("again@example.com", from("2001:db8::1")));
+        assert!(tries.check("again@example.com", from("2001:db8::1")).is_ok());
     }
 }

@@ -5,6 +5,9 @@ mod api_rate_limit;
 mod caller;
 mod clerk;
 pub mod cookie;
+mod csp;
+mod error;
+mod governor_clock;
 mod local;
 mod login_rate_limit;
 
@@ -14,59 +17,32 @@ use axum::http::HeaderMap;
 
 pub use api_rate_limit::{Allowance, ApiRateLimiter};
 pub use caller::Caller;
-pub use clerk::{ClerkAuth, JwksError, WebhookRejection, probe_keys};
+pub use clerk::{ClerkAuth, InboundWebhookResult, JwksError, WebhookRejection, probe_keys};
+pub use csp::CspSources;
+pub use error::AuthError;
 pub use local::{AddUserError, JoinResult, LocalAuth, Login, NewAccount};
 
 use self::cookie::SESSION_COOKIE;
 use super::config::{ClerkApp, SignIn};
-use super::crypto::random::RandomError;
 use super::domain::Secret;
-use super::store::{Store, StoreError};
+use super::store::Store;
 use crate::model::{ClerkView, OrgId};
+
+/// Whether the session works in another organization now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switched {
+    Yes,
+    /// The person isn't a member of it.
+    NotAMember,
+    /// Clerk's page does this, not Evergrant.
+    Delegated,
+}
 
 /// How people sign in.
 #[derive(Clone)]
 pub enum Auth {
     Local(LocalAuth),
     Clerk(ClerkAuth),
-}
-
-/// Content-Security-Policy sources for the identity provider, appended to our own.
-#[derive(Debug, Default, PartialEq)]
-pub struct CspSources {
-    pub script: String,
-    pub style: &'static str,
-    pub image: &'static str,
-    pub connect: String,
-    /// Whole directives.
-    pub extra_directives: &'static str,
-}
-
-/// The result of a webhook delivery from the identity provider.
-#[derive(Debug, PartialEq)]
-pub enum InboundWebhookResult {
-    /// It was applied.
-    Applied,
-    /// The same delivery was applied before; nothing changed.
-    Duplicate,
-    /// It is about something that Evergrant doesn't use.
-    Ignored,
-    Refused(WebhookRejection),
-    /// This server accepts no deliveries.
-    NotConfigured,
-}
-
-/// Why the sender of a request can't be determined. A server error, not the client's.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("could not create a session: {0}")]
-    Random(#[from] RandomError),
-    #[error("could not hash or verify a password")]
-    PasswordHash,
-    #[error(transparent)]
-    Jwks(#[from] JwksError),
 }
 
 impl Auth {
@@ -157,12 +133,11 @@ impl Auth {
         }
     }
 
-    /// Switches the session to another organization. Returns `false` if the person isn't a member of it, or if Clerk's
-    /// page does this.
-    pub async fn switch_org(&self, caller: &Caller, org: &OrgId) -> Result<bool, AuthError> {
+    /// Switches the session to another organization.
+    pub async fn switch_org(&self, caller: &Caller, org: &OrgId) -> Result<Switched, AuthError> {
         match self {
             Self::Local(local) => local.switch_org(caller, org).await,
-            Self::Clerk(_) => Ok(false),
+            Self::Clerk(_) => Ok(Switched::Delegated),
         }
     }
 

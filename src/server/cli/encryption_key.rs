@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{CliError, context};
 use crate::model::Action;
-use crate::server::config::Settings;
+use crate::server::config::{Settings, parse_duration};
 use crate::server::domain::{Actor, AuditEvent};
 use crate::server::encryption_keys;
 use crate::server::encryption_keys::{KeyUse, RotationProgress, RotationReport};
@@ -26,7 +26,7 @@ pub struct Rotate {
     #[arg(long)]
     retire: bool,
     /// How long to wait for running servers to load the new key.
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_duration)]
     wait: Duration,
     /// Print progress and the result as JSON, one object per line.
     #[arg(long)]

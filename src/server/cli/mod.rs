@@ -131,6 +131,14 @@ async fn resolve_org(database: &Database, name: &str) -> Result<OrgId, CliError>
     org.ok_or_else(|| format!("there is no organization called {name}").into())
 }
 
+/// Returns the organization that the flag names; `None` if the flag isn't set.
+async fn resolve_org_filter(database: &Database, name: Option<&str>) -> Result<Option<OrgId>, CliError> {
+    match name {
+        Some(name) => resolve_org(database, name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 fn report_failure(error: &CliError) -> ExitCode {
     eprintln!("evergrant: {error}");
     // Invalid settings are wrong use, like a flag that clap refuses.

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use super::CliError;
 use super::serve::stop_signal;
 use crate::server::clock::Clock;
+use crate::server::config::parse_duration;
 use crate::server::telemetry::logging;
 use crate::server::telemetry::logging::LogFormat;
 use evergrant_sandbox::{Fault, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox};
@@ -38,16 +39,16 @@ pub struct Flags {
     #[arg(long, env = "EVERGRANT_SANDBOX_REDIRECT_URIS", value_name = "URL", value_delimiter = ',')]
     redirect_uri: Vec<String>,
     /// How long an access token is valid.
-    #[arg(long, env = "EVERGRANT_SANDBOX_ACCESS_TTL", value_name = "TIME", default_value = "30m", value_parser = time)]
+    #[arg(long, env = "EVERGRANT_SANDBOX_ACCESS_TTL", value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
     access_ttl: Duration,
     /// How long an unused refresh token is valid.
-    #[arg(long, env = "EVERGRANT_SANDBOX_REFRESH_TTL", value_name = "TIME", default_value = "60d", value_parser = time)]
+    #[arg(long, env = "EVERGRANT_SANDBOX_REFRESH_TTL", value_name = "TIME", default_value = "60d", value_parser = parse_duration)]
     refresh_ttl: Duration,
     /// How long an authorization code is valid.
-    #[arg(long, env = "EVERGRANT_SANDBOX_CODE_TTL", value_name = "TIME", default_value = "5m", value_parser = time)]
+    #[arg(long, env = "EVERGRANT_SANDBOX_CODE_TTL", value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     code_ttl: Duration,
     /// How long a rotated refresh token is still accepted.
-    #[arg(long, env = "EVERGRANT_SANDBOX_GRACE", value_name = "TIME", default_value = "30m", value_parser = time)]
+    #[arg(long, env = "EVERGRANT_SANDBOX_GRACE", value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
     grace: Duration,
     /// What a rotated refresh token returns within that time: the same successor again, or a new one.
     #[arg(long, env = "EVERGRANT_SANDBOX_REPLAY", value_name = "MODE", default_value = "same")]
@@ -56,14 +57,14 @@ pub struct Flags {
     #[arg(long, env = "EVERGRANT_SANDBOX_BULK_CONNECTIONS")]
     bulk_connections: bool,
     /// How long each response is delayed.
-    #[arg(long, env = "EVERGRANT_SANDBOX_LATENCY", value_name = "TIME", default_value = "0ms", value_parser = time)]
+    #[arg(long, env = "EVERGRANT_SANDBOX_LATENCY", value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
     latency: Duration,
     /// A fault to inject from the start, in the control route's format; repeat the flag for several, in order:
     /// {"endpoint":"token","kind":"status","status":503,"times":2}
     #[arg(long, env = "EVERGRANT_SANDBOX_FAULT", value_name = "JSON")]
     fault: Vec<Fault>,
     /// How far its clock runs ahead of this machine's.
-    #[arg(long, env = "EVERGRANT_SANDBOX_CLOCK_AHEAD", value_name = "TIME", default_value = "0s", value_parser = time)]
+    #[arg(long, env = "EVERGRANT_SANDBOX_CLOCK_AHEAD", value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     clock_ahead: Duration,
     /// Print the URL and the address as JSON.
     #[arg(long)]
@@ -116,8 +117,4 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
 
 fn seconds(time: Duration) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}: write it like 90s, 10m or 45d"))
 }

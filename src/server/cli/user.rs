@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::{CliError, context, input};
 use crate::model::Role;
 use crate::server::auth::LocalAuth;
-use crate::server::config::Settings;
+use crate::server::config::{Settings, parse_secret};
 use crate::server::domain::Secret;
 
 #[derive(Subcommand)]
@@ -23,7 +23,7 @@ pub struct Add {
     email: String,
     /// The password, at least 12 characters. If left out, it is prompted for or read as a line from standard input:
     /// other users of this machine can see a program's flags.
-    #[arg(long, value_parser = secret)]
+    #[arg(long, value_parser = parse_secret)]
     password: Option<Arc<Secret>>,
     /// An existing organization is joined as admin; a new one is created and owned. Without it the person joins none.
     #[arg(long)]
@@ -68,8 +68,4 @@ fn describe_added_user(email: &str, org: Option<&str>, role: Option<Role>) -> St
         (Some(org), Some(role)) => format!("Added {email}, who joined {org} as {}.", role.as_str()),
         _ => format!("Added {email}, who belongs to no organization yet."),
     }
-}
-
-fn secret(text: &str) -> Result<Arc<Secret>, std::convert::Infallible> {
-    Ok(Arc::new(Secret::new(text)))
 }

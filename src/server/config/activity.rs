@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{ConfigError, duration};
+use super::{ConfigError, parse_duration};
 
 /// The shortest retention, because the journal is also evidence for exchanges in progress.
 const MIN_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -12,7 +12,7 @@ const MIN_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Args, Clone)]
 pub struct ActivitySettings {
     /// How long activity is kept: each refresh attempt with its evidence. Older activity is deleted.
-    #[arg(long, env = "EVERGRANT_KEEP_ACTIVITY", value_name = "TIME", default_value = "365d", value_parser = duration)]
+    #[arg(long, env = "EVERGRANT_KEEP_ACTIVITY", value_name = "TIME", default_value = "365d", value_parser = parse_duration)]
     keep_activity: Duration,
 }
 

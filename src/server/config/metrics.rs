@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{non_blank, secret};
+use super::{non_blank, parse_secret};
 use crate::server::domain::Secret;
 
 #[derive(Args, Clone)]
 pub struct MetricsSettings {
     /// The token that a scraper sends as Authorization: Bearer to read /metrics on the main address. Without it the
     /// main address has no /metrics.
-    #[arg(long, env = "EVERGRANT_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = "EVERGRANT_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = parse_secret)]
     metrics_token: Option<Arc<Secret>>,
 
     /// A separate address that serves only /metrics, without authentication. [default: none]

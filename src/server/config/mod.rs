@@ -36,7 +36,7 @@ pub use sweep::SweepConfig;
 pub struct Settings {
     /// The database: sqlite://PATH (created if missing) or postgres://…
     /// [default: evergrant.db in the data directory, data/evergrant.db]
-    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, value_parser = parse_secret)]
     database_url: Option<Arc<Secret>>,
 
     /// The address and port to listen on; port 0 picks a free one.
@@ -66,7 +66,7 @@ pub struct Settings {
 
     /// The key ring, kid:base64key[,kid:base64key…] with keys of 32 bytes: the first seals, all of them open.
     /// Set it as a variable or in a file, because other users of this machine can see a program's flags.
-    #[arg(long, env = "EVERGRANT_KEYS", value_name = "RING", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = "EVERGRANT_KEYS", value_name = "RING", hide_env_values = true, value_parser = parse_secret)]
     keys: Option<Arc<Secret>>,
 
     /// A file that holds the key ring, used if --keys isn't set.
@@ -80,7 +80,7 @@ pub struct Settings {
 
     /// The Xero app's client secret. Set it as a variable, because other users of this machine can see a program's
     /// flags.
-    #[arg(long, env = "XERO_CLIENT_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = "XERO_CLIENT_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = parse_secret)]
     xero_client_secret: Option<Arc<Secret>>,
 
     /// The base URL for consent. Plain http is allowed for this machine only, here and below.
@@ -105,19 +105,19 @@ pub struct Settings {
     xero_scopes: String,
 
     /// Refresh an access token that has less than this left. Access tokens are valid for 30 minutes.
-    #[arg(long, env = "EVERGRANT_REFRESH_BUFFER", value_name = "TIME", default_value = "10m", value_parser = duration)]
+    #[arg(long, env = "EVERGRANT_REFRESH_BUFFER", value_name = "TIME", default_value = "10m", value_parser = parse_duration)]
     refresh_buffer: Duration,
 
     /// Exchange a refresh token that is older than this. Unused refresh tokens are valid for 60 days.
-    #[arg(long, env = "EVERGRANT_ROLL_AFTER", value_name = "TIME", default_value = "45d", value_parser = duration)]
+    #[arg(long, env = "EVERGRANT_ROLL_AFTER", value_name = "TIME", default_value = "45d", value_parser = parse_duration)]
     roll_after: Duration,
 
     /// How long a lease, the right to exchange a grant's token, lasts before it must be renewed.
-    #[arg(long, env = "EVERGRANT_LEASE_TTL", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, env = "EVERGRANT_LEASE_TTL", value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     lease_ttl: Duration,
 
     /// How long to wait for one response from Xero.
-    #[arg(long, env = "EVERGRANT_XERO_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = duration)]
+    #[arg(long, env = "EVERGRANT_XERO_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = parse_duration)]
     xero_timeout: Duration,
 
     #[command(flatten)]
@@ -188,10 +188,8 @@ pub struct XeroApp {
 /// Settings that are invalid or contradict each other. Each text names the variable and what to fix.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{missing} isn't set, but its counterpart is: set both, or neither to run in sandbox mode")]
-    IncompleteXeroApp { missing: &'static str },
-    #[error("{missing} isn't set, but its counterpart is: set both, or neither to send no email")]
-    IncompleteMailer { missing: &'static str },
+    #[error("{missing} isn't set, but its counterpart is: set both, or neither to {neither}")]
+    IncompletePair { missing: &'static str, neither: &'static str },
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
@@ -208,12 +206,10 @@ impl Settings {
     /// Validates the settings, each and against each other.
     pub fn check(self) -> Result<Config, ConfigError> {
         let client_id = self.xero_client_id.filter(|id| !id.trim().is_empty());
-        let xero_app = match (client_id, non_blank(self.xero_client_secret)) {
-            (Some(client_id), Some(client_secret)) => Some(XeroApp { client_id, client_secret }),
-            (None, None) => None,
-            (Some(_), None) => return Err(ConfigError::IncompleteXeroApp { missing: "XERO_CLIENT_SECRET" }),
-            (None, Some(_)) => return Err(ConfigError::IncompleteXeroApp { missing: "XERO_CLIENT_ID" }),
-        };
+        let client_id = ("XERO_CLIENT_ID", client_id);
+        let client_secret = ("XERO_CLIENT_SECRET", non_blank(self.xero_client_secret));
+        let xero_app = both_or_neither(client_id, client_secret, "run in sandbox mode")?
+            .map(|(client_id, client_secret)| XeroApp { client_id, client_secret });
         if !self.xero_scopes.split_whitespace().any(|scope| scope == "offline_access") {
             return Err(ConfigError::NoOfflineAccess);
         }
@@ -266,16 +262,33 @@ fn check_duration(setting: &'static str, time: Duration, seconds: u64, limit: &'
     if good { Ok(()) } else { Err(ConfigError::DurationOutOfRange { setting, limit }) }
 }
 
+/// Returns both of two settings, each with its variable's name, or `None` if neither is set. `neither` says what that
+/// does.
+fn both_or_neither<A, B>(
+    (first_name, first): (&'static str, Option<A>),
+    (second_name, second): (&'static str, Option<B>),
+    neither: &'static str,
+) -> Result<Option<(A, B)>, ConfigError> {
+    match (first, second) {
+        (Some(first), Some(second)) => Ok(Some((first, second))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::IncompletePair { missing: second_name, neither }),
+        (None, Some(_)) => Err(ConfigError::IncompletePair { missing: first_name, neither }),
+    }
+}
+
 /// Returns a secret from clap, which shares its values. A blank one counts as not set, because compose files set those.
 fn non_blank(secret: Option<Arc<Secret>>) -> Option<Secret> {
     secret.filter(|secret| !secret.expose().trim().is_empty()).map(|secret| Secret::new(secret.expose()))
 }
 
-fn secret(text: &str) -> Result<Arc<Secret>, std::convert::Infallible> {
+/// Parses a flag that holds a secret.
+pub fn parse_secret(text: &str) -> Result<Arc<Secret>, std::convert::Infallible> {
     Ok(Arc::new(Secret::new(text)))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// Parses a flag that holds a duration, such as `10m`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}: write it like 90s, 10m or 45d"))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{ConfigError, Networks, non_blank, secret};
+use super::{ConfigError, Networks, both_or_neither, non_blank, parse_secret};
 use crate::server::domain::Secret;
 
 /// The settings as given.
@@ -12,7 +12,7 @@ use crate::server::domain::Secret;
 pub struct NotifySettings {
     /// The mail server: smtp://user:password@host:port (with STARTTLS), or smtps://… (TLS from the first byte). Without
     /// it no email is sent.
-    #[arg(long, env = "EVERGRANT_SMTP_URL", value_name = "URL", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = "EVERGRANT_SMTP_URL", value_name = "URL", hide_env_values = true, value_parser = parse_secret)]
     smtp_url: Option<Arc<Secret>>,
 
     /// The sender of email: an address, or "Evergrant <evergrant@example.com>".
@@ -49,12 +49,9 @@ pub struct MailConfig {
 impl NotifySettings {
     pub(super) fn check(self) -> Result<NotifyConfig, ConfigError> {
         let from = self.smtp_from.filter(|from| !from.trim().is_empty());
-        let mail = match (non_blank(self.smtp_url), from) {
-            (Some(url), Some(from)) => Some(MailConfig { url, from }),
-            (None, None) => None,
-            (Some(_), None) => return Err(ConfigError::IncompleteMailer { missing: "EVERGRANT_SMTP_FROM" }),
-            (None, Some(_)) => return Err(ConfigError::IncompleteMailer { missing: "EVERGRANT_SMTP_URL" }),
-        };
+        let url = ("EVERGRANT_SMTP_URL", non_blank(self.smtp_url));
+        let mail = both_or_neither(url, ("EVERGRANT_SMTP_FROM", from), "send no email")?;
+        let mail = mail.map(|(url, from)| MailConfig { url, from });
         Ok(NotifyConfig { mail, private_webhooks: self.private_webhooks })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::duration;
+use super::parse_duration;
 
 /// The longest drain. No proxy needs longer to notice, and service managers kill a process that takes too long.
 const MAX_DRAIN: Duration = Duration::from_secs(5 * 60);
@@ -42,7 +42,7 @@ impl ServingSettings {
 }
 
 fn drain(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
+    let time = parse_duration(text)?;
     if time > MAX_DRAIN { Err("it can be at most 5m".to_owned()) } else { Ok(time) }
 }
 

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use jsonwebtoken::DecodingKey;
 use url::{Host, Url};
 
-use super::{PublicUrl, non_blank, secret};
+use super::{PublicUrl, non_blank, parse_secret};
 use crate::server::domain::Secret;
 
 /// The settings as given.
@@ -32,7 +32,7 @@ pub struct SignInSettings {
     clerk_authorized_parties: Option<String>,
 
     /// The signing secret of Clerk's webhook endpoint, whsec_…; without it no webhook is accepted.
-    #[arg(long, env = "CLERK_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = "CLERK_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = parse_secret)]
     clerk_webhook_secret: Option<Arc<Secret>>,
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{ConfigError, check_duration, duration};
+use super::{ConfigError, check_duration, parse_duration};
 use crate::server::domain::KeepHot;
 
 #[derive(Args, Clone)]
 pub struct SweepSettings {
     /// How often the sweeper looks for grants that are due.
-    #[arg(long, env = "EVERGRANT_SWEEP_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, env = "EVERGRANT_SWEEP_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     sweep_interval: Duration,
 
     /// Whose access tokens are always kept fresh: organizations used in the last 24 hours, all, or none.
@@ -31,7 +31,7 @@ pub struct SweepSettings {
         env = "EVERGRANT_CONNECTIONS_INTERVAL",
         value_name = "TIME",
         default_value = "24h",
-        value_parser = duration
+        value_parser = parse_duration
     )]
     connections_interval: Duration,
 }

@@ -116,9 +116,8 @@ pub async fn rotate(
     }
     let kid = preferred_kid(store.ring());
     let lacks = |instance: &Instance| !instance.kids.contains(&kid);
-    wait_until_none_is_behind(store, patience, &mut on_progress, lacks)
-        .await?
-        .map_err(|who| RotationError::KeyNotLoaded { kid: kid.clone(), who })?;
+    let not_loaded = |who| RotationError::KeyNotLoaded { kid: kid.clone(), who };
+    wait_until_none_is_behind(store, patience, &mut on_progress, lacks, not_loaded).await?;
     store.ring().set_sealing_key(&kid);
     let mut resealed = 0;
     loop {
@@ -132,9 +131,8 @@ pub async fn rotate(
             let keys = key_use(store, spooled_here).await?;
             return Ok(RotationReport { kid, resealed, refused: pass.failures, keys });
         }
-        wait_until_none_is_behind(store, patience, &mut on_progress, seals_otherwise)
-            .await?
-            .map_err(|who| RotationError::SealingWithOldKey { kid: kid.clone(), who })?;
+        let still_old = |who| RotationError::SealingWithOldKey { kid: kid.clone(), who };
+        wait_until_none_is_behind(store, patience, &mut on_progress, seals_otherwise, still_old).await?;
     }
 }
 
@@ -213,27 +211,28 @@ fn add_key(config: &Config, first: &str) -> Result<(), RotationError> {
     })
 }
 
-/// Waits until no running server is behind. The inner error names those that are still behind after `patience`.
+/// Waits until no running server is behind. After `patience` it fails with the error for those that still are.
 async fn wait_until_none_is_behind(
     store: &Store,
     patience: Duration,
     on_progress: &mut impl FnMut(RotationProgress),
     is_behind: impl Fn(&Instance) -> bool,
-) -> Result<Result<(), Vec<String>>, StoreError> {
+    error: impl FnOnce(Vec<String>) -> RotationError,
+) -> Result<(), RotationError> {
     let deadline = Instant::now() + patience;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     loop {
         let running = store.running_instances().await?;
         let who: Vec<String> = running.iter().filter(|one| is_behind(one)).map(|one| one.address.clone()).collect();
         if who.is_empty() {
-            return Ok(Ok(()));
+            return Ok(());
         }
         if Instant::now() >= deadline {
-            return Ok(Err(who));
+            return Err(error(who));
         }
-        if who != told {
+        if who != reported {
             on_progress(RotationProgress::Waiting { instances: who.clone() });
-            told = who;
+            reported = who;
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }

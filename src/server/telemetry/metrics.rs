@@ -2,11 +2,12 @@
 //!
 //! Each server has its own recorder instead of the global one, so that several in one process don't mix.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram, with_local_recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::model::{Outcome, Trigger};
@@ -203,7 +204,7 @@ impl Metrics {
 
     /// Returns whether the caller should query the database now. Starts the next interval if so.
     pub fn should_read_database(&self) -> bool {
-        let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read_at = self.read_at.lock();
         let due = read_at.is_none_or(|at| at.elapsed() >= DATABASE_READ_INTERVAL);
         if due {
             *read_at = Some(Instant::now());

@@ -16,11 +16,12 @@ use axum::http::header::AUTHORIZATION;
 use self::claims::Claims;
 pub use self::jwks::JwksError;
 use self::jwks::VerificationKeys;
-use self::verify::{TokenSource, Verifier};
+use self::verify::{TokenSource, Verifier, VerifyError};
 pub use self::webhook::WebhookRejection;
 use super::api_keys::has_key_prefix;
+use super::caller::Caller;
 use super::cookie::read_cookie;
-use super::{AuthError, Caller, InboundWebhookResult};
+use super::error::AuthError;
 use crate::server::clock::Clock;
 use crate::server::config::ClerkApp;
 use crate::server::crypto::random::hash_secret;
@@ -29,6 +30,20 @@ use crate::server::store::{IdentityClaims, OrgClaims, ReceivedEvent, Store};
 
 /// The cookie in which Clerk's script stores the session token.
 pub const TOKEN_COOKIE: &str = "__session";
+
+/// The result of a webhook delivery from the identity provider.
+#[derive(Debug, PartialEq)]
+pub enum InboundWebhookResult {
+    /// It was applied.
+    Applied,
+    /// The same delivery was applied before; nothing changed.
+    Duplicate,
+    /// It is about something that Evergrant doesn't use.
+    Ignored,
+    Refused(WebhookRejection),
+    /// This server accepts no deliveries.
+    NotConfigured,
+}
 
 /// Sign-in with Clerk. Cheap to clone; clones share the fetched keys.
 #[derive(Clone)]
@@ -53,14 +68,14 @@ impl ClerkAuth {
     /// Returns the person whose session token the request carries; `None` without a valid one.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, AuthError> {
         let Some((token, carrier)) = request_token(headers) else { return Ok(None) };
-        let claims = match self.verifier.verify(&token, carrier).await? {
-            Ok(claims) => claims,
-            Err(refused) => {
-                refused.log();
-                return Ok(None);
+        match self.verifier.verify(&token, carrier).await {
+            Ok(claims) => Ok(Some(self.upsert_caller(claims).await?)),
+            Err(VerifyError::Rejected(rejection)) => {
+                rejection.log();
+                Ok(None)
             }
-        };
-        Ok(Some(self.upsert_caller(claims).await?))
+            Err(VerifyError::Jwks(error)) => Err(error.into()),
+        }
     }
 
     /// Verifies and applies a webhook delivery. Its id is stored in the transaction of its changes, so that a delivery

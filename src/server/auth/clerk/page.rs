@@ -2,7 +2,8 @@
 
 use super::ClerkAuth;
 use crate::model::ClerkView;
-use crate::server::auth::{Caller, CspSources};
+use crate::server::auth::caller::Caller;
+use crate::server::auth::csp::CspSources;
 
 impl ClerkAuth {
     /// Returns the data for Clerk's script.

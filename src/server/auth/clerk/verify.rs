@@ -4,7 +4,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 
 use super::claims::{Claims, RawClaims};
-use super::jwks::{JwksError, Lookup, VerificationKeys};
+use super::jwks::{JwksError, VerificationKeys};
 use crate::server::clock::Clock;
 use crate::server::config::ClerkApp;
 use crate::server::domain::Secret;
@@ -44,6 +44,25 @@ pub enum TokenRejection {
     Pending,
 }
 
+/// Why a token can't be used: it is rejected, or there are no keys to verify it with.
+#[derive(Debug)]
+pub enum VerifyError {
+    Rejected(TokenRejection),
+    Jwks(JwksError),
+}
+
+impl From<TokenRejection> for VerifyError {
+    fn from(rejection: TokenRejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<JwksError> for VerifyError {
+    fn from(error: JwksError) -> Self {
+        Self::Jwks(error)
+    }
+}
+
 /// Verifies the session tokens of one Clerk application.
 pub struct Verifier {
     keys: VerificationKeys,
@@ -65,25 +84,15 @@ impl Verifier {
         Self { keys, clock, issuer: app.frontend_api.clone(), parties: app.authorized_parties.clone(), validation }
     }
 
-    /// Verifies a token. The outer error means that there are no keys to verify with.
-    pub async fn verify(
-        &self,
-        token: &Secret,
-        carrier: TokenSource,
-    ) -> Result<Result<Claims, TokenRejection>, JwksError> {
-        let kid = match header_kid(token) {
-            Ok(kid) => kid,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let key = match self.keys.find(kid.as_deref()).await? {
-            Lookup::Found(key) => key,
-            Lookup::Unknown => return Ok(Err(TokenRejection::UnknownKey)),
-        };
-        Ok(match decode::<RawClaims>(token.expose(), &key, &self.validation) {
-            Ok(token) => self.check(token.claims, carrier),
-            Err(error) if *error.kind() == ErrorKind::InvalidSignature => Err(TokenRejection::Signature),
-            Err(_) => Err(TokenRejection::Malformed),
-        })
+    /// Verifies a token and returns its claims.
+    pub async fn verify(&self, token: &Secret, carrier: TokenSource) -> Result<Claims, VerifyError> {
+        let kid = header_kid(token)?;
+        let key = self.keys.find(kid.as_deref()).await?.ok_or(TokenRejection::UnknownKey)?;
+        match decode::<RawClaims>(token.expose(), &key, &self.validation) {
+            Ok(token) => Ok(self.check(token.claims, carrier)?),
+            Err(error) if *error.kind() == ErrorKind::InvalidSignature => Err(TokenRejection::Signature.into()),
+            Err(_) => Err(TokenRejection::Malformed.into()),
+        }
     }
 
     fn check(&self, claims: RawClaims, carrier: TokenSource) -> Result<Claims, TokenRejection> {
@@ -146,7 +155,11 @@ mod tests {
         let app = issuer.app_with_pem();
         let keys = VerificationKeys::configured(app.jwt_key.clone().unwrap());
         let verifier = Verifier::new(keys, Clock::manual(NOW), &app);
-        verifier.verify(&Secret::new(token), carrier).await.unwrap().map(|_| ())
+        match verifier.verify(&Secret::new(token), carrier).await {
+            Ok(_) => Ok(()),
+            Err(VerifyError::Rejected(rejection)) => Err(rejection),
+            Err(VerifyError::Jwks(error)) => panic!("{error}"),
+        }
     }
 
     async fn verify_with_claim(name: &str, value: Value) -> Result<(), TokenRejection> {

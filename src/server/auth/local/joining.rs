@@ -6,8 +6,9 @@ use axum::http::HeaderMap;
 
 use super::{LocalAuth, MIN_PASSWORD_CHARACTERS, normalize_email};
 use crate::model::{MembersFlash, OrgId, UserId};
+use crate::server::auth::caller::Caller;
 use crate::server::auth::cookie::session_hash;
-use crate::server::auth::{AuthError, Caller};
+use crate::server::auth::error::AuthError;
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::Secret;
 use crate::server::store::{AcceptError, Invitee};
@@ -30,7 +31,7 @@ pub enum JoinResult {
 impl LocalAuth {
     /// Accepts an invitation for a signed-in person.
     pub async fn join(&self, token: &Secret, caller: &Caller, from: IpAddr) -> Result<JoinResult, AuthError> {
-        if !self.login_rate_limiter.check(caller.user_id.as_str(), from) {
+        if self.login_rate_limiter.check(caller.user_id.as_str(), from).is_err() {
             return Ok(JoinResult::Refused(MembersFlash::TooManyAttempts));
         }
         let guest = Invitee::SignedIn { user: &caller.user_id, email: &caller.email };
@@ -57,7 +58,7 @@ impl LocalAuth {
         let Some(email) = normalize_email(newcomer.email) else {
             return Ok(JoinResult::Refused(MembersFlash::InvalidEmail));
         };
-        if !self.login_rate_limiter.check(&email, from) {
+        if self.login_rate_limiter.check(&email, from).is_err() {
             return Ok(JoinResult::Refused(MembersFlash::TooManyAttempts));
         }
         if newcomer.password.expose().chars().count() < MIN_PASSWORD_CHARACTERS {

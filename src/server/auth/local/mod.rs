@@ -10,9 +10,11 @@ pub mod passwords;
 
 pub use joining::{JoinResult, NewAccount};
 
+use super::Switched;
+use super::caller::Caller;
 use super::cookie::session_hash;
+use super::error::AuthError;
 use super::login_rate_limit::LoginRateLimiter;
-use super::{AuthError, Caller};
 use crate::model::{Action, LoginProblem, OrgId, UserId};
 use crate::server::domain::{Actor, Secret};
 use crate::server::store::{CreatedUser, NewUser, Store};
@@ -65,7 +67,7 @@ impl LocalAuth {
     ) -> Result<Login, AuthError> {
         // An invalid address is verified too, so that the response takes as long.
         let email = normalize_email(email).unwrap_or_default();
-        if !self.login_rate_limiter.check(&email, from) {
+        if self.login_rate_limiter.check(&email, from).is_err() {
             return Ok(Login::Refused(LoginProblem::TooManyAttempts));
         }
         let (user, hash) = match self.store.account(&email).await? {
@@ -117,9 +119,10 @@ impl LocalAuth {
         Ok(Some(caller))
     }
 
-    /// Switches the session to another organization. Returns `false` if the person isn't a member of it.
-    pub async fn switch_org(&self, caller: &Caller, org: &OrgId) -> Result<bool, AuthError> {
-        Ok(self.store.switch_session_org(&caller.session_hash, org).await?)
+    /// Switches the session to another organization.
+    pub async fn switch_org(&self, caller: &Caller, org: &OrgId) -> Result<Switched, AuthError> {
+        let is_member = self.store.switch_session_org(&caller.session_hash, org).await?;
+        Ok(if is_member { Switched::Yes } else { Switched::NotAMember })
     }
 
     /// Returns whether there are no users.

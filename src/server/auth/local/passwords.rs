@@ -6,7 +6,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 
-use crate::server::auth::AuthError;
+use crate::server::auth::error::AuthError;
 use crate::server::domain::Secret;
 
 /// The shortest password, in characters. NIST SP 800-63B-4, 3.1.1.2, and OWASP's cheat sheet ask for 8 with and 15

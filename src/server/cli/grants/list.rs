@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::model::GrantStatus;
 use crate::server::cli::table::{format_table, replace_control_chars};
-use crate::server::cli::{CliError, context, resolve_org};
+use crate::server::cli::{CliError, context, resolve_org_filter};
 use crate::server::clock::Clock;
 use crate::server::config::Settings;
 use crate::server::store::GrantSummary;
@@ -26,10 +26,7 @@ pub struct Flags {
 
 pub async fn run(flags: Flags) -> Result<(), CliError> {
     let (_, database) = context::open_database(flags.settings).await?;
-    let org = match &flags.org {
-        Some(name) => Some(resolve_org(&database, name).await?),
-        None => None,
-    };
+    let org = resolve_org_filter(&database, flags.org.as_deref()).await?;
     let listed = database.grant_summaries(org.as_ref()).await?;
     database.close().await;
     if flags.json {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::one_shot_service::{OneShotService, spool_advice};
 use crate::model::{GrantId, GrantStatus};
-use crate::server::cli::{CliError, resolve_org};
+use crate::server::cli::{CliError, resolve_org_filter};
 use crate::server::config::Settings;
 use crate::server::store::GrantSummary;
 use crate::server::tokens::{RefreshOutcome, RefreshRequest};
@@ -69,10 +69,7 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
 /// Returns the grants that the flags select.
 async fn select_grants(which: &GrantSelection, hands: &OneShotService) -> Result<Vec<GrantSummary>, CliError> {
     let (database, now) = (hands.store.database(), hands.store.clock().now());
-    let org = match &which.org {
-        Some(name) => Some(resolve_org(database, name).await?),
-        None => None,
-    };
+    let org = resolve_org_filter(database, which.org.as_deref()).await?;
     let mut listed = database.grant_summaries(org.as_ref()).await?;
     if let Some(id) = &which.grant {
         let id = GrantId(id.clone());

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::model::{Action, LoginProblem, OrgId, Theme, paths};
-use crate::server::auth::Login;
 use crate::server::auth::cookie::{THEME_COOKIE, delete_cookie, write_cookie};
+use crate::server::auth::{Login, Switched};
 use crate::server::domain::Secret;
 use crate::server::http::flash::{see_other, with_cookie};
 use crate::server::http::internal_error::InternalError;
@@ -90,7 +90,7 @@ pub async fn switch_organization(
     Form(SwitchForm { org_id }): Form<SwitchForm>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else { return Ok(see_other(paths::LOGIN)) };
-    if !state.auth.switch_org(&caller, &org_id).await? {
+    if state.auth.switch_org(&caller, &org_id).await? != Switched::Yes {
         return Ok((StatusCode::NOT_FOUND, "You are not a member of this organisation.\n").into_response());
     }
     let back = safe_redirect::referer_path(&state.config.public_url, &headers);

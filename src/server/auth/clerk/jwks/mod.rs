@@ -1,11 +1,12 @@
 //! The public keys that session tokens are verified with: configured, or fetched and cached.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use parking_lot::Mutex;
 
 use crate::server::clock::Clock;
 
@@ -24,12 +25,6 @@ const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 pub enum VerificationKeys {
     Configured(Box<DecodingKey>),
     Fetched(Arc<FetchedKeys>),
-}
-
-/// The result of looking up a key id.
-pub enum Lookup {
-    Found(DecodingKey),
-    Unknown,
 }
 
 /// Why there are no keys to verify with. A server error, not the client's.
@@ -95,55 +90,47 @@ impl VerificationKeys {
         fetched.fetch().await.map(|keys| Some(keys.len())).map_err(away)
     }
 
-    /// Returns the key with this id. A configured key has every id.
-    pub async fn find(&self, kid: Option<&str>) -> Result<Lookup, JwksError> {
+    /// Returns the key with this id; `None` if it isn't published. A configured key has every id.
+    pub async fn find(&self, kid: Option<&str>) -> Result<Option<DecodingKey>, JwksError> {
         match (self, kid) {
-            (Self::Configured(key), _) => Ok(Lookup::Found(DecodingKey::clone(key))),
-            (Self::Fetched(_), None) => Ok(Lookup::Unknown),
+            (Self::Configured(key), _) => Ok(Some(DecodingKey::clone(key))),
+            (Self::Fetched(_), None) => Ok(None),
             (Self::Fetched(fetched), Some(kid)) => fetched.find(kid).await,
         }
     }
 }
 
 impl FetchedKeys {
-    async fn find(self: &Arc<Self>, kid: &str) -> Result<Lookup, JwksError> {
-        if let Some(key) = self.fresh_key(kid) {
-            return Ok(Lookup::Found(key));
+    async fn find(self: &Arc<Self>, kid: &str) -> Result<Option<DecodingKey>, JwksError> {
+        if let Some(key) = self.cached_key(kid, REFETCH_AFTER_SECONDS) {
+            return Ok(Some(key));
         }
         // One task fetches at a time. If the key is cached, there is no need to wait.
         match Arc::clone(&self.fetch_lock).try_lock_owned() {
             Ok(turn) => self.fetch_in_task(turn).await,
-            Err(_) if self.usable_key(kid).is_some() => {}
+            Err(_) if self.cached_key(kid, MAX_CACHE_AGE_SECONDS).is_some() => {}
             Err(_) => {
                 let turn = Arc::clone(&self.fetch_lock).lock_owned().await;
-                if self.fresh_key(kid).is_none() {
+                if self.cached_key(kid, REFETCH_AFTER_SECONDS).is_none() {
                     self.fetch_in_task(turn).await;
                 }
             }
         }
-        match self.usable_key(kid) {
-            Some(key) => Ok(Lookup::Found(key)),
-            None => self.rejection(),
-        }
+        self.usable_key(kid)
     }
 
-    fn fresh_key(&self, kid: &str) -> Option<DecodingKey> {
-        let known = self.lock_cache();
-        known.age(self.clock.now()).filter(|age| *age < REFETCH_AFTER_SECONDS)?;
+    /// Returns the key from the cache if that is younger than `max_age` seconds.
+    fn cached_key(&self, kid: &str, max_age: i64) -> Option<DecodingKey> {
+        let known = self.cache.lock();
+        known.age(self.clock.now()).filter(|age| *age < max_age)?;
         known.keys.get(kid).cloned()
     }
 
-    fn usable_key(&self, kid: &str) -> Option<DecodingKey> {
-        let known = self.lock_cache();
-        known.age(self.clock.now()).filter(|age| *age < MAX_CACHE_AGE_SECONDS)?;
-        known.keys.get(kid).cloned()
-    }
-
-    /// Returns `Unknown` if there are usable keys, else why there are none.
-    fn rejection(&self) -> Result<Lookup, JwksError> {
-        let known = self.lock_cache();
+    /// Returns the key from the cache, or why there are no keys that can still be used.
+    fn usable_key(&self, kid: &str) -> Result<Option<DecodingKey>, JwksError> {
+        let known = self.cache.lock();
         if known.age(self.clock.now()).is_some_and(|age| age < MAX_CACHE_AGE_SECONDS) {
-            return Ok(Lookup::Unknown);
+            return Ok(known.keys.get(kid).cloned());
         }
         let why = known.last_error.clone().unwrap_or_else(|| "never fetched".to_owned());
         Err(JwksError::Unavailable { url: self.url.clone(), why })
@@ -161,14 +148,14 @@ impl FetchedKeys {
     async fn fetch_if_due(&self, _turn: FetchLockGuard) {
         let now = self.clock.now();
         {
-            let mut known = self.lock_cache();
+            let mut known = self.cache.lock();
             if known.attempted_at.is_some_and(|at| (0..MIN_FETCH_INTERVAL_SECONDS).contains(&(now - at))) {
                 return;
             }
             known.attempted_at = Some(now);
         }
         let answer = self.fetch().await;
-        let mut known = self.lock_cache();
+        let mut known = self.cache.lock();
         match answer {
             Ok(keys) => *known = CachedKeys { keys, fetched_at: Some(now), attempted_at: Some(now), last_error: None },
             Err(why) => {
@@ -193,11 +180,6 @@ impl FetchedKeys {
         }
         parse_key_set(&text)
     }
-
-    fn lock_cache(&self) -> MutexGuard<'_, CachedKeys> {
-        // Nothing panics while holding it, and the keys would still be valid.
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl CachedKeys {
@@ -216,105 +198,4 @@ fn parse_key_set(text: &[u8]) -> Result<HashMap<String, DecodingKey>, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::server::auth::clerk::testing::{Issuer, JwksServer, NOW};
-
-    struct Setup {
-        jwks: JwksServer,
-        clock: Clock,
-        keys: VerificationKeys,
-    }
-
-    async fn setup(named: &[&str]) -> Setup {
-        let issuers: Vec<Issuer> = named.iter().map(|kid| Issuer::new(kid)).collect();
-        let (jwks, clock) = (JwksServer::serve(&issuers).await, Clock::manual(NOW));
-        let keys = VerificationKeys::from_frontend_api(&jwks.origin, clock.clone()).unwrap();
-        Setup { jwks, clock, keys }
-    }
-
-    impl Setup {
-        /// `None` for an error.
-        async fn finds(&self, kid: &str) -> Option<bool> {
-            self.keys.find(Some(kid)).await.ok().map(|found| matches!(found, Lookup::Found(_)))
-        }
-    }
-
-    #[tokio::test]
-    async fn keys_are_cached_for_an_hour() {
-        let it = setup(&["k1"]).await;
-        for _ in 0..3 {
-            assert_eq!(it.finds("k1").await, Some(true));
-        }
-        assert_eq!(it.jwks.request_count(), 1);
-        it.clock.advance(REFETCH_AFTER_SECONDS - 1);
-        assert_eq!((it.finds("k1").await, it.jwks.request_count()), (Some(true), 1));
-        it.jwks.publish(&[Issuer::new("k2")]);
-        it.clock.advance(1);
-        assert_eq!((it.finds("k1").await, it.jwks.request_count()), (Some(false), 2), "the key was removed");
-    }
-
-    #[tokio::test]
-    async fn new_key_is_fetched_and_unknown_ids_cause_no_extra_fetches() {
-        let it = setup(&["k1"]).await;
-        assert_eq!(it.finds("k1").await, Some(true));
-        it.clock.advance(MIN_FETCH_INTERVAL_SECONDS);
-        it.jwks.publish(&[Issuer::new("k1"), Issuer::new("k2")]);
-        assert_eq!((it.finds("k2").await, it.jwks.request_count()), (Some(true), 2));
-        for made_up in 0..20 {
-            assert_eq!(it.finds(&format!("made-up-{made_up}")).await, Some(false));
-        }
-        assert_eq!(it.jwks.request_count(), 2, "not within {MIN_FETCH_INTERVAL_SECONDS} seconds");
-        it.clock.advance(MIN_FETCH_INTERVAL_SECONDS);
-        assert_eq!((it.finds("made-up").await, it.jwks.request_count()), (Some(false), 3));
-        assert_eq!(it.keys.find(None).await.ok().map(|found| matches!(found, Lookup::Found(_))), Some(false));
-    }
-
-    #[tokio::test]
-    async fn concurrent_lookups_share_one_fetch() {
-        let it = setup(&["k1"]).await;
-        let all = futures::future::join_all((0..20).map(|_| it.finds("k1"))).await;
-        assert!(all.iter().all(|known| *known == Some(true)));
-        assert_eq!(it.jwks.request_count(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_dropped_lookup_does_not_cancel_the_fetch() {
-        let it = setup(&["k1"]).await;
-        tokio::select! {
-            biased;
-            _ = it.finds("k1") => panic!("an answer without waiting"),
-            () = std::future::ready(()) => {}
-        }
-        assert_eq!((it.finds("k1").await, it.jwks.request_count()), (Some(true), 1));
-    }
-
-    #[tokio::test]
-    async fn cached_keys_are_used_for_a_day_while_the_issuer_is_unreachable() {
-        let it = setup(&["k1"]).await;
-        assert_eq!(it.finds("k1").await, Some(true));
-        it.jwks.set_failing(true);
-        it.clock.advance(REFETCH_AFTER_SECONDS);
-        assert_eq!((it.finds("k1").await, it.jwks.request_count()), (Some(true), 2));
-        assert_eq!((it.finds("k1").await, it.jwks.request_count()), (Some(true), 2), "not fetched again so soon");
-        assert_eq!(it.finds("k2").await, Some(false));
-        it.clock.advance(MAX_CACHE_AGE_SECONDS - REFETCH_AFTER_SECONDS);
-        assert_eq!(it.finds("k1").await, None, "a day is over");
-        it.jwks.set_failing(false);
-        it.clock.advance(MIN_FETCH_INTERVAL_SECONDS);
-        assert_eq!(it.finds("k1").await, Some(true));
-    }
-
-    #[tokio::test]
-    async fn missing_keys_are_an_error_and_not_a_rejection() {
-        let it = setup(&["k1"]).await;
-        it.jwks.set_failing(true);
-        let error = it.keys.find(Some("k1")).await.err().unwrap().to_string();
-        assert!(error.contains("503") && error.contains("/.well-known/jwks.json"), "{error}");
-        it.jwks.publish(&[]);
-        it.jwks.set_failing(false);
-        it.clock.advance(MIN_FETCH_INTERVAL_SECONDS);
-        let error = it.keys.find(Some("k1")).await.err().unwrap().to_string();
-        assert!(error.contains("no RSA key"), "{error}");
-    }
-}
+mod tests;
