@@ -209,14 +209,6 @@ mod tests {
         RequestedApiKey { name, scopes, life: ApiKeyLifetime::Month, created_by: None }
     }
 
-    async fn rejection(store: &Store, headers: &HeaderMap) -> KeyRejection {
-        match authenticate(store, headers).await {
-            Err(KeyError::Rejected(rejection)) => rejection,
-            Err(KeyError::Store(error)) => panic!("{error}"),
-            Ok(row) => panic!("{} was accepted", row.name),
-        }
-    }
-
     #[test]
     fn keys_are_unique_and_typing_errors_are_detected() {
         let (one, other) = (generate_key().unwrap(), generate_key().unwrap());
