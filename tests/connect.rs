@@ -47,14 +47,16 @@ async fn connect_as(web: &TestServer, browser: &Browser, person: &str, tenant: &
 async fn consent_binds_its_tenants_and_a_repeated_consent_keeps_the_binding(database: TestDatabase) {
     let web = TestServer::on(database).await;
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
-    assert_eq!(connect_as(&web, &ann, "mere", "harbour").await, "connected.1");
+    let flash = connect_as(&web, &ann, "mere", "harbour").await;
     let first = web.bindings(&org).await.remove(0);
+    assert_eq!(flash, format!("connected.1.{}", first.binding.id));
     assert_eq!(first.binding.tenant_name, "Harbour Coffee");
     assert_eq!(first.connected_by_email.as_deref(), Some("ann@example.com"));
     let grant = first.grant.unwrap();
     assert_eq!((grant.status, grant.xero_user_id.as_str()), (GrantStatus::Active, MERE_USER_ID));
 
-    assert_eq!(connect_as(&web, &ann, "mere", "harbour").await, "reconnected.1");
+    let flash = connect_as(&web, &ann, "mere", "harbour").await;
+    assert_eq!(flash, format!("reconnected.1.{}", first.binding.id));
     let again = web.bindings(&org).await;
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].binding.id, first.binding.id, "the binding stays");
@@ -63,9 +65,11 @@ async fn consent_binds_its_tenants_and_a_repeated_consent_keeps_the_binding(data
     assert_eq!(web.store.grant(&grant.id).await.unwrap().unwrap().status, GrantStatus::Revoked);
 
     // A later consent by the same user adds another tenant. The first binding keeps its grant.
-    assert_eq!(connect_as(&web, &ann, "mere", "kauri").await, "connected.1");
+    let flash = connect_as(&web, &ann, "mere", "kauri").await;
     let both = web.bindings(&org).await;
     assert_eq!(both.len(), 2);
+    let added = both.iter().find(|one| one.binding.id != first.binding.id).unwrap();
+    assert_eq!(flash, format!("connected.1.{}", added.binding.id));
     assert_eq!(both[0].grant.as_ref().unwrap().id, renewed.id, "only this consent's tenants are bound");
     web.stop().await;
 }
@@ -77,8 +81,8 @@ async fn connected_message_is_shown_once() {
     connect_as(&web, &ann, "mere", "harbour").await;
     let page = ann.get("/settings/integrations").await;
     assert_eq!(page.status, StatusCode::OK);
-    assert!(page.text.contains("Connected to Xero.") && page.text.contains("Harbour Coffee"));
-    assert!(!ann.get("/settings/integrations").await.text.contains("Connected to Xero."));
+    assert!(page.text.contains("Harbour Coffee is connected."));
+    assert!(!ann.get("/settings/integrations").await.text.contains("Harbour Coffee is connected."));
 }
 
 #[tokio::test]
@@ -140,7 +144,8 @@ async fn oauth_state_is_bound_to_its_session_and_single_use() {
     assert_eq!(eve.follow_callback(&callback).await, "state-foreign");
     let nobody = web.browser().get(callback.strip_prefix(&web.base).unwrap()).await;
     assert_eq!(nobody.location(), "/login?next=%2Fsettings%2Fintegrations");
-    assert_eq!(ann.follow_callback(&callback).await, "connected.1", "the foreign session did not consume the state");
+    let flash = ann.follow_callback(&callback).await;
+    assert!(flash.starts_with("connected.1."), "the foreign session did not consume the state: {flash}");
     assert_eq!(ann.follow_callback(&callback).await, "state-expired", "a replay is rejected");
     assert_eq!(web.bindings(&org).await.len(), 1);
     assert!(web.bindings(&theirs).await.is_empty());
@@ -200,13 +205,13 @@ async fn another_xero_user_replaces_a_grant_only_after_confirmation() {
             let left = web.provider.connections(&jonas.access_token).await;
             assert_eq!(left.len(), 1, "the connection of his consent is deleted at Xero too: {left:?}");
         } else {
-            assert_eq!(ann.flash(), "reconnected.1");
+            assert_eq!(ann.flash(), format!("reconnected.1.{}", now.binding.id));
             assert_eq!(now.binding.id, before.binding.id);
             assert_eq!(now.grant.unwrap().xero_user_id, JONAS_USER_ID);
             assert_eq!(new_status, GrantStatus::Active);
         }
         ann.post("/api/integrations/xero/confirm", &form).await;
-        assert_eq!(ann.flash(), "not-found", "a confirmation is decided once");
+        assert_eq!(ann.flash(), "confirmation-over", "a confirmation is decided once");
     }
     assert_eq!(web.bindings(&org).await[0].binding.status, BindingStatus::Active);
 }

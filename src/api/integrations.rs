@@ -47,19 +47,19 @@ pub async fn refresh_connection(binding_id: BindingId) -> Result<RefreshReport, 
 /// Fetches the organization's details from Xero to show that the connection works.
 #[server(prefix = "/api", endpoint = "integrations/xero/test", input = PostUrl, output = Json)]
 pub async fn test_connection(binding_id: BindingId) -> Result<OrganizationDetails, ApiError> {
-    use crate::model::Flash;
+    use crate::model::ConnectionFlash;
     use crate::server::http::server_fn::ServerFnContext;
 
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| Ok(ctx.state.tokens.test(&ctx.org()?.id, &binding_id).await?))
         .await
-        .flash(|_| Flash::TestPassed { binding: binding_id })
+        .flash(|_| ConnectionFlash::TestPassed)
 }
 
 /// Deletes the connection at Xero and in Evergrant. Owners and admins only.
 #[server(prefix = "/api", endpoint = "integrations/xero/disconnect", input = PostUrl, output = Json)]
 pub async fn disconnect(binding_id: BindingId) -> Result<(), ApiError> {
-    use crate::model::{Flash, Permission};
+    use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::ServerFnContext;
 
     let ctx = ServerFnContext::authenticated().await?;
@@ -69,13 +69,13 @@ pub async fn disconnect(binding_id: BindingId) -> Result<(), ApiError> {
         Ok(())
     })
     .await
-    .flash(|()| Flash::Disconnected)
+    .flash(|()| ConnectionFlash::Disconnected)
 }
 
 /// Assigns a connection to the caller if the member who connected it has left, which keeps it. Owners and admins only.
 #[server(prefix = "/api", endpoint = "integrations/xero/keep", input = PostUrl, output = Json)]
 pub async fn keep_connection(binding_id: BindingId) -> Result<(), ApiError> {
-    use crate::model::{Flash, Permission};
+    use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
 
     let ctx = ServerFnContext::authenticated().await?;
@@ -89,7 +89,7 @@ pub async fn keep_connection(binding_id: BindingId) -> Result<(), ApiError> {
         }
     })
     .await
-    .flash(|()| Flash::ConnectionKept)
+    .flash(|()| ConnectionFlash::Kept)
 }
 
 /// Returns what `/settings/integrations` shows.

@@ -114,14 +114,14 @@ pub async fn set_mail(user_id: UserId, on: bool) -> Result<(), ApiError> {
         WebhookFlash::{MailOff, MailOn},
         paths,
     };
-    use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
+    use crate::server::http::server_fn::{ServerFnContext, member_not_found};
 
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
     ctx.run(async |ctx| {
         let own = user_id == ctx.caller.user_id;
         let org = if own { ctx.org()? } else { ctx.require(Permission::ManageNotifications)? };
         let known = ctx.state.store.as_actor(ctx.actor()).set_email_notifications(&org.id, &user_id, on).await?;
-        if known { Ok(()) } else { Err(connection_not_found()) }
+        if known { Ok(()) } else { Err(member_not_found()) }
     })
     .await
     .flash(|()| if on { MailOn } else { MailOff })

@@ -1,9 +1,11 @@
 //! API keys as the pages and the API describe them. The key itself is never in here.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use super::ApiKeyId;
 use super::status::str_enum;
+use super::{ApiKeyId, FlashMessage, Tone};
 
 str_enum!(
     /// A permission of an API key.
@@ -133,14 +135,15 @@ impl ApiKeyStatus {
     }
 }
 
-impl ApiKeyFlash {
-    /// Returns whether the form succeeded.
-    pub fn is_success(self) -> bool {
-        matches!(self, Self::Created | Self::Revoked)
+impl FlashMessage for ApiKeyFlash {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::Created | Self::Revoked => Tone::Good,
+            _ => Tone::Warn,
+        }
     }
 
-    /// Returns the sentence shown on the page.
-    pub fn text(self) -> &'static str {
+    fn text(&self) -> Cow<'static, str> {
         match self {
             Self::Created => "API key created. Copy it now: it is shown only once.",
             Self::Revoked => "API key revoked. Requests with it are refused from now on.",
@@ -150,6 +153,7 @@ impl ApiKeyFlash {
             Self::NoSuchKey => "That API key isn't in this organisation or has already been revoked.",
             Self::NotAllowed => "Only owners and admins can see and change API keys. Ask one of them.",
         }
+        .into()
     }
 }
 

@@ -1,9 +1,11 @@
 //! Members and invitations of an organization, and the results of the forms on `/settings/members`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::status::str_enum;
-use super::{InvitationId, Role, UserId};
+use super::{FlashMessage, InvitationId, Role, Tone, UserId};
 
 /// What `/settings/members` shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,26 +88,24 @@ str_enum!(
     }
 );
 
-impl MembersFlash {
-    /// Returns whether the form succeeded.
-    pub fn is_success(self) -> bool {
-        matches!(
-            self,
+impl FlashMessage for MembersFlash {
+    fn tone(&self) -> Tone {
+        match self {
             Self::InvitationCreated
-                | Self::InvitationRevoked
-                | Self::Joined
-                | Self::AlreadyMember
-                | Self::RoleChanged
-                | Self::Removed
-                | Self::Left
-                | Self::Transferred
-                | Self::Created
-                | Self::Renamed
-        )
+            | Self::InvitationRevoked
+            | Self::Joined
+            | Self::AlreadyMember
+            | Self::RoleChanged
+            | Self::Removed
+            | Self::Left
+            | Self::Transferred
+            | Self::Created
+            | Self::Renamed => Tone::Good,
+            _ => Tone::Warn,
+        }
     }
 
-    /// Returns the sentence shown on the page.
-    pub fn text(self) -> &'static str {
+    fn text(&self) -> Cow<'static, str> {
         match self {
             Self::InvitationCreated => "Invitation created. Copy its link now: it is shown only once.",
             Self::InvitationRevoked => "Invitation cancelled. Its link no longer works.",
@@ -136,5 +136,6 @@ impl MembersFlash {
             Self::PasswordTooShort => "The password needs at least 12 characters.",
             Self::TooManyAttempts => "Too many attempts. Wait a minute, then try again.",
         }
+        .into()
     }
 }

@@ -15,6 +15,7 @@ pub mod paths;
 mod permission;
 mod problem;
 mod reference;
+mod refresh;
 mod session;
 pub(crate) mod status;
 mod view;
@@ -27,7 +28,7 @@ pub use activity::{
 pub use api_key::{ApiKeyFlash, ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, Scope};
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 pub use error::{ApiError, MalformedArguments};
-pub use flash::{Flash, Tone};
+pub use flash::{ConnectionFlash, Flash, FlashMessage, Tone};
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
 pub use members::{InvitationDetails, InvitationView, MemberView, MembersFlash, MembersView};
 pub use notification::{
@@ -38,10 +39,10 @@ pub use page::{ClerkView, InvitationPage, LoginProblem, LoginView, Page, Reveale
 pub use permission::Permission;
 pub use problem::ProblemCode;
 pub use reference::{FieldView, OperationView, ReferenceView, ResponseView};
+pub use refresh::{BindingError, RefreshReport, RefreshSummary};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use view::{
-    BindingError, ConnectionView, DepartingConnection, Health, OrganizationDetails, OverviewView, PendingConfirmation,
-    RefreshReport, SettingsView,
+    ConnectionView, DepartingConnection, Health, OrganizationDetails, OverviewView, PendingConfirmation, SettingsView,
 };
 pub use webhook_flash::{AddressProblem, WebhookFlash};

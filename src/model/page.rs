@@ -12,6 +12,8 @@ pub struct Page {
     pub theme: Theme,
     /// Message of the form that redirected here, shown once.
     pub flash: Option<Flash>,
+    /// Name of the tenant that the message is about.
+    pub flash_tenant: Option<String>,
     /// The signed-in person; `None` on pages that anyone may see.
     pub session: Option<SessionView>,
     pub login: LoginView,

@@ -4,49 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{BindingId, BindingStatus, GrantStatus, HourView, OrgId, UpcomingActionView};
 
-/// Result of a refresh: the response of `POST /api/integrations/xero/refresh`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RefreshReport {
-    /// Whether every grant that was due has been refreshed.
-    pub success: bool,
-    pub has_active_bindings: bool,
-    /// Number of grants exchanged in this call, including those whose running exchange it joined.
-    pub refreshed_count: u32,
-    pub errors: Vec<BindingError>,
-}
-
-/// A binding whose grant could not be refreshed, with the reason as a sentence for a person.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BindingError {
-    pub binding_id: BindingId,
-    pub error: String,
-    /// When the refresh is retried automatically, if it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_attempt_at: Option<i64>,
-    /// Until when the stored access token still works, if it does: the refresh was early.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub valid_until: Option<i64>,
-}
-
-impl RefreshReport {
-    /// Returns the result shown beside the button, such as "3 tokens refreshed", "All 4 tokens are fresh" or
-    /// "3 refreshed, 1 needs attention".
-    pub fn summary(refreshed: u32, failed: u32, total: u32) -> String {
-        let tokens = |n: u32| if n == 1 { "1 token".to_owned() } else { format!("{n} tokens") };
-        let needs = if failed == 1 { "1 needs attention".to_owned() } else { format!("{failed} need attention") };
-        match (refreshed, failed) {
-            (0, 0) if total == 0 => "Nothing to refresh yet".to_owned(),
-            (0, 0) if total == 1 => "The token is fresh".to_owned(),
-            (0, 0) => format!("All {total} tokens are fresh"),
-            (n, 0) => format!("{} refreshed", tokens(n)),
-            (0, _) => needs,
-            (n, _) => format!("{n} refreshed, {needs}"),
-        }
-    }
-}
-
 /// State of a connection as its badge shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -139,25 +96,4 @@ pub struct OrganizationDetails {
     pub base_currency: Option<String>,
     /// Set if the token was served although an early refresh failed.
     pub warning: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::RefreshReport;
-
-    #[test]
-    fn summary_counts_refreshed_and_failed_tokens() {
-        let cases = [
-            ((3, 0, 4), "3 tokens refreshed"),
-            ((1, 0, 1), "1 token refreshed"),
-            ((0, 0, 4), "All 4 tokens are fresh"),
-            ((0, 0, 1), "The token is fresh"),
-            ((0, 0, 0), "Nothing to refresh yet"),
-            ((3, 1, 4), "3 refreshed, 1 needs attention"),
-            ((0, 2, 2), "2 need attention"),
-        ];
-        for ((refreshed, failed, total), sentence) in cases {
-            assert_eq!(RefreshReport::summary(refreshed, failed, total), sentence);
-        }
-    }
 }

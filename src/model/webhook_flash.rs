@@ -1,8 +1,11 @@
 //! Results of the forms on `/settings/notifications`, and why a webhook address is refused.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::status::str_enum;
+use super::{FlashMessage, Tone};
 
 str_enum!(
     /// Result of a form on `/settings/notifications`.
@@ -37,14 +40,15 @@ str_enum!(
     }
 );
 
-impl WebhookFlash {
-    /// Returns whether the form succeeded.
-    pub fn is_success(self) -> bool {
-        !matches!(self, Self::TooManyWebhooks | Self::NoSuchWebhook | Self::TestFailed | Self::NotAllowed)
+impl FlashMessage for WebhookFlash {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::TooManyWebhooks | Self::NoSuchWebhook | Self::TestFailed | Self::NotAllowed => Tone::Warn,
+            _ => Tone::Good,
+        }
     }
 
-    /// Returns the sentence shown on the page.
-    pub fn text(self) -> &'static str {
+    fn text(&self) -> Cow<'static, str> {
         match self {
             Self::WebhookAdded => "Webhook added. Copy its secret now: it is shown only once.",
             Self::WebhookRotated => {
@@ -61,6 +65,17 @@ impl WebhookFlash {
             Self::MailOff => "Email is off.",
             Self::NotAllowed => "Only owners and admins can change this. Ask one of them.",
         }
+        .into()
+    }
+}
+
+impl FlashMessage for AddressProblem {
+    fn tone(&self) -> Tone {
+        Tone::Warn
+    }
+
+    fn text(&self) -> Cow<'static, str> {
+        format!("No webhook was added. {self}").into()
     }
 }
 

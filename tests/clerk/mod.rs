@@ -160,10 +160,8 @@ async fn consent_is_bound_to_the_session_and_survives_the_expiry_of_its_token(da
     assert_eq!(page.location(), "/login?next=%2Fapi%2Fintegrations%2Fxero%2Fcallback");
     assert!(page.header("set-cookie").contains("HttpOnly"), "scripts cannot read the code");
     ann.set_cookie("__session", &clerk.token(&visitor));
-    assert_eq!(
-        ann.follow_callback(&format!("{}/api/integrations/xero/callback", clerk.server.base)).await,
-        "connected.1"
-    );
+    let flash = ann.follow_callback(&format!("{}/api/integrations/xero/callback", clerk.server.base)).await;
+    assert!(flash.starts_with("connected.1."), "{flash}");
     assert_eq!(ann.cookie("evergrant_consent"), None);
     assert!(ann.get("/settings/integrations").await.text.contains("Harbour Coffee"));
     clerk.server.stop().await;

@@ -62,7 +62,7 @@ pub fn outcome_label(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
         Outcome::Refreshed => ("good", "Refreshed"),
         Outcome::Reconnect => ("bad", "Reconnect needed"),
-        Outcome::Operator => ("bad", "App credentials refused"),
+        Outcome::Operator => ("bad", "Needs your administrator"),
         Outcome::Transient => ("warn", "Xero error, will retry"),
         Outcome::Refused => ("quiet", "Supplied token refused"),
         Outcome::Abandoned => ("warn", "Interrupted, retried"),

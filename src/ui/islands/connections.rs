@@ -15,7 +15,7 @@ use super::signed_in::ConnectionsVersion;
 use super::times;
 use super::toasts::focus;
 use crate::api;
-use crate::model::{ApiError, BindingId, RefreshReport};
+use crate::model::{ApiError, BindingId, Tone};
 
 /// Id of the element that is replaced.
 pub const BODY_ID: &str = "connections";
@@ -38,7 +38,7 @@ const MIN_REREAD_INTERVAL_MS: f64 = 1_000.0;
 const FOCUSABLE: &str = "a, button, input, select, textarea";
 
 /// Tone and text of an action's result.
-type ActionMessage = (&'static str, String);
+type ActionMessage = (Tone, String);
 
 #[derive(Clone, Copy)]
 struct LiveBody {
@@ -110,7 +110,7 @@ impl LiveBody {
         self.busy.set_value(true);
         clear_messages();
         if let Some(row) = &row {
-            set_message(Some(row), "quiet", "Contacting Xero…");
+            set_message(Some(row), Tone::Quiet, "Contacting Xero…");
         } else {
             set_busy(&pressed, true);
         }
@@ -120,7 +120,7 @@ impl LiveBody {
                     self.reread_body(true).await;
                     said
                 }
-                Err(error) => ("bad", error.to_string()),
+                Err(error) => (Tone::Bad, error.to_string()),
             };
             self.busy.set_value(false);
             if row.is_none() {
@@ -147,7 +147,7 @@ impl LiveBody {
                     }
                     clear_messages();
                     self.reread_body(true).await;
-                    announce(None, "good", format!("{name} is disconnected."));
+                    announce(None, Tone::Good, format!("{name} is disconnected."));
                 }
                 Err(error) => set_text(DIALOG_ERROR_ID, &error.to_string()),
             }
@@ -209,17 +209,30 @@ impl LiveBody {
 async fn refresh_all() -> Result<ActionMessage, ApiError> {
     let active =
         element_by_id(BODY_ID).and_then(|body| attribute(&body, "data-active").parse().ok()).unwrap_or_default();
-    let report = api::refresh_integrations(true).await?;
-    let failed = report.errors.len() as u32;
-    Ok((if failed == 0 { "good" } else { "bad" }, RefreshReport::summary(report.refreshed_count, failed, active)))
+    let summary = api::refresh_integrations(true).await?.summary();
+    let tone = match (summary.needs_action, summary.retrying) {
+        (0, 0) => Tone::Good,
+        (0, _) => Tone::Warn,
+        _ => Tone::Bad,
+    };
+    let retry = summary.retry_at().map(times::retry_sentence);
+    Ok((tone, join_sentences(summary.text(Some(active)), retry)))
 }
 
 async fn refresh(id: String) -> Result<ActionMessage, ApiError> {
     let report = api::refresh_connection(BindingId(id)).await?;
     Ok(match report.errors.into_iter().next() {
-        Some(failed) => ("bad", failed.error),
-        None => ("good", "Token refreshed.".to_owned()),
+        Some(failed) if failed.needs_action => (Tone::Bad, failed.error),
+        Some(failed) => (Tone::Warn, join_sentences(failed.error, failed.next_attempt_at.map(times::retry_sentence))),
+        None => (Tone::Good, "Token refreshed.".to_owned()),
     })
+}
+
+fn join_sentences(first: String, second: Option<String>) -> String {
+    match second {
+        Some(second) => format!("{first} {second}"),
+        None => first,
+    }
 }
 
 /// Fetches the organization's details to show that the connection works.
@@ -227,8 +240,7 @@ async fn test(id: String) -> Result<ActionMessage, ApiError> {
     let details = api::test_connection(BindingId(id)).await?;
     let known = [Some(details.legal_name.unwrap_or(details.name)), details.country_code, details.base_currency];
     let known: Vec<String> = known.into_iter().flatten().collect();
-    let warning = details.warning.map(|warning| format!(" {warning}")).unwrap_or_default();
-    Ok(("good", format!("Xero answered: {}.{warning}", known.join(", "))))
+    Ok((Tone::Good, join_sentences(format!("Xero answered: {}.", known.join(", ")), details.warning)))
 }
 
 fn open_disconnect_dialog(id: &str, name: &str) {
@@ -301,14 +313,14 @@ fn find_counterpart(new: &Element, focused: &Element, old: &Element) -> Option<E
 }
 
 /// Shows a message after a short delay, because a live region that is inserted together with its text isn't announced.
-fn announce(row: Option<String>, tone: &'static str, text: String) {
+fn announce(row: Option<String>, tone: Tone, text: String) {
     set_timeout(move || set_message(row.as_deref(), tone, &text), Duration::from_millis(100));
 }
 
-fn set_message(row: Option<&str>, tone: &str, text: &str) {
+fn set_message(row: Option<&str>, tone: Tone, text: &str) {
     let id = row.map_or_else(|| "outcome".to_owned(), |row| format!("outcome-{row}"));
     if let Some(line) = element_by_id(&id) {
-        ignore_dom_error(line.set_attribute("data-tone", tone));
+        ignore_dom_error(line.set_attribute("data-tone", tone.as_str()));
         line.set_text_content(Some(text));
     }
 }

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::signed_in::ConnectionsVersion;
+use super::times::retry_sentence;
 use super::toasts::Toasts;
 use crate::api::refresh_integrations;
 use crate::model::OrgId;
@@ -43,12 +44,15 @@ async fn refresh(toasts: Option<Toasts>, version: Option<ConnectionsVersion>) {
     };
     let refreshed = report.refreshed_count > 0;
     let failed = !report.errors.is_empty();
+    let summary = report.summary();
     if let Some(toasts) = toasts {
+        if summary.needs_action > 0 {
+            toasts.attention("Xero connection needs attention");
+        }
         if refreshed {
             toasts.good("Xero connection refreshed");
-        }
-        if failed {
-            toasts.attention("Xero connection needs attention");
+        } else if let Some(at) = summary.retry_at() {
+            toasts.waiting(format!("{} {}", summary.text(None), retry_sentence(at)));
         }
     }
     if let (true, Some(ConnectionsVersion(version))) = (refreshed || failed, version) {

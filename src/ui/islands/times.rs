@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 
+use crate::model::RefreshSummary;
 use crate::ui::components::time;
 
 /// Shown as an age: `6 minutes ago`.
@@ -42,6 +43,11 @@ pub fn start() {
 /// Returns the server's time in unix seconds.
 pub fn server_now() -> i64 {
     browser_now() + SERVER_CLOCK_AHEAD.get().1
+}
+
+/// Returns the sentence with the time of the next automatic attempt, in unix seconds, in this machine's time zone.
+pub fn retry_sentence(at: i64) -> String {
+    RefreshSummary::retry_sentence(&time::local_time_of_day(at as f64 * 1000.0))
 }
 
 /// Updates all times on the page.

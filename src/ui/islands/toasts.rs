@@ -1,32 +1,39 @@
 //! Toasts, and the live regions that announce them.
 //!
-//! Good news disappears by itself; what needs attention stays. Only one of each is shown at a time.
+//! What nobody has to act on disappears by itself; what needs attention stays. Only one of each is shown at a time.
 
 use std::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::ui::components::icons::{CHECK, CROSS, WARNING, icon};
+use crate::model::Tone;
+use crate::ui::components::icons::{CHECK, CLOCK, CROSS, WARNING, icon};
 
-/// How long good news is shown, unless the pointer or the focus is on it.
-const GOOD_NEWS_DURATION: Duration = Duration::from_secs(5);
+/// How long news that nobody has to act on is shown, unless the pointer or the focus is on it.
+const NEWS_DURATION: Duration = Duration::from_secs(5);
 
 /// Shows toasts. `SignedIn` provides it to the islands.
 #[derive(Clone, Copy)]
 pub struct Toasts {
-    good: RwSignal<Option<&'static str>>,
+    /// What nobody has to act on.
+    news: RwSignal<Option<(Tone, String)>>,
     attention: RwSignal<Option<&'static str>>,
 }
 
 impl Toasts {
     /// Creates the toasts with none shown.
     pub fn new() -> Self {
-        Self { good: RwSignal::new(None), attention: RwSignal::new(None) }
+        Self { news: RwSignal::new(None), attention: RwSignal::new(None) }
     }
 
     /// Shows good news for five seconds.
-    pub fn good(self, text: &'static str) {
-        self.good.set(Some(text));
+    pub fn good(self, text: &str) {
+        self.news.set(Some((Tone::Good, text.to_owned())));
+    }
+
+    /// Shows for five seconds what Evergrant is waiting for.
+    pub fn waiting(self, text: String) {
+        self.news.set(Some((Tone::Warn, text)));
     }
 
     /// Shows that a connection needs attention, until it is dismissed.
@@ -37,12 +44,12 @@ impl Toasts {
 
 /// Renders the two live regions. They exist from the start: one that is inserted with its text isn't announced.
 pub fn live_regions(toasts: Toasts) -> impl IntoView {
-    let Toasts { good, attention } = toasts;
+    let Toasts { news, attention } = toasts;
     let held = RwSignal::new(false);
     Effect::new(move |_| {
-        if good.get().is_some()
+        if news.get().is_some()
             && !held.get()
-            && let Ok(timer) = set_timeout_with_handle(move || good.set(None), GOOD_NEWS_DURATION)
+            && let Ok(timer) = set_timeout_with_handle(move || news.set(None), NEWS_DURATION)
         {
             on_cleanup(move || timer.clear());
         }
@@ -64,11 +71,11 @@ pub fn live_regions(toasts: Toasts) -> impl IntoView {
                 on:focusout=move |_| held.set(false)
             >
                 {move || {
-                    good.get()
-                        .map(|text| {
+                    news.get()
+                        .map(|(tone, text)| {
                             view! {
-                                <div class="toast" data-tone="good">
-                                    {icon(CHECK)}
+                                <div class="toast" data-tone=tone.as_str()>
+                                    {icon(if tone == Tone::Good { CHECK } else { CLOCK })}
                                     <p>{text}</p>
                                     <button
                                         type="button"
@@ -76,7 +83,7 @@ pub fn live_regions(toasts: Toasts) -> impl IntoView {
                                         aria-label="Close"
                                         on:click=move |_| {
                                             held.set(false);
-                                            good.set(None);
+                                            news.set(None);
                                         }
                                     >
                                         {icon(CROSS)}

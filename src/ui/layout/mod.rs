@@ -10,11 +10,13 @@ pub mod switcher;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-use super::components::icons::{BARS, BELL, CHECK, CONTRAST, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
+use super::components::icons::{BARS, BELL, CHECK, CLOCK, CONTRAST, GAUGE, INFO, LEAF, PERSON, SLIDERS, WARNING, icon};
+use super::components::time;
 use super::islands::refresher::XeroTokenRefresher;
 use super::islands::signed_in::SignedIn;
+use super::islands::times::{SHOW_LOCAL_TIME, live_time};
 use super::pages::members::parts::create_organization_form;
-use crate::model::{Page, Permission, SessionView, Theme, Tone};
+use crate::model::{FlashMessage, Page, Permission, SessionView, Theme, Tone};
 use switcher::switcher;
 
 /// Returns what the server knows of this request, or a default outside of a request, such as while listing routes.
@@ -122,15 +124,24 @@ fn app_alarm(code: Option<&str>) -> impl IntoView + use<> {
 }
 
 fn flash_message(page: &Page) -> impl IntoView + use<> {
-    page.flash.as_ref().map(|notice| {
-        let (tone, role, path) = match notice.tone() {
-            Tone::Good => ("good", "status", CHECK),
-            Tone::Attention => ("warn", "alert", WARNING),
+    page.flash.as_ref().map(|flash| {
+        let text = match &page.flash_tenant {
+            Some(tenant) => flash.text_about(tenant),
+            None => flash.text(),
+        };
+        let retry = flash.retry_at().map(|at| {
+            view! { " Evergrant will try again at " {live_time(at, SHOW_LOCAL_TIME, time::time_of_day(at))} "." }
+        });
+        let (role, path) = match flash.tone() {
+            Tone::Good => ("status", CHECK),
+            // Nobody has to act.
+            _ if retry.is_some() => ("status", CLOCK),
+            _ => ("alert", WARNING),
         };
         view! {
-            <div class="notice" data-tone=tone role=role>
+            <div class="notice" data-tone=flash.tone().as_str() role=role>
                 {icon(path)}
-                <p>{notice.text()}</p>
+                <p>{text} {retry}</p>
             </div>
         }
     })

@@ -11,7 +11,7 @@ use leptos::prelude::{Env, provide_context, use_context};
 use leptos_axum::ResponseOptions;
 
 use super::security_headers::page_content_security_policy;
-use crate::model::{LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme, paths};
+use crate::model::{Flash, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme, paths};
 use crate::server::auth::cookie::{THEME_COOKIE, read_cookie};
 use crate::server::auth::{Caller, api_keys};
 use crate::server::http::flash;
@@ -103,6 +103,7 @@ async fn load_page_context(
                 .filter(|key| api_keys::is_well_formed(key.expose()));
             let new_key = new_key.map(|key| RevealedSecret::new(String::new(), key.expose()));
             let alarm = state.tokens.alarm().filter(|_| caller.may(Permission::ViewAppStatus));
+            let flash_tenant = flash_tenant(state, &caller, page.flash.as_ref()).await?;
             let revealed = take_new_webhook_secret(state, &caller, uri.path()).await?;
             Ok(Page {
                 session: Some(session_view(state, &caller).await?),
@@ -110,6 +111,7 @@ async fn load_page_context(
                 webhook_secret: revealed,
                 invitation_link: invited,
                 new_api_key: new_key,
+                flash_tenant,
                 ..page
             })
         }
@@ -127,6 +129,16 @@ async fn session_view(state: &AppState, caller: &Caller) -> Result<SessionView, 
     let unread = state.store.unread_event_count(&org.id, &caller.user_id).await?;
     let count = |many: i64| u32::try_from(many).unwrap_or(u32::MAX);
     Ok(caller.view(count(attention), count(unread)))
+}
+
+/// Returns the name of the tenant that the flash is about. The cookie has only the binding's id.
+async fn flash_tenant(
+    state: &AppState,
+    caller: &Caller,
+    flash: Option<&Flash>,
+) -> Result<Option<String>, InternalError> {
+    let (Some(org), Some(id)) = (&caller.org, flash.and_then(Flash::binding)) else { return Ok(None) };
+    Ok(state.store.binding(&org.id, id).await?.map(|bound| bound.binding.tenant_name))
 }
 
 /// Takes the webhook secret that this session has just created, on the page that shows it.

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::complete::{ConsentResult, complete};
 use super::connect::redirect_uri;
-use crate::model::{Flash, Permission, paths};
+use crate::model::{ConnectionFlash, Flash, Permission, paths};
 use crate::server::auth::Caller;
 use crate::server::auth::cookie::{PENDING_CALLBACK_COOKIE, read_cookie, write_cookie};
 use crate::server::crypto::random::hash_secret;
@@ -86,21 +86,21 @@ async fn resume(
     whence: ClientIp,
     params: CallbackParams,
 ) -> Result<Flash, InternalError> {
-    let Some(secret) = params.state.map(Secret::new) else { return Ok(Flash::StateExpired) };
+    let Some(secret) = params.state.map(Secret::new) else { return Ok(ConnectionFlash::StateExpired.into()) };
     let state_hash = hash_secret(&secret);
     let (org, user, verifier) = match state.store.consume_oauth_state(&state_hash, &caller.session_hash).await? {
         ConsumedState::Valid { org, user, verifier } => (org, user, verifier),
-        ConsumedState::OtherSession => return Ok(Flash::StateOfOtherSession),
-        ConsumedState::Invalid => return Ok(Flash::StateExpired),
+        ConsumedState::OtherSession => return Ok(ConnectionFlash::StateOfOtherSession.into()),
+        ConsumedState::Invalid => return Ok(ConnectionFlash::StateExpired.into()),
     };
     let code = match (params.code, params.error.as_deref()) {
-        (_, Some("access_denied")) => return Ok(Flash::ConsentRefused),
+        (_, Some("access_denied")) => return Ok(ConnectionFlash::ConsentRefused.into()),
         (Some(code), None) if !code.is_empty() => Secret::new(code),
-        _ => return Ok(Flash::ConsentFailed),
+        _ => return Ok(ConnectionFlash::ConsentFailed.into()),
     };
     // The role may have changed during the ten minutes that the state is valid.
     if !caller.orgs.iter().any(|one| one.id == org && one.role.may(Permission::ManageConnections)) {
-        return Ok(Flash::NotAllowed);
+        return Ok(ConnectionFlash::NotAllowed.into());
     }
     if caller.org.as_ref().is_none_or(|active| active.id != org) {
         // The page that follows shows the current organization, which must be the one that was connected.
@@ -113,5 +113,5 @@ async fn resume(
     let work = state.lifecycle.spawn_in_request(complete(state.clone(), consent));
     work.await
         .unwrap_or_else(|error| Err(InternalError::logged(&error)))
-        .or_else(|failure| Ok(Flash::Failed { id: failure.id }))
+        .or_else(|failure| Ok(Flash::Failed { id: Some(failure.id) }))
 }

@@ -1,10 +1,10 @@
 //! Completes a consent: exchanges the authorization code, stores the grant and binds its tenants.
 
-use crate::model::{Flash, GrantId, OrgId, UserId};
+use crate::model::{BindingId, ConnectionFlash, Flash, GrantId, OrgId, UserId};
 use crate::server::domain::{AccessToken, Actor, Secret, Tenant};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
-use crate::server::store::{BindingWithGrant, NewGrant};
+use crate::server::store::{BindOutcome, BindingWithGrant, NewGrant};
 use crate::server::xero::{CodeExchange, Connection, parse_claims};
 
 /// A validated callback, ready for the code exchange.
@@ -23,7 +23,7 @@ pub struct ConsentResult {
 pub async fn complete(state: AppState, consent: ConsentResult) -> Result<Flash, InternalError> {
     let tokens = match state.xero.exchange_code(&consent.code, &consent.redirect_uri, &consent.verifier).await {
         Ok(CodeExchange::Refreshable(exchanged)) => exchanged.tokens,
-        Ok(CodeExchange::NoRefreshToken) => return Ok(Flash::NoRefreshToken),
+        Ok(CodeExchange::NoRefreshToken) => return Ok(ConnectionFlash::NoRefreshToken.into()),
         Err(error) => {
             tracing::warn!(
                 org = %consent.org,
@@ -31,7 +31,7 @@ pub async fn complete(state: AppState, consent: ConsentResult) -> Result<Flash, 
                 correlation_id = error.correlation_id.as_deref(),
                 "authorization code exchange failed"
             );
-            return Ok(Flash::ExchangeFailed);
+            return Ok(ConnectionFlash::ExchangeFailed.into());
         }
     };
     let access = AccessToken::new(tokens.access_token.expose());
@@ -47,19 +47,19 @@ pub async fn complete(state: AppState, consent: ConsentResult) -> Result<Flash, 
     if auth_event_id.is_empty() {
         // Without this id the consent's tenants can't be distinguished from those of another organization.
         tracing::warn!(%grant, "new access token has no authentication_event_id, no tenant was bound");
-        return Ok(Flash::ConnectionListFailed);
+        return Ok(ConnectionFlash::ConnectionListFailed.into());
     }
     let connections = match state.xero.connections(&access, Some(&auth_event_id)).await {
         Ok(connections) => connections,
         Err(error) => {
             tracing::warn!(%grant, code = error.evidence_code(), "failed to list the connections of a new grant");
-            return Ok(Flash::ConnectionListFailed);
+            return Ok(ConnectionFlash::ConnectionListFailed.into());
         }
     };
     let tenants = tenants_of_consent(connections, &auth_event_id);
     if tenants.is_empty() {
         state.store.mark_grant_revoked(&grant).await?;
-        return Ok(Flash::NoTenants);
+        return Ok(ConnectionFlash::NoTenants.into());
     }
     let bound = state.store.bindings_of_org(&consent.org).await?;
     let (contested, free) =
@@ -83,16 +83,23 @@ async fn bind(
     if !contested.is_empty() {
         cancel_superseded_confirmations(state, &consent.org, &contested).await?;
         state.store.store_pending_consent(&consent.state_hash, grant, &contested).await?;
-        return Ok(Flash::ConfirmXeroUser);
+        return Ok(ConnectionFlash::ConfirmXeroUser.into());
     }
-    let count_bindings = |was_there| {
-        let some = rebound.iter().filter(|one| one.reconnected == was_there).count();
-        u32::try_from(some).unwrap_or(u32::MAX)
-    };
-    Ok(match count_bindings(false) {
-        0 => Flash::Reconnected { count: count_bindings(true) },
-        fresh => Flash::Connected { count: fresh },
-    })
+    let of_kind = |reconnected| rebound.iter().filter(move |one| one.reconnected == reconnected);
+    let (connected, reconnected) = (of_kind(false), of_kind(true));
+    Ok(flash_about(connected, |count, first| Flash::Connected { count, first })
+        .or_else(|| flash_about(reconnected, |count, first| Flash::Reconnected { count, first }))
+        // The grant was revoked meanwhile, so nothing was bound.
+        .unwrap_or_else(|| ConnectionFlash::StateExpired.into()))
+}
+
+/// Returns the flash with the number of bindings and the first one's id, or `None` if there are none.
+pub fn flash_about<'a>(
+    mut bindings: impl Iterator<Item = &'a BindOutcome>,
+    flash: impl FnOnce(u32, BindingId) -> Flash,
+) -> Option<Flash> {
+    let first = bindings.next()?.binding_id.clone();
+    Some(flash(u32::try_from(bindings.count()).unwrap_or(u32::MAX).saturating_add(1), first))
 }
 
 /// Keeps the tenants of this consent. The token also lists the user's other connections, from earlier consents.

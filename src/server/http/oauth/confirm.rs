@@ -6,8 +6,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::complete::abandon_unused_grant;
-use crate::model::{Flash, GrantStatus, OrgId, Permission, Trigger, UserId, paths};
+use super::complete::{abandon_unused_grant, flash_about};
+use crate::model::{ConnectionFlash, Flash, GrantStatus, OrgId, Permission, Trigger, UserId, paths};
 use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
@@ -40,10 +40,10 @@ pub async fn confirm(
         return Ok(see_other(&safe_redirect::login_path(paths::INTEGRATIONS)));
     };
     let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
-        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::NotAllowed));
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::NotAllowed.into()));
     };
     let Some(pending) = state.store.remove_pending_consent(&org.id, &id).await? else {
-        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::NotFound));
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::ConfirmationOver.into()));
     };
     // In a task of its own: the pending row is consumed, so the decision has to be applied even if the client
     // disconnects.
@@ -54,7 +54,7 @@ pub async fn confirm(
     Ok(see_other_with_flash(
         &state,
         paths::INTEGRATIONS,
-        &notice.unwrap_or_else(|failure| Flash::Failed { id: failure.id }),
+        &notice.unwrap_or_else(|failure| Flash::Failed { id: Some(failure.id) }),
     ))
 }
 
@@ -68,15 +68,13 @@ async fn apply_decision(
     match decision {
         Decision::Replace => {
             let bound = state.store.bind(&org, &pending.grant, &pending.tenants, Some(&user)).await?;
-            if bound.is_empty() {
-                return Ok(Flash::StateExpired);
-            }
-            Ok(Flash::Reconnected { count: u32::try_from(bound.len()).unwrap_or(u32::MAX) })
+            let flash = flash_about(bound.iter(), |count, first| Flash::Reconnected { count, first });
+            Ok(flash.unwrap_or_else(|| ConnectionFlash::StateExpired.into()))
         }
         Decision::Keep => {
             delete_connections_at_xero(&state, &org, &pending).await?;
             abandon_unused_grant(&state, &org, &pending.grant).await?;
-            Ok(Flash::ConnectionKept)
+            Ok(ConnectionFlash::Kept.into())
         }
     }
 }

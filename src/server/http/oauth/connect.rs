@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::model::{BindingId, Flash, Permission, paths};
+use crate::model::{BindingId, ConnectionFlash, Permission, paths};
 use crate::server::config::PublicUrl;
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::http::flash::{see_other, see_other_with_flash};
@@ -31,12 +31,12 @@ pub async fn connect(
         return Ok(see_other(&safe_redirect::login_path(paths::INTEGRATIONS)));
     };
     let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
-        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::NotAllowed));
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::NotAllowed.into()));
     };
     if let Some(binding) = form.binding_id
         && state.store.binding(&org.id, &binding).await?.is_none()
     {
-        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::NotFound));
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::NotFound.into()));
     }
     let (secret, verifier) = (new_secret()?, new_secret()?);
     let new_state = NewOauthState {

@@ -97,6 +97,11 @@ fn validate_organization_name(name: &str) -> Result<&str, Rejection> {
     if fits { Ok(name) } else { Err(reject_member(MembersFlash::InvalidName)) }
 }
 
+/// Returns 404 for a person who isn't a member of the organization.
+pub fn member_not_found() -> Rejection {
+    reject_member(MembersFlash::NoSuchMember)
+}
+
 fn reject_member(notice: MembersFlash) -> Rejection {
     let status = match notice {
         MembersFlash::NotAllowed => StatusCode::FORBIDDEN,

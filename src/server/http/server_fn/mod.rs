@@ -16,10 +16,13 @@ use super::flash;
 use super::internal_error::InternalError;
 use super::middleware::client_ip::ClientIp;
 use super::state::AppState;
-use crate::model::{ApiError, ApiKeyFlash, Flash, MembersFlash, OrgView, Permission, WebhookFlash, paths};
+use crate::model::{
+    ApiError, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, OrgView, Permission, WebhookFlash, paths,
+};
 use crate::server::auth::Caller;
 use crate::server::domain::Actor;
 
+pub use self::members::member_not_found;
 pub use self::rejection::{Rejection, connection_not_found};
 
 /// The context of one authenticated server function call.
@@ -141,7 +144,7 @@ fn no_request() -> ApiError {
 /// Returns what a caller without the permission reads.
 fn refusal(permission: Permission) -> Flash {
     match permission {
-        Permission::ManageConnections | Permission::ViewAppStatus => Flash::NotAllowed,
+        Permission::ManageConnections | Permission::ViewAppStatus => ConnectionFlash::NotAllowed.into(),
         Permission::ManageNotifications => WebhookFlash::NotAllowed.into(),
         Permission::ManageApiKeys => ApiKeyFlash::NotAllowed.into(),
         Permission::ManageMembers | Permission::ManageOwners | Permission::RenameOrganization => {

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
-use crate::model::{ApiError, Flash, WebhookFlash};
+use crate::model::{ApiError, ConnectionFlash, Flash, FlashMessage, WebhookFlash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::notify::WebhookEndpointError;
 use crate::server::store::StoreError;
@@ -32,9 +32,8 @@ impl Rejection {
             return flash.clone();
         }
         match self.status {
-            StatusCode::NOT_FOUND => Flash::NotFound,
-            StatusCode::FORBIDDEN => Flash::NotAllowed,
-            _ => Flash::Failed { id: self.error.id.clone().unwrap_or_else(|| "Xero".to_owned()) },
+            StatusCode::FORBIDDEN => ConnectionFlash::NotAllowed.into(),
+            _ => Flash::Failed { id: self.error.id.clone() },
         }
     }
 }
@@ -102,7 +101,9 @@ impl From<WebhookEndpointError> for Rejection {
 
 /// Returns 404. The response does not reveal whether the row exists in another organization.
 pub fn connection_not_found() -> Rejection {
-    reject(StatusCode::NOT_FOUND, "That connection isn't in this organisation any more. Reload the page.")
+    let rejection =
+        reject(StatusCode::NOT_FOUND, "That connection isn't in this organisation any more. Reload the page.");
+    Rejection { flash: Some(ConnectionFlash::NotFound.into()), ..rejection }
 }
 
 pub(super) fn reject(status: StatusCode, words: impl Into<String>) -> Rejection {

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use super::load_failure;
 use crate::api;
 use crate::model::{
-    ConnectionView, Health, HourView, OverviewView, Permission, UpcomingActionKind, UpcomingActionView,
+    ConnectionView, Health, HourView, OverviewView, Permission, Tone, UpcomingActionKind, UpcomingActionView,
 };
 
 use super::integrations::list::{badge, health_label, live_body};
@@ -56,19 +56,20 @@ fn no_connections() -> impl IntoView {
 fn loaded(view: OverviewView, may_manage: bool) -> impl IntoView {
     let (tone, sentence) = verdict(&view.connections);
     let path = match tone {
-        "good" => CHECK,
-        "warn" => CLOCK,
+        Tone::Good => CHECK,
+        Tone::Warn => CLOCK,
         _ => WARNING,
     };
+    let retry = (tone == Tone::Warn).then(|| retry_notice(&view.connections));
     let (day, next) = (last_24_hours(&view.hours).into_any(), coming_up(&view).into_any());
     view! {
         <header class="page-head">
             <h1>"Overview"</h1>
         </header>
-        <section class="verdict" data-tone=tone>
+        <section class="verdict" data-tone=tone.as_str()>
             {icon(path)}
-            <p>{sentence}</p>
-            {(tone == "bad" && may_manage).then(|| view! { <a class="button primary" href="/settings/integrations">"Reconnect"</a> })}
+            <p>{sentence} {retry}</p>
+            {(tone == Tone::Bad && may_manage).then(|| view! { <a class="button primary" href="/settings/integrations">"Reconnect"</a> })}
         </section>
         <div class="panels">{day} {next}</div>
         {connection_list(view.connections).into_any()}
@@ -194,25 +195,29 @@ fn sort_rank(health: Health) -> u8 {
     }
 }
 
+/// Says when Evergrant tries again, while nobody has to act.
+fn retry_notice(connections: &[ConnectionView]) -> impl IntoView + use<> {
+    let retrying = connections.iter().filter(|one| one.health == Health::Retrying);
+    let at = retrying.filter_map(|one| one.next_attempt_at).min();
+    let at = at.map(|at| view! { " at " {live_time(at, SHOW_LOCAL_TIME, time::time_of_day(at))} });
+    view! { " Evergrant will try again" {at} ". You don't need to do anything." }
+}
+
 /// Returns the tone and the sentence that sum up the connections. Disconnected ones aren't counted.
-fn verdict(connections: &[ConnectionView]) -> (&'static str, String) {
+fn verdict(connections: &[ConnectionView]) -> (Tone, String) {
     let count = |health| connections.iter().filter(|one| one.health == health).count();
     let broken = count(Health::NeedsReauth);
     let retrying = count(Health::Retrying);
     let total = connections.len() - count(Health::Disconnected);
     match (total, broken, retrying) {
-        (0, ..) => ("quiet", "Nothing is connected: every connection has been disconnected.".to_owned()),
-        (1, 1, _) => ("bad", "The connection needs reconnecting.".to_owned()),
-        (_, 1, _) => ("bad", format!("1 of {total} connections needs reconnecting.")),
-        (_, 2.., _) => ("bad", format!("{broken} of {total} connections need reconnecting.")),
-        (_, 0, 1..) => (
-            "warn",
-            format!(
-                "Xero isn't answering for {retrying} of {total}. Evergrant will try again. You don't need to do anything."
-            ),
-        ),
-        (1, 0, 0) => ("good", "The connection is working.".to_owned()),
-        (_, 0, 0) => ("good", format!("All {total} connections are working.")),
+        (0, ..) => (Tone::Quiet, "Nothing is connected: every connection has been disconnected.".to_owned()),
+        (1, 1, _) => (Tone::Bad, "The connection needs reconnecting.".to_owned()),
+        (_, 1, _) => (Tone::Bad, format!("1 of {total} connections needs reconnecting.")),
+        (_, 2.., _) => (Tone::Bad, format!("{broken} of {total} connections need reconnecting.")),
+        (1, 0, _) if retrying > 0 => (Tone::Warn, "Xero isn't answering.".to_owned()),
+        (_, 0, 1..) => (Tone::Warn, format!("Xero isn't answering for {retrying} of {total} connections.")),
+        (1, 0, 0) => (Tone::Good, "The connection is working.".to_owned()),
+        (_, 0, 0) => (Tone::Good, format!("All {total} connections are working.")),
     }
 }
 
@@ -257,10 +262,8 @@ mod tests {
             (&[Connected, Refreshing, Disconnected], "All 2 connections are working."),
             (&[NeedsReauth, Connected], "1 of 2 connections needs reconnecting."),
             (&[NeedsReauth, NeedsReauth, Retrying], "2 of 3 connections need reconnecting."),
-            (
-                &[Retrying, Connected],
-                "Xero isn't answering for 1 of 2. Evergrant will try again. You don't need to do anything.",
-            ),
+            (&[Retrying, Connected], "Xero isn't answering for 1 of 2 connections."),
+            (&[Retrying, Disconnected], "Xero isn't answering."),
             (&[Disconnected], "Nothing is connected: every connection has been disconnected."),
         ] {
             assert_eq!(verdict(&connections(healths)).1, sentence);
