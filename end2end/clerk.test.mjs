@@ -52,7 +52,7 @@ story('sign in with Clerk, connect, switch, refresh and sign out', withClerk, as
   await provider.setAccessTokenLifetime(300);
   await page.getByRole('button', { name: 'Connect to Xero' }).click();
   await allowAccess(page, kauri);
-  await page.getByText('Connected to Xero.').waitFor();
+  await page.getByText(`${kauri.tenant} is connected.`).waitFor();
   await connectionRow(page, kauri.tenant).getByText('Connected', { exact: true }).waitFor();
   await provider.setAccessTokenLifetime(1800);
 
@@ -114,7 +114,7 @@ story('a consent completes after its token has expired', withClerk, async ({ pag
   await page.getByRole('heading', { name: 'Evergrant asks for access' }).waitFor();
   await clerk.expireSessionCookie(page, server.origin);
   await allowAccess(page, kauri);
-  await page.getByText('Connected to Xero.').waitFor();
+  await page.getByText(`${kauri.tenant} is connected.`).waitFor();
   await connectionRow(page, kauri.tenant).waitFor();
 });
 
@@ -127,7 +127,7 @@ story('a connection of a removed member is kept on request', withClerk, async ({
   await clerkMounted(page);
   await page.getByRole('button', { name: 'Connect to Xero' }).click();
   await allowAccess(page, kauri);
-  await page.getByText('Connected to Xero.').waitFor();
+  await page.getByText(`${kauri.tenant} is connected.`).waitFor();
   await clerkMounted(page);
   await signOut(page);
   await clerk.sendMembershipDeleted(ann, harbourOrg, server.origin);

@@ -13,12 +13,12 @@ story('connecting adds a connection and shows a message once', async ({ page }) 
   await openIntegrations(page);
   await connect(page);
   await allowAccess(page, kauri);
-  await page.getByText('Connected to Xero.').waitFor();
+  await page.getByText(`${kauri.tenant} is connected.`).waitFor();
   await connectionRow(page, kauri.tenant).getByText('Connected', { exact: true }).waitFor();
   // The message is shown once.
   await page.reload();
   await connectionRow(page, kauri.tenant).waitFor();
-  assert.equal(await page.getByText('Connected to Xero.').count(), 0);
+  assert.equal(await page.getByText(`${kauri.tenant} is connected.`).count(), 0);
 });
 
 story('declining at Xero changes nothing', async ({ page }) => {
@@ -54,7 +54,7 @@ story('disconnecting asks for confirmation, and reconnecting keeps the connectio
 
   await connection.getByRole('button', { name: 'Reconnect' }).click();
   await allowAccess(page, kauri);
-  await page.getByText('Reconnected to Xero.').waitFor();
+  await page.getByText(`${kauri.tenant} is reconnected.`).waitFor();
   await connection.getByText('Connected', { exact: true }).waitFor();
   assert.equal(await connection.getByRole('heading').getAttribute('id'), id);
 });
@@ -79,7 +79,7 @@ story('a broken connection is repaired by its Reconnect button', async ({ page }
   await openIntegrations(page);
   await connectionRow(page, southerly.tenant).getByRole('button', { name: 'Reconnect' }).click();
   await allowAccess(page, southerly);
-  await page.getByText('Reconnected to Xero.').waitFor();
+  await page.getByText(`${southerly.tenant} is reconnected.`).waitFor();
   await connectionRow(page, southerly.tenant).getByText('Connected', { exact: true }).waitFor();
 });
 
@@ -90,6 +90,6 @@ story('connecting as another Xero user asks for confirmation', async ({ page }) 
   await allowAccess(page, { person: 'Priya Nair', tenant: harbour.tenant });
   const confirmation = page.getByRole('region', { name: `${harbour.tenant} is connected through another Xero user` });
   await confirmation.getByRole('button', { name: 'Use my sign-in' }).click();
-  await page.getByText('Reconnected to Xero.').waitFor();
+  await page.getByText(`${harbour.tenant} is reconnected.`).waitFor();
   assert.equal(await confirmation.count(), 0);
 });

@@ -35,7 +35,7 @@ story('without JavaScript: connect, disconnect, reconnect', noJavaScript, async 
   await openPage(page);
   await page.getByRole('button', { name: 'Connect to Xero' }).click();
   await allowAccess(page, kauri);
-  await page.getByText('Connected to Xero.').waitFor();
+  await page.getByText(`${kauri.tenant} is connected.`).waitFor();
 
   await chooseFromMenu(page, kauri.tenant, 'Disconnect');
   const confirmation = page.getByRole('region', { name: `Disconnect ${kauri.tenant} from Xero?` });
@@ -46,7 +46,7 @@ story('without JavaScript: connect, disconnect, reconnect', noJavaScript, async 
 
   await connection.getByRole('button', { name: 'Reconnect' }).click();
   await allowAccess(page, kauri);
-  await page.getByText('Reconnected to Xero.').waitFor();
+  await page.getByText(`${kauri.tenant} is reconnected.`).waitFor();
 });
 
 story('without JavaScript: wrong password and sign-out', noJavaScript, async ({ page }) => {

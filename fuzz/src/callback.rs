@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use clap::Parser;
-use evergrant::model::Flash;
+use evergrant::model::{ConnectionFlash, Flash, FlashMessage as _};
 use evergrant::server::clock::Clock;
 use evergrant::server::config::Settings;
 use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
@@ -130,11 +130,11 @@ async fn leads_home(answer: Response, query: &str) {
     assert_eq!((status, location), (StatusCode::SEE_OTHER, SETTINGS), "{query:?}");
     let notice = cookie(&answer, "evergrant_notice").and_then(|text| Flash::parse(&text));
     let expected = [
-        Flash::StateExpired,
-        Flash::StateOfOtherSession,
-        Flash::ConsentRefused,
-        Flash::ConsentFailed,
-        Flash::ExchangeFailed,
+        ConnectionFlash::StateExpired.into(),
+        ConnectionFlash::StateOfOtherSession.into(),
+        ConnectionFlash::ConsentRefused.into(),
+        ConnectionFlash::ConsentFailed.into(),
+        ConnectionFlash::ExchangeFailed.into(),
     ];
     assert!(notice.as_ref().is_some_and(|notice| expected.contains(notice)), "{query:?}: {notice:?}");
     let headers = format!("{:?}", answer.headers());
