@@ -1,4 +1,4 @@
-// Checks how every page looks, at each width and theme, and stores a screenshot.
+// Checks how every page looks, at each width and theme.
 
 import assert from 'node:assert/strict';
 
@@ -52,7 +52,7 @@ story('integrations while Xero is down', async ({ page, provider }) => {
   await provider.injectFault({ endpoint: 'token', kind: 'status', status: 503 });
   await signIn(page);
   // The toast appears after the refresh call, so the row shows its result.
-  await alertToast(page).getByText(/./).first().waitFor();
+  await statusToast(page).getByText("Xero isn't answering").first().waitFor();
   await openIntegrations(page);
   await connectionRow(page, harbour.tenant).getByText(/^Retrying/).waitFor();
   await checkPage(page, 'integrations-retrying');
