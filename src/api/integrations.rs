@@ -30,7 +30,10 @@ pub async fn refresh_integrations(
 
 /// Exchanges one connection's refresh token now, even if it is not due. For a person's click.
 #[server(prefix = "/api", endpoint = "integrations/xero/refresh-connection", input = PostUrl, output = Json)]
-pub async fn refresh_connection(binding_id: BindingId) -> Result<RefreshReport, ApiError> {
+pub async fn refresh_connection(
+    /// The connection whose grant is refreshed.
+    binding_id: BindingId,
+) -> Result<RefreshReport, ApiError> {
     use crate::model::Flash;
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::tokens::RefreshRequest;
@@ -46,7 +49,10 @@ pub async fn refresh_connection(binding_id: BindingId) -> Result<RefreshReport, 
 
 /// Fetches the organization's details from Xero to show that the connection works.
 #[server(prefix = "/api", endpoint = "integrations/xero/test", input = PostUrl, output = Json)]
-pub async fn test_connection(binding_id: BindingId) -> Result<OrganizationDetails, ApiError> {
+pub async fn test_connection(
+    /// The connection to test.
+    binding_id: BindingId,
+) -> Result<OrganizationDetails, ApiError> {
     use crate::model::ConnectionFlash;
     use crate::server::http::server_fn::ServerFnContext;
 
@@ -58,7 +64,10 @@ pub async fn test_connection(binding_id: BindingId) -> Result<OrganizationDetail
 
 /// Deletes the connection at Xero and in Evergrant. Owners and admins only.
 #[server(prefix = "/api", endpoint = "integrations/xero/disconnect", input = PostUrl, output = Json)]
-pub async fn disconnect(binding_id: BindingId) -> Result<(), ApiError> {
+pub async fn disconnect(
+    /// The connection to delete.
+    binding_id: BindingId,
+) -> Result<(), ApiError> {
     use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::ServerFnContext;
 
@@ -74,7 +83,10 @@ pub async fn disconnect(binding_id: BindingId) -> Result<(), ApiError> {
 
 /// Assigns a connection to the caller if the member who connected it has left, which keeps it. Owners and admins only.
 #[server(prefix = "/api", endpoint = "integrations/xero/keep", input = PostUrl, output = Json)]
-pub async fn keep_connection(binding_id: BindingId) -> Result<(), ApiError> {
+pub async fn keep_connection(
+    /// The connection to assign to the caller.
+    binding_id: BindingId,
+) -> Result<(), ApiError> {
     use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
 

@@ -8,6 +8,7 @@ use super::{AttemptId, BindingId};
 str_enum!(
     /// How a refresh attempt ended.
     Outcome {
+        /// Xero returned new tokens.
         Refreshed = "refreshed",
         /// Xero refused the refresh token: a new consent is needed.
         Reconnect = "reconnect",
@@ -29,14 +30,18 @@ str_enum!(
 /// Filter of the activity page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActivityFilter {
+    /// Only attempts for this connection; `None` for all connections.
     pub connection: Option<BindingId>,
+    /// Only attempts with this outcome; `None` for all outcomes.
     pub outcome: Option<Outcome>,
 }
 
 /// Position in a list that is sorted newest first; what follows it is older.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
+    /// Time of the list entry, in unix seconds.
     pub at: i64,
+    /// Id of the list entry, which orders entries of the same second.
     pub id: String,
 }
 
@@ -57,19 +62,24 @@ impl Cursor {
 /// What `/activity` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActivityView {
+    /// Entries of this page, newest first.
     pub entries: Vec<ActivityEntry>,
     /// Choices of the connection filter, by name.
     pub connections: Vec<ConnectionName>,
+    /// Filter that the entries match.
     pub filter: ActivityFilter,
     /// Cursor of the next, older page, if there is one.
     pub older: Option<Cursor>,
+    /// Time at which the view was created, in unix seconds.
     pub as_of: i64,
 }
 
 /// A choice of the connection filter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionName {
+    /// Id of the binding.
     pub id: BindingId,
+    /// Name of the tenant in Xero.
     pub name: String,
 }
 
@@ -78,7 +88,12 @@ pub struct ConnectionName {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ActivityEntry {
     /// A refresh attempt, with the names of the connections that its grant served.
-    Attempt { connections: Vec<String>, attempt: AttemptView },
+    Attempt {
+        /// Names of the connections that the attempt's grant served.
+        connections: Vec<String>,
+        /// The attempt.
+        attempt: AttemptView,
+    },
 }
 
 impl ActivityEntry {
@@ -93,17 +108,23 @@ impl ActivityEntry {
 /// One refresh attempt from the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptView {
+    /// Id of the attempt.
     pub id: AttemptId,
     /// Wire value of a `Trigger`.
     pub trigger: String,
     /// The person who requested it, if one did.
     pub actor: Option<String>,
+    /// When the attempt started, in unix seconds.
     pub started_at: i64,
+    /// When the attempt ended, in unix seconds; `None` while it runs.
     pub finished_at: Option<i64>,
     /// Duration in milliseconds, if it was recorded.
     pub duration_ms: Option<i64>,
+    /// How the attempt ended.
     pub outcome: Outcome,
+    /// Code of the error; `None` if there was none.
     pub error_code: Option<String>,
+    /// Status of Xero's HTTP response; `None` if there was none.
     pub http_status: Option<i64>,
     /// Id of the trace that it belongs to, if it was recorded.
     pub trace_id: Option<String>,
@@ -130,16 +151,22 @@ impl AttemptView {
 /// Refresh counts of one hour, which begins at a whole hour of UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HourView {
+    /// Start of the hour, in unix seconds.
     pub begins_at: i64,
+    /// Number of attempts that refreshed the tokens.
     pub refreshed: u32,
+    /// Number of attempts that failed; abandoned, superseded and refused ones are not counted.
     pub failed: u32,
 }
 
 /// An upcoming automatic action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpcomingActionView {
+    /// Kind of the action.
     pub kind: UpcomingActionKind,
+    /// Name of the connection's tenant.
     pub connection: String,
+    /// When the action is due, in unix seconds.
     pub at: i64,
 }
 

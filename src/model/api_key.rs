@@ -55,11 +55,13 @@ str_enum!(
 /// What `/settings/api-keys` shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApiKeysView {
+    /// The organization's name.
     pub organisation: String,
     /// Newest first, including those that were revoked recently.
     pub keys: Vec<ApiKeyView>,
     /// Base URL for programs, such as `https://evergrant.example.com`.
     pub origin: String,
+    /// Unix seconds at which this view was created.
     pub as_of: i64,
 }
 
@@ -67,17 +69,25 @@ pub struct ApiKeysView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKeyView {
+    /// The key's id, by which it is revoked.
     pub id: ApiKeyId,
+    /// The name that its creator gave the key.
     pub name: String,
     /// The key's first characters.
     pub prefix: String,
+    /// What the key may do.
     pub scopes: Vec<Scope>,
+    /// Whether the key is accepted now.
     pub status: ApiKeyStatus,
     /// Email address of the person who created it; absent if the command line did.
     pub created_by: Option<String>,
+    /// Unix seconds at which the key was created.
     pub created_at: i64,
+    /// Unix seconds at which the key expires; `None` if it never does.
     pub expires_at: Option<i64>,
+    /// Unix seconds of the last use, accurate to a minute; `None` if it was never used.
     pub last_used_at: Option<i64>,
+    /// Unix seconds at which the key was revoked; `None` if it was not.
     pub revoked_at: Option<i64>,
 }
 

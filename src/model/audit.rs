@@ -55,9 +55,13 @@ str_enum!(
 /// One audit event as the pages and the export show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditView {
+    /// Unique id that sorts after the ids that the same process created before.
     pub id: String,
+    /// Unix seconds at which the event happened.
     pub at: i64,
+    /// Kind of the actor that caused the event.
     pub actor_kind: ActorKind,
+    /// Name of the actor at the time of the event, such as a user's email address or a key's name.
     pub actor: String,
     /// Wire value of an `Action`. Another version may have written a value that this one doesn't know.
     pub action: String,
@@ -70,17 +74,22 @@ pub struct AuditView {
 /// Filter of the audit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChangesFilter {
+    /// Action of the shown events, or `None` for every action.
     pub action: Option<Action>,
+    /// Actor kind of the shown events, or `None` for every kind.
     pub actor: Option<ActorKind>,
 }
 
 /// What `/activity?show=changes` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChangesView {
+    /// Events of this page, newest first.
     pub events: Vec<AuditView>,
+    /// Filter that the events match.
     pub filter: ChangesFilter,
     /// Cursor of the next, older page, if there is one.
     pub older: Option<Cursor>,
+    /// Unix seconds at which the view was read.
     pub as_of: i64,
 }
 

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 /// On the wire: `{"error":"…","id":"…"}` beside the status that the server function sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApiError {
+    /// Sentence for a person that says what went wrong.
     pub error: String,
+    /// Reference of the log entry with the cause, or `None` if the cause was not logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Unix seconds of the next automatic attempt, if waiting for it can help.

@@ -67,13 +67,26 @@ str_enum!(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flash {
     /// A consent connected this many tenants, of which `first` is one.
-    Connected { count: u32, first: BindingId },
+    Connected {
+        /// How many tenants were connected.
+        count: u32,
+        /// The binding of one of these tenants.
+        first: BindingId,
+    },
     /// The bindings of this many tenants got a new grant; `first` is one of them.
-    Reconnected { count: u32, first: BindingId },
+    Reconnected {
+        /// How many bindings got a new grant.
+        count: u32,
+        /// One of these bindings.
+        first: BindingId,
+    },
     /// Result of a refresh.
     Refreshed(RefreshSummary),
     /// A form's action failed. If the log has the cause, it is there under this id.
-    Failed { id: Option<String> },
+    Failed {
+        /// The id of the log entry; `None` if nothing was logged.
+        id: Option<String>,
+    },
     /// Result of a form about connections.
     Connection(ConnectionFlash),
     /// Result of a form on the notifications page.

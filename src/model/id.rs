@@ -10,6 +10,7 @@ macro_rules! id {
         pub struct $name(pub String);
 
         impl $name {
+            /// Returns the id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

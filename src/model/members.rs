@@ -10,6 +10,7 @@ use super::{FlashMessage, InvitationId, Role, Tone, UserId};
 /// What `/settings/members` shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MembersView {
+    /// Name of the organization.
     pub organisation: String,
     /// The viewer's role, which decides what the page offers.
     pub role: Role,
@@ -19,34 +20,48 @@ pub struct MembersView {
     pub invitations: Vec<InvitationView>,
     /// Clerk manages the members: nothing can be changed here.
     pub kept_elsewhere: bool,
+    /// Time at which the view was created, in unix seconds.
     pub as_of: i64,
 }
 
 /// One member of the organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberView {
+    /// The member's id.
     pub user_id: UserId,
+    /// Email address of the member.
     pub email: String,
+    /// The member's role in the organization.
     pub role: Role,
+    /// When the member joined, in unix seconds.
     pub since: i64,
+    /// Whether the member is the viewer.
     pub is_you: bool,
 }
 
 /// An open invitation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InvitationView {
+    /// The invitation's id.
     pub id: InvitationId,
+    /// Role that the invited person receives.
     pub role: Role,
+    /// Email address of the person who created it; `None` if they were deleted.
     pub invited_by: Option<String>,
+    /// When the invitation was created, in unix seconds.
     pub created_at: i64,
+    /// When the invitation expires, in unix seconds.
     pub expires_at: i64,
 }
 
 /// An invitation as its own page describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvitationDetails {
+    /// Name of the organization that the invitation is for.
     pub organisation: String,
+    /// Role that the invited person receives.
     pub role: Role,
+    /// Email address of the person who created it; `None` if they were deleted.
     pub invited_by: Option<String>,
 }
 

@@ -92,15 +92,19 @@ impl EventKind {
 /// What `/settings/notifications` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NotificationsView {
+    /// Whether the viewer may manage notifications.
     pub may_manage: bool,
+    /// Channels that the operator's settings allow.
     pub ways: Channels,
     /// All members if the viewer may manage notifications, otherwise the viewer alone.
     pub recipients: Vec<RecipientView>,
+    /// Webhook endpoints of the organization, oldest first.
     pub endpoints: Vec<EndpointView>,
     /// Newest first.
     pub events: Vec<EventView>,
     /// Number of events that the person hasn't marked as read.
     pub unread: u32,
+    /// Time at which the view was created.
     pub as_of: i64,
 }
 
@@ -116,21 +120,30 @@ pub struct Channels {
 /// A member, and whether they get notification emails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecipientView {
+    /// The member's id.
     pub user_id: UserId,
+    /// Email address of the member.
     pub email: String,
+    /// The member's role in the organization.
     pub role: Role,
+    /// Whether the member gets notification emails.
     pub gets_mail: bool,
+    /// Whether the member is the viewer.
     pub is_you: bool,
 }
 
 /// A webhook endpoint as its row shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndpointView {
+    /// The endpoint's id.
     pub id: EndpointId,
     /// Complete if the viewer may manage notifications; otherwise without path and query, which may contain a secret.
     pub url: String,
+    /// When the endpoint was added.
     pub created_at: i64,
+    /// When the endpoint was disabled; `None` if it is enabled.
     pub disabled_at: Option<i64>,
+    /// What disabled the endpoint; `None` if it is enabled.
     pub disabled_by: Option<DisabledBy>,
     /// Until when the previous secret also signs.
     pub previous_until: Option<i64>,
@@ -141,26 +154,39 @@ pub struct EndpointView {
 /// The delivery of an event to one receiver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryView {
+    /// Channel that the event is delivered through.
     pub channel: Channel,
     /// The endpoint's URL or the person's email address; absent if it was removed.
     pub receiver: Option<String>,
+    /// State of the delivery.
     pub status: DeliveryStatus,
+    /// Number of attempts made so far.
     pub attempts: i64,
+    /// When the latest attempt ended; `None` before the first one.
     pub last_attempt_at: Option<i64>,
+    /// When the next attempt is due; `None` if no more are planned.
     pub next_attempt_at: Option<i64>,
+    /// HTTP status of the latest response; `None` if there was none.
     pub http_status: Option<i64>,
+    /// Short description of the latest failure; `None` if the latest attempt succeeded or none was made.
     pub error: Option<String>,
 }
 
 /// An event, and who was notified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventView {
+    /// The event's id.
     pub id: EventId,
+    /// What happened.
     pub kind: EventKind,
+    /// Name of the tenant that it concerns; `None` if it concerns no single connection.
     pub tenant_name: Option<String>,
+    /// When the connection ends if nothing changes; `None` if no end is foreseen.
     pub ends_at: Option<i64>,
+    /// When the event occurred.
     pub occurred_at: i64,
     /// Whether the person hasn't marked it as read.
     pub is_new: bool,
+    /// The event's deliveries, one for each receiver.
     pub deliveries: Vec<DeliveryView>,
 }

@@ -9,6 +9,7 @@ pub struct Page {
     pub sandbox: bool,
     /// Xero's error code while it refuses the app's credentials; shown to owners and admins only.
     pub app_alarm: Option<String>,
+    /// The person's chosen appearance, from the theme cookie.
     pub theme: Theme,
     /// Message of the form that redirected here, shown once.
     pub flash: Option<Flash>,
@@ -16,6 +17,7 @@ pub struct Page {
     pub flash_tenant: Option<String>,
     /// The signed-in person; `None` on pages that anyone may see.
     pub session: Option<SessionView>,
+    /// Data of the login page.
     pub login: LoginView,
     /// Set if people sign in with Clerk.
     pub clerk: Option<ClerkView>,
@@ -60,6 +62,7 @@ impl std::fmt::Debug for RevealedSecret {
 /// What `/login` shows besides its form.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoginView {
+    /// Why the page is shown; `None` if there is nothing to report.
     pub problem: Option<LoginProblem>,
     /// Where to go after signing in; always a path of this site.
     pub next: Option<String>,
@@ -76,6 +79,7 @@ pub struct InvitationPage {
     pub invitation: Option<InvitationDetails>,
     /// The link's token, which the form sends back.
     pub token: RevealedSecret,
+    /// Email address of the signed-in person; `None` if nobody is signed in.
     pub signed_in_as: Option<String>,
     /// Clerk manages the members.
     pub managed_by_clerk: bool,
@@ -86,16 +90,20 @@ pub struct InvitationPage {
 pub struct ClerkView {
     /// Origin of Clerk's scripts.
     pub frontend_api: String,
+    /// Clerk's public key of the app.
     pub publishable_key: String,
     /// Clerk's id of the organization that the page is rendered for.
     pub organization: Option<String>,
+    /// Whether the request has a valid session.
     pub signed_in: bool,
 }
 
 /// Why the login page is shown. Unknown addresses and wrong passwords are not distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginProblem {
+    /// The email address or the password is wrong.
     Credentials,
+    /// The rate limit of login attempts was reached.
     TooManyAttempts,
     /// The person signed out, or the session ended.
     SignedOut,

@@ -6,38 +6,62 @@ use super::BindingId;
 
 /// The overview.
 pub const HOME: &str = "/";
+/// The login page.
 pub const LOGIN: &str = "/login";
+/// The page of refresh attempts and audit events.
 pub const ACTIVITY: &str = "/activity";
+/// Exports refresh attempts or audit events as CSV.
 pub const ACTIVITY_CSV: &str = "/activity.csv";
+/// The page that lists and manages connections.
 pub const INTEGRATIONS: &str = "/settings/integrations";
+/// The page that manages the organization's members and invitations.
 pub const MEMBERS: &str = "/settings/members";
+/// The page that manages the organization's API keys.
 pub const API_KEYS: &str = "/settings/api-keys";
+/// The page that manages email notifications and webhooks.
 pub const NOTIFICATIONS: &str = "/settings/notifications";
 /// The page that invitation links lead to. The secret is in the query, because paths are logged and queries are not.
 pub const INVITATION: &str = "/invite";
+/// The API's description for people.
 pub const API_REFERENCE: &str = "/api-reference";
 
 /// The server functions, which stand in `api`.
 pub const SERVER_FUNCTIONS: &str = "/api/{*path}";
+/// Returns whether the session is valid, as JSON.
 pub const SESSION: &str = "/api/session";
+/// Signs in with email and password.
 pub const SESSION_LOGIN: &str = "/api/session/login";
+/// Signs out.
 pub const SESSION_LOGOUT: &str = "/api/session/logout";
+/// Switches the session to another organization.
 pub const SESSION_SWITCH_ORGANIZATION: &str = "/api/session/switch-organization";
+/// Sets the theme.
 pub const SESSION_THEME: &str = "/api/session/theme";
+/// Accepts an invitation.
 pub const ACCEPT_INVITATION: &str = "/api/invitations/accept";
+/// Starts the OAuth flow and redirects to Xero's consent page.
 pub const CONNECT: &str = "/api/integrations/xero/connect";
 /// The path of the redirect URI. It must match the app's settings at Xero exactly.
 pub const CALLBACK: &str = "/api/integrations/xero/callback";
+/// Applies the decision on a consent that needs confirmation.
 pub const CONFIRM: &str = "/api/integrations/xero/confirm";
+/// Streams the organization's changes as server-sent events.
 pub const EVENTS: &str = "/api/events";
+/// Receives webhook deliveries from Clerk.
 pub const CLERK_WEBHOOK: &str = "/api/webhooks/clerk";
 
+/// The API's OpenAPI document.
 pub const OPENAPI: &str = "/api/openapi.json";
+/// Lists the organization's bindings, for programs with an API key.
 pub const V1_BINDINGS: &str = "/api/v1/bindings";
+/// Returns an access token for one binding, for programs with an API key.
 pub const V1_TOKEN: &str = "/api/v1/bindings/{id}/token";
 
+/// The liveness probe.
 pub const HEALTHZ: &str = "/healthz";
+/// The readiness probe.
 pub const READYZ: &str = "/readyz";
+/// The Prometheus metrics.
 pub const METRICS: &str = "/metrics";
 
 /// The path that the sandbox is mounted at, in sandbox mode.

@@ -10,9 +10,11 @@ pub enum Permission {
     ManageConnections,
     /// Manage webhooks, and who gets email.
     ManageNotifications,
+    /// Create and revoke API keys.
     ManageApiKeys,
     /// Invite and remove members and change roles, except owners.
     ManageMembers,
+    /// Change the organization's name.
     RenameOrganization,
     /// See what concerns the whole app, such as credentials that Xero refuses or a rotated encryption key.
     ViewAppStatus,

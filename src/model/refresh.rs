@@ -10,9 +10,11 @@ use super::BindingId;
 pub struct RefreshReport {
     /// Whether every grant that was due has been refreshed.
     pub success: bool,
+    /// Whether any active binding was in the scope of the call.
     pub has_active_bindings: bool,
     /// Number of grants exchanged in this call, including those whose running exchange it joined.
     pub refreshed_count: u32,
+    /// Bindings whose grants could not be refreshed, sorted by id.
     pub errors: Vec<BindingError>,
 }
 
@@ -20,7 +22,9 @@ pub struct RefreshReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BindingError {
+    /// The binding's id.
     pub binding_id: BindingId,
+    /// Reason for the failure, as a sentence for a person.
     pub error: String,
     /// Whether a person has to act. If not, the refresh is retried automatically, or the person may try again.
     pub needs_action: bool,
@@ -43,6 +47,7 @@ pub struct RefreshSummary {
     pub retrying: u32,
     /// The soonest automatic attempt for one of those.
     pub next_attempt_at: Option<i64>,
+    /// Whether any active binding was in the scope of the call.
     pub has_active_bindings: bool,
 }
 

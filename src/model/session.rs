@@ -28,14 +28,18 @@ str_enum!(
 /// An organization that the person is a member of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrgView {
+    /// Id of the organization.
     pub id: OrgId,
+    /// Display name of the organization.
     pub name: String,
+    /// The person's role in the organization.
     pub role: Role,
 }
 
 /// The signed-in person and their current organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionView {
+    /// Email address, or Clerk's user id if none is known.
     pub email: String,
     /// Every organization that the person belongs to, by name.
     pub orgs: Vec<OrgView>,

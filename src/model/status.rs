@@ -8,7 +8,12 @@ macro_rules! str_enum {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $text)] $variant),+
+            $(
+                $(#[$vdoc])*
+                #[doc = concat!("\n\nText value: `", $text, "`.")]
+                #[serde(rename = $text)]
+                $variant
+            ),+
         }
 
         impl $name {
@@ -37,6 +42,7 @@ pub(crate) use str_enum;
 str_enum!(
     /// Status of a grant.
     GrantStatus {
+        /// Its tokens are refreshed and served.
         Active = "active",
         /// Xero responded `invalid_grant`: only a new consent helps.
         RefreshFailed = "refresh_failed",
@@ -48,9 +54,11 @@ str_enum!(
 str_enum!(
     /// Status of a binding.
     BindingStatus {
+        /// An active grant serves it.
         Active = "active",
         /// Its grant has ended; a person has to reconnect.
         NeedsReauth = "needs_reauth",
+        /// Removed on purpose, or found removed at Xero.
         Disconnected = "disconnected",
     }
 );
@@ -58,11 +66,17 @@ str_enum!(
 str_enum!(
     /// What triggered a refresh attempt.
     Trigger {
+        /// A page that a person opened.
         OrgSwitch = "org_switch",
+        /// A person's explicit request.
         Manual = "manual",
+        /// The background sweep.
         Sweep = "sweep",
+        /// A call to Xero that needed a valid token.
         Client = "client",
+        /// A token request with an API key.
         Vend = "vend",
+        /// A command of the command line.
         Cli = "cli",
     }
 );

@@ -8,27 +8,36 @@ use super::{BindingId, BindingStatus, GrantStatus, HourView, OrgId, UpcomingActi
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
+    /// Access works, and no exchange is running.
     Connected,
     /// An exchange is running.
     Refreshing,
     /// The last refresh failed; a retry is scheduled and the connection is safe.
     Retrying,
+    /// Someone must reconnect it: the consent was revoked, or the refresh token no longer works.
     NeedsReauth,
+    /// Evergrant has no access, until someone reconnects it.
     Disconnected,
 }
 
 /// One row of the connections list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionView {
+    /// Id of the binding between the organization and the tenant.
     pub id: BindingId,
+    /// Name of the tenant in Xero.
     pub tenant_name: String,
     /// `ORGANISATION`, `PRACTICE` or `PRACTICEMANAGER`, as Xero spells it.
     pub tenant_type: String,
+    /// Stored status of the binding.
     pub status: BindingStatus,
+    /// State that the badge shows, derived from the binding and its grant.
     pub health: Health,
     /// Email address of the person who connected it; absent if they were deleted.
     pub connected_by: Option<String>,
+    /// When the tenant was connected, in unix seconds.
     pub connected_at: i64,
+    /// When the grant's tokens were last refreshed, in unix seconds; `None` before the first refresh.
     pub last_refreshed_at: Option<i64>,
     /// When the access token expires; absent if there is no usable one.
     pub access_expires_at: Option<i64>,
@@ -38,6 +47,7 @@ pub struct ConnectionView {
     pub next_attempt_at: Option<i64>,
     /// What happened and whether data is safe, if the connection isn't working.
     pub problem: Option<String>,
+    /// Status of the grant; `None` unless both the binding and its grant are active.
     pub grant_status: Option<GrantStatus>,
 }
 
@@ -46,6 +56,7 @@ pub struct ConnectionView {
 pub struct PendingConfirmation {
     /// Sent back by the form that decides.
     pub id: String,
+    /// Names of the tenants that are bound through another Xero user.
     pub tenant_names: Vec<String>,
 }
 
@@ -54,10 +65,13 @@ pub struct PendingConfirmation {
 pub struct SettingsView {
     /// Organization that the view belongs to. Another tab may switch the session's organization while a page is open.
     pub org_id: Option<OrgId>,
+    /// Connections of the organization.
     pub connections: Vec<ConnectionView>,
+    /// Consents that wait for a decision; empty if the viewer may not manage connections.
     pub pending: Vec<PendingConfirmation>,
     /// Connections of former members; empty if the viewer may not keep them.
     pub departing: Vec<DepartingConnection>,
+    /// Whether the viewer may manage connections.
     pub may_manage: bool,
     /// The age of a refresh token, in seconds, from which it is renewed in any case (`EVERGRANT_ROLL_AFTER`).
     pub roll_after: i64,
@@ -70,29 +84,39 @@ pub struct SettingsView {
 /// A connection of a former member, which is disconnected at `ends_at`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DepartingConnection {
+    /// Id of the binding that ends.
     pub binding_id: BindingId,
+    /// Name of the tenant in Xero.
     pub tenant_name: String,
+    /// Email address of the former member who connected it.
     pub connected_by: String,
+    /// When it is disconnected, in unix seconds.
     pub ends_at: i64,
 }
 
 /// What `/` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OverviewView {
+    /// Connections of the organization.
     pub connections: Vec<ConnectionView>,
     /// The last 24 hours, by clock hour, the current one last.
     pub hours: Vec<HourView>,
     /// Upcoming automatic actions, soonest first.
     pub next: Vec<UpcomingActionView>,
+    /// Time at which the view was created, in unix seconds.
     pub as_of: i64,
 }
 
 /// The details that Test connection fetches from Xero.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrganizationDetails {
+    /// Name of the organization in Xero.
     pub name: String,
+    /// Legal name; `None` if Xero sends none.
     pub legal_name: Option<String>,
+    /// Country code; `None` if Xero sends none.
     pub country_code: Option<String>,
+    /// Code of the base currency; `None` if Xero sends none.
     pub base_currency: Option<String>,
     /// Set if the token was served although an early refresh failed.
     pub warning: Option<String>,

@@ -10,6 +10,7 @@ use evergrant_sandbox::{Minted, Sandbox, SandboxError};
 /// The demo login, shown on the login page and logged at startup in sandbox mode. It is only ever created with a
 /// sandbox.
 pub const DEMO_EMAIL: &str = "demo@evergrant.example";
+/// The password of the demo login.
 pub const DEMO_PASSWORD: &str = "evergrant-demo";
 
 const HARBOUR: &str = "Harbour Group";
@@ -21,10 +22,13 @@ const DEMO_TOKEN_SECONDS: i64 = 4 * 60;
 /// Why the demo data could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The sandbox failed.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// The demo user could not be added.
     #[error(transparent)]
     User(#[from] AddUserError),
 }

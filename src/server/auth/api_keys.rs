@@ -24,30 +24,42 @@ pub const MAX_NAME_LENGTH: usize = 100;
 
 /// The properties of a key to create.
 pub struct RequestedApiKey<'a> {
+    /// The name by which people recognize the key. Surrounding spaces are removed.
     pub name: &'a str,
+    /// What the key permits. Must not be empty.
     pub scopes: &'a [Scope],
+    /// How long the key is valid.
     pub life: ApiKeyLifetime,
+    /// The user who creates the key. `None` for an operator at the command line.
     pub created_by: Option<&'a UserId>,
 }
 
 /// A key that was just created. The only copy of its text.
 pub struct CreatedApiKey {
+    /// The id by which the key is listed and revoked.
     pub id: ApiKeyId,
+    /// The key's text.
     pub key: ApiKey,
+    /// Unix seconds at which the key expires. `None` if it never does.
     pub expires_at: Option<i64>,
 }
 
 /// Why no key was created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateKeyError {
+    /// The name is empty, too long or contains control characters.
     #[error("a key needs a name of at most {MAX_NAME_LENGTH} characters")]
     InvalidName,
+    /// No scope was requested.
     #[error("a key needs at least one scope")]
     NoScopes,
+    /// The organization has reached its limit of API keys.
     #[error("the organization has reached its limit of API keys")]
     TooMany,
+    /// The system returned no random bytes for the key.
     #[error("could not create a key: {0}")]
     Random(#[from] RandomError),
+    /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -61,7 +73,9 @@ pub enum KeyRejection {
     Malformed,
     /// Unknown or revoked. The response doesn't say which.
     Unknown,
+    /// The key was valid until it expired.
     Expired {
+        /// Unix seconds at which the key expired.
         at: i64,
     },
 }
@@ -69,8 +83,10 @@ pub enum KeyRejection {
 /// Why no key authenticates a request.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
+    /// The request has no valid key.
     #[error("the API key was refused: {0:?}")]
     Rejected(KeyRejection),
+    /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -5,7 +5,9 @@ use crate::model::{OrgId, OrgView, Permission, SessionView, UserId};
 /// A signed-in person, read anew for each request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caller {
+    /// The person's user id.
     pub user_id: UserId,
+    /// The person's email address.
     pub email: String,
     /// The active organization; the person is always a member of it.
     pub org: Option<OrgView>,

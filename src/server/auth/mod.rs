@@ -31,6 +31,7 @@ use crate::model::{ClerkView, OrgId};
 /// Whether the session works in another organization now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switched {
+    /// The session works in it now.
     Yes,
     /// The person isn't a member of it.
     NotAMember,
@@ -41,7 +42,9 @@ pub enum Switched {
 /// How people sign in.
 #[derive(Clone)]
 pub enum Auth {
+    /// Sign-in with a password that is stored here.
     Local(LocalAuth),
+    /// Sign-in with Clerk.
     Clerk(ClerkAuth),
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{non_blank, parse_secret};
 use crate::server::domain::Secret;
 
+/// The settings as given.
 #[derive(Args, Clone)]
 pub struct MetricsSettings {
     /// The token that a scraper sends as Authorization: Bearer to read /metrics on the main address. Without it the
@@ -30,7 +31,9 @@ pub struct MetricsSettings {
 /// The validated settings. If neither is set, no metrics are served.
 #[derive(Default)]
 pub struct MetricsConfig {
+    /// Token for `/metrics` on the main address; `None` if that address doesn't serve it.
     pub token: Option<Secret>,
+    /// Separate address that serves only `/metrics`; `None` if there is none.
     pub listen: Option<SocketAddr>,
 }
 

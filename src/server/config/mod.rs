@@ -144,31 +144,49 @@ pub struct Settings {
 
 /// The validated settings.
 pub struct Config {
+    /// The URL of the database, `sqlite://…` or `postgres://…`.
     pub database_url: Secret,
+    /// The address and port to listen on. Port 0 picks a free one.
     pub listen: SocketAddr,
+    /// The origin that browsers see.
     pub public_url: PublicUrl,
+    /// The limits and the drain time of the HTTP server.
     pub serving: ServingConfig,
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Networks,
+    /// The directory of the key file and the spool.
     pub data_dir: PathBuf,
+    /// The key ring as given. `None` if it is read from a file.
     pub keys: Option<Secret>,
+    /// The file that holds the key ring. `None` selects `keys` in the data directory.
     pub keys_file: Option<PathBuf>,
     /// `None` in sandbox mode.
     pub xero_app: Option<XeroApp>,
     /// Xero's endpoints. In sandbox mode the sandbox's are used instead.
     pub xero_endpoints: Endpoints,
+    /// The scopes that a consent requests, separated by spaces.
     pub xero_scopes: String,
+    /// The remaining lifetime below which an access token is refreshed.
     pub refresh_buffer: Duration,
+    /// The age from which a refresh token is exchanged.
     pub roll_after: Duration,
+    /// How long a lease lasts before it must be renewed.
     pub lease_ttl: Duration,
+    /// The timeout for one response from Xero.
     pub xero_timeout: Duration,
+    /// The settings of the background sweep.
     pub sweep: SweepConfig,
     /// How long the journal of refresh attempts is kept.
     pub activity_retention: Duration,
     /// API calls per minute that one key may make at each instance.
     pub api_calls_per_minute: NonZeroU32,
+    /// The format of log lines.
     pub log_format: LogFormat,
+    /// The settings of email and webhooks.
     pub notify: NotifyConfig,
+    /// How people sign in.
     pub sign_in: SignIn,
+    /// Where metrics are served.
     pub metrics: MetricsConfig,
 }
 
@@ -181,25 +199,48 @@ impl Config {
 
 /// The credentials of the Xero app.
 pub struct XeroApp {
+    /// The client id that Xero issued to the app.
     pub client_id: String,
+    /// The client secret that authenticates the app at Xero.
     pub client_secret: Secret,
 }
 
 /// Settings that are invalid or contradict each other. Each text names the variable and what to fix.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// Only one of two settings that belong together is set.
     #[error("{missing} isn't set, but its counterpart is: set both, or neither to {neither}")]
-    IncompletePair { missing: &'static str, neither: &'static str },
+    IncompletePair {
+        /// The environment variable that isn't set.
+        missing: &'static str,
+        /// What setting neither does.
+        neither: &'static str,
+    },
+    /// One of Xero's base URLs is invalid.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// Clerk's settings can't be used.
     #[error(transparent)]
     Clerk(#[from] ClerkError),
+    /// The requested scopes do not include `offline_access`.
     #[error("XERO_SCOPES must include offline_access: without it Xero issues no refresh token")]
     NoOfflineAccess,
+    /// A duration is zero, or not shorter than its limit.
     #[error("{setting} must be longer than zero and shorter than {limit}")]
-    DurationOutOfRange { setting: &'static str, limit: &'static str },
+    DurationOutOfRange {
+        /// The environment variable to fix.
+        setting: &'static str,
+        /// The limit, exclusive, in words.
+        limit: &'static str,
+    },
+    /// A duration is shorter than its minimum.
     #[error("{setting} must be at least {limit}")]
-    DurationTooShort { setting: &'static str, limit: &'static str },
+    DurationTooShort {
+        /// The environment variable to fix.
+        setting: &'static str,
+        /// The minimum, in words.
+        limit: &'static str,
+    },
 }
 
 impl Settings {

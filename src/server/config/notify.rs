@@ -42,7 +42,9 @@ pub struct NotifyConfig {
 
 /// The mail server and the sender.
 pub struct MailConfig {
+    /// URL of the mail server, which may contain a password.
     pub url: Secret,
+    /// Sender: an address, with or without a display name.
     pub from: String,
 }
 

@@ -30,7 +30,9 @@ pub struct ServingSettings {
 
 /// The validated settings.
 pub struct ServingConfig {
+    /// Maximum number of open connections; further ones wait.
     pub max_connections: usize,
+    /// How long a stopping server keeps accepting requests.
     pub drain: Duration,
 }
 

@@ -44,13 +44,16 @@ enum AuthMode {
 
 /// The validated settings.
 pub enum SignIn {
+    /// Sign-in with an email address and a password that are stored here.
     Local,
+    /// Sign-in with Clerk, which also manages people and organizations.
     Clerk(Box<ClerkApp>),
 }
 
 /// The Clerk application.
 #[derive(Clone)]
 pub struct ClerkApp {
+    /// Clerk's publishable key, without surrounding whitespace.
     pub publishable_key: String,
     /// The origin of its script and its keys, and the `iss` of its tokens.
     pub frontend_api: String,
@@ -65,16 +68,27 @@ pub struct ClerkApp {
 /// Clerk settings that can't be used. Each text names the variable and what to fix.
 #[derive(Debug, thiserror::Error)]
 pub enum ClerkError {
+    /// `CLERK_PUBLISHABLE_KEY` is missing or blank.
     #[error("EVERGRANT_AUTH=clerk needs CLERK_PUBLISHABLE_KEY: Clerk's dashboard shows it with the API keys")]
     MissingPublishableKey,
+    /// `CLERK_PUBLISHABLE_KEY` holds a secret key.
     #[error("CLERK_PUBLISHABLE_KEY holds a secret key, which Evergrant never needs: set the one that begins with pk_")]
     SecretKey,
+    /// `CLERK_PUBLISHABLE_KEY` is not a publishable key, or names no valid host.
     #[error("CLERK_PUBLISHABLE_KEY isn't a publishable key: copy all of pk_test_… or pk_live_… from Clerk's dashboard")]
     MalformedPublishableKey,
+    /// `CLERK_JWT_KEY` is not a PEM public key.
     #[error("CLERK_JWT_KEY isn't a PEM public key: copy all of it, from -----BEGIN PUBLIC KEY----- to the end")]
     MalformedJwtKey,
+    /// An entry of `CLERK_AUTHORIZED_PARTIES` is not a valid origin.
     #[error("CLERK_AUTHORIZED_PARTIES: {party:?} {source}")]
-    MalformedParty { party: String, source: super::public_url::PublicUrlError },
+    MalformedParty {
+        /// The entry, as given.
+        party: String,
+        /// Why it is not a valid origin.
+        source: super::public_url::PublicUrlError,
+    },
+    /// `CLERK_WEBHOOK_SECRET` is not a signing secret.
     #[error(
         "CLERK_WEBHOOK_SECRET isn't a signing secret: copy all of whsec_… from the endpoint's page in Clerk's dashboard"
     )]

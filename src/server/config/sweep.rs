@@ -46,10 +46,13 @@ enum KeepHotFlag {
 /// The validated settings.
 #[derive(Clone, Debug)]
 pub struct SweepConfig {
+    /// Time between two searches for grants that are due.
     pub interval: Duration,
+    /// Organizations whose access tokens are always kept fresh.
     pub keep_hot: KeepHot,
     /// The most exchanges per minute.
     pub exchanges_per_minute: NonZeroU32,
+    /// Minimum time between two reads of a grant's connection list at Xero.
     pub connections_interval: Duration,
 }
 

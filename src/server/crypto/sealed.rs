@@ -14,19 +14,27 @@ pub(super) const NONCE_BYTES: usize = 12;
 
 /// What a sealed value belongs to: its additional authenticated data.
 pub enum SealContext<'a> {
+    /// One of a grant's tokens.
     Token {
+        /// Organization that the grant belongs to.
         org: &'a OrgId,
+        /// Grant that the token belongs to.
         grant: &'a GrantId,
+        /// Which of the two tokens it is.
         field: TokenField,
+        /// Generation of the grant's tokens.
         generation: i64,
     },
     /// A PKCE verifier, by the hash of its `state`.
     PkceVerifier {
+        /// Hash of the authorization's `state`.
         state_hash: &'a str,
     },
     /// A webhook endpoint's signing secret.
     WebhookSecret {
+        /// Organization that the endpoint belongs to.
         org: &'a OrgId,
+        /// Endpoint whose webhooks the secret signs.
         endpoint: &'a EndpointId,
     },
 }
@@ -34,27 +42,48 @@ pub enum SealContext<'a> {
 /// One of a grant's two tokens.
 #[derive(Clone, Copy, Debug)]
 pub enum TokenField {
+    /// The access token.
     Access,
+    /// The refresh token.
     Refresh,
 }
 
 /// Why a key ring can't be parsed, or a value can't be sealed or opened.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum CipherError {
+    /// The key ring holds no key.
     #[error("the key ring is empty: expected kid:base64key, several separated by commas")]
     EmptyRing,
+    /// A key of the ring can't be parsed.
     #[error(
         "key {position} of the ring isn't kid:base64key with 32 bytes of key and a kid of letters, digits and dashes"
     )]
-    MalformedKey { position: usize },
+    MalformedKey {
+        /// Position of the key in the ring, counted from 1.
+        position: usize,
+    },
+    /// Two keys of the ring have the same id.
     #[error("the key ring contains {kid} twice; kids are case-insensitive")]
-    DuplicateKey { kid: String },
+    DuplicateKey {
+        /// Id of the key.
+        kid: String,
+    },
+    /// The text doesn't have the format of a sealed value.
     #[error("not a sealed value (v1.kid.nonce.ciphertext): it was truncated or overwritten")]
     Malformed,
+    /// The ring doesn't hold the key that sealed the value.
     #[error("sealed with key {kid}, which the ring doesn't hold: add that key to EVERGRANT_KEYS or the key file")]
-    UnknownKey { kid: String },
+    UnknownKey {
+        /// Id of the key.
+        kid: String,
+    },
+    /// The value failed authentication with its key.
     #[error("sealed with key {kid}, it doesn't open: it was changed or moved, or another key has this id now")]
-    OpenFailed { kid: String },
+    OpenFailed {
+        /// Id of the key.
+        kid: String,
+    },
+    /// The system's random generator failed.
     #[error(transparent)]
     Random(#[from] RandomError),
 }

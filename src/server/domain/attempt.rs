@@ -43,8 +43,11 @@ str_enum!(
 /// What a failure says about the request, the fault and the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureClass {
+    /// Whether the request was sent completely.
     pub sent: RequestSent,
+    /// What the failure affects.
     pub fault: FaultScope,
+    /// Whether Xero may have rotated the token.
     pub rotation: RotationRisk,
 }
 
@@ -67,7 +70,9 @@ impl FailureClass {
 pub struct AttemptEnd {
     /// Never `Running`. Only the store writes `Abandoned`, for the attempt of a holder that died.
     pub outcome: Outcome,
+    /// The failure's error code; `None` if nothing failed.
     pub error_code: Option<String>,
+    /// The HTTP status of Xero's response; `None` if there was none.
     pub http_status: Option<u16>,
     /// Xero's correlation id of the call.
     pub correlation_id: Option<String>,

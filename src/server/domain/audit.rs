@@ -5,7 +5,9 @@ use crate::model::{Action, ActorKind, OrgId, UserId};
 /// Who does something, and from where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Actor {
+    /// What kind of actor it is, such as a user or an API key.
     pub kind: ActorKind,
+    /// Id of the user or API key; `None` for other kinds of actors.
     pub id: Option<String>,
     /// The current name or email address, stored as it was at the time of the event.
     pub name: String,
@@ -18,7 +20,9 @@ pub struct Actor {
 pub struct AuditEvent<'a> {
     /// `None` if it concerns the whole app.
     pub org: Option<&'a OrgId>,
+    /// Who did it.
     pub actor: &'a Actor,
+    /// What was done.
     pub action: Action,
     /// The kind and id of what it was done to.
     pub subject: Option<(&'static str, String)>,

@@ -5,35 +5,50 @@ use crate::model::{BindingId, BindingStatus, GrantId, OrgId, UserId};
 /// Connects an organization to a Xero tenant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding {
+    /// Evergrant's id of the binding.
     pub id: BindingId,
+    /// The organization that the tenant is bound to.
     pub org_id: OrgId,
+    /// Xero's id of the tenant.
     pub tenant_id: String,
+    /// The tenant's name in Xero, or its id if Xero sent no name.
     pub tenant_name: String,
+    /// Xero's type of the tenant, such as `ORGANISATION` or `PRACTICE`.
     pub tenant_type: String,
     /// Xero's id of the connection, which a disconnect deletes.
     pub connection_id: String,
+    /// The grant whose tokens it uses; `None` if it has none.
     pub active_grant_id: Option<GrantId>,
+    /// Whether the binding works, needs a new consent, or is disconnected.
     pub status: BindingStatus,
     /// Unix seconds at which Xero stopped listing the connection, if that disconnected the binding. It recovers if Xero
     /// lists the connection again.
     pub unlisted_at: Option<i64>,
+    /// The user who connected it; `None` if unknown or deleted.
     pub connected_by: Option<UserId>,
+    /// Unix seconds at which the tenant was first bound.
     pub created_at: i64,
+    /// Unix seconds of the last change of its grant, status, owner or names.
     pub updated_at: i64,
 }
 
 /// A tenant and its connection, from a consent or from Xero's list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tenant {
+    /// Xero's id of the connection.
     pub connection_id: String,
+    /// Xero's id of the tenant.
     pub tenant_id: String,
+    /// The tenant's name in Xero, or its id if Xero sent no name.
     pub tenant_name: String,
+    /// Xero's type of the tenant, such as `ORGANISATION` or `PRACTICE`.
     pub tenant_type: String,
 }
 
 /// A connection in Xero's list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteConnection {
+    /// The tenant and the id of its connection.
     pub tenant: Tenant,
     /// The consent that created it, possibly another organization's.
     pub auth_event_id: String,

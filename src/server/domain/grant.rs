@@ -7,26 +7,35 @@ use crate::model::{GrantId, GrantStatus, OrgId};
 /// One Xero user's consent, with the token set that a refresh rotates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
+    /// Id of the grant.
     pub id: GrantId,
+    /// Organization that owns the grant.
     pub org_id: OrgId,
     /// Empty if Xero's access token had no such claim.
     pub xero_user_id: String,
+    /// Xero's `authentication_event_id`; empty if the access token had no such claim.
     pub auth_event_id: String,
+    /// Granted scopes, separated by spaces; empty if Xero sent none.
     pub scopes: String,
+    /// Current token set, sealed for `generation`.
     pub sealed: SealedTokens,
     /// Unix seconds at which the access token expires.
     pub expires_at: i64,
     /// Unix seconds at which the refresh token was issued. Unused, it lives sixty days (Xero's FAQ).
     pub refresh_token_issued_at: i64,
+    /// Whether the grant is active, failed or revoked.
     pub status: GrantStatus,
     /// The number of committed rotations. Part of every fence and of the tokens' associated data.
     pub generation: i64,
+    /// Latest lease, which may have expired; `None` if no exchange is claimed.
     pub lease: Option<Lease>,
     /// Consecutive failed exchanges.
     pub failure_count: i64,
     /// Unix seconds before which automatic triggers skip the grant.
     pub next_attempt_at: Option<i64>,
+    /// Message of the last failed exchange; `None` once an exchange succeeded.
     pub last_error: Option<String>,
+    /// Unix seconds of the last new token set; `None` if none was recorded.
     pub last_refreshed_at: Option<i64>,
     /// Unix seconds of the last use, to within a minute.
     pub last_used_at: Option<i64>,
@@ -63,9 +72,11 @@ impl Grant {
 /// The number of grants by state, without the revoked ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantCounts {
+    /// Active, and the last exchange did not fail.
     pub active: i64,
     /// Active, but the last exchange failed.
     pub failing: i64,
+    /// Refused by Xero; only a new consent helps.
     pub needs_reauth: i64,
     /// Unix seconds at which the oldest refresh token of an active grant was issued.
     pub oldest_issued_at: Option<i64>,
@@ -85,7 +96,9 @@ pub struct OutboxCounts {
 /// Both tokens as the database stores them. `Debug` does not show the ciphertext.
 #[derive(Clone, PartialEq)]
 pub struct SealedTokens {
+    /// Sealed access token.
     pub access: String,
+    /// Sealed refresh token.
     pub refresh: String,
 }
 
@@ -98,12 +111,17 @@ impl std::fmt::Debug for SealedTokens {
 /// A new token set from Xero, sealed for the next generation, before it is committed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SealedRotation {
+    /// Grant that the tokens belong to.
     pub grant_id: GrantId,
     /// The generation whose refresh token was exchanged. The tokens are sealed for the next one.
     pub from_generation: i64,
+    /// Tokens sealed for the generation after `from_generation`.
     pub sealed: SealedTokens,
+    /// Granted scopes, separated by spaces; empty if Xero sent none.
     pub scopes: String,
+    /// Unix seconds at which the access token expires.
     pub expires_at: i64,
+    /// Unix seconds at which the refresh token was issued.
     pub refresh_token_issued_at: i64,
     /// The consent that the tokens come from, if it may differ from the row's.
     pub consent: Option<Consent>,
@@ -112,7 +130,9 @@ pub struct SealedRotation {
 /// The consent that a token set comes from, according to its access token's claims.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Consent {
+    /// Xero's id of the user who consented.
     pub xero_user_id: String,
+    /// Xero's `authentication_event_id` of the consent.
     pub auth_event_id: String,
 }
 

@@ -45,8 +45,9 @@ impl Default for Plan {
 pub struct DueTimes {
     /// The grant is hot if it was used after this time, in unix seconds.
     pub hot_if_used_after: i64,
-    /// Unix seconds at which a hot grant is due, and a cold one.
+    /// Unix seconds at which a hot grant is due.
     pub hot: i64,
+    /// Unix seconds at which a cold grant is due.
     pub cold: i64,
 }
 

@@ -40,7 +40,9 @@ secret!(
 
 /// The tokens that Xero issues at a consent or a refresh.
 pub struct TokenSet {
+    /// The token that authorizes calls to Xero's API.
     pub access_token: AccessToken,
+    /// The token that is exchanged for the next token set.
     pub refresh_token: RefreshToken,
     /// Unix seconds at which the access token expires.
     pub expires_at: i64,

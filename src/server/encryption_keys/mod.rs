@@ -24,22 +24,52 @@ use super::store::{Database, StoreError};
 /// Why the server can't start with these keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRingError {
+    /// The data directory can't be created.
     #[error("can't create the data directory {}: {source}", path.display())]
-    DataDir { path: PathBuf, source: std::io::Error },
+    DataDir {
+        /// The path of the data directory.
+        path: PathBuf,
+        /// The error of the file system.
+        source: std::io::Error,
+    },
+    /// The key file can't be read, or the configured one doesn't exist.
     #[error("can't read the key file {}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        /// The path of the key file.
+        path: PathBuf,
+        /// The error of the file system.
+        source: std::io::Error,
+    },
+    /// A new key file can't be written.
     #[error("can't write a new key file {}: {source}", path.display())]
-    Write { path: PathBuf, source: std::io::Error },
+    Write {
+        /// The path of the key file.
+        path: PathBuf,
+        /// The error of the file system.
+        source: std::io::Error,
+    },
+    /// There is no key file, although the database holds sealed values.
     #[error(
         "the database holds sealed tokens, but the key file {} doesn't exist. Restore it, or set EVERGRANT_KEYS. A new \
          key would open none of them",
         path.display()
     )]
-    KeyFileMissing { path: PathBuf },
+    KeyFileMissing {
+        /// The path at which the key file is expected.
+        path: PathBuf,
+    },
+    /// The keys can't be parsed, or no key can be generated.
     #[error("{origin}: {source}")]
-    Malformed { origin: String, source: CipherError },
+    Malformed {
+        /// The source of the keys: `EVERGRANT_KEYS` or the path of the key file.
+        origin: String,
+        /// What is wrong with the keys.
+        source: CipherError,
+    },
+    /// The keys don't open what is sealed in the database.
     #[error("the keys don't fit the database: {0}")]
     WrongKeys(StoreError),
+    /// The database failed.
     #[error(transparent)]
     Store(StoreError),
 }

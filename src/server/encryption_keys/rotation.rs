@@ -22,34 +22,62 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Why a key can't be rotated or retired. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
+    /// A new key can't be added, because the keys are in the environment.
     #[error(
         "everything is sealed with {kid}, the first key of EVERGRANT_KEYS, which no command can change. Put a new key \
          before it (kid:base64 of 32 random bytes, as `openssl rand -base64 32` prints them), restart the servers with \
          that, one after the other, and run evergrant encryption-key rotate again"
     )]
-    RotateInEnvironment { kid: String },
+    RotateInEnvironment {
+        /// The id of the ring's first key.
+        kid: String,
+    },
+    /// The keys can't be removed, because they are in the environment.
     #[error("the keys are in EVERGRANT_KEYS, which no command can change. Remove from it: {}", .may_go.join(", "))]
-    RetireInEnvironment { may_go: Vec<String> },
+    RetireInEnvironment {
+        /// The ids of the keys that can be removed.
+        may_go: Vec<String>,
+    },
+    /// Some running servers did not load the key in time.
     #[error(
         "{} can't use key {kid} yet, so nothing was sealed with it. Servers that share this key file load it by \
          themselves; copy it to the others, or restart them with the same EVERGRANT_KEYS. Then run evergrant \
          encryption-key rotate again to resume",
         .who.join(", ")
     )]
-    KeyNotLoaded { kid: String, who: Vec<String> },
+    KeyNotLoaded {
+        /// The id of the new key.
+        kid: String,
+        /// The addresses of these servers.
+        who: Vec<String>,
+    },
+    /// Some running servers did not switch to the key in time.
     #[error("{} still seal with another key than {kid}: run evergrant encryption-key rotate again", .who.join(", "))]
-    SealingWithOldKey { kid: String, who: Vec<String> },
+    SealingWithOldKey {
+        /// The id of the new key.
+        kid: String,
+        /// The addresses of these servers.
+        who: Vec<String>,
+    },
+    /// The servers switched keys too recently to remove the old ones.
     #[error(
         "the servers have sealed with {kid} for less than a minute, and what they sealed before may not be stored yet. \
          Run this again in a minute"
     )]
-    TooSoon { kid: String },
+    TooSoon {
+        /// The id of the ring's first key.
+        kid: String,
+    },
+    /// The key file can't be rewritten.
     #[error("can't rewrite the key file: {0}. This user needs write access to its folder")]
     File(#[from] std::io::Error),
+    /// A key can't be generated, or the keys can't be parsed.
     #[error(transparent)]
     Cipher(#[from] CipherError),
+    /// The key file can't be loaded.
     #[error(transparent)]
     KeyRing(#[from] KeyRingError),
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -57,17 +85,24 @@ pub enum RotationError {
 /// The progress of a rotation.
 #[derive(Debug)]
 pub enum RotationProgress {
+    /// A new key was added to the key file.
     Created {
+        /// The id of the new key.
         kid: String,
     },
+    /// An interrupted rotation is resumed.
     Resumed {
+        /// The id of the key to reseal with.
         kid: String,
     },
     /// These servers lack the key, or seal with another.
     Waiting {
+        /// The addresses of these servers.
         instances: Vec<String>,
     },
+    /// Some values were resealed.
     Resealed {
+        /// How many values this rotation has resealed so far.
         texts: u64,
     },
 }
@@ -77,9 +112,11 @@ pub enum RotationProgress {
 pub struct RotationReport {
     /// The key that everything is sealed with now.
     pub kid: String,
+    /// How many values were resealed.
     pub resealed: u64,
     /// The errors of values that don't open, which were left unchanged.
     pub refused: Vec<StoreError>,
+    /// What each key of the ring is needed for, in the ring's order.
     pub keys: Vec<KeyUse>,
 }
 
@@ -87,7 +124,9 @@ pub struct RotationReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyUse {
+    /// The id of the key.
     pub kid: String,
+    /// How many values in the database are sealed with it.
     pub texts: i64,
     /// What needs it besides values in the database.
     pub needed_by: Vec<String>,

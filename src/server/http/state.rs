@@ -17,14 +17,21 @@ use crate::server::xero::XeroClient;
 /// The services of a running server. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
+    /// The validated configuration.
     pub config: Arc<Config>,
+    /// Access to the database.
     pub store: Store,
+    /// Tells who sends a request, by local sign-in or Clerk.
     pub auth: Auth,
     /// Limits the calls per minute of each API key.
     pub api_rate_limiter: Arc<ApiRateLimiter>,
+    /// Client for the Xero API.
     pub xero: XeroClient,
+    /// Refreshes the tokens of grants.
     pub tokens: TokenService,
+    /// Delivers events to webhooks and by email.
     pub notifier: Notifier,
+    /// Options of Leptos, such as the site's root directory.
     pub leptos: LeptosOptions,
     /// Runs tasks that outlive their request. Endless responses, such as event streams, end when it stops.
     pub lifecycle: Lifecycle,

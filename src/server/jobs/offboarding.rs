@@ -13,6 +13,7 @@ const INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// What one pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OffboardingReport {
+    /// Number of connections that were disconnected.
     pub disconnected: usize,
     /// Will be retried in the next pass.
     pub failed: usize,

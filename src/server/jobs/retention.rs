@@ -16,7 +16,9 @@ const BATCH_AND_IDLE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Dura
 /// The number of rows that one batch deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionReport {
+    /// Number of refresh attempts.
     pub attempts: u64,
+    /// Number of notification events.
     pub events: u64,
     /// Audit events.
     pub audit_events: u64,

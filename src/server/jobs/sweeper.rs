@@ -31,7 +31,9 @@ pub struct SweeperOptions {
 /// What a sweep did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepReport {
+    /// Number of grants that got a new token set.
     pub refreshed: usize,
+    /// Number of grants whose exchange failed.
     pub failed: usize,
     /// Grants that another holder refreshed first, or that were already being refreshed.
     pub handled_elsewhere: usize,

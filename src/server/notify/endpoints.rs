@@ -10,14 +10,19 @@ use crate::server::store::{NewWebhookEndpoint, StoreError};
 /// Why an endpoint could not be added or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookEndpointError {
+    /// The URL may not be used for a webhook.
     #[error(transparent)]
     Address(#[from] AddressProblem),
+    /// The organization has the maximum number of webhooks.
     #[error("the organization already has the maximum number of webhooks")]
     TooMany,
+    /// The organization has no webhook with this id.
     #[error("no such webhook in this organization")]
     NotFound,
+    /// The system's random generator failed.
     #[error("could not generate a webhook secret: {0}")]
     Random(#[from] RandomError),
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -28,8 +28,10 @@ pub struct Mailer {
 /// Why the mail settings are invalid. The messages never contain the password.
 #[derive(Debug, thiserror::Error)]
 pub enum MailSettingsError {
+    /// The mail server's URL is invalid.
     #[error("EVERGRANT_SMTP_URL is invalid: use smtp://… or smtps://…, with user and password percent-encoded")]
     Url,
+    /// The sender's address is invalid.
     #[error("EVERGRANT_SMTP_FROM is invalid: use evergrant@example.com or Evergrant <evergrant@example.com>")]
     From,
 }

@@ -56,9 +56,11 @@ pub struct TickReport {
     pub warned: usize,
     /// Events whose deliveries were created.
     pub fanned_out: usize,
+    /// Deliveries that succeeded.
     pub delivered: usize,
     /// Deliveries that failed and will be retried.
     pub retrying: usize,
+    /// Deliveries that failed and will not be retried.
     pub given_up: usize,
     /// Whether more work may be due right now.
     pub has_more: bool,

@@ -33,30 +33,50 @@ pub use self::from_config::{connectable_address, plan, policy, xero_client};
 /// Why the server failed to start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
+    /// The encryption keys could not be loaded, created or kept registered.
     #[error(transparent)]
     KeyRing(#[from] KeyRingError),
+    /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Sign-in could not be set up.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The spool folder could not be opened or read.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// The sandbox could not be set up.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// The sandbox demo data could not be created.
     #[error(transparent)]
     Seed(#[from] SeedError),
+    /// The HTTP client for Xero could not be built.
     #[error("failed to build the HTTP client for Xero: {0}")]
     XeroClient(#[from] ClientError),
+    /// The mail settings are invalid.
     #[error(transparent)]
     Mailer(#[from] MailSettingsError),
+    /// The HTTP client for webhooks could not be built.
     #[error("failed to build the HTTP client for webhooks")]
     WebhookClient(#[source] reqwest::Error),
+    /// The base URL of the sandbox, which replaces Xero's, is invalid.
     #[error("the sandbox URL is invalid: {0}")]
     Endpoint(#[from] EndpointError),
+    /// The Leptos options could not be read.
     #[error("failed to read the Leptos options: {0}")]
     LeptosOptions(#[from] LeptosConfigError),
+    /// A socket could not be bound.
     #[error("can't listen on {address}: {source}. Set {variable} to another address")]
-    Listen { address: SocketAddr, variable: &'static str, source: std::io::Error },
+    Listen {
+        /// Address that it was to listen on.
+        address: SocketAddr,
+        /// Environment variable that configures the address.
+        variable: &'static str,
+        /// Why the socket could not be bound.
+        source: std::io::Error,
+    },
+    /// A listening socket failed.
     #[error("the listening socket failed: {0}")]
     Socket(#[from] std::io::Error),
 }

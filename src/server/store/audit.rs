@@ -22,7 +22,9 @@ fn ordered_id(milliseconds: i64) -> String {
 /// A filter for events. An empty string matches everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AuditFilter<'a> {
+    /// The code of the events' action, such as `token.vended`.
     pub action: &'a str,
+    /// The code of the kind of actor, such as `api_key`.
     pub actor_kind: &'a str,
 }
 

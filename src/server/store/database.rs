@@ -28,7 +28,9 @@ pub struct Database {
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseKind {
+    /// SQLite, in a local file.
     Sqlite,
+    /// A PostgreSQL server.
     Postgres,
 }
 

@@ -71,27 +71,58 @@ pub struct Store {
 /// An error of the store or its database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// `DATABASE_URL` has an unknown scheme.
     #[error("DATABASE_URL must start with sqlite:// or postgres://")]
     UnknownDatabase,
+    /// The directory for the SQLite file can't be created.
     #[error("cannot create the database directory {path}: {source}")]
-    CreateDirectory { path: String, source: std::io::Error },
+    CreateDirectory {
+        /// Path of the directory.
+        path: String,
+        /// Error of the file system.
+        source: std::io::Error,
+    },
+    /// The SQLite version has a bug that can lose committed writes.
     #[error("SQLite {version} can lose committed writes; use 3.51.3 or newer")]
-    SqliteTooOld { version: String },
+    SqliteTooOld {
+        /// Version that SQLite reports.
+        version: String,
+    },
+    /// A statement or the connection to the database failed.
     #[error("database error: {0}")]
     Database(#[from] sqlx::Error),
+    /// The connection that listens for PostgreSQL notifications no longer receives any.
     #[error("the PostgreSQL listener timed out: it received no notification, not even its own probe")]
     PgListenerTimeout,
+    /// A schema migration failed.
     #[error("the schema migration failed: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// The schema was changed by a newer version, and this one can't use it.
     #[error(
         "a newer Evergrant changed the schema in a way that this version cannot use. Start that version or a newer one, \
          or restore the backup from before the upgrade"
     )]
     IncompatibleSchema,
+    /// A secret in a row can't be sealed or opened.
     #[error("{what} {id}: {source}")]
-    Cipher { what: &'static str, id: String, source: CipherError },
+    Cipher {
+        /// Kind of row or value that holds the secret.
+        what: &'static str,
+        /// Id of the row.
+        id: String,
+        /// Why sealing or opening failed.
+        source: CipherError,
+    },
+    /// A column holds a value that this version doesn't know.
     #[error("unknown value {value:?} in {table}.{column}; a newer version may have written it")]
-    UnknownValue { table: &'static str, column: &'static str, value: String },
+    UnknownValue {
+        /// Table that holds the value.
+        table: &'static str,
+        /// Column that holds the value.
+        column: &'static str,
+        /// The unknown value.
+        value: String,
+    },
 }
 
 impl Store {

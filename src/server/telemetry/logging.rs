@@ -14,7 +14,9 @@ use super::traces::{TraceExporter, TraceExporterError};
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
+    /// Plain text lines.
     Text,
+    /// One JSON object per line.
     Json,
 }
 

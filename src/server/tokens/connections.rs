@@ -20,8 +20,10 @@ pub enum DisconnectOutcome {
 /// Why a disconnect or a test failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
+    /// No valid token could be obtained, or the store failed.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// Xero refused or failed the call.
     #[error("{}", .0.summary())]
     Xero(XeroError),
     /// The runtime shut down, or the task panicked.

@@ -21,7 +21,9 @@ pub enum TokenError {
     /// The access token is valid, but for fewer seconds than requested, and no longer one is available.
     #[error("{}The access token has {left} seconds left; {min_ttl} were requested.", prefix(.failed.as_ref()))]
     TtlTooShort {
+        /// Seconds until the access token expires.
         left: i64,
+        /// Seconds that the request required at least.
         min_ttl: i64,
         /// `None` if Xero has just issued the token and issues no longer ones.
         failed: Option<RefreshFailure>,
@@ -29,6 +31,7 @@ pub enum TokenError {
     /// The requested TTL is negative or longer than the lifetime of Xero's access tokens.
     #[error("min_ttl is {0} seconds. Xero's access tokens live 30 minutes: use a value from 0 to {MAX_TTL}")]
     InvalidTtl(i64),
+    /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

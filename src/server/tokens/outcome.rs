@@ -10,6 +10,7 @@ const XERO_NOT_ANSWERING: &str = "Xero isn't answering. Your connection is safe.
 /// What triggered a refresh, and when to exchange a token that is still fresh.
 #[derive(Clone, Debug)]
 pub struct RefreshRequest {
+    /// What triggered the refresh.
     pub trigger: Trigger,
     /// The email address of the person who requested it, if a person did.
     pub actor: Option<String>,
@@ -60,12 +61,14 @@ pub enum RefreshOutcome {
     RefreshedElsewhere,
     /// Nothing was due.
     NotDue,
+    /// The grant was not refreshed.
     Failed(RefreshFailure),
 }
 
 /// Why a grant was not refreshed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefreshFailure {
+    /// What caused the failure.
     pub cause: FailureCause,
     /// A message for people.
     pub message: String,

@@ -16,6 +16,7 @@ const JUST_REFRESHED: i64 = 60;
 
 /// A client of Xero's API for one tenant, with a valid access token.
 pub struct TenantClient {
+    /// Client of Xero's API, limited to the tenant.
     pub api: XeroApiClient,
     /// Unix seconds at which its access token expires.
     pub expires_at: i64,
@@ -25,7 +26,9 @@ pub struct TenantClient {
 
 /// An access token for one tenant, for a program.
 pub struct VendedToken {
+    /// Access token, valid for every tenant of its grant.
     pub access: AccessToken,
+    /// Xero's id of the tenant that the token was requested for.
     pub tenant_id: String,
     /// Unix seconds at which it expires.
     pub expires_at: i64,

@@ -10,8 +10,11 @@ const MAX_EVENTS: i64 = 30;
 
 /// The member that the page is rendered for, and whether they may manage notifications.
 pub struct Viewer<'a> {
+    /// Organization whose notifications the page shows.
     pub org: &'a OrgId,
+    /// Id of the member who views the page.
     pub user: &'a UserId,
+    /// Whether the member may manage notifications.
     pub may_manage: bool,
 }
 

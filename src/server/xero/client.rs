@@ -52,8 +52,11 @@ pub struct ClientError(#[source] reqwest::Error);
 
 /// A token set from Xero, with the response's evidence.
 pub struct ExchangedTokens {
+    /// The new access and refresh tokens.
     pub tokens: TokenSet,
+    /// Xero's correlation id of the response; `None` if the header is missing or malformed.
     pub correlation_id: Option<String>,
+    /// HTTP status of the response.
     pub status: u16,
 }
 

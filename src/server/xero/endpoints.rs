@@ -5,20 +5,37 @@ use url::{Host, Url};
 /// Xero's three base URLs. A base may have a path, as the sandbox's do.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
+    /// Base URL of Xero's consent page.
     pub login: Url,
+    /// Base URL of the identity server, which issues and revokes tokens.
     pub identity: Url,
+    /// Base URL of the API.
     pub api: Url,
 }
 
 /// A base URL that is not valid. `setting` is the environment variable to fix.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum EndpointError {
+    /// The text could not be parsed as a URL.
     #[error("{setting} isn't a URL: {reason}. Use a URL such as https://api.xero.com")]
-    InvalidUrl { setting: &'static str, reason: url::ParseError },
+    InvalidUrl {
+        /// Environment variable that holds the URL.
+        setting: &'static str,
+        /// Why it could not be parsed.
+        reason: url::ParseError,
+    },
+    /// The URL uses neither https nor plain http to a loopback host.
     #[error("{setting} must begin with https. Plain http is allowed only for localhost, 127.0.0.1 and [::1]")]
-    NotEncrypted { setting: &'static str },
+    NotEncrypted {
+        /// Environment variable that holds the URL.
+        setting: &'static str,
+    },
+    /// The URL has a user name, password, query or fragment.
     #[error("{setting} must be a base URL without a user name, password, query or fragment")]
-    NotABaseUrl { setting: &'static str },
+    NotABaseUrl {
+        /// Environment variable that holds the URL.
+        setting: &'static str,
+    },
 }
 
 impl Endpoints {

@@ -13,6 +13,7 @@ const APP_ERROR_CODES: [&str; 3] = ["invalid_client", "unauthorized_client", "un
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", self.summary())]
 pub struct XeroError {
+    /// What to do about the failure.
     pub kind: ErrorKind,
     /// The HTTP status, if there was a response.
     pub status: Option<u16>,

@@ -13,7 +13,9 @@ const APP_LIMIT_REMAINING_HEADER: &str = "x-appminlimit-remaining";
 
 /// A response of any status. Has no `Debug`, because the body may contain tokens.
 pub struct HttpResponse {
+    /// HTTP status code.
     pub status: u16,
+    /// How long to wait according to `Retry-After`; `None` if the header is absent or malformed.
     pub retry_after: Option<Duration>,
     /// `Xero-Correlation-Id`, if it has the form of an id.
     pub correlation_id: Option<String>,

@@ -15,6 +15,7 @@ pub struct Connection {
     pub id: String,
     /// The consent that created it. A connect flow binds only its own.
     pub auth_event_id: String,
+    /// Id of the tenant, which API requests name.
     pub tenant_id: String,
     /// `ORGANISATION`, `PRACTICE` or `PRACTICEMANAGER`.
     pub tenant_type: String,
@@ -26,9 +27,13 @@ pub struct Connection {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Organization {
+    /// Display name of the organization.
     pub name: String,
+    /// Legal name; `None` if Xero sends none.
     pub legal_name: Option<String>,
+    /// Country code; `None` if Xero sends none.
     pub country_code: Option<String>,
+    /// Code of the base currency; `None` if Xero sends none.
     pub base_currency: Option<String>,
 }
 
@@ -52,10 +57,13 @@ pub(super) fn is_discovery_document(body: &[u8]) -> bool {
 
 /// A token response. `refresh_token` is absent if the consent lacks `offline_access`.
 pub struct TokenResponse {
+    /// Token that authorizes API requests.
     pub access_token: AccessToken,
+    /// Token for the next refresh; `None` if it is absent or blank.
     pub refresh_token: Option<RefreshToken>,
     /// The access token's lifetime in seconds.
     pub expires_in: i64,
+    /// Granted scopes, separated by spaces; empty if Xero sends none.
     pub scopes: String,
 }
 

@@ -26,7 +26,11 @@ pub fn page() -> Page {
 
 /// Layout for signed-in people. Without an organization, it says how to get one instead of showing the content.
 #[component]
-pub fn Layout(title: &'static str, children: Children) -> impl IntoView {
+pub fn Layout(
+    /// Title of the page, without the name of the app.
+    title: &'static str,
+    children: Children,
+) -> impl IntoView {
     let page = page();
     let Some(session) = page.session.clone() else {
         return view! {
@@ -68,7 +72,11 @@ pub fn Layout(title: &'static str, children: Children) -> impl IntoView {
 
 /// Layout for anyone: the name and a single column.
 #[component]
-pub fn BareLayout(title: &'static str, children: Children) -> impl IntoView {
+pub fn BareLayout(
+    /// Title of the page, without the name of the app.
+    title: &'static str,
+    children: Children,
+) -> impl IntoView {
     let page = page();
     view! {
         <Title text=format!("{title} · Evergrant") />
@@ -84,7 +92,11 @@ pub fn BareLayout(title: &'static str, children: Children) -> impl IntoView {
 
 /// Layout for anyone, as wide as the one for signed-in people.
 #[component]
-pub fn WideLayout(title: &'static str, children: Children) -> impl IntoView {
+pub fn WideLayout(
+    /// Title of the page, without the name of the app.
+    title: &'static str,
+    children: Children,
+) -> impl IntoView {
     let page = page();
     view! {
         <Title text=format!("{title} · Evergrant") />

@@ -40,6 +40,7 @@ pub enum InboundWebhookResult {
     Duplicate,
     /// It is about something that Evergrant doesn't use.
     Ignored,
+    /// It could not be verified or parsed; nothing changed.
     Refused(WebhookRejection),
     /// This server accepts no deliveries.
     NotConfigured,

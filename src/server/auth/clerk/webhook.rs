@@ -26,12 +26,16 @@ pub struct VerifiedWebhook {
 /// Why a delivery is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRejection {
+    /// A signature header is missing or unusable.
     #[error("not signed: svix-id, svix-timestamp or svix-signature is missing")]
     Unsigned,
+    /// The timestamp is too far from now, so it may be a replay.
     #[error("the timestamp is more than five minutes from now")]
     Stale,
+    /// No signature matches the configured secret.
     #[error("no signature matches CLERK_WEBHOOK_SECRET")]
     Signature,
+    /// The signature is valid, but the payload can't be parsed.
     #[error("the payload can't be parsed")]
     Malformed,
 }

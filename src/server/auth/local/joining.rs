@@ -15,7 +15,9 @@ use crate::server::store::{AcceptError, Invitee};
 
 /// The account to create for an invited person.
 pub struct NewAccount<'a> {
+    /// Email address, as the person entered it.
     pub email: &'a str,
+    /// Password, as the person entered it.
     pub password: Secret,
 }
 
@@ -25,6 +27,7 @@ pub enum JoinResult {
     ExistingSession(MembersFlash),
     /// A new account joined: its session's id, for the cookie.
     NewSession(Secret),
+    /// Nobody joined; the message says why.
     Refused(MembersFlash),
 }
 

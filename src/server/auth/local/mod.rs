@@ -32,6 +32,7 @@ pub struct LocalAuth {
 pub enum Login {
     /// The new session's id, for the cookie.
     SignedIn(Secret),
+    /// Nobody was signed in, for this reason.
     Refused(LoginProblem),
     /// People sign in with the identity provider; the login page links to it.
     Delegated,
@@ -40,12 +41,16 @@ pub enum Login {
 /// Why a user can't be added.
 #[derive(Debug, thiserror::Error)]
 pub enum AddUserError {
+    /// The text is not an email address.
     #[error("{0:?} isn't an email address")]
     MalformedEmail(String),
+    /// The password has fewer than `MIN_PASSWORD_CHARACTERS` characters.
     #[error("the password must have at least {MIN_PASSWORD_CHARACTERS} characters")]
     ShortPassword,
+    /// Another user has this email address.
     #[error("there is already a user with the address {0}")]
     EmailTaken(String),
+    /// The store failed, or the password could not be hashed.
     #[error(transparent)]
     Auth(#[from] AuthError),
 }

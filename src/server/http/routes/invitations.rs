@@ -17,6 +17,7 @@ use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::state::AppState;
 use crate::server::store::SESSION_LIFETIME;
 
+/// Form that accepts an invitation.
 #[derive(Deserialize)]
 pub struct AcceptForm {
     token: String,

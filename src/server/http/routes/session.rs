@@ -22,6 +22,7 @@ use crate::server::store::SESSION_LIFETIME;
 /// The theme cookie's lifetime in seconds: one year.
 const THEME_MAX_AGE_SECONDS: i64 = 365 * 24 * 60 * 60;
 
+/// Form that signs a person in.
 #[derive(Deserialize)]
 pub struct LoginForm {
     email: String,
@@ -78,6 +79,7 @@ pub async fn get_session(State(state): State<AppState>, headers: HeaderMap) -> R
     Ok(([(CACHE_CONTROL, "no-store")], axum::Json(answer)).into_response())
 }
 
+/// Form that switches the session's organization.
 #[derive(Deserialize)]
 pub struct SwitchForm {
     org_id: OrgId,
@@ -99,6 +101,7 @@ pub async fn switch_organization(
     Ok(see_other(if back.starts_with(list) { list } else { &back }))
 }
 
+/// Form that sets the theme.
 #[derive(Deserialize)]
 pub struct ThemeForm {
     theme: Theme,

@@ -27,7 +27,9 @@ pub use self::rejection::{Rejection, connection_not_found};
 
 /// The context of one authenticated server function call.
 pub struct ServerFnContext {
+    /// Services of the server that handles the call.
     pub state: AppState,
+    /// The signed-in person who made the call.
     pub caller: Caller,
     /// The client's address, for the audit log.
     client_ip: ClientIp,

@@ -12,30 +12,55 @@ use crate::server::store::{Store, StoreError};
 /// A change of an organization or a membership in Clerk.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClerkEvent {
+    /// An organization was created or updated.
     OrganizationChanged(ClerkOrg),
-    OrganizationDeleted { id: String },
-    MembershipChanged { org: ClerkOrg, user: ClerkUser, role: Role },
-    MembershipDeleted { org: ClerkOrg, user: ClerkUser },
+    /// An organization was deleted.
+    OrganizationDeleted {
+        /// Clerk's id of the organization.
+        id: String,
+    },
+    /// A user joined an organization, or their membership was updated.
+    MembershipChanged {
+        /// Organization of the membership.
+        org: ClerkOrg,
+        /// The member.
+        user: ClerkUser,
+        /// Role of the member from now on.
+        role: Role,
+    },
+    /// A user left an organization or was removed from it.
+    MembershipDeleted {
+        /// Organization of the former membership.
+        org: ClerkOrg,
+        /// The former member.
+        user: ClerkUser,
+    },
 }
 
 /// An organization as a Clerk event describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClerkOrg {
+    /// Clerk's id of the organization.
     pub id: String,
+    /// Name of the organization.
     pub name: String,
+    /// Slug of the organization; `None` if it has none.
     pub slug: Option<String>,
 }
 
 /// A user as a Clerk event describes them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClerkUser {
+    /// Clerk's id of the user.
     pub id: String,
+    /// Email address of the user; `None` if the event contains none.
     pub email: Option<String>,
 }
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceivedEvent {
+    /// The event was new, and its change has been committed.
     Applied,
     /// An event with the same id was applied before.
     Duplicate,

@@ -10,8 +10,11 @@ use crate::server::store::{Store, StoreError, new_id};
 /// The claims of a verified session token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IdentityClaims<'a> {
+    /// Clerk's id of the user.
     pub user: &'a str,
+    /// Email address of the user; `None` if the token has no such claim.
     pub email: Option<&'a str>,
+    /// Active organization; `None` if the token names none.
     pub org: Option<OrgClaims<'a>>,
     /// When the token was issued, in unix seconds. A newer token or event overrides an older one.
     pub issued_at: i64,
@@ -20,14 +23,18 @@ pub struct IdentityClaims<'a> {
 /// The token's active organization, and the user's role in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrgClaims<'a> {
+    /// Clerk's id of the organization.
     pub id: &'a str,
+    /// Clerk's slug of the organization; `None` if the token has no such claim.
     pub slug: Option<&'a str>,
+    /// The user's role in the organization.
     pub role: Role,
 }
 
 /// The stored user and organization that a token's claims refer to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredIdentity {
+    /// Id of the stored user.
     pub user: UserId,
     /// The email address, or Clerk's user id if none is known.
     pub email: String,

@@ -17,10 +17,13 @@ const MAX_OPEN_INVITATIONS: i64 = 50;
 /// Why an invitation was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum InviteError {
+    /// The acting user's role does not permit invitations to the requested role.
     #[error("the acting user's current role does not permit the invitation")]
     NotAllowed,
+    /// The organization has reached its limit of open invitations.
     #[error("the organization already has {MAX_OPEN_INVITATIONS} open invitations")]
     TooMany,
+    /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -34,20 +37,37 @@ impl From<sqlx::Error> for InviteError {
 /// The person who follows an invitation link.
 pub enum Invitee<'a> {
     /// A signed-in user.
-    SignedIn { user: &'a UserId, email: &'a str },
+    SignedIn {
+        /// The user's id.
+        user: &'a UserId,
+        /// The user's email address.
+        email: &'a str,
+    },
     /// A person who gets an account when they accept. `email` must already be lower case.
-    NewAccount { email: &'a str, password_hash: &'a Secret },
+    NewAccount {
+        /// The new account's email address, in lower case.
+        email: &'a str,
+        /// The hash of the password that the person chose.
+        password_hash: &'a Secret,
+    },
 }
 
 /// Why an invitation was not accepted. It stays open if it was.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
+    /// The user already belongs to the organization.
     #[error("the user is already a member")]
-    AlreadyMember { org: OrgId },
+    AlreadyMember {
+        /// The organization of the invitation.
+        org: OrgId,
+    },
+    /// Another account has the email address.
     #[error("the email address is taken")]
     EmailTaken,
+    /// No open invitation has this link.
     #[error("the invitation was used, canceled, has expired or never existed")]
     NotOpen,
+    /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -16,8 +16,10 @@ pub enum CreateOrgError {
     /// Other users' organizations don't matter.
     #[error("the user already belongs to an organization of this name")]
     NameTaken,
+    /// The user owns the maximum number of organizations.
     #[error("the user already owns {MAX_OWNED_ORGS} organizations")]
     TooMany,
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -20,7 +20,9 @@ const LAST_SEEN_PRECISION: i64 = 60 * 60;
 /// A session that has not ended, and its user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
+    /// The id of the signed-in user.
     pub user: UserId,
+    /// The user's email address.
     pub email: String,
     /// The organization that was last chosen. The user may have left it since: check `memberships`.
     pub active_org: Option<OrgId>,

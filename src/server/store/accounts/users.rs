@@ -10,7 +10,9 @@ use crate::server::store::{Store, StoreError, new_id};
 
 /// A user to add. `email` must already be lower case.
 pub struct NewUser<'a> {
+    /// Email address, in lower case.
     pub email: &'a str,
+    /// Hash of the password.
     pub password_hash: &'a Secret,
     /// The name of an organization. If it exists, the user joins it as admin; otherwise it is created with the user as
     /// owner.
@@ -20,13 +22,17 @@ pub struct NewUser<'a> {
 /// The user that was created, and the organization that they joined or own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreatedUser {
+    /// Id of the user.
     pub user: UserId,
+    /// The organization and the user's role in it; `None` if none was named.
     pub org: Option<(OrgId, Role)>,
 }
 
 /// A user's id and password hash.
 pub struct Account {
+    /// Id of the user.
     pub id: UserId,
+    /// Hash of the password.
     pub password_hash: Secret,
 }
 

@@ -14,14 +14,18 @@ use crate::server::store::{Store, StoreError, new_id};
 /// A binding with its grant and the person who connected it.
 #[derive(Clone, Debug)]
 pub struct BindingWithGrant {
+    /// The binding itself.
     pub binding: Binding,
+    /// Its active grant; `None` if it has none.
     pub grant: Option<Grant>,
+    /// Email address of the user who connected it; `None` if unknown or deleted.
     pub connected_by_email: Option<String>,
 }
 
 /// A binding that a consent created or reconnected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BindOutcome {
+    /// The id of the binding.
     pub binding_id: BindingId,
     /// Whether the binding existed before.
     pub reconnected: bool,

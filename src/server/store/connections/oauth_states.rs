@@ -14,18 +14,29 @@ pub const OAUTH_STATE_LIFETIME: i64 = 10 * 60;
 
 /// A consent about to start. Only the hash of its `state` is stored.
 pub struct NewOauthState<'a> {
+    /// The hash of the `state`.
     pub hash: &'a str,
+    /// The organization that connects to Xero.
     pub org: &'a OrgId,
+    /// The user who started the consent.
     pub user: &'a UserId,
     /// The hash of the only session that may finish it.
     pub session_hash: &'a str,
+    /// The PKCE code verifier, which is stored sealed.
     pub verifier: &'a Secret,
 }
 
 /// The result of consuming a `state`.
 pub enum ConsumedState {
     /// Valid, and now used.
-    Valid { org: OrgId, user: UserId, verifier: Secret },
+    Valid {
+        /// The organization that connects to Xero.
+        org: OrgId,
+        /// The user who started the consent.
+        user: UserId,
+        /// The PKCE code verifier for the code exchange.
+        verifier: Secret,
+    },
     /// Another session started it and may still finish it.
     OtherSession,
     /// Unknown, already used, or expired.
@@ -35,7 +46,9 @@ pub enum ConsumedState {
 /// A consent that waits for confirmation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingConsent {
+    /// The grant that the consent created.
     pub grant: GrantId,
+    /// The tenants that the consent would bind.
     pub tenants: Vec<Tenant>,
 }
 

@@ -16,8 +16,11 @@ use crate::server::store::{Store, StoreError};
 /// How many bindings a list of connections changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciliation {
+    /// Number of active bindings that the list no longer contains.
     pub disconnected: usize,
+    /// Number of disconnected bindings that the list contains again.
     pub recovered: usize,
+    /// Number of active bindings whose tenant has a new name.
     pub renamed: usize,
 }
 

@@ -14,6 +14,7 @@ use crate::server::store::{Store, StoreError, new_id};
 /// An attempt about to start.
 #[derive(Clone, Copy, Debug)]
 pub struct NewAttempt<'a> {
+    /// What caused the attempt.
     pub trigger: Trigger,
     /// The email address of the person who requested it, if a person did.
     pub actor: Option<&'a str>,

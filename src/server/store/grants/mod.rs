@@ -19,10 +19,13 @@ use attempts::close_abandoned;
 
 /// The token set of a new consent.
 pub struct NewGrant {
+    /// Organization that will own the grant.
     pub org_id: OrgId,
     /// Empty if the access token names no user.
     pub xero_user_id: String,
+    /// Xero's `authentication_event_id`; empty if the access token has no such claim.
     pub auth_event_id: String,
+    /// Tokens of the consent, not yet sealed.
     pub tokens: TokenSet,
 }
 

@@ -29,23 +29,43 @@ const MAX_ATTEMPT_DURATION: i64 = 30 * 60;
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Change {
     /// A binding's status was written. It may be the same as before.
-    Binding { org: OrgId, binding: BindingId, status: BindingStatus },
+    Binding {
+        /// Organization that owns the binding.
+        org: OrgId,
+        /// Id of the binding.
+        binding: BindingId,
+        /// The status that was written.
+        status: BindingStatus,
+    },
     /// An attempt finished, or a spooled rotation was committed.
-    Refresh { org: OrgId, grant: GrantId, outcome: Outcome },
+    Refresh {
+        /// Organization that owns the grant.
+        org: OrgId,
+        /// Id of the grant.
+        grant: GrantId,
+        /// How the attempt ended.
+        outcome: Outcome,
+    },
     /// A person signed out, switched organizations, or got another role.
-    Person { user: UserId },
+    Person {
+        /// Id of the person's user.
+        user: UserId,
+    },
 }
 
 /// Which changes a listener gets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
+    /// Changes of an organization's bindings and grants.
     Org(OrgId),
+    /// Changes of a person's sessions and role.
     Person(UserId),
 }
 
 /// What a listener receives.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChangeSignal {
+    /// A change of the topic.
     Change(Arc<Change>),
     /// Changes may have been lost: read the rows again.
     Lagged,

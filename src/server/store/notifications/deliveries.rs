@@ -13,21 +13,28 @@ use crate::server::store::{Store, StoreError};
 /// A delivery that the caller has claimed and may attempt now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaimedDelivery {
+    /// Id of the delivery.
     pub id: DeliveryId,
+    /// Event to deliver.
     pub event: EventId,
+    /// Organization whose webhook or member receives the event.
     pub org: OrgId,
+    /// How the event is sent.
     pub channel: Channel,
     /// The webhook endpoint's id, or the user's.
     pub target: String,
     /// The number of attempts before this one.
     pub attempts: i64,
+    /// When the delivery was created, in unix seconds.
     pub created_at: i64,
 }
 
 /// The result of one attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryAttempt {
+    /// What the attempt means for the delivery.
     pub outcome: DeliveryOutcome,
+    /// Status of the webhook's HTTP response; `None` for email, or if there was no response.
     pub http_status: Option<u16>,
     /// A short description without addresses and secrets. `None` if the event was delivered.
     pub error: Option<String>,
@@ -36,9 +43,11 @@ pub struct DeliveryAttempt {
 /// What an attempt means for its delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
+    /// The receiver accepted the event.
     Delivered,
     /// Retry at this time (unix seconds).
     RetryAt(i64),
+    /// The attempt failed, and no other follows.
     GivenUp,
     /// The receiver no longer exists.
     Canceled,
@@ -48,6 +57,7 @@ pub enum DeliveryOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum RecordedAttempt {
+    /// The result was recorded.
     Recorded,
     /// The claim has expired, and another instance may have recorded a result.
     ClaimLost,

@@ -10,24 +10,32 @@ use crate::server::store::{Store, StoreError, new_id};
 /// A stored event: a change of state, described as it was when it happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
+    /// Id of the event.
     pub id: EventId,
     /// `None` if the event concerns the whole app.
     pub org: Option<OrgId>,
+    /// Kind of the change.
     pub kind: EventKind,
+    /// Connection that the event is about.
     pub about: EventSubject,
     /// A machine-readable cause, such as `invalid_grant`.
     pub reason: Option<String>,
     /// When the connection will end if nothing changes, in unix seconds.
     pub ends_at: Option<i64>,
+    /// When the change happened, in unix seconds.
     pub occurred_at: i64,
 }
 
 /// The connection that an event is about. All fields are `None` if it is about none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventSubject {
+    /// Binding of the connection.
     pub binding: Option<BindingId>,
+    /// Grant of the connection; `None` if the binding has none.
     pub grant: Option<GrantId>,
+    /// Xero's id of the tenant.
     pub tenant_id: Option<String>,
+    /// Name of the tenant in Xero.
     pub tenant_name: Option<String>,
 }
 

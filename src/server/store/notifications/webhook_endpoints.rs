@@ -19,11 +19,17 @@ pub const MAX_ENDPOINTS: i64 = 20;
 /// A webhook endpoint, without its secrets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebhookEndpoint {
+    /// The endpoint's id.
     pub id: EndpointId,
+    /// Organization whose events it receives.
     pub org: OrgId,
+    /// URL that events are posted to.
     pub url: String,
+    /// When the endpoint was added, in unix seconds.
     pub created_at: i64,
+    /// When the endpoint was disabled, in unix seconds; `None` if it is enabled.
     pub disabled_at: Option<i64>,
+    /// What disabled the endpoint; `None` if it is enabled.
     pub disabled_by: Option<DisabledBy>,
     /// Until when the previous secret also signs, in unix seconds.
     pub previous_until: Option<i64>,
@@ -31,8 +37,11 @@ pub struct WebhookEndpoint {
 
 /// A webhook endpoint to add.
 pub struct NewWebhookEndpoint<'a> {
+    /// URL that events are posted to.
     pub url: &'a str,
+    /// Secret that signs the events.
     pub secret: &'a Secret,
+    /// Id of the person who adds it.
     pub created_by: &'a UserId,
     /// The only session that may see the secret.
     pub session_hash: &'a str,

@@ -15,7 +15,9 @@ use crate::server::store::{Database, StoreError};
 
 /// A grant that is not revoked, with its organization, tenants and last failure.
 pub struct GrantSummary {
+    /// The grant; its tokens stay sealed.
     pub grant: Grant,
+    /// Name of the organization that owns the grant.
     pub org_name: String,
     /// The names of the tenants that it is bound to.
     pub tenants: Vec<String>,
@@ -28,7 +30,9 @@ pub struct GrantSummary {
 /// An attempt that never finished, on its grant's current generation. Xero may have acted on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DanglingAttempt {
+    /// Grant that the attempt tried to refresh.
     pub grant_id: GrantId,
+    /// When the attempt started, in unix seconds.
     pub started_at: i64,
 }
 

@@ -20,7 +20,9 @@ pub struct ResealPass {
 /// How many values each key of the ring has sealed, in the ring's order, and how many other keys have.
 #[derive(Debug, PartialEq)]
 pub struct SealedValuesByKey {
+    /// Key id and number of values, for each key of the ring.
     pub by_key: Vec<(String, i64)>,
+    /// Number of values sealed with keys that are not in the ring.
     pub unknown_keys: i64,
 }
 

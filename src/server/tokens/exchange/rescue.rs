@@ -39,28 +39,35 @@ pub enum UserCheck {
 /// Why a rescue failed. Each message says what has changed and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RescueError {
+    /// No grant has this id.
     #[error("there is no grant {0}. Find its id with: evergrant grants list")]
     NotFound(GrantId),
+    /// The grant with this id is revoked and no connection uses it.
     #[error("grant {0} was revoked and no connection uses it. Connect to Xero again")]
     GrantRevoked(GrantId),
+    /// Another process holds the grant's lease, or the circuit breaker permits no request.
     #[error("a server is refreshing this grant, so nothing was changed. Try again in a moment")]
     Busy,
+    /// Xero answered that the token is not valid.
     #[error(
         "Xero refused this token (invalid_grant), so nothing was changed. It was used before, was revoked, belongs to \
          another app, or isn't a refresh token"
     )]
     Refused,
+    /// The request to Xero failed for another reason than the token.
     #[error("the request to Xero failed ({}), so nothing was changed. {}", .0.evidence_code(), if .0.kind == ErrorKind::Operator {
         "Fix XERO_CLIENT_ID and XERO_CLIENT_SECRET first"
     } else {
         "Xero may have used the token: try again with the same token within 30 minutes"
     })]
     Xero(XeroError),
+    /// The token belongs to another Xero user, with this id. `None` if the id is unknown.
     #[error(
         "this token belongs to another Xero user ({}), so nothing was changed. If that is intended, run the command \
          again with the same token and --another-user within 30 minutes", .0.as_deref().unwrap_or("unknown")
     )]
     DifferentXeroUser(Option<String>),
+    /// Another process committed a newer token set to the grant meanwhile.
     #[error(
         "the grant was refreshed by another process meanwhile and has its tokens. The rescued tokens were not stored"
     )]
@@ -68,6 +75,7 @@ pub enum RescueError {
     /// The token set is spooled, and its commit is retried until this process ends.
     #[error("the database did not accept the new token set")]
     Spooled,
+    /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

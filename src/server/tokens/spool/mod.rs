@@ -28,8 +28,11 @@ pub struct Spool {
 /// A rotation that waits to be committed, and how its attempt will end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpooledRotation {
+    /// The sealed token set that waits.
     pub rotation: SealedRotation,
+    /// Id of the attempt that obtained it.
     pub attempt: AttemptId,
+    /// How the attempt is recorded to have ended.
     pub end: AttemptEnd,
 }
 

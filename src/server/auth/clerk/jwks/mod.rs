@@ -30,10 +30,17 @@ pub enum VerificationKeys {
 /// Why there are no keys to verify with. A server error, not the client's.
 #[derive(Debug, thiserror::Error)]
 pub enum JwksError {
+    /// The HTTP client could not be created.
     #[error("can't create the HTTP client for Clerk: {0}")]
     Client(#[source] reqwest::Error),
+    /// The keys could not be fetched, and no cached ones can still be used.
     #[error("can't fetch Clerk's keys from {url}: {why}")]
-    Unavailable { url: String, why: String },
+    Unavailable {
+        /// URL of the key set.
+        url: String,
+        /// Why the last fetch failed.
+        why: String,
+    },
 }
 
 /// Keys that are fetched and cached.

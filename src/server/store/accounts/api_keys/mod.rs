@@ -20,10 +20,15 @@ const LAST_USED_PRECISION: i64 = 60;
 
 /// An API key to insert.
 pub struct NewApiKeyRow<'a> {
+    /// Name that the creator gave the key.
     pub name: &'a str,
+    /// Hash of the key.
     pub hash: &'a str,
+    /// Start of the key, by which people tell keys apart.
     pub prefix: &'a str,
+    /// Scopes that the key grants.
     pub scopes: &'a [Scope],
+    /// When the key expires, in unix seconds; `None` if it doesn't expire.
     pub expires_at: Option<i64>,
     /// `None` if an operator's command creates the key.
     pub created_by: Option<&'a UserId>,
@@ -32,8 +37,10 @@ pub struct NewApiKeyRow<'a> {
 /// Why a key was not inserted.
 #[derive(Debug, thiserror::Error)]
 pub enum AddApiKeyError {
+    /// The organization has the maximum number of unrevoked keys.
     #[error("the organization already has {MAX_API_KEYS} API keys")]
     TooMany,
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -47,12 +54,19 @@ impl From<sqlx::Error> for AddApiKeyError {
 /// The row of a key that a request presented. It may have expired or been revoked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiKeyRow {
+    /// Id of the key.
     pub id: ApiKeyId,
+    /// Organization that the key belongs to.
     pub org: OrgId,
+    /// Name that the creator gave the key.
     pub name: String,
+    /// Scopes that the key grants.
     pub scopes: Vec<Scope>,
+    /// When the key expires, in unix seconds; `None` if it doesn't expire.
     pub expires_at: Option<i64>,
+    /// When the key was revoked, in unix seconds; `None` if it wasn't.
     pub revoked_at: Option<i64>,
+    /// When the key was last used, in unix seconds, to the minute; `None` if it never was.
     pub last_used_at: Option<i64>,
 }
 

@@ -12,12 +12,16 @@ use crate::server::store::{Store, StoreError};
 /// Why a membership was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum MemberChangeError {
+    /// The acting user's role does not permit the change.
     #[error("the acting user's current role does not permit the change")]
     NotAllowed,
+    /// The other user is not a member of the organization.
     #[error("the other user is not a member of the organization")]
     MemberNotFound,
+    /// The change would leave the organization without an owner.
     #[error("the organization would be left without an owner")]
     LastOwner,
+    /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

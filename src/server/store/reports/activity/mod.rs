@@ -10,19 +10,25 @@ use crate::server::store::{Store, StoreError};
 
 /// An attempt and its grant.
 pub struct JournalEntry {
+    /// The grant that the attempt refreshed or tried to refresh.
     pub grant_id: GrantId,
+    /// The attempt as the activity page shows it.
     pub attempt: AttemptView,
 }
 
 /// A connection with every grant that it has used.
 pub struct ConnectionGrants {
+    /// The id of the connection.
     pub binding_id: BindingId,
+    /// The name of the connection's Xero organization.
     pub tenant_name: String,
+    /// Every grant that the connection uses or used, in no particular order.
     pub grants: Vec<GrantId>,
 }
 
 /// When the sweeper refreshes a connection's grant next.
 pub struct UpcomingRefresh {
+    /// The name of the connection's Xero organization.
     pub tenant_name: String,
     /// Unix seconds.
     pub due_at: i64,
