@@ -50,7 +50,7 @@ async fn consent_binds_its_tenants_and_a_repeated_consent_keeps_the_binding(data
     let flash = connect_as(&web, &ann, "mere", "harbour").await;
     let first = web.bindings(&org).await.remove(0);
     assert_eq!(flash, format!("connected.1.{}", first.binding.id));
-    assert_eq!(first.binding.tenant_name, "Harbour Coffee");
+    assert_eq!(first.binding.tenant.name, "Harbour Coffee");
     assert_eq!(first.connected_by_email.as_deref(), Some("ann@example.com"));
     let grant = first.grant.unwrap();
     assert_eq!((grant.status, grant.xero_user_id.as_str()), (GrantStatus::Active, MERE_USER_ID));

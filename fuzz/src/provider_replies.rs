@@ -80,10 +80,10 @@ fn connections_come_with_ids_alone(answer: &HttpResponse) {
         Ok(list) => {
             assert_eq!(answer.status, 200);
             for one in list {
-                for id in [one.id, one.auth_event_id, one.tenant_id] {
+                for id in [one.tenant.connection_id, one.auth_event_id, one.tenant.id] {
                     assert!(!id.is_empty() && !id.contains(|c: char| !c.is_ascii_graphic() || c == '/'), "{id:?}");
                 }
-                assert!(!one.tenant_name.is_empty());
+                assert!(!one.tenant.name.is_empty());
             }
         }
         Err(error) => {

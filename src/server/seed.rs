@@ -81,10 +81,10 @@ async fn seed_connection(
         .connections
         .iter()
         .map(|connection| Tenant {
-            connection_id: connection.id.clone(),
-            tenant_id: connection.tenant_id.clone(),
-            tenant_name: connection.tenant_name.clone(),
+            id: connection.tenant_id.clone(),
+            name: connection.tenant_name.clone(),
             tenant_type: connection.tenant_type.clone(),
+            connection_id: connection.id.clone(),
         })
         .collect();
     store.bind(org, &grant, &tenants, Some(by)).await?;

@@ -19,10 +19,10 @@ async fn start_with_hostile_tenant_name(database: TestDatabase) -> (TestServer, 
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour").await;
     let connected = seed_consent(&web.store, &web.provider, org.clone(), &["harbour"], 60).await;
     let name = Tenant {
-        connection_id: "c".into(),
-        tenant_id: "t".into(),
-        tenant_name: "=1+1, \"Ltd\"".into(),
+        id: "t".into(),
+        name: "=1+1, \"Ltd\"".into(),
         tenant_type: "ORGANISATION".into(),
+        connection_id: "c".into(),
     };
     web.store.bind(&org, &connected.grant, &[name], None).await.unwrap();
     (web, ann, connected)

@@ -175,10 +175,10 @@ pub async fn seed_consent(
         .connections
         .iter()
         .map(|connection| Tenant {
-            connection_id: connection.id.clone(),
-            tenant_id: connection.tenant_id.clone(),
-            tenant_name: connection.tenant_name.clone(),
+            id: connection.tenant_id.clone(),
+            name: connection.tenant_name.clone(),
             tenant_type: connection.tenant_type.clone(),
+            connection_id: connection.id.clone(),
         })
         .collect();
     let bound = store.bind(&org, &grant, &tenants, None).await.unwrap();

@@ -55,7 +55,7 @@ async fn tenant_disconnected_in_xero_is_marked_and_recovers_when_reconnected(dat
     assert_eq!(next_day(&harness).await.changes, Reconciliation { recovered: 1, ..UNCHANGED }, "{db}");
     let back = first_binding(&harness, &connected).await;
     assert_eq!((back.status, back.unlisted_at), (BindingStatus::Active, None), "{db}");
-    assert_eq!(back.connection_id, again.connections[0].id, "{db}: a disconnect needs the new connection id");
+    assert_eq!(back.tenant.connection_id, again.connections[0].id, "{db}: a disconnect needs the new connection id");
 }
 
 #[apply(each_database!)]
@@ -70,7 +70,7 @@ async fn tenant_renamed_in_xero_gets_its_new_name(database: TestDatabase) {
         "{}",
         harness.database.name
     );
-    assert_eq!(first_binding(&harness, &connected).await.tenant_name, "Harbour Tea");
+    assert_eq!(first_binding(&harness, &connected).await.tenant.name, "Harbour Tea");
     assert_eq!(next_day(&harness).await.changes, UNCHANGED);
 }
 

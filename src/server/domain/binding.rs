@@ -1,5 +1,7 @@
 //! Bindings, tenants and Xero's connections.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{BindingId, BindingStatus, GrantId, OrgId, UserId};
 
 /// Connects an organization to a Xero tenant.
@@ -9,14 +11,8 @@ pub struct Binding {
     pub id: BindingId,
     /// The organization that the tenant is bound to.
     pub org_id: OrgId,
-    /// Xero's id of the tenant.
-    pub tenant_id: String,
-    /// The tenant's name in Xero, or its id if Xero sent no name.
-    pub tenant_name: String,
-    /// Xero's type of the tenant, such as `ORGANISATION` or `PRACTICE`.
-    pub tenant_type: String,
-    /// Xero's id of the connection, which a disconnect deletes.
-    pub connection_id: String,
+    /// The tenant, as Xero last described it.
+    pub tenant: Tenant,
     /// The grant whose tokens it uses; `None` if it has none.
     pub active_grant_id: Option<GrantId>,
     /// Whether the binding works, needs a new consent, or is disconnected.
@@ -33,16 +29,16 @@ pub struct Binding {
 }
 
 /// A tenant and its connection, from a consent or from Xero's list.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tenant {
-    /// Xero's id of the connection.
-    pub connection_id: String,
-    /// Xero's id of the tenant.
-    pub tenant_id: String,
+    /// Xero's id of the tenant, which API requests name.
+    pub id: String,
     /// The tenant's name in Xero, or its id if Xero sent no name.
-    pub tenant_name: String,
-    /// Xero's type of the tenant, such as `ORGANISATION` or `PRACTICE`.
+    pub name: String,
+    /// `ORGANISATION`, `PRACTICE` or `PRACTICEMANAGER`.
     pub tenant_type: String,
+    /// Xero's id of the connection, which a disconnect deletes.
+    pub connection_id: String,
 }
 
 /// A connection in Xero's list.
@@ -50,6 +46,6 @@ pub struct Tenant {
 pub struct RemoteConnection {
     /// The tenant and the id of its connection.
     pub tenant: Tenant,
-    /// The consent that created it, possibly another organization's.
+    /// The consent that created it, possibly another organization's. A connect flow binds only its own.
     pub auth_event_id: String,
 }

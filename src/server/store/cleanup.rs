@@ -110,10 +110,10 @@ mod tests {
             grants.push(store.insert_grant(new).await.unwrap());
         }
         let tenant = |name: &str| Tenant {
-            connection_id: name.into(),
-            tenant_id: name.into(),
-            tenant_name: name.into(),
+            id: name.into(),
+            name: name.into(),
             tenant_type: "ORGANISATION".into(),
+            connection_id: name.into(),
         };
         store.bind(&org, &grants[0], &[tenant("Shop")], None).await.unwrap();
         for state in ["asked", "abandoned"] {

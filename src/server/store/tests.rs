@@ -20,10 +20,10 @@ pub(super) fn tokens(name: &str) -> TokenSet {
 
 pub(super) fn tenant(name: &str) -> Tenant {
     Tenant {
-        connection_id: format!("connection-{name}"),
-        tenant_id: format!("tenant-{name}"),
-        tenant_name: name.into(),
+        id: format!("tenant-{name}"),
+        name: name.into(),
         tenant_type: "ORGANISATION".into(),
+        connection_id: format!("connection-{name}"),
     }
 }
 

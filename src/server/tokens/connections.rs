@@ -93,7 +93,11 @@ impl TokenService {
             return Ok(DisconnectOutcome::LocalOnly);
         };
         let access = store.open_access(&grant)?;
-        self.shared.xero.delete_connection(&access, &binding.connection_id).await.map_err(ConnectionError::Xero)?;
+        self.shared
+            .xero
+            .delete_connection(&access, &binding.tenant.connection_id)
+            .await
+            .map_err(ConnectionError::Xero)?;
         let last = !store.grant_has_other_bindings(&grant.id, id).await?;
         if last && !store.xero_user_has_another_grant(&grant).await? {
             let refresh = store.open_refresh(&grant)?;

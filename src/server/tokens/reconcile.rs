@@ -4,9 +4,9 @@ use futures::{StreamExt, stream};
 
 use super::policy::is_still_valid;
 use super::service::TokenService;
-use crate::server::domain::{Grant, RemoteConnection, Tenant};
+use crate::server::domain::Grant;
 use crate::server::store::{Reconciliation, StoreError};
-use crate::server::xero::{Connection, ErrorKind, Transient, XeroError};
+use crate::server::xero::{ErrorKind, Transient, XeroError};
 
 /// How many lists are read concurrently, and in one run.
 const CONCURRENCY: usize = 4;
@@ -71,7 +71,6 @@ impl TokenService {
         };
         match self.shared.xero.connections(&access, None).await {
             Ok(list) => {
-                let list: Vec<RemoteConnection> = list.into_iter().map(remote_connection).collect();
                 let drift = store.apply_connections(grant, &list, read_at).await?;
                 if drift != Reconciliation::default() {
                     tracing::info!(grant = %grant.id, ?drift, "reconciled bindings with Xero's connections");
@@ -134,17 +133,5 @@ fn retry_at(error: &XeroError, now: i64) -> Option<i64> {
         ErrorKind::Transient(Transient::RateLimited) => Some(now + asked.max(RETRY_READ_AFTER)),
         ErrorKind::Transient(_) => Some(now + RETRY_READ_AFTER),
         _ => None,
-    }
-}
-
-fn remote_connection(connection: Connection) -> RemoteConnection {
-    RemoteConnection {
-        auth_event_id: connection.auth_event_id,
-        tenant: Tenant {
-            connection_id: connection.id,
-            tenant_id: connection.tenant_id,
-            tenant_name: connection.tenant_name,
-            tenant_type: connection.tenant_type,
-        },
     }
 }

@@ -60,7 +60,7 @@ impl TokenService {
         self.record_use(&grant).await;
         let access = store.open_access(&grant)?;
         Ok(TenantClient {
-            api: self.shared.xero.api(access, bound.binding.tenant_id),
+            api: self.shared.xero.api(access, bound.binding.tenant.id),
             expires_at: grant.expires_at,
             warning,
         })
@@ -104,7 +104,7 @@ impl TokenService {
         self.shared.lifecycle.spawn_in_request(self.record_use(&grant));
         Ok(VendedToken {
             access: store.open_access(&grant)?,
-            tenant_id: bound.binding.tenant_id,
+            tenant_id: bound.binding.tenant.id,
             expires_at: grant.expires_at,
             warning: failed.or_else(|| self.refresh_obstacle(&grant, now)).map(|failed| failed.message),
         })

@@ -99,8 +99,8 @@ fn connection_view(
     };
     ConnectionView {
         id: binding.id,
-        tenant_name: binding.tenant_name,
-        tenant_type: binding.tenant_type,
+        tenant_name: binding.tenant.name,
+        tenant_type: binding.tenant.tenant_type,
         status: binding.status,
         health,
         connected_by: connected_by_email,

@@ -16,9 +16,9 @@ use super::error::XeroError;
 use super::parse;
 use super::response::HttpResponse;
 use super::transport::fetch;
-use super::wire::{self, Connection, TokenResponse};
+use super::wire::{self, TokenResponse};
 use crate::server::clock::Clock;
-use crate::server::domain::{AccessToken, RefreshToken, Secret, TokenSet};
+use crate::server::domain::{AccessToken, RefreshToken, RemoteConnection, Secret, TokenSet};
 
 /// The longest time to connect, within the call's timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -184,7 +184,7 @@ impl XeroClient {
         &self,
         access: &AccessToken,
         auth_event_id: Option<&str>,
-    ) -> Result<Vec<Connection>, XeroError> {
+    ) -> Result<Vec<RemoteConnection>, XeroError> {
         let mut url = join_path(&self.0.endpoints.api, &["connections"]);
         if let Some(event) = auth_event_id {
             url.query_pairs_mut().append_pair("authEventId", event);

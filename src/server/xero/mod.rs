@@ -29,4 +29,4 @@ pub use client::{ClientError, CodeExchange, Deletion, ExchangedTokens, XeroClien
 pub use endpoints::{EndpointError, Endpoints};
 pub use error::{ErrorKind, Transient, XeroError};
 pub use response::HttpResponse;
-pub use wire::{Connection, Organization, TokenResponse};
+pub use wire::{Organization, TokenResponse};

@@ -4,8 +4,8 @@
 use super::error::XeroError;
 use super::response::HttpResponse;
 use super::wire;
-use super::wire::{Connection, Organization, TokenResponse};
-use crate::server::domain::AccessToken;
+use super::wire::{Organization, TokenResponse};
+use crate::server::domain::{AccessToken, RemoteConnection};
 
 /// Parses the token endpoint's response to a code or a refresh token.
 pub fn tokens(answer: &HttpResponse) -> Result<TokenResponse, XeroError> {
@@ -16,7 +16,7 @@ pub fn tokens(answer: &HttpResponse) -> Result<TokenResponse, XeroError> {
 }
 
 /// Parses the list of connections. `sent` is the access token of the request.
-pub fn connections(answer: &HttpResponse, sent: &AccessToken) -> Result<Vec<Connection>, XeroError> {
+pub fn connections(answer: &HttpResponse, sent: &AccessToken) -> Result<Vec<RemoteConnection>, XeroError> {
     parse_api(answer, sent, wire::connections)
 }
 

@@ -6,22 +6,7 @@ use std::num::NonZeroU32;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::server::domain::{AccessToken, RefreshToken};
-
-/// A connection between the app and a tenant.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Connection {
-    /// The connection's id, which a disconnect deletes.
-    pub id: String,
-    /// The consent that created it. A connect flow binds only its own.
-    pub auth_event_id: String,
-    /// Id of the tenant, which API requests name.
-    pub tenant_id: String,
-    /// `ORGANISATION`, `PRACTICE` or `PRACTICEMANAGER`.
-    pub tenant_type: String,
-    /// The tenant's name, or its id if Xero sends none.
-    pub tenant_name: String,
-}
+use crate::server::domain::{AccessToken, RefreshToken, RemoteConnection, Tenant};
 
 /// The details of a tenant that is an organization, from Xero's `Organisation` endpoint.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -131,7 +116,7 @@ pub(super) fn sanitize(words: &str) -> String {
 }
 
 /// Parses the list of connections. Rejects the list if an entry has no valid ids, because a partial list hides tenants.
-pub(super) fn connections(body: &[u8]) -> Option<Vec<Connection>> {
+pub(super) fn connections(body: &[u8]) -> Option<Vec<RemoteConnection>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Wire {
@@ -145,12 +130,10 @@ pub(super) fn connections(body: &[u8]) -> Option<Vec<Connection>> {
     list.into_iter()
         .map(|wire| {
             let usable = [&wire.id, &wire.auth_event_id, &wire.tenant_id].into_iter().all(|id| is_id(id));
-            usable.then(|| Connection {
-                tenant_name: wire.tenant_name.filter(|name| !name.is_empty()).unwrap_or_else(|| wire.tenant_id.clone()),
-                id: wire.id,
-                auth_event_id: wire.auth_event_id,
-                tenant_id: wire.tenant_id,
-                tenant_type: wire.tenant_type,
+            usable.then(|| {
+                let name = wire.tenant_name.filter(|name| !name.is_empty()).unwrap_or_else(|| wire.tenant_id.clone());
+                let tenant = Tenant { id: wire.tenant_id, name, tenant_type: wire.tenant_type, connection_id: wire.id };
+                RemoteConnection { tenant, auth_event_id: wire.auth_event_id }
             })
         })
         .collect()

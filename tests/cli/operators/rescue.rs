@@ -117,7 +117,7 @@ async fn rejected_token_changes_nothing_and_is_explained(database: TestDatabase)
     assert!(grant.status == GrantStatus::Active && grant.xero_user_id != before.xero_user_id);
     let bound = env.store.binding(&shop.org, &shop.bindings[0]).await.unwrap().unwrap();
     assert_ne!(
-        bound.binding.connection_id, shop.minted.connections[0].id,
+        bound.binding.tenant.connection_id, shop.minted.connections[0].id,
         "the binding names the new user's connection"
     );
 

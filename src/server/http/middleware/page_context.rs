@@ -138,7 +138,7 @@ async fn flash_tenant(
     flash: Option<&Flash>,
 ) -> Result<Option<String>, InternalError> {
     let (Some(org), Some(id)) = (&caller.org, flash.and_then(Flash::binding)) else { return Ok(None) };
-    Ok(state.store.binding(&org.id, id).await?.map(|bound| bound.binding.tenant_name))
+    Ok(state.store.binding(&org.id, id).await?.map(|bound| bound.binding.tenant.name))
 }
 
 /// Takes the webhook secret that this session has just created, on the page that shows it.

@@ -1,11 +1,11 @@
 //! Completes a consent: exchanges the authorization code, stores the grant and binds its tenants.
 
 use crate::model::{BindingId, ConnectionFlash, Flash, GrantId, OrgId, UserId};
-use crate::server::domain::{AccessToken, Actor, Secret, Tenant};
+use crate::server::domain::{AccessToken, Actor, RemoteConnection, Secret, Tenant};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
 use crate::server::store::{BindOutcome, BindingWithGrant, NewGrant};
-use crate::server::xero::{CodeExchange, Connection, parse_claims};
+use crate::server::xero::{CodeExchange, parse_claims};
 
 /// A validated callback, ready for the code exchange.
 pub struct ConsentResult {
@@ -103,16 +103,11 @@ pub fn flash_about<'a>(
 }
 
 /// Keeps the tenants of this consent. The token also lists the user's other connections, from earlier consents.
-fn tenants_of_consent(connections: Vec<Connection>, auth_event_id: &str) -> Vec<Tenant> {
+fn tenants_of_consent(connections: Vec<RemoteConnection>, auth_event_id: &str) -> Vec<Tenant> {
     connections
         .into_iter()
         .filter(|connection| connection.auth_event_id == auth_event_id)
-        .map(|connection| Tenant {
-            connection_id: connection.id,
-            tenant_id: connection.tenant_id,
-            tenant_name: connection.tenant_name,
-            tenant_type: connection.tenant_type,
-        })
+        .map(|connection| connection.tenant)
         .collect()
 }
 
@@ -120,7 +115,7 @@ fn tenants_of_consent(connections: Vec<Connection>, auth_event_id: &str) -> Vec<
 fn is_bound_to_other_user(bound: &[BindingWithGrant], tenant: &Tenant, xero_user_id: &str) -> bool {
     bound
         .iter()
-        .filter(|known| known.binding.tenant_id == tenant.tenant_id)
+        .filter(|known| known.binding.tenant.id == tenant.id)
         .filter_map(|known| known.grant.as_ref())
         .any(|grant| grant.xero_user_id != xero_user_id)
 }
@@ -132,7 +127,7 @@ async fn cancel_superseded_confirmations(
     tenants: &[Tenant],
 ) -> Result<(), InternalError> {
     for (id, waiting) in state.store.pending_consents(org).await? {
-        let same = waiting.tenants.iter().all(|old| tenants.iter().any(|new| new.tenant_id == old.tenant_id));
+        let same = waiting.tenants.iter().all(|old| tenants.iter().any(|new| new.id == old.id));
         if same && let Some(taken) = state.store.remove_pending_consent(org, &id).await? {
             abandon_unused_grant(state, org, &taken.grant).await?;
         }

@@ -94,7 +94,7 @@ async fn delete_connections_at_xero(
     let bound = state.store.bindings_of_org(org).await?;
     for tenant in &pending.tenants {
         // Both users may share one connection at Xero, which then has to stay.
-        if bound.iter().any(|one| one.binding.connection_id == tenant.connection_id) {
+        if bound.iter().any(|one| one.binding.tenant.connection_id == tenant.connection_id) {
             continue;
         }
         if let Err(error) = state.xero.delete_connection(&access, &tenant.connection_id).await {

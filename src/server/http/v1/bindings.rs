@@ -77,9 +77,9 @@ impl From<Binding> for Connection {
     fn from(binding: Binding) -> Self {
         Self {
             id: binding.id,
-            tenant_id: binding.tenant_id,
-            tenant_name: binding.tenant_name,
-            tenant_type: binding.tenant_type,
+            tenant_id: binding.tenant.id,
+            tenant_name: binding.tenant.name,
+            tenant_type: binding.tenant.tenant_type,
             status: binding.status,
             connected_at: binding.created_at,
         }

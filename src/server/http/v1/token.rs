@@ -40,7 +40,7 @@ pub async fn vend(
     let work = async {
         let min_ttl = parse_min_ttl(query.as_deref().unwrap_or_default())?;
         let bound = bound.ok_or(TokenError::NotFound)?;
-        let audited = (bound.binding.id.clone(), bound.binding.tenant_name.clone());
+        let audited = (bound.binding.id.clone(), bound.binding.tenant.name.clone());
         let token = state.tokens.get_token_for(bound, min_ttl).await?;
         audit_issue(&state, &key, whence, audited).await;
         Ok(token_response(&token))

@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::model::{Action, BindingId, BindingStatus, GrantId, OrgId, UserId};
-use crate::server::domain::{AuditEvent, Binding, Grant, Tenant};
+use crate::server::domain::{AuditEvent, Binding, Grant, RemoteConnection, Tenant};
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::grants::{grant_from, mark_revoked};
 use crate::server::store::live::changes::Change;
@@ -115,7 +115,7 @@ impl Store {
                  WHERE b.org_id = $1 AND b.tenant_id = $2",
             )
             .bind(org.as_str())
-            .bind(&tenant.tenant_id)
+            .bind(&tenant.id)
             .fetch_optional(&mut *transaction)
             .await?;
             let row = sqlx::query(
@@ -129,8 +129,8 @@ impl Store {
             )
             .bind(new_id::<BindingId>().as_str())
             .bind(org.as_str())
-            .bind(&tenant.tenant_id)
-            .bind(&tenant.tenant_name)
+            .bind(&tenant.id)
+            .bind(&tenant.name)
             .bind(&tenant.tenant_type)
             .bind(&tenant.connection_id)
             .bind(grant.as_str())
@@ -155,7 +155,7 @@ impl Store {
             let is_reconnect = before.is_some();
             let action = if is_reconnect { Action::GrantReconnected } else { Action::GrantConnected };
             let event = AuditEvent::new(self.actor(), action).in_org(&org).subject("binding", &binding_id);
-            self.record(&mut transaction, &event.detail("connection", &tenant.tenant_name)).await?;
+            self.record(&mut transaction, &event.detail("connection", &tenant.name)).await?;
             rebound.push(BindOutcome { binding_id, reconnected: before.is_some() });
             if let Some(old) = old.map(GrantId).filter(|old| old != grant) {
                 mark_revoked_if_unbound(&mut transaction, &old, now).await?;
@@ -195,12 +195,12 @@ impl Store {
         Ok(given_up)
     }
 
-    /// Updates the connection ids of the grant's bindings from pairs of tenant id and connection id. Returns the names
-    /// of the tenants that are not in `connections`.
+    /// Updates the connection ids of the grant's bindings from Xero's list. Returns the names of the tenants that it
+    /// lacks.
     pub async fn update_connection_ids(
         &self,
         grant: &GrantId,
-        connections: &[(String, String)],
+        connections: &[RemoteConnection],
     ) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, tenant_id, tenant_name FROM integration_tenant_bindings \
@@ -212,14 +212,14 @@ impl Store {
         let mut missing = Vec::new();
         for row in rows {
             let tenant: String = row.try_get("tenant_id")?;
-            let Some((_, connection)) = connections.iter().find(|(known, _)| *known == tenant) else {
+            let Some(listed) = connections.iter().find(|listed| listed.tenant.id == tenant) else {
                 missing.push(row.try_get("tenant_name")?);
                 continue;
             };
             sqlx::query(
                 "UPDATE integration_tenant_bindings SET connection_id = $1 WHERE id = $2 AND active_grant_id = $3",
             )
-            .bind(connection)
+            .bind(&listed.tenant.connection_id)
             .bind(row.try_get::<String, _>("id")?)
             .bind(grant.as_str())
             .execute(self.pool())
@@ -266,10 +266,12 @@ pub(in crate::server::store) fn binding_with_grant_from(row: &AnyRow) -> Result<
     let binding = Binding {
         id: BindingId(row.try_get("binding_id")?),
         org_id: OrgId(row.try_get("binding_org")?),
-        tenant_id: row.try_get("tenant_id")?,
-        tenant_name: row.try_get("tenant_name")?,
-        tenant_type: row.try_get("tenant_type")?,
-        connection_id: row.try_get("connection_id")?,
+        tenant: Tenant {
+            id: row.try_get("tenant_id")?,
+            name: row.try_get("tenant_name")?,
+            tenant_type: row.try_get("tenant_type")?,
+            connection_id: row.try_get("connection_id")?,
+        },
         active_grant_id: row.try_get::<Option<String>, _>("active_grant_id")?.map(GrantId),
         status: BindingStatus::parse(&status).ok_or(StoreError::UnknownValue {
             table: "integration_tenant_bindings",

@@ -1,6 +1,5 @@
 //! Consents in progress: the single-use OAuth `state`, its PKCE verifier, and consents that wait for confirmation.
 
-use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -50,15 +49,6 @@ pub struct PendingConsent {
     pub grant: GrantId,
     /// The tenants that the consent would bind.
     pub tenants: Vec<Tenant>,
-}
-
-/// A tenant in the JSON of `pending_tenants`.
-#[derive(Serialize, Deserialize)]
-struct StoredTenant {
-    connection_id: String,
-    tenant_id: String,
-    tenant_name: String,
-    tenant_type: String,
 }
 
 impl Store {
@@ -133,7 +123,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         sqlx::query("UPDATE oauth_states SET pending_grant_id = $1, pending_tenants = $2 WHERE id_hash = $3")
             .bind(grant.as_str())
-            .bind(serialize_tenants(tenants))
+            .bind(serde_json::json!(tenants).to_string())
             .bind(hash)
             .execute(self.pool())
             .await?;
@@ -144,7 +134,7 @@ impl Store {
     pub async fn pending_confirmations(&self, org: &OrgId) -> Result<Vec<PendingConfirmation>, StoreError> {
         let question = |(id, pending): (String, PendingConsent)| PendingConfirmation {
             id,
-            tenant_names: pending.tenants.into_iter().map(|tenant| tenant.tenant_name).collect(),
+            tenant_names: pending.tenants.into_iter().map(|tenant| tenant.name).collect(),
         };
         Ok(self.pending_consents(org).await?.into_iter().map(question).collect())
     }
@@ -182,33 +172,12 @@ fn pending_consent_from(row: &AnyRow) -> Result<PendingConsent, StoreError> {
     Ok(PendingConsent { grant, tenants: parse_tenants(row.try_get("pending_tenants")?)? })
 }
 
-fn serialize_tenants(tenants: &[Tenant]) -> String {
-    let kept: Vec<StoredTenant> = tenants
-        .iter()
-        .cloned()
-        .map(|Tenant { connection_id, tenant_id, tenant_name, tenant_type }| StoredTenant {
-            connection_id,
-            tenant_id,
-            tenant_name,
-            tenant_type,
-        })
-        .collect();
-    serde_json::json!(kept).to_string()
-}
-
 fn parse_tenants(text: String) -> Result<Vec<Tenant>, StoreError> {
-    let kept: Vec<StoredTenant> = serde_json::from_str(&text).map_err(|_| StoreError::UnknownValue {
+    serde_json::from_str(&text).map_err(|_| StoreError::UnknownValue {
         table: "oauth_states",
         column: "pending_tenants",
         value: text,
-    })?;
-    let tenant = |StoredTenant { connection_id, tenant_id, tenant_name, tenant_type }| Tenant {
-        connection_id,
-        tenant_id,
-        tenant_name,
-        tenant_type,
-    };
-    Ok(kept.into_iter().map(tenant).collect())
+    })
 }
 
 #[cfg(test)]
@@ -271,10 +240,10 @@ mod tests {
         .await
         .unwrap();
         let tenant = Tenant {
-            connection_id: "c".into(),
-            tenant_id: "t".into(),
-            tenant_name: "Harbour \"Coffee\"".into(),
+            id: "t".into(),
+            name: "Harbour \"Coffee\"".into(),
             tenant_type: "ORGANISATION".into(),
+            connection_id: "c".into(),
         };
         assert!(store.remove_pending_consent(&org, "a").await.unwrap().is_none());
         store.store_pending_consent("a", &"g".into(), std::slice::from_ref(&tenant)).await.unwrap();
@@ -282,7 +251,7 @@ mod tests {
         start_consent(&store, "b").await;
 
         let waiting = store.pending_confirmations(&org).await.unwrap();
-        let question = PendingConfirmation { id: "a".into(), tenant_names: vec![tenant.tenant_name.clone()] };
+        let question = PendingConfirmation { id: "a".into(), tenant_names: vec![tenant.name.clone()] };
         assert_eq!(waiting, [question]);
         assert!(store.remove_pending_consent(&"other".into(), "a").await.unwrap().is_none());
         let taken = store.remove_pending_consent(&org, "a").await.unwrap();

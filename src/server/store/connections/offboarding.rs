@@ -103,10 +103,10 @@ mod tests {
             let new = NewGrant { org_id: org.clone(), xero_user_id: "x".into(), auth_event_id: "e".into(), tokens };
             let grant = store.insert_grant(new).await.unwrap();
             let tenant = Tenant {
-                connection_id: format!("c-{tenant}"),
-                tenant_id: format!("t-{tenant}"),
-                tenant_name: tenant.to_owned(),
+                id: format!("t-{tenant}"),
+                name: tenant.to_owned(),
                 tenant_type: "ORGANISATION".to_owned(),
+                connection_id: format!("c-{tenant}"),
             };
             store.bind(&org, &grant, &[tenant], Some(by)).await.unwrap();
         }

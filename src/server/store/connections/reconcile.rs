@@ -90,14 +90,13 @@ impl Store {
             let (tenant, name): (String, String) = (row.try_get("tenant_id")?, row.try_get("tenant_name")?);
             // The same connection, or a new one to the same tenant, unless another organization's consent created it.
             let is_same_tenant =
-                |seen: &&RemoteConnection| seen.tenant.tenant_id == tenant && !foreign.contains(&seen.auth_event_id);
+                |seen: &&RemoteConnection| seen.tenant.id == tenant && !foreign.contains(&seen.auth_event_id);
             let listed = list
                 .iter()
                 .find(|seen| seen.tenant.connection_id == connection)
                 .or_else(|| list.iter().find(is_same_tenant));
             // Xero's list may omit the name; the parser then uses the tenant id.
-            let renamed =
-                |seen: &RemoteConnection| seen.tenant.tenant_name != name && seen.tenant.tenant_name != tenant;
+            let renamed = |seen: &RemoteConnection| seen.tenant.name != name && seen.tenant.name != tenant;
             let status: String = row.try_get("status")?;
             let gone: Option<i64> = row.try_get("missing_since")?;
             let found = Reconciliation::default();
@@ -116,7 +115,7 @@ impl Store {
                 _ => continue,
             };
             let connection = listed.map_or(&connection, |seen| &seen.tenant.connection_id);
-            let name = listed.filter(|seen| renamed(seen)).map_or(&name, |seen| &seen.tenant.tenant_name);
+            let name = listed.filter(|seen| renamed(seen)).map_or(&name, |seen| &seen.tenant.name);
             // Matches the row as it was read: a person may have disconnected or reconnected it since.
             let done = sqlx::query(
                 "UPDATE integration_tenant_bindings SET status = $1, missing_since = $2, tenant_name = $3, \

@@ -190,10 +190,10 @@ mod tests {
             consent(&store, &ours).await,
         );
         let tenant = |name: &str| Tenant {
-            connection_id: name.into(),
-            tenant_id: name.into(),
-            tenant_name: name.into(),
+            id: name.into(),
+            name: name.into(),
             tenant_type: "ORGANISATION".into(),
+            connection_id: name.into(),
         };
         let bound = store.bind(&ours, &well, &[tenant("Shop"), tenant("Café"), tenant("Old")], None).await.unwrap();
         store.disconnect_binding(&ours, &bound[2].binding_id).await.unwrap();

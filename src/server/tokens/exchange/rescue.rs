@@ -212,8 +212,7 @@ impl Exchange {
                 return Ok(None);
             }
         };
-        let pairs: Vec<(String, String)> = connections.into_iter().map(|one| (one.tenant_id, one.id)).collect();
-        self.shared.store.update_connection_ids(&self.grant_id, &pairs).await.map(Some)
+        self.shared.store.update_connection_ids(&self.grant_id, &connections).await.map(Some)
     }
 }
 

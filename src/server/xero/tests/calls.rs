@@ -7,8 +7,8 @@ use url::form_urlencoded;
 use super::{
     ACCESS, CLIENT_SECRET, CODE, NOW, Provider, REFRESH, VERIFIER, access, error_of, exchange, json, refresh, respond,
 };
-use crate::server::domain::{RefreshToken, Secret};
-use crate::server::xero::{CodeExchange, Connection, Deletion, ErrorKind, Organization, Transient};
+use crate::server::domain::{RefreshToken, RemoteConnection, Secret, Tenant};
+use crate::server::xero::{CodeExchange, Deletion, ErrorKind, Organization, Transient};
 
 const TOKENS: &str = r#"{"id_token":"i","access_token":"next-access","expires_in":1800,"token_type":"Bearer",
     "refresh_token":"next-refresh","scope":"openid offline_access"}"#;
@@ -101,12 +101,9 @@ async fn connections_are_listed_for_one_consent() {
         {"id":"c-2","authEventId":"e-1","tenantId":"t-2","tenantType":"PRACTICE","tenantName":null}]"#;
     let provider = Provider::start(move || respond(200, "application/json; charset=utf-8", body)).await;
     let list = provider.client().connections(&access(), Some("e 1&x")).await.unwrap();
-    let connection = |id: &str, tenant: &str, kind: &str, name: &str| Connection {
-        id: id.into(),
+    let connection = |id: &str, tenant: &str, kind: &str, name: &str| RemoteConnection {
+        tenant: Tenant { id: tenant.into(), name: name.into(), tenant_type: kind.into(), connection_id: id.into() },
         auth_event_id: "e-1".into(),
-        tenant_id: tenant.into(),
-        tenant_type: kind.into(),
-        tenant_name: name.into(),
     };
     let wanted =
         [connection("c-1", "t-1", "ORGANISATION", "Demo Company (NZ)"), connection("c-2", "t-2", "PRACTICE", "t-2")];
