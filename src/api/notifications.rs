@@ -25,7 +25,7 @@ pub async fn notifications() -> Result<NotificationsView, ApiError> {
 /// Adds a webhook endpoint. Its secret is shown once, on the next page.
 #[server(prefix = "/api", endpoint = "notifications/webhooks/add", input = PostUrl, output = Json)]
 pub async fn add_webhook(url: String) -> Result<EndpointId, ApiError> {
-    use crate::model::{Permission, WebhookFlash::WebhookAdded, paths};
+    use crate::model::{NotificationFlash::WebhookAdded, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
@@ -42,9 +42,8 @@ pub async fn add_webhook(url: String) -> Result<EndpointId, ApiError> {
 #[server(prefix = "/api", endpoint = "notifications/webhooks/test", input = PostUrl, output = Json)]
 pub async fn test_webhook(endpoint_id: EndpointId) -> Result<bool, ApiError> {
     use crate::model::{
-        Permission,
-        WebhookFlash::{TestDelivered, TestFailed},
-        paths,
+        NotificationFlash::{TestDelivered, TestFailed},
+        Permission, paths,
     };
     use crate::server::http::server_fn::ServerFnContext;
 
@@ -60,7 +59,7 @@ pub async fn test_webhook(endpoint_id: EndpointId) -> Result<bool, ApiError> {
 /// Gives an endpoint a new secret, which is shown once. The old secret also signs for 24 hours.
 #[server(prefix = "/api", endpoint = "notifications/webhooks/rotate", input = PostUrl, output = Json)]
 pub async fn rotate_webhook_secret(endpoint_id: EndpointId) -> Result<(), ApiError> {
-    use crate::model::{Permission, WebhookFlash::WebhookRotated, paths};
+    use crate::model::{NotificationFlash::WebhookRotated, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
@@ -76,9 +75,8 @@ pub async fn rotate_webhook_secret(endpoint_id: EndpointId) -> Result<(), ApiErr
 #[server(prefix = "/api", endpoint = "notifications/webhooks/set", input = PostUrl, output = Json)]
 pub async fn set_webhook(endpoint_id: EndpointId, enabled: bool) -> Result<(), ApiError> {
     use crate::model::{
-        Permission,
-        WebhookFlash::{WebhookDisabled, WebhookEnabled},
-        paths,
+        NotificationFlash::{WebhookDisabled, WebhookEnabled},
+        Permission, paths,
     };
     use crate::server::http::server_fn::ServerFnContext;
 
@@ -94,7 +92,7 @@ pub async fn set_webhook(endpoint_id: EndpointId, enabled: bool) -> Result<(), A
 /// Removes an endpoint and cancels its pending deliveries.
 #[server(prefix = "/api", endpoint = "notifications/webhooks/remove", input = PostUrl, output = Json)]
 pub async fn remove_webhook(endpoint_id: EndpointId) -> Result<(), ApiError> {
-    use crate::model::{Permission, WebhookFlash::WebhookRemoved, paths};
+    use crate::model::{NotificationFlash::WebhookRemoved, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
@@ -110,9 +108,8 @@ pub async fn remove_webhook(endpoint_id: EndpointId) -> Result<(), ApiError> {
 #[server(prefix = "/api", endpoint = "notifications/mail", input = PostUrl, output = Json)]
 pub async fn set_mail(user_id: UserId, on: bool) -> Result<(), ApiError> {
     use crate::model::{
-        Permission,
-        WebhookFlash::{MailOff, MailOn},
-        paths,
+        NotificationFlash::{MailOff, MailOn},
+        Permission, paths,
     };
     use crate::server::http::server_fn::{ServerFnContext, member_not_found};
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::status::str_enum;
-use super::{AttemptId, BindingId};
+use super::text_enum::str_enum;
+use super::{AttemptId, BindingId, Stored, Trigger};
 
 str_enum!(
     /// How a refresh attempt ended.
@@ -110,8 +110,8 @@ impl ActivityEntry {
 pub struct AttemptView {
     /// Id of the attempt.
     pub id: AttemptId,
-    /// Wire value of a `Trigger`.
-    pub trigger: String,
+    /// What triggered the attempt.
+    pub trigger: Stored<Trigger>,
     /// The person who requested it, if one did.
     pub actor: Option<String>,
     /// When the attempt started, in unix seconds.
@@ -191,7 +191,7 @@ mod tests {
         let said = |http_status, error_code: Option<&str>| {
             let attempt = AttemptView {
                 id: "a".into(),
-                trigger: "sweep".into(),
+                trigger: Stored::Known(Trigger::Sweep),
                 actor: None,
                 started_at: 0,
                 finished_at: Some(1),

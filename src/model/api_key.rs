@@ -1,11 +1,9 @@
 //! API keys as the pages and the API describe them. The key itself is never in here.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
-use super::status::str_enum;
-use super::{ApiKeyId, FlashMessage, Tone};
+use super::ApiKeyId;
+use super::text_enum::str_enum;
 
 str_enum!(
     /// A permission of an API key.
@@ -35,20 +33,6 @@ str_enum!(
         Active = "active",
         Expired = "expired",
         Revoked = "revoked",
-    }
-);
-
-str_enum!(
-    /// Result of a form on `/settings/api-keys`.
-    ApiKeyFlash {
-        Created = "key-created",
-        Revoked = "key-revoked",
-        InvalidName = "key-no-name",
-        NoScope = "key-no-scope",
-        TooMany = "key-too-many",
-        /// The key belongs to another organization, or was revoked meanwhile.
-        NoSuchKey = "key-missing",
-        NotAllowed = "keys-not-allowed",
     }
 );
 
@@ -93,7 +77,7 @@ pub struct ApiKeyView {
 
 impl Scope {
     /// Returns the scope's label on a page.
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::BindingsRead => "List connections",
             Self::TokensRead => "Get access tokens",
@@ -113,7 +97,7 @@ impl Scope {
 
 impl ApiKeyLifetime {
     /// Returns the lifetime's label on a page.
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Month => "30 days",
             Self::Quarter => "90 days",
@@ -142,28 +126,6 @@ impl ApiKeyStatus {
             (None, Some(end)) if end <= now => Self::Expired,
             (None, _) => Self::Active,
         }
-    }
-}
-
-impl FlashMessage for ApiKeyFlash {
-    fn tone(&self) -> Tone {
-        match self {
-            Self::Created | Self::Revoked => Tone::Good,
-            _ => Tone::Warn,
-        }
-    }
-
-    fn text(&self) -> Cow<'static, str> {
-        match self {
-            Self::Created => "API key created. Copy it now: it is shown only once.",
-            Self::Revoked => "API key revoked. Requests with it are refused from now on.",
-            Self::InvalidName => "No key was created. Give it a name of at most 100 characters.",
-            Self::NoScope => "No key was created. Choose at least one permission.",
-            Self::TooMany => "There are already 100 API keys. Revoke one that is no longer used first.",
-            Self::NoSuchKey => "That API key isn't in this organisation or has already been revoked.",
-            Self::NotAllowed => "Only owners and admins can see and change API keys. Ask one of them.",
-        }
-        .into()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Cursor;
-use super::status::str_enum;
+use super::text_enum::str_enum;
+use super::{Cursor, Stored};
 
 str_enum!(
     /// Kind of actor.
@@ -63,8 +63,8 @@ pub struct AuditView {
     pub actor_kind: ActorKind,
     /// Name of the actor at the time of the event, such as a user's email address or a key's name.
     pub actor: String,
-    /// Wire value of an `Action`. Another version may have written a value that this one doesn't know.
-    pub action: String,
+    /// What was done.
+    pub action: Stored<Action>,
     /// Names and values, sorted by name.
     pub detail: Vec<(String, String)>,
     /// IP address of the request, or `cli`.
@@ -102,7 +102,7 @@ impl AuditView {
 
 impl ActorKind {
     /// Returns the actor kind's label on a page.
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::User => "A person",
             Self::ApiKey => "An API key",
@@ -115,7 +115,7 @@ impl ActorKind {
 
 impl Action {
     /// Returns the action's label on a page.
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::GrantConnected => "Connected to Xero",
             Self::GrantReconnected => "Reconnected to Xero",

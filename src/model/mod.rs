@@ -17,20 +17,21 @@ mod problem;
 mod reference;
 mod refresh;
 mod session;
-pub(crate) mod status;
+mod status;
+pub(crate) mod text_enum;
+mod tone;
 mod view;
-mod webhook_flash;
 
 pub use activity::{
     ActivityEntry, ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, HourView, Outcome,
     UpcomingActionKind, UpcomingActionView,
 };
-pub use api_key::{ApiKeyFlash, ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, Scope};
+pub use api_key::{ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, Scope};
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 pub use error::{ApiError, MalformedArguments};
-pub use flash::{ConnectionFlash, Flash, FlashMessage, Tone};
+pub use flash::{AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessage, MembersFlash, NotificationFlash};
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
-pub use members::{InvitationDetails, InvitationView, MemberView, MembersFlash, MembersView};
+pub use members::{InvitationDetails, InvitationView, MemberView, MembersView};
 pub use notification::{
     Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EndpointView, EventKind, EventView, NotificationsView,
     RecipientView,
@@ -42,7 +43,8 @@ pub use reference::{FieldView, OperationView, ReferenceView, ResponseView};
 pub use refresh::{BindingError, RefreshReport, RefreshSummary};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
+pub use text_enum::{Stored, TextEnum};
+pub use tone::Tone;
 pub use view::{
     ConnectionView, DepartingConnection, Health, OrganizationDetails, OverviewView, PendingConfirmation, SettingsView,
 };
-pub use webhook_flash::{AddressProblem, WebhookFlash};

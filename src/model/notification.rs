@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::status::str_enum;
+use super::text_enum::str_enum;
 use super::{EndpointId, EventId, Role, UserId};
 
 str_enum!(

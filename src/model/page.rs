@@ -1,5 +1,8 @@
 //! What the server knows of a request before it renders a page. The layout reads it from context.
 
+use serde::{Deserialize, Serialize};
+
+use super::text_enum::str_enum;
 use super::{Flash, InvitationDetails, SessionView, Theme};
 
 /// Everything a page needs besides its own data. Never leaves the server.
@@ -98,29 +101,14 @@ pub struct ClerkView {
     pub signed_in: bool,
 }
 
-/// Why the login page is shown. Unknown addresses and wrong passwords are not distinguished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoginProblem {
-    /// The email address or the password is wrong.
-    Credentials,
-    /// The rate limit of login attempts was reached.
-    TooManyAttempts,
-    /// The person signed out, or the session ended.
-    SignedOut,
-}
-
-impl LoginProblem {
-    /// Returns the value used in URLs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Credentials => "credentials",
-            Self::TooManyAttempts => "too-many-tries",
-            Self::SignedOut => "signed-out",
-        }
+str_enum!(
+    /// Why the login page is shown. Unknown addresses and wrong passwords are not distinguished.
+    LoginProblem {
+        /// The email address or the password is wrong.
+        Credentials = "credentials",
+        /// The rate limit of login attempts was reached.
+        TooManyAttempts = "too-many-tries",
+        /// The person signed out, or the session ended.
+        SignedOut = "signed-out",
     }
-
-    /// Parses a value from a URL. Returns `None` if it is unknown.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Credentials, Self::TooManyAttempts, Self::SignedOut].into_iter().find(|p| p.as_str() == text)
-    }
-}
+);

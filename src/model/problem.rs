@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::status::str_enum;
+use super::text_enum::str_enum;
 
 str_enum!(
     /// A problem type (RFC 9457). The value is the `code` member and the end of the `type` URI.

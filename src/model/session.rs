@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::OrgId;
-use super::status::str_enum;
+use super::text_enum::str_enum;
 
 str_enum!(
     /// A person's role in an organization. `Permission` says what it permits.
@@ -24,6 +24,26 @@ str_enum!(
         Dark = "dark",
     }
 );
+
+impl Role {
+    /// Returns the role's label on a page.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Owner => "Owner",
+            Self::Admin => "Admin",
+            Self::Member => "Member",
+        }
+    }
+
+    /// Returns the role as part of a sentence: "an owner".
+    pub fn with_article(self) -> &'static str {
+        match self {
+            Self::Owner => "an owner",
+            Self::Admin => "an admin",
+            Self::Member => "a member",
+        }
+    }
+}
 
 /// An organization that the person is a member of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

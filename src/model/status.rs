@@ -2,42 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Defines an enum whose variants each have one text value, for serde, the database and `parse`.
-macro_rules! str_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum $name {
-            $(
-                $(#[$vdoc])*
-                #[doc = concat!("\n\nText value: `", $text, "`.")]
-                #[serde(rename = $text)]
-                $variant
-            ),+
-        }
-
-        impl $name {
-            /// Every variant.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// Returns the value that the database and the API use.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text),+
-                }
-            }
-
-            /// Parses such a value. Returns `None` if it is unknown.
-            pub fn parse(text: &str) -> Option<Self> {
-                match text {
-                    $($text => Some(Self::$variant),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-pub(crate) use str_enum;
+use super::text_enum::str_enum;
 
 str_enum!(
     /// Status of a grant.

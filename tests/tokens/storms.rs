@@ -230,7 +230,7 @@ async fn simulate_day_of_calls(harness: &TestService, connected: &ConnectedOrg, 
         harness.advance(if with_manual { step.min(300) } else { step });
     }
     let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 10_000).await.unwrap();
-    let by_hand = attempts.iter().filter(|attempt| attempt.trigger == "manual").count();
+    let by_hand = attempts.iter().filter(|attempt| attempt.trigger.as_str() == "manual").count();
     (attempts.len() - by_hand, by_hand)
 }
 

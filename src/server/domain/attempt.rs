@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::Outcome;
-use crate::model::status::str_enum;
+use crate::model::text_enum::str_enum;
 
 str_enum!(
     /// Whether a request was sent completely.

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError};
-use crate::model::{Action, ActorKind, AuditView, Cursor, OrgId, UserId};
+use crate::model::{Action, ActorKind, AuditView, Cursor, OrgId, Stored, UserId};
 use crate::server::domain::AuditEvent;
 
 /// Orders events that this process writes in the same millisecond.
@@ -141,7 +141,7 @@ fn event_from(row: &AnyRow) -> Result<AuditView, StoreError> {
         at: row.try_get("at")?,
         actor_kind,
         actor: row.try_get("actor_name")?,
-        action: row.try_get("action")?,
+        action: Stored::parse(row.try_get("action")?),
         detail: detail.into_iter().map(|(name, value)| (name, word(value))).collect(),
         address: row.try_get("address")?,
     })

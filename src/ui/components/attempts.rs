@@ -38,7 +38,7 @@ pub fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoVi
                 <span class="badge" data-tone=tone>{result}</span>
             </td>
             <td data-label="Why">
-                {trigger_label(&attempt.trigger)}
+                {attempt.trigger.label(trigger_label).to_owned()}
                 {attempt.actor.clone().map(|actor| view! { <span class="meta">{actor}</span> })}
             </td>
             <td data-label="Duration" class="brief-cell">{duration_text(attempt)}</td>
@@ -71,27 +71,27 @@ pub fn outcome_label(outcome: Outcome) -> (&'static str, &'static str) {
     }
 }
 
-fn trigger_label(trigger: &str) -> &'static str {
-    match Trigger::parse(trigger) {
-        Some(Trigger::OrgSwitch) => "Someone opened Evergrant",
-        Some(Trigger::Manual) => "Requested by",
-        Some(Trigger::Sweep) => "Scheduled",
-        Some(Trigger::Client) => "Needed for a call to Xero",
-        Some(Trigger::Vend) => "Requested by an API key",
-        Some(Trigger::Cli) => "Command line",
-        None => "Unknown",
+fn trigger_label(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::OrgSwitch => "Someone opened Evergrant",
+        Trigger::Manual => "Requested by",
+        Trigger::Sweep => "Scheduled",
+        Trigger::Client => "Needed for a call to Xero",
+        Trigger::Vend => "Requested by an API key",
+        Trigger::Cli => "Command line",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Stored;
 
     #[test]
     fn duration_is_as_exact_as_recorded() {
         let mut attempt = AttemptView {
             id: "a".into(),
-            trigger: "sweep".into(),
+            trigger: Stored::Known(Trigger::Sweep),
             actor: None,
             started_at: 0,
             finished_at: Some(1),

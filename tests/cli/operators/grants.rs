@@ -84,7 +84,7 @@ async fn refresh_reports_failed_grants_and_ignores_backoff(database: TestDatabas
     let org = env.run(&["grants", "refresh", "--org", "Harbour Group"]).await;
     assert_eq!((org.code, generation(&harbour.grant).await), (Some(0), 2), "{}", org.combined);
     let attempts = env.store.attempts_of_binding(&harbour.org, &harbour.bindings[0], 10).await.unwrap();
-    assert!(attempts.iter().all(|attempt| attempt.trigger == "cli"), "{attempts:?}");
+    assert!(attempts.iter().all(|attempt| attempt.trigger.as_str() == "cli"), "{attempts:?}");
 
     let unknown = env.run(&["grants", "refresh", "--grant", "no-such"]).await;
     assert!(unknown.code == Some(1) && unknown.combined.contains("there is no grant no-such"), "{}", unknown.combined);

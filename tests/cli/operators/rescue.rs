@@ -40,7 +40,10 @@ async fn rescue(env: &OperatorEnv, connected: &ConnectedOrg, extra_arguments: &[
 /// Returns outcome and error code of the newest attempt that did not end in `reconnect`.
 async fn last_attempt_result(env: &OperatorEnv, connected: &ConnectedOrg) -> (Outcome, Option<String>) {
     let attempts = env.store.attempts_of_binding(&connected.org, &connected.bindings[0], 50).await.unwrap();
-    assert!(attempts.iter().all(|attempt| attempt.trigger == "cli" && attempt.finished_at.is_some()), "{attempts:?}");
+    assert!(
+        attempts.iter().all(|attempt| attempt.trigger.as_str() == "cli" && attempt.finished_at.is_some()),
+        "{attempts:?}"
+    );
     let last = attempts.into_iter().find(|attempt| attempt.outcome != Outcome::Reconnect).unwrap();
     (last.outcome, last.error_code)
 }

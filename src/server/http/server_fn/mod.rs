@@ -17,7 +17,7 @@ use super::internal_error::InternalError;
 use super::middleware::client_ip::ClientIp;
 use super::state::AppState;
 use crate::model::{
-    ApiError, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, OrgView, Permission, WebhookFlash, paths,
+    ApiError, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, NotificationFlash, OrgView, Permission, paths,
 };
 use crate::server::auth::Caller;
 use crate::server::domain::Actor;
@@ -147,7 +147,7 @@ fn no_request() -> ApiError {
 fn refusal(permission: Permission) -> Flash {
     match permission {
         Permission::ManageConnections | Permission::ViewAppStatus => ConnectionFlash::NotAllowed.into(),
-        Permission::ManageNotifications => WebhookFlash::NotAllowed.into(),
+        Permission::ManageNotifications => NotificationFlash::NotAllowed.into(),
         Permission::ManageApiKeys => ApiKeyFlash::NotAllowed.into(),
         Permission::ManageMembers | Permission::ManageOwners | Permission::RenameOrganization => {
             MembersFlash::NotAllowed.into()

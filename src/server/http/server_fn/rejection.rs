@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
-use crate::model::{ApiError, ConnectionFlash, Flash, FlashMessage, WebhookFlash};
+use crate::model::{ApiError, ConnectionFlash, Flash, FlashMessage, NotificationFlash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::notify::WebhookEndpointError;
 use crate::server::store::StoreError;
@@ -91,8 +91,12 @@ impl From<WebhookEndpointError> for Rejection {
                 let refusal = reject(StatusCode::UNPROCESSABLE_ENTITY, problem.to_string());
                 Self { flash: Some(Flash::Address(problem)), ..refusal }
             }
-            WebhookEndpointError::TooMany => reject_with_flash(StatusCode::CONFLICT, WebhookFlash::TooManyWebhooks),
-            WebhookEndpointError::NotFound => reject_with_flash(StatusCode::NOT_FOUND, WebhookFlash::NoSuchWebhook),
+            WebhookEndpointError::TooMany => {
+                reject_with_flash(StatusCode::CONFLICT, NotificationFlash::TooManyWebhooks)
+            }
+            WebhookEndpointError::NotFound => {
+                reject_with_flash(StatusCode::NOT_FOUND, NotificationFlash::NoSuchWebhook)
+            }
             WebhookEndpointError::Random(error) => InternalError::logged(&error).into(),
             WebhookEndpointError::Store(error) => error.into(),
         }

@@ -5,7 +5,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
 use super::lease_guard::{JournaledLease, LeaseGuard};
-use crate::model::{AttemptId, AttemptView, GrantId, Outcome, Trigger};
+use crate::model::{AttemptId, AttemptView, GrantId, Outcome, Stored, Trigger};
 use crate::server::clock::Clock;
 use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt, RotationRisk};
 use crate::server::store::live::changes::{Change, ChangeTx};
@@ -245,7 +245,7 @@ fn bind_attempt_end<'q>(
 pub(in crate::server::store) fn attempt_from(row: &AnyRow) -> Result<AttemptView, StoreError> {
     Ok(AttemptView {
         id: AttemptId(row.try_get("id")?),
-        trigger: row.try_get("trigger")?,
+        trigger: Stored::parse(row.try_get("trigger")?),
         actor: row.try_get("actor")?,
         started_at: row.try_get("started_at")?,
         finished_at: row.try_get("finished_at")?,

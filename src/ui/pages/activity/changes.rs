@@ -50,10 +50,10 @@ fn loaded(view: &ChangesView, org: Option<String>, paged: bool) -> impl IntoView
 fn filters(filter: &ChangesFilter) -> impl IntoView + use<> {
     let (chosen, by) = (filter.action, filter.actor);
     let actions = Action::ALL.iter().map(|&one| {
-        view! { <option value=one.as_str() selected=chosen == Some(one)>{one.words()}</option> }
+        view! { <option value=one.as_str() selected=chosen == Some(one)>{one.label()}</option> }
     });
     let actors = ActorKind::ALL.iter().map(|&one| {
-        view! { <option value=one.as_str() selected=by == Some(one)>{one.words()}</option> }
+        view! { <option value=one.as_str() selected=by == Some(one)>{one.label()}</option> }
     });
     view! {
         <form class="filters" method="get" action="/activity">
@@ -96,14 +96,14 @@ fn list(view: &ChangesView) -> impl IntoView + use<> {
 }
 
 fn row(event: &AuditView) -> impl IntoView + use<> {
-    let what = Action::parse(&event.action).map_or_else(|| event.action.clone(), |action| action.words().to_owned());
+    let what = event.action.label(Action::label).to_owned();
     let detail: Vec<String> = event.detail.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let from = match event.address.as_deref() {
         None => "the server".to_owned(),
         Some("cli") => "the command line".to_owned(),
         Some(address) => address.to_owned(),
     };
-    let kind = (event.actor_kind != ActorKind::User).then(|| event.actor_kind.words());
+    let kind = (event.actor_kind != ActorKind::User).then(|| event.actor_kind.label());
     view! {
         <tr>
             <td data-label="When">

@@ -67,7 +67,7 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
             </div>
         }
     });
-    let may = key.scopes.iter().map(|scope| view! { <div>{scope.words()}</div> }).collect_view();
+    let may = key.scopes.iter().map(|scope| view! { <div>{scope.label()}</div> }).collect_view();
     view! {
         <li class="connection">
             <div class="connection-who">
@@ -124,14 +124,14 @@ pub fn create_form() -> impl IntoView {
         view! {
             <label class="check">
                 <input type="checkbox" name=format!("scopes[{place}]") value=scope.as_str() checked=true />
-                {scope.words()}
+                {scope.label()}
             </label>
         }
     });
     let lives = ApiKeyLifetime::ALL.iter().map(|&life| {
         view! {
             <option value=life.as_str() selected=life == ApiKeyLifetime::default()>
-                {life.words()}
+                {life.label()}
             </option>
         }
     });

@@ -46,7 +46,7 @@ async fn roles(store: &Store, org: &OrgId) -> Vec<(String, Role)> {
 
 async fn actions(store: &Store, org: &OrgId) -> Vec<String> {
     let events = store.audit_events(Some(org), AuditFilter::default(), None, 99).await.unwrap();
-    events.into_iter().rev().map(|event| event.action).collect()
+    events.into_iter().rev().map(|event| event.action.as_str().to_owned()).collect()
 }
 
 #[apply(each_store!)]

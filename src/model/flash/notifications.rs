@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::status::str_enum;
-use super::{FlashMessage, Tone};
+use crate::model::text_enum::str_enum;
+use crate::model::{FlashMessage, Tone};
 
 str_enum!(
     /// Result of a form on `/settings/notifications`.
-    WebhookFlash {
+    NotificationFlash {
         WebhookAdded = "webhook-added",
         WebhookRotated = "webhook-rotated",
         WebhookEnabled = "webhook-enabled",
@@ -40,7 +40,7 @@ str_enum!(
     }
 );
 
-impl FlashMessage for WebhookFlash {
+impl FlashMessage for NotificationFlash {
     fn tone(&self) -> Tone {
         match self {
             Self::TooManyWebhooks | Self::NoSuchWebhook | Self::TestFailed | Self::NotAllowed => Tone::Warn,

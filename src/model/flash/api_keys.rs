@@ -1,0 +1,44 @@
+//! Results of the forms on `/settings/api-keys`.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::text_enum::str_enum;
+use crate::model::{FlashMessage, Tone};
+
+str_enum!(
+    /// Result of a form on `/settings/api-keys`.
+    ApiKeyFlash {
+        Created = "key-created",
+        Revoked = "key-revoked",
+        InvalidName = "key-no-name",
+        NoScope = "key-no-scope",
+        TooMany = "key-too-many",
+        /// The key belongs to another organization, or was revoked meanwhile.
+        NoSuchKey = "key-missing",
+        NotAllowed = "keys-not-allowed",
+    }
+);
+
+impl FlashMessage for ApiKeyFlash {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::Created | Self::Revoked => Tone::Good,
+            _ => Tone::Warn,
+        }
+    }
+
+    fn text(&self) -> Cow<'static, str> {
+        match self {
+            Self::Created => "API key created. Copy it now: it is shown only once.",
+            Self::Revoked => "API key revoked. Requests with it are refused from now on.",
+            Self::InvalidName => "No key was created. Give it a name of at most 100 characters.",
+            Self::NoScope => "No key was created. Choose at least one permission.",
+            Self::TooMany => "There are already 100 API keys. Revoke one that is no longer used first.",
+            Self::NoSuchKey => "That API key isn't in this organisation or has already been revoked.",
+            Self::NotAllowed => "Only owners and admins can see and change API keys. Ask one of them.",
+        }
+        .into()
+    }
+}

@@ -1,0 +1,85 @@
+//! Results of the forms about connections, and of the way to Xero and back.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::text_enum::str_enum;
+use crate::model::{FlashMessage, Tone};
+
+str_enum!(
+    /// Result of a form about connections that needs no further value.
+    ConnectionFlash {
+        Disconnected = "disconnected",
+        /// The person declined on Xero's consent page.
+        ConsentRefused = "consent-refused",
+        /// Xero redirected to the callback with another error.
+        ConsentFailed = "consent-failed",
+        /// The `state` was unknown, used or expired.
+        StateExpired = "state-expired",
+        /// The `state` belonged to another session.
+        StateOfOtherSession = "state-foreign",
+        /// `offline_access` wasn't granted, so there is no refresh token.
+        NoRefreshToken = "no-refresh-token",
+        /// The consent covers no tenant.
+        NoTenants = "no-tenants",
+        /// Exchanging the authorization code failed: Xero refused it or did not respond.
+        ExchangeFailed = "exchange-failed",
+        /// The exchange succeeded, but the list of connections could not be read.
+        ConnectionListFailed = "connections-unread",
+        /// A tenant is bound through another Xero user: the page asks which one to use.
+        ConfirmXeroUser = "confirm",
+        /// The current Xero user or connection is kept.
+        Kept = "kept",
+        /// Members may not change connections.
+        NotAllowed = "not-allowed",
+        /// The connection belongs to another organization or no longer exists.
+        NotFound = "not-found",
+        /// The question about the Xero user was answered already, or a newer consent replaced it.
+        ConfirmationOver = "confirmation-over",
+        /// Test connection succeeded.
+        TestPassed = "test-passed",
+    }
+);
+
+impl FlashMessage for ConnectionFlash {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::Disconnected | Self::Kept | Self::TestPassed => Tone::Good,
+            _ => Tone::Warn,
+        }
+    }
+
+    fn text(&self) -> Cow<'static, str> {
+        match self {
+            Self::Disconnected => "Disconnected from Xero.",
+            Self::ConsentRefused => "Nothing was connected: the request was declined at Xero.",
+            Self::ConsentFailed => "Nothing was connected: Xero reported an error. Try again in a moment.",
+            Self::StateExpired => {
+                "Nothing was connected: this Xero sign-in has expired or has already been used. Start again with Connect to Xero."
+            }
+            Self::StateOfOtherSession => {
+                "Nothing was connected: this Xero sign-in was started in another session. Start again with Connect to Xero."
+            }
+            Self::NoRefreshToken => {
+                "Nothing was connected: Xero granted no offline access. Your Evergrant administrator needs to add offline_access to XERO_SCOPES."
+            }
+            Self::NoTenants => {
+                "Nothing was connected: no organisation was chosen at Xero. Connect again and choose one."
+            }
+            Self::ExchangeFailed => "Nothing was connected: Xero didn't accept the sign-in. Try again in a moment.",
+            Self::ConnectionListFailed => {
+                "Signed in to Xero, but its list of organisations couldn't be read. Connect again in a moment."
+            }
+            Self::ConfirmXeroUser => "Check which Xero user to use.",
+            Self::Kept => "The connection stays as it was.",
+            Self::NotAllowed => "Only owners and admins can change connections. Ask one of them.",
+            Self::NotFound => "That connection isn't in this organisation any more.",
+            Self::ConfirmationOver => {
+                "That question has already been answered, or a newer Xero sign-in replaced it. Nothing was changed."
+            }
+            Self::TestPassed => "Xero answered: the connection works.",
+        }
+        .into()
+    }
+}

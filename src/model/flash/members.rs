@@ -1,0 +1,91 @@
+//! Results of the forms about members, invitations and the organization itself.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::text_enum::str_enum;
+use crate::model::{FlashMessage, Tone};
+
+str_enum!(
+    /// Result of a form about members, invitations or the organization itself.
+    MembersFlash {
+        InvitationCreated = "invitation-made",
+        InvitationRevoked = "invitation-revoked",
+        NoSuchInvitation = "invitation-missing",
+        TooManyInvitations = "invitation-too-many",
+        /// The invitation was used or canceled, or has expired.
+        InvitationInvalid = "invitation-over",
+        Joined = "joined",
+        AlreadyMember = "member-already",
+        RoleChanged = "role-changed",
+        Removed = "member-removed",
+        Left = "left",
+        Transferred = "ownership-transferred",
+        NoSuchMember = "member-missing",
+        LastOwner = "last-owner",
+        Created = "organisation-created",
+        Renamed = "organisation-renamed",
+        InvalidName = "organisation-name",
+        NameTaken = "organisation-name-taken",
+        TooManyOrganizations = "organisation-too-many",
+        NotAllowed = "members-not-allowed",
+        ManagedByClerk = "members-elsewhere",
+        InvalidEmail = "invitation-email",
+        EmailTaken = "invitation-email-taken",
+        PasswordTooShort = "invitation-password",
+        TooManyAttempts = "invitation-too-many-tries",
+    }
+);
+
+impl FlashMessage for MembersFlash {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::InvitationCreated
+            | Self::InvitationRevoked
+            | Self::Joined
+            | Self::AlreadyMember
+            | Self::RoleChanged
+            | Self::Removed
+            | Self::Left
+            | Self::Transferred
+            | Self::Created
+            | Self::Renamed => Tone::Good,
+            _ => Tone::Warn,
+        }
+    }
+
+    fn text(&self) -> Cow<'static, str> {
+        match self {
+            Self::InvitationCreated => "Invitation created. Copy its link now: it is shown only once.",
+            Self::InvitationRevoked => "Invitation cancelled. Its link no longer works.",
+            Self::NoSuchInvitation => "That invitation has already been used or cancelled.",
+            Self::TooManyInvitations => "There are already 50 open invitations. Cancel one first.",
+            Self::InvitationInvalid => {
+                "This invitation has expired or been used. Ask the person who sent it for a new one."
+            }
+            Self::Joined => "You have joined the organisation.",
+            Self::AlreadyMember => "You already belong to this organisation. The invitation is still open.",
+            Self::RoleChanged => "Role changed.",
+            Self::Removed => "Member removed.",
+            Self::Left => "You have left the organisation.",
+            Self::Transferred => "Ownership transferred. You are now an admin.",
+            Self::NoSuchMember => "That person no longer belongs to this organisation.",
+            Self::LastOwner => "An organisation needs an owner. Make someone else an owner first.",
+            Self::Created => "Organisation created. You are its owner.",
+            Self::Renamed => "Organisation renamed.",
+            Self::InvalidName => "A name needs 1 to 80 characters on one line.",
+            Self::NameTaken => "You already belong to an organisation with that name. Choose another name.",
+            Self::TooManyOrganizations => "You already own 20 organisations, the most that one person can own.",
+            Self::NotAllowed => "Your role doesn't allow that. Ask an owner of the organisation.",
+            Self::ManagedByClerk => "Members and organisations are managed in Clerk. Change them there.",
+            Self::InvalidEmail => "That isn't an email address. Check it, then try again.",
+            Self::EmailTaken => {
+                "That email address already has an account. Sign in with it, then open the invitation again."
+            }
+            Self::PasswordTooShort => "The password needs at least 12 characters.",
+            Self::TooManyAttempts => "Too many attempts. Wait a minute, then try again.",
+        }
+        .into()
+    }
+}

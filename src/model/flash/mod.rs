@@ -1,0 +1,167 @@
+//! Flash messages: one-time messages that a redirect carries to the next page.
+
+mod api_keys;
+mod connections;
+mod cookie;
+mod members;
+mod notifications;
+
+use std::borrow::Cow;
+
+use super::{BindingId, RefreshReport, RefreshSummary, Tone};
+pub use api_keys::ApiKeyFlash;
+pub use connections::ConnectionFlash;
+pub use members::MembersFlash;
+pub use notifications::{AddressProblem, NotificationFlash};
+
+/// What a form's page shows about the form's result.
+pub trait FlashMessage {
+    /// Returns the tone: `Good` if the form succeeded.
+    fn tone(&self) -> Tone;
+
+    /// Returns the sentence.
+    fn text(&self) -> Cow<'static, str>;
+}
+
+/// A message for the page that a redirect leads to, encoded in a cookie. The cookie holds only codes, numbers and ids,
+/// and `text` supplies the words, so text that a visitor writes into the cookie is never shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flash {
+    /// A consent connected this many tenants, of which `first` is one.
+    Connected {
+        /// How many tenants were connected.
+        count: u32,
+        /// The binding of one of these tenants.
+        first: BindingId,
+    },
+    /// The bindings of this many tenants got a new grant; `first` is one of them.
+    Reconnected {
+        /// How many bindings got a new grant.
+        count: u32,
+        /// One of these bindings.
+        first: BindingId,
+    },
+    /// Result of a refresh.
+    Refreshed(RefreshSummary),
+    /// A form's action failed. If the log has the cause, it is there under this id.
+    Failed {
+        /// The id of the log entry; `None` if nothing was logged.
+        id: Option<String>,
+    },
+    /// Result of a form about connections.
+    Connection(ConnectionFlash),
+    /// Result of a form on the notifications page.
+    Notification(NotificationFlash),
+    /// Result of a form about members or the organization.
+    Members(MembersFlash),
+    /// Result of a form about API keys.
+    ApiKeys(ApiKeyFlash),
+    /// A webhook address was refused.
+    Address(AddressProblem),
+}
+
+impl From<ConnectionFlash> for Flash {
+    fn from(flash: ConnectionFlash) -> Self {
+        Self::Connection(flash)
+    }
+}
+
+impl From<NotificationFlash> for Flash {
+    fn from(flash: NotificationFlash) -> Self {
+        Self::Notification(flash)
+    }
+}
+
+impl From<ApiKeyFlash> for Flash {
+    fn from(flash: ApiKeyFlash) -> Self {
+        Self::ApiKeys(flash)
+    }
+}
+
+impl From<MembersFlash> for Flash {
+    fn from(flash: MembersFlash) -> Self {
+        Self::Members(flash)
+    }
+}
+
+impl FlashMessage for Flash {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::Connected { .. } | Self::Reconnected { .. } => Tone::Good,
+            Self::Refreshed(summary) if summary.failed() == 0 => Tone::Good,
+            Self::Refreshed(_) | Self::Failed { .. } => Tone::Warn,
+            Self::Connection(flash) => flash.tone(),
+            Self::Notification(flash) => flash.tone(),
+            Self::Members(flash) => flash.tone(),
+            Self::ApiKeys(flash) => flash.tone(),
+            Self::Address(problem) => problem.tone(),
+        }
+    }
+
+    fn text(&self) -> Cow<'static, str> {
+        match self {
+            Self::Connected { count: 1, .. } => "Connected to Xero.".into(),
+            Self::Connected { count, .. } => format!("{count} organisations are connected.").into(),
+            Self::Reconnected { count: 1, .. } => "Reconnected to Xero.".into(),
+            Self::Reconnected { count, .. } => format!("{count} organisations are reconnected.").into(),
+            Self::Refreshed(summary) => summary.text(None).into(),
+            Self::Failed { id: None } => "That didn't work. Try again in a moment.".into(),
+            Self::Failed { id: Some(id) } => format!("That didn't work. Try again in a moment. If this keeps happening, give your administrator this reference: {id}.").into(),
+            Self::Connection(flash) => flash.text(),
+            Self::Notification(flash) => flash.text(),
+            Self::Members(flash) => flash.text(),
+            Self::ApiKeys(flash) => flash.text(),
+            Self::Address(problem) => problem.text(),
+        }
+    }
+}
+
+impl Flash {
+    /// Summarizes a refresh.
+    pub fn from_refresh_report(report: &RefreshReport) -> Self {
+        Self::Refreshed(report.summary())
+    }
+
+    /// Returns the binding whose tenant the message is about, if it is about one.
+    pub fn binding(&self) -> Option<&BindingId> {
+        match self {
+            Self::Connected { count: 1, first } | Self::Reconnected { count: 1, first } => Some(first),
+            _ => None,
+        }
+    }
+
+    /// Returns the sentence with the name of the tenant that the message is about.
+    pub fn text_about(&self, tenant: &str) -> Cow<'static, str> {
+        match self {
+            Self::Connected { count: 1, .. } => format!("{tenant} is connected.").into(),
+            Self::Reconnected { count: 1, .. } => format!("{tenant} is reconnected.").into(),
+            _ => self.text(),
+        }
+    }
+
+    /// Returns when Evergrant tries again by itself, if nobody has to act until then.
+    pub fn retry_at(&self) -> Option<i64> {
+        match self {
+            Self::Refreshed(summary) => summary.retry_at(),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_about_one_connection_names_its_tenant() {
+        let one = Flash::Connected { count: 1, first: "b-1".into() };
+        assert_eq!(one.text_about("Harbour Coffee"), "Harbour Coffee is connected.");
+        let many = Flash::Reconnected { count: 3, first: "b-1".into() };
+        assert_eq!((many.binding(), many.text()), (None, "3 organisations are reconnected.".into()));
+    }
+
+    #[test]
+    fn failure_without_a_log_entry_asks_for_no_reference() {
+        assert_eq!(Flash::Failed { id: None }.text(), "That didn't work. Try again in a moment.");
+    }
+}
