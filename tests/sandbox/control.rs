@@ -118,6 +118,9 @@ async fn invalid_control_requests_are_refused() {
         ("faults", json!({ "endpoint": "connections", "kind": "invalid_client" }), StatusCode::BAD_REQUEST),
         ("faults", json!({ "endpoint": "token", "kind": "status", "status": 99 }), StatusCode::BAD_REQUEST),
         ("faults", json!({ "endpoint": "token", "kind": "nonsense" }), StatusCode::UNPROCESSABLE_ENTITY),
+        ("faults", json!({ "endpoint": "token", "kind": "forbidden" }), StatusCode::BAD_REQUEST),
+        ("oddities", json!({ "kind": "bom", "times": 0 }), StatusCode::BAD_REQUEST),
+        ("oddities", json!({ "kind": "nonsense" }), StatusCode::UNPROCESSABLE_ENTITY),
         ("mint", json!({ "user": "nobody", "tenants": [] }), StatusCode::BAD_REQUEST),
         ("disconnect", json!({ "tenant_id": "unknown" }), StatusCode::NOT_FOUND),
         ("rename", json!({ "tenant_id": "unknown", "name": "x" }), StatusCode::NOT_FOUND),
@@ -138,6 +141,8 @@ async fn faults_and_clock_ahead_can_be_set_by_options() {
         options.clock_ahead = 3600;
     })
     .await;
+    let behind = Provider::start_with(|options| options.clock_ahead = -3600).await;
+    assert_eq!(behind.sandbox.mint("mere", &["harbour"], 60).unwrap().expires_at, super::START - 3540);
     let minted = provider.sandbox.mint("mere", &["harbour"], 60).unwrap();
     assert_eq!(minted.expires_at, super::START + 3660);
     let response = provider.refresh_request(&minted.refresh_token).send().await.unwrap();

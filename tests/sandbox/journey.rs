@@ -3,7 +3,9 @@
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use evergrant_sandbox::{DEFAULT_SCOPES, Options, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, TEST_SIGNING_KEY};
+use evergrant_sandbox::{
+    DEFAULT_SCOPES, ISSUER, Options, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, TEST_SIGNING_KEY,
+};
 use serde_json::{Value, json};
 
 use super::{HARBOUR, Provider, START, VERIFIER, authorize_fields, callback_parameter, invalid_grant, read_json, text};
@@ -91,8 +93,8 @@ async fn tokens_have_the_claims_of_xero_and_are_not_cached() {
     let (_, tokens) = read_json(response).await;
 
     let access = claims(&text(&tokens, "access_token"));
-    assert_eq!(access["iss"], provider.base);
-    assert_eq!(access["aud"], format!("{}/resources", provider.base));
+    assert_eq!(access["iss"], ISSUER);
+    assert_eq!(access["aud"], format!("{ISSUER}/resources"));
     assert_eq!(access["client_id"], SANDBOX_CLIENT_ID);
     assert_eq!((&access["nbf"], &access["exp"]), (&json!(START), &json!(START + 1800)));
     assert_eq!(access["scope"].as_array().unwrap().len(), 5);
@@ -110,7 +112,7 @@ async fn tokens_have_the_claims_of_xero_and_are_not_cached() {
     let info: Value = provider.get_as(&text(&tokens, "access_token"), "/connect/userinfo").await.json().await.unwrap();
     assert_eq!(info["sub"], identity["sub"]);
     let discovery: Value = provider.get("/.well-known/openid-configuration").await.json().await.unwrap();
-    assert_eq!(discovery["issuer"], provider.base);
+    assert_eq!(discovery["issuer"], ISSUER);
     let keys: Value = reqwest::get(text(&discovery, "jwks_uri")).await.unwrap().json().await.unwrap();
     let header: Value = {
         let token = text(&tokens, "access_token");

@@ -3,6 +3,7 @@
 mod control;
 mod faults;
 mod journey;
+mod oddities;
 mod refusals;
 
 use crate::support::http::test_client;

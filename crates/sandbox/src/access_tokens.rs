@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::SandboxError;
+use crate::options::ISSUER;
 use crate::people::person_by_id;
 use crate::responses::{format_utc, problem};
 use crate::sandbox::Sandbox;
@@ -15,8 +16,9 @@ use crate::state::Grant;
 /// Lifetime of an id token, in seconds.
 const ID_TOKEN_TTL: i64 = 300;
 
-/// The person and scopes of a verified access token.
+/// The consent, person and scopes of a verified access token.
 pub(crate) struct Caller {
+    pub auth_event_id: String,
     pub xero_user_id: String,
     pub scopes: Vec<String>,
 }
@@ -30,14 +32,13 @@ impl Sandbox {
         now: i64,
         expires_at: i64,
     ) -> Result<String, SandboxError> {
-        let issuer = &self.options().public_url;
         let scopes: Vec<&str> = grant.scopes.split(' ').collect();
         self.signer().sign(&json!({
             "nbf": now,
             "exp": expires_at,
-            "iss": issuer,
-            "aud": format!("{issuer}/resources"),
-            "client_id": self.options().client_id,
+            "iss": ISSUER,
+            "aud": format!("{ISSUER}/resources"),
+            "client_id": grant.client_id,
             "sub": subject(&grant.xero_user_id),
             "auth_time": grant.auth_time,
             "xero_userid": grant.xero_user_id,
@@ -54,8 +55,8 @@ impl Sandbox {
             return Ok(None);
         }
         let mut claims = profile(&grant.xero_user_id);
-        claims["iss"] = json!(self.options().public_url);
-        claims["aud"] = json!(self.options().client_id);
+        claims["iss"] = json!(ISSUER);
+        claims["aud"] = json!(grant.client_id);
         claims["iat"] = json!(now);
         claims["nbf"] = json!(now);
         claims["exp"] = json!(now + ID_TOKEN_TTL);
@@ -83,7 +84,11 @@ impl Sandbox {
             return Err(unauthorized());
         }
         let scopes = claims["scope"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        Ok(Caller { xero_user_id: text("xero_userid"), scopes: scopes.map(str::to_owned).collect() })
+        Ok(Caller {
+            auth_event_id: text("authentication_event_id"),
+            xero_user_id: text("xero_userid"),
+            scopes: scopes.map(str::to_owned).collect(),
+        })
     }
 }
 

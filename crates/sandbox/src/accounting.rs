@@ -34,7 +34,7 @@ fn authorize_call(sandbox: &Sandbox, headers: &HeaderMap) -> Result<(&'static Te
     let tenant_id = headers.get("xero-tenant-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let connected = {
         let live = sandbox.live();
-        let mut connections = live.state.connections_of(&caller.xero_user_id);
+        let mut connections = live.state.connections_seen_by(&caller.auth_event_id);
         let is_connected = connections.any(|connection| connection.tenant_id == tenant_id);
         is_connected.then(|| live.state.tenant(tenant_id)).flatten()
     };

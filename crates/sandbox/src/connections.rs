@@ -10,10 +10,15 @@ use serde_json::{Value, json};
 
 use crate::access_tokens::profile;
 use crate::faults::Endpoint;
+use crate::oddities;
+use crate::options::ISSUER;
 use crate::responses::{connection_date, internal_error, not_found};
 use crate::sandbox::Sandbox;
 
-/// Lists all connections of the token's person, or those of one consent if `authEventId` is given.
+/// When the connections of generated tenants were created: 7 December 2019, in unix seconds.
+const EXTRA_CONNECTIONS_CREATED_AT: i64 = 1_575_744_379;
+
+/// Lists all connections of the token's person to the app, or those of one consent if `authEventId` is given.
 pub(crate) async fn list(
     State(sandbox): State<Sandbox>,
     Query(query): Query<HashMap<String, String>>,
@@ -25,10 +30,11 @@ pub(crate) async fn list(
             Err(refusal) => return refusal,
         };
         let event = query.get("authEventId");
-        let live = sandbox.live();
-        let connections: Vec<Value> = live
+        let mut live = sandbox.live();
+        let oddities = oddities::take_for_connections(&mut live.oddities);
+        let mut connections: Vec<Value> = live
             .state
-            .connections_of(&caller.xero_user_id)
+            .connections_seen_by(&caller.auth_event_id)
             .filter(|connection| event.is_none_or(|event| connection.auth_event_id == *event))
             .filter_map(|connection| {
                 let (tenant, name) = live.state.tenant(&connection.tenant_id)?;
@@ -43,9 +49,26 @@ pub(crate) async fn list(
                 }))
             })
             .collect();
-        Json(connections).into_response()
+        if event.is_none() {
+            connections.extend((0..live.settings.extra_tenants).map(extra_connection));
+        }
+        Json(oddities::connections::list(connections, &oddities)).into_response()
     };
     sandbox.with_faults(Endpoint::Connections, work).await
+}
+
+/// Returns the connection of a generated tenant, of an earlier consent.
+fn extra_connection(number: usize) -> Value {
+    let date = connection_date(EXTRA_CONNECTIONS_CREATED_AT);
+    json!({
+        "id": format!("00000000-0000-4000-8001-{number:012}"),
+        "authEventId": "00000000-0000-4000-8002-000000000000",
+        "tenantId": format!("00000000-0000-4000-8003-{number:012}"),
+        "tenantType": "ORGANISATION",
+        "tenantName": format!("Generated Trading Company (New Zealand) Limited, number {number}"),
+        "createdDateUtc": date,
+        "updatedDateUtc": date,
+    })
 }
 
 /// Disconnects one tenant. The person's tokens stay valid.
@@ -56,11 +79,9 @@ pub(crate) async fn remove(State(sandbox): State<Sandbox>, Path(id): Path<String
             Err(refusal) => return refusal,
         };
         let removed = sandbox.update(|state, _, _| {
-            let before = state.connections.len();
-            state
-                .connections
-                .retain(|connection| connection.id != id || connection.xero_user_id != caller.xero_user_id);
-            state.connections.len() < before
+            let removable = state.connections_seen_by(&caller.auth_event_id).any(|connection| connection.id == id);
+            state.connections.retain(|connection| !removable || connection.id != id);
+            removable
         });
         if !removed {
             return not_found().await;
@@ -70,7 +91,7 @@ pub(crate) async fn remove(State(sandbox): State<Sandbox>, Path(id): Path<String
             Err(error) => internal_error(&error),
         }
     };
-    sandbox.with_faults(Endpoint::Connections, work).await
+    sandbox.with_faults(Endpoint::Disconnect, work).await
 }
 
 pub(crate) async fn userinfo(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Response {
@@ -83,7 +104,7 @@ pub(crate) async fn userinfo(State(sandbox): State<Sandbox>, headers: HeaderMap)
 pub(crate) async fn discovery(State(sandbox): State<Sandbox>) -> Json<Value> {
     let base = &sandbox.options().public_url;
     Json(json!({
-        "issuer": base,
+        "issuer": ISSUER,
         "authorization_endpoint": format!("{base}/identity/connect/authorize"),
         "token_endpoint": format!("{base}/connect/token"),
         "revocation_endpoint": format!("{base}/connect/revocation"),

@@ -43,6 +43,8 @@ pub(crate) enum Outcome {
     Issued,
     Rotated,
     Replayed,
+    /// An oddity kept the presented token.
+    Kept,
     /// The state could not be written, so no tokens were sent.
     Failed,
     /// A fault prevented the processing.

@@ -5,7 +5,7 @@
 //! the mount point: `XERO_LOGIN_URL`, `XERO_IDENTITY_URL` and `XERO_API_URL` all point at [`Options::public_url`].
 //!
 //! With a state file, grants, tokens, connections, the signing key and the clock offset survive a restart. Settings,
-//! faults, rate limits, holds and the ledger start afresh.
+//! clients, faults, oddities, rate limits, holds and the ledger start afresh.
 
 #![warn(missing_docs)]
 
@@ -19,6 +19,7 @@ mod faults;
 mod issued_secrets;
 mod ledger;
 mod mint;
+mod oddities;
 mod options;
 pub mod people;
 mod rate_limits;
@@ -34,6 +35,9 @@ mod token_endpoint;
 pub use error::SandboxError;
 pub use faults::{Endpoint, Fault, FaultKind, InvalidFault};
 pub use mint::{Minted, MintedConnection};
-pub use options::{DEFAULT_SCOPES, NowFn, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+pub use oddities::{Oddity, OddityKind};
+pub use options::{
+    Client, DEFAULT_SCOPES, ISSUER, InvalidClient, NowFn, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET,
+};
 pub use sandbox::Sandbox;
 pub use signer::TEST_SIGNING_KEY;

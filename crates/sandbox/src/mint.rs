@@ -1,11 +1,11 @@
 //! Consents without a browser, for demo data and tests.
 
 use crate::error::SandboxError;
-use crate::options::DEFAULT_SCOPES;
+use crate::options::{DEFAULT_SCOPES, Settings};
 use crate::people::{Person, Tenant, person, tenant};
 use crate::rotation;
 use crate::sandbox::Sandbox;
-use crate::state::{Grant, State};
+use crate::state::{Consent, Grant, State};
 
 /// A consent without a browser: what the token endpoint and `/connections` return for one. Has no `Debug`, because the
 /// tokens are valid.
@@ -39,7 +39,7 @@ pub struct MintedConnection {
 }
 
 impl Sandbox {
-    /// Connects tenants as a person with the default scopes. `person_key` and `tenant_keys` are keys of
+    /// Connects tenants to the first app as a person with the default scopes. `person_key` and `tenant_keys` are keys of
     /// [`people`](crate::people). A negative `access_seconds_left` makes an expired access token.
     ///
     /// Blocks while the state file is written.
@@ -57,15 +57,19 @@ impl Sandbox {
             .iter()
             .map(|key| tenant(key).ok_or_else(|| SandboxError::UnknownTenant((*key).to_owned())))
             .collect::<Result<Vec<&Tenant>, _>>()?;
-        let (auth_event_id, refresh_token, now, connections) = self.update(|state, _, now| {
-            let event = state.record_consent(person, &tenants, DEFAULT_SCOPES, now);
+        let (auth_event_id, refresh_token, now, connections) = self.update(|state, settings, now| {
+            let event = state.record_consent(&self.default_consent(person, &tenants, settings), now);
             let refresh_token = rotation::issue_refresh_token(state, &event, None, now);
             let connections = connections(state, &event);
             (event, refresh_token, now, connections)
         });
         self.persist_blocking()?;
-        let grant =
-            Grant { xero_user_id: person.xero_user_id.to_owned(), scopes: DEFAULT_SCOPES.to_owned(), auth_time: now };
+        let grant = Grant {
+            xero_user_id: person.xero_user_id.to_owned(),
+            client_id: self.options().client_id.clone(),
+            scopes: DEFAULT_SCOPES.to_owned(),
+            auth_time: now,
+        };
         let expires_at = now + access_seconds_left;
         let access_token = self.access_token(&auth_event_id, &grant, now, expires_at)?;
         for token in [&access_token, &refresh_token] {
@@ -90,12 +94,23 @@ impl Sandbox {
     /// If the key is unknown, or writing the state file fails.
     pub fn mint_many(&self, person_key: &str, count: usize) -> Result<Vec<String>, SandboxError> {
         let person = find_person(person_key)?;
-        let tokens = self.update(|state, _, now| {
-            let event = state.record_consent(person, &[], DEFAULT_SCOPES, now);
+        let tokens = self.update(|state, settings, now| {
+            let event = state.record_consent(&self.default_consent(person, &[], settings), now);
             (0..count).map(|_| rotation::issue_refresh_token(state, &event, None, now)).collect()
         });
         self.persist_blocking()?;
         Ok(tokens)
+    }
+
+    fn default_consent<'a>(
+        &'a self,
+        person: &'static Person,
+        tenants: &'a [&'static Tenant],
+        settings: &Settings,
+    ) -> Consent<'a> {
+        let client_id = &self.options().client_id;
+        let keep_auth_event_id = settings.keep_auth_event_id;
+        Consent { person, tenants, scopes: DEFAULT_SCOPES, client_id, keep_auth_event_id }
     }
 
     /// Revokes the consent that a refresh token belongs to: its next refresh returns `invalid_grant`. Its connections

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::faults::Fault;
+use crate::oddities::Oddity;
 
 /// Returns the current time in unix seconds. The sandbox adds its own offset.
 pub type NowFn = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -14,6 +15,9 @@ pub type NowFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 pub const SANDBOX_CLIENT_ID: &str = "5A4DB0C0E7E04C4C9A6B1F0D2E3C4B5A";
 /// The client secret of sandbox mode. It protects nothing: it is public and works against the sandbox only.
 pub const SANDBOX_CLIENT_SECRET: &str = "sandbox-secret-that-guards-nothing";
+/// The issuer in every token, wherever the sandbox runs. It is no address, so that a token of the sandbox never passes for
+/// one of Xero's, whose issuer is `https://identity.xero.com`.
+pub const ISSUER: &str = "xero-sandbox";
 /// The scopes that Evergrant requests by default.
 pub const DEFAULT_SCOPES: &str = "openid profile email offline_access accounting.settings.read";
 
@@ -28,18 +32,50 @@ pub enum ReplayMode {
     Same,
     /// Another successor, as valid as the first.
     Sibling,
+    /// Another successor, which ends the earlier ones.
+    Newest,
+}
+
+/// An app that is registered with the provider.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// The client id.
+    pub client_id: String,
+    /// The client secret.
+    pub client_secret: String,
+}
+
+/// The text is no client.
+#[derive(Debug, thiserror::Error)]
+#[error("write a client as ID:SECRET")]
+pub struct InvalidClient;
+
+impl std::str::FromStr for Client {
+    type Err = InvalidClient;
+
+    /// Parses `ID:SECRET`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (id, secret) = text.split_once(':').ok_or(InvalidClient)?;
+        if id.is_empty() || secret.is_empty() {
+            return Err(InvalidClient);
+        }
+        Ok(Self { client_id: id.to_owned(), client_secret: secret.to_owned() })
+    }
 }
 
 /// Options of a sandbox. All durations are in seconds unless the name says otherwise.
 pub struct Options {
-    /// The base URL that browsers and programs use, without a trailing slash. It is also the issuer.
+    /// The base URL that browsers and programs use, without a trailing slash.
     pub public_url: String,
     /// The clock.
     pub now: NowFn,
-    /// The client id that is accepted.
+    /// The client id of the first app, for which [`Sandbox::mint`](crate::Sandbox::mint) makes consents.
     pub client_id: String,
-    /// The client secret that is accepted.
+    /// The client secret of the first app.
     pub client_secret: String,
+    /// More apps. A code or refresh token of one app is refused to another, and each has its own connections.
+    pub other_clients: Vec<Client>,
     /// Redirect addresses, compared exactly. If empty: any https address, and http on localhost or 127.0.0.1.
     pub redirect_uris: Vec<String>,
     /// The file that keeps the state over a restart. It is written before a response that depends on it is sent.
@@ -57,13 +93,20 @@ pub struct Options {
     pub replay_window: i64,
     /// What a replay within the replay window returns.
     pub replay_mode: ReplayMode,
+    /// Leaves the authentication event of a connection as it is if a person connects the tenant again.
+    pub keep_auth_event_id: bool,
+    /// How many connections of generated tenants each person has besides their own.
+    pub extra_tenants: usize,
     /// Allows any number of tenants in one consent instead of exactly one.
     pub bulk_connections: bool,
     /// Delay before each response, in milliseconds.
     pub latency_ms: u64,
     /// Faults that are queued from the start, in this order.
     pub faults: Vec<Fault>,
-    /// How far the sandbox's clock runs ahead of `now` at the start. Control routes can advance it further.
+    /// Oddities from the start.
+    pub oddities: Vec<Oddity>,
+    /// How far the sandbox's clock runs ahead of `now` at the start; negative if it runs behind. Control routes can
+    /// advance it further.
     pub clock_ahead: i64,
 }
 
@@ -76,6 +119,7 @@ impl Options {
             now,
             client_id: SANDBOX_CLIENT_ID.to_owned(),
             client_secret: SANDBOX_CLIENT_SECRET.to_owned(),
+            other_clients: Vec::new(),
             redirect_uris: Vec::new(),
             state_file: None,
             signing_key: None,
@@ -84,11 +128,22 @@ impl Options {
             code_ttl: 5 * MINUTE,
             replay_window: 30 * MINUTE,
             replay_mode: ReplayMode::Same,
+            keep_auth_event_id: false,
+            extra_tenants: 0,
             bulk_connections: false,
             latency_ms: 0,
             faults: Vec::new(),
+            oddities: Vec::new(),
             clock_ahead: 0,
         }
+    }
+}
+
+impl Options {
+    /// Returns the first app and the others.
+    pub(crate) fn clients(&self) -> Vec<Client> {
+        let first = Client { client_id: self.client_id.clone(), client_secret: self.client_secret.clone() };
+        [first].into_iter().chain(self.other_clients.iter().cloned()).collect()
     }
 }
 
@@ -101,6 +156,8 @@ pub(crate) struct Settings {
     pub replay_window: i64,
     #[serde(rename = "replay")]
     pub replay_mode: ReplayMode,
+    pub keep_auth_event_id: bool,
+    pub extra_tenants: usize,
     pub bulk_connections: bool,
     pub latency_ms: u64,
 }
@@ -112,6 +169,8 @@ impl From<&Options> for Settings {
             refresh_ttl: options.refresh_ttl,
             replay_window: options.replay_window,
             replay_mode: options.replay_mode,
+            keep_auth_event_id: options.keep_auth_event_id,
+            extra_tenants: options.extra_tenants,
             bulk_connections: options.bulk_connections,
             latency_ms: options.latency_ms,
         }

@@ -14,7 +14,8 @@ use crate::faults::hold::ResponseHold;
 use crate::faults::{self, Endpoint, Fault};
 use crate::issued_secrets::IssuedSecrets;
 use crate::ledger::Ledger;
-use crate::options::{Options, Settings};
+use crate::oddities::Oddity;
+use crate::options::{Client, Options, Settings};
 use crate::rate_limits::RateLimits;
 use crate::signer::Signer;
 use crate::state::State;
@@ -39,6 +40,9 @@ pub(crate) struct LiveState {
     pub state: State,
     pub settings: Settings,
     pub faults: VecDeque<Fault>,
+    pub oddities: VecDeque<Oddity>,
+    /// The registered apps.
+    pub clients: Vec<Client>,
     pub ledger: Ledger,
     pub rate_limits: RateLimits,
     pub issued: IssuedSecrets,
@@ -67,6 +71,8 @@ impl Sandbox {
             state,
             settings: Settings::from(&options),
             faults: options.faults.iter().cloned().collect(),
+            oddities: options.oddities.iter().cloned().collect(),
+            clients: options.clients(),
             ledger: Ledger::default(),
             rate_limits: RateLimits::default(),
             issued: IssuedSecrets::default(),

@@ -32,6 +32,8 @@ pub(crate) struct State {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub xero_user_id: String,
+    /// The app that the person gave it to.
+    pub client_id: String,
     pub scopes: String,
     pub auth_time: i64,
 }
@@ -73,30 +75,57 @@ pub(crate) struct Code {
 pub(crate) struct Connection {
     pub id: String,
     pub xero_user_id: String,
+    /// The app that is connected.
+    pub client_id: String,
     pub auth_event_id: String,
     pub tenant_id: String,
     pub created_at: i64,
     pub updated_at: i64,
 }
 
+impl Connection {
+    /// Returns whether it connects the person and the app of this grant.
+    pub fn belongs_to(&self, grant: &Grant) -> bool {
+        self.xero_user_id == grant.xero_user_id && self.client_id == grant.client_id
+    }
+}
+
+/// What a person agrees to on the consent page.
+pub(crate) struct Consent<'a> {
+    pub person: &'static Person,
+    pub tenants: &'a [&'static Tenant],
+    /// Separated by spaces.
+    pub scopes: &'a str,
+    pub client_id: &'a str,
+    /// See [`Options::keep_auth_event_id`](crate::Options::keep_auth_event_id).
+    pub keep_auth_event_id: bool,
+}
+
 impl State {
     /// Records a consent and connects its tenants. A tenant that is already connected keeps its connection. Returns the
     /// authentication event.
-    pub fn record_consent(&mut self, person: &Person, tenants: &[&Tenant], scopes: &str, now: i64) -> String {
+    pub fn record_consent(&mut self, consent: &Consent<'_>, now: i64) -> String {
+        let Consent { person, tenants, scopes, client_id, keep_auth_event_id } = *consent;
         let event = Uuid::new_v4().to_string();
-        let xero_user_id = person.xero_user_id.to_owned();
+        let grant = Grant {
+            xero_user_id: person.xero_user_id.to_owned(),
+            client_id: client_id.to_owned(),
+            scopes: scopes.to_owned(),
+            auth_time: now,
+        };
         for tenant in tenants {
-            let existing = self.connections.iter_mut().find(|connection| {
-                connection.xero_user_id == person.xero_user_id && connection.tenant_id == tenant.tenant_id
-            });
-            match existing {
+            let mut connections = self.connections.iter_mut().filter(|connection| connection.belongs_to(&grant));
+            match connections.find(|connection| connection.tenant_id == tenant.tenant_id) {
                 Some(connection) => {
-                    connection.auth_event_id.clone_from(&event);
+                    if !keep_auth_event_id {
+                        connection.auth_event_id.clone_from(&event);
+                    }
                     connection.updated_at = now;
                 }
                 None => self.connections.push(Connection {
                     id: Uuid::new_v4().to_string(),
-                    xero_user_id: xero_user_id.clone(),
+                    xero_user_id: grant.xero_user_id.clone(),
+                    client_id: grant.client_id.clone(),
                     auth_event_id: event.clone(),
                     tenant_id: tenant.tenant_id.to_owned(),
                     created_at: now,
@@ -104,12 +133,14 @@ impl State {
                 }),
             }
         }
-        self.grants.insert(event.clone(), Grant { xero_user_id, scopes: scopes.to_owned(), auth_time: now });
+        self.grants.insert(event.clone(), grant);
         event
     }
 
-    pub fn connections_of<'a>(&'a self, xero_user_id: &'a str) -> impl Iterator<Item = &'a Connection> {
-        self.connections.iter().filter(move |connection| connection.xero_user_id == xero_user_id)
+    /// Returns the connections that a token of this consent can see: its person's, to its app.
+    pub fn connections_seen_by<'a>(&'a self, auth_event_id: &str) -> impl Iterator<Item = &'a Connection> {
+        let grant = self.grants.get(auth_event_id);
+        self.connections.iter().filter(move |connection| grant.is_some_and(|grant| connection.belongs_to(grant)))
     }
 
     /// Returns the tenant and its current name.
@@ -124,10 +155,10 @@ impl State {
         self.refresh_tokens.retain(|_, token| token.auth_event_id != auth_event_id);
     }
 
-    /// Removes everything that a person granted to the app: connections, tokens, unused codes.
-    pub fn revoke_person(&mut self, xero_user_id: &str) {
-        self.connections.retain(|connection| connection.xero_user_id != xero_user_id);
-        self.grants.retain(|_, grant| grant.xero_user_id != xero_user_id);
+    /// Removes everything that a person granted to an app: connections, tokens, unused codes.
+    pub fn revoke_person(&mut self, xero_user_id: &str, client_id: &str) {
+        self.connections.retain(|row| row.xero_user_id != xero_user_id || row.client_id != client_id);
+        self.grants.retain(|_, grant| grant.xero_user_id != xero_user_id || grant.client_id != client_id);
         let grants = &self.grants;
         self.refresh_tokens.retain(|_, token| grants.contains_key(&token.auth_event_id));
         self.codes.retain(|_, code| grants.contains_key(&code.auth_event_id));

@@ -10,14 +10,15 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::error::SandboxError;
 use crate::faults::{self, Endpoint, Fault};
 use crate::ledger::{Exchange, OAuthError, Outcome, fingerprint};
+use crate::oddities::{self, OddityKind};
 use crate::responses::{internal_error, oauth_error};
-use crate::rotation;
+use crate::rotation::{self, FirstUse};
 use crate::sandbox::Sandbox;
 use crate::state::Grant;
 
@@ -45,19 +46,20 @@ pub(crate) async fn token(State(sandbox): State<Sandbox>, headers: HeaderMap, bo
     }
 }
 
-/// Revokes everything that the refresh token's person granted. Returns 200 for an unknown token too.
+/// Revokes everything that the refresh token's person granted. Returns 200 for an unknown token, or one
+/// of another app, too.
 pub(crate) async fn revoke(State(sandbox): State<Sandbox>, headers: HeaderMap, body: Bytes) -> Response {
     let form: Form = form_urlencoded::parse(&body).into_owned().collect();
     let work = async {
-        if !sandbox.is_authenticated(&headers, &form) {
+        let Some(client) = sandbox.authenticate(&headers, &form) else {
             return oauth_error(OAuthError::InvalidClient);
-        }
+        };
         let Some(token) = form.get("token") else { return oauth_error(OAuthError::InvalidRequest) };
         sandbox.update(|state, _, _| {
             let event = state.refresh_tokens.get(token).map(|token| token.auth_event_id.clone());
-            let person = event.and_then(|event| state.grants.get(&event)).map(|grant| grant.xero_user_id.clone());
-            if let Some(person) = person {
-                state.revoke_person(&person);
+            let grant = event.and_then(|event| state.grants.get(&event)).filter(|grant| grant.client_id == client);
+            if let Some(person) = grant.map(|grant| grant.xero_user_id.clone()) {
+                state.revoke_person(&person, &client);
             }
         });
         match sandbox.persist().await {
@@ -111,7 +113,11 @@ impl Sandbox {
     }
 
     async fn process(&self, headers: &HeaderMap, form: &Form, record: &mut Exchange) -> Response {
-        let issued = match self.issue(headers, form) {
+        let oddities = {
+            let mut live = self.live();
+            oddities::take_for_tokens(&mut live.oddities, form.get("grant_type").map(String::as_str))
+        };
+        let issued = match self.issue(headers, form, &oddities) {
             Ok(issued) => issued,
             Err(error) => {
                 record.outcome = Outcome::Refused(error);
@@ -122,7 +128,7 @@ impl Sandbox {
         record.outcome = issued.outcome;
         record.xero_user_id = Some(issued.grant.xero_user_id.clone());
         record.auth_event_id = Some(issued.auth_event_id.clone());
-        let response = self.token_response(&issued);
+        let response = self.token_response(&issued, &oddities);
         match self.persist().await.and(response) {
             Ok(response) => response,
             Err(error) => {
@@ -132,18 +138,24 @@ impl Sandbox {
         }
     }
 
-    fn issue(&self, headers: &HeaderMap, form: &Form) -> Result<IssuedTokens, OAuthError> {
-        if !self.is_authenticated(headers, form) {
-            return Err(OAuthError::InvalidClient);
-        }
+    fn issue(&self, headers: &HeaderMap, form: &Form, oddities: &[OddityKind]) -> Result<IssuedTokens, OAuthError> {
+        let client = self.authenticate(headers, form).ok_or(OAuthError::InvalidClient)?;
         let field = |name: &str| form.get(name).map(String::as_str).ok_or(OAuthError::InvalidRequest);
         match field("grant_type")? {
             "refresh_token" => {
                 let presented = field("refresh_token")?;
+                let first_use = match oddities.contains(&OddityKind::RefreshTokenKept) {
+                    true => FirstUse::Keeps,
+                    false => FirstUse::Rotates,
+                };
                 self.update(|state, settings, now| {
-                    let refreshed = rotation::rotate(state, presented, settings, now)?;
+                    let refreshed = rotation::rotate(state, presented, &client, first_use, settings, now)?;
                     Some(IssuedTokens {
-                        outcome: if refreshed.is_replay { Outcome::Replayed } else { Outcome::Rotated },
+                        outcome: match (refreshed.is_replay, first_use) {
+                            (true, _) => Outcome::Replayed,
+                            (false, FirstUse::Keeps) => Outcome::Kept,
+                            (false, FirstUse::Rotates) => Outcome::Rotated,
+                        },
                         grant: state.grants.get(&refreshed.auth_event_id)?.clone(),
                         auth_event_id: refreshed.auth_event_id,
                         refresh_token: Some(refreshed.refresh_token),
@@ -157,7 +169,7 @@ impl Sandbox {
                 let (code, redirect_uri) = (field("code")?, field("redirect_uri")?);
                 let verifier = form.get("code_verifier").map(String::as_str);
                 self.update(|state, settings, now| {
-                    let redeemed = rotation::redeem_code(state, code, redirect_uri, verifier, now)?;
+                    let redeemed = rotation::redeem_code(state, code, &client, redirect_uri, verifier, now)?;
                     Some(IssuedTokens {
                         outcome: Outcome::Issued,
                         grant: state.grants.get(&redeemed.auth_event_id)?.clone(),
@@ -173,8 +185,9 @@ impl Sandbox {
         }
     }
 
-    /// Signs the tokens and builds the response. Only a code yields an id token; Xero promises none on a refresh.
-    fn token_response(&self, issued: &IssuedTokens) -> Result<Response, SandboxError> {
+    /// Signs the tokens and builds the response. Only a code yields an id token unless an oddity adds it;
+    /// Xero promises none on a refresh.
+    fn token_response(&self, issued: &IssuedTokens, oddities: &[OddityKind]) -> Result<Response, SandboxError> {
         let IssuedTokens { grant, now, access_ttl, .. } = issued;
         let mut body = json!({
             "access_token": self.access_token(&issued.auth_event_id, grant, *now, now + access_ttl)?,
@@ -185,7 +198,7 @@ impl Sandbox {
         if let Some(refresh_token) = &issued.refresh_token {
             body["refresh_token"] = json!(refresh_token);
         }
-        if issued.outcome == Outcome::Issued
+        if (issued.outcome == Outcome::Issued || oddities.contains(&OddityKind::IdToken))
             && let Some(id_token) = self.id_token(grant, *now)?
         {
             body["id_token"] = json!(id_token);
@@ -193,25 +206,25 @@ impl Sandbox {
         for token in ["access_token", "refresh_token", "id_token"].iter().filter_map(|name| body[*name].as_str()) {
             self.live().issued.record(token);
         }
-        Ok(Json(body).into_response())
+        let Value::Object(body) = body else { return Ok(Json(body).into_response()) };
+        Ok(oddities::tokens::response(body, oddities))
     }
 
-    /// Checks the client's credentials: by basic authentication, else in the body.
-    fn is_authenticated(&self, headers: &HeaderMap, form: &Form) -> bool {
+    /// Returns the id of the app whose credentials the request has: by basic authentication, else in the body.
+    fn authenticate(&self, headers: &HeaderMap, form: &Form) -> Option<String> {
         let basic = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Basic "))
             .and_then(|value| STANDARD.decode(value).ok())
             .and_then(|bytes| String::from_utf8(bytes).ok());
-        let options = self.options();
-        match basic {
-            Some(pair) => pair.split_once(':') == Some((options.client_id.as_str(), options.client_secret.as_str())),
-            None => {
-                form.get("client_id") == Some(&options.client_id)
-                    && form.get("client_secret") == Some(&options.client_secret)
-            }
-        }
+        let (id, secret) = match &basic {
+            Some(pair) => pair.split_once(':')?,
+            None => (form.get("client_id")?.as_str(), form.get("client_secret")?.as_str()),
+        };
+        let live = self.live();
+        let client = live.clients.iter().find(|client| client.client_id == id && client.client_secret == secret);
+        client.map(|client| client.client_id.clone())
     }
 }
 

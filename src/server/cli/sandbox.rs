@@ -14,7 +14,9 @@ use crate::server::clock::Clock;
 use crate::server::config::parse_duration;
 use crate::server::telemetry::logging;
 use crate::server::telemetry::logging::LogFormat;
-use evergrant_sandbox::{Fault, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox};
+use evergrant_sandbox::{
+    Client, Fault, Oddity, OddityKind, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox,
+};
 
 #[derive(Args)]
 pub struct Flags {
@@ -34,6 +36,9 @@ pub struct Flags {
     /// The client secret that it accepts; protects nothing.
     #[arg(long, env = "EVERGRANT_SANDBOX_CLIENT_SECRET", value_name = "SECRET", default_value = SANDBOX_CLIENT_SECRET)]
     client_secret: String,
+    /// Another app that it accepts; repeat the flag for several. Tokens of one app are refused to another.
+    #[arg(long, env = "EVERGRANT_SANDBOX_CLIENT", value_name = "ID:SECRET", hide_env_values = true)]
+    client: Vec<Client>,
     /// An allowed redirect URI, compared exactly; repeat the flag, or separate several with commas.
     /// Without one: every https URI, and http on this machine.
     #[arg(long, env = "EVERGRANT_SANDBOX_REDIRECT_URIS", value_name = "URL", value_delimiter = ',')]
@@ -50,9 +55,16 @@ pub struct Flags {
     /// How long a rotated refresh token is still accepted.
     #[arg(long, env = "EVERGRANT_SANDBOX_GRACE", value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
     grace: Duration,
-    /// What a rotated refresh token returns within that time: the same successor again, or a new one.
+    /// What a rotated refresh token returns within that time: the same successor again, a sibling of it, or the newest
+    /// successor, which ends its siblings.
     #[arg(long, env = "EVERGRANT_SANDBOX_REPLAY", value_name = "MODE", default_value = "same")]
     replay: Replay,
+    /// Leave a connection's authEventId as it is when a person connects the tenant again.
+    #[arg(long, env = "EVERGRANT_SANDBOX_KEEP_AUTH_EVENT_ID")]
+    keep_auth_event_id: bool,
+    /// How many connections of generated tenants each person has besides their own.
+    #[arg(long, env = "EVERGRANT_SANDBOX_EXTRA_TENANTS", value_name = "COUNT", default_value_t = 0)]
+    extra_tenants: usize,
     /// Let one consent connect several tenants, or none.
     #[arg(long, env = "EVERGRANT_SANDBOX_BULK_CONNECTIONS")]
     bulk_connections: bool,
@@ -63,9 +75,19 @@ pub struct Flags {
     /// {"endpoint":"token","kind":"status","status":503,"times":2}
     #[arg(long, env = "EVERGRANT_SANDBOX_FAULT", value_name = "JSON")]
     fault: Vec<Fault>,
+    /// An unusual form of every successful response; repeat the flag, or separate several with commas.
+    /// Tokens: content_type_text, content_type_html, content_type_missing, bom, status_201, expires_in_text,
+    /// expires_in_float, expires_in_null, expires_in_zero, expires_in_missing, expires_in_negative, expires_in_absurd,
+    /// scope_list, scope_missing, token_type_other, token_type_missing. Refreshes: id_token, refresh_token_kept,
+    /// refresh_token_removed. Connections: nulls, missing_fields, unreadable_entry, empty, first_missing.
+    #[arg(long, env = "EVERGRANT_SANDBOX_ODDITY", value_name = "NAME", value_delimiter = ',')]
+    oddity: Vec<OddityKind>,
     /// How far its clock runs ahead of this machine's.
     #[arg(long, env = "EVERGRANT_SANDBOX_CLOCK_AHEAD", value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     clock_ahead: Duration,
+    /// How far its clock runs behind this machine's.
+    #[arg(long, env = "EVERGRANT_SANDBOX_CLOCK_BEHIND", value_name = "TIME", default_value = "0s", value_parser = parse_duration, conflicts_with = "clock_ahead")]
+    clock_behind: Duration,
     /// Print the URL and the address as JSON.
     #[arg(long)]
     json: bool,
@@ -75,6 +97,7 @@ pub struct Flags {
 enum Replay {
     Same,
     Sibling,
+    Newest,
 }
 
 pub async fn run(flags: Flags) -> Result<(), CliError> {
@@ -89,6 +112,7 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let sandbox = Sandbox::open(Options {
         client_id: flags.client_id,
         client_secret: flags.client_secret,
+        other_clients: flags.client,
         redirect_uris: flags.redirect_uri,
         state_file: flags.state_file,
         access_ttl: seconds(flags.access_ttl),
@@ -98,11 +122,15 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
         replay_mode: match flags.replay {
             Replay::Same => ReplayMode::Same,
             Replay::Sibling => ReplayMode::Sibling,
+            Replay::Newest => ReplayMode::Newest,
         },
+        keep_auth_event_id: flags.keep_auth_event_id,
+        extra_tenants: flags.extra_tenants,
         bulk_connections: flags.bulk_connections,
         latency_ms: u64::try_from(flags.latency.as_millis()).unwrap_or(u64::MAX),
         faults: flags.fault,
-        clock_ahead: seconds(flags.clock_ahead),
+        oddities: flags.oddity.into_iter().map(Oddity::standing).collect(),
+        clock_ahead: seconds(flags.clock_ahead) - seconds(flags.clock_behind),
         ..Options::new(url.clone(), Arc::new(move || clock.now()))
     })
     .await?;

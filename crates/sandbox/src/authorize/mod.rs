@@ -11,13 +11,13 @@ use axum::response::{Html, IntoResponse, Response};
 use crate::people::{Tenant, person, tenant};
 use crate::responses::internal_error;
 use crate::sandbox::Sandbox;
-use crate::state::{Code, random_token};
+use crate::state::{Code, Consent, random_token};
 use page::ConsentPage;
 use request::{AuthorizeRequest, Fields, InvalidRequest};
 
 /// Shows the consent page, or an error page if the request is invalid.
 pub(crate) async fn show(State(sandbox): State<Sandbox>, RawQuery(query): RawQuery) -> Response {
-    match AuthorizeRequest::parse(&Fields::parse(query.as_deref().unwrap_or_default()), sandbox.options()) {
+    match AuthorizeRequest::parse(&Fields::parse(query.as_deref().unwrap_or_default()), &sandbox) {
         Ok(request) => consent_page(&sandbox, &request, None),
         Err(invalid) => error_page(&invalid),
     }
@@ -26,7 +26,7 @@ pub(crate) async fn show(State(sandbox): State<Sandbox>, RawQuery(query): RawQue
 /// Accepts the consent form. Its hidden fields are checked again, because they passed through the browser.
 pub(crate) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Response {
     let fields = Fields::parse(&body);
-    let request = match AuthorizeRequest::parse(&fields, sandbox.options()) {
+    let request = match AuthorizeRequest::parse(&fields, &sandbox) {
         Ok(request) => request,
         Err(invalid) => return error_page(&invalid),
     };
@@ -36,14 +36,21 @@ pub(crate) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Resp
     let Some(person) = fields.get("person").and_then(person) else {
         return consent_page(&sandbox, &request, Some("Choose who you are."));
     };
-    let tenants: Vec<&Tenant> = fields.all("tenant").filter_map(tenant).collect();
+    let tenants: Vec<&'static Tenant> = fields.all("tenant").filter_map(tenant).collect();
     let allows_many = sandbox.live().settings.bulk_connections;
     if !allows_many && tenants.len() != 1 {
         return consent_page(&sandbox, &request, Some("Choose one organisation to connect."));
     }
     let code = random_token();
-    sandbox.update(|state, _, now| {
-        let auth_event_id = state.record_consent(person, &tenants, &request.scope, now);
+    sandbox.update(|state, settings, now| {
+        let consent = Consent {
+            person,
+            tenants: &tenants,
+            scopes: &request.scope,
+            client_id: &request.client_id,
+            keep_auth_event_id: settings.keep_auth_event_id,
+        };
+        let auth_event_id = state.record_consent(&consent, now);
         state.codes.retain(|_, code| code.expires_at > now);
         let row = Code {
             auth_event_id,

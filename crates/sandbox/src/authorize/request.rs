@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use url::{Url, form_urlencoded};
 
-use crate::options::Options;
+use crate::sandbox::Sandbox;
 
 /// The pairs of a query or a form, in order.
 pub(super) struct Fields(Vec<(String, String)>);
@@ -49,14 +49,14 @@ impl InvalidRequest {
 }
 
 impl AuthorizeRequest {
-    pub fn parse(fields: &Fields, options: &Options) -> Result<Self, InvalidRequest> {
+    pub fn parse(fields: &Fields, sandbox: &Sandbox) -> Result<Self, InvalidRequest> {
         let client_id = fields.get("client_id").unwrap_or_default();
-        if client_id != options.client_id {
+        if !sandbox.live().clients.iter().any(|client| client.client_id == client_id) {
             let advice = "Set XERO_CLIENT_ID to the client id of the app at Xero.";
             return Err(InvalidRequest::new("Unknown client", advice));
         }
         let redirect_text = fields.get("redirect_uri").unwrap_or_default();
-        let Some(redirect_uri) = allowed_redirect(redirect_text, &options.redirect_uris) else {
+        let Some(redirect_uri) = allowed_redirect(redirect_text, &sandbox.options().redirect_uris) else {
             let advice = "The redirect_uri must be exactly one that the app registered with Xero.";
             return Err(InvalidRequest::new("Invalid redirect address", advice));
         };

@@ -24,6 +24,8 @@ pub(crate) fn router(sandbox: &Sandbox) -> Router<Sandbox> {
         .route("/clock", get(settings::clock).post(settings::advance_clock))
         .route("/settings", get(settings::settings).post(settings::change_settings))
         .route("/faults", get(settings::faults).post(settings::add_fault).delete(settings::clear_faults))
+        .route("/oddities", get(settings::oddities).post(settings::add_oddity).delete(settings::clear_oddities))
+        .route("/clients", get(settings::clients).post(settings::register_client))
         .route("/disconnect", post(consents::disconnect))
         .route("/rename", post(consents::rename))
         .route("/mint", post(consents::mint))

@@ -1,4 +1,4 @@
-//! Control routes that change how the sandbox behaves: clock, settings, faults.
+//! Control routes that change how the sandbox behaves: clock, settings, faults, oddities, clients.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::response::{ControlResult, error_response, sandbox_error};
 use crate::faults::Fault;
-use crate::options::ReplayMode;
+use crate::oddities::Oddity;
+use crate::options::{Client, ReplayMode};
 use crate::sandbox::Sandbox;
 
 pub(super) async fn clock(State(sandbox): State<Sandbox>) -> Json<Value> {
@@ -42,6 +43,8 @@ pub(super) struct ChangeSettings {
     replay_window: Option<i64>,
     #[serde(rename = "replay")]
     replay_mode: Option<ReplayMode>,
+    keep_auth_event_id: Option<bool>,
+    extra_tenants: Option<usize>,
     bulk_connections: Option<bool>,
     latency_ms: Option<u64>,
 }
@@ -53,6 +56,8 @@ pub(super) async fn change_settings(State(sandbox): State<Sandbox>, Json(body): 
     settings.refresh_ttl = body.refresh_ttl.unwrap_or(settings.refresh_ttl);
     settings.replay_window = body.replay_window.unwrap_or(settings.replay_window);
     settings.replay_mode = body.replay_mode.unwrap_or(settings.replay_mode);
+    settings.keep_auth_event_id = body.keep_auth_event_id.unwrap_or(settings.keep_auth_event_id);
+    settings.extra_tenants = body.extra_tenants.unwrap_or(settings.extra_tenants);
     settings.bulk_connections = body.bulk_connections.unwrap_or(settings.bulk_connections);
     settings.latency_ms = body.latency_ms.unwrap_or(settings.latency_ms);
     Json(json!(settings))
@@ -71,4 +76,37 @@ pub(super) async fn add_fault(State(sandbox): State<Sandbox>, Json(fault): Json<
 pub(super) async fn clear_faults(State(sandbox): State<Sandbox>) -> Json<Value> {
     sandbox.live().faults.clear();
     Json(json!([]))
+}
+
+pub(super) async fn oddities(State(sandbox): State<Sandbox>) -> Json<Value> {
+    Json(json!(sandbox.live().oddities))
+}
+
+pub(super) async fn add_oddity(State(sandbox): State<Sandbox>, Json(oddity): Json<Oddity>) -> ControlResult {
+    if oddity.times == Some(0) {
+        return Err(error_response(StatusCode::BAD_REQUEST, "times must be at least 1, or null for no end"));
+    }
+    sandbox.live().oddities.push_back(oddity);
+    Ok(oddities(State(sandbox)).await)
+}
+
+pub(super) async fn clear_oddities(State(sandbox): State<Sandbox>) -> Json<Value> {
+    sandbox.live().oddities.clear();
+    Json(json!([]))
+}
+
+/// Lists the client ids.
+pub(super) async fn clients(State(sandbox): State<Sandbox>) -> Json<Value> {
+    let live = sandbox.live();
+    Json(json!(live.clients.iter().map(|client| &client.client_id).collect::<Vec<_>>()))
+}
+
+/// Registers an app, or replaces the secret of one.
+pub(super) async fn register_client(State(sandbox): State<Sandbox>, Json(client): Json<Client>) -> Json<Value> {
+    {
+        let mut live = sandbox.live();
+        live.clients.retain(|known| known.client_id != client.client_id);
+        live.clients.push(client);
+    }
+    clients(State(sandbox)).await
 }

@@ -17,7 +17,7 @@ use futures::{StreamExt, stream};
 
 use super::hold::ResponseHold;
 use super::{Fault, FaultKind};
-use crate::responses::oauth_error;
+use crate::responses::{oauth_error, problem};
 
 /// Returns what the client receives. `response` is the endpoint's own, if it processed the request.
 pub(crate) async fn inject(hold: &ResponseHold, fault: &Fault, response: Option<Response>) -> Response {
@@ -36,6 +36,7 @@ pub(crate) async fn inject(hold: &ResponseHold, fault: &Fault, response: Option<
         FaultKind::UnauthorizedClient => oauth_error("unauthorized_client"),
         FaultKind::UnsupportedGrantType => oauth_error("unsupported_grant_type"),
         FaultKind::InvalidRequest => oauth_error("invalid_request"),
+        FaultKind::Forbidden => problem(StatusCode::FORBIDDEN, "AuthenticationUnsuccessful"),
         FaultKind::Truncated => truncate(response.unwrap_or_default()).await,
     }
 }

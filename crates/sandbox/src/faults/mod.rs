@@ -16,8 +16,10 @@ pub enum Endpoint {
     Token,
     /// `/connect/revocation`.
     Revocation,
-    /// `/connections`.
+    /// `/connections`: the list, and the deletion of one.
     Connections,
+    /// The deletion of a connection alone.
+    Disconnect,
     /// `/api.xro/2.0/Organisation`.
     #[serde(rename = "organisation")]
     Organization,
@@ -55,13 +57,16 @@ pub enum FaultKind {
     UnsupportedGrantType,
     /// Before: 400 `invalid_request`. Token and revocation endpoints only.
     InvalidRequest,
+    /// Before: 403 `AuthenticationUnsuccessful` in Xero's own format, as for a tenant that is not connected. Not at the
+    /// token and revocation endpoints. (`Status` with 403 is the page of a proxy.)
+    Forbidden,
 }
 
 impl FaultKind {
     /// Returns whether the endpoint does not process the request.
     pub fn prevents_processing(self) -> bool {
         match self {
-            Self::TimeoutBefore | Self::ResetBefore | Self::Status => true,
+            Self::TimeoutBefore | Self::ResetBefore | Self::Status | Self::Forbidden => true,
             Self::InvalidClient | Self::UnauthorizedClient | Self::UnsupportedGrantType | Self::InvalidRequest => true,
             Self::TimeoutAfter
             | Self::ResetAfter
@@ -77,6 +82,15 @@ impl FaultKind {
             self,
             Self::InvalidClient | Self::UnauthorizedClient | Self::UnsupportedGrantType | Self::InvalidRequest
         )
+    }
+
+    /// Returns whether an endpoint sends this kind.
+    fn is_possible_at(self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Token | Endpoint::Revocation => self != Self::Forbidden,
+            Endpoint::Connections | Endpoint::Disconnect | Endpoint::Organization => !self.is_oauth_error(),
+            Endpoint::Any => true,
+        }
     }
 }
 
@@ -113,9 +127,9 @@ pub enum InvalidFault {
     /// It is not the JSON of a fault.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// The kind is an OAuth error and the endpoint sends none.
-    #[error("OAuth errors are only possible at the token and revocation endpoints")]
-    NoOAuthEndpoint,
+    /// The endpoint sends no such error.
+    #[error("OAuth errors are only possible at the token and revocation endpoints, `forbidden` only at the others")]
+    WrongEndpoint,
     /// The status is no final HTTP status.
     #[error("status must be between 200 and 599")]
     Status,
@@ -141,8 +155,8 @@ impl Fault {
     /// # Errors
     /// If the endpoint can't send this kind, or if `status` or `times` is out of range.
     pub fn validate(&self) -> Result<(), InvalidFault> {
-        if self.kind.is_oauth_error() && matches!(self.endpoint, Endpoint::Connections | Endpoint::Organization) {
-            return Err(InvalidFault::NoOAuthEndpoint);
+        if !self.kind.is_possible_at(self.endpoint) {
+            return Err(InvalidFault::WrongEndpoint);
         }
         if self.status.is_some_and(|status| !(200..600).contains(&status)) {
             return Err(InvalidFault::Status);
@@ -152,7 +166,8 @@ impl Fault {
 
     fn applies_to(&self, endpoint: Endpoint, grant_type: Option<&str>) -> bool {
         let endpoint_matches = match self.endpoint {
-            Endpoint::Any => !self.kind.is_oauth_error() || matches!(endpoint, Endpoint::Token | Endpoint::Revocation),
+            Endpoint::Any => self.kind.is_possible_at(endpoint),
+            Endpoint::Connections => matches!(endpoint, Endpoint::Connections | Endpoint::Disconnect),
             required => required == endpoint,
         };
         endpoint_matches && self.grant_type.as_deref().is_none_or(|required| grant_type == Some(required))
@@ -169,6 +184,7 @@ impl Fault {
             | FaultKind::UnauthorizedClient
             | FaultKind::UnsupportedGrantType
             | FaultKind::InvalidRequest => Some(400),
+            FaultKind::Forbidden => Some(403),
             FaultKind::Truncated => processed.map(|status| status.as_u16()),
         }
     }
