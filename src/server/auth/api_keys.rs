@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
+use super::bearer::bearer_token;
 use crate::model::{ApiKeyId, ApiKeyLifetime, BindingId, OrgId, Scope, UserId};
 use crate::server::crypto::random::{RandomError, hash_secret, random_bytes};
 use crate::server::domain::{Actor, ApiKey, Secret};
@@ -162,15 +162,10 @@ fn validate(row: Option<ApiKeyRow>, now: i64) -> Result<ApiKeyRow, KeyRejection>
     }
 }
 
-/// Parses the key in the request's headers. The scheme's name is case-insensitive (RFC 9110, 11.1).
+/// Parses the key in the request's headers.
 pub fn bearer_key(headers: &HeaderMap) -> Result<ApiKey, KeyRejection> {
-    let text = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or(KeyRejection::Missing)?;
-    let (scheme, key) = text.split_once(' ').ok_or(KeyRejection::Missing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(KeyRejection::Missing);
-    }
-    let key = key.trim();
-    if is_well_formed(key) { Ok(ApiKey::new(key)) } else { Err(KeyRejection::Malformed) }
+    let token = bearer_token(headers).filter(|token| !token.expose().is_empty()).ok_or(KeyRejection::Missing)?;
+    if is_well_formed(token.expose()) { Ok(ApiKey::new(token.expose())) } else { Err(KeyRejection::Malformed) }
 }
 
 fn generate_key() -> Result<ApiKey, RandomError> {
@@ -212,6 +207,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::AUTHORIZATION;
+
     use super::*;
     use crate::server::store::testing::{START, each_store};
 
@@ -256,6 +253,7 @@ mod tests {
         assert_eq!(found(&format!("bearer  {key} ")).as_deref(), Ok(key));
         assert_eq!(found(&format!("Basic {key}")), Err(KeyRejection::Missing));
         assert_eq!(found(key), Err(KeyRejection::Missing));
+        assert_eq!(found("Bearer"), Err(KeyRejection::Missing));
         assert_eq!(found("Bearer eyJhbGciOiJSUzI1NiJ9.e30.sig"), Err(KeyRejection::Malformed));
         assert_eq!(bearer_key(&HeaderMap::new()).err(), Some(KeyRejection::Missing));
     }

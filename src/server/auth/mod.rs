@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 mod api_rate_limit;
+mod bearer;
 mod caller;
 mod clerk;
 pub mod cookie;
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 use axum::http::HeaderMap;
 
 pub use api_rate_limit::{Allowance, ApiRateLimiter};
+pub use bearer::bearer_token;
 pub use caller::Caller;
 pub use clerk::{ClerkAuth, InboundWebhookResult, JwksError, WebhookRejection, probe_keys};
 pub use csp::CspSources;

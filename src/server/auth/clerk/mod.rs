@@ -11,7 +11,6 @@ mod webhook;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 
 use self::claims::Claims;
 pub use self::jwks::JwksError;
@@ -19,6 +18,7 @@ use self::jwks::VerificationKeys;
 use self::verify::{TokenSource, Verifier, VerifyError};
 pub use self::webhook::WebhookRejection;
 use super::api_keys::has_key_prefix;
+use super::bearer::bearer_token;
 use super::caller::Caller;
 use super::cookie::read_cookie;
 use super::error::AuthError;
@@ -127,21 +127,15 @@ pub async fn probe_keys(app: &ClerkApp, clock: &Clock) -> Result<Option<usize>, 
 /// Returns the request's token. With a bearer token the cookie is ignored, because a script set the header on purpose.
 /// An API key isn't a session token. Other schemes in the header are for a proxy and are ignored.
 fn request_token(headers: &HeaderMap) -> Option<(Secret, TokenSource)> {
-    if let Some(value) = headers.get(AUTHORIZATION) {
-        let text = value.to_str().ok()?;
-        let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-        if scheme.eq_ignore_ascii_case("bearer") {
-            if has_key_prefix(token.trim()) {
-                return None;
-            }
-            return Some((Secret::new(token.trim()), TokenSource::Header));
-        }
+    if let Some(token) = bearer_token(headers) {
+        return (!has_key_prefix(token.expose())).then_some((token, TokenSource::Header));
     }
     read_cookie(headers, TOKEN_COOKIE).map(|token| (Secret::new(token), TokenSource::Cookie))
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::AUTHORIZATION;
     use serde_json::json;
 
     use super::testing::{Issuer, NOW, claims};

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use subtle::ConstantTimeEq;
 
 use crate::model::paths;
+use crate::server::auth::bearer_token;
 use crate::server::http::state::AppState;
 use crate::server::store::StoreError;
 use crate::server::telemetry::metrics;
@@ -21,8 +22,7 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Serves the metrics on the main listener: 401 without the token, 404 if no token is configured.
 pub async fn get_metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
     let Some(token) = &state.config.metrics.token else { return StatusCode::NOT_FOUND.into_response() };
-    let sent = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    if sent.is_some_and(|sent| sent.ct_eq(token.expose().as_bytes()).into()) {
+    if bearer_token(&headers).is_some_and(|sent| sent.expose().as_bytes().ct_eq(token.expose().as_bytes()).into()) {
         return render(&state).await;
     }
     (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response()

@@ -9,10 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use super::problem::Problem;
-use super::{openapi, rate_limited};
-use crate::model::{BindingId, BindingStatus, Scope};
+use super::problem_responses::KeyProblems;
+use super::rate_limit::rate_limited;
+use crate::model::{BindingId, BindingStatus, Scope, paths};
 use crate::server::auth::api_keys;
 use crate::server::domain::Binding;
 use crate::server::http::internal_error::InternalError;
@@ -38,15 +40,22 @@ pub struct Connection {
     tenant_name: String,
     /// ORGANISATION or PRACTICE, as reported by Xero.
     tenant_type: String,
-    #[schema(schema_with = openapi::binding_status_schema)]
+    #[schema(schema_with = status_schema)]
     status: BindingStatus,
     /// When it was connected, in unix seconds.
     connected_at: i64,
 }
 
+/// Returns the schema of `BindingStatus`, which the browser shares and which can't derive one.
+fn status_schema() -> Object {
+    let words = BindingStatus::ALL.iter().map(|status| status.as_str());
+    let what = "Only an active connection has tokens; needs_reauth means that a person has to reconnect it.";
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).description(Some(what)).build()
+}
+
 impl ConnectionList {
     /// Returns the example for the API description.
-    pub fn example() -> Self {
+    fn example() -> Self {
         let one = Connection {
             id: BindingId("7f1c9b0e-54aa-4c55-9f0f-2f0c3a8e1d77".to_owned()),
             tenant_id: "45e4708e-d862-4111-ab3a-dd8cd03913e1".to_owned(),
@@ -60,17 +69,34 @@ impl ConnectionList {
 }
 
 /// Lists the connections. Clients may cache the list and revalidate it by its `ETag`; it varies by API key.
-pub async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    let key = match api_keys::authenticate(&state.store, &headers).await {
-        Ok(key) => key,
-        Err(error) => return Problem::from(error).respond(&state),
-    };
+#[utoipa::path(
+    get,
+    path = paths::V1_BINDINGS,
+    tag = "connections",
+    operation_id = "listBindings",
+    summary = "List the connections",
+    description = "Lists all connections of the key's organisation, including those that have to be reconnected.",
+    params(
+        ("If-None-Match" = Option<String>, Header, nullable = false,
+            description = "The ETag of a list that you have: 304 without a body if it is still current."),
+    ),
+    security(("apiKey" = [Scope::BindingsRead.as_str()])),
+    responses(
+        (status = 200, description = "The connections, with an ETag.",
+            headers(("ETag" = String, description = "Identifies this version of the list.")),
+            body = ConnectionList, example = json!(ConnectionList::example())),
+        (status = 304, description = "The list has not changed."),
+        KeyProblems,
+    ),
+)]
+pub async fn list(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, Problem> {
+    let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
         let bound = state.store.bindings_of_org(&key.org).await?;
         let bindings = bound.into_iter().map(|bound| Connection::from(bound.binding)).collect();
         Ok(respond_with_etag(&headers, &ConnectionList { bindings }))
     };
-    rate_limited(&state, &key, Scope::BindingsRead, work).await
+    Ok(rate_limited(&state, &key, Scope::BindingsRead, work).await)
 }
 
 impl From<Binding> for Connection {

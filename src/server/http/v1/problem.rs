@@ -7,37 +7,34 @@ use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
-use super::openapi;
 use crate::model::{ProblemCode, Scope};
 use crate::server::auth::api_keys::{KeyError, KeyRejection};
 use crate::server::http::internal_error::InternalError;
-use crate::server::http::state::AppState;
 use crate::server::store::StoreError;
-use crate::server::tokens::TokenError;
+use crate::server::tokens::{MAX_TTL, TokenError};
 
 /// The prefix of `type`, a URN that identifies the kind and can't be dereferenced.
 const PROBLEM_TYPE_PREFIX: &str = "urn:evergrant:problem";
+/// The media type of a problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
 /// `Retry-After` in seconds if the time of the next attempt is not known.
 const DEFAULT_RETRY_AFTER_SECONDS: u64 = 5;
 
 /// An error response of the API.
 #[derive(Debug)]
 pub struct Problem {
-    code: ProblemCode,
-    /// What happened, and what to do.
-    detail: String,
-    /// The id that the cause is logged with.
-    id: Option<String>,
-    next_attempt_at: Option<i64>,
-    /// A retry can succeed, so the response has a `Retry-After`.
-    is_retryable: bool,
+    body: Box<ProblemBody>,
+    /// The seconds in `Retry-After`; `None` if a retry can't succeed.
+    retry_after: Option<u64>,
     challenge: Option<String>,
 }
 
 /// Problem details (RFC 9457).
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
 pub struct ProblemBody {
     /// A URN that identifies the kind of problem.
     r#type: String,
@@ -46,7 +43,7 @@ pub struct ProblemBody {
     status: u16,
     /// What happened, and what to do.
     detail: String,
-    #[schema(schema_with = openapi::problem_code_schema)]
+    #[schema(schema_with = code_schema)]
     code: &'static str,
     /// The id that the cause is logged with.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,36 +53,41 @@ pub struct ProblemBody {
     next_attempt_at: Option<i64>,
 }
 
-impl ProblemBody {
-    /// Returns the example for the API description.
-    pub fn example(code: ProblemCode) -> Self {
-        Self::of(code, code.advice().to_owned())
-    }
-
-    fn of(code: ProblemCode, detail: String) -> Self {
-        Self {
-            r#type: format!("{PROBLEM_TYPE_PREFIX}:{}", code.as_str()),
-            title: code.title(),
-            status: code.status(),
-            detail,
-            code: code.as_str(),
-            id: None,
-            next_attempt_at: None,
-        }
-    }
+/// Returns the schema of `ProblemCode`, which the browser shares and which can't derive one.
+fn code_schema() -> Object {
+    let words = ProblemCode::ALL.iter().map(|code| code.as_str());
+    let what = "The kind of problem. Codes are stable.";
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).description(Some(what)).build()
 }
 
 impl Problem {
-    /// Creates a problem without `Retry-After` and challenge.
-    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
-        Self { code, detail, id: None, next_attempt_at: None, is_retryable: false, challenge: None }
+    /// Creates a problem that needs no more words than the advice on its code, without `Retry-After` and challenge.
+    pub fn of(code: ProblemCode) -> Self {
+        Self::new(code, code.advice())
+    }
+
+    fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        let body = ProblemBody {
+            r#type: format!("{PROBLEM_TYPE_PREFIX}:{}", code.as_str()),
+            title: code.title(),
+            status: code.status(),
+            detail: detail.into(),
+            code: code.as_str(),
+            id: None,
+            next_attempt_at: None,
+        };
+        Self { body: Box::new(body), retry_after: None, challenge: None }
+    }
+
+    /// Returns the body of the response.
+    pub fn body(&self) -> &ProblemBody {
+        &self.body
     }
 
     /// `min_ttl` is not a whole number.
     pub fn malformed_min_ttl(value: &str) -> Self {
         let said: String = value.chars().take(40).collect();
-        let detail = format!("min_ttl is {said:?}; it must be a whole number of seconds from 0 to 1800.");
+        let detail = format!("min_ttl is {said:?}; it must be a whole number of seconds from 0 to {MAX_TTL}.");
         Self::new(ProblemCode::InvalidMinTtl, detail)
     }
 
@@ -103,25 +105,48 @@ impl Problem {
         Self { challenge: Some(challenge), ..Self::new(ProblemCode::MissingScope, detail) }
     }
 
+    /// No token could be vended; `now` is in unix seconds.
+    pub fn of_token_error(error: TokenError, now: i64) -> Self {
+        let next = error.next_attempt_at();
+        let detail = error.to_string();
+        match error {
+            TokenError::NotFound => Self::of(ProblemCode::NoSuchConnection),
+            TokenError::NotConnected(message) => Self::new(ProblemCode::NotConnected, message),
+            TokenError::RefreshFailed(failed) if failed.is_final() => Self::new(ProblemCode::NotConnected, detail),
+            TokenError::RefreshFailed(_) => Self::new(ProblemCode::NotFresh, detail).retryable(next, now),
+            TokenError::TtlTooShort { failed: Some(_), .. } => {
+                Self::new(ProblemCode::TooShort, detail).retryable(next, now)
+            }
+            // The token is new, and Xero does not issue longer ones: a retry can't help.
+            TokenError::TtlTooShort { failed: None, .. } => Self::new(ProblemCode::TooShort, detail),
+            TokenError::InvalidTtl(_) => Self::new(ProblemCode::InvalidMinTtl, format!("{detail}.")),
+            TokenError::Store(error) => error.into(),
+        }
+    }
+
+    /// Says when a retry can succeed: after `next`, or soon if that is not known.
+    fn retryable(mut self, next: Option<i64>, now: i64) -> Self {
+        self.body.next_attempt_at = next;
+        let wait = next.map(|next| u64::try_from(next - now).unwrap_or(0).max(1));
+        Self { retry_after: Some(wait.unwrap_or(DEFAULT_RETRY_AFTER_SECONDS)), ..self }
+    }
+}
+
+impl IntoResponse for Problem {
     /// Builds the response, which must not be cached.
-    pub fn respond(self, state: &AppState) -> Response {
-        let code = self.code;
-        let body =
-            ProblemBody { id: self.id, next_attempt_at: self.next_attempt_at, ..ProblemBody::of(code, self.detail) };
-        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut answer = (status, Json(body)).into_response();
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = (status, Json(self.body)).into_response();
         let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if code == ProblemCode::MethodNotAllowed {
+        if status == StatusCode::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, HeaderValue::from_static("GET"));
         }
         if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if self.is_retryable {
-            let wait = self.next_attempt_at.map(|next| next - state.store.clock().now());
-            let wait = wait.map_or(DEFAULT_RETRY_AFTER_SECONDS, |seconds| u64::try_from(seconds).unwrap_or(0).max(1));
+        if let Some(wait) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait));
         }
         answer
@@ -131,7 +156,9 @@ impl Problem {
 impl From<InternalError> for Problem {
     fn from(failure: InternalError) -> Self {
         let detail = format!("{} Reference: {}.", ProblemCode::Internal.advice(), failure.id);
-        Self { id: Some(failure.id), ..Self::new(ProblemCode::Internal, detail) }
+        let mut problem = Self::new(ProblemCode::Internal, detail);
+        problem.body.id = Some(failure.id);
+        problem
     }
 }
 
@@ -180,26 +207,5 @@ impl From<KeyRejection> for Problem {
         };
         let error = if code == ProblemCode::MissingKey { "" } else { ", error=\"invalid_token\"" };
         Self { challenge: Some(format!("Bearer realm=\"evergrant\"{error}")), ..Self::new(code, detail) }
-    }
-}
-
-impl From<TokenError> for Problem {
-    fn from(error: TokenError) -> Self {
-        let next_attempt_at = error.next_attempt_at();
-        let detail = error.to_string();
-        match error {
-            TokenError::NotFound => Self::new(ProblemCode::NoSuchConnection, ProblemCode::NoSuchConnection.advice()),
-            TokenError::NotConnected(message) => Self::new(ProblemCode::NotConnected, message),
-            TokenError::RefreshFailed(failed) if failed.is_final() => Self::new(ProblemCode::NotConnected, detail),
-            TokenError::RefreshFailed(_) => {
-                Self { next_attempt_at, is_retryable: true, ..Self::new(ProblemCode::NotFresh, detail) }
-            }
-            // Without a failure the token is new, and Xero does not issue longer ones: a retry can't help.
-            TokenError::TtlTooShort { failed, .. } => {
-                Self { next_attempt_at, is_retryable: failed.is_some(), ..Self::new(ProblemCode::TooShort, detail) }
-            }
-            TokenError::InvalidTtl(_) => Self::new(ProblemCode::InvalidMinTtl, format!("{detail}.")),
-            TokenError::Store(error) => error.into(),
-        }
     }
 }

@@ -7,46 +7,85 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
-use super::rate_limited;
-use crate::model::{Action, BindingId, Scope};
+use super::problem_responses::TokenProblems;
+use super::rate_limit::rate_limited;
+use crate::model::{Action, BindingId, ProblemCode, Scope, paths};
 use crate::server::auth::api_keys;
 use crate::server::domain::{Actor, AuditEvent};
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::state::AppState;
 use crate::server::store::ApiKeyRow;
-use crate::server::tokens::{TokenError, VendedToken};
+use crate::server::tokens::{MAX_TTL, VendedToken};
 
+/// The query of the samples in the description.
+pub const SAMPLE_QUERY: &str = "?min_ttl=300";
 /// The default of `min_ttl`, in seconds.
-pub const DEFAULT_MIN_TTL: i64 = 300;
+const DEFAULT_MIN_TTL: i64 = 300;
 
 /// Vends a token, refreshed first if needed. Key and binding are read in one statement. The response has no `ETag`,
 /// because it must not be stored.
+#[utoipa::path(
+    get,
+    path = paths::V1_TOKEN,
+    tag = "connections",
+    operation_id = "getToken",
+    summary = "Get an access token",
+    description = "If the stored token is valid for at least min_ttl seconds, it is returned at once; otherwise it is \
+        refreshed first. While Xero is down, a token that is still valid is returned with a warning. Request a token \
+        each time that you need one, and do not store it.",
+    params(("id" = String, Path, description = "The connection's id, from the list."), TokenQuery),
+    security(("apiKey" = [Scope::TokensRead.as_str()])),
+    responses(
+        (status = 200, description = "The token. It must not be cached (no-store).", body = AccessTokenView,
+            example = json!(AccessTokenView::example())),
+        TokenProblems,
+    ),
+)]
 pub async fn vend(
     State(state): State<AppState>,
     whence: ClientIp,
     binding: Result<Path<BindingId>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Problem> {
     // An id that is not UTF-8 matches no binding.
     let binding = binding.map_or_else(|_| BindingId(String::new()), |Path(id)| id);
-    let (key, bound) = match api_keys::authenticate_with_binding(&state.store, &headers, &binding).await {
-        Ok(read) => read,
-        Err(error) => return Problem::from(error).respond(&state),
-    };
+    let (key, bound) = api_keys::authenticate_with_binding(&state.store, &headers, &binding).await?;
     let work = async {
-        let min_ttl = parse_min_ttl(query.as_deref().unwrap_or_default())?;
-        let bound = bound.ok_or(TokenError::NotFound)?;
+        let TokenQuery { min_ttl } = TokenQuery::parse(query.as_deref().unwrap_or_default())?;
+        let bound = bound.ok_or_else(|| Problem::of(ProblemCode::NoSuchConnection))?;
         let audited = (bound.binding.id.clone(), bound.binding.tenant.name.clone());
-        let token = state.tokens.get_token_for(bound, min_ttl).await?;
+        let token = state.tokens.get_token_for(bound, min_ttl).await;
+        let token = token.map_err(|error| Problem::of_token_error(error, state.store.clock().now()))?;
         audit_issue(&state, &key, whence, audited).await;
         Ok(token_response(&token))
     };
-    rate_limited(&state, &key, Scope::TokensRead, work).await
+    Ok(rate_limited(&state, &key, Scope::TokensRead, work).await)
 }
+
+/// The query of a call for a token.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct TokenQuery {
+    /// The minimum remaining lifetime of the token, in seconds.
+    #[param(required = false, minimum = 0, maximum = 1800, default = json!(DEFAULT_MIN_TTL))]
+    min_ttl: i64,
+}
+
+impl TokenQuery {
+    /// Parses `min_ttl` as whole seconds. The token service checks its range.
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let said = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "min_ttl");
+        let Some((_, said)) = said else { return Ok(Self { min_ttl: DEFAULT_MIN_TTL }) };
+        said.parse().map(|min_ttl| Self { min_ttl }).map_err(|_| Problem::malformed_min_ttl(&said))
+    }
+}
+
+// The attribute above takes numbers only.
+const _: () = assert!(MAX_TTL == 1800);
 
 /// An access token for one tenant.
 #[derive(Serialize, ToSchema)]
@@ -65,7 +104,7 @@ pub struct AccessTokenView<'a> {
 
 impl AccessTokenView<'static> {
     /// Returns the example for the API description.
-    pub fn example() -> Self {
+    fn example() -> Self {
         let tenant_id = "45e4708e-d862-4111-ab3a-dd8cd03913e1";
         Self { access_token: "eyJhbGciOiJSUzI1NiIsInR5cCI6…", tenant_id, expires_at: 1_800_001_800, warning: None }
     }
@@ -90,24 +129,18 @@ async fn audit_issue(state: &AppState, key: &ApiKeyRow, whence: ClientIp, bound:
     }
 }
 
-/// Parses `min_ttl` as whole seconds. The token service checks its range.
-fn parse_min_ttl(query: &str) -> Result<i64, Problem> {
-    let said = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "min_ttl");
-    let Some((_, said)) = said else { return Ok(DEFAULT_MIN_TTL) };
-    said.parse().map_err(|_| Problem::malformed_min_ttl(&said))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::parse_min_ttl;
+    use super::TokenQuery;
 
     #[test]
     fn min_ttl_is_whole_seconds_or_absent() {
-        assert_eq!(parse_min_ttl("").ok(), Some(300));
-        assert_eq!(parse_min_ttl("a=b&min_ttl=600").ok(), Some(600));
-        assert_eq!(parse_min_ttl("min_ttl=-1").ok(), Some(-1));
+        let parsed = |query| TokenQuery::parse(query).ok().map(|query| query.min_ttl);
+        assert_eq!(parsed(""), Some(300));
+        assert_eq!(parsed("a=b&min_ttl=600"), Some(600));
+        assert_eq!(parsed("min_ttl=-1"), Some(-1));
         for wrong in ["min_ttl=", "min_ttl=soon", "min_ttl=1.5", "min_ttl=99999999999999999999", "min_ttl=5m"] {
-            assert!(parse_min_ttl(wrong).is_err(), "{wrong}");
+            assert_eq!(parsed(wrong), None, "{wrong}");
         }
     }
 }

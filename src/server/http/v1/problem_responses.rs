@@ -1,0 +1,89 @@
+//! Documents the problems of a call as OpenAPI responses, one for each status.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::{Header, Object, Ref, RefOr, Response, Type};
+use utoipa::{IntoResponses, ToSchema};
+
+use super::problem::{PROBLEM_JSON, Problem, ProblemBody};
+use crate::model::ProblemCode;
+
+/// The problems that any call with a key can return.
+const KEY_PROBLEMS: [ProblemCode; 7] = [
+    ProblemCode::MissingKey,
+    ProblemCode::InvalidKey,
+    ProblemCode::ExpiredKey,
+    ProblemCode::MissingScope,
+    ProblemCode::MethodNotAllowed,
+    ProblemCode::TooManyRequests,
+    ProblemCode::Internal,
+];
+/// The further problems that a call for a token can return.
+const TOKEN_PROBLEMS: [ProblemCode; 5] = [
+    ProblemCode::NoSuchConnection,
+    ProblemCode::NotConnected,
+    ProblemCode::InvalidMinTtl,
+    ProblemCode::NotFresh,
+    ProblemCode::TooShort,
+];
+
+/// The responses of any call with a key that fails.
+pub struct KeyProblems;
+
+/// The responses of a call for a token that fails.
+pub struct TokenProblems;
+
+impl IntoResponses for KeyProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&KEY_PROBLEMS)
+    }
+}
+
+impl IntoResponses for TokenProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[&KEY_PROBLEMS[..], &TOKEN_PROBLEMS].concat())
+    }
+}
+
+fn responses(codes: &[ProblemCode]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
+    for code in codes {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    by_status.into_iter().map(|(status, codes)| (status.to_string(), response(status, &codes).into())).collect()
+}
+
+fn response(status: u16, codes: &[ProblemCode]) -> Response {
+    let titles: Vec<_> = codes.iter().map(|code| code.title()).collect();
+    let examples = codes.iter().map(|code| {
+        let example = ExampleBuilder::new().summary(code.title()).value(Some(example(*code)));
+        (code.as_str(), RefOr::T(example.build()))
+    });
+    let schema = Ref::from_schema_name(ProblemBody::name());
+    let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples);
+    let answer = ResponseBuilder::new().description(format!("{}.", titles.join("; ")));
+    let answer = answer.content(PROBLEM_JSON, content.build());
+    let waits = header(Type::Integer, "Seconds to wait before retrying, if a retry can succeed.");
+    match status {
+        401 | 403 => answer.header("WWW-Authenticate", header(Type::String, "What is required (RFC 6750).")),
+        405 => answer.header("Allow", header(Type::String, "GET.")),
+        429 | 503 => answer.header("Retry-After", waits),
+        _ => answer,
+    }
+    .build()
+}
+
+/// Returns the problem's body, which has strings and numbers only and can always be serialized.
+fn example(code: ProblemCode) -> Value {
+    serde_json::to_value(Problem::of(code).body()).unwrap_or_default()
+}
+
+/// Returns the description of a response header.
+pub fn header(kind: Type, what: &str) -> Header {
+    HeaderBuilder::new().schema(Some(Object::with_type(kind))).description(Some(what)).build()
+}

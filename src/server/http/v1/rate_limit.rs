@@ -1,0 +1,57 @@
+//! What every call with a valid key passes through: its rate limit, its scope, and the note of its use.
+
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+
+use super::problem::Problem;
+use crate::model::Scope;
+use crate::server::auth::Allowance;
+use crate::server::http::state::AppState;
+use crate::server::store::ApiKeyRow;
+
+/// Counts a call against the key's rate limit, checks its scope, runs `work`, and adds the rate limit headers.
+pub async fn rate_limited(
+    state: &AppState,
+    key: &ApiKeyRow,
+    scope: Scope,
+    work: impl Future<Output = Result<Response, Problem>>,
+) -> Response {
+    let allowance = state.api_rate_limiter.check(&key.id);
+    let done = async {
+        if let Some(seconds) = allowance.retry_after {
+            return Err(Problem::too_many_requests(allowance.limit, seconds));
+        }
+        if !key.scopes.contains(&scope) {
+            return Err(Problem::missing_scope(scope));
+        }
+        record_key_use(state, key);
+        work.await
+    };
+    let mut answer = done.await.unwrap_or_else(IntoResponse::into_response);
+    add_rate_limit_headers(&mut answer, allowance);
+    answer
+}
+
+/// Records the key's last use in the background, at most once a minute. A failure, for instance while the database is
+/// read-only, does not fail the call.
+fn record_key_use(state: &AppState, key: &ApiKeyRow) {
+    let (store, key) = (state.store.clone(), key.clone());
+    state.lifecycle.spawn_in_request(async move {
+        if let Err(error) = store.record_key_use(&key).await {
+            tracing::warn!(key = %key.id, %error, "failed to record the use of an API key");
+        }
+    });
+}
+
+/// Adds the headers of draft-ietf-httpapi-ratelimit-headers-07, and `Retry-After` if the limit is exceeded.
+fn add_rate_limit_headers(answer: &mut Response, Allowance { limit, remaining, reset, retry_after: wait }: Allowance) {
+    let fields = [
+        (HeaderName::from_static("ratelimit-limit"), u64::from(limit)),
+        (HeaderName::from_static("ratelimit-remaining"), u64::from(remaining)),
+        (HeaderName::from_static("ratelimit-reset"), reset),
+    ];
+    for (name, value) in fields.into_iter().chain(wait.map(|seconds| (RETRY_AFTER, seconds))) {
+        answer.headers_mut().insert(name, HeaderValue::from(value));
+    }
+}
