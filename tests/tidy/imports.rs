@@ -116,7 +116,7 @@ fn may_import(layer: &str) -> &'static [&'static str] {
 }
 
 /// Returns a file's module path from the crate root.
-fn module_of(path: &str) -> Vec<String> {
+pub fn module_of(path: &str) -> Vec<String> {
     let path = path.trim_start_matches("src/").trim_end_matches(".rs");
     path.trim_end_matches("/mod").split('/').map(str::to_owned).collect()
 }
@@ -133,7 +133,7 @@ fn layer_of(path: &[String]) -> Option<&'static str> {
 }
 
 /// Returns each path into this crate with its offset: from the crate root, with groups expanded.
-fn crate_paths(source: &Source, here: &[String]) -> Vec<(usize, Vec<String>)> {
+pub fn crate_paths(source: &Source, here: &[String]) -> Vec<(usize, Vec<String>)> {
     let code = &source.code;
     let mut found = Vec::new();
     for start in ["crate::", "super::", "evergrant::"] {

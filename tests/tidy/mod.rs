@@ -4,6 +4,7 @@ mod imports;
 mod manifests;
 mod rules;
 mod source;
+mod ui;
 
 use source::Source;
 

@@ -15,7 +15,7 @@ use super::middleware::{limits, page_context, reject_nul, request_id, request_me
 use super::state::AppState;
 use super::{assets, oauth, routes, v1};
 use crate::model::{MalformedArguments, paths};
-use crate::ui::layout::app::{App, shell};
+use crate::ui::{App, shell};
 
 /// Returns the router of the whole server. `sandbox` is the sandbox's router, in sandbox mode.
 ///

@@ -1,18 +1,33 @@
-//! Refresh attempts as table rows, for the activity page and a connection's history.
+//! Refresh attempts as a table, for the activity page and a connection's history.
 
 use leptos::prelude::*;
 
+use super::badge::Badge;
 use super::time;
-use crate::model::{AttemptView, Outcome, Trigger};
+use crate::model::{ActivityEntry, AttemptView, Outcome, Tone, Trigger};
+use crate::ui::shared::time_text;
 
-/// Renders the table. `named` adds the column with the connections' names.
-pub fn table(named: bool, rows: AnyView) -> impl IntoView {
+/// Renders the attempts of one connection.
+pub fn table(attempts: &[AttemptView]) -> impl IntoView + use<> {
+    let rows = attempts.iter().map(|attempt| row(attempt, None)).collect_view();
+    frame(None, rows.into_any())
+}
+
+/// Renders attempts with a column that names their connections.
+pub fn table_with_connections(entries: &[ActivityEntry]) -> impl IntoView + use<> {
+    let rows = entries.iter().map(|entry| match entry {
+        ActivityEntry::Attempt { connections, attempt } => row(attempt, Some(connections)),
+    });
+    frame(Some(view! { <th scope="col">"Connection"</th> }.into_any()), rows.collect_view().into_any())
+}
+
+fn frame(connection_head: Option<AnyView>, rows: AnyView) -> impl IntoView {
     view! {
         <table class="table">
             <thead>
                 <tr>
                     <th scope="col">"When"</th>
-                    {named.then(|| view! { <th scope="col">"Connection"</th> })}
+                    {connection_head}
                     <th scope="col">"Result"</th>
                     <th scope="col">"Why"</th>
                     <th scope="col">"Duration"</th>
@@ -25,18 +40,13 @@ pub fn table(named: bool, rows: AnyView) -> impl IntoView {
 }
 
 /// Renders one attempt with its evidence.
-pub fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoView + use<> {
-    let (tone, result) = outcome_label(attempt.outcome);
+fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoView + use<> {
     let names = connections.map(|names| if names.is_empty() { "None".to_owned() } else { names.join(", ") });
     view! {
         <tr>
-            <td data-label="When">
-                <time datetime=time::iso(attempt.started_at)>{time::absolute(attempt.started_at)}</time>
-            </td>
+            <td data-label="When">{time::absolute(attempt.started_at)}</td>
             {names.map(|names| view! { <td data-label="Connection">{names}</td> })}
-            <td data-label="Result">
-                <span class="badge" data-tone=tone>{result}</span>
-            </td>
+            <td data-label="Result">{outcome_badge(attempt.outcome).render()}</td>
             <td data-label="Why">
                 {attempt.trigger.label(trigger_label).to_owned()}
                 {attempt.actor.clone().map(|actor| view! { <span class="meta">{actor}</span> })}
@@ -52,22 +62,22 @@ pub fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoVi
 }
 
 fn duration_text(attempt: &AttemptView) -> String {
-    let seconds = || attempt.finished_at.map(|end| time::duration((end - attempt.started_at) * 1_000));
-    let exact = attempt.duration_ms.map(time::duration);
+    let seconds = || attempt.finished_at.map(|end| time_text::duration((end - attempt.started_at) * 1_000));
+    let exact = attempt.duration_ms.map(time_text::duration);
     exact.or_else(seconds).unwrap_or_else(|| "not finished".to_owned())
 }
 
-/// Returns the tone and label of an attempt's outcome.
-pub fn outcome_label(outcome: Outcome) -> (&'static str, &'static str) {
+/// Returns an outcome's badge.
+pub fn outcome_badge(outcome: Outcome) -> Badge {
     match outcome {
-        Outcome::Refreshed => ("good", "Refreshed"),
-        Outcome::Reconnect => ("bad", "Reconnect needed"),
-        Outcome::Operator => ("bad", "Needs your administrator"),
-        Outcome::Transient => ("warn", "Xero error, will retry"),
-        Outcome::Refused => ("quiet", "Supplied token refused"),
-        Outcome::Abandoned => ("warn", "Interrupted, retried"),
-        Outcome::Superseded => ("quiet", "Already refreshed"),
-        Outcome::Running => ("info", "In progress"),
+        Outcome::Refreshed => Badge::plain(Tone::Good, "Refreshed"),
+        Outcome::Reconnect => Badge::plain(Tone::Bad, "Reconnect needed"),
+        Outcome::Operator => Badge::plain(Tone::Bad, "Needs your administrator"),
+        Outcome::Transient => Badge::plain(Tone::Warn, "Xero error, will retry"),
+        Outcome::Refused => Badge::plain(Tone::Quiet, "Supplied token refused"),
+        Outcome::Abandoned => Badge::plain(Tone::Warn, "Interrupted, retried"),
+        Outcome::Superseded => Badge::plain(Tone::Quiet, "Already refreshed"),
+        Outcome::Running => Badge::plain(Tone::Info, "In progress"),
     }
 }
 
@@ -111,9 +121,9 @@ mod tests {
 
     #[test]
     fn every_outcome_has_its_own_label() {
-        let mut words: Vec<_> = Outcome::ALL.iter().map(|one| outcome_label(*one).1).collect();
-        words.sort_unstable();
-        words.dedup();
-        assert_eq!(words.len(), Outcome::ALL.len(), "{words:?}");
+        let mut labels: Vec<_> = Outcome::ALL.iter().map(|one| outcome_badge(*one).label).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), Outcome::ALL.len(), "{labels:?}");
     }
 }

@@ -5,17 +5,12 @@ use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Element;
 
-use super::menu::closest;
+use super::dom::{all_matches, attribute, closest, element_by_id, ignore_dom_error, text};
 
 /// Shows the buttons and handles their clicks. Call it once.
 pub fn listen() {
-    if let Ok(buttons) = document().query_selector_all("[data-copy]") {
-        for index in 0..buttons.length() {
-            if let Some(button) = buttons.get(index).and_then(|node| node.dyn_into::<Element>().ok()) {
-                // Fails only for an invalid attribute name.
-                let _ = button.remove_attribute("hidden");
-            }
-        }
+    for button in all_matches("[data-copy]") {
+        ignore_dom_error(button.remove_attribute("hidden"));
     }
     // The listener lives as long as the page does.
     let _ = window_event_listener_untyped("click", |event| {
@@ -26,17 +21,16 @@ pub fn listen() {
 }
 
 fn copy(button: &Element) {
-    let said = button.next_element_sibling();
-    let text = button.get_attribute("data-copy").and_then(|id| document().get_element_by_id(&id));
-    let text = text.and_then(|element| element.text_content()).unwrap_or_default();
-    let under_way = write_to_clipboard(text.trim());
+    let status = button.next_element_sibling();
+    let copied = element_by_id(&attribute(button, "data-copy")).map(|element| text(&element)).unwrap_or_default();
+    let under_way = write_to_clipboard(copied.trim());
     leptos::task::spawn_local(async move {
         let done = match under_way {
             Some(promise) => wasm_bindgen_futures::JsFuture::from(promise).await.is_ok(),
             None => false,
         };
-        if let Some(said) = said {
-            said.set_text_content(Some(if done { "Copied." } else { "Select the text and copy it by hand." }));
+        if let Some(status) = status {
+            status.set_text_content(Some(if done { "Copied." } else { "Select the text and copy it by hand." }));
         }
     });
 }

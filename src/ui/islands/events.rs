@@ -10,7 +10,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{Event, EventSource};
 
-use super::signed_in::ConnectionsVersion;
+use super::dom::{attribute, first_match, ignore_dom_error};
+use super::version::ConnectionsVersion;
 
 /// Names of the events after which the page must be read again.
 const EVENT_NAMES: [&str; 3] = ["binding", "refresh", "reread"];
@@ -30,20 +31,20 @@ struct EventStream {
 
 /// Listens while the page is visible. Call it once.
 pub fn listen(version: ConnectionsVersion) {
-    let ear = EventStream {
+    let stream = EventStream {
         source: StoredValue::new_local(None),
         on_event: StoredValue::new_local(None),
         reconnect_delay_ms: StoredValue::new(RECONNECT_DELAYS_MS.0),
     };
-    let heard = Closure::<dyn Fn(Event)>::new(move |event: Event| match event.type_().as_str() {
-        "open" => ear.reconnect_delay_ms.set_value(RECONNECT_DELAYS_MS.0),
-        "error" => ear.schedule_reconnect(),
-        _ => version.0.update(|version| *version += 1),
+    let on_event = Closure::<dyn Fn(Event)>::new(move |event: Event| match event.type_().as_str() {
+        "open" => stream.reconnect_delay_ms.set_value(RECONNECT_DELAYS_MS.0),
+        "error" => stream.schedule_reconnect(),
+        _ => version.increment(),
     });
-    ear.on_event.set_value(heard.into_js_value().dyn_into().ok());
-    ear.follow_visibility();
+    stream.on_event.set_value(on_event.into_js_value().dyn_into().ok());
+    stream.follow_visibility();
     // The listener lives as long as the page does.
-    let _ = window_event_listener_untyped("visibilitychange", move |_| ear.follow_visibility());
+    let _ = window_event_listener_untyped("visibilitychange", move |_| stream.follow_visibility());
 }
 
 impl EventStream {
@@ -62,13 +63,12 @@ impl EventStream {
 
     fn open(self) {
         // The page shows the state at `as_of`: the server reports what has changed since.
-        let as_of = document().query_selector("[data-as-of]").ok().flatten();
-        let as_of = as_of.and_then(|body| body.get_attribute("data-as-of")).unwrap_or_default();
+        let as_of = first_match("[data-as-of]").map(|body| attribute(&body, "data-as-of")).unwrap_or_default();
         let address = if as_of.is_empty() { "/api/events".to_owned() } else { format!("/api/events?as_of={as_of}") };
-        let (Ok(source), Some(heard)) = (EventSource::new(&address), self.on_event.get_value()) else { return };
+        let (Ok(source), Some(on_event)) = (EventSource::new(&address), self.on_event.get_value()) else { return };
         for name in EVENT_NAMES.into_iter().chain(["open", "error"]) {
             // Fails only for an object that is no event target.
-            let _ = source.add_event_listener_with_callback(name, &heard);
+            ignore_dom_error(source.add_event_listener_with_callback(name, &on_event));
         }
         self.source.set_value(Some(source));
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event, HtmlElement, KeyboardEvent};
+use web_sys::{Element, HtmlElement, KeyboardEvent};
 
-use super::toasts::focus;
+use super::dom::{all_matches_in, closest, element_by_id, focus, text};
 
 /// Longest pause between two letters of one type-ahead word, in milliseconds.
 const TYPE_AHEAD_TIMEOUT_MS: i64 = 500;
@@ -40,13 +40,8 @@ pub fn close_menu_around(item: &Element) {
     }
 }
 
-/// Returns the nearest element around the event's target that matches the selector.
-pub fn closest(event: &Event, selector: &str) -> Option<Element> {
-    event.target()?.dyn_into::<Element>().ok()?.closest(selector).ok()?
-}
-
 fn menu_of_button(button: &Element) -> Option<Element> {
-    document().get_element_by_id(&button.get_attribute("popovertarget")?)
+    element_by_id(&button.get_attribute("popovertarget")?)
 }
 
 fn is_open(menu: &Element) -> bool {
@@ -92,8 +87,7 @@ fn handle_key(event: &KeyboardEvent, typed: TypeAhead) {
             let word = extend_word(typed, letter);
             // A growing word may match the current item again; a new word starts at the next item.
             let first = here.map_or(0, |here| if word.len() > letter.len() { here } else { here + 1 });
-            let names: Vec<String> =
-                items.iter().map(|item| lowercase(item.text_content().unwrap_or_default())).collect();
+            let names: Vec<String> = items.iter().map(|item| lowercase(text(item))).collect();
             find_by_prefix(&names, &word, first)
         }
         _ => return,
@@ -105,8 +99,7 @@ fn handle_key(event: &KeyboardEvent, typed: TypeAhead) {
 }
 
 fn items(menu: &Element) -> Vec<Element> {
-    let Ok(found) = menu.query_selector_all("[role^=menuitem]") else { return Vec::new() };
-    (0..found.length()).filter_map(|index| found.get(index)?.dyn_into().ok()).collect()
+    all_matches_in(menu, "[role^=menuitem]")
 }
 
 fn extend_word(typed: TypeAhead, letter: &str) -> String {

@@ -3,9 +3,9 @@
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-use super::signed_in::ConnectionsVersion;
 use super::times::retry_sentence;
 use super::toasts::Toasts;
+use super::version::ConnectionsVersion;
 use crate::api::refresh_integrations;
 use crate::model::OrgId;
 
@@ -55,8 +55,8 @@ async fn refresh(toasts: Option<Toasts>, version: Option<ConnectionsVersion>) {
             toasts.waiting(format!("{} {}", summary.text(None), retry_sentence(at)));
         }
     }
-    if let (true, Some(ConnectionsVersion(version))) = (refreshed || failed, version) {
-        version.update(|version| *version += 1);
+    if let (true, Some(version)) = (refreshed || failed, version) {
+        version.increment();
     }
 }
 

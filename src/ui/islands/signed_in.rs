@@ -2,20 +2,16 @@
 
 use leptos::prelude::*;
 
-use super::toasts;
 use super::toasts::Toasts;
-use super::{copy, events, menu, times};
-
-/// Counts changes of connections, made here or elsewhere. Pages that show connections read themselves again after each.
-#[derive(Clone, Copy)]
-pub struct ConnectionsVersion(pub RwSignal<u32>);
+use super::version::ConnectionsVersion;
+use super::{copy, events, menu, times, toasts};
 
 /// Provides toasts and the version to nested islands, and starts copy buttons, menus, times and the event stream.
 #[island]
 pub fn SignedIn(children: Children) -> impl IntoView {
     let toasts = Toasts::new();
     provide_context(toasts);
-    let version = ConnectionsVersion(RwSignal::new(0));
+    let version = ConnectionsVersion::new();
     provide_context(version);
     Effect::new(move |_| {
         copy::listen();

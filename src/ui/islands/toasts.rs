@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
+use super::dom::{element_by_id, focus};
+use super::ids;
 use crate::model::Tone;
-use crate::ui::components::icons::{CHECK, CLOCK, CROSS, WARNING, icon};
+use crate::ui::shared::icons::{CHECK, CLOCK, CROSS, WARNING, icon};
 
 /// How long news that nobody has to act on is shown, unless the pointer or the focus is on it.
 const NEWS_DURATION: Duration = Duration::from_secs(5);
@@ -57,7 +59,7 @@ pub fn live_regions(toasts: Toasts) -> impl IntoView {
     let dismiss = move |_| {
         attention.set(None);
         // The button that had the focus is gone.
-        if let Some(main) = document().get_element_by_id("main") {
+        if let Some(main) = element_by_id(ids::MAIN) {
             focus(&main);
         }
     };
@@ -111,14 +113,5 @@ pub fn live_regions(toasts: Toasts) -> impl IntoView {
                 }}
             </div>
         </div>
-    }
-}
-
-/// Focuses an element, if it is focusable.
-pub fn focus(element: &web_sys::Element) {
-    use wasm_bindgen::JsCast;
-    if let Some(element) = element.dyn_ref::<web_sys::HtmlElement>() {
-        // Fails only in a detached document.
-        let _ = element.focus();
     }
 }

@@ -4,7 +4,7 @@
 use leptos::prelude::*;
 
 use crate::model::ClerkView;
-use crate::ui::components::icons::{WARNING, icon};
+use crate::ui::shared::icons::{WARNING, icon};
 
 /// Renders the script that must run before any call to the server.
 pub fn head_script(clerk: &ClerkView, next: Option<String>) -> impl IntoView + use<> {

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::model::{OrgView, SessionView};
-use crate::ui::components::icons::{CHECK, CHEVRONS, icon};
+use crate::ui::shared::icons::{CHECK, CHEVRONS, icon};
 
 /// Renders the switcher. Each item is a submit button with the organization's id, so it works without wasm.
 pub fn switcher(active: &OrgView, session: &SessionView) -> impl IntoView + use<> {

@@ -2,33 +2,27 @@
 
 use leptos::prelude::*;
 
-use super::tabs;
+use super::tabs::{CHANGES_PATH, Tab, tabs};
 use crate::api;
-use crate::model::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
+use crate::model::{Action, ActorKind, AuditView, ChangesFilter, ChangesView, paths};
+use crate::ui::components::list_parts::{empty_state, no_results, pagination_links};
+use crate::ui::components::live_body::live_body;
+use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::time;
-use crate::ui::pages::integrations::list::live_body;
-use crate::ui::pages::{empty_state, load_failure, pagination_links};
 
-const PATH: &str = "/activity?show=changes";
-
-/// Renders the page's content.
-pub fn changes(
-    action: Option<String>,
-    actor: Option<String>,
-    before: Option<String>,
-    org: Option<String>,
-) -> impl IntoView {
+/// Renders the tab's content. `before` is the cursor of the page shown, `None` for the newest entries.
+pub fn changes(action: Option<String>, actor: Option<String>, before: Option<String>) -> impl IntoView {
     Suspend::new(async move {
         match api::changes(action, actor, before.clone()).await {
-            Ok(view) => loaded(&view, org, before.is_some()).into_any(),
-            Err(error) => load_failure("Activity", &error, PATH.to_owned()).into_any(),
+            Ok(view) => loaded(&view, before.as_deref()).into_any(),
+            Err(error) => load_failure("Activity", &error, CHANGES_PATH.to_owned()).into_any(),
         }
     })
 }
 
-fn loaded(view: &ChangesView, org: Option<String>, paged: bool) -> impl IntoView + use<> {
+fn loaded(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {
     let body = if view.events.is_empty() { empty_list(&view.filter).into_any() } else { list(view).into_any() };
-    let links = pagination(view, paged);
+    let links = pagination(view, before);
     view! {
         <header class="page-head">
             <div>
@@ -41,9 +35,9 @@ fn loaded(view: &ChangesView, org: Option<String>, paged: bool) -> impl IntoView
                 </a>
             </div>
         </header>
-        {tabs(true)}
+        {tabs(Tab::Changes)}
         {filters(&view.filter)}
-        {live_body(view.as_of, org, view! { {body} {links} }.into_any())}
+        {live_body(view.as_of, view! { {body} {links} }.into_any())}
     }
 }
 
@@ -56,7 +50,7 @@ fn filters(filter: &ChangesFilter) -> impl IntoView + use<> {
         view! { <option value=one.as_str() selected=by == Some(one)>{one.label()}</option> }
     });
     view! {
-        <form class="filters" method="get" action="/activity">
+        <form class="filters" method="get" action=paths::ACTIVITY>
             <input type="hidden" name="show" value="changes" />
             <label class="field">
                 <span>"Change"</span>
@@ -73,7 +67,7 @@ fn filters(filter: &ChangesFilter) -> impl IntoView + use<> {
                 </select>
             </label>
             <button class="button">"Show"</button>
-            {(*filter != ChangesFilter::default()).then(|| view! { <a class="button" href=PATH>"Clear filters"</a> })}
+            {(*filter != ChangesFilter::default()).then(|| view! { <a class="button" href=CHANGES_PATH>"Clear filters"</a> })}
         </form>
     }
 }
@@ -106,9 +100,7 @@ fn row(event: &AuditView) -> impl IntoView + use<> {
     let kind = (event.actor_kind != ActorKind::User).then(|| event.actor_kind.label());
     view! {
         <tr>
-            <td data-label="When">
-                <time datetime=time::iso(event.at)>{time::absolute(event.at)}</time>
-            </td>
+            <td data-label="When">{time::absolute(event.at)}</td>
             <td data-label="Who">
                 {event.actor.clone()} {kind.map(|kind| view! { <span class="meta">{kind}</span> })}
             </td>
@@ -123,17 +115,16 @@ fn row(event: &AuditView) -> impl IntoView + use<> {
 }
 
 fn empty_list(filter: &ChangesFilter) -> impl IntoView + use<> {
-    let (title, text) = if *filter == ChangesFilter::default() {
-        ("Nothing yet", "Sign-ins, connections, invitations and other changes are listed here.")
+    if *filter == ChangesFilter::default() {
+        empty_state("Nothing yet", "Sign-ins, connections, invitations and other changes are listed here.").into_any()
     } else {
-        ("No results", "Change or clear the filters.")
-    };
-    empty_state(title, text)
+        no_results().into_any()
+    }
 }
 
-fn pagination(view: &ChangesView, paged: bool) -> impl IntoView + use<> {
-    let older = view.older.as_ref().map(|older| url_with_filter(PATH, &view.filter, Some(&older.to_string())));
-    let newest = paged.then(|| url_with_filter(PATH, &view.filter, None));
+fn pagination(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {
+    let older = view.older.as_ref().map(|older| url_with_filter(CHANGES_PATH, &view.filter, Some(&older.to_string())));
+    let newest = before.map(|_| url_with_filter(CHANGES_PATH, &view.filter, None));
     pagination_links(newest, older)
 }
 

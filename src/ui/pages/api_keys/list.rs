@@ -2,34 +2,28 @@
 
 use leptos::prelude::*;
 
-use crate::model::{ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, RevealedSecret, Scope};
-use crate::ui::components::icons::{CHECK, CLOCK, INFO, SLASH, icon};
+use crate::model::{ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, RevealedSecret, Scope, Tone, paths};
+use crate::ui::components::badge::Badge;
+use crate::ui::components::question_card::ConfirmationCard;
+use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
-use crate::ui::islands::times::{SHOW_AGE, live_time};
-
-const PAGE: &str = "/settings/api-keys";
+use crate::ui::shared::icons::{CHECK, CLOCK, SLASH};
 
 /// Shows a new key once, with an example call.
 pub fn new_key_card(key: &RevealedSecret, origin: &str) -> impl IntoView + use<> {
     let call = format!("curl -H \"Authorization: Bearer $EVERGRANT_KEY\" {origin}/api/v1/bindings");
+    let text = "Copy it now and store it with your program's secrets. You won't be able to see it again.";
     view! {
-        <section class="card secret" aria-labelledby="made">
-            <h2 id="made">{icon(INFO)} "Your new API key"</h2>
-            <p>
-                "Copy it now and store it with your program's secrets. You won't be able to see it again."
-            </p>
-            <pre>
-                <code id="new-key">{key.expose().to_owned()}</code>
-            </pre>
-            <p class="copy">
-                <button type="button" class="button" data-copy="new-key" hidden=true>
-                    "Copy the key"
-                </button>
-                <span role="status" class="meta"></span>
-            </p>
+        <SecretCard
+            id="new-key"
+            title="Your new API key"
+            secret=key.expose().to_owned()
+            copy="Copy the key"
+            text=text.into_any()
+        >
             <p class="hint">"With the key in EVERGRANT_KEY, this command lists the connections that it can access:"</p>
             <pre><code>{call}</code></pre>
-        </section>
+        </SecretCard>
     }
 }
 
@@ -52,16 +46,16 @@ pub fn list(view: &ApiKeysView) -> impl IntoView + use<> {
 }
 
 fn row(key: &ApiKeyView) -> impl IntoView + use<> {
-    let (tone, path, word) = match key.status {
-        ApiKeyStatus::Active => ("good", CHECK, "Active"),
-        ApiKeyStatus::Expired => ("warn", CLOCK, "Expired"),
-        ApiKeyStatus::Revoked => ("quiet", SLASH, "Revoked"),
+    let badge = match key.status {
+        ApiKeyStatus::Active => Badge::new(Tone::Good, CHECK, "Active"),
+        ApiKeyStatus::Expired => Badge::new(Tone::Warn, CLOCK, "Expired"),
+        ApiKeyStatus::Revoked => Badge::new(Tone::Quiet, SLASH, "Revoked"),
     };
     let title = format!("key-{}", key.id);
     let revoke = (key.status != ApiKeyStatus::Revoked).then(|| {
         view! {
             <div class="connection-actions">
-                <a class="button" href=format!("{PAGE}?revoke={}", key.id) aria-describedby=title.clone()>
+                <a class="button" href=format!("{}?revoke={}", paths::API_KEYS, key.id) aria-describedby=title.clone()>
                     "Revoke"
                 </a>
             </div>
@@ -73,12 +67,12 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
             <div class="connection-who">
                 <div class="connection-name">
                     <h3 id=title>{key.name.clone()}</h3>
-                    <span class="badge" data-tone=tone>{icon(path)} {word}</span>
+                    {badge.render()}
                 </div>
                 <p class="meta">
                     <code>{format!("{}…", key.prefix)}</code>
                     ", created on "
-                    <time datetime=time::iso(key.created_at)>{time::date(key.created_at)}</time>
+                    {time::date(key.created_at)}
                     {key.created_by.clone().map_or_else(|| " from the command line".to_owned(), |by| format!(" by {by}"))}
                 </p>
             </div>
@@ -92,7 +86,7 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
                     <dt>"Last used"</dt>
                     <dd>
                         {match key.last_used_at {
-                            Some(at) => live_time(at, SHOW_AGE, time::absolute(at)).into_any(),
+                            Some(at) => time::age(at).into_any(),
                             None => "Never".into_any(),
                         }}
                     </dd>
@@ -109,7 +103,7 @@ fn expiry(key: &ApiKeyView) -> impl IntoView + use<> {
         Some(at) => ("Revoked", Some(at)),
         None => (if key.status == ApiKeyStatus::Expired { "Expired" } else { "Expires" }, key.expires_at),
     };
-    let when = at.map(|at| view! { <time datetime=time::iso(at)>{time::absolute(at)}</time> }.into_any());
+    let when = at.map(|at| time::absolute(at).into_any());
     view! {
         <div>
             <dt>{word}</dt>
@@ -174,21 +168,20 @@ pub fn create_form() -> impl IntoView {
 /// Asks for confirmation before a key is revoked. `None` if there is no such key or it has been revoked.
 pub fn revoke_confirmation(view: &ApiKeysView, asked: &str) -> Option<AnyView> {
     let key = view.keys.iter().find(|key| key.id.0 == asked && key.status != ApiKeyStatus::Revoked)?;
-    Some(
-        view! {
-            <section class="card question" aria-labelledby="question">
-                <h2 id="question">{format!("Revoke {}?", key.name)}</h2>
-                <p>
-                    "Requests with " <code>{format!("{}…", key.prefix)}</code>
-                    " will be refused from then on. You can't undo this. Access tokens that it has already returned work until they expire, after 30 minutes at most."
-                </p>
-                <form class="dialog-actions" method="post" action="/api/api-keys/revoke">
-                    <input type="hidden" name="key_id" value=key.id.0.clone() />
-                    <a class="button" href=PAGE>"Cancel"</a>
-                    <button class="button danger">"Revoke"</button>
-                </form>
-            </section>
-        }
-        .into_any(),
-    )
+    let text = view! {
+        "Requests with "
+        <code>{format!("{}…", key.prefix)}</code>
+        " will be refused from then on. You can't undo this. Access tokens that it has already returned work until they expire, after 30 minutes at most."
+    };
+    let card = view! {
+        <ConfirmationCard
+            title=format!("Revoke {}?", key.name)
+            text=text.into_any()
+            action="/api/api-keys/revoke"
+            field=("key_id", key.id.0.clone())
+            cancel=paths::API_KEYS
+            verb="Revoke"
+        />
+    };
+    Some(card.into_any())
 }

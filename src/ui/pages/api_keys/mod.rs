@@ -1,17 +1,16 @@
 //! Settings → API keys: the keys of the organization's programs.
 
-pub mod list;
+mod list;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::load_failure;
 use crate::api;
-use crate::model::{ApiKeysView, Permission, RevealedSecret};
-use crate::ui::layout::{Layout, may, page, settings_tabs};
+use crate::model::{ApiKeysView, Permission, RevealedSecret, paths};
+use crate::ui::components::load_failure::load_failure;
+use crate::ui::context::{may, page};
+use crate::ui::layout::{Layout, settings_tabs};
 use list::{create_form, list, new_key_card, revoke_confirmation};
-
-const PATH: &str = "/settings/api-keys";
 
 /// The page at `/settings/api-keys`.
 #[component]
@@ -28,7 +27,7 @@ pub fn ApiKeys() -> impl IntoView {
                 }
                 match api::api_keys().await {
                     Ok(view) => loaded(&view, asked.as_deref(), new.as_ref()).into_any(),
-                    Err(error) => load_failure("API keys", &error, PATH.to_owned()).into_any(),
+                    Err(error) => load_failure("API keys", &error, paths::API_KEYS.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -47,7 +46,7 @@ fn loaded(view: &ApiKeysView, asked: Option<&str>, new: Option<&RevealedSecret>)
                     </p>
                 </div>
             </header>
-            {settings_tabs(PATH)} {asked.and_then(|id| revoke_confirmation(view, id))}
+            {settings_tabs(paths::API_KEYS)} {asked.and_then(|id| revoke_confirmation(view, id))}
             {new.map(|key| new_key_card(key, &view.origin))} {list(view)} {create_form()}
         </div>
     }
@@ -58,7 +57,7 @@ fn forbidden() -> impl IntoView {
         <header class="page-head">
             <h1>"API keys"</h1>
         </header>
-        {settings_tabs(PATH)}
+        {settings_tabs(paths::API_KEYS)}
         <p class="hint">"Only owners and admins can see and create API keys. Ask one of them."</p>
     }
 }

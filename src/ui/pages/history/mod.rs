@@ -4,26 +4,24 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
-use super::integrations::list::live_body;
-use super::load_failure;
 use crate::api;
-use crate::model::{ApiError, AttemptView, BindingId, SettingsView};
-use crate::ui::components::attempts::{row, table};
-use crate::ui::layout::{Layout, page};
+use crate::model::{ApiError, AttemptView, BindingId, SettingsView, paths};
+use crate::ui::components::attempts::table;
+use crate::ui::components::list_parts::empty_state;
+use crate::ui::components::live_body::live_body;
+use crate::ui::components::load_failure::load_failure;
+use crate::ui::layout::Layout;
 
 /// The page at `/settings/integrations/{id}/history`.
 #[component]
 pub fn History() -> impl IntoView {
-    let id = use_params_map().read_untracked().get("id").unwrap_or_default();
-    let org = page().session.and_then(|session| session.org).map(|org| org.id.0);
+    let id = BindingId(use_params_map().read_untracked().get("id").unwrap_or_default());
     view! {
         <Layout title="History">
             {Suspend::new(async move {
-                match load_history(BindingId(id.clone())).await {
-                    Ok(found) => live_body(found.as_of, org, loaded(found).into_any()).into_any(),
-                    Err(error) => {
-                        load_failure("History", &error, format!("/settings/integrations/{id}/history")).into_any()
-                    }
+                match load_history(id.clone()).await {
+                    Ok(found) => live_body(found.as_of, loaded(&found).into_any()).into_any(),
+                    Err(error) => load_failure("History", &error, paths::history(&id)).into_any(),
                 }
             })}
         </Layout>
@@ -45,15 +43,14 @@ async fn load_history(id: BindingId) -> Result<ConnectionHistory, ApiError> {
     Ok(ConnectionHistory { id, name: name.unwrap_or_else(|| "This connection".to_owned()), attempts, as_of })
 }
 
-fn loaded(found: ConnectionHistory) -> impl IntoView {
+fn loaded(found: &ConnectionHistory) -> impl IntoView + use<> {
     let ConnectionHistory { id, name, attempts, .. } = found;
-    let rows = attempts.iter().map(|attempt| row(attempt, None)).collect_view();
-    let all = format!("/activity?connection={id}");
+    let all = format!("{}?connection={id}", paths::ACTIVITY);
     view! {
         <header class="page-head">
             <div>
                 <p class="crumb"><a href="/settings/integrations">"Integrations"</a></p>
-                <h1>{name}</h1>
+                <h1>{name.clone()}</h1>
                 <p class="lead">"Every time Evergrant asked Xero for a new token, newest first."</p>
             </div>
             <div class="page-actions">
@@ -61,14 +58,9 @@ fn loaded(found: ConnectionHistory) -> impl IntoView {
             </div>
         </header>
         {if attempts.is_empty() {
-            Either::Left(view! {
-                <section class="empty">
-                    <h2>"Nothing yet"</h2>
-                    <p>"The token will be refreshed before it expires."</p>
-                </section>
-            })
+            Either::Left(empty_state("Nothing yet", "The token will be refreshed before it expires."))
         } else {
-            Either::Right(table(false, rows.into_any()))
+            Either::Right(table(attempts))
         }}
     }
 }

@@ -2,8 +2,9 @@
 
 use leptos::prelude::*;
 
-use crate::model::ConnectionView;
-use crate::ui::islands::connections::{DIALOG_ERROR_ID, DIALOG_ID, DIALOG_NAME_ID};
+use crate::model::{ConnectionView, paths};
+use crate::ui::components::question_card::ConfirmationCard;
+use crate::ui::islands::ids::{ACT_DISCONNECT, DISCONNECT_DIALOG, DISCONNECT_ERROR, DISCONNECT_NAME};
 
 /// What disconnecting does.
 const CONSEQUENCE: &str =
@@ -12,29 +13,28 @@ const CONSEQUENCE: &str =
 /// Renders the card. A row's Disconnect link leads to it.
 pub fn disconnect_card(one: &ConnectionView) -> impl IntoView + use<> {
     view! {
-        <section class="card question" aria-labelledby="question">
-            <h2 id="question">"Disconnect " {one.tenant_name.clone()} " from Xero?"</h2>
-            <p>{CONSEQUENCE}</p>
-            <form class="dialog-actions" method="post" action="/api/integrations/xero/disconnect">
-                <input type="hidden" name="binding_id" value=one.id.0.clone() />
-                <a class="button" href="/settings/integrations">"Cancel"</a>
-                <button class="button danger">"Disconnect"</button>
-            </form>
-        </section>
+        <ConfirmationCard
+            title=format!("Disconnect {} from Xero?", one.tenant_name)
+            text=CONSEQUENCE.into_any()
+            action="/api/integrations/xero/disconnect"
+            field=("binding_id", one.id.0.clone())
+            cancel=paths::INTEGRATIONS
+            verb="Disconnect"
+        />
     }
 }
 
 /// Renders the closed dialog. The island fills in the connection; the browser handles Cancel.
 pub fn disconnect_dialog() -> impl IntoView {
     view! {
-        <dialog id=DIALOG_ID aria-labelledby="disconnect-title">
+        <dialog id=DISCONNECT_DIALOG aria-labelledby="disconnect-title">
             <form method="dialog">
-                <h2 id="disconnect-title">"Disconnect " <span id=DIALOG_NAME_ID></span> " from Xero?"</h2>
+                <h2 id="disconnect-title">"Disconnect " <span id=DISCONNECT_NAME></span> " from Xero?"</h2>
                 <p>{CONSEQUENCE}</p>
-                <p id=DIALOG_ERROR_ID role="alert" class="outcome" data-tone="bad"></p>
+                <p id=DISCONNECT_ERROR role="alert" class="outcome" data-tone="bad"></p>
                 <div class="dialog-actions">
                     <button class="button" autofocus=true>"Cancel"</button>
-                    <button class="button danger" data-act="disconnect" aria-busy="false">"Disconnect"</button>
+                    <button class="button danger" data-act=ACT_DISCONNECT aria-busy="false">"Disconnect"</button>
                 </div>
             </form>
         </dialog>

@@ -3,36 +3,28 @@
 
 use leptos::prelude::*;
 
-pub use super::confirm_dialog::disconnect_card;
-pub use super::row::{badge, health_label};
-
-use crate::model::{BindingStatus, Health, SettingsView};
-use crate::ui::components::icons::{WARNING, icon};
-use crate::ui::islands::connections::{BODY_ID, Connections, RETRY_GRACE_SECONDS, STALE_NOTICE_ID};
+use super::confirm_dialog::disconnect_dialog;
+use super::row::row;
+use crate::model::{BindingStatus, Health, SettingsView, paths};
+use crate::ui::islands::connections::Connections;
+use crate::ui::islands::ids;
 use crate::ui::layout::settings_tabs;
-
-/// Wraps a page's body so that it is read again after changes. For pages without a disconnect dialog.
-pub fn live_body(as_of: i64, org: Option<String>, body: AnyView) -> impl IntoView {
-    view! {
-        <Connections>
-            <div id=BODY_ID class="contents" data-as-of=as_of data-org=org>
-                {body}
-            </div>
-        </Connections>
-    }
-}
+use crate::ui::shared::icons::{WARNING, icon};
 
 /// Seconds after which the body is read again while a row is being refreshed.
 const REFRESHING_REREAD_SECONDS: i64 = 5;
+
+/// Seconds that the server gets to run a due retry before the body is read again.
+const RETRY_GRACE_SECONDS: i64 = 2;
 
 /// Renders the page's body. `questions` wait for an answer and come before the list.
 pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + use<> {
     let empty = view.connections.is_empty();
     let active = view.connections.iter().filter(|one| one.status == BindingStatus::Active).count();
-    let rows = view.connections.iter().map(|one| super::row::row(one, view)).collect_view();
+    let rows = view.connections.iter().map(|one| row(one, view)).collect_view();
     let body = view! {
         <div
-            id=BODY_ID
+            id=ids::BODY
             class="contents"
             data-as-of=view.as_of
             data-org=view.org_id.as_ref().map(|org| org.0.clone())
@@ -47,10 +39,10 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
                 <div class="page-actions">
                     {(!empty).then(refresh_button)} {(!empty && view.may_manage).then(|| connect_button("button"))}
                 </div>
-                <p id="outcome" role="status" class="outcome"></p>
+                <p id=ids::OUTCOME role="status" class="outcome"></p>
             </header>
-            {settings_tabs("/settings/integrations")} {questions}
-            <div id=STALE_NOTICE_ID class="notice" data-tone="bad" role="alert" hidden=true>
+            {settings_tabs(paths::INTEGRATIONS)} {questions}
+            <div id=ids::STALE_NOTICE class="notice" data-tone="bad" role="alert" hidden=true>
                 {icon(WARNING)}
                 <p>
                     "This list couldn't be updated, so it may be out of date. "
@@ -59,7 +51,7 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
             </div>
             {banner(view)}
             {if empty {
-                empty_state(view.may_manage).into_any()
+                empty_state(view).into_any()
             } else {
                 view! {
                     <ul class="connections" aria-label="Connections">
@@ -78,14 +70,14 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
                 })}
         </div>
     };
-    view! { <Connections>{body.into_any()} {super::confirm_dialog::disconnect_dialog()}</Connections> }
+    view! { <Connections>{body.into_any()} {disconnect_dialog()}</Connections> }
 }
 
 fn refresh_button() -> impl IntoView {
     view! {
         <form method="post" action="/api/integrations/xero/refresh">
             <input type="hidden" name="clicked" value="true" />
-            <button class="button primary" id="refresh-tokens" data-act="refresh-all" aria-busy="false">
+            <button class="button primary" id="refresh-tokens" data-act=ids::ACT_REFRESH_ALL aria-busy="false">
                 "Refresh Tokens"
             </button>
         </form>
@@ -100,12 +92,12 @@ fn connect_button(class: &'static str) -> impl IntoView {
     }
 }
 
-fn empty_state(may_manage: bool) -> impl IntoView {
+fn empty_state(view: &SettingsView) -> impl IntoView + use<> {
     view! {
         <section class="empty">
             <h2>"No connections yet"</h2>
             <p>"Connect a Xero organisation, and Evergrant refreshes its tokens before anyone needs them."</p>
-            {may_manage.then(|| connect_button("button primary"))}
+            {view.may_manage.then(|| connect_button("button primary"))}
         </section>
     }
 }

@@ -2,69 +2,48 @@
 
 use leptos::prelude::*;
 
-use crate::model::{ConnectionView, Health, SettingsView};
-use crate::ui::components::icons::{CHECK, CLOCK, DOTS, SLASH, TURN, WARNING, icon};
+use crate::model::{ConnectionView, Health, SettingsView, paths};
+use crate::ui::components::actions_menu::ActionsMenu;
+use crate::ui::components::health_badge::health_badge;
 use crate::ui::components::time;
-use crate::ui::islands::times::{SHOW_AGE, SHOW_LOCAL_TIME, SHOW_TIME_LEFT, live_time};
+use crate::ui::islands::ids;
+use crate::ui::shared::time_text;
 
 /// Renders the row. Forms and links carry its actions; `data-act` names what the island runs in place instead.
 pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     let title = format!("tenant-{}", one.id);
     let broken = matches!(one.health, Health::NeedsReauth | Health::Disconnected);
-    let refreshed = one.last_refreshed_at.map(|at| live_time(at, SHOW_AGE, time::absolute(at)));
-    let left = |at: i64| live_time(at, SHOW_TIME_LEFT, time::time_left(at - view.as_of));
+    let refreshed = one.last_refreshed_at.map(time::age);
     view! {
         <li class="connection" data-binding=one.id.0.clone() data-name=one.tenant_name.clone()>
             <div class="connection-who">
                 <div class="connection-name">
                     <h2 id=title.clone()>{one.tenant_name.clone()}</h2>
-                    {badge(one)}
+                    {health_badge(one)}
                 </div>
                 <p class="meta">
                     {tenant_kind_label(&one.tenant_type)} "Connected "
                     {one.connected_by.clone().map(|person| format!("by {person} "))} "on "
-                    <time datetime=time::iso(one.connected_at)>{time::date(one.connected_at)}</time>
+                    {time::date(one.connected_at)}
                 </p>
             </div>
             <div class="connection-actions">
-                {(broken && view.may_manage).then(|| reconnect(one, title))} {actions(one, view.may_manage)}
+                {(broken && view.may_manage).then(|| reconnect(one, title))} {actions(one, view)}
             </div>
             {one.problem.clone().map(|text| view! { <p class="problem">{text}</p> })}
             {(one.health == Health::NeedsReauth && !view.may_manage)
                 .then(|| view! { <p class="problem">"Ask an owner or admin of the organisation to reconnect it."</p> })}
             <dl class="facts">
                 {fact("Last refreshed", refreshed.map_or_else(|| "Not yet".into_any(), IntoAny::into_any))}
-                {one.access_expires_at.filter(|_| !broken).map(|at| fact("Access token", left(at)))}
+                {one.access_expires_at.filter(|_| !broken).map(|at| fact("Access token", time::time_left(at, view.as_of)))}
                 {one.refresh_issued_at
                     .filter(|_| !broken)
                     .map(|at| fact("Refresh token", refresh_token_age(view.as_of - at, view)))}
             </dl>
-            <p id=format!("outcome-{}", one.id) role="status" class="outcome"></p>
+            <p id=ids::outcome_of(one.id.as_str()) role="status" class="outcome"></p>
         </li>
     }
     .into_any()
-}
-
-/// Renders the state as a badge, with the time of the next retry if one is scheduled.
-pub fn badge(one: &ConnectionView) -> impl IntoView + use<> {
-    let (tone, path, word) = health_label(one.health);
-    let again = one.next_attempt_at.filter(|_| one.health == Health::Retrying);
-    view! {
-        <span class="badge" data-tone=tone>
-            {icon(path)} {word} {again.map(|at| (" at ", live_time(at, SHOW_LOCAL_TIME, time::time_of_day(at))))}
-        </span>
-    }
-}
-
-/// Returns a state's tone, icon and label.
-pub fn health_label(health: Health) -> (&'static str, &'static str, &'static str) {
-    match health {
-        Health::Connected => ("good", CHECK, "Connected"),
-        Health::Refreshing => ("info", TURN, "Refreshing"),
-        Health::Retrying => ("warn", CLOCK, "Retrying"),
-        Health::NeedsReauth => ("bad", WARNING, "Reconnect needed"),
-        Health::Disconnected => ("quiet", SLASH, "Disconnected"),
-    }
 }
 
 /// Returns the kind of tenant, unless it is an ordinary organization.
@@ -91,12 +70,12 @@ fn refresh_token_age(age: i64, view: &SettingsView) -> impl IntoView + use<> {
     let mark = format!("{}%", percent(roll_after.clamp(0, lifetime)));
     let renewal = if age < roll_after {
         // Rounded up: it is renewed within that day.
-        format!("renewed by day {}", (roll_after + time::DAY - 1) / time::DAY)
+        format!("renewed by day {}", (roll_after + time_text::DAY - 1) / time_text::DAY)
     } else {
         "renewal is due".to_owned()
     };
     view! {
-        <span>"Day " {age / time::DAY} " of " {lifetime / time::DAY}</span>
+        <span>"Day " {age / time_text::DAY} " of " {lifetime / time_text::DAY}</span>
         " "
         <span class="meta">{renewal}</span>
         <svg class="bar" width="100%" height="6" aria-hidden="true">
@@ -120,48 +99,35 @@ fn reconnect(one: &ConnectionView, described_by: String) -> impl IntoView + use<
 }
 
 /// Renders the row's menu: one form whose buttons choose the action, and two links.
-fn actions(one: &ConnectionView, may_manage: bool) -> impl IntoView + use<> {
-    let label = format!("Actions for {}", one.tenant_name);
-    let menu = format!("actions-{}", one.id);
+fn actions(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     let works = !matches!(one.health, Health::NeedsReauth | Health::Disconnected);
-    let history = format!("/settings/integrations/{}/history", one.id);
-    let ask = format!("/settings/integrations?disconnect={}", one.id);
+    let history = paths::history(&one.id);
+    let disconnect = (view.may_manage && one.health != Health::Disconnected).then(|| {
+        let confirm = format!("{}?disconnect={}", paths::INTEGRATIONS, one.id);
+        view! {
+            <a class="menu-item danger" role="menuitem" href=confirm data-act=ids::ACT_CONFIRM_DISCONNECT>
+                "Disconnect"
+            </a>
+        }
+    });
     view! {
         <form method="post" action="/api/integrations/xero/refresh-connection">
             <input type="hidden" name="binding_id" value=one.id.0.clone() />
-            <button
-                type="button"
-                class="icon-button"
-                id=format!("menu-{}", one.id)
-                aria-label=label.clone()
-                aria-haspopup="menu"
-                popovertarget=menu.clone()
-            >
-                {icon(DOTS)}
-            </button>
-            <div id=menu.clone() class="menu" popover="auto" role="menu" aria-label=label.clone()>
+            <ActionsMenu id=one.id.0.clone() name=one.tenant_name.clone()>
                 {works.then(refresh_and_test_items)} <a class="menu-item" role="menuitem" href=history>
                     "History"
-                </a>
-                {(may_manage && one.health != Health::Disconnected)
-                    .then(|| {
-                        view! {
-                            <a class="menu-item danger" role="menuitem" href=ask data-act="ask">
-                                "Disconnect"
-                            </a>
-                        }
-                    })}
-            </div>
+                </a> {disconnect}
+            </ActionsMenu>
         </form>
     }
 }
 
 fn refresh_and_test_items() -> impl IntoView {
     view! {
-        <button class="menu-item" role="menuitem" data-act="refresh">
+        <button class="menu-item" role="menuitem" data-act=ids::ACT_REFRESH>
             "Refresh now"
         </button>
-        <button class="menu-item" role="menuitem" formaction="/api/integrations/xero/test" data-act="test">
+        <button class="menu-item" role="menuitem" formaction="/api/integrations/xero/test" data-act=ids::ACT_TEST>
             "Test connection"
         </button>
     }

@@ -2,8 +2,9 @@
 
 use leptos::prelude::*;
 
-use crate::model::{InvitationDetails, InvitationPage, Role};
-use crate::ui::layout::{BareLayout, page};
+use crate::model::{InvitationDetails, InvitationPage};
+use crate::ui::context::page;
+use crate::ui::layout::BareLayout;
 
 /// The page at `/invite`.
 #[component]
@@ -15,10 +16,10 @@ pub fn Invite() -> impl IntoView {
                 Some(InvitationPage { managed_by_clerk: true, .. }) => managed_by_clerk().into_any(),
                 Some(InvitationPage { invitation: Some(invited), token, signed_in_as, .. }) => {
                     let token = token.expose().to_owned();
-                    let words = invitation_text(&invited);
+                    let text = invitation_text(&invited);
                     match signed_in_as {
-                        Some(email) => view! { {words} {join_form(token, email)} }.into_any(),
-                        None => view! { {words} {sign_up_form(token)} }.into_any(),
+                        Some(email) => view! { {text} {join_form(token, email)} }.into_any(),
+                        None => view! { {text} {sign_up_form(token)} }.into_any(),
                     }
                 }
                 _ => invalid_invitation().into_any(),
@@ -29,14 +30,9 @@ pub fn Invite() -> impl IntoView {
 
 fn invitation_text(invited: &InvitationDetails) -> impl IntoView + use<> {
     let by = invited.invited_by.clone().map(|by| format!("{by} invites you as "));
-    let role = match invited.role {
-        Role::Owner => "an owner.",
-        Role::Admin => "an admin.",
-        Role::Member => "a member.",
-    };
     view! {
         <h1>{format!("Join {}", invited.organisation)}</h1>
-        <p class="lead">{by.unwrap_or_else(|| "You are invited as ".to_owned())} {role}</p>
+        <p class="lead">{by.unwrap_or_else(|| "You are invited as ".to_owned())} {invited.role.with_article()} "."</p>
     }
 }
 

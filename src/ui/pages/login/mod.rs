@@ -3,9 +3,9 @@
 use leptos::either::EitherOf3;
 use leptos::prelude::*;
 
-use crate::model::{LoginProblem, LoginView};
-use crate::ui::layout::clerk;
-use crate::ui::layout::{BareLayout, page};
+use crate::model::{LoginProblem, LoginView, Tone};
+use crate::ui::context::page;
+use crate::ui::layout::{BareLayout, clerk};
 
 /// The page at `/login`.
 #[component]
@@ -74,13 +74,13 @@ fn sign_in_form(
 fn problem_notice(problem: LoginProblem) -> impl IntoView {
     let (tone, role, text) = match problem {
         LoginProblem::Credentials => {
-            ("bad", "alert", "That email and password don't match. Check both, then try again.")
+            (Tone::Bad, "alert", "That email and password don't match. Check both, then try again.")
         }
-        LoginProblem::TooManyAttempts => ("bad", "alert", "Too many attempts. Wait a minute, then try again."),
-        LoginProblem::SignedOut => ("quiet", "status", "You are signed out. Sign in to continue."),
+        LoginProblem::TooManyAttempts => (Tone::Bad, "alert", "Too many attempts. Wait a minute, then try again."),
+        LoginProblem::SignedOut => (Tone::Quiet, "status", "You are signed out. Sign in to continue."),
     };
     view! {
-        <div class="notice" data-tone=tone role=role>
+        <div class="notice" data-tone=tone.as_str() role=role>
             <p>{text}</p>
         </div>
     }

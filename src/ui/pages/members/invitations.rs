@@ -2,9 +2,8 @@
 
 use leptos::prelude::*;
 
-use super::parts::role_label;
 use crate::model::{InvitationView, MembersView, Permission, Role};
-use crate::ui::components::icons::{INFO, icon};
+use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
 
 /// Renders the section. `None` if the viewer may not invite.
@@ -29,7 +28,7 @@ pub fn invitations(view: &MembersView) -> impl IntoView + use<> {
 
 fn create_form(mine: Role) -> impl IntoView {
     let roles = [Role::Member, Role::Admin, Role::Owner].into_iter().filter(|role| mine.may_manage(*role));
-    let options = roles.map(|role| view! { <option value=role.as_str()>{role_label(role)}</option> }).collect_view();
+    let options = roles.map(|role| view! { <option value=role.as_str()>{role.label()}</option> }).collect_view();
     view! {
         <form class="card inline-form" method="post" action="/api/members/invite">
             <label class="field">
@@ -48,22 +47,15 @@ fn create_form(mine: Role) -> impl IntoView {
 
 /// Shows a new invitation's link once.
 pub fn invitation_link(link: &str) -> impl IntoView + use<> {
+    let text = "Send it only to the person you are inviting: anyone with the link can use it. You won't be able to see it again.";
     view! {
-        <section class="card secret" aria-labelledby="invitation-link">
-            <h2 id="invitation-link">{icon(INFO)} "Invitation link"</h2>
-            <p>
-                "Send it only to the person you are inviting: anyone with the link can use it. You won't be able to see it again."
-            </p>
-            <pre>
-                <code id="invitation-address">{link.to_owned()}</code>
-            </pre>
-            <p class="copy">
-                <button type="button" class="button" data-copy="invitation-address" hidden=true>
-                    "Copy the link"
-                </button>
-                <span role="status" class="meta"></span>
-            </p>
-        </section>
+        <SecretCard
+            id="invitation-address"
+            title="Invitation link"
+            secret=link.to_owned()
+            copy="Copy the link"
+            text=text.into_any()
+        />
     }
 }
 
@@ -72,10 +64,10 @@ fn row(one: &InvitationView) -> impl IntoView + use<> {
     view! {
         <li class="connection brief">
             <div class="connection-name">
-                <h3 id=title.clone()>{format!("{} invitation", role_label(one.role))}</h3>
+                <h3 id=title.clone()>{format!("{} invitation", one.role.label())}</h3>
                 <span class="meta">
                     {one.invited_by.clone().map(|by| format!("by {by}, "))} "expires on "
-                    <time datetime=time::iso(one.expires_at)>{time::absolute(one.expires_at)}</time>
+                    {time::absolute(one.expires_at)}
                 </span>
             </div>
             <form method="post" action="/api/members/revoke-invitation">

@@ -2,9 +2,9 @@
 
 use leptos::prelude::*;
 
-use super::parts::role_label;
-use crate::model::{MemberView, MembersView, Permission, Role};
-use crate::ui::components::icons::{DOTS, icon};
+use crate::model::{MemberView, MembersView, Permission, Role, Tone, paths};
+use crate::ui::components::actions_menu::ActionsMenu;
+use crate::ui::components::badge::Badge;
 use crate::ui::components::time;
 
 /// Renders the section.
@@ -36,15 +36,15 @@ fn managed_by_clerk_hint() -> impl IntoView {
 
 fn row(one: &MemberView, view: &MembersView) -> impl IntoView + use<> {
     let title = format!("member-{}", one.user_id);
-    let tone = if one.role == Role::Member { "quiet" } else { "info" };
+    let tone = if one.role == Role::Member { Tone::Quiet } else { Tone::Info };
     view! {
         <li class="connection brief">
             <div class="connection-name">
                 <h3 class="address" id=title>{one.email.clone()}</h3>
-                <span class="badge" data-tone=tone>{role_label(one.role)}</span>
+                {Badge::plain(tone, one.role.label()).render()}
                 <span class="meta">
                     {one.is_you.then_some("You, ")} "since "
-                    <time datetime=time::iso(one.since)>{time::date(one.since)}</time>
+                    {time::date(one.since)}
                 </span>
             </div>
             {actions(one, view)}
@@ -69,44 +69,34 @@ fn actions(one: &MemberView, view: &MembersView) -> Option<AnyView> {
     if roles.is_empty() && !hands_over && !removes && !leaves {
         return None;
     }
-    let (menu, label) = (format!("actions-{}", one.user_id), format!("Actions for {}", one.email));
     let buttons = roles.into_iter().map(|role| {
-        let article = if role == Role::Member { "a" } else { "an" };
         view! {
             <button class="menu-item" role="menuitem" name="role" value=role.as_str()>
-                {format!("Make {article} {}", role.as_str())}
+                {format!("Make {}", role.with_article())}
             </button>
         }
     });
-    let ask = |what: &str| format!("/settings/members?{what}={}", one.user_id);
+    let buttons = buttons.collect_view();
+    let link = |class: &'static str, query: &str, label: &'static str| {
+        let to = format!("{}?{query}={}", paths::MEMBERS, one.user_id);
+        view! {
+            <a class=class role="menuitem" href=to>
+                {label}
+            </a>
+        }
+    };
+    let transfer = hands_over.then(|| link("menu-item", "transfer", "Transfer ownership"));
+    let remove = removes.then(|| link("menu-item danger", "remove", "Remove"));
+    let leave = leaves.then(|| link("menu-item danger", "remove", "Leave"));
     Some(
         view! {
             <form method="post" action="/api/members/set-role">
                 <input type="hidden" name="user_id" value=one.user_id.0.clone() />
-                <button
-                    type="button"
-                    class="icon-button"
-                    aria-label=label.clone()
-                    aria-haspopup="menu"
-                    popovertarget=menu.clone()
-                >
-                    {icon(DOTS)}
-                </button>
-                <div id=menu class="menu" popover="auto" role="menu" aria-label=label>
-                    {buttons.collect_view()} {hands_over.then(|| menu_link(ask("transfer"), "Transfer ownership", ""))}
-                    {removes.then(|| menu_link(ask("remove"), "Remove", " danger"))}
-                    {leaves.then(|| menu_link(ask("remove"), "Leave", " danger"))}
-                </div>
+                <ActionsMenu id=one.user_id.0.clone() name=one.email.clone()>
+                    {buttons} {transfer} {remove} {leave}
+                </ActionsMenu>
             </form>
         }
         .into_any(),
     )
-}
-
-fn menu_link(to: String, word: &'static str, more: &'static str) -> impl IntoView {
-    view! {
-        <a class=format!("menu-item{more}") role="menuitem" href=to>
-            {word}
-        </a>
-    }
 }

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::model::{MembersView, Permission};
+use crate::ui::components::create_organization_form::create_organization_form;
 
 /// Renders the section. Any member may create an organization.
 pub fn organization(view: &MembersView) -> impl IntoView + use<> {
@@ -29,18 +30,4 @@ pub fn organization(view: &MembersView) -> impl IntoView + use<> {
             <div class="stack">{rename} {create_organization_form("button")}</div>
         </section>
     })
-}
-
-/// Renders the form that creates an organization, owned by the person who submits it.
-pub fn create_organization_form(class: &'static str) -> impl IntoView {
-    view! {
-        <form class="card inline-form" method="post" action="/api/organizations/create">
-            <label class="field">
-                <span>"Name of a new organisation"</span>
-                <input name="name" maxlength="80" autocomplete="off" required=true aria-describedby="create-hint" />
-            </label>
-            <button class=class>"Create organisation"</button>
-            <p class="hint" id="create-hint">"You will be its owner and switch to it right away."</p>
-        </form>
-    }
 }

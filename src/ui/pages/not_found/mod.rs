@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::ui::layout::{BareLayout, Layout, page};
+use crate::ui::context::page;
+use crate::ui::layout::{BareLayout, Layout};
 
 /// Keeps the navigation for signed-in people. The server sets the status.
 #[component]

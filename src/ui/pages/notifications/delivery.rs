@@ -1,23 +1,17 @@
 //! A delivery's state badge and evidence.
 
-use leptos::prelude::*;
+use crate::model::{DeliveryStatus, DeliveryView, Tone};
+use crate::ui::components::badge::Badge;
+use crate::ui::shared::icons::{CHECK, CLOCK, SLASH, WARNING};
 
-use crate::model::{DeliveryStatus, DeliveryView};
-use crate::ui::components::icons::{CHECK, CLOCK, SLASH, WARNING, icon};
-
-/// Renders the state as a badge.
-pub fn status_badge(one: &DeliveryView) -> impl IntoView + use<> {
-    let (tone, path, word) = match (one.status, one.attempts) {
-        (DeliveryStatus::Delivered, _) => ("good", CHECK, "Delivered"),
-        (DeliveryStatus::Pending, 0) => ("info", CLOCK, "Queued"),
-        (DeliveryStatus::Pending, _) => ("warn", CLOCK, "Retrying"),
-        (DeliveryStatus::GivenUp, _) => ("bad", WARNING, "Not delivered"),
-        (DeliveryStatus::Cancelled, _) => ("quiet", SLASH, "Cancelled"),
-    };
-    view! {
-        <span class="badge" data-tone=tone>
-            {icon(path)} {word}
-        </span>
+/// Returns the badge of a delivery's state.
+pub fn status_badge(one: &DeliveryView) -> Badge {
+    match (one.status, one.attempts) {
+        (DeliveryStatus::Delivered, _) => Badge::new(Tone::Good, CHECK, "Delivered"),
+        (DeliveryStatus::Pending, 0) => Badge::new(Tone::Info, CLOCK, "Queued"),
+        (DeliveryStatus::Pending, _) => Badge::new(Tone::Warn, CLOCK, "Retrying"),
+        (DeliveryStatus::GivenUp, _) => Badge::new(Tone::Bad, WARNING, "Not delivered"),
+        (DeliveryStatus::Cancelled, _) => Badge::new(Tone::Quiet, SLASH, "Cancelled"),
     }
 }
 

@@ -3,10 +3,10 @@
 use leptos::prelude::*;
 
 use super::delivery::{evidence, status_badge};
-use crate::model::{Channel, DeliveryView, EventKind, EventView, NotificationsView};
-use crate::ui::components::icons::{CHECK, CLOCK, INFO, WARNING, icon};
+use crate::model::{Channel, DeliveryView, EventKind, EventView, NotificationsView, Tone};
+use crate::ui::components::badge::Badge;
 use crate::ui::components::time;
-use crate::ui::islands::times::{SHOW_AGE, live_time};
+use crate::ui::shared::icons::{CHECK, CLOCK, INFO, WARNING, icon};
 
 /// Renders the section.
 pub fn events(view: &NotificationsView) -> impl IntoView + use<> {
@@ -27,28 +27,28 @@ pub fn events(view: &NotificationsView) -> impl IntoView + use<> {
 
 fn row(one: &EventView) -> impl IntoView + use<> {
     let (tone, path) = match one.kind {
-        EventKind::NeedsReconnecting | EventKind::CredentialsRefused => ("bad", WARNING),
-        EventKind::WillExpireSoon => ("warn", CLOCK),
-        EventKind::Recovered | EventKind::CredentialsAccepted => ("good", CHECK),
-        EventKind::Test => ("quiet", INFO),
+        EventKind::NeedsReconnecting | EventKind::CredentialsRefused => (Tone::Bad, WARNING),
+        EventKind::WillExpireSoon => (Tone::Warn, CLOCK),
+        EventKind::Recovered | EventKind::CredentialsAccepted => (Tone::Good, CHECK),
+        EventKind::Test => (Tone::Quiet, INFO),
     };
-    let told = one.deliveries.iter().map(delivery).collect_view();
+    let deliveries = one.deliveries.iter().map(delivery).collect_view();
     view! {
         <li class="connection event">
-            <div class="event-what" data-tone=tone>
+            <div class="event-what" data-tone=tone.as_str()>
                 {icon(path)}
                 <p>
                     <strong>{one.kind.sentence(one.tenant_name.as_deref())}</strong> " "
                     {one.kind.needs_action().then(|| one.kind.advice())}
                     {one.ends_at
-                        .map(|at| view! { " It expires on " <time datetime=time::iso(at)>{time::date(at)}</time> "." })}
+                        .map(|at| view! { " It expires on " {time::date(at)} "." })}
                 </p>
             </div>
             <p class="meta">
-                {one.is_new.then(|| view! { <span class="badge" data-tone="info">"New"</span> " " })}
-                {live_time(one.occurred_at, SHOW_AGE, time::absolute(one.occurred_at))}
+                {one.is_new.then(|| view! { {Badge::plain(Tone::Info, "New").render()} " " })}
+                {time::age(one.occurred_at)}
             </p>
-            {(!one.deliveries.is_empty()).then(|| view! { <ul class="told">{told}</ul> })}
+            {(!one.deliveries.is_empty()).then(|| view! { <ul class="told">{deliveries}</ul> })}
         </li>
     }
 }
@@ -63,8 +63,8 @@ fn delivery(one: &DeliveryView) -> impl IntoView + use<> {
     });
     view! {
         <li>
-            {status_badge(one)} <span class="address">{receiver}</span>
-            {evidence(one).map(|said| view! { <span class="meta">{said}</span> })}
+            {status_badge(one).render()} <span class="address">{receiver}</span>
+            {evidence(one).map(|text| view! { <span class="meta">{text}</span> })}
         </li>
     }
 }

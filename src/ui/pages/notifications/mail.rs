@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::model::{NotificationsView, RecipientView, Role};
+use crate::model::{NotificationsView, RecipientView, Tone};
+use crate::ui::components::badge::Badge;
 
 /// Renders the section. Members change their own setting, owners and admins anyone's.
 pub fn email_settings(view: &NotificationsView) -> impl IntoView + use<> {
@@ -28,19 +29,17 @@ pub fn email_settings(view: &NotificationsView) -> impl IntoView + use<> {
 }
 
 fn row(one: &RecipientView) -> impl IntoView + use<> {
-    let role = match one.role {
-        Role::Owner => "Owner",
-        Role::Admin => "Admin",
-        Role::Member => "Member",
+    let (badge, verb) = if one.gets_mail {
+        (Badge::plain(Tone::Good, "Email on"), "Turn off")
+    } else {
+        (Badge::plain(Tone::Quiet, "Email off"), "Turn on")
     };
-    let (tone, word) = if one.gets_mail { ("good", "Email on") } else { ("quiet", "Email off") };
-    let verb = if one.gets_mail { "Turn off" } else { "Turn on" };
     view! {
         <li class="connection brief">
             <div class="connection-name">
                 <h3 id=format!("mail-{}", one.user_id)>{one.email.clone()}</h3>
-                <span class="badge" data-tone=tone>{word}</span>
-                <span class="meta">{role} {one.is_you.then_some(", you")}</span>
+                {badge.render()}
+                <span class="meta">{one.role.label()} {one.is_you.then_some(", you")}</span>
             </div>
             <form method="post" action="/api/notifications/mail">
                 <input type="hidden" name="user_id" value=one.user_id.0.clone() />

@@ -1,22 +1,22 @@
 //! Settings → Notifications: who is notified, how, and recent events.
 
-pub mod delivery;
-pub mod events;
-pub mod mail;
-pub mod parts;
-pub mod webhooks;
+mod delivery;
+mod events;
+mod mail;
+mod webhooks;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::load_failure;
 use crate::api;
-use crate::model::{NotificationsView, RevealedSecret};
-use crate::ui::components::icons::{INFO, icon};
-use crate::ui::layout::{Layout, page, settings_tabs};
-use parts::{email_settings, events, remove_confirmation, webhooks};
-
-const PATH: &str = "/settings/notifications";
+use crate::model::{NotificationsView, RevealedSecret, paths};
+use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::secret_card::SecretCard;
+use crate::ui::context::page;
+use crate::ui::layout::{Layout, settings_tabs};
+use events::events;
+use mail::email_settings;
+use webhooks::{remove_confirmation, webhooks};
 
 /// The page at `/settings/notifications`.
 #[component]
@@ -29,7 +29,7 @@ pub fn Notifications() -> impl IntoView {
             {Suspend::new(async move {
                 match api::notifications().await {
                     Ok(view) => loaded(view, asked, revealed).into_any(),
-                    Err(error) => load_failure("Notifications", &error, PATH.to_owned()).into_any(),
+                    Err(error) => load_failure("Notifications", &error, paths::NOTIFICATIONS.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -49,7 +49,7 @@ fn loaded(view: NotificationsView, asked: Option<String>, revealed: Option<Revea
                 </div>
                 <div class="page-actions">{(view.unread > 0).then(|| mark_read(view.as_of))}</div>
             </header>
-            {settings_tabs(PATH)} {asked.map(remove_confirmation)} {revealed.as_ref().map(secret_card)} {email_settings(&view)}
+            {settings_tabs(paths::NOTIFICATIONS)} {asked.map(remove_confirmation)} {revealed.as_ref().map(secret_card)} {email_settings(&view)}
             {webhooks(&view)} {events(&view)}
         </div>
     }
@@ -66,14 +66,18 @@ fn mark_read(as_of: i64) -> impl IntoView {
 
 /// Shows a webhook's signing secret once.
 fn secret_card(revealed: &RevealedSecret) -> impl IntoView + use<> {
+    let text = view! {
+        "For "
+        <span class="address">{revealed.webhook_url.clone()}</span>
+        ". Copy it to your receiver, which checks each event's signature with it. You won't be able to see it again."
+    };
     view! {
-        <section class="card secret" aria-labelledby="secret">
-            <h2 id="secret">{icon(INFO)} "Signing secret"</h2>
-            <p>
-                "For " <span class="address">{revealed.webhook_url.clone()}</span>
-                ". Copy it to your receiver, which checks each event's signature with it. You won't be able to see it again."
-            </p>
-            <pre><code>{revealed.expose().to_owned()}</code></pre>
-        </section>
+        <SecretCard
+            id="signing-secret"
+            title="Signing secret"
+            secret=revealed.expose().to_owned()
+            copy="Copy the secret"
+            text=text.into_any()
+        />
     }
 }

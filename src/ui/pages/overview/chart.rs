@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::model::HourView;
 use crate::ui::components::time;
-use crate::ui::islands::times::{SHOW_LOCAL_TIME, live_time};
+use crate::ui::shared::time_text;
 
 /// Dimensions of the drawing: its height, the width of one hour, and the width of a bar.
 const CHART_HEIGHT: u32 = 72;
@@ -17,8 +17,7 @@ pub fn refreshes_by_hour(hours: &[HourView]) -> impl IntoView + use<> {
     let bars = hours.iter().enumerate().map(|(index, hour)| bar(index * HOUR_WIDTH + 3, hour, most)).collect_view();
     let rows = hours.iter().map(row).collect_view();
     let marks = [hours.first(), hours.get(hours.len() / 2), hours.last()].into_iter().flatten();
-    let marks =
-        marks.map(|hour| live_time(hour.begins_at, SHOW_LOCAL_TIME, time::time_of_day(hour.begins_at))).collect_view();
+    let marks = marks.map(|hour| time::time_of_day(hour.begins_at)).collect_view();
     view! {
         <figure class="chart">
             <svg
@@ -51,7 +50,8 @@ pub fn refreshes_by_hour(hours: &[HourView]) -> impl IntoView + use<> {
 /// Renders one hour. Failures are stacked on successes, and a baseline marks empty hours.
 fn bar(x: usize, hour: &HourView, most: u32) -> impl IntoView + use<> {
     let (refreshed, failed) = (bar_height(hour.refreshed, most), bar_height(hour.failed, most));
-    let title = format!("{}: {} refreshed, {} failed", time::time_of_day(hour.begins_at), hour.refreshed, hour.failed);
+    let title =
+        format!("{}: {} refreshed, {} failed", time_text::time_of_day(hour.begins_at), hour.refreshed, hour.failed);
     let part = |class: &'static str, height: u32, foot: u32| {
         (height > 0)
             .then(|| view! { <rect class=class x=x width=BAR_WIDTH y=CHART_HEIGHT - foot - height height=height /> })
@@ -74,7 +74,7 @@ fn bar_height(count: u32, most: u32) -> u32 {
 fn row(hour: &HourView) -> impl IntoView + use<> {
     view! {
         <tr>
-            <th scope="row">{time::absolute(hour.begins_at)}</th>
+            <th scope="row">{time_text::absolute(hour.begins_at)}</th>
             <td>{hour.refreshed}</td>
             <td>{hour.failed}</td>
         </tr>

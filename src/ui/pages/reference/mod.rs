@@ -2,12 +2,10 @@
 
 use leptos::prelude::*;
 
-use super::load_failure;
 use crate::api;
-use crate::model::{FieldView, OperationView, ProblemCode, ReferenceView, ResponseView};
+use crate::model::{FieldView, OperationView, ProblemCode, ReferenceView, ResponseView, paths};
+use crate::ui::components::load_failure::load_failure;
 use crate::ui::layout::WideLayout;
-
-const PATH: &str = "/api-reference";
 
 /// The page at `/api-reference`.
 #[component]
@@ -17,7 +15,7 @@ pub fn Reference() -> impl IntoView {
             {Suspend::new(async move {
                 match api::reference().await {
                     Ok(view) => loaded(&view).into_any(),
-                    Err(error) => load_failure("API", &error, PATH.to_owned()).into_any(),
+                    Err(error) => load_failure("API", &error, paths::API_REFERENCE.to_owned()).into_any(),
                 }
             })}
         </WideLayout>

@@ -6,11 +6,11 @@ use leptos_router::SsrMode;
 use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
-use super::clerk;
-use crate::model::{Page, Theme};
-use crate::ui::pages::{
+use super::layout::clerk;
+use super::pages::{
     Activity, ApiKeys, History, Integrations, Invite, Login, Members, NotFound, Notifications, Overview, Reference,
 };
+use crate::model::{Page, Theme};
 
 /// Renders the document: the head of every page, and the app in the body.
 pub fn shell(options: LeptosOptions) -> impl IntoView {

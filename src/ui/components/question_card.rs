@@ -1,0 +1,58 @@
+//! Cards that ask a question, and the one that asks to confirm.
+
+use leptos::prelude::*;
+
+/// Asks a question. Its buttons submit the answer.
+#[component]
+pub fn QuestionCard(
+    /// Id of the title.
+    id: String,
+    /// The question.
+    title: String,
+    /// What depends on the answer.
+    text: AnyView,
+    /// Where the form is posted.
+    action: &'static str,
+    /// Name and value of the form's field: what the question is about.
+    field: (&'static str, String),
+    /// The buttons.
+    children: Children,
+) -> impl IntoView {
+    let (name, value) = field;
+    view! {
+        <section class="card question" aria-labelledby=id.clone()>
+            <h2 id=id.clone()>{title}</h2>
+            <p>{text}</p>
+            <form class="dialog-actions" method="post" action=action>
+                <input type="hidden" name=name value=value />
+                {children()}
+            </form>
+        </section>
+    }
+}
+
+/// Asks to confirm an action that can't simply be undone.
+#[component]
+pub fn ConfirmationCard(
+    /// The question.
+    title: String,
+    /// What the action does.
+    text: AnyView,
+    /// Where the form is posted.
+    action: &'static str,
+    /// Name and value of the form's field: what the action is about.
+    field: (&'static str, String),
+    /// Path of the page without the question.
+    cancel: &'static str,
+    /// Label of the button that runs the action.
+    verb: &'static str,
+) -> impl IntoView {
+    view! {
+        <QuestionCard id="question".to_owned() title text action field>
+            <a class="button" href=cancel>
+                "Cancel"
+            </a>
+            <button class="button danger">{verb}</button>
+        </QuestionCard>
+    }
+}

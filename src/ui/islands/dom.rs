@@ -1,0 +1,65 @@
+//! Helpers for the DOM. A helper finds nothing, or does nothing, if an element is missing.
+
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Element, Event, HtmlElement, NodeList};
+
+/// Returns the element with this id.
+pub fn element_by_id(id: &str) -> Option<Element> {
+    document().get_element_by_id(id)
+}
+
+/// Returns the page's first element that matches the selector.
+pub fn first_match(selector: &str) -> Option<Element> {
+    document().query_selector(selector).ok().flatten()
+}
+
+/// Returns the page's elements that match the selector.
+pub fn all_matches(selector: &str) -> Vec<Element> {
+    elements(document().query_selector_all(selector))
+}
+
+/// Returns the elements inside of `root` that match the selector.
+pub fn all_matches_in(root: &Element, selector: &str) -> Vec<Element> {
+    elements(root.query_selector_all(selector))
+}
+
+fn elements(found: Result<NodeList, JsValue>) -> Vec<Element> {
+    let Ok(found) = found else { return Vec::new() };
+    (0..found.length()).filter_map(|index| found.get(index)?.dyn_into().ok()).collect()
+}
+
+/// Returns the nearest element around the event's target that matches the selector.
+pub fn closest(event: &Event, selector: &str) -> Option<Element> {
+    event.target()?.dyn_into::<Element>().ok()?.closest(selector).ok()?
+}
+
+/// Returns an attribute's value, empty if there is none.
+pub fn attribute(element: &Element, name: &str) -> String {
+    element.get_attribute(name).unwrap_or_default()
+}
+
+/// Returns an element's text, empty if there is none.
+pub fn text(element: &Element) -> String {
+    element.text_content().unwrap_or_default()
+}
+
+/// Replaces the text of the element with this id.
+pub fn set_text(id: &str, text: &str) {
+    if let Some(element) = element_by_id(id) {
+        element.set_text_content(Some(text));
+    }
+}
+
+/// Focuses an element, if it is focusable.
+pub fn focus(element: &Element) {
+    if let Some(element) = element.dyn_ref::<HtmlElement>() {
+        // Fails only in a detached document.
+        ignore_dom_error(element.focus());
+    }
+}
+
+/// Ignores a DOM error. These calls fail only for invalid attribute names and node positions, which don't occur here.
+pub fn ignore_dom_error(result: Result<(), JsValue>) {
+    let _ = result;
+}

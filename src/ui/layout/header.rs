@@ -1,0 +1,94 @@
+//! The controls at the top of a page: organization, recent events, account and appearance.
+
+use leptos::prelude::*;
+
+use super::clerk;
+use super::switcher::switcher;
+use crate::model::{Page, SessionView, Theme};
+use crate::ui::shared::icons::{BELL, CONTRAST, PERSON, icon};
+
+/// Renders the organization switcher, the bell and the account menu, either ours or Clerk's. The appearance menu is
+/// always ours.
+pub fn header_controls(page: &Page, session: &SessionView) -> impl IntoView + use<> {
+    match &page.clerk {
+        None => (organization(session), bell(session.unread), account_menu(&session.email, page.theme)).into_any(),
+        Some(_) => {
+            let name = session.org.as_ref().map(|org| org.name.as_str());
+            (
+                clerk::organization_switcher(name),
+                bell(session.unread),
+                appearance_menu(page.theme),
+                clerk::user_button(),
+            )
+                .into_any()
+        }
+    }
+}
+
+fn organization(session: &SessionView) -> impl IntoView + use<> {
+    match (&session.org, session.orgs.as_slice()) {
+        (Some(org), [_, _, ..]) => switcher(org, session).into_any(),
+        // A single organization needs no menu.
+        (Some(org), _) => view! { <p class="switcher truncate">{org.name.clone()}</p> }.into_any(),
+        (None, _) => view! { <p class="switcher"></p> }.into_any(),
+    }
+}
+
+/// Renders the link to recent events, with the number of unread ones.
+fn bell(unread: u32) -> impl IntoView {
+    let label = if unread == 0 { "Notifications".to_owned() } else { format!("Notifications, {unread} new") };
+    view! {
+        <a class="icon-button bell" href="/settings/notifications#events" aria-label=label>
+            {icon(BELL)} {(unread > 0).then(|| view! { <span class="count">{unread.min(99)}</span> })}
+        </a>
+    }
+}
+
+/// Renders the account menu, a native popover that needs no wasm.
+fn account_menu(email: &str, theme: Theme) -> impl IntoView + use<> {
+    view! {
+        <div class="person">
+            <button type="button" class="icon-button" aria-label=format!("Account: {email}") popovertarget="account">
+                {icon(PERSON)}
+            </button>
+            <div id="account" class="menu" popover="auto">
+                <p class="menu-note truncate">{email.to_owned()}</p>
+                {appearance_choices(theme)}
+                <form method="post" action="/api/session/logout">
+                    <button class="menu-item">"Sign out"</button>
+                </form>
+            </div>
+        </div>
+    }
+}
+
+/// Renders a menu with the appearance choices only.
+fn appearance_menu(theme: Theme) -> impl IntoView + use<> {
+    view! {
+        <div class="person">
+            <button type="button" class="icon-button" aria-label="Appearance" popovertarget="account">
+                {icon(CONTRAST)}
+            </button>
+            <div id="account" class="menu" popover="auto">{appearance_choices(theme)}</div>
+        </div>
+    }
+}
+
+fn appearance_choices(theme: Theme) -> impl IntoView + use<> {
+    let choices = [(Theme::System, "System"), (Theme::Light, "Light"), (Theme::Dark, "Dark")].map(|(choice, word)| {
+        let pressed = if choice == theme { "true" } else { "false" };
+        view! {
+            <button class="choice" name="theme" value=choice.as_str() aria-pressed=pressed>
+                {word}
+            </button>
+        }
+    });
+    view! {
+        <form method="post" action="/api/session/theme">
+            <fieldset class="choices">
+                <legend class="menu-note">"Appearance"</legend>
+                {choices.collect_view()}
+            </fieldset>
+        </form>
+    }
+}

@@ -1,0 +1,51 @@
+//! Questions that wait for an answer: a former member's connection, and a second Xero user.
+
+use leptos::prelude::*;
+
+use crate::model::{DepartingConnection, PendingConfirmation};
+use crate::ui::components::question_card::QuestionCard;
+use crate::ui::components::time;
+
+/// Asks whether to keep a connection whose owner has left.
+pub fn departing_card(one: &DepartingConnection) -> impl IntoView + use<> {
+    let text = view! {
+        {one.connected_by.clone()}
+        " connected it and has left this organisation. It will be disconnected on "
+        {time::date(one.ends_at)}
+        " unless you keep it. If you do, it becomes yours."
+    };
+    view! {
+        <QuestionCard
+            id=format!("leaves-{}", one.binding_id)
+            title=format!("{} will be disconnected", one.tenant_name)
+            text=text.into_any()
+            action="/api/integrations/xero/keep"
+            field=("binding_id", one.binding_id.0.clone())
+        >
+            <button class="button primary">"Keep it"</button>
+        </QuestionCard>
+    }
+}
+
+/// Asks which Xero user to use for tenants that are connected through another one.
+pub fn xero_user_card(pending: &PendingConfirmation) -> impl IntoView + use<> {
+    let verb = if pending.tenant_names.len() == 1 { "is" } else { "are" };
+    let text =
+        "You have just signed in to Xero as a different user. Use this sign-in from now on, or keep the current one?";
+    view! {
+        <QuestionCard
+            id=format!("pending-{}", pending.id)
+            title=format!("{} {verb} connected through another Xero user", pending.tenant_names.join(", "))
+            text=text.into_any()
+            action="/api/integrations/xero/confirm"
+            field=("id", pending.id.clone())
+        >
+            <button class="button" name="decision" value="keep">
+                "Keep the current one"
+            </button>
+            <button class="button primary" name="decision" value="replace">
+                "Use my sign-in"
+            </button>
+        </QuestionCard>
+    }
+}
