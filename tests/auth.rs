@@ -10,7 +10,7 @@ async fn user_signs_in_switches_organization_and_signs_out(database: TestDatabas
     let web = TestServer::on(database).await;
     let added = web.add_user("ann@example.com", "Harbour Group").await;
     let (_, foreign) = web.signed_in_user("eve@example.com", "Elsewhere").await;
-    let second = web.store.add_org("Fernhill Studio").await.unwrap().unwrap();
+    let second = web.store.add_org("Fernhill Studio").await.unwrap();
     web.store.add_member(&second, &added.user, evergrant::model::Role::Owner).await.unwrap();
 
     let ann = web.browser();

@@ -32,7 +32,7 @@ fn bench() -> &'static Bench {
             database.migrate().await.unwrap();
             let ring = KeyRing::parse(&KeyRing::generate().unwrap()).unwrap();
             let store = Store::new(database, ring, Clock::manual(1_800_000_000));
-            let org = store.add_org("Harbour Group").await.unwrap().unwrap();
+            let org = store.add_org("Harbour Group").await.unwrap();
             let wanted = RequestedApiKey {
                 name: "export",
                 scopes: Scope::ALL,

@@ -89,15 +89,15 @@ pub async fn keep_connection(
 ) -> Result<(), ApiError> {
     use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
+    use crate::server::store::RowChange;
 
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         ctx.require(Permission::ManageConnections)?;
         let (store, org, by) = (&ctx.state.store, &ctx.org()?.id, &ctx.caller.user_id);
-        if store.as_actor(ctx.actor()).reassign_connection(org, &binding_id, by).await? {
-            Ok(())
-        } else {
-            Err(connection_not_found())
+        match store.as_actor(ctx.actor()).reassign_connection(org, &binding_id, by).await? {
+            RowChange::Applied => Ok(()),
+            RowChange::NotFound => Err(connection_not_found()),
         }
     })
     .await

@@ -83,7 +83,13 @@ pub async fn set_webhook(endpoint_id: EndpointId, enabled: bool) -> Result<(), A
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageNotifications)?;
-        Ok(ctx.state.notifier.set_endpoint_enabled(&org.id, &endpoint_id, enabled, ctx.actor()).await?)
+        let (notifier, actor) = (&ctx.state.notifier, ctx.actor());
+        if enabled {
+            notifier.enable_endpoint(&org.id, &endpoint_id, actor).await?;
+        } else {
+            notifier.disable_endpoint(&org.id, &endpoint_id, actor).await?;
+        }
+        Ok(())
     })
     .await
     .flash(|()| if enabled { WebhookEnabled } else { WebhookDisabled })
@@ -108,17 +114,22 @@ pub async fn remove_webhook(endpoint_id: EndpointId) -> Result<(), ApiError> {
 #[server(prefix = "/api", endpoint = "notifications/mail", input = PostUrl, output = Json)]
 pub async fn set_mail(user_id: UserId, on: bool) -> Result<(), ApiError> {
     use crate::model::{
+        EmailChoice,
         NotificationFlash::{MailOff, MailOn},
         Permission, paths,
     };
     use crate::server::http::server_fn::{ServerFnContext, member_not_found};
+    use crate::server::store::RowChange;
 
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
     ctx.run(async |ctx| {
         let own = user_id == ctx.caller.user_id;
         let org = if own { ctx.org()? } else { ctx.require(Permission::ManageNotifications)? };
-        let known = ctx.state.store.as_actor(ctx.actor()).set_email_notifications(&org.id, &user_id, on).await?;
-        if known { Ok(()) } else { Err(member_not_found()) }
+        let choice = if on { EmailChoice::On } else { EmailChoice::Off };
+        match ctx.state.store.as_actor(ctx.actor()).set_email_notifications(&org.id, &user_id, choice).await? {
+            RowChange::Applied => Ok(()),
+            RowChange::NotFound => Err(member_not_found()),
+        }
     })
     .await
     .flash(|()| if on { MailOn } else { MailOff })

@@ -27,6 +27,11 @@ str_enum!(
     }
 );
 
+impl Outcome {
+    /// The outcomes of an attempt that Xero refused or that got no usable response.
+    pub const FAILURES: [Self; 3] = [Self::Reconnect, Self::Operator, Self::Transient];
+}
+
 /// Filter of the activity page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActivityFilter {

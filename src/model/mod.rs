@@ -33,8 +33,8 @@ pub use flash::{AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessag
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
 pub use members::{InvitationDetails, InvitationView, MemberView, MembersView};
 pub use notification::{
-    Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EndpointView, EventKind, EventView, NotificationsView,
-    RecipientView,
+    Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EmailChoice, EndpointView, EventKind, EventView,
+    NotificationsView, RecipientView,
 };
 pub use page::{ClerkView, InvitationPage, LoginProblem, LoginView, Page, RevealedSecret};
 pub use permission::Permission;

@@ -6,6 +6,16 @@ use super::text_enum::str_enum;
 use super::{EndpointId, EventId, Role, UserId};
 
 str_enum!(
+    /// Whether a member wants email, if they have chosen.
+    EmailChoice {
+        /// The member gets email.
+        On = "on",
+        /// The member gets none.
+        Off = "off",
+    }
+);
+
+str_enum!(
     /// A change of state that people are notified of. The values are the webhooks' event types.
     EventKind {
         /// The grant ended, or the tenant was disconnected in Xero: a person has to reconnect.

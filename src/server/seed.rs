@@ -3,7 +3,7 @@
 
 use super::auth::{AddUserError, LocalAuth};
 use super::domain::{AccessToken, AttemptEnd, FailureClass, GrantEnd, RefreshToken, Secret, Tenant, TokenSet};
-use super::store::{NewAttempt, NewGrant, Store, StoreError};
+use super::store::{AddOrgError, NewAttempt, NewGrant, Store, StoreError};
 use crate::model::{GrantId, OrgId, Outcome, Role, Trigger, UserId};
 use evergrant_sandbox::{Minted, Sandbox, SandboxError};
 
@@ -42,12 +42,14 @@ pub async fn seed(store: &Store, auth: &LocalAuth, sandbox: &Sandbox) -> Result<
     if let Some((harbour, _)) = &person.org {
         seed_connection(store, sandbox, harbour, &person.user, ("mere", "harbour"), DEMO_TOKEN_SECONDS).await?;
     }
-    if let Some(southerly) = store.add_org(SOUTHERLY).await? {
-        store.add_member(&southerly, &person.user, Role::Owner).await?;
-        let (grant, minted) =
-            seed_connection(store, sandbox, &southerly, &person.user, ("jonas", "southerly"), 0).await?;
-        end_grant(store, sandbox, &grant, &minted).await?;
-    }
+    let southerly = match store.add_org(SOUTHERLY).await {
+        Ok(southerly) => southerly,
+        Err(AddOrgError::NameTaken) => return Ok(true),
+        Err(AddOrgError::Store(error)) => return Err(error.into()),
+    };
+    store.add_member(&southerly, &person.user, Role::Owner).await?;
+    let (grant, minted) = seed_connection(store, sandbox, &southerly, &person.user, ("jonas", "southerly"), 0).await?;
+    end_grant(store, sandbox, &grant, &minted).await?;
     Ok(true)
 }
 

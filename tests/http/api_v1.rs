@@ -7,7 +7,7 @@ use evergrant::server::auth::api_keys;
 use evergrant::server::auth::api_keys::{CreatedApiKey, RequestedApiKey};
 use evergrant::server::clock::Clock;
 use evergrant::server::domain::Actor;
-use evergrant::server::store::{AuditFilter, Store};
+use evergrant::server::store::{AuditFilter, RowChange, Store};
 use reqwest::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -134,7 +134,10 @@ async fn missing_malformed_and_revoked_keys_are_rejected_with_the_reason(databas
     assert!(malformed["detail"].as_str().unwrap().contains("copied whole"), "{malformed}");
     assert_eq!(get(Some(&format!("bearer {}", program.key))).await.status(), StatusCode::OK);
 
-    assert!(program.store.revoke_api_key(&program.org, &program.key_id.as_str().into()).await.unwrap());
+    assert_eq!(
+        program.store.revoke_api_key(&program.org, &program.key_id.as_str().into()).await.unwrap(),
+        RowChange::Applied
+    );
     assert_problem(program.get("/bindings").await, StatusCode::UNAUTHORIZED, "invalid-key").await;
 
     // A key gives access neither to pages nor to server functions.

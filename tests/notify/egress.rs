@@ -32,7 +32,7 @@ async fn test_delivery_error(
     reach: EgressPolicy,
     lookup: DnsLookup,
 ) -> Option<String> {
-    let org = harness.store.add_org(org).await.unwrap().unwrap();
+    let org = harness.store.add_org(org).await.unwrap();
     let (id, secret) = add_endpoint(&harness.store, &org, url).await;
     drop(secret);
     let webhooks = WebhookClient::with_lookup(reach, lookup).unwrap();

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use evergrant::model::{DeliveryStatus, EventKind, Outcome, Trigger};
 use evergrant::server::domain::{AttemptEnd, FailureClass};
-use evergrant::server::store::{DeliveryAttempt, DeliveryOutcome, Fenced, NewAttempt, RecordedAttempt, Store};
+use evergrant::server::store::{
+    DeliveryAttempt, DeliveryOutcome, FanOutTo, Fenced, NewAttempt, RecordedAttempt, Store,
+};
 use evergrant::server::tokens::{RefreshFailure, RefreshRequest};
 use serde_json::json;
 
@@ -79,7 +81,7 @@ async fn crash_between_change_and_delivery_loses_no_event(database: TestDatabase
     // The process that stored the event dies, and so does the next one, between claim and delivery. Then another
     // one delivers it with the same id.
     let store = &harness.store;
-    assert_eq!(store.fan_out(false, 10).await.unwrap(), 1, "{db}");
+    assert_eq!(store.fan_out(FanOutTo::Webhooks, 10).await.unwrap(), 1, "{db}");
     let claimed = store.claim_deliveries("dead", harness.clock.now() + 120, 10).await.unwrap();
     assert_eq!(claimed.len(), 1, "{db}");
     let notifier = notifier(&harness.store);
@@ -175,7 +177,7 @@ async fn credentials_alarm_is_delivered_once_by_all_instances_together(database:
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let (connected, receiver, _) = connect_with_receiver(&harness).await;
-    let idle = harness.store.add_org("Nobody's").await.unwrap().unwrap();
+    let idle = harness.store.add_org("Nobody's").await.unwrap();
     add_endpoint(&harness.store, &idle, &receiver.url()).await;
     let others = [harness.store.clone(), harness.second_store().await, harness.second_store().await];
     // Two of the three instances know the credentials error.

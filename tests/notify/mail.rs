@@ -3,11 +3,12 @@
 use crate::support::databases::TestDatabase;
 use std::sync::{Arc, Mutex};
 
+use evergrant::model::EmailChoice;
 use evergrant::model::{DeliveryStatus, OrgId, Role, UserId};
 use evergrant::server::config::MailConfig;
 use evergrant::server::domain::Secret;
 use evergrant::server::notify::{Mailer, Notifier, WebhookClient};
-use evergrant::server::store::{CreatedUser, NewUser, Store};
+use evergrant::server::store::{CreatedUser, NewUser, RowChange, Store};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -109,7 +110,7 @@ impl MailServer {
 async fn add_member(store: &Store, email: &str, org: &OrgId, role: Role) -> UserId {
     let hash = Secret::new("hash");
     let new = NewUser { email, password_hash: &hash, org: None };
-    let CreatedUser { user, .. } = store.add_user(new).await.unwrap().unwrap();
+    let CreatedUser { user, .. } = store.add_user(new).await.unwrap();
     store.add_member(org, &user, role).await.unwrap();
     user
 }
@@ -123,10 +124,11 @@ async fn owners_admins_and_members_who_opted_in_get_one_digest_each(database: Te
     let admin = add_member(store, "admin@example.com", &connected.org, Role::Admin).await;
     add_member(store, "member@example.com", &connected.org, Role::Member).await;
     let keen = add_member(store, "keen@example.com", &connected.org, Role::Member).await;
-    assert!(store.set_email_notifications(&connected.org, &admin, false).await.unwrap());
-    assert!(store.set_email_notifications(&connected.org, &keen, true).await.unwrap());
-    let elsewhere = store.add_org("Elsewhere").await.unwrap().unwrap();
-    assert!(!store.set_email_notifications(&elsewhere, &keen, false).await.unwrap(), "{db}: not a member there");
+    let choose = async |org, user, choice| store.set_email_notifications(org, user, choice).await.unwrap();
+    assert_eq!(choose(&connected.org, &admin, EmailChoice::Off).await, RowChange::Applied);
+    assert_eq!(choose(&connected.org, &keen, EmailChoice::On).await, RowChange::Applied);
+    let elsewhere = store.add_org("Elsewhere").await.unwrap();
+    assert_eq!(choose(&elsewhere, &keen, EmailChoice::Off).await, RowChange::NotFound, "{db}: not a member there");
 
     end_at_xero(&harness, &connected).await;
     let report = mail_server.notifier(store).tick().await.unwrap();
@@ -187,7 +189,7 @@ async fn credentials_alarm_is_mailed_once_to_an_owner_of_two_organizations(datab
     let other = harness.connect("Other", &["demo"], 60).await;
     let owner = add_member(store, "owner@example.com", &connected.org, Role::Owner).await;
     store.add_member(&other.org, &owner, Role::Owner).await.unwrap();
-    assert!(store.raise_credentials_alarm("invalid_client").await.unwrap());
+    store.raise_credentials_alarm("invalid_client").await.unwrap();
     assert_eq!(mail_server.notifier(store).tick().await.unwrap().delivered, 1, "{db}");
     let letter = mail_server.take_messages().remove(0);
     assert!(letter.text.contains("Subject: Xero refuses Evergrant's app credentials"), "{db}: {}", letter.text);

@@ -43,10 +43,10 @@ async fn add_endpoint(store: &Store, org: &OrgId, url: &str) -> (EndpointId, Sec
     let hash = Secret::new("hash");
     let email = format!("{}@example.com", uuid::Uuid::new_v4());
     let CreatedUser { user, .. } =
-        store.add_user(NewUser { email: &email, password_hash: &hash, org: None }).await.unwrap().unwrap();
+        store.add_user(NewUser { email: &email, password_hash: &hash, org: None }).await.unwrap();
     let secret = new_signing_secret().unwrap();
     let new = NewWebhookEndpoint { url, secret: &secret, created_by: &user, session_hash: SESSION_HASH };
-    (store.add_endpoint(org, new).await.unwrap().unwrap(), secret)
+    (store.add_endpoint(org, new).await.unwrap(), secret)
 }
 
 /// Connects an organization whose events are delivered to a receiver.

@@ -5,7 +5,7 @@ use crate::support::wait::{MAX_WAIT, eventually};
 use chrono::DateTime;
 use evergrant::model::{DeliveryStatus, DeliveryView, DisabledBy, EndpointId};
 use evergrant::server::notify::new_signing_secret;
-use evergrant::server::store::Store;
+use evergrant::server::store::{DisableResult, FanOutTo, RowChange, Store};
 
 use super::receiver::Receiver;
 use super::{DAY, SESSION_HASH, add_endpoint, connect_with_receiver, end_at_xero, notifier};
@@ -102,7 +102,7 @@ async fn endpoint_that_answers_410_is_disabled_until_it_is_enabled_again(databas
     notifier.tick().await.unwrap();
     assert_eq!(receiver.deliveries().len(), 1, "{db}");
 
-    assert!(harness.store.enable_endpoint(&connected.org, &id).await.unwrap());
+    assert_eq!(harness.store.enable_endpoint(&connected.org, &id).await.unwrap(), RowChange::Applied);
     end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
     notifier.tick().await.unwrap();
     assert_eq!(receiver.deliveries().len(), 3, "{db}: one recovery and one end since then, and nothing older");
@@ -116,13 +116,18 @@ async fn pending_deliveries_of_a_removed_endpoint_are_canceled(database: TestDat
     receiver.queue_responses(&[(500, "", "")]);
     end_at_xero(&harness, &connected).await;
     notifier(&harness.store).tick().await.unwrap();
-    let other = harness.store.add_org("Other").await.unwrap().unwrap();
-    assert!(!harness.store.disable_endpoint(&other, &id, DisabledBy::Person).await.unwrap(), "{db}: wrong org");
-    assert!(!harness.store.remove_endpoint(&other, &id).await.unwrap(), "{db}: wrong org");
-    assert!(!harness.store.enable_endpoint(&other, &id).await.unwrap(), "{db}: wrong org");
+    let other = harness.store.add_org("Other").await.unwrap();
+    let disabled = harness.store.disable_endpoint(&other, &id, DisabledBy::Person).await.unwrap();
+    assert_eq!(disabled, DisableResult::NotFound, "{db}: wrong org");
+    assert_eq!(harness.store.remove_endpoint(&other, &id).await.unwrap(), RowChange::NotFound, "{db}: wrong org");
+    assert_eq!(harness.store.enable_endpoint(&other, &id).await.unwrap(), RowChange::NotFound, "{db}: wrong org");
     let secret = new_signing_secret().unwrap();
-    assert!(!harness.store.rotate_secret(&other, &id, &secret, SESSION_HASH).await.unwrap(), "{db}: wrong org");
-    assert!(harness.store.remove_endpoint(&connected.org, &id).await.unwrap(), "{db}");
+    assert_eq!(
+        harness.store.rotate_secret(&other, &id, &secret, SESSION_HASH).await.unwrap(),
+        RowChange::NotFound,
+        "{db}: wrong org"
+    );
+    assert_eq!(harness.store.remove_endpoint(&connected.org, &id).await.unwrap(), RowChange::Applied, "{db}");
     harness.advance(DAY);
     assert_eq!(notifier(&harness.store).tick().await.unwrap().delivered, 0, "{db}");
     let one = only_delivery(&harness.store, &connected).await;
@@ -140,7 +145,7 @@ async fn both_secrets_sign_for_a_day_after_a_rotation(database: TestDatabase) {
     assert!(harness.store.reveal_secret(&connected.org, SESSION_HASH).await.unwrap().is_none(), "{db}: only once");
 
     let new = new_signing_secret().unwrap();
-    assert!(harness.store.rotate_secret(&connected.org, &id, &new, SESSION_HASH).await.unwrap());
+    assert_eq!(harness.store.rotate_secret(&connected.org, &id, &new, SESSION_HASH).await.unwrap(), RowChange::Applied);
     assert!(harness.store.reveal_secret(&connected.org, "another").await.unwrap().is_none(), "{db}");
     assert!(notifier.test_endpoint(&connected.org, &id).await.unwrap(), "{db}");
     let old_still = receiver.deliveries().pop().unwrap();
@@ -201,12 +206,12 @@ async fn endpoint_with_a_backlog_does_not_delay_others(database: TestDatabase) {
     for _ in 0..3 {
         end_at_xero(&harness, &harness.reconnect(&busy, &["harbour"]).await).await;
     }
-    eventually("the fan-out", MAX_WAIT, async || store.fan_out(false, 32).await.unwrap() == 0).await;
+    eventually("the fan-out", MAX_WAIT, async || store.fan_out(FanOutTo::Webhooks, 32).await.unwrap() == 0).await;
     harness.advance(1);
     let other = harness.connect("Other", &["kauri"], 60).await;
     let (others_endpoint, _) = add_endpoint(store, &other.org, "http://127.0.0.1:9/").await;
     end_at_xero(&harness, &other).await;
-    assert_eq!(store.fan_out(false, 32).await.unwrap(), 1, "{db}");
+    assert_eq!(store.fan_out(FanOutTo::Webhooks, 32).await.unwrap(), 1, "{db}");
 
     let claimed = store.claim_deliveries("one", harness.clock.now() + 60, 2).await.unwrap();
     let mut targets: Vec<String> = claimed.into_iter().map(|one| one.target).collect();

@@ -121,7 +121,7 @@ impl TestService {
 
     /// Creates an organization with Mere's consent; the access token expires in `access_seconds_left`.
     pub async fn connect(&self, org: &str, tenants: &[&str], access_seconds_left: i64) -> ConnectedOrg {
-        let org = self.store.add_org(org).await.unwrap().unwrap();
+        let org = self.store.add_org(org).await.unwrap();
         seed_consent(&self.store, &self.provider, org, tenants, access_seconds_left).await
     }
 

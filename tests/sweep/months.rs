@@ -104,7 +104,7 @@ async fn connect_until(harness: &TestService, connected: &mut Vec<ConnectedOrg>,
     while connected.len() < wanted {
         let number = connected.len();
         let org = match number % TENANTS.len() {
-            0 => harness.store.add_org(&format!("Organisation {number}")).await.unwrap().unwrap(),
+            0 => harness.store.add_org(&format!("Organisation {number}")).await.unwrap(),
             _ => connected[number - 1].org.clone(),
         };
         let tenant = [TENANTS[number % TENANTS.len()]];

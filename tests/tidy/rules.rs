@@ -1,5 +1,7 @@
 //! Rules for a single file: header, length, cfg, unwrap, wall clock, SQL.
 
+use evergrant::model::{BindingStatus, Channel, DeliveryStatus, EmailChoice, GrantStatus, Outcome, Role, TextEnum};
+
 use super::source::Source;
 use super::{Violation, assert_no_violations, check_every_file};
 
@@ -137,4 +139,53 @@ fn star_columns(source: &Source) -> Vec<Violation> {
     let is_star = |line: &str| ["SELECT *", "RETURNING *", ".*"].iter().any(|star| line.contains(star));
     let lines = source.non_test_lines().filter(|(line, code)| !code.trim().is_empty() && is_star(text[line - 1]));
     lines.map(|(line, _)| Violation::new(source, line, "name the columns: a newer version may add more")).collect()
+}
+
+/// Texts in SQL that are no enum's: a schema object's type, the notification channel, a table that sqlx owns.
+const OTHER_SQL_WORDS: [&str; 3] = ["table", "evergrant", "_sqlx_migrations"];
+
+#[test]
+fn every_word_in_a_statement_is_an_enums() {
+    assert_no_violations(check_every_file("src/server/store", unknown_sql_words));
+    let caught = |text: &str| unknown_sql_words(&Source::new("src/server/store/x.rs", text)).len();
+    assert_eq!(caught("let a = \"status IN ('active', 'refresh_failed')\";"), 0);
+    assert_eq!(caught("let a = \"status IN ('active', 'retired')\";"), 1);
+    assert_eq!(caught("// The word 'retired' is in a comment."), 0);
+}
+
+/// Finds words in single quotes, as SQL has them, that no enum has. A statement may spell a status, because an index
+/// with a condition needs the literal; a renamed or misspelled one would silently match no row.
+fn unknown_sql_words(source: &Source) -> Vec<Violation> {
+    let known = sql_words();
+    let mut found = Vec::new();
+    for (line, code) in source.non_test_lines() {
+        // Comments are blank in `code`, strings are not in the text.
+        let text = source.text.lines().nth(line - 1).unwrap_or_default();
+        if code.trim().is_empty() && text.trim_start().starts_with("//") {
+            continue;
+        }
+        let words = text.split('\'').skip(1).step_by(2);
+        let is_word = |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        for word in words.filter(is_word).filter(|word| !known.contains(word)) {
+            found.push(Violation::new(source, line, format!("no enum has the value '{word}'")));
+        }
+    }
+    found
+}
+
+fn sql_words() -> Vec<&'static str> {
+    fn all<T: TextEnum>(values: &[T]) -> Vec<&'static str> {
+        values.iter().map(|value| value.as_str()).collect()
+    }
+    let enums = [
+        all(BindingStatus::ALL),
+        all(Channel::ALL),
+        all(DeliveryStatus::ALL),
+        all(EmailChoice::ALL),
+        all(GrantStatus::ALL),
+        all(Outcome::ALL),
+        all(Role::ALL),
+        OTHER_SQL_WORDS.to_vec(),
+    ];
+    enums.concat()
 }

@@ -77,7 +77,7 @@ async fn binding_of_another_organization_is_not_found(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let theirs = harness.connect("Theirs", &["harbour"], 1800).await;
-    let ours = harness.store.add_org("Ours").await.unwrap().unwrap();
+    let ours = harness.store.add_org("Ours").await.unwrap();
     let client = harness.service.get_client_for_tenant_binding(&theirs.bindings[0], &ours).await;
     assert!(matches!(client.err(), Some(TokenError::NotFound)), "{db}");
     let gone = harness.service.disconnect(&ours, &theirs.bindings[0]).await;

@@ -96,7 +96,7 @@ async fn grant_with_several_bindings_is_refreshed_once(database: TestDatabase) {
 #[apply(each_database!)]
 async fn organization_without_connections_has_nothing_to_refresh(database: TestDatabase) {
     let harness = TestService::start(database).await;
-    let org = harness.store.add_org("Empty").await.unwrap().unwrap();
+    let org = harness.store.add_org("Empty").await.unwrap();
     let report =
         harness.service.proactive_refresh_for_org(&org, &RefreshRequest::automatic(Trigger::OrgSwitch)).await.unwrap();
     assert!(report.success && !report.has_active_bindings && report.refreshed_count == 0);

@@ -163,7 +163,7 @@ async fn dead_or_foreign_connection_has_no_token(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = connect(&harness, "Harbour", 400).await;
-    let other = harness.store.add_org("Other").await.unwrap().unwrap();
+    let other = harness.store.add_org("Other").await.unwrap();
     let foreign = harness.service.get_client_for_tenant_binding(&connected.bindings[0], &other).await;
     assert!(matches!(foreign.err(), Some(TokenError::NotFound)), "{db}");
     harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();

@@ -210,6 +210,7 @@ mod tests {
     use axum::http::header::AUTHORIZATION;
 
     use super::*;
+    use crate::server::store::RowChange;
     use crate::server::store::testing::{START, each_store};
 
     const DAY: i64 = 24 * 60 * 60;
@@ -260,7 +261,7 @@ mod tests {
 
     #[apply(each_store!)]
     async fn key_is_valid_until_it_expires_or_is_revoked(store: Store) {
-        let org = store.add_org("Harbour Group").await.unwrap().unwrap();
+        let org = store.add_org("Harbour Group").await.unwrap();
         let made = create(&store, &org, requested(" Nightly export ", Scope::ALL), &Actor::operator()).await;
         let CreatedApiKey { id, key, expires_at } = made.ok().unwrap();
         assert_eq!(expires_at, Some(START + 30 * DAY));
@@ -274,7 +275,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(&asks).await, KeyRejection::Expired { at: START + 30 * DAY });
-        assert!(store.revoke_api_key(&org, &id).await.unwrap());
+        assert_eq!(store.revoke_api_key(&org, &id).await.unwrap(), RowChange::Applied);
         assert_eq!(refused(&asks).await, KeyRejection::Unknown);
         let never = with(&format!("Bearer {}", generate_key().unwrap().expose()));
         assert_eq!(refused(&never).await, KeyRejection::Unknown);
@@ -282,7 +283,7 @@ mod tests {
 
     #[apply(each_store!)]
     async fn key_needs_a_name_and_a_scope(store: Store) {
-        let org = store.add_org("Harbour Group").await.unwrap().unwrap();
+        let org = store.add_org("Harbour Group").await.unwrap();
         for wrong in ["", "  ", "a\nb", &"x".repeat(101)] {
             let made = create(&store, &org, requested(wrong, Scope::ALL), &Actor::operator()).await;
             assert!(matches!(made, Err(CreateKeyError::InvalidName)), "{wrong:?}");

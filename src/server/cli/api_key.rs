@@ -11,6 +11,7 @@ use crate::server::auth::api_keys;
 use crate::server::auth::api_keys::{CreatedApiKey, RequestedApiKey};
 use crate::server::config::Settings;
 use crate::server::domain::Actor;
+use crate::server::store::RowChange;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -121,7 +122,10 @@ async fn revoke(flags: Revoke) -> Result<(), CliError> {
     let called = if api_keys::has_key_prefix(&flags.key) { api_keys::display_prefix(&flags.key) } else { &flags.key };
     let called = store.find_api_keys_by_id_or_prefix(called).await?;
     let revoked = match &called[..] {
-        [(org, id)] => store.as_actor(Actor::operator()).revoke_api_key(org, id).await?.then_some(id),
+        [(org, id)] => match store.as_actor(Actor::operator()).revoke_api_key(org, id).await? {
+            RowChange::Applied => Some(id),
+            RowChange::NotFound => None,
+        },
         [_, _, ..] => {
             return Err("several API keys match: pass the id, which evergrant api-key list --json shows".into());
         }

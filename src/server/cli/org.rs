@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{CliError, context};
 use crate::server::config::Settings;
+use crate::server::store::AddOrgError;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -33,9 +34,13 @@ pub async fn run(command: Command) -> Result<(), CliError> {
         return Err(instead.into());
     }
     let store = context::open_store(add.settings).await?;
-    let org = store.add_org(name).await?;
+    let added = store.add_org(name).await;
     store.database().close().await;
-    let Some(org) = org else { return Err(format!("there is already an organization called {name}").into()) };
+    let org = match added {
+        Ok(org) => org,
+        Err(AddOrgError::NameTaken) => return Err(format!("there is already an organization called {name}").into()),
+        Err(AddOrgError::Store(error)) => return Err(error.into()),
+    };
     if add.json {
         println!("{}", serde_json::json!({ "orgId": org }));
     } else {

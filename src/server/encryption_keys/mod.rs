@@ -180,7 +180,7 @@ mod tests {
 
     async fn insert_grant(database: Database, ring: KeyRing) {
         let store = Store::new(database, ring, Clock::manual(0));
-        let org: OrgId = store.add_org("Harbour Coffee").await.unwrap().unwrap();
+        let org: OrgId = store.add_org("Harbour Coffee").await.unwrap();
         let tokens = TokenSet {
             access_token: AccessToken::new("a"),
             refresh_token: RefreshToken::new("r"),

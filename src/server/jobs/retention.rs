@@ -78,7 +78,7 @@ mod tests {
 
     #[apply(each_store!)]
     async fn expired_rows_are_deleted_in_batches(store: Store) {
-        let org = store.add_org("A").await.unwrap().unwrap();
+        let org = store.add_org("A").await.unwrap();
         let tokens = TokenSet {
             access_token: AccessToken::new("a"),
             refresh_token: RefreshToken::new("r"),

@@ -5,7 +5,7 @@ use super::signature::new_signing_secret;
 use crate::model::{AddressProblem, DisabledBy, EndpointId, OrgId, UserId};
 use crate::server::crypto::random::RandomError;
 use crate::server::domain::Actor;
-use crate::server::store::{NewWebhookEndpoint, StoreError};
+use crate::server::store::{AddEndpointError, DisableResult, NewWebhookEndpoint, RowChange, StoreError};
 
 /// Why an endpoint could not be added or changed.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,15 @@ pub enum WebhookEndpointError {
     Store(#[from] StoreError),
 }
 
+impl From<AddEndpointError> for WebhookEndpointError {
+    fn from(error: AddEndpointError) -> Self {
+        match error {
+            AddEndpointError::TooMany => Self::TooMany,
+            AddEndpointError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl Notifier {
     /// Adds an endpoint. Only the session that adds it can see its secret.
     pub async fn add_endpoint(
@@ -40,7 +49,7 @@ impl Notifier {
         let url = self.webhooks().egress_policy().check_url(url)?;
         let secret = new_signing_secret()?;
         let new = NewWebhookEndpoint { url: url.as_str(), secret: &secret, created_by: by, session_hash };
-        self.store().as_actor(actor).add_endpoint(org, new).await?.ok_or(WebhookEndpointError::TooMany)
+        Ok(self.store().as_actor(actor).add_endpoint(org, new).await?)
     }
 
     /// Sends a test event to an endpoint now, without retries. Returns whether it was delivered; the delivery's row
@@ -58,26 +67,30 @@ impl Notifier {
         session_hash: &str,
         actor: Actor,
     ) -> Result<(), WebhookEndpointError> {
-        let done = self.store().as_actor(actor).rotate_secret(org, id, &new_signing_secret()?, session_hash).await?;
-        if done { Ok(()) } else { Err(WebhookEndpointError::NotFound) }
+        found(self.store().as_actor(actor).rotate_secret(org, id, &new_signing_secret()?, session_hash).await?)
     }
 
-    /// Enables or disables an endpoint.
-    pub async fn set_endpoint_enabled(
+    /// Enables an endpoint.
+    pub async fn enable_endpoint(
         &self,
         org: &OrgId,
         id: &EndpointId,
-        enabled: bool,
         actor: Actor,
     ) -> Result<(), WebhookEndpointError> {
-        let store = self.store().as_actor(actor);
-        store.endpoint(org, id).await?.ok_or(WebhookEndpointError::NotFound)?;
-        if enabled {
-            store.enable_endpoint(org, id).await?;
-        } else {
-            store.disable_endpoint(org, id, DisabledBy::Person).await?;
+        found(self.store().as_actor(actor).enable_endpoint(org, id).await?)
+    }
+
+    /// Disables an endpoint. Does nothing if it is disabled already.
+    pub async fn disable_endpoint(
+        &self,
+        org: &OrgId,
+        id: &EndpointId,
+        actor: Actor,
+    ) -> Result<(), WebhookEndpointError> {
+        match self.store().as_actor(actor).disable_endpoint(org, id, DisabledBy::Person).await? {
+            DisableResult::Disabled | DisableResult::AlreadyDisabled => Ok(()),
+            DisableResult::NotFound => Err(WebhookEndpointError::NotFound),
         }
-        Ok(())
     }
 
     /// Deletes an endpoint.
@@ -87,7 +100,13 @@ impl Notifier {
         id: &EndpointId,
         actor: Actor,
     ) -> Result<(), WebhookEndpointError> {
-        let done = self.store().as_actor(actor).remove_endpoint(org, id).await?;
-        if done { Ok(()) } else { Err(WebhookEndpointError::NotFound) }
+        found(self.store().as_actor(actor).remove_endpoint(org, id).await?)
+    }
+}
+
+fn found(change: RowChange) -> Result<(), WebhookEndpointError> {
+    match change {
+        RowChange::Applied => Ok(()),
+        RowChange::NotFound => Err(WebhookEndpointError::NotFound),
     }
 }

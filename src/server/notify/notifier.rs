@@ -14,8 +14,8 @@ use super::payload::body;
 use super::webhook::{PostOutcome, WebhookClient, WebhookMessage};
 use crate::model::{Channel, Channels, DisabledBy, EventKind, OrgId};
 use crate::server::store::{
-    ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, Event, RecordedAttempt, Store, StoreError, WebhookEndpoint,
-    new_id,
+    ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, Event, FanOutTo, RecordedAttempt, Store, StoreError,
+    WebhookEndpoint, new_id,
 };
 
 /// How long a claim lasts, in seconds. Longer than a whole batch takes.
@@ -107,7 +107,8 @@ impl Notifier {
         let store = &self.0.store;
         self.0.credentials.update_alarm(store).await?;
         let warned = self.warn_of_expiring_grants().await?;
-        let fanned_out = store.fan_out(self.0.mailer.is_some(), BATCH_SIZE).await?;
+        let to = if self.0.mailer.is_some() { FanOutTo::WebhooksAndEmail } else { FanOutTo::Webhooks };
+        let fanned_out = store.fan_out(to, BATCH_SIZE).await?;
         let owner: String = new_id();
         let claimed = store.claim_deliveries(&owner, store.clock().now() + CLAIM_DURATION, BATCH_SIZE).await?;
         let full = |count: usize| i64::try_from(count).is_ok_and(|count| count >= BATCH_SIZE);
@@ -300,7 +301,8 @@ impl Notifier {
         let store = &self.0.store;
         let recorded = store.record_delivery_attempt(&claimed.id, owner, tried).await?;
         if tried.http_status == Some(HTTP_GONE) {
-            store.disable_endpoint(&claimed.org, &claimed.target.as_str().into(), DisabledBy::Gone).await?;
+            // If it is disabled or removed already, nothing is left to do.
+            _ = store.disable_endpoint(&claimed.org, &claimed.target.as_str().into(), DisabledBy::Gone).await?;
             tracing::info!(endpoint = %claimed.target, "webhook endpoint answered 410 and was disabled");
         } else if tried.outcome == DeliveryOutcome::GivenUp {
             tracing::warn!(

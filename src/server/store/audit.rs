@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::text_values::text_value;
 use super::{Store, StoreError};
-use crate::model::{Action, ActorKind, AuditView, Cursor, OrgId, Stored, UserId};
+use crate::model::{Action, AuditView, Cursor, OrgId, Stored, UserId};
 use crate::server::domain::AuditEvent;
 
 /// Orders events that this process writes in the same millisecond.
@@ -129,17 +130,14 @@ impl Store {
 }
 
 fn event_from(row: &AnyRow) -> Result<AuditView, StoreError> {
-    let unreadable = |column, value| StoreError::UnknownValue { table: "audit_events", column, value };
-    let kind: String = row.try_get("actor_kind")?;
-    let actor_kind = ActorKind::parse(&kind).ok_or_else(|| unreadable("actor_kind", kind))?;
     let text: String = row.try_get("detail")?;
-    let detail: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(&text).map_err(|_| unreadable("detail", text))?;
+    let detail: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
+        .map_err(|_| StoreError::UnknownValue { table: "audit_events", column: "detail", value: text })?;
     let word = |value: serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     Ok(AuditView {
         id: row.try_get("id")?,
         at: row.try_get("at")?,
-        actor_kind,
+        actor_kind: text_value(row, "audit_events", "actor_kind")?,
         actor: row.try_get("actor_name")?,
         action: Stored::parse(row.try_get("action")?),
         detail: detail.into_iter().map(|(name, value)| (name, word(value))).collect(),
@@ -156,7 +154,7 @@ mod tests {
 
     #[apply(each_store!)]
     async fn events_are_read_in_order_and_only_by_their_organization(store: Store) {
-        let ours = store.add_org("Ours").await.unwrap().unwrap();
+        let ours = store.add_org("Ours").await.unwrap();
         let actor = Actor::api_key("k-1", "Payroll", Some("192.0.2.7".into()));
         for n in 0..5 {
             let event =

@@ -26,6 +26,16 @@ macro_rules! orphaned_grants_sql {
     };
 }
 
+/// Whether a grant that was unused is revoked now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum OrphanRevocation {
+    /// It is revoked, and its tokens are erased.
+    Revoked,
+    /// It was bound, or its consent is asked about again: nothing is changed.
+    InUse,
+}
+
 impl Store {
     /// Deletes ended sessions, unfinished consents and consents that nobody confirmed. Returns the number of rows.
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
@@ -57,8 +67,8 @@ impl Store {
         rows.iter().map(grant_from).collect()
     }
 
-    /// Revokes a grant that `orphaned_grants` returned. Returns `false` if it is in use again.
-    pub async fn mark_revoked_if_orphaned(&self, grant: &Grant) -> Result<bool, StoreError> {
+    /// Revokes a grant that `orphaned_grants` returned, unless it is in use again.
+    pub async fn mark_revoked_if_orphaned(&self, grant: &Grant) -> Result<OrphanRevocation, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         // Locks the row. `bind` does too, so that one of the two sees the other's change.
@@ -76,14 +86,15 @@ impl Store {
         if row.is_some() {
             mark_revoked(&mut transaction, &grant.id, now).await?;
             transaction.commit().await?;
-            return Ok(true);
+            return Ok(OrphanRevocation::Revoked);
         }
-        Ok(false)
+        Ok(OrphanRevocation::InUse)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::OrphanRevocation;
     use crate::server::domain::{AccessToken, RefreshToken, Secret, Tenant, TokenSet};
     use crate::server::store::Store;
     use crate::server::store::testing::each_store;
@@ -95,7 +106,7 @@ mod tests {
     async fn sessions_consents_and_orphaned_grants_are_deleted_when_expired(store: Store) {
         let hash = Secret::new("hash");
         let new = NewUser { email: "ann@example.com", password_hash: &hash, org: Some("Harbour") };
-        let added = store.add_user(new).await.unwrap().unwrap();
+        let added = store.add_user(new).await.unwrap();
         let (user, org) = (added.user, added.org.unwrap().0);
         store.add_session("session", &user, Some(&org)).await.unwrap();
         let mut grants = Vec::new();
@@ -133,14 +144,16 @@ mod tests {
         assert_eq!(orphans().await, [grants[2].clone()]);
         let unbound = store.orphaned_grants(9).await.unwrap().remove(0);
         store.bind(&org, &unbound.id, &[tenant("Café")], None).await.unwrap();
-        assert!(!store.mark_revoked_if_orphaned(&unbound).await.unwrap(), "it was bound meanwhile");
+        let revocation = store.mark_revoked_if_orphaned(&unbound).await.unwrap();
+        assert_eq!(revocation, OrphanRevocation::InUse, "it was bound meanwhile");
         store.clock().advance(7 * DAY);
         assert_eq!(store.delete_expired().await.unwrap(), 1, "the session");
         store.clock().advance(16 * DAY);
         assert_eq!(store.delete_expired().await.unwrap(), 1, "the unconfirmed consent");
         assert_eq!(orphans().await, [grants[1].clone()], "the grant of that consent");
         let asked = store.orphaned_grants(9).await.unwrap().remove(0);
-        assert!(store.mark_revoked_if_orphaned(&asked).await.unwrap() && orphans().await.is_empty());
+        assert_eq!(store.mark_revoked_if_orphaned(&asked).await.unwrap(), OrphanRevocation::Revoked);
+        assert!(orphans().await.is_empty());
         let late = store.bind(&org, &asked.id, &[tenant("Shop")], None).await.unwrap();
         assert!(late.is_empty(), "nothing is bound to a revoked grant");
     }

@@ -14,11 +14,13 @@ mod live;
 mod migrations;
 mod notifications;
 mod reports;
+mod row_change;
 mod sealed;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod text_values;
 
 use std::sync::Arc;
 
@@ -27,10 +29,11 @@ pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent}
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
 pub use accounts::invitations::{AcceptError, INVITATION_LIFETIME, InviteError, Invitee};
 pub use accounts::members::MemberChangeError;
-pub use accounts::orgs::CreateOrgError;
+pub use accounts::orgs::{AddOrgError, CreateOrgError};
 pub use accounts::sessions::{SESSION_IDLE_TIMEOUT, SESSION_LIFETIME, Session};
-pub use accounts::users::{Account, CreatedUser, NewUser};
+pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser};
 pub use audit::AuditFilter;
+pub use cleanup::OrphanRevocation;
 pub use connections::bindings::{BindOutcome, BindingWithGrant};
 pub use connections::oauth_states::{ConsumedState, NewOauthState, OAUTH_STATE_LIFETIME, PendingConsent};
 pub use connections::offboarding::OFFBOARDING_PERIOD;
@@ -43,11 +46,15 @@ pub use grants::due::DueFilter;
 pub use grants::lease_guard::{Fenced, JournaledLease, LeaseGuard};
 pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic};
 pub use migrations::SchemaState;
-pub use notifications::deliveries::{ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, RecordedAttempt};
+pub use notifications::deliveries::{ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, FanOutTo, RecordedAttempt};
 pub use notifications::outbox::{Event, EventSubject};
-pub use notifications::webhook_endpoints::{MAX_ENDPOINTS, NewWebhookEndpoint, SECRET_OVERLAP_PERIOD, WebhookEndpoint};
+pub use notifications::webhook_endpoints::{
+    AddEndpointError, DisableResult, MAX_ENDPOINTS, NewWebhookEndpoint, WebhookEndpoint,
+};
+pub use notifications::webhook_secrets::SECRET_OVERLAP_PERIOD;
 pub use reports::activity::{ConnectionGrants, JournalEntry, UpcomingRefresh};
 pub use reports::operator_queries::{DanglingAttempt, GrantSummary};
+pub use row_change::RowChange;
 pub use sealed::instances::{INSTANCE_TIMEOUT, Instance};
 pub use sealed::reseal::{ResealPass, SealedValuesByKey};
 

@@ -5,7 +5,7 @@ use futures::{StreamExt, stream};
 use super::policy::is_still_valid;
 use super::service::TokenService;
 use crate::server::domain::Grant;
-use crate::server::store::{Reconciliation, StoreError};
+use crate::server::store::{OrphanRevocation, Reconciliation, StoreError};
 use crate::server::xero::{ErrorKind, Transient, XeroError};
 
 /// How many lists are read concurrently, and in one run.
@@ -106,7 +106,7 @@ impl TokenService {
                 break;
             }
             let alone = !store.xero_user_has_another_grant(&grant).await?;
-            if !store.mark_revoked_if_orphaned(&grant).await? {
+            if store.mark_revoked_if_orphaned(&grant).await? == OrphanRevocation::InUse {
                 continue;
             }
             revoked += 1;

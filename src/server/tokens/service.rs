@@ -11,7 +11,7 @@ use super::exchange::{RescueError, RescueReport, UserCheck, rescue, run_exchange
 use super::outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::per_org_limiter::PerOrgLimiter;
 use super::policy::{Policy, is_still_valid};
-use super::single_flight::SingleFlight;
+use super::single_flight::{Joined, SingleFlight};
 use super::spool::Spool;
 use super::state::ServiceState;
 use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport};
@@ -72,8 +72,8 @@ impl TokenService {
             let span = traces::exchange_span(grant, request.trigger);
             run_exchange(shared, grant.clone(), request).instrument(span)
         };
-        let (flight, started) = self.single_flight.join_or_start(grant, start);
-        if !started {
+        let (flight, joined) = self.single_flight.join_or_start(grant, start);
+        if joined == Joined::Existing {
             self.shared.metrics.count_joined_refresh();
         }
         flight.await.unwrap_or_else(|| {

@@ -27,6 +27,15 @@ pub struct SingleFlight<T> {
     lifecycle: Lifecycle,
 }
 
+/// Whether a caller's work was in flight before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// The caller joined work in flight.
+    Existing,
+    /// The caller started the work.
+    Started,
+}
+
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     /// The work runs in tasks of `lifecycle`, so that shutdown waits for it.
     pub fn new(lifecycle: Lifecycle) -> Self {
@@ -43,20 +52,22 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let (flight, started) = self.join_or_start(grant, start);
-        started.then(|| flight.boxed())
+        match self.join_or_start(grant, start) {
+            (flight, Joined::Started) => Some(flight.boxed()),
+            (_, Joined::Existing) => None,
+        }
     }
 
-    /// Joins the grant's work in flight, or starts it. Returns the work and whether it was started. The work resolves
+    /// Joins the grant's work in flight, or starts it. Returns the work and which of the two it is. The work resolves
     /// to `None` if its task panicked or the runtime shut down.
-    pub fn join_or_start<F>(&self, grant: &GrantId, start: impl FnOnce() -> Instrumented<F>) -> (SharedWork<T>, bool)
+    pub fn join_or_start<F>(&self, grant: &GrantId, start: impl FnOnce() -> Instrumented<F>) -> (SharedWork<T>, Joined)
     where
         F: Future<Output = T> + Send + 'static,
     {
         let mut in_flight = self.in_flight.lock();
         if let Some((flight, span)) = in_flight.get(grant) {
             traces::link_exchange(span);
-            return (flight.clone(), false);
+            return (flight.clone(), Joined::Existing);
         }
         let landing = RemoveOnDrop { in_flight: Arc::clone(&self.in_flight), grant: grant.clone() };
         let work = start();
@@ -67,7 +78,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         });
         let flight = task.map(Result::ok).boxed().shared();
         in_flight.insert(grant.clone(), (flight.clone(), span));
-        (flight, true)
+        (flight, Joined::Started)
     }
 }
 

@@ -119,7 +119,7 @@ impl BackgroundLoad {
 }
 
 async fn insert_idle_grants(env: &OperatorEnv) {
-    let org = env.store.add_org("Idle").await.unwrap().unwrap();
+    let org = env.store.add_org("Idle").await.unwrap();
     for number in 0..IDLE_GRANTS {
         let tokens = TokenSet {
             access_token: AccessToken::new(format!("access-{number}")),

@@ -49,7 +49,7 @@ impl OperatorEnv {
     }
 
     async fn connect(&self, org: &str, tenants: &[&str], access_seconds_left: i64) -> ConnectedOrg {
-        let org = self.store.add_org(org).await.unwrap().unwrap();
+        let org = self.store.add_org(org).await.unwrap();
         seed_consent(&self.store, &self.provider, org, tenants, access_seconds_left).await
     }
 

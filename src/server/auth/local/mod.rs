@@ -17,7 +17,7 @@ use super::error::AuthError;
 use super::login_rate_limit::LoginRateLimiter;
 use crate::model::{Action, LoginProblem, OrgId, UserId};
 use crate::server::domain::{Actor, Secret};
-use crate::server::store::{CreatedUser, NewUser, Store};
+use crate::server::store::{self, CreatedUser, NewUser, RowChange, Store};
 use passwords::{MIN_PASSWORD_CHARACTERS, Passwords};
 
 /// Local sign-in. Cheap to clone; clones share the rate limits.
@@ -126,8 +126,10 @@ impl LocalAuth {
 
     /// Switches the session to another organization.
     pub async fn switch_org(&self, caller: &Caller, org: &OrgId) -> Result<Switched, AuthError> {
-        let is_member = self.store.switch_session_org(&caller.session_hash, org).await?;
-        Ok(if is_member { Switched::Yes } else { Switched::NotAMember })
+        Ok(match self.store.switch_session_org(&caller.session_hash, org).await? {
+            RowChange::Applied => Switched::Yes,
+            RowChange::NotFound => Switched::NotAMember,
+        })
     }
 
     /// Returns whether there are no users.
@@ -149,8 +151,10 @@ impl LocalAuth {
         }
         let hash = self.passwords.hash(password).await?;
         let new = NewUser { email: &normal_email, password_hash: &hash, org };
-        let added = self.store.add_user(new).await.map_err(AuthError::from)?;
-        added.ok_or(AddUserError::EmailTaken(normal_email))
+        self.store.add_user(new).await.map_err(|error| match error {
+            store::AddUserError::EmailTaken => AddUserError::EmailTaken(normal_email),
+            store::AddUserError::Store(error) => AuthError::from(error).into(),
+        })
     }
 }
 

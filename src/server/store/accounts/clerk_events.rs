@@ -2,8 +2,8 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::clerk_sync::{upsert_membership, upsert_org, upsert_user};
-use super::members::find_role;
+use super::clerk_rows::{upsert_membership, upsert_org, upsert_user};
+use super::members::rows::find_role;
 use crate::model::{Action, OrgId, Role, UserId};
 use crate::server::domain::{Actor, AuditEvent};
 use crate::server::store::live::changes::{Change, ChangeTx};

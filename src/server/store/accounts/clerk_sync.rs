@@ -3,9 +3,11 @@
 
 use sqlx::{AnyConnection, Row};
 
+use super::clerk_rows::{upsert_membership, upsert_org, upsert_user};
 use crate::model::{OrgId, OrgView, Role, UserId};
 use crate::server::domain::Actor;
-use crate::server::store::{Store, StoreError, new_id};
+use crate::server::store::text_values::optional_text_value;
+use crate::server::store::{Store, StoreError};
 
 /// The claims of a verified session token.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,12 +133,7 @@ async fn read_identity(
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let role: Option<String> = row.try_get("role")?;
-    let role = role
-        .map(|text| {
-            Role::parse(&text).ok_or(StoreError::UnknownValue { table: "memberships", column: "role", value: text })
-        })
-        .transpose()?;
+    let role: Option<Role> = optional_text_value(&row, "memberships", "role")?;
     let told_at: Option<i64> = row.try_get("external_updated_at")?;
     let org = match row.try_get::<Option<String>, _>("org_id")? {
         None => None,
@@ -166,100 +163,13 @@ async fn upsert_identity(
     Ok(())
 }
 
-/// Inserts or updates the row of a Clerk user. An email address that another account holds is not taken over: the row
-/// then gets Clerk's user id in its place.
-pub(in crate::server::store) async fn upsert_user(
-    connection: &mut AnyConnection,
-    external: &str,
-    email: Option<&str>,
-    now: i64,
-) -> Result<UserId, StoreError> {
-    let email = email.map(str::to_lowercase);
-    let taken = sqlx::query("SELECT id FROM users WHERE email = $1 AND (external_id IS NULL OR external_id <> $2)")
-        .bind(email.as_deref())
-        .bind(external)
-        .fetch_optional(&mut *connection)
-        .await?
-        .is_some();
-    let email = email.filter(|_| !taken);
-    let row = sqlx::query(
-        "INSERT INTO users (id, email, password_hash, created_at, external_id) VALUES ($1, $2, '', $3, $4) \
-         ON CONFLICT (external_id) WHERE external_id IS NOT NULL \
-         DO UPDATE SET email = COALESCE($5, users.email) RETURNING id",
-    )
-    .bind(new_id::<UserId>().as_str())
-    .bind(email.as_deref().unwrap_or(external))
-    .bind(now)
-    .bind(external)
-    .bind(email.as_deref())
-    .fetch_one(&mut *connection)
-    .await?;
-    Ok(UserId(row.try_get("id")?))
-}
-
-/// Inserts or updates the row of a Clerk organization. The slug is its name until a Clerk event brings the real one.
-pub(in crate::server::store) async fn upsert_org(
-    connection: &mut AnyConnection,
-    external: &str,
-    slug: Option<&str>,
-    now: i64,
-) -> Result<OrgId, StoreError> {
-    let row = sqlx::query(
-        "INSERT INTO organizations (id, name, created_at, external_id, external_slug) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (external_id) WHERE external_id IS NOT NULL DO UPDATE SET \
-         name = CASE WHEN organizations.external_updated_at IS NULL THEN COALESCE($5, organizations.name) \
-         ELSE organizations.name END, \
-         external_slug = COALESCE($5, organizations.external_slug) RETURNING id",
-    )
-    .bind(new_id::<OrgId>().as_str())
-    .bind(slug.unwrap_or(external))
-    .bind(now)
-    .bind(external)
-    .bind(slug)
-    .fetch_one(&mut *connection)
-    .await?;
-    Ok(OrgId(row.try_get("id")?))
-}
-
-/// Inserts or updates a membership, unless a newer event or token contradicts it.
-pub(in crate::server::store) async fn upsert_membership(
-    connection: &mut AnyConnection,
-    org: &OrgId,
-    user: &UserId,
-    role: Role,
-    at: i64,
-    now: i64,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM membership_removals WHERE org_id = $1 AND user_id = $2 AND removed_at < $3")
-        .bind(org.as_str())
-        .bind(user.as_str())
-        .bind(at)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(
-        "INSERT INTO memberships (org_id, user_id, role, created_at, external_updated_at) \
-         SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS \
-         (SELECT 1 FROM membership_removals WHERE org_id = $1 AND user_id = $2) AND EXISTS \
-         (SELECT 1 FROM organizations WHERE id = $1 AND external_deleted_at IS NULL) \
-         ON CONFLICT (org_id, user_id) DO UPDATE SET role = excluded.role, external_updated_at = excluded.external_updated_at \
-         WHERE memberships.external_updated_at IS NULL OR memberships.external_updated_at <= excluded.external_updated_at",
-    )
-    .bind(org.as_str())
-    .bind(user.as_str())
-    .bind(role.as_str())
-    .bind(now)
-    .bind(at)
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::EmailChoice;
     use crate::server::domain::Secret;
-    use crate::server::store::NewUser;
     use crate::server::store::testing::{START, each_store};
+    use crate::server::store::{NewUser, RowChange};
 
     fn claim(role: Role) -> IdentityClaims<'static> {
         let org = OrgClaims { id: "org_1", slug: Some("harbour"), role };
@@ -282,7 +192,8 @@ mod tests {
         let known = store.sync_identity(&later).await.unwrap();
         assert_eq!((&known.user, known.email.as_str()), (&first.user, "ann@example.com"));
         assert_eq!(known.org.unwrap().role, Role::Member);
-        assert!(store.set_email_notifications(&org.id, &first.user, true).await.unwrap());
+        let set = store.set_email_notifications(&org.id, &first.user, EmailChoice::On).await.unwrap();
+        assert_eq!(set, RowChange::Applied);
         let mailbox = store.notification_email(&org.id, first.user.as_str()).await.unwrap();
         assert_eq!(mailbox, Some(("ann@example.com".into(), "harbour".into())));
         let older = store.sync_identity(&claim(Role::Admin)).await.unwrap();
@@ -304,7 +215,7 @@ mod tests {
     async fn email_address_of_another_account_is_not_taken_over(store: Store) {
         let hash = Secret::new("hash");
         let new = NewUser { email: "ann@example.com", password_hash: &hash, org: None };
-        let local = store.add_user(new).await.unwrap().unwrap();
+        let local = store.add_user(new).await.unwrap();
         let asserted = IdentityClaims { email: Some("Ann@example.com"), ..claim(Role::Admin) };
         let known = store.sync_identity(&asserted).await.unwrap();
         assert_ne!(known.user, local.user);

@@ -2,12 +2,12 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::members::{find_role, insert_member, lock_org, role_from};
+use super::members::rows::{find_role, insert_member, lock_org, role_from};
 use super::users::insert_user;
 use crate::model::{Action, InvitationDetails, InvitationId, InvitationView, OrgId, Role, UserId};
 use crate::server::domain::{Actor, AuditEvent, Secret};
 use crate::server::store::live::changes::Change;
-use crate::server::store::{Store, StoreError, new_id};
+use crate::server::store::{AddUserError, RowChange, Store, StoreError, new_id};
 
 /// How long an invitation link works, in seconds.
 pub const INVITATION_LIFETIME: i64 = 7 * 24 * 60 * 60;
@@ -70,6 +70,15 @@ pub enum AcceptError {
     /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<AddUserError> for AcceptError {
+    fn from(error: AddUserError) -> Self {
+        match error {
+            AddUserError::EmailTaken => Self::EmailTaken,
+            AddUserError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<sqlx::Error> for AcceptError {
@@ -141,8 +150,8 @@ impl Store {
             .collect()
     }
 
-    /// Cancels an open invitation. Returns `false` if the organization has no open invitation with this id.
-    pub async fn revoke_invitation(&self, org: &OrgId, id: &InvitationId) -> Result<bool, StoreError> {
+    /// Cancels an open invitation. `NotFound` if the organization has no open invitation with this id.
+    pub async fn revoke_invitation(&self, org: &OrgId, id: &InvitationId) -> Result<RowChange, StoreError> {
         let mut transaction = self.begin_change_tx().await?;
         let done = sqlx::query(
             "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND org_id = $3 AND accepted_at IS NULL \
@@ -153,11 +162,11 @@ impl Store {
         .bind(org.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(row) = done else { return Ok(false) };
+        let Some(row) = done else { return Ok(RowChange::NotFound) };
         let event = AuditEvent::new(self.actor(), Action::InvitationRevoked).in_org(org).subject("invitation", id);
         self.record(&mut transaction, &event.detail("role", role_from(&row)?.as_str())).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(RowChange::Applied)
     }
 
     /// Returns what the invitation page shows, or `None` if the invitation is no longer open.
@@ -195,10 +204,7 @@ impl Store {
         let (user, email) = match guest {
             Invitee::SignedIn { user, email } => (user.clone(), email),
             Invitee::NewAccount { email, password_hash } => {
-                match insert_user(&mut transaction, email, password_hash, now).await? {
-                    Some(user) => (user, email),
-                    None => return Err(AcceptError::EmailTaken),
-                }
+                (insert_user(&mut transaction, email, password_hash, now).await?, email)
             }
         };
         if find_role(&mut transaction, &org, &user).await?.is_some() {

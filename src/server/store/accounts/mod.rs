@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod clerk_events;
+pub mod clerk_rows;
 pub mod clerk_sync;
 pub mod invitations;
 pub mod members;

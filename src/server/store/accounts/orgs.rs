@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::members::{insert_member, lock_org};
+use super::members::rows::{insert_member, lock_org};
 use crate::model::{Action, OrgId, Role, UserId};
 use crate::server::domain::AuditEvent;
 use crate::server::store::{Store, StoreError, new_id};
@@ -10,7 +10,24 @@ use crate::server::store::{Store, StoreError, new_id};
 /// The most organizations that one user may own.
 const MAX_OWNED_ORGS: i64 = 20;
 
-/// Why an organization was not created.
+/// Why an organization without members was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddOrgError {
+    /// Any organization has this name.
+    #[error("there is already an organization of this name")]
+    NameTaken,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for AddOrgError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+/// Why a user's organization was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateOrgError {
     /// Other users' organizations don't matter.
@@ -31,15 +48,15 @@ impl From<sqlx::Error> for CreateOrgError {
 }
 
 impl Store {
-    /// Creates an organization without members. Returns `None` if one of this name exists.
-    pub async fn add_org(&self, name: &str) -> Result<Option<OrgId>, StoreError> {
+    /// Creates an organization without members.
+    pub async fn add_org(&self, name: &str) -> Result<OrgId, AddOrgError> {
         let mut transaction = self.database().begin().await?;
         if find_org_by_name(&mut transaction, name).await?.is_some() {
-            return Ok(None);
+            return Err(AddOrgError::NameTaken);
         }
         let org = self.insert_org(&mut transaction, name, self.clock().now()).await?;
         transaction.commit().await?;
-        Ok(Some(org))
+        Ok(org)
     }
 
     /// Inserts an organization's row and its audit event, in the caller's transaction.
@@ -130,13 +147,14 @@ pub(in crate::server::store) async fn find_org_by_name(
 
 #[cfg(test)]
 mod tests {
+    use super::AddOrgError;
     use crate::server::store::Store;
     use crate::server::store::testing::each_store;
 
     #[apply(each_store!)]
     async fn add_org_refuses_an_existing_name(store: Store) {
-        assert!(store.add_org("Harbour Coffee").await.unwrap().is_some());
-        assert_eq!(store.add_org("Harbour Coffee").await.unwrap(), None);
-        assert!(store.add_org("Harbour Tea").await.unwrap().is_some());
+        store.add_org("Harbour Coffee").await.unwrap();
+        assert!(matches!(store.add_org("Harbour Coffee").await, Err(AddOrgError::NameTaken)));
+        store.add_org("Harbour Tea").await.unwrap();
     }
 }

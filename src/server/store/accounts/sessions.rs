@@ -4,7 +4,7 @@ use sqlx::Row;
 
 use crate::model::{OrgId, UserId};
 use crate::server::store::live::changes::Change;
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{RowChange, Store, StoreError};
 
 /// The longest that a session lasts, in seconds (NIST SP 800-63B-4, 2.1.3: reauthenticate at least every thirty days at
 /// assurance level 1).
@@ -87,8 +87,8 @@ impl Store {
         if let Some(org) = org { self.touch_org(org).await } else { Ok(()) }
     }
 
-    /// Sets the session's active organization. Returns `false` and changes nothing if the user is not a member of it.
-    pub async fn switch_session_org(&self, hash: &str, org: &OrgId) -> Result<bool, StoreError> {
+    /// Sets the session's active organization. `NotFound` if the session's user is not a member of it.
+    pub async fn switch_session_org(&self, hash: &str, org: &OrgId) -> Result<RowChange, StoreError> {
         let mut transaction = self.begin_change_tx().await?;
         let switched = sqlx::query(
             "UPDATE sessions SET active_org_id = $1 WHERE id_hash = $2 AND EXISTS \
@@ -98,11 +98,11 @@ impl Store {
         .bind(hash)
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(row) = switched else { return Ok(false) };
+        let Some(row) = switched else { return Ok(RowChange::NotFound) };
         transaction.publish(Change::Person { user: UserId(row.try_get("user_id")?) }).await?;
         transaction.commit().await?;
         self.touch_org(org).await?;
-        Ok(true)
+        Ok(RowChange::Applied)
     }
 
     /// Deletes a session and publishes the change to its user's open pages.
@@ -138,7 +138,7 @@ mod tests {
 
     async fn person(store: &Store, email: &str, org: &str) -> (UserId, OrgId) {
         let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(org) };
-        let CreatedUser { user, org } = store.add_user(new).await.unwrap().unwrap();
+        let CreatedUser { user, org } = store.add_user(new).await.unwrap();
         (user, org.unwrap().0)
     }
 
@@ -185,9 +185,9 @@ mod tests {
         let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
         let (_, foreign) = person(&store, "bob@example.com", "Elsewhere").await;
         store.add_session("s", &user, None).await.unwrap();
-        assert!(!store.switch_session_org("s", &foreign).await.unwrap());
+        assert_eq!(store.switch_session_org("s", &foreign).await.unwrap(), RowChange::NotFound);
         assert_eq!(store.session("s").await.unwrap().unwrap().active_org, None);
-        assert!(store.switch_session_org("s", &org).await.unwrap());
+        assert_eq!(store.switch_session_org("s", &org).await.unwrap(), RowChange::Applied);
         assert_eq!(store.session("s").await.unwrap().unwrap().active_org, Some(org));
         store.delete_session("s").await.unwrap();
         assert_eq!(store.session("s").await.unwrap(), None);

@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::members::insert_member;
+use super::members::rows::insert_member;
 use super::orgs::find_org_by_name;
 use crate::model::{Action, OrgId, Role, UserId};
 use crate::server::domain::{AuditEvent, Secret};
@@ -17,6 +17,23 @@ pub struct NewUser<'a> {
     /// The name of an organization. If it exists, the user joins it as admin; otherwise it is created with the user as
     /// owner.
     pub org: Option<&'a str>,
+}
+
+/// Why a user was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddUserError {
+    /// Another user has the email address.
+    #[error("another user has this email address")]
+    EmailTaken,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for AddUserError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
 }
 
 /// The user that was created, and the organization that they joined or own.
@@ -37,14 +54,11 @@ pub struct Account {
 }
 
 impl Store {
-    /// Adds a user, and joins or creates the named organization, in one transaction. Returns `None` if the email
-    /// address is taken.
-    pub async fn add_user(&self, new: NewUser<'_>) -> Result<Option<CreatedUser>, StoreError> {
+    /// Adds a user, and joins or creates the named organization, in one transaction.
+    pub async fn add_user(&self, new: NewUser<'_>) -> Result<CreatedUser, AddUserError> {
         let now = self.clock().now();
         let mut transaction = self.database().begin().await?;
-        let Some(user) = insert_user(&mut transaction, new.email, new.password_hash, now).await? else {
-            return Ok(None);
-        };
+        let user = insert_user(&mut transaction, new.email, new.password_hash, now).await?;
         let org = match new.org {
             None => None,
             Some(name) => {
@@ -60,7 +74,7 @@ impl Store {
             }
         };
         transaction.commit().await?;
-        Ok(Some(CreatedUser { user, org }))
+        Ok(CreatedUser { user, org })
     }
 
     /// Returns the account with this lower-case email address. Users who sign in through Clerk have none.
@@ -80,13 +94,13 @@ impl Store {
     }
 }
 
-/// Inserts a user's row. Returns `None` if the email address is taken.
+/// Inserts a user's row, in the caller's transaction.
 pub(in crate::server::store) async fn insert_user(
     connection: &mut AnyConnection,
     email: &str,
     password_hash: &Secret,
     now: i64,
-) -> Result<Option<UserId>, StoreError> {
+) -> Result<UserId, AddUserError> {
     let user: UserId = new_id();
     let inserted = sqlx::query(
         "INSERT INTO users (id, email, password_hash, created_at) VALUES ($1, $2, $3, $4) \
@@ -98,7 +112,7 @@ pub(in crate::server::store) async fn insert_user(
     .bind(now)
     .execute(connection)
     .await?;
-    Ok((inserted.rows_affected() == 1).then_some(user))
+    if inserted.rows_affected() == 1 { Ok(user) } else { Err(AddUserError::EmailTaken) }
 }
 
 #[cfg(test)]
@@ -111,10 +125,11 @@ mod tests {
         assert!(!store.has_users().await.unwrap());
         let hash = Secret::new("hash");
         let new = |email, org| NewUser { email, password_hash: &hash, org };
-        let ann = store.add_user(new("ann@example.com", Some("Harbour Coffee"))).await.unwrap().unwrap();
-        let bob = store.add_user(new("bob@example.com", Some("Harbour Coffee"))).await.unwrap().unwrap();
-        let eve = store.add_user(new("eve@example.com", None)).await.unwrap().unwrap();
-        assert_eq!(store.add_user(new("ann@example.com", Some("Elsewhere"))).await.unwrap(), None);
+        let ann = store.add_user(new("ann@example.com", Some("Harbour Coffee"))).await.unwrap();
+        let bob = store.add_user(new("bob@example.com", Some("Harbour Coffee"))).await.unwrap();
+        let eve = store.add_user(new("eve@example.com", None)).await.unwrap();
+        let refused = store.add_user(new("ann@example.com", Some("Elsewhere"))).await;
+        assert!(matches!(refused, Err(AddUserError::EmailTaken)));
 
         let (org, role) = ann.org.unwrap();
         assert_eq!(role, Role::Owner);
@@ -129,6 +144,6 @@ mod tests {
         assert_eq!((account.id, account.password_hash.expose()), (ann.user, "hash"));
         assert!(store.account("nobody@example.com").await.unwrap().is_none());
         assert!(store.has_users().await.unwrap());
-        assert_eq!(store.add_org("Elsewhere").await.unwrap().map(|_| ()), Some(()));
+        store.add_org("Elsewhere").await.unwrap();
     }
 }

@@ -9,6 +9,7 @@ use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::grants::{grant_from, mark_revoked};
 use crate::server::store::live::changes::Change;
 use crate::server::store::notifications::connection_events;
+use crate::server::store::text_values::text_value;
 use crate::server::store::{Store, StoreError, new_id};
 
 /// A binding with its grant and the person who connected it.
@@ -143,7 +144,11 @@ impl Store {
             let old: Option<String> = before.as_ref().map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
             let ageing_notified: Option<i64> =
                 before.as_ref().map(|row| row.try_get("ageing_notified_day")).transpose()?.flatten();
-            connection_events::binding_recovered(&mut transaction, &binding_id, ageing_notified.is_some(), now).await?;
+            if ageing_notified.is_some() {
+                connection_events::warned_binding_recovered(&mut transaction, &binding_id, now).await?;
+            } else {
+                connection_events::binding_recovered(&mut transaction, &binding_id, now).await?;
+            }
             // Earlier grants stay listed, so that their attempts remain in the binding's history.
             sqlx::query("INSERT INTO binding_grants (binding_id, grant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind(binding_id.as_str())
@@ -165,8 +170,8 @@ impl Store {
         Ok(rebound)
     }
 
-    /// Marks a binding disconnected. Returns `true` if its grant was revoked because no other binding uses it.
-    pub async fn disconnect_binding(&self, org: &OrgId, id: &BindingId) -> Result<bool, StoreError> {
+    /// Marks a binding disconnected, and revokes its grant if no other binding uses it.
+    pub async fn disconnect_binding(&self, org: &OrgId, id: &BindingId) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         let row = sqlx::query(
@@ -187,12 +192,10 @@ impl Store {
             transaction.publish(Change::Binding { org, binding, status }).await?;
         }
         let grant: Option<String> = row.map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
-        let given_up = match grant {
-            Some(grant) => mark_revoked_if_unbound(&mut transaction, &GrantId(grant), now).await?,
-            None => false,
-        };
-        transaction.commit().await?;
-        Ok(given_up)
+        if let Some(grant) = grant {
+            mark_revoked_if_unbound(&mut transaction, &GrantId(grant), now).await?;
+        }
+        transaction.commit().await
     }
 
     /// Updates the connection ids of the grant's bindings from Xero's list. Returns the names of the tenants that it
@@ -242,27 +245,21 @@ impl Store {
     }
 }
 
-/// Revokes the grant if no binding uses it, within the caller's transaction. Returns whether it did.
-async fn mark_revoked_if_unbound(
-    connection: &mut AnyConnection,
-    grant: &GrantId,
-    now: i64,
-) -> Result<bool, StoreError> {
+/// Revokes the grant if no binding uses it, within the caller's transaction.
+async fn mark_revoked_if_unbound(connection: &mut AnyConnection, grant: &GrantId, now: i64) -> Result<(), StoreError> {
     let row = sqlx::query(
         "SELECT COUNT(*) FROM integration_tenant_bindings WHERE active_grant_id = $1 AND status <> 'disconnected'",
     )
     .bind(grant.as_str())
     .fetch_one(&mut *connection)
     .await?;
-    let unbound = row.try_get::<i64, _>(0)? == 0;
-    if unbound {
-        mark_revoked(connection, grant, now).await?;
+    if row.try_get::<i64, _>(0)? > 0 {
+        return Ok(());
     }
-    Ok(unbound)
+    mark_revoked(connection, grant, now).await
 }
 
 pub(in crate::server::store) fn binding_with_grant_from(row: &AnyRow) -> Result<BindingWithGrant, StoreError> {
-    let status: String = row.try_get("binding_status")?;
     let binding = Binding {
         id: BindingId(row.try_get("binding_id")?),
         org_id: OrgId(row.try_get("binding_org")?),
@@ -273,11 +270,7 @@ pub(in crate::server::store) fn binding_with_grant_from(row: &AnyRow) -> Result<
             connection_id: row.try_get("connection_id")?,
         },
         active_grant_id: row.try_get::<Option<String>, _>("active_grant_id")?.map(GrantId),
-        status: BindingStatus::parse(&status).ok_or(StoreError::UnknownValue {
-            table: "integration_tenant_bindings",
-            column: "status",
-            value: status,
-        })?,
+        status: text_value(row, "integration_tenant_bindings", "binding_status")?,
         unlisted_at: row.try_get("missing_since")?,
         connected_by: row.try_get::<Option<String>, _>("connected_by")?.map(UserId),
         created_at: row.try_get("bound_at")?,

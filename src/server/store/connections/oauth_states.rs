@@ -189,7 +189,7 @@ mod tests {
     async fn start_consent(store: &Store, hash: &str) -> OrgId {
         let email = format!("{hash}@example.com");
         let new = NewUser { email: &email, password_hash: &Secret::new("hash"), org: Some("Harbour Coffee") };
-        let added = store.add_user(new).await.unwrap().unwrap();
+        let added = store.add_user(new).await.unwrap();
         let org = added.org.unwrap().0;
         let verifier = Secret::new("the verifier");
         let state = NewOauthState { hash, org: &org, user: &added.user, session_hash: "mine", verifier: &verifier };

@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use crate::model::{Action, BindingId, DepartingConnection, OrgId, UserId};
 use crate::server::domain::AuditEvent;
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{RowChange, Store, StoreError};
 
 /// Seconds between a member's removal, or an organization's deletion, and the disconnect.
 pub const OFFBOARDING_PERIOD: i64 = 7 * 24 * 60 * 60;
@@ -48,8 +48,13 @@ impl Store {
             .collect()
     }
 
-    /// Assigns a former member's connection to the member `by`. Returns `false` if it is not a former member's.
-    pub async fn reassign_connection(&self, org: &OrgId, binding: &BindingId, by: &UserId) -> Result<bool, StoreError> {
+    /// Assigns a former member's connection to the member `by`. `NotFound` if it is not a former member's.
+    pub async fn reassign_connection(
+        &self,
+        org: &OrgId,
+        binding: &BindingId,
+        by: &UserId,
+    ) -> Result<RowChange, StoreError> {
         let mut transaction = self.begin_change_tx().await?;
         let kept = sqlx::query(
             "UPDATE integration_tenant_bindings SET connected_by = $1, updated_at = $2 \
@@ -62,12 +67,12 @@ impl Store {
         .bind(org.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(row) = kept else { return Ok(false) };
+        let Some(row) = kept else { return Ok(RowChange::NotFound) };
         let event = AuditEvent::new(self.actor(), Action::ConnectionKept).in_org(org).subject("binding", binding);
         let name: String = row.try_get("tenant_name")?;
         self.record(&mut transaction, &event.detail("connection", name)).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(RowChange::Applied)
     }
 }
 
@@ -146,12 +151,12 @@ mod tests {
         ann_leaves(&store, "1").await;
         let binding = store.offboarding_connections(&it.org).await.unwrap().remove(0).binding_id;
         let elsewhere: OrgId = "elsewhere".into();
-        assert!(!store.reassign_connection(&elsewhere, &binding, &it.bob).await.unwrap());
-        assert!(store.reassign_connection(&it.org, &binding, &it.bob).await.unwrap());
-        assert!(!store.reassign_connection(&it.org, &binding, &it.ann).await.unwrap(), "Bob has it already");
+        let reassign = async |org, to| store.reassign_connection(org, &binding, to).await.unwrap();
+        assert_eq!(reassign(&elsewhere, &it.bob).await, RowChange::NotFound);
+        assert_eq!(reassign(&it.org, &it.bob).await, RowChange::Applied);
+        assert_eq!(reassign(&it.org, &it.ann).await, RowChange::NotFound, "Bob has it already");
         assert_eq!(store.offboarding_connections(&it.org).await.unwrap(), []);
 
-        store.reassign_connection(&it.org, &binding, &it.ann).await.unwrap();
         let by_ann = "UPDATE integration_tenant_bindings SET connected_by = $1 WHERE id = $2";
         sqlx::query(by_ann).bind(it.ann.as_str()).bind(binding.as_str()).execute(store.pool()).await.unwrap();
         assert_eq!(store.offboarding_connections(&it.org).await.unwrap().len(), 1);

@@ -141,9 +141,7 @@ impl Store {
             drift.renamed += found.renamed;
             let binding = BindingId(id);
             match after {
-                BindingStatus::Active => {
-                    connection_events::binding_recovered(&mut transaction, &binding, false, now).await?
-                }
+                BindingStatus::Active => connection_events::binding_recovered(&mut transaction, &binding, now).await?,
                 _ => connection_events::binding_broken(&mut transaction, &binding, "disconnected_in_xero", now).await?,
             }
             transaction.publish(Change::Binding { org: grant.org_id.clone(), binding, status: after }).await?;

@@ -7,8 +7,9 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 use super::lease_guard::{JournaledLease, LeaseGuard};
 use crate::model::{AttemptId, AttemptView, GrantId, Outcome, Stored, Trigger};
 use crate::server::clock::Clock;
-use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt, RotationRisk};
+use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt};
 use crate::server::store::live::changes::{Change, ChangeTx};
+use crate::server::store::text_values::optional_text_value;
 use crate::server::store::{Store, StoreError, new_id};
 
 /// An attempt about to start.
@@ -112,7 +113,7 @@ impl Store {
         let read = |row: &AnyRow| {
             Ok(PriorAttempt {
                 outcome: outcome_from(row)?,
-                rotation_risk: known_value(row.try_get("rotation_risk")?, "rotation_risk", RotationRisk::parse)?,
+                rotation_risk: optional_text_value(row, "refresh_attempts", "rotation_risk")?,
                 sent_at: row.try_get("sent_at")?,
             })
         };
@@ -260,18 +261,5 @@ pub(in crate::server::store) fn attempt_from(row: &AnyRow) -> Result<AttemptView
 
 /// Reads an attempt's outcome. An attempt without one is running.
 fn outcome_from(row: &AnyRow) -> Result<Outcome, StoreError> {
-    Ok(known_value(row.try_get("outcome")?, "outcome", Outcome::parse)?.unwrap_or(Outcome::Running))
-}
-
-/// Parses a value of this table, if there is one.
-fn known_value<T>(
-    value: Option<String>,
-    column: &'static str,
-    parse: fn(&str) -> Option<T>,
-) -> Result<Option<T>, StoreError> {
-    let Some(value) = value else { return Ok(None) };
-    match parse(&value) {
-        Some(known) => Ok(Some(known)),
-        None => Err(StoreError::UnknownValue { table: "refresh_attempts", column, value }),
-    }
+    Ok(optional_text_value(row, "refresh_attempts", "outcome")?.unwrap_or(Outcome::Running))
 }

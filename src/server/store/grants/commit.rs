@@ -231,7 +231,7 @@ pub(super) async fn reactivate_bindings(
     .fetch_all(&mut **transaction)
     .await?;
     for row in &revived {
-        connection_events::binding_recovered(transaction, &BindingId(row.try_get("id")?), false, now).await?;
+        connection_events::binding_recovered(transaction, &BindingId(row.try_get("id")?), now).await?;
     }
     publish_binding_statuses(transaction, &OrgId(grant.try_get("org_id")?), &revived, BindingStatus::Active).await
 }

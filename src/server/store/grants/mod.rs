@@ -11,8 +11,9 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::column_lists::{columns, grant_columns};
+use super::text_values::text_value;
 use super::{Store, StoreError, new_id};
-use crate::model::{GrantId, GrantStatus, OrgId};
+use crate::model::{GrantId, OrgId};
 use crate::server::crypto::sealed::{CipherError, SealContext, TokenField};
 use crate::server::domain::{AccessToken, Grant, Lease, RefreshToken, SealedRotation, SealedTokens, TokenSet};
 use attempts::close_abandoned;
@@ -159,7 +160,6 @@ pub(super) async fn mark_revoked(connection: &mut AnyConnection, id: &GrantId, n
 }
 
 pub(super) fn grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
-    let status: String = row.try_get("status")?;
     let lease_owner: Option<String> = row.try_get("lease_owner")?;
     let lease_until: Option<i64> = row.try_get("lease_until")?;
     Ok(Grant {
@@ -171,11 +171,7 @@ pub(super) fn grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
         sealed: SealedTokens { access: row.try_get("access_token_enc")?, refresh: row.try_get("refresh_token_enc")? },
         expires_at: row.try_get("expires_at")?,
         refresh_token_issued_at: row.try_get("refresh_token_issued_at")?,
-        status: GrantStatus::parse(&status).ok_or(StoreError::UnknownValue {
-            table: "integration_grants",
-            column: "status",
-            value: status,
-        })?,
+        status: text_value(row, "integration_grants", "status")?,
         generation: row.try_get("generation")?,
         lease: lease_owner.zip(lease_until).map(|(owner, until)| Lease { owner, until }),
         failure_count: row.try_get("failure_count")?,

@@ -95,7 +95,7 @@ mod tests {
     use crate::server::domain::{AttemptEnd, FailureClass, Secret};
     use crate::server::store::testing::{each_store, postgres, sqlite, store_on};
     use crate::server::store::tests::{REFRESHED, consent, lease_with_attempt, org, tenant, tokens};
-    use crate::server::store::{ChangeSignal, CreatedUser, Fenced, NewUser, Subscription, Topic};
+    use crate::server::store::{ChangeSignal, CreatedUser, Fenced, NewUser, RowChange, Subscription, Topic};
 
     /// Subscribes to a topic, with the PostgreSQL listener connected.
     async fn subscribe_connected(store: &Store, topic: Topic) -> Subscription {
@@ -182,7 +182,7 @@ mod tests {
     async fn session_changes_reach_only_their_person(store: Store) {
         let add = async |email: &str, org: &str| {
             let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(org) };
-            let CreatedUser { user, org } = store.add_user(new).await.unwrap().unwrap();
+            let CreatedUser { user, org } = store.add_user(new).await.unwrap();
             (user, org.unwrap().0)
         };
         let (ann, harbour) = add("ann@example.com", "Harbour").await;
@@ -192,7 +192,7 @@ mod tests {
         }
         let mut heard = subscribe_connected(&store, Topic::Person(ann.clone())).await;
         store.delete_session("of-bob").await.unwrap();
-        assert!(store.switch_session_org("of-ann", &harbour).await.unwrap());
+        assert_eq!(store.switch_session_org("of-ann", &harbour).await.unwrap(), RowChange::Applied);
         assert_eq!(next_change(&mut heard).await, Change::Person { user: ann.clone() });
         store.delete_session("of-ann").await.unwrap();
         assert_eq!(next_change(&mut heard).await, Change::Person { user: ann });

@@ -76,23 +76,35 @@ pub(in crate::server::store) async fn binding_broken(
     Ok(())
 }
 
-/// Inserts a `Recovered` event for a binding if people were notified that it was broken, or if `warned` is set (they
-/// were warned in another way).
+/// Inserts a `Recovered` event for a binding if people were notified that it was broken.
 pub(in crate::server::store) async fn binding_recovered(
     connection: &mut AnyConnection,
     binding: &BindingId,
-    warned: bool,
     now: i64,
 ) -> Result<(), StoreError> {
     let news = sqlx::query(returning_event_subject!(
         "UPDATE integration_tenant_bindings SET broken_notified_at = NULL \
-         WHERE id = $1 AND (broken_notified_at IS NOT NULL OR $2 = 1)"
+         WHERE id = $1 AND broken_notified_at IS NOT NULL"
     ))
     .bind(binding.as_str())
-    .bind(i64::from(warned))
     .fetch_optional(&mut *connection)
     .await?;
     if let Some(row) = news { insert_recovered_event(connection, &row, now).await } else { Ok(()) }
+}
+
+/// Inserts a `Recovered` event for a binding whose grant people were warned about.
+pub(in crate::server::store) async fn warned_binding_recovered(
+    connection: &mut AnyConnection,
+    binding: &BindingId,
+    now: i64,
+) -> Result<(), StoreError> {
+    let row = sqlx::query(returning_event_subject!(
+        "UPDATE integration_tenant_bindings SET broken_notified_at = NULL WHERE id = $1"
+    ))
+    .bind(binding.as_str())
+    .fetch_one(&mut *connection)
+    .await?;
+    insert_recovered_event(connection, &row, now).await
 }
 
 /// Inserts `Recovered` events after a refresh if people were warned that the grant would expire. `grant` is its row

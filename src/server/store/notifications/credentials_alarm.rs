@@ -10,9 +10,8 @@ use crate::server::store::{Store, StoreError};
 const APP_CREDENTIALS_ALARM: &str = "app_credentials";
 
 impl Store {
-    /// Raises the alarm that Xero refuses the app's credentials, and inserts its event once for all instances. Returns
-    /// whether the alarm was not raised before.
-    pub async fn raise_credentials_alarm(&self, reason: &str) -> Result<bool, StoreError> {
+    /// Raises the alarm that Xero refuses the app's credentials, and inserts its event once for all instances.
+    pub async fn raise_credentials_alarm(&self, reason: &str) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         let news = sqlx::query(
@@ -25,16 +24,14 @@ impl Store {
         .bind(now)
         .execute(&mut *transaction)
         .await?;
-        let news = news.rows_affected() == 1;
-        if news {
+        if news.rows_affected() == 1 {
             insert_event(&mut transaction, app_event(EventKind::CredentialsRefused, Some(reason)), now).await?;
         }
-        transaction.commit().await?;
-        Ok(news)
+        Ok(transaction.commit().await?)
     }
 
-    /// Clears the alarm that Xero refuses the app's credentials. Returns whether it was raised.
-    pub async fn clear_credentials_alarm(&self) -> Result<bool, StoreError> {
+    /// Clears the alarm that Xero refuses the app's credentials, if it is raised, and inserts the event of that.
+    pub async fn clear_credentials_alarm(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         let news = sqlx::query("UPDATE alarms SET cleared_at = $1 WHERE name = $2 AND cleared_at IS NULL")
@@ -42,12 +39,10 @@ impl Store {
             .bind(APP_CREDENTIALS_ALARM)
             .execute(&mut *transaction)
             .await?;
-        let news = news.rows_affected() == 1;
-        if news {
+        if news.rows_affected() == 1 {
             insert_event(&mut transaction, app_event(EventKind::CredentialsAccepted, None), now).await?;
         }
-        transaction.commit().await?;
-        Ok(news)
+        Ok(transaction.commit().await?)
     }
 
     /// Returns when the alarm was raised by any instance, or `None` if it is not raised.

@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, Row};
 use super::recipients::gets_email_sql;
 use crate::model::{Channel, DeliveryId, DeliveryStatus, DeliveryView, EventId, OrgId};
 use crate::server::store::column_lists::{columns, delivery_columns};
+use crate::server::store::text_values::text_value;
 use crate::server::store::{Store, StoreError};
 
 /// A delivery that the caller has claimed and may attempt now.
@@ -51,6 +52,15 @@ pub enum DeliveryOutcome {
     GivenUp,
     /// The receiver no longer exists.
     Canceled,
+}
+
+/// The receivers that events are fanned out to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FanOutTo {
+    /// Webhook endpoints. Without a mail server there is no email.
+    Webhooks,
+    /// Webhook endpoints, and the members who get email.
+    WebhooksAndEmail,
 }
 
 /// Whether the result of an attempt was recorded.
@@ -103,7 +113,7 @@ const APP_EVENT_TO_USERS: &str = fan_out!(
 impl Store {
     /// Creates the deliveries of up to `limit` events that have none yet. Each event has its own transaction, so that a
     /// crash loses no event and two instances create no delivery twice. Returns the number of processed events.
-    pub async fn fan_out(&self, with_mail: bool, limit: i64) -> Result<usize, StoreError> {
+    pub async fn fan_out(&self, to: FanOutTo, limit: i64) -> Result<usize, StoreError> {
         let rows =
             sqlx::query("SELECT id, org_id FROM outbox WHERE fanned_out_at IS NULL ORDER BY occurred_at, id LIMIT $1")
                 .bind(limit)
@@ -127,7 +137,7 @@ impl Store {
                 (APP_EVENT_TO_ENDPOINTS, APP_EVENT_TO_USERS)
             };
             self.insert_deliveries(&mut transaction, endpoints, &event, org.as_ref()).await?;
-            if with_mail {
+            if to == FanOutTo::WebhooksAndEmail {
                 self.insert_deliveries(&mut transaction, people, &event, org.as_ref()).await?;
             }
             transaction.commit().await?;
@@ -258,8 +268,7 @@ pub(in crate::server::store) async fn cancel_deliveries(
 }
 
 fn channel_from(row: &AnyRow) -> Result<Channel, StoreError> {
-    let word: String = row.try_get("channel")?;
-    Channel::parse(&word).ok_or(StoreError::UnknownValue { table: "deliveries", column: "channel", value: word })
+    text_value(row, "deliveries", "channel")
 }
 
 pub(in crate::server::store) fn claimed_delivery_from(row: &AnyRow) -> Result<ClaimedDelivery, StoreError> {
@@ -275,12 +284,10 @@ pub(in crate::server::store) fn claimed_delivery_from(row: &AnyRow) -> Result<Cl
 }
 
 fn view_from(row: &AnyRow) -> Result<DeliveryView, StoreError> {
-    let status: String = row.try_get("status")?;
-    let unreadable = |value| StoreError::UnknownValue { table: "deliveries", column: "status", value };
     Ok(DeliveryView {
         channel: channel_from(row)?,
         receiver: row.try_get("receiver")?,
-        status: DeliveryStatus::parse(&status).ok_or_else(|| unreadable(status))?,
+        status: text_value(row, "deliveries", "status")?,
         attempts: row.try_get("attempts")?,
         last_attempt_at: row.try_get("last_attempt_at")?,
         next_attempt_at: row.try_get("next_attempt_at")?,

@@ -6,4 +6,6 @@ pub mod deliveries;
 pub mod outbox;
 mod read_markers;
 mod recipients;
+pub mod test_deliveries;
 pub mod webhook_endpoints;
+pub mod webhook_secrets;

@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, Row};
 
 use crate::model::{BindingId, EventId, EventKind, GrantId, OrgId};
 use crate::server::store::column_lists::{columns, event_columns};
+use crate::server::store::text_values::text_value;
 use crate::server::store::{Store, StoreError, new_id};
 
 /// A stored event: a change of state, described as it was when it happened.
@@ -120,15 +121,10 @@ impl Store {
 }
 
 fn event_from(row: &AnyRow) -> Result<Event, StoreError> {
-    let kind: String = row.try_get("kind")?;
     Ok(Event {
         id: EventId(row.try_get("id")?),
         org: row.try_get::<Option<String>, _>("org_id")?.map(OrgId),
-        kind: EventKind::parse(&kind).ok_or(StoreError::UnknownValue {
-            table: "outbox",
-            column: "kind",
-            value: kind,
-        })?,
+        kind: text_value(row, "outbox", "kind")?,
         about: EventSubject {
             binding: row.try_get::<Option<String>, _>("binding_id")?.map(BindingId),
             grant: row.try_get::<Option<String>, _>("grant_id")?.map(GrantId),

@@ -3,10 +3,11 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::model::{Action, OrgId, Permission, RecipientView, Role, UserId};
+use crate::model::{Action, EmailChoice, OrgId, Permission, RecipientView, Role, UserId};
 use crate::server::domain::AuditEvent;
-use crate::server::store::accounts::members::role_from;
-use crate::server::store::{Store, StoreError};
+use crate::server::store::accounts::members::rows::role_from;
+use crate::server::store::text_values::optional_text_value;
+use crate::server::store::{RowChange, Store, StoreError};
 
 /// SQL condition that the membership `m` gets email: the same rule as `gets_email`.
 macro_rules! gets_email_sql {
@@ -17,8 +18,8 @@ macro_rules! gets_email_sql {
 pub(super) use gets_email_sql;
 
 /// Returns whether a member gets email: what they chose, or whether their role manages notifications.
-fn gets_email(role: Role, chosen: Option<&str>) -> bool {
-    chosen.map_or(role.may(Permission::ManageNotifications), |chosen| chosen == "on")
+fn gets_email(role: Role, chosen: Option<EmailChoice>) -> bool {
+    chosen.map_or(role.may(Permission::ManageNotifications), |chosen| chosen == EmailChoice::On)
 }
 
 impl Store {
@@ -34,35 +35,40 @@ impl Store {
         .await?;
         let read = |row: &AnyRow| -> Result<RecipientView, StoreError> {
             let role = role_from(row)?;
-            let chosen: Option<String> = row.try_get("email_notifications")?;
+            let chosen = optional_text_value(row, "memberships", "email_notifications")?;
             let user_id = UserId(row.try_get("id")?);
             Ok(RecipientView {
                 is_you: user_id == *you,
                 user_id,
                 email: row.try_get("email")?,
                 role,
-                gets_mail: gets_email(role, chosen.as_deref()),
+                gets_mail: gets_email(role, chosen),
             })
         };
         rows.iter().map(read).collect()
     }
 
-    /// Turns a member's email notifications on or off. Returns `false` if the user is not a member of the organization.
-    pub async fn set_email_notifications(&self, org: &OrgId, user: &UserId, on: bool) -> Result<bool, StoreError> {
+    /// Turns a member's email notifications on or off. `NotFound` if the user is not a member of the organization.
+    pub async fn set_email_notifications(
+        &self,
+        org: &OrgId,
+        user: &UserId,
+        choice: EmailChoice,
+    ) -> Result<RowChange, StoreError> {
         let mut transaction = self.database().begin().await?;
         let done = sqlx::query("UPDATE memberships SET email_notifications = $1 WHERE org_id = $2 AND user_id = $3")
-            .bind(if on { "on" } else { "off" })
+            .bind(choice.as_str())
             .bind(org.as_str())
             .bind(user.as_str())
             .execute(&mut *transaction)
             .await?;
         if done.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(RowChange::NotFound);
         }
         let event = AuditEvent::new(self.actor(), Action::MailChanged).in_org(org).subject("user", user);
-        self.record(&mut transaction, &event.detail("now", if on { "on" } else { "off" })).await?;
+        self.record(&mut transaction, &event.detail("now", choice.as_str())).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(RowChange::Applied)
     }
 
     /// Returns a member's email address and the organization's name, or `None` if they turned email off or their
@@ -91,17 +97,18 @@ mod tests {
 
     #[apply(each_store!)]
     async fn sql_and_rust_agree_on_who_gets_email(store: Store) {
-        let org = store.add_org("Harbour Coffee").await.unwrap().unwrap();
+        let org = store.add_org("Harbour Coffee").await.unwrap();
         for role in [Role::Owner, Role::Admin, Role::Member] {
-            for chosen in [None, Some(true), Some(false)] {
+            for chosen in [None, Some(EmailChoice::On), Some(EmailChoice::Off)] {
                 let email = format!("{}-{chosen:?}@example.com", role.as_str()).to_lowercase();
                 let new = NewUser { email: &email, password_hash: &Secret::new("hash"), org: None };
-                let user = store.add_user(new).await.unwrap().unwrap().user;
+                let user = store.add_user(new).await.unwrap().user;
                 store.add_member(&org, &user, role).await.unwrap();
-                if let Some(on) = chosen {
-                    assert!(store.set_email_notifications(&org, &user, on).await.unwrap());
+                if let Some(choice) = chosen {
+                    let set = store.set_email_notifications(&org, &user, choice).await.unwrap();
+                    assert_eq!(set, RowChange::Applied);
                 }
-                let gets_email = chosen.unwrap_or(role != Role::Member);
+                let gets_email = chosen.map_or(role != Role::Member, |choice| choice == EmailChoice::On);
                 let listed = store.recipients(&org, &user).await.unwrap();
                 let listed = listed.iter().find(|one| one.user_id == user).unwrap();
                 assert_eq!(listed.gets_mail, gets_email, "{email}");

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use sqlx::Row;
 
-use crate::model::{GrantId, OrgId};
+use crate::model::{GrantId, OrgId, Outcome};
 use crate::server::domain::{Grant, GrantCounts, OutboxCounts};
 use crate::server::store::accounts::orgs::find_org_by_name;
 use crate::server::store::column_lists::{columns, grant_columns};
@@ -45,19 +45,23 @@ impl Database {
 
     /// Returns every grant that is not revoked, of one organization or all: latest failure first, then by organization.
     pub async fn grant_summaries(&self, org: Option<&OrgId>) -> Result<Vec<GrantSummary>, StoreError> {
+        let [reconnect, operator, transient] = Outcome::FAILURES;
         let rows = sqlx::query(concat!(
             "SELECT ",
             grant_columns!("g."),
             ", o.name AS org_name, CASE WHEN g.failure_count > 0 OR g.status = 'refresh_failed' THEN \
              (SELECT MAX(a.finished_at) FROM refresh_attempts a \
-             WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient')) END AS last_failure_at, \
+             WHERE a.grant_id = g.id AND a.outcome IN ($2, $3, $4)) END AS last_failure_at, \
              CASE WHEN g.failure_count > 0 OR g.status = 'refresh_failed' THEN (SELECT a.error_code \
-             FROM refresh_attempts a WHERE a.grant_id = g.id AND a.outcome IN ('reconnect', 'operator', 'transient') \
+             FROM refresh_attempts a WHERE a.grant_id = g.id AND a.outcome IN ($2, $3, $4) \
              ORDER BY a.finished_at DESC, a.id LIMIT 1) END AS last_failure_code \
              FROM integration_grants g JOIN organizations o ON o.id = g.org_id \
              WHERE g.status <> 'revoked' AND ($1 = '' OR g.org_id = $1) ORDER BY o.name, g.expires_at, g.id"
         ))
         .bind(org.map_or("", OrgId::as_str))
+        .bind(reconnect.as_str())
+        .bind(operator.as_str())
+        .bind(transient.as_str())
         .fetch_all(self.pool())
         .await?;
         let mut tenants = self.tenants_by_grant().await?;
@@ -145,10 +149,10 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GrantStatus, Outcome, Trigger};
+    use crate::model::{GrantStatus, Trigger};
     use crate::server::domain::{AccessToken, AttemptEnd, FailureClass, RefreshToken, Tenant, TokenSet};
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{AttemptFailure, Fenced, NewAttempt, NewGrant, Store};
+    use crate::server::store::{AttemptFailure, FanOutTo, Fenced, NewAttempt, NewGrant, Store};
 
     async fn consent(store: &Store, org: &OrgId) -> GrantId {
         let tokens = TokenSet {
@@ -181,8 +185,7 @@ mod tests {
 
     #[apply(each_store!)]
     async fn grants_are_listed_by_latest_failure_without_revoked_ones(store: Store) {
-        let (ours, theirs) = (store.add_org("Ours").await.unwrap().unwrap(), store.add_org("Theirs").await.unwrap());
-        let theirs = theirs.unwrap();
+        let (ours, theirs) = (store.add_org("Ours").await.unwrap(), store.add_org("Theirs").await.unwrap());
         let (well, failing, dead, gone) = (
             consent(&store, &ours).await,
             consent(&store, &ours).await,
@@ -226,13 +229,13 @@ mod tests {
         assert_eq!(outbox().await, OutboxCounts::default(), "no connection broke");
         fail(&store, &well, true).await;
         assert_eq!(outbox().await, OutboxCounts { undispatched: 2, ..OutboxCounts::default() });
-        store.fan_out(false, 10).await.unwrap();
+        store.fan_out(FanOutTo::Webhooks, 10).await.unwrap();
         assert_eq!(outbox().await, OutboxCounts::default(), "nothing to deliver it to");
     }
 
     #[apply(each_store!)]
     async fn attempt_dangles_if_its_lease_expired_without_later_success(store: Store) {
-        let org = store.add_org("Ours").await.unwrap().unwrap();
+        let org = store.add_org("Ours").await.unwrap();
         let id = consent(&store, &org).await;
         let lease = store.acquire_lease(&id, "dies", START + 60).await.unwrap().unwrap();
         store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await.unwrap();

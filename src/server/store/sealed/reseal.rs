@@ -104,10 +104,10 @@ mod tests {
     use crate::server::crypto::key_ring::KeyRing;
     use crate::server::domain::{AccessToken, RefreshToken, Secret, TokenSet};
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{ConsumedState, Fenced, NewGrant, NewOauthState, NewWebhookEndpoint};
+    use crate::server::store::{ConsumedState, Fenced, NewGrant, NewOauthState, NewWebhookEndpoint, RowChange};
 
     async fn org_and_user(store: &Store) -> (OrgId, UserId) {
-        let org = store.add_org("Harbour Coffee").await.unwrap().unwrap();
+        let org = store.add_org("Harbour Coffee").await.unwrap();
         sqlx::query("INSERT INTO users (id, email, password_hash, created_at) VALUES ('u', 'a@b.c', '', 0)")
             .execute(store.pool())
             .await
@@ -132,8 +132,9 @@ mod tests {
         let secret = Secret::new("whsec");
         let new =
             NewWebhookEndpoint { url: "https://example.com", secret: &secret, created_by: &user, session_hash: "s" };
-        let endpoint = old.add_endpoint(&org, new).await.unwrap().unwrap();
-        assert!(old.rotate_secret(&org, &endpoint, &Secret::new("whsec2"), "s").await.unwrap());
+        let endpoint = old.add_endpoint(&org, new).await.unwrap();
+        let rotated = old.rotate_secret(&org, &endpoint, &Secret::new("whsec2"), "s").await.unwrap();
+        assert_eq!(rotated, RowChange::Applied);
 
         let ring = |keys: &str| KeyRing::parse(&Secret::new(keys)).unwrap();
         let (a, b) = (format!("test:{}=", "A".repeat(43)), format!("next:{}=", "I".repeat(43)));

@@ -9,7 +9,7 @@ use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::connections::bindings::{
     BindingWithGrant, binding_with_grant_columns, binding_with_grant_from,
 };
-use crate::server::store::{Store, StoreError, new_id};
+use crate::server::store::{RowChange, Store, StoreError, new_id};
 
 /// The most API keys that an organization may have at a time, revoked ones not counted.
 pub const MAX_API_KEYS: i64 = 100;
@@ -160,8 +160,8 @@ impl Store {
         rows.iter().map(|row| Ok((OrgId(row.try_get("org_id")?), ApiKeyId(row.try_get("id")?)))).collect()
     }
 
-    /// Revokes a key. Returns `false` if the organization has no unrevoked key with this id.
-    pub async fn revoke_api_key(&self, org: &OrgId, id: &ApiKeyId) -> Result<bool, StoreError> {
+    /// Revokes a key. `NotFound` if the organization has no unrevoked key with this id.
+    pub async fn revoke_api_key(&self, org: &OrgId, id: &ApiKeyId) -> Result<RowChange, StoreError> {
         let mut transaction = self.database.begin().await?;
         let row = sqlx::query(
             "UPDATE api_keys SET revoked_at = $1 WHERE id = $2 AND org_id = $3 AND revoked_at IS NULL RETURNING name",
@@ -171,12 +171,12 @@ impl Store {
         .bind(org.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(row) = row else { return Ok(false) };
+        let Some(row) = row else { return Ok(RowChange::NotFound) };
         let name: String = row.try_get("name")?;
         let event = AuditEvent::new(self.actor(), Action::ApiKeyRevoked).in_org(org).subject("api_key", id);
         self.record(&mut transaction, &event.detail("name", name)).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(RowChange::Applied)
     }
 
     /// Revokes an organization's keys, or only those that `made_by` created, in the caller's transaction.

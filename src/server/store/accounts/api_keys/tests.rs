@@ -21,9 +21,9 @@ fn new_key<'a>(hash: &'a str, by: Option<&'a UserId>) -> NewApiKeyRow<'a> {
 async fn organization_lists_and_revokes_only_its_own_keys(store: Store) {
     let hash = Secret::new("hash");
     let ann = NewUser { email: "ann@example.com", password_hash: &hash, org: Some("Harbour Group") };
-    let ann = store.add_user(ann).await.unwrap().unwrap();
+    let ann = store.add_user(ann).await.unwrap();
     let (org, _) = ann.org.unwrap();
-    let other = store.add_org("Southerly Studio").await.unwrap().unwrap();
+    let other = store.add_org("Southerly Studio").await.unwrap();
     let id = store.add_api_key(&org, new_key("h1", Some(&ann.user))).await.unwrap();
     let expected = ApiKeyView {
         id: id.clone(),
@@ -44,9 +44,9 @@ async fn organization_lists_and_revokes_only_its_own_keys(store: Store) {
         assert_eq!(store.find_api_keys_by_id_or_prefix(called).await.unwrap(), [(org.clone(), id.clone())]);
     }
 
-    assert!(!store.revoke_api_key(&other, &id).await.unwrap(), "another organization's key");
-    assert!(store.revoke_api_key(&org, &id).await.unwrap());
-    assert!(!store.revoke_api_key(&org, &id).await.unwrap(), "a key is revoked once");
+    assert_eq!(store.revoke_api_key(&other, &id).await.unwrap(), RowChange::NotFound, "another organization's key");
+    assert_eq!(store.revoke_api_key(&org, &id).await.unwrap(), RowChange::Applied);
+    assert_eq!(store.revoke_api_key(&org, &id).await.unwrap(), RowChange::NotFound, "a key is revoked once");
     let listed = store.api_keys(&org).await.unwrap();
     assert_eq!((listed[0].status, listed[0].revoked_at), (ApiKeyStatus::Revoked, Some(START)));
     store.clock().advance(REVOKED_KEY_LISTED_FOR);
@@ -56,20 +56,20 @@ async fn organization_lists_and_revokes_only_its_own_keys(store: Store) {
 
 #[apply(each_store!)]
 async fn number_of_keys_per_organization_is_limited(store: Store) {
-    let org = store.add_org("Harbour Group").await.unwrap().unwrap();
+    let org = store.add_org("Harbour Group").await.unwrap();
     let mut last = None;
     for number in 0..MAX_API_KEYS {
         last = Some(store.add_api_key(&org, new_key(&format!("h{number}"), None)).await.unwrap());
     }
     let refused = store.add_api_key(&org, new_key("more", None)).await;
     assert!(matches!(refused, Err(AddApiKeyError::TooMany)), "{refused:?}");
-    store.revoke_api_key(&org, &last.unwrap()).await.unwrap();
+    _ = store.revoke_api_key(&org, &last.unwrap()).await.unwrap();
     store.add_api_key(&org, new_key("more", None)).await.unwrap();
 }
 
 #[apply(each_store!)]
 async fn last_use_of_a_key_is_recorded_to_the_minute(store: Store) {
-    let org = store.add_org("Harbour Group").await.unwrap().unwrap();
+    let org = store.add_org("Harbour Group").await.unwrap();
     store.add_api_key(&org, new_key("h1", None)).await.unwrap();
     let read = async || store.api_key("h1").await.unwrap().unwrap();
     for (wait, noted) in [(0, START), (60, START), (1, START + 61)] {
@@ -81,7 +81,7 @@ async fn last_use_of_a_key_is_recorded_to_the_minute(store: Store) {
 
 #[apply(each_store!)]
 async fn binding_is_read_only_with_a_key_of_its_organization(store: Store) {
-    let org = store.add_org("Harbour Group").await.unwrap().unwrap();
+    let org = store.add_org("Harbour Group").await.unwrap();
     store.add_api_key(&org, new_key("h1", None)).await.unwrap();
     let (key, bound) = store.api_key_and_binding("h1", &"nothing".into()).await.unwrap().unwrap();
     assert_eq!((key, bound.map(|_| ())), (store.api_key("h1").await.unwrap().unwrap(), None));

@@ -1,6 +1,8 @@
 //! Memberships and roles. Each change first locks the organization's row, so that concurrent changes are serialized and
 //! an organization never loses its last owner.
 
+pub mod rows;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -8,6 +10,9 @@ use crate::model::{Action, MemberView, OrgId, OrgView, Permission, Role, UserId}
 use crate::server::domain::AuditEvent;
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::{Store, StoreError};
+use rows::{
+    Member, find_member, insert_member, is_last_owner, lock_and_load_members, revoke_invitations_of, role_from,
+};
 
 /// Why a membership was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -199,105 +204,6 @@ impl Store {
         self.record(transaction, &event).await?;
         transaction.publish(Change::Person { user: member.user.clone() }).await
     }
-}
-
-/// A member as read in the current transaction.
-struct Member {
-    user: UserId,
-    email: String,
-    role: Role,
-}
-
-/// Locks the organization, then reads the acting user's role and the member to change.
-async fn lock_and_load_members(
-    connection: &mut AnyConnection,
-    org: &OrgId,
-    by: &UserId,
-    whom: &UserId,
-) -> Result<(Role, Member), MemberChangeError> {
-    lock_org(connection, org).await?;
-    let acting = find_member(connection, org, by).await?.ok_or(MemberChangeError::NotAllowed)?;
-    let member = find_member(connection, org, whom).await?.ok_or(MemberChangeError::MemberNotFound)?;
-    Ok((acting.role, member))
-}
-
-/// Locks the organization's row until the transaction ends.
-pub(in crate::server::store) async fn lock_org(connection: &mut AnyConnection, org: &OrgId) -> Result<(), StoreError> {
-    let hold = "UPDATE organizations SET name = name WHERE id = $1";
-    sqlx::query(hold).bind(org.as_str()).execute(connection).await?;
-    Ok(())
-}
-
-async fn find_member(connection: &mut AnyConnection, org: &OrgId, user: &UserId) -> Result<Option<Member>, StoreError> {
-    let row = sqlx::query(
-        "SELECT m.role, u.email FROM memberships m JOIN users u ON u.id = m.user_id \
-         WHERE m.org_id = $1 AND m.user_id = $2",
-    )
-    .bind(org.as_str())
-    .bind(user.as_str())
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Member { user: user.clone(), email: row.try_get("email")?, role: role_from(&row)? }))
-}
-
-/// Inserts a membership's row, in the caller's transaction.
-pub(in crate::server::store) async fn insert_member(
-    connection: &mut AnyConnection,
-    org: &OrgId,
-    user: &UserId,
-    role: Role,
-    now: i64,
-) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO memberships (org_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)")
-        .bind(org.as_str())
-        .bind(user.as_str())
-        .bind(role.as_str())
-        .bind(now)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Returns a user's role in an organization, as read in the current transaction.
-pub(in crate::server::store) async fn find_role(
-    connection: &mut AnyConnection,
-    org: &OrgId,
-    user: &UserId,
-) -> Result<Option<Role>, StoreError> {
-    Ok(find_member(connection, org, user).await?.map(|member| member.role))
-}
-
-async fn is_last_owner(connection: &mut AnyConnection, org: &OrgId) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) FROM memberships WHERE org_id = $1 AND role = 'owner'")
-        .bind(org.as_str())
-        .fetch_one(connection)
-        .await?;
-    Ok(row.try_get::<i64, _>(0)? <= 1)
-}
-
-async fn revoke_invitations_of(
-    connection: &mut AnyConnection,
-    org: &OrgId,
-    user: &UserId,
-    now: i64,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE invitations SET revoked_at = $1 WHERE org_id = $2 AND invited_by = $3 \
-         AND accepted_at IS NULL AND revoked_at IS NULL",
-    )
-    .bind(now)
-    .bind(org.as_str())
-    .bind(user.as_str())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Reads the `role` column.
-pub(in crate::server::store) fn role_from(row: &AnyRow) -> Result<Role, StoreError> {
-    let role: String = row.try_get("role")?;
-    Role::parse(&role).ok_or(StoreError::UnknownValue { table: "memberships", column: "role", value: role })
 }
 
 #[cfg(test)]

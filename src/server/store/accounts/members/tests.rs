@@ -6,7 +6,7 @@ use crate::server::domain::{Actor, Secret};
 use crate::server::store::testing::each_store;
 use crate::server::store::{
     AcceptError, AuditFilter, CreateOrgError, CreatedUser, INVITATION_LIFETIME, InviteError, Invitee, NewApiKeyRow,
-    NewUser,
+    NewUser, RowChange,
 };
 
 /// A user with an account, and the actor of their changes.
@@ -25,7 +25,7 @@ impl Person {
 async fn person(store: &Store, name: &str) -> Person {
     let email = format!("{name}@example.com");
     let new = NewUser { email: &email, password_hash: &Secret::new("hash"), org: None };
-    let CreatedUser { user, .. } = store.add_user(new).await.unwrap().unwrap();
+    let CreatedUser { user, .. } = store.add_user(new).await.unwrap();
     let actor = Actor::person(&user, &email, Some("192.0.2.1".into()));
     Person { user, actor }
 }
@@ -183,10 +183,10 @@ async fn invitation_admits_one_person_once_within_a_week(store: Store) {
 
     let open = store.invitations(&org).await.unwrap();
     let back = &open.iter().find(|one| one.role == Role::Admin).unwrap().id;
-    let other = store.add_org("Elsewhere").await.unwrap().unwrap();
-    assert!(!store.revoke_invitation(&other, back).await.unwrap(), "another organization's");
-    assert!(store.revoke_invitation(&org, back).await.unwrap());
-    assert!(!store.revoke_invitation(&org, back).await.unwrap(), "twice");
+    let other = store.add_org("Elsewhere").await.unwrap();
+    assert_eq!(store.revoke_invitation(&other, back).await.unwrap(), RowChange::NotFound, "another organization's");
+    assert_eq!(store.revoke_invitation(&org, back).await.unwrap(), RowChange::Applied);
+    assert_eq!(store.revoke_invitation(&org, back).await.unwrap(), RowChange::NotFound, "twice");
     store.clock().advance(INVITATION_LIFETIME);
     for hash in ["late", "back", "never"] {
         assert!(matches!(new("z@example.com", hash).await, Err(AcceptError::NotOpen)), "{hash}");

@@ -39,7 +39,7 @@ async fn claim(store: &Store, wanted: DueFilter, limit: usize) -> Vec<GrantId> {
 
 #[apply(each_store!)]
 async fn longest_due_grants_are_claimed_if_not_leased(store: Store) {
-    let org = store.add_org("A").await.unwrap().unwrap();
+    let org = store.add_org("A").await.unwrap();
     let mut grants = Vec::new();
     for number in 0..5_i64 {
         grants.push(consent(&store, &org).await);
@@ -58,7 +58,7 @@ async fn longest_due_grants_are_claimed_if_not_leased(store: Store) {
 
 #[apply(each_store!)]
 async fn failed_and_abandoned_grants_can_be_claimed_alone(store: Store) {
-    let org = store.add_org("A").await.unwrap().unwrap();
+    let org = store.add_org("A").await.unwrap();
     let (waits, failed, early, died) = (
         consent(&store, &org).await,
         consent(&store, &org).await,
@@ -79,7 +79,7 @@ async fn failed_and_abandoned_grants_can_be_claimed_alone(store: Store) {
 
 #[apply(each_store!)]
 async fn use_makes_a_cold_grant_hot_if_used_grants_are_kept_hot(store: Store) {
-    let org = store.add_org("A").await.unwrap().unwrap();
+    let org = store.add_org("A").await.unwrap();
     let id = consent(&store, &org).await;
     let cold = due_at(&store, &id).await;
     assert!(cold > START + 45 * 86_400);
@@ -97,7 +97,7 @@ async fn use_makes_a_cold_grant_hot_if_used_grants_are_kept_hot(store: Store) {
 
 #[apply(each_store!)]
 async fn new_grant_of_a_used_organization_is_hot(store: Store) {
-    let org = store.add_org("A").await.unwrap().unwrap();
+    let org = store.add_org("A").await.unwrap();
     sqlx::query("UPDATE organizations SET last_used_at = $1").bind(START).execute(store.pool()).await.unwrap();
     let id = consent(&store, &org).await;
     assert!(due_at(&store, &id).await < START + 1800);
@@ -105,7 +105,7 @@ async fn new_grant_of_a_used_organization_is_hot(store: Store) {
 
 #[apply(each_store!)]
 async fn concurrent_claims_never_overlap(store: Store) {
-    let org = store.add_org("A").await.unwrap().unwrap();
+    let org = store.add_org("A").await.unwrap();
     for _ in 0..40 {
         let id = consent(&store, &org).await;
         set(&store, &id, "due_at = 1").await;
@@ -122,7 +122,7 @@ async fn concurrent_claims_never_overlap(store: Store) {
 
 #[apply(each_store!)]
 async fn claims_use_the_index(store: Store) {
-    let org = store.add_org("A").await.unwrap().unwrap();
+    let org = store.add_org("A").await.unwrap();
     consent(&store, &org).await;
     for round in 0..12 {
         let copy = format!(
@@ -175,7 +175,7 @@ async fn take_over(store: &Store, id: &GrantId, takeover: Takeover) -> LeaseGuar
 
 #[apply(each_store!)]
 async fn statements_and_code_agree_on_when_a_reply_was_lost(store: Store) {
-    let org = store.add_org("A").await.unwrap().unwrap();
+    let org = store.add_org("A").await.unwrap();
     let (half, now) = (LOST_REPLY_STANDS_FOR, START + 2 * LOST_REPLY_STANDS_FOR);
     store.clock().advance(now - START);
     // The row's `reply_lost_at`, when the dead holder journaled its request and when it last renewed its lease.
@@ -211,7 +211,7 @@ async fn statements_and_code_agree_on_when_a_reply_was_lost(store: Store) {
 
 #[apply(each_store!)]
 async fn dead_holder_keeps_the_first_lost_reply_for_half_the_window(store: Store) {
-    let org = store.add_org("A").await.unwrap().unwrap();
+    let org = store.add_org("A").await.unwrap();
     for takeover in [Takeover::Claim, Takeover::Exchange, Takeover::Rescue] {
         let id = consent(&store, &org).await;
         let lost = store.clock().now();
@@ -229,7 +229,7 @@ async fn dead_holder_keeps_the_first_lost_reply_for_half_the_window(store: Store
 
 #[apply(each_store!)]
 async fn healthy_filter_skips_failing_and_abandoned_grants(store: Store) {
-    let org = store.add_org("A").await.unwrap().unwrap();
+    let org = store.add_org("A").await.unwrap();
     let (failing, abandoned, well) =
         (consent(&store, &org).await, consent(&store, &org).await, consent(&store, &org).await);
     set(&store, &failing, "due_at = 1, failure_count = 3").await;

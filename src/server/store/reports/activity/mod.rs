@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::model::{ActivityFilter, AttemptView, BindingId, Cursor, GrantId, HourView, OrgId};
+use crate::model::{ActivityFilter, AttemptView, BindingId, Cursor, GrantId, HourView, OrgId, Outcome};
 use crate::server::store::column_lists::{attempt_columns, columns};
 use crate::server::store::grants::attempts::attempt_from;
 use crate::server::store::{Store, StoreError};
@@ -132,13 +132,18 @@ impl Store {
 
     /// Returns the attempt counts of each hour since `since` (unix seconds). Omits hours without attempts.
     pub async fn hourly_counts_since(&self, org: &OrgId, since: i64) -> Result<Vec<HourView>, StoreError> {
+        let [reconnect, operator, transient] = Outcome::FAILURES;
         let rows = sqlx::query(
-            "SELECT started_at / 3600 AS hour, COUNT(CASE WHEN outcome = 'refreshed' THEN 1 END) AS refreshed, \
-             COUNT(CASE WHEN outcome IN ('reconnect', 'operator', 'transient') THEN 1 END) AS failed \
+            "SELECT started_at / 3600 AS hour, COUNT(CASE WHEN outcome = $3 THEN 1 END) AS refreshed, \
+             COUNT(CASE WHEN outcome IN ($4, $5, $6) THEN 1 END) AS failed \
              FROM refresh_attempts WHERE org_id = $1 AND started_at >= $2 GROUP BY started_at / 3600 ORDER BY hour",
         )
         .bind(org.as_str())
         .bind(since)
+        .bind(Outcome::Refreshed.as_str())
+        .bind(reconnect.as_str())
+        .bind(operator.as_str())
+        .bind(transient.as_str())
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(hour_view_from).collect()

@@ -1,0 +1,114 @@
+//! The rows of memberships, read and changed in the caller's transaction.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::MemberChangeError;
+use crate::model::{OrgId, Role, UserId};
+use crate::server::store::StoreError;
+use crate::server::store::text_values::text_value;
+
+/// A member as read in the current transaction.
+pub(super) struct Member {
+    pub user: UserId,
+    pub email: String,
+    pub role: Role,
+}
+
+/// Locks the organization, then reads the acting user's role and the member to change.
+pub(super) async fn lock_and_load_members(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    by: &UserId,
+    whom: &UserId,
+) -> Result<(Role, Member), MemberChangeError> {
+    lock_org(connection, org).await?;
+    let acting = find_member(connection, org, by).await?.ok_or(MemberChangeError::NotAllowed)?;
+    let member = find_member(connection, org, whom).await?.ok_or(MemberChangeError::MemberNotFound)?;
+    Ok((acting.role, member))
+}
+
+/// Locks the organization's row until the transaction ends.
+pub(in crate::server::store) async fn lock_org(connection: &mut AnyConnection, org: &OrgId) -> Result<(), StoreError> {
+    let hold = "UPDATE organizations SET name = name WHERE id = $1";
+    sqlx::query(hold).bind(org.as_str()).execute(connection).await?;
+    Ok(())
+}
+
+/// Returns a member of the organization.
+pub(super) async fn find_member(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+) -> Result<Option<Member>, StoreError> {
+    let row = sqlx::query(
+        "SELECT m.role, u.email FROM memberships m JOIN users u ON u.id = m.user_id \
+         WHERE m.org_id = $1 AND m.user_id = $2",
+    )
+    .bind(org.as_str())
+    .bind(user.as_str())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Member { user: user.clone(), email: row.try_get("email")?, role: role_from(&row)? }))
+}
+
+/// Inserts a membership's row, in the caller's transaction.
+pub(in crate::server::store) async fn insert_member(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+    role: Role,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO memberships (org_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)")
+        .bind(org.as_str())
+        .bind(user.as_str())
+        .bind(role.as_str())
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Returns a user's role in an organization, as read in the current transaction.
+pub(in crate::server::store) async fn find_role(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+) -> Result<Option<Role>, StoreError> {
+    Ok(find_member(connection, org, user).await?.map(|member| member.role))
+}
+
+/// Returns whether the organization has only one owner.
+pub(super) async fn is_last_owner(connection: &mut AnyConnection, org: &OrgId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) FROM memberships WHERE org_id = $1 AND role = 'owner'")
+        .bind(org.as_str())
+        .fetch_one(connection)
+        .await?;
+    Ok(row.try_get::<i64, _>(0)? <= 1)
+}
+
+/// Revokes the open invitations that a user sent.
+pub(super) async fn revoke_invitations_of(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE invitations SET revoked_at = $1 WHERE org_id = $2 AND invited_by = $3 \
+         AND accepted_at IS NULL AND revoked_at IS NULL",
+    )
+    .bind(now)
+    .bind(org.as_str())
+    .bind(user.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Reads the `role` column.
+pub(in crate::server::store) fn role_from(row: &AnyRow) -> Result<Role, StoreError> {
+    text_value(row, "memberships", "role")
+}
