@@ -99,7 +99,7 @@ CREATE TABLE refresh_attempts (
     request_sent TEXT,
     -- Of a failure, what it affects: request | provider | app.
     fault TEXT,
-    -- Of a failure, whether Xero may have rotated the token: none | negligible | unlikely | possible.
+    -- Of a failure, whether Xero may have rotated the token: none | unlikely | possible.
     rotation_risk TEXT,
     error_code TEXT,
     http_status BIGINT,

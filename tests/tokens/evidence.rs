@@ -79,15 +79,34 @@ async fn reply_lost_in_a_crash_is_distinguished_from_a_revocation(database: Test
 }
 
 #[apply(each_database!)]
-async fn reply_lost_in_transit_is_distinguished_from_a_revocation(database: TestDatabase) {
+async fn lost_unreadable_or_replaced_reply_is_distinguished_from_a_revocation(database: TestDatabase) {
     let harness = TestService::start(database).await;
-    for (number, kind) in ["reset_after", "timeout_after", "truncated"].into_iter().enumerate() {
+    let lost = ["reset_after", "timeout_after", "truncated"].map(|kind| json!({ "endpoint": "token", "kind": kind }));
+    let unreadable = ["malformed", "wrong_content_type"].map(|kind| json!({ "endpoint": "token", "kind": kind }));
+    let replaced = [403, 502].map(|status| json!({ "endpoint": "token", "kind": "status_after", "status": status }));
+    for (number, fault) in lost.into_iter().chain(unreadable).chain(replaced).enumerate() {
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        inject_fault(&harness, kind).await;
+        harness.provider.inject_fault(fault).await;
         assert!(matches!(refresh(&harness, &connected).await, RefreshOutcome::Failed(_)));
         harness.advance(PAST_REPLAY_WINDOW);
         assert_grant_dead(&harness, &connected, "invalid_grant_after_lost_reply", "30 minutes").await;
     }
+}
+
+#[apply(each_database!)]
+async fn reply_that_a_proxy_replaced_by_its_page_is_fetched_again_within_the_replay_window(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    harness.advance(47 * DAY);
+    let page = json!({ "endpoint": "token", "kind": "status_after", "status": 403, "times": 4 });
+    harness.provider.inject_fault(page).await;
+    for _ in 0..30 {
+        harness.sweep().await;
+        harness.advance(60);
+    }
+    let grant = harness.read_grant(&connected.grant).await;
+    assert_eq!((grant.status, grant.generation, grant.failure_count), (GrantStatus::Active, 1, 0), "{db}");
 }
 
 #[apply(each_database!)]

@@ -6,6 +6,7 @@ mod evidence;
 mod failures;
 mod faults;
 mod lease;
+mod oddities;
 mod outage;
 mod processes;
 mod single_flight;

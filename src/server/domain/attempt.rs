@@ -31,9 +31,7 @@ str_enum!(
     RotationRisk {
         /// It did not: Xero refused the request, or the request was not sent.
         NotRotated = "none",
-        /// An undocumented refusal, perhaps a proxy's. Starts no replay window, but is evidence if the grant ends.
-        Negligible = "negligible",
-        /// Xero reported a server error.
+        /// Xero reported a server error, or an undocumented refusal came back, perhaps a proxy's.
         Unlikely = "unlikely",
         /// The request was sent, and no valid reply came back.
         Possible = "possible",
@@ -150,7 +148,6 @@ mod tests {
             tried(Outcome::Superseded, None, 9),
             tried(Outcome::Transient, Some(RotationRisk::Possible), 9),
             tried(Outcome::Transient, Some(RotationRisk::Unlikely), 9),
-            tried(Outcome::Transient, Some(RotationRisk::Negligible), 9),
         ] {
             let later = tried(Outcome::Running, None, 10);
             let earlier = [&answered[..], &[later, lost.clone()]].concat();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::TokenTimes;
 use crate::model::{GrantId, GrantStatus, OrgId};
 
 /// One Xero user's consent, with the token set that a refresh rotates.
@@ -41,6 +42,17 @@ pub struct Grant {
     pub last_used_at: Option<i64>,
     /// Unix seconds at which the request of this generation was sent whose reply may be lost.
     pub reply_lost_at: Option<i64>,
+}
+
+impl Grant {
+    /// Returns when the tokens were received and when they end.
+    pub fn token_times(&self) -> TokenTimes {
+        TokenTimes {
+            expires_at: self.expires_at,
+            refresh_token_issued_at: self.refresh_token_issued_at,
+            received_at: self.last_refreshed_at.unwrap_or(self.refresh_token_issued_at),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -121,8 +133,11 @@ pub struct SealedRotation {
     pub scopes: String,
     /// Unix seconds at which the access token expires.
     pub expires_at: i64,
-    /// Unix seconds at which the refresh token was issued.
+    /// Unix seconds at which the refresh token was issued. Earlier than `received_at` if Xero's response had none, so that
+    /// the one that was sent is kept.
     pub refresh_token_issued_at: i64,
+    /// Unix seconds at which the response was received.
+    pub received_at: i64,
     /// The consent that the tokens come from, if it may differ from the row's.
     pub consent: Option<Consent>,
 }

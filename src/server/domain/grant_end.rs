@@ -7,9 +7,10 @@ use super::grant::{Grant, REFRESH_TOKEN_LIFETIME, XERO_REPLAY_WINDOW};
 pub enum GrantEnd {
     /// No reply is missing, so the user or Xero revoked it.
     RevokedAtXero,
-    /// The reply with the next token was lost, and the same token was sent again only after Xero's replay window.
+    /// The reply with the next token was lost or unreadable, or a proxy replaced it, and the same token was sent again only
+    /// after Xero's replay window.
     ReplyLost,
-    /// The token was not used within its lifetime.
+    /// The token was not rotated within its lifetime.
     Expired,
 }
 
@@ -41,11 +42,11 @@ impl GrantEnd {
         match self {
             Self::RevokedAtXero => "Access was removed in Xero. Your Xero data is safe. Reconnect to continue.",
             Self::ReplyLost => {
-                "Xero no longer accepts this connection: a reply from Xero was lost and could not be fetched again \
-                 within 30 minutes. Your Xero data is safe. Reconnect to continue."
+                "Xero no longer accepts this connection: a reply from Xero was lost or unreadable and could not be \
+                 fetched again within 30 minutes. Your Xero data is safe. Reconnect to continue."
             }
             Self::Expired => {
-                "Xero no longer accepts this connection: it was not used for sixty days. Your Xero data is safe. \
+                "Xero no longer accepts this connection: it was not renewed for sixty days. Your Xero data is safe. \
                  Reconnect to continue."
             }
         }

@@ -55,13 +55,13 @@ pub fn open_circuit_retry_at(open_until: i64, lost_at: Option<i64>, now: i64) ->
 /// The statements that take over a dead holder's lease apply the same rule (`store/grants/leases.rs`).
 ///
 /// Xero's replay window starts at the first exchange that it processed, which may be any whose reply was lost. So the
-/// first one stays for `LOST_REPLY_STANDS_FOR`, then the latest replaces it. A server error counts only if nothing else
-/// does: if each counted, an outage of a day would cost a request every 15 minutes for every grant.
+/// first one stays for `LOST_REPLY_STANDS_FOR`, then the latest replaces it. A server error or a proxy's page counts only
+/// if nothing else does: if each counted, an outage of a day would cost a request every 15 minutes for every grant.
 pub fn reply_lost_at_after(risk: RotationRisk, before: Option<i64>, sent: i64) -> Option<i64> {
     match risk {
         RotationRisk::Possible => before.filter(|before| sent - before < LOST_REPLY_STANDS_FOR).or(Some(sent)),
         RotationRisk::Unlikely => before.or(Some(sent)),
-        RotationRisk::NotRotated | RotationRisk::Negligible => before,
+        RotationRisk::NotRotated => before,
     }
 }
 
@@ -119,8 +119,6 @@ mod tests {
         let cases = [
             (RotationRisk::NotRotated, None, None),
             (RotationRisk::NotRotated, Some(NOW), Some(NOW)),
-            (RotationRisk::Negligible, None, None),
-            (RotationRisk::Negligible, Some(NOW), Some(NOW)),
             (RotationRisk::Unlikely, None, Some(NOW + 9)),
             (RotationRisk::Unlikely, Some(NOW), Some(NOW)),
             (RotationRisk::Possible, None, Some(NOW + 9)),

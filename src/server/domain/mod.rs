@@ -18,6 +18,6 @@ pub use grant::{
     XERO_REPLAY_WINDOW,
 };
 pub use grant_end::GrantEnd;
-pub use plan::{DueTimes, KeepHot, Plan};
+pub use plan::{DueTimes, KeepHot, Plan, TokenTimes};
 pub use retry_after::parse_retry_after;
 pub use secret::{AccessToken, ApiKey, RefreshToken, Secret, TokenSet};

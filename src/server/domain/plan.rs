@@ -6,6 +6,8 @@ use crate::model::GrantId;
 const DAY: i64 = 24 * 60 * 60;
 /// The lifetime of Xero's access tokens in seconds.
 const ACCESS_TOKEN_LIFETIME: i64 = 30 * 60;
+/// How many seconds later a refresh token is due again that is too old, but was kept at the last exchange.
+const KEPT_TOKEN_RETRY: i64 = DAY;
 /// The shortest time between a refresh and the next due time, in seconds, however short the access token's lifetime.
 const MIN_REFRESH_INTERVAL: i64 = 60;
 
@@ -63,17 +65,42 @@ impl DueTimes {
     }
 }
 
+/// When a grant's tokens were received and when they end. Unix seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenTimes {
+    /// When the access token expires.
+    pub expires_at: i64,
+    /// When the refresh token was issued.
+    pub refresh_token_issued_at: i64,
+    /// When the access token was received. Later than `refresh_token_issued_at` if the response had no new refresh token.
+    pub received_at: i64,
+}
+
+impl TokenTimes {
+    /// Returns the times of two tokens that were received together.
+    pub fn received(received_at: i64, expires_at: i64) -> Self {
+        Self { expires_at, refresh_token_issued_at: received_at, received_at }
+    }
+
+    /// Returns when the refresh token is older than `roll_after` seconds, or is to be tried again because it was kept
+    /// since.
+    pub fn roll_at(&self, roll_after: i64) -> i64 {
+        (self.refresh_token_issued_at + roll_after).max(self.received_at + KEPT_TOKEN_RETRY.min(roll_after))
+    }
+}
+
 impl Plan {
     /// Returns when a grant with these tokens is due.
     ///
     /// Each grant has its own offset, so that grants that were connected together are not due together: a hot grant is
     /// due up to half the buffer earlier, a cold one up to a day later.
-    pub fn due(&self, grant: &GrantId, expires_at: i64, issued_at: i64) -> DueTimes {
+    pub fn due(&self, grant: &GrantId, times: TokenTimes) -> DueTimes {
         let roll_span = DAY.min((REFRESH_TOKEN_LIFETIME - self.roll_after) / 4).max(0);
-        let cold = issued_at + self.roll_after + grant_offset(roll_span, grant) + 1;
+        let cold = times.roll_at(self.roll_after) + grant_offset(roll_span, grant) + 1;
         let hot_span = (self.buffer / 2).min((ACCESS_TOKEN_LIFETIME - self.buffer) / 2).max(0);
-        let hot =
-            (expires_at - self.buffer - grant_offset(hot_span, grant)).max(issued_at + MIN_REFRESH_INTERVAL).min(cold);
+        let hot = (times.expires_at - self.buffer - grant_offset(hot_span, grant))
+            .max(times.received_at + MIN_REFRESH_INTERVAL)
+            .min(cold);
         let used_after = match self.keep_hot {
             KeepHot::All => -1,
             KeepHot::None => i64::MAX,
@@ -119,7 +146,8 @@ mod tests {
             (300, NOW + 1800 - 900, (|due: DueTimes| due.hot) as fn(DueTimes) -> i64),
             (DAY, NOW + 45 * DAY, |due: DueTimes| due.cold),
         ] {
-            let mut due: Vec<i64> = grants().map(|grant| pick(plan.due(&grant, NOW + 1800, NOW))).collect();
+            let mut due: Vec<i64> =
+                grants().map(|grant| pick(plan.due(&grant, TokenTimes::received(NOW, NOW + 1800)))).collect();
             due.sort_unstable();
             assert!(due[0] >= earliest && due[999] <= earliest + span + 1, "{} to {}", due[0], due[999]);
             for tenth in 0..10 {
@@ -135,7 +163,7 @@ mod tests {
         for days in [1, 45, 59] {
             let plan = Plan { roll_after: days * DAY, keep_hot: KeepHot::None, ..Plan::default() };
             for grant in grants() {
-                let due = plan.due(&grant, NOW + 1800, NOW).for_last_use(Some(NOW));
+                let due = plan.due(&grant, TokenTimes::received(NOW, NOW + 1800)).for_last_use(Some(NOW));
                 assert!(due > NOW + days * DAY && due < NOW + 60 * DAY - 6 * 60 * 60, "{days} {due}");
             }
         }
@@ -144,7 +172,9 @@ mod tests {
     #[test]
     fn grant_is_hot_for_a_day_after_its_last_use() {
         let grant = GrantId::from("g");
-        let due = |keep_hot, used| Plan { keep_hot, ..Plan::default() }.due(&grant, NOW + 1800, NOW).for_last_use(used);
+        let due = |keep_hot, used| {
+            Plan { keep_hot, ..Plan::default() }.due(&grant, TokenTimes::received(NOW, NOW + 1800)).for_last_use(used)
+        };
         let (hot, cold) = (due(KeepHot::All, None), due(KeepHot::None, Some(NOW)));
         assert!(hot < NOW + 1200 && cold > NOW + 45 * DAY);
         let cases = [(None, cold), (Some(NOW), hot), (Some(hot - DAY + 1), hot), (Some(hot - DAY), cold)];
@@ -158,7 +188,25 @@ mod tests {
         for (buffer, life) in [(600, 30), (1790, 1800), (1, 1)] {
             let plan = Plan { buffer, keep_hot: KeepHot::All, ..Plan::default() };
             for grant in grants() {
-                assert!(plan.due(&grant, NOW + life, NOW).for_last_use(None) >= NOW + 5, "{buffer} {life}");
+                assert!(
+                    plan.due(&grant, TokenTimes::received(NOW, NOW + life)).for_last_use(None) >= NOW + 5,
+                    "{buffer} {life}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn kept_refresh_token_is_tried_daily_once_it_is_old() {
+        let plan = Plan { keep_hot: KeepHot::None, ..Plan::default() };
+        for grant in grants() {
+            let due = |age| {
+                let received = TokenTimes::received(NOW, NOW + 1800);
+                plan.due(&grant, TokenTimes { refresh_token_issued_at: NOW - age, ..received }).for_last_use(None)
+            };
+            assert_eq!(due(10 * DAY), due(0) - 10 * DAY, "a young one is due by its age");
+            for days in [45, 59, 90] {
+                assert!((NOW + DAY..=NOW + 2 * DAY + 1).contains(&due(days * DAY)), "{days}");
             }
         }
     }

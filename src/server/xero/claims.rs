@@ -1,10 +1,12 @@
-//! Reads an access token's claims.
+//! Reads an access token's claims: whose it is, and how long it lasts.
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::token_response::seconds;
 use crate::server::domain::AccessToken;
 
 /// JWTs have no padding, but padding is accepted.
@@ -28,15 +30,35 @@ pub struct Claims {
 /// Does not verify the signature: the token came from Xero's token endpoint over TLS. Never call this for a token from
 /// anywhere else.
 pub fn parse_claims(access: &AccessToken) -> Option<Claims> {
+    let claims: Claims = serde_json::from_slice(&payload(access)?).ok()?;
+    let named = !claims.xero_user_id.is_empty() && !claims.authentication_event_id.is_empty();
+    named.then_some(claims)
+}
+
+/// Returns how many seconds an access token lasts from its issue, by its claims; `None` if it has no `exp`.
+///
+/// Counts from `nbf` or `iat`, which are by the same clock as `exp`, so that a clock that differs from Evergrant's does
+/// no harm. `received_at` (unix seconds) is used if the token has neither.
+pub(super) fn lifetime(access: &AccessToken, received_at: i64) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Times {
+        exp: Value,
+        nbf: Option<Value>,
+        iat: Option<Value>,
+    }
+    let times: Times = serde_json::from_slice(&payload(access)?).ok()?;
+    let issued_at = times.nbf.or(times.iat).as_ref().and_then(seconds).unwrap_or(received_at);
+    seconds(&times.exp)?.checked_sub(issued_at)
+}
+
+/// Decodes the claims of a JSON web token.
+fn payload(access: &AccessToken) -> Option<Vec<u8>> {
     let mut parts = access.expose().split('.');
     let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
         return None;
     }
-    let payload = BASE64URL.decode(payload).ok()?;
-    let claims: Claims = serde_json::from_slice(&payload).ok()?;
-    let named = !claims.xero_user_id.is_empty() && !claims.authentication_event_id.is_empty();
-    named.then_some(claims)
+    BASE64URL.decode(payload).ok()
 }
 
 #[cfg(test)]
@@ -45,7 +67,7 @@ mod tests {
     use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
 
-    use super::{Claims, parse_claims};
+    use super::{Claims, lifetime, parse_claims};
     use crate::server::domain::AccessToken;
 
     const PAYLOAD: &str =
@@ -78,11 +100,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn lifetime_counts_from_the_issue_by_the_same_clock() {
+        for (payload, expected) in [
+            (r#"{"exp":2800,"nbf":1000}"#, Some(1800)),
+            (r#"{"exp":2800,"iat":1000}"#, Some(1800)),
+            (r#"{"exp":"2800","nbf":1000.5}"#, Some(1800)),
+            (r#"{"exp":2800}"#, Some(800)),
+            (r#"{"exp":2800,"nbf":null}"#, Some(800)),
+            (r#"{"exp":9223372036854775807,"nbf":-9223372036854775807}"#, None),
+            (r#"{"exp":null}"#, None),
+            (r#"{"nbf":1000}"#, None),
+            ("[]", None),
+        ] {
+            let token = AccessToken::new(format!("head.{}.signature", URL_SAFE_NO_PAD.encode(payload)));
+            assert_eq!(lifetime(&token, 2000), expected, "{payload}");
+        }
+        assert_eq!(lifetime(&AccessToken::new("opaque"), 2000), None);
+    }
+
     proptest! {
         #[test]
         fn arbitrary_tokens_do_not_panic(token in ".{0,200}", payload in any::<Vec<u8>>()) {
-            parse_claims(&AccessToken::new(token));
-            parse_claims(&AccessToken::new(format!("a.{}.c", URL_SAFE_NO_PAD.encode(payload))));
+            for token in [token, format!("a.{}.c", URL_SAFE_NO_PAD.encode(payload))].map(AccessToken::new) {
+                parse_claims(&token);
+                lifetime(&token, 0);
+            }
         }
     }
 }

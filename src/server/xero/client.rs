@@ -15,8 +15,10 @@ use super::endpoints::{Endpoints, is_loopback, join_path};
 use super::error::XeroError;
 use super::parse;
 use super::response::HttpResponse;
+use super::token_response::{TokenOddity, TokenResponse};
 use super::transport::fetch;
-use super::wire::{self, TokenResponse};
+use super::wire;
+use crate::model::{GrantId, OrgId};
 use crate::server::clock::Clock;
 use crate::server::domain::{AccessToken, RefreshToken, RemoteConnection, Secret, TokenSet};
 
@@ -52,12 +54,37 @@ pub struct ClientError(#[source] reqwest::Error);
 
 /// A token set from Xero, with the response's evidence.
 pub struct ExchangedTokens {
-    /// The new access and refresh tokens.
+    /// The new access token, and the new refresh token or the one that was sent.
     pub tokens: TokenSet,
+    /// Whether the refresh token is new.
+    pub refresh_token_issue: RefreshTokenIssue,
+    /// What is unusual about the response.
+    pub oddities: Vec<TokenOddity>,
     /// Xero's correlation id of the response; `None` if the header is missing or malformed.
     pub correlation_id: Option<String>,
     /// HTTP status of the response.
     pub status: u16,
+}
+
+impl ExchangedTokens {
+    /// Logs what is unusual about the response, if anything is. A new consent has no grant yet.
+    pub fn log_oddities(&self, org: &OrgId, grant: Option<&GrantId>) {
+        if !self.oddities.is_empty() {
+            let oddities = self.oddities.iter().map(|oddity| oddity.as_str()).collect::<Vec<_>>().join(" ");
+            let (grant, correlation_id) = (grant.map(GrantId::as_str), self.correlation_id.as_deref());
+            let status = self.status;
+            tracing::warn!(%org, grant, oddities, status, correlation_id, "unusual token response, tokens kept");
+        }
+    }
+}
+
+/// Whether a token set's refresh token is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshTokenIssue {
+    /// The response has a new refresh token.
+    New,
+    /// The response has none, so the one that was sent stays valid (RFC 6749, 6). Its age counts on.
+    Kept,
 }
 
 /// The result of exchanging an authorization code.
@@ -158,13 +185,17 @@ impl XeroClient {
         if let Some(pass) = pass {
             pass.report(asked.as_ref().err());
         }
-        let (answer, tokens, asked_at) = asked?;
-        Ok(exchanged_tokens(&answer, tokens, asked_at).map_or(CodeExchange::NoRefreshToken, CodeExchange::Refreshable))
+        let (answer, mut tokens) = asked?;
+        Ok(match tokens.refresh_token.take() {
+            Some(new) => CodeExchange::Refreshable(exchanged_tokens(&answer, tokens, new, RefreshTokenIssue::New)),
+            None => CodeExchange::NoRefreshToken,
+        })
     }
 
     /// Exchanges a refresh token for the next token set, and reports the result to the breaker.
     ///
-    /// After any error the caller must keep the stored token, because Xero accepts it for another 30 minutes.
+    /// Any response with readable tokens is a success, however unusual the rest of it is. After any error the caller must
+    /// keep the stored token, because Xero accepts it for another 30 minutes.
     pub async fn refresh_tokens(
         &self,
         refresh_token: &RefreshToken,
@@ -172,11 +203,16 @@ impl XeroClient {
     ) -> Result<ExchangedTokens, XeroError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
         let asked = self.request_tokens(&form).await;
-        let asked = asked.and_then(|(answer, tokens, asked_at)| {
-            exchanged_tokens(&answer, tokens, asked_at).ok_or_else(|| XeroError::malformed(&answer))
-        });
         permit.report(asked.as_ref().err());
-        asked
+        let (answer, mut tokens) = asked?;
+        Ok(match tokens.refresh_token.take() {
+            Some(new) => exchanged_tokens(&answer, tokens, new, RefreshTokenIssue::New),
+            None => {
+                tokens.oddities.push(TokenOddity::RefreshTokenKept);
+                let sent = RefreshToken::new(refresh_token.expose());
+                exchanged_tokens(&answer, tokens, sent, RefreshTokenIssue::Kept)
+            }
+        })
     }
 
     /// Lists the connections of the token's user, from all consents or from one.
@@ -234,14 +270,13 @@ impl XeroClient {
         XeroApiClient::new(self.clone(), access, tenant_id)
     }
 
-    /// Posts to the token endpoint. Returns the response, its tokens, and the time before the request was sent, from
-    /// which their lifetime counts.
-    async fn request_tokens(&self, form: &[(&str, &str)]) -> Result<(HttpResponse, TokenResponse, i64), XeroError> {
+    /// Posts to the token endpoint. Returns the response and its tokens.
+    async fn request_tokens(&self, form: &[(&str, &str)]) -> Result<(HttpResponse, TokenResponse), XeroError> {
         let asked_at = self.0.clock.now();
         let answer = self.post_form("token", form).await?;
-        let tokens = parse::tokens(&answer);
+        let tokens = parse::tokens(&answer, asked_at);
         self.0.alarm.report(tokens.as_ref().err());
-        Ok((answer, tokens?, asked_at))
+        Ok((answer, tokens?))
     }
 
     /// Sends a request to the API host if its breaker permits, and parses the response. A person waits for each of
@@ -292,13 +327,18 @@ fn clock_offset(date: i64, asked_at: i64, answered_at: i64) -> i64 {
     if date > answered_at { date - answered_at } else { (date - asked_at).min(0) }
 }
 
-/// Builds the token set. Returns `None` if there is no refresh token.
-fn exchanged_tokens(answer: &HttpResponse, tokens: TokenResponse, asked_at: i64) -> Option<ExchangedTokens> {
-    let tokens = TokenSet {
-        refresh_token: tokens.refresh_token?,
-        access_token: tokens.access_token,
-        expires_at: asked_at + tokens.expires_in,
-        scopes: tokens.scopes,
-    };
-    Some(ExchangedTokens { tokens, correlation_id: answer.correlation_id.clone(), status: answer.status })
+fn exchanged_tokens(
+    answer: &HttpResponse,
+    tokens: TokenResponse,
+    refresh_token: RefreshToken,
+    refresh_token_issue: RefreshTokenIssue,
+) -> ExchangedTokens {
+    let TokenResponse { access_token, expires_at, scopes, oddities, .. } = tokens;
+    ExchangedTokens {
+        tokens: TokenSet { access_token, refresh_token, expires_at, scopes },
+        refresh_token_issue,
+        oddities,
+        correlation_id: answer.correlation_id.clone(),
+        status: answer.status,
+    }
 }

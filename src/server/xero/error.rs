@@ -219,8 +219,8 @@ impl XeroError {
     }
 }
 
-/// Returns whether Xero may have rotated the token although it replied with an undocumented response: a malformed
-/// success is a lost token set.
+/// Returns whether Xero may have rotated the token although it replied with an undocumented response. A malformed success
+/// is a lost token set. A page with an error status may be a proxy's, which may have stopped the request or the reply.
 fn malformed_rotation_risk(status: u16) -> RotationRisk {
-    if status < 400 { RotationRisk::Possible } else { RotationRisk::Negligible }
+    if status < 400 { RotationRisk::Possible } else { RotationRisk::Unlikely }
 }

@@ -2,8 +2,8 @@
 //!
 //! - `client`: calls for tokens and connections; `api_client`: calls for one tenant
 //! - `response`: a response's status, evidence and body; `transport`: sends a request and reads its response
-//! - `parse`: the result of a response, per endpoint; `wire`: the JSON bodies; `error`: what a failure means;
-//!   `error_message`: what it says to people
+//! - `parse`: the result of a response, per endpoint; `token_response`, `wire`: the JSON bodies; `error`: what a failure
+//!   means; `error_message`: what it says to people
 //! - `breaker`: the circuit breaker per endpoint; `alarm`: whether Xero refuses the app's credentials
 //! - `endpoints`: the base URLs; `claims`: an access token's claims
 
@@ -19,14 +19,16 @@ pub mod parse;
 mod response;
 #[cfg(test)]
 mod tests;
+mod token_response;
 mod transport;
 mod wire;
 
 pub use api_client::XeroApiClient;
 pub use breaker::{BreakerPermit, OpenCircuit, Priority};
 pub use claims::{Claims, parse_claims};
-pub use client::{ClientError, CodeExchange, Deletion, ExchangedTokens, XeroClient};
+pub use client::{ClientError, CodeExchange, Deletion, ExchangedTokens, RefreshTokenIssue, XeroClient};
 pub use endpoints::{EndpointError, Endpoints};
 pub use error::{ErrorKind, Transient, XeroError};
 pub use response::HttpResponse;
-pub use wire::{Organization, TokenResponse};
+pub use token_response::{TokenOddity, TokenResponse};
+pub use wire::Organization;

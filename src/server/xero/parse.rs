@@ -3,16 +3,15 @@
 
 use super::error::XeroError;
 use super::response::HttpResponse;
+use super::token_response::{self, TokenResponse};
 use super::wire;
-use super::wire::{Organization, TokenResponse};
+use super::wire::Organization;
 use crate::server::domain::{AccessToken, RemoteConnection};
 
-/// Parses the token endpoint's response to a code or a refresh token.
-pub fn tokens(answer: &HttpResponse) -> Result<TokenResponse, XeroError> {
-    match answer.status {
-        200 => answer.json().and_then(wire::tokens).ok_or_else(|| XeroError::malformed(answer)),
-        _ => Err(XeroError::from_identity(answer)),
-    }
+/// Parses the token endpoint's response to a code or a refresh token. `asked_at` is when the request was sent, in unix
+/// seconds.
+pub fn tokens(answer: &HttpResponse, asked_at: i64) -> Result<TokenResponse, XeroError> {
+    if answer.is_success() { token_response::parse(answer, asked_at) } else { Err(XeroError::from_identity(answer)) }
 }
 
 /// Parses the list of connections. `sent` is the access token of the request.

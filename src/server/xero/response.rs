@@ -51,6 +51,11 @@ impl HttpResponse {
         (200..300).contains(&self.status)
     }
 
+    /// Returns the body, whatever its content type.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Returns the body if its content type is JSON, unlike a proxy's error page.
     pub fn json(&self) -> Option<&[u8]> {
         self.is_json.then_some(&**self.body)

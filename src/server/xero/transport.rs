@@ -9,8 +9,9 @@ use super::response::HttpResponse;
 use crate::server::clock::Clock;
 use crate::server::telemetry::traces;
 
-/// The largest body that is read. Xero's are a few kilobytes; a list of 800 connections fits.
-pub(super) const MAX_BODY_BYTES: usize = 256 * 1024;
+/// The largest body that is read. A connection has about 350 bytes in a list, so a list of 10,000 fits, which is as many
+/// as the largest limited tier allows.
+pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Sends a request and reads its response, of any status. The client's timeout covers both.
 pub(super) async fn fetch(request: RequestBuilder, clock: &Clock) -> Result<HttpResponse, XeroError> {

@@ -1,12 +1,9 @@
-//! Parses Xero's JSON bodies, strictly if they contain tokens. Drops the text of parse errors, because serde quotes its
-//! input, which may be a token.
-
-use std::num::NonZeroU32;
+//! Parses Xero's JSON bodies, except for tokens. Drops the text of parse errors, because serde quotes its input.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::server::domain::{AccessToken, RefreshToken, RemoteConnection, Tenant};
+use crate::server::domain::{RemoteConnection, Tenant};
 
 /// The details of a tenant that is an organization, from Xero's `Organisation` endpoint.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -23,7 +20,7 @@ pub struct Organization {
 }
 
 /// Parses a JSON object. Rejects arrays, whose elements serde would accept as a struct's fields.
-fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+pub(super) fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
@@ -38,40 +35,6 @@ pub(super) fn is_discovery_document(body: &[u8]) -> bool {
         token_endpoint: String,
     }
     parse_object(body).is_some_and(|wire: Wire| !wire.issuer.is_empty() && !wire.token_endpoint.is_empty())
-}
-
-/// A token response. `refresh_token` is absent if the consent lacks `offline_access`.
-pub struct TokenResponse {
-    /// Token that authorizes API requests.
-    pub access_token: AccessToken,
-    /// Token for the next refresh; `None` if it is absent or blank.
-    pub refresh_token: Option<RefreshToken>,
-    /// The access token's lifetime in seconds.
-    pub expires_in: i64,
-    /// Granted scopes, separated by spaces; empty if Xero sends none.
-    pub scopes: String,
-}
-
-/// Parses a token response. Returns `None` if it is not valid.
-pub(super) fn tokens(body: &[u8]) -> Option<TokenResponse> {
-    #[derive(Deserialize)]
-    struct Wire {
-        access_token: String,
-        expires_in: NonZeroU32,
-        token_type: Option<String>,
-        refresh_token: Option<String>,
-        scope: Option<String>,
-    }
-    let wire: Wire = parse_object(body)?;
-    // The token is sent in a header later (RFC 6750, 2.1).
-    let sendable = !wire.access_token.is_empty() && wire.access_token.bytes().all(|byte| byte.is_ascii_graphic());
-    let bearer = wire.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
-    (sendable && bearer).then(|| TokenResponse {
-        access_token: AccessToken::new(wire.access_token),
-        refresh_token: wire.refresh_token.filter(|token| !token.trim().is_empty()).map(RefreshToken::new),
-        expires_in: i64::from(wire.expires_in.get()),
-        scopes: wire.scope.unwrap_or_default(),
-    })
 }
 
 /// The OAuth error codes (RFC 6749, 5.2) that are recognized. Any other is dropped, because it could repeat a secret.

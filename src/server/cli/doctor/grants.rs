@@ -81,7 +81,7 @@ fn health(listed: &[GrantSummary], now: i64) -> Check {
     let lost: Vec<&GrantSummary> = dead.iter().copied().filter(lost).collect();
     if !lost.is_empty() {
         to_do.push(format!(
-            "A reply from Xero was lost, and the exchange was not repeated within 30 minutes: find out what kept \
+            "A reply from Xero was lost or unreadable, and the exchange was not repeated within 30 minutes: find out what kept \
              Evergrant or its database from doing so, for {}.",
             named(&lost)
         ));

@@ -21,8 +21,8 @@ pub struct ConsentResult {
 
 /// Exchanges the code, stores the tokens first of all, and binds the consent's tenants. Returns the flash for the page.
 pub async fn complete(state: AppState, consent: ConsentResult) -> Result<Flash, InternalError> {
-    let tokens = match state.xero.exchange_code(&consent.code, &consent.redirect_uri, &consent.verifier).await {
-        Ok(CodeExchange::Refreshable(exchanged)) => exchanged.tokens,
+    let exchanged = match state.xero.exchange_code(&consent.code, &consent.redirect_uri, &consent.verifier).await {
+        Ok(CodeExchange::Refreshable(exchanged)) => exchanged,
         Ok(CodeExchange::NoRefreshToken) => return Ok(ConnectionFlash::NoRefreshToken.into()),
         Err(error) => {
             tracing::warn!(
@@ -34,14 +34,15 @@ pub async fn complete(state: AppState, consent: ConsentResult) -> Result<Flash, 
             return Ok(ConnectionFlash::ExchangeFailed.into());
         }
     };
-    let access = AccessToken::new(tokens.access_token.expose());
+    exchanged.log_oddities(&consent.org, None);
+    let access = AccessToken::new(exchanged.tokens.access_token.expose());
     let (xero_user_id, auth_event_id) =
         parse_claims(&access).map(|claims| (claims.xero_user_id, claims.authentication_event_id)).unwrap_or_default();
     let new = NewGrant {
         org_id: consent.org.clone(),
         xero_user_id: xero_user_id.clone(),
         auth_event_id: auth_event_id.clone(),
-        tokens,
+        tokens: exchanged.tokens,
     };
     let grant = state.store.insert_grant(new).await?;
     if auth_event_id.is_empty() {

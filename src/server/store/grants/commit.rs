@@ -11,7 +11,7 @@ use super::attempts::{finish_attempt, finish_attempt_unpublished, mark_supersede
 use super::lease_guard::{Fenced, JournaledLease};
 use crate::model::{AttemptId, BindingId, BindingStatus, OrgId, Outcome};
 use crate::server::clock::Clock;
-use crate::server::domain::{AttemptEnd, SealedRotation};
+use crate::server::domain::{AttemptEnd, SealedRotation, TokenTimes};
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::notifications::connection_events;
 use crate::server::store::{Store, StoreError};
@@ -31,11 +31,14 @@ macro_rules! rotate_grant_sql {
     ($fence:literal) => {
         concat!(
             "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, ",
-            "refresh_token_issued_at = $4, last_refreshed_at = $4, scopes = $5, generation = CAST($7 AS BIGINT) + 1, ",
+            "refresh_token_issued_at = $4, last_refreshed_at = $14, scopes = $5, generation = CAST($7 AS BIGINT) + 1, ",
             "xero_user_id = COALESCE($12, xero_user_id), auth_event_id = COALESCE($13, auth_event_id), ",
             "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, lease_owner = NULL, ",
-            "lease_until = NULL, due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 THEN $9 ELSE $10 END, ",
-            "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $4 ELSE connections_due_at END ",
+            // A refresh token that was kept for the first time may have a successor that was lost. It is due within the
+            // replay window, as a hot grant's is.
+            "lease_until = NULL, due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
+            "AND COALESCE(last_refreshed_at, 0) <= refresh_token_issued_at) THEN $9 ELSE $10 END, ",
+            "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $14 ELSE connections_due_at END ",
             $fence,
             " RETURNING id, org_id, ageing_notified_day"
         )
@@ -58,7 +61,7 @@ impl Store {
         let mut transaction = self.begin_change_tx().await?;
         let done = self
             .rotate_grant(
-                rotate_grant_sql!("WHERE id = $6 AND generation = $7 AND lease_owner = $14 AND status = 'active'"),
+                rotate_grant_sql!("WHERE id = $6 AND generation = $7 AND lease_owner = $15 AND status = 'active'"),
                 rotation,
             )
             .bind(&lease.owner)
@@ -195,22 +198,24 @@ impl Store {
         statement: &'static str,
         rotation: &'q SealedRotation,
     ) -> Query<'q, Any, AnyArguments> {
-        let (grant, issued_at) = (&rotation.grant_id, rotation.refresh_token_issued_at);
-        let due = self.plan.due(grant, rotation.expires_at, issued_at);
+        let grant = &rotation.grant_id;
+        let SealedRotation { expires_at, refresh_token_issued_at, received_at, .. } = *rotation;
+        let due = self.plan.due(grant, TokenTimes { expires_at, refresh_token_issued_at, received_at });
         sqlx::query(statement)
             .bind(&rotation.sealed.access)
             .bind(&rotation.sealed.refresh)
             .bind(rotation.expires_at)
-            .bind(issued_at)
+            .bind(refresh_token_issued_at)
             .bind(&rotation.scopes)
             .bind(grant.as_str())
             .bind(rotation.from_generation)
             .bind(due.hot_if_used_after)
             .bind(due.hot)
             .bind(due.cold)
-            .bind(self.plan.reconcile_cutoff(grant, issued_at))
+            .bind(self.plan.reconcile_cutoff(grant, received_at))
             .bind(rotation.consent.as_ref().map(|consent| consent.xero_user_id.as_str()))
             .bind(rotation.consent.as_ref().map(|consent| consent.auth_event_id.as_str()))
+            .bind(received_at)
     }
 }
 

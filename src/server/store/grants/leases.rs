@@ -117,7 +117,7 @@ impl Store {
     /// Releases the lease and makes the grant due as planned. Does nothing if another owner holds it.
     pub async fn release_lease(&self, lease: &LeaseGuard) -> Result<(), StoreError> {
         let due = match (lease.failure_count, lease.reply_lost_at) {
-            (0, None) => self.plan.due(&lease.id, lease.expires_at, lease.refresh_token_issued_at),
+            (0, None) => self.plan.due(&lease.id, lease.token_times()),
             _ => DueTimes::at(lease.next_attempt_at.unwrap_or_else(|| self.clock.now())),
         };
         self.clear_lease(lease, due).await

@@ -15,7 +15,9 @@ use super::text_values::text_value;
 use super::{Store, StoreError, new_id};
 use crate::model::{GrantId, OrgId};
 use crate::server::crypto::sealed::{CipherError, SealContext, TokenField};
-use crate::server::domain::{AccessToken, Grant, Lease, RefreshToken, SealedRotation, SealedTokens, TokenSet};
+use crate::server::domain::{
+    AccessToken, Grant, Lease, RefreshToken, SealedRotation, SealedTokens, TokenSet, TokenTimes,
+};
 use attempts::close_abandoned;
 
 /// The token set of a new consent.
@@ -42,7 +44,7 @@ impl Store {
         let id: GrantId = new_id();
         let now = self.clock.now();
         let sealed = self.seal_tokens(&new.org_id, &id, 0, &new.tokens)?;
-        let due = self.plan().due(&id, new.tokens.expires_at, now);
+        let due = self.plan().due(&id, TokenTimes::received(now, new.tokens.expires_at));
         sqlx::query(
             "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
              refresh_token_enc, expires_at, refresh_token_issued_at, status, generation, last_refreshed_at, created_at, \
@@ -126,6 +128,7 @@ impl Store {
             scopes: if tokens.scopes.is_empty() { held.scopes.clone() } else { tokens.scopes.clone() },
             expires_at: tokens.expires_at,
             refresh_token_issued_at: self.clock.now(),
+            received_at: self.clock.now(),
             consent: None,
         })
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::{Exchange, LEASE_POLL_INTERVAL};
 use crate::model::{GrantId, GrantStatus, Outcome};
-use crate::server::domain::{AttemptEnd, Grant, SealedRotation, TokenSet};
+use crate::server::domain::{AttemptEnd, Grant, SealedRotation};
 use crate::server::store::{Fenced, JournaledLease, StoreError};
 use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
 use crate::server::tokens::spool::SpooledRotation;
 use crate::server::tokens::state::ServiceState;
-use crate::server::xero::ExchangedTokens;
+use crate::server::xero::{ExchangedTokens, RefreshTokenIssue};
 
 /// The shortest and the longest wait before a failed commit is retried; it doubles from one to the other.
 const COMMIT_RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
@@ -23,9 +23,8 @@ impl Exchange {
         lease: &JournaledLease,
         exchanged: ExchangedTokens,
     ) -> Result<RefreshOutcome, StoreError> {
-        let ExchangedTokens { tokens, correlation_id, status } = exchanged;
-        let rotation = self.seal(lease, &tokens).await;
-        let end = AttemptEnd::refreshed(Some(status), correlation_id);
+        let rotation = self.seal(lease, &exchanged).await;
+        let end = AttemptEnd::refreshed(Some(exchanged.status), exchanged.correlation_id);
         let spooled = SpooledRotation { rotation, attempt: lease.attempt().clone(), end };
         match self.shared.store.commit_rotation(lease, &spooled.rotation, &spooled.end).await {
             Ok(Fenced::Applied) => {
@@ -103,10 +102,16 @@ impl Exchange {
 
     /// Seals a token set. Retries until it succeeds, because this may be the only copy of a valid refresh token.
     /// Sealing fails only if the system provides no random bytes.
-    pub(super) async fn seal(&self, held: &Grant, tokens: &TokenSet) -> SealedRotation {
+    pub(super) async fn seal(&self, held: &Grant, exchanged: &ExchangedTokens) -> SealedRotation {
         loop {
-            match self.shared.store.seal_rotation(held, tokens) {
-                Ok(rotation) => return rotation,
+            match self.shared.store.seal_rotation(held, &exchanged.tokens) {
+                Ok(rotation) => match exchanged.refresh_token_issue {
+                    RefreshTokenIssue::New => return rotation,
+                    // Its sixty days count from its own issue: whether a use extends them is not known.
+                    RefreshTokenIssue::Kept => {
+                        return SealedRotation { refresh_token_issued_at: held.refresh_token_issued_at, ..rotation };
+                    }
+                },
                 Err(error) => {
                     tracing::error!(grant = %held.id, %error, "sealing failed, retrying");
                     tokio::time::sleep(COMMIT_RETRY_BACKOFF.0).await;

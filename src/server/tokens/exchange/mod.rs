@@ -188,7 +188,12 @@ impl Exchange {
         let mut lease_held = true;
         loop {
             tokio::select! {
-                answer = &mut exchange => return answer,
+                answer = &mut exchange => {
+                    if let Ok(exchanged) = &answer {
+                        exchanged.log_oddities(&lease.org_id, Some(&lease.id));
+                    }
+                    return answer;
+                }
                 () = tokio::time::sleep(pause), if lease_held => {
                     let until = self.shared.policy.lease_until(self.shared.store.clock().now());
                     match self.shared.store.renew_lease(lease, until).await {

@@ -179,9 +179,9 @@ impl Exchange {
         exchanged: ExchangedTokens,
         consent: Option<Consent>,
     ) -> Result<RescueReport, RescueError> {
-        let ExchangedTokens { tokens, correlation_id, status } = exchanged;
+        let rotation = SealedRotation { consent, ..self.seal(lease, &exchanged).await };
+        let ExchangedTokens { tokens, correlation_id, status, .. } = exchanged;
         let end = AttemptEnd::refreshed(Some(status), correlation_id);
-        let rotation = SealedRotation { consent, ..self.seal(lease, &tokens).await };
         let spooled = SpooledRotation { rotation, attempt: lease.attempt().clone(), end };
         let landed = match self.shared.store.commit_rescue(lease, &spooled.rotation, &spooled.end).await {
             Ok(Fenced::Applied) => RefreshOutcome::Refreshed,

@@ -73,6 +73,9 @@ struct SpoolFile {
     scopes: String,
     expires_at: i64,
     refresh_token_issued_at: i64,
+    /// Missing if it is the same.
+    #[serde(default)]
+    received_at: Option<i64>,
     #[serde(default)]
     consent: Option<Consent>,
     attempt_id: String,
@@ -313,6 +316,7 @@ impl From<&SpooledRotation> for SpoolFile {
             scopes: rotation.scopes.clone(),
             expires_at: rotation.expires_at,
             refresh_token_issued_at: rotation.refresh_token_issued_at,
+            received_at: Some(rotation.received_at),
             consent: rotation.consent.clone(),
             attempt_id: attempt.0.clone(),
             http_status: end.http_status,
@@ -331,6 +335,7 @@ impl From<SpoolFile> for SpooledRotation {
                 scopes: entry.scopes,
                 expires_at: entry.expires_at,
                 refresh_token_issued_at: entry.refresh_token_issued_at,
+                received_at: entry.received_at.unwrap_or(entry.refresh_token_issued_at),
                 consent: entry.consent,
             },
             attempt: AttemptId(entry.attempt_id),

@@ -14,6 +14,7 @@ fn spooled(from_generation: i64) -> SpooledRotation {
         scopes: "offline_access".into(),
         expires_at: 30,
         refresh_token_issued_at: 10,
+        received_at: 20,
         consent: None,
     };
     let end = AttemptEnd::refreshed(Some(200), Some("trace".into()));

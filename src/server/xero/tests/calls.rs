@@ -8,7 +8,7 @@ use super::{
     ACCESS, CLIENT_SECRET, CODE, NOW, Provider, REFRESH, VERIFIER, access, error_of, exchange, json, refresh, respond,
 };
 use crate::server::domain::{RefreshToken, RemoteConnection, Secret, Tenant};
-use crate::server::xero::{CodeExchange, Deletion, ErrorKind, Organization, Transient};
+use crate::server::xero::{CodeExchange, Deletion, ErrorKind, Organization, RefreshTokenIssue, Transient};
 
 const TOKENS: &str = r#"{"id_token":"i","access_token":"next-access","expires_in":1800,"token_type":"Bearer",
     "refresh_token":"next-refresh","scope":"openid offline_access"}"#;
@@ -49,6 +49,7 @@ async fn refresh_sends_the_form_with_basic_auth_and_parses_the_tokens() {
     assert_eq!(exchanged.tokens.scopes, "openid offline_access");
     assert_eq!(exchanged.correlation_id.as_deref(), Some("corr-1"));
     assert_eq!(exchanged.status, 200);
+    assert!(exchanged.oddities.is_empty() && exchanged.refresh_token_issue == RefreshTokenIssue::New);
 
     let seen = provider.only_request();
     assert_eq!(seen.line, "POST /identity/connect/token");
@@ -77,20 +78,6 @@ async fn code_is_exchanged_with_its_verifier() {
         ("code_verifier", VERIFIER),
     ]);
     assert_eq!(form(&seen.body), wanted);
-}
-
-#[tokio::test]
-async fn missing_refresh_token_is_an_error_for_a_refresh_only() {
-    for body in [
-        r#"{"access_token":"a","expires_in":1800,"token_type":"Bearer"}"#,
-        r#"{"access_token":"a","expires_in":1800,"refresh_token":null}"#,
-        r#"{"access_token":"a","expires_in":1800,"refresh_token":" "}"#,
-    ] {
-        let provider = Provider::start(move || json(200, body)).await;
-        assert!(matches!(exchange(&provider.client()).await, Ok(CodeExchange::NoRefreshToken)), "{body}");
-        let error = error_of(refresh(&provider.client()).await);
-        assert_eq!(error.kind, ErrorKind::Transient(Transient::Malformed), "{body}");
-    }
 }
 
 #[tokio::test]

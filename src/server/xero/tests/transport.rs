@@ -98,7 +98,7 @@ async fn body_over_the_limit_is_rejected() {
         .await;
         let error = error_of(refresh(&provider.client()).await);
         assert_eq!((error.kind, error.evidence_code()), (MALFORMED, "body_too_large"));
-        let risk = if status == 200 { RotationRisk::Possible } else { RotationRisk::Negligible };
+        let risk = if status == 200 { RotationRisk::Possible } else { RotationRisk::Unlikely };
         assert_eq!((error.status, error.class.rotation), (Some(status), risk));
     }
 }

@@ -6,8 +6,8 @@ use super::grant_from;
 use super::lease_guard::LeaseGuard;
 use super::leases::{dead_holder_sent_at_sql, take_lease_sql};
 use crate::model::{GrantId, OrgId};
-use crate::server::domain::KeepHot;
 use crate::server::domain::lost_reply::LOST_REPLY_STANDS_FOR;
+use crate::server::domain::{KeepHot, TokenTimes};
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::database::DatabaseKind;
 use crate::server::store::{Store, StoreError};
@@ -140,7 +140,7 @@ impl Store {
         let (mut last, mut planned) = (String::new(), 0);
         loop {
             let rows = sqlx::query(
-                "SELECT id, generation, expires_at, refresh_token_issued_at, last_used_at, due_at \
+                "SELECT id, generation, expires_at, refresh_token_issued_at, last_refreshed_at, last_used_at, due_at \
                  FROM integration_grants WHERE id > $1 AND status = 'active' AND lease_owner IS NULL \
                  AND failure_count = 0 AND reply_lost_at IS NULL ORDER BY id LIMIT $2",
             )
@@ -153,7 +153,14 @@ impl Store {
             let mut transaction = self.database.begin().await?;
             for row in &rows {
                 let id = GrantId(row.try_get("id")?);
-                let due = self.plan.due(&id, row.try_get("expires_at")?, row.try_get("refresh_token_issued_at")?);
+                let refresh_token_issued_at = row.try_get("refresh_token_issued_at")?;
+                let received_at: Option<i64> = row.try_get("last_refreshed_at")?;
+                let times = TokenTimes {
+                    expires_at: row.try_get("expires_at")?,
+                    refresh_token_issued_at,
+                    received_at: received_at.unwrap_or(refresh_token_issued_at),
+                };
+                let due = self.plan.due(&id, times);
                 let (was, due) = (row.try_get::<i64, _>("due_at")?, due.for_last_use(row.try_get("last_used_at")?));
                 if due == was {
                     continue;
