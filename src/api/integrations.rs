@@ -89,16 +89,12 @@ pub async fn keep_connection(
 ) -> Result<(), ApiError> {
     use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
-    use crate::server::store::RowChange;
 
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         ctx.require(Permission::ManageConnections)?;
         let (store, org, by) = (&ctx.state.store, &ctx.org()?.id, &ctx.caller.user_id);
-        match store.as_actor(ctx.actor()).reassign_connection(org, &binding_id, by).await? {
-            RowChange::Applied => Ok(()),
-            RowChange::NotFound => Err(connection_not_found()),
-        }
+        store.as_actor(ctx.actor()).reassign_connection(org, &binding_id, by).await?.ok_or_else(connection_not_found)
     })
     .await
     .flash(|()| ConnectionFlash::Kept)

@@ -119,17 +119,14 @@ pub async fn set_mail(user_id: UserId, on: bool) -> Result<(), ApiError> {
         Permission, paths,
     };
     use crate::server::http::server_fn::{ServerFnContext, member_not_found};
-    use crate::server::store::RowChange;
 
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
     ctx.run(async |ctx| {
         let own = user_id == ctx.caller.user_id;
         let org = if own { ctx.org()? } else { ctx.require(Permission::ManageNotifications)? };
         let choice = if on { EmailChoice::On } else { EmailChoice::Off };
-        match ctx.state.store.as_actor(ctx.actor()).set_email_notifications(&org.id, &user_id, choice).await? {
-            RowChange::Applied => Ok(()),
-            RowChange::NotFound => Err(member_not_found()),
-        }
+        let store = ctx.state.store.as_actor(ctx.actor());
+        store.set_email_notifications(&org.id, &user_id, choice).await?.ok_or_else(member_not_found)
     })
     .await
     .flash(|()| if on { MailOn } else { MailOff })

@@ -5,7 +5,7 @@ use super::signature::new_signing_secret;
 use crate::model::{AddressProblem, DisabledBy, EndpointId, OrgId, UserId};
 use crate::server::crypto::random::RandomError;
 use crate::server::domain::Actor;
-use crate::server::store::{AddEndpointError, DisableResult, NewWebhookEndpoint, RowChange, StoreError};
+use crate::server::store::{AddEndpointError, DisableResult, NewWebhookEndpoint, StoreError};
 
 /// Why an endpoint could not be added or changed.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,8 @@ impl Notifier {
         session_hash: &str,
         actor: Actor,
     ) -> Result<(), WebhookEndpointError> {
-        found(self.store().as_actor(actor).rotate_secret(org, id, &new_signing_secret()?, session_hash).await?)
+        let rotated = self.store().as_actor(actor).rotate_secret(org, id, &new_signing_secret()?, session_hash).await?;
+        rotated.ok_or_else(|| WebhookEndpointError::NotFound)
     }
 
     /// Enables an endpoint.
@@ -77,7 +78,7 @@ impl Notifier {
         id: &EndpointId,
         actor: Actor,
     ) -> Result<(), WebhookEndpointError> {
-        found(self.store().as_actor(actor).enable_endpoint(org, id).await?)
+        self.store().as_actor(actor).enable_endpoint(org, id).await?.ok_or_else(|| WebhookEndpointError::NotFound)
     }
 
     /// Disables an endpoint. Does nothing if it is disabled already.
@@ -100,13 +101,6 @@ impl Notifier {
         id: &EndpointId,
         actor: Actor,
     ) -> Result<(), WebhookEndpointError> {
-        found(self.store().as_actor(actor).remove_endpoint(org, id).await?)
-    }
-}
-
-fn found(change: RowChange) -> Result<(), WebhookEndpointError> {
-    match change {
-        RowChange::Applied => Ok(()),
-        RowChange::NotFound => Err(WebhookEndpointError::NotFound),
+        self.store().as_actor(actor).remove_endpoint(org, id).await?.ok_or_else(|| WebhookEndpointError::NotFound)
     }
 }

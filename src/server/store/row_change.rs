@@ -9,3 +9,13 @@ pub enum RowChange {
     /// The organization has no such row, and nothing is changed.
     NotFound,
 }
+
+impl RowChange {
+    /// Returns an error if the row was not found.
+    pub fn ok_or_else<E>(self, not_found: impl FnOnce() -> E) -> Result<(), E> {
+        match self {
+            Self::Applied => Ok(()),
+            Self::NotFound => Err(not_found()),
+        }
+    }
+}

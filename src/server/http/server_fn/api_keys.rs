@@ -10,7 +10,6 @@ use crate::server::auth::api_keys::{CreateKeyError, RequestedApiKey};
 use crate::server::domain::{ApiKey, Secret};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
-use crate::server::store::RowChange;
 
 impl ServerFnContext {
     /// Creates a key. A plain form also receives it in a cookie for the next page.
@@ -31,10 +30,8 @@ impl ServerFnContext {
 
     /// Revokes a key, or fails with 404.
     pub async fn revoke_api_key(&self, org: &OrgView, id: &ApiKeyId) -> Result<(), Rejection> {
-        match self.state.store.as_actor(self.actor()).revoke_api_key(&org.id, id).await? {
-            RowChange::Applied => Ok(()),
-            RowChange::NotFound => Err(reject_key(ApiKeyFlash::NoSuchKey)),
-        }
+        let revoked = self.state.store.as_actor(self.actor()).revoke_api_key(&org.id, id).await?;
+        revoked.ok_or_else(|| reject_key(ApiKeyFlash::NoSuchKey))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
 use crate::server::http::routes::invitations;
-use crate::server::store::{CreateOrgError, InviteError, MemberChangeError, RowChange, Store};
+use crate::server::store::{CreateOrgError, InviteError, MemberChangeError, Store};
 
 impl ServerFnContext {
     /// Fails with 409 if Clerk manages members and organizations.
@@ -43,10 +43,8 @@ impl ServerFnContext {
 
     /// Revokes an open invitation, or fails with 404.
     pub async fn revoke_invitation(&self, org: &OrgView, id: &InvitationId) -> Result<(), Rejection> {
-        match self.store().revoke_invitation(&org.id, id).await? {
-            RowChange::Applied => Ok(()),
-            RowChange::NotFound => Err(reject_member(MembersFlash::NoSuchInvitation)),
-        }
+        let revoked = self.store().revoke_invitation(&org.id, id).await?;
+        revoked.ok_or_else(|| reject_member(MembersFlash::NoSuchInvitation))
     }
 
     /// Changes a member's role.
