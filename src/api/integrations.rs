@@ -103,16 +103,11 @@ pub async fn keep_connection(
 /// Returns what `/settings/integrations` shows.
 #[server(prefix = "/api", endpoint = "integrations/view", input = PostUrl, output = Json)]
 pub async fn settings() -> Result<SettingsView, ApiError> {
-    use crate::model::Permission;
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::views;
 
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| {
-        Ok(views::settings(&ctx.state.store, &ctx.org()?.id, ctx.caller.may(Permission::ManageConnections)).await?)
-    })
-    .await
-    .without_flash()
+    ctx.run(async |ctx| Ok(views::settings(&ctx.state.store, ctx.org()?).await?)).await.without_flash()
 }
 
 /// Returns what `/` shows.

@@ -8,15 +8,13 @@ use crate::model::{ApiError, EndpointId, NotificationsView, UserId};
 /// Returns what `/settings/notifications` shows.
 #[server(prefix = "/api", endpoint = "notifications/view", input = PostUrl, output = Json)]
 pub async fn notifications() -> Result<NotificationsView, ApiError> {
-    use crate::model::Permission;
     use crate::server::http::server_fn::ServerFnContext;
-    use crate::server::views::{self, Viewer};
+    use crate::server::views;
 
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
-        let may_manage = ctx.caller.may(Permission::ManageNotifications);
-        let by = Viewer { org: &ctx.org()?.id, user: &ctx.caller.user_id, may_manage };
-        Ok(views::notifications(&ctx.state.store, by, ctx.state.notifier.channels()).await?)
+        let (user, channels) = (&ctx.caller.user_id, ctx.state.notifier.channels());
+        Ok(views::notifications(&ctx.state.store, ctx.org()?, user, channels).await?)
     })
     .await
     .without_flash()

@@ -16,7 +16,7 @@ pub struct MembersView {
     /// Open invitations, newest first; empty if the viewer may not invite.
     pub invitations: Vec<InvitationView>,
     /// Clerk manages the members: nothing can be changed here.
-    pub kept_elsewhere: bool,
+    pub managed_by_clerk: bool,
     /// Time at which the view was created, in unix seconds.
     pub as_of: i64,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use evergrant::server::config::Networks;
+use evergrant::server::crypto::webhook_key::WebhookKey;
 use evergrant::server::notify::{DnsLookup, EgressPolicy, Notifier, WebhookClient};
 
 use super::receiver::Receiver;
@@ -48,7 +49,7 @@ async fn test_delivery_error(
 async fn host_name_that_resolves_to_a_forbidden_address_is_rejected() {
     let harness = TestService::start(TestDatabase::sqlite()).await;
     let receiver = Receiver::start().await;
-    receiver.set_secret(evergrant::server::notify::new_signing_secret().unwrap());
+    receiver.set_secret(WebhookKey::new_secret().unwrap());
     let private = Some("the address is in a private network".to_owned());
     // The operator allows a network that does not contain the receiver, so host names are resolved without TLS.
     let reach = || EgressPolicy::new("10.0.0.0/8".parse::<Networks>().unwrap());
@@ -72,7 +73,7 @@ async fn host_name_that_resolves_to_a_forbidden_address_is_rejected() {
 async fn checked_address_is_the_connected_address() {
     let harness = TestService::start(TestDatabase::sqlite()).await;
     let receiver = Receiver::start().await;
-    receiver.set_secret(evergrant::server::notify::new_signing_secret().unwrap());
+    receiver.set_secret(WebhookKey::new_secret().unwrap());
     // A client that resolved once to check and again to connect would connect to another address.
     let (first_ours, lookups) = scripted_lookup(&["127.0.0.1", "169.254.169.254"]);
     let url = format!("http://rebind.example:{}/", receiver.port());

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use evergrant::model::{EndpointId, EventKind, OrgId, Trigger};
 use evergrant::server::config::Networks;
+use evergrant::server::crypto::webhook_key::WebhookKey;
 use evergrant::server::domain::Secret;
-use evergrant::server::notify::{CredentialsErrorFn, EgressPolicy, Notifier, WebhookClient, new_signing_secret};
+use evergrant::server::notify::{CredentialsErrorFn, EgressPolicy, Notifier, WebhookClient};
 use evergrant::server::store::{CreatedUser, NewUser, NewWebhookEndpoint, Store};
 use evergrant::server::tokens::RefreshRequest;
 
@@ -44,7 +45,7 @@ async fn add_endpoint(store: &Store, org: &OrgId, url: &str) -> (EndpointId, Sec
     let email = format!("{}@example.com", uuid::Uuid::new_v4());
     let CreatedUser { user, .. } =
         store.add_user(NewUser { email: &email, password_hash: &hash, org: None }).await.unwrap();
-    let secret = new_signing_secret().unwrap();
+    let secret = WebhookKey::new_secret().unwrap();
     let new = NewWebhookEndpoint { url, secret: &secret, created_by: &user, session_hash: SESSION_HASH };
     (store.add_endpoint(org, new).await.unwrap(), secret)
 }

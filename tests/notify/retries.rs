@@ -4,7 +4,7 @@ use crate::support::databases::TestDatabase;
 use crate::support::wait::{MAX_WAIT, eventually};
 use chrono::DateTime;
 use evergrant::model::{DeliveryStatus, DeliveryView, DisabledBy, EndpointId};
-use evergrant::server::notify::new_signing_secret;
+use evergrant::server::crypto::webhook_key::WebhookKey;
 use evergrant::server::store::{DisableResult, FanOutTo, RowChange, Store};
 
 use super::receiver::Receiver;
@@ -121,7 +121,7 @@ async fn pending_deliveries_of_a_removed_endpoint_are_canceled(database: TestDat
     assert_eq!(disabled, DisableResult::NotFound, "{db}: wrong org");
     assert_eq!(harness.store.remove_endpoint(&other, &id).await.unwrap(), RowChange::NotFound, "{db}: wrong org");
     assert_eq!(harness.store.enable_endpoint(&other, &id).await.unwrap(), RowChange::NotFound, "{db}: wrong org");
-    let secret = new_signing_secret().unwrap();
+    let secret = WebhookKey::new_secret().unwrap();
     assert_eq!(
         harness.store.rotate_secret(&other, &id, &secret, SESSION_HASH).await.unwrap(),
         RowChange::NotFound,
@@ -144,7 +144,7 @@ async fn both_secrets_sign_for_a_day_after_a_rotation(database: TestDatabase) {
     assert!(shown.is_some_and(|(url, secret)| url == receiver.url() && secret.expose().starts_with("whsec_")));
     assert!(harness.store.reveal_secret(&connected.org, SESSION_HASH).await.unwrap().is_none(), "{db}: only once");
 
-    let new = new_signing_secret().unwrap();
+    let new = WebhookKey::new_secret().unwrap();
     assert_eq!(harness.store.rotate_secret(&connected.org, &id, &new, SESSION_HASH).await.unwrap(), RowChange::Applied);
     assert!(harness.store.reveal_secret(&connected.org, "another").await.unwrap().is_none(), "{db}");
     assert!(notifier.test_endpoint(&connected.org, &id).await.unwrap(), "{db}");

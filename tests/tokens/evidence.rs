@@ -3,7 +3,7 @@
 use crate::support::databases::TestDatabase;
 use crate::support::test_service::DAY;
 use crate::support::test_service::PAST_REPLAY_WINDOW;
-use evergrant::model::{AttemptView, GrantStatus, Outcome, Trigger};
+use evergrant::model::{AttemptView, GrantStatus, OrgView, Outcome, Role, Trigger};
 use evergrant::server::store::NewAttempt;
 use evergrant::server::tokens::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use evergrant::server::views;
@@ -49,7 +49,8 @@ async fn assert_grant_dead(harness: &TestService, connected: &ConnectedOrg, code
     let last = &attempts(harness, connected).await[0];
     assert_eq!((last.outcome, last.error_code.as_deref()), (Outcome::Reconnect, Some(code)), "{case}");
     assert_eq!(last.http_status, Some(400), "{case}");
-    let view = views::settings(&harness.store, &connected.org, true).await.unwrap();
+    let org = OrgView { id: connected.org.clone(), name: "Harbour Group".into(), role: Role::Owner };
+    let view = views::settings(&harness.store, &org).await.unwrap();
     assert_eq!(view.connections[0].problem.as_deref(), Some(sentence.as_str()), "{case}");
     let listed = harness.store.database().grant_summaries(Some(&connected.org)).await.unwrap();
     assert_eq!(listed[0].last_failure_code.as_deref(), Some(code), "{case}");

@@ -3,6 +3,7 @@
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 
+use crate::server::config::PublicUrl;
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
 
@@ -33,16 +34,17 @@ pub fn read_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// Builds a `Set-Cookie` value that scripts can't read. `SameSite` is `Lax`, because a strict cookie would be missing
-/// when Xero redirects the person back. `None` if the value isn't valid in a header.
-pub fn write_cookie(name: &str, value: &str, seconds: i64, secure: bool) -> Option<HeaderValue> {
-    let secure = if secure { "; Secure" } else { "" };
+/// when Xero redirects the person back. It is sent only over https if `public_url` is. `None` if the value isn't valid
+/// in a header.
+pub fn write_cookie(public_url: &PublicUrl, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
+    let secure = if public_url.is_https() { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&text).ok()
 }
 
 /// Builds a `Set-Cookie` value that deletes a cookie.
-pub fn delete_cookie(name: &str, secure: bool) -> Option<HeaderValue> {
-    write_cookie(name, "", 0, secure)
+pub fn delete_cookie(public_url: &PublicUrl, name: &str) -> Option<HeaderValue> {
+    write_cookie(public_url, name, "", 0)
 }
 
 #[cfg(test)]
@@ -51,11 +53,13 @@ mod tests {
 
     #[test]
     fn session_cookie_is_http_only_and_same_site() {
-        let plain = write_cookie(SESSION_COOKIE, "abc", 60, false).unwrap();
+        let (http, https) =
+            ("http://localhost:3000".parse().unwrap(), "https://evergrant.example.com".parse().unwrap());
+        let plain = write_cookie(&http, SESSION_COOKIE, "abc", 60).unwrap();
         assert_eq!(plain, "evergrant_session=abc; Path=/; Max-Age=60; HttpOnly; SameSite=Lax");
-        let secure = delete_cookie(SESSION_COOKIE, true).unwrap();
+        let secure = delete_cookie(&https, SESSION_COOKIE).unwrap();
         assert_eq!(secure, "evergrant_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure");
-        assert!(write_cookie(SESSION_COOKIE, "a\nb", 60, false).is_none());
+        assert!(write_cookie(&http, SESSION_COOKIE, "a\nb", 60).is_none());
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{ConfigError, parse_duration};
+use super::error::ConfigError;
+use super::parse::parse_duration;
 
 /// The shortest retention, because the journal is also evidence for exchanges in progress.
 const MIN_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);

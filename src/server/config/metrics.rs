@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{non_blank, parse_secret};
+use super::parse::{non_blank, parse_secret};
 use crate::server::domain::Secret;
 
 /// The settings as given.

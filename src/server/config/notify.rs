@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{ConfigError, Networks, both_or_neither, non_blank, parse_secret};
+use super::checks::both_or_neither;
+use super::error::ConfigError;
+use super::network::Networks;
+use super::parse::{non_blank, parse_secret};
 use crate::server::domain::Secret;
 
 /// The settings as given.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::parse_duration;
+use super::parse::parse_duration;
 
 /// The longest drain. No proxy needs longer to notice, and service managers kill a process that takes too long.
 const MAX_DRAIN: Duration = Duration::from_secs(5 * 60);

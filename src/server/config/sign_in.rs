@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use clap::{Args, ValueEnum};
 use jsonwebtoken::DecodingKey;
 use url::{Host, Url};
 
-use super::{PublicUrl, non_blank, parse_secret};
+use super::parse::{non_blank, parse_secret};
+use super::public_url::PublicUrl;
+use crate::server::crypto::webhook_key::WebhookKey;
 use crate::server::domain::Secret;
 
 /// The settings as given.
@@ -61,8 +63,8 @@ pub struct ClerkApp {
     pub jwt_key: Option<DecodingKey>,
     /// The accepted values of a token's `azp`.
     pub authorized_parties: Vec<String>,
-    /// The key that webhooks are signed with, in base64. Shared, so that there is only one copy.
-    pub webhook_key: Option<Arc<Secret>>,
+    /// The key that webhooks are signed with; `None` if none are accepted.
+    pub webhook_key: Option<WebhookKey>,
 }
 
 /// Clerk settings that can't be used. Each text names the variable and what to fix.
@@ -123,7 +125,7 @@ impl SignInSettings {
             jwt_key: text(self.clerk_jwt_key).map(|pem| parse_jwt_key(&pem)).transpose()?,
             authorized_parties: parse_parties(text(self.clerk_authorized_parties).as_deref(), public_url)?,
             webhook_key: non_blank(self.clerk_webhook_secret)
-                .map(|secret| parse_webhook_secret(&secret))
+                .map(|secret| WebhookKey::parse(&secret).ok_or(ClerkError::MalformedWebhookSecret))
                 .transpose()?,
         })))
     }
@@ -180,15 +182,9 @@ fn parse_parties(text: Option<&str>, public_url: &PublicUrl) -> Result<Vec<Strin
         .collect()
 }
 
-/// Returns the secret without its prefix. It must be base64 of at least 16 bytes.
-fn parse_webhook_secret(secret: &Secret) -> Result<Arc<Secret>, ClerkError> {
-    let encoded = secret.expose().trim().strip_prefix("whsec_").ok_or(ClerkError::MalformedWebhookSecret)?;
-    let long_enough = STANDARD.decode(encoded).is_ok_and(|key| key.len() >= 16);
-    if long_enough { Ok(Arc::new(Secret::new(encoded))) } else { Err(ClerkError::MalformedWebhookSecret) }
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
     use clap::Parser;
 
     use super::*;

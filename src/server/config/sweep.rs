@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{ConfigError, check_duration, parse_duration};
+use super::checks::check_duration;
+use super::error::ConfigError;
+use super::parse::parse_duration;
 use crate::server::domain::KeepHot;
 
 #[derive(Args, Clone)]

@@ -24,7 +24,7 @@ pub fn see_other_with_flash(state: &AppState, to: &str, notice: &Flash) -> Respo
 
 /// Returns the cookie that carries the flash, or `None` if it can't be written as a header.
 pub fn cookie(state: &AppState, notice: &Flash) -> Option<HeaderValue> {
-    write_cookie(FLASH_COOKIE, &notice.encode(), FLASH_MAX_AGE_SECONDS, state.is_https())
+    write_cookie(&state.config.public_url, FLASH_COOKIE, &notice.encode(), FLASH_MAX_AGE_SECONDS)
 }
 
 /// Adds a `Set-Cookie` header if there is a cookie.
@@ -47,6 +47,6 @@ pub fn clear(state: &AppState, request: &HeaderMap, response: Response) -> Respo
 
 /// Expires a cookie if the request had it.
 pub fn clear_cookie(state: &AppState, name: &str, request: &HeaderMap, response: Response) -> Response {
-    let expired = read_cookie(request, name).and_then(|_| delete_cookie(name, state.is_https()));
+    let expired = read_cookie(request, name).and_then(|_| delete_cookie(&state.config.public_url, name));
     with_cookie(response, expired)
 }

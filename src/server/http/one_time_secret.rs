@@ -27,7 +27,7 @@ pub const API_KEY: OneTimeSecret = OneTimeSecret { cookie: NEW_API_KEY_COOKIE, p
 impl OneTimeSecret {
     /// Returns the cookie that carries the secret.
     pub fn cookie(&self, state: &AppState, secret: &Secret) -> Option<HeaderValue> {
-        write_cookie(self.cookie, secret.expose(), MAX_AGE_SECONDS, state.is_https())
+        write_cookie(&state.config.public_url, self.cookie, secret.expose(), MAX_AGE_SECONDS)
     }
 
     /// Reads the secret from the request's cookie.

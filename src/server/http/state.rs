@@ -44,7 +44,7 @@ pub struct AppState {
 impl AppState {
     /// Returns whether the provider is the built-in sandbox, because no Xero credentials are set.
     pub fn is_sandbox(&self) -> bool {
-        self.config.xero_app.is_none()
+        self.config.xero.app.is_none()
     }
 
     /// Returns whether the public URL is https: cookies are `Secure` and HSTS is sent.

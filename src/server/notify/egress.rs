@@ -26,6 +26,15 @@ static SPECIAL_PURPOSE_NETWORKS: LazyLock<Networks> = LazyLock::new(|| {
     SPECIAL_PURPOSE_CIDRS.parse().expect("networks")
 });
 
+/// How a webhook is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// With TLS.
+    Https,
+    /// Without TLS, which is allowed only to networks that the operator names.
+    Http,
+}
+
 /// The addresses that webhooks may reach.
 #[derive(Clone, Debug)]
 pub struct EgressPolicy {
@@ -63,24 +72,24 @@ impl EgressPolicy {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(AddressProblem::Credentials);
         }
-        let plain = match url.scheme() {
-            "https" => false,
-            "http" => true,
+        let transport = match url.scheme() {
+            "https" => Transport::Https,
+            "http" => Transport::Http,
             _ => return Err(AddressProblem::Malformed),
         };
-        if plain && self.allowed.is_empty() {
+        if transport == Transport::Http && self.allowed.is_empty() {
             return Err(AddressProblem::NotHttps);
         }
         match url.host() {
             None => return Err(AddressProblem::Malformed),
-            Some(Host::Ipv4(address)) => self.check_address(address.into(), plain)?,
-            Some(Host::Ipv6(address)) => self.check_address(address.into(), plain)?,
+            Some(Host::Ipv4(address)) => self.check_address(address.into(), transport)?,
+            Some(Host::Ipv6(address)) => self.check_address(address.into(), transport)?,
             Some(Host::Domain(name)) => {
                 let name = name.trim_end_matches('.');
                 // Localhost names always mean loopback, whatever a resolver returns (RFC 6761, 6.3).
                 let own = name == "localhost" || name.ends_with(".localhost");
                 if own {
-                    self.check_address(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), plain)?;
+                    self.check_address(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), transport)?;
                 } else if !self.allows_public && self.allowed.is_only_loopback() {
                     return Err(AddressProblem::OnlyThisMachine);
                 }
@@ -89,15 +98,14 @@ impl EgressPolicy {
         Ok(url)
     }
 
-    /// Checks whether an IP address may be connected to. `plain` means without TLS, which is allowed only to networks
-    /// that the operator names.
-    pub fn check_address(&self, address: IpAddr, plain: bool) -> Result<(), AddressProblem> {
+    /// Checks whether an IP address may be connected to.
+    pub fn check_address(&self, address: IpAddr, transport: Transport) -> Result<(), AddressProblem> {
         let public = !SPECIAL_PURPOSE_NETWORKS.contains(address);
         if self.allowed.contains(address) {
             return Ok(());
         }
         match (public, self.allows_public) {
-            (true, true) if plain => Err(AddressProblem::NotHttps),
+            (true, true) if transport == Transport::Http => Err(AddressProblem::NotHttps),
             (true, true) => Ok(()),
             (true, false) => Err(AddressProblem::OnlyThisMachine),
             (false, _) => Err(AddressProblem::Private),
@@ -109,19 +117,19 @@ impl EgressPolicy {
 pub struct GuardedResolver {
     pub policy: EgressPolicy,
     pub lookup: DnsLookup,
-    /// Whether the client sends without TLS.
-    pub is_plaintext: bool,
+    /// How the client sends.
+    pub transport: Transport,
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (reach, plain) = (self.policy.clone(), self.is_plaintext);
+        let (reach, transport) = (self.policy.clone(), self.transport);
         let found = (self.lookup)(name.as_str().to_owned());
         Box::pin(async move {
             let found = found.await?;
             // One forbidden address rejects the whole name: a legitimate name does not mix them.
             for address in &found {
-                reach.check_address(*address, plain)?;
+                reach.check_address(*address, transport)?;
             }
             let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
@@ -198,7 +206,7 @@ mod tests {
             "ff02::1",
         ] {
             let address = private.parse().unwrap();
-            assert_eq!(reach.check_address(address, false), Err(AddressProblem::Private), "{private}");
+            assert_eq!(reach.check_address(address, Transport::Https), Err(AddressProblem::Private), "{private}");
         }
         for public in [
             "1.1.1.1",
@@ -213,8 +221,8 @@ mod tests {
             "2a00:1450::1",
         ] {
             let address = public.parse().unwrap();
-            assert_eq!(reach.check_address(address, false), Ok(()), "{public}");
-            assert_eq!(reach.check_address(address, true), Err(AddressProblem::NotHttps), "{public}");
+            assert_eq!(reach.check_address(address, Transport::Https), Ok(()), "{public}");
+            assert_eq!(reach.check_address(address, Transport::Http), Err(AddressProblem::NotHttps), "{public}");
         }
     }
 
@@ -276,7 +284,7 @@ mod tests {
                 Box::pin(async { Ok(found) })
             });
             let checked =
-                GuardedResolver { policy: EgressPolicy::new(Networks::default()), lookup, is_plaintext: false };
+                GuardedResolver { policy: EgressPolicy::new(Networks::default()), lookup, transport: Transport::Https };
             checked.resolve("example.com".parse().unwrap()).await.map(Iterator::count).ok()
         };
         assert_eq!(resolved(&["93.184.216.34", "2606:4700::1111"]).await, Some(2));

@@ -1,9 +1,9 @@
 //! Operations on webhook endpoints: add, test, rotate the secret, enable, disable, remove.
 
 use super::notifier::Notifier;
-use super::signature::new_signing_secret;
 use crate::model::{AddressProblem, DisabledBy, EndpointId, OrgId, UserId};
 use crate::server::crypto::random::RandomError;
+use crate::server::crypto::webhook_key::WebhookKey;
 use crate::server::domain::Actor;
 use crate::server::store::{AddEndpointError, DisableResult, NewWebhookEndpoint, StoreError};
 
@@ -47,7 +47,7 @@ impl Notifier {
         actor: Actor,
     ) -> Result<EndpointId, WebhookEndpointError> {
         let url = self.webhooks().egress_policy().check_url(url)?;
-        let secret = new_signing_secret()?;
+        let secret = WebhookKey::new_secret()?;
         let new = NewWebhookEndpoint { url: url.as_str(), secret: &secret, created_by: by, session_hash };
         Ok(self.store().as_actor(actor).add_endpoint(org, new).await?)
     }
@@ -67,7 +67,7 @@ impl Notifier {
         session_hash: &str,
         actor: Actor,
     ) -> Result<(), WebhookEndpointError> {
-        let rotated = self.store().as_actor(actor).rotate_secret(org, id, &new_signing_secret()?, session_hash).await?;
+        let rotated = self.store().as_actor(actor).rotate_secret(org, id, &WebhookKey::new_secret()?, session_hash).await?;
         rotated.ok_or_else(|| WebhookEndpointError::NotFound)
     }
 

@@ -9,7 +9,6 @@ mod endpoints;
 mod mail;
 mod notifier;
 mod payload;
-mod signature;
 mod webhook;
 
 pub use credentials::CredentialsErrorFn;
@@ -17,5 +16,4 @@ pub use egress::{DnsLookup, EgressPolicy};
 pub use endpoints::WebhookEndpointError;
 pub use mail::{MailSettingsError, Mailer};
 pub use notifier::{Notifier, TickReport};
-pub use signature::new_signing_secret;
 pub use webhook::WebhookClient;

@@ -6,9 +6,9 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 
-use super::egress::{DnsLookup, EgressPolicy, GuardedResolver, system_lookup};
-use super::signature::sign;
+use super::egress::{DnsLookup, EgressPolicy, GuardedResolver, Transport, system_lookup};
 use crate::model::AddressProblem;
+use crate::server::crypto::webhook_key::WebhookKey;
 use crate::server::domain::{Secret, parse_retry_after};
 
 /// The timeout from connecting to the end of the response (Standard Webhooks recommends 15 to 30 seconds).
@@ -56,8 +56,8 @@ impl WebhookClient {
 
     /// Builds a client with the given resolver.
     pub fn with_lookup(reach: EgressPolicy, lookup: DnsLookup) -> Result<Self, reqwest::Error> {
-        let client = |plain| {
-            let checked = GuardedResolver { policy: reach.clone(), lookup: lookup.clone(), is_plaintext: plain };
+        let client = |transport| {
+            let checked = GuardedResolver { policy: reach.clone(), lookup: lookup.clone(), transport };
             Client::builder()
                 .user_agent(concat!("evergrant/", env!("CARGO_PKG_VERSION")))
                 .timeout(REQUEST_TIMEOUT)
@@ -70,10 +70,14 @@ impl WebhookClient {
                 .dns_resolver(checked)
                 // No connection is reused, so every delivery resolves and checks the name again.
                 .pool_max_idle_per_host(0)
-                .https_only(!plain)
+                .https_only(transport == Transport::Https)
                 .build()
         };
-        Ok(Self { https_client: client(false)?, http_client: client(true)?, egress_policy: reach })
+        Ok(Self {
+            https_client: client(Transport::Https)?,
+            http_client: client(Transport::Http)?,
+            egress_policy: reach,
+        })
     }
 
     /// Returns the policy that URLs are checked against.
@@ -89,19 +93,26 @@ impl WebhookClient {
             Err(error) => return PostOutcome::NoResponse(address_problem_text(error)),
         };
         let client = if url.scheme() == "http" { &self.http_client } else { &self.https_client };
-        let signature = sign(message.secrets, message.id, message.timestamp, message.body);
         let request = client
             .post(url)
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", message.id)
             .header("webhook-timestamp", message.timestamp)
-            .header("webhook-signature", signature)
+            .header("webhook-signature", signatures(&message))
             .body(message.body.to_owned());
         match request.send().await {
             Ok(response) => read_response(response, message.timestamp).await,
             Err(error) => PostOutcome::NoResponse(request_error_text(&error)),
         }
     }
+}
+
+/// Returns the value of the header `webhook-signature`: one signature per secret, separated by spaces. A secret of
+/// another format is skipped.
+fn signatures(WebhookMessage { id, timestamp, body, secrets, .. }: &WebhookMessage<'_>) -> String {
+    let keys = secrets.iter().filter_map(WebhookKey::parse);
+    let signatures: Vec<String> = keys.map(|key| key.sign(id, &timestamp.to_string(), body.as_bytes())).collect();
+    signatures.join(" ")
 }
 
 async fn read_response(mut response: Response, sent_at: i64) -> PostOutcome {
@@ -146,5 +157,20 @@ fn address_problem_text(error: AddressProblem) -> &'static str {
         AddressProblem::OnlyThisMachine => "the address isn't on this machine",
         AddressProblem::NotHttps => "the address isn't https",
         AddressProblem::Malformed | AddressProblem::Credentials => "the address can't be used",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_usable_secret_signs() {
+        let secrets = [WebhookKey::new_secret().unwrap(), Secret::new("other"), WebhookKey::new_secret().unwrap()];
+        let message = |secrets| WebhookMessage { url: "", id: "e", timestamp: 1, body: "{}", secrets };
+        let (all, last) = (signatures(&message(&secrets)), signatures(&message(&secrets[2..])));
+        assert_eq!(all.split(' ').count(), 2);
+        assert_eq!(all.split(' ').nth(1), Some(last.as_str()));
+        assert_eq!(signatures(&message(&secrets[1..2])), "");
     }
 }

@@ -25,11 +25,11 @@ const SWEEP_CONCURRENCY: usize = 64;
 /// Returns when and how tokens are refreshed.
 pub fn policy(config: &Config) -> Policy {
     Policy {
-        buffer: seconds(config.refresh_buffer),
-        roll_after: seconds(config.roll_after),
-        lease_ttl: config.lease_ttl,
+        buffer: seconds(config.refresh.buffer),
+        roll_after: seconds(config.refresh.roll_after),
+        lease_ttl: config.refresh.lease_ttl,
         // The lease holder needs up to Xero's timeout, and some time to commit.
-        wait_limit: config.xero_timeout + Duration::from_secs(5),
+        wait_limit: config.xero.timeout + Duration::from_secs(5),
         concurrency: REFRESH_CONCURRENCY_PER_ORG,
     }
 }
@@ -56,8 +56,8 @@ pub(super) fn sweeper_options(config: &Config) -> SweeperOptions {
 
 /// Builds the Xero client; in sandbox mode it calls the sandbox of the server that listens on `address`.
 pub fn xero_client(config: &Config, clock: &Clock, address: SocketAddr) -> Result<XeroClient, StartupError> {
-    let (endpoints, id, secret) = match &config.xero_app {
-        Some(app) => (config.xero_endpoints.clone(), app.client_id.clone(), Secret::new(app.client_secret.expose())),
+    let (endpoints, id, secret) = match &config.xero.app {
+        Some(app) => (config.xero.endpoints.clone(), app.client_id.clone(), Secret::new(app.client_secret.expose())),
         None => {
             // Browsers use the public URL; our own calls go directly to this socket.
             let own = format!("http://{}{}", connectable_address(address), paths::SANDBOX);
@@ -65,12 +65,12 @@ pub fn xero_client(config: &Config, clock: &Clock, address: SocketAddr) -> Resul
             (endpoints, SANDBOX_CLIENT_ID.to_owned(), Secret::new(SANDBOX_CLIENT_SECRET))
         }
     };
-    Ok(XeroClient::new(endpoints, id, secret, config.xero_timeout, clock.clone())?)
+    Ok(XeroClient::new(endpoints, id, secret, config.xero.timeout, clock.clone())?)
 }
 
 /// Opens the sandbox if no Xero app is configured.
 pub(super) async fn sandbox(config: &Config, clock: &Clock) -> Result<Option<Sandbox>, SandboxError> {
-    if config.xero_app.is_some() {
+    if config.xero.app.is_some() {
         return Ok(None);
     }
     let clock = clock.clone();
@@ -83,7 +83,7 @@ pub(super) async fn sandbox(config: &Config, clock: &Clock) -> Result<Option<San
 pub(super) fn notifier(config: &Config, store: &Store, refused: CredentialsErrorFn) -> Result<Notifier, StartupError> {
     let allowed = config.notify.private_webhooks.clone();
     let egress_policy =
-        if config.xero_app.is_some() { EgressPolicy::new(allowed) } else { EgressPolicy::loopback_only(allowed) };
+        if config.xero.app.is_some() { EgressPolicy::new(allowed) } else { EgressPolicy::loopback_only(allowed) };
     let webhooks = WebhookClient::new(egress_policy).map_err(StartupError::WebhookClient)?;
     let mailer = config.notify.mail.as_ref().map(Mailer::new).transpose()?;
     let public_url = config.public_url.origin().to_owned();

@@ -8,11 +8,11 @@ mod notifications;
 pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes};
 pub use api_keys::api_keys;
 pub use members::members;
-pub use notifications::{Viewer, notifications};
+pub use notifications::notifications;
 
 use crate::model::{
-    BindingStatus, ConnectionView, GrantStatus, Health, HourView, OrgId, OverviewView, SettingsView,
-    UpcomingActionKind, UpcomingActionView,
+    BindingStatus, ConnectionView, GrantStatus, Health, HourView, OrgId, OrgView, OverviewView, Permission,
+    SettingsView, UpcomingActionKind, UpcomingActionView,
 };
 use crate::server::domain::{Grant, GrantEnd, REFRESH_TOKEN_LIFETIME};
 use crate::server::store::{BindingWithGrant, Store, StoreError, UpcomingRefresh};
@@ -21,13 +21,15 @@ use crate::server::store::{BindingWithGrant, Store, StoreError, UpcomingRefresh}
 const CHART_HOURS: i64 = 24;
 const SECONDS_PER_HOUR: i64 = 60 * 60;
 
-/// Loads the view of `/settings/integrations`. Pending confirmations and departing members only with `may_manage`.
-pub async fn settings(store: &Store, org: &OrgId, may_manage: bool) -> Result<SettingsView, StoreError> {
-    let pending = if may_manage { store.pending_confirmations(org).await? } else { Vec::new() };
-    let departing = if may_manage { store.offboarding_connections(org).await? } else { Vec::new() };
+/// Loads the view of `/settings/integrations`. Pending confirmations and departing members are included only for
+/// members who may manage connections.
+pub async fn settings(store: &Store, org: &OrgView) -> Result<SettingsView, StoreError> {
+    let may_manage = org.role.may(Permission::ManageConnections);
+    let pending = if may_manage { store.pending_confirmations(&org.id).await? } else { Vec::new() };
+    let departing = if may_manage { store.offboarding_connections(&org.id).await? } else { Vec::new() };
     Ok(SettingsView {
-        org_id: Some(org.clone()),
-        connections: connections(store, org).await?,
+        org_id: Some(org.id.clone()),
+        connections: connections(store, &org.id).await?,
         pending,
         departing,
         may_manage,

@@ -2,34 +2,32 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Channels, DeliveryView, EndpointView, EventId, EventView, NotificationsView, OrgId, UserId};
+use crate::model::{
+    Channels, DeliveryView, EndpointView, EventId, EventView, NotificationsView, OrgId, OrgView, Permission, Role,
+    UserId,
+};
 use crate::server::store::{Event, Store, StoreError, WebhookEndpoint};
 
 /// The number of events on the page. Deliveries of older events are not loaded.
 const MAX_EVENTS: i64 = 30;
 
-/// The member that the page is rendered for, and whether they may manage notifications.
-pub struct Viewer<'a> {
-    /// Organization whose notifications the page shows.
-    pub org: &'a OrgId,
-    /// Id of the member who views the page.
-    pub user: &'a UserId,
-    /// Whether the member may manage notifications.
-    pub may_manage: bool,
-}
-
-/// Loads recipients, webhook endpoints and recent events.
-pub async fn notifications(store: &Store, by: Viewer<'_>, ways: Channels) -> Result<NotificationsView, StoreError> {
-    let Viewer { org, user, may_manage } = by;
+/// Loads recipients, webhook endpoints and recent events of `org`, as its member `user` may see them.
+pub async fn notifications(
+    store: &Store,
+    OrgView { id: org, role, .. }: &OrgView,
+    user: &UserId,
+    ways: Channels,
+) -> Result<NotificationsView, StoreError> {
+    let may_manage = role.may(Permission::ManageNotifications);
     let seen = store.events_read_until(org, user).await?;
     let mut recipients = store.recipients(org, user).await?;
     recipients.retain(|one| may_manage || one.is_you);
     let mut endpoints = Vec::new();
     for one in store.endpoints(org).await? {
         let last = store.last_delivery(org, one.id.as_str()).await?;
-        endpoints.push(endpoint_view(one, last, may_manage));
+        endpoints.push(endpoint_view(one, last, *role));
     }
-    let events = event_views(store, org, seen, may_manage).await?;
+    let events = event_views(store, org, seen, *role).await?;
     Ok(NotificationsView {
         may_manage,
         ways,
@@ -41,12 +39,12 @@ pub async fn notifications(store: &Store, by: Viewer<'_>, ways: Channels) -> Res
     })
 }
 
-async fn event_views(store: &Store, org: &OrgId, seen: i64, may_manage: bool) -> Result<Vec<EventView>, StoreError> {
+async fn event_views(store: &Store, org: &OrgId, seen: i64, role: Role) -> Result<Vec<EventView>, StoreError> {
     let events = store.org_events(org, MAX_EVENTS).await?;
     let Some(oldest) = events.last().map(|event| event.occurred_at) else { return Ok(Vec::new()) };
     let mut deliveries_by_event: HashMap<EventId, Vec<DeliveryView>> = HashMap::new();
     for (event, mut delivery) in store.deliveries_since(org, oldest).await? {
-        delivery.receiver = delivery.receiver.map(|receiver| redact_receiver(&receiver, may_manage));
+        delivery.receiver = delivery.receiver.map(|receiver| redact_receiver(&receiver, role));
         deliveries_by_event.entry(event).or_default().push(delivery);
     }
     let view = |event: Event| EventView {
@@ -61,9 +59,9 @@ async fn event_views(store: &Store, org: &OrgId, seen: i64, may_manage: bool) ->
     Ok(events.into_iter().map(view).collect())
 }
 
-fn endpoint_view(one: WebhookEndpoint, last: Option<DeliveryView>, may_manage: bool) -> EndpointView {
+fn endpoint_view(one: WebhookEndpoint, last: Option<DeliveryView>, role: Role) -> EndpointView {
     EndpointView {
-        url: redact_receiver(&one.url, may_manage),
+        url: redact_receiver(&one.url, role),
         id: one.id,
         created_at: one.created_at,
         disabled_at: one.disabled_at,
@@ -75,9 +73,9 @@ fn endpoint_view(one: WebhookEndpoint, last: Option<DeliveryView>, may_manage: b
 
 /// Reduces a webhook URL to its origin unless the viewer may manage it, because path and query may contain a secret.
 /// Email addresses are returned unchanged.
-fn redact_receiver(receiver: &str, may_manage: bool) -> String {
+fn redact_receiver(receiver: &str, role: Role) -> String {
     match url::Url::parse(receiver) {
-        Ok(url) if !may_manage => url.origin().ascii_serialization(),
+        Ok(url) if !role.may(Permission::ManageNotifications) => url.origin().ascii_serialization(),
         _ => receiver.to_owned(),
     }
 }
@@ -85,12 +83,13 @@ fn redact_receiver(receiver: &str, may_manage: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::redact_receiver;
+    use crate::model::Role;
 
     #[test]
     fn only_managers_see_the_full_webhook_url() {
         let url = "https://example.com:8443/hooks?key=private";
-        assert_eq!(redact_receiver(url, true), url);
-        assert_eq!(redact_receiver(url, false), "https://example.com:8443");
-        assert_eq!(redact_receiver("ann@example.com", false), "ann@example.com");
+        assert_eq!(redact_receiver(url, Role::Admin), url);
+        assert_eq!(redact_receiver(url, Role::Member), "https://example.com:8443");
+        assert_eq!(redact_receiver("ann@example.com", Role::Member), "ann@example.com");
     }
 }

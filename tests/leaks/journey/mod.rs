@@ -3,26 +3,27 @@
 mod api_v1;
 mod faults;
 mod invitations;
+mod operator;
+mod process;
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, mpsc};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use evergrant::model::BindingId;
 use evergrant::server::clock::Clock;
-use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use evergrant_sandbox::SANDBOX_CLIENT_SECRET;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tempfile::TempDir;
 
+use self::process::{capture_log, command};
 use super::scan::SecretScanner;
 use crate::connect::submit_consent;
 use crate::sandbox::Provider;
 use crate::support::browser::{Browser, Page};
 use crate::support::collector::Collector;
 use crate::support::databases::TestDatabase;
-use crate::support::wait::{MAX_WAIT, wait_for_exit, within};
 
 const EMAIL: &str = "ann@example.com";
 const PASSWORD: &str = "correct horse battery";
@@ -174,45 +175,11 @@ impl Journey {
         }
     }
 
-    async fn run_operator_commands(&mut self) {
-        self.run_command(&["doctor"], "").await;
-        self.run_command(&["doctor", "--json"], "").await;
-        self.run_command(&["grants", "list"], "").await;
-        self.run_command(&["encryption-key", "rotate"], "").await;
-        let keys = std::fs::read_to_string(self.folder.path().join("data/keys")).unwrap();
-        for key in keys.lines().filter_map(|line| line.split_once(':')) {
-            self.add_secret(&format!("key {}", key.0), key.1);
-        }
-        // Xero revokes the grant, and an operator has another token.
-        let (person, _) = self.live_grant().await;
-        self.provider.control("revoke-grant", json!({ "xero_user_id": person })).await;
-        self.run_command(&["grants", "refresh", "--org", "Harbour Group"], "").await;
-        self.visit_pages().await;
-        let minted = self.provider.control("mint", json!({ "user": "mere", "tenants": ["harbour"] })).await;
-        let (_, grant) = self.live_grant().await;
-        for token in ["a-token-of-nobodys", minted["refresh_token"].as_str().unwrap()] {
-            self.add_secret("a token typed in", token);
-            let said =
-                self.run_command(&["grants", "rescue", "--grant", &grant, "--json"], &format!("{token}\n")).await;
-            let (_, text) = &self.captured[self.captured.len() - 1];
-            assert_eq!(said, token != "a-token-of-nobodys", "{}", String::from_utf8_lossy(text));
-        }
-        // The old key is retired while the server runs.
-        self.run_command(&["encryption-key", "rotate", "--retire"], "").await;
-    }
-
     async fn disconnect_and_sign_out(&mut self, binding: &BindingId) {
         self.post("/api/integrations/xero/disconnect", &[("binding_id", binding.as_str())]).await;
         self.get("/settings/integrations").await;
         self.post("/api/session/logout", &[]).await;
         self.get("/").await;
-    }
-
-    /// Returns the Xero user id and the id of the only unrevoked grant.
-    async fn live_grant(&self) -> (String, String) {
-        let query = sqlx::query("SELECT xero_user_id, id FROM integration_grants WHERE status <> 'revoked'");
-        let row = query.fetch_one(&mut self.open().await).await.unwrap();
-        (row.get(0), row.get(1))
     }
 
     async fn get(&mut self, path: &str) {
@@ -238,50 +205,6 @@ impl Journey {
         self.captured.push((place.to_owned(), text.into_bytes()));
     }
 
-    /// Runs a command with logs at `trace`, captures its output, and returns whether it succeeded.
-    async fn run_command(&mut self, arguments: &[&str], input: &str) -> bool {
-        let mut command = command(&self.database, &self.provider, &self.folder, arguments);
-        command.env("EVERGRANT_LOG_FORMAT", "json").stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        let input = input.to_owned();
-        let output = tokio::task::spawn_blocking(move || {
-            // A command that reads no input may have exited already.
-            _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-            child.wait_with_output().unwrap()
-        });
-        let output = output.await.unwrap();
-        self.captured.push((arguments.join(" "), output.stdout));
-        self.captured.push((format!("the log of {}", arguments.join(" ")), output.stderr));
-        output.status.success()
-    }
-
-    /// Captures the contents of the database, as a thief of its files would see them.
-    pub async fn capture_database(&mut self) {
-        let mut dump = Vec::new();
-        match self.database.url.strip_prefix("sqlite://") {
-            Some(file) => {
-                for file in [file.to_owned(), format!("{file}-wal")] {
-                    dump.extend(std::fs::read(file).unwrap_or_default());
-                }
-            }
-            None => {
-                let mut database = self.open().await;
-                let tables =
-                    "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = 'public'";
-                for table in sqlx::query(tables).fetch_all(&mut database).await.unwrap() {
-                    let rows = format!("SELECT CAST(t AS TEXT) FROM {} t", table.get::<String, _>(0));
-                    for row in sqlx::query(AssertSqlSafe(rows)).fetch_all(&mut database).await.unwrap() {
-                        dump.extend(row.get::<String, _>(0).into_bytes());
-                        dump.push(b'\n');
-                    }
-                }
-            }
-        }
-        let text = String::from_utf8_lossy(&dump);
-        assert!(text.contains(EMAIL) && text.contains("v1.k"), "the dump is incomplete");
-        self.captured.push(("the database".to_owned(), dump));
-    }
-
     async fn execute(&self, statement: &str) {
         sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut self.open().await).await.unwrap();
     }
@@ -289,21 +212,6 @@ impl Journey {
     async fn open(&self) -> sqlx::AnyConnection {
         sqlx::any::install_default_drivers();
         sqlx::AnyConnection::connect(&self.database.url).await.unwrap()
-    }
-
-    /// Stops the server and captures its log and the exported traces.
-    pub async fn stop_server(&mut self) {
-        let id = self.server.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let log = self.log.take().expect("the server is stopped only once");
-        let log = tokio::task::spawn_blocking(move || log.join().unwrap());
-        let log = within("the end of the log", MAX_WAIT, log).await.unwrap();
-        assert!(wait_for_exit(&mut self.server).success());
-        assert!(String::from_utf8_lossy(&log).contains("stopped"));
-        self.captured.push(("the server's log".to_owned(), log));
-        let exported = self.collector.received();
-        assert_eq!(exported.authorization.as_deref(), Some(COLLECTOR_KEY), "no traces were exported");
-        self.captured.push(("exported traces".to_owned(), exported.bytes));
     }
 
     /// Returns a scanner for every secret of the journey.
@@ -331,46 +239,4 @@ impl Drop for Journey {
         _ = self.server.kill();
         _ = self.server.wait();
     }
-}
-
-/// Builds a command of the binary with logs at `trace`. The first start creates the key file.
-fn command(database: &TestDatabase, provider: &Provider, folder: &TempDir, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evergrant"));
-    command
-        .args(arguments)
-        .current_dir(folder.path())
-        .env_clear()
-        .env("RUST_LOG", "trace")
-        .env("DATABASE_URL", &database.url)
-        .env("EVERGRANT_LISTEN", "127.0.0.1:0")
-        .env("EVERGRANT_XERO_TIMEOUT", "1s")
-        .env("EVERGRANT_METRICS_TOKEN", METRICS_TOKEN)
-        .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
-        .env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
-        .envs(["XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"].map(|name| (name, &provider.base)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    command
-}
-
-/// Reads the server's log in a thread until it ends. Returns the thread and the server's base URL.
-fn capture_log(server: &mut Child) -> (JoinHandle<Vec<u8>>, String) {
-    let mut lines = BufReader::new(server.stderr.take().unwrap());
-    let (found, address) = mpsc::channel();
-    let log = std::thread::spawn(move || {
-        let mut log = Vec::new();
-        loop {
-            let start = log.len();
-            if lines.read_until(b'\n', &mut log).unwrap() == 0 {
-                return log;
-            }
-            let line = String::from_utf8_lossy(&log[start..]);
-            if let Some((_, rest)) = line.split_once("listening address=") {
-                // Only the first address is received.
-                _ = found.send(format!("http://{}", rest.split_whitespace().next().unwrap_or_default()));
-            }
-        }
-    });
-    let base = address.recv_timeout(MAX_WAIT).expect("the server must start");
-    (log, base)
 }

@@ -1,14 +1,11 @@
 //! Verifies and parses Clerk's webhooks, which Svix delivers and signs.
 
-use aws_lc_rs::hmac;
 use axum::http::HeaderMap;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::claims::map_role;
-use crate::server::domain::Secret;
+use crate::server::crypto::webhook_key::WebhookKey;
 use crate::server::store::{ClerkEvent, ClerkOrg, ClerkUser};
 
 /// How far a delivery's timestamp may be from now, before or after, in seconds.
@@ -40,9 +37,9 @@ pub enum WebhookRejection {
     Malformed,
 }
 
-/// Verifies and parses a delivery. `key` is in base64.
+/// Verifies and parses a delivery.
 pub fn verify_and_parse(
-    key: &Secret,
+    key: &WebhookKey,
     headers: &HeaderMap,
     body: &[u8],
     now: i64,
@@ -53,23 +50,12 @@ pub fn verify_and_parse(
     if sent_at.abs_diff(now) > TOLERANCE.unsigned_abs() {
         return Err(WebhookRejection::Stale);
     }
-    if !is_signed(key, &[id.as_bytes(), b".", sent.as_bytes(), b".", body].concat(), signatures) {
+    if !key.verify(id, sent, body, signatures) {
         return Err(WebhookRejection::Signature);
     }
     let event: RawEvent = serde_json::from_slice(body).map_err(|_| WebhookRejection::Malformed)?;
     let (at, news) = event.parse(sent_at)?;
     Ok(VerifiedWebhook { id: id.to_owned(), occurred_at: at, event: news })
-}
-
-/// Returns whether one of the signatures matches. There are several while the secret is being rotated.
-fn is_signed(key: &Secret, content: &[u8], signatures: &str) -> bool {
-    // Validated with the settings.
-    let Ok(key) = STANDARD.decode(key.expose()) else { return false };
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    signatures
-        .split_whitespace()
-        .filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok())
-        .any(|tag| hmac::verify(&key, content, &tag).is_ok())
 }
 
 #[derive(Deserialize)]
@@ -161,9 +147,10 @@ mod tests {
 
     use super::*;
     use crate::model::Role;
+    use crate::server::domain::Secret;
 
     /// The example in Svix's documentation.
-    const KEY: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
     const SENT: i64 = 1_614_265_330;
     const BODY: &[u8] = br#"{"test": 2432232314}"#;
@@ -178,17 +165,16 @@ mod tests {
     }
 
     fn rejection(headers: &HeaderMap, body: &[u8], now: i64) -> Option<WebhookRejection> {
-        verify_and_parse(&Secret::new(KEY), headers, body, now).err()
+        let key = WebhookKey::parse(&Secret::new(SECRET)).unwrap();
+        verify_and_parse(&key, headers, body, now).err()
     }
 
     #[test]
-    fn one_valid_signature_among_several_is_enough() {
+    fn signed_delivery_is_accepted_within_the_tolerance() {
         let sent = SENT.to_string();
         // The example's signature is valid, but its body isn't a Clerk event.
         let good = Some(WebhookRejection::Malformed);
         assert_eq!(rejection(&headers(ID, &sent, SIGNATURE), BODY, SENT), good);
-        let several = format!("v1,AAAA v2,{} {SIGNATURE}", &SIGNATURE[3..]);
-        assert_eq!(rejection(&headers(ID, &sent, &several), BODY, SENT), good);
         assert_eq!(rejection(&headers(ID, &sent, SIGNATURE), BODY, SENT + TOLERANCE), good);
     }
 
@@ -199,10 +185,7 @@ mod tests {
         assert_eq!(rejection(&headers(ID, &sent, SIGNATURE), b"{}", SENT), refused);
         assert_eq!(rejection(&headers("msg_2", &sent, SIGNATURE), BODY, SENT), refused);
         assert_eq!(rejection(&headers(ID, &(SENT + 1).to_string(), SIGNATURE), BODY, SENT), refused);
-        for signature in ["", "v1,", "v1a,AAAA", &SIGNATURE[3..], &format!("v2{}", &SIGNATURE[2..])] {
-            assert_eq!(rejection(&headers(ID, &sent, signature), BODY, SENT), refused, "{signature}");
-        }
-        assert!(verify_and_parse(&Secret::new("AAAA"), &headers(ID, &sent, SIGNATURE), BODY, SENT).is_err());
+        assert_eq!(rejection(&headers(ID, &sent, "v1,AAAA"), BODY, SENT), refused);
         for now in [SENT + TOLERANCE + 1, SENT - TOLERANCE - 1, i64::MIN] {
             assert_eq!(rejection(&headers(ID, &sent, SIGNATURE), BODY, now), Some(WebhookRejection::Stale));
         }

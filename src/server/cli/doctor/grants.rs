@@ -23,7 +23,7 @@ pub async fn all(config: &Config, database: &Database, clock: &Clock) -> Vec<Che
 
 async fn attempts(config: &Config, database: &Database, now: i64) -> Check {
     let name = "attempts";
-    let lease = i64::try_from(config.lease_ttl.as_secs()).unwrap_or(i64::MAX);
+    let lease = i64::try_from(config.refresh.lease_ttl.as_secs()).unwrap_or(i64::MAX);
     match database.dangling_attempts(now.saturating_sub(lease), now).await {
         Err(error) => unreadable(name, &error),
         Ok(unfinished) if unfinished.is_empty() => Check::ok(name, "None was left unfinished."),

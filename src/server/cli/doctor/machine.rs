@@ -16,11 +16,11 @@ pub fn unusable_settings(error: &ConfigError) -> Check {
 
 /// Shows the mode, the public URL and the scopes.
 pub fn settings(config: &Config) -> Check {
-    let mode = match &config.xero_app {
+    let mode = match &config.xero.app {
         Some(_) => "Your Xero app",
         None => "Sandbox mode, because no Xero app is set: the provider is part of the server",
     };
-    let (public, scopes) = (config.public_url.origin(), &config.xero_scopes);
+    let (public, scopes) = (config.public_url.origin(), &config.xero.scopes);
     Check::ok("settings", format!("{mode}. Public address: {public}. Scopes: {scopes}."))
 }
 

@@ -12,11 +12,11 @@ const CLOCK_SKEW_WARN_SECONDS: u64 = 30;
 const CLOCK_SKEW_FAIL_SECONDS: u64 = 5 * 60;
 
 pub async fn all(config: &Config, clock: &Clock) -> Vec<Check> {
-    if config.xero_app.is_none() {
+    if config.xero.app.is_none() {
         let found = "Sandbox mode: the provider is part of the server and shares its clock. No request was sent.";
         return vec![Check::ok("Xero", found)];
     }
-    let host = config.xero_endpoints.identity.as_str();
+    let host = config.xero.endpoints.identity.as_str();
     let xero = match startup::xero_client(config, clock, config.listen) {
         Ok(xero) => xero,
         Err(error) => {

@@ -56,21 +56,25 @@ fn webhooks(app: &ClerkApp) -> Check {
 mod tests {
     use super::super::check::Verdict;
     use super::*;
+    use crate::server::crypto::webhook_key::WebhookKey;
+    use crate::server::domain::Secret;
 
-    fn app(webhooks: bool) -> ClerkApp {
+    const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn app(webhook_key: Option<WebhookKey>) -> ClerkApp {
         ClerkApp {
             publishable_key: "pk_test_x".into(),
             frontend_api: "https://clerk.example.com".into(),
             jwt_key: None,
             authorized_parties: vec!["https://evergrant.example.com".into()],
-            webhook_key: webhooks.then(|| std::sync::Arc::new(crate::server::domain::Secret::new("AAAA"))),
+            webhook_key,
         }
     }
 
     #[test]
     fn missing_webhook_secret_warns_and_a_set_one_is_not_shown() {
-        assert_eq!(webhooks(&app(false)).verdict, Verdict::Warn);
-        let check = webhooks(&app(true));
-        assert!(check.verdict == Verdict::Ok && !check.found.contains("AAAA"));
+        assert_eq!(webhooks(&app(None)).verdict, Verdict::Warn);
+        let check = webhooks(&app(WebhookKey::parse(&Secret::new(WEBHOOK_SECRET))));
+        assert!(check.verdict == Verdict::Ok && !check.found.contains(&WEBHOOK_SECRET[6..]));
     }
 }

@@ -82,7 +82,7 @@ pub fn spool_advice(number: usize, spool: &std::path::Path) -> String {
 async fn xero_client(config: &Config, clock: &Clock) -> Result<XeroClient, CliError> {
     let xero = startup::xero_client(config, clock, config.listen)?;
     // Probed before anything is journaled: a server that isn't running says nothing about a grant.
-    if config.xero_app.is_none() && xero.probe().await.is_err() {
+    if config.xero.app.is_none() && xero.probe().await.is_err() {
         return Err(format!(
             "no Xero app is set, and the sandbox is part of the server, which doesn't answer on {}: start evergrant \
              serve first, or set XERO_CLIENT_ID and XERO_CLIENT_SECRET",

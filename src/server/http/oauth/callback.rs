@@ -56,7 +56,7 @@ fn store_pending(state: &AppState, query: Option<&str>) -> Response {
     };
     with_cookie(
         see_other(&safe_redirect::login_path(paths::CALLBACK)),
-        write_cookie(PENDING_CALLBACK_COOKIE, query, PENDING_CALLBACK_MAX_AGE_SECONDS, state.is_https()),
+        write_cookie(&state.config.public_url, PENDING_CALLBACK_COOKIE, query, PENDING_CALLBACK_MAX_AGE_SECONDS),
     )
 }
 

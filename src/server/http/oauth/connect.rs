@@ -50,7 +50,7 @@ pub async fn connect(
     // The challenge is the verifier's SHA-256 in base64url (RFC 7636, 4.2), which is what `hashed` returns.
     let challenge = hash_secret(&verifier);
     let redirect = redirect_uri(&state.config.public_url);
-    Ok(see_other(state.xero.authorize_url(&redirect, &state.config.xero_scopes, &secret, &challenge).as_str()))
+    Ok(see_other(state.xero.authorize_url(&redirect, &state.config.xero.scopes, &secret, &challenge).as_str()))
 }
 
 /// Returns the redirect URI to register at Xero.

@@ -50,8 +50,12 @@ pub async fn accept(
     Ok(match joined {
         JoinResult::ExistingSession(said) => see_other_with_flash(&state, paths::HOME, &said.into()),
         JoinResult::NewSession(session) => {
-            let cookie =
-                write_cookie(state.auth.session_cookie_name(), session.expose(), SESSION_LIFETIME, state.is_https());
+            let cookie = write_cookie(
+                &state.config.public_url,
+                state.auth.session_cookie_name(),
+                session.expose(),
+                SESSION_LIFETIME,
+            );
             with_cookie(see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into()), cookie)
         }
         JoinResult::Refused(said) => see_other_with_flash(&state, &back, &said.into()),

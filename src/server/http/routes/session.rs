@@ -40,8 +40,12 @@ pub async fn login(
     let next = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next));
     Ok(match state.auth.login(&email, Secret::new(password), from, &headers).await? {
         Login::SignedIn(session) => {
-            let cookie =
-                write_cookie(state.auth.session_cookie_name(), session.expose(), SESSION_LIFETIME, state.is_https());
+            let cookie = write_cookie(
+                &state.config.public_url,
+                state.auth.session_cookie_name(),
+                session.expose(),
+                SESSION_LIFETIME,
+            );
             with_cookie(see_other(next.as_deref().unwrap_or(paths::HOME)), cookie)
         }
         Login::Refused(problem) => {
@@ -68,7 +72,7 @@ pub async fn logout(
     state.auth.logout(&headers).await?;
     let query = safe_redirect::encode_query(&[("problem", LoginProblem::SignedOut.as_str())]);
     let to = format!("{}?{query}", paths::LOGIN);
-    Ok(with_cookie(see_other(&to), delete_cookie(state.auth.session_cookie_name(), state.is_https())))
+    Ok(with_cookie(see_other(&to), delete_cookie(&state.config.public_url, state.auth.session_cookie_name())))
 }
 
 /// `GET /api/session`: returns whether the session is valid, for a page that waits for its renewal.
@@ -113,6 +117,6 @@ pub async fn set_theme(
     headers: HeaderMap,
     Form(ThemeForm { theme }): Form<ThemeForm>,
 ) -> Response {
-    let cookie = write_cookie(THEME_COOKIE, theme.as_str(), THEME_MAX_AGE_SECONDS, state.is_https());
+    let cookie = write_cookie(&state.config.public_url, THEME_COOKIE, theme.as_str(), THEME_MAX_AGE_SECONDS);
     with_cookie(see_other(&safe_redirect::referer_path(&state.config.public_url, &headers)), cookie)
 }

@@ -23,7 +23,7 @@ impl MemberAction {
 /// Renders the confirmation. `None` if the action isn't allowed.
 pub fn confirmation(view: &MembersView, asked: &MemberAction) -> Option<AnyView> {
     let (MemberAction::Remove(id) | MemberAction::Transfer(id)) = asked;
-    let one = view.members.iter().find(|one| one.user_id.0 == *id).filter(|_| !view.kept_elsewhere)?;
+    let one = view.members.iter().find(|one| one.user_id.0 == *id).filter(|_| !view.managed_by_clerk)?;
     match asked {
         MemberAction::Transfer(_) => {
             let may = !one.is_you && view.role.may(Permission::ManageOwners);

@@ -8,7 +8,7 @@ use crate::ui::components::time;
 
 /// Renders the section. `None` if the viewer may not invite.
 pub fn invitations(view: &MembersView) -> impl IntoView + use<> {
-    if view.kept_elsewhere || !view.role.may(Permission::ManageMembers) {
+    if view.managed_by_clerk || !view.role.may(Permission::ManageMembers) {
         return None;
     }
     let rows = view.invitations.iter().map(row).collect_view();

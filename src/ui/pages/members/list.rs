@@ -16,7 +16,7 @@ pub fn list(view: &MembersView) -> impl IntoView + use<> {
                 <h2 id="members">"People"</h2>
             </div>
             <div class="stack">
-                {view.kept_elsewhere.then(managed_by_clerk_hint)}
+                {view.managed_by_clerk.then(managed_by_clerk_hint)}
                 <ul class="connections" aria-label="Members">{rows}</ul>
                 <p class="hint">
                     "Owners can do everything. Admins can do everything except manage owners. Members can view and refresh connections, and leave."
@@ -55,7 +55,7 @@ fn row(one: &MemberView, view: &MembersView) -> impl IntoView + use<> {
 
 /// Renders the row's menu: a form whose buttons set a role, and links to confirmations. `None` if no action is allowed.
 fn actions(one: &MemberView, view: &MembersView) -> Option<AnyView> {
-    if view.kept_elsewhere {
+    if view.managed_by_clerk {
         return None;
     }
     let last = one.role == Role::Owner && view.owner_count() == 1;

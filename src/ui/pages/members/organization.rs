@@ -7,7 +7,7 @@ use crate::ui::components::create_organization_form::create_organization_form;
 
 /// Renders the section. Any member may create an organization.
 pub fn organization(view: &MembersView) -> impl IntoView + use<> {
-    if view.kept_elsewhere {
+    if view.managed_by_clerk {
         return None;
     }
     let rename = view.role.may(Permission::RenameOrganization).then(|| {

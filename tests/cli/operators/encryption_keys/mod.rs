@@ -1,21 +1,20 @@
 //! Tests of `evergrant encryption-key rotate` while servers run.
 
+mod load;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use evergrant::server::domain::{AccessToken, AttemptEnd, RefreshToken, TokenSet};
 use evergrant::server::store::NewGrant;
 use evergrant::server::tokens::{Spool, SpooledRotation};
-use reqwest::header::COOKIE;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::sync::watch;
 
+use self::load::BackgroundLoad;
 use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
@@ -62,60 +61,6 @@ fn final_result(output: &CommandOutput) -> Value {
 fn key_with_id<'a>(result: &'a Value, kid: &str) -> &'a Value {
     let keys = result["keys"].as_array().unwrap();
     keys.iter().find(|key| key["kid"] == kid).unwrap_or_else(|| panic!("no {kid} in {result}"))
-}
-
-/// Load on each server: refresh calls and readiness checks in a loop, until it is stopped.
-struct BackgroundLoad {
-    stop: Arc<AtomicBool>,
-    rounds_done: watch::Sender<usize>,
-    callers: Vec<tokio::task::JoinHandle<Vec<String>>>,
-}
-
-impl BackgroundLoad {
-    async fn on(env: &OperatorEnv, servers: &[Instance]) -> Self {
-        let cookie = servers[0].sign_in(&env.provider).await;
-        let (stop, done) = (Arc::new(AtomicBool::new(false)), watch::Sender::new(0));
-        let mut callers = Vec::new();
-        for server in servers {
-            let refresh = env.provider.client.post(format!("{}/api/integrations/xero/refresh", server.base));
-            let refresh = refresh.header(COOKIE, &cookie).form(&[("clicked", "false")]);
-            let ready = env.provider.client.get(format!("{}/readyz", server.base));
-            let (stop, done) = (Arc::clone(&stop), done.clone());
-            callers.push(tokio::spawn(async move {
-                let mut wrong = Vec::new();
-                while !stop.load(Ordering::SeqCst) {
-                    for request in [&refresh, &ready] {
-                        match request.try_clone().unwrap().send().await {
-                            Err(error) => wrong.push(error.to_string()),
-                            Ok(answer) => {
-                                let (status, text) = (answer.status(), answer.text().await.unwrap());
-                                if text != "ready\n" && !text.contains("\"success\":true") {
-                                    wrong.push(format!("{status}: {text}"));
-                                }
-                            }
-                        }
-                    }
-                    done.send_modify(|rounds| *rounds += 1);
-                }
-                wrong
-            }));
-        }
-        Self { stop, rounds_done: done, callers }
-    }
-
-    /// Waits for this many more rounds.
-    async fn wait_for_rounds(&self, rounds: usize) {
-        let mut done = self.rounds_done.subscribe();
-        let until = *done.borrow() + rounds;
-        within("rounds of the load", MAX_WAIT, done.wait_for(|rounds| *rounds >= until)).await.unwrap();
-    }
-
-    async fn stop_and_assert_no_failures(self, db: &str) {
-        self.stop.store(true, Ordering::SeqCst);
-        for caller in self.callers {
-            assert_eq!(caller.await.unwrap(), Vec::<String>::new(), "{db}");
-        }
-    }
 }
 
 async fn insert_idle_grants(env: &OperatorEnv) {
