@@ -12,9 +12,11 @@ pub async fn members() -> Result<MembersView, ApiError> {
     use crate::server::views;
 
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(views::members(&ctx.state.store, ctx.org()?, &ctx.caller.user_id, &ctx.state.auth).await?))
-        .await
-        .without_flash()
+    ctx.run(async |ctx| {
+        Ok(views::members(&ctx.state.store, ctx.org()?, &ctx.caller.user_id, ctx.state.auth.member_source()).await?)
+    })
+    .await
+    .without_flash()
 }
 
 /// Creates an invitation and returns its link. The link is shown once: after a plain form post, on the next page.

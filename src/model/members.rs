@@ -4,6 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{InvitationId, Role, UserId};
 
+/// Who manages people and organizations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberSource {
+    /// Owners and admins, on the pages here.
+    Evergrant,
+    /// Clerk, where nothing can be changed from here.
+    Clerk,
+}
+
 /// What `/settings/members` shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MembersView {

@@ -31,7 +31,7 @@ pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 pub use error::{ApiError, MalformedArguments};
 pub use flash::{AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessage, MembersFlash, NotificationFlash};
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
-pub use members::{InvitationDetails, InvitationView, MemberView, MembersView};
+pub use members::{InvitationDetails, InvitationView, MemberSource, MemberView, MembersView};
 pub use notification::{
     Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EmailChoice, EndpointView, EventKind, EventView,
     NotificationsView, RecipientView,

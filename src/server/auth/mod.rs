@@ -28,7 +28,7 @@ use self::cookie::SESSION_COOKIE;
 use super::config::{ClerkApp, SignIn};
 use super::domain::Secret;
 use super::store::Store;
-use crate::model::{ClerkView, OrgId};
+use crate::model::{ClerkView, MemberSource, OrgId};
 
 /// Whether the session works in another organization now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,14 @@ impl Auth {
         match self {
             Self::Local(local) => Some(local),
             Self::Clerk(_) => None,
+        }
+    }
+
+    /// Returns who manages people and organizations.
+    pub fn member_source(&self) -> MemberSource {
+        match self {
+            Self::Local(_) => MemberSource::Evergrant,
+            Self::Clerk(_) => MemberSource::Clerk,
         }
     }
 

@@ -1,9 +1,10 @@
 //! `evergrant api-key add|list|revoke`: manages organizations' API keys.
 
 use chrono::DateTime;
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::output::Output;
 use super::table::{format_table, replace_control_chars};
 use super::{CliError, context, resolve_org};
 use crate::model::{ApiKeyLifetime, ApiKeyView, Scope};
@@ -38,8 +39,8 @@ pub struct Add {
     #[arg(long, value_name = "TIME", default_value = "never", value_parser = life)]
     life: ApiKeyLifetime,
     /// Print the key and its id as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -50,8 +51,8 @@ pub struct List {
     #[arg(long, value_name = "NAME")]
     org: Option<String>,
     /// Print ids and unix seconds as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -62,8 +63,8 @@ pub struct Revoke {
     #[arg(long, value_name = "KEY")]
     key: String,
     /// Print the revoked key's id as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -84,13 +85,12 @@ async fn add(flags: Add) -> Result<(), CliError> {
     let made = api_keys::create(&store, &org, wanted, &Actor::operator()).await;
     store.database().close().await;
     let CreatedApiKey { id, key, expires_at } = made?;
-    if flags.json {
-        println!("{}", json!({ "id": id, "orgId": org, "expiresAt": expires_at, "key": key.expose() }));
-    } else {
+    if flags.output == Output::Text {
         // Only the key goes to standard output, so that it can be piped.
         eprintln!("Copy this key now: it is not shown again. Programs send it as Authorization: Bearer KEY.");
-        println!("{}", key.expose());
     }
+    let value = json!({ "id": id, "orgId": org, "expiresAt": expires_at, "key": key.expose() });
+    flags.output.print(&value, key.expose());
     Ok(())
 }
 
@@ -104,16 +104,17 @@ async fn list(flags: List) -> Result<(), CliError> {
         }
     };
     store.database().close().await;
-    if flags.json {
-        let keys: Vec<Value> = listed.iter().map(|(org, key)| to_json(org, key)).collect();
-        println!("{}", json!({ "keys": keys }));
-    } else if listed.is_empty() {
-        println!("There are no API keys. Create one with: evergrant api-key add --org … --name …");
-    } else {
-        let rows = listed.iter().map(|(org, key)| to_row(org, key));
-        print!("{}", format_table(std::iter::once(TABLE_HEADER.map(str::to_owned)).chain(rows).collect()));
-    }
+    let keys: Vec<Value> = listed.iter().map(|(org, key)| to_json(org, key)).collect();
+    flags.output.print(&json!({ "keys": keys }), &describe_keys(&listed));
     Ok(())
+}
+
+fn describe_keys(listed: &[(String, ApiKeyView)]) -> String {
+    if listed.is_empty() {
+        return "There are no API keys. Create one with: evergrant api-key add --org … --name …".to_owned();
+    }
+    let rows = listed.iter().map(|(org, key)| to_row(org, key));
+    format_table(std::iter::once(TABLE_HEADER.map(str::to_owned)).chain(rows).collect())
 }
 
 async fn revoke(flags: Revoke) -> Result<(), CliError> {
@@ -135,11 +136,7 @@ async fn revoke(flags: Revoke) -> Result<(), CliError> {
     let Some(id) = revoked else {
         return Err("there is no such API key, or it is revoked already: evergrant api-key list shows the keys".into());
     };
-    if flags.json {
-        println!("{}", json!({ "revoked": id }));
-    } else {
-        println!("Revoked. Requests that use it are refused from now on.");
-    }
+    flags.output.print(&json!({ "revoked": id }), "Revoked. Requests that use it are refused from now on.");
     Ok(())
 }
 

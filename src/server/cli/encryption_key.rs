@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
 use serde_json::json;
 
+use super::output::Output;
 use super::{CliError, context};
 use crate::model::Action;
 use crate::server::config::{Settings, parse_duration};
@@ -29,8 +30,8 @@ pub struct Rotate {
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = parse_duration)]
     wait: Duration,
     /// Print progress and the result as JSON, one object per line.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -45,13 +46,13 @@ pub async fn run(command: Command) -> Result<(), CliError> {
         if !kids.is_empty() {
             record_audit(&store, Action::KeyRetired, &kids.join(", ")).await?;
         }
-        print_retired(&kids, flags.json);
+        print_retired(&kids, flags.output);
         Ok(())
     } else {
-        let tell = |progress| print_progress(&progress, flags.json);
+        let tell = |progress| print_progress(&progress, flags.output);
         let report = encryption_keys::rotate(&config, &store, &spooled, flags.wait, tell).await?;
         record_audit(&store, Action::KeyRotated, &report.kid).await?;
-        print_report(&report, flags.json);
+        print_report(&report, flags.output);
         unreadable_values_error(&report.refused)
     };
     store.database().close().await;
@@ -65,34 +66,33 @@ async fn record_audit(store: &Store, action: Action, kids: &str) -> Result<(), S
     store.record_standalone(&AuditEvent::new(&operator, action).detail("key", kids)).await
 }
 
-fn print_progress(progress: &RotationProgress, as_json: bool) {
-    if as_json {
-        let line = match progress {
-            RotationProgress::Created { kid } => json!({ "progress": "made", "kid": kid }),
-            RotationProgress::Resumed { kid } => json!({ "progress": "resumed", "kid": kid }),
-            RotationProgress::Waiting { instances: who } => json!({ "progress": "waiting", "for": who }),
-            RotationProgress::Resealed { texts } => json!({ "progress": "resealed", "texts": texts }),
-        };
-        return println!("{line}");
-    }
-    match progress {
-        RotationProgress::Created { kid } => println!("Created key {kid}. Keep a copy of the key file."),
-        RotationProgress::Resumed { kid } => println!("Resuming with key {kid}: not everything is sealed with it yet."),
-        RotationProgress::Waiting { instances: who } => println!("Waiting for {} to load it.", who.join(", ")),
-        RotationProgress::Resealed { texts } => println!("Resealed {texts} values."),
-    }
+fn print_progress(progress: &RotationProgress, output: Output) {
+    let (value, text) = match progress {
+        RotationProgress::Created { kid } => {
+            (json!({ "progress": "made", "kid": kid }), format!("Created key {kid}. Keep a copy of the key file."))
+        }
+        RotationProgress::Resumed { kid } => (
+            json!({ "progress": "resumed", "kid": kid }),
+            format!("Resuming with key {kid}: not everything is sealed with it yet."),
+        ),
+        RotationProgress::Waiting { instances: who } => {
+            (json!({ "progress": "waiting", "for": who }), format!("Waiting for {} to load it.", who.join(", ")))
+        }
+        RotationProgress::Resealed { texts } => {
+            (json!({ "progress": "resealed", "texts": texts }), format!("Resealed {texts} values."))
+        }
+    };
+    output.print(&value, &text);
 }
 
-fn print_report(report: &RotationReport, as_json: bool) {
+fn print_report(report: &RotationReport, output: Output) {
     let RotationReport { kid, resealed, refused, keys } = report;
-    if as_json {
-        let refused: Vec<String> = refused.iter().map(StoreError::to_string).collect();
-        return println!("{}", json!({ "kid": kid, "resealed": resealed, "refused": refused, "keys": keys }));
-    }
-    println!("Every value that opens is sealed with {kid}: {resealed} were resealed in this run.");
-    for key in keys.iter().filter(|key| key.kid != *kid) {
-        println!("{}", describe_key(key));
-    }
+    let refused: Vec<String> = refused.iter().map(StoreError::to_string).collect();
+    let sealed = format!("Every value that opens is sealed with {kid}: {resealed} were resealed in this run.");
+    let others = keys.iter().filter(|key| key.kid != *kid).map(describe_key);
+    let lines: Vec<String> = std::iter::once(sealed).chain(others).collect();
+    let value = json!({ "kid": kid, "resealed": resealed, "refused": refused, "keys": keys });
+    output.print(&value, &lines.join("\n"));
 }
 
 /// Says if a key can be removed, or what still needs it.
@@ -108,17 +108,15 @@ fn describe_key(KeyUse { kid, texts, needed_by, may_go }: &KeyUse) -> String {
     format!("Keep {kid}. It is needed by {}.", needs.join("; "))
 }
 
-fn print_retired(kids: &[String], as_json: bool) {
-    if as_json {
-        println!("{}", json!({ "retired": kids }));
-    } else if kids.is_empty() {
-        println!("No key can be removed: evergrant doctor shows what needs each key.");
-    } else {
-        println!(
+fn print_retired(kids: &[String], output: Output) {
+    let text = match kids {
+        [] => "No key can be removed: evergrant doctor shows what needs each key.".to_owned(),
+        kids => format!(
             "Removed {} from the key file. Running servers still open what it sealed until they restart.",
             kids.join(", ")
-        );
-    }
+        ),
+    };
+    output.print(&json!({ "retired": kids }), &text);
 }
 
 fn unreadable_values_error(refused: &[StoreError]) -> Result<(), CliError> {

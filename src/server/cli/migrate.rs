@@ -1,15 +1,17 @@
 //! `evergrant migrate`: brings the database's schema up to date.
 
-use clap::Args;
+use clap::{ArgAction, Args};
+use serde_json::json;
 
+use super::output::Output;
 use super::{CliError, context};
 use crate::server::config::Settings;
 
 #[derive(Args)]
 pub struct Flags {
     /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -17,10 +19,6 @@ pub struct Flags {
 pub async fn run(flags: Flags) -> Result<(), CliError> {
     let (_, database) = context::open_database(flags.settings).await?;
     database.close().await;
-    if flags.json {
-        println!("{}", serde_json::json!({ "upToDate": true }));
-    } else {
-        println!("The schema is up to date.");
-    }
+    flags.output.print(&json!({ "upToDate": true }), "The schema is up to date.");
     Ok(())
 }

@@ -11,6 +11,7 @@ mod healthcheck;
 mod input;
 mod migrate;
 mod org;
+mod output;
 mod sandbox;
 mod serve;
 mod table;

@@ -1,7 +1,9 @@
 //! `evergrant org add`: creates an organization.
 
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
+use serde_json::json;
 
+use super::output::Output;
 use super::{CliError, context};
 use crate::server::config::Settings;
 use crate::server::store::AddOrgError;
@@ -18,8 +20,8 @@ pub struct Add {
     #[arg(long)]
     name: String,
     /// Print the new id as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -41,10 +43,7 @@ pub async fn run(command: Command) -> Result<(), CliError> {
         Err(AddOrgError::NameTaken) => return Err(format!("there is already an organization called {name}").into()),
         Err(AddOrgError::Store(error)) => return Err(error.into()),
     };
-    if add.json {
-        println!("{}", serde_json::json!({ "orgId": org }));
-    } else {
-        println!("Created {name}. Add people with: evergrant user add --email … --org \"{name}\"");
-    }
+    let text = format!("Created {name}. Add people with: evergrant user add --email … --org \"{name}\"");
+    add.output.print(&json!({ "orgId": org }), &text);
     Ok(())
 }

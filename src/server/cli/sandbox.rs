@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::CliError;
+use super::output::Output;
 use super::serve::stop_signal;
 use crate::server::clock::Clock;
 use crate::server::config::parse_duration;
@@ -89,8 +91,8 @@ pub struct Flags {
     #[arg(long, env = "EVERGRANT_SANDBOX_CLOCK_BEHIND", value_name = "TIME", default_value = "0s", value_parser = parse_duration, conflicts_with = "clock_ahead")]
     clock_behind: Duration,
     /// Print the URL and the address as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -134,11 +136,9 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
         ..Options::new(url.clone(), Arc::new(move || clock.now()))
     })
     .await?;
-    if flags.json {
-        println!("{}", serde_json::json!({ "url": url, "address": address }));
-    } else {
-        println!("The sandbox listens on {address}. Set XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL to {url}");
-    }
+    let text =
+        format!("The sandbox listens on {address}. Set XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL to {url}");
+    flags.output.print(&json!({ "url": url, "address": address }), &text);
     axum::serve(listener, sandbox.router()).with_graceful_shutdown(stop_signal()).await?;
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
+use serde_json::json;
 
+use super::output::Output;
 use super::{CliError, context, input};
 use crate::model::Role;
 use crate::server::auth::LocalAuth;
@@ -29,8 +31,8 @@ pub struct Add {
     #[arg(long)]
     org: Option<String>,
     /// Print the new ids as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -52,13 +54,9 @@ pub async fn run(command: Command) -> Result<(), CliError> {
     let added = LocalAuth::new(store.clone())?.add_user(&add.email, password, org).await;
     store.database().close().await;
     let added = added?;
-    if add.json {
-        let org_id = added.org.as_ref().map(|(org, _)| org);
-        let role = added.org.as_ref().map(|(_, role)| role);
-        println!("{}", serde_json::json!({ "userId": added.user, "orgId": org_id, "role": role }));
-    } else {
-        println!("{}", describe_added_user(&add.email, org, added.org.map(|(_, role)| role)));
-    }
+    let (org_id, role) = added.org.unzip();
+    let text = describe_added_user(&add.email, org, role);
+    add.output.print(&json!({ "userId": added.user, "orgId": org_id, "role": role }), &text);
     Ok(())
 }
 

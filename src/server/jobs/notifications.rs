@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::notify::{Notifier, TickReport};
-use crate::server::telemetry::metrics::Metrics;
+use crate::server::telemetry::metrics::{DeliveryCounts, Metrics};
 
 /// The pause between ticks while nothing is due.
 const IDLE_INTERVAL: Duration = Duration::from_secs(2);
@@ -22,7 +22,8 @@ pub async fn run(notifier: Notifier, stopping: CancellationToken, metrics: Metri
         }
         failing = stepped.is_err();
         if let Ok(TickReport { delivered, retrying, given_up, .. }) = &stepped {
-            metrics.count_deliveries(*delivered, *retrying, *given_up);
+            let counts = DeliveryCounts { delivered: *delivered, again: *retrying, given_up: *given_up };
+            metrics.count_deliveries(counts);
         }
         let more = stepped.is_ok_and(|stepped| stepped.has_more);
         if more && !stopping.is_cancelled() {

@@ -1,12 +1,16 @@
 //! Loads the view of `/settings/members`.
 
-use crate::model::{MembersView, OrgView, Permission, UserId};
-use crate::server::auth::Auth;
+use crate::model::{MemberSource, MembersView, OrgView, Permission, UserId};
 use crate::server::store::{Store, StoreError};
 
 /// Loads the members of `org`. Open invitations are included only for members who may invite.
-pub async fn members(store: &Store, org: &OrgView, you: &UserId, auth: &Auth) -> Result<MembersView, StoreError> {
-    let managed_by_clerk = auth.local().is_none();
+pub async fn members(
+    store: &Store,
+    org: &OrgView,
+    you: &UserId,
+    source: MemberSource,
+) -> Result<MembersView, StoreError> {
+    let managed_by_clerk = source == MemberSource::Clerk;
     let invites = org.role.may(Permission::ManageMembers) && !managed_by_clerk;
     Ok(MembersView {
         organisation: org.name.clone(),

@@ -8,11 +8,12 @@ mod machine;
 mod provider;
 mod sign_in;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use serde_json::json;
 
 use self::check::{Check, Verdict};
 use super::CliError;
+use super::output::Output;
 use crate::server::clock::Clock;
 use crate::server::config::{Config, Settings};
 use crate::server::telemetry::logging;
@@ -20,8 +21,8 @@ use crate::server::telemetry::logging;
 #[derive(Args)]
 pub struct Flags {
     /// Print the checks as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -34,12 +35,8 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
         }
         Err(error) => vec![machine::unusable_settings(&error)],
     };
-    if flags.json {
-        let worst = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
-        println!("{}", json!({ "verdict": worst, "checks": checks }));
-    } else {
-        print!("{}", format_report(&checks));
-    }
+    let worst = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
+    flags.output.print(&json!({ "verdict": worst, "checks": checks }), &format_report(&checks));
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} checks failed", checks.len()).into()) }
 }

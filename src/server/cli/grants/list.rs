@@ -1,9 +1,10 @@
 //! `evergrant grants list`: prints grants as a table or as JSON.
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use serde_json::{Value, json};
 
 use crate::model::GrantStatus;
+use crate::server::cli::output::Output;
 use crate::server::cli::table::{format_table, replace_control_chars};
 use crate::server::cli::{CliError, context, resolve_org_filter};
 use crate::server::clock::Clock;
@@ -18,8 +19,8 @@ pub struct Flags {
     #[arg(long, value_name = "NAME")]
     org: Option<String>,
     /// Print ids and unix seconds as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -29,17 +30,18 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let org = resolve_org_filter(&database, flags.org.as_deref()).await?;
     let listed = database.grant_summaries(org.as_ref()).await?;
     database.close().await;
-    if flags.json {
-        let grants: Vec<Value> = listed.iter().map(to_json).collect();
-        println!("{}", json!({ "grants": grants }));
-    } else if listed.is_empty() {
-        println!("There are no grants: nothing has been connected to Xero yet, or everything was disconnected.");
-    } else {
-        let now = Clock::system().now();
-        let rows = listed.iter().map(|listed| to_row(listed, now));
-        print!("{}", format_table(std::iter::once(TABLE_HEADER.map(str::to_owned)).chain(rows).collect()));
-    }
+    let grants: Vec<Value> = listed.iter().map(to_json).collect();
+    flags.output.print(&json!({ "grants": grants }), &describe_grants(&listed, Clock::system().now()));
     Ok(())
+}
+
+fn describe_grants(listed: &[GrantSummary], now: i64) -> String {
+    if listed.is_empty() {
+        return "There are no grants: nothing has been connected to Xero yet, or everything was disconnected."
+            .to_owned();
+    }
+    let rows = listed.iter().map(|listed| to_row(listed, now));
+    format_table(std::iter::once(TABLE_HEADER.map(str::to_owned)).chain(rows).collect())
 }
 
 fn to_json(listed: &GrantSummary) -> Value {

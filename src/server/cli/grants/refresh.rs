@@ -1,11 +1,12 @@
 //! `evergrant grants refresh`: refreshes grants on request, under the same lease and journal as a server.
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::one_shot_service::{OneShotService, spool_advice};
 use crate::model::{GrantId, GrantStatus};
+use crate::server::cli::output::Output;
 use crate::server::cli::{CliError, resolve_org_filter};
 use crate::server::config::Settings;
 use crate::server::store::GrantSummary;
@@ -16,8 +17,8 @@ pub struct Flags {
     #[command(flatten)]
     which: GrantSelection,
     /// Print each grant's outcome as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -57,7 +58,8 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     }
     let spool = hands.config.spool_dir();
     let waiting = hands.close().await;
-    print_outcomes(&landed, flags.json);
+    let grants: Vec<Value> = landed.iter().map(|(listed, landed)| to_json(listed, landed)).collect();
+    flags.output.print(&json!({ "grants": grants }), &describe_outcomes(&landed));
     let failed = landed.iter().filter(|(_, landed)| matches!(landed, RefreshOutcome::Failed(_))).count();
     match (failed, waiting) {
         (0, 0) => Ok(()),
@@ -88,17 +90,14 @@ async fn select_grants(which: &GrantSelection, hands: &OneShotService) -> Result
     Ok(listed)
 }
 
-fn print_outcomes(landed: &[(GrantSummary, RefreshOutcome)], as_json: bool) {
-    if as_json {
-        let grants: Vec<Value> = landed.iter().map(|(listed, landed)| to_json(listed, landed)).collect();
-        println!("{}", json!({ "grants": grants }));
-    } else if landed.is_empty() {
-        println!("There was nothing to refresh.");
-    } else {
-        for (listed, landed) in landed {
-            println!("{} (grant {}): {}", listed.org_name, listed.grant.id, describe_outcome(landed));
-        }
+fn describe_outcomes(landed: &[(GrantSummary, RefreshOutcome)]) -> String {
+    if landed.is_empty() {
+        return "There was nothing to refresh.".to_owned();
     }
+    let line = |(listed, landed): &(GrantSummary, RefreshOutcome)| {
+        format!("{} (grant {}): {}", listed.org_name, listed.grant.id, describe_outcome(landed))
+    };
+    landed.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn describe_outcome(landed: &RefreshOutcome) -> String {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use serde_json::json;
 
 use super::one_shot_service::{OneShotService, spool_advice};
 use crate::model::GrantId;
+use crate::server::cli::output::Output;
 use crate::server::cli::{CliError, input};
 use crate::server::config::Settings;
 use crate::server::domain::{RefreshToken, Secret};
@@ -25,8 +26,8 @@ pub struct Flags {
     #[arg(long)]
     another_user: bool,
     /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -53,7 +54,7 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let waiting = hands.close().await;
     match rescued {
         Ok(rescued) => {
-            print_rescued(&id, &rescued, flags.json);
+            print_rescued(&id, &rescued, flags.output);
             Ok(())
         }
         Err(RescueError::Spooled) => {
@@ -72,19 +73,20 @@ fn parse_refresh_token(text: &Secret) -> Result<RefreshToken, CliError> {
     Ok(RefreshToken::new(token))
 }
 
-fn print_rescued(id: &GrantId, rescued: &RescueReport, as_json: bool) {
+fn print_rescued(id: &GrantId, rescued: &RescueReport, output: Output) {
     let missing = rescued.unconnected_tenants.as_deref();
-    if as_json {
-        let generation = rescued.generation;
-        let done = json!({ "grantId": id, "outcome": "rescued", "generation": generation, "notConnected": missing });
-        return println!("{done}");
-    }
-    println!(
-        "Grant {id} has the token's successor, and its connections work again. The token itself can't be used again."
+    let unconnected = match missing {
+        Some([]) => String::new(),
+        Some(names) => format!("The token's user isn't connected to {} at Xero: reconnect there.", names.join(", ")),
+        None => "The tenants that the token's user is connected to couldn't be read.".to_owned(),
+    };
+    let text = format!(
+        "Grant {id} has the token's successor, and its connections work again. The token itself can't be used again.\n\
+         {unconnected}"
     );
-    match missing {
-        Some([]) => {}
-        Some(names) => println!("The token's user isn't connected to {} at Xero: reconnect there.", names.join(", ")),
-        None => println!("The tenants that the token's user is connected to couldn't be read."),
-    }
+    let generation = rescued.generation;
+    output.print(
+        &json!({ "grantId": id, "outcome": "rescued", "generation": generation, "notConnected": missing }),
+        &text,
+    );
 }

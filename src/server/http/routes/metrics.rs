@@ -14,7 +14,7 @@ use crate::model::paths;
 use crate::server::auth::bearer_token;
 use crate::server::http::state::AppState;
 use crate::server::store::StoreError;
-use crate::server::telemetry::metrics;
+use crate::server::telemetry::metrics::{self, ServiceGauges};
 
 /// A scrape waits this long for the counts from the database, and omits them if it takes longer.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,9 +36,12 @@ pub fn unauthenticated_router(state: &AppState) -> Router {
 
 async fn render(state: &AppState) -> Response {
     let metrics = state.tokens.metrics();
-    let is_circuit_open = state.tokens.circuit_open_until().is_some();
     metrics.set_connection_gauges(state.store.changes().org_listener_count(), state.listener.open_connections());
-    metrics.set_service_gauges(state.tokens.spooled_count(), state.tokens.alarm().is_some(), is_circuit_open);
+    metrics.set_service_gauges(ServiceGauges {
+        spooled: state.tokens.spooled_count(),
+        alarm_raised: state.tokens.alarm().is_some(),
+        breaker_open: state.tokens.circuit_open_until().is_some(),
+    });
     if metrics.should_read_database() {
         let database = state.store.database();
         let counting = async { Ok::<_, StoreError>((database.count_grants().await?, database.count_outbox().await?)) };

@@ -1,0 +1,55 @@
+//! The names and help texts of the metrics.
+
+pub const EXCHANGES: &str = "evergrant_exchanges_total";
+pub const EXCHANGE_TIME: &str = "evergrant_exchange_duration_seconds";
+pub const JOINED: &str = "evergrant_refreshes_joined_total";
+pub const LEASE_WAIT: &str = "evergrant_lease_wait_seconds";
+pub const FENCED: &str = "evergrant_commits_fenced_total";
+pub const SPOOLED: &str = "evergrant_token_sets_spooled_total";
+pub const SPOOL: &str = "evergrant_spool_token_sets";
+pub const ALARM: &str = "evergrant_alarm_raised";
+pub const BREAKER: &str = "evergrant_breaker_open";
+pub const DATABASE: &str = "evergrant_database_up";
+pub const GRANTS: &str = "evergrant_grants";
+pub const OLDEST_REFRESH_TOKEN_AGE: &str = "evergrant_refresh_token_oldest_age_seconds";
+pub const REQUESTS: &str = "evergrant_http_requests_total";
+pub const REQUEST_TIME: &str = "evergrant_http_request_duration_seconds";
+pub const OUTBOX_EVENTS: &str = "evergrant_outbox_events";
+pub const DELIVERIES_PENDING: &str = "evergrant_deliveries_pending";
+pub const OLDEST_OVERDUE_DELIVERY: &str = "evergrant_delivery_oldest_overdue_seconds";
+pub const DELIVERIES: &str = "evergrant_deliveries_total";
+pub const STREAMS: &str = "evergrant_event_streams";
+pub const CONNECTIONS: &str = "evergrant_http_connections";
+pub const BUILD: &str = "evergrant_build_info";
+pub const STARTED: &str = "process_start_time_seconds";
+
+/// The help text of each metric.
+pub const HELP: &[(&str, &str)] = &[
+    (EXCHANGES, "Refresh tokens sent to Xero, by trigger and outcome."),
+    (EXCHANGE_TIME, "How long an exchange took until Xero answered or it failed."),
+    (JOINED, "Callers that joined a running refresh of the same grant in this process."),
+    (LEASE_WAIT, "How long refreshes waited for another process's lease on the grant."),
+    (FENCED, "Results discarded because the grant had a newer generation or another lease holder."),
+    (SPOOLED, "Token sets spooled because the database did not accept them."),
+    (SPOOL, "Token sets in the spool now. If it isn't 0 for minutes, an operator is needed."),
+    (ALARM, "1 while Xero refuses this app's own credentials, else 0."),
+    (BREAKER, "1 while the circuit breaker of Xero's token endpoint is open, else 0."),
+    (DATABASE, "1 if the database answered the last scrape that queried it, else 0."),
+    (GRANTS, "Grants that aren't revoked, by health: active, failing, needs_reauth."),
+    (OLDEST_REFRESH_TOKEN_AGE, "Age of the oldest refresh token in use. Xero ends one at 60 days, 5184000 seconds."),
+    (REQUESTS, "HTTP requests answered, by method, route and status."),
+    (REQUEST_TIME, "How long HTTP requests took until the response headers, by method and route."),
+    (OUTBOX_EVENTS, "Outbox events that haven't been fanned out yet."),
+    (DELIVERIES_PENDING, "Deliveries that wait for their next attempt."),
+    (OLDEST_OVERDUE_DELIVERY, "How long the most overdue delivery has been overdue."),
+    (DELIVERIES, "Delivery attempts, by outcome: delivered, again, given_up."),
+    (STREAMS, "Event streams that are open now."),
+    (CONNECTIONS, "Connections to the main address that are open now."),
+    (BUILD, "1, labeled with the running version."),
+    (STARTED, "When this process started, in unix seconds."),
+];
+
+/// Returns every metric's name.
+pub fn metric_names() -> impl Iterator<Item = &'static str> {
+    HELP.iter().map(|(name, _)| *name)
+}
