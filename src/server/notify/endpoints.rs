@@ -67,7 +67,8 @@ impl Notifier {
         session_hash: &str,
         actor: Actor,
     ) -> Result<(), WebhookEndpointError> {
-        let rotated = self.store().as_actor(actor).rotate_secret(org, id, &WebhookKey::new_secret()?, session_hash).await?;
+        let rotated =
+            self.store().as_actor(actor).rotate_secret(org, id, &WebhookKey::new_secret()?, session_hash).await?;
         rotated.ok_or_else(|| WebhookEndpointError::NotFound)
     }
 
