@@ -160,9 +160,9 @@ mod tests {
     use crate::model::OrgId;
     use crate::server::clock::Clock;
     use crate::server::config::Settings;
-    use crate::server::domain::{AccessToken, RefreshToken, TokenSet};
+    use crate::server::store::Store;
+    use crate::server::store::testing::grants::TestGrant;
     use crate::server::store::testing::{each_database, sqlite};
-    use crate::server::store::{NewGrant, Store};
 
     #[derive(Parser)]
     struct Command {
@@ -181,14 +181,7 @@ mod tests {
     async fn insert_grant(database: Database, ring: KeyRing) {
         let store = Store::new(database, ring, Clock::manual(0));
         let org: OrgId = store.add_org("Harbour Coffee").await.unwrap();
-        let tokens = TokenSet {
-            access_token: AccessToken::new("a"),
-            refresh_token: RefreshToken::new("r"),
-            expires_at: 0,
-            scopes: String::new(),
-        };
-        let new = NewGrant { org_id: org, xero_user_id: "u".into(), auth_event_id: "e".into(), tokens };
-        store.insert_grant(new).await.unwrap();
+        TestGrant::of(&store, &org).insert().await;
     }
 
     #[apply(each_database!)]

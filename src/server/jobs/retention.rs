@@ -72,22 +72,14 @@ pub async fn run(store: Store, keep: Duration, stopping: CancellationToken) {
 mod tests {
     use super::*;
     use crate::model::{ActivityFilter, Trigger};
-    use crate::server::domain::{AccessToken, RefreshToken, TokenSet};
+    use crate::server::store::NewAttempt;
     use crate::server::store::testing::each_store;
-    use crate::server::store::{NewAttempt, NewGrant};
+    use crate::server::store::testing::grants::TestGrant;
 
     #[apply(each_store!)]
     async fn expired_rows_are_deleted_in_batches(store: Store) {
         let org = store.add_org("A").await.unwrap();
-        let tokens = TokenSet {
-            access_token: AccessToken::new("a"),
-            refresh_token: RefreshToken::new("r"),
-            expires_at: 0,
-            scopes: String::new(),
-        };
-        let (xero_user_id, auth_event_id) = (String::new(), String::new());
-        let new = NewGrant { org_id: org.clone(), xero_user_id, auth_event_id, tokens };
-        let grant_id = &store.insert_grant(new).await.unwrap();
+        let grant_id = &TestGrant::of(&store, &org).insert().await;
         let lease = store.acquire_lease(grant_id, "test", store.clock().now() + 60).await.unwrap().unwrap();
         let tries = |count: usize| vec![(&lease, NewAttempt::by(Trigger::Sweep)); count];
         for _ in 0..2 {

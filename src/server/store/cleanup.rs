@@ -95,10 +95,11 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::OrphanRevocation;
-    use crate::server::domain::{AccessToken, RefreshToken, Secret, Tenant, TokenSet};
+    use crate::server::domain::Secret;
     use crate::server::store::Store;
     use crate::server::store::testing::each_store;
-    use crate::server::store::{NewGrant, NewOauthState, NewUser};
+    use crate::server::store::testing::grants::{TestGrant, tenant};
+    use crate::server::store::{NewOauthState, NewUser};
 
     const DAY: i64 = 24 * 60 * 60;
 
@@ -111,21 +112,8 @@ mod tests {
         store.add_session("session", &user, Some(&org)).await.unwrap();
         let mut grants = Vec::new();
         for name in ["bound", "asked about", "unbound"] {
-            let tokens = TokenSet {
-                access_token: AccessToken::new(name),
-                refresh_token: RefreshToken::new(name),
-                expires_at: 0,
-                scopes: String::new(),
-            };
-            let new = NewGrant { org_id: org.clone(), xero_user_id: "u".into(), auth_event_id: "e".into(), tokens };
-            grants.push(store.insert_grant(new).await.unwrap());
+            grants.push(TestGrant::of(&store, &org).tokens(name).insert().await);
         }
-        let tenant = |name: &str| Tenant {
-            id: name.into(),
-            name: name.into(),
-            tenant_type: "ORGANISATION".into(),
-            connection_id: name.into(),
-        };
         store.bind(&org, &grants[0], &[tenant("Shop")], None).await.unwrap();
         for state in ["asked", "abandoned"] {
             let verifier = Secret::new("verifier");

@@ -1,54 +1,13 @@
 //! Tests grants, leases, fences and bindings on SQLite and PostgreSQL.
 
+use super::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
 use super::testing::{START, each_store};
-use super::{AttemptFailure, Fenced, JournaledLease, LeaseGuard, NewAttempt, NewGrant, Store};
+use super::{AttemptFailure, Fenced, JournaledLease, LeaseGuard, Store};
 use crate::model::{BindingId, BindingStatus, GrantId, GrantStatus, OrgId, Outcome, Trigger};
-use crate::server::domain::{
-    AccessToken, AttemptEnd, FailureClass, Grant, PriorAttempt, RefreshToken, RotationRisk, Tenant, TokenSet,
-};
-
-pub(super) const REFRESHED: AttemptEnd = AttemptEnd::refreshed(Some(200), None);
-
-pub(super) fn tokens(name: &str) -> TokenSet {
-    TokenSet {
-        access_token: AccessToken::new(format!("access-{name}")),
-        refresh_token: RefreshToken::new(format!("refresh-{name}")),
-        expires_at: START + 1800,
-        scopes: "offline_access".into(),
-    }
-}
-
-pub(super) fn tenant(name: &str) -> Tenant {
-    Tenant {
-        id: format!("tenant-{name}"),
-        name: name.into(),
-        tenant_type: "ORGANISATION".into(),
-        connection_id: format!("connection-{name}"),
-    }
-}
-
-pub(super) async fn org(store: &Store, name: &str) -> OrgId {
-    store.add_org(name).await.unwrap()
-}
-
-pub(super) async fn consent(store: &Store, org: &OrgId, xero_user: &str) -> GrantId {
-    let new = NewGrant {
-        org_id: org.clone(),
-        xero_user_id: xero_user.into(),
-        auth_event_id: "event".into(),
-        tokens: tokens("first"),
-    };
-    store.insert_grant(new).await.unwrap()
-}
+use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt, RotationRisk};
 
 async fn read_grant(store: &Store, id: &GrantId) -> Grant {
     store.grant(id).await.unwrap().unwrap()
-}
-
-pub(super) async fn lease_with_attempt(store: &Store, id: &GrantId, owner: &str) -> JournaledLease {
-    let lease = store.acquire_lease(id, owner, store.clock().now() + 60).await.unwrap().expect("the lease is free");
-    let new = NewAttempt { actor: Some("a@b.c"), ..NewAttempt::by(Trigger::Manual) };
-    store.start_attempt(&lease, new).await.unwrap()
 }
 
 /// Counts attempts that succeeded and that failed.
@@ -63,8 +22,8 @@ async fn status_of(store: &Store, org: &OrgId, binding: &BindingId) -> BindingSt
 
 #[apply(each_store!)]
 async fn tokens_open_unchanged_and_are_stored_sealed(store: Store) {
-    let org = org(&store, "A").await;
-    let grant = read_grant(&store, &consent(&store, &org, "u").await).await;
+    let org = store.add_org("A").await.unwrap();
+    let grant = read_grant(&store, &TestGrant::of(&store, &org).insert().await).await;
     assert_eq!(store.open_access(&grant).unwrap().expose(), "access-first");
     assert_eq!(store.open_refresh(&grant).unwrap().expose(), "refresh-first");
     assert!(!grant.sealed.access.contains("first") && grant.sealed.refresh.starts_with("v1."));
@@ -77,8 +36,8 @@ async fn tokens_open_unchanged_and_are_stored_sealed(store: Store) {
 
 #[apply(each_store!)]
 async fn lease_has_one_holder_until_it_expires(store: Store) {
-    let org = org(&store, "A").await;
-    let id = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
     let held = store.acquire_lease(&id, "one", START + 60).await.unwrap();
     assert!(held.is_some());
     assert_eq!(store.acquire_lease(&id, "two", START + 60).await.unwrap(), None);
@@ -95,8 +54,8 @@ async fn lease_has_one_holder_until_it_expires(store: Store) {
 
 #[apply(each_store!)]
 async fn only_the_owner_can_renew_a_lease(store: Store) {
-    let org = org(&store, "A").await;
-    let id = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
     let lease = lease_with_attempt(&store, &id, "one").await;
     assert_eq!(store.renew_lease(&lease, START + 500).await.unwrap(), Fenced::Applied);
     let forged = LeaseGuard { owner: "two".into(), ..lease.lease };
@@ -106,8 +65,8 @@ async fn only_the_owner_can_renew_a_lease(store: Store) {
 
 #[apply(each_store!)]
 async fn commit_increments_generation_and_releases_lease(store: Store) {
-    let org = org(&store, "A").await;
-    let id = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
     let lease = lease_with_attempt(&store, &id, "one").await;
     let rotation = store.seal_rotation(&lease, &tokens("second")).unwrap();
     assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
@@ -119,8 +78,8 @@ async fn commit_increments_generation_and_releases_lease(store: Store) {
 
 #[apply(each_store!)]
 async fn stale_success_changes_nothing(store: Store) {
-    let org = org(&store, "A").await;
-    let id = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
     let stale = lease_with_attempt(&store, &id, "one").await;
     store.clock().advance(61);
     let lease = lease_with_attempt(&store, &id, "two").await;
@@ -145,8 +104,8 @@ async fn stale_success_changes_nothing(store: Store) {
 
 #[apply(each_store!)]
 async fn stale_failure_changes_nothing(store: Store) {
-    let org = org(&store, "A").await;
-    let id = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
     let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
     let stale = lease_with_attempt(&store, &id, "one").await;
     store.clock().advance(61);
@@ -164,8 +123,9 @@ async fn stale_failure_changes_nothing(store: Store) {
 
 #[apply(each_store!)]
 async fn failed_grant_marks_only_its_own_bindings(store: Store) {
-    let org = org(&store, "A").await;
-    let (dead, well) = (consent(&store, &org, "u").await, consent(&store, &org, "v").await);
+    let org = store.add_org("A").await.unwrap();
+    let (dead, well) =
+        (TestGrant::of(&store, &org).insert().await, TestGrant::of(&store, &org).xero_user("v").insert().await);
     let of_dead = store.bind(&org, &dead, &[tenant("One"), tenant("Two")], None).await.unwrap();
     let of_well = store.bind(&org, &well, &[tenant("Three")], None).await.unwrap();
     let lease = lease_with_attempt(&store, &dead, "one").await;
@@ -183,8 +143,8 @@ async fn failed_grant_marks_only_its_own_bindings(store: Store) {
 
 #[apply(each_store!)]
 async fn failure_is_counted_and_token_stays(store: Store) {
-    let org = org(&store, "A").await;
-    let id = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
     let lease = lease_with_attempt(&store, &id, "one").await;
     let failure =
         AttemptFailure { error: "Xero isn't answering.", next_attempt_at: START + 30, reply_lost_at: Some(START) };
@@ -206,8 +166,8 @@ async fn failure_is_counted_and_token_stays(store: Store) {
 
 #[apply(each_store!)]
 async fn next_holder_closes_a_dead_holders_attempt(store: Store) {
-    let org = org(&store, "A").await;
-    let id = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
     let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
     let outcomes = async || {
         let attempts = store.attempts_of_binding(&org, &bound[0].binding_id, 9).await.unwrap();
@@ -246,8 +206,8 @@ async fn next_holder_closes_a_dead_holders_attempt(store: Store) {
 
 #[apply(each_store!)]
 async fn spooled_rotation_commits_only_onto_its_own_generation(store: Store) {
-    let org = org(&store, "A").await;
-    let id = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
     let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
     let lease = lease_with_attempt(&store, &id, "one").await;
     let kept = store.seal_rotation(&lease, &tokens("kept")).unwrap();
@@ -268,11 +228,11 @@ async fn spooled_rotation_commits_only_onto_its_own_generation(store: Store) {
 
 #[apply(each_store!)]
 async fn reconnect_keeps_the_binding_and_revokes_the_unused_grant(store: Store) {
-    let org = org(&store, "A").await;
-    let old = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let old = TestGrant::of(&store, &org).insert().await;
     let first = store.bind(&org, &old, &[tenant("One"), tenant("Two")], None).await.unwrap();
     assert!(first.iter().all(|bound| !bound.reconnected));
-    let new = consent(&store, &org, "u").await;
+    let new = TestGrant::of(&store, &org).insert().await;
     let again = store.bind(&org, &new, &[tenant("One")], None).await.unwrap();
     assert!(again[0].reconnected && again[0].binding_id == first[0].binding_id);
     assert_eq!(read_grant(&store, &old).await.status, GrantStatus::Active, "the tenant Two still uses it");
@@ -284,8 +244,8 @@ async fn reconnect_keeps_the_binding_and_revokes_the_unused_grant(store: Store) 
 
 #[apply(each_store!)]
 async fn rows_of_another_organization_are_not_found(store: Store) {
-    let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
-    let grant = consent(&store, &theirs, "u").await;
+    let (ours, theirs) = (store.add_org("Ours").await.unwrap(), store.add_org("Theirs").await.unwrap());
+    let grant = TestGrant::of(&store, &theirs).insert().await;
     let bound = store.bind(&theirs, &grant, &[tenant("Shop")], None).await.unwrap();
     let id = &bound[0].binding_id;
     assert!(store.binding(&ours, id).await.unwrap().is_none());
@@ -297,8 +257,8 @@ async fn rows_of_another_organization_are_not_found(store: Store) {
 
 #[apply(each_store!)]
 async fn grant_is_revoked_with_its_last_binding(store: Store) {
-    let org = org(&store, "A").await;
-    let grant = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let grant = TestGrant::of(&store, &org).insert().await;
     let bound = store.bind(&org, &grant, &[tenant("One"), tenant("Two")], None).await.unwrap();
     assert!(store.grant_has_other_bindings(&grant, &bound[0].binding_id).await.unwrap());
     store.disconnect_binding(&org, &bound[0].binding_id).await.unwrap();
@@ -310,10 +270,10 @@ async fn grant_is_revoked_with_its_last_binding(store: Store) {
 
 #[apply(each_store!)]
 async fn other_grants_of_a_xero_user_are_found_across_organizations(store: Store) {
-    let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
-    let alone = read_grant(&store, &consent(&store, &ours, "accountant").await).await;
+    let (ours, theirs) = (store.add_org("Ours").await.unwrap(), store.add_org("Theirs").await.unwrap());
+    let alone = read_grant(&store, &TestGrant::of(&store, &ours).xero_user("accountant").insert().await).await;
     assert!(!store.xero_user_has_another_grant(&alone).await.unwrap());
-    let there = consent(&store, &theirs, "accountant").await;
+    let there = TestGrant::of(&store, &theirs).xero_user("accountant").insert().await;
     assert!(store.xero_user_has_another_grant(&alone).await.unwrap(), "it may be pending confirmation");
     store.mark_grant_revoked(&there).await.unwrap();
     assert!(!store.xero_user_has_another_grant(&alone).await.unwrap());
@@ -323,8 +283,8 @@ async fn other_grants_of_a_xero_user_are_found_across_organizations(store: Store
 
 #[apply(each_store!)]
 async fn use_is_recorded_at_most_once_a_minute(store: Store) {
-    let org = org(&store, "A").await;
-    let id = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
     let used = async || {
         let row = sqlx::query("SELECT last_used_at FROM integration_grants").fetch_one(store.pool()).await.unwrap();
         sqlx::Row::try_get::<Option<i64>, _>(&row, 0).unwrap()

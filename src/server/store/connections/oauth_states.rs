@@ -185,6 +185,7 @@ mod tests {
     use super::*;
     use crate::server::store::NewUser;
     use crate::server::store::testing::each_store;
+    use crate::server::store::testing::grants::{TestGrant, tenant};
 
     async fn start_consent(store: &Store, hash: &str) -> OrgId {
         let email = format!("{hash}@example.com");
@@ -230,23 +231,9 @@ mod tests {
     #[apply(each_store!)]
     async fn pending_consent_stays_until_its_organization_takes_it(store: Store) {
         let org = start_consent(&store, "a").await;
-        sqlx::query(
-            "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
-             refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at) \
-             VALUES ('g', $1, '', '', '', '', '', 0, 0, 'active', 0)",
-        )
-        .bind(org.as_str())
-        .execute(store.pool())
-        .await
-        .unwrap();
-        let tenant = Tenant {
-            id: "t".into(),
-            name: "Harbour \"Coffee\"".into(),
-            tenant_type: "ORGANISATION".into(),
-            connection_id: "c".into(),
-        };
+        let (grant, tenant) = (TestGrant::of(&store, &org).insert().await, tenant("Harbour \"Coffee\""));
         assert!(store.remove_pending_consent(&org, "a").await.unwrap().is_none());
-        store.store_pending_consent("a", &"g".into(), std::slice::from_ref(&tenant)).await.unwrap();
+        store.store_pending_consent("a", &grant, std::slice::from_ref(&tenant)).await.unwrap();
         store.clock().advance(OAUTH_STATE_LIFETIME + 1);
         start_consent(&store, "b").await;
 
@@ -255,7 +242,7 @@ mod tests {
         assert_eq!(waiting, [question]);
         assert!(store.remove_pending_consent(&"other".into(), "a").await.unwrap().is_none());
         let taken = store.remove_pending_consent(&org, "a").await.unwrap();
-        assert_eq!(taken, Some(PendingConsent { grant: "g".into(), tenants: vec![tenant] }));
+        assert_eq!(taken, Some(PendingConsent { grant, tenants: vec![tenant] }));
         assert!(store.remove_pending_consent(&org, "a").await.unwrap().is_none());
     }
 }

@@ -80,9 +80,9 @@ impl Store {
 mod tests {
     use super::*;
     use crate::model::Role;
-    use crate::server::domain::{AccessToken, RefreshToken, Tenant, TokenSet};
+    use crate::server::store::testing::grants::TestGrant;
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{ClerkEvent, ClerkOrg, ClerkUser, IdentityClaims, NewGrant, OrgClaims};
+    use crate::server::store::{ClerkEvent, ClerkOrg, ClerkUser, IdentityClaims, OrgClaims};
 
     struct Fixture {
         org: OrgId,
@@ -99,21 +99,7 @@ mod tests {
         let (ann, bob) = (known("user_ann").await, known("user_bob").await);
         let org = ann.org.unwrap().id;
         for (by, tenant) in [(&ann.user, "Harbour Coffee"), (&bob.user, "Kauri Joinery")] {
-            let tokens = TokenSet {
-                access_token: AccessToken::new("a"),
-                refresh_token: RefreshToken::new("r"),
-                expires_at: START + 1800,
-                scopes: String::new(),
-            };
-            let new = NewGrant { org_id: org.clone(), xero_user_id: "x".into(), auth_event_id: "e".into(), tokens };
-            let grant = store.insert_grant(new).await.unwrap();
-            let tenant = Tenant {
-                id: format!("t-{tenant}"),
-                name: tenant.to_owned(),
-                tenant_type: "ORGANISATION".to_owned(),
-                connection_id: format!("c-{tenant}"),
-            };
-            store.bind(&org, &grant, &[tenant], Some(by)).await.unwrap();
+            TestGrant::of(store, &org).bound_to(&[tenant]).connected_by(by).insert().await;
         }
         Fixture { org, ann: ann.user, bob: bob.user }
     }

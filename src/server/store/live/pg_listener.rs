@@ -93,8 +93,8 @@ mod tests {
     use super::*;
     use crate::model::{BindingStatus, OrgId, Outcome, UserId};
     use crate::server::domain::{AttemptEnd, FailureClass, Secret};
+    use crate::server::store::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
     use crate::server::store::testing::{each_store, postgres, sqlite, store_on};
-    use crate::server::store::tests::{REFRESHED, consent, lease_with_attempt, org, tenant, tokens};
     use crate::server::store::{ChangeSignal, CreatedUser, Fenced, NewUser, RowChange, Subscription, Topic};
 
     /// Subscribes to a topic, with the PostgreSQL listener connected.
@@ -132,9 +132,9 @@ mod tests {
 
     #[apply(each_store!)]
     async fn every_connection_change_is_published_to_its_organization(store: Store) {
-        let org = org(&store, "A").await;
+        let org = store.add_org("A").await.unwrap();
         let mut heard = subscribe_connected(&store, Topic::Org(org.clone())).await;
-        let id = consent(&store, &org, "u").await;
+        let id = TestGrant::of(&store, &org).insert().await;
         let bound = store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
         let binding = bound[0].binding_id.clone();
         let active = Change::Binding { org: org.clone(), binding, status: BindingStatus::Active };
@@ -164,7 +164,7 @@ mod tests {
 
     #[apply(each_store!)]
     async fn uncommitted_and_foreign_changes_are_not_published(store: Store) {
-        let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
+        let (ours, theirs) = (store.add_org("Ours").await.unwrap(), store.add_org("Theirs").await.unwrap());
         let mut heard = subscribe_connected(&store, Topic::Org(ours.clone())).await;
         let told = |org: &OrgId, outcome| Change::Refresh { org: org.clone(), grant: "g".into(), outcome };
         let mut given_up = store.begin_change_tx().await.unwrap();
@@ -201,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn listener_reconnects_and_signals_lag() {
         let Some(store) = postgres().await.map(store_on) else { return };
-        let org = org(&store, "A").await;
+        let org = store.add_org("A").await.unwrap();
         let mut heard = subscribe_connected(&store, Topic::Org(org.clone())).await;
         sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -211,7 +211,7 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(heard.next().await, ChangeSignal::Lagged);
-        let id = consent(&store, &org, "u").await;
+        let id = TestGrant::of(&store, &org).insert().await;
         store.bind(&org, &id, &[tenant("Shop")], None).await.unwrap();
         assert_eq!(binding_status(next_change(&mut heard).await), BindingStatus::Active);
     }

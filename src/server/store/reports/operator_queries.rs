@@ -150,20 +150,10 @@ impl Database {
 mod tests {
     use super::*;
     use crate::model::{GrantStatus, Trigger};
-    use crate::server::domain::{AccessToken, AttemptEnd, FailureClass, RefreshToken, Tenant, TokenSet};
+    use crate::server::domain::{AttemptEnd, FailureClass};
+    use crate::server::store::testing::grants::{REFRESHED, TestGrant, tenant, tokens};
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{AttemptFailure, FanOutTo, Fenced, NewAttempt, NewGrant, Store};
-
-    async fn consent(store: &Store, org: &OrgId) -> GrantId {
-        let tokens = TokenSet {
-            access_token: AccessToken::new("a"),
-            refresh_token: RefreshToken::new("r"),
-            expires_at: START + 1800,
-            scopes: String::new(),
-        };
-        let new = NewGrant { org_id: org.clone(), xero_user_id: "u".into(), auth_event_id: "e".into(), tokens };
-        store.insert_grant(new).await.unwrap()
-    }
+    use crate::server::store::{AttemptFailure, FanOutTo, Fenced, NewAttempt, Store};
 
     async fn fail(store: &Store, id: &GrantId, for_good: bool) {
         let lease = store.acquire_lease(id, "owner", store.clock().now() + 60).await.unwrap().unwrap();
@@ -187,17 +177,11 @@ mod tests {
     async fn grants_are_listed_by_latest_failure_without_revoked_ones(store: Store) {
         let (ours, theirs) = (store.add_org("Ours").await.unwrap(), store.add_org("Theirs").await.unwrap());
         let (well, failing, dead, gone) = (
-            consent(&store, &ours).await,
-            consent(&store, &ours).await,
-            consent(&store, &theirs).await,
-            consent(&store, &ours).await,
+            TestGrant::of(&store, &ours).insert().await,
+            TestGrant::of(&store, &ours).insert().await,
+            TestGrant::of(&store, &theirs).insert().await,
+            TestGrant::of(&store, &ours).insert().await,
         );
-        let tenant = |name: &str| Tenant {
-            id: name.into(),
-            name: name.into(),
-            tenant_type: "ORGANISATION".into(),
-            connection_id: name.into(),
-        };
         let bound = store.bind(&ours, &well, &[tenant("Shop"), tenant("Café"), tenant("Old")], None).await.unwrap();
         store.disconnect_binding(&ours, &bound[2].binding_id).await.unwrap();
         fail(&store, &dead, true).await;
@@ -236,7 +220,7 @@ mod tests {
     #[apply(each_store!)]
     async fn attempt_dangles_if_its_lease_expired_without_later_success(store: Store) {
         let org = store.add_org("Ours").await.unwrap();
-        let id = consent(&store, &org).await;
+        let id = TestGrant::of(&store, &org).insert().await;
         let lease = store.acquire_lease(&id, "dies", START + 60).await.unwrap().unwrap();
         store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await.unwrap();
         let unfinished = async |before, now| store.database().dangling_attempts(before, now).await.unwrap();
@@ -249,15 +233,8 @@ mod tests {
         store.clock().advance(60);
         let lease = store.acquire_lease(&id, "next", START + 120).await.unwrap().unwrap();
         let lease = store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await.unwrap();
-        let tokens = TokenSet {
-            access_token: AccessToken::new("a2"),
-            refresh_token: RefreshToken::new("r2"),
-            expires_at: START + 1860,
-            scopes: String::new(),
-        };
-        let rotation = store.seal_rotation(&lease, &tokens).unwrap();
-        let end = AttemptEnd::refreshed(Some(200), None);
-        assert_eq!(store.commit_rotation(&lease, &rotation, &end).await.unwrap(), Fenced::Applied);
+        let rotation = store.seal_rotation(&lease, &tokens("next")).unwrap();
+        assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
         assert_eq!(unfinished(START + 1000, START + 1000).await, [], "settled");
     }
 }

@@ -102,9 +102,10 @@ mod tests {
     use super::*;
     use crate::model::{OrgId, UserId};
     use crate::server::crypto::key_ring::KeyRing;
-    use crate::server::domain::{AccessToken, RefreshToken, Secret, TokenSet};
+    use crate::server::domain::Secret;
+    use crate::server::store::testing::grants::{TestGrant, tokens};
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{ConsumedState, Fenced, NewGrant, NewOauthState, NewWebhookEndpoint, RowChange};
+    use crate::server::store::{ConsumedState, Fenced, NewOauthState, NewWebhookEndpoint, RowChange};
 
     async fn org_and_user(store: &Store) -> (OrgId, UserId) {
         let org = store.add_org("Harbour Coffee").await.unwrap();
@@ -118,14 +119,7 @@ mod tests {
     #[apply(each_store!)]
     async fn all_values_are_resealed_and_open_with_the_new_key_only(old: Store) {
         let (org, user) = org_and_user(&old).await;
-        let tokens = TokenSet {
-            access_token: AccessToken::new("access"),
-            refresh_token: RefreshToken::new("refresh"),
-            expires_at: START + 1800,
-            scopes: String::new(),
-        };
-        let new = NewGrant { org_id: org.clone(), xero_user_id: "x".into(), auth_event_id: "e".into(), tokens };
-        let grant = old.insert_grant(new).await.unwrap();
+        let grant = TestGrant::of(&old, &org).insert().await;
         let verifier = Secret::new("verifier");
         let state = NewOauthState { hash: "h", org: &org, user: &user, session_hash: "s", verifier: &verifier };
         old.insert_oauth_state(state).await.unwrap();
@@ -147,8 +141,8 @@ mod tests {
 
         let alone = Store::new(old.database().clone(), ring(&b), old.clock().clone());
         let row = alone.grant(&grant).await.unwrap().unwrap();
-        assert_eq!(alone.open_access(&row).unwrap().expose(), "access");
-        assert_eq!(alone.open_refresh(&row).unwrap().expose(), "refresh");
+        assert_eq!(alone.open_access(&row).unwrap().expose(), "access-first");
+        assert_eq!(alone.open_refresh(&row).unwrap().expose(), "refresh-first");
         let ConsumedState::Valid { verifier, .. } = alone.consume_oauth_state("h", "s").await.unwrap() else {
             panic!("the consent is lost")
         };
@@ -162,14 +156,7 @@ mod tests {
     #[apply(each_store!)]
     async fn reseal_keeps_a_value_written_meanwhile(store: Store) {
         let (org, _) = org_and_user(&store).await;
-        let tokens = |name: &str| TokenSet {
-            access_token: AccessToken::new(name),
-            refresh_token: RefreshToken::new(name),
-            expires_at: START + 1800,
-            scopes: String::new(),
-        };
-        let new = NewGrant { org_id: org, xero_user_id: "x".into(), auth_event_id: "e".into(), tokens: tokens("one") };
-        let grant = store.insert_grant(new).await.unwrap();
+        let grant = TestGrant::of(&store, &org).insert().await;
         let column = &SEALED_COLUMNS[0];
         let read = column.values(store.database(), &KeyFilter::All, "", 1, START).await.unwrap().remove(0);
 
@@ -179,6 +166,6 @@ mod tests {
         let anew = read.reseal(store.ring()).unwrap();
         assert!(!column.replace(store.database(), &read, &anew).await.unwrap());
         let row = store.grant(&grant).await.unwrap().unwrap();
-        assert_eq!(store.open_refresh(&row).unwrap().expose(), "two", "a newer token was overwritten");
+        assert_eq!(store.open_refresh(&row).unwrap().expose(), "refresh-two", "a newer token was overwritten");
     }
 }

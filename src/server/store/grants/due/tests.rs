@@ -3,23 +3,13 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::claim_statement;
-use crate::model::{GrantId, OrgId, Trigger};
+use crate::model::{GrantId, Trigger};
 use crate::server::domain::lost_reply::{LOST_REPLY_STANDS_FOR, effective_reply_lost_at};
-use crate::server::domain::{AccessToken, KeepHot, Plan, RefreshToken, TokenSet};
+use crate::server::domain::{KeepHot, Plan};
 use crate::server::store::DatabaseKind;
+use crate::server::store::testing::grants::TestGrant;
 use crate::server::store::testing::{START, each_store};
-use crate::server::store::{DueFilter, Fenced, LeaseGuard, NewAttempt, NewGrant, Store};
-
-async fn consent(store: &Store, org: &OrgId) -> GrantId {
-    let tokens = TokenSet {
-        access_token: AccessToken::new("a"),
-        refresh_token: RefreshToken::new("r"),
-        expires_at: START + 1800,
-        scopes: String::new(),
-    };
-    let new = NewGrant { org_id: org.clone(), xero_user_id: "u".into(), auth_event_id: "e".into(), tokens };
-    store.insert_grant(new).await.unwrap()
-}
+use crate::server::store::{DueFilter, Fenced, LeaseGuard, NewAttempt, Store};
 
 async fn due_at(store: &Store, id: &GrantId) -> i64 {
     let query = sqlx::query("SELECT due_at FROM integration_grants WHERE id = $1").bind(id.as_str());
@@ -42,7 +32,7 @@ async fn longest_due_grants_are_claimed_if_not_leased(store: Store) {
     let org = store.add_org("A").await.unwrap();
     let mut grants = Vec::new();
     for number in 0..5_i64 {
-        grants.push(consent(&store, &org).await);
+        grants.push(TestGrant::of(&store, &org).insert().await);
         set(&store, &grants[grants.len() - 1], &format!("due_at = {}", START - 5 + number)).await;
     }
     set(&store, &grants[0], "status = 'revoked'").await;
@@ -60,10 +50,10 @@ async fn longest_due_grants_are_claimed_if_not_leased(store: Store) {
 async fn failed_and_abandoned_grants_can_be_claimed_alone(store: Store) {
     let org = store.add_org("A").await.unwrap();
     let (waits, failed, early, died) = (
-        consent(&store, &org).await,
-        consent(&store, &org).await,
-        consent(&store, &org).await,
-        consent(&store, &org).await,
+        TestGrant::of(&store, &org).insert().await,
+        TestGrant::of(&store, &org).insert().await,
+        TestGrant::of(&store, &org).insert().await,
+        TestGrant::of(&store, &org).insert().await,
     );
     set(&store, &waits, "due_at = 0").await;
     set(&store, &failed, &format!("failure_count = 1, due_at = {START}")).await;
@@ -80,7 +70,7 @@ async fn failed_and_abandoned_grants_can_be_claimed_alone(store: Store) {
 #[apply(each_store!)]
 async fn use_makes_a_cold_grant_hot_if_used_grants_are_kept_hot(store: Store) {
     let org = store.add_org("A").await.unwrap();
-    let id = consent(&store, &org).await;
+    let id = TestGrant::of(&store, &org).insert().await;
     let cold = due_at(&store, &id).await;
     assert!(cold > START + 45 * 86_400);
     let none = store.clone().with_plan(Plan { keep_hot: KeepHot::None, ..Plan::default() });
@@ -99,7 +89,7 @@ async fn use_makes_a_cold_grant_hot_if_used_grants_are_kept_hot(store: Store) {
 async fn new_grant_of_a_used_organization_is_hot(store: Store) {
     let org = store.add_org("A").await.unwrap();
     sqlx::query("UPDATE organizations SET last_used_at = $1").bind(START).execute(store.pool()).await.unwrap();
-    let id = consent(&store, &org).await;
+    let id = TestGrant::of(&store, &org).insert().await;
     assert!(due_at(&store, &id).await < START + 1800);
 }
 
@@ -107,7 +97,7 @@ async fn new_grant_of_a_used_organization_is_hot(store: Store) {
 async fn concurrent_claims_never_overlap(store: Store) {
     let org = store.add_org("A").await.unwrap();
     for _ in 0..40 {
-        let id = consent(&store, &org).await;
+        let id = TestGrant::of(&store, &org).insert().await;
         set(&store, &id, "due_at = 1").await;
     }
     let claims = (0..8).map(|_| claim(&store, DueFilter::Any, 10));
@@ -123,7 +113,7 @@ async fn concurrent_claims_never_overlap(store: Store) {
 #[apply(each_store!)]
 async fn claims_use_the_index(store: Store) {
     let org = store.add_org("A").await.unwrap();
-    consent(&store, &org).await;
+    TestGrant::of(&store, &org).insert().await;
     for round in 0..12 {
         let copy = format!(
             "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
@@ -189,7 +179,7 @@ async fn statements_and_code_agree_on_when_a_reply_was_lost(store: Store) {
     ];
     for (before, sent_at, renewed_at) in cases {
         for takeover in [Takeover::Claim, Takeover::Exchange, Takeover::Rescue] {
-            let id = consent(&store, &org).await;
+            let id = TestGrant::of(&store, &org).insert().await;
             let held = store.acquire_lease(&id, "dies", now).await.unwrap().unwrap();
             if let Some(sent_at) = sent_at {
                 store.start_attempt(&held, NewAttempt::by(Trigger::Sweep)).await.unwrap();
@@ -213,7 +203,7 @@ async fn statements_and_code_agree_on_when_a_reply_was_lost(store: Store) {
 async fn dead_holder_keeps_the_first_lost_reply_for_half_the_window(store: Store) {
     let org = store.add_org("A").await.unwrap();
     for takeover in [Takeover::Claim, Takeover::Exchange, Takeover::Rescue] {
-        let id = consent(&store, &org).await;
+        let id = TestGrant::of(&store, &org).insert().await;
         let lost = store.clock().now();
         // Every holder dies. The last one started after half of the first lost reply's window had passed.
         for (at, stands) in
@@ -230,8 +220,11 @@ async fn dead_holder_keeps_the_first_lost_reply_for_half_the_window(store: Store
 #[apply(each_store!)]
 async fn healthy_filter_skips_failing_and_abandoned_grants(store: Store) {
     let org = store.add_org("A").await.unwrap();
-    let (failing, abandoned, well) =
-        (consent(&store, &org).await, consent(&store, &org).await, consent(&store, &org).await);
+    let (failing, abandoned, well) = (
+        TestGrant::of(&store, &org).insert().await,
+        TestGrant::of(&store, &org).insert().await,
+        TestGrant::of(&store, &org).insert().await,
+    );
     set(&store, &failing, "due_at = 1, failure_count = 3").await;
     set(&store, &abandoned, "due_at = 2, lease_owner = 'dead', lease_until = 2").await;
     set(&store, &well, "due_at = 3").await;

@@ -3,8 +3,8 @@
 use super::*;
 use crate::model::Outcome;
 use crate::server::domain::{AttemptEnd, FailureClass};
+use crate::server::store::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
 use crate::server::store::testing::{START, each_store};
-use crate::server::store::tests::{REFRESHED, consent, lease_with_attempt, org, tenant, tokens};
 use crate::server::store::{AttemptFailure, Fenced};
 
 /// Runs an attempt that succeeds.
@@ -28,9 +28,10 @@ async fn fail(store: &Store, grant: &GrantId) {
 
 #[apply(each_store!)]
 async fn journal_pages_have_no_gaps_or_duplicates(store: Store) {
-    let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
-    let (one, other) = (consent(&store, &ours, "u").await, consent(&store, &ours, "v").await);
-    let foreign = consent(&store, &theirs, "w").await;
+    let (ours, theirs) = (store.add_org("Ours").await.unwrap(), store.add_org("Theirs").await.unwrap());
+    let (one, other) =
+        (TestGrant::of(&store, &ours).insert().await, TestGrant::of(&store, &ours).xero_user("v").insert().await);
+    let foreign = TestGrant::of(&store, &theirs).xero_user("w").insert().await;
     // Several in one second, so that the order depends on the id.
     for grant in [&one, &other, &foreign, &one, &other] {
         refresh(&store, grant).await;
@@ -57,8 +58,9 @@ async fn journal_pages_have_no_gaps_or_duplicates(store: Store) {
 
 #[apply(each_store!)]
 async fn filter_applies_and_never_crosses_organizations(store: Store) {
-    let (ours, theirs) = (org(&store, "Ours").await, org(&store, "Theirs").await);
-    let (shop, cafe) = (consent(&store, &ours, "u").await, consent(&store, &ours, "v").await);
+    let (ours, theirs) = (store.add_org("Ours").await.unwrap(), store.add_org("Theirs").await.unwrap());
+    let (shop, cafe) =
+        (TestGrant::of(&store, &ours).insert().await, TestGrant::of(&store, &ours).xero_user("v").insert().await);
     let shop_binding = store.bind(&ours, &shop, &[tenant("Shop")], None).await.unwrap().remove(0).binding_id;
     store.bind(&ours, &cafe, &[tenant("Café")], None).await.unwrap();
     refresh(&store, &shop).await;
@@ -81,8 +83,8 @@ async fn filter_applies_and_never_crosses_organizations(store: Store) {
 
 #[apply(each_store!)]
 async fn history_survives_a_reconnect(store: Store) {
-    let org = org(&store, "A").await;
-    let (old, new) = (consent(&store, &org, "u").await, consent(&store, &org, "u").await);
+    let org = store.add_org("A").await.unwrap();
+    let (old, new) = (TestGrant::of(&store, &org).insert().await, TestGrant::of(&store, &org).insert().await);
     let binding = store.bind(&org, &old, &[tenant("Shop")], None).await.unwrap().remove(0).binding_id;
     fail(&store, &old).await;
     store.bind(&org, &new, &[tenant("Shop")], None).await.unwrap();
@@ -97,8 +99,8 @@ async fn history_survives_a_reconnect(store: Store) {
 
 #[apply(each_store!)]
 async fn attempt_has_a_duration(store: Store) {
-    let org = org(&store, "A").await;
-    let grant = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let grant = TestGrant::of(&store, &org).insert().await;
     let lease = lease_with_attempt(&store, &grant, "one").await;
     store.clock().advance(2);
     let rotation = store.seal_rotation(&lease, &tokens("next")).unwrap();
@@ -109,8 +111,8 @@ async fn attempt_has_a_duration(store: Store) {
 
 #[apply(each_store!)]
 async fn hours_count_successes_and_failures(store: Store) {
-    let org = org(&store, "A").await;
-    let grant = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let grant = TestGrant::of(&store, &org).insert().await;
     refresh(&store, &grant).await;
     fail(&store, &grant).await;
     store.clock().advance(3_600);
@@ -126,8 +128,8 @@ async fn hours_count_successes_and_failures(store: Store) {
 
 #[apply(each_store!)]
 async fn oldest_attempts_are_deleted_first_up_to_the_limit(store: Store) {
-    let org = org(&store, "A").await;
-    let grant = consent(&store, &org, "u").await;
+    let org = store.add_org("A").await.unwrap();
+    let grant = TestGrant::of(&store, &org).insert().await;
     for _ in 0..4 {
         refresh(&store, &grant).await;
         store.clock().advance(10);
@@ -144,8 +146,9 @@ async fn oldest_attempts_are_deleted_first_up_to_the_limit(store: Store) {
 
 #[apply(each_store!)]
 async fn upcoming_refreshes_are_listed_by_connection(store: Store) {
-    let org = org(&store, "A").await;
-    let (well, failing) = (consent(&store, &org, "u").await, consent(&store, &org, "v").await);
+    let org = store.add_org("A").await.unwrap();
+    let (well, failing) =
+        (TestGrant::of(&store, &org).insert().await, TestGrant::of(&store, &org).xero_user("v").insert().await);
     store.bind(&org, &well, &[tenant("Shop")], None).await.unwrap();
     let gone = store.bind(&org, &failing, &[tenant("Café"), tenant("Old")], None).await.unwrap();
     store.disconnect_binding(&org, &gone[1].binding_id).await.unwrap();

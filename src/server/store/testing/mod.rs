@@ -1,12 +1,14 @@
 //! Stores for tests: an empty one on SQLite, and on PostgreSQL if a test server is configured.
 
+pub mod grants;
+
 use std::cell::RefCell;
 
 use evergrant_test_database::TestDatabase;
 
-use super::{Database, Store};
 use crate::server::clock::Clock;
 use crate::server::crypto::key_ring::KeyRing;
+use crate::server::store::{Database, Store};
 
 /// The time at which a test's clock starts: 2027-01-15 08:00:00 UTC. Only `store.clock().advance(…)` moves it.
 pub const START: i64 = 1_800_000_000;
