@@ -13,6 +13,9 @@ use crate::support::test_service::seed_consent;
 const MERE_USER_ID: &str = "1f0c7c1e-6a3b-4b0e-9d52-3f1b6f0a2c11";
 const JONAS_USER_ID: &str = "2a9d4e57-0c84-4f6f-8b7e-5d2c9e1b7a22";
 
+/// The choices of Mere on the consent page, who connects Harbour Coffee.
+pub const ALLOW_HARBOUR: [(&str, &str); 3] = [("person", "mere"), ("tenant", "harbour"), ("decision", "allow")];
+
 /// Submits Xero's consent page and returns the URL to which it redirects the browser.
 pub async fn submit_consent(
     provider: &Provider,
@@ -134,18 +137,15 @@ async fn oauth_state_is_bound_to_its_session_and_single_use() {
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
     let (eve, theirs) = web.signed_in_user("eve@example.com", "Elsewhere").await;
     let authorize_params = ann.connect().await;
-    let callback = submit_consent(
-        &web.provider,
-        &authorize_params,
-        &[("person", "mere"), ("tenant", "harbour"), ("decision", "allow")],
-    )
-    .await;
+    let callback = submit_consent(&web.provider, &authorize_params, &ALLOW_HARBOUR).await;
 
     assert_eq!(eve.follow_callback(&callback).await, "state-foreign");
     let nobody = web.browser().get(callback.strip_prefix(&web.base).unwrap()).await;
     assert_eq!(nobody.location(), "/login?next=%2Fsettings%2Fintegrations");
     let flash = ann.follow_callback(&callback).await;
-    assert!(flash.starts_with("connected.1."), "the foreign session did not consume the state: {flash}");
+    let [connected] = &web.bindings(&org).await[..] else { panic!("{flash}") };
+    let wanted = format!("connected.1.{}", connected.binding.id);
+    assert_eq!(flash, wanted, "the foreign session did not consume the state");
     assert_eq!(ann.follow_callback(&callback).await, "state-expired", "a replay is rejected");
     assert_eq!(web.bindings(&org).await.len(), 1);
     assert!(web.bindings(&theirs).await.is_empty());
@@ -158,12 +158,7 @@ async fn consent_completes_after_the_browser_disconnects() {
     let web = TestServer::start().await;
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
     let authorize_params = ann.connect().await;
-    let callback = submit_consent(
-        &web.provider,
-        &authorize_params,
-        &[("person", "mere"), ("tenant", "harbour"), ("decision", "allow")],
-    )
-    .await;
+    let callback = submit_consent(&web.provider, &authorize_params, &ALLOW_HARBOUR).await;
     web.provider.control("hold", json!({})).await;
     tokio::select! {
         page = ann.get(callback.strip_prefix(&web.base).unwrap()) => panic!("the callback was answered while Xero was held: {}", page.status),

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
+use crate::connect::{ALLOW_HARBOUR, submit_consent};
 use crate::support::browser::Browser;
 use crate::support::clerk::{ClerkSession, FakeClerk};
 use crate::support::databases::TestDatabase;
@@ -160,8 +161,8 @@ async fn consent_is_bound_to_the_session_and_survives_the_expiry_of_its_token(da
     assert_eq!(page.location(), "/login?next=%2Fapi%2Fintegrations%2Fxero%2Fcallback");
     assert!(page.header("set-cookie").contains("HttpOnly"), "scripts cannot read the code");
     ann.set_cookie("__session", &clerk.token(&visitor));
-    let flash = ann.follow_callback(&format!("{}/api/integrations/xero/callback", clerk.server.base)).await;
-    assert!(flash.starts_with("connected.1."), "{flash}");
+    let stored = format!("{}/api/integrations/xero/callback", clerk.server.base);
+    assert_callback_connects(&clerk, &ann, &stored).await;
     assert_eq!(ann.cookie("evergrant_consent"), None);
     assert!(ann.get("/settings/integrations").await.text.contains("Harbour Coffee"));
     clerk.server.stop().await;
@@ -170,12 +171,15 @@ async fn consent_is_bound_to_the_session_and_survives_the_expiry_of_its_token(da
 /// Submits Connect and allows access at Xero. Returns the callback URL.
 async fn connect_and_allow(clerk: &FakeClerk, browser: &Browser) -> String {
     let authorize_params = browser.connect().await;
-    let mut form: Vec<(&str, &str)> =
-        authorize_params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    form.extend([("person", "mere"), ("tenant", "harbour"), ("decision", "allow")]);
-    let address = format!("{}/identity/connect/authorize", clerk.server.provider.base);
-    let response = clerk.server.provider.client.post(address).form(&form).send().await.unwrap();
-    response.headers()["location"].to_str().unwrap().to_owned()
+    submit_consent(&clerk.server.provider, &authorize_params, &ALLOW_HARBOUR).await
+}
+
+/// Follows the callback, and asserts that it connected the organization's only tenant.
+async fn assert_callback_connects(clerk: &FakeClerk, browser: &Browser, callback: &str) {
+    let flash = browser.follow_callback(callback).await;
+    let org = clerk.server.store.database().org_named("harbour").await.unwrap().unwrap();
+    let [connected] = &clerk.server.bindings(&org).await[..] else { panic!("{flash}") };
+    assert_eq!(flash, format!("connected.1.{}", connected.binding.id));
 }
 
 #[tokio::test]

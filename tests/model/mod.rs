@@ -5,7 +5,7 @@
 //!   sweep, an operator's rescue and the resealing of a key rotation.
 //! - Without any one of the protections, some interleaving does.
 //!
-//! `steps` follows `src/server/tokens/exchange/mod.rs` and the statements of `src/server/store/grants/leases.rs`;
+//! `steps` and `turn` follow `src/server/tokens/exchange/mod.rs` and the statements of `src/server/store/grants/leases.rs`;
 //! `provider` follows `crates/sandbox/src/rotation.rs`. Simplifications:
 //!
 //! - Time has no length. A lease or a replay window may end between any two steps, so a process may be suspended for
@@ -26,6 +26,7 @@ mod provider;
 mod rules;
 mod state;
 mod steps;
+mod turn;
 
 use explore::{Exploration, explore};
 use provider::{ProviderBehavior, Replay};

@@ -109,6 +109,22 @@ async fn endpoint_that_answers_410_is_disabled_until_it_is_enabled_again(databas
 }
 
 #[apply(each_database!)]
+async fn pending_deliveries_of_a_disabled_endpoint_are_canceled(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let (connected, receiver, id) = connect_with_receiver(&harness).await;
+    receiver.queue_responses(&[(500, "", "")]);
+    end_at_xero(&harness, &connected).await;
+    notifier(&harness.store).tick().await.unwrap();
+    let disable = async || harness.store.disable_endpoint(&connected.org, &id, DisabledBy::Person).await.unwrap();
+    assert_eq!(disable().await, DisableResult::Disabled, "{db}");
+    assert_eq!(disable().await, DisableResult::AlreadyDisabled, "{db}");
+    harness.advance(DAY);
+    assert_eq!(notifier(&harness.store).tick().await.unwrap().delivered, 0, "{db}");
+    assert_eq!(only_delivery(&harness.store, &connected).await.status, DeliveryStatus::Cancelled, "{db}");
+}
+
+#[apply(each_database!)]
 async fn pending_deliveries_of_a_removed_endpoint_are_canceled(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;

@@ -1,8 +1,5 @@
 //! Lease renewal, and exchanges whose lease passed to another holder.
 
-use crate::support::databases::TestDatabase;
-use crate::support::test_service::PAST_REPLAY_WINDOW;
-use crate::support::wait::{MAX_WAIT, eventually};
 use std::time::Duration;
 
 use evergrant::model::{BindingStatus, GrantStatus, Outcome, Trigger};
@@ -11,7 +8,9 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::sandbox::START;
-use crate::support::test_service::{ConnectedOrg, ServiceOptions, TestService};
+use crate::support::databases::TestDatabase;
+use crate::support::test_service::{ConnectedOrg, PAST_REPLAY_WINDOW, ServiceOptions, TestService};
+use crate::support::wait::{MAX_WAIT, eventually};
 
 fn slow_provider_options(lease: u64) -> ServiceOptions {
     ServiceOptions {
@@ -47,6 +46,33 @@ async fn wait_until_superseded(harness: &TestService, connected: &ConnectedOrg) 
     eventually("the fenced commit", MAX_WAIT, async || outcomes(harness, connected).await == superseded).await;
 }
 
+/// Starts a service with a due grant, and an exchange of it whose response the provider holds.
+async fn hold_exchange(database: TestDatabase) -> (TestService, ConnectedOrg, JoinHandle<RefreshOutcome>) {
+    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let flight = start_held_exchange(&harness, &connected).await;
+    (harness, connected, flight)
+}
+
+/// Gives the lease to another holder, then lets the response arrive.
+async fn lose_lease_and_release(harness: &TestService, connected: &ConnectedOrg) {
+    harness.steal_lease(START + 60).await;
+    harness.provider.control("release", json!({})).await;
+    wait_until_superseded(harness, connected).await;
+}
+
+/// Asserts that the committed refresh token is the newest: it is exchanged after the spent one's replay window.
+async fn assert_token_works(harness: &TestService, connected: &ConnectedOrg) {
+    harness.advance(PAST_REPLAY_WINDOW);
+    let outcome = spawn_refresh(&harness.service, connected).await.unwrap();
+    assert_eq!(outcome, RefreshOutcome::Refreshed, "{}", harness.database.name);
+}
+
+async fn binding_status(harness: &TestService, connected: &ConnectedOrg) -> BindingStatus {
+    let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await.unwrap();
+    bound.unwrap().binding.status
+}
+
 #[apply(each_database!)]
 async fn lease_is_renewed_while_its_exchange_runs(database: TestDatabase) {
     let harness = TestService::on(database, slow_provider_options(2)).await;
@@ -74,10 +100,8 @@ async fn lease_is_renewed_while_its_exchange_runs(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn holder_without_its_lease_commits_nothing(database: TestDatabase) {
-    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let (harness, connected, flight) = hold_exchange(database).await;
     let db = harness.database.name;
-    let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let flight = start_held_exchange(&harness, &connected).await;
     harness.steal_lease(START + 60).await;
     let before = harness.read_grant(&connected.grant).await;
     harness.provider.control("release", json!({})).await;
@@ -93,35 +117,22 @@ async fn holder_without_its_lease_commits_nothing(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn token_set_is_committed_after_the_other_holders_lease_expires(database: TestDatabase) {
-    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let (harness, connected, flight) = hold_exchange(database).await;
     let db = harness.database.name;
-    let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let flight = start_held_exchange(&harness, &connected).await;
-    harness.steal_lease(START + 60).await;
-    harness.provider.control("release", json!({})).await;
-    wait_until_superseded(&harness, &connected).await;
+    lose_lease_and_release(&harness, &connected).await;
     // The other holder died before it sent a request, and the spent token's replay window ends.
     harness.advance(PAST_REPLAY_WINDOW);
     assert_eq!(flight.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
     let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.generation, after.lease), (1, None), "{db}");
-    harness.advance(PAST_REPLAY_WINDOW);
-    assert_eq!(
-        spawn_refresh(&harness.service, &connected).await.unwrap(),
-        RefreshOutcome::Refreshed,
-        "{db}: the token must work"
-    );
+    assert_token_works(&harness, &connected).await;
 }
 
 #[apply(each_database!)]
 async fn shutdown_spools_a_superseded_token_set_for_the_next_start(database: TestDatabase) {
-    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let (harness, connected, flight) = hold_exchange(database).await;
     let db = harness.database.name;
-    let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let flight = start_held_exchange(&harness, &connected).await;
-    harness.steal_lease(START + 60).await;
-    harness.provider.control("release", json!({})).await;
-    wait_until_superseded(&harness, &connected).await;
+    lose_lease_and_release(&harness, &connected).await;
     harness.lifecycle.begin_stop();
     assert!(
         matches!(flight.await.unwrap(), RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Transient),
@@ -139,10 +150,8 @@ async fn shutdown_spools_a_superseded_token_set_for_the_next_start(database: Tes
 
 #[apply(each_database!)]
 async fn commit_revives_a_grant_that_another_holder_marked_dead(database: TestDatabase) {
-    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let (harness, connected, flight) = hold_exchange(database).await;
     let db = harness.database.name;
-    let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let flight = start_held_exchange(&harness, &connected).await;
     // While this process was suspended, another one sent the spent token after the replay window.
     harness.advance(PAST_REPLAY_WINDOW);
     harness.mark_dead_elsewhere().await;
@@ -150,14 +159,8 @@ async fn commit_revives_a_grant_that_another_holder_marked_dead(database: TestDa
     assert_eq!(flight.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
     let after = harness.read_grant(&connected.grant).await;
     assert_eq!((after.status, after.generation), (GrantStatus::Active, 1), "{db}");
-    let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
-    assert_eq!(bound.binding.status, BindingStatus::Active, "{db}");
-    harness.advance(PAST_REPLAY_WINDOW);
-    assert_eq!(
-        spawn_refresh(&harness.service, &connected).await.unwrap(),
-        RefreshOutcome::Refreshed,
-        "{db}: the token must work"
-    );
+    assert_eq!(binding_status(&harness, &connected).await, BindingStatus::Active, "{db}");
+    assert_token_works(&harness, &connected).await;
 }
 
 #[apply(each_database!)]
@@ -173,7 +176,6 @@ async fn stale_invalid_grant_changes_nothing(database: TestDatabase) {
     harness.provider.control("release", json!({})).await;
     assert_eq!(flight.await.unwrap(), RefreshOutcome::RefreshedElsewhere, "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await, before, "{db}");
-    let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
-    assert_eq!(bound.binding.status, BindingStatus::Active, "{db}");
+    assert_eq!(binding_status(&harness, &connected).await, BindingStatus::Active, "{db}");
     assert_eq!(outcomes(&harness, &connected).await, [Outcome::Superseded], "{db}: the journal keeps it");
 }

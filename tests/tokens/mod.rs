@@ -2,6 +2,7 @@
 
 mod connections;
 mod crash;
+mod daily_limits;
 mod evidence;
 mod failures;
 mod faults;

@@ -5,7 +5,7 @@ use crate::support::databases::TestDatabase;
 use evergrant::model::{GrantId, GrantStatus, Trigger};
 use evergrant::server::tokens::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest, TokenService};
 use futures::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::test_service::{ConnectedOrg, TestService};
 
@@ -13,7 +13,7 @@ const HOUR: i64 = 60 * 60;
 const REPLAY_WINDOW: i64 = 30 * 60;
 const QUARTER_HOUR: i64 = 15 * 60;
 
-async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
+pub async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
     harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await
 }
 
@@ -33,7 +33,7 @@ async fn connect_many(harness: &TestService, count: usize) -> Vec<ConnectedOrg> 
     many
 }
 
-fn unwrap_failed(landed: RefreshOutcome) -> RefreshFailure {
+pub fn unwrap_failed(landed: RefreshOutcome) -> RefreshFailure {
     match landed {
         RefreshOutcome::Failed(failed) => failed,
         landed => panic!("{landed:?}"),
@@ -207,87 +207,6 @@ async fn open_circuit_after_lost_reply(harness: &TestService, grants: &[Connecte
         unwrap_failed(refresh(harness, connected).await);
     }
     assert!(harness.service.circuit_open_until().is_some(), "the lost reply counts as the first of five failures");
-}
-
-/// Simulates a day of constant calls: at each time at which the outcome could change, and in between. Returns the
-/// number of automatic and of manual attempts.
-async fn simulate_day_of_calls(harness: &TestService, connected: &ConnectedOrg, with_manual: bool) -> (usize, usize) {
-    let end = harness.clock.now() + 24 * HOUR;
-    while harness.clock.now() < end {
-        let mut next = end;
-        for ask in [RefreshRequest::automatic(Trigger::Client), RefreshRequest::manual("ana@example.com").forced()] {
-            if ask.is_interactive() && !with_manual {
-                continue;
-            }
-            let calls = (0..100).map(|_| harness.service.refresh_grant_single_flight(&connected.grant, ask.clone()));
-            for landed in join_all(calls).await {
-                let asked_again = unwrap_failed(landed).next_attempt_at.unwrap_or(end);
-                next = next.min(asked_again.max(harness.clock.now() + 1));
-            }
-        }
-        let step = next - harness.clock.now();
-        // A manual refresh may be attempted at any time.
-        harness.advance(if with_manual { step.min(300) } else { step });
-    }
-    let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 10_000).await.unwrap();
-    let by_hand = attempts.iter().filter(|attempt| attempt.trigger.as_str() == "manual").count();
-    (attempts.len() - by_hand, by_hand)
-}
-
-/// Asserts that a grant with this fault costs at most fifty exchanges a day, however often it is refreshed.
-async fn assert_costs_at_most_fifty_exchanges_a_day(database: TestDatabase, fault: Value) {
-    let harness = TestService::start(database).await;
-    let db = harness.database.name;
-    let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    harness.provider.inject_fault(fault).await;
-    let (automatic, clicks) = simulate_day_of_calls(&harness, &connected, false).await;
-    assert!((20..=50).contains(&automatic) && clicks == 0, "{db}: {automatic}");
-    assert_eq!(harness.exchange_count().await, automatic, "{db}: the journal must have every exchange");
-    let (automatic, clicks) = simulate_day_of_calls(&harness, &connected, true).await;
-    assert!(automatic <= 2 * 50 && clicks <= 60 && clicks > 6, "{db}: {automatic} and {clicks}");
-    assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::Active, "{db}");
-    harness.provider.clear_faults().await;
-    harness.advance(2 * HOUR);
-    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}");
-}
-
-#[apply(each_database!)]
-async fn server_errors_cost_at_most_fifty_exchanges_a_day(database: TestDatabase) {
-    let fault = json!({"endpoint": "token", "kind": "status", "status": 500, "times": null});
-    assert_costs_at_most_fifty_exchanges_a_day(database, fault).await;
-}
-
-#[apply(each_database!)]
-async fn rate_limits_cost_at_most_fifty_exchanges_a_day(database: TestDatabase) {
-    let fault = json!({"endpoint": "token", "kind": "status", "status": 429, "times": null});
-    assert_costs_at_most_fifty_exchanges_a_day(database, fault).await;
-}
-
-#[apply(each_database!)]
-async fn short_retry_after_costs_at_most_fifty_exchanges_a_day(database: TestDatabase) {
-    let fault = json!({"endpoint": "token", "kind": "status", "status": 429, "retry_after": 1, "times": null});
-    assert_costs_at_most_fifty_exchanges_a_day(database, fault).await;
-}
-
-#[apply(each_database!)]
-async fn unexpected_status_costs_at_most_fifty_exchanges_a_day(database: TestDatabase) {
-    let fault = json!({"endpoint": "token", "kind": "status", "status": 404, "times": null});
-    assert_costs_at_most_fifty_exchanges_a_day(database, fault).await;
-}
-
-#[apply(each_database!)]
-async fn refused_credentials_cost_at_most_fifty_exchanges_a_day(database: TestDatabase) {
-    let fault = json!({"endpoint": "token", "kind": "invalid_client", "times": null});
-    assert_costs_at_most_fifty_exchanges_a_day(database, fault).await;
-}
-
-#[apply(each_database!)]
-async fn dead_grant_under_constant_calls_costs_one_exchange(database: TestDatabase) {
-    let harness = TestService::start(database).await;
-    let db = harness.database.name;
-    let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
-    assert_eq!(simulate_day_of_calls(&harness, &connected, true).await, (1, 0), "{db}");
 }
 
 #[apply(each_database!)]
