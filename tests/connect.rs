@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::sandbox::Provider;
 use crate::support::browser::Browser;
+use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::test_server::TestServer;
-use crate::support::test_service::seed_consent;
 
 const MERE_USER_ID: &str = "1f0c7c1e-6a3b-4b0e-9d52-3f1b6f0a2c11";
 const JONAS_USER_ID: &str = "2a9d4e57-0c84-4f6f-8b7e-5d2c9e1b7a22";
@@ -241,7 +241,7 @@ async fn only_owners_and_admins_can_connect_and_only_their_own_organization() {
 async fn connections_page_shows_the_configured_roll_age(database: TestDatabase) {
     let web = TestServer::with_flags(database, &[("--roll-after", "30d")]).await;
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour").await;
-    seed_consent(&web.store, &web.provider, org, &["harbour"], 1800).await;
+    TestConsent::new(&web.store, &web.provider).access_seconds_left(1800).connect(org).await;
     let page = ann.get("/settings/integrations").await.text;
     assert!(page.contains("renewed by day 30"), "{page}");
     assert!(page.contains("x=\"50%\""), "the mark stands at half of sixty days");

@@ -9,9 +9,10 @@ use evergrant::server::store::{ClerkEvent, IdentityClaims, OFFBOARDING_PERIOD, O
 use serde_json::json;
 
 use crate::support::clerk::{ClerkSession, FakeClerk, membership_data, signature};
+use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::test_server::TestServer;
-use crate::support::test_service::{TestService, seed_consent};
+use crate::support::test_service::TestService;
 
 #[apply(each_database!)]
 async fn names_and_roles_follow_clerk_events(database: TestDatabase) {
@@ -134,7 +135,8 @@ async fn connections_of_a_deleted_organization_are_disconnected_after_a_week(dat
         issued_at: harness.clock.now(),
     };
     let org: OrgId = harness.store.sync_identity(&asserted).await.unwrap().org.unwrap().id;
-    let connected = seed_consent(&harness.store, &harness.provider, org.clone(), &["harbour"], 1800).await;
+    let connected =
+        TestConsent::new(&harness.store, &harness.provider).access_seconds_left(1800).connect(org.clone()).await;
     let deleted = ClerkEvent::OrganizationDeleted { id: "org_1".into() };
     harness.store.receive_clerk_event("msg_1", harness.clock.now(), &deleted).await.unwrap();
     let run_once =

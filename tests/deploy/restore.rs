@@ -18,10 +18,11 @@ use tempfile::TempDir;
 
 use crate::connect::submit_consent as answer;
 use crate::sandbox::Provider;
+use crate::support::consents::{ConnectedOrg, TestConsent};
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
 use crate::support::test_service::PAST_REPLAY_WINDOW;
-use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
+use crate::support::test_service::test_key_ring;
 use crate::support::wait::{MAX_WAIT, eventually_some, run};
 
 /// Settings without sweeps. The key ring is in a file of the data directory.
@@ -190,8 +191,9 @@ impl DataLoss {
         let earlier = Clock::manual(Clock::system().now() - 120);
         let earlier = Store::new(machine.database.open().await, test_key_ring(), earlier);
         let org = seed_ana(&earlier).await;
-        let refreshed = seed_consent(&earlier, &provider, org.clone(), &["harbour"], 60).await;
-        let untouched = seed_consent(&earlier, &provider, org, &["kauri"], 1800).await;
+        let refreshed = TestConsent::new(&earlier, &provider).connect(org.clone()).await;
+        let untouched =
+            TestConsent::new(&earlier, &provider).tenants(&["kauri"]).access_seconds_left(1800).connect(org).await;
         earlier.database().close().await;
         let made = ["api-key", "add", "--org", "Harbour", "--name", "Export", "--json"];
         let key = machine.command(&provider, &made).await.unwrap()["key"].as_str().unwrap().to_owned();

@@ -11,10 +11,11 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::sandbox::Provider;
+use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::demo_server::METRICS_TOKEN;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::test_service::{seed_consent, test_key_ring};
+use crate::support::test_service::test_key_ring;
 use crate::support::wait::{MAX_WAIT, eventually, eventually_some};
 
 const CALLERS: usize = 60;
@@ -64,7 +65,7 @@ async fn sigterm_under_load_answers_every_accepted_request(database: TestDatabas
     let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
     let store = Store::new(database.open().await, test_key_ring(), clock);
     let org = seed_ana(&store).await;
-    let connected = seed_consent(&store, &provider, org, &["harbour"], 60).await;
+    let connected = TestConsent::new(&store, &provider).connect(org).await;
     let data = TempDir::new().unwrap();
     // Longer than the test runs: the provider holds its response until the listener has closed.
     let settings = [("EVERGRANT_METRICS_TOKEN", METRICS_TOKEN), ("EVERGRANT_XERO_TIMEOUT", "60s")];

@@ -8,16 +8,16 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::browser::Browser;
+use crate::support::consents::{ConnectedOrg, TestConsent};
 use crate::support::databases::TestDatabase;
 use crate::support::demo_server::DemoServer;
 use crate::support::test_server::TestServer;
-use crate::support::test_service::{ConnectedOrg, seed_consent};
 
 /// Starts a server and signs Ann in. One of her organization's connections has a hostile name.
 async fn start_with_hostile_tenant_name(database: TestDatabase) -> (TestServer, Browser, ConnectedOrg) {
     let web = TestServer::on(database).await;
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour").await;
-    let connected = seed_consent(&web.store, &web.provider, org.clone(), &["harbour"], 60).await;
+    let connected = TestConsent::new(&web.store, &web.provider).connect(org.clone()).await;
     let name = Tenant {
         id: "t".into(),
         name: "=1+1, \"Ltd\"".into(),

@@ -5,9 +5,9 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use crate::support::browser::Browser;
+use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::test_server::TestServer;
-use crate::support::test_service::seed_consent;
 
 const ALARM_TEXT: &str = "Xero refuses Evergrant's app credentials";
 const REFRESH_PATH: &str = "/api/integrations/xero/refresh";
@@ -30,7 +30,7 @@ async fn credentials_alarm_is_on_every_page_of_owners_and_admins_until_a_probe_s
     let demoted = "UPDATE memberships SET role = 'member' WHERE user_id IN \
                    (SELECT id FROM users WHERE email = 'mia@example.com')";
     sqlx::query(AssertSqlSafe(demoted)).execute(web.store.database().pool()).await.unwrap();
-    seed_consent(&web.store, &web.provider, org.clone(), &["harbour"], 60).await;
+    TestConsent::new(&web.store, &web.provider).connect(org.clone()).await;
     assert_eq!(pages_showing_alarm(&owner).await, [false; 3]);
 
     let fault = json!({"endpoint": "token", "kind": "invalid_client", "times": 3});

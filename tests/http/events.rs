@@ -11,11 +11,12 @@ use tempfile::TempDir;
 
 use crate::sandbox::Provider;
 use crate::support::browser::Browser;
+use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::demo_server::DemoServer;
 use crate::support::instance::{Instance, seed_ana};
 use crate::support::test_server::TestServer;
-use crate::support::test_service::{seed_consent, test_key_ring};
+use crate::support::test_service::test_key_ring;
 use crate::support::wait::{MAX_WAIT, eventually_some};
 
 const EVENTS_PATH: &str = "/api/events";
@@ -232,7 +233,7 @@ async fn change_in_one_instance_reaches_streams_of_another() {
     let provider = Provider::start_with(|options| options.now = std::sync::Arc::new(move || now.now())).await;
     let store = Store::new(database.open().await, test_key_ring(), clock);
     let org = seed_ana(&store).await;
-    seed_consent(&store, &provider, org.clone(), &["harbour"], 60).await;
+    TestConsent::new(&store, &provider).connect(org.clone()).await;
     let data: Vec<TempDir> = (0..2).map(|_| TempDir::new().unwrap()).collect();
     let [here, there] = [0, 1].map(|number: usize| Instance::start(&database, &provider, data[number].path(), &[]));
     let cookie = here.sign_in(&provider).await;

@@ -17,7 +17,8 @@ use evergrant::server::notify::{CredentialsErrorFn, EgressPolicy, Notifier, Webh
 use evergrant::server::store::{CreatedUser, NewUser, NewWebhookEndpoint, Store};
 use evergrant::server::tokens::RefreshRequest;
 
-use crate::support::test_service::{ConnectedOrg, TestService};
+use crate::support::consents::ConnectedOrg;
+use crate::support::test_service::TestService;
 use receiver::Receiver;
 
 const PUBLIC_URL: &str = "https://evergrant.example";

@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use super::add_endpoint;
 use super::receiver::Receiver;
 use crate::sandbox::Provider;
+use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::test_service::{seed_consent, test_key_ring};
+use crate::support::test_service::test_key_ring;
 
 #[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,7 +23,7 @@ async fn event_of_a_killed_instance_is_delivered_once_by_the_next(database: Test
     let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
     let store = Store::new(database.open().await, test_key_ring(), clock);
     let org = seed_ana(&store).await;
-    let connected = seed_consent(&store, &provider, org.clone(), &["harbour"], 60).await;
+    let connected = TestConsent::new(&store, &provider).connect(org.clone()).await;
     let receiver = Receiver::start().await;
     let (_, secret) = add_endpoint(&store, &org, &receiver.url()).await;
     receiver.set_secret(secret);

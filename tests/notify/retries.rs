@@ -9,7 +9,8 @@ use evergrant::server::store::{DisableResult, FanOutTo, RowChange, Store};
 
 use super::receiver::Receiver;
 use super::{DAY, SESSION_HASH, add_endpoint, connect_with_receiver, end_at_xero, notifier};
-use crate::support::test_service::{ConnectedOrg, TestService};
+use crate::support::consents::ConnectedOrg;
+use crate::support::test_service::TestService;
 
 async fn only_delivery(store: &Store, connected: &ConnectedOrg) -> DeliveryView {
     let mut all = store.deliveries_since(&connected.org, 0).await.unwrap();

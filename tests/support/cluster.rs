@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use tempfile::TempDir;
 
+use super::consents::{ConnectedOrg, TestConsent};
 use super::databases::TestDatabase;
 use super::instance::{Instance, seed_ana};
-use super::test_service::{ConnectedOrg, seed_consent, test_key_ring};
+use super::test_service::test_key_ring;
 use crate::sandbox::Provider;
 
 /// Environment variables.
@@ -64,7 +65,7 @@ impl TestCluster {
         provider.control("settings", json!({"access_ttl": 300})).await;
         let store = Store::new(database.open().await, test_key_ring(), clock);
         let org = seed_ana(&store).await;
-        let connected = seed_consent(&store, &provider, org, &["harbour"], 300).await;
+        let connected = TestConsent::new(&store, &provider).access_seconds_left(300).connect(org).await;
         let (instances, cookie) = (Vec::new(), String::new());
         let mut cluster = Self {
             database,

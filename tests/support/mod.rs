@@ -8,6 +8,7 @@ pub mod browser;
 pub mod clerk;
 pub mod cluster;
 pub mod collector;
+pub mod consents;
 pub mod demo_server;
 pub mod http;
 pub mod instance;

@@ -4,20 +4,21 @@ use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use evergrant::model::{BindingId, GrantId, OrgId};
+use evergrant::model::{GrantId, OrgId};
 use evergrant::server::clock::Clock;
 use evergrant::server::crypto::key_ring::KeyRing;
-use evergrant::server::domain::{AccessToken, Grant, KeepHot, Plan, RefreshToken, Secret, Tenant, TokenSet};
+use evergrant::server::domain::{Grant, KeepHot, Plan, Secret};
 use evergrant::server::jobs::sweeper;
 use evergrant::server::jobs::sweeper::{SweepReport, Sweeper};
 use evergrant::server::lifecycle::Lifecycle;
-use evergrant::server::store::{NewGrant, Store};
+use evergrant::server::store::Store;
 use evergrant::server::tokens::{Policy, Spool, TokenService};
 use evergrant::server::xero::{Endpoints, XeroClient};
-use evergrant_sandbox::{Minted, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 use tempfile::TempDir;
 
+use super::consents::{ConnectedOrg, TestConsent};
 use super::databases::TestDatabase;
 use crate::sandbox::{Provider, START};
 
@@ -52,14 +53,6 @@ impl Default for ServiceOptions {
     }
 }
 
-/// An organization with the grant and the bindings of one consent.
-pub struct ConnectedOrg {
-    pub org: OrgId,
-    pub grant: GrantId,
-    pub bindings: Vec<BindingId>,
-    pub minted: Minted,
-}
-
 impl TestService {
     /// Creates a service on `database` with the default options.
     pub async fn start(database: TestDatabase) -> Self {
@@ -79,9 +72,13 @@ impl TestService {
         Store::new(self.database.open().await, test_key_ring(), self.clock.clone())
     }
 
+    fn consent(&self) -> TestConsent<'_> {
+        TestConsent::new(&self.store, &self.provider)
+    }
+
     /// Adds a new consent to `tenants` in the same organization.
     pub async fn reconnect(&self, before: &ConnectedOrg, tenants: &[&str]) -> ConnectedOrg {
-        seed_consent(&self.store, &self.provider, before.org.clone(), tenants, 60).await
+        self.consent().tenants(tenants).connect(before.org.clone()).await
     }
 
     /// Returns the token service of another instance, on the same database and with the same provider.
@@ -122,12 +119,12 @@ impl TestService {
     /// Creates an organization with Mere's consent; the access token expires in `access_seconds_left`.
     pub async fn connect(&self, org: &str, tenants: &[&str], access_seconds_left: i64) -> ConnectedOrg {
         let org = self.store.add_org(org).await.unwrap();
-        seed_consent(&self.store, &self.provider, org, tenants, access_seconds_left).await
+        self.consent().tenants(tenants).access_seconds_left(access_seconds_left).connect(org).await
     }
 
     /// Adds a grant of Mere's without bindings to an existing organization.
     pub async fn add_grant(&self, org: &OrgId, access_seconds_left: i64) -> GrantId {
-        seed_grant(&self.store, &self.provider, org, &["harbour"], access_seconds_left).await.0
+        self.consent().access_seconds_left(access_seconds_left).insert_grant(org).await.0
     }
 
     pub async fn read_grant(&self, grant: &GrantId) -> Grant {
@@ -162,57 +159,9 @@ impl TestService {
     }
 }
 
-/// Stores the grant and the bindings of a consent of Mere's, without the browser flow.
-pub async fn seed_consent(
-    store: &Store,
-    provider: &Provider,
-    org: OrgId,
-    tenants: &[&str],
-    access_seconds_left: i64,
-) -> ConnectedOrg {
-    let (grant, minted) = seed_grant(store, provider, &org, tenants, access_seconds_left).await;
-    let tenants: Vec<Tenant> = minted
-        .connections
-        .iter()
-        .map(|connection| Tenant {
-            id: connection.tenant_id.clone(),
-            name: connection.tenant_name.clone(),
-            tenant_type: connection.tenant_type.clone(),
-            connection_id: connection.id.clone(),
-        })
-        .collect();
-    let bound = store.bind(&org, &grant, &tenants, None).await.unwrap();
-    let bindings = bound.into_iter().map(|bound| bound.binding_id).collect();
-    ConnectedOrg { org, grant, bindings, minted }
-}
-
 async fn open_store(database: &TestDatabase, clock: &Clock, options: ServiceOptions) -> Store {
     let plan = Plan { keep_hot: options.keep_hot, ..Plan::default() };
     Store::new(database.open().await, test_key_ring(), clock.clone()).with_plan(plan)
-}
-
-/// Mints the tokens of a consent and inserts them as a grant.
-async fn seed_grant(
-    store: &Store,
-    provider: &Provider,
-    org: &OrgId,
-    tenants: &[&str],
-    access_seconds_left: i64,
-) -> (GrantId, Minted) {
-    let minted = provider.sandbox.mint("mere", tenants, access_seconds_left).unwrap();
-    let tokens = TokenSet {
-        access_token: AccessToken::new(minted.access_token.clone()),
-        refresh_token: RefreshToken::new(minted.refresh_token.clone()),
-        expires_at: minted.expires_at,
-        scopes: minted.scopes.clone(),
-    };
-    let new = NewGrant {
-        org_id: org.clone(),
-        xero_user_id: minted.xero_user_id.clone(),
-        auth_event_id: minted.auth_event_id.clone(),
-        tokens,
-    };
-    (store.insert_grant(new).await.unwrap(), minted)
 }
 
 /// Returns the key ring of the tests, with the single key `test`.

@@ -7,8 +7,9 @@ use evergrant::server::jobs::sweeper::Sweeper;
 use serde_json::json;
 use sqlx::Row;
 
+use crate::support::consents::{ConnectedOrg, TestConsent};
 use crate::support::databases::TestDatabase;
-use crate::support::test_service::{ConnectedOrg, DAY, ServiceOptions, TestService, seed_consent};
+use crate::support::test_service::{DAY, ServiceOptions, TestService};
 
 /// The time between sweeps, in seconds.
 const STEP_SECONDS: i64 = 6 * 60 * 60;
@@ -108,7 +109,13 @@ async fn connect_until(harness: &TestService, connected: &mut Vec<ConnectedOrg>,
             _ => connected[number - 1].org.clone(),
         };
         let tenant = [TENANTS[number % TENANTS.len()]];
-        connected.push(seed_consent(&harness.store, &harness.provider, org, &tenant, 1800).await);
+        connected.push(
+            TestConsent::new(&harness.store, &harness.provider)
+                .tenants(&tenant)
+                .access_seconds_left(1800)
+                .connect(org)
+                .await,
+        );
     }
 }
 

@@ -6,8 +6,9 @@ use evergrant::server::store::Reconciliation;
 use evergrant::server::tokens::ReconcileReport;
 use serde_json::json;
 
+use crate::support::consents::{ConnectedOrg, TestConsent};
 use crate::support::databases::TestDatabase;
-use crate::support::test_service::{ConnectedOrg, DAY, ServiceOptions, TestService, seed_consent};
+use crate::support::test_service::{DAY, ServiceOptions, TestService};
 
 const UNCHANGED: Reconciliation = Reconciliation { disconnected: 0, recovered: 0, renamed: 0 };
 
@@ -85,7 +86,8 @@ async fn connections_of_the_same_user_in_another_organization_are_ignored(databa
     assert_eq!(next_day(&harness).await.changes, Reconciliation { disconnected: 1, ..UNCHANGED }, "{db}");
     assert_eq!(first_binding(&harness, &theirs).await.status, BindingStatus::Active, "{db}");
     // The accountant gives the other organization access to our tenant.
-    let again = seed_consent(&harness.store, &harness.provider, theirs.org.clone(), &["harbour"], 1800).await;
+    let again =
+        TestConsent::new(&harness.store, &harness.provider).access_seconds_left(1800).connect(theirs.org.clone()).await;
     assert_eq!(next_day(&harness).await.changes, UNCHANGED, "{db}");
     assert_eq!(
         first_binding(&harness, &ours).await.status,

@@ -6,8 +6,9 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::storms::{refresh, unwrap_failed};
+use crate::support::consents::ConnectedOrg;
 use crate::support::databases::TestDatabase;
-use crate::support::test_service::{ConnectedOrg, TestService};
+use crate::support::test_service::TestService;
 
 const HOUR: i64 = 60 * 60;
 

@@ -9,7 +9,8 @@ use evergrant::server::tokens::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use evergrant::server::views;
 use serde_json::json;
 
-use crate::support::test_service::{ConnectedOrg, TestService};
+use crate::support::consents::ConnectedOrg;
+use crate::support::test_service::TestService;
 
 async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
     harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await

@@ -6,7 +6,8 @@ use evergrant::model::{BindingStatus, GrantStatus, Outcome, Trigger};
 use evergrant::server::tokens::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest, TokenError};
 use serde_json::json;
 
-use crate::support::test_service::{ConnectedOrg, TestService};
+use crate::support::consents::ConnectedOrg;
+use crate::support::test_service::TestService;
 
 async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
     harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await

@@ -9,9 +9,10 @@ use evergrant::model::{BindingStatus, GrantStatus, Trigger};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, TokenService};
 use serde_json::{Value, json};
 
+use crate::support::consents::ConnectedOrg;
 use crate::support::databases::TestDatabase;
 use crate::support::http::CLOSED_ADDRESS;
-use crate::support::test_service::{ConnectedOrg, ServiceOptions, TestService};
+use crate::support::test_service::{ServiceOptions, TestService};
 
 /// The default number of faults: every kind several times, in chains of all lengths.
 const DEFAULT_FAULTS: usize = 620;

@@ -8,8 +8,9 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::sandbox::START;
+use crate::support::consents::ConnectedOrg;
 use crate::support::databases::TestDatabase;
-use crate::support::test_service::{ConnectedOrg, PAST_REPLAY_WINDOW, ServiceOptions, TestService};
+use crate::support::test_service::{PAST_REPLAY_WINDOW, ServiceOptions, TestService};
 use crate::support::wait::{MAX_WAIT, eventually};
 
 fn slow_provider_options(lease: u64) -> ServiceOptions {

@@ -5,7 +5,8 @@ use evergrant::model::{GrantStatus, Outcome, Trigger};
 use evergrant::server::tokens::{RefreshOutcome, RefreshRequest};
 use serde_json::json;
 
-use crate::support::test_service::{ConnectedOrg, DAY, PAST_REPLAY_WINDOW, TestService};
+use crate::support::consents::ConnectedOrg;
+use crate::support::test_service::{DAY, PAST_REPLAY_WINDOW, TestService};
 
 /// Every unusual form of a token response that carries a refresh token.
 const ODDITIES: [&str; 17] = [

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::sandbox::Provider;
+use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::test_service::{seed_consent, test_key_ring};
+use crate::support::test_service::test_key_ring;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_callers_in_three_processes_cause_one_exchange() {
@@ -21,7 +22,7 @@ async fn two_hundred_callers_in_three_processes_cause_one_exchange() {
     let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
     let store = Store::new(database.open().await, test_key_ring(), clock);
     let org = seed_ana(&store).await;
-    let connected = seed_consent(&store, &provider, org, &["harbour"], 60).await;
+    let connected = TestConsent::new(&store, &provider).connect(org).await;
 
     let data: Vec<TempDir> = (0..3).map(|_| TempDir::new().unwrap()).collect();
     let instances: Vec<Instance> =

@@ -11,7 +11,8 @@ use evergrant::server::store::{DatabaseKind, NewAttempt, Store};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, Spool, SpooledRotation};
 use serde_json::json;
 
-use crate::support::test_service::{ConnectedOrg, TestService};
+use crate::support::consents::ConnectedOrg;
+use crate::support::test_service::TestService;
 
 async fn execute(store: &Store, statement: &'static str) {
     sqlx::query(statement).execute(store.database().pool()).await.unwrap();

@@ -7,7 +7,8 @@ use evergrant::server::tokens::{FailureCause, RefreshFailure, RefreshOutcome, Re
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::support::test_service::{ConnectedOrg, TestService};
+use crate::support::consents::ConnectedOrg;
+use crate::support::test_service::TestService;
 
 const HOUR: i64 = 60 * 60;
 const REPLAY_WINDOW: i64 = 30 * 60;

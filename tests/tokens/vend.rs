@@ -5,7 +5,8 @@ use evergrant::model::Trigger;
 use evergrant::server::tokens::{FailureCause, RefreshRequest, TokenError, VendedToken};
 use serde_json::json;
 
-use crate::support::test_service::{ConnectedOrg, TestService};
+use crate::support::consents::ConnectedOrg;
+use crate::support::test_service::TestService;
 
 /// Connects an organization whose access token was issued 100 seconds ago and expires in `seconds_left`.
 async fn connect(harness: &TestService, org: &str, seconds_left: i64) -> ConnectedOrg {

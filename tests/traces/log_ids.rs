@@ -10,9 +10,10 @@ use tempfile::TempDir;
 
 use crate::sandbox::Provider;
 use crate::support::collector::Collector;
+use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::test_service::{seed_consent, test_key_ring};
+use crate::support::test_service::test_key_ring;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -23,7 +24,7 @@ async fn exchange_log_lines_have_the_request_and_trace_ids(database: TestDatabas
     let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
     let store = Store::new(database.open().await, test_key_ring(), Clock::system());
     let org = seed_ana(&store).await;
-    let connected = seed_consent(&store, &provider, org, &["harbour"], 60).await;
+    let connected = TestConsent::new(&store, &provider).connect(org).await;
     let data = TempDir::new().unwrap();
     for traces in [false, true] {
         // Only warnings, except for the line with the address on which the server listens.

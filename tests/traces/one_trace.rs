@@ -11,11 +11,12 @@ use tempfile::TempDir;
 
 use crate::sandbox::Provider;
 use crate::support::collector::{Collector, attribute, hex, spans_named};
+use crate::support::consents::{ConnectedOrg, TestConsent};
 use crate::support::databases::TestDatabase;
 use crate::support::demo_server::METRICS_TOKEN;
 use crate::support::http::CLOSED_ADDRESS;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
+use crate::support::test_service::test_key_ring;
 use crate::support::wait::{MAX_WAIT, eventually};
 
 const REFRESH: &str = "POST /api/integrations/xero/refresh";
@@ -41,7 +42,7 @@ impl TracedServer {
         let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
         let store = Store::new(database.open().await, test_key_ring(), Clock::system());
         let org = seed_ana(&store).await;
-        let connected = seed_consent(&store, &provider, org, &["harbour"], 60).await;
+        let connected = TestConsent::new(&store, &provider).connect(org).await;
         let data = TempDir::new().unwrap();
         let mut settings = vec![
             ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.base.as_str()),

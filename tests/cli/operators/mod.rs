@@ -15,8 +15,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::sandbox::Provider;
+use crate::support::consents::{ConnectedOrg, TestConsent};
 use crate::support::databases::TestDatabase;
-use crate::support::test_service::{ConnectedOrg, seed_consent, test_key_ring};
+use crate::support::test_service::test_key_ring;
 use crate::support::wait;
 
 /// An operator's environment. It uses the system clock, because the binary has no other.
@@ -50,7 +51,11 @@ impl OperatorEnv {
 
     async fn connect(&self, org: &str, tenants: &[&str], access_seconds_left: i64) -> ConnectedOrg {
         let org = self.store.add_org(org).await.unwrap();
-        seed_consent(&self.store, &self.provider, org, tenants, access_seconds_left).await
+        TestConsent::new(&self.store, &self.provider)
+            .tenants(tenants)
+            .access_seconds_left(access_seconds_left)
+            .connect(org)
+            .await
     }
 
     /// Runs a command with the settings of this environment's servers.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::grants::rename_table;
 use super::{CommandOutput, OperatorEnv};
+use crate::support::consents::ConnectedOrg;
 use crate::support::databases::TestDatabase;
-use crate::support::test_service::ConnectedOrg;
 
 /// Returns the refresh token of another consent, as an operator might have it from elsewhere.
 async fn mint_refresh_token(env: &OperatorEnv, person: &'static str, tenant: &'static str) -> String {

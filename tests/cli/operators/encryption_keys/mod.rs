@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use evergrant::server::domain::{AccessToken, AttemptEnd, RefreshToken, TokenSet};
-use evergrant::server::store::NewGrant;
 use evergrant::server::tokens::{Spool, SpooledRotation};
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -16,9 +15,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use self::load::BackgroundLoad;
 use super::{CommandOutput, OperatorEnv};
+use crate::support::consents::{ConnectedOrg, TestConsent};
 use crate::support::databases::TestDatabase;
 use crate::support::instance::{Instance, seed_ana};
-use crate::support::test_service::{ConnectedOrg, seed_consent};
 use crate::support::wait::{MAX_WAIT, within};
 
 /// Number of grants that exist only to be resealed.
@@ -65,15 +64,9 @@ fn key_with_id<'a>(result: &'a Value, kid: &str) -> &'a Value {
 
 async fn insert_idle_grants(env: &OperatorEnv) {
     let org = env.store.add_org("Idle").await.unwrap();
-    for number in 0..IDLE_GRANTS {
-        let tokens = TokenSet {
-            access_token: AccessToken::new(format!("access-{number}")),
-            refresh_token: RefreshToken::new(format!("refresh-{number}")),
-            expires_at: env.clock.now() + 1800,
-            scopes: String::new(),
-        };
-        let new = NewGrant { org_id: org.clone(), xero_user_id: "u".into(), auth_event_id: "e".into(), tokens };
-        env.store.insert_grant(new).await.unwrap();
+    for _ in 0..IDLE_GRANTS {
+        let consent = TestConsent::new(&env.store, &env.provider).access_seconds_left(1800);
+        consent.insert_grant(&org).await;
     }
 }
 
@@ -106,7 +99,7 @@ async fn rotation_under_load_fails_no_request_and_resumes_after_a_kill(database:
     // Shorter than the refresh buffer, so every call finds the grant due.
     env.provider.control("settings", json!({ "access_ttl": 300 })).await;
     let org = seed_ana(&env.store).await;
-    let connected = seed_consent(&env.store, &env.provider, org, &["harbour"], 300).await;
+    let connected = TestConsent::new(&env.store, &env.provider).access_seconds_left(300).connect(org).await;
     insert_idle_grants(&env).await;
     let another = TempDir::new().unwrap();
     let shared = key_file(&env).display().to_string();
