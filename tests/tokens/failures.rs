@@ -89,7 +89,7 @@ async fn lost_reply_is_recovered_by_resending_the_same_token(database: TestDatab
         let case = format!("{}: {kind} {mode}", harness.database.name);
         harness.provider.control("settings", json!({"replay": mode})).await;
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 2})).await;
+        harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
         assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{case}");
         let wait = harness.read_grant(&connected.grant).await.next_attempt_at.unwrap() - harness.clock.now();
         assert!((1..=900).contains(&wait), "{case}: {wait}");
@@ -100,7 +100,7 @@ async fn lost_reply_is_recovered_by_resending_the_same_token(database: TestDatab
         );
         harness.advance(15 * 60);
         // A second lost reply, still within the 30 minutes.
-        harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 2})).await;
+        harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
         assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{case}");
         harness.advance(14 * 60);
         assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{case}");
@@ -151,12 +151,12 @@ async fn refused_credentials_raise_one_alarm_and_end_no_grant(database: TestData
     let db = harness.database.name;
     for (number, kind) in ["invalid_client", "unauthorized_client"].into_iter().enumerate() {
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
-        harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 2})).await;
+        harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
         assert_eq!(harness.service.alarm(), None, "{db}");
         assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Operator), "{db} {kind}");
         assert_eq!(harness.service.alarm().as_deref(), Some(kind), "{db}");
         assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::Active, "{db} {kind}");
-        // A second grant is refused too, and the alarm stays the same.
+        // The open circuit refuses a second grant without a request, and the alarm stays the same.
         let second = harness.connect(&format!("Second org {number}"), &["kauri"], 60).await;
         assert_eq!(failure_cause(&refresh(&harness, &second).await), Some(FailureCause::Operator), "{db} {kind}");
         assert_eq!(harness.service.alarm().as_deref(), Some(kind), "{db}");
