@@ -39,7 +39,7 @@ fn bench() -> &'static Bench {
                 life: ApiKeyLifetime::NoExpiry,
                 created_by: None,
             };
-            let made = api_keys::create(&store, &org, wanted, &Actor::operator()).await;
+            let made = api_keys::create(&store.as_actor(Actor::operator()), &org, wanted).await;
             (store, made.unwrap_or_else(|error| panic!("{error}")).key)
         });
         Bench { runtime, store, key, _folder: folder }

@@ -35,7 +35,7 @@ impl<'a> ApiClient<'a> {
         let store = Store::new(app.database().open().await, test_key_ring(), Clock::manual(START));
         let new_key = RequestedApiKey { name: "Nightly export", scopes, life: ApiKeyLifetime::Month, created_by: None };
         let CreatedApiKey { id, key, .. } =
-            api_keys::create(&store, &org, new_key, &Actor::operator()).await.ok().unwrap();
+            api_keys::create(&store.as_actor(Actor::operator()), &org, new_key).await.ok().unwrap();
         Self { app, store, org, key: key.expose().to_owned(), key_id: id.0 }
     }
 

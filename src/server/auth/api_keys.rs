@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::bearer::bearer_token;
 use crate::model::{ApiKeyId, ApiKeyLifetime, BindingId, OrgId, Scope, UserId};
 use crate::server::crypto::random::{RandomError, hash_secret, random_bytes};
-use crate::server::domain::{Actor, ApiKey, Secret};
+use crate::server::domain::{ApiKey, Secret};
 use crate::server::store::{AddApiKeyError, ApiKeyRow, BindingWithGrant, NewApiKeyRow, Store, StoreError};
 
 /// The prefix of every key, by which people and secret scanners recognize it.
@@ -98,12 +98,7 @@ impl From<KeyRejection> for KeyError {
 }
 
 /// Creates a key. Its text is returned once; only its hash is stored.
-pub async fn create(
-    store: &Store,
-    org: &OrgId,
-    wanted: RequestedApiKey<'_>,
-    actor: &Actor,
-) -> Result<CreatedApiKey, CreateKeyError> {
+pub async fn create(store: &Store, org: &OrgId, wanted: RequestedApiKey<'_>) -> Result<CreatedApiKey, CreateKeyError> {
     let name = wanted.name.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH || name.chars().any(char::is_control) {
         return Err(CreateKeyError::InvalidName);
@@ -121,7 +116,7 @@ pub async fn create(
         expires_at,
         created_by: wanted.created_by,
     };
-    let id = store.as_actor(actor.clone()).add_api_key(org, new).await.map_err(|error| match error {
+    let id = store.add_api_key(org, new).await.map_err(|error| match error {
         AddApiKeyError::TooMany => CreateKeyError::TooMany,
         AddApiKeyError::Store(error) => error.into(),
     })?;
@@ -262,7 +257,7 @@ mod tests {
     #[apply(each_store!)]
     async fn key_is_valid_until_it_expires_or_is_revoked(store: Store) {
         let org = store.add_org("Harbour Group").await.unwrap();
-        let made = create(&store, &org, requested(" Nightly export ", Scope::ALL), &Actor::operator()).await;
+        let made = create(&store, &org, requested(" Nightly export ", Scope::ALL)).await;
         let CreatedApiKey { id, key, expires_at } = made.ok().unwrap();
         assert_eq!(expires_at, Some(START + 30 * DAY));
         let asks = with(&format!("Bearer {}", key.expose()));
@@ -285,10 +280,10 @@ mod tests {
     async fn key_needs_a_name_and_a_scope(store: Store) {
         let org = store.add_org("Harbour Group").await.unwrap();
         for wrong in ["", "  ", "a\nb", &"x".repeat(101)] {
-            let made = create(&store, &org, requested(wrong, Scope::ALL), &Actor::operator()).await;
+            let made = create(&store, &org, requested(wrong, Scope::ALL)).await;
             assert!(matches!(made, Err(CreateKeyError::InvalidName)), "{wrong:?}");
         }
-        let made = create(&store, &org, requested("Nightly export", &[]), &Actor::operator()).await;
+        let made = create(&store, &org, requested("Nightly export", &[])).await;
         assert!(matches!(made, Err(CreateKeyError::NoScopes)));
         assert!(store.api_keys(&org).await.unwrap().is_empty());
     }

@@ -11,7 +11,6 @@ use crate::model::{ApiKeyLifetime, ApiKeyView, Scope};
 use crate::server::auth::api_keys;
 use crate::server::auth::api_keys::{CreatedApiKey, RequestedApiKey};
 use crate::server::config::Settings;
-use crate::server::domain::Actor;
 use crate::server::store::RowChange;
 
 #[derive(Subcommand)]
@@ -82,7 +81,7 @@ async fn add(flags: Add) -> Result<(), CliError> {
     let org = resolve_org(store.database(), flags.org.trim()).await?;
     let scopes = if flags.scopes.is_empty() { Scope::ALL } else { &flags.scopes };
     let wanted = RequestedApiKey { name: &flags.name, scopes, life: flags.life, created_by: None };
-    let made = api_keys::create(&store, &org, wanted, &Actor::operator()).await;
+    let made = api_keys::create(&store, &org, wanted).await;
     store.database().close().await;
     let CreatedApiKey { id, key, expires_at } = made?;
     if flags.output == Output::Text {
@@ -123,7 +122,7 @@ async fn revoke(flags: Revoke) -> Result<(), CliError> {
     let called = if api_keys::has_key_prefix(&flags.key) { api_keys::display_prefix(&flags.key) } else { &flags.key };
     let called = store.find_api_keys_by_id_or_prefix(called).await?;
     let revoked = match &called[..] {
-        [(org, id)] => match store.as_actor(Actor::operator()).revoke_api_key(org, id).await? {
+        [(org, id)] => match store.revoke_api_key(org, id).await? {
             RowChange::Applied => Some(id),
             RowChange::NotFound => None,
         },

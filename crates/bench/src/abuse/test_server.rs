@@ -80,7 +80,7 @@ impl TestServer {
         }
         let wanted =
             RequestedApiKey { name: "bench", scopes: Scope::ALL, life: ApiKeyLifetime::Month, created_by: None };
-        let CreatedApiKey { key, .. } = api_keys::create(&store, &org, wanted, &Actor::operator()).await?;
+        let CreatedApiKey { key, .. } = api_keys::create(&store.as_actor(Actor::operator()), &org, wanted).await?;
         let bound = store.bindings_of_org(&org).await?.into_iter().next().ok_or("the demo connection is missing")?;
         store.database().close().await;
         let this = Self { address, server, client, cookies, key, binding: bound.binding.id };

@@ -21,7 +21,7 @@ impl ServerFnContext {
         life: ApiKeyLifetime,
     ) -> Result<ApiKey, Rejection> {
         let new_key = RequestedApiKey { name, scopes, life, created_by: Some(&self.caller.user_id) };
-        let created = api_keys::create(&self.state.store, &org.id, new_key, &self.actor()).await?;
+        let created = api_keys::create(&self.state.store.as_actor(self.actor()), &org.id, new_key).await?;
         if self.is_plain_form {
             append_cookie(one_time_secret::API_KEY.cookie(&self.state, &Secret::new(created.key.expose())));
         }
