@@ -10,6 +10,7 @@ use evergrant::server::jobs::spool;
 use evergrant::server::store::{DatabaseKind, NewAttempt, Store};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, Spool, SpooledRotation};
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::support::consents::ConnectedOrg;
 use crate::support::test_service::TestService;
@@ -132,9 +133,10 @@ async fn no_request_is_sent_without_a_journal_line(database: TestDatabase) {
     assert_eq!(refresh().await, RefreshOutcome::Refreshed, "{db}");
 }
 
-/// Makes all connections of the pool read-only or writable, as after a read-only remount or a failover to a standby.
-async fn set_read_only(store: &Store, read_only: bool) {
-    let database = store.database();
+/// Makes all connections read-only or writable, as after a read-only remount or a failover to a standby. On PostgreSQL
+/// also those that replace a pooled one.
+async fn set_read_only(harness: &TestService, read_only: bool) {
+    let database = harness.store.database();
     let statement = match (database.kind(), read_only) {
         (DatabaseKind::Sqlite, true) => "PRAGMA query_only = ON",
         (DatabaseKind::Sqlite, false) => "PRAGMA query_only = OFF",
@@ -147,6 +149,12 @@ async fn set_read_only(store: &Store, read_only: bool) {
         sqlx::query(statement).execute(&mut *connection).await.unwrap();
         all.push(connection);
     }
+    if database.kind() == DatabaseKind::Postgres {
+        let (server, name) = harness.database.url.rsplit_once('/').unwrap();
+        let mut admin = sqlx::AnyConnection::connect(&format!("{server}/postgres")).await.unwrap();
+        let alter = format!("ALTER DATABASE {name} {statement}");
+        sqlx::query(AssertSqlSafe(alter)).execute(&mut admin).await.unwrap();
+    }
 }
 
 #[apply(each_database!)]
@@ -154,7 +162,7 @@ async fn token_set_is_committed_when_a_read_only_database_is_writable_again(data
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let landed = exchange_during(&harness, &connected, set_read_only(&harness.store, true)).await;
+    let landed = exchange_during(&harness, &connected, set_read_only(&harness, true)).await;
     assert!(
         matches!(&landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
         "{db}: {landed:?}"
@@ -168,7 +176,7 @@ async fn token_set_is_committed_when_a_read_only_database_is_writable_again(data
     assert!(served.expires_at > harness.clock.now(), "{db}: the valid token must be served");
     assert_eq!(Spool::inspect(harness.spool.path()).unwrap().grants, std::slice::from_ref(&connected.grant), "{db}");
 
-    set_read_only(&harness.store, false).await;
+    set_read_only(&harness, false).await;
     assert_eq!(harness.service.replay_spool().await.unwrap(), 1, "{db}");
     assert_eq!((harness.service.spooled_count(), harness.exchange_count().await), (0, 1), "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");

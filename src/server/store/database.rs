@@ -8,6 +8,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, Transaction};
 
 use super::StoreError;
+use super::timeouts::{Timeouts, accepts_writes};
 use crate::server::domain::Secret;
 
 /// Older versions can lose a committed write if a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).
@@ -15,6 +16,15 @@ const MIN_SQLITE_VERSION: (u32, u32, u32) = (3, 51, 3);
 
 /// How long a caller waits for a pooled connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a new connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection that is returned to the pool may take to finish what was sent on it.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a read-only connection is used before it is replaced. Bounds the reconnects while the database is read-only.
+const READ_ONLY_RETRY: Duration = Duration::from_secs(2);
 
 /// A connection pool to SQLite or PostgreSQL. Cheap to clone.
 #[derive(Clone)]
@@ -37,8 +47,13 @@ pub enum DatabaseKind {
 impl Database {
     /// Opens `sqlite://path` or `postgres://…`. Creates the SQLite file and its directory if they do not exist.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Self::connect_with(url, Timeouts::default()).await
+    }
+
+    /// Like [`Self::connect`], with other timeouts than the default ones.
+    pub async fn connect_with(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
         let kind = kind_of(url)?;
-        Self::open(kind, if kind == DatabaseKind::Sqlite { sqlite_url(url)? } else { url.to_owned() }).await
+        Self::open(kind, if kind == DatabaseKind::Sqlite { sqlite_url(url)? } else { url.to_owned() }, timeouts).await
     }
 
     /// Opens a database without creating it. Returns `None` if the SQLite file does not exist.
@@ -47,42 +62,30 @@ impl Database {
         if kind == DatabaseKind::Sqlite && !sqlite_path(url).exists() {
             return Ok(None);
         }
-        sqlx::any::install_default_drivers();
-        // The pool retries until its timeout and loses the cause. A single connection fails at once with the cause.
-        let first = tokio::time::timeout(ACQUIRE_TIMEOUT, AnyConnection::connect(url)).await;
-        first.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
-        Ok(Some(Self::open(kind, url.to_owned()).await?))
+        Ok(Some(Self::open(kind, url.to_owned(), Timeouts::default()).await?))
     }
 
-    async fn open(kind: DatabaseKind, url: String) -> Result<Self, StoreError> {
+    async fn open(kind: DatabaseKind, url: String, timeouts: Timeouts) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
+        // The pool retries until its timeout and loses the cause. A single connection fails at once with the cause.
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, AnyConnection::connect(&url)).await;
+        first.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
         let pool = AnyPoolOptions::new()
             .max_connections(if kind == DatabaseKind::Sqlite { 8 } else { 16 })
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .after_connect(move |connection, _| {
+            .after_connect(move |connection, _| Box::pin(prepare_connection(connection, kind, timeouts)))
+            // Instead of the pool's own test, which is a round trip, too.
+            .test_before_acquire(false)
+            .before_acquire(move |connection, meta| {
                 Box::pin(async move {
                     if kind == DatabaseKind::Sqlite {
-                        // FULL: a rotated refresh token must survive a power failure.
-                        connection
-                            .execute(
-                                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                                 PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000",
-                            )
-                            .await?;
+                        return Ok(true);
                     }
-                    Ok(())
+                    // An error is that of a connection that its server has closed.
+                    Ok(accepts_writes(connection).await.is_ok_and(|writes| writes || meta.age < READ_ONLY_RETRY))
                 })
             })
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    // A commit that fails on a full disk ends the transaction in SQLite, but not in the driver's count,
-                    // and no rollback corrects it. Such a connection would refuse every later transaction.
-                    if connection.is_in_transaction() {
-                        connection.ping().await?;
-                    }
-                    Ok(!connection.is_in_transaction())
-                })
-            })
+            .after_release(move |connection, _| Box::pin(is_reusable(connection, kind)))
             .connect(&url)
             .await?;
         let database = Self { pool, kind, url: Arc::new(Secret::new(url)) };
@@ -133,6 +136,35 @@ impl Database {
         let version: String = row.try_get(0)?;
         if is_sqlite_too_old(&version) { Err(StoreError::SqliteTooOld { version }) } else { Ok(()) }
     }
+}
+
+/// Sets up a new connection.
+async fn prepare_connection(
+    connection: &mut AnyConnection,
+    kind: DatabaseKind,
+    timeouts: Timeouts,
+) -> Result<(), sqlx::Error> {
+    timeouts.apply(connection, kind).await?;
+    if kind == DatabaseKind::Sqlite {
+        // FULL: a rotated refresh token must survive a power failure.
+        connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON").await?;
+    }
+    Ok(())
+}
+
+/// Returns whether a connection can be returned to the pool. Waits for a statement whose caller has given up.
+async fn is_reusable(connection: &mut AnyConnection, kind: DatabaseKind) -> Result<bool, sqlx::Error> {
+    if kind == DatabaseKind::Postgres {
+        // The pool's own test has no deadline. A connection whose server is gone would occupy the pool for ever.
+        let answered = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await;
+        return Ok(answered.is_ok_and(|answer| answer.is_ok()) && !connection.is_in_transaction());
+    }
+    // A commit that fails on a full disk ends the transaction in SQLite, but not in the driver's count, and no rollback
+    // corrects it. Such a connection would refuse every later transaction.
+    if connection.is_in_transaction() {
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 fn is_sqlite_too_old(version: &str) -> bool {

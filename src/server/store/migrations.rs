@@ -7,6 +7,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::StoreError;
 use super::database::{Database, DatabaseKind};
+use super::timeouts::Timeouts;
 
 /// Every migration, oldest first. A released migration is never edited. Migrations only add, so that servers of the
 /// previous version keep working and can start on the new schema. One that breaks this has `BREAKING` in its name.
@@ -66,7 +67,11 @@ impl Database {
         });
         let mut migrator = Migrator::with_migrations(migrations.collect());
         migrator.set_ignore_missing(true);
-        Ok(migrator.run(self.pool()).await?)
+        let mut connection = self.pool().acquire().await?;
+        // Its timeouts are not those of the pool.
+        connection.close_on_drop();
+        Timeouts::of_migration().apply(&mut connection, self.kind()).await?;
+        Ok(migrator.run(&mut *connection).await?)
     }
 
     /// Compares the schema with this binary's migrations. Changes nothing.

@@ -21,6 +21,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod text_values;
+mod timeouts;
 
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ pub use reports::operator_queries::{DanglingAttempt, GrantSummary};
 pub use row_change::RowChange;
 pub use sealed::instances::{INSTANCE_TIMEOUT, Instance};
 pub use sealed::reseal::{ResealPass, SealedValuesByKey};
+pub use timeouts::Timeouts;
 
 use super::clock::Clock;
 use super::crypto::key_ring::KeyRing;
