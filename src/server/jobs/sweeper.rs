@@ -3,9 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +49,8 @@ pub struct Sweeper {
     options: SweeperOptions,
     rate_limiter: DefaultDirectRateLimiter,
     observer: Option<ExchangeObserver>,
+    /// The exchanges that run. They outlive a pass if they take longer than the interval.
+    flying: Mutex<FuturesUnordered<BoxFuture<'static, (RefreshOutcome, Duration)>>>,
     /// Canceled at shutdown: running exchanges finish, no new one starts.
     stopping: CancellationToken,
 }
@@ -56,7 +60,7 @@ impl Sweeper {
     pub fn new(tokens: TokenService, options: SweeperOptions, stopping: CancellationToken) -> Self {
         let burst = u32::try_from(options.concurrency).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         let rate_limiter = RateLimiter::direct(Quota::per_minute(options.per_minute).allow_burst(burst));
-        Self { tokens, options, rate_limiter, observer: None, stopping }
+        Self { tokens, options, rate_limiter, observer: None, flying: Mutex::default(), stopping }
     }
 
     /// Calls `watch` with the duration of each exchange, measured from its claim.
@@ -100,12 +104,17 @@ impl Sweeper {
     }
 
     /// Refreshes due grants until none is left, the circuit breaker is open or shutdown begins.
+    ///
+    /// Ends although exchanges run, if none of them ends within the sweep interval: they count toward the limit of the
+    /// next pass, which reports them.
     pub async fn sweep_once(&self) -> Result<SweepReport, StoreError> {
-        let (mut swept, mut flying, mut more) = (SweepReport::default(), FuturesUnordered::new(), true);
+        let mut flying = self.flying.lock().await;
+        let (mut swept, mut more, mut first) = (SweepReport::default(), true, true);
         loop {
             // Grants are claimed in batches, because one statement per grant would dominate the cost.
             let room = self.options.concurrency - flying.len();
-            if more && (room >= self.options.concurrency.div_ceil(REFILL_DIVISOR) || flying.is_empty()) {
+            if more && room > 0 && (first || room >= self.options.concurrency.div_ceil(REFILL_DIVISOR)) {
+                first = false;
                 more = !self.stopping.is_cancelled();
                 let allowed = if more { self.acquire_permits(room).await } else { 0 };
                 if allowed > 0 {
@@ -113,17 +122,22 @@ impl Sweeper {
                     more = claimed > 0;
                     swept.handled_elsewhere += claimed - started.len();
                     let begun = Instant::now();
-                    flying
-                        .extend(started.into_iter().map(|flight| flight.map(move |landed| (landed, begun.elapsed()))));
+                    flying.extend(
+                        started.into_iter().map(|flight| flight.map(move |landed| (landed, begun.elapsed())).boxed()),
+                    );
                 }
             }
-            match flying.next().await {
-                Some((landed, took)) => {
+            match tokio::time::timeout(self.options.interval, flying.next()).await {
+                Ok(Some((landed, took))) => {
                     swept.add(&landed);
                     self.observer.as_ref().inspect(|watch| watch(took));
                 }
-                None if more => {}
-                None => return Ok(swept),
+                Ok(None) if more => {}
+                Ok(None) => return Ok(swept),
+                Err(_) => {
+                    tracing::warn!(running = flying.len(), "sweep goes on without exchanges that take long");
+                    return Ok(swept);
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Row};
 use super::text_values::text_value;
 use super::{Store, StoreError};
 use crate::model::{Action, AuditView, Cursor, OrgId, Stored, UserId};
-use crate::server::domain::AuditEvent;
+use crate::server::domain::{Actor, AuditEvent};
 
 /// Orders events that this process writes in the same millisecond.
 static EVENT_SEQUENCE: AtomicU32 = AtomicU32::new(0);
@@ -42,6 +42,67 @@ macro_rules! select_newest {
     };
 }
 
+/// An event that is written later than it happened, and only once.
+#[derive(Debug)]
+pub struct PendingEvent {
+    id: String,
+    org: Option<OrgId>,
+    actor: Actor,
+    action: Action,
+    subject: Option<(&'static str, String)>,
+    detail: String,
+    at: i64,
+}
+
+impl PendingEvent {
+    /// Returns the code of the action.
+    pub fn action(&self) -> &'static str {
+        self.action.as_str()
+    }
+
+    /// Returns the id of the user or API key, if it has one.
+    pub fn actor_id(&self) -> Option<&str> {
+        self.actor.id.as_deref()
+    }
+
+    /// Returns the id of what it was done to.
+    pub fn subject_id(&self) -> Option<&str> {
+        self.subject.as_ref().map(|(_, id)| id.as_str())
+    }
+
+    /// Returns the client's address.
+    pub fn address(&self) -> Option<&str> {
+        self.actor.address.as_deref()
+    }
+
+    /// Returns when it happened, in unix seconds.
+    pub fn at(&self) -> i64 {
+        self.at
+    }
+
+    async fn insert(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO audit_events (id, org_id, actor_kind, actor_id, actor_name, action, subject_kind, \
+             subject_id, detail, address, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(&self.id)
+        .bind(self.org.as_ref().map(OrgId::as_str))
+        .bind(self.actor.kind.as_str())
+        .bind(self.actor.id.as_deref())
+        .bind(&self.actor.name)
+        .bind(self.action.as_str())
+        .bind(self.subject.as_ref().map(|(kind, _)| *kind))
+        .bind(self.subject_id())
+        .bind(&self.detail)
+        .bind(self.actor.address.as_deref())
+        .bind(self.at)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
 impl Store {
     /// Inserts an event in the transaction of the change that it describes.
     pub(super) async fn record(
@@ -49,26 +110,35 @@ impl Store {
         connection: &mut AnyConnection,
         event: &AuditEvent<'_>,
     ) -> Result<(), StoreError> {
+        self.pending_event(event).insert(connection).await
+    }
+
+    /// Returns the event as it happens now, to be written later.
+    pub fn pending_event(&self, event: &AuditEvent<'_>) -> PendingEvent {
         let detail: serde_json::Map<String, serde_json::Value> =
             event.detail.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
-        sqlx::query(
-            "INSERT INTO audit_events (id, org_id, actor_kind, actor_id, actor_name, action, subject_kind, \
-             subject_id, detail, address, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(ordered_id(self.clock.now_millis()))
-        .bind(event.org.map(OrgId::as_str))
-        .bind(event.actor.kind.as_str())
-        .bind(event.actor.id.as_deref())
-        .bind(&event.actor.name)
-        .bind(event.action.as_str())
-        .bind(event.subject.as_ref().map(|(kind, _)| *kind))
-        .bind(event.subject.as_ref().map(|(_, id)| id.as_str()))
-        .bind(serde_json::Value::Object(detail).to_string())
-        .bind(event.actor.address.as_deref())
-        .bind(self.clock.now())
-        .execute(connection)
-        .await?;
-        Ok(())
+        PendingEvent {
+            id: ordered_id(self.clock.now_millis()),
+            org: event.org.cloned(),
+            actor: event.actor.clone(),
+            action: event.action,
+            subject: event.subject.clone(),
+            detail: serde_json::Value::Object(detail).to_string(),
+            at: self.clock.now(),
+        }
+    }
+
+    /// Inserts events that happened earlier, all or none. Those that were inserted before stay as they are.
+    pub async fn record_pending(&self, events: &[PendingEvent]) -> Result<(), StoreError> {
+        if let [event] = events {
+            let mut connection = self.pool().acquire().await?;
+            return event.insert(&mut connection).await;
+        }
+        let mut transaction = self.database().begin().await?;
+        for event in events {
+            event.insert(&mut transaction).await?;
+        }
+        Ok(transaction.commit().await?)
     }
 
     /// Records a user's login or logout in each of their organizations.
@@ -82,7 +152,7 @@ impl Store {
         Ok(())
     }
 
-    /// Inserts an event that accompanies no other change, such as vending a token.
+    /// Inserts an event that accompanies no other change, such as a key rotation.
     pub async fn record_standalone(&self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
         let mut connection = self.pool().acquire().await?;
         self.record(&mut connection, event).await
@@ -148,7 +218,6 @@ fn event_from(row: &AnyRow) -> Result<AuditView, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::domain::Actor;
     use crate::server::store::DatabaseKind;
     use crate::server::store::testing::each_store;
 

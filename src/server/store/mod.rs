@@ -33,7 +33,7 @@ pub use accounts::members::MemberChangeError;
 pub use accounts::orgs::{AddOrgError, CreateOrgError};
 pub use accounts::sessions::{SESSION_IDLE_TIMEOUT, SESSION_LIFETIME, Session};
 pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser};
-pub use audit::AuditFilter;
+pub use audit::{AuditFilter, PendingEvent};
 pub use cleanup::OrphanRevocation;
 pub use connections::bindings::{BindOutcome, BindingWithGrant};
 pub use connections::oauth_states::{ConsumedState, NewOauthState, OAUTH_STATE_LIFETIME, PendingConsent};
@@ -58,7 +58,7 @@ pub use reports::operator_queries::{DanglingAttempt, GrantSummary};
 pub use row_change::RowChange;
 pub use sealed::instances::{INSTANCE_TIMEOUT, Instance};
 pub use sealed::reseal::{ResealPass, SealedValuesByKey};
-pub use timeouts::Timeouts;
+pub use timeouts::{Timeouts, bounded};
 
 use super::clock::Clock;
 use super::crypto::key_ring::KeyRing;
@@ -100,6 +100,9 @@ pub enum StoreError {
     /// A statement or the connection to the database failed.
     #[error("database error: {0}")]
     Database(#[from] sqlx::Error),
+    /// The database has not answered in time. What was sent to it may still be applied.
+    #[error("the database did not answer in time")]
+    NoAnswer,
     /// The connection that listens for PostgreSQL notifications no longer receives any.
     #[error("the PostgreSQL listener timed out: it received no notification, not even its own probe")]
     PgListenerTimeout,

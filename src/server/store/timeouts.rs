@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
+use super::StoreError;
 use super::database::DatabaseKind;
 
 /// How long a connection may take to say whether it accepts writes. Longer means that its server is gone.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a step of an exchange waits for the database, such as a commit, with the wait for a pooled connection.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The waits of a connection. The database itself ends each of them with an error, also while this process is stopped.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,12 @@ impl Timeouts {
         connection.execute(AssertSqlSafe(sql)).await?;
         Ok(())
     }
+}
+
+/// Fails if a step has not ended within ten seconds, also if the network to the database's server is gone. The step may
+/// still be applied later.
+pub async fn bounded<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(STEP_TIMEOUT, step).await.unwrap_or(Err(StoreError::NoAnswer))
 }
 
 /// Returns whether a PostgreSQL connection answers and accepts writes. After a fail-over it may lead to a server that

@@ -12,7 +12,7 @@ use super::outcome::{RefreshFailure, RefreshOutcome};
 use super::service::TokenService;
 use crate::model::Trigger;
 use crate::server::domain::lost_reply::{must_not_wait, open_circuit_retry_at};
-use crate::server::store::{DueFilter, JournaledLease, LeaseGuard, NewAttempt, StoreError};
+use crate::server::store::{DueFilter, JournaledLease, LeaseGuard, NewAttempt, StoreError, bounded};
 use crate::server::telemetry::traces;
 use crate::server::xero::Priority;
 
@@ -44,12 +44,14 @@ impl TokenService {
         let until = self.shared.policy.lease_until(store.clock().now());
         // The probe is a grant that has not failed, because a grant with its own problem would keep the circuit open.
         let mut claimed = match self.shared.xero.breaker().is_probe_due() {
-            true => store.claim_due(DueFilter::Healthy, 1, &owner, until).await?,
+            true => bounded(store.claim_due(DueFilter::Healthy, 1, &owner, until)).await?,
             false => Vec::new(),
         };
-        claimed.extend(store.claim_due(DueFilter::FailedOrAbandoned, limit - claimed.len(), &owner, until).await?);
+        let room = limit - claimed.len();
+        claimed.extend(bounded(store.claim_due(DueFilter::FailedOrAbandoned, room, &owner, until)).await?);
         if claimed.len() < limit && self.circuit_open_until().is_none() {
-            claimed.extend(store.claim_due(DueFilter::Any, limit - claimed.len(), &owner, until).await?);
+            let room = limit - claimed.len();
+            claimed.extend(bounded(store.claim_due(DueFilter::Any, room, &owner, until)).await?);
         }
         let (mut flights, mut started) = (Vec::new(), Vec::new());
         let number = claimed.len();
@@ -61,7 +63,7 @@ impl TokenService {
                 Ok(permit) => permit,
                 Err(resting) => {
                     let until = open_circuit_retry_at(resting.until, lease.reply_lost_at, now);
-                    store.release_lease_due_at(&lease, until).await?;
+                    bounded(store.release_lease_due_at(&lease, until)).await?;
                     continue;
                 }
             };
@@ -82,7 +84,10 @@ impl TokenService {
                     flights.push(flight.map(move |landed| landed.unwrap_or_else(died)).boxed());
                     started.push(AwaitingAttempt { lease, trace_id, journaled: sender });
                 }
-                None => store.release_lease_due_at(&lease, store.clock().now() + RETRY_CLAIM_AFTER).await?,
+                None => {
+                    let until = store.clock().now() + RETRY_CLAIM_AFTER;
+                    bounded(store.release_lease_due_at(&lease, until)).await?;
+                }
             }
         }
         self.journal_attempts(started).await;
@@ -96,7 +101,7 @@ impl TokenService {
             .iter()
             .map(|one| (&one.lease, NewAttempt { trace_id: one.trace_id.as_deref(), ..NewAttempt::by(Trigger::Sweep) }))
             .collect();
-        match self.shared.store.start_attempts(&new).await {
+        match bounded(self.shared.store.start_attempts(&new)).await {
             Ok(leases) => {
                 for (one, lease) in started.into_iter().zip(leases) {
                     // The exchange may have panicked, which was logged.

@@ -9,6 +9,7 @@
 //! - `claim`: claims due grants for the sweeper
 //! - `connections`, `reconcile`: disconnects, tests and reconciles connections
 //! - `vend`: returns access tokens and API clients
+//! - `notes`: audit events of vended tokens and times of the last use, written in the background
 //! - `outcome`: requests and their results; `error`: why no access token is available
 
 mod claim;
@@ -16,6 +17,7 @@ mod connections;
 mod error;
 mod exchange;
 mod manual_rate_limit;
+mod notes;
 mod outcome;
 mod per_org_limiter;
 mod policy;
@@ -29,6 +31,7 @@ mod vend;
 pub use connections::{ConnectionError, DisconnectOutcome};
 pub use error::{MAX_TTL, TokenError};
 pub use exchange::{RescueError, RescueReport, UserCheck};
+pub use notes::Notes;
 pub use outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
 pub use policy::{Backoff, Policy};
 pub use reconcile::ReconcileReport;

@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use tracing::Instrument as _;
 
 use super::error::TokenError;
+use super::notes::Notes;
 use super::exchange::{RescueError, RescueReport, UserCheck, rescue, run_exchange};
 use super::outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::per_org_limiter::PerOrgLimiter;
@@ -34,10 +35,9 @@ impl TokenService {
     pub fn new(store: Store, xero: XeroClient, policy: Policy, spool: Spool, lifecycle: Lifecycle) -> Self {
         let flights = Arc::new(SingleFlight::new(lifecycle.clone()));
         let (lanes, metrics) = (PerOrgLimiter::new(policy.concurrency), Metrics::default());
-        Self {
-            shared: Arc::new(ServiceState { store, xero, policy, spool, org_limiter: lanes, metrics, lifecycle }),
-            single_flight: flights,
-        }
+        let notes = Notes::new(store.clone(), metrics.clone(), lifecycle.clone());
+        let shared = ServiceState { store, xero, policy, spool, org_limiter: lanes, metrics, notes, lifecycle };
+        Self { shared: Arc::new(shared), single_flight: flights }
     }
 
     /// Refreshes the due grants of the organization's active bindings, each grant once, at most `policy.concurrency`
@@ -124,6 +124,11 @@ impl TokenService {
         }
         // The database error was logged when the rotation was spooled.
         _ = spool.replay_all(store).await;
+    }
+
+    /// Returns where uses and vended tokens are noted.
+    pub fn notes(&self) -> &Notes {
+        &self.shared.notes
     }
 
     /// Returns this server's metrics.

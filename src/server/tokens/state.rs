@@ -1,5 +1,6 @@
 //! What every exchange uses: the store, the client of Xero, the policy and the limits.
 
+use super::notes::Notes;
 use super::per_org_limiter::PerOrgLimiter;
 use super::policy::Policy;
 use super::spool::Spool;
@@ -16,6 +17,7 @@ pub struct ServiceState {
     pub spool: Spool,
     pub org_limiter: PerOrgLimiter,
     pub metrics: Metrics,
+    pub notes: Notes,
     /// Shutdown waits for exchanges. Commit retries stop when it begins, because the spool has the tokens.
     pub lifecycle: Lifecycle,
 }

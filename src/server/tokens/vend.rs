@@ -57,7 +57,7 @@ impl TokenService {
                 warning = Some(failed.message);
             }
         }
-        self.record_use(&grant).await;
+        self.shared.notes.record_grant_use(&grant).await;
         let access = store.open_access(&grant)?;
         Ok(TenantClient {
             api: self.shared.xero.api(access, bound.binding.tenant.id),
@@ -101,24 +101,13 @@ impl TokenService {
             });
         }
         // The response does not wait for this write.
-        self.shared.lifecycle.spawn_in_request(self.record_use(&grant));
+        drop(self.shared.notes.record_grant_use(&grant));
         Ok(VendedToken {
             access: store.open_access(&grant)?,
             tenant_id: bound.binding.tenant.id,
             expires_at: grant.expires_at,
             warning: failed.or_else(|| self.refresh_obstacle(&grant, now)).map(|failed| failed.message),
         })
-    }
-
-    /// Records that the grant was used, at most once a minute. Logs an error instead of returning it, so that a
-    /// database that is read-only for now does not prevent the use of a valid token.
-    fn record_use(&self, grant: &Grant) -> impl Future<Output = ()> + Send + 'static {
-        let (store, id, last_used_at) = (self.shared.store.clone(), grant.id.clone(), grant.last_used_at);
-        async move {
-            if let Err(error) = store.mark_used_if_stale(&id, last_used_at).await {
-                tracing::warn!(grant = %id, %error, "failed to record grant use");
-            }
-        }
     }
 
     /// Refreshes the grant and reads its row again.

@@ -25,23 +25,12 @@ pub async fn rate_limited(
         if !key.scopes.contains(&scope) {
             return Err(Problem::missing_scope(scope));
         }
-        record_key_use(state, key);
+        state.tokens.notes().record_key_use(key);
         work.await
     };
     let mut answer = done.await.unwrap_or_else(IntoResponse::into_response);
     add_rate_limit_headers(&mut answer, allowance);
     answer
-}
-
-/// Records the key's last use in the background, at most once a minute. A failure, for instance while the database is
-/// read-only, does not fail the call.
-fn record_key_use(state: &AppState, key: &ApiKeyRow) {
-    let (store, key) = (state.store.clone(), key.clone());
-    state.lifecycle.spawn_in_request(async move {
-        if let Err(error) = store.record_key_use(&key).await {
-            tracing::warn!(key = %key.id, %error, "failed to record the use of an API key");
-        }
-    });
 }
 
 /// Adds the headers of draft-ietf-httpapi-ratelimit-headers-07, and `Retry-After` if the limit is exceeded.

@@ -117,16 +117,13 @@ fn token_response(VendedToken { access, tenant_id, expires_at, warning }: &Vende
     ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(answer)).into_response()
 }
 
-/// Records the vend in the audit log. If the database rejects writes, the token is vended anyway, and the log has what
-/// the audit log lacks.
+/// Records the vend in the audit log. If the database does not accept it within a second, the token is vended anyway,
+/// and the event is written later.
 async fn audit_issue(state: &AppState, key: &ApiKeyRow, whence: ClientIp, bound: (BindingId, String)) {
     let (binding, tenant) = bound;
     let actor = Actor::api_key(key.id.as_str(), &key.name, Some(whence.0.to_string()));
     let event = AuditEvent::new(&actor, Action::TokenVended).in_org(&key.org).subject("binding", &binding);
-    if let Err(error) = state.store.record_standalone(&event.detail("connection", tenant)).await {
-        let from = actor.address.as_deref();
-        tracing::error!(key = %key.id, %binding, from, %error, "failed to record a vended token in the audit log");
-    }
+    state.tokens.notes().record_event(&event.detail("connection", tenant)).await;
 }
 
 #[cfg(test)]

@@ -77,8 +77,9 @@ impl Store {
     /// grant has a later generation or is revoked.
     ///
     /// The row's generation may be older than the rotation's, if a backup was restored. A grant that was marked
-    /// `refresh_failed` since then, because its spent token was sent again, becomes active. Does not change the
-    /// journal: see `finish_spooled_attempt`.
+    /// `refresh_failed` since then, because its spent token was sent again, becomes active. `Applied` if the row has the
+    /// rotation already: a commit that was given up was applied after all. Does not change the journal: see
+    /// `finish_spooled_attempt`.
     pub async fn commit_spooled_rotation(&self, rotation: &SealedRotation) -> Result<Fenced, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
@@ -96,8 +97,9 @@ impl Store {
             let (org, grant) = (OrgId(row.try_get("org_id")?), rotation.grant_id.clone());
             transaction.publish(Change::Refresh { org, grant, outcome: Outcome::Refreshed }).await?;
         }
+        let applied = done.is_some() || is_in_place(&mut transaction, rotation).await?;
         transaction.commit().await?;
-        Ok(Fenced::from_applied(done.is_some()))
+        Ok(Fenced::from_applied(applied))
     }
 
     /// Finishes the attempt of a late rotation, even if the attempt was closed before. `fenced` is the result of
@@ -217,6 +219,16 @@ impl Store {
             .bind(rotation.consent.as_ref().map(|consent| consent.auth_event_id.as_str()))
             .bind(received_at)
     }
+}
+
+/// Returns whether the row has this rotation's tokens.
+async fn is_in_place(transaction: &mut ChangeTx, rotation: &SealedRotation) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT id FROM integration_grants WHERE id = $1 AND refresh_token_enc = $2")
+        .bind(rotation.grant_id.as_str())
+        .bind(&rotation.sealed.refresh)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Reactivates the bindings of a grant that has working tokens again, within the caller's transaction, and notifies

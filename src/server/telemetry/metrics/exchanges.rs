@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{counter, histogram};
 
 use super::Metrics;
-use super::names::{EXCHANGE_TIME, EXCHANGES, FENCED, JOINED, LEASE_WAIT, SPOOLED};
+use super::names::{EXCHANGE_TIME, EXCHANGES, FENCED, JOINED, LEASE_WAIT, LOST_AUDIT_EVENTS, SPOOLED};
 use crate::model::{Outcome, Trigger};
 
 impl Metrics {
@@ -46,5 +46,10 @@ impl Metrics {
     /// Counts a token set that was spooled.
     pub fn count_spooled_token_set(&self) {
         self.with_recorder(|| counter!(SPOOLED).increment(1));
+    }
+
+    /// Counts an audit event of a vended token that could not be written.
+    pub fn count_lost_audit_event(&self) {
+        self.with_recorder(|| counter!(LOST_AUDIT_EVENTS).increment(1));
     }
 }

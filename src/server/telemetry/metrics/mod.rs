@@ -18,7 +18,7 @@ use tokio::time::Instant;
 pub use self::deliveries::DeliveryCounts;
 pub use self::gauges::ServiceGauges;
 pub use self::names::metric_names;
-use self::names::{BUILD, EXCHANGE_TIME, FENCED, HELP, JOINED, LEASE_WAIT, REQUEST_TIME, SPOOLED};
+use self::names::{BUILD, EXCHANGE_TIME, FENCED, HELP, JOINED, LEASE_WAIT, LOST_AUDIT_EVENTS, REQUEST_TIME, SPOOLED};
 
 /// The content type of Prometheus' text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -47,7 +47,7 @@ impl Default for Metrics {
                 }
             }
             // Present from the start, so that alert rules see the first increment.
-            for name in [JOINED, FENCED, SPOOLED] {
+            for name in [JOINED, FENCED, SPOOLED, LOST_AUDIT_EVENTS] {
                 counter!(name).absolute(0);
             }
             gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);

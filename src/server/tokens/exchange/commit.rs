@@ -1,5 +1,7 @@
 //! Commits an exchange's token set, awaits the lease's next holder if the fence refuses the commit, and spools the set
-//! if the database fails. Never drops it (rule 4).
+//! if the database fails or does not answer in time. Never drops it (rule 4).
+//!
+//! A commit that was given up may still be applied. Its replay then finds the token set in place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use super::{Exchange, LEASE_POLL_INTERVAL};
 use crate::model::{GrantId, GrantStatus, Outcome};
 use crate::server::domain::{AttemptEnd, Grant, SealedRotation};
-use crate::server::store::{Fenced, JournaledLease, StoreError};
+use crate::server::store::{Fenced, JournaledLease, StoreError, bounded};
 use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
 use crate::server::tokens::spool::SpooledRotation;
 use crate::server::tokens::state::ServiceState;
@@ -26,7 +28,7 @@ impl Exchange {
         let rotation = self.seal(lease, &exchanged).await;
         let end = AttemptEnd::refreshed(Some(exchanged.status), exchanged.correlation_id);
         let spooled = SpooledRotation { rotation, attempt: lease.attempt().clone(), end };
-        match self.shared.store.commit_rotation(lease, &spooled.rotation, &spooled.end).await {
+        match bounded(self.shared.store.commit_rotation(lease, &spooled.rotation, &spooled.end)).await {
             Ok(Fenced::Applied) => {
                 self.count_outcome(Outcome::Refreshed);
                 tracing::info!(grant = %lease.id, generation = lease.generation + 1, trigger = self.request.trigger.as_str(), "grant refreshed");
@@ -55,7 +57,7 @@ impl Exchange {
     ) -> Result<RefreshOutcome, StoreError> {
         let store = &self.shared.store;
         loop {
-            let row = match store.grant(&held.id).await {
+            let row = match bounded(store.grant(&held.id)).await {
                 Ok(row) => row,
                 Err(error) => return Ok(self.spool_and_retry(spooled, &error)),
             };

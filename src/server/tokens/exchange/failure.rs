@@ -6,7 +6,7 @@ use super::Exchange;
 use crate::model::Outcome;
 use crate::server::domain::lost_reply::{replay_window_left, reply_lost_at_after};
 use crate::server::domain::{AttemptEnd, FailureClass, FaultScope, Grant, GrantEnd, first_unanswered_at};
-use crate::server::store::{AttemptFailure, Fenced, JournaledLease, StoreError};
+use crate::server::store::{AttemptFailure, Fenced, JournaledLease, StoreError, bounded};
 use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
 use crate::server::tokens::policy::Backoff;
 use crate::server::xero::{ErrorKind, XeroError};
@@ -20,12 +20,12 @@ impl Exchange {
     ) -> Result<RefreshOutcome, StoreError> {
         let store = &self.shared.store;
         if error.kind == ErrorKind::Reconnect {
-            let since = first_unanswered_at(&store.prior_attempts(lease).await?);
+            let since = first_unanswered_at(&bounded(store.prior_attempts(lease)).await?);
             let ended = GrantEnd::classify(lease, lease.sent_at(), since);
             let failed = RefreshFailure::reconnect_needed(Some(ended.message()));
             let end =
                 AttemptEnd { error_code: Some(ended.code().to_owned()), ..attempt_end(Outcome::Reconnect, error) };
-            if store.fail_grant(lease, &failed.message, &end).await? == Fenced::Superseded {
+            if bounded(store.fail_grant(lease, &failed.message, &end)).await? == Fenced::Superseded {
                 self.count_fenced();
                 tracing::info!(grant = %lease.id, generation = lease.generation, "ignored invalid_grant for a stale generation");
                 return Ok(RefreshOutcome::RefreshedElsewhere);
@@ -46,7 +46,7 @@ impl Exchange {
             next_attempt_at: failed.next_attempt_at.unwrap_or(store.clock().now()),
             reply_lost_at,
         };
-        match store.record_failure(lease, &failure, &attempt_end(outcome, error)).await? {
+        match bounded(store.record_failure(lease, &failure, &attempt_end(outcome, error))).await? {
             Fenced::Applied => {
                 self.count_outcome(outcome);
                 Ok(RefreshOutcome::Failed(failed))
@@ -73,7 +73,7 @@ impl Exchange {
         };
         let end = AttemptEnd::failed(Outcome::Operator, "sealed", FailureClass::unsent(FaultScope::Request));
         // If another holder has the lease, its exchange meets the same token.
-        _ = self.shared.store.record_failure(lease, &failure, &end).await?;
+        _ = bounded(self.shared.store.record_failure(lease, &failure, &end)).await?;
         Ok(RefreshOutcome::Failed(failed))
     }
 

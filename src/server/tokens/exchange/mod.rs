@@ -16,7 +16,7 @@ use super::outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::state::ServiceState;
 use crate::model::{GrantId, Outcome, Trigger};
 use crate::server::domain::RefreshToken;
-use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, StoreError};
+use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, StoreError, bounded};
 use crate::server::telemetry::metrics::Metrics;
 use crate::server::telemetry::traces;
 use crate::server::xero::{BreakerPermit, ExchangedTokens, XeroError};
@@ -92,13 +92,13 @@ impl Exchange {
         let owner = new_lease_owner();
         // A spooled rotation is newer than the row.
         self.shared.spool.replay(&self.grant_id, store).await?;
-        let first = match self.precheck().await? {
+        let first = match bounded(self.precheck()).await? {
             Precheck::Proceed(grant) => *grant,
             Precheck::Done(landed) => return Ok(landed),
         };
         let _permit = self.shared.org_limiter.acquire(&first.org_id).await;
         // The wait for the permit may have been long.
-        let first = match self.precheck().await? {
+        let first = match bounded(self.precheck()).await? {
             Precheck::Proceed(grant) => *grant,
             Precheck::Done(landed) => return Ok(landed),
         };
@@ -106,10 +106,10 @@ impl Exchange {
         let mut waited = None;
         loop {
             let until = self.shared.policy.lease_until(store.clock().now());
-            if let Some(lease) = store.acquire_lease(&self.grant_id, &owner, until).await? {
+            if let Some(lease) = bounded(store.acquire_lease(&self.grant_id, &owner, until)).await? {
                 // Another holder may have refreshed the grant before the lease was taken.
                 if let Some(landed) = self.already_satisfied(&first, &lease) {
-                    store.release_lease(&lease).await?;
+                    bounded(store.release_lease(&lease)).await?;
                     return Ok(landed);
                 }
                 drop(waited);
@@ -117,14 +117,14 @@ impl Exchange {
                 return match self.shared.xero.breaker().acquire(self.priority(lease.reply_lost_at)) {
                     Ok(permit) => self.exchange_token(&self.begin_attempt(&lease).await?, permit).await,
                     Err(open) => {
-                        store.release_lease(&lease).await?;
+                        bounded(store.release_lease(&lease)).await?;
                         Ok(RefreshOutcome::Failed(self.open_circuit_failure(&open, lease.reply_lost_at)))
                     }
                 };
             }
             waited.get_or_insert_with(|| LeaseWaitTimer { since: Instant::now(), metrics: &self.shared.metrics });
             tokio::time::sleep(LEASE_POLL_INTERVAL).await;
-            let Some(now) = store.grant(&self.grant_id).await? else {
+            let Some(now) = bounded(store.grant(&self.grant_id)).await? else {
                 return Ok(RefreshOutcome::Failed(RefreshFailure::disconnected()));
             };
             if let Some(landed) = self.already_satisfied(&first, &now) {
@@ -139,7 +139,7 @@ impl Exchange {
     /// Releases the lease of a grant whose attempt could not be journaled.
     async fn release_claim(&self, lease: &LeaseGuard) -> Result<RefreshOutcome, StoreError> {
         let until = self.shared.store.clock().now() + RETRY_CLAIM_AFTER;
-        self.shared.store.release_lease_due_at(lease, until).await?;
+        bounded(self.shared.store.release_lease_due_at(lease, until)).await?;
         Ok(RefreshOutcome::Failed(RefreshFailure::internal()))
     }
 
@@ -148,7 +148,7 @@ impl Exchange {
         let trace_id = traces::current_trace_id();
         let actor = self.request.actor.as_deref();
         let new = NewAttempt { trigger: self.request.trigger, actor, trace_id: trace_id.as_deref() };
-        let begun = self.shared.store.start_attempt(lease, new).await;
+        let begun = bounded(self.shared.store.start_attempt(lease, new)).await;
         if begun.is_err() {
             // Nothing was sent, so the lease is not needed. If the release fails too, the lease expires.
             _ = self.release_claim(lease).await;

@@ -12,7 +12,7 @@ use crate::model::{GrantId, GrantStatus, Outcome, Trigger};
 use crate::server::domain::{
     AccessToken, AttemptEnd, Consent, FailureClass, FaultScope, Grant, RefreshToken, SealedRotation,
 };
-use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, StoreError};
+use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, StoreError, bounded};
 use crate::server::tokens::outcome::{RefreshOutcome, RefreshRequest};
 use crate::server::tokens::spool::SpooledRotation;
 use crate::server::tokens::state::ServiceState;
@@ -165,7 +165,7 @@ impl Exchange {
     /// Records a failed request. The grant does not change, because the token that failed is not its own.
     async fn record_refusal(&self, lease: &JournaledLease, error: XeroError) -> RescueError {
         let end = attempt_end(Outcome::Refused, &error);
-        match self.shared.store.finish_and_release(lease, &end).await {
+        match bounded(self.shared.store.finish_and_release(lease, &end)).await {
             Err(error) => error.into(),
             Ok(()) if error.kind == ErrorKind::Reconnect => RescueError::Refused,
             Ok(()) => RescueError::Xero(error),
@@ -183,7 +183,7 @@ impl Exchange {
         let ExchangedTokens { tokens, correlation_id, status, .. } = exchanged;
         let end = AttemptEnd::refreshed(Some(status), correlation_id);
         let spooled = SpooledRotation { rotation, attempt: lease.attempt().clone(), end };
-        let landed = match self.shared.store.commit_rescue(lease, &spooled.rotation, &spooled.end).await {
+        let landed = match bounded(self.shared.store.commit_rescue(lease, &spooled.rotation, &spooled.end)).await {
             Ok(Fenced::Applied) => RefreshOutcome::Refreshed,
             Ok(Fenced::Superseded) => self.await_successor(lease, &spooled).await?,
             Err(error) => self.spool_and_retry(&spooled, &error),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{AttemptId, GrantId};
 use crate::server::crypto::sealed::kid_of;
 use crate::server::domain::{AttemptEnd, Consent, SealedRotation, SealedTokens};
-use crate::server::store::{Fenced, Store, StoreError};
+use crate::server::store::{Fenced, Store, StoreError, bounded};
 
 /// The rotations that wait for the database. Cheap to clone; clones share them.
 #[derive(Clone)]
@@ -200,9 +200,10 @@ impl Spool {
         };
         let mut taken = false;
         for spooled in waiting {
-            let fenced = store.commit_spooled_rotation(&spooled.rotation).await?;
+            let fenced = bounded(store.commit_spooled_rotation(&spooled.rotation)).await?;
             taken |= fenced == Fenced::Applied;
-            if let Err(error) = store.finish_spooled_attempt(fenced, &spooled.attempt, &spooled.end).await {
+            let finished = store.finish_spooled_attempt(fenced, &spooled.attempt, &spooled.end);
+            if let Err(error) = bounded(finished).await {
                 tracing::warn!(%grant, attempt = %spooled.attempt, %error, "failed to finish a spooled rotation's attempt");
             }
             let generation = spooled.rotation.from_generation;

@@ -241,12 +241,14 @@ impl Store {
         Ok(Some((key_from(&row)?, bound)))
     }
 
+    /// Returns whether the use of the key, as just read, is to be recorded: at most once a minute.
+    pub fn is_key_use_due(&self, key: &ApiKeyRow) -> bool {
+        key.last_used_at.is_none_or(|last| self.clock.now() - last > LAST_USED_PRECISION)
+    }
+
     /// Sets the key's `last_used_at` to now, at most once a minute.
     pub async fn record_key_use(&self, key: &ApiKeyRow) -> Result<(), StoreError> {
         let now = self.clock.now();
-        if key.last_used_at.is_some_and(|last| now - last <= LAST_USED_PRECISION) {
-            return Ok(());
-        }
         sqlx::query(
             "UPDATE api_keys SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $3)",
         )

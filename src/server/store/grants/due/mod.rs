@@ -7,7 +7,7 @@ use super::lease_guard::LeaseGuard;
 use super::leases::{dead_holder_sent_at_sql, take_lease_sql};
 use crate::model::{GrantId, OrgId};
 use crate::server::domain::lost_reply::LOST_REPLY_STANDS_FOR;
-use crate::server::domain::{KeepHot, TokenTimes};
+use crate::server::domain::{Grant, KeepHot, TokenTimes};
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::database::DatabaseKind;
 use crate::server::store::{Store, StoreError};
@@ -101,12 +101,9 @@ impl Store {
         self.record_use("", id.as_str(), USAGE_WRITE_INTERVAL).await
     }
 
-    /// Records that the grant was used now, unless `last_used_at`, as just read, is less than a minute old.
-    pub async fn mark_used_if_stale(&self, id: &GrantId, last_used_at: Option<i64>) -> Result<(), StoreError> {
-        if last_used_at.is_some_and(|last| self.clock.now() - last <= USAGE_WRITE_INTERVAL) {
-            return Ok(());
-        }
-        self.mark_used(id).await
+    /// Returns whether the use of the grant, as just read, is to be recorded: at most once a minute.
+    pub fn is_use_due(&self, grant: &Grant) -> bool {
+        grant.last_used_at.is_none_or(|last| self.clock.now() - last > USAGE_WRITE_INTERVAL)
     }
 
     /// Records that all grants of the organization were used now.
