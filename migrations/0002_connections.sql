@@ -42,7 +42,7 @@ CREATE INDEX integration_grants_by_xero_user ON integration_grants (xero_user_id
 CREATE INDEX integration_grants_due ON integration_grants (due_at) WHERE status = 'active';
 -- Grants that may have lost a reply. They are claimed first.
 CREATE INDEX integration_grants_failed_or_abandoned ON integration_grants (due_at)
-    WHERE status = 'active' AND (failure_count > 0 OR lease_owner IS NOT NULL);
+    WHERE status = 'active' AND (failure_count > 0 OR lease_owner IS NOT NULL OR reply_lost_at IS NOT NULL);
 CREATE INDEX integration_grants_connections_due ON integration_grants (connections_due_at)
     WHERE connections_due_at IS NOT NULL;
 
@@ -142,4 +142,10 @@ CREATE TABLE instances (
     sealing_since BIGINT NOT NULL,
     spooled_kids TEXT NOT NULL,
     seen_at BIGINT NOT NULL
+);
+
+-- Whether the database accepts writes: each instance writes its own row, which nothing else locks.
+CREATE TABLE write_probes (
+    instance_id TEXT PRIMARY KEY,
+    probed_at BIGINT NOT NULL
 );

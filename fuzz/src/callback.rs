@@ -13,7 +13,7 @@ use evergrant::model::{ConnectionFlash, Flash, FlashMessage as _};
 use evergrant::server::clock::Clock;
 use evergrant::server::config::Settings;
 use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
-use evergrant::server::startup::App;
+use evergrant::server::startup;
 use evergrant_sandbox::{Options, Sandbox, TEST_SIGNING_KEY};
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, Response, Url};
@@ -80,8 +80,11 @@ impl Bench {
             let flags = ["evergrant", "--database-url", &database, "--public-url", &base, "--data-dir", &data];
             let config = Flags::parse_from(flags).settings.check().unwrap();
             store_signing_key(folder.path()).await;
-            let app = App::build(config, Clock::manual(1_800_000_000), listener).await.unwrap();
-            tokio::spawn(app.run_until_stopped(std::future::pending()));
+            let clock = Clock::manual(1_800_000_000);
+            tokio::spawn(startup::serve(config, clock, listener, std::future::pending()));
+            while !client.get(format!("{base}/readyz")).send().await.unwrap().status().is_success() {
+                tokio::task::yield_now().await;
+            }
             let form = [("email", DEMO_EMAIL), ("password", DEMO_PASSWORD)];
             let answer = client.post(format!("{base}/api/session/login")).form(&form).send().await.unwrap();
             (base, cookie(&answer, "evergrant_session").expect("the demo user must sign in"))

@@ -1,6 +1,9 @@
 //! Operations: graceful shutdown, backup and restore, mixed versions, and the files of `deploy/`.
 
 mod files;
+mod readiness;
 mod restore;
 mod shutdown;
+mod start;
+mod unsaved;
 mod versions;

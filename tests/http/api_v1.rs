@@ -24,7 +24,7 @@ use crate::support::wait::{MAX_WAIT, eventually};
 pub struct ApiClient<'a> {
     app: &'a DemoServer,
     pub store: Store,
-    org: OrgId,
+    pub org: OrgId,
     pub key: String,
     key_id: String,
 }
@@ -50,7 +50,7 @@ impl<'a> ApiClient<'a> {
         answer.json::<Value>().await.unwrap()["bindings"][0].clone()
     }
 
-    async fn get_token(&self, query: &str) -> Response {
+    pub async fn get_token(&self, query: &str) -> Response {
         let id = self.first_connection().await["id"].as_str().unwrap().to_owned();
         self.get(&format!("/bindings/{id}/token{query}")).await
     }

@@ -12,3 +12,4 @@ mod page_security;
 mod reference;
 mod request_ids;
 mod server_functions;
+mod stuck;

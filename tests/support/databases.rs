@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use evergrant::server::store::{Database, DatabaseKind};
+use evergrant::server::store::{Database, DatabaseKind, Timeouts};
 
 /// Defines a test that runs once per database, as `name::sqlite` and `name::postgres`.
 macro_rules! each_database {
@@ -61,7 +61,11 @@ impl TestDatabase {
 
     /// Connects to the database.
     pub async fn open(&self) -> Database {
-        Database::connect(&self.url).await.unwrap()
+        self.open_with(Timeouts::default()).await
+    }
+
+    pub async fn open_with(&self, timeouts: Timeouts) -> Database {
+        Database::connect_with(&self.url, timeouts).await.unwrap()
     }
 }
 

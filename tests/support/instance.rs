@@ -32,14 +32,25 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Starts a process in the directory `data` and waits until it listens. `settings` are environment variables.
+    /// Starts a process in the directory `data` and waits until it serves. `settings` are environment variables.
     pub fn start(database: &TestDatabase, provider: &Provider, data: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_until("address", &database.url, provider, data, settings)
+    }
+
+    /// Starts a process on the database at `url` and waits until it listens, which it does before it can use the
+    /// database.
+    pub fn start_listening(url: &str, provider: &Provider, data: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_until("socket", url, provider, data, settings)
+    }
+
+    /// Starts a process and waits for the log line that has its address in this field.
+    fn start_until(field: &str, url: &str, provider: &Provider, data: &Path, settings: &[(&str, &str)]) -> Self {
         // With SIGXFSZ ignored, a file at its size limit fails the write instead of ending the process.
         let mut child = Command::new("sh")
             .args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_evergrant")])
             .current_dir(data)
             .env_clear()
-            .env("DATABASE_URL", &database.url)
+            .env("DATABASE_URL", url)
             .env("EVERGRANT_LISTEN", "127.0.0.1:0")
             .env("EVERGRANT_KEYS", format!("test:{}=", "A".repeat(43)))
             .env("EVERGRANT_LOG_FORMAT", "json")
@@ -62,7 +73,7 @@ impl Instance {
             let line = instance.next_log_line();
             let line = line.unwrap_or_else(|| panic!("the instance did not start: {:?}", instance.startup_log));
             let line: Value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-            if let Some(address) = line["fields"]["address"].as_str() {
+            if let Some(address) = line["fields"][field].as_str() {
                 instance.base = format!("http://{address}");
             }
             instance.startup_log.push(line);

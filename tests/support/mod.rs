@@ -12,6 +12,7 @@ pub mod consents;
 pub mod demo_server;
 pub mod http;
 pub mod instance;
+pub mod locks;
 pub mod statement_capture;
 pub mod test_server;
 pub mod test_service;

@@ -9,9 +9,10 @@ use evergrant::server::auth::LocalAuth;
 use evergrant::server::clock::Clock;
 use evergrant::server::config::Settings;
 use evergrant::server::domain::Secret;
-use evergrant::server::startup::App;
+use evergrant::server::startup;
 use evergrant::server::store::{BindingWithGrant, CreatedUser, Store};
 use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use reqwest::StatusCode;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -19,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::browser::Browser;
 use super::databases::TestDatabase;
+use super::http::test_client;
 use super::test_service::test_key_ring;
+use super::wait::{MAX_WAIT, eventually};
 use crate::sandbox::{Provider, START};
 
 pub const PASSWORD: &str = "correct horse battery";
@@ -40,7 +43,7 @@ pub struct ServerTask {
 }
 
 impl ServerTask {
-    /// Starts `serve` on a free port, with its data in `folder`, the tests' key ring and further flags.
+    /// Starts `serve` on a free port and waits until it is ready, with its data in `folder`, the tests' key ring and further flags.
     pub async fn start(database: TestDatabase, clock: Clock, folder: TempDir, extra_flags: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -58,8 +61,14 @@ impl ServerTask {
         let stop = CancellationToken::new();
         let shutdown = stop.clone().cancelled_owned();
         let running = tokio::spawn(async move {
-            App::build(config, clock, listener).await.unwrap().run_until_stopped(shutdown).await.unwrap();
+            startup::serve(config, clock, listener, shutdown).await.unwrap();
         });
+        let client = test_client();
+        let is_ready = async || {
+            let ready = client.get(format!("{base}/readyz")).send().await;
+            ready.is_ok_and(|ready| ready.status() == StatusCode::OK)
+        };
+        eventually("the start of the server", MAX_WAIT, is_ready).await;
         Self { base, database, stop, running, _folder: folder }
     }
 }
@@ -116,6 +125,10 @@ impl TestServer {
 
     pub fn browser(&self) -> Browser {
         Browser::new(&self.base)
+    }
+
+    pub fn database(&self) -> &TestDatabase {
+        &self.server.database
     }
 
     /// Advances the server's clock and the provider's, in seconds.

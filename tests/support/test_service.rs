@@ -11,7 +11,7 @@ use evergrant::server::domain::{Grant, KeepHot, Plan, Secret};
 use evergrant::server::jobs::sweeper;
 use evergrant::server::jobs::sweeper::{SweepReport, Sweeper};
 use evergrant::server::lifecycle::Lifecycle;
-use evergrant::server::store::Store;
+use evergrant::server::store::{Store, Timeouts};
 use evergrant::server::tokens::{Policy, Spool, TokenService};
 use evergrant::server::xero::{Endpoints, XeroClient};
 use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
@@ -39,17 +39,23 @@ pub struct TestService {
     options: ServiceOptions,
 }
 
-/// The lease's lifetime, the time-out of requests to Xero, and which grants are kept hot.
+/// The lease's lifetime, the time-out of requests to Xero, which grants are kept hot, and the waits in the database.
 #[derive(Clone, Copy)]
 pub struct ServiceOptions {
     pub lease_ttl: Duration,
     pub xero_timeout: Duration,
     pub keep_hot: KeepHot,
+    pub timeouts: Timeouts,
 }
 
 impl Default for ServiceOptions {
     fn default() -> Self {
-        Self { lease_ttl: Duration::from_secs(60), xero_timeout: Duration::from_millis(500), keep_hot: KeepHot::Used }
+        Self {
+            lease_ttl: Duration::from_secs(60),
+            xero_timeout: Duration::from_millis(500),
+            keep_hot: KeepHot::Used,
+            timeouts: Timeouts::default(),
+        }
     }
 }
 
@@ -161,7 +167,7 @@ impl TestService {
 
 async fn open_store(database: &TestDatabase, clock: &Clock, options: ServiceOptions) -> Store {
     let plan = Plan { keep_hot: options.keep_hot, ..Plan::default() };
-    Store::new(database.open().await, test_key_ring(), clock.clone()).with_plan(plan)
+    Store::new(database.open_with(options.timeouts).await, test_key_ring(), clock.clone()).with_plan(plan)
 }
 
 /// Returns the key ring of the tests, with the single key `test`.

@@ -13,4 +13,5 @@ mod processes;
 mod single_flight;
 mod spool;
 mod storms;
+mod stuck;
 mod vend;

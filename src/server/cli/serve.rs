@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::CliError;
 use crate::server::clock::Clock;
 use crate::server::config::{Config, Settings};
-use crate::server::startup::{self, App, StartupError};
+use crate::server::startup::{self, StartupError};
 use crate::server::telemetry::logging;
 
 /// Binds the listener, serves until the stop signal, and flushes traces.
@@ -24,7 +24,7 @@ pub async fn run(settings: Settings) -> Result<(), CliError> {
 
 async fn serve(config: Config) -> Result<(), StartupError> {
     let socket = startup::listen(config.listen, "EVERGRANT_LISTEN").await?;
-    App::build(config, Clock::system(), socket).await?.run_until_stopped(stop_signal()).await
+    startup::serve(config, Clock::system(), socket, stop_signal()).await
 }
 
 /// Returns a future that completes on ctrl-c or SIGTERM. Both are handled from this call on.

@@ -47,6 +47,11 @@ impl KeyHeartbeat {
         Ok(Self { store, id, address: display_address(address), spooled })
     }
 
+    /// Returns this instance's id, which stays the same over restarts.
+    pub fn instance(&self) -> &str {
+        &self.id
+    }
+
     /// Writes a heartbeat. To be called before anything is served: from then on no server seals what this one can't
     /// open.
     pub async fn heartbeat(&self) -> Result<(), StoreError> {

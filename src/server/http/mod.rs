@@ -8,10 +8,12 @@ pub mod listener;
 pub mod middleware;
 mod oauth;
 mod one_time_secret;
+pub mod readiness;
 pub mod router;
 pub mod routes;
 mod safe_redirect;
 pub mod server_fn;
+pub mod starting;
 pub mod state;
 mod v1;
 

@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 use leptos::prelude::LeptosOptions;
 
 use super::listener::HttpListener;
+use super::readiness::Readiness;
 use crate::server::auth::{ApiRateLimiter, Auth};
 use crate::server::config::Config;
 use crate::server::lifecycle::Lifecycle;
@@ -37,6 +38,8 @@ pub struct AppState {
     pub lifecycle: Lifecycle,
     /// Counts open connections and tells whether the server is draining.
     pub listener: HttpListener,
+    /// Whether the database accepts writes.
+    pub readiness: Readiness,
     /// The email address and password of the seeded demo user, in sandbox mode only.
     pub demo_login: Option<(&'static str, &'static str)>,
 }

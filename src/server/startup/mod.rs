@@ -1,34 +1,47 @@
-//! The composition root: builds the services, starts the background jobs, serves until shutdown, and waits for running
-//! exchanges.
+//! The composition root: listens, builds the services, starts the background jobs, and serves until shutdown.
+//!
+//! - `build`: the services, from the settings; waits for the database
+//! - `shutdown`: finishes what runs and saves every token set
 
+mod build;
 mod from_config;
+mod shutdown;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leptos::config::errors::LeptosConfigError;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use self::from_config::{notifier, sandbox, sweeper_options};
-use super::auth::{ApiRateLimiter, Auth, AuthError};
+use self::build::{App, build_when_available};
+use self::from_config::sweeper_options;
+use self::shutdown::shut_down;
+use super::auth::AuthError;
 use super::clock::Clock;
 use super::config::Config;
-use super::encryption_keys::{self, KeyHeartbeat, KeyRingError};
+use super::encryption_keys::{KeyHeartbeat, KeyRingError};
+use super::http;
 use super::http::listener::HttpListener;
+use super::http::starting::CurrentRouter;
 use super::http::state::AppState;
-use super::http::{self, assets};
 use super::jobs::sweeper::Sweeper;
 use super::jobs::{cleanup, connection_check, notifications, offboarding, retention, spool};
 use super::lifecycle::Lifecycle;
 use super::notify::MailSettingsError;
-use super::seed::{self, SeedError};
-use super::store::{Database, DatabaseKind, Store, StoreError};
-use super::tokens::{Spool, SpoolError, TokenService};
+use super::seed::SeedError;
+use super::store::{DatabaseKind, StoreError};
+use super::tokens::SpoolError;
 use super::xero::{ClientError, EndpointError};
-use evergrant_sandbox::{Sandbox, SandboxError};
+use evergrant_sandbox::SandboxError;
 
 pub use self::from_config::{connectable_address, plan, policy, xero_client};
+
+/// How long the start waits for the replay of the spool.
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why the server failed to start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -76,19 +89,18 @@ pub enum StartupError {
         /// Why the socket could not be bound.
         source: std::io::Error,
     },
+    /// The server stopped with token sets that are nowhere else.
+    #[error(
+        "{count} token sets are lost: neither the database nor the spool folder accepted them. Their connections must be \
+         refreshed within 30 minutes of their last exchange, or reconnected"
+    )]
+    UnsavedTokenSets {
+        /// How many.
+        count: usize,
+    },
     /// A listening socket failed.
     #[error("the listening socket failed: {0}")]
     Socket(#[from] std::io::Error),
-}
-
-/// A server that is ready to run.
-pub struct App {
-    state: AppState,
-    sandbox: Option<Sandbox>,
-    heartbeat: Arc<KeyHeartbeat>,
-    socket: TcpListener,
-    /// The socket of the metrics without authentication, if one is configured.
-    metrics_socket: Option<TcpListener>,
 }
 
 /// Listens on `address`, which `variable` configures.
@@ -96,86 +108,66 @@ pub async fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpLi
     TcpListener::bind(address).await.map_err(|source| StartupError::Listen { address, variable, source })
 }
 
-impl App {
-    /// Connects the database, applies migrations, loads the keys and builds every service. Starts no task, so that a
-    /// failure leaves nothing running.
-    pub async fn build(config: Config, clock: Clock, socket: TcpListener) -> Result<Self, StartupError> {
-        let (address, lifecycle) = (socket.local_addr()?, Lifecycle::default());
-        encryption_keys::create_data_dir(&config)?;
-        let database = Database::connect(config.database_url.expose()).await?;
-        database.migrate().await?;
-        let ring = encryption_keys::load_or_create(&config, &database).await?;
-        let store = Store::new(database, ring, clock.clone()).with_plan(plan(&config));
-        let auth = Auth::new(store.clone(), &config.sign_in)?;
-        let sandbox = sandbox(&config, &clock).await?;
-        // The demo user signs in with a password, which needs local accounts.
-        let demo = auth.local().zip(sandbox.as_ref());
-        if let Some((local, sandbox)) = demo
-            && seed::seed(&store, local, sandbox).await?
-        {
-            tracing::info!("created the sandbox demo user and its two organizations");
+/// Serves on `socket` until `shutdown` completes, then drains requests, waits for running exchanges and closes the
+/// database.
+///
+/// Listens at once. While the database can't be used, says so and tries again. Fails if a setting has to be changed, or
+/// if a token set could not be saved.
+pub async fn serve(
+    config: Config,
+    clock: Clock,
+    socket: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), StartupError> {
+    let (config, lifecycle, address) = (Arc::new(config), Lifecycle::default(), socket.local_addr()?);
+    let listener = HttpListener::new(&config.serving, lifecycle.stopping().clone());
+    let metrics_socket = match config.metrics.listen {
+        Some(address) => Some(listen(address, "EVERGRANT_METRICS_LISTEN").await?),
+        None => None,
+    };
+    tracing::info!(socket = %address, "starting");
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        shutdown.await;
+        stopping.cancel();
+    });
+    let current = CurrentRouter::starting(&"this server is starting");
+    let serving = listener.serve(socket, current.router(), stop.clone().cancelled_owned());
+    let mut serving = pin!(serving);
+    let building = build_when_available(&config, &clock, address, (&listener, &lifecycle), &current);
+    let app = tokio::select! {
+        biased;
+        () = stop.cancelled() => {
+            tracing::info!("stopped before the start was complete");
+            return Ok(());
         }
-        let demo_login = demo.map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD));
-        let xero = xero_client(&config, &clock, address)?;
-        let spool = Spool::open(&config.spool_dir())?;
-        let tokens = TokenService::new(store.clone(), xero.clone(), policy(&config), spool, lifecycle.clone());
-        let (spooled, alarm) = (tokens.clone(), tokens.clone());
-        let heartbeat =
-            Arc::new(KeyHeartbeat::new(&config, store.clone(), address, Box::new(move || spooled.spooled_kids()))?);
-        let notifier = notifier(&config, &store, Arc::new(move || alarm.alarm()))?;
-        let metrics_socket = match config.metrics.listen {
-            Some(address) => Some(listen(address, "EVERGRANT_METRICS_LISTEN").await?),
-            None => None,
-        };
-        let state = AppState {
-            api_rate_limiter: Arc::new(ApiRateLimiter::new(config.api_calls_per_minute, &clock)),
-            listener: HttpListener::new(&config.serving, lifecycle.stopping().clone()),
-            config: Arc::new(config),
-            store,
-            auth,
-            xero,
-            tokens,
-            notifier,
-            leptos: assets::leptos_options()?,
-            lifecycle,
-            demo_login,
-        };
-        Ok(Self { state, sandbox, heartbeat, socket, metrics_socket })
-    }
-
-    /// Serves until `shutdown` completes, then drains requests, waits for running exchanges and closes the database.
-    ///
-    /// Fails if the first heartbeat can't be written or a socket fails. It stops in the same order then.
-    pub async fn run_until_stopped(
-        self,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), StartupError> {
-        let Self { state, sandbox, heartbeat, socket, metrics_socket } = self;
-        let served = async {
-            // Before anything is replayed or served: from then on other servers keep the keys that this one needs.
-            heartbeat.heartbeat().await?;
+        served = serving.as_mut() => return Ok(served?),
+        built = building => built?,
+    };
+    let App { state, sandbox, heartbeat } = app;
+    let served = async {
+        // Polled together, so that the server answers while the spool is replayed.
+        let starting = async {
             start_jobs(&state, &heartbeat).await;
             if let Some(socket) = metrics_socket {
                 serve_metrics(&state, socket)?;
             }
-            let router = http::router::router(&state, sandbox.map(|sandbox| sandbox.router()));
+            current.replace(http::router::router(&state, sandbox.map(|sandbox| sandbox.router())));
             let public = state.config.public_url.origin();
-            tracing::info!(address = %socket.local_addr()?, %public, "listening");
+            tracing::info!(%address, %public, "listening");
             if let Some((email, password)) = state.demo_login {
                 tracing::info!("sandbox mode: open {public} and sign in as {email} with {password}");
             }
-            Ok(state.listener.serve(socket, router, shutdown).await?)
+            Ok::<_, StartupError>(())
         };
-        let served = served.await;
-
-        // No more requests. Running exchanges finish; a result that can't be committed is spooled for the next start.
-        state.lifecycle.begin_stop();
-        state.lifecycle.wait_for_tasks().await;
-        heartbeat.unregister().await;
-        state.store.database().close().await;
-        tracing::info!("stopped");
-        served
-    }
+        let serving = async { Ok::<_, StartupError>(serving.await?) };
+        tokio::try_join!(starting, serving).map(drop)
+    };
+    let served = served.await;
+    shut_down(&state, &heartbeat).await?;
+    tracing::info!("stopped");
+    served
 }
 
 /// Replays the spool and starts the background jobs.
@@ -184,7 +176,9 @@ async fn start_jobs(state: &AppState, heartbeat: &Arc<KeyHeartbeat>) {
     tokens.metrics().set_started_at(store.clock().now());
     let heartbeat = Arc::clone(heartbeat);
     lifecycle.spawn_loop("heartbeat", |stopping| async move { heartbeat.run(stopping).await });
-    match tokens.replay_spool().await {
+    // A stuck database delays the start only this long. The job goes on with what is left.
+    let replayed = tokio::time::timeout(REPLAY_TIMEOUT, tokens.replay_spool());
+    match replayed.await.unwrap_or(Err(StoreError::NoAnswer)) {
         Ok(0) => {}
         Ok(replayed) => tracing::info!(replayed, "replayed spooled token sets"),
         // They are newer than their rows; the rows' access tokens are served until the replay succeeds.

@@ -93,6 +93,11 @@ impl Database {
         Ok(database)
     }
 
+    /// Opens the database once more, with the timeouts of a migration.
+    pub(super) async fn reopen_for_migration(&self) -> Result<Self, StoreError> {
+        Self::open(self.kind, self.url().to_owned(), Timeouts::of_migration()).await
+    }
+
     /// Returns the pool.
     pub fn pool(&self) -> &AnyPool {
         &self.pool

@@ -7,7 +7,6 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::StoreError;
 use super::database::{Database, DatabaseKind};
-use super::timeouts::Timeouts;
 
 /// Every migration, oldest first. A released migration is never edited. Migrations only add, so that servers of the
 /// previous version keep working and can start on the new schema. One that breaks this has `BREAKING` in its name.
@@ -67,11 +66,10 @@ impl Database {
         });
         let mut migrator = Migrator::with_migrations(migrations.collect());
         migrator.set_ignore_missing(true);
-        let mut connection = self.pool().acquire().await?;
-        // Its timeouts are not those of the pool.
-        connection.close_on_drop();
-        Timeouts::of_migration().apply(&mut connection, self.kind()).await?;
-        Ok(migrator.run(&mut *connection).await?)
+        let migrating = self.reopen_for_migration().await?;
+        let migrated = migrator.run(migrating.pool()).await;
+        migrating.close().await;
+        Ok(migrated?)
     }
 
     /// Compares the schema with this binary's migrations. Changes nothing.

@@ -22,6 +22,8 @@ pub mod testing;
 mod tests;
 mod text_values;
 mod timeouts;
+mod unavailable;
+mod write_probe;
 
 use std::sync::Arc;
 
@@ -59,6 +61,7 @@ pub use row_change::RowChange;
 pub use sealed::instances::{INSTANCE_TIMEOUT, Instance};
 pub use sealed::reseal::{ResealPass, SealedValuesByKey};
 pub use timeouts::{Timeouts, bounded};
+pub use unavailable::Unavailable;
 
 use super::clock::Clock;
 use super::crypto::key_ring::KeyRing;

@@ -64,6 +64,11 @@ impl<T> Queue<T> {
         self.has_writer = !self.waiting.is_empty();
         self.waiting.drain(..limit.min(self.waiting.len())).collect()
     }
+
+    /// Puts notes back that were taken and not written.
+    fn put_back(&mut self, notes: impl DoubleEndedIterator<Item = (T, oneshot::Sender<()>)>) {
+        notes.rev().for_each(|note| self.waiting.push_front(note));
+    }
 }
 
 impl Notes {
@@ -122,9 +127,7 @@ impl Notes {
             if !was_failing {
                 tracing::error!(%error, waiting = events.len(), "failed to record vended tokens in the audit log, will retry");
             }
-            let mut unwritten = queue.lock();
-            events.into_iter().zip(waiters).rev().for_each(|one| unwritten.waiting.push_front(one));
-            drop(unwritten);
+            queue.lock().put_back(events.into_iter().zip(waiters));
             _ = stopping.run_until_cancelled(tokio::time::sleep(RETRY_INTERVAL)).await;
         }
     }
@@ -158,7 +161,14 @@ impl Notes {
     fn give_up(&self, event: &PendingEvent) {
         self.0.metrics.count_lost_audit_event();
         let (actor, subject) = (event.actor_id(), event.subject_id());
-        tracing::error!(action = event.action(), key = actor, binding = subject, from = event.address(), at = event.at(), "audit event not recorded");
+        tracing::error!(
+            action = event.action(),
+            key = actor,
+            binding = subject,
+            from = event.address(),
+            at = event.at(),
+            "audit event not recorded"
+        );
     }
 }
 

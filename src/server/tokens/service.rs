@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use tracing::Instrument as _;
 
 use super::error::TokenError;
-use super::notes::Notes;
 use super::exchange::{RescueError, RescueReport, UserCheck, rescue, run_exchange};
+use super::notes::Notes;
 use super::outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::per_org_limiter::PerOrgLimiter;
 use super::policy::{Policy, is_still_valid};
@@ -112,9 +112,20 @@ impl TokenService {
         self.shared.xero.breaker().check(Priority::Automatic).err().map(|resting| resting.until)
     }
 
-    /// Scans the spool folder, where other processes may write, and commits the spooled rotations.
+    /// Returns how many rotations are in memory only, neither in the database nor in the spool folder.
+    pub fn unwritten_count(&self) -> usize {
+        self.shared.spool.unwritten()
+    }
+
+    /// Writes the files that could not be written before, scans the spool folder, where other processes may write, and
+    /// commits the spooled rotations.
     pub async fn rescan_spool(&self) {
         let ServiceState { spool, store, .. } = &*self.shared;
+        let unwritten = spool.unwritten();
+        // The error was logged when the rotation was spooled.
+        if spool.write_missing().is_ok() && unwritten > 0 {
+            tracing::info!(written = unwritten, "wrote the token sets that were in memory only to the spool");
+        }
         let before = spool.len();
         if let Err(error) = spool.rescan() {
             tracing::warn!(%error, "failed to scan spool folder");

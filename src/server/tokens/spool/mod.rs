@@ -40,6 +40,8 @@ pub struct SpooledRotation {
 struct SpoolState {
     /// By grant and the generation that was exchanged, with the file.
     rotations: BTreeMap<(GrantId, i64), (SpooledRotation, PathBuf)>,
+    /// The rotations that are in memory only, because their files could not be written.
+    unwritten: BTreeSet<(GrantId, i64)>,
     /// Files that are malformed, or that were committed and can't be removed. They are not read again.
     ignored: HashSet<PathBuf>,
 }
@@ -182,11 +184,31 @@ impl Spool {
     }
 
     /// Adds a rotation, in memory and on disk. If the file can't be written, returns an error and keeps the rotation in
-    /// memory.
+    /// memory, for `write_missing`.
     pub fn insert(&self, spooled: &SpooledRotation) -> Result<(), SpoolError> {
-        let path = self.path(&spooled.rotation);
-        self.state.lock().rotations.insert(key(&spooled.rotation), (spooled.clone(), path.clone()));
-        self.write(spooled, &path).map_err(|source| self.io_error(source))
+        let (key, path) = (key(&spooled.rotation), self.path(&spooled.rotation));
+        let mut state = self.state.lock();
+        state.rotations.insert(key.clone(), (spooled.clone(), path.clone()));
+        state.unwritten.insert(key);
+        drop(state);
+        self.write_missing()
+    }
+
+    /// Writes the files of the rotations that are in memory only. Fails if one of them still can't be written.
+    pub fn write_missing(&self) -> Result<(), SpoolError> {
+        let mut state = self.state.lock();
+        for key in state.unwritten.clone() {
+            if let Some((spooled, path)) = state.rotations.get(&key) {
+                self.write(spooled, path).map_err(|source| self.io_error(source))?;
+            }
+            state.unwritten.remove(&key);
+        }
+        Ok(())
+    }
+
+    /// Returns how many rotations are in memory only.
+    pub fn unwritten(&self) -> usize {
+        self.state.lock().unwritten.len()
     }
 
     /// Commits one grant's rotations. Returns whether its row accepted one.
@@ -240,6 +262,7 @@ impl Spool {
             return false;
         }
         let Some((_, path)) = shelf.rotations.remove(&key) else { return false };
+        shelf.unwritten.remove(&key);
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -253,6 +276,8 @@ impl Spool {
         // A unique name, because another process may write a rotation of the same grant.
         let unfinished = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
         let bytes = serde_json::to_vec(&SpoolFile::from(spooled))?;
+        // The folder may be gone, and back without its directory.
+        std::fs::create_dir_all(&self.folder)?;
         let written = write_synced(&unfinished, &bytes).and_then(|()| std::fs::rename(&unfinished, path));
         if written.is_err() {
             // On a full disk it could prevent the next attempt.

@@ -96,7 +96,14 @@ fn complete_file_without_rename_is_found_at_the_next_start() {
 fn rotation_stays_in_memory_if_the_disk_fails() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(&folder.path().join("spool")).unwrap();
-    std::fs::remove_dir_all(folder.path().join("spool")).unwrap();
+    let path = folder.path().join("spool");
+    std::fs::remove_dir_all(&path).unwrap();
+    std::fs::write(&path, "").unwrap();
     assert!(spool.insert(&spooled(0)).is_err());
-    assert_eq!(spool.len(), 1);
+    assert_eq!((spool.len(), spool.unwritten()), (1, 1));
+    assert!(spool.write_missing().is_err());
+    std::fs::remove_file(&path).unwrap();
+    spool.write_missing().unwrap();
+    assert_eq!((spool.len(), spool.unwritten()), (1, 0));
+    assert_eq!(generations(&Spool::open(&path).unwrap()), [0]);
 }

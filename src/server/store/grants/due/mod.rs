@@ -21,7 +21,7 @@ const RESCHEDULE_PAGE_SIZE: i64 = 1000;
 /// Which due grants to claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DueFilter {
-    /// Grants whose last exchange failed or whose holder died: Xero honors the old token for 30 minutes only.
+    /// Grants whose last exchange failed, whose holder died, or whose reply was lost: Xero honors the old token for 30 minutes only.
     FailedOrAbandoned,
     /// Grants without failures, leases or lost replies. They serve as probes: an error points to the provider.
     Healthy,
@@ -51,7 +51,7 @@ macro_rules! claim_sql {
 /// Must match the condition of the index `integration_grants_failed_or_abandoned`.
 macro_rules! claim_failed_or_abandoned_sql {
     ($lock:literal) => {
-        claim_sql!("AND (failure_count > 0 OR lease_owner IS NOT NULL) ", $lock)
+        claim_sql!("AND (failure_count > 0 OR lease_owner IS NOT NULL OR reply_lost_at IS NOT NULL) ", $lock)
     };
 }
 

@@ -1,0 +1,74 @@
+//! Whether this instance belongs in a load balancer: the database accepts writes and the key ring opens what is sealed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::server::store::{Store, StoreError};
+
+/// How long a result is repeated instead of asking again.
+const MAX_RESULT_AGE: Duration = Duration::from_secs(1);
+/// The database is stuck if a write takes longer.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(1500);
+/// The key ring's check reads tables that may be locked, which says nothing about the ring.
+const RING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Asks the database at most once a second, however many requests there are. Cheap to clone.
+#[derive(Clone)]
+pub struct Readiness(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    /// The id of the instance, which has a row of its own.
+    instance: String,
+    last: tokio::sync::Mutex<Option<(Instant, Result<(), &'static str>)>>,
+    /// Whether the key ring's last check that ended found that it opens what is sealed.
+    is_ring_good: Mutex<bool>,
+}
+
+impl Readiness {
+    /// Creates the check for an instance.
+    pub fn new(store: Store, instance: &str) -> Self {
+        let (last, is_ring_good) = (tokio::sync::Mutex::default(), Mutex::new(true));
+        Self(Arc::new(Inner { store, instance: instance.to_owned(), last, is_ring_good }))
+    }
+
+    /// Returns why the instance is not ready. Ends within two seconds.
+    pub async fn check(&self) -> Result<(), &'static str> {
+        let mut last = self.0.last.lock().await;
+        if let Some((at, result)) = *last
+            && at.elapsed() < MAX_RESULT_AGE
+        {
+            return result;
+        }
+        let result = self.ask().await;
+        *last = Some((Instant::now(), result));
+        result
+    }
+
+    async fn ask(&self) -> Result<(), &'static str> {
+        let Inner { store, instance, is_ring_good, .. } = &*self.0;
+        let write = timeout(WRITE_TIMEOUT, store.probe_writes(instance));
+        let ring = timeout(RING_TIMEOUT, store.check_ring_opens());
+        let (written, ring) = tokio::join!(write, ring);
+        match ring {
+            Ok(Ok(())) => *is_ring_good.lock() = true,
+            Ok(Err(error @ StoreError::Cipher { .. })) => {
+                tracing::warn!(%error, "the key ring does not open what is sealed");
+                *is_ring_good.lock() = false;
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+        match written {
+            Err(_) => Err("the database does not answer"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the database accepted no write");
+                Err("the database accepts no writes, see the log")
+            }
+            Ok(Ok(())) if *is_ring_good.lock() => Ok(()),
+            Ok(Ok(())) => Err("the key ring does not open what is sealed, see the log"),
+        }
+    }
+}
