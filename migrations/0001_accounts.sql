@@ -3,6 +3,12 @@
 -- All migrations are one set of statements for SQLite and PostgreSQL: TEXT and BIGINT only. Times are unix seconds,
 -- UTC; ciphertext is base64; a nullable time replaces a boolean.
 
+-- The database's own id, which files outside it name. Copies and backups have the same.
+CREATE TABLE database_identity (
+    singleton BIGINT PRIMARY KEY CHECK (singleton = 1),
+    id TEXT NOT NULL
+);
+
 CREATE TABLE organizations (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,

@@ -5,6 +5,9 @@ CREATE TABLE integration_grants (
     id TEXT PRIMARY KEY,
     org_id TEXT NOT NULL REFERENCES organizations (id),
     provider TEXT NOT NULL DEFAULT 'xero',
+    -- The app and the provider that issued the tokens. They are sent to no other.
+    client_id TEXT NOT NULL,
+    issuer TEXT NOT NULL,
     -- Both from the access token's claims; empty if the token had no readable ones.
     xero_user_id TEXT NOT NULL,
     auth_event_id TEXT NOT NULL,
@@ -34,14 +37,16 @@ CREATE TABLE integration_grants (
     -- there is an access token to read them with.
     connections_read_at BIGINT,
     connections_due_at BIGINT,
+    -- When Xero first refused the current generation, while that refusal is not believed yet.
+    refused_at BIGINT,
     -- The last warning's age of the refresh token, in days: 45, 50 or 55.
     ageing_notified_day BIGINT
 );
 CREATE INDEX integration_grants_by_org ON integration_grants (org_id);
 CREATE INDEX integration_grants_by_xero_user ON integration_grants (xero_user_id) WHERE status = 'active';
-CREATE INDEX integration_grants_due ON integration_grants (due_at) WHERE status = 'active';
+CREATE INDEX integration_grants_due ON integration_grants (issuer, client_id, due_at) WHERE status = 'active';
 -- Grants that may have lost a reply. They are claimed first.
-CREATE INDEX integration_grants_failed_or_abandoned ON integration_grants (due_at)
+CREATE INDEX integration_grants_failed_or_abandoned ON integration_grants (issuer, client_id, due_at)
     WHERE status = 'active' AND (failure_count > 0 OR lease_owner IS NOT NULL OR reply_lost_at IS NOT NULL);
 CREATE INDEX integration_grants_connections_due ON integration_grants (connections_due_at)
     WHERE connections_due_at IS NOT NULL;

@@ -9,6 +9,7 @@ use super::{exit_code_and_text, run_evergrant};
 fn api_key_is_printed_once_listed_by_its_prefix_and_revoked() {
     let folder = TempDir::new().unwrap();
     let run = |arguments: &[&str]| run_evergrant(&folder, arguments, "");
+    assert_eq!(run(&["migrate"]).status.code(), Some(0));
     let (code, text) =
         exit_code_and_text(&run(&["api-key", "add", "--org", "Harbour Group", "--name", "Nightly export"]));
     assert!(code == Some(1) && text.contains("Harbour Group"), "{text}");

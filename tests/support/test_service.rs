@@ -7,14 +7,14 @@ use std::time::Duration;
 use evergrant::model::{GrantId, OrgId};
 use evergrant::server::clock::Clock;
 use evergrant::server::crypto::key_ring::KeyRing;
-use evergrant::server::domain::{Grant, KeepHot, Plan, Secret};
+use evergrant::server::domain::{AppIdentity, Grant, KeepHot, Plan, Secret};
 use evergrant::server::jobs::sweeper;
 use evergrant::server::jobs::sweeper::{SweepReport, Sweeper};
 use evergrant::server::lifecycle::Lifecycle;
 use evergrant::server::store::{Store, Timeouts};
 use evergrant::server::tokens::{Policy, Spool, TokenService};
 use evergrant::server::xero::{Endpoints, XeroClient};
-use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use evergrant_sandbox::SANDBOX_CLIENT_SECRET;
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 use tempfile::TempDir;
 
@@ -185,7 +185,8 @@ fn token_service(
 ) -> TokenService {
     let endpoints = Endpoints::parse(base, base, base).unwrap();
     let secret = Secret::new(SANDBOX_CLIENT_SECRET);
-    let app = SANDBOX_CLIENT_ID.to_owned();
+    // Whatever the address: a test may replace it by one that leads nowhere.
+    let app = AppIdentity::sandbox();
     let xero = XeroClient::new(endpoints, app, secret, options.xero_timeout, clock.clone()).unwrap();
     let policy = Policy {
         buffer: 600,

@@ -1,5 +1,6 @@
 //! The token service against the sandbox provider, on both databases.
 
+mod another_app;
 mod connections;
 mod crash;
 mod daily_limits;
@@ -10,6 +11,7 @@ mod lease;
 mod oddities;
 mod outage;
 mod processes;
+mod refusals;
 mod single_flight;
 mod spool;
 mod storms;

@@ -174,7 +174,9 @@ async fn token_set_is_committed_when_a_read_only_database_is_writable_again(data
     let served = harness.service.get_token_for(bound, 0).await;
     let served = served.unwrap_or_else(|error| panic!("{db}: {error}"));
     assert!(served.expires_at > harness.clock.now(), "{db}: the valid token must be served");
-    assert_eq!(Spool::inspect(harness.spool.path()).unwrap().grants, std::slice::from_ref(&connected.grant), "{db}");
+    let waiting = Spool::inspect(harness.spool.path()).unwrap().grants;
+    let database_id = harness.store.database().id().map(str::to_owned);
+    assert_eq!(waiting, [(connected.grant.clone(), database_id)], "{db}: the file names its database");
 
     set_read_only(&harness, false).await;
     assert_eq!(harness.service.replay_spool().await.unwrap(), 1, "{db}");
@@ -224,4 +226,40 @@ async fn spooled_token_set_newer_than_a_restored_row_is_committed(database: Test
     let landed =
         next_start.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
     assert_eq!(landed, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
+}
+
+#[apply(each_database!)]
+async fn spooled_rotation_of_an_unknown_grant_or_database_is_kept(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    set_read_only(&harness, false).await;
+    let landed = exchange_during(&harness, &connected, set_read_only(&harness, true)).await;
+    assert!(matches!(landed, RefreshOutcome::Failed(_)), "{db}: {landed:?}");
+    set_read_only(&harness, false).await;
+    let file = std::fs::read_dir(harness.spool.path()).unwrap().next().unwrap().unwrap().path();
+    let ours = std::fs::read_to_string(&file).unwrap();
+    let grant = connected.grant.as_str();
+    let database_id = harness.store.database().id().unwrap();
+
+    // Of a grant that a restore has not brought back yet, and of a database that this server doesn't use.
+    for (name, text) in [
+        ("unknown grant", ours.replace(grant, "2c5c3f6e-0000-4000-8000-000000000000")),
+        ("another database", ours.replace(database_id, "another-database")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("kept.json"), text).unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        assert_eq!(spool.replay_all(&harness.store).await.unwrap(), 0, "{db}: {name}");
+        assert_eq!((spool.len(), spool.misplaced_len()), (1, 1), "{db}: {name}");
+        assert!(folder.path().join("kept.json").exists(), "{db}: {name}: the file was deleted");
+    }
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 0, "{db}: another database's set was committed");
+
+    // The row exists: its rotation is committed, and let go once the row has moved on.
+    assert_eq!(harness.service.replay_spool().await.unwrap(), 1, "{db}");
+    std::fs::write(&file, ours).unwrap();
+    let spool = Spool::open(harness.spool.path()).unwrap();
+    assert_eq!((spool.replay_all(&harness.store).await.unwrap(), spool.len()), (0, 0), "{db}");
+    assert!(!file.exists(), "{db}: a superseded file stays");
 }

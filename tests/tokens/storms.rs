@@ -126,16 +126,20 @@ async fn manual_refresh_may_probe_an_open_circuit_at_a_limited_rate(database: Te
 }
 
 #[apply(each_database!)]
-async fn dead_grants_do_not_open_the_circuit(database: TestDatabase) {
+async fn dead_grants_of_one_organization_do_not_open_the_circuit(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;
-    let grants = connect_many(&harness, 8).await;
-    for dead in &grants[..7] {
-        harness.provider.sandbox.revoke_grant(&dead.minted.refresh_token).unwrap();
-        assert_eq!(unwrap_failed(refresh(&harness, dead).await).cause, FailureCause::Reconnect, "{db}");
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    for _ in 0..7 {
+        let dead = harness.add_grant(&connected.org, 60).await;
+        let token = harness.store.open_refresh(&harness.read_grant(&dead).await).unwrap();
+        harness.provider.sandbox.revoke_grant(token.expose()).unwrap();
+        let landed =
+            harness.service.refresh_grant_single_flight(&dead, RefreshRequest::automatic(Trigger::Sweep)).await;
+        assert_eq!(unwrap_failed(landed).cause, FailureCause::Reconnect, "{db}");
     }
     assert_eq!(harness.service.circuit_open_until(), None, "{db}");
-    assert_eq!(refresh(&harness, &grants[7]).await, RefreshOutcome::Refreshed, "{db}");
+    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}");
 }
 
 #[apply(each_database!)]

@@ -17,7 +17,7 @@ pub struct Flags {
 }
 
 pub async fn run(flags: Flags) -> Result<(), CliError> {
-    let (_, database) = context::open_database(flags.settings).await?;
+    let (_, database) = context::create_database(flags.settings).await?;
     database.close().await;
     flags.output.print(&json!({ "upToDate": true }), "The schema is up to date.");
     Ok(())

@@ -35,7 +35,7 @@ pub async fn run(command: Command) -> Result<(), CliError> {
     if let Some(instead) = add.settings.clone().check()?.sign_in.delegated_advice() {
         return Err(instead.into());
     }
-    let store = context::open_store(add.settings).await?;
+    let store = context::create_store(add.settings).await?;
     let added = store.add_org(name).await;
     store.database().close().await;
     let org = match added {

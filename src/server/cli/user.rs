@@ -50,7 +50,7 @@ pub async fn run(command: Command) -> Result<(), CliError> {
         Some(password) => Secret::new(password.expose()),
         None => tokio::task::spawn_blocking(|| input::secret_line(None, "Password: ")).await??,
     };
-    let store = context::open_store(add.settings).await?;
+    let store = context::create_store(add.settings).await?;
     let added = LocalAuth::new(store.clone())?.add_user(&add.email, password, org).await;
     store.database().close().await;
     let added = added?;

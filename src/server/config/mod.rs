@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,7 +93,6 @@ pub struct Settings {
 
     #[command(flatten)]
     sweep: sweep::SweepSettings,
-
     #[command(flatten)]
     activity: activity::ActivitySettings,
 
@@ -106,7 +105,6 @@ pub struct Settings {
 
     #[command(flatten)]
     notify: NotifySettings,
-
     #[command(flatten)]
     sign_in: SignInSettings,
 
@@ -162,8 +160,8 @@ impl Config {
 impl Settings {
     /// Validates the settings, each and against each other.
     pub fn check(self) -> Result<Config, ConfigError> {
-        let database_url = non_blank(self.database_url)
-            .unwrap_or_else(|| Secret::new(format!("sqlite://{}", self.data_dir.join("evergrant.db").display())));
+        let database_url = non_blank(self.database_url);
+        let database_url = database_url.unwrap_or_else(|| Secret::new(default_database_url(&self.data_dir)));
         Ok(Config {
             database_url,
             sign_in: self.sign_in.check(&self.public_url)?,
@@ -184,6 +182,11 @@ impl Settings {
             metrics: self.metrics.check(),
         })
     }
+}
+
+/// Returns the URL of the database that is used if `DATABASE_URL` isn't set.
+pub fn default_database_url(data_dir: &Path) -> String {
+    format!("sqlite://{}", data_dir.join("evergrant.db").display())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::app_identity::AppIdentity;
 use super::plan::TokenTimes;
 use crate::model::{GrantId, GrantStatus, OrgId};
 
@@ -12,6 +13,8 @@ pub struct Grant {
     pub id: GrantId,
     /// Organization that owns the grant.
     pub org_id: OrgId,
+    /// The app and the provider that issued the tokens.
+    pub app: AppIdentity,
     /// Empty if Xero's access token had no such claim.
     pub xero_user_id: String,
     /// Xero's `authentication_event_id`; empty if the access token had no such claim.
@@ -42,6 +45,8 @@ pub struct Grant {
     pub last_used_at: Option<i64>,
     /// Unix seconds at which the request of this generation was sent whose reply may be lost.
     pub reply_lost_at: Option<i64>,
+    /// Unix seconds at which Xero first refused the current generation, while that refusal is not believed yet.
+    pub refused_at: Option<i64>,
 }
 
 impl Grant {
@@ -62,6 +67,7 @@ impl Grant {
         Self {
             id: "g".into(),
             org_id: "o".into(),
+            app: AppIdentity::sandbox(),
             xero_user_id: String::new(),
             auth_event_id: String::new(),
             scopes: String::new(),
@@ -77,6 +83,7 @@ impl Grant {
             last_refreshed_at: None,
             last_used_at: None,
             reply_lost_at: None,
+            refused_at: None,
         }
     }
 }
@@ -90,6 +97,8 @@ pub struct GrantCounts {
     pub failing: i64,
     /// Refused by Xero; only a new consent helps.
     pub needs_reauth: i64,
+    /// Active, and refused by Xero, but the refusal is not believed yet. Counted as failing, too.
+    pub refused: i64,
     /// Unix seconds at which the oldest refresh token of an active grant was issued.
     pub oldest_issued_at: Option<i64>,
 }
@@ -138,6 +147,8 @@ pub struct SealedRotation {
     pub refresh_token_issued_at: i64,
     /// Unix seconds at which the response was received.
     pub received_at: i64,
+    /// The id of the database that has the grant; `None` if it is not known.
+    pub database_id: Option<String>,
     /// The consent that the tokens come from, if it may differ from the row's.
     pub consent: Option<Consent>,
 }

@@ -1,5 +1,6 @@
 //! Domain types of the server: grants, bindings, secrets, planning, audit. They never leave the server as JSON.
 
+mod app_identity;
 mod attempt;
 mod audit;
 mod binding;
@@ -7,9 +8,11 @@ mod grant;
 mod grant_end;
 pub mod lost_reply;
 mod plan;
+pub mod refusal;
 mod retry_after;
 pub mod secret;
 
+pub use app_identity::{AppIdentity, SANDBOX_ISSUER};
 pub use attempt::{AttemptEnd, FailureClass, FaultScope, PriorAttempt, RequestSent, RotationRisk, first_unanswered_at};
 pub use audit::{Actor, AuditEvent};
 pub use binding::{Binding, RemoteConnection, Tenant};

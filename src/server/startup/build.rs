@@ -8,6 +8,7 @@ use evergrant_sandbox::Sandbox;
 
 use super::StartupError;
 use super::from_config::{notifier, plan, policy, sandbox, xero_client};
+use super::provider_check::check_provider;
 use crate::server::auth::{AddUserError, ApiRateLimiter, Auth, AuthError};
 use crate::server::clock::Clock;
 use crate::server::config::Config;
@@ -68,8 +69,10 @@ async fn build(
     encryption_keys::create_data_dir(config)?;
     let database = Database::connect(config.database_url.expose()).await?;
     database.migrate().await?;
+    let xero = xero_client(config, clock, address)?;
+    check_provider(config, &database, &xero.app()).await?;
     let ring = encryption_keys::load_or_create(config, &database).await?;
-    let store = Store::new(database, ring, clock.clone()).with_plan(plan(config));
+    let store = Store::new(database, ring, clock.clone()).with_plan(plan(config)).with_app(xero.app());
     let auth = Auth::new(store.clone(), &config.sign_in)?;
     let sandbox = sandbox(config, clock).await?;
     // The demo user signs in with a password, which needs local accounts.
@@ -80,7 +83,6 @@ async fn build(
         tracing::info!("created the sandbox demo user and its two organizations");
     }
     let demo_login = demo.map(|_| (seed::DEMO_EMAIL, seed::DEMO_PASSWORD));
-    let xero = xero_client(config, clock, address)?;
     let spool = Spool::open(&config.spool_dir())?;
     let tokens = TokenService::new(store.clone(), xero.clone(), policy(config), spool, lifecycle.clone());
     let (spooled, alarm) = (tokens.clone(), tokens.clone());

@@ -10,7 +10,7 @@ use super::StartupError;
 use crate::model::paths;
 use crate::server::clock::Clock;
 use crate::server::config::Config;
-use crate::server::domain::{Plan, Secret};
+use crate::server::domain::{AppIdentity, Plan, Secret};
 use crate::server::jobs::sweeper::SweeperOptions;
 use crate::server::notify::{CredentialsErrorFn, EgressPolicy, Mailer, Notifier, WebhookClient};
 use crate::server::store::Store;
@@ -56,7 +56,7 @@ pub(super) fn sweeper_options(config: &Config) -> SweeperOptions {
 
 /// Builds the Xero client; in sandbox mode it calls the sandbox of the server that listens on `address`.
 pub fn xero_client(config: &Config, clock: &Clock, address: SocketAddr) -> Result<XeroClient, StartupError> {
-    let (endpoints, id, secret) = match &config.xero.app {
+    let (endpoints, client_id, secret) = match &config.xero.app {
         Some(app) => (config.xero.endpoints.clone(), app.client_id.clone(), Secret::new(app.client_secret.expose())),
         None => {
             // Browsers use the public URL; our own calls go directly to this socket.
@@ -65,7 +65,8 @@ pub fn xero_client(config: &Config, clock: &Clock, address: SocketAddr) -> Resul
             (endpoints, SANDBOX_CLIENT_ID.to_owned(), Secret::new(SANDBOX_CLIENT_SECRET))
         }
     };
-    Ok(XeroClient::new(endpoints, id, secret, config.xero.timeout, clock.clone())?)
+    let app = AppIdentity { client_id, issuer: endpoints.issuer() };
+    Ok(XeroClient::new(endpoints, app, secret, config.xero.timeout, clock.clone())?)
 }
 
 /// Opens the sandbox if no Xero app is configured.

@@ -5,6 +5,7 @@
 
 mod build;
 mod from_config;
+mod provider_check;
 mod shutdown;
 
 use std::future::Future;
@@ -39,6 +40,7 @@ use super::xero::{ClientError, EndpointError};
 use evergrant_sandbox::SandboxError;
 
 pub use self::from_config::{connectable_address, plan, policy, xero_client};
+pub use self::provider_check::{ProviderMismatch, check_provider};
 
 /// How long the start waits for the replay of the spool.
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,6 +69,9 @@ pub enum StartupError {
     /// The HTTP client for Xero could not be built.
     #[error("failed to build the HTTP client for Xero: {0}")]
     XeroClient(#[from] ClientError),
+    /// The database's grants belong to another kind of provider.
+    #[error(transparent)]
+    Provider(#[from] ProviderMismatch),
     /// The mail settings are invalid.
     #[error(transparent)]
     Mailer(#[from] MailSettingsError),

@@ -13,9 +13,9 @@ pub(super) use columns;
 
 macro_rules! grant_columns {
     ($of:literal) => {
-        columns!($of: id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, refresh_token_enc, expires_at,
+        columns!($of: id, org_id, client_id, issuer, xero_user_id, auth_event_id, scopes, access_token_enc, refresh_token_enc, expires_at,
             refresh_token_issued_at, status, generation, lease_owner, lease_until, failure_count, next_attempt_at,
-            last_error, last_refreshed_at, last_used_at, reply_lost_at)
+            last_error, last_refreshed_at, last_used_at, reply_lost_at, refused_at)
     };
 }
 pub(super) use grant_columns;

@@ -1,7 +1,7 @@
 //! The connection pool over SQLite or PostgreSQL, and the settings of each connection.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
@@ -33,6 +33,8 @@ pub struct Database {
     kind: DatabaseKind,
     /// A `Secret`, because it may contain a password.
     url: Arc<Secret>,
+    /// The id that `migrate` gave it.
+    id: Arc<OnceLock<String>>,
 }
 
 /// Which database it is.
@@ -53,6 +55,9 @@ impl Database {
     /// Like [`Self::connect`], with other timeouts than the default ones.
     pub async fn connect_with(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
         let kind = kind_of(url)?;
+        if kind == DatabaseKind::Sqlite && !sqlite_path(url).exists() {
+            tracing::info!(path = %sqlite_path(url).display(), "creating the database");
+        }
         Self::open(kind, if kind == DatabaseKind::Sqlite { sqlite_url(url)? } else { url.to_owned() }, timeouts).await
     }
 
@@ -88,8 +93,10 @@ impl Database {
             .after_release(move |connection, _| Box::pin(is_reusable(connection, kind)))
             .connect(&url)
             .await?;
-        let database = Self { pool, kind, url: Arc::new(Secret::new(url)) };
+        let database = Self { pool, kind, url: Arc::new(Secret::new(url)), id: Arc::default() };
         database.check_sqlite_version().await?;
+        // A new database gets its id from `migrate`.
+        _ = database.read_id().await;
         Ok(database)
     }
 
@@ -106,6 +113,18 @@ impl Database {
     /// Returns the URL, for a connection outside the pool.
     pub(super) fn url(&self) -> &str {
         self.url.expose()
+    }
+
+    /// Returns the database's own id, which copies and backups of it share. `None` before its first `migrate`.
+    pub fn id(&self) -> Option<&str> {
+        self.id.get().map(String::as_str)
+    }
+
+    /// Reads the database's id, for `id`.
+    pub(super) async fn read_id(&self) -> Result<(), StoreError> {
+        let id = sqlx::query("SELECT id FROM database_identity").fetch_one(&self.pool).await?.try_get(0)?;
+        self.id.get_or_init(|| id);
+        Ok(())
     }
 
     /// Returns which database it is.

@@ -69,7 +69,13 @@ impl Database {
         let migrating = self.reopen_for_migration().await?;
         let migrated = migrator.run(migrating.pool()).await;
         migrating.close().await;
-        Ok(migrated?)
+        migrated?;
+        // Spool files name the database that they belong to.
+        sqlx::query("INSERT INTO database_identity (singleton, id) VALUES (1, $1) ON CONFLICT DO NOTHING")
+            .bind(uuid::Uuid::new_v4().to_string())
+            .execute(self.pool())
+            .await?;
+        self.read_id().await
     }
 
     /// Compares the schema with this binary's migrations. Changes nothing.

@@ -46,7 +46,8 @@ pub use grants::NewGrant;
 pub use grants::attempts::NewAttempt;
 pub use grants::commit::AttemptFailure;
 pub use grants::due::DueFilter;
-pub use grants::lease_guard::{Fenced, JournaledLease, LeaseGuard};
+pub use grants::lease_guard::{Fenced, JournaledLease, LeaseGuard, SpoolCommit};
+pub use grants::refusal::PendingRefusal;
 pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic};
 pub use migrations::SchemaState;
 pub use notifications::deliveries::{ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, FanOutTo, RecordedAttempt};
@@ -66,7 +67,7 @@ pub use unavailable::Unavailable;
 use super::clock::Clock;
 use super::crypto::key_ring::KeyRing;
 use super::crypto::sealed::CipherError;
-use super::domain::{Actor, Plan};
+use super::domain::{Actor, AppIdentity, Plan};
 
 /// The server's access to the database. Cheap to clone.
 #[derive(Clone)]
@@ -75,6 +76,7 @@ pub struct Store {
     ring: Arc<KeyRing>,
     clock: Clock,
     plan: Plan,
+    app: Arc<AppIdentity>,
     changes: ChangeHub,
     /// The actor that audit events name; the system actor by default.
     actor: Arc<Actor>,
@@ -141,10 +143,11 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Creates a store with the default plan and the system actor.
+    /// Creates a store with the default plan, the sandbox's app and the system actor.
     pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
-        let actor = Arc::new(Actor::system());
-        Self { database, ring: Arc::new(ring), clock, plan: Plan::default(), changes: ChangeHub::default(), actor }
+        let (app, actor) = (Arc::new(AppIdentity::sandbox()), Arc::new(Actor::system()));
+        let (ring, plan, changes) = (Arc::new(ring), Plan::default(), ChangeHub::default());
+        Self { database, ring, clock, plan, app, changes, actor }
     }
 
     /// Returns a copy of this store whose audit events name `actor`.
@@ -159,6 +162,16 @@ impl Store {
     /// Replaces the plan, which decides when a grant is due.
     pub fn with_plan(self, plan: Plan) -> Self {
         Self { plan, ..self }
+    }
+
+    /// Replaces the app, to which the tokens of new grants belong. Grants of other apps are never claimed.
+    pub fn with_app(self, app: AppIdentity) -> Self {
+        Self { app: Arc::new(app), ..self }
+    }
+
+    /// Returns the app whose tokens this server may send.
+    pub fn app(&self) -> &AppIdentity {
+        &self.app
     }
 
     /// Returns the plan that decides when a grant is due.

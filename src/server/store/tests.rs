@@ -2,7 +2,7 @@
 
 use super::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
 use super::testing::{START, each_store};
-use super::{AttemptFailure, Fenced, JournaledLease, LeaseGuard, Store};
+use super::{AttemptFailure, Fenced, JournaledLease, LeaseGuard, SpoolCommit, Store};
 use crate::model::{BindingId, BindingStatus, GrantId, GrantStatus, OrgId, Outcome, Trigger};
 use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt, RotationRisk};
 
@@ -190,7 +190,7 @@ async fn next_holder_closes_a_dead_holders_attempt(store: Store) {
 
     // Its rotation is committed late, and the next holder died without a reply.
     store.clock().advance(61);
-    assert_eq!(store.commit_spooled_rotation(&rotation).await.unwrap(), Fenced::Applied);
+    assert_eq!(store.commit_spooled_rotation(&rotation).await.unwrap(), SpoolCommit::Applied);
     store.finish_spooled_attempt(Fenced::Applied, slow.attempt(), &REFRESHED).await.unwrap();
     assert_eq!(outcomes().await, [Outcome::Running, Outcome::Refreshed]);
     store.finish_spooled_attempt(Fenced::Superseded, slow.attempt(), &REFRESHED).await.unwrap();
@@ -216,14 +216,14 @@ async fn spooled_rotation_commits_only_onto_its_own_generation(store: Store) {
     assert_eq!(store.fail_grant(&lease, "dead", &end).await.unwrap(), Fenced::Applied);
     assert_eq!(
         store.commit_spooled_rotation(&kept).await.unwrap(),
-        Fenced::Applied,
+        SpoolCommit::Applied,
         "the late commit reactivates the grant"
     );
     let after = read_grant(&store, &id).await;
     assert_eq!((after.status, after.generation), (GrantStatus::Active, 1));
     assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-kept");
     assert_eq!(status_of(&store, &org, &bound[0].binding_id).await, BindingStatus::Active);
-    assert_eq!(store.commit_spooled_rotation(&kept).await.unwrap(), Fenced::Applied, "it is in place");
+    assert_eq!(store.commit_spooled_rotation(&kept).await.unwrap(), SpoolCommit::Applied, "it is in place");
 }
 
 #[apply(each_store!)]

@@ -84,7 +84,9 @@ impl TokenService {
         if binding.status == BindingStatus::Disconnected {
             return Ok(DisconnectOutcome::RemovedAtXero);
         }
-        let Some(grant) = grant.filter(|grant| grant.status == GrantStatus::Active) else {
+        // Another app's tokens are of no use here, and are sent nowhere.
+        let is_usable = |grant: &Grant| grant.status == GrantStatus::Active && grant.app == *store.app();
+        let Some(grant) = grant.filter(is_usable) else {
             store.disconnect_binding(org, id).await?;
             return Ok(DisconnectOutcome::LocalOnly);
         };

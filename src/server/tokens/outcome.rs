@@ -1,11 +1,15 @@
 //! Refresh requests, their outcomes, and the messages for people.
 
 use crate::model::Trigger;
-use crate::server::domain::GrantEnd;
+use crate::server::domain::{AppIdentity, GrantEnd};
 use crate::server::xero::{ErrorKind, OpenCircuit, Transient, XeroError};
 
 /// The message while Xero doesn't answer.
 const XERO_NOT_ANSWERING: &str = "Xero isn't answering. Your connection is safe.";
+
+/// The message while refusals are held, which also keep the circuit open for others.
+const HELD_REFUSAL: &str = "Xero refuses many connections at once, so nothing was disconnected. Your Evergrant \
+                            administrator needs to look at this.";
 
 /// What triggered a refresh, and when to exchange a token that is still fresh.
 #[derive(Clone, Debug)]
@@ -18,12 +22,14 @@ pub struct RefreshRequest {
     pub force: bool,
     /// Exchange the token if the access token has fewer seconds left than this.
     pub min_ttl: i64,
+    /// End the grant if Xero refuses its token, although the refusal may not be news of the grant: an operator says so.
+    pub believes_refusals: bool,
 }
 
 impl RefreshRequest {
     /// Returns an automatic request, which refreshes a due grant and observes its back-off.
     pub fn automatic(trigger: Trigger) -> Self {
-        Self { trigger, actor: None, force: false, min_ttl: 0 }
+        Self { trigger, actor: None, force: false, min_ttl: 0, believes_refusals: false }
     }
 
     /// Returns a program's request for an access token that lasts at least `min_ttl` seconds.
@@ -44,6 +50,11 @@ impl RefreshRequest {
     /// Makes it exchange the token even if it is not due.
     pub fn forced(self) -> Self {
         Self { force: true, ..self }
+    }
+
+    /// Makes it end the grant if Xero refuses its token, whatever happens to others.
+    pub fn believing_refusals(self) -> Self {
+        Self { believes_refusals: true, ..self }
     }
 
     /// Returns whether a person waits for the outcome.
@@ -115,10 +126,29 @@ impl RefreshFailure {
         Self { cause: FailureCause::Internal, message, next_attempt_at: None }
     }
 
+    /// Returns the failure for a grant whose tokens `app` issued, which is not the configured one. Nothing was sent.
+    pub fn another_app(app: &AppIdentity) -> Self {
+        let message = app.foreign_message();
+        Self { cause: FailureCause::Operator, message, next_attempt_at: None }
+    }
+
     /// Returns the failure for a lease that another holder kept too long.
     pub fn busy() -> Self {
         let message = "Another refresh of this connection is still running. Try again in a moment.".to_owned();
         Self { cause: FailureCause::Transient, message, next_attempt_at: None }
+    }
+
+    /// Returns the failure for a token that Xero refused, while that is checked again.
+    pub fn unconfirmed_refusal(next_attempt_at: i64) -> Self {
+        let message =
+            "Xero refused this connection. Evergrant checks that again before it changes anything.".to_owned();
+        Self { cause: FailureCause::Transient, message, next_attempt_at: Some(next_attempt_at) }
+    }
+
+    /// Returns the failure for a token that Xero refused together with many others.
+    pub fn held_refusal(next_attempt_at: i64) -> Self {
+        let message = HELD_REFUSAL.to_owned();
+        Self { cause: FailureCause::Operator, message, next_attempt_at: Some(next_attempt_at) }
     }
 
     /// Returns the failure for a grant in back-off.
@@ -141,6 +171,7 @@ impl RefreshFailure {
     /// Returns the failure for an error from Xero.
     pub fn from_xero(error: &XeroError, next_attempt_at: i64) -> Self {
         let (cause, message) = match error.kind {
+            ErrorKind::Reconnect => (FailureCause::Operator, HELD_REFUSAL.to_owned()),
             ErrorKind::Operator if error.is_app_refusal() => (
                 FailureCause::Operator,
                 "Xero refused Evergrant's own credentials. Your connection is safe. Your Evergrant administrator needs to \

@@ -105,7 +105,7 @@ impl TokenService {
             if self.shared.lifecycle.stopping().is_cancelled() || self.circuit_open_until().is_some() {
                 break;
             }
-            let alone = !store.xero_user_has_another_grant(&grant).await?;
+            let alone = grant.app == *store.app() && !store.xero_user_has_another_grant(&grant).await?;
             if store.mark_revoked_if_orphaned(&grant).await? == OrphanRevocation::InUse {
                 continue;
             }

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures::{StreamExt, stream};
 use tracing::Instrument as _;
 
 use super::error::TokenError;
-use super::exchange::{RescueError, RescueReport, UserCheck, rescue, run_exchange};
+use super::exchange::{RescueError, RescueReport, UserCheck, rescue, retry, run_exchange};
 use super::notes::Notes;
 use super::outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::per_org_limiter::PerOrgLimiter;
@@ -31,12 +32,23 @@ pub struct TokenService {
 }
 
 impl TokenService {
-    /// Creates the service. Its exchanges are tasks of `lifecycle`.
+    /// Creates the service. Its exchanges are tasks of `lifecycle`. It claims grants of the client's app only.
     pub fn new(store: Store, xero: XeroClient, policy: Policy, spool: Spool, lifecycle: Lifecycle) -> Self {
+        let store = store.with_app(xero.app());
         let flights = Arc::new(SingleFlight::new(lifecycle.clone()));
         let (lanes, metrics) = (PerOrgLimiter::new(policy.concurrency), Metrics::default());
         let notes = Notes::new(store.clone(), metrics.clone(), lifecycle.clone());
-        let shared = ServiceState { store, xero, policy, spool, org_limiter: lanes, metrics, notes, lifecycle };
+        let shared = ServiceState {
+            store,
+            xero,
+            policy,
+            spool,
+            org_limiter: lanes,
+            metrics,
+            notes,
+            refusals_held: AtomicBool::new(false),
+            lifecycle,
+        };
         Self { shared: Arc::new(shared), single_flight: flights }
     }
 
@@ -92,6 +104,12 @@ impl TokenService {
         user_check: UserCheck,
     ) -> Result<RescueReport, RescueError> {
         rescue(Arc::clone(&self.shared), id.clone(), token, user_check).await
+    }
+
+    /// Sends the stored token of a `refresh_failed` grant again. If Xero accepts it, the grant and its bindings are
+    /// active again.
+    pub async fn retry(&self, id: &GrantId) -> Result<(), RescueError> {
+        retry(Arc::clone(&self.shared), id.clone()).await
     }
 
     /// Commits the spooled rotations, including those of earlier processes. Returns how many were committed.
@@ -150,6 +168,11 @@ impl TokenService {
     /// Returns how many rotations are spooled.
     pub fn spooled_count(&self) -> usize {
         self.shared.spool.len()
+    }
+
+    /// Returns how many of the spooled rotations belong to no grant of this database.
+    pub fn misplaced_count(&self) -> usize {
+        self.shared.spool.misplaced_len()
     }
 
     /// Returns the ids of the keys that the spooled rotations were sealed with.

@@ -1,5 +1,7 @@
 //! What every exchange uses: the store, the client of Xero, the policy and the limits.
 
+use std::sync::atomic::AtomicBool;
+
 use super::notes::Notes;
 use super::per_org_limiter::PerOrgLimiter;
 use super::policy::Policy;
@@ -18,6 +20,8 @@ pub struct ServiceState {
     pub org_limiter: PerOrgLimiter,
     pub metrics: Metrics,
     pub notes: Notes,
+    /// Whether refusals are held: set when one is, cleared by the next success.
+    pub refusals_held: AtomicBool,
     /// Shutdown waits for exchanges. Commit retries stop when it begins, because the spool has the tokens.
     pub lifecycle: Lifecycle,
 }

@@ -6,7 +6,7 @@ use super::outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::policy::is_still_valid;
 use super::service::{TokenService, disconnected_reason};
 use crate::model::{BindingId, OrgId, Trigger};
-use crate::server::domain::{AccessToken, Grant};
+use crate::server::domain::{AccessToken, AppIdentity, Grant};
 use crate::server::store::BindingWithGrant;
 use crate::server::xero::{Priority, XeroApiClient};
 
@@ -45,7 +45,8 @@ impl TokenService {
         org: &OrgId,
     ) -> Result<TenantClient, TokenError> {
         let store = &self.shared.store;
-        let (bound, mut grant) = require_grant(store.binding(org, binding).await?.ok_or(TokenError::NotFound)?)?;
+        let bound = store.binding(org, binding).await?.ok_or(TokenError::NotFound)?;
+        let (bound, mut grant) = require_grant(bound, store.app())?;
         let mut warning = None;
         if self.shared.policy.needs_refresh(&grant, store.clock().now()) {
             let landed;
@@ -75,7 +76,7 @@ impl TokenService {
             return Err(TokenError::InvalidTtl(min_ttl));
         }
         let store = &self.shared.store;
-        let (bound, mut grant) = require_grant(bound)?;
+        let (bound, mut grant) = require_grant(bound, store.app())?;
         let mut failed = None;
         // Twice, because an exchange that this call joins may have been started with a lower `min_ttl`.
         for _ in 0..2 {
@@ -133,14 +134,18 @@ impl TokenService {
     }
 }
 
-/// Returns the binding and its grant, or an error if the binding is not active.
-fn require_grant(bound: BindingWithGrant) -> Result<(BindingWithGrant, Grant), TokenError> {
+/// Returns the binding and its grant, or an error if the binding is not active or another provider than that of `app`
+/// issued its tokens.
+fn require_grant(bound: BindingWithGrant, app: &AppIdentity) -> Result<(BindingWithGrant, Grant), TokenError> {
     if let Some(why) = disconnected_reason(&bound) {
         return Err(TokenError::NotConnected(why));
     }
     let Some(grant) = bound.grant.clone() else {
         return Err(TokenError::NotConnected(RefreshFailure::disconnected().message));
     };
+    if grant.app.issuer != app.issuer {
+        return Err(TokenError::NotConnected(RefreshFailure::another_app(&grant.app).message));
+    }
     Ok((bound, grant))
 }
 

@@ -14,7 +14,7 @@ use crate::model::{
     BindingStatus, ConnectionView, GrantStatus, Health, HourView, OrgId, OrgView, OverviewView, Permission,
     SettingsView, UpcomingActionKind, UpcomingActionView,
 };
-use crate::server::domain::{Grant, GrantEnd, REFRESH_TOKEN_LIFETIME};
+use crate::server::domain::{AppIdentity, Grant, GrantEnd, REFRESH_TOKEN_LIFETIME};
 use crate::server::store::{BindingWithGrant, Store, StoreError, UpcomingRefresh};
 
 /// The hours in the overview's chart: the current clock hour and the ones before it.
@@ -77,14 +77,15 @@ fn soonest_of_each_kind(upcoming: Vec<UpcomingRefresh>) -> Vec<UpcomingActionVie
 
 async fn connections(store: &Store, org: &OrgId) -> Result<Vec<ConnectionView>, StoreError> {
     let now = store.clock().now();
-    Ok(store.bindings_of_org(org).await?.into_iter().map(|bound| connection_view(bound, now)).collect())
+    Ok(store.bindings_of_org(org).await?.into_iter().map(|bound| connection_view(bound, store.app(), now)).collect())
 }
 
 fn connection_view(
     BindingWithGrant { binding, grant, connected_by_email }: BindingWithGrant,
+    app: &AppIdentity,
     now: i64,
 ) -> ConnectionView {
-    let health = health(binding.status, grant.as_ref(), now);
+    let health = health(binding.status, grant.as_ref(), app, now);
     let last_refreshed_at = grant.as_ref().and_then(|grant| grant.last_refreshed_at);
     let ended = grant.as_ref().filter(|grant| grant.status == GrantStatus::RefreshFailed);
     let end_reason = ended.and_then(|grant| grant.last_error.clone());
@@ -92,7 +93,10 @@ fn connection_view(
     let alive = grant.filter(|grant| grant.status == GrantStatus::Active && binding.status == BindingStatus::Active);
     let problem = match health {
         Health::Connected | Health::Refreshing => None,
-        Health::Retrying => alive.as_ref().and_then(|grant| grant.last_error.clone()),
+        Health::Retrying => alive.as_ref().and_then(|grant| match grant.app == *app {
+            true => grant.last_error.clone(),
+            false => Some(grant.app.foreign_message()),
+        }),
         Health::NeedsReauth => Some(end_reason.unwrap_or_else(|| GrantEnd::RevokedAtXero.message().to_owned())),
         Health::Disconnected if binding.unlisted_at.is_some() => {
             Some("Access was removed in Xero. Your Xero data is safe. Reconnect to continue.".to_owned())
@@ -116,12 +120,13 @@ fn connection_view(
     }
 }
 
-fn health(status: BindingStatus, grant: Option<&Grant>, now: i64) -> Health {
+fn health(status: BindingStatus, grant: Option<&Grant>, app: &AppIdentity, now: i64) -> Health {
     match (status, grant) {
         (BindingStatus::NeedsReauth, _) => Health::NeedsReauth,
         (BindingStatus::Disconnected, _) | (BindingStatus::Active, None) => Health::Disconnected,
         (BindingStatus::Active, Some(grant)) => match grant.status {
             GrantStatus::RefreshFailed | GrantStatus::Revoked => Health::NeedsReauth,
+            GrantStatus::Active if grant.app != *app => Health::Retrying,
             GrantStatus::Active if grant.lease.as_ref().is_some_and(|lease| lease.is_held(now)) => Health::Refreshing,
             GrantStatus::Active if grant.failure_count > 0 => Health::Retrying,
             GrantStatus::Active => Health::Connected,
@@ -132,30 +137,12 @@ fn health(status: BindingStatus, grant: Option<&Grant>, now: i64) -> Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::domain::{Lease, SealedTokens};
+    use crate::server::domain::Lease;
 
     const NOW: i64 = 1_800_000_000;
 
     fn grant() -> Grant {
-        Grant {
-            id: "g".into(),
-            org_id: "o".into(),
-            xero_user_id: String::new(),
-            auth_event_id: String::new(),
-            scopes: String::new(),
-            sealed: SealedTokens { access: String::new(), refresh: String::new() },
-            expires_at: NOW + 600,
-            refresh_token_issued_at: NOW,
-            status: GrantStatus::Active,
-            generation: 0,
-            lease: None,
-            failure_count: 0,
-            next_attempt_at: None,
-            last_error: None,
-            last_refreshed_at: Some(NOW),
-            last_used_at: None,
-            reply_lost_at: None,
-        }
+        Grant { last_refreshed_at: Some(NOW), ..Grant::for_test(NOW + 600, NOW) }
     }
 
     #[test]
@@ -195,18 +182,21 @@ mod tests {
     fn health_follows_from_binding_status_and_grant() {
         let held = Lease { owner: "x".into(), until: NOW + 1 };
         let ended = Lease { owner: "x".into(), until: NOW };
+        let another = AppIdentity { client_id: "another".into(), ..AppIdentity::sandbox() };
         let cases = [
             (BindingStatus::Active, Some(grant()), Health::Connected),
             (BindingStatus::Active, Some(Grant { lease: Some(held), ..grant() }), Health::Refreshing),
             (BindingStatus::Active, Some(Grant { lease: Some(ended), ..grant() }), Health::Connected),
             (BindingStatus::Active, Some(Grant { failure_count: 1, ..grant() }), Health::Retrying),
+            (BindingStatus::Active, Some(Grant { app: another, ..grant() }), Health::Retrying),
             (BindingStatus::Active, Some(Grant { status: GrantStatus::RefreshFailed, ..grant() }), Health::NeedsReauth),
             (BindingStatus::NeedsReauth, Some(grant()), Health::NeedsReauth),
             (BindingStatus::Active, None, Health::Disconnected),
             (BindingStatus::Disconnected, Some(grant()), Health::Disconnected),
         ];
         for (status, grant, expected) in cases {
-            assert_eq!(health(status, grant.as_ref(), NOW), expected, "{status:?} {grant:?}");
+            let sandbox = AppIdentity::sandbox();
+            assert_eq!(health(status, grant.as_ref(), &sandbox, NOW), expected, "{status:?} {grant:?}");
         }
     }
 }

@@ -20,7 +20,7 @@ use super::transport::fetch;
 use super::wire;
 use crate::model::{GrantId, OrgId};
 use crate::server::clock::Clock;
-use crate::server::domain::{AccessToken, RefreshToken, RemoteConnection, Secret, TokenSet};
+use crate::server::domain::{AccessToken, AppIdentity, RefreshToken, RemoteConnection, Secret, TokenSet};
 
 /// The longest time to connect, within the call's timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ pub struct XeroClient(Arc<Inner>);
 
 struct Inner {
     endpoints: Endpoints,
-    client_id: String,
+    app: AppIdentity,
     client_secret: Secret,
     clock: Clock,
     timeout: Duration,
@@ -105,10 +105,10 @@ pub enum Deletion {
 }
 
 impl XeroClient {
-    /// Returns a client. `timeout` bounds a whole call, from connecting to the last byte of the response.
+    /// Returns a client of `app`. `timeout` bounds a whole call, from connecting to the last byte of the response.
     pub fn new(
         endpoints: Endpoints,
-        client_id: String,
+        app: AppIdentity,
         client_secret: Secret,
         timeout: Duration,
         clock: Clock,
@@ -130,7 +130,7 @@ impl XeroClient {
         let (token, api, alarm) = (breaker(Endpoint::Token), breaker(Endpoint::Api), Alarm::default());
         Ok(Self(Arc::new(Inner {
             endpoints,
-            client_id,
+            app,
             client_secret,
             clock,
             timeout,
@@ -147,6 +147,17 @@ impl XeroClient {
         &self.0.token_breaker
     }
 
+    /// Opens the token endpoint's circuit because Xero refuses so many grants that none of them is believed. Returns the
+    /// unix seconds of the next probe.
+    pub fn hold_refusals(&self, cause: &XeroError) -> i64 {
+        self.0.token_breaker.open_for_refusals(cause)
+    }
+
+    /// Returns the app to which the tokens of this client's exchanges belong.
+    pub fn app(&self) -> AppIdentity {
+        self.0.app.clone()
+    }
+
     /// Returns Xero's error code while Xero refuses the app's credentials.
     pub fn alarm(&self) -> Option<String> {
         self.0.alarm.raised()
@@ -157,7 +168,7 @@ impl XeroClient {
         let mut url = join_path(&self.0.endpoints.login, &["identity", "connect", "authorize"]);
         url.query_pairs_mut()
             .append_pair("response_type", "code")
-            .append_pair("client_id", &self.0.client_id)
+            .append_pair("client_id", &self.0.app.client_id)
             .append_pair("redirect_uri", redirect_uri)
             .append_pair("scope", scopes)
             .append_pair("state", state.expose())
@@ -305,7 +316,7 @@ impl XeroClient {
     async fn post_form(&self, leaf: &str, form: &[(&str, &str)]) -> Result<HttpResponse, XeroError> {
         let url = join_path(&self.0.endpoints.identity, &["connect", leaf]);
         // The credentials are form-encoded before Basic encoding (RFC 6749, 2.3.1).
-        let user: String = byte_serialize(self.0.client_id.as_bytes()).collect();
+        let user: String = byte_serialize(self.0.app.client_id.as_bytes()).collect();
         let password: String = byte_serialize(self.0.client_secret.expose().as_bytes()).collect();
         let request = self.request(Method::POST, url).basic_auth(user, Some(password)).form(form);
         fetch(request, &self.0.clock).await

@@ -2,6 +2,8 @@
 
 use url::{Host, Url};
 
+use crate::server::domain::SANDBOX_ISSUER;
+
 /// Xero's three base URLs. A base may have a path, as the sandbox's do.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
@@ -46,6 +48,15 @@ impl Endpoints {
             identity: parse_base("XERO_IDENTITY_URL", identity)?,
             api: parse_base("XERO_API_URL", api)?,
         })
+    }
+
+    /// Returns the issuer of the tokens that these endpoints issue: the identity server's base URL without a trailing
+    /// slash. A loopback address is a sandbox, and every sandbox is the same issuer, whatever its address.
+    pub fn issuer(&self) -> String {
+        if is_loopback(&self.identity) {
+            return SANDBOX_ISSUER.to_owned();
+        }
+        self.identity.as_str().trim_end_matches('/').to_owned()
     }
 }
 
@@ -103,6 +114,16 @@ mod tests {
         for (address, whole) in cases {
             let endpoints = parse_api(address).unwrap();
             assert_eq!(join_path(&endpoints.api, &["api.xro", "2.0", "Organisation"]).as_str(), whole);
+        }
+    }
+
+    #[test]
+    fn every_loopback_address_is_the_sandbox_issuer() {
+        let issuer =
+            |identity| Endpoints::parse("https://login.xero.com", identity, "https://api.xero.com").unwrap().issuer();
+        assert_eq!(issuer("https://identity.xero.com/"), "https://identity.xero.com");
+        for sandbox in ["http://localhost:3000/sandbox/xero", "http://127.0.0.1:4000/", "https://[::1]:1"] {
+            assert_eq!(issuer(sandbox), "sandbox", "{sandbox}");
         }
     }
 

@@ -74,6 +74,8 @@ async fn healthy_installation_passes_every_check(database: TestDatabase) {
         "keys in use",
         "sealed texts",
         "attempts",
+        "app",
+        "refusals",
         "grants",
         "spool",
         "Xero",

@@ -4,6 +4,8 @@ mod doctor;
 mod encryption_keys;
 mod grants;
 mod rescue;
+mod retry;
+mod wrong_settings;
 
 use std::process::{Command, Output};
 use std::sync::Arc;

@@ -36,6 +36,7 @@ pub(crate) async fn inject(hold: &ResponseHold, fault: &Fault, response: Option<
         FaultKind::UnauthorizedClient => oauth_error("unauthorized_client"),
         FaultKind::UnsupportedGrantType => oauth_error("unsupported_grant_type"),
         FaultKind::InvalidRequest => oauth_error("invalid_request"),
+        FaultKind::InvalidGrant => oauth_error("invalid_grant"),
         FaultKind::Forbidden => problem(StatusCode::FORBIDDEN, "AuthenticationUnsuccessful"),
         FaultKind::Truncated => truncate(response.unwrap_or_default()).await,
     }

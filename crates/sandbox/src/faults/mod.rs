@@ -57,6 +57,8 @@ pub enum FaultKind {
     UnsupportedGrantType,
     /// Before: 400 `invalid_request`. Token and revocation endpoints only.
     InvalidRequest,
+    /// Before: 400 `invalid_grant` although the token is good, as to the wrong app. Token and revocation endpoints only.
+    InvalidGrant,
     /// Before: 403 `AuthenticationUnsuccessful` in Xero's own format, as for a tenant that is not connected. Not at the
     /// token and revocation endpoints. (`Status` with 403 is the page of a proxy.)
     Forbidden,
@@ -67,7 +69,8 @@ impl FaultKind {
     pub fn prevents_processing(self) -> bool {
         match self {
             Self::TimeoutBefore | Self::ResetBefore | Self::Status | Self::Forbidden => true,
-            Self::InvalidClient | Self::UnauthorizedClient | Self::UnsupportedGrantType | Self::InvalidRequest => true,
+            Self::InvalidClient | Self::UnauthorizedClient | Self::UnsupportedGrantType => true,
+            Self::InvalidRequest | Self::InvalidGrant => true,
             Self::TimeoutAfter
             | Self::ResetAfter
             | Self::StatusAfter
@@ -80,7 +83,11 @@ impl FaultKind {
     fn is_oauth_error(self) -> bool {
         matches!(
             self,
-            Self::InvalidClient | Self::UnauthorizedClient | Self::UnsupportedGrantType | Self::InvalidRequest
+            Self::InvalidClient
+                | Self::UnauthorizedClient
+                | Self::UnsupportedGrantType
+                | Self::InvalidRequest
+                | Self::InvalidGrant
         )
     }
 
@@ -183,7 +190,8 @@ impl Fault {
             FaultKind::InvalidClient
             | FaultKind::UnauthorizedClient
             | FaultKind::UnsupportedGrantType
-            | FaultKind::InvalidRequest => Some(400),
+            | FaultKind::InvalidRequest
+            | FaultKind::InvalidGrant => Some(400),
             FaultKind::Forbidden => Some(403),
             FaultKind::Truncated => processed.map(|status| status.as_u16()),
         }

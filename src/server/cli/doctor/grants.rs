@@ -1,10 +1,12 @@
 //! Checks the database for unfinished attempts and counts grants by health.
 
-use super::check::{Check, list_grant_ids, pluralize, unreadable};
+use super::check::{Check, list_grant_ids, pluralize, to_sentence, unreadable};
 use crate::model::GrantStatus;
 use crate::server::clock::Clock;
 use crate::server::config::Config;
+use crate::server::domain::refusal::GrantTally;
 use crate::server::domain::{GrantEnd, XERO_REPLAY_WINDOW};
+use crate::server::startup;
 use crate::server::store::{Database, GrantSummary};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -18,7 +20,62 @@ pub async fn all(config: &Config, database: &Database, clock: &Clock) -> Vec<Che
         Ok(listed) => listed,
         Err(error) => return vec![unreadable("grants", &error)],
     };
-    vec![attempts(config, database, clock.now()).await, health(&listed, clock.now())]
+    let attempts = attempts(config, database, clock.now()).await;
+    let app = app(config, clock, &listed);
+    vec![attempts, app, refusals(&listed), health(&listed, clock.now())]
+}
+
+/// Checks for refusals that are not believed yet.
+fn refusals(listed: &[GrantSummary]) -> Check {
+    let name = "refusals";
+    let refused: Vec<&GrantSummary> = listed.iter().filter(|listed| listed.grant.refused_at.is_some()).collect();
+    if refused.is_empty() {
+        return Check::ok(name, "No refusal by Xero waits to be believed.");
+    }
+    let mut orgs: Vec<&str> = refused.iter().map(|listed| listed.grant.org_id.as_str()).collect();
+    orgs.sort_unstable();
+    orgs.dedup();
+    let grants = i64::try_from(refused.len()).unwrap_or(i64::MAX);
+    let tally = GrantTally { grants, orgs: i64::try_from(orgs.len()).unwrap_or(i64::MAX) };
+    let found = format!(
+        "Xero refuses {} of {}, and none is ended yet: {}.",
+        pluralize(refused.len(), "grant", "grants"),
+        pluralize(orgs.len(), "organization", "organizations"),
+        list_grant_ids(refused.iter().map(|listed| &listed.grant.id))
+    );
+    if !tally.is_suspicious() {
+        return Check::warn(name, found, "Nothing: each is checked again for ten minutes before it is believed.");
+    }
+    Check::fail(
+        name,
+        found,
+        "So many refusals at once are held, because they say nothing about the grants. Check that XERO_CLIENT_ID is the \
+         app that people connected, that DATABASE_URL isn't an older copy, and Xero's status page. One success lets \
+         them be judged one by one. If the tokens are really dead, run evergrant grants retry --all --accept-refusals.",
+    )
+}
+
+/// Checks that every grant's tokens were issued by the configured app, because they are sent to no other.
+fn app(config: &Config, clock: &Clock, listed: &[GrantSummary]) -> Check {
+    let name = "app";
+    let app = match startup::xero_client(config, clock, config.listen) {
+        Ok(xero) => xero.app(),
+        Err(error) => {
+            return Check::fail(name, to_sentence(&error), "Check XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL.");
+        }
+    };
+    let foreign: Vec<&GrantSummary> = listed.iter().filter(|listed| listed.grant.app != app).collect();
+    let Some(first) = foreign.first() else { return Check::ok(name, format!("Every grant belongs to {app}.")) };
+    Check::fail(
+        name,
+        format!(
+            "{} to another app than {app}, for example to {}: {}. They are not refreshed.",
+            pluralize(foreign.len(), "grant belongs", "grants belong"),
+            first.grant.app,
+            list_grant_ids(foreign.iter().map(|listed| &listed.grant.id))
+        ),
+        "Set that app's XERO_CLIENT_ID and XERO_CLIENT_SECRET. If you replaced the app, people must reconnect.",
+    )
 }
 
 async fn attempts(config: &Config, database: &Database, now: i64) -> Check {

@@ -1,11 +1,10 @@
-//! Checks this machine: the settings, the data directory, the key file and the spool.
+//! Checks this machine: the settings, the data directory and the key file.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::check::{Check, list_grant_ids, pluralize, to_sentence};
+use super::check::{Check, to_sentence};
 use crate::server::config::{Config, ConfigError};
-use crate::server::tokens::{Spool, SpoolContents};
 
 /// A failed check, because the settings are invalid.
 pub fn unusable_settings(error: &ConfigError) -> Check {
@@ -64,43 +63,6 @@ pub fn key_file(config: &Config) -> Check {
         // The key ring check knows if that is a problem: it depends on what is sealed.
         Ok(None) => Check::ok(name, format!("{shown} doesn't exist.")),
         Err(error) => unreadable_path(name, path, &error),
-    }
-}
-
-/// Checks for token sets that are waiting in the spool.
-pub fn spool(config: &Config) -> Check {
-    let (name, folder) = ("spool", config.spool_dir());
-    let shown = folder.display();
-    match Spool::inspect(&folder) {
-        Ok(SpoolContents { grants, malformed: unreadable, .. }) if grants.is_empty() && unreadable.is_empty() => {
-            Check::ok(name, "No token set is waiting for the database.")
-        }
-        Ok(SpoolContents { grants, malformed: unreadable, .. }) => {
-            let mut found = Vec::new();
-            let mut to_do =
-                "Make sure that the database accepts writes. A running server retries by itself; otherwise start \
-                 one, or run evergrant grants refresh --all-due."
-                    .to_owned();
-            if !grants.is_empty() {
-                let sets = pluralize(grants.len(), "token set is waiting", "token sets are waiting");
-                found.push(format!("{sets} for the database, of {}", list_grant_ids(grants.iter())));
-            }
-            if !unreadable.is_empty() {
-                found.push(pluralize(unreadable.len(), "file can't be read", "files can't be read"));
-                let files: Vec<String> = unreadable.iter().map(|path| path.display().to_string()).collect();
-                to_do.push_str(&format!(" Keep {} for a repair.", files.join(", ")));
-            }
-            let found = format!("In {shown} {}", found.join("; "));
-            Check::warn(name, format!("{found}."), to_do)
-        }
-        Err(error) => Check::fail(
-            name,
-            to_sentence(&error),
-            format!(
-                "Let the user that Evergrant runs as read and write {shown}. Otherwise a token set that the database \
-                 refuses is lost."
-            ),
-        ),
     }
 }
 

@@ -7,6 +7,7 @@ mod keys;
 mod machine;
 mod provider;
 mod sign_in;
+mod spool;
 
 use clap::{ArgAction, Args};
 use serde_json::json;
@@ -48,9 +49,11 @@ async fn run_checks(config: &Config, clock: &Clock) -> Vec<Check> {
     if let Some(database) = database {
         checks.extend(keys::all(config, &database, clock).await);
         checks.extend(grants::all(config, &database, clock).await);
+        checks.push(spool::check_spool(config, Some(&database)).await);
         database.close().await;
+    } else {
+        checks.push(spool::check_spool(config, None).await);
     }
-    checks.push(machine::spool(config));
     checks.extend(provider::all(config, clock).await);
     checks.extend(sign_in::all(config, clock).await);
     checks

@@ -9,6 +9,8 @@ use crate::server::cli::table::{format_table, replace_control_chars};
 use crate::server::cli::{CliError, context, resolve_org_filter};
 use crate::server::clock::Clock;
 use crate::server::config::Settings;
+use crate::server::domain::AppIdentity;
+use crate::server::startup;
 use crate::server::store::GrantSummary;
 
 const DAY: i64 = 24 * 60 * 60;
@@ -26,25 +28,26 @@ pub struct Flags {
 }
 
 pub async fn run(flags: Flags) -> Result<(), CliError> {
-    let (_, database) = context::open_database(flags.settings).await?;
+    let (config, database) = context::open_database(flags.settings).await?;
+    let app = startup::xero_client(&config, &Clock::system(), config.listen)?.app();
     let org = resolve_org_filter(&database, flags.org.as_deref()).await?;
     let listed = database.grant_summaries(org.as_ref()).await?;
     database.close().await;
-    let grants: Vec<Value> = listed.iter().map(to_json).collect();
-    flags.output.print(&json!({ "grants": grants }), &describe_grants(&listed, Clock::system().now()));
+    let grants: Vec<Value> = listed.iter().map(|listed| to_json(listed, &app)).collect();
+    flags.output.print(&json!({ "grants": grants }), &describe_grants(&listed, &app, Clock::system().now()));
     Ok(())
 }
 
-fn describe_grants(listed: &[GrantSummary], now: i64) -> String {
+fn describe_grants(listed: &[GrantSummary], app: &AppIdentity, now: i64) -> String {
     if listed.is_empty() {
         return "There are no grants: nothing has been connected to Xero yet, or everything was disconnected."
             .to_owned();
     }
-    let rows = listed.iter().map(|listed| to_row(listed, now));
+    let rows = listed.iter().map(|listed| to_row(listed, app, now));
     format_table(std::iter::once(TABLE_HEADER.map(str::to_owned)).chain(rows).collect())
 }
 
-fn to_json(listed: &GrantSummary) -> Value {
+fn to_json(listed: &GrantSummary, app: &AppIdentity) -> Value {
     let grant = &listed.grant;
     json!({
         "grantId": grant.id,
@@ -52,11 +55,15 @@ fn to_json(listed: &GrantSummary) -> Value {
         "org": listed.org_name,
         "tenants": listed.tenants,
         "status": grant.status,
+        "clientId": grant.app.client_id,
+        "issuer": grant.app.issuer,
+        "isOfAnotherApp": grant.app != *app,
         "accessTokenExpiresAt": grant.expires_at,
         "refreshTokenIssuedAt": grant.refresh_token_issued_at,
         "generation": grant.generation,
         "failureCount": grant.failure_count,
         "nextAttemptAt": grant.next_attempt_at,
+        "refusedAt": grant.refused_at,
         "lastError": grant.last_error,
         "lastErrorCode": listed.last_failure_code,
         "lastRefreshedAt": grant.last_refreshed_at,
@@ -76,10 +83,12 @@ const TABLE_HEADER: [&str; 9] = [
     "LAST ERROR",
 ];
 
-fn to_row(listed: &GrantSummary, now: i64) -> [String; 9] {
+fn to_row(listed: &GrantSummary, app: &AppIdentity, now: i64) -> [String; 9] {
     let grant = &listed.grant;
     let nothing = || "-".to_owned();
     let status = match grant.status {
+        GrantStatus::Active | GrantStatus::RefreshFailed if grant.app != *app => "another app's",
+        GrantStatus::Active if grant.refused_at.is_some() => "refused, held",
         GrantStatus::Active if grant.failure_count > 0 => "failing",
         GrantStatus::Active => "active",
         GrantStatus::RefreshFailed => "needs reconnecting",

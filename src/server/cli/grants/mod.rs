@@ -1,9 +1,10 @@
-//! `evergrant grants list|refresh|rescue`: inspects and repairs the grants of all organizations.
+//! `evergrant grants list|refresh|rescue|retry`: inspects and repairs the grants of all organizations.
 
 mod list;
 mod one_shot_service;
 mod refresh;
 mod rescue;
+mod retry;
 
 use clap::Subcommand;
 
@@ -17,6 +18,8 @@ pub enum Command {
     Refresh(Box<refresh::Flags>),
     /// Replace a grant's refresh token with one from elsewhere, and exchange it. Works beside running servers.
     Rescue(Box<rescue::Flags>),
+    /// Send the stored tokens of grants that Xero refused again: a wrong refusal is undone. Works beside running servers.
+    Retry(Box<retry::Flags>),
 }
 
 pub async fn run(command: Command) -> Result<(), CliError> {
@@ -24,5 +27,6 @@ pub async fn run(command: Command) -> Result<(), CliError> {
         Command::List(flags) => list::run(*flags).await,
         Command::Refresh(flags) => refresh::run(*flags).await,
         Command::Rescue(flags) => rescue::run(*flags).await,
+        Command::Retry(flags) => retry::run(*flags).await,
     }
 }

@@ -29,16 +29,13 @@ impl OneShotService {
     /// Opens the service. Commits the spool of an earlier process first, because it is newer than the rows.
     pub async fn open(settings: Settings) -> Result<Self, CliError> {
         let (config, database) = context::open_database(settings).await?;
-        let store = context::sealing_store(&config, database).await?;
+        let xero = xero_client(&config, &Clock::system()).await?;
+        startup::check_provider(&config, &database, &xero.app()).await?;
+        let store = context::sealing_store(&config, database).await?.with_app(xero.app());
         let policy = startup::policy(&config);
         let lifecycle = Lifecycle::default();
-        let service = TokenService::new(
-            store.clone(),
-            xero_client(&config, store.clock()).await?,
-            policy.clone(),
-            Spool::open(&config.spool_dir())?,
-            lifecycle.clone(),
-        );
+        let spool = Spool::open(&config.spool_dir())?;
+        let service = TokenService::new(store.clone(), xero, policy.clone(), spool, lifecycle.clone());
         service.replay_spool().await?;
         Ok(Self { config, store, policy, service, lifecycle })
     }

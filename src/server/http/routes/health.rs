@@ -26,10 +26,17 @@ pub async fn readyz(State(state): State<AppState>) -> Response {
             Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}")),
         }
     };
-    let waiting = match state.tokens.spooled_count() {
+    let misplaced = state.tokens.misplaced_count();
+    let mut waiting = match state.tokens.spooled_count().saturating_sub(misplaced) {
         0 => String::new(),
         1 => "spool: 1 token set waits for the database\n".to_owned(),
         many => format!("spool: {many} token sets wait for the database\n"),
     };
+    match misplaced {
+        0 => {}
+        1 => waiting.push_str("spool: 1 token set belongs to no grant of this database, see evergrant doctor\n"),
+        many => waiting
+            .push_str(&format!("spool: {many} token sets belong to no grant of this database, see evergrant doctor\n")),
+    }
     (status, format!("{words}\n{waiting}")).into_response()
 }

@@ -39,6 +39,7 @@ async fn render(state: &AppState) -> Response {
     metrics.set_connection_gauges(state.store.changes().org_listener_count(), state.listener.open_connections());
     metrics.set_service_gauges(ServiceGauges {
         spooled: state.tokens.spooled_count(),
+        misplaced: state.tokens.misplaced_count(),
         alarm_raised: state.tokens.alarm().is_some(),
         breaker_open: state.tokens.circuit_open_until().is_some(),
     });

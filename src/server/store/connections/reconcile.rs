@@ -29,7 +29,7 @@ macro_rules! claim_connection_reads_sql {
     ($lock:literal) => {
         concat!(
             "WITH due AS MATERIALIZED (SELECT id FROM integration_grants ",
-            "WHERE status = 'active' AND connections_due_at IS NOT NULL AND connections_due_at <= $1 ORDER BY connections_due_at LIMIT $2 ",
+            "WHERE status = 'active' AND client_id = $4 AND issuer = $5 AND connections_due_at IS NOT NULL AND connections_due_at <= $1 ORDER BY connections_due_at LIMIT $2 ",
             $lock,
             ") UPDATE integration_grants SET connections_due_at = $3 WHERE id IN (SELECT id FROM due) ",
             "AND connections_due_at <= $1 RETURNING ",
@@ -39,7 +39,7 @@ macro_rules! claim_connection_reads_sql {
 }
 
 impl Store {
-    /// Claims up to `limit` grants whose list of connections is due. Other instances skip them until `until`.
+    /// Claims up to `limit` grants of this app whose list of connections is due. Other instances skip them until `until`.
     pub async fn claim_connection_reads(&self, limit: usize, until: i64) -> Result<Vec<Grant>, StoreError> {
         let statement = match self.database.kind() {
             DatabaseKind::Sqlite => claim_connection_reads_sql!(""),
@@ -49,6 +49,8 @@ impl Store {
             .bind(self.clock.now())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(until)
+            .bind(&self.app.client_id)
+            .bind(&self.app.issuer)
             .fetch_all(self.pool())
             .await?;
         rows.iter().map(grant_from).collect()

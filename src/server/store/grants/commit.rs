@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use sqlx::{Any, Row};
 
 use super::attempts::{finish_attempt, finish_attempt_unpublished, mark_superseded};
-use super::lease_guard::{Fenced, JournaledLease};
+use super::lease_guard::{Fenced, JournaledLease, SpoolCommit};
 use crate::model::{AttemptId, BindingId, BindingStatus, OrgId, Outcome};
 use crate::server::clock::Clock;
 use crate::server::domain::{AttemptEnd, SealedRotation, TokenTimes};
@@ -33,10 +33,11 @@ macro_rules! rotate_grant_sql {
             "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, ",
             "refresh_token_issued_at = $4, last_refreshed_at = $14, scopes = $5, generation = CAST($7 AS BIGINT) + 1, ",
             "xero_user_id = COALESCE($12, xero_user_id), auth_event_id = COALESCE($13, auth_event_id), ",
-            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, lease_owner = NULL, ",
+            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, refused_at = NULL, ",
             // A refresh token that was kept for the first time may have a successor that was lost. It is due within the
             // replay window, as a hot grant's is.
-            "lease_until = NULL, due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
+            "lease_owner = NULL, lease_until = NULL, ",
+            "due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
             "AND COALESCE(last_refreshed_at, 0) <= refresh_token_issued_at) THEN $9 ELSE $10 END, ",
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $14 ELSE connections_due_at END ",
             $fence,
@@ -73,14 +74,13 @@ impl Store {
         finish_and_commit(transaction, Fenced::from_applied(done.is_some()), lease, end, &self.clock).await
     }
 
-    /// Stores a rotation that could not be committed earlier, regardless of the lease. `Superseded` means that the
-    /// grant has a later generation or is revoked.
+    /// Stores a rotation that could not be committed earlier, regardless of the lease.
     ///
     /// The row's generation may be older than the rotation's, if a backup was restored. A grant that was marked
     /// `refresh_failed` since then, because its spent token was sent again, becomes active. `Applied` if the row has the
     /// rotation already: a commit that was given up was applied after all. Does not change the journal: see
     /// `finish_spooled_attempt`.
-    pub async fn commit_spooled_rotation(&self, rotation: &SealedRotation) -> Result<Fenced, StoreError> {
+    pub async fn commit_spooled_rotation(&self, rotation: &SealedRotation) -> Result<SpoolCommit, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         let done = self
@@ -96,14 +96,20 @@ impl Store {
             reactivate_bindings(&mut transaction, row, now).await?;
             let (org, grant) = (OrgId(row.try_get("org_id")?), rotation.grant_id.clone());
             transaction.publish(Change::Refresh { org, grant, outcome: Outcome::Refreshed }).await?;
+            transaction.commit().await?;
+            return Ok(SpoolCommit::Applied);
         }
-        let applied = done.is_some() || is_in_place(&mut transaction, rotation).await?;
-        transaction.commit().await?;
-        Ok(Fenced::from_applied(applied))
+        let row = sqlx::query("SELECT refresh_token_enc FROM integration_grants WHERE id = $1")
+            .bind(rotation.grant_id.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(row) = row else { return Ok(SpoolCommit::UnknownGrant) };
+        let is_in_place = row.try_get::<String, _>(0)? == rotation.sealed.refresh;
+        Ok(if is_in_place { SpoolCommit::Applied } else { SpoolCommit::Superseded })
     }
 
-    /// Finishes the attempt of a late rotation, even if the attempt was closed before. `fenced` is the result of
-    /// `commit_spooled_rotation`. Runs in its own transaction, so that a journal that cannot be written never blocks
+    /// Finishes the attempt of a late rotation, even if the attempt was closed before. `fenced` says whether its grant
+    /// has the rotation. Runs in its own transaction, so that a journal that cannot be written never blocks
     /// the tokens.
     pub async fn finish_spooled_attempt(
         &self,
@@ -148,52 +154,6 @@ impl Store {
         finish_and_commit(transaction, Fenced::from_applied(done.is_some()), lease, end, &self.clock).await
     }
 
-    /// Marks the grant `refresh_failed` and its bindings `needs_reauth` in one transaction, after Xero answered
-    /// `invalid_grant` to the current generation (rule 6). If the fence refuses it, only the attempt changes, to
-    /// superseded.
-    pub async fn fail_grant(
-        &self,
-        lease: &JournaledLease,
-        error: &str,
-        end: &AttemptEnd,
-    ) -> Result<Fenced, StoreError> {
-        let now = self.clock.now();
-        let mut transaction = self.begin_change_tx().await?;
-        let done = sqlx::query(
-            "UPDATE integration_grants SET status = 'refresh_failed', failure_count = failure_count + 1, \
-             next_attempt_at = NULL, last_error = $1, lease_owner = NULL, lease_until = NULL, connections_due_at = NULL \
-             WHERE id = $2 AND generation = $3 AND lease_owner = $4 AND status = 'active'",
-        )
-        .bind(error)
-        .bind(lease.id.as_str())
-        .bind(lease.generation)
-        .bind(&lease.owner)
-        .execute(&mut *transaction)
-        .await?;
-        let fenced = Fenced::from_applied(done.rows_affected() == 1);
-        if fenced == Fenced::Applied {
-            let broken = sqlx::query(
-                "UPDATE integration_tenant_bindings SET status = 'needs_reauth', updated_at = $1 \
-                 WHERE active_grant_id = $2 AND status = 'active' RETURNING id",
-            )
-            .bind(now)
-            .bind(lease.id.as_str())
-            .fetch_all(&mut *transaction)
-            .await?;
-            for row in &broken {
-                connection_events::binding_broken(
-                    &mut transaction,
-                    &BindingId(row.try_get("id")?),
-                    "refused_by_xero",
-                    now,
-                )
-                .await?;
-            }
-            publish_binding_statuses(&mut transaction, &lease.org_id, &broken, BindingStatus::NeedsReauth).await?;
-        }
-        finish_and_commit(transaction, fenced, lease, end, &self.clock).await
-    }
-
     /// Binds the parameters of `rotate_grant_sql!`.
     pub(super) fn rotate_grant<'q>(
         &self,
@@ -221,16 +181,6 @@ impl Store {
     }
 }
 
-/// Returns whether the row has this rotation's tokens.
-async fn is_in_place(transaction: &mut ChangeTx, rotation: &SealedRotation) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT id FROM integration_grants WHERE id = $1 AND refresh_token_enc = $2")
-        .bind(rotation.grant_id.as_str())
-        .bind(&rotation.sealed.refresh)
-        .fetch_optional(&mut **transaction)
-        .await?;
-    Ok(row.is_some())
-}
-
 /// Reactivates the bindings of a grant that has working tokens again, within the caller's transaction, and notifies
 /// about each.
 pub(super) async fn reactivate_bindings(
@@ -254,7 +204,7 @@ pub(super) async fn reactivate_bindings(
 }
 
 /// Publishes `status` for each binding whose id is in `rows`.
-async fn publish_binding_statuses(
+pub(super) async fn publish_binding_statuses(
     transaction: &mut ChangeTx,
     org: &OrgId,
     rows: &[AnyRow],

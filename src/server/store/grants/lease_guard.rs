@@ -60,6 +60,19 @@ pub enum Fenced {
     Superseded,
 }
 
+/// What became of a rotation that waited in the spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum SpoolCommit {
+    /// Its grant has it now.
+    Applied,
+    /// Its grant has a later generation or is revoked, so the rotation is of no use.
+    Superseded,
+    /// This database has no such grant, so the rotation may belong to another one or to a backup that is not restored
+    /// yet. It must be kept.
+    UnknownGrant,
+}
+
 impl Fenced {
     /// Returns the result of a statement that changes the row if `applied`.
     pub(in crate::server::store) fn from_applied(applied: bool) -> Self {

@@ -49,14 +49,14 @@ macro_rules! take_lease_sql {
 }
 pub(super) use take_lease_sql;
 
-/// Takes one grant's lease if nobody holds it and the grant has one of these statuses.
+/// Takes one grant's lease if nobody holds it, this app's tokens are in it, and it has one of these statuses.
 macro_rules! acquire_lease_sql {
     ($statuses:literal) => {
         concat!(
             take_lease_sql!("$1", "$4", "$2", "$5"),
             "WHERE id = $3 AND status IN (",
             $statuses,
-            ") AND (lease_owner IS NULL OR lease_until <= $4) RETURNING ",
+            ") AND client_id = $6 AND issuer = $7 AND (lease_owner IS NULL OR lease_until <= $4) RETURNING ",
             grant_columns!("")
         )
     };
@@ -65,13 +65,13 @@ macro_rules! acquire_lease_sql {
 // Must come after the macros, which it uses.
 
 impl Store {
-    /// Takes the lease if nobody holds it. Returns `None` if the lease is held or the grant is not active.
+    /// Takes the lease if nobody holds it. Returns `None` if the lease is held, or the grant is not active or another app's.
     pub async fn acquire_lease(&self, id: &GrantId, owner: &str, until: i64) -> Result<Option<LeaseGuard>, StoreError> {
         self.acquire(acquire_lease_sql!("'active'"), id, owner, until).await
     }
 
     /// Takes the lease for a rescue if nobody holds it, also of a `refresh_failed` grant. Returns `None` if the lease
-    /// is held or the grant is revoked.
+    /// is held, or the grant is revoked or another app's.
     pub async fn acquire_rescue_lease(
         &self,
         id: &GrantId,
@@ -94,6 +94,8 @@ impl Store {
             .bind(id.as_str())
             .bind(self.clock.now())
             .bind(LOST_REPLY_STANDS_FOR)
+            .bind(&self.app.client_id)
+            .bind(&self.app.issuer)
             .fetch_optional(self.pool())
             .await?;
         row.map(|row| Ok(LeaseGuard { grant: grant_from(&row)?, owner: owner.to_owned() })).transpose()

@@ -5,6 +5,7 @@ pub mod commit;
 pub mod due;
 pub mod lease_guard;
 pub mod leases;
+pub mod refusal;
 pub mod rescue;
 
 use sqlx::any::AnyRow;
@@ -16,7 +17,7 @@ use super::{Store, StoreError, new_id};
 use crate::model::{GrantId, OrgId};
 use crate::server::crypto::sealed::{CipherError, SealContext, TokenField};
 use crate::server::domain::{
-    AccessToken, Grant, Lease, RefreshToken, SealedRotation, SealedTokens, TokenSet, TokenTimes,
+    AccessToken, AppIdentity, Grant, Lease, RefreshToken, SealedRotation, SealedTokens, TokenSet, TokenTimes,
 };
 use attempts::close_abandoned;
 
@@ -46,10 +47,10 @@ impl Store {
         let sealed = self.seal_tokens(&new.org_id, &id, 0, &new.tokens)?;
         let due = self.plan().due(&id, TokenTimes::received(now, new.tokens.expires_at));
         sqlx::query(
-            "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+            "INSERT INTO integration_grants (id, org_id, client_id, issuer, xero_user_id, auth_event_id, scopes, access_token_enc, \
              refresh_token_enc, expires_at, refresh_token_issued_at, status, generation, last_refreshed_at, created_at, \
              last_used_at, due_at, connections_read_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'active', 0, $9, $9, \
+             VALUES ($1, $2, $13, $14, $3, $4, $5, $6, $7, $8, $9, 'active', 0, $9, $9, \
              (SELECT last_used_at FROM organizations WHERE id = $2), \
              CASE WHEN COALESCE((SELECT last_used_at FROM organizations WHERE id = $2), 0) > $10 THEN $11 ELSE $12 END, \
              $9)",
@@ -66,6 +67,8 @@ impl Store {
         .bind(due.hot_if_used_after)
         .bind(due.hot)
         .bind(due.cold)
+        .bind(&self.app.client_id)
+        .bind(&self.app.issuer)
         .execute(connection)
         .await?;
         Ok(id)
@@ -129,6 +132,7 @@ impl Store {
             expires_at: tokens.expires_at,
             refresh_token_issued_at: self.clock.now(),
             received_at: self.clock.now(),
+            database_id: self.database.id().map(str::to_owned),
             consent: None,
         })
     }
@@ -168,6 +172,7 @@ pub(super) fn grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
     Ok(Grant {
         id: GrantId(row.try_get("id")?),
         org_id: OrgId(row.try_get("org_id")?),
+        app: AppIdentity { client_id: row.try_get("client_id")?, issuer: row.try_get("issuer")? },
         xero_user_id: row.try_get("xero_user_id")?,
         auth_event_id: row.try_get("auth_event_id")?,
         scopes: row.try_get("scopes")?,
@@ -183,6 +188,7 @@ pub(super) fn grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
         last_refreshed_at: row.try_get("last_refreshed_at")?,
         last_used_at: row.try_get("last_used_at")?,
         reply_lost_at: row.try_get("reply_lost_at")?,
+        refused_at: row.try_get("refused_at")?,
     })
 }
 

@@ -95,7 +95,9 @@ mod tests {
     use crate::server::domain::{AttemptEnd, FailureClass, Secret};
     use crate::server::store::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
     use crate::server::store::testing::{each_store, postgres, sqlite, store_on};
-    use crate::server::store::{ChangeSignal, CreatedUser, Fenced, NewUser, RowChange, Subscription, Topic};
+    use crate::server::store::{
+        ChangeSignal, CreatedUser, Fenced, NewUser, RowChange, SpoolCommit, Subscription, Topic,
+    };
 
     /// Subscribes to a topic, with the PostgreSQL listener connected.
     async fn subscribe_connected(store: &Store, topic: Topic) -> Subscription {
@@ -155,7 +157,7 @@ mod tests {
         assert_eq!(binding_status(next_change(&mut heard).await), BindingStatus::NeedsReauth);
         assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Reconnect);
 
-        assert_eq!(store.commit_spooled_rotation(&kept).await.unwrap(), Fenced::Applied);
+        assert_eq!(store.commit_spooled_rotation(&kept).await.unwrap(), SpoolCommit::Applied);
         assert_eq!(binding_status(next_change(&mut heard).await), BindingStatus::Active);
         assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Refreshed);
         store.disconnect_binding(&org, &bound[0].binding_id).await.unwrap();

@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use crate::model::{GrantId, OrgId, Outcome};
-use crate::server::domain::{Grant, GrantCounts, OutboxCounts};
+use crate::server::domain::{AppIdentity, Grant, GrantCounts, OutboxCounts};
 use crate::server::store::accounts::orgs::find_org_by_name;
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::grants::grant_from;
@@ -107,7 +108,8 @@ impl Database {
             "SELECT COUNT(CASE WHEN status = 'active' AND failure_count = 0 THEN 1 END), \
              COUNT(CASE WHEN status = 'active' AND failure_count > 0 THEN 1 END), \
              COUNT(CASE WHEN status = 'refresh_failed' THEN 1 END), \
-             MIN(CASE WHEN status = 'active' THEN refresh_token_issued_at END) FROM integration_grants",
+             MIN(CASE WHEN status = 'active' THEN refresh_token_issued_at END), \
+             COUNT(CASE WHEN status = 'active' AND refused_at IS NOT NULL THEN 1 END) FROM integration_grants",
         )
         .fetch_one(self.pool())
         .await?;
@@ -116,7 +118,27 @@ impl Database {
             failing: row.try_get(1)?,
             needs_reauth: row.try_get(2)?,
             oldest_issued_at: row.try_get(3)?,
+            refused: row.try_get(4)?,
         })
+    }
+
+    /// Returns whether the database has this grant, whatever its status.
+    pub async fn has_grant(&self, id: &GrantId) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT id FROM integration_grants WHERE id = $1").bind(id.as_str());
+        Ok(row.fetch_optional(self.pool()).await?.is_some())
+    }
+
+    /// Counts the grants that are not revoked by the app that issued their tokens.
+    pub async fn count_grants_by_app(&self) -> Result<Vec<(AppIdentity, i64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT client_id, issuer, COUNT(*) FROM integration_grants WHERE status <> 'revoked' \
+             GROUP BY client_id, issuer ORDER BY issuer, client_id",
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let read =
+            |row: &AnyRow| Ok((AppIdentity { client_id: row.try_get(0)?, issuer: row.try_get(1)? }, row.try_get(2)?));
+        rows.iter().map(read).collect()
     }
 
     /// Counts what the outbox still has to deliver. Reads two partial indexes.
@@ -200,7 +222,7 @@ mod tests {
         assert!(listed[0].tenants.is_empty() && listed[1].grant.status == GrantStatus::RefreshFailed);
 
         let counts = store.database().count_grants().await.unwrap();
-        let wanted = GrantCounts { active: 1, failing: 1, needs_reauth: 1, oldest_issued_at: Some(START) };
+        let wanted = GrantCounts { active: 1, failing: 1, needs_reauth: 1, refused: 0, oldest_issued_at: Some(START) };
         assert_eq!(counts, wanted, "a revoked grant is not counted");
 
         let named = store.database().org_named("Theirs").await.unwrap();

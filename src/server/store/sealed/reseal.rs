@@ -105,7 +105,7 @@ mod tests {
     use crate::server::domain::Secret;
     use crate::server::store::testing::grants::{TestGrant, tokens};
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{ConsumedState, Fenced, NewOauthState, NewWebhookEndpoint, RowChange};
+    use crate::server::store::{ConsumedState, NewOauthState, NewWebhookEndpoint, RowChange, SpoolCommit};
 
     async fn org_and_user(store: &Store) -> (OrgId, UserId) {
         let org = store.add_org("Harbour Coffee").await.unwrap();
@@ -162,7 +162,7 @@ mod tests {
 
         let held = store.grant(&grant).await.unwrap().unwrap();
         let rotation = store.seal_rotation(&held, &tokens("two")).unwrap();
-        assert_eq!(store.commit_spooled_rotation(&rotation).await.unwrap(), Fenced::Applied);
+        assert_eq!(store.commit_spooled_rotation(&rotation).await.unwrap(), SpoolCommit::Applied);
         let anew = read.reseal(store.ring()).unwrap();
         assert!(!column.replace(store.database(), &read, &anew).await.unwrap());
         let row = store.grant(&grant).await.unwrap().unwrap();

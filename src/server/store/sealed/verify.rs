@@ -98,9 +98,9 @@ mod tests {
             .await
             .unwrap();
         sqlx::query(
-            "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+            "INSERT INTO integration_grants (id, org_id, client_id, issuer, xero_user_id, auth_event_id, scopes, access_token_enc, \
              refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at) \
-             VALUES ('g', 'o', '', '', '', $1, $2, 0, 0, 'active', 0)",
+             VALUES ('g', 'o', '', '', '', '', '', $1, $2, 0, 0, 'active', 0)",
         )
         .bind(access)
         .bind(sealed)
@@ -142,9 +142,9 @@ mod tests {
     async fn corrupt_row_does_not_stop_a_server(database: Database) {
         insert_sealed_grant(&database).await;
         for _ in 0..2 {
-            let another = "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, \
+            let another = "INSERT INTO integration_grants (id, org_id, client_id, issuer, xero_user_id, auth_event_id, scopes, \
                            access_token_enc, refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at) \
-                           SELECT 'a' || id, org_id, '', '', '', access_token_enc, refresh_token_enc, 0, 0, 'active', 0 \
+                           SELECT 'a' || id, org_id, '', '', '', '', '', access_token_enc, refresh_token_enc, 0, 0, 'active', 0 \
                            FROM integration_grants WHERE id IN ('g', 'ag') ORDER BY id LIMIT 1";
             sqlx::query(another).execute(database.pool()).await.unwrap();
         }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::Metrics;
 use super::names::{
-    ALARM, BREAKER, DATABASE, DELIVERIES_PENDING, GRANTS, OLDEST_OVERDUE_DELIVERY, OLDEST_REFRESH_TOKEN_AGE,
-    OUTBOX_EVENTS, SPOOL, STARTED,
+    ALARM, BREAKER, DATABASE, DELIVERIES_PENDING, GRANTS, MISPLACED, OLDEST_OVERDUE_DELIVERY, OLDEST_REFRESH_TOKEN_AGE,
+    OUTBOX_EVENTS, REFUSED, SPOOL, STARTED,
 };
 use crate::server::domain::{GrantCounts, OutboxCounts};
 
@@ -20,6 +20,8 @@ pub(super) const DATABASE_READ_INTERVAL: Duration = Duration::from_secs(10);
 pub struct ServiceGauges {
     /// Token sets in the spool.
     pub spooled: usize,
+    /// How many of these belong to no grant of this database.
+    pub misplaced: usize,
     /// Whether Xero refuses the app's own credentials.
     pub alarm_raised: bool,
     /// Whether the circuit breaker of Xero's token endpoint is open.
@@ -35,11 +37,12 @@ impl Metrics {
 
     /// Sets the gauges of the token service.
     #[expect(clippy::cast_precision_loss, reason = "counts of files are far below 2^53")]
-    pub fn set_service_gauges(&self, ServiceGauges { spooled, alarm_raised, breaker_open }: ServiceGauges) {
+    pub fn set_service_gauges(&self, gauges: ServiceGauges) {
         self.with_recorder(|| {
-            gauge!(SPOOL).set(spooled as f64);
-            gauge!(ALARM).set(f64::from(u8::from(alarm_raised)));
-            gauge!(BREAKER).set(f64::from(u8::from(breaker_open)));
+            gauge!(SPOOL).set(gauges.spooled as f64);
+            gauge!(MISPLACED).set(gauges.misplaced as f64);
+            gauge!(ALARM).set(f64::from(u8::from(gauges.alarm_raised)));
+            gauge!(BREAKER).set(f64::from(u8::from(gauges.breaker_open)));
         });
     }
 
@@ -67,6 +70,7 @@ impl Metrics {
             {
                 gauge!(GRANTS, "health" => health).set(number as f64);
             }
+            gauge!(REFUSED).set(counts.refused as f64);
             gauge!(OLDEST_REFRESH_TOKEN_AGE)
                 .set(counts.oldest_issued_at.map_or(0, |issued_at| (now - issued_at).max(0)) as f64);
         });

@@ -7,6 +7,8 @@ pub const LEASE_WAIT: &str = "evergrant_lease_wait_seconds";
 pub const FENCED: &str = "evergrant_commits_fenced_total";
 pub const SPOOLED: &str = "evergrant_token_sets_spooled_total";
 pub const LOST_AUDIT_EVENTS: &str = "evergrant_audit_events_lost_total";
+pub const REFUSED: &str = "evergrant_grants_refused";
+pub const MISPLACED: &str = "evergrant_spool_misplaced_token_sets";
 pub const SPOOL: &str = "evergrant_spool_token_sets";
 pub const ALARM: &str = "evergrant_alarm_raised";
 pub const BREAKER: &str = "evergrant_breaker_open";
@@ -33,6 +35,8 @@ pub const HELP: &[(&str, &str)] = &[
     (FENCED, "Results discarded because the grant had a newer generation or another lease holder."),
     (SPOOLED, "Token sets spooled because the database did not accept them."),
     (LOST_AUDIT_EVENTS, "Audit events of vended tokens that could not be written. The log has them."),
+    (REFUSED, "Grants whose token Xero refused, while that is checked or held. They count as failing, too."),
+    (MISPLACED, "Token sets in the spool that belong to no grant of this database. Look at evergrant doctor."),
     (SPOOL, "Token sets in the spool now. If it isn't 0 for minutes, an operator is needed."),
     (ALARM, "1 while Xero refuses this app's own credentials, else 0."),
     (BREAKER, "1 while the circuit breaker of Xero's token endpoint is open, else 0."),

@@ -14,7 +14,7 @@ fn metrics_are_rendered_with_their_names_and_help_texts() {
     metrics.clone().count_exchange(Trigger::Sweep, Outcome::Refreshed);
     metrics.count_exchange(Trigger::Sweep, Outcome::Refreshed);
     metrics.record_exchange_duration(Duration::from_millis(300));
-    metrics.set_service_gauges(ServiceGauges { spooled: 2, alarm_raised: true, breaker_open: true });
+    metrics.set_service_gauges(ServiceGauges { spooled: 2, misplaced: 1, alarm_raised: true, breaker_open: true });
     metrics.record_http_request("GET", "/healthz", 200, Duration::from_millis(20));
     metrics.count_deliveries(DeliveryCounts { delivered: 2, again: 1, given_up: 0 });
     metrics.set_started_at(1_800_000_000);
@@ -50,7 +50,7 @@ fn metrics_are_rendered_with_their_names_and_help_texts() {
 async fn database_gauges_are_read_at_intervals_and_keep_their_last_values() {
     let metrics = Metrics::default();
     assert!(metrics.should_read_database() && !metrics.should_read_database());
-    let counts = GrantCounts { active: 3, failing: 2, needs_reauth: 1, oldest_issued_at: Some(40) };
+    let counts = GrantCounts { active: 3, failing: 2, needs_reauth: 1, refused: 4, oldest_issued_at: Some(40) };
     let outbox = OutboxCounts { undispatched: 1, pending: 7, due_since: Some(70) };
     metrics.set_database_gauges(Some((counts, outbox)), 100);
     tokio::time::advance(DATABASE_READ_INTERVAL).await;

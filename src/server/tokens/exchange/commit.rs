@@ -4,6 +4,7 @@
 //! A commit that was given up may still be applied. Its replay then finds the token set in place.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Exchange, LEASE_POLL_INTERVAL};
@@ -31,6 +32,9 @@ impl Exchange {
         match bounded(self.shared.store.commit_rotation(lease, &spooled.rotation, &spooled.end)).await {
             Ok(Fenced::Applied) => {
                 self.count_outcome(Outcome::Refreshed);
+                if self.shared.refusals_held.swap(false, Ordering::Relaxed) {
+                    tracing::info!("Xero accepts a grant again: refusals are no longer held");
+                }
                 tracing::info!(grant = %lease.id, generation = lease.generation + 1, trigger = self.request.trigger.as_str(), "grant refreshed");
                 Ok(RefreshOutcome::Refreshed)
             }

@@ -1,18 +1,18 @@
-//! Records why an exchange failed, and ends the grant if Xero refused its current token.
+//! Records why an exchange failed.
 
 use std::time::Duration;
 
 use super::Exchange;
 use crate::model::Outcome;
 use crate::server::domain::lost_reply::{replay_window_left, reply_lost_at_after};
-use crate::server::domain::{AttemptEnd, FailureClass, FaultScope, Grant, GrantEnd, first_unanswered_at};
+use crate::server::domain::{AttemptEnd, FailureClass, FaultScope, Grant};
 use crate::server::store::{AttemptFailure, Fenced, JournaledLease, StoreError, bounded};
 use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
 use crate::server::tokens::policy::Backoff;
 use crate::server::xero::{ErrorKind, XeroError};
 
 impl Exchange {
-    /// Records why an exchange failed. Ends the grant if Xero refused its current token (rule 6).
+    /// Records why an exchange failed.
     pub(super) async fn record_error(
         &self,
         lease: &JournaledLease,
@@ -20,19 +20,7 @@ impl Exchange {
     ) -> Result<RefreshOutcome, StoreError> {
         let store = &self.shared.store;
         if error.kind == ErrorKind::Reconnect {
-            let since = first_unanswered_at(&bounded(store.prior_attempts(lease)).await?);
-            let ended = GrantEnd::classify(lease, lease.sent_at(), since);
-            let failed = RefreshFailure::reconnect_needed(Some(ended.message()));
-            let end =
-                AttemptEnd { error_code: Some(ended.code().to_owned()), ..attempt_end(Outcome::Reconnect, error) };
-            if bounded(store.fail_grant(lease, &failed.message, &end)).await? == Fenced::Superseded {
-                self.count_fenced();
-                tracing::info!(grant = %lease.id, generation = lease.generation, "ignored invalid_grant for a stale generation");
-                return Ok(RefreshOutcome::RefreshedElsewhere);
-            }
-            self.count_outcome(Outcome::Reconnect);
-            tracing::warn!(grant = %lease.id, generation = lease.generation, code = ended.code(), correlation_id = error.correlation_id.as_deref(), "grant ended by Xero");
-            return Ok(RefreshOutcome::Failed(failed));
+            return self.judge_refusal(lease, error).await;
         }
         let outcome = if error.kind == ErrorKind::Operator { Outcome::Operator } else { Outcome::Transient };
         let reply_lost_at = reply_lost_at_after(error.class.rotation, lease.reply_lost_at, lease.sent_at());

@@ -3,7 +3,9 @@
 mod commit;
 mod failure;
 mod precheck;
+mod refusal;
 mod rescue;
+mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use crate::server::xero::{BreakerPermit, ExchangedTokens, XeroError};
 
 pub(super) use self::rescue::rescue;
 pub use self::rescue::{RescueError, RescueReport, UserCheck};
+pub(super) use self::retry::retry;
 
 /// How often an exchange that waits for another's lease reads the row.
 pub(super) const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(100);

@@ -23,6 +23,9 @@ impl Exchange {
         let Some(grant) = self.shared.store.grant(&self.grant_id).await? else {
             return Ok(Precheck::Done(RefreshOutcome::Failed(RefreshFailure::disconnected())));
         };
+        if grant.app != *self.shared.store.app() {
+            return Ok(Precheck::Done(RefreshOutcome::Failed(RefreshFailure::another_app(&grant.app))));
+        }
         if let Some(landed) = self.already_satisfied(&grant, &grant) {
             return Ok(Precheck::Done(landed));
         }

@@ -10,7 +10,7 @@ use super::failure::attempt_end;
 use super::{Exchange, LEASE_POLL_INTERVAL, new_lease_owner};
 use crate::model::{GrantId, GrantStatus, Outcome, Trigger};
 use crate::server::domain::{
-    AccessToken, AttemptEnd, Consent, FailureClass, FaultScope, Grant, RefreshToken, SealedRotation,
+    AccessToken, AppIdentity, AttemptEnd, Consent, FailureClass, FaultScope, Grant, RefreshToken, SealedRotation,
 };
 use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, StoreError, bounded};
 use crate::server::tokens::outcome::{RefreshOutcome, RefreshRequest};
@@ -45,6 +45,12 @@ pub enum RescueError {
     /// The grant with this id is revoked and no connection uses it.
     #[error("grant {0} was revoked and no connection uses it. Connect to Xero again")]
     GrantRevoked(GrantId),
+    /// The grant's tokens were issued by this app, which is not the configured one.
+    #[error(
+        "the grant belongs to {0}, and a token of another app can't replace its tokens, so nothing was changed. Run the \
+         command with that app's XERO_CLIENT_ID and XERO_CLIENT_SECRET"
+    )]
+    AnotherApp(AppIdentity),
     /// Another process holds the grant's lease, or the circuit breaker permits no request.
     #[error("a server is refreshing this grant, so nothing was changed. Try again in a moment")]
     Busy,
@@ -54,6 +60,9 @@ pub enum RescueError {
          another app, or isn't a refresh token"
     )]
     Refused,
+    /// Xero answered again that the stored token is not valid.
+    #[error("Xero refused the stored token again (invalid_grant), so nothing was changed. A person must reconnect")]
+    StillRefused,
     /// The request to Xero failed for another reason than the token.
     #[error("the request to Xero failed ({}), so nothing was changed. {}", .0.evidence_code(), if .0.kind == ErrorKind::Operator {
         "Fix XERO_CLIENT_ID and XERO_CLIENT_SECRET first"
@@ -141,15 +150,19 @@ impl Exchange {
     }
 
     /// Takes the grant's lease, and waits if another holder has it.
-    async fn acquire_lease(&self) -> Result<LeaseGuard, RescueError> {
+    pub(super) async fn acquire_lease(&self) -> Result<LeaseGuard, RescueError> {
         let owner = new_lease_owner();
         let (store, policy) = (&self.shared.store, &self.shared.policy);
         let deadline = tokio::time::Instant::now() + policy.wait_limit;
         loop {
-            match store.grant(&self.grant_id).await?.map(|grant| grant.status) {
-                None => return Err(RescueError::NotFound(self.grant_id.clone())),
-                Some(GrantStatus::Revoked) => return Err(RescueError::GrantRevoked(self.grant_id.clone())),
-                Some(GrantStatus::Active | GrantStatus::RefreshFailed) => {}
+            let Some(grant) = store.grant(&self.grant_id).await? else {
+                return Err(RescueError::NotFound(self.grant_id.clone()));
+            };
+            if grant.status == GrantStatus::Revoked {
+                return Err(RescueError::GrantRevoked(self.grant_id.clone()));
+            }
+            if grant.app != *store.app() {
+                return Err(RescueError::AnotherApp(grant.app));
             }
             let until = policy.lease_until(store.clock().now());
             if let Some(lease) = store.acquire_rescue_lease(&self.grant_id, &owner, until).await? {
@@ -173,7 +186,7 @@ impl Exchange {
     }
 
     /// Commits the rescued token set.
-    async fn commit_rescued(
+    pub(super) async fn commit_rescued(
         &self,
         lease: &JournaledLease,
         exchanged: ExchangedTokens,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{AttemptId, GrantId};
 use crate::server::crypto::sealed::kid_of;
 use crate::server::domain::{AttemptEnd, Consent, SealedRotation, SealedTokens};
-use crate::server::store::{Fenced, Store, StoreError, bounded};
+use crate::server::store::{Fenced, SpoolCommit, Store, StoreError, bounded};
 
 /// The rotations that wait for the database. Cheap to clone; clones share them.
 #[derive(Clone)]
@@ -42,6 +42,8 @@ struct SpoolState {
     rotations: BTreeMap<(GrantId, i64), (SpooledRotation, PathBuf)>,
     /// The rotations that are in memory only, because their files could not be written.
     unwritten: BTreeSet<(GrantId, i64)>,
+    /// The rotations that this database has no grant for.
+    misplaced: HashSet<(GrantId, i64)>,
     /// Files that are malformed, or that were committed and can't be removed. They are not read again.
     ignored: HashSet<PathBuf>,
 }
@@ -49,8 +51,8 @@ struct SpoolState {
 /// The contents of a spool folder.
 #[derive(Debug, Default)]
 pub struct SpoolContents {
-    /// The grants with a spooled rotation.
-    pub grants: Vec<GrantId>,
+    /// The grants with a spooled rotation, and the id of the database that each belongs to, if the file names one.
+    pub grants: Vec<(GrantId, Option<String>)>,
     /// The ids of the keys that the rotations were sealed with.
     pub kids: Vec<String>,
     /// Malformed files.
@@ -78,6 +80,8 @@ struct SpoolFile {
     /// Missing if it is the same.
     #[serde(default)]
     received_at: Option<i64>,
+    #[serde(default)]
+    database_id: Option<String>,
     #[serde(default)]
     consent: Option<Consent>,
     attempt_id: String,
@@ -144,7 +148,7 @@ impl Spool {
             match serde_json::from_slice::<SpoolFile>(&bytes) {
                 Ok(entry) => {
                     if seen.insert((entry.grant_id.clone(), entry.from_generation)) {
-                        waiting.grants.push(GrantId(entry.grant_id));
+                        waiting.grants.push((GrantId(entry.grant_id), entry.database_id));
                     }
                     texts.extend([entry.access_token_enc, entry.refresh_token_enc]);
                 }
@@ -168,7 +172,13 @@ impl Spool {
         )
     }
 
-    /// Returns how many rotations wait.
+    /// Returns how many of the rotations belong to no grant of this database. They are kept until their database is
+    /// the one that is used, or a person removes their files.
+    pub fn misplaced_len(&self) -> usize {
+        self.state.lock().misplaced.len()
+    }
+
+    /// Returns how many rotations wait, those included that belong to no grant of this database.
     pub fn len(&self) -> usize {
         self.state.lock().rotations.len()
     }
@@ -222,7 +232,11 @@ impl Spool {
         };
         let mut taken = false;
         for spooled in waiting {
-            let fenced = bounded(store.commit_spooled_rotation(&spooled.rotation)).await?;
+            let fenced = match self.place(&spooled.rotation, store).await? {
+                SpoolCommit::Applied => Fenced::Applied,
+                SpoolCommit::Superseded => Fenced::Superseded,
+                SpoolCommit::UnknownGrant => continue,
+            };
             taken |= fenced == Fenced::Applied;
             let finished = store.finish_spooled_attempt(fenced, &spooled.attempt, &spooled.end);
             if let Err(error) = bounded(finished).await {
@@ -238,6 +252,24 @@ impl Spool {
             }
         }
         Ok(taken)
+    }
+
+    /// Commits a rotation to the database that it belongs to. Logs it once if this is another database.
+    async fn place(&self, rotation: &SealedRotation, store: &Store) -> Result<SpoolCommit, StoreError> {
+        let is_foreign =
+            rotation.database_id.as_deref().zip(store.database().id()).is_some_and(|(its, ours)| its != ours);
+        let placed = match is_foreign {
+            true => SpoolCommit::UnknownGrant,
+            false => bounded(store.commit_spooled_rotation(rotation)).await?,
+        };
+        let mut state = self.state.lock();
+        if placed != SpoolCommit::UnknownGrant {
+            state.misplaced.remove(&key(rotation));
+        } else if state.misplaced.insert(key(rotation)) {
+            let (grant, database_id) = (&rotation.grant_id, rotation.database_id.as_deref());
+            tracing::error!(%grant, database_id, is_foreign, "spooled rotation belongs to no grant of this database, kept");
+        }
+        Ok(placed)
     }
 
     /// Commits the rotations of all grants; those that fail stay. Returns how many grants got new tokens, or the last
@@ -263,6 +295,7 @@ impl Spool {
         }
         let Some((_, path)) = shelf.rotations.remove(&key) else { return false };
         shelf.unwritten.remove(&key);
+        shelf.misplaced.remove(&key);
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -343,6 +376,7 @@ impl From<&SpooledRotation> for SpoolFile {
             expires_at: rotation.expires_at,
             refresh_token_issued_at: rotation.refresh_token_issued_at,
             received_at: Some(rotation.received_at),
+            database_id: rotation.database_id.clone(),
             consent: rotation.consent.clone(),
             attempt_id: attempt.0.clone(),
             http_status: end.http_status,
@@ -362,6 +396,7 @@ impl From<SpoolFile> for SpooledRotation {
                 expires_at: entry.expires_at,
                 refresh_token_issued_at: entry.refresh_token_issued_at,
                 received_at: entry.received_at.unwrap_or(entry.refresh_token_issued_at),
+                database_id: entry.database_id,
                 consent: entry.consent,
             },
             attempt: AttemptId(entry.attempt_id),

@@ -15,6 +15,7 @@ fn spooled(from_generation: i64) -> SpooledRotation {
         expires_at: 30,
         refresh_token_issued_at: 10,
         received_at: 20,
+        database_id: Some("d1".into()),
         consent: None,
     };
     let end = AttemptEnd::refreshed(Some(200), Some("trace".into()));
@@ -71,7 +72,10 @@ fn malformed_and_incomplete_files_are_ignored_and_kept() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     spool.insert(&spooled(4)).unwrap();
     let waiting = Spool::inspect(folder.path()).unwrap();
-    assert_eq!((waiting.grants, waiting.malformed), (vec!["g1".into()], vec![folder.path().join("g1.0.json")]));
+    assert_eq!(
+        (waiting.grants, waiting.malformed),
+        (vec![("g1".into(), Some("d1".to_owned()))], vec![folder.path().join("g1.0.json")])
+    );
     assert!(Spool::inspect(&folder.path().join("none")).unwrap().malformed.is_empty());
 }
 
@@ -82,7 +86,10 @@ fn complete_file_without_rename_is_found_at_the_next_start() {
     spool.insert(&spooled(4)).unwrap();
     std::fs::rename(folder.path().join("g1.4.json"), folder.path().join("g1.4.x.new")).unwrap();
     let waiting = Spool::inspect(folder.path()).unwrap();
-    assert_eq!((waiting.grants, waiting.kids), (vec!["g1".into()], vec!["new".to_owned(), "old".to_owned()]));
+    assert_eq!(
+        (waiting.grants, waiting.kids),
+        (vec![("g1".into(), Some("d1".to_owned()))], vec!["new".to_owned(), "old".to_owned()])
+    );
     std::fs::copy(folder.path().join("g1.4.x.new"), folder.path().join("g1.4.json")).unwrap();
     assert_eq!(Spool::inspect(folder.path()).unwrap().grants.len(), 1, "the same one twice");
     std::fs::remove_file(folder.path().join("g1.4.json")).unwrap();

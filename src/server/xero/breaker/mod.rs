@@ -2,6 +2,7 @@
 //!
 //! - It opens after consecutive provider failures, or at once if Xero refuses or rate-limits the app as a whole. A
 //!   failure of one grant or tenant, such as `invalid_grant`, counts as a success and closes it.
+//! - It also opens if so many grants are refused at once that none of the refusals is believed.
 //! - While it is open, only probes are sent: the first request after the open period, or at times a person's request.
 //! - A successful probe closes it. A failed probe doubles the next open period.
 
@@ -76,6 +77,8 @@ struct Inner {
     endpoint: Endpoint,
     clock: Clock,
     state: Mutex<State>,
+    /// Consecutive calls of `open_for_refusals` without a success.
+    refusals: Mutex<u32>,
 }
 
 enum State {
@@ -104,7 +107,7 @@ pub struct BreakerPermit {
 impl Breaker {
     /// Returns a closed breaker.
     pub fn new(endpoint: Endpoint, clock: Clock) -> Self {
-        Self(Arc::new(Inner { endpoint, clock, state: Mutex::new(State::Closed(0)) }))
+        Self(Arc::new(Inner { endpoint, clock, state: Mutex::new(State::Closed(0)), refusals: Mutex::new(0) }))
     }
 
     /// Returns a permit for one request, or the open circuit.
@@ -139,9 +142,33 @@ impl Breaker {
         matches!(&*self.0.state.lock(), State::Open(open) if !open.probe_in_flight && now >= open.until)
     }
 
+    /// Opens the circuit because too many grants are refused at once. The first probe may start at once, so that grants
+    /// that work wait for nothing; each further call without a success doubles the pause. Returns the unix seconds of the
+    /// next probe.
+    pub fn open_for_refusals(&self, cause: &XeroError) -> i64 {
+        let (now, mut refusals) = (self.0.clock.now(), self.0.refusals.lock());
+        let pause = match *refusals {
+            0 => 0,
+            times => FIRST_OPEN_PERIOD.saturating_mul(1 << (times - 1).min(10)).min(self.0.endpoint.max_open_period()),
+        };
+        *refusals = refusals.saturating_add(1);
+        let open = Open {
+            until: now + pause,
+            cause: cause.clone(),
+            open_periods: 1,
+            probe_in_flight: false,
+            manual_probe_at: None,
+        };
+        *self.0.state.lock() = State::Open(open);
+        now + pause
+    }
+
     /// Updates the state with a request's result.
     fn report(&self, failed: Option<&XeroError>, was_probe: bool) {
         let now = self.0.clock.now();
+        if failed.is_none() {
+            *self.0.refusals.lock() = 0;
+        }
         let mut state = self.0.state.lock();
         let bearing = failed.map_or(FaultScope::Request, |error| error.class.fault);
         match (&mut *state, bearing, failed) {

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use super::{CodeExchange, Endpoints, ExchangedTokens, Priority, XeroClient, XeroError};
 use crate::server::clock::Clock;
-use crate::server::domain::{AccessToken, RefreshToken, Secret};
+use crate::server::domain::{AccessToken, AppIdentity, RefreshToken, Secret};
 
 const NOW: i64 = 1_790_000_000;
 const ACCESS: &str = "sent-access-token";
@@ -75,7 +75,8 @@ fn client(address: &str, timeout: Duration) -> XeroClient {
         Endpoints::parse(&format!("{address}/login"), &format!("{address}/identity"), &format!("{address}/api/"))
             .unwrap();
     let clock = Clock::manual(NOW);
-    XeroClient::new(endpoints, "client id".into(), Secret::new(CLIENT_SECRET), timeout, clock).unwrap()
+    let app = AppIdentity { client_id: "client id".into(), issuer: endpoints.issuer() };
+    XeroClient::new(endpoints, app, Secret::new(CLIENT_SECRET), timeout, clock).unwrap()
 }
 
 fn respond(status: u16, content_type: &str, body: impl Into<Body>) -> Response {

@@ -36,7 +36,7 @@ pub enum DueFilter {
 macro_rules! claim_sql {
     ($which:literal, $lock:literal) => {
         concat!(
-            "WITH due AS MATERIALIZED (SELECT id FROM integration_grants WHERE status = 'active' ",
+            "WITH due AS MATERIALIZED (SELECT id FROM integration_grants WHERE status = 'active' AND issuer = $6 AND client_id = $7 ",
             $which,
             "AND due_at <= $1 AND (lease_owner IS NULL OR lease_until <= $1) ORDER BY due_at LIMIT $2 ",
             $lock,
@@ -77,7 +77,7 @@ fn claim_statement(wanted: DueFilter, kind: DatabaseKind) -> &'static str {
 }
 
 impl Store {
-    /// Takes the leases of up to `limit` due grants that nobody holds, longest due first.
+    /// Takes the leases of up to `limit` due grants of this app that nobody holds, longest due first.
     pub async fn claim_due(
         &self,
         wanted: DueFilter,
@@ -91,6 +91,8 @@ impl Store {
             .bind(owner)
             .bind(until)
             .bind(LOST_REPLY_STANDS_FOR)
+            .bind(&self.app.issuer)
+            .bind(&self.app.client_id)
             .fetch_all(self.pool())
             .await?;
         rows.iter().map(|row| Ok(LeaseGuard { grant: grant_from(row)?, owner: owner.to_owned() })).collect()

@@ -116,9 +116,9 @@ async fn claims_use_the_index(store: Store) {
     TestGrant::of(&store, &org).insert().await;
     for round in 0..12 {
         let copy = format!(
-            "INSERT INTO integration_grants (id, org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+            "INSERT INTO integration_grants (id, org_id, client_id, issuer, xero_user_id, auth_event_id, scopes, access_token_enc, \
              refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at, due_at) \
-             SELECT id || '{round}', org_id, xero_user_id, auth_event_id, scopes, access_token_enc, \
+             SELECT id || '{round}', org_id, client_id, issuer, xero_user_id, auth_event_id, scopes, access_token_enc, \
              refresh_token_enc, expires_at, refresh_token_issued_at, status, created_at, due_at + {round} \
              FROM integration_grants"
         );
@@ -133,7 +133,7 @@ async fn claims_use_the_index(store: Store) {
     ] {
         let sql = format!("{explain} {}", claim_statement(wanted, kind));
         let query = sqlx::query(AssertSqlSafe(sql)).bind(START).bind(64_i64).bind("owner").bind(START + 60);
-        let query = query.bind(LOST_REPLY_STANDS_FOR);
+        let query = query.bind(LOST_REPLY_STANDS_FOR).bind(&store.app().issuer).bind(&store.app().client_id);
         let rows = query.fetch_all(store.pool()).await.unwrap();
         let column = if kind == DatabaseKind::Sqlite { "detail" } else { "QUERY PLAN" };
         let lines: Vec<String> = rows.iter().map(|row| row.try_get(column).unwrap()).collect();

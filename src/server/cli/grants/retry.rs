@@ -1,0 +1,151 @@
+//! `evergrant grants retry`: sends the stored tokens of grants that were called dead, or whose refusals are held.
+
+use clap::Args;
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use super::one_shot_service::{OneShotService, spool_advice};
+use crate::model::{GrantId, GrantStatus};
+use crate::server::cli::{CliError, resolve_org_filter};
+use crate::server::config::Settings;
+use crate::server::store::GrantSummary;
+use crate::server::tokens::{RefreshOutcome, RefreshRequest, RescueError};
+
+#[derive(Args)]
+pub struct Flags {
+    #[command(flatten)]
+    which: GrantSelection,
+    /// End a grant that Xero refuses again, although it refuses many others, too.
+    #[arg(long)]
+    accept_refusals: bool,
+    /// Print each grant's outcome as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten, next_help_heading = "Settings")]
+    settings: Settings,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct GrantSelection {
+    /// This grant; `grants list` shows the ids.
+    #[arg(long, value_name = "ID")]
+    grant: Option<String>,
+    /// Every grant of this organization that needs reconnecting or whose refusal is held.
+    #[arg(long, value_name = "NAME")]
+    org: Option<String>,
+    /// Every grant that needs reconnecting or whose refusal is held, in all organizations.
+    #[arg(long)]
+    all: bool,
+}
+
+/// How a retry ended.
+enum Retried {
+    /// The grant works.
+    Works,
+    /// It does not, for this reason.
+    Failed(String),
+}
+
+pub async fn run(flags: Flags) -> Result<(), CliError> {
+    let service = OneShotService::open(flags.settings).await?;
+    let selected = select_grants(&flags.which, &service).await?;
+    let accept = flags.accept_refusals;
+    let retried: Vec<(GrantSummary, Retried)> = stream::iter(selected)
+        .map(|listed| async {
+            let retried = retry_one(&service, &listed, accept).await;
+            (listed, retried)
+        })
+        .buffered(service.policy.concurrency)
+        .collect()
+        .await;
+    service.wait_for_tasks().await;
+    let spool = service.config.spool_dir();
+    let waiting = service.close().await;
+    print_outcomes(&retried, flags.json);
+    let failed = retried.iter().filter(|(_, retried)| matches!(retried, Retried::Failed(_))).count();
+    match (failed, waiting) {
+        (0, 0) => Ok(()),
+        (_, 0) => Err(format!("{failed} of {} didn't come back", retried.len()).into()),
+        _ => Err(spool_advice(waiting, &spool).into()),
+    }
+}
+
+/// Returns the grants that the flags select.
+async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Result<Vec<GrantSummary>, CliError> {
+    let database = service.store.database();
+    let org = resolve_org_filter(database, which.org.as_deref()).await?;
+    let mut listed = database.grant_summaries(org.as_ref()).await?;
+    let is_called_dead =
+        |listed: &GrantSummary| listed.grant.status == GrantStatus::RefreshFailed || listed.grant.refused_at.is_some();
+    match &which.grant {
+        Some(id) => {
+            let id = GrantId(id.clone());
+            listed.retain(|listed| listed.grant.id == id);
+            match listed.first() {
+                None => {
+                    Err(format!("there is no grant {id}, or it is revoked: evergrant grants list shows the grants")
+                        .into())
+                }
+                Some(found) if !is_called_dead(found) => Err(format!(
+                    "Xero hasn't refused grant {id}: to exchange its token, use evergrant grants refresh --grant {id}"
+                )
+                .into()),
+                Some(_) => Ok(listed),
+            }
+        }
+        None => {
+            listed.retain(is_called_dead);
+            Ok(listed)
+        }
+    }
+}
+
+async fn retry_one(service: &OneShotService, listed: &GrantSummary, accept_refusals: bool) -> Retried {
+    let id = &listed.grant.id;
+    if listed.grant.status == GrantStatus::RefreshFailed {
+        return match service.service.retry(id).await {
+            Ok(()) => Retried::Works,
+            // The commit is retried while the command waits for its tasks.
+            Err(RescueError::Spooled) if service.was_rotated_since(&listed.grant).await => Retried::Works,
+            Err(error) => Retried::Failed(error.to_string()),
+        };
+    }
+    let request = RefreshRequest::cli().forced();
+    let request = if accept_refusals { request.believing_refusals() } else { request };
+    match service.service.refresh_grant_single_flight(id, request).await {
+        RefreshOutcome::Refreshed | RefreshOutcome::RefreshedElsewhere | RefreshOutcome::NotDue => Retried::Works,
+        RefreshOutcome::Failed(failed) => Retried::Failed(failed.message),
+    }
+}
+
+fn print_outcomes(retried: &[(GrantSummary, Retried)], as_json: bool) {
+    if as_json {
+        let grants: Vec<Value> = retried.iter().map(|(listed, retried)| to_json(listed, retried)).collect();
+        println!("{}", json!({ "grants": grants }));
+    } else if retried.is_empty() {
+        println!("There was nothing to retry.");
+    } else {
+        for (listed, retried) in retried {
+            let words = match retried {
+                Retried::Works => "works again.".to_owned(),
+                Retried::Failed(why) => format!("failed. {why}"),
+            };
+            println!("{} (grant {}): {words}", listed.org_name, listed.grant.id);
+        }
+    }
+}
+
+fn to_json(listed: &GrantSummary, retried: &Retried) -> Value {
+    let (outcome, error) = match retried {
+        Retried::Works => ("refreshed", None),
+        Retried::Failed(why) => ("failed", Some(why)),
+    };
+    json!({
+        "grantId": listed.grant.id,
+        "orgId": listed.grant.org_id,
+        "org": listed.org_name,
+        "outcome": outcome,
+        "error": error,
+    })
+}

@@ -1,0 +1,46 @@
+//! Which app at which provider a grant's tokens belong to.
+
+use evergrant_sandbox::SANDBOX_CLIENT_ID;
+
+/// The issuer of every token of a sandbox, whatever its address.
+pub const SANDBOX_ISSUER: &str = "sandbox";
+
+/// An OAuth app at a provider. A grant's tokens are sent only to the app and the provider that issued them: any other
+/// answers `invalid_grant` (RFC 6749, 5.2), as for a token that no longer works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppIdentity {
+    /// The app's client id.
+    pub client_id: String,
+    /// The identity server's base URL without a trailing slash, or `SANDBOX_ISSUER`.
+    pub issuer: String,
+}
+
+impl AppIdentity {
+    /// Returns the app of the sandbox that is part of the server.
+    pub fn sandbox() -> Self {
+        Self { client_id: SANDBOX_CLIENT_ID.to_owned(), issuer: SANDBOX_ISSUER.to_owned() }
+    }
+
+    /// Returns the message for people about a grant whose tokens this app issued, if it is not the configured one.
+    pub fn foreign_message(&self) -> String {
+        format!(
+            "This connection belongs to {self}, which isn't the app that Evergrant uses now. Your connection is safe. Your \
+             Evergrant administrator needs to fix this, or reconnect to use the new app."
+        )
+    }
+
+    /// Returns whether a sandbox issued the tokens.
+    pub fn is_sandbox(&self) -> bool {
+        self.issuer == SANDBOX_ISSUER
+    }
+}
+
+impl std::fmt::Display for AppIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_sandbox() {
+            write!(f, "the sandbox")
+        } else {
+            write!(f, "the Xero app {} at {}", self.client_id, self.issuer)
+        }
+    }
+}
