@@ -65,8 +65,8 @@ CREATE TABLE integration_tenant_bindings (
     connected_by TEXT REFERENCES users (id) ON DELETE SET NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
-    -- Since when Xero's list has lacked the connection, if the binding is disconnected for that reason. It recovers
-    -- when it is listed again. NULL if a person disconnected it here.
+    -- Since when Xero's list has lacked the connection. An active binding is disconnected only if a second list
+    -- confirms it. A disconnected one recovers when it is listed again. NULL if a person disconnected it here.
     missing_since BIGINT,
     -- When people were notified that the connection is broken. Cleared when it recovers.
     broken_notified_at BIGINT,

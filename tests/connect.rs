@@ -246,3 +246,52 @@ async fn connections_page_shows_the_configured_roll_age(database: TestDatabase) 
     assert!(page.contains("renewed by day 30"), "{page}");
     assert!(page.contains("x=\"50%\""), "the mark stands at half of sixty days");
 }
+
+#[apply(each_database!)]
+async fn reconnect_whose_connection_keeps_its_first_consent_gets_the_new_grant(database: TestDatabase) {
+    let web = TestServer::on(database).await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let (bob, other) = web.signed_in_user("bob@example.com", "Kauri Group").await;
+    connect_as(&web, &ann, "mere", "harbour").await;
+    connect_as(&web, &bob, "mere", "kauri").await;
+    let before = web.bindings(&org).await.remove(0);
+    let theirs = web.bindings(&other).await;
+    web.provider.control("settings", json!({ "keep_auth_event_id": true })).await;
+
+    let flash = connect_as(&web, &ann, "mere", "harbour").await;
+    assert_eq!(flash, format!("reconnected.1.{}", before.binding.id));
+    let [after] = &web.bindings(&org).await[..] else { panic!("another organization's tenant was bound") };
+    assert_ne!(after.binding.active_grant_id, before.binding.active_grant_id);
+    assert_eq!(after.grant.as_ref().unwrap().status, GrantStatus::Active);
+    assert_eq!(web.bindings(&other).await[0].binding, theirs[0].binding);
+
+    // A tenant that only the other organization has bound is not recognizable as this consent's.
+    let flash = connect_as(&web, &bob, "jonas", "demo").await;
+    assert!(flash.starts_with("connected.1."), "{flash}");
+    let flash = connect_as(&web, &ann, "jonas", "demo").await;
+    assert_eq!(flash, "no-tenants");
+    assert_eq!(web.bindings(&org).await.len(), 1);
+}
+
+#[apply(each_database!)]
+async fn empty_list_at_a_consent_is_read_again(database: TestDatabase) {
+    let web = TestServer::on(database).await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    web.provider.control("oddities", json!({ "kind": "empty" })).await;
+    let flash = connect_as(&web, &ann, "mere", "harbour").await;
+    assert!(flash.starts_with("connected.1."), "{flash}");
+    assert_eq!(web.bindings(&org).await[0].binding.status, BindingStatus::Active);
+}
+
+#[apply(each_database!)]
+async fn consent_with_an_unusual_token_response_connects(database: TestDatabase) {
+    let web = TestServer::on(database).await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    for oddity in ["bom", "status_201", "content_type_text", "expires_in_text", "scope_list", "token_type_missing"] {
+        web.provider.control("oddities", json!({ "kind": oddity })).await;
+    }
+    let flash = connect_as(&web, &ann, "mere", "harbour").await;
+    assert!(flash.starts_with("connected.1."), "{flash}");
+    let grant = web.bindings(&org).await.remove(0).grant.unwrap();
+    assert_eq!((grant.status, grant.scopes.as_str()), (GrantStatus::Active, evergrant_sandbox::DEFAULT_SCOPES));
+}

@@ -17,8 +17,8 @@ pub struct Binding {
     pub active_grant_id: Option<GrantId>,
     /// Whether the binding works, needs a new consent, or is disconnected.
     pub status: BindingStatus,
-    /// Unix seconds at which Xero stopped listing the connection, if that disconnected the binding. It recovers if Xero
-    /// lists the connection again.
+    /// Unix seconds at which Xero was first seen not to list the connection. If the binding is active, a second list has to
+    /// confirm that. If it is disconnected, it recovers if Xero lists the connection again.
     pub unlisted_at: Option<i64>,
     /// The user who connected it; `None` if unknown or deleted.
     pub connected_by: Option<UserId>,
@@ -35,17 +35,30 @@ pub struct Tenant {
     pub id: String,
     /// The tenant's name in Xero, or its id if Xero sent no name.
     pub name: String,
-    /// `ORGANISATION`, `PRACTICE` or `PRACTICEMANAGER`.
+    /// `ORGANISATION`, `PRACTICE` or `PRACTICEMANAGER`; empty if Xero sent none.
     pub tenant_type: String,
     /// Xero's id of the connection, which a disconnect deletes.
     pub connection_id: String,
 }
 
-/// A connection in Xero's list.
+/// A connection in Xero's list. An id is empty if it cannot be read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteConnection {
     /// The tenant and the id of its connection.
     pub tenant: Tenant,
-    /// The consent that created it, possibly another organization's. A connect flow binds only its own.
+    /// The consent that created it, possibly another organization's. A connect flow binds only its own. Empty if Xero sent
+    /// none.
     pub auth_event_id: String,
+}
+
+impl RemoteConnection {
+    /// Returns whether nothing tells which connection it is.
+    pub fn is_unreadable(&self) -> bool {
+        self.tenant.id.is_empty() && self.tenant.connection_id.is_empty()
+    }
+
+    /// Returns whether it can be bound: API calls need the tenant's id, and a disconnect the connection's.
+    pub fn is_bindable(&self) -> bool {
+        !self.tenant.id.is_empty() && !self.tenant.connection_id.is_empty()
+    }
 }

@@ -4,6 +4,7 @@ mod app_identity;
 mod attempt;
 mod audit;
 mod binding;
+mod connection_list;
 mod grant;
 mod grant_end;
 pub mod lost_reply;
@@ -16,6 +17,7 @@ pub use app_identity::{AppIdentity, SANDBOX_ISSUER};
 pub use attempt::{AttemptEnd, FailureClass, FaultScope, PriorAttempt, RequestSent, RotationRisk, first_unanswered_at};
 pub use audit::{Actor, AuditEvent};
 pub use binding::{Binding, RemoteConnection, Tenant};
+pub use connection_list::{BoundConnection, CONFIRM_MISSING_AFTER, ListedChange, ListedChangeKind, Listing};
 pub use grant::{
     Consent, Grant, GrantCounts, Lease, OutboxCounts, REFRESH_TOKEN_LIFETIME, SealedRotation, SealedTokens,
     XERO_REPLAY_WINDOW,

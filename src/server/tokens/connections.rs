@@ -13,7 +13,8 @@ use crate::server::xero::{ErrorKind, XeroError};
 pub enum DisconnectOutcome {
     /// Xero removed the connection, or no longer had it.
     RemovedAtXero,
-    /// The grant no longer worked, so the connection may still be listed at Xero, where the person can remove it.
+    /// The grant no longer worked, or Xero refused, so the connection may still be listed at Xero, where the person can
+    /// remove it.
     LocalOnly,
 }
 
@@ -95,11 +96,16 @@ impl TokenService {
             return Ok(DisconnectOutcome::LocalOnly);
         };
         let access = store.open_access(&grant)?;
-        self.shared
-            .xero
-            .delete_connection(&access, &binding.tenant.connection_id)
-            .await
-            .map_err(ConnectionError::Xero)?;
+        match self.shared.xero.delete_connection(&access, &binding.tenant.connection_id).await {
+            Ok(_) => {}
+            // The token gives no access to it, so only the person can remove it.
+            Err(error) if error.kind == ErrorKind::TenantNotConnected => {
+                tracing::warn!(%org, binding = %id, grant = %grant.id, "Xero refused to delete the connection");
+                store.disconnect_binding(org, id).await?;
+                return Ok(DisconnectOutcome::LocalOnly);
+            }
+            Err(error) => return Err(ConnectionError::Xero(error)),
+        }
         let last = !store.grant_has_other_bindings(&grant.id, id).await?;
         if last && !store.xero_user_has_another_grant(&grant).await? {
             let refresh = store.open_refresh(&grant)?;
@@ -116,7 +122,7 @@ impl TokenService {
 
     /// Returns the grant with a valid access token, and refreshes it if needed. Returns `None` if the grant no longer
     /// works.
-    async fn with_valid_access_token(&self, grant: &Grant) -> Result<Option<Grant>, ConnectionError> {
+    pub(super) async fn with_valid_access_token(&self, grant: &Grant) -> Result<Option<Grant>, ConnectionError> {
         let store = &self.shared.store;
         if super::policy::is_still_valid(grant, store.clock().now()) {
             return Ok(Some(grant.clone()));

@@ -28,18 +28,19 @@ pub struct ReconcileReport {
 }
 
 impl TokenService {
-    /// Reconciles the grants whose lists are due. A grant whose access token has expired waits for its next refresh.
+    /// Reconciles the grants whose lists are due. A grant whose access token has expired waits for its next refresh, or is
+    /// refreshed if a list lacked one of its connections.
     pub async fn reconcile_due(&self) -> Result<ReconcileReport, StoreError> {
         let now = self.shared.store.clock().now();
         let claimed = self.shared.store.claim_connection_reads(MAX_LISTS, now + RETRY_READ_AFTER).await?;
-        let mut read = stream::iter(claimed)
-            .map(|grant| async move { self.reconcile(&grant).await })
-            .buffer_unordered(CONCURRENCY);
+        let mut read =
+            stream::iter(claimed).map(|grant| async move { self.reconcile(grant).await }).buffer_unordered(CONCURRENCY);
         let mut sum = ReconcileReport::default();
         while let Some(drift) = read.next().await {
             match drift? {
-                Some(Reconciliation { disconnected, recovered, renamed }) => {
+                Some(Reconciliation { missing, disconnected, recovered, renamed }) => {
                     sum.read += 1;
+                    sum.changes.missing += missing;
                     sum.changes.disconnected += disconnected;
                     sum.changes.recovered += recovered;
                     sum.changes.renamed += renamed;
@@ -50,28 +51,39 @@ impl TokenService {
         Ok(sum)
     }
 
-    async fn reconcile(&self, grant: &Grant) -> Result<Option<Reconciliation>, StoreError> {
+    async fn reconcile(&self, grant: Grant) -> Result<Option<Reconciliation>, StoreError> {
         let store = &self.shared.store;
-        let read_at = store.clock().now();
         // Leaves the probes to requests that a person waits for.
         if self.shared.lifecycle.stopping().is_cancelled() || self.shared.xero.is_api_circuit_open() {
             return Ok(None);
         }
-        if !is_still_valid(grant, read_at) {
-            store.schedule_connection_read(grant, None).await?;
+        let read_at = store.clock().now();
+        // A missing connection is to be confirmed soon. Any other list may wait for the next refresh.
+        let retry = store.has_missing_connections(&grant).await?.then_some(read_at + RETRY_READ_AFTER);
+        if !is_still_valid(&grant, read_at) && retry.is_none() {
+            store.schedule_connection_read(&grant, None).await?;
             return Ok(None);
         }
-        let access = match store.open_access(grant) {
+        let grant = match self.with_valid_access_token(&grant).await {
+            Ok(Some(valid)) => valid,
+            // The grant has ended, or its refresh failed and logged why.
+            ended_or_failed => {
+                let retry = retry.filter(|_| ended_or_failed.is_err());
+                store.schedule_connection_read(&grant, retry).await?;
+                return Ok(None);
+            }
+        };
+        let access = match store.open_access(&grant) {
             Ok(access) => access,
             Err(error) => {
                 tracing::error!(grant = %grant.id, %error, "failed to open access token");
-                store.schedule_connection_read(grant, None).await?;
+                store.schedule_connection_read(&grant, retry).await?;
                 return Ok(None);
             }
         };
         match self.shared.xero.connections(&access, None).await {
             Ok(list) => {
-                let drift = store.apply_connections(grant, &list, read_at).await?;
+                let drift = store.apply_connections(&grant, &list, read_at).await?;
                 if drift != Reconciliation::default() {
                     tracing::info!(grant = %grant.id, ?drift, "reconciled bindings with Xero's connections");
                 }
@@ -80,7 +92,7 @@ impl TokenService {
             // No failure means that a tenant is disconnected.
             Err(error) => {
                 tracing::warn!(grant = %grant.id, code = error.evidence_code(), status = error.status, "failed to list connections");
-                store.schedule_connection_read(grant, retry_at(&error, read_at)).await?;
+                store.schedule_connection_read(&grant, retry_at(&error, read_at).or(retry)).await?;
                 Ok(None)
             }
         }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::server::domain::{RemoteConnection, Tenant};
 
@@ -78,28 +79,24 @@ pub(super) fn sanitize(words: &str) -> String {
     one_line.take(300).collect()
 }
 
-/// Parses the list of connections. Rejects the list if an entry has no valid ids, because a partial list hides tenants.
+/// Parses the list of connections. Each entry is read as far as it goes, so that one entry never hides the others.
 pub(super) fn connections(body: &[u8]) -> Option<Vec<RemoteConnection>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Wire {
-        id: String,
-        auth_event_id: String,
-        tenant_id: String,
-        tenant_type: String,
-        tenant_name: Option<String>,
-    }
-    let list: Vec<Wire> = serde_json::from_slice(body).ok()?;
-    list.into_iter()
-        .map(|wire| {
-            let usable = [&wire.id, &wire.auth_event_id, &wire.tenant_id].into_iter().all(|id| is_id(id));
-            usable.then(|| {
-                let name = wire.tenant_name.filter(|name| !name.is_empty()).unwrap_or_else(|| wire.tenant_id.clone());
-                let tenant = Tenant { id: wire.tenant_id, name, tenant_type: wire.tenant_type, connection_id: wire.id };
-                RemoteConnection { tenant, auth_event_id: wire.auth_event_id }
-            })
-        })
-        .collect()
+    let list: Vec<Value> = serde_json::from_slice(body).ok()?;
+    Some(list.iter().map(connection).collect())
+}
+
+/// Parses an entry of the list. What is missing, null or no text is empty; so is an id in another form than Xero's.
+fn connection(entry: &Value) -> RemoteConnection {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+    let id = |name: &str| Some(text(name)).filter(|id| is_id(id)).unwrap_or_default().to_owned();
+    let (tenant_id, name) = (id("tenantId"), text("tenantName"));
+    let tenant = Tenant {
+        name: if name.is_empty() { tenant_id.clone() } else { name.to_owned() },
+        id: tenant_id,
+        tenant_type: text("tenantType").to_owned(),
+        connection_id: id("id"),
+    };
+    RemoteConnection { tenant, auth_event_id: id("authEventId") }
 }
 
 /// Returns whether the text is safe as an id in paths and headers. Xero's ids are UUIDs.

@@ -1,7 +1,8 @@
 //! Completes a consent: exchanges the authorization code, stores the grant and binds its tenants.
 
+use super::tenants;
 use crate::model::{BindingId, ConnectionFlash, Flash, GrantId, OrgId, UserId};
-use crate::server::domain::{AccessToken, Actor, RemoteConnection, Secret, Tenant};
+use crate::server::domain::{AccessToken, Actor, Secret, Tenant};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
 use crate::server::store::{BindOutcome, BindingWithGrant, NewGrant};
@@ -36,35 +37,30 @@ pub async fn complete(state: AppState, consent: ConsentResult) -> Result<Flash, 
     };
     exchanged.log_oddities(&consent.org, None);
     let access = AccessToken::new(exchanged.tokens.access_token.expose());
-    let (xero_user_id, auth_event_id) =
-        parse_claims(&access).map(|claims| (claims.xero_user_id, claims.authentication_event_id)).unwrap_or_default();
-    let new = NewGrant {
-        org_id: consent.org.clone(),
-        xero_user_id: xero_user_id.clone(),
-        auth_event_id: auth_event_id.clone(),
-        tokens: exchanged.tokens,
-    };
+    let claims = parse_claims(&access);
+    let ids = claims.clone().map(|claims| (claims.xero_user_id, claims.authentication_event_id));
+    let (xero_user_id, auth_event_id) = ids.unwrap_or_default();
+    let new = NewGrant { org_id: consent.org.clone(), xero_user_id, auth_event_id, tokens: exchanged.tokens };
     let grant = state.store.insert_grant(new).await?;
-    if auth_event_id.is_empty() {
+    let Some(claims) = claims else {
         // Without this id the consent's tenants can't be distinguished from those of another organization.
         tracing::warn!(%grant, "new access token has no authentication_event_id, no tenant was bound");
         return Ok(ConnectionFlash::ConnectionListFailed.into());
-    }
-    let connections = match state.xero.connections(&access, Some(&auth_event_id)).await {
-        Ok(connections) => connections,
+    };
+    let bound = state.store.bindings_of_org(&consent.org).await?;
+    let tenants = match tenants::of_consent(&state.xero, &access, &claims, &bound).await {
+        Ok(tenants) => tenants,
         Err(error) => {
             tracing::warn!(%grant, code = error.evidence_code(), "failed to list the connections of a new grant");
             return Ok(ConnectionFlash::ConnectionListFailed.into());
         }
     };
-    let tenants = tenants_of_consent(connections, &auth_event_id);
     if tenants.is_empty() {
         state.store.mark_grant_revoked(&grant).await?;
         return Ok(ConnectionFlash::NoTenants.into());
     }
-    let bound = state.store.bindings_of_org(&consent.org).await?;
     let (contested, free) =
-        tenants.into_iter().partition(|tenant| is_bound_to_other_user(&bound, tenant, &xero_user_id));
+        tenants.into_iter().partition(|tenant| is_bound_to_other_user(&bound, tenant, &claims.xero_user_id));
     bind(&state, &consent, &grant, free, contested).await
 }
 
@@ -101,15 +97,6 @@ pub fn flash_about<'a>(
 ) -> Option<Flash> {
     let first = bindings.next()?.binding_id.clone();
     Some(flash(u32::try_from(bindings.count()).unwrap_or(u32::MAX).saturating_add(1), first))
-}
-
-/// Keeps the tenants of this consent. The token also lists the user's other connections, from earlier consents.
-fn tenants_of_consent(connections: Vec<RemoteConnection>, auth_event_id: &str) -> Vec<Tenant> {
-    connections
-        .into_iter()
-        .filter(|connection| connection.auth_event_id == auth_event_id)
-        .map(|connection| connection.tenant)
-        .collect()
 }
 
 /// Returns whether the tenant is already bound through another Xero user. A person then decides which to use.

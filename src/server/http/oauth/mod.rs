@@ -4,3 +4,4 @@ pub mod callback;
 pub mod complete;
 pub mod confirm;
 pub mod connect;
+mod tenants;

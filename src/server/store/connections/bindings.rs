@@ -90,7 +90,7 @@ impl Store {
     }
 
     /// Creates or updates the organization's bindings of these tenants to use the grant, and revokes grants that no
-    /// binding uses any more, in one transaction. Binds nothing and returns an empty list if the grant is revoked.
+    /// binding uses any more, in one transaction. Keeps a known name and type if Xero sent none. Binds nothing and returns an empty list if the grant is revoked.
     pub async fn bind(
         &self,
         org: &OrgId,
@@ -122,9 +122,10 @@ impl Store {
             let row = sqlx::query(
                 "INSERT INTO integration_tenant_bindings (id, org_id, tenant_id, tenant_name, tenant_type, \
                  connection_id, active_grant_id, status, connected_by, created_at, updated_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10) \
-                 ON CONFLICT (org_id, tenant_id) DO UPDATE SET tenant_name = excluded.tenant_name, \
-                 tenant_type = excluded.tenant_type, connection_id = excluded.connection_id, \
+                 VALUES ($1, $2, $3, $4, COALESCE(NULLIF($5, ''), 'ORGANISATION'), $6, $7, 'active', $8, $9, $10) \
+                 ON CONFLICT (org_id, tenant_id) DO UPDATE SET \
+                 tenant_name = COALESCE(NULLIF(excluded.tenant_name, excluded.tenant_id), integration_tenant_bindings.tenant_name), \
+                 tenant_type = COALESCE(NULLIF($5, ''), integration_tenant_bindings.tenant_type), connection_id = excluded.connection_id, \
                  active_grant_id = excluded.active_grant_id, status = 'active', missing_since = NULL, connected_by = excluded.connected_by, \
                  updated_at = excluded.updated_at RETURNING id",
             )
@@ -215,7 +216,8 @@ impl Store {
         let mut missing = Vec::new();
         for row in rows {
             let tenant: String = row.try_get("tenant_id")?;
-            let Some(listed) = connections.iter().find(|listed| listed.tenant.id == tenant) else {
+            let Some(listed) = connections.iter().find(|listed| listed.tenant.id == tenant && listed.is_bindable())
+            else {
                 missing.push(row.try_get("tenant_name")?);
                 continue;
             };

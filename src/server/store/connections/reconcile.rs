@@ -3,20 +3,26 @@
 use std::collections::HashSet;
 
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use crate::model::{BindingId, BindingStatus};
-use crate::server::domain::{Grant, RemoteConnection};
+use crate::server::domain::{
+    BoundConnection, CONFIRM_MISSING_AFTER, Grant, ListedChange, ListedChangeKind, RemoteConnection,
+};
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::database::DatabaseKind;
 use crate::server::store::grants::grant_from;
-use crate::server::store::live::changes::Change;
+use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::notifications::connection_events;
-use crate::server::store::{Store, StoreError};
+use crate::server::store::text_values::text_value;
+use crate::server::store::{Fenced, Store, StoreError};
 
 /// How many bindings a list of connections changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciliation {
-    /// Number of active bindings that the list no longer contains.
+    /// Number of active bindings that the list lacks for the first time. They stay active until another list confirms it.
+    pub missing: usize,
+    /// Number of active bindings that two lists in a row have lacked.
     pub disconnected: usize,
     /// Number of disconnected bindings that the list contains again.
     pub recovered: usize,
@@ -36,6 +42,27 @@ macro_rules! claim_connection_reads_sql {
             grant_columns!("")
         )
     };
+}
+
+impl Reconciliation {
+    fn count(&mut self, kind: ListedChangeKind) {
+        match kind {
+            ListedChangeKind::Missing => self.missing += 1,
+            ListedChangeKind::Disconnected => self.disconnected += 1,
+            ListedChangeKind::Recovered => self.recovered += 1,
+            ListedChangeKind::Renamed => self.renamed += 1,
+            ListedChangeKind::Found => {}
+        }
+    }
+}
+
+/// A change to store, and the binding as it was read before.
+struct PlannedChange<'a> {
+    grant: &'a Grant,
+    binding: BindingId,
+    before: &'a BoundConnection,
+    change: &'a ListedChange,
+    read_at: i64,
 }
 
 impl Store {
@@ -66,10 +93,23 @@ impl Store {
         Ok(())
     }
 
-    /// Applies Xero's complete list of connections, read at `read_at`, to the grant's bindings.
+    /// Returns whether a list has lacked a connection of the grant, and another has to confirm it.
+    pub async fn has_missing_connections(&self, grant: &Grant) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM integration_tenant_bindings \
+             WHERE active_grant_id = $1 AND status = 'active' AND missing_since IS NOT NULL",
+        )
+        .bind(grant.id.as_str())
+        .fetch_one(self.pool())
+        .await?;
+        Ok(row.try_get::<i64, _>(0)? > 0)
+    }
+
+    /// Applies Xero's list of connections, read at `read_at`, to the grant's bindings.
     ///
     /// The list holds every connection of the grant's Xero user to this app. Ignores connections without a binding of
-    /// this grant, and bindings that have changed since `read_at`.
+    /// this grant, and bindings that have changed since `read_at`. A list is no proof that a connection is gone: if it
+    /// lacks one, the next list is due a minute later, and only that list disconnects the binding.
     pub async fn apply_connections(
         &self,
         grant: &Grant,
@@ -77,7 +117,7 @@ impl Store {
         read_at: i64,
     ) -> Result<Reconciliation, StoreError> {
         let foreign = self.auth_events_in_other_orgs(grant).await?;
-        let (now, mut drift) = (self.clock.now(), Reconciliation::default());
+        let (mut drift, mut next_read) = (Reconciliation::default(), None);
         let mut transaction = self.begin_change_tx().await?;
         let rows = sqlx::query(
             "SELECT id, tenant_id, tenant_name, connection_id, status, missing_since FROM integration_tenant_bindings \
@@ -87,74 +127,60 @@ impl Store {
         .bind(read_at)
         .fetch_all(&mut *transaction)
         .await?;
-        for row in rows {
-            let (id, connection): (String, String) = (row.try_get("id")?, row.try_get("connection_id")?);
-            let (tenant, name): (String, String) = (row.try_get("tenant_id")?, row.try_get("tenant_name")?);
-            // The same connection, or a new one to the same tenant, unless another organization's consent created it.
-            let is_same_tenant =
-                |seen: &&RemoteConnection| seen.tenant.id == tenant && !foreign.contains(&seen.auth_event_id);
-            let listed = list
-                .iter()
-                .find(|seen| seen.tenant.connection_id == connection)
-                .or_else(|| list.iter().find(is_same_tenant));
-            // Xero's list may omit the name; the parser then uses the tenant id.
-            let renamed = |seen: &RemoteConnection| seen.tenant.name != name && seen.tenant.name != tenant;
-            let status: String = row.try_get("status")?;
-            let gone: Option<i64> = row.try_get("missing_since")?;
-            let found = Reconciliation::default();
-            let (found, after, gone) = match (BindingStatus::parse(&status), listed) {
-                (Some(BindingStatus::Active), None) => {
-                    (Reconciliation { disconnected: 1, ..found }, BindingStatus::Disconnected, Some(read_at))
-                }
-                (Some(BindingStatus::Disconnected), Some(_)) if gone.is_some() => {
-                    (Reconciliation { recovered: 1, ..found }, BindingStatus::Active, None)
-                }
-                (Some(BindingStatus::Active), Some(seen))
-                    if seen.tenant.connection_id != connection || renamed(seen) =>
-                {
-                    (Reconciliation { renamed: usize::from(renamed(seen)), ..found }, BindingStatus::Active, None)
-                }
-                _ => continue,
-            };
-            let connection = listed.map_or(&connection, |seen| &seen.tenant.connection_id);
-            let name = listed.filter(|seen| renamed(seen)).map_or(&name, |seen| &seen.tenant.name);
-            // Matches the row as it was read: a person may have disconnected or reconnected it since.
-            let done = sqlx::query(
-                "UPDATE integration_tenant_bindings SET status = $1, missing_since = $2, tenant_name = $3, \
-                 connection_id = $4, updated_at = $5 \
-                 WHERE id = $6 AND status = $7 AND active_grant_id = $8 AND updated_at < $9",
-            )
-            .bind(after.as_str())
-            .bind(gone)
-            .bind(name)
-            .bind(connection)
-            .bind(now)
-            .bind(&id)
-            .bind(&status)
-            .bind(grant.id.as_str())
-            .bind(read_at)
-            .execute(&mut *transaction)
-            .await?;
-            if done.rows_affected() == 0 {
-                continue;
+        for row in &rows {
+            let before = bound_connection_from(row)?;
+            let Some(change) = before.changed_by(before.find_in(list, &foreign), read_at) else { continue };
+            if change.kind == ListedChangeKind::Missing {
+                let since = change.after.missing_since.unwrap_or(read_at);
+                next_read = Some(next_read.unwrap_or(since + CONFIRM_MISSING_AFTER).max(since + CONFIRM_MISSING_AFTER));
             }
-            drift.disconnected += found.disconnected;
-            drift.recovered += found.recovered;
-            drift.renamed += found.renamed;
-            let binding = BindingId(id);
-            match after {
-                BindingStatus::Active => connection_events::binding_recovered(&mut transaction, &binding, now).await?,
-                _ => connection_events::binding_broken(&mut transaction, &binding, "disconnected_in_xero", now).await?,
+            let binding = BindingId(row.try_get("id")?);
+            let planned = PlannedChange { grant, binding, before: &before, change: &change, read_at };
+            if self.apply_change(&mut transaction, planned).await? == Fenced::Applied {
+                drift.count(change.kind);
             }
-            transaction.publish(Change::Binding { org: grant.org_id.clone(), binding, status: after }).await?;
         }
-        sqlx::query("UPDATE integration_grants SET connections_read_at = $1, connections_due_at = NULL WHERE id = $2")
+        sqlx::query("UPDATE integration_grants SET connections_read_at = $1, connections_due_at = $2 WHERE id = $3")
             .bind(read_at)
+            .bind(next_read)
             .bind(grant.id.as_str())
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
         Ok(drift)
+    }
+    /// Stores a change, publishes it and notifies people. `Superseded` means that a person has disconnected or reconnected
+    /// the binding since it was read.
+    async fn apply_change(&self, transaction: &mut ChangeTx, planned: PlannedChange<'_>) -> Result<Fenced, StoreError> {
+        let PlannedChange { grant, binding, before, change: ListedChange { kind, after }, read_at } = planned;
+        let now = self.clock.now();
+        let is_visible = !matches!(kind, ListedChangeKind::Missing | ListedChangeKind::Found);
+        let done = sqlx::query(
+            "UPDATE integration_tenant_bindings SET status = $1, missing_since = $2, tenant_name = $3, \
+             connection_id = $4, updated_at = COALESCE($5, updated_at) \
+             WHERE id = $6 AND status = $7 AND active_grant_id = $8 AND updated_at < $9",
+        )
+        .bind(after.status.as_str())
+        .bind(after.missing_since)
+        .bind(&after.tenant_name)
+        .bind(&after.connection_id)
+        .bind(is_visible.then_some(now))
+        .bind(binding.as_str())
+        .bind(before.status.as_str())
+        .bind(grant.id.as_str())
+        .bind(read_at)
+        .execute(&mut **transaction)
+        .await?;
+        let fenced = Fenced::from_applied(done.rows_affected() == 1);
+        if fenced == Fenced::Superseded || !is_visible {
+            return Ok(fenced);
+        }
+        match after.status {
+            BindingStatus::Active => connection_events::binding_recovered(transaction, &binding, now).await?,
+            _ => connection_events::binding_broken(transaction, &binding, "disconnected_in_xero", now).await?,
+        }
+        transaction.publish(Change::Binding { org: grant.org_id.clone(), binding, status: after.status }).await?;
+        Ok(fenced)
     }
 
     /// Returns the `auth_event_id`s of the same Xero user's consents in other organizations.
@@ -170,4 +196,14 @@ impl Store {
         .await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
+}
+
+fn bound_connection_from(row: &AnyRow) -> Result<BoundConnection, StoreError> {
+    Ok(BoundConnection {
+        tenant_id: row.try_get("tenant_id")?,
+        tenant_name: row.try_get("tenant_name")?,
+        connection_id: row.try_get("connection_id")?,
+        status: text_value(row, "integration_tenant_bindings", "status")?,
+        missing_since: row.try_get("missing_since")?,
+    })
 }

@@ -108,13 +108,49 @@ async fn connections_are_listed_for_all_consents() {
 }
 
 #[tokio::test]
-async fn list_with_an_invalid_id_is_malformed() {
-    for id in ["", "../..", "a/b", "a b"] {
-        let body = format!(r#"[{{"id":"{id}","authEventId":"e","tenantId":"t","tenantType":"ORGANISATION"}}]"#);
+async fn entry_of_a_list_is_read_as_far_as_it_goes() {
+    let full = r#"{"id":"c-9","authEventId":"e-9","tenantId":"t-9","tenantType":"PRACTICE","tenantName":"Kauri"}"#;
+    let cases = [
+        (r#"{"id":"c-1","tenantId":"t-1"}"#, ["c-1", "t-1", "t-1", "", ""]),
+        (
+            r#"{"id":"c-1","tenantId":"t-1","authEventId":null,"tenantName":null,"tenantType":null,"createdDateUtc":null}"#,
+            ["c-1", "t-1", "t-1", "", ""],
+        ),
+        (r#"{"id":"c-1","tenantId":null,"tenantName":"Harbour"}"#, ["c-1", "", "Harbour", "", ""]),
+        (r#"{"id":7,"tenantId":"t-1","tenantName":["x"]}"#, ["", "t-1", "t-1", "", ""]),
+        (r#"{"id":"../..","tenantId":"a/b","authEventId":"a b"}"#, ["", "", "", "", ""]),
+        ("{}", [""; 5]),
+        ("null", [""; 5]),
+        ("7", [""; 5]),
+        (r#""text""#, [""; 5]),
+    ];
+    for (entry, [connection_id, id, name, tenant_type, auth_event_id]) in cases {
+        let body = format!("[{entry},{full}]");
         let provider = Provider::start(move || respond(200, "application/json", body.clone())).await;
-        let error = error_of(provider.client().connections(&access(), None).await);
-        assert_eq!(error.kind, ErrorKind::Transient(Transient::Malformed), "{id}");
+        let list = provider.client().connections(&access(), None).await.unwrap();
+        let [connection_id, id, name, tenant_type, auth_event_id] =
+            [connection_id, id, name, tenant_type, auth_event_id].map(str::to_owned);
+        let read = RemoteConnection { tenant: Tenant { id, name, tenant_type, connection_id }, auth_event_id };
+        assert_eq!(list[0], read, "{entry}");
+        assert_eq!((list.len(), list[1].tenant.name.as_str()), (2, "Kauri"), "{entry}");
     }
+    for body in ["{}", "null", "[", r#"{"connections":[]}"#] {
+        let provider = Provider::start(move || json(200, body)).await;
+        let error = error_of(provider.client().connections(&access(), None).await);
+        assert_eq!(error.kind, ErrorKind::Transient(Transient::Malformed), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn list_of_ten_thousand_connections_is_read() {
+    let entry = |number: usize| {
+        format!(
+            r#"{{"id":"00000000-0000-4000-8001-{number:012}","authEventId":"00000000-0000-4000-8002-000000000000","tenantId":"00000000-0000-4000-8003-{number:012}","tenantType":"ORGANISATION","tenantName":"Generated Trading Company (New Zealand) Limited","createdDateUtc":"2019-12-07T18:46:19.5165400","updatedDateUtc":"2019-12-07T18:46:19.5187840"}}"#
+        )
+    };
+    let body = format!("[{}]", (0..10_000).map(entry).collect::<Vec<_>>().join(","));
+    let provider = Provider::start(move || respond(200, "application/json", body.clone())).await;
+    assert_eq!(provider.client().connections(&access(), None).await.unwrap().len(), 10_000);
 }
 
 #[tokio::test]
