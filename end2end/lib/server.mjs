@@ -50,7 +50,7 @@ async function startOn(port, settings) {
       EVERGRANT_DATA_DIR: join(folder, 'data'),
       DATABASE_URL: `sqlite://${join(folder, 'data/evergrant.db')}`,
       // The sweeper refreshes nothing during a test.
-      EVERGRANT_SWEEP_INTERVAL: '1h',
+      EVERGRANT_SWEEP_INTERVAL: '5m',
       ...settings,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -11,7 +11,7 @@ use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
 use crate::support::wait::run;
 
-const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s")];
+const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "2s")];
 
 /// Tables that a page or a background job reads.
 const TABLES: [&str; 20] = [

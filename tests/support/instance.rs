@@ -54,7 +54,7 @@ impl Instance {
             .env("EVERGRANT_LISTEN", "127.0.0.1:0")
             .env("EVERGRANT_KEYS", format!("test:{}=", "A".repeat(43)))
             .env("EVERGRANT_LOG_FORMAT", "json")
-            .env("EVERGRANT_SWEEP_INTERVAL", "1h")
+            .env("EVERGRANT_SWEEP_INTERVAL", "5m")
             .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
             .env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
             .envs(["XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"].map(|name| (name, &provider.base)))

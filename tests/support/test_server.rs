@@ -54,7 +54,7 @@ impl ServerTask {
             ("--public-url", &base),
             ("--data-dir", &data),
             ("--keys", &keys),
-            ("--sweep-interval", "1h"),
+            ("--sweep-interval", "5m"),
         ];
         let flags = flags.iter().chain(extra_flags).flat_map(|(name, value)| [*name, *value]);
         let config = Flags::parse_from(std::iter::once("evergrant").chain(flags)).settings.check().unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use evergrant::model::{BindingStatus, GrantStatus, Outcome, Trigger};
+use evergrant::server::store::{DatabaseKind, Timeouts};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, TokenService};
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -10,8 +11,9 @@ use tokio::task::JoinHandle;
 use crate::sandbox::START;
 use crate::support::consents::ConnectedOrg;
 use crate::support::databases::TestDatabase;
+use crate::support::locks::HeldLock;
 use crate::support::test_service::{PAST_REPLAY_WINDOW, ServiceOptions, TestService};
-use crate::support::wait::{MAX_WAIT, eventually};
+use crate::support::wait::{MAX_WAIT, eventually, within};
 
 fn slow_provider_options(lease: u64) -> ServiceOptions {
     ServiceOptions {
@@ -179,4 +181,55 @@ async fn stale_invalid_grant_changes_nothing(database: TestDatabase) {
     assert_eq!(harness.read_grant(&connected.grant).await, before, "{db}");
     assert_eq!(binding_status(&harness, &connected).await, BindingStatus::Active, "{db}");
     assert_eq!(outcomes(&harness, &connected).await, [Outcome::Superseded], "{db}: the journal keeps it");
+}
+
+#[apply(each_database!)]
+async fn answer_is_taken_although_a_renewal_hangs(database: TestDatabase) {
+    let timeouts = Timeouts { lock: Duration::from_secs(8), ..Timeouts::default() };
+    let xero_timeout = Duration::from_secs(5);
+    let lease_ttl = Duration::from_secs(2);
+    let options = ServiceOptions { timeouts, xero_timeout, lease_ttl, ..ServiceOptions::default() };
+    let harness = TestService::on(database, options).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    harness.provider.control("settings", json!({"latency_ms": 2000})).await;
+    let flight = spawn_refresh(&harness.service, &connected);
+    let is_journaled = async || outcomes(&harness, &connected).await == [Outcome::Running];
+    eventually("the attempt", MAX_WAIT, is_journaled).await;
+    // The renewals hang for longer than the request may take.
+    let lock = HeldLock::on(&harness.database, "integration_grants").await;
+    let landed = within("the exchange", MAX_WAIT, flight).await.unwrap();
+    assert!(matches!(landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal), "{db}");
+    assert_eq!(harness.service.spooled_count(), 1, "{db}: the answer was thrown away");
+    lock.release().await;
+    assert_eq!(harness.exchange_count().await, 1, "{db}");
+}
+
+#[apply(each_database!)]
+async fn request_does_not_leave_if_the_lease_is_lost_while_it_is_journaled(database: TestDatabase) {
+    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    // The journal's insert takes as long as the lease: another holder has taken it over since.
+    let statement = match harness.database.kind() {
+        DatabaseKind::Sqlite => vec![
+            "CREATE TRIGGER slow_journal AFTER INSERT ON refresh_attempts BEGIN UPDATE integration_grants \
+             SET lease_owner = 'another', lease_until = lease_until + 60; END",
+        ],
+        DatabaseKind::Postgres => vec![
+            "CREATE FUNCTION slow_journal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             UPDATE integration_grants SET lease_owner = 'another', lease_until = lease_until + 60; RETURN NEW; END $$",
+            "CREATE TRIGGER slow_journal AFTER INSERT ON refresh_attempts FOR EACH ROW EXECUTE FUNCTION slow_journal()",
+        ],
+    };
+    for sql in statement {
+        sqlx::query(sql).execute(harness.store.database().pool()).await.unwrap();
+    }
+    // The lease is taken at a time that the clock has left behind when the journal is written.
+    let options = ServiceOptions { lease_ttl: Duration::from_millis(3), ..slow_provider_options(60) };
+    let service = harness.second_service_with(options).await;
+    let landed = spawn_refresh(&service, &connected).await.unwrap();
+    assert!(matches!(landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Transient), "{db}");
+    assert_eq!(harness.exchange_count().await, 0, "{db}: the request left");
+    assert_eq!(outcomes(&harness, &connected).await, [Outcome::Superseded], "{db}");
 }

@@ -17,7 +17,7 @@ use crate::support::test_service::PAST_REPLAY_WINDOW;
 use crate::support::wait::{MAX_WAIT, eventually};
 
 const TOKEN: &str = "scrape-me";
-const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s"), ("EVERGRANT_METRICS_TOKEN", TOKEN)];
+const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "2s"), ("EVERGRANT_METRICS_TOKEN", TOKEN)];
 
 /// A way in which a database becomes unwritable.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -100,8 +100,8 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
         scopes: String::new(),
     };
     let rotation = harness.store.seal_rotation(&lease, &tokens).unwrap();
-    let (attempt, end) = (lease.attempt().clone(), AttemptEnd::refreshed(Some(200), None));
-    Spool::open(harness.spool.path()).unwrap().insert(&SpooledRotation { rotation, attempt, end }).unwrap();
+    let end = AttemptEnd::refreshed(Some(200), None);
+    Spool::open(harness.spool.path()).unwrap().insert(&SpooledRotation::of(&lease, rotation, end)).unwrap();
 
     let is_committed = async || harness.read_grant(&connected.grant).await.generation == 1;
     eventually("the commit", MAX_WAIT, is_committed).await;
@@ -258,8 +258,32 @@ async fn spooled_rotation_of_an_unknown_grant_or_database_is_kept(database: Test
 
     // The row exists: its rotation is committed, and let go once the row has moved on.
     assert_eq!(harness.service.replay_spool().await.unwrap(), 1, "{db}");
-    std::fs::write(&file, ours).unwrap();
+    std::fs::write(&file, &ours).unwrap();
     let spool = Spool::open(harness.spool.path()).unwrap();
     assert_eq!((spool.replay_all(&harness.store).await.unwrap(), spool.len()), (0, 0), "{db}");
     assert!(!file.exists(), "{db}: a superseded file stays");
+
+    // Another database's set of the same grant holds up nothing here.
+    std::fs::write(&file, ours.replace(database_id, "another-database")).unwrap();
+    let asked = harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::cli().forced()).await;
+    assert!(matches!(asked, RefreshOutcome::Refreshed), "{db}: {asked:?}");
+    assert!(file.exists(), "{db}: the other database's file was deleted");
+}
+
+#[apply(each_database!)]
+async fn spooled_token_set_waits_for_a_held_lease(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    exchange_that_cannot_commit(&harness, &connected).await;
+    // Another holder sends the spent token.
+    harness.steal_lease(harness.clock.now() + 60).await;
+    let held = harness.read_grant(&connected.grant).await;
+    assert_eq!(harness.service.replay_spool().await.unwrap(), 0, "{db}");
+    assert_eq!(harness.service.spooled_count(), 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await, held, "{db}: the row must be unchanged");
+    harness.advance(60);
+    assert_eq!(harness.service.replay_spool().await.unwrap(), 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
+    assert_eq!(harness.service.spooled_count(), 0, "{db}");
 }

@@ -67,11 +67,11 @@ async fn commit_that_was_applied_after_all_is_neither_lost_nor_doubled(database:
         scopes: String::new(),
     };
     let rotation = harness.store.seal_rotation(&lease, &tokens).unwrap();
-    let (attempt, end) = (lease.attempt().clone(), AttemptEnd::refreshed(Some(200), None));
+    let end = AttemptEnd::refreshed(Some(200), None);
     assert_eq!(harness.store.commit_rotation(&lease, &rotation, &end).await.unwrap(), Fenced::Applied, "{db}");
     let committed = harness.read_grant(&connected.grant).await;
     // The exchange was not told, and has spooled the token set.
-    Spool::open(harness.spool.path()).unwrap().insert(&SpooledRotation { rotation, attempt, end }).unwrap();
+    Spool::open(harness.spool.path()).unwrap().insert(&SpooledRotation::of(&lease, rotation, end)).unwrap();
     harness.service.rescan_spool().await;
     assert_eq!(harness.read_grant(&connected.grant).await, committed, "{db}");
     assert!(Spool::open(harness.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");

@@ -1,5 +1,6 @@
 //! Checks that several groups of settings share.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::error::ConfigError;
@@ -13,6 +14,15 @@ pub(super) fn check_duration(
 ) -> Result<(), ConfigError> {
     let good = !time.is_zero() && time < Duration::from_secs(seconds);
     if good { Ok(()) } else { Err(ConfigError::DurationOutOfRange { setting, limit }) }
+}
+
+/// Checks that a duration is within its bounds.
+pub(super) fn check_bounds(
+    setting: &'static str,
+    time: Duration,
+    bounds: RangeInclusive<Duration>,
+) -> Result<(), ConfigError> {
+    if bounds.contains(&time) { Ok(()) } else { Err(ConfigError::DurationOutOfBounds { setting, bounds }) }
 }
 
 /// Returns both of two settings, each with its variable's name, or `None` if neither is set. `neither` says what that

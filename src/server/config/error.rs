@@ -1,5 +1,8 @@
 //! Why the settings can't be used.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use super::sign_in::ClerkError;
 use crate::server::xero::EndpointError;
 
@@ -30,6 +33,18 @@ pub enum ConfigError {
         setting: &'static str,
         /// The limit, exclusive, in words.
         limit: &'static str,
+    },
+    /// A duration is shorter or longer than its bounds.
+    #[error(
+        "{setting} must be from {} to {}",
+        humantime::format_duration(*bounds.start()),
+        humantime::format_duration(*bounds.end())
+    )]
+    DurationOutOfBounds {
+        /// The environment variable to fix.
+        setting: &'static str,
+        /// The bounds, inclusive.
+        bounds: RangeInclusive<Duration>,
     },
     /// A duration is shorter than its minimum.
     #[error("{setting} must be at least {limit}")]

@@ -1,12 +1,17 @@
 //! When tokens are exchanged, and how long the right to do so lasts.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::checks::check_duration;
+use super::checks::{check_bounds, check_duration};
 use super::error::ConfigError;
 use super::parse::parse_duration;
+
+/// A lease must outlive a few statements, and its end must leave most of the thirty minutes for which Xero repeats a
+/// lost reply.
+const LEASE_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(10 * 60);
 
 /// The settings as given.
 #[derive(Args, Clone)]
@@ -42,7 +47,7 @@ impl RefreshSettings {
         let Self { refresh_buffer, roll_after, lease_ttl } = self;
         check_duration("EVERGRANT_REFRESH_BUFFER", refresh_buffer, 30 * 60, "30 minutes, an access token's lifetime")?;
         check_duration("EVERGRANT_ROLL_AFTER", roll_after, 60 * 24 * 60 * 60, "60 days, a refresh token's lifetime")?;
-        check_duration("EVERGRANT_LEASE_TTL", lease_ttl, 60 * 60, "an hour")?;
+        check_bounds("EVERGRANT_LEASE_TTL", lease_ttl, LEASE_BOUNDS)?;
         Ok(RefreshConfig { buffer: refresh_buffer, roll_after, lease_ttl })
     }
 }

@@ -1,14 +1,17 @@
 //! The background sweep: how often, how fast, and which tokens it keeps fresh.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::checks::check_duration;
+use super::checks::{check_bounds, check_duration};
 use super::error::ConfigError;
 use super::parse::parse_duration;
 use crate::server::domain::KeepHot;
+/// Several sweeps must fit in what is left of the thirty minutes for which Xero repeats a lost reply, after a lease.
+const INTERVAL_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5 * 60);
 
 #[derive(Args, Clone)]
 pub struct SweepSettings {
@@ -60,7 +63,7 @@ pub struct SweepConfig {
 
 impl SweepSettings {
     pub(super) fn check(self) -> Result<SweepConfig, ConfigError> {
-        check_duration("EVERGRANT_SWEEP_INTERVAL", self.sweep_interval, 24 * 60 * 60, "a day")?;
+        check_bounds("EVERGRANT_SWEEP_INTERVAL", self.sweep_interval, INTERVAL_BOUNDS)?;
         check_duration("EVERGRANT_CONNECTIONS_INTERVAL", self.connections_interval, 60 * 24 * 60 * 60, "60 days")?;
         Ok(SweepConfig {
             interval: self.sweep_interval,

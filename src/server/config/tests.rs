@@ -29,7 +29,7 @@ fn defaults_are_sandbox_mode_on_this_machine() {
 
 #[test]
 fn invalid_settings_are_refused_naming_the_variable() {
-    let cases: [(&[&str], &str); 16] = [
+    let cases: [(&[&str], &str); 20] = [
         (&["--xero-client-id", "a"], "XERO_CLIENT_SECRET isn't set"),
         (&["--xero-client-secret", "a"], "XERO_CLIENT_ID isn't set"),
         (&["--xero-client-id", "a", "--xero-client-secret", " "], "XERO_CLIENT_SECRET isn't set"),
@@ -40,10 +40,14 @@ fn invalid_settings_are_refused_naming_the_variable() {
         (&["--xero-api-url", "http://api.xero.com"], "XERO_API_URL must begin with https"),
         (&["--refresh-buffer", "30m"], "EVERGRANT_REFRESH_BUFFER"),
         (&["--roll-after", "60d"], "EVERGRANT_ROLL_AFTER"),
-        (&["--lease-ttl", "0s"], "EVERGRANT_LEASE_TTL"),
+        (&["--lease-ttl", "1s"], "EVERGRANT_LEASE_TTL must be from 2s to 10m"),
+        (&["--lease-ttl", "59m"], "EVERGRANT_LEASE_TTL must be from 2s to 10m"),
+        (&["--xero-timeout", "999ms"], "EVERGRANT_XERO_TIMEOUT must be from 1s to 5m"),
+        (&["--xero-timeout", "301s"], "EVERGRANT_XERO_TIMEOUT must be from 1s to 5m"),
         (&["--xero-timeout", "soon"], "90s, 10m or 45d"),
         (&["--keep-activity", "23h"], "EVERGRANT_KEEP_ACTIVITY"),
-        (&["--sweep-interval", "0s"], "EVERGRANT_SWEEP_INTERVAL"),
+        (&["--sweep-interval", "0s"], "EVERGRANT_SWEEP_INTERVAL must be from 1s to 5m"),
+        (&["--sweep-interval", "23h"], "EVERGRANT_SWEEP_INTERVAL must be from 1s to 5m"),
         (&["--keep-hot", "some"], "used, all, none"),
         (&["--public-url", "http://evergrant.example.com"], "https"),
     ];

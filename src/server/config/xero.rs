@@ -1,15 +1,19 @@
 //! The app at Xero: its credentials, Xero's endpoints, the scopes of a consent, and the timeout.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::checks::{both_or_neither, check_duration};
+use super::checks::{both_or_neither, check_bounds};
 use super::error::ConfigError;
 use super::parse::{non_blank, parse_duration, parse_secret};
 use crate::server::domain::Secret;
 use crate::server::xero::Endpoints;
+
+/// A response that takes longer is lost, and is asked for again within the thirty minutes for which Xero repeats it.
+const TIMEOUT_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5 * 60);
 
 /// The settings as given.
 #[derive(Args, Clone)]
@@ -79,7 +83,7 @@ impl XeroSettings {
         if !self.xero_scopes.split_whitespace().any(|scope| scope == "offline_access") {
             return Err(ConfigError::NoOfflineAccess);
         }
-        check_duration("EVERGRANT_XERO_TIMEOUT", self.xero_timeout, 10 * 60, "10 minutes")?;
+        check_bounds("EVERGRANT_XERO_TIMEOUT", self.xero_timeout, TIMEOUT_BOUNDS)?;
         Ok(XeroConfig {
             app,
             endpoints: Endpoints::parse(&self.xero_login_url, &self.xero_identity_url, &self.xero_api_url)?,

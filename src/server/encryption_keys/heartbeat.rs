@@ -10,7 +10,7 @@ use super::KeyRingError;
 use super::key_file::{create_key_file_atomically, read_key_file};
 use crate::server::config::Config;
 use crate::server::domain::Secret;
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{Store, StoreError, bounded};
 
 /// How often a server checks its key file.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ impl KeyHeartbeat {
             if told.as_ref() == Some(&now) && !is_waiting && silent < MAX_SILENT_CHECKS {
                 continue;
             }
-            match self.heartbeat().await {
+            match bounded(self.heartbeat()).await {
                 Ok(()) => {
                     (told, silent, failing) = (Some(self.content()), 0, false);
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{Store, StoreError, bounded};
 
 /// How many rows one statement deletes. It takes a few milliseconds.
 const BATCH_SIZE: i64 = 500;
@@ -45,7 +45,7 @@ pub async fn delete_expired_once(store: &Store, keep: Duration) -> Result<Retent
 pub async fn run(store: Store, keep: Duration, stopping: CancellationToken) {
     let (mut attempts, mut events, mut audit) = (0, 0, 0);
     loop {
-        let more = match delete_expired_once(&store, keep).await {
+        let more = match bounded(delete_expired_once(&store, keep)).await {
             Ok(step) => {
                 attempts += step.attempts;
                 events += step.events;

@@ -190,7 +190,7 @@ async fn next_holder_closes_a_dead_holders_attempt(store: Store) {
 
     // Its rotation is committed late, and the next holder died without a reply.
     store.clock().advance(61);
-    assert_eq!(store.commit_spooled_rotation(&rotation).await.unwrap(), SpoolCommit::Applied);
+    assert_eq!(store.commit_spooled_rotation(&rotation, None).await.unwrap(), SpoolCommit::Applied);
     store.finish_spooled_attempt(Fenced::Applied, slow.attempt(), &REFRESHED).await.unwrap();
     assert_eq!(outcomes().await, [Outcome::Running, Outcome::Refreshed]);
     store.finish_spooled_attempt(Fenced::Superseded, slow.attempt(), &REFRESHED).await.unwrap();
@@ -215,7 +215,7 @@ async fn spooled_rotation_commits_only_onto_its_own_generation(store: Store) {
     let end = AttemptEnd::failed(Outcome::Reconnect, "invalid_grant", FailureClass::ANSWERED);
     assert_eq!(store.fail_grant(&lease, "dead", &end).await.unwrap(), Fenced::Applied);
     assert_eq!(
-        store.commit_spooled_rotation(&kept).await.unwrap(),
+        store.commit_spooled_rotation(&kept, None).await.unwrap(),
         SpoolCommit::Applied,
         "the late commit reactivates the grant"
     );
@@ -223,7 +223,17 @@ async fn spooled_rotation_commits_only_onto_its_own_generation(store: Store) {
     assert_eq!((after.status, after.generation), (GrantStatus::Active, 1));
     assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-kept");
     assert_eq!(status_of(&store, &org, &bound[0].binding_id).await, BindingStatus::Active);
-    assert_eq!(store.commit_spooled_rotation(&kept).await.unwrap(), SpoolCommit::Applied, "it is in place");
+    assert_eq!(
+        store.commit_spooled_rotation(&kept, None).await.unwrap(),
+        SpoolCommit::Applied,
+        "it is in place"
+    );
+    let later = lease_with_attempt(&store, &id, "later").await;
+    let next = store.seal_rotation(&later, &tokens("next")).unwrap();
+    let commit = async |owner| store.commit_spooled_rotation(&next, owner).await.unwrap();
+    assert_eq!(commit(Some("one")).await, SpoolCommit::LeaseHeld, "another holder's request is under way");
+    assert_eq!(commit(Some("later")).await, SpoolCommit::Applied, "the lease is its own");
+    assert_eq!(store.commit_spooled_rotation(&kept, None).await.unwrap(), SpoolCommit::Superseded);
 }
 
 #[apply(each_store!)]

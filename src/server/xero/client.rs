@@ -116,8 +116,8 @@ impl XeroClient {
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(concat!("evergrant/", env!("CARGO_PKG_VERSION")))
-                .timeout(timeout)
-                .connect_timeout(timeout.min(CONNECT_TIMEOUT))
+                // Ends before the call's timeout, because nothing has been sent then.
+                .connect_timeout(timeout.mul_f32(0.9).min(CONNECT_TIMEOUT))
                 // A redirect could send tokens to an address that is not configured.
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
@@ -324,7 +324,7 @@ impl XeroClient {
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let client = if is_loopback(&url) { &self.0.direct } else { &self.0.proxied };
-        client.request(method, url).header(ACCEPT, "application/json")
+        client.request(method, url).timeout(self.0.timeout).header(ACCEPT, "application/json")
     }
 
     /// Returns the base URLs.

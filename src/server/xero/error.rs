@@ -9,6 +9,10 @@ use crate::server::domain::{AccessToken, FailureClass, FaultScope, RequestSent, 
 /// OAuth error codes that refuse the app itself, so that every grant would get them.
 const APP_ERROR_CODES: [&str; 3] = ["invalid_client", "unauthorized_client", "unsupported_grant_type"];
 
+/// The class of a request that was sent and got no response.
+const LOST: FailureClass =
+    FailureClass { sent: RequestSent::Yes, fault: FaultScope::Provider, rotation: RotationRisk::Possible };
+
 /// A failed call. Contains no secrets, so it may be logged, journaled and shown.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", self.summary())]
@@ -164,15 +168,18 @@ impl XeroError {
         Self::new(ErrorKind::Transient(Transient::Malformed), code, class).with_evidence(answer)
     }
 
+    /// Returns the error for a response that did not arrive in time. Xero may have processed the request.
+    pub(super) fn timed_out() -> Self {
+        Self::new(ErrorKind::Transient(Transient::Timeout), "timeout", LOST)
+    }
+
     /// Classifies a transport error. Drops reqwest's text, which can contain URLs.
     pub(super) fn from_transport(error: &reqwest::Error) -> Self {
         let unsent = FailureClass::unsent(FaultScope::Provider);
-        let lost =
-            FailureClass { sent: RequestSent::Yes, fault: FaultScope::Provider, rotation: RotationRisk::Possible };
         let (why, code, class) = if error.is_timeout() && error.is_connect() {
             (Transient::Timeout, "connect_timeout", unsent)
         } else if error.is_timeout() {
-            (Transient::Timeout, "timeout", lost)
+            (Transient::Timeout, "timeout", LOST)
         } else if error.is_dns() {
             (Transient::Unreachable, "dns", unsent)
         } else if error.is_connect() {
@@ -180,7 +187,7 @@ impl XeroError {
         } else if error.is_builder() {
             (Transient::Unreachable, "unsendable", unsent)
         } else {
-            (Transient::Unreachable, "connection_lost", lost)
+            (Transient::Unreachable, "connection_lost", LOST)
         };
         Self::new(ErrorKind::Transient(why), code, class)
     }

@@ -1,7 +1,11 @@
 //! Sends a request and reads its response up to a limit.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use reqwest::{Client, Request, RequestBuilder, Response};
 use secrecy::zeroize::Zeroizing;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
 use super::error::XeroError;
@@ -13,7 +17,12 @@ use crate::server::telemetry::traces;
 /// as the largest limited tier allows.
 pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// Sends a request and reads its response, of any status. The client's timeout covers both.
+/// A deadline that is seen this late was missed because the process did not run.
+const SUSPENDED_AFTER: Duration = Duration::from_millis(500);
+/// How long a process that did not run may take to read what arrived meanwhile.
+const READ_AFTER_SUSPENSION: Duration = Duration::from_secs(2);
+
+/// Sends a request and reads its response, of any status. The request's timeout covers both.
 pub(super) async fn fetch(request: RequestBuilder, clock: &Clock) -> Result<HttpResponse, XeroError> {
     let (client, request) = request.build_split();
     let request = request.map_err(|error| XeroError::from_transport(&error))?;
@@ -35,15 +44,33 @@ pub(super) async fn fetch(request: RequestBuilder, clock: &Clock) -> Result<Http
     answer
 }
 
-async fn send(client: Client, request: Request, clock: &Clock) -> Result<HttpResponse, XeroError> {
-    let mut response = client.execute(request).await.map_err(|error| XeroError::from_transport(&error))?;
+async fn send(client: Client, mut request: Request, clock: &Clock) -> Result<HttpResponse, XeroError> {
+    // Ours instead of reqwest's, which gives a response up that has arrived while the process was stopped.
+    let deadline = request.timeout_mut().take().map(|limit| Instant::now() + limit);
+    let response = before(deadline, client.execute(request)).await.ok_or_else(XeroError::timed_out)?;
+    let mut response = response.map_err(|error| XeroError::from_transport(&error))?;
     let answer = HttpResponse::from_head(response.status().as_u16(), response.headers(), clock.now());
     // Bodies of redirects, 429 and 5xx are not needed.
     if matches!(answer.status, 300..=399 | 429 | 500..=599) {
         return Ok(answer);
     }
-    let body = read_bounded(&mut response, &answer).await?;
+    let body = before(deadline, read_bounded(&mut response, &answer)).await;
+    let body = body.ok_or_else(|| XeroError::timed_out().with_evidence(&answer))??;
     Ok(answer.with_body(body))
+}
+
+/// Awaits `work` until the deadline, or without one. Returns `None` if it has not ended by then.
+///
+/// A process that was stopped, or a machine that slept, finds the deadline long past although the response lies in the
+/// socket's buffer. Then `work` gets a moment to read it.
+async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    let Some(deadline) = deadline else { return Some(work.await) };
+    let mut work = pin!(work);
+    match timeout_at(deadline, work.as_mut()).await {
+        Ok(done) => Some(done),
+        Err(_) if deadline.elapsed() < SUSPENDED_AFTER => None,
+        Err(_) => timeout(READ_AFTER_SUSPENSION, work).await.ok(),
+    }
 }
 
 async fn read_bounded(response: &mut Response, answer: &HttpResponse) -> Result<Zeroizing<Vec<u8>>, XeroError> {
@@ -57,4 +84,30 @@ async fn read_bounded(response: &mut Response, answer: &HttpResponse) -> Result<
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn response_that_arrived_while_the_process_was_stopped_is_read() {
+        let missed = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        // As a response does that lies in the buffer: it takes some turns of the runtime.
+        let arrived = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            "response"
+        };
+        assert_eq!(before(Some(missed), arrived).await, Some("response"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deadline_ends_a_wait_for_nothing() {
+        let begun = Instant::now();
+        let nothing = std::future::pending::<()>();
+        assert_eq!(before(Some(begun + Duration::from_secs(20)), nothing).await, None);
+        assert!(begun.elapsed() < Duration::from_secs(21), "{:?}", begun.elapsed());
+    }
 }

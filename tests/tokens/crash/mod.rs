@@ -18,7 +18,7 @@ use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
 use crate::support::test_service::PAST_REPLAY_WINDOW;
 
-const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "1s")];
+const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "2s")];
 /// The default number of rounds: each kill point in both of the provider's replay modes.
 const DEFAULT_ROUNDS: usize = 2 * KillPoint::ALL.len();
 /// The most extra rounds that may run until each step has had a kill.

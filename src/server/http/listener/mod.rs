@@ -36,6 +36,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// At shutdown, how long a connection that has not sent a byte is kept open.
 const FIRST_BYTE_GRACE: Duration = Duration::from_secs(2);
+/// At shutdown, how long the requests in flight may take: as long as any request.
+const REQUEST_DRAIN_TIMEOUT: Duration = Duration::from_secs(150);
 /// The pause after `accept` fails for a reason of our own, such as too many open files.
 const ACCEPT_BACKOFF: Duration = Duration::from_secs(1);
 
@@ -128,7 +130,9 @@ impl HttpListener {
         }
         drop(socket);
         connections.close();
-        connections.wait().await;
+        if tokio::time::timeout(REQUEST_DRAIN_TIMEOUT, connections.wait()).await.is_err() {
+            tracing::warn!(open = connections.len(), "closing connections whose requests did not end");
+        }
         Ok(())
     }
 

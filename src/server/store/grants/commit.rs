@@ -9,7 +9,7 @@ use sqlx::{Any, Row};
 
 use super::attempts::{finish_attempt, finish_attempt_unpublished, mark_superseded};
 use super::lease_guard::{Fenced, JournaledLease, SpoolCommit};
-use crate::model::{AttemptId, BindingId, BindingStatus, OrgId, Outcome};
+use crate::model::{AttemptId, BindingId, BindingStatus, GrantStatus, OrgId, Outcome};
 use crate::server::clock::Clock;
 use crate::server::domain::{AttemptEnd, SealedRotation, TokenTimes};
 use crate::server::store::live::changes::{Change, ChangeTx};
@@ -74,22 +74,31 @@ impl Store {
         finish_and_commit(transaction, Fenced::from_applied(done.is_some()), lease, end, &self.clock).await
     }
 
-    /// Stores a rotation that could not be committed earlier, regardless of the lease.
+    /// Stores a rotation that could not be committed earlier, unless another holder has the lease: its own request is
+    /// under way. `lease_owner` is the one under whose lease the rotation was obtained. `Superseded` means that the
+    /// grant has a later generation or is revoked, `Applied` also that the row has the rotation already: a commit that
+    /// was given up was applied after all.
     ///
     /// The row's generation may be older than the rotation's, if a backup was restored. A grant that was marked
-    /// `refresh_failed` since then, because its spent token was sent again, becomes active. `Applied` if the row has the
-    /// rotation already: a commit that was given up was applied after all. Does not change the journal: see
-    /// `finish_spooled_attempt`.
-    pub async fn commit_spooled_rotation(&self, rotation: &SealedRotation) -> Result<SpoolCommit, StoreError> {
+    /// `refresh_failed` since then, because its spent token was sent again, becomes active. Does not change the
+    /// journal: see `finish_spooled_attempt`.
+    pub async fn commit_spooled_rotation(
+        &self,
+        rotation: &SealedRotation,
+        lease_owner: Option<&str>,
+    ) -> Result<SpoolCommit, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         let done = self
             .rotate_grant(
                 rotate_grant_sql!(
-                    ", status = 'active' WHERE id = $6 AND generation <= $7 AND status IN ('active', 'refresh_failed')"
+                    ", status = 'active' WHERE id = $6 AND generation <= $7 AND status IN ('active', 'refresh_failed') \
+                     AND (lease_owner IS NULL OR lease_owner = $15 OR lease_until <= $16)"
                 ),
                 rotation,
             )
+            .bind(lease_owner)
+            .bind(now)
             .fetch_optional(&mut *transaction)
             .await?;
         if let Some(row) = &done {
@@ -99,13 +108,18 @@ impl Store {
             transaction.commit().await?;
             return Ok(SpoolCommit::Applied);
         }
-        let row = sqlx::query("SELECT refresh_token_enc FROM integration_grants WHERE id = $1")
+        let row = sqlx::query("SELECT refresh_token_enc, generation, status FROM integration_grants WHERE id = $1")
             .bind(rotation.grant_id.as_str())
             .fetch_optional(&mut *transaction)
             .await?;
         let Some(row) = row else { return Ok(SpoolCommit::UnknownGrant) };
         let is_in_place = row.try_get::<String, _>(0)? == rotation.sealed.refresh;
-        Ok(if is_in_place { SpoolCommit::Applied } else { SpoolCommit::Superseded })
+        let is_past = row.try_get::<i64, _>(1)? > rotation.from_generation || row.try_get::<String, _>(2)? == GrantStatus::Revoked.as_str();
+        Ok(match (is_in_place, is_past) {
+            (true, _) => SpoolCommit::Applied,
+            (false, true) => SpoolCommit::Superseded,
+            (false, false) => SpoolCommit::LeaseHeld,
+        })
     }
 
     /// Finishes the attempt of a late rotation, even if the attempt was closed before. `fenced` says whether its grant

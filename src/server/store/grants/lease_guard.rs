@@ -1,6 +1,9 @@
 //! A lease that was taken, with and without a journaled attempt, and the result of a fenced statement.
 
 use std::ops::Deref;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::model::AttemptId;
 use crate::server::domain::Grant;
@@ -12,6 +15,20 @@ use crate::server::domain::Grant;
 pub struct LeaseGuard {
     pub(in crate::server::store) grant: Grant,
     pub(in crate::server::store) owner: String,
+    /// When the lease was asked for, by a clock that nobody sets.
+    pub(in crate::server::store) asked_at: Instant,
+}
+
+impl LeaseGuard {
+    /// Returns the owner that fences name.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Returns for how long the lease has been held at most.
+    pub fn age(&self) -> Duration {
+        self.asked_at.elapsed()
+    }
 }
 
 impl Deref for LeaseGuard {
@@ -71,6 +88,8 @@ pub enum SpoolCommit {
     /// This database has no such grant, so the rotation may belong to another one or to a backup that is not restored
     /// yet. It must be kept.
     UnknownGrant,
+    /// Another holder has the lease, whose request is under way: the rotation has to wait.
+    LeaseHeld,
 }
 
 impl Fenced {

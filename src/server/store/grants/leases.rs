@@ -1,5 +1,7 @@
 //! Leases: who may exchange a grant's refresh token.
 
+use tokio::time::Instant;
+
 use super::grant_from;
 use super::lease_guard::{Fenced, LeaseGuard};
 use crate::model::GrantId;
@@ -88,6 +90,7 @@ impl Store {
         owner: &str,
         until: i64,
     ) -> Result<Option<LeaseGuard>, StoreError> {
+        let asked_at = Instant::now();
         let row = sqlx::query(statement)
             .bind(owner)
             .bind(until)
@@ -98,7 +101,7 @@ impl Store {
             .bind(&self.app.issuer)
             .fetch_optional(self.pool())
             .await?;
-        row.map(|row| Ok(LeaseGuard { grant: grant_from(&row)?, owner: owner.to_owned() })).transpose()
+        row.map(|row| Ok(LeaseGuard { grant: grant_from(&row)?, owner: owner.to_owned(), asked_at })).transpose()
     }
 
     /// Extends the lease to `until`.

@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(binding_status(next_change(&mut heard).await), BindingStatus::NeedsReauth);
         assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Reconnect);
 
-        assert_eq!(store.commit_spooled_rotation(&kept).await.unwrap(), SpoolCommit::Applied);
+        assert_eq!(store.commit_spooled_rotation(&kept, None).await.unwrap(), SpoolCommit::Applied);
         assert_eq!(binding_status(next_change(&mut heard).await), BindingStatus::Active);
         assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Refreshed);
         store.disconnect_binding(&org, &bound[0].binding_id).await.unwrap();

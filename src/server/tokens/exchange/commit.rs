@@ -28,7 +28,7 @@ impl Exchange {
     ) -> Result<RefreshOutcome, StoreError> {
         let rotation = self.seal(lease, &exchanged).await;
         let end = AttemptEnd::refreshed(Some(exchanged.status), exchanged.correlation_id);
-        let spooled = SpooledRotation { rotation, attempt: lease.attempt().clone(), end };
+        let spooled = SpooledRotation::of(lease, rotation, end);
         match bounded(self.shared.store.commit_rotation(lease, &spooled.rotation, &spooled.end)).await {
             Ok(Fenced::Applied) => {
                 self.count_outcome(Outcome::Refreshed);
@@ -85,6 +85,11 @@ impl Exchange {
         self.write_to_spool(spooled);
         match self.shared.spool.replay(&held.id, store).await {
             Ok(true) => Ok(RefreshOutcome::Refreshed),
+            // A third holder has the lease now. The spool goes on waiting.
+            Ok(false) if self.shared.spool.contains(&held.id) => {
+                self.spawn_retry();
+                Ok(RefreshOutcome::Failed(RefreshFailure::busy()))
+            }
             Ok(false) => Ok(RefreshOutcome::RefreshedElsewhere),
             Err(error) => Ok(self.spool_and_retry(spooled, &error)),
         }
@@ -95,8 +100,12 @@ impl Exchange {
         tracing::error!(grant = %self.grant_id, %error, "commit failed, token set spooled");
         self.shared.metrics.count_spooled_token_set();
         self.write_to_spool(spooled);
-        self.shared.lifecycle.spawn(retry_commit(Arc::clone(&self.shared), self.grant_id.clone()));
+        self.spawn_retry();
         RefreshOutcome::Failed(RefreshFailure::internal())
+    }
+
+    fn spawn_retry(&self) {
+        self.shared.lifecycle.spawn(retry_commit(Arc::clone(&self.shared), self.grant_id.clone()));
     }
 
     /// Adds the rotation to the spool. It stays in memory if the file cannot be written.
@@ -136,7 +145,7 @@ async fn retry_commit(shared: Arc<ServiceState>, grant: GrantId) {
             () = shared.lifecycle.stopping().cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        if shared.spool.replay(&grant, &shared.store).await.is_ok() {
+        if shared.spool.replay(&grant, &shared.store).await.is_ok() && !shared.spool.contains(&grant) {
             return;
         }
         pause = (pause * 2).min(COMMIT_RETRY_BACKOFF.1);

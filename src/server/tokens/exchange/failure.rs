@@ -65,6 +65,16 @@ impl Exchange {
         Ok(RefreshOutcome::Failed(failed))
     }
 
+    /// Records that the request did not leave, because the lease could not be held: another holder sends the same token.
+    pub(super) async fn record_unsent(&self, lease: &JournaledLease) -> Result<RefreshOutcome, StoreError> {
+        tracing::warn!(grant = %lease.id, generation = lease.generation, "lease lost before the request was sent");
+        let class = FailureClass::unsent(FaultScope::Request);
+        let end = AttemptEnd::failed(Outcome::Superseded, "lease_lost", class);
+        bounded(self.shared.store.finish_and_release(lease, &end)).await?;
+        self.count_outcome(Outcome::Superseded);
+        Ok(RefreshOutcome::Failed(RefreshFailure::busy()))
+    }
+
     fn next_attempt_at(&self, grant: &Grant, retry_after: Option<Duration>, lost_at: Option<i64>) -> i64 {
         let now = self.shared.store.clock().now();
         let replay_window_left = replay_window_left(lost_at, now);

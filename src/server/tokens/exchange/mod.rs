@@ -6,6 +6,7 @@ mod precheck;
 mod refusal;
 mod rescue;
 mod retry;
+mod send;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +18,10 @@ use self::precheck::Precheck;
 use super::outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::state::ServiceState;
 use crate::model::{GrantId, Outcome, Trigger};
-use crate::server::domain::RefreshToken;
-use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, StoreError, bounded};
+use crate::server::store::{JournaledLease, LeaseGuard, NewAttempt, StoreError, bounded};
 use crate::server::telemetry::metrics::Metrics;
 use crate::server::telemetry::traces;
-use crate::server::xero::{BreakerPermit, ExchangedTokens, XeroError};
+use crate::server::xero::BreakerPermit;
 
 pub(super) use self::rescue::rescue;
 pub use self::rescue::{RescueError, RescueReport, UserCheck};
@@ -93,8 +93,9 @@ impl Exchange {
     async fn run(&self) -> Result<RefreshOutcome, StoreError> {
         let store = &self.shared.store;
         let owner = new_lease_owner();
-        // A spooled rotation is newer than the row.
-        self.shared.spool.replay(&self.grant_id, store).await?;
+        if !self.replay_spooled().await? {
+            return Ok(RefreshOutcome::Failed(RefreshFailure::busy()));
+        }
         let first = match bounded(self.precheck()).await? {
             Precheck::Proceed(grant) => *grant,
             Precheck::Done(landed) => return Ok(landed),
@@ -139,6 +140,22 @@ impl Exchange {
         }
     }
 
+    /// Commits the grant's spooled rotation, which is newer than the row. If another holder has the lease, waits for
+    /// its end. Returns whether none is left.
+    async fn replay_spooled(&self) -> Result<bool, StoreError> {
+        let deadline = Instant::now() + self.shared.policy.wait_limit;
+        loop {
+            self.shared.spool.replay(&self.grant_id, &self.shared.store).await?;
+            if !self.shared.spool.contains(&self.grant_id) {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(LEASE_POLL_INTERVAL).await;
+        }
+    }
+
     /// Releases the lease of a grant whose attempt could not be journaled.
     async fn release_claim(&self, lease: &LeaseGuard) -> Result<RefreshOutcome, StoreError> {
         let until = self.shared.store.clock().now() + RETRY_CLAIM_AFTER;
@@ -169,43 +186,15 @@ impl Exchange {
             Ok(token) => token,
             Err(error) => return self.record_sealed_token(lease, &error).await,
         };
+        if !self.secure_lease(lease).await? {
+            return self.record_unsent(lease).await;
+        }
         let asked = Instant::now();
         let answer = self.send_renewing_lease(lease, &token, permit).await;
         self.shared.metrics.record_exchange_duration(asked.elapsed());
         match answer {
             Ok(exchanged) => self.commit(lease, exchanged).await,
             Err(error) => self.record_error(lease, &error).await,
-        }
-    }
-
-    /// Sends the refresh token and renews the lease until Xero answers. Holds no database connection meanwhile.
-    async fn send_renewing_lease(
-        &self,
-        lease: &JournaledLease,
-        token: &RefreshToken,
-        permit: BreakerPermit,
-    ) -> Result<ExchangedTokens, XeroError> {
-        let exchange = self.shared.xero.refresh_tokens(token, permit);
-        tokio::pin!(exchange);
-        let pause = (self.shared.policy.lease_ttl / 3).max(Duration::from_millis(50));
-        let mut lease_held = true;
-        loop {
-            tokio::select! {
-                answer = &mut exchange => {
-                    if let Ok(exchanged) = &answer {
-                        exchanged.log_oddities(&lease.org_id, Some(&lease.id));
-                    }
-                    return answer;
-                }
-                () = tokio::time::sleep(pause), if lease_held => {
-                    let until = self.shared.policy.lease_until(self.shared.store.clock().now());
-                    match self.shared.store.renew_lease(lease, until).await {
-                        Ok(renewed) => lease_held = renewed == Fenced::Applied,
-                        // The lease may expire, but the fence prevents a stale commit.
-                        Err(error) => tracing::warn!(grant = %lease.id, %error, "lease renewal failed"),
-                    }
-                }
-            }
         }
     }
 

@@ -103,7 +103,9 @@ pub(in crate::server::tokens) async fn rescue(
 impl Exchange {
     async fn rescue(&self, token: &RefreshToken, user_check: UserCheck) -> Result<RescueReport, RescueError> {
         // A spooled rotation is newer than the row, and must not conflict with the rescued generation.
-        self.shared.spool.replay(&self.grant_id, &self.shared.store).await?;
+        if !self.replay_spooled().await? {
+            return Err(RescueError::Busy);
+        }
         let lease = self.acquire_lease().await?;
         let store = &self.shared.store;
         let lease = match store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await {
@@ -119,6 +121,10 @@ impl Exchange {
             store.finish_and_release(&lease, &AttemptEnd::failed(Outcome::Refused, "resting", class)).await?;
             return Err(RescueError::Busy);
         };
+        if !self.secure_lease(&lease).await? {
+            self.record_unsent(&lease).await?;
+            return Err(RescueError::Busy);
+        }
         let exchanged = match self.send_renewing_lease(&lease, token, permit).await {
             Ok(exchanged) => exchanged,
             Err(error) => return Err(self.record_refusal(&lease, error).await),
@@ -195,7 +201,7 @@ impl Exchange {
         let rotation = SealedRotation { consent, ..self.seal(lease, &exchanged).await };
         let ExchangedTokens { tokens, correlation_id, status, .. } = exchanged;
         let end = AttemptEnd::refreshed(Some(status), correlation_id);
-        let spooled = SpooledRotation { rotation, attempt: lease.attempt().clone(), end };
+        let spooled = SpooledRotation::of(lease, rotation, end);
         let landed = match bounded(self.shared.store.commit_rescue(lease, &spooled.rotation, &spooled.end)).await {
             Ok(Fenced::Applied) => RefreshOutcome::Refreshed,
             Ok(Fenced::Superseded) => self.await_successor(lease, &spooled).await?,

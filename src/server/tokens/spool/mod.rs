@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{AttemptId, GrantId};
 use crate::server::crypto::sealed::kid_of;
 use crate::server::domain::{AttemptEnd, Consent, SealedRotation, SealedTokens};
-use crate::server::store::{Fenced, SpoolCommit, Store, StoreError, bounded};
+use crate::server::store::{Fenced, JournaledLease, SpoolCommit, Store, StoreError, bounded};
 
 /// The rotations that wait for the database. Cheap to clone; clones share them.
 #[derive(Clone)]
@@ -34,6 +34,15 @@ pub struct SpooledRotation {
     pub attempt: AttemptId,
     /// How the attempt is recorded to have ended.
     pub end: AttemptEnd,
+    /// Owner of the lease under which it was obtained, which may still be in the row. Any other lease is waited for.
+    pub lease_owner: Option<String>,
+}
+
+impl SpooledRotation {
+    /// Returns a rotation that was obtained under this lease.
+    pub fn of(lease: &JournaledLease, rotation: SealedRotation, end: AttemptEnd) -> Self {
+        Self { rotation, attempt: lease.attempt().clone(), end, lease_owner: Some(lease.owner().to_owned()) }
+    }
 }
 
 #[derive(Default)]
@@ -88,6 +97,8 @@ struct SpoolFile {
     http_status: Option<u16>,
     #[serde(alias = "trace_id")]
     correlation_id: Option<String>,
+    #[serde(default)]
+    lease_owner: Option<String>,
 }
 
 impl Spool {
@@ -183,9 +194,10 @@ impl Spool {
         self.state.lock().rotations.len()
     }
 
-    /// Returns whether a rotation of this grant waits: then the refresh token in its row is spent.
+    /// Returns whether a rotation of this grant waits for this database: then the refresh token in its row is spent.
     pub fn contains(&self, grant: &GrantId) -> bool {
-        self.state.lock().rotations.range(grant_range(grant)).next().is_some()
+        let state = self.state.lock();
+        state.rotations.range(grant_range(grant)).any(|(key, _)| !state.misplaced.contains(key))
     }
 
     /// Returns whether no rotation waits.
@@ -221,7 +233,8 @@ impl Spool {
         self.state.lock().unwritten.len()
     }
 
-    /// Commits one grant's rotations. Returns whether its row accepted one.
+    /// Commits one grant's rotations. Returns whether its row accepted one. While another holder has the grant's lease,
+    /// they stay.
     pub async fn replay(&self, grant: &GrantId, store: &Store) -> Result<bool, StoreError> {
         if let Err(error) = self.rescan() {
             tracing::warn!(%error, "failed to scan spool folder");
@@ -232,10 +245,10 @@ impl Spool {
         };
         let mut taken = false;
         for spooled in waiting {
-            let fenced = match self.place(&spooled.rotation, store).await? {
+            let fenced = match self.place(&spooled, store).await? {
                 SpoolCommit::Applied => Fenced::Applied,
                 SpoolCommit::Superseded => Fenced::Superseded,
-                SpoolCommit::UnknownGrant => continue,
+                SpoolCommit::UnknownGrant | SpoolCommit::LeaseHeld => continue,
             };
             taken |= fenced == Fenced::Applied;
             let finished = store.finish_spooled_attempt(fenced, &spooled.attempt, &spooled.end);
@@ -255,12 +268,13 @@ impl Spool {
     }
 
     /// Commits a rotation to the database that it belongs to. Logs it once if this is another database.
-    async fn place(&self, rotation: &SealedRotation, store: &Store) -> Result<SpoolCommit, StoreError> {
+    async fn place(&self, spooled: &SpooledRotation, store: &Store) -> Result<SpoolCommit, StoreError> {
+        let rotation = &spooled.rotation;
         let is_foreign =
             rotation.database_id.as_deref().zip(store.database().id()).is_some_and(|(its, ours)| its != ours);
         let placed = match is_foreign {
             true => SpoolCommit::UnknownGrant,
-            false => bounded(store.commit_spooled_rotation(rotation)).await?,
+            false => bounded(store.commit_spooled_rotation(rotation, spooled.lease_owner.as_deref())).await?,
         };
         let mut state = self.state.lock();
         if placed != SpoolCommit::UnknownGrant {
@@ -366,7 +380,7 @@ fn grant_range(grant: &GrantId) -> RangeInclusive<(GrantId, i64)> {
 }
 
 impl From<&SpooledRotation> for SpoolFile {
-    fn from(SpooledRotation { rotation, attempt, end }: &SpooledRotation) -> Self {
+    fn from(SpooledRotation { rotation, attempt, end, lease_owner }: &SpooledRotation) -> Self {
         Self {
             grant_id: rotation.grant_id.0.clone(),
             from_generation: rotation.from_generation,
@@ -381,6 +395,7 @@ impl From<&SpooledRotation> for SpoolFile {
             attempt_id: attempt.0.clone(),
             http_status: end.http_status,
             correlation_id: end.correlation_id.clone(),
+            lease_owner: lease_owner.clone(),
         }
     }
 }
@@ -401,6 +416,7 @@ impl From<SpoolFile> for SpooledRotation {
             },
             attempt: AttemptId(entry.attempt_id),
             end: AttemptEnd::refreshed(entry.http_status, entry.correlation_id),
+            lease_owner: entry.lease_owner,
         }
     }
 }

@@ -19,7 +19,7 @@ fn spooled(from_generation: i64) -> SpooledRotation {
         consent: None,
     };
     let end = AttemptEnd::refreshed(Some(200), Some("trace".into()));
-    SpooledRotation { rotation, attempt: "a1".into(), end }
+    SpooledRotation { rotation, attempt: "a1".into(), end, lease_owner: Some("owner".into()) }
 }
 
 fn generations(spool: &Spool) -> Vec<i64> {

@@ -196,7 +196,7 @@ async fn spool_successor(env: &OperatorEnv, connected: &ConnectedOrg) {
     };
     let rotation = env.store.seal_rotation(&held, &tokens).unwrap();
     let end = AttemptEnd::refreshed(Some(200), None);
-    let kept = SpooledRotation { rotation, attempt: "an attempt".into(), end };
+    let kept = SpooledRotation { rotation, attempt: "an attempt".into(), end, lease_owner: None };
     Spool::open(&env.folder.path().join("data/spool")).unwrap().insert(&kept).unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! Claims due grants in batches, so that any number of instances share the work, and computes when grants are due.
 
 use sqlx::Row;
+use tokio::time::Instant;
 
 use super::grant_from;
 use super::lease_guard::LeaseGuard;
@@ -85,6 +86,7 @@ impl Store {
         owner: &str,
         until: i64,
     ) -> Result<Vec<LeaseGuard>, StoreError> {
+        let asked_at = Instant::now();
         let rows = sqlx::query(claim_statement(wanted, self.database.kind()))
             .bind(self.clock.now())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -95,7 +97,7 @@ impl Store {
             .bind(&self.app.client_id)
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(|row| Ok(LeaseGuard { grant: grant_from(row)?, owner: owner.to_owned() })).collect()
+        rows.iter().map(|row| Ok(LeaseGuard { grant: grant_from(row)?, owner: owner.to_owned(), asked_at })).collect()
     }
 
     /// Records that the grant was used now, at most once a minute.

@@ -61,7 +61,8 @@ async fn failed_and_abandoned_grants_can_be_claimed_alone(store: Store) {
     store.acquire_lease(&died, "dies", START + 60).await.unwrap();
     assert_eq!(claim(&store, DueFilter::FailedOrAbandoned, 9).await, [failed]);
     store.clock().advance(60);
-    let forged = LeaseGuard { grant: store.grant(&early).await.unwrap().unwrap(), owner: "nobody's".into() };
+    let (grant, asked_at) = (store.grant(&early).await.unwrap().unwrap(), tokio::time::Instant::now());
+    let forged = LeaseGuard { grant, owner: "nobody's".into(), asked_at };
     store.release_lease_due_at(&forged, 0).await.unwrap();
     let lost = claim(&store, DueFilter::FailedOrAbandoned, 9).await;
     assert!(lost.contains(&died) && !lost.contains(&early) && !lost.contains(&waits), "{lost:?}");
@@ -228,6 +229,12 @@ async fn healthy_filter_skips_failing_and_abandoned_grants(store: Store) {
     set(&store, &failing, "due_at = 1, failure_count = 3").await;
     set(&store, &abandoned, "due_at = 2, lease_owner = 'dead', lease_until = 2").await;
     set(&store, &well, "due_at = 3").await;
+    // A claim took over a dead holder's lease and was postponed.
+    let postponed = TestGrant::of(&store, &org).insert().await;
+    store.acquire_lease(&postponed, "dead", START - 1).await.unwrap();
+    let lease = store.acquire_lease(&postponed, "claim", START + 60).await.unwrap().unwrap();
+    store.release_lease_due_at(&lease, START).await.unwrap();
     assert_eq!(claim(&store, DueFilter::Healthy, 9).await, [well]);
-    assert_eq!(claim(&store, DueFilter::FailedOrAbandoned, 9).await.len(), 2);
+    let lost = claim(&store, DueFilter::FailedOrAbandoned, 9).await;
+    assert!(lost.len() == 3 && lost.contains(&postponed), "{lost:?}");
 }
