@@ -70,15 +70,20 @@ pub async fn disconnect(
 ) -> Result<(), ApiError> {
     use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::ServerFnContext;
+    use crate::server::tokens::DisconnectOutcome;
 
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         ctx.require(Permission::ManageConnections)?;
-        ctx.state.tokens.disconnect_as(ctx.actor(), &ctx.org()?.id, &binding_id).await?;
-        Ok(())
+        let outcome = ctx.state.tokens.disconnect_as(ctx.actor(), &ctx.org()?.id, &binding_id).await?;
+        Ok(match outcome {
+            DisconnectOutcome::RemovedAtXero => ConnectionFlash::Disconnected,
+            DisconnectOutcome::LocalOnly => ConnectionFlash::DisconnectedHere,
+            DisconnectOutcome::KeptForAnotherOrg => ConnectionFlash::DisconnectedShared,
+        })
     })
     .await
-    .flash(|()| ConnectionFlash::Disconnected)
+    .flash(|flash| flash)
 }
 
 /// Assigns a connection to the caller if the member who connected it has left, which keeps it. Owners and admins only.

@@ -46,6 +46,41 @@ async fn disconnect_keeps_the_same_users_connection_of_another_organization(data
 }
 
 #[apply(each_database!)]
+async fn connection_that_another_organization_stands_on_is_left_at_xero(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let ours = harness.connect("Ours", &["harbour"], 1800).await;
+    let theirs = harness.connect("Theirs", &["harbour"], 1800).await;
+    let done = harness.service.disconnect(&ours.org, &ours.bindings[0]).await.unwrap();
+    assert_eq!(done, DisconnectOutcome::KeptForAnotherOrg, "{db}");
+    let bound = harness.store.binding(&ours.org, &ours.bindings[0]).await.unwrap().unwrap();
+    assert_eq!(bound.binding.status, BindingStatus::Disconnected, "{db}");
+    let client = harness.service.get_client_for_tenant_binding(&theirs.bindings[0], &theirs.org).await.unwrap();
+    assert_eq!(client.api.organization().await.unwrap().name, "Harbour Coffee", "{db}: theirs must go on working");
+
+    // The last one to leave takes the connection along.
+    let done = harness.service.disconnect(&theirs.org, &theirs.bindings[0]).await.unwrap();
+    assert_eq!(done, DisconnectOutcome::RemovedAtXero, "{db}");
+}
+
+#[apply(each_database!)]
+async fn connection_that_xero_refuses_to_delete_is_disconnected_here(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    for fault in [
+        json!({"endpoint": "disconnect", "kind": "forbidden", "times": 1}),
+        json!({"endpoint": "disconnect", "kind": "status", "status": 403, "times": 1}),
+    ] {
+        let connected = harness.connect(&fault.to_string(), &["harbour"], 1800).await;
+        harness.provider.inject_fault(fault).await;
+        let done = harness.service.disconnect(&connected.org, &connected.bindings[0]).await.unwrap();
+        assert_eq!(done, DisconnectOutcome::LocalOnly, "{db}");
+        let bound = harness.store.binding(&connected.org, &connected.bindings[0]).await.unwrap().unwrap();
+        assert_eq!(bound.binding.status, BindingStatus::Disconnected, "{db}");
+    }
+}
+
+#[apply(each_database!)]
 async fn failed_disconnect_changes_nothing(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;

@@ -11,6 +11,10 @@ str_enum!(
     /// Result of a form about connections that needs no further value.
     ConnectionFlash {
         Disconnected = "disconnected",
+        /// Disconnected here; Xero may still list the connection.
+        DisconnectedHere = "disconnected-here",
+        /// Disconnected here; another organization uses the same connection at Xero.
+        DisconnectedShared = "disconnected-shared",
         /// The person declined on Xero's consent page.
         ConsentRefused = "consent-refused",
         /// Xero redirected to the callback with another error.
@@ -45,7 +49,7 @@ str_enum!(
 impl FlashMessage for ConnectionFlash {
     fn tone(&self) -> Tone {
         match self {
-            Self::Disconnected | Self::Kept | Self::TestPassed => Tone::Good,
+            Self::Disconnected | Self::DisconnectedShared | Self::Kept | Self::TestPassed => Tone::Good,
             _ => Tone::Warn,
         }
     }
@@ -53,6 +57,12 @@ impl FlashMessage for ConnectionFlash {
     fn text(&self) -> Cow<'static, str> {
         match self {
             Self::Disconnected => "Disconnected from Xero.",
+            Self::DisconnectedHere => {
+                "Disconnected here. If Xero still lists Evergrant under Connected apps, remove it there."
+            }
+            Self::DisconnectedShared => {
+                "Disconnected from this organisation. Another organisation in Evergrant uses the same connection, so it stays in Xero."
+            }
             Self::ConsentRefused => "Nothing was connected: the request was declined at Xero.",
             Self::ConsentFailed => "Nothing was connected: Xero reported an error. Try again in a moment.",
             Self::StateExpired => {

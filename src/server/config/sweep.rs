@@ -10,6 +10,7 @@ use super::checks::{check_bounds, check_duration};
 use super::error::ConfigError;
 use super::parse::parse_duration;
 use crate::server::domain::KeepHot;
+
 /// Several sweeps must fit in what is left of the thirty minutes for which Xero repeats a lost reply, after a lease.
 const INTERVAL_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5 * 60);
 

@@ -13,9 +13,11 @@ use crate::server::xero::{ErrorKind, XeroError};
 pub enum DisconnectOutcome {
     /// Xero removed the connection, or no longer had it.
     RemovedAtXero,
-    /// The grant no longer worked, or Xero refused, so the connection may still be listed at Xero, where the person can
-    /// remove it.
+    /// The grant no longer worked, or Xero refused to delete the connection, so it may still be listed at Xero, where
+    /// the person can remove it.
     LocalOnly,
+    /// Another organization stands on the same connection, so it was left at Xero.
+    KeptForAnotherOrg,
 }
 
 /// Why a disconnect or a test failed.
@@ -91,6 +93,11 @@ impl TokenService {
             store.disconnect_binding(org, id).await?;
             return Ok(DisconnectOutcome::LocalOnly);
         };
+        if store.connection_serves_another_org(&binding, &grant).await? {
+            store.disconnect_binding(org, id).await?;
+            tracing::info!(%org, binding = %id, "connection left at Xero, because another organization stands on it");
+            return Ok(DisconnectOutcome::KeptForAnotherOrg);
+        }
         let Some(grant) = self.with_valid_access_token(&grant).await? else {
             store.disconnect_binding(org, id).await?;
             return Ok(DisconnectOutcome::LocalOnly);
@@ -98,9 +105,9 @@ impl TokenService {
         let access = store.open_access(&grant)?;
         match self.shared.xero.delete_connection(&access, &binding.tenant.connection_id).await {
             Ok(_) => {}
-            // The token gives no access to it, so only the person can remove it.
-            Err(error) if error.kind == ErrorKind::TenantNotConnected => {
-                tracing::warn!(%org, binding = %id, grant = %grant.id, "Xero refused to delete the connection");
+            Err(error) if is_final_refusal(&error) => {
+                let (code, status) = (error.evidence_code(), error.status);
+                tracing::warn!(%org, binding = %id, code, status, "Xero refused to delete a connection, disconnected here only");
                 store.disconnect_binding(org, id).await?;
                 return Ok(DisconnectOutcome::LocalOnly);
             }
@@ -133,4 +140,10 @@ impl TokenService {
             _ => Ok(store.grant(&grant.id).await?),
         }
     }
+}
+
+/// Returns whether Xero refuses to delete a connection for good, so that a person could never disconnect it.
+fn is_final_refusal(error: &XeroError) -> bool {
+    let kinds = [ErrorKind::TenantNotConnected, ErrorKind::ScopeMissing, ErrorKind::Refused];
+    kinds.contains(&error.kind) || error.status == Some(403)
 }

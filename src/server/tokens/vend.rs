@@ -81,7 +81,8 @@ impl TokenService {
         // Twice, because an exchange that this call joins may have been started with a lower `min_ttl`.
         for _ in 0..2 {
             let now = store.clock().now();
-            if satisfies_ttl(&grant, min_ttl, now) || is_just_refreshed(&grant, now) {
+            // A token that is no longer valid is refreshed again, however new it is.
+            if satisfies_ttl(&grant, min_ttl, now) || (is_just_refreshed(&grant, now) && is_still_valid(&grant, now)) {
                 break;
             }
             let landed;
