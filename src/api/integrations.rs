@@ -83,7 +83,8 @@ pub async fn disconnect(
         })
     })
     .await
-    .flash(|flash| flash)
+    .flash(|flash| *flash)
+    .map(|_| ())
 }
 
 /// Assigns a connection to the caller if the member who connected it has left, which keeps it. Owners and admins only.

@@ -1,7 +1,5 @@
 //! Refusals that may say nothing about the grants: they are checked again, or held, before anything ends.
 
-use std::time::Duration;
-
 use evergrant::model::{BindingStatus, GrantStatus, Trigger};
 use evergrant::server::domain::KeepHot;
 use evergrant::server::domain::refusal::CHECK_INTERVAL;
@@ -9,8 +7,8 @@ use evergrant::server::store::Store;
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest};
 use serde_json::json;
 
-use crate::support::databases::TestDatabase;
 use crate::support::consents::ConnectedOrg;
+use crate::support::databases::TestDatabase;
 use crate::support::test_service::{ServiceOptions, TestService};
 
 /// The sweeper keeps every grant's access token valid.
@@ -96,15 +94,15 @@ async fn grant_that_was_not_refused_probes_at_once_while_refusals_are_held(datab
     let harness = TestService::on(database, hot()).await;
     let db = harness.database.name;
     let refused = connect_orgs(&harness, 3).await;
-    harness.advance(60);
+    let healthy = harness.connect("Healthy", &["demo"], 60).await;
+    harness.advance(30);
     refuse(&harness, 3).await;
     for connected in &refused {
         assert!(matches!(refresh(&harness, connected).await, RefreshOutcome::Failed(_)), "{db}");
     }
     assert_eq!(statuses(&harness.store, &refused).await, [GrantStatus::Active; 3], "{db}");
-    let healthy = harness.connect("Healthy", &["demo"], 60).await;
-    // Due for the sweeper, before the refused ones are.
-    harness.advance(50);
+    // The healthy one is due for the sweeper, before the refused ones are.
+    harness.advance(30);
     let swept = harness.sweep().await;
     assert_eq!((swept.refreshed, swept.failed), (1, 0), "{db}");
     assert_eq!(harness.read_grant(&healthy.grant).await.generation, 1, "{db}");

@@ -223,11 +223,7 @@ async fn spooled_rotation_commits_only_onto_its_own_generation(store: Store) {
     assert_eq!((after.status, after.generation), (GrantStatus::Active, 1));
     assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-kept");
     assert_eq!(status_of(&store, &org, &bound[0].binding_id).await, BindingStatus::Active);
-    assert_eq!(
-        store.commit_spooled_rotation(&kept, None).await.unwrap(),
-        SpoolCommit::Applied,
-        "it is in place"
-    );
+    assert_eq!(store.commit_spooled_rotation(&kept, None).await.unwrap(), SpoolCommit::Applied, "it is in place");
     let later = lease_with_attempt(&store, &id, "later").await;
     let next = store.seal_rotation(&later, &tokens("next")).unwrap();
     let commit = async |owner| store.commit_spooled_rotation(&next, owner).await.unwrap();

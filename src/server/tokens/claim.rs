@@ -48,7 +48,10 @@ impl TokenService {
             false => Vec::new(),
         };
         let room = limit - claimed.len();
-        claimed.extend(bounded(store.claim_due(DueFilter::FailedOrAbandoned, room, &owner, until)).await?);
+        let mut failed = bounded(store.claim_due(DueFilter::FailedOrAbandoned, room, &owner, until)).await?;
+        // The first becomes the probe. A statement returns its rows in any order.
+        failed.sort_by_key(|lease| lease.failure_count);
+        claimed.extend(failed);
         if claimed.len() < limit && self.circuit_open_until().is_none() {
             let room = limit - claimed.len();
             claimed.extend(bounded(store.claim_due(DueFilter::Any, room, &owner, until)).await?);

@@ -114,7 +114,8 @@ impl Store {
             .await?;
         let Some(row) = row else { return Ok(SpoolCommit::UnknownGrant) };
         let is_in_place = row.try_get::<String, _>(0)? == rotation.sealed.refresh;
-        let is_past = row.try_get::<i64, _>(1)? > rotation.from_generation || row.try_get::<String, _>(2)? == GrantStatus::Revoked.as_str();
+        let is_past = row.try_get::<i64, _>(1)? > rotation.from_generation
+            || row.try_get::<String, _>(2)? == GrantStatus::Revoked.as_str();
         Ok(match (is_in_place, is_past) {
             (true, _) => SpoolCommit::Applied,
             (false, true) => SpoolCommit::Superseded,

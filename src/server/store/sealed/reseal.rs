@@ -162,10 +162,7 @@ mod tests {
 
         let held = store.grant(&grant).await.unwrap().unwrap();
         let rotation = store.seal_rotation(&held, &tokens("two")).unwrap();
-        assert_eq!(
-            store.commit_spooled_rotation(&rotation, None).await.unwrap(),
-            SpoolCommit::Applied
-        );
+        assert_eq!(store.commit_spooled_rotation(&rotation, None).await.unwrap(), SpoolCommit::Applied);
         let anew = read.reseal(store.ring()).unwrap();
         assert!(!column.replace(store.database(), &read, &anew).await.unwrap());
         let row = store.grant(&grant).await.unwrap().unwrap();

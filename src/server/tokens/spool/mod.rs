@@ -4,18 +4,22 @@
 //! and renamed, so that a crash leaves a complete file or none. Processes may share the folder: they find each other's
 //! files, and a file name is never reused for a later rotation.
 
+mod file;
+mod inspect;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::io::{self, Write};
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
+use self::file::{SpoolFile, has_extension, write};
+pub use self::inspect::SpoolContents;
 use crate::model::{AttemptId, GrantId};
 use crate::server::crypto::sealed::kid_of;
-use crate::server::domain::{AttemptEnd, Consent, SealedRotation, SealedTokens};
+use crate::server::domain::{AttemptEnd, SealedRotation};
 use crate::server::store::{Fenced, JournaledLease, SpoolCommit, Store, StoreError, bounded};
 
 /// The rotations that wait for the database. Cheap to clone; clones share them.
@@ -57,48 +61,12 @@ struct SpoolState {
     ignored: HashSet<PathBuf>,
 }
 
-/// The contents of a spool folder.
-#[derive(Debug, Default)]
-pub struct SpoolContents {
-    /// The grants with a spooled rotation, and the id of the database that each belongs to, if the file names one.
-    pub grants: Vec<(GrantId, Option<String>)>,
-    /// The ids of the keys that the rotations were sealed with.
-    pub kids: Vec<String>,
-    /// Malformed files.
-    pub malformed: Vec<PathBuf>,
-}
-
 /// The spool folder can't be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("can't use the spool folder {}: {source}", .folder.display())]
 pub struct SpoolError {
     folder: PathBuf,
     source: io::Error,
-}
-
-/// The JSON format of a spool file.
-#[derive(Serialize, Deserialize)]
-struct SpoolFile {
-    grant_id: String,
-    from_generation: i64,
-    access_token_enc: String,
-    refresh_token_enc: String,
-    scopes: String,
-    expires_at: i64,
-    refresh_token_issued_at: i64,
-    /// Missing if it is the same.
-    #[serde(default)]
-    received_at: Option<i64>,
-    #[serde(default)]
-    database_id: Option<String>,
-    #[serde(default)]
-    consent: Option<Consent>,
-    attempt_id: String,
-    http_status: Option<u16>,
-    #[serde(alias = "trace_id")]
-    correlation_id: Option<String>,
-    #[serde(default)]
-    lease_owner: Option<String>,
 }
 
 impl Spool {
@@ -142,34 +110,6 @@ impl Spool {
             }
         }
         Ok(())
-    }
-
-    /// Returns the contents of a spool folder without changing it. The folder may be missing.
-    pub fn inspect(folder: &Path) -> Result<SpoolContents, SpoolError> {
-        let failed = |source| SpoolError { folder: folder.to_owned(), source };
-        let (mut waiting, mut texts) = (SpoolContents::default(), Vec::new());
-        let mut seen = HashSet::new();
-        for path in list_files(folder).map_err(failed)? {
-            let bytes = match std::fs::read(&path) {
-                Ok(bytes) => bytes,
-                // Another process has removed or renamed it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed(error)),
-            };
-            match serde_json::from_slice::<SpoolFile>(&bytes) {
-                Ok(entry) => {
-                    if seen.insert((entry.grant_id.clone(), entry.from_generation)) {
-                        waiting.grants.push((GrantId(entry.grant_id), entry.database_id));
-                    }
-                    texts.extend([entry.access_token_enc, entry.refresh_token_enc]);
-                }
-                // An incomplete file: abandoned, or still being written.
-                Err(_) if has_extension(&path, "new") => {}
-                Err(_) => waiting.malformed.push(path),
-            }
-        }
-        waiting.kids = kids(texts.iter());
-        Ok(waiting)
     }
 
     /// Returns the ids of the keys that the rotations were sealed with.
@@ -221,7 +161,7 @@ impl Spool {
         let mut state = self.state.lock();
         for key in state.unwritten.clone() {
             if let Some((spooled, path)) = state.rotations.get(&key) {
-                self.write(spooled, path).map_err(|source| self.io_error(source))?;
+                write(&self.folder, spooled, path).map_err(|source| self.io_error(source))?;
             }
             state.unwritten.remove(&key);
         }
@@ -319,21 +259,6 @@ impl Spool {
         true
     }
 
-    fn write(&self, spooled: &SpooledRotation, path: &Path) -> io::Result<()> {
-        // A unique name, because another process may write a rotation of the same grant.
-        let unfinished = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
-        let bytes = serde_json::to_vec(&SpoolFile::from(spooled))?;
-        // The folder may be gone, and back without its directory.
-        std::fs::create_dir_all(&self.folder)?;
-        let written = write_synced(&unfinished, &bytes).and_then(|()| std::fs::rename(&unfinished, path));
-        if written.is_err() {
-            // On a full disk it could prevent the next attempt.
-            _ = std::fs::remove_file(&unfinished);
-        }
-        written?;
-        std::fs::File::open(&self.folder)?.sync_all()
-    }
-
     fn path(&self, rotation: &SealedRotation) -> PathBuf {
         self.folder.join(format!("{}.{}.json", rotation.grant_id, rotation.from_generation))
     }
@@ -343,31 +268,9 @@ impl Spool {
     }
 }
 
-/// Lists the files of a folder, the complete ones first. A missing folder has none.
-fn list_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let files = match std::fs::read_dir(folder) {
-        Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let paths = files.map(|file| Ok(file?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
-    let named = |wanted| paths.iter().filter(move |path| has_extension(path, wanted)).cloned();
-    Ok(named("json").chain(named("new")).collect())
-}
-
 fn kids<'a>(sealed: impl Iterator<Item = &'a String>) -> Vec<String> {
     let kids: BTreeSet<&str> = sealed.filter_map(|text| kid_of(text)).collect();
     kids.into_iter().map(str::to_owned).collect()
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = std::fs::File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn has_extension(path: &Path, wanted: &str) -> bool {
-    path.extension().is_some_and(|extension| extension == wanted)
 }
 
 fn key(rotation: &SealedRotation) -> (GrantId, i64) {
@@ -377,48 +280,6 @@ fn key(rotation: &SealedRotation) -> (GrantId, i64) {
 /// Returns the key range of one grant's rotations.
 fn grant_range(grant: &GrantId) -> RangeInclusive<(GrantId, i64)> {
     (grant.clone(), i64::MIN)..=(grant.clone(), i64::MAX)
-}
-
-impl From<&SpooledRotation> for SpoolFile {
-    fn from(SpooledRotation { rotation, attempt, end, lease_owner }: &SpooledRotation) -> Self {
-        Self {
-            grant_id: rotation.grant_id.0.clone(),
-            from_generation: rotation.from_generation,
-            access_token_enc: rotation.sealed.access.clone(),
-            refresh_token_enc: rotation.sealed.refresh.clone(),
-            scopes: rotation.scopes.clone(),
-            expires_at: rotation.expires_at,
-            refresh_token_issued_at: rotation.refresh_token_issued_at,
-            received_at: Some(rotation.received_at),
-            database_id: rotation.database_id.clone(),
-            consent: rotation.consent.clone(),
-            attempt_id: attempt.0.clone(),
-            http_status: end.http_status,
-            correlation_id: end.correlation_id.clone(),
-            lease_owner: lease_owner.clone(),
-        }
-    }
-}
-
-impl From<SpoolFile> for SpooledRotation {
-    fn from(entry: SpoolFile) -> Self {
-        Self {
-            rotation: SealedRotation {
-                grant_id: GrantId(entry.grant_id),
-                from_generation: entry.from_generation,
-                sealed: SealedTokens { access: entry.access_token_enc, refresh: entry.refresh_token_enc },
-                scopes: entry.scopes,
-                expires_at: entry.expires_at,
-                refresh_token_issued_at: entry.refresh_token_issued_at,
-                received_at: entry.received_at.unwrap_or(entry.refresh_token_issued_at),
-                database_id: entry.database_id,
-                consent: entry.consent,
-            },
-            attempt: AttemptId(entry.attempt_id),
-            end: AttemptEnd::refreshed(entry.http_status, entry.correlation_id),
-            lease_owner: entry.lease_owner,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the spool folder contains, and which process removes a file.
 
 use super::*;
+use crate::server::domain::SealedTokens;
 
 fn sealed_with(kid: &str) -> String {
     format!("v1.{kid}.{}.AAAA", "A".repeat(16))

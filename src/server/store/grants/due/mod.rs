@@ -35,11 +35,13 @@ pub enum DueFilter {
 /// Both the search and the update check that the lease is free. PostgreSQL needs the second check: it may have waited
 /// for another instance's claim and reads the row again.
 macro_rules! claim_sql {
-    ($which:literal, $lock:literal) => {
+    ($which:literal, $order:literal, $lock:literal) => {
         concat!(
             "WITH due AS MATERIALIZED (SELECT id FROM integration_grants WHERE status = 'active' AND issuer = $6 AND client_id = $7 ",
             $which,
-            "AND due_at <= $1 AND (lease_owner IS NULL OR lease_until <= $1) ORDER BY due_at LIMIT $2 ",
+            "AND due_at <= $1 AND (lease_owner IS NULL OR lease_until <= $1) ORDER BY ",
+            $order,
+            " LIMIT $2 ",
             $lock,
             ") ",
             take_lease_sql!("$3", "$1", "$4", "$5"),
@@ -49,16 +51,21 @@ macro_rules! claim_sql {
         )
     };
 }
-/// Must match the condition of the index `integration_grants_failed_or_abandoned`.
+/// Must match the condition of the index `integration_grants_failed_or_abandoned`. Those with the fewest failures come
+/// first among grants that wait for the same probe, so that the probe is another grant each time.
 macro_rules! claim_failed_or_abandoned_sql {
     ($lock:literal) => {
-        claim_sql!("AND (failure_count > 0 OR lease_owner IS NOT NULL OR reply_lost_at IS NOT NULL) ", $lock)
+        claim_sql!(
+            "AND (failure_count > 0 OR lease_owner IS NOT NULL OR reply_lost_at IS NOT NULL) ",
+            "due_at, failure_count",
+            $lock
+        )
     };
 }
 
 macro_rules! claim_healthy_sql {
     ($lock:literal) => {
-        claim_sql!("AND failure_count = 0 AND lease_owner IS NULL AND reply_lost_at IS NULL ", $lock)
+        claim_sql!("AND failure_count = 0 AND lease_owner IS NULL AND reply_lost_at IS NULL ", "due_at", $lock)
     };
 }
 
@@ -72,8 +79,8 @@ fn claim_statement(wanted: DueFilter, kind: DatabaseKind) -> &'static str {
         }
         (DueFilter::Healthy, DatabaseKind::Sqlite) => claim_healthy_sql!(""),
         (DueFilter::Healthy, DatabaseKind::Postgres) => claim_healthy_sql!("FOR UPDATE SKIP LOCKED"),
-        (DueFilter::Any, DatabaseKind::Sqlite) => claim_sql!("", ""),
-        (DueFilter::Any, DatabaseKind::Postgres) => claim_sql!("", "FOR UPDATE SKIP LOCKED"),
+        (DueFilter::Any, DatabaseKind::Sqlite) => claim_sql!("", "due_at", ""),
+        (DueFilter::Any, DatabaseKind::Postgres) => claim_sql!("", "due_at", "FOR UPDATE SKIP LOCKED"),
     }
 }
 
