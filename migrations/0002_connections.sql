@@ -48,6 +48,8 @@ CREATE INDEX integration_grants_due ON integration_grants (issuer, client_id, du
 -- Grants that may have lost a reply. They are claimed first.
 CREATE INDEX integration_grants_failed_or_abandoned ON integration_grants (issuer, client_id, due_at)
     WHERE status = 'active' AND (failure_count > 0 OR lease_owner IS NOT NULL OR reply_lost_at IS NOT NULL);
+-- Finds tokens that were received in the future, by a wrong clock.
+CREATE INDEX integration_grants_by_refresh ON integration_grants (last_refreshed_at) WHERE status = 'active';
 CREATE INDEX integration_grants_connections_due ON integration_grants (connections_due_at)
     WHERE connections_due_at IS NOT NULL;
 

@@ -4,6 +4,7 @@ mod activity;
 mod alarm;
 mod api_keys;
 mod api_v1;
+mod clocks;
 mod events;
 mod members;
 mod metrics;

@@ -53,6 +53,18 @@ async fn delivery_is_retried_with_the_same_id_and_body_until_it_is_accepted(data
 }
 
 #[apply(each_database!)]
+async fn clock_that_is_set_back_does_not_delay_a_retry(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    let notifier = notifier(&harness.store);
+    receiver.queue_responses(&[(500, "", "")]);
+    end_at_xero(&harness, &connected).await;
+    assert_eq!(notifier.tick().await.unwrap().retrying, 1, "{}", harness.database.name);
+    harness.set_clock_back(25 * 60 * 60);
+    assert_eq!(notifier.tick().await.unwrap().delivered, 1, "{}", harness.database.name);
+}
+
+#[apply(each_database!)]
 async fn retry_after_with_a_date_is_honored(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;

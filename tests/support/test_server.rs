@@ -7,7 +7,7 @@ use clap::Parser;
 use evergrant::model::OrgId;
 use evergrant::server::auth::LocalAuth;
 use evergrant::server::clock::Clock;
-use evergrant::server::config::Settings;
+use evergrant::server::config::{Config, Settings};
 use evergrant::server::domain::Secret;
 use evergrant::server::startup;
 use evergrant::server::store::{BindingWithGrant, CreatedUser, Store};
@@ -47,17 +47,7 @@ impl ServerTask {
     pub async fn start(database: TestDatabase, clock: Clock, folder: TempDir, extra_flags: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let data = folder.path().display().to_string();
-        let keys = format!("test:{}=", "A".repeat(43));
-        let flags = [
-            ("--database-url", database.url.as_str()),
-            ("--public-url", &base),
-            ("--data-dir", &data),
-            ("--keys", &keys),
-            ("--sweep-interval", "5m"),
-        ];
-        let flags = flags.iter().chain(extra_flags).flat_map(|(name, value)| [*name, *value]);
-        let config = Flags::parse_from(std::iter::once("evergrant").chain(flags)).settings.check().unwrap();
+        let config = server_config(&database, &base, &folder, extra_flags);
         let stop = CancellationToken::new();
         let shutdown = stop.clone().cancelled_owned();
         let running = tokio::spawn(async move {
@@ -71,6 +61,21 @@ impl ServerTask {
         eventually("the start of the server", MAX_WAIT, is_ready).await;
         Self { base, database, stop, running, _folder: folder }
     }
+}
+
+/// Returns the settings of a server with its data in `folder`, the tests' key ring and further flags.
+pub fn server_config(database: &TestDatabase, base: &str, folder: &TempDir, extra_flags: &[(&str, &str)]) -> Config {
+    let data = folder.path().display().to_string();
+    let keys = format!("test:{}=", "A".repeat(43));
+    let flags = [
+        ("--database-url", database.url.as_str()),
+        ("--public-url", base),
+        ("--data-dir", &data),
+        ("--keys", &keys),
+        ("--sweep-interval", "5m"),
+    ];
+    let flags = flags.iter().chain(extra_flags).flat_map(|(name, value)| [*name, *value]);
+    Flags::parse_from(std::iter::once("evergrant").chain(flags)).settings.check().unwrap()
 }
 
 /// A server with Xero credentials and a sandbox on another port as its provider.
@@ -95,7 +100,12 @@ impl TestServer {
 
     /// Starts a server on `database` with further flags.
     pub async fn with_flags(database: TestDatabase, extra_flags: &[(&str, &str)]) -> Self {
-        let (provider, clock) = (Provider::start().await, Clock::manual(START));
+        Self::with_clock(database, Clock::manual(START), extra_flags).await
+    }
+
+    /// Starts a server with this clock.
+    pub async fn with_clock(database: TestDatabase, clock: Clock, extra_flags: &[(&str, &str)]) -> Self {
+        let provider = Provider::start().await;
         let store = Store::new(database.open().await, test_key_ring(), clock.clone());
         let flags = [
             ("--xero-client-id", SANDBOX_CLIENT_ID),

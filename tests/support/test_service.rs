@@ -1,6 +1,7 @@
 //! A token service on a test database, with a sandbox provider over TCP and a manual clock.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -66,7 +67,17 @@ impl TestService {
     }
 
     pub async fn on(database: TestDatabase, options: ServiceOptions) -> Self {
-        let (provider, clock) = (Provider::start().await, Clock::manual(START));
+        Self::with_clock(database, options, Provider::start().await, Clock::manual(START)).await
+    }
+
+    /// Creates a service on the machine's time, corrected by the database's. Its provider has the machine's time.
+    pub async fn on_system_time(database: TestDatabase, options: ServiceOptions) -> Self {
+        let now = Clock::system();
+        let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+        Self::with_clock(database, options, provider, Clock::system()).await
+    }
+
+    async fn with_clock(database: TestDatabase, options: ServiceOptions, provider: Provider, clock: Clock) -> Self {
         let (lifecycle, spool) = (Lifecycle::default(), TempDir::new().unwrap());
         let store = open_store(&database, &clock, options).await;
         let service = token_service(&store, &provider.base, &clock, &spool, &lifecycle, options);
@@ -98,6 +109,14 @@ impl TestService {
         token_service(&store, &self.provider.base, &self.clock, &self.spool, &self.lifecycle, options)
     }
 
+    /// Returns the token service of another instance, on a machine whose clock is `seconds` ahead.
+    pub async fn second_service_off_by(&self, seconds: i64) -> (TokenService, Store) {
+        let clock = Clock::system_off_by(seconds);
+        let store = open_store(&self.database, &clock, self.options).await;
+        let base = &self.provider.base;
+        (token_service(&store, base, &clock, &self.spool, &self.lifecycle, self.options), store)
+    }
+
     /// Returns the token service of an instance whose Xero base URL is `base`.
     pub async fn service_with_xero_at(&self, base: &str) -> TokenService {
         let store = open_store(&self.database, &self.clock, self.options).await;
@@ -120,6 +139,11 @@ impl TestService {
     pub fn advance(&self, seconds: i64) {
         self.clock.advance(seconds);
         self.provider.clock.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Sets the service's clock, and not the provider's, back by `seconds`; forward if negative.
+    pub fn set_clock_back(&self, seconds: i64) {
+        self.clock.advance(-seconds);
     }
 
     /// Creates an organization with Mere's consent; the access token expires in `access_seconds_left`.
@@ -167,7 +191,10 @@ impl TestService {
 
 async fn open_store(database: &TestDatabase, clock: &Clock, options: ServiceOptions) -> Store {
     let plan = Plan { keep_hot: options.keep_hot, ..Plan::default() };
-    Store::new(database.open_with(options.timeouts).await, test_key_ring(), clock.clone()).with_plan(plan)
+    let database = database.open_with(options.timeouts).await;
+    // As a server does when it starts.
+    database.adopt_clock(clock).await.unwrap();
+    Store::new(database, test_key_ring(), clock.clone()).with_plan(plan)
 }
 
 /// Returns the key ring of the tests, with the single key `test`.

@@ -171,6 +171,22 @@ async fn connection_is_found_in_a_list_of_twelve_hundred(database: TestDatabase)
 }
 
 #[apply(each_database!)]
+async fn clock_that_is_set_back_does_not_delay_the_next_list(database: TestDatabase) {
+    let harness = start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 1800).await;
+    assert_eq!(next_day(&harness).await.read, 1, "{db}");
+    disconnect_at_xero(&harness, &connected, 0).await;
+    harness.set_clock_back(26 * 60 * 60);
+    assert_eq!(harness.sweep().await.refreshed, 1, "{db}");
+    assert_eq!(harness.service.reconcile_due().await.unwrap().changes, MISSING, "{db}");
+    harness.set_clock_back(13 * 60 * 60);
+    assert_eq!(harness.sweep().await.refreshed, 1, "{db}");
+    assert_eq!(harness.service.reconcile_due().await.unwrap().changes, MISSING, "{db}: it counts from now");
+    assert_eq!(next_minute(&harness).await.changes, DISCONNECTED, "{db}");
+}
+
+#[apply(each_database!)]
 async fn tenant_renamed_in_xero_gets_its_new_name(database: TestDatabase) {
     let harness = start(database).await;
     let connected = harness.connect("Harbour", &["harbour"], 1800).await;

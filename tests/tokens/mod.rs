@@ -1,6 +1,7 @@
 //! The token service against the sandbox provider, on both databases.
 
 mod another_app;
+mod clocks;
 mod connections;
 mod crash;
 mod daily_limits;

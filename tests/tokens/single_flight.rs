@@ -106,10 +106,11 @@ async fn organization_without_connections_has_nothing_to_refresh(database: TestD
 async fn refresh_token_past_its_roll_age_is_exchanged_even_if_the_access_token_is_fresh(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let db = harness.database.name;
-    let two_months = 60 * 24 * 60 * 60;
-    let connected = harness.connect("Harbour", &["harbour"], two_months).await;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
     let ask = RefreshRequest::automatic(Trigger::Sweep);
     harness.advance(45 * 24 * 60 * 60);
+    let fresh = sqlx::query("UPDATE integration_grants SET expires_at = $1").bind(harness.clock.now() + 1800);
+    fresh.execute(harness.store.database().pool()).await.unwrap();
     assert_eq!(
         harness.service.refresh_grant_single_flight(&connected.grant, ask.clone()).await,
         RefreshOutcome::NotDue,

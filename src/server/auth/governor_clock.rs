@@ -1,4 +1,5 @@
-//! Our clock for the rate limiters, so that tests move their time.
+//! Our clock for the rate limiters, so that tests move their time. Monotonic: a wall clock that is set back would block
+//! everybody for as long.
 
 use std::time::Duration;
 
@@ -12,6 +13,6 @@ impl governor::clock::Clock for GovernorClock {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        Duration::from_millis(self.0.now_millis().unsigned_abs())
+        self.0.monotonic()
     }
 }

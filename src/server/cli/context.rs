@@ -52,11 +52,13 @@ pub async fn create_store(settings: Settings) -> Result<Store, CliError> {
     sealing_store(&config, database).await
 }
 
-/// Loads the key ring and returns a store that seals with a key that every running server can open.
+/// Loads the key ring and returns a store that seals with a key that every running server can open, and keeps time by
+/// the database's clock.
 pub async fn sealing_store(config: &Config, database: Database) -> Result<Store, CliError> {
     let ring = encryption_keys::load_or_create(config, &database).await?;
-    let store =
-        Store::new(database, ring, Clock::system()).with_plan(startup::plan(config)).as_actor(Actor::operator());
+    let clock = Clock::system();
+    database.adopt_clock(&clock).await?;
+    let store = Store::new(database, ring, clock).with_plan(startup::plan(config)).as_actor(Actor::operator());
     store.choose_sealing_key().await?;
     Ok(store)
 }

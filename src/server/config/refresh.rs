@@ -8,10 +8,11 @@ use clap::Args;
 use super::checks::{check_bounds, check_duration};
 use super::error::ConfigError;
 use super::parse::parse_duration;
+use crate::server::domain::MAX_LEASE;
 
 /// A lease must outlive a few statements, and its end must leave most of the thirty minutes for which Xero repeats a
 /// lost reply.
-const LEASE_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(10 * 60);
+const LEASE_BOUNDS: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(MAX_LEASE.unsigned_abs());
 
 /// The settings as given.
 #[derive(Args, Clone)]

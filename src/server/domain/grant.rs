@@ -178,6 +178,9 @@ impl Lease {
     }
 }
 
+/// The lifetime of Xero's access tokens in seconds (Xero's OAuth documentation). None lives longer.
+pub const ACCESS_TOKEN_LIFETIME: i64 = 30 * 60;
+
 /// How many seconds after an exchange Xero still accepts the old refresh token, for a client that got no reply (Xero's
 /// FAQ).
 pub const XERO_REPLAY_WINDOW: i64 = 30 * 60;

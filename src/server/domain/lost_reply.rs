@@ -31,8 +31,10 @@ pub fn effective_reply_lost_at(
 }
 
 /// Returns how many seconds Xero still replays a lost reply: 0 if none was lost.
+///
+/// The window counts from now at most, also if a wrong clock dated the request.
 pub fn replay_window_left(lost_at: Option<i64>, now: i64) -> i64 {
-    lost_at.map_or(0, |sent| (sent + XERO_REPLAY_WINDOW - now).max(0))
+    lost_at.map_or(0, |sent| (sent.min(now) + XERO_REPLAY_WINDOW - now).max(0))
 }
 
 /// Returns whether the grant must bypass the circuit breaker, because its replay window is about to end.
@@ -45,7 +47,7 @@ pub fn must_not_wait(lost_at: Option<i64>, now: i64) -> bool {
 pub fn open_circuit_retry_at(open_until: i64, lost_at: Option<i64>, now: i64) -> i64 {
     match lost_at {
         Some(sent) if replay_window_left(lost_at, now) > 0 => {
-            open_until.min(sent + XERO_REPLAY_WINDOW / LOST_REPLY_RETRIES).max(now)
+            open_until.min(sent.min(now) + XERO_REPLAY_WINDOW / LOST_REPLY_RETRIES).max(now)
         }
         _ => open_until,
     }
@@ -98,6 +100,7 @@ mod tests {
             (600, 1200, true),
             (XERO_REPLAY_WINDOW - 1, 1, true),
             (XERO_REPLAY_WINDOW, 0, false),
+            (-3 * 60 * 60, XERO_REPLAY_WINDOW, false),
         ] {
             let lost_at = Some(NOW);
             assert_eq!(

@@ -12,6 +12,7 @@ mod plan;
 pub mod refusal;
 mod retry_after;
 pub mod secret;
+mod stored_time;
 
 pub use app_identity::{AppIdentity, SANDBOX_ISSUER};
 pub use attempt::{AttemptEnd, FailureClass, FaultScope, PriorAttempt, RequestSent, RotationRisk, first_unanswered_at};
@@ -19,10 +20,11 @@ pub use audit::{Actor, AuditEvent};
 pub use binding::{Binding, RemoteConnection, Tenant};
 pub use connection_list::{BoundConnection, CONFIRM_MISSING_AFTER, ListedChange, ListedChangeKind, Listing};
 pub use grant::{
-    Consent, Grant, GrantCounts, Lease, OutboxCounts, REFRESH_TOKEN_LIFETIME, SealedRotation, SealedTokens,
-    XERO_REPLAY_WINDOW,
+    ACCESS_TOKEN_LIFETIME, Consent, Grant, GrantCounts, Lease, OutboxCounts, REFRESH_TOKEN_LIFETIME, SealedRotation,
+    SealedTokens, XERO_REPLAY_WINDOW,
 };
 pub use grant_end::GrantEnd;
 pub use plan::{DueTimes, KeepHot, Plan, TokenTimes};
 pub use retry_after::parse_retry_after;
 pub use secret::{AccessToken, ApiKey, RefreshToken, Secret, TokenSet};
+pub use stored_time::{CLOCK_TOLERANCE, LONGEST_BACKOFF, MAX_LEASE, is_plausible, latest_plausible, plausible_or_now};

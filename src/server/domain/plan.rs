@@ -1,11 +1,9 @@
 //! Plans when the sweeper refreshes a grant and reconciles its connections.
 
-use super::grant::REFRESH_TOKEN_LIFETIME;
+use super::grant::{ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME};
 use crate::model::GrantId;
 
 const DAY: i64 = 24 * 60 * 60;
-/// The lifetime of Xero's access tokens in seconds.
-const ACCESS_TOKEN_LIFETIME: i64 = 30 * 60;
 /// How many seconds later a refresh token is due again that is too old, but was kept at the last exchange.
 const KEPT_TOKEN_RETRY: i64 = DAY;
 /// The shortest time between a refresh and the next due time, in seconds, however short the access token's lifetime.

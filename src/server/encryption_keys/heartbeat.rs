@@ -1,5 +1,5 @@
 //! A running server's part in key rotation: reloads the key file, publishes which keys it holds, and seals with the
-//! first key that all running servers hold.
+//! first key that all running servers hold. With each heartbeat it also compares its clock with the database's.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -52,9 +52,10 @@ impl KeyHeartbeat {
         &self.id
     }
 
-    /// Writes a heartbeat. To be called before anything is served: from then on no server seals what this one can't
-    /// open.
+    /// Compares the clocks and writes a heartbeat. To be called before anything is served: from then on no server seals
+    /// what this one can't open.
     pub async fn heartbeat(&self) -> Result<(), StoreError> {
+        self.store.follow_clock().await?;
         self.store.heartbeat(&self.id, &self.address, &(self.spooled)()).await
     }
 
@@ -69,9 +70,14 @@ impl KeyHeartbeat {
             self.store.ring().reload();
             let now = self.content();
             silent += 1;
+            // At once, because on PostgreSQL this server's time is wrong until the clocks are compared again.
+            let step = self.store.clock().take_step();
+            if let Some(step_seconds) = step {
+                tracing::warn!(step_seconds, "this machine's clock was set");
+            }
             // If the preferred key isn't the sealing one, a heartbeat checks if all servers hold it now.
             let is_waiting = now.kids.first() != Some(&now.sealing);
-            if told.as_ref() == Some(&now) && !is_waiting && silent < MAX_SILENT_CHECKS {
+            if told.as_ref() == Some(&now) && !is_waiting && step.is_none() && silent < MAX_SILENT_CHECKS {
                 continue;
             }
             match bounded(self.heartbeat()).await {

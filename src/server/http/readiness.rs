@@ -1,4 +1,5 @@
-//! Whether this instance belongs in a load balancer: the database accepts writes and the key ring opens what is sealed.
+//! Whether this instance belongs in a load balancer: the database accepts writes, the key ring opens what is sealed, and
+//! no clock has just jumped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,9 @@ impl Readiness {
 
     async fn ask(&self) -> Result<(), &'static str> {
         let Inner { store, instance, is_ring_good, .. } = &*self.0;
+        if store.clock().jump().is_some() {
+            return Err("this machine's clock or the database's has jumped, see the log");
+        }
         let write = timeout(WRITE_TIMEOUT, store.probe_writes(instance));
         let ring = timeout(RING_TIMEOUT, store.check_ring_opens());
         let (written, ring) = tokio::join!(write, ring);

@@ -108,6 +108,7 @@ impl Sweeper {
     /// Ends although exchanges run, if none of them ends within the sweep interval: they count toward the limit of the
     /// next pass, which reports them.
     pub async fn sweep_once(&self) -> Result<SweepReport, StoreError> {
+        self.tokens.heal_wrong_times().await?;
         let mut flying = self.flying.lock().await;
         let (mut swept, mut more, mut first) = (SweepReport::default(), true, true);
         loop {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::server::store::MAX_DELIVERY_WAIT;
+
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 /// How long a delivery is retried, in seconds.
@@ -21,7 +23,7 @@ pub fn next_attempt_at(created_at: i64, now: i64, failed: i64, asked: Option<Dur
     let step = usize::try_from(failed - 1).unwrap_or(0).min(RETRY_DELAYS.len() - 1);
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "waits are at most hours long")]
     let wait = (RETRY_DELAYS[step] as f64 * (1.0 - JITTER + 2.0 * JITTER * chance.clamp(0.0, 1.0))).round() as i64;
-    let asked = asked.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(RETRY_PERIOD).min(24 * HOUR));
+    let asked = asked.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(RETRY_PERIOD).min(MAX_DELIVERY_WAIT));
     // The last attempt is made exactly at the deadline.
     Some((now + wait.max(asked)).min(last))
 }

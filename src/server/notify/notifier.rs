@@ -14,12 +14,10 @@ use super::payload::body;
 use super::webhook::{PostOutcome, WebhookClient, WebhookMessage};
 use crate::model::{Channel, Channels, DisabledBy, EventKind, OrgId};
 use crate::server::store::{
-    ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, Event, FanOutTo, RecordedAttempt, Store, StoreError,
-    WebhookEndpoint, new_id,
+    CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, Event, FanOutTo, RecordedAttempt, Store,
+    StoreError, WebhookEndpoint, new_id,
 };
 
-/// How long a claim lasts, in seconds. Longer than a whole batch takes.
-const CLAIM_DURATION: i64 = 120;
 /// How many deliveries are claimed at a time, and how many of them run concurrently.
 const BATCH_SIZE: i64 = 32;
 const DELIVERY_CONCURRENCY: usize = 8;
@@ -44,7 +42,7 @@ struct NotifierInner {
     public_url: String,
     /// The age at which refresh tokens are renewed, in seconds.
     roll_after: i64,
-    /// When grants were last checked for expiry, in unix seconds.
+    /// When grants were last checked for expiry, in monotonic seconds.
     last_expiry_check_at: AtomicI64,
     credentials: CredentialsMonitor,
 }
@@ -138,7 +136,7 @@ impl Notifier {
 
     /// Warns of grants that will expire, at most once per check interval.
     async fn warn_of_expiring_grants(&self) -> Result<usize, StoreError> {
-        let (store, now) = (&self.0.store, self.0.store.clock().now());
+        let (store, now) = (&self.0.store, self.0.store.clock().monotonic_seconds());
         if now < self.0.last_expiry_check_at.load(Ordering::Relaxed).saturating_add(EXPIRY_CHECK_INTERVAL) {
             return Ok(0);
         }

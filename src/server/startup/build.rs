@@ -20,7 +20,7 @@ use crate::server::http::starting::CurrentRouter;
 use crate::server::http::state::AppState;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::seed::{self, SeedError};
-use crate::server::store::{Database, Store, Unavailable};
+use crate::server::store::{ClockError, Database, Store, Unavailable};
 use crate::server::tokens::{Spool, TokenService};
 
 /// The shortest and the longest wait for the database before the next try; it doubles from one to the other.
@@ -58,7 +58,7 @@ pub(super) async fn build_when_available(
     }
 }
 
-/// Connects the database, applies migrations, loads the keys, builds every service and writes the first heartbeat.
+/// Connects the database, adopts its clock, applies migrations, loads the keys, builds every service and writes the first heartbeat.
 /// Starts no task, so that a failure leaves nothing running.
 async fn build(
     config: &Arc<Config>,
@@ -68,6 +68,7 @@ async fn build(
 ) -> Result<App, StartupError> {
     encryption_keys::create_data_dir(config)?;
     let database = Database::connect(config.database_url.expose()).await?;
+    database.adopt_clock(clock).await?;
     database.migrate().await?;
     let xero = xero_client(config, clock, address)?;
     check_provider(config, &database, &xero.app()).await?;
@@ -114,6 +115,7 @@ impl StartupError {
     fn unavailable(&self) -> Option<Unavailable> {
         match self {
             Self::Store(error)
+            | Self::Clock(ClockError::Store(error))
             | Self::KeyRing(KeyRingError::Store(error))
             | Self::Auth(AuthError::Store(error))
             | Self::Seed(SeedError::Store(error) | SeedError::User(AddUserError::Auth(AuthError::Store(error)))) => {

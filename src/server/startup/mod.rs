@@ -34,7 +34,7 @@ use super::jobs::{cleanup, connection_check, notifications, offboarding, retenti
 use super::lifecycle::Lifecycle;
 use super::notify::MailSettingsError;
 use super::seed::SeedError;
-use super::store::{DatabaseKind, StoreError};
+use super::store::{ClockError, DatabaseKind, StoreError};
 use super::tokens::SpoolError;
 use super::xero::{ClientError, EndpointError};
 use evergrant_sandbox::SandboxError;
@@ -54,6 +54,9 @@ pub enum StartupError {
     /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The machine's clock is too far from the database's, or they could not be compared.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     /// Sign-in could not be set up.
     #[error(transparent)]
     Auth(#[from] AuthError),

@@ -1,9 +1,10 @@
 //! Deletes ended sessions and unfinished consents, and revokes grants that no binding uses.
 
+use super::accounts::sessions::DELETE_ENDED_SESSIONS;
 use super::column_lists::{columns, grant_columns};
 use super::grants::{grant_from, mark_revoked};
-use super::{SESSION_IDLE_TIMEOUT, Store, StoreError};
-use crate::server::domain::Grant;
+use super::{OAUTH_STATE_LIFETIME, SESSION_IDLE_TIMEOUT, SESSION_LIFETIME, Store, StoreError};
+use crate::server::domain::{Grant, latest_plausible};
 
 /// How long, in seconds, a consent waits for confirmation. Its tokens are refreshed meanwhile.
 const PENDING_CONSENT_LIFETIME: i64 = 30 * 24 * 60 * 60;
@@ -40,16 +41,19 @@ impl Store {
     /// Deletes ended sessions, unfinished consents and consents that nobody confirmed. Returns the number of rows.
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
-        let sessions = sqlx::query("DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at <= $2")
+        let sessions = sqlx::query(DELETE_ENDED_SESSIONS)
             .bind(now)
             .bind(now - SESSION_IDLE_TIMEOUT)
+            .bind(latest_plausible(SESSION_LIFETIME, now))
             .execute(self.pool())
             .await?;
         let consents = sqlx::query(
-            "DELETE FROM oauth_states WHERE expires_at <= $1 AND (pending_grant_id IS NULL OR created_at <= $2)",
+            "DELETE FROM oauth_states WHERE (expires_at <= $1 OR expires_at > $3) \
+             AND (pending_grant_id IS NULL OR created_at <= $2)",
         )
         .bind(now)
         .bind(now - PENDING_CONSENT_LIFETIME)
+        .bind(latest_plausible(OAUTH_STATE_LIFETIME, now))
         .execute(self.pool())
         .await?;
         Ok(sessions.rows_affected() + consents.rows_affected())
@@ -64,7 +68,7 @@ impl Store {
             .bind(limit)
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(grant_from).collect()
+        rows.iter().map(|row| grant_from(row, now)).collect()
     }
 
     /// Revokes a grant that `orphaned_grants` returned, unless it is in use again.

@@ -9,6 +9,7 @@ mod cleanup;
 mod column_lists;
 mod connections;
 mod database;
+mod database_clock;
 mod grants;
 mod live;
 mod migrations;
@@ -42,6 +43,7 @@ pub use connections::oauth_states::{ConsumedState, NewOauthState, OAUTH_STATE_LI
 pub use connections::offboarding::OFFBOARDING_PERIOD;
 pub use connections::reconcile::Reconciliation;
 pub use database::{Database, DatabaseKind};
+pub use database_clock::ClockError;
 pub use grants::NewGrant;
 pub use grants::attempts::NewAttempt;
 pub use grants::commit::AttemptFailure;
@@ -50,7 +52,9 @@ pub use grants::lease_guard::{Fenced, JournaledLease, LeaseGuard, SpoolCommit};
 pub use grants::refusal::PendingRefusal;
 pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic};
 pub use migrations::SchemaState;
-pub use notifications::deliveries::{ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, FanOutTo, RecordedAttempt};
+pub use notifications::deliveries::{
+    CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, FanOutTo, MAX_DELIVERY_WAIT, RecordedAttempt,
+};
 pub use notifications::outbox::{Event, EventSubject};
 pub use notifications::webhook_endpoints::{
     AddEndpointError, DisableResult, MAX_ENDPOINTS, NewWebhookEndpoint, WebhookEndpoint,
@@ -68,6 +72,7 @@ use super::clock::Clock;
 use super::crypto::key_ring::KeyRing;
 use super::crypto::sealed::CipherError;
 use super::domain::{Actor, AppIdentity, Plan};
+use sealed::liveness::HeartbeatWatch;
 
 /// The server's access to the database. Cheap to clone.
 #[derive(Clone)]
@@ -78,6 +83,8 @@ pub struct Store {
     plan: Plan,
     app: Arc<AppIdentity>,
     changes: ChangeHub,
+    /// The other servers' heartbeats that this process has seen.
+    heartbeats: HeartbeatWatch,
     /// The actor that audit events name; the system actor by default.
     actor: Arc<Actor>,
 }
@@ -147,7 +154,7 @@ impl Store {
     pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
         let (app, actor) = (Arc::new(AppIdentity::sandbox()), Arc::new(Actor::system()));
         let (ring, plan, changes) = (Arc::new(ring), Plan::default(), ChangeHub::default());
-        Self { database, ring, clock, plan, app, changes, actor }
+        Self { database, ring, clock, plan, app, changes, heartbeats: HeartbeatWatch::default(), actor }
     }
 
     /// Returns a copy of this store whose audit events name `actor`.

@@ -29,6 +29,15 @@ impl TokenService {
         self.shared.store.reschedule_all().await
     }
 
+    /// Makes grants due whose stored times only a wrong clock can have written. Logs if there are any.
+    pub async fn heal_wrong_times(&self) -> Result<(), StoreError> {
+        let grants = self.shared.store.make_implausible_grants_due().await?;
+        if grants > 0 {
+            tracing::warn!(grants, "times of a wrong clock found, these grants are due now");
+        }
+        Ok(())
+    }
+
     /// Claims at most `limit` due grants, those with a lost reply first, and starts their exchanges. Returns how many
     /// were claimed (0 if none is due) and the exchanges.
     ///

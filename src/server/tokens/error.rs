@@ -1,10 +1,11 @@
 //! Why no access token is available.
 
 use super::outcome::RefreshFailure;
+use crate::server::domain::ACCESS_TOKEN_LIFETIME;
 use crate::server::store::StoreError;
 
 /// The lifetime of Xero's access tokens in seconds, and so the largest `min_ttl`.
-pub const MAX_TTL: i64 = 30 * 60;
+pub const MAX_TTL: i64 = ACCESS_TOKEN_LIFETIME;
 
 /// Why no token is available.
 #[derive(Debug, thiserror::Error)]

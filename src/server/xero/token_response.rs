@@ -9,11 +9,9 @@ use super::error::XeroError;
 use super::response::HttpResponse;
 use super::wire::parse_object;
 use crate::model::text_enum::str_enum;
-use crate::server::domain::{AccessToken, RefreshToken};
+use crate::server::domain::{ACCESS_TOKEN_LIFETIME, AccessToken, RefreshToken};
 
-/// The lifetime of Xero's access tokens, in seconds. Assumed if neither the response nor the token has a usable one.
-const ASSUMED_LIFETIME: i64 = 30 * 60;
-/// A longer lifetime of an access token is not believed. Seconds.
+/// A lifetime beyond this is not read as a lifetime. Seconds.
 const MAX_LIFETIME: i64 = 24 * 60 * 60;
 /// The byte order mark of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -103,7 +101,9 @@ pub(super) fn parse(answer: &HttpResponse, asked_at: i64) -> Result<TokenRespons
     let claimed = claims::lifetime(&access_token, answer.date.unwrap_or(asked_at)).filter(is_lifetime);
     let is_beyond = stated.zip(claimed).is_some_and(|(stated, claimed)| stated > claimed);
     note(TokenOddity::ExpiresInBeyondExp, is_beyond);
-    let lifetime = stated.unwrap_or(claimed.unwrap_or(ASSUMED_LIFETIME)).min(claimed.unwrap_or(i64::MAX));
+    let lifetime = stated.unwrap_or(claimed.unwrap_or(ACCESS_TOKEN_LIFETIME)).min(claimed.unwrap_or(i64::MAX));
+    // A later expiry would not be trusted when it is read.
+    let lifetime = lifetime.min(ACCESS_TOKEN_LIFETIME);
     // The token is sent in a header later (RFC 6750, 2.1).
     let is_sendable = !access_token.expose().is_empty() && access_token.expose().bytes().all(|b| b.is_ascii_graphic());
     let is_unusable = note(TokenOddity::AccessTokenUnusable, !is_sendable);

@@ -70,6 +70,7 @@ async fn healthy_installation_passes_every_check(database: TestDatabase) {
         "data directory",
         "key file",
         "database",
+        "database clock",
         "key ring",
         "keys in use",
         "sealed texts",

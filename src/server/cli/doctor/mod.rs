@@ -1,6 +1,7 @@
 //! `evergrant doctor`: checks everything that refreshing depends on and says what to fix. Changes nothing.
 
 mod check;
+mod clock;
 mod database;
 mod grants;
 mod keys;
@@ -47,8 +48,10 @@ async fn run_checks(config: &Config, clock: &Clock) -> Vec<Check> {
     let (check, database) = database::check_database(config).await;
     checks.push(check);
     if let Some(database) = database {
-        checks.extend(keys::all(config, &database, clock).await);
-        checks.extend(grants::all(config, &database, clock).await);
+        let (check, corrected) = clock::check_clock(&database, clock).await;
+        checks.push(check);
+        checks.extend(keys::all(config, &database, &corrected).await);
+        checks.extend(grants::all(config, &database, &corrected).await);
         checks.push(spool::check_spool(config, Some(&database)).await);
         database.close().await;
     } else {

@@ -11,8 +11,8 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: 200 if the database accepts writes, the key ring opens the sealed data, and the server is not
-/// draining. Answers within two seconds.
+/// `GET /readyz`: 200 if the database accepts writes, the key ring opens the sealed data, the clocks have not just jumped
+/// apart, and the server is not draining. Answers within two seconds.
 ///
 /// While it drains (`EVERGRANT_DRAIN`) the server still serves, so that a proxy can move traffic elsewhere. Spooled
 /// token sets are reported on a line of their own but do not make the instance unready: only it can commit what it

@@ -5,7 +5,7 @@ use sqlx::{AnyConnection, Row};
 use super::members::rows::{find_role, insert_member, lock_org, role_from};
 use super::users::insert_user;
 use crate::model::{Action, InvitationDetails, InvitationId, InvitationView, OrgId, Role, UserId};
-use crate::server::domain::{Actor, AuditEvent, Secret};
+use crate::server::domain::{Actor, AuditEvent, Secret, latest_plausible};
 use crate::server::store::live::changes::Change;
 use crate::server::store::{AddUserError, RowChange, Store, StoreError, new_id};
 
@@ -99,10 +99,11 @@ impl Store {
             return Err(InviteError::NotAllowed);
         }
         let open = sqlx::query(
-            "SELECT COUNT(*) FROM invitations WHERE org_id = $1 AND expires_at > $2 AND accepted_at IS NULL \
-             AND revoked_at IS NULL",
+            "SELECT COUNT(*) FROM invitations WHERE org_id = $1 AND expires_at > $2 AND expires_at <= $3 \
+             AND accepted_at IS NULL AND revoked_at IS NULL",
         );
-        let open: i64 = open.bind(org.as_str()).bind(now).fetch_one(&mut *transaction).await?.try_get(0)?;
+        let open = open.bind(org.as_str()).bind(now).bind(latest_plausible(INVITATION_LIFETIME, now));
+        let open: i64 = open.fetch_one(&mut *transaction).await?.try_get(0)?;
         if open >= MAX_OPEN_INVITATIONS {
             return Err(InviteError::TooMany);
         }
@@ -128,13 +129,15 @@ impl Store {
 
     /// Returns the organization's open invitations, newest first.
     pub async fn invitations(&self, org: &OrgId) -> Result<Vec<InvitationView>, StoreError> {
+        let now = self.clock.now();
         let rows = sqlx::query(
             "SELECT i.id, i.role, i.created_at, i.expires_at, u.email FROM invitations i \
              LEFT JOIN users u ON u.id = i.invited_by WHERE i.org_id = $1 AND i.expires_at > $2 \
-             AND i.accepted_at IS NULL AND i.revoked_at IS NULL ORDER BY i.created_at DESC, i.id",
+             AND i.expires_at <= $3 AND i.accepted_at IS NULL AND i.revoked_at IS NULL ORDER BY i.created_at DESC, i.id",
         )
         .bind(org.as_str())
-        .bind(self.clock.now())
+        .bind(now)
+        .bind(latest_plausible(INVITATION_LIFETIME, now))
         .fetch_all(self.pool())
         .await?;
         rows.iter()
@@ -171,13 +174,15 @@ impl Store {
 
     /// Returns what the invitation page shows, or `None` if the invitation is no longer open.
     pub async fn find_open_invitation(&self, hash: &str) -> Result<Option<InvitationDetails>, StoreError> {
+        let now = self.clock.now();
         let row = sqlx::query(
             "SELECT o.name, i.role, u.email FROM invitations i JOIN organizations o ON o.id = i.org_id \
              LEFT JOIN users u ON u.id = i.invited_by WHERE i.token_hash = $1 AND i.expires_at > $2 \
-             AND i.accepted_at IS NULL AND i.revoked_at IS NULL",
+             AND i.expires_at <= $3 AND i.accepted_at IS NULL AND i.revoked_at IS NULL",
         )
         .bind(hash)
-        .bind(self.clock.now())
+        .bind(now)
+        .bind(latest_plausible(INVITATION_LIFETIME, now))
         .fetch_optional(self.pool())
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -236,10 +241,11 @@ async fn mark_invitation_used(
 ) -> Result<Option<(InvitationId, OrgId, Role)>, StoreError> {
     let row = sqlx::query(
         "UPDATE invitations SET accepted_at = $1 WHERE token_hash = $2 AND expires_at > $1 \
-         AND accepted_at IS NULL AND revoked_at IS NULL RETURNING id, org_id, role",
+         AND expires_at <= $3 AND accepted_at IS NULL AND revoked_at IS NULL RETURNING id, org_id, role",
     )
     .bind(now)
     .bind(hash)
+    .bind(latest_plausible(INVITATION_LIFETIME, now))
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(None) };

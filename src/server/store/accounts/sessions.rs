@@ -3,6 +3,7 @@
 use sqlx::Row;
 
 use crate::model::{OrgId, UserId};
+use crate::server::domain::latest_plausible;
 use crate::server::store::live::changes::Change;
 use crate::server::store::{RowChange, Store, StoreError};
 
@@ -16,6 +17,10 @@ pub const SESSION_IDLE_TIMEOUT: i64 = 14 * 24 * 60 * 60;
 
 /// The precision of `last_seen_at`, in seconds. It saves a write per request.
 const LAST_SEEN_PRECISION: i64 = 60 * 60;
+
+/// Deletes sessions that have ended, and those that a wrong clock made too long.
+pub(in crate::server::store) const DELETE_ENDED_SESSIONS: &str =
+    "DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at <= $2 OR expires_at > $3";
 
 /// A session that has not ended, and its user.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,9 +38,10 @@ impl Store {
     /// Creates a session and deletes every ended session of all users.
     pub async fn add_session(&self, hash: &str, user: &UserId, org: Option<&OrgId>) -> Result<(), StoreError> {
         let now = self.clock().now();
-        sqlx::query("DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at <= $2")
+        sqlx::query(DELETE_ENDED_SESSIONS)
             .bind(now)
             .bind(now - SESSION_IDLE_TIMEOUT)
+            .bind(latest_plausible(SESSION_LIFETIME, now))
             .execute(self.pool())
             .await?;
         sqlx::query(
@@ -57,11 +63,12 @@ impl Store {
         let now = self.clock().now();
         let row = sqlx::query(
             "SELECT u.id, u.email, s.active_org_id, s.last_seen_at FROM sessions s JOIN users u ON u.id = s.user_id \
-             WHERE s.id_hash = $1 AND s.expires_at > $2 AND s.last_seen_at > $3",
+             WHERE s.id_hash = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND s.expires_at <= $4",
         )
         .bind(hash)
         .bind(now)
         .bind(now - SESSION_IDLE_TIMEOUT)
+        .bind(latest_plausible(SESSION_LIFETIME, now))
         .fetch_optional(self.pool())
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -76,10 +83,10 @@ impl Store {
     /// Updates `last_seen_at` of the session and `last_used_at` of the organization, at most once an hour.
     pub async fn touch_session(&self, hash: &str, session: &Session, org: Option<&OrgId>) -> Result<(), StoreError> {
         let now = self.clock().now();
-        if now - session.last_seen_at < LAST_SEEN_PRECISION {
+        if (0..LAST_SEEN_PRECISION).contains(&(now - session.last_seen_at)) {
             return Ok(());
         }
-        sqlx::query("UPDATE sessions SET last_seen_at = $1 WHERE id_hash = $2 AND last_seen_at < $1")
+        sqlx::query("UPDATE sessions SET last_seen_at = $1 WHERE id_hash = $2")
             .bind(now)
             .bind(hash)
             .execute(self.pool())
@@ -162,6 +169,15 @@ mod tests {
         store.add_session("new", &user, None).await.unwrap();
         let row = sqlx::query("SELECT COUNT(*) AS n FROM sessions").fetch_one(store.pool()).await.unwrap();
         assert_eq!(row.get::<i64, _>("n"), 1, "ended sessions are deleted at the next login");
+    }
+
+    #[apply(each_store!)]
+    async fn session_of_a_clock_that_was_set_back_has_ended(store: Store) {
+        let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
+        store.add_session("s", &user, Some(&org)).await.unwrap();
+        store.clock().advance(-13 * 60 * 60);
+        assert_eq!(store.session("s").await.unwrap(), None);
+        assert_eq!(store.delete_expired().await.unwrap(), 1);
     }
 
     #[apply(each_store!)]

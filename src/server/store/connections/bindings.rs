@@ -65,7 +65,7 @@ impl Store {
             .bind(org.as_str())
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(binding_with_grant_from).collect()
+        rows.iter().map(|row| binding_with_grant_from(row, self.clock.now())).collect()
     }
 
     /// Returns one binding of the organization, or `None` if it belongs to another.
@@ -75,7 +75,7 @@ impl Store {
             .bind(id.as_str())
             .fetch_optional(self.pool())
             .await?;
-        row.as_ref().map(binding_with_grant_from).transpose()
+        row.as_ref().map(|row| binding_with_grant_from(row, self.clock.now())).transpose()
     }
 
     /// Counts the organization's bindings that need reconnecting.
@@ -261,7 +261,10 @@ async fn mark_revoked_if_unbound(connection: &mut AnyConnection, grant: &GrantId
     mark_revoked(connection, grant, now).await
 }
 
-pub(in crate::server::store) fn binding_with_grant_from(row: &AnyRow) -> Result<BindingWithGrant, StoreError> {
+pub(in crate::server::store) fn binding_with_grant_from(
+    row: &AnyRow,
+    now: i64,
+) -> Result<BindingWithGrant, StoreError> {
     let binding = Binding {
         id: BindingId(row.try_get("binding_id")?),
         org_id: OrgId(row.try_get("binding_org")?),
@@ -278,6 +281,6 @@ pub(in crate::server::store) fn binding_with_grant_from(row: &AnyRow) -> Result<
         created_at: row.try_get("bound_at")?,
         updated_at: row.try_get("updated_at")?,
     };
-    let grant = if binding.active_grant_id.is_some() { Some(grant_from(row)?) } else { None };
+    let grant = if binding.active_grant_id.is_some() { Some(grant_from(row, now)?) } else { None };
     Ok(BindingWithGrant { binding, grant, connected_by_email: row.try_get("connected_by_email")? })
 }

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use crate::model::{GrantId, OrgId, PendingConfirmation, UserId};
 use crate::server::crypto::sealed::SealContext;
-use crate::server::domain::{Secret, Tenant};
+use crate::server::domain::{Secret, Tenant, latest_plausible};
 use crate::server::store::{Store, StoreError};
 
 /// Seconds in which the callback of a consent must arrive.
@@ -84,12 +84,13 @@ impl Store {
         let now = self.clock().now();
         let row = sqlx::query(
             "UPDATE oauth_states SET consumed_at = $1 \
-             WHERE id_hash = $2 AND session_hash = $3 AND consumed_at IS NULL AND expires_at > $1 \
+             WHERE id_hash = $2 AND session_hash = $3 AND consumed_at IS NULL AND expires_at > $1 AND expires_at <= $4 \
              RETURNING org_id, user_id, code_verifier_enc",
         )
         .bind(now)
         .bind(hash)
         .bind(session_hash)
+        .bind(latest_plausible(OAUTH_STATE_LIFETIME, now))
         .fetch_optional(self.pool())
         .await?;
         let Some(row) = row else { return self.consume_rejection(hash, session_hash).await };
@@ -217,6 +218,14 @@ mod tests {
         start_consent(&store, "c").await;
         let row = sqlx::query("SELECT COUNT(*) AS n FROM oauth_states").fetch_one(store.pool()).await.unwrap();
         assert_eq!(row.get::<i64, _>("n"), 1, "expired states are still there");
+    }
+
+    #[apply(each_store!)]
+    async fn state_of_a_clock_that_was_set_back_has_expired(store: Store) {
+        start_consent(&store, "a").await;
+        store.clock().advance(-13 * 60 * 60);
+        assert!(matches!(store.consume_oauth_state("a", "mine").await.unwrap(), ConsumedState::Invalid));
+        assert_eq!(store.delete_expired().await.unwrap(), 1);
     }
 
     #[apply(each_store!)]

@@ -7,7 +7,8 @@ use sqlx::any::AnyRow;
 
 use crate::model::{BindingId, BindingStatus};
 use crate::server::domain::{
-    BoundConnection, CONFIRM_MISSING_AFTER, Grant, ListedChange, ListedChangeKind, RemoteConnection,
+    BoundConnection, CONFIRM_MISSING_AFTER, Grant, ListedChange, ListedChangeKind, RemoteConnection, latest_plausible,
+    plausible_or_now,
 };
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::database::DatabaseKind;
@@ -16,6 +17,9 @@ use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::notifications::connection_events;
 use crate::server::store::text_values::text_value;
 use crate::server::store::{Fenced, Store, StoreError};
+
+/// The longest wait for a list that could not be read, in seconds: Xero's daily limit resets within a day.
+const MAX_READ_DELAY: i64 = 24 * 60 * 60;
 
 /// How many bindings a list of connections changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,15 +34,15 @@ pub struct Reconciliation {
     pub renamed: usize,
 }
 
-/// Claims grants whose list of connections is due. Other instances skip them until `$3`.
+/// Claims grants whose list of connections is due. Other instances skip them until `$3`. A time beyond `$4` is due.
 macro_rules! claim_connection_reads_sql {
     ($lock:literal) => {
         concat!(
             "WITH due AS MATERIALIZED (SELECT id FROM integration_grants ",
-            "WHERE status = 'active' AND client_id = $4 AND issuer = $5 AND connections_due_at IS NOT NULL AND connections_due_at <= $1 ORDER BY connections_due_at LIMIT $2 ",
+            "WHERE status = 'active' AND client_id = $4 AND issuer = $5 AND connections_due_at IS NOT NULL AND (connections_due_at <= $1 OR connections_due_at > $6) ORDER BY connections_due_at LIMIT $2 ",
             $lock,
             ") UPDATE integration_grants SET connections_due_at = $3 WHERE id IN (SELECT id FROM due) ",
-            "AND connections_due_at <= $1 RETURNING ",
+            "AND (connections_due_at <= $1 OR connections_due_at > $6) RETURNING ",
             grant_columns!("")
         )
     };
@@ -72,15 +76,17 @@ impl Store {
             DatabaseKind::Sqlite => claim_connection_reads_sql!(""),
             DatabaseKind::Postgres => claim_connection_reads_sql!("FOR UPDATE SKIP LOCKED"),
         };
+        let now = self.clock.now();
         let rows = sqlx::query(statement)
-            .bind(self.clock.now())
+            .bind(now)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(until)
             .bind(&self.app.client_id)
             .bind(&self.app.issuer)
+            .bind(latest_plausible(MAX_READ_DELAY, now))
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(grant_from).collect()
+        rows.iter().map(|row| grant_from(row, now)).collect()
     }
 
     /// Schedules the next read of the grant's connections. `None` means after its next refresh.
@@ -121,14 +127,16 @@ impl Store {
         let mut transaction = self.begin_change_tx().await?;
         let rows = sqlx::query(
             "SELECT id, tenant_id, tenant_name, connection_id, status, missing_since FROM integration_tenant_bindings \
-             WHERE active_grant_id = $1 AND updated_at < $2 ORDER BY id",
+             WHERE active_grant_id = $1 AND (updated_at < $2 OR updated_at > $3) ORDER BY id",
         )
         .bind(grant.id.as_str())
         .bind(read_at)
+        // One that a wrong clock dated in the future says nothing about the order.
+        .bind(latest_plausible(0, self.clock.now()))
         .fetch_all(&mut *transaction)
         .await?;
         for row in &rows {
-            let before = bound_connection_from(row)?;
+            let before = bound_connection_from(row, read_at)?;
             let Some(change) = before.changed_by(before.find_in(list, &foreign), read_at) else { continue };
             if change.kind == ListedChangeKind::Missing {
                 let since = change.after.missing_since.unwrap_or(read_at);
@@ -158,7 +166,7 @@ impl Store {
         let done = sqlx::query(
             "UPDATE integration_tenant_bindings SET status = $1, missing_since = $2, tenant_name = $3, \
              connection_id = $4, updated_at = COALESCE($5, updated_at) \
-             WHERE id = $6 AND status = $7 AND active_grant_id = $8 AND updated_at < $9",
+             WHERE id = $6 AND status = $7 AND active_grant_id = $8 AND (updated_at < $9 OR updated_at > $10)",
         )
         .bind(after.status.as_str())
         .bind(after.missing_since)
@@ -169,6 +177,7 @@ impl Store {
         .bind(before.status.as_str())
         .bind(grant.id.as_str())
         .bind(read_at)
+        .bind(latest_plausible(0, now))
         .execute(&mut **transaction)
         .await?;
         let fenced = Fenced::from_applied(done.rows_affected() == 1);
@@ -198,12 +207,13 @@ impl Store {
     }
 }
 
-fn bound_connection_from(row: &AnyRow) -> Result<BoundConnection, StoreError> {
+fn bound_connection_from(row: &AnyRow, read_at: i64) -> Result<BoundConnection, StoreError> {
+    let missing_since: Option<i64> = row.try_get("missing_since")?;
     Ok(BoundConnection {
         tenant_id: row.try_get("tenant_id")?,
         tenant_name: row.try_get("tenant_name")?,
         connection_id: row.try_get("connection_id")?,
         status: text_value(row, "integration_tenant_bindings", "status")?,
-        missing_since: row.try_get("missing_since")?,
+        missing_since: missing_since.map(|since| plausible_or_now(since, 0, read_at)),
     })
 }

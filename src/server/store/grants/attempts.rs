@@ -7,7 +7,7 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 use super::lease_guard::{JournaledLease, LeaseGuard};
 use crate::model::{AttemptId, AttemptView, GrantId, Outcome, Stored, Trigger};
 use crate::server::clock::Clock;
-use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt};
+use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt, latest_plausible};
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::text_values::optional_text_value;
 use crate::server::store::{Store, StoreError, new_id};
@@ -86,14 +86,16 @@ impl Store {
     }
 
     /// Counts the attempts at a grant with this trigger after `since` (unix seconds). The manual rate limit uses it to
-    /// count across processes and restarts.
+    /// count across processes and restarts. Those that a wrong clock dated in the future do not count.
     pub async fn count_attempts_since(&self, grant: &GrantId, trigger: Trigger, since: i64) -> Result<i64, StoreError> {
         let row = sqlx::query(
-            "SELECT COUNT(*) FROM refresh_attempts WHERE grant_id = $1 AND trigger = $2 AND started_at > $3",
+            "SELECT COUNT(*) FROM refresh_attempts WHERE grant_id = $1 AND trigger = $2 AND started_at > $3 \
+             AND started_at <= $4",
         )
         .bind(grant.as_str())
         .bind(trigger.as_str())
         .bind(since)
+        .bind(latest_plausible(0, self.clock.now()))
         .fetch_one(self.pool())
         .await?;
         Ok(row.try_get(0)?)

@@ -39,7 +39,8 @@ macro_rules! rotate_grant_sql {
             "lease_owner = NULL, lease_until = NULL, ",
             "due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
             "AND COALESCE(last_refreshed_at, 0) <= refresh_token_issued_at) THEN $9 ELSE $10 END, ",
-            "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 THEN $14 ELSE connections_due_at END ",
+            "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 OR connections_read_at > $14 ",
+            "THEN $14 ELSE connections_due_at END ",
             $fence,
             " RETURNING id, org_id, ageing_notified_day"
         )

@@ -5,8 +5,8 @@ use tokio::time::Instant;
 use super::grant_from;
 use super::lease_guard::{Fenced, LeaseGuard};
 use crate::model::GrantId;
-use crate::server::domain::DueTimes;
 use crate::server::domain::lost_reply::LOST_REPLY_STANDS_FOR;
+use crate::server::domain::{DueTimes, MAX_LEASE, latest_plausible};
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::{Store, StoreError};
 
@@ -51,14 +51,15 @@ macro_rules! take_lease_sql {
 }
 pub(super) use take_lease_sql;
 
-/// Takes one grant's lease if nobody holds it, this app's tokens are in it, and it has one of these statuses.
+/// Takes one grant's lease if nobody holds it, this app's tokens are in it, and it has one of these statuses. A lease
+/// beyond `$8` counts as expired.
 macro_rules! acquire_lease_sql {
     ($statuses:literal) => {
         concat!(
             take_lease_sql!("$1", "$4", "$2", "$5"),
             "WHERE id = $3 AND status IN (",
             $statuses,
-            ") AND client_id = $6 AND issuer = $7 AND (lease_owner IS NULL OR lease_until <= $4) RETURNING ",
+            ") AND client_id = $6 AND issuer = $7 AND (lease_owner IS NULL OR lease_until <= $4 OR lease_until > $8) RETURNING ",
             grant_columns!("")
         )
     };
@@ -90,18 +91,19 @@ impl Store {
         owner: &str,
         until: i64,
     ) -> Result<Option<LeaseGuard>, StoreError> {
-        let asked_at = Instant::now();
+        let (asked_at, now) = (Instant::now(), self.clock.now());
         let row = sqlx::query(statement)
             .bind(owner)
             .bind(until)
             .bind(id.as_str())
-            .bind(self.clock.now())
+            .bind(now)
             .bind(LOST_REPLY_STANDS_FOR)
             .bind(&self.app.client_id)
             .bind(&self.app.issuer)
+            .bind(latest_plausible(MAX_LEASE, now))
             .fetch_optional(self.pool())
             .await?;
-        row.map(|row| Ok(LeaseGuard { grant: grant_from(&row)?, owner: owner.to_owned(), asked_at })).transpose()
+        row.map(|row| Ok(LeaseGuard { grant: grant_from(&row, now)?, owner: owner.to_owned(), asked_at })).transpose()
     }
 
     /// Extends the lease to `until`.

@@ -80,7 +80,7 @@ impl Store {
             .bind(id.as_str())
             .fetch_optional(self.pool())
             .await?;
-        row.as_ref().map(grant_from).transpose()
+        row.as_ref().map(|row| grant_from(row, self.clock.now())).transpose()
     }
 
     /// Opens the access token only, for an API call.
@@ -166,7 +166,13 @@ pub(super) async fn mark_revoked(connection: &mut AnyConnection, id: &GrantId, n
     close_abandoned(connection, std::iter::once(id), now).await
 }
 
-pub(super) fn grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
+/// Reads a grant's row. Times that no rule could have written by `now` mean now.
+pub(super) fn grant_from(row: &AnyRow, now: i64) -> Result<Grant, StoreError> {
+    Ok(stored_grant_from(row)?.with_plausible_times(now))
+}
+
+/// Reads a grant's row with its times as they are stored, for operators.
+pub(super) fn stored_grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
     let lease_owner: Option<String> = row.try_get("lease_owner")?;
     let lease_until: Option<i64> = row.try_get("lease_until")?;
     Ok(Grant {

@@ -6,7 +6,7 @@ use super::commit::{finish_and_commit, publish_binding_statuses};
 use super::lease_guard::{Fenced, JournaledLease};
 use crate::model::{BindingId, BindingStatus};
 use crate::server::domain::refusal::{GrantTally, RefusalEvidence};
-use crate::server::domain::{AppIdentity, AttemptEnd, Grant};
+use crate::server::domain::{AppIdentity, AttemptEnd, Grant, latest_plausible};
 use crate::server::store::notifications::connection_events;
 use crate::server::store::{Database, Store, StoreError};
 
@@ -25,12 +25,14 @@ impl Store {
         let row = sqlx::query(
             "SELECT COUNT(CASE WHEN status = 'active' THEN 1 END), \
              COUNT(DISTINCT CASE WHEN status = 'active' THEN org_id END), \
-             MAX(CASE WHEN id <> $3 THEN last_refreshed_at END) \
+             MAX(CASE WHEN id <> $3 AND last_refreshed_at <= $4 THEN last_refreshed_at END) \
              FROM integration_grants WHERE client_id = $1 AND issuer = $2",
         )
         .bind(&self.app.client_id)
         .bind(&self.app.issuer)
         .bind(grant.id.as_str())
+        // A success that a wrong clock dated in the future would hide every refusal until then.
+        .bind(latest_plausible(0, self.clock.now()))
         .fetch_one(self.pool())
         .await?;
         let active = GrantTally { grants: row.try_get(0)?, orgs: row.try_get(1)? };
@@ -58,18 +60,20 @@ impl Store {
         refusal: &PendingRefusal<'_>,
         end: &AttemptEnd,
     ) -> Result<Fenced, StoreError> {
+        let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         let done = sqlx::query(
-            "UPDATE integration_grants SET refused_at = COALESCE(refused_at, $1), failure_count = failure_count + 1, \
+            "UPDATE integration_grants SET refused_at = CASE WHEN refused_at <= $7 THEN refused_at ELSE $1 END, failure_count = failure_count + 1, \
              next_attempt_at = $2, due_at = $2, last_error = $3, lease_owner = NULL, lease_until = NULL \
              WHERE id = $4 AND generation = $5 AND lease_owner = $6 AND status = 'active'",
         )
-        .bind(self.clock.now())
+        .bind(now)
         .bind(refusal.next_attempt_at)
         .bind(refusal.error)
         .bind(lease.id.as_str())
         .bind(lease.generation)
         .bind(&lease.owner)
+        .bind(latest_plausible(0, now))
         .execute(&mut *transaction)
         .await?;
         finish_and_commit(transaction, Fenced::from_applied(done.rows_affected() == 1), lease, end, &self.clock).await

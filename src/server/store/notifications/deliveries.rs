@@ -7,9 +7,15 @@ use sqlx::{AnyConnection, Row};
 
 use super::recipients::gets_email_sql;
 use crate::model::{Channel, DeliveryId, DeliveryStatus, DeliveryView, EventId, OrgId};
+use crate::server::domain::latest_plausible;
 use crate::server::store::column_lists::{columns, delivery_columns};
 use crate::server::store::text_values::text_value;
 use crate::server::store::{Store, StoreError};
+
+/// How long a claim lasts, in seconds. Longer than a whole batch takes.
+pub const CLAIM_DURATION: i64 = 120;
+/// The longest wait for a receiver, in seconds. A longer `Retry-After` is not honored.
+pub const MAX_DELIVERY_WAIT: i64 = 24 * 60 * 60;
 
 /// A delivery that the caller has claimed and may attempt now.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,22 +173,25 @@ impl Store {
         until: i64,
         limit: i64,
     ) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        let now = self.clock.now();
         // The condition is repeated in the outer statement: if two instances select the same row, the second finds it
         // claimed.
         let rows = sqlx::query(concat!(
             "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 WHERE id IN \
              (SELECT id FROM (SELECT id, next_attempt_at, \
                ROW_NUMBER() OVER (PARTITION BY target_id ORDER BY next_attempt_at, id) AS place \
-               FROM deliveries WHERE status = 'pending' AND next_attempt_at <= $3 \
-               AND (claimed_until IS NULL OR claimed_until <= $3)) AS due \
+               FROM deliveries WHERE status = 'pending' AND (next_attempt_at <= $3 OR next_attempt_at > $5) \
+               AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6)) AS due \
               ORDER BY place, next_attempt_at, id LIMIT $4) \
-             AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3) RETURNING ",
+             AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6) RETURNING ",
             delivery_columns!("")
         ))
         .bind(owner)
         .bind(until)
-        .bind(self.clock.now())
+        .bind(now)
         .bind(limit)
+        .bind(latest_plausible(MAX_DELIVERY_WAIT, now))
+        .bind(latest_plausible(CLAIM_DURATION, now))
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(claimed_delivery_from).collect()

@@ -11,7 +11,7 @@ use crate::model::{GrantId, OrgId, Outcome};
 use crate::server::domain::{AppIdentity, Grant, GrantCounts, OutboxCounts};
 use crate::server::store::accounts::orgs::find_org_by_name;
 use crate::server::store::column_lists::{columns, grant_columns};
-use crate::server::store::grants::grant_from;
+use crate::server::store::grants::stored_grant_from;
 use crate::server::store::{Database, StoreError};
 
 /// A grant that is not revoked, with its organization, tenants and last failure.
@@ -68,7 +68,7 @@ impl Database {
         let mut tenants = self.tenants_by_grant().await?;
         let mut listed = Vec::with_capacity(rows.len());
         for row in &rows {
-            let grant = grant_from(row)?;
+            let grant = stored_grant_from(row)?;
             let tenants = tenants.remove(&grant.id).unwrap_or_default();
             let (org_name, last_failure_at) = (row.try_get("org_name")?, row.try_get("last_failure_at")?);
             let last_failure_code = row.try_get("last_failure_code")?;

@@ -3,7 +3,7 @@
 
 use sqlx::Row;
 
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{DatabaseKind, Store, StoreError};
 
 /// Seconds after its last heartbeat at which a server counts as stopped.
 pub const INSTANCE_TIMEOUT: i64 = 60;
@@ -62,19 +62,36 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes servers with an empty spool whose last heartbeat is an hour old.
+    /// Deletes stopped servers with an empty spool whose last heartbeat is an hour away from now.
     async fn prune_instances(&self) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM instances WHERE spooled_kids = '' AND seen_at < $1")
-            .bind(self.clock.now() - 60 * INSTANCE_TIMEOUT)
-            .execute(self.pool())
-            .await?;
+        let now = self.clock.now();
+        let is_old = |one: &Instance| now.abs_diff(one.last_heartbeat_at) > 60 * INSTANCE_TIMEOUT.unsigned_abs();
+        for instance in self.instances().await? {
+            if instance.spooled_kids.is_empty() && is_old(&instance) && !self.is_running(&instance) {
+                // Unless its heartbeat has moved since.
+                sqlx::query("DELETE FROM instances WHERE id = $1 AND seen_at = $2")
+                    .bind(instance.id)
+                    .bind(instance.last_heartbeat_at)
+                    .execute(self.pool())
+                    .await?;
+            }
+        }
         Ok(())
     }
 
     /// Returns the servers whose heartbeat is recent.
     pub async fn running_instances(&self) -> Result<Vec<Instance>, StoreError> {
-        let since = self.clock.now() - INSTANCE_TIMEOUT;
-        Ok(self.instances().await?.into_iter().filter(|instance| instance.last_heartbeat_at > since).collect())
+        Ok(self.instances().await?.into_iter().filter(|instance| self.is_running(instance)).collect())
+    }
+
+    /// Returns whether a server's heartbeat is recent: by the clock that all share on PostgreSQL, by its movement on
+    /// SQLite.
+    fn is_running(&self, instance: &Instance) -> bool {
+        let now = self.clock.now();
+        match self.database.kind() {
+            DatabaseKind::Postgres => now.abs_diff(instance.last_heartbeat_at) < INSTANCE_TIMEOUT.unsigned_abs(),
+            DatabaseKind::Sqlite => self.heartbeats.is_running(instance, now, self.clock.monotonic()),
+        }
     }
 
     /// Returns all registered servers, by address: running ones, and stopped ones that were not deleted.
@@ -112,7 +129,8 @@ impl Store {
             "INSERT INTO instances (id, address, kids, seals_with, sealing_since, spooled_kids, seen_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $5) ON CONFLICT (id) DO UPDATE SET address = excluded.address, \
              kids = excluded.kids, spooled_kids = excluded.spooled_kids, seen_at = excluded.seen_at, \
-             sealing_since = CASE WHEN instances.seals_with = excluded.seals_with THEN instances.sealing_since \
+             sealing_since = CASE WHEN instances.seals_with = excluded.seals_with \
+             AND instances.sealing_since <= excluded.seen_at THEN instances.sealing_since \
              ELSE excluded.sealing_since END, seals_with = excluded.seals_with",
         )
         .bind(id)
@@ -161,7 +179,7 @@ mod tests {
         assert_eq!(both.ring().sealing_kid(), "old");
         store.clock().advance(INSTANCE_TIMEOUT);
         both.heartbeat("2", "b:2", &[]).await.unwrap();
-        let seen = store.running_instances().await.unwrap();
+        let seen = both.running_instances().await.unwrap();
         let wanted = ("2", "new", START + INSTANCE_TIMEOUT);
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].id.as_str(), seen[0].seals_with.as_str(), seen[0].sealing_since), wanted);

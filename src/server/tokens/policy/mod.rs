@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::server::domain::Grant;
 use crate::server::domain::lost_reply::LOST_REPLY_RETRIES;
+use crate::server::domain::{Grant, LONGEST_BACKOFF};
 
 /// The longest back-off before `FAST_RETRIES` failures. Seconds, as all constants here.
 const MAX_BACKOFF: i64 = 15 * 60;
@@ -11,7 +11,7 @@ const MAX_BACKOFF: i64 = 15 * 60;
 const FAST_RETRIES: i64 = 11;
 /// The range of the later back-offs. With the earlier ones, a grant whose every exchange fails costs fewer than fifty
 /// exchanges a day.
-const SLOW_BACKOFF: (i64, i64) = (60 * 60, 75 * 60);
+const SLOW_BACKOFF: (i64, i64) = (60 * 60, LONGEST_BACKOFF);
 /// The least that this bound may become.
 const MIN_LOST_REPLY_WAIT: i64 = 60;
 /// The longest `Retry-After` that is honored.

@@ -87,6 +87,7 @@ enum State {
     Open(Open),
 }
 
+/// Times are monotonic seconds: a wall clock that is set back must not prolong the open period.
 struct Open {
     until: i64,
     cause: XeroError,
@@ -94,7 +95,7 @@ struct Open {
     open_periods: u32,
     /// Whether a probe is in flight.
     probe_in_flight: bool,
-    /// Unix seconds at which a person's probe started during the open period.
+    /// When a person's probe started during the open period.
     manual_probe_at: Option<i64>,
 }
 
@@ -112,11 +113,11 @@ impl Breaker {
 
     /// Returns a permit for one request, or the open circuit.
     pub fn acquire(&self, priority: Priority) -> Result<BreakerPermit, OpenCircuit> {
-        let now = self.0.clock.now();
+        let now = self.0.clock.monotonic_seconds();
         let mut state = self.0.state.lock();
         let is_probe = match &mut *state {
             State::Open(open) => {
-                let admission = open.admission(priority, now)?;
+                let admission = open.admission(priority, &self.0.clock)?;
                 open.probe_in_flight |= admission == Admission::Probe;
                 if admission == Admission::Probe && now < open.until {
                     open.manual_probe_at = Some(now);
@@ -131,14 +132,14 @@ impl Breaker {
     /// Checks what `acquire` would return, without taking a probe.
     pub fn check(&self, priority: Priority) -> Result<(), OpenCircuit> {
         match &*self.0.state.lock() {
-            State::Open(open) => open.admission(priority, self.0.clock.now()).map(|_| ()),
+            State::Open(open) => open.admission(priority, &self.0.clock).map(|_| ()),
             State::Closed(_) => Ok(()),
         }
     }
 
     /// Returns whether the open period is over and no probe is in flight.
     pub fn is_probe_due(&self) -> bool {
-        let now = self.0.clock.now();
+        let now = self.0.clock.monotonic_seconds();
         matches!(&*self.0.state.lock(), State::Open(open) if !open.probe_in_flight && now >= open.until)
     }
 
@@ -146,26 +147,26 @@ impl Breaker {
     /// that work wait for nothing; each further call without a success doubles the pause. Returns the unix seconds of the
     /// next probe.
     pub fn open_for_refusals(&self, cause: &XeroError) -> i64 {
-        let (now, mut refusals) = (self.0.clock.now(), self.0.refusals.lock());
+        let mut refusals = self.0.refusals.lock();
         let pause = match *refusals {
             0 => 0,
             times => FIRST_OPEN_PERIOD.saturating_mul(1 << (times - 1).min(10)).min(self.0.endpoint.max_open_period()),
         };
         *refusals = refusals.saturating_add(1);
         let open = Open {
-            until: now + pause,
+            until: self.0.clock.monotonic_seconds() + pause,
             cause: cause.clone(),
             open_periods: 1,
             probe_in_flight: false,
             manual_probe_at: None,
         };
         *self.0.state.lock() = State::Open(open);
-        now + pause
+        self.0.clock.now() + pause
     }
 
     /// Updates the state with a request's result.
     fn report(&self, failed: Option<&XeroError>, was_probe: bool) {
-        let now = self.0.clock.now();
+        let now = self.0.clock.monotonic_seconds();
         if failed.is_none() {
             *self.0.refusals.lock() = 0;
         }
@@ -204,7 +205,13 @@ impl Breaker {
         let asked = cause.retry_after.map_or(0, |wait| seconds(wait).min(MAX_RETRY_AFTER));
         let until = now + rest.max(asked);
         if rests == 1 {
-            tracing::warn!(endpoint = endpoint.name(), code = cause.evidence_code(), until, "circuit breaker opened");
+            let open_seconds = until - now;
+            tracing::warn!(
+                endpoint = endpoint.name(),
+                code = cause.evidence_code(),
+                open_seconds,
+                "circuit breaker opened"
+            );
         }
         Open { until, cause: cause.clone(), open_periods: rests, probe_in_flight: false, manual_probe_at: None }
     }
@@ -225,7 +232,8 @@ enum Admission {
 }
 
 impl Open {
-    fn admission(&self, priority: Priority, now: i64) -> Result<Admission, OpenCircuit> {
+    fn admission(&self, priority: Priority, clock: &Clock) -> Result<Admission, OpenCircuit> {
+        let now = clock.monotonic_seconds();
         let period_over = now >= self.until;
         let may_probe_manually = priority == Priority::Interactive
             && self.manual_probe_at.is_none_or(|last| now - last >= MANUAL_PROBE_INTERVAL);
@@ -233,7 +241,10 @@ impl Open {
             _ if !self.probe_in_flight && (period_over || may_probe_manually) => Ok(Admission::Probe),
             Priority::MustNotWait => Ok(Admission::Bypass),
             // If a probe is in flight, its result decides, so the retry is at least a second away.
-            _ => Err(OpenCircuit { until: self.until.max(now + 1), cause: self.cause.clone() }),
+            _ => Err(OpenCircuit {
+                until: clock.now().saturating_add((self.until - now).max(1)),
+                cause: self.cause.clone(),
+            }),
         }
     }
 }

@@ -108,6 +108,16 @@ fn one_probe_is_sent_after_the_open_period_and_its_success_closes_it() {
 }
 
 #[test]
+fn clock_that_is_set_back_does_not_prolong_the_open_period() {
+    let (breaker, clock, until) = opened();
+    clock.advance(-13 * 60 * 60);
+    let resting = breaker.check(Priority::Automatic).unwrap_err();
+    assert_eq!(resting.until - clock.now(), until - NOW, "what is left of it");
+    clock.advance(until - NOW);
+    assert!(breaker.is_probe_due() && breaker.acquire(Priority::Automatic).is_ok());
+}
+
+#[test]
 fn failed_probe_doubles_the_open_period_up_to_five_minutes() {
     let (breaker, clock, mut until) = opened();
     for longest in [20, 40, 80, 160, 300, 300, 300] {

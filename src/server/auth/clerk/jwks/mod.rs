@@ -58,7 +58,7 @@ type FetchLockGuard = tokio::sync::OwnedMutexGuard<()>;
 #[derive(Default)]
 struct CachedKeys {
     keys: HashMap<String, DecodingKey>,
-    /// When they were last fetched.
+    /// When they were last fetched, in monotonic seconds.
     fetched_at: Option<i64>,
     /// When the last fetch started.
     attempted_at: Option<i64>,
@@ -129,14 +129,14 @@ impl FetchedKeys {
     /// Returns the key from the cache if that is younger than `max_age` seconds.
     fn cached_key(&self, kid: &str, max_age: i64) -> Option<DecodingKey> {
         let known = self.cache.lock();
-        known.age(self.clock.now()).filter(|age| *age < max_age)?;
+        known.age(self.clock.monotonic_seconds()).filter(|age| *age < max_age)?;
         known.keys.get(kid).cloned()
     }
 
     /// Returns the key from the cache, or why there are no keys that can still be used.
     fn usable_key(&self, kid: &str) -> Result<Option<DecodingKey>, JwksError> {
         let known = self.cache.lock();
-        if known.age(self.clock.now()).is_some_and(|age| age < MAX_CACHE_AGE_SECONDS) {
+        if known.age(self.clock.monotonic_seconds()).is_some_and(|age| age < MAX_CACHE_AGE_SECONDS) {
             return Ok(known.keys.get(kid).cloned());
         }
         let why = known.last_error.clone().unwrap_or_else(|| "never fetched".to_owned());
@@ -153,7 +153,7 @@ impl FetchedKeys {
     }
 
     async fn fetch_if_due(&self, _turn: FetchLockGuard) {
-        let now = self.clock.now();
+        let now = self.clock.monotonic_seconds();
         {
             let mut known = self.cache.lock();
             if known.attempted_at.is_some_and(|at| (0..MIN_FETCH_INTERVAL_SECONDS).contains(&(now - at))) {

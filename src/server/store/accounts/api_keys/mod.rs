@@ -237,7 +237,7 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let is_bound = row.try_get::<Option<String>, _>("binding_id")?.is_some();
-        let bound = if is_bound { Some(binding_with_grant_from(&row)?) } else { None };
+        let bound = if is_bound { Some(binding_with_grant_from(&row, self.clock.now())?) } else { None };
         Ok(Some((key_from(&row)?, bound)))
     }
 

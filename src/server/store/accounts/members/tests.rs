@@ -195,6 +195,19 @@ async fn invitation_admits_one_person_once_within_a_week(store: Store) {
 }
 
 #[apply(each_store!)]
+async fn invitation_of_a_clock_that_was_set_back_is_not_open(store: Store) {
+    let (org, ann, ..) = org_with_members(&store).await;
+    ann.acting(&store).invite(&org, &ann.user, Role::Admin, "h").await.unwrap();
+    store.clock().advance(-13 * 60 * 60);
+    assert!(
+        store.find_open_invitation("h").await.unwrap().is_none() && store.invitations(&org).await.unwrap().is_empty()
+    );
+    let hash = Secret::new("hash");
+    let new = Invitee::NewAccount { email: "x@example.com", password_hash: &hash };
+    assert!(matches!(store.accept_invitation("h", new, None).await, Err(AcceptError::NotOpen)));
+}
+
+#[apply(each_store!)]
 async fn organization_is_created_and_renamed_by_users(store: Store) {
     let ann = person(&store, "ann").await;
     let org = ann.acting(&store).create_org(&ann.user, "Harbour").await.unwrap();

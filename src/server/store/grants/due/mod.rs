@@ -1,5 +1,7 @@
 //! Claims due grants in batches, so that any number of instances share the work, and computes when grants are due.
 
+mod wrong_clocks;
+
 use sqlx::Row;
 use tokio::time::Instant;
 
@@ -93,9 +95,9 @@ impl Store {
         owner: &str,
         until: i64,
     ) -> Result<Vec<LeaseGuard>, StoreError> {
-        let asked_at = Instant::now();
+        let (asked_at, now) = (Instant::now(), self.clock.now());
         let rows = sqlx::query(claim_statement(wanted, self.database.kind()))
-            .bind(self.clock.now())
+            .bind(now)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(owner)
             .bind(until)
@@ -104,7 +106,9 @@ impl Store {
             .bind(&self.app.client_id)
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(|row| Ok(LeaseGuard { grant: grant_from(row)?, owner: owner.to_owned(), asked_at })).collect()
+        rows.iter()
+            .map(|row| Ok(LeaseGuard { grant: grant_from(row, now)?, owner: owner.to_owned(), asked_at }))
+            .collect()
     }
 
     /// Records that the grant was used now, at most once a minute.
