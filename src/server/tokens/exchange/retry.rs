@@ -22,7 +22,9 @@ impl Exchange {
     async fn retry(&self) -> Result<(), RescueError> {
         let store = &self.shared.store;
         // A spooled rotation is newer than the row, and brings the grant back by itself.
-        self.shared.spool.replay(&self.grant_id, store).await?;
+        if !self.replay_spooled().await? {
+            return Err(RescueError::Busy);
+        }
         let lease = self.acquire_lease().await?;
         if lease.status == GrantStatus::Active {
             // Another process brought it back meanwhile.
@@ -48,6 +50,10 @@ impl Exchange {
             store.finish_and_release(&lease, &AttemptEnd::failed(Outcome::Transient, "resting", class)).await?;
             return Err(RescueError::Busy);
         };
+        if !self.secure_lease(&lease).await? {
+            self.record_unsent(&lease).await?;
+            return Err(RescueError::Busy);
+        }
         match self.send_renewing_lease(&lease, &token, permit).await {
             Ok(exchanged) => self.commit_rescued(&lease, exchanged, None).await.map(|_| ()),
             Err(error) => {
