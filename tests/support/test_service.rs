@@ -177,6 +177,16 @@ impl TestService {
         self.execute("UPDATE integration_grants SET generation = 1, lease_owner = NULL, lease_until = NULL").await;
     }
 
+    /// Restores the grant's row from a backup that was taken when no exchange was running.
+    pub async fn restore_grant(&self, backup: &Grant) {
+        let restore = "UPDATE integration_grants SET generation = $1, access_token_enc = $2, refresh_token_enc = $3, \
+                       lease_owner = NULL, lease_until = NULL WHERE id = $4";
+        let restore = sqlx::query(restore).bind(backup.generation).bind(&backup.sealed.access);
+        let restore = restore.bind(&backup.sealed.refresh).bind(backup.id.as_str());
+        restore.execute(self.store.database().pool()).await.unwrap();
+        self.execute("DELETE FROM refresh_attempts").await;
+    }
+
     /// Marks every grant dead as another holder does that got a refusal.
     pub async fn mark_dead_elsewhere(&self) {
         self.execute("UPDATE integration_grants SET status = 'refresh_failed', lease_owner = NULL, lease_until = NULL")

@@ -132,6 +132,22 @@ async fn token_set_is_committed_after_the_other_holders_lease_expires(database: 
 }
 
 #[apply(each_database!)]
+async fn token_set_is_committed_to_a_row_that_was_restored_during_its_exchange(database: TestDatabase) {
+    let harness = TestService::on(database, slow_provider_options(60)).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let backup = harness.read_grant(&connected.grant).await;
+    harness.provider.control("settings", json!({"access_ttl": 300})).await;
+    assert_eq!(spawn_refresh(&harness.service, &connected).await.unwrap(), RefreshOutcome::Refreshed, "{db}");
+    let flight = start_held_exchange(&harness, &connected).await;
+    harness.restore_grant(&backup).await;
+    harness.provider.control("release", json!({})).await;
+    assert_eq!(flight.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 2, "{db}: the generation that it was sealed for");
+    assert_token_works(&harness, &connected).await;
+}
+
+#[apply(each_database!)]
 async fn shutdown_spools_a_superseded_token_set_for_the_next_start(database: TestDatabase) {
     let (harness, connected, flight) = hold_exchange(database).await;
     let db = harness.database.name;

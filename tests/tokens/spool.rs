@@ -214,11 +214,7 @@ async fn spooled_token_set_newer_than_a_restored_row_is_committed(database: Test
         "{db}"
     );
 
-    let restore = "UPDATE integration_grants SET generation = 0, access_token_enc = $1, refresh_token_enc = $2, \
-                   lease_owner = NULL, lease_until = NULL WHERE id = $3";
-    let restore = sqlx::query(restore).bind(&backup.sealed.access).bind(&backup.sealed.refresh);
-    restore.bind(connected.grant.as_str()).execute(harness.store.database().pool()).await.unwrap();
-    execute(&harness.store, "DELETE FROM refresh_attempts").await;
+    harness.restore_grant(&backup).await;
     harness.advance(PAST_REPLAY_WINDOW);
     let next_start = harness.second_service().await;
     assert_eq!(next_start.replay_spool().await.unwrap(), 1, "{db}");

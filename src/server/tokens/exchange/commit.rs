@@ -51,9 +51,9 @@ impl Exchange {
 
     /// Waits for the holder that took over the lease, then discards or commits this token set.
     ///
-    /// The set is discarded once the generation has moved. Until then it may be the only valid successor: the other
-    /// holder may die before it sends the spent token again, or send it after the replay window. If its lease ends
-    /// without a new generation, this set is committed.
+    /// The set is discarded once the row has a later generation. Until then it may be the only valid successor: the
+    /// other holder may die before it sends the spent token again, or send it after the replay window. If its lease ends
+    /// without a later generation, this set is committed, also onto an earlier one, which a restored backup has.
     pub(super) async fn await_successor(
         &self,
         held: &Grant,
@@ -65,8 +65,8 @@ impl Exchange {
                 Ok(row) => row,
                 Err(error) => return Ok(self.spool_and_retry(spooled, &error)),
             };
-            let is_unchanged = |row: &Grant| row.generation == held.generation && row.status != GrantStatus::Revoked;
-            let Some(row) = row.filter(is_unchanged) else {
+            let needs_set = |row: &Grant| row.generation <= held.generation && row.status != GrantStatus::Revoked;
+            let Some(row) = row.filter(needs_set) else {
                 tracing::warn!(grant = %held.id, generation = held.generation, "exchange superseded, token set discarded");
                 return Ok(RefreshOutcome::RefreshedElsewhere);
             };
