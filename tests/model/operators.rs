@@ -2,7 +2,7 @@
 //! Xero, after which a rescue is needed. The rescue itself is an exchange of a process (`steps`).
 
 use super::rules::Rules;
-use super::state::{NONE, State};
+use super::state::{NONE, Row, State};
 use super::steps::Step;
 
 /// Calls `found` with every state that can follow.
@@ -25,4 +25,17 @@ pub fn each_step(state: &State, rules: &Rules, found: &mut impl FnMut(Step, Stat
     if rules.with_rescue && next.tokens.revoke() {
         found(("a person revokes the consent", NONE), next);
     }
+}
+
+/// Returns the state after the row went back to its first generation. The lease that the backup may have is nobody's.
+pub fn restore(state: &State, owner: u8) -> State {
+    let row = Row { token: 0, generation: 0, dead: false, owner, lease_valid: owner != NONE };
+    let mut next = State { row, restored: true, ..*state };
+    // Some of them were in the row, and the others were dropped for them.
+    for token in state.tokens.valid_tokens() {
+        if !next.is_held(token) {
+            next.tokens.set_lost(token, true);
+        }
+    }
+    next
 }

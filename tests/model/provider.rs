@@ -1,5 +1,5 @@
 //! The provider's refresh tokens by the sandbox's rules (`crates/sandbox/src/rotation.rs`): rotation, the replay window
-//! of a spent token, both replay modes, and the expiry of a token once its successor is used.
+//! of a spent token, its replay modes, and the expiry of a token once its successor is used.
 
 use super::state::NONE;
 
@@ -23,6 +23,8 @@ pub enum Replay {
     Same,
     /// A new successor in addition to the first.
     Sibling,
+    /// A new successor, which ends the earlier ones.
+    Newest,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -48,6 +50,8 @@ enum TokenState {
     Unused,
     Replayable,
     Expired,
+    /// A later replay of its predecessor ended it.
+    Replaced,
 }
 
 /// The provider's response to a refresh token.
@@ -96,10 +100,16 @@ impl Tokens {
     pub fn rotate(&mut self, presented: u8, behavior: ProviderBehavior) -> RotateResponse {
         let token = self.tokens[usize::from(presented)];
         match token.state {
-            TokenState::Expired => RotateResponse::InvalidGrant,
+            TokenState::Expired | TokenState::Replaced => RotateResponse::InvalidGrant,
             TokenState::Replayable if behavior.replay == Replay::Same => RotateResponse::Token(token.successor),
             TokenState::Replayable => {
-                self.mint(presented, behavior.max_tokens).map_or(RotateResponse::NoTokenLeft, RotateResponse::Token)
+                let Some(new) = self.mint(presented, behavior.max_tokens) else {
+                    return RotateResponse::NoTokenLeft;
+                };
+                if behavior.replay == Replay::Newest {
+                    self.replace_siblings(new);
+                }
+                RotateResponse::Token(new)
             }
             TokenState::Unused => {
                 let Some(successor) = self.mint(presented, behavior.max_tokens) else {
@@ -127,6 +137,15 @@ impl Tokens {
         Some(new)
     }
 
+    fn replace_siblings(&mut self, newest: u8) {
+        let predecessor = self.tokens[usize::from(newest)].predecessor;
+        for (number, token) in self.tokens.iter_mut().enumerate() {
+            if token.predecessor == predecessor && number != usize::from(newest) && token.state != TokenState::Expired {
+                token.state = TokenState::Replaced;
+            }
+        }
+    }
+
     /// Ends every replay window. Returns `false` if no spent token was in one.
     pub fn end_replay_windows(&mut self) -> bool {
         let mut ended = false;
@@ -138,7 +157,11 @@ impl Tokens {
     }
 
     pub fn is_valid(&self, token: u8) -> bool {
-        token != NONE && self.tokens[usize::from(token)].state != TokenState::Expired
+        token != NONE && !matches!(self.tokens[usize::from(token)].state, TokenState::Expired | TokenState::Replaced)
+    }
+
+    pub fn is_replaced(&self, token: u8) -> bool {
+        token != NONE && self.tokens[usize::from(token)].state == TokenState::Replaced
     }
 
     pub fn valid_tokens(&self) -> impl Iterator<Item = u8> {

@@ -1,6 +1,6 @@
 //! The protections that are in force, and the actors besides the two processes.
 
-use super::provider::ProviderBehavior;
+use super::provider::{ProviderBehavior, Replay};
 
 /// The protections against lost tokens. Each can be turned off to show what it prevents.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,14 @@ pub struct Rules {
     pub journal_first: bool,
     /// A successor that can't be committed is spooled to disk.
     pub spool: bool,
+    /// A spooled successor waits while another holder has the lease.
+    pub spool_awaits_lease: bool,
+    /// A process looks at its lease right before it sends, and renews it or gives up if it may have expired.
+    pub look_before_send: bool,
+    /// A successor is kept if the row went back to an earlier generation.
+    pub outlives_restore: bool,
+    /// A row of an earlier generation accepts a spooled successor.
+    pub older_row_accepts_spool: bool,
     /// A process replays its spool before an exchange.
     pub replay_first: bool,
     /// A successor that the fence rejected is dropped only after the generation has changed.
@@ -28,6 +36,11 @@ pub struct Rules {
     pub revive: bool,
     /// A sweep releases its claim on a grant for which this process has a spooled successor.
     pub claim_checks_spool: bool,
+    /// A request arrives, and its answer is committed or spooled, before the lease ends. The database fails for one of
+    /// two successors of a token at most, and no backup ends the lease that a spooled successor waits for.
+    pub prompt: bool,
+    /// The row is restored once from a backup of its first generation, while everything else goes on.
+    pub with_restore: bool,
     /// Operators run rescues, and people revoke consents.
     pub with_rescue: bool,
     /// Operators rotate keys.
@@ -53,10 +66,16 @@ impl Rules {
             keep_old_token: true,
             journal_first: true,
             spool: true,
+            spool_awaits_lease: true,
+            look_before_send: true,
+            outlives_restore: true,
+            older_row_accepts_spool: true,
             replay_first: true,
             await_successor: true,
             revive: true,
             claim_checks_spool: true,
+            prompt: provider.replay == Replay::Newest,
+            with_restore: false,
             with_rescue: false,
             with_reseal: false,
             rescue_fence: true,

@@ -5,8 +5,10 @@ use super::provider::Tokens;
 
 /// No token or no owner.
 pub const NONE: u8 = u8::MAX;
-/// The owner of a lease whose holder crashed or ended without releasing it.
+/// The owners of leases that processes 0 and 1 left when they crashed or ended without a release: 2 and 3.
 pub const ORPHANED: u8 = 2;
+/// The owner of a lease that a backup has.
+pub const BACKUP: u8 = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct State {
@@ -17,6 +19,8 @@ pub struct State {
     pub late_request: u8,
     /// The token in the value that a key rotation has read and is about to write resealed.
     pub resealing: u8,
+    /// The row was restored from a backup.
+    pub restored: bool,
     /// One bit per generation that has a journal line.
     pub journal: u8,
     /// The violation of the step that led here.
@@ -28,7 +32,7 @@ pub struct Row {
     pub token: u8,
     pub generation: u8,
     pub dead: bool,
-    /// A process, `ORPHAN` or `NONE`.
+    /// A process, `ORPHANED` and its number, `BACKUP` or `NONE`.
     pub owner: u8,
     /// The lease has not expired.
     pub lease_valid: bool,
@@ -104,6 +108,7 @@ impl State {
             tokens: Tokens::initial(rescues),
             late_request: NONE,
             resealing: NONE,
+            restored: false,
             journal: 0,
             violation: None,
         }
@@ -113,8 +118,8 @@ impl State {
     pub fn canonical(&self) -> Self {
         let [a, b] = self.processes;
         let mirrored = match self.row.owner {
-            0 => 1,
-            1 => 0,
+            0 | 2 => self.row.owner + 1,
+            1 | 3 => self.row.owner - 1,
             other => other,
         };
         let mirror = Self { row: Row { owner: mirrored, ..self.row }, processes: [b, a], ..*self };
@@ -122,12 +127,12 @@ impl State {
     }
 
     /// Returns whether the token can still be sent, now or once a running exchange has ended: it is in the row, or it
-    /// is spooled or in a process's memory for the row's generation.
+    /// is spooled or in a process's memory for the row's generation or, after a restore, a later one.
     pub fn is_held(&self, token: u8) -> bool {
         let held = |process: &Process| {
-            let current = process.generation == self.row.generation;
+            let current = process.generation >= self.row.generation;
             let in_memory = matches!(process.phase, Phase::Answered | Phase::Superseded) && process.answer == token;
-            let on_disk = process.spool == token && process.spool_generation == self.row.generation;
+            let on_disk = process.spool == token && process.spool_generation >= self.row.generation;
             (in_memory && current) || on_disk
         };
         token != NONE && (self.row.token == token || self.processes.iter().any(held))
@@ -140,7 +145,7 @@ impl State {
         }
         let [a, b] = &self.processes;
         let exchanging = |p: &Process| p.phase == Phase::Sent && p.believes_leased;
-        if exchanging(a) && exchanging(b) && a.generation == b.generation {
+        if exchanging(a) && exchanging(b) && a.generation == b.generation && !self.restored {
             return Some(Violation::TwoHolders);
         }
         (!self.has_valid_token() && !self.loss_is_excused()).then_some(Violation::TokenLost)
@@ -154,7 +159,8 @@ impl State {
     /// successor was lost with a reply or in a crash before it could be written.
     fn loss_is_excused(&self) -> bool {
         let spent = self.row.token != NONE && !self.tokens.is_valid(self.row.token);
-        let newer = |token: &u8| self.tokens.depth(*token) > self.row.generation;
+        let replaced = u8::from(self.tokens.is_replaced(self.row.token));
+        let newer = |token: &u8| self.tokens.depth(*token) + replaced > self.row.generation;
         spent && self.tokens.valid_tokens().filter(newer).all(|token| self.tokens.is_lost(token))
     }
 }

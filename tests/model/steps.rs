@@ -5,7 +5,7 @@
 use super::operators;
 use super::provider::RotateResponse;
 use super::rules::Rules;
-use super::state::{NONE, Phase, State};
+use super::state::{BACKUP, NONE, ORPHANED, Phase, State};
 use super::turn::Turn;
 
 /// A step's name, and the process that takes it (`NONE` for the environment).
@@ -41,24 +41,32 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
                 // The breaker is open, or the batch could not be journaled.
                 after("releases the lease", &Turn::record_failure);
             }
-            Phase::Journaled => after("sends", &Turn::send),
+            Phase::Journaled => {
+                after("sends", &Turn::send);
+                after("looks at its lease", &Turn::look_before_send);
+            }
             Phase::Sent => {
                 after("receives the response", &Turn::provider_answers);
                 after("times out, its request lost", &|turn| turn.set_phase(Phase::Failing));
-                after("times out, its request in flight", &|turn| {
-                    turn.state.late_request = turn.process().token;
-                    turn.set_phase(Phase::Failing);
-                });
+                if !rules.prompt {
+                    after("times out, its request in flight", &|turn| {
+                        turn.state.late_request = turn.process().token;
+                        turn.set_phase(Phase::Failing);
+                    });
+                }
                 after("renews its lease", &Turn::renew);
             }
             Phase::Answered => {
                 after("loses the reply", &Turn::lose_reply);
                 after("commits", &Turn::commit);
-                after("fails to commit", &Turn::spool_and_end);
-                after("commits without the result", &|turn| {
-                    turn.commit();
-                    turn.spool_answer();
-                });
+                let other = &state.processes[usize::from(1 - who)];
+                if !rules.prompt || other.spool == NONE {
+                    after("fails to commit", &Turn::spool_and_end);
+                    after("commits without the result", &|turn| {
+                        turn.commit();
+                        turn.spool_answer();
+                    });
+                }
                 after("renews its lease", &Turn::renew);
             }
             Phase::Refused => {
@@ -67,6 +75,7 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
                     after("leaves the grant alone", &Turn::record_failure);
                 } else {
                     after("marks the grant dead", &Turn::fail_grant);
+                    after("holds the refusal back", &Turn::record_failure);
                 }
                 after("fails to finish its attempt", &Turn::end_without_release);
             }
@@ -78,10 +87,11 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
         }
         if me.spool != NONE {
             after("replays its spool", &|turn| {
-                turn.commit_spooled();
-                turn.process_mut().spool = NONE;
+                if turn.commit_spooled() {
+                    turn.process_mut().spool = NONE;
+                }
             });
-            after("replays its spool without removing it", &Turn::commit_spooled);
+            after("replays its spool without removing it", &|turn| _ = turn.commit_spooled());
         }
         if me.phase != Phase::Idle {
             after("crashes", &Turn::crash);
@@ -98,7 +108,7 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
 }
 
 fn environment_steps(state: &State, rules: &Rules, mut found: impl FnMut(Step, State)) {
-    if state.row.owner != NONE && state.row.lease_valid {
+    if state.row.owner != NONE && state.row.lease_valid && !(rules.prompt && is_under_way(state)) {
         let mut next = *state;
         next.row.lease_valid = false;
         // A process that lost its lease to another one also observes its own deadline.
@@ -108,6 +118,11 @@ fn environment_steps(state: &State, rules: &Rules, mut found: impl FnMut(Step, S
     let mut next = *state;
     if next.tokens.end_replay_windows() {
         found(("the replay window ends", NONE), next);
+    }
+    let frees_the_spool = state.row.owner < ORPHANED && state.processes.iter().any(|process| process.spool != NONE);
+    if rules.with_restore && !state.restored && state.row.generation > 0 && !(rules.prompt && frees_the_spool) {
+        found(("a backup is restored", NONE), operators::restore(state, NONE));
+        found(("a backup with a lease is restored", NONE), operators::restore(state, BACKUP));
     }
     if state.late_request != NONE {
         let mut next = *state;
@@ -122,4 +137,10 @@ fn environment_steps(state: &State, rules: &Rules, mut found: impl FnMut(Step, S
             found(("a late request is refused", NONE), next);
         }
     }
+}
+
+/// Returns whether the lease's holder has sent a request whose answer is not yet committed, spooled or lost.
+fn is_under_way(state: &State) -> bool {
+    let holder = state.processes.get(usize::from(state.row.owner));
+    state.late_request != NONE || holder.is_some_and(|holder| matches!(holder.phase, Phase::Sent | Phase::Answered))
 }

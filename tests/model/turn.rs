@@ -75,10 +75,14 @@ impl Turn {
             }
             return;
         }
-        if self.rules.reread && row.generation > self.process().generation {
-            // The lease is taken and released again.
-            self.state.row.owner = NONE;
-            return self.end();
+        if self.rules.reread {
+            if row.generation > self.process().generation {
+                // The lease is taken and released again.
+                self.state.row.owner = NONE;
+                return self.end();
+            }
+            // A row that was restored has an earlier generation.
+            *self.process_mut() = Process { generation: row.generation, token: row.token, ..self.process() };
         }
         self.set_leased();
     }
@@ -93,7 +97,22 @@ impl Turn {
         self.set_phase(Phase::Journaled);
     }
 
+    /// Renews the lease right before sending, or ends because another holder has it.
+    pub fn look_before_send(&mut self) {
+        if !self.rules.look_before_send || self.passes_fence() {
+            return self.renew();
+        }
+        if self.state.row.owner == self.owner_id {
+            self.state.row.owner = NONE;
+        }
+        self.end();
+    }
+
+    /// Sends the token if, by the process's own clock, its lease is not about to end.
     pub fn send(&mut self) {
+        if self.rules.look_before_send && !self.process().believes_leased {
+            return;
+        }
         let row = self.state.row;
         let held = row.owner == self.owner_id && row.lease_valid;
         if held && row.generation != self.process().generation && !self.process().is_rescue {
@@ -144,15 +163,22 @@ impl Turn {
             self.write_tokens(me.answer, me.generation);
             return self.end();
         }
-        let moved = self.state.row.generation != me.generation;
-        if self.rules.await_successor && !moved { self.set_phase(Phase::Superseded) } else { self.end() }
+        if self.rules.await_successor && !self.has_moved() { self.set_phase(Phase::Superseded) } else { self.end() }
+    }
+
+    /// Returns whether the row has another generation, so that this exchange's successor is of no use.
+    fn has_moved(&self) -> bool {
+        let (row, me) = (self.state.row.generation, self.process().generation);
+        if self.rules.outlives_restore { row > me } else { row != me }
     }
 
     /// Writes a token set to the row. A successor of the row's own token must follow it directly. A successor of the
     /// operator's token must find the generation at which the lease was taken.
     pub fn write_tokens(&mut self, token: u8, from_generation: u8) {
-        let State { row, tokens, .. } = &mut self.state;
-        let follows = if self.rules.with_rescue && tokens.is_successor(token, FOREIGN) {
+        let State { row, tokens, restored, .. } = &mut self.state;
+        let follows = if *restored {
+            from_generation >= row.generation && tokens.depth(token) == from_generation + 1
+        } else if self.rules.with_rescue && tokens.is_successor(token, FOREIGN) {
             row.generation == from_generation
         } else {
             let chain = row.token == NONE || tokens.is_successor(token, row.token);
@@ -162,7 +188,7 @@ impl Turn {
             self.state.violation = Some(Violation::StaleCommit);
         }
         let row = &mut self.state.row;
-        (row.token, row.generation, row.dead, row.owner) = (token, row.generation + 1, false, NONE);
+        (row.token, row.generation, row.dead, row.owner) = (token, from_generation + 1, false, NONE);
         self.state.tokens.set_depth(token, self.state.row.generation);
     }
 
@@ -179,17 +205,26 @@ impl Turn {
         }
     }
 
-    pub fn commit_spooled(&mut self) {
-        let me = self.process();
-        let current = !self.rules.generation_fence || self.state.row.generation == me.spool_generation;
-        if current && (self.rules.revive || !self.state.row.dead) {
-            self.write_tokens(me.spool, me.spool_generation);
+    /// Commits the spooled successor, unless the row has a later generation or another holder has the lease. Returns
+    /// whether the spool has no more use for it.
+    pub fn commit_spooled(&mut self) -> bool {
+        let (me, row) = (self.process(), self.state.row);
+        let older = self.rules.older_row_accepts_spool && row.generation < me.spool_generation;
+        let current = !self.rules.generation_fence || older || row.generation == me.spool_generation;
+        if !current || (row.dead && !self.rules.revive) {
+            return true;
         }
+        let is_own = row.owner == ORPHANED + self.owner_id;
+        if self.rules.spool_awaits_lease && !is_own && !self.lease_is_free() {
+            return false;
+        }
+        self.write_tokens(me.spool, me.spool_generation);
+        true
     }
 
     pub fn await_other_holder(&mut self) {
-        let (row, me) = (self.state.row, self.process());
-        if row.generation != me.generation {
+        let row = self.state.row;
+        if self.has_moved() {
             self.end();
         } else if row.owner == NONE || !row.lease_valid {
             self.spool_and_end();
@@ -199,7 +234,7 @@ impl Turn {
     pub fn fail_grant(&mut self) {
         if self.passes_fence() && !self.state.row.dead {
             let (row, me) = (self.state.row, self.process());
-            let kept = me.spool_generation == row.generation && self.state.tokens.is_valid(me.spool);
+            let kept = me.spool_generation >= row.generation && self.state.tokens.is_valid(me.spool);
             if self.state.tokens.is_valid(row.token) || kept {
                 self.state.violation = Some(Violation::FalselyDead);
             }
@@ -238,7 +273,7 @@ impl Turn {
     /// Ends the exchange without updating the row.
     pub fn end_without_release(&mut self) {
         if self.state.row.owner == self.owner_id {
-            self.state.row.owner = ORPHANED;
+            self.state.row.owner = ORPHANED + self.owner_id;
         }
         self.end();
     }
