@@ -21,4 +21,5 @@ mod sandbox;
 mod sweep;
 mod tidy;
 mod tokens;
+mod torture;
 mod traces;

@@ -40,7 +40,7 @@ pub use page::{ClerkView, InvitationPage, LoginProblem, LoginView, Page, Reveale
 pub use permission::Permission;
 pub use problem::ProblemCode;
 pub use reference::{FieldView, OperationView, ReferenceView, ResponseView};
-pub use refresh::{BindingError, RefreshReport, RefreshSummary};
+pub use refresh::{BindingError, RefreshReport, RefreshSummary, XERO_NOT_ANSWERING};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use text_enum::{Stored, TextEnum};

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::BindingId;
 
+/// How messages begin while Xero doesn't answer.
+pub const XERO_NOT_ANSWERING: &str = "Xero isn't answering";
+
 /// Result of a refresh: the response of `POST /api/integrations/xero/refresh`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -91,10 +94,10 @@ impl RefreshSummary {
                 None => "All tokens are fresh".to_owned(),
             },
             (n, 0, 0) => format!("{} refreshed", tokens(n)),
-            (0, 0, _) if self.next_attempt_at.is_some() => "Xero isn't answering.".to_owned(),
+            (0, 0, _) if self.next_attempt_at.is_some() => format!("{XERO_NOT_ANSWERING}."),
             (0, 0, _) => "Not refreshed yet. Try again in a moment.".to_owned(),
             (n, 0, waiting) if self.next_attempt_at.is_some() => {
-                format!("{} refreshed. Xero isn't answering for {waiting}.", tokens(n))
+                format!("{} refreshed. {XERO_NOT_ANSWERING} for {waiting}.", tokens(n))
             }
             (n, 0, waiting) => format!("{n} refreshed, {waiting} not yet. Try again in a moment."),
             (0, failed, _) => attention(failed),

@@ -20,6 +20,19 @@ pub enum Health {
     Disconnected,
 }
 
+impl Health {
+    /// Returns the word that people read.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Connected => "Connected",
+            Self::Refreshing => "Refreshing",
+            Self::Retrying => "Retrying",
+            Self::NeedsReauth => "Reconnect needed",
+            Self::Disconnected => "Disconnected",
+        }
+    }
+}
+
 /// One row of the connections list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionView {

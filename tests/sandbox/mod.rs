@@ -142,8 +142,17 @@ impl Provider {
 
     /// Removes every fault that has not struck.
     pub(crate) async fn clear_faults(&self) {
-        let response = self.client.delete(format!("{}/_control/faults", self.base)).send().await.unwrap();
-        assert!(response.status().is_success());
+        self.clear("faults").await;
+    }
+
+    /// Removes every oddity that has not been used.
+    pub(crate) async fn clear_oddities(&self) {
+        self.clear("oddities").await;
+    }
+
+    async fn clear(&self, queue: &str) {
+        let response = self.client.delete(format!("{}/_control/{queue}", self.base)).send().await.unwrap();
+        assert!(response.status().is_success(), "{queue}");
     }
 
     /// Waits until this many responses are held. Panics if fewer are after the provider's own limit, or more.

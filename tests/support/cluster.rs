@@ -96,6 +96,23 @@ impl TestCluster {
         self.instances[instance] = self.start(instance);
     }
 
+    /// Stops an instance as a service manager does, and starts a new process in its place.
+    pub fn restart_gracefully(&mut self, instance: usize) {
+        self.instances[instance].send_sigterm();
+        self.replace_stopping(instance);
+    }
+
+    /// Waits until a stopping instance has ended well, and starts a new process in its place.
+    pub fn replace_stopping(&mut self, instance: usize) {
+        let status = self.instances[instance].wait_for_exit();
+        assert!(
+            status.success(),
+            "instance {instance}: {status}\n{}",
+            self.instances[instance].unread_log().join("\n")
+        );
+        self.restart(instance);
+    }
+
     /// Returns an instance's spool directory.
     pub fn spool(&self, instance: usize) -> PathBuf {
         self.working_dirs[instance].path().join("data/spool")

@@ -24,6 +24,7 @@ const PASSWORD: &str = "correct horse battery";
 /// A running `evergrant serve` process, killed on drop.
 pub struct Instance {
     child: Child,
+    is_killed: bool,
     /// The log lines that have not been read.
     log: Mutex<Receiver<String>>,
     /// The log lines until the server listened.
@@ -68,7 +69,7 @@ impl Instance {
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || log.for_each(|line| drop(sender.send(line))));
         let (log, startup_log, base) = (Mutex::new(receiver), Vec::new(), String::new());
-        let mut instance = Self { child, log, startup_log, base };
+        let mut instance = Self { child, is_killed: false, log, startup_log, base };
         while instance.base.is_empty() {
             let line = instance.next_log_line();
             let line = line.unwrap_or_else(|| panic!("the instance did not start: {:?}", instance.startup_log));
@@ -120,7 +121,12 @@ impl Instance {
 
     /// Sends SIGTERM, as a service manager does.
     pub fn send_sigterm(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        self.send_signal("TERM");
+    }
+
+    /// Sends the signal of this name, without `SIG`.
+    pub fn send_signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
@@ -129,8 +135,14 @@ impl Instance {
         tokio::task::block_in_place(|| wait_for_exit(&mut self.child))
     }
 
+    /// Returns whether it was killed.
+    pub fn is_killed(&self) -> bool {
+        self.is_killed
+    }
+
     /// Sends SIGKILL and waits for the process.
     pub fn kill(&mut self) {
+        self.is_killed = true;
         _ = self.child.kill();
         _ = self.child.wait();
     }

@@ -13,6 +13,7 @@ pub mod demo_server;
 pub mod http;
 pub mod instance;
 pub mod locks;
+pub mod outages;
 pub mod statement_capture;
 pub mod test_server;
 pub mod test_service;

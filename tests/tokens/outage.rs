@@ -5,32 +5,18 @@
 //! file size, which makes appends fail.
 
 use std::path::Path;
-use std::process::Command;
 
 use reqwest::StatusCode;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
+use crate::support::outages::Outage;
 use crate::support::test_service::PAST_REPLAY_WINDOW;
 use crate::support::wait::{MAX_WAIT, eventually};
 
 const TOKEN: &str = "scrape-me";
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "2s"), ("EVERGRANT_METRICS_TOKEN", TOKEN)];
-
-/// A way in which a database becomes unwritable.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Outage {
-    /// PostgreSQL ends all sessions and refuses new ones.
-    NoConnections,
-    /// PostgreSQL accepts sessions, but only for reads.
-    ReadOnly,
-    /// SQLite's WAL can't grow, but a small file can still be written.
-    WalFull,
-    /// No file can be written at all.
-    NothingWritable,
-}
 
 /// Defines a test per outage, each on the database that can have it.
 macro_rules! each_outage {
@@ -65,49 +51,6 @@ macro_rules! each_outage {
             }
         }
     };
-}
-
-impl Outage {
-    async fn start(self, cluster: &TestCluster) {
-        match self {
-            Self::NoConnections => admin(&cluster.database, "ALTER DATABASE $ ALLOW_CONNECTIONS false").await,
-            Self::ReadOnly => admin(&cluster.database, "ALTER DATABASE $ SET default_transaction_read_only = on").await,
-            // The WAL is far larger than this by now, a token set smaller.
-            Self::WalFull => limit_file_size(cluster, "20000"),
-            Self::NothingWritable => limit_file_size(cluster, "0"),
-        }
-    }
-
-    async fn end(self, cluster: &TestCluster) {
-        match self {
-            Self::NoConnections => admin(&cluster.database, "ALTER DATABASE $ ALLOW_CONNECTIONS true").await,
-            Self::ReadOnly => admin(&cluster.database, "ALTER DATABASE $ RESET default_transaction_read_only").await,
-            Self::WalFull | Self::NothingWritable => limit_file_size(cluster, "unlimited"),
-        }
-    }
-
-    /// Returns whether the spool is writable during this outage.
-    fn spool_is_writable(self) -> bool {
-        self != Self::NothingWritable
-    }
-}
-
-/// Runs a statement about this database from another one, and ends its sessions so that new ones see the change.
-async fn admin(database: &TestDatabase, statement: &str) {
-    let (server, name) = database.url.rsplit_once('/').unwrap();
-    let mut admin = sqlx::AnyConnection::connect(&format!("{server}/postgres")).await.unwrap();
-    let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '$'";
-    for statement in [statement, end] {
-        sqlx::query(AssertSqlSafe(statement.replace('$', name))).execute(&mut admin).await.unwrap();
-    }
-    admin.close().await.unwrap();
-}
-
-/// Limits the size of the first instance's files, in bytes.
-fn limit_file_size(cluster: &TestCluster, bytes: &str) {
-    let pid = cluster.instances[0].pid().to_string();
-    let done = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")]).status().unwrap();
-    assert!(done.success());
 }
 
 fn count_files(folder: &Path) -> usize {

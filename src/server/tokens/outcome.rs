@@ -1,11 +1,13 @@
 //! Refresh requests, their outcomes, and the messages for people.
 
-use crate::model::Trigger;
+use crate::model::{Trigger, XERO_NOT_ANSWERING};
 use crate::server::domain::{AppIdentity, GrantEnd};
 use crate::server::xero::{ErrorKind, OpenCircuit, Transient, XeroError};
 
-/// The message while Xero doesn't answer.
-const XERO_NOT_ANSWERING: &str = "Xero isn't answering. Your connection is safe.";
+/// Returns the message while Xero doesn't answer.
+fn not_answering() -> String {
+    format!("{XERO_NOT_ANSWERING}. Your connection is safe.")
+}
 
 /// The message while refusals are held, which also keep the circuit open for others.
 const HELD_REFUSAL: &str = "Xero refuses many connections at once, so nothing was disconnected. Your Evergrant \
@@ -153,7 +155,7 @@ impl RefreshFailure {
 
     /// Returns the failure for a grant in back-off.
     pub fn backing_off(last_error: Option<&str>, next_attempt_at: i64) -> Self {
-        let message = last_error.unwrap_or(XERO_NOT_ANSWERING).to_owned();
+        let message = last_error.map_or_else(not_answering, str::to_owned);
         Self { cause: FailureCause::Transient, message, next_attempt_at: Some(next_attempt_at) }
     }
 
@@ -191,7 +193,7 @@ impl RefreshFailure {
                 (FailureCause::Transient, "Xero is limiting our requests. Your connection is safe.".to_owned())
             }
             ErrorKind::Transient(_) => {
-                (FailureCause::Transient, XERO_NOT_ANSWERING.to_owned())
+                (FailureCause::Transient, not_answering())
             }
             _ => (FailureCause::Transient, format!("{} Your connection is safe.", error.summary())),
         };

@@ -1,6 +1,7 @@
 //! What a failed call to Xero says to people.
 
 use super::error::{ErrorKind, Transient, XeroError};
+use crate::model::XERO_NOT_ANSWERING;
 
 impl XeroError {
     /// Returns a message for people: what happened, what to do next, and Xero's own message if there is one.
@@ -28,7 +29,7 @@ impl XeroError {
                 format!("Xero sent an unexpected response ({}). Try again in a moment.", self.evidence_code())
             }
             ErrorKind::Transient(Transient::CircuitOpen) => {
-                format!("Xero isn't answering. Try again {}.", self.retry_hint())
+                format!("{XERO_NOT_ANSWERING}. Try again {}.", self.retry_hint())
             }
             ErrorKind::TokenExpired => {
                 "The access token has expired. Refresh the connection, then try again.".to_owned()

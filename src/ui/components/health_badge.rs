@@ -15,11 +15,12 @@ pub fn health_badge(one: &ConnectionView) -> impl IntoView + use<> {
 
 /// Returns a state's badge.
 pub fn badge_of(health: Health) -> Badge {
-    match health {
-        Health::Connected => Badge::new(Tone::Good, CHECK, "Connected"),
-        Health::Refreshing => Badge::new(Tone::Info, TURN, "Refreshing"),
-        Health::Retrying => Badge::new(Tone::Warn, CLOCK, "Retrying"),
-        Health::NeedsReauth => Badge::new(Tone::Bad, WARNING, "Reconnect needed"),
-        Health::Disconnected => Badge::new(Tone::Quiet, SLASH, "Disconnected"),
-    }
+    let (tone, icon) = match health {
+        Health::Connected => (Tone::Good, CHECK),
+        Health::Refreshing => (Tone::Info, TURN),
+        Health::Retrying => (Tone::Warn, CLOCK),
+        Health::NeedsReauth => (Tone::Bad, WARNING),
+        Health::Disconnected => (Tone::Quiet, SLASH),
+    };
+    Badge::new(tone, icon, health.label())
 }

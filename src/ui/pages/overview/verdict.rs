@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::model::{ConnectionView, Health, Permission, Tone, paths};
+use crate::model::{ConnectionView, Health, Permission, Tone, XERO_NOT_ANSWERING, paths};
 use crate::ui::components::time;
 use crate::ui::context::may;
 use crate::ui::shared::icons::{CHECK, CLOCK, WARNING, icon};
@@ -46,8 +46,8 @@ fn summary(connections: &[ConnectionView]) -> (Tone, String) {
         (1, 1, _) => (Tone::Bad, "The connection needs reconnecting.".to_owned()),
         (_, 1, _) => (Tone::Bad, format!("1 of {total} connections needs reconnecting.")),
         (_, 2.., _) => (Tone::Bad, format!("{broken} of {total} connections need reconnecting.")),
-        (1, 0, _) if retrying > 0 => (Tone::Warn, "Xero isn't answering.".to_owned()),
-        (_, 0, 1..) => (Tone::Warn, format!("Xero isn't answering for {retrying} of {total} connections.")),
+        (1, 0, _) if retrying > 0 => (Tone::Warn, format!("{XERO_NOT_ANSWERING}.")),
+        (_, 0, 1..) => (Tone::Warn, format!("{XERO_NOT_ANSWERING} for {retrying} of {total} connections.")),
         (1, 0, 0) => (Tone::Good, "The connection is working.".to_owned()),
         (_, 0, 0) => (Tone::Good, format!("All {total} connections are working.")),
     }
