@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::consents::{ConnectedOrg, TestConsent};
 use super::databases::TestDatabase;
 use super::instance::{Instance, seed_ana};
+use super::skewed_clock::SkewedClock;
 use super::test_service::test_key_ring;
 use crate::sandbox::Provider;
 
@@ -33,6 +34,8 @@ pub struct TestCluster {
     /// The instances' working directories, which hold their data directories.
     working_dirs: Vec<Arc<TempDir>>,
     settings: EnvVars,
+    /// The clock of each instance.
+    pub clocks: Vec<SkewedClock>,
     /// The number of the last ledger line that was read.
     ledger_position: u64,
 }
@@ -67,6 +70,7 @@ impl TestCluster {
         let org = seed_ana(&store).await;
         let connected = TestConsent::new(&store, &provider).access_seconds_left(300).connect(org).await;
         let (instances, cookie) = (Vec::new(), String::new());
+        let clocks = folders.iter().map(|folder| SkewedClock::new(folder.path())).collect();
         let mut cluster = Self {
             database,
             provider,
@@ -76,6 +80,7 @@ impl TestCluster {
             cookie,
             working_dirs: folders,
             settings,
+            clocks,
             ledger_position: 0,
         };
         for number in 0..cluster.working_dirs.len() {
@@ -88,7 +93,10 @@ impl TestCluster {
 
     fn start(&self, instance: usize) -> Instance {
         let (database, provider, data) = (&self.database, &self.provider, self.working_dirs[instance].path());
-        Instance::start(database, provider, data, self.settings)
+        let clock = self.clocks[instance].environment();
+        let clock = clock.iter().map(|(name, path)| (*name, path.to_str().unwrap()));
+        let settings: Vec<(&str, &str)> = self.settings.iter().copied().chain(clock).collect();
+        Instance::start(database, provider, data, &settings)
     }
 
     /// Starts a new process in the place of a killed one.

@@ -14,6 +14,7 @@ pub mod http;
 pub mod instance;
 pub mod locks;
 pub mod outages;
+pub mod skewed_clock;
 pub mod statement_capture;
 pub mod test_server;
 pub mod test_service;

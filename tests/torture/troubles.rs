@@ -16,6 +16,8 @@ pub enum Trouble {
     Oddity(&'static str),
     /// The provider's clock differs from ours by so many seconds.
     ProviderClock(i64),
+    /// An instance's clock jumps by so many seconds, and back. On SQLite, all instances': they share the machine.
+    Clock(i64),
     /// An instance is killed.
     Killed,
     /// An instance is stopped for longer than its request may take, and goes on.
@@ -33,7 +35,7 @@ pub enum Trouble {
 }
 
 use Trouble::{
-    Fault, Killed, Locked, NoConnections, NothingWritable, Oddity, ProviderClock, ReadOnly, Stopped, Terminated,
+    Clock, Fault, Killed, Locked, NoConnections, NothingWritable, Oddity, ProviderClock, ReadOnly, Stopped, Terminated,
     WalFull,
 };
 
@@ -83,6 +85,9 @@ pub const PROVIDER: [Trouble; 39] = [
 /// What may happen to an instance.
 pub const INSTANCE: [Trouble; 3] = [Killed, Stopped, Terminated];
 
+/// What may happen to clocks: two minutes, and what a wrong time zone or an empty battery does.
+pub const CLOCK: [Trouble; 4] = [Clock(120), Clock(-120), Clock(3 * 60 * 60), Clock(-13 * 60 * 60)];
+
 /// What may happen to a database and to the disk.
 pub fn of_database(kind: DatabaseKind) -> &'static [Trouble] {
     match kind {
@@ -115,6 +120,7 @@ impl Trouble {
             }
             Oddity(kind) => _ = cluster.provider.control("oddities", json!({"kind": kind, "times": 1})).await,
             ProviderClock(seconds) => advance_provider(cluster, seconds).await,
+            Clock(seconds) => set_clocks(cluster, victim, seconds),
             Killed => cluster.instances[victim].kill(),
             Stopped => cluster.instances[victim].send_signal("STOP"),
             Terminated => cluster.instances[victim].send_sigterm(),
@@ -141,10 +147,19 @@ impl Started {
             (Fault(..), _) => cluster.provider.clear_faults().await,
             (Oddity(_), _) => cluster.provider.clear_oddities().await,
             (ProviderClock(seconds), _) => advance_provider(cluster, -seconds).await,
+            (Clock(_), _) => set_clocks(cluster, self.victim, 0),
             (Stopped, _) => cluster.instances[self.victim].send_signal("CONT"),
             (Locked(_), Some(lock)) => lock.release().await,
             (ReadOnly | NoConnections | NothingWritable | WalFull, _) => self.trouble.outage().end(cluster).await,
             (Killed | Terminated | Locked(_), _) => {}
+        }
+    }
+}
+
+fn set_clocks(cluster: &TestCluster, victim: usize, seconds: i64) {
+    for (number, clock) in cluster.clocks.iter().enumerate() {
+        if number == victim || cluster.database.kind() == DatabaseKind::Sqlite {
+            clock.set(seconds);
         }
     }
 }
