@@ -29,8 +29,8 @@ pub async fn add_webhook(url: String) -> Result<EndpointId, ApiError> {
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageNotifications)?;
-        let (notifier, caller) = (&ctx.state.notifier, &ctx.caller);
-        Ok(notifier.add_endpoint(&org.id, &url, &caller.user_id, &caller.session_hash, ctx.actor()).await?)
+        let (endpoints, caller) = (ctx.state.notifier.as_actor(ctx.actor()), &ctx.caller);
+        Ok(endpoints.add_endpoint(&org.id, &url, &caller.user_id, &caller.session_hash).await?)
     })
     .await
     .flash(|_| WebhookAdded)
@@ -63,7 +63,8 @@ pub async fn rotate_webhook_secret(endpoint_id: EndpointId) -> Result<(), ApiErr
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageNotifications)?;
-        Ok(ctx.state.notifier.rotate_secret(&org.id, &endpoint_id, &ctx.caller.session_hash, ctx.actor()).await?)
+        let endpoints = ctx.state.notifier.as_actor(ctx.actor());
+        Ok(endpoints.rotate_secret(&org.id, &endpoint_id, &ctx.caller.session_hash).await?)
     })
     .await
     .flash(|()| WebhookRotated)
@@ -81,11 +82,11 @@ pub async fn set_webhook(endpoint_id: EndpointId, enabled: bool) -> Result<(), A
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageNotifications)?;
-        let (notifier, actor) = (&ctx.state.notifier, ctx.actor());
+        let endpoints = ctx.state.notifier.as_actor(ctx.actor());
         if enabled {
-            notifier.enable_endpoint(&org.id, &endpoint_id, actor).await?;
+            endpoints.enable_endpoint(&org.id, &endpoint_id).await?;
         } else {
-            notifier.disable_endpoint(&org.id, &endpoint_id, actor).await?;
+            endpoints.disable_endpoint(&org.id, &endpoint_id).await?;
         }
         Ok(())
     })
@@ -102,7 +103,7 @@ pub async fn remove_webhook(endpoint_id: EndpointId) -> Result<(), ApiError> {
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageNotifications)?;
-        Ok(ctx.state.notifier.remove_endpoint(&org.id, &endpoint_id, ctx.actor()).await?)
+        Ok(ctx.state.notifier.as_actor(ctx.actor()).remove_endpoint(&org.id, &endpoint_id).await?)
     })
     .await
     .flash(|()| WebhookRemoved)

@@ -1,11 +1,12 @@
 //! Operations on webhook endpoints: add, test, rotate the secret, enable, disable, remove.
 
+use super::egress::EgressPolicy;
 use super::notifier::Notifier;
 use crate::model::{AddressProblem, DisabledBy, EndpointId, OrgId, UserId};
 use crate::server::crypto::random::RandomError;
 use crate::server::crypto::webhook_key::WebhookKey;
 use crate::server::domain::Actor;
-use crate::server::store::{AddEndpointError, DisableResult, NewWebhookEndpoint, StoreError};
+use crate::server::store::{AddEndpointError, DisableResult, NewWebhookEndpoint, Store, StoreError};
 
 /// Why an endpoint could not be added or changed.
 #[derive(Debug, thiserror::Error)]
@@ -36,20 +37,16 @@ impl From<AddEndpointError> for WebhookEndpointError {
     }
 }
 
+/// An organization's webhook endpoints, for one actor. See `Notifier::as_actor`.
+pub struct WebhookEndpoints {
+    store: Store,
+    policy: EgressPolicy,
+}
+
 impl Notifier {
-    /// Adds an endpoint. Only the session that adds it can see its secret.
-    pub async fn add_endpoint(
-        &self,
-        org: &OrgId,
-        url: &str,
-        by: &UserId,
-        session_hash: &str,
-        actor: Actor,
-    ) -> Result<EndpointId, WebhookEndpointError> {
-        let url = self.webhooks().egress_policy().check_url(url)?;
-        let secret = WebhookKey::new_secret()?;
-        let new = NewWebhookEndpoint { url: url.as_str(), secret: &secret, created_by: by, session_hash };
-        Ok(self.store().as_actor(actor).add_endpoint(org, new).await?)
+    /// Returns the operations on endpoints. The audit log names `actor` for them.
+    pub fn as_actor(&self, actor: Actor) -> WebhookEndpoints {
+        WebhookEndpoints { store: self.store().as_actor(actor), policy: self.webhooks().egress_policy().clone() }
     }
 
     /// Sends a test event to an endpoint now, without retries. Returns whether it was delivered; the delivery's row
@@ -58,6 +55,22 @@ impl Notifier {
         let endpoint = self.store().endpoint(org, id).await?.ok_or(WebhookEndpointError::NotFound)?;
         Ok(self.send_test(&endpoint).await?)
     }
+}
+
+impl WebhookEndpoints {
+    /// Adds an endpoint. Only the session that adds it can see its secret.
+    pub async fn add_endpoint(
+        &self,
+        org: &OrgId,
+        url: &str,
+        by: &UserId,
+        session_hash: &str,
+    ) -> Result<EndpointId, WebhookEndpointError> {
+        let url = self.policy.check_url(url)?;
+        let secret = WebhookKey::new_secret()?;
+        let new = NewWebhookEndpoint { url: url.as_str(), secret: &secret, created_by: by, session_hash };
+        Ok(self.store.add_endpoint(org, new).await?)
+    }
 
     /// Replaces an endpoint's secret. Only this session can see the new one.
     pub async fn rotate_secret(
@@ -65,43 +78,26 @@ impl Notifier {
         org: &OrgId,
         id: &EndpointId,
         session_hash: &str,
-        actor: Actor,
     ) -> Result<(), WebhookEndpointError> {
-        let rotated =
-            self.store().as_actor(actor).rotate_secret(org, id, &WebhookKey::new_secret()?, session_hash).await?;
+        let rotated = self.store.rotate_secret(org, id, &WebhookKey::new_secret()?, session_hash).await?;
         rotated.ok_or_else(|| WebhookEndpointError::NotFound)
     }
 
     /// Enables an endpoint.
-    pub async fn enable_endpoint(
-        &self,
-        org: &OrgId,
-        id: &EndpointId,
-        actor: Actor,
-    ) -> Result<(), WebhookEndpointError> {
-        self.store().as_actor(actor).enable_endpoint(org, id).await?.ok_or_else(|| WebhookEndpointError::NotFound)
+    pub async fn enable_endpoint(&self, org: &OrgId, id: &EndpointId) -> Result<(), WebhookEndpointError> {
+        self.store.enable_endpoint(org, id).await?.ok_or_else(|| WebhookEndpointError::NotFound)
     }
 
     /// Disables an endpoint. Does nothing if it is disabled already.
-    pub async fn disable_endpoint(
-        &self,
-        org: &OrgId,
-        id: &EndpointId,
-        actor: Actor,
-    ) -> Result<(), WebhookEndpointError> {
-        match self.store().as_actor(actor).disable_endpoint(org, id, DisabledBy::Person).await? {
+    pub async fn disable_endpoint(&self, org: &OrgId, id: &EndpointId) -> Result<(), WebhookEndpointError> {
+        match self.store.disable_endpoint(org, id, DisabledBy::Person).await? {
             DisableResult::Disabled | DisableResult::AlreadyDisabled => Ok(()),
             DisableResult::NotFound => Err(WebhookEndpointError::NotFound),
         }
     }
 
     /// Deletes an endpoint.
-    pub async fn remove_endpoint(
-        &self,
-        org: &OrgId,
-        id: &EndpointId,
-        actor: Actor,
-    ) -> Result<(), WebhookEndpointError> {
-        self.store().as_actor(actor).remove_endpoint(org, id).await?.ok_or_else(|| WebhookEndpointError::NotFound)
+    pub async fn remove_endpoint(&self, org: &OrgId, id: &EndpointId) -> Result<(), WebhookEndpointError> {
+        self.store.remove_endpoint(org, id).await?.ok_or_else(|| WebhookEndpointError::NotFound)
     }
 }

@@ -54,7 +54,7 @@ async fn in_use(config: &Config, store: &Store) -> Result<Check, StoreError> {
         Some((first, others)) => (&first.kid, others),
         None => return Ok(Check::ok(name, "There are no keys.")),
     };
-    let said: Vec<String> = keys.iter().map(|key| describe_key(key, key.kid == *first)).collect();
+    let said: Vec<String> = keys.iter().map(|key| describe_key(key, first)).collect();
     let servers = pluralize(running.len(), "server runs", "servers run");
     let found = format!("{} {servers} on this database.", said.join(" "));
     let behind = |instance: &&Instance| !instance.kids.contains(first) || instance.seals_with != *first;
@@ -74,12 +74,12 @@ async fn in_use(config: &Config, store: &Store) -> Result<Check, StoreError> {
     Ok(Check::ok(name, found))
 }
 
-fn describe_key(KeyUse { kid, texts, needed_by, may_go }: &KeyUse, is_first: bool) -> String {
+fn describe_key(KeyUse { kid, texts, needed_by, may_go }: &KeyUse, first: &str) -> String {
     let texts = pluralize(usize::try_from(*texts).unwrap_or(usize::MAX), "value", "values");
     if *may_go {
         return format!("{kid}: nothing needs it; evergrant encryption-key rotate --retire removes it.");
     }
-    let first = if is_first { ", the first" } else { "" };
+    let first = if kid.as_str() == first { ", the first" } else { "" };
     let also = if needed_by.is_empty() { String::new() } else { format!("; needed by {}", needed_by.join("; ")) };
     format!("{kid}{first}: {texts}{also}.")
 }

@@ -50,10 +50,11 @@ enum Retried {
 pub async fn run(flags: Flags) -> Result<(), CliError> {
     let service = OneShotService::open(flags.settings).await?;
     let selected = select_grants(&flags.which, &service).await?;
-    let accept = flags.accept_refusals;
+    let request = RefreshRequest::cli().forced();
+    let request = &if flags.accept_refusals { request.believing_refusals() } else { request };
     let retried: Vec<(GrantSummary, Retried)> = stream::iter(selected)
         .map(|listed| async {
-            let retried = retry_one(&service, &listed, accept).await;
+            let retried = retry_one(&service, &listed, request.clone()).await;
             (listed, retried)
         })
         .buffered(service.policy.concurrency)
@@ -101,7 +102,7 @@ async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Resu
     }
 }
 
-async fn retry_one(service: &OneShotService, listed: &GrantSummary, accept_refusals: bool) -> Retried {
+async fn retry_one(service: &OneShotService, listed: &GrantSummary, request: RefreshRequest) -> Retried {
     let id = &listed.grant.id;
     if listed.grant.status == GrantStatus::RefreshFailed {
         return match service.service.retry(id).await {
@@ -111,8 +112,6 @@ async fn retry_one(service: &OneShotService, listed: &GrantSummary, accept_refus
             Err(error) => Retried::Failed(error.to_string()),
         };
     }
-    let request = RefreshRequest::cli().forced();
-    let request = if accept_refusals { request.believing_refusals() } else { request };
     match service.service.refresh_grant_single_flight(id, request).await {
         RefreshOutcome::Refreshed | RefreshOutcome::RefreshedElsewhere | RefreshOutcome::NotDue => Retried::Works,
         RefreshOutcome::Failed(failed) => Retried::Failed(failed.message),
