@@ -142,6 +142,8 @@ CREATE INDEX oauth_states_by_expiry ON oauth_states (expires_at);
 CREATE TABLE instances (
     -- Stored in the server's data directory.
     id TEXT PRIMARY KEY,
+    -- New at every start. Two servers with the same id, as of a copied data directory, notice each other by it.
+    run_id TEXT NOT NULL,
     address TEXT NOT NULL,
     -- IDs of keys, separated by commas; never a key.
     kids TEXT NOT NULL,

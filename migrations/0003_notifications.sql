@@ -44,8 +44,14 @@ CREATE TABLE deliveries (
     created_at BIGINT NOT NULL,
     UNIQUE (event_id, channel, target_id)
 );
-CREATE INDEX deliveries_due ON deliveries (next_attempt_at) WHERE status = 'pending';
+CREATE INDEX deliveries_due ON deliveries (channel, next_attempt_at) WHERE status = 'pending';
 CREATE INDEX deliveries_by_target ON deliveries (target_id, created_at);
+
+-- When a server with a mail server last ran. Email is only created if that is recent, and waits for the next one.
+CREATE TABLE mailer_heartbeat (
+    singleton BIGINT PRIMARY KEY CHECK (singleton = 1),
+    seen_at BIGINT NOT NULL
+);
 
 CREATE TABLE webhook_endpoints (
     id TEXT PRIMARY KEY,

@@ -13,7 +13,7 @@ pub async fn notifications() -> Result<NotificationsView, ApiError> {
 
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
-        let (user, channels) = (&ctx.caller.user_id, ctx.state.notifier.channels());
+        let (user, channels) = (&ctx.caller.user_id, ctx.state.notifier.channels().await?);
         Ok(views::notifications(&ctx.state.store, ctx.org()?, user, channels).await?)
     })
     .await

@@ -38,7 +38,12 @@ pub async fn seed(store: &Store, auth: &LocalAuth, sandbox: &Sandbox) -> Result<
     if store.has_users().await? {
         return Ok(false);
     }
-    let person = auth.add_user(DEMO_EMAIL, Secret::new(DEMO_PASSWORD), Some(HARBOUR)).await?;
+    let person = match auth.add_user(DEMO_EMAIL, Secret::new(DEMO_PASSWORD), Some(HARBOUR)).await {
+        Ok(person) => person,
+        // Another server that starts now creates the demo data.
+        Err(AddUserError::EmailTaken(_)) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
     if let Some((harbour, _)) = &person.org {
         seed_connection(store, sandbox, harbour, &person.user, ("mere", "harbour"), DEMO_TOKEN_SECONDS).await?;
     }

@@ -1,6 +1,7 @@
-//! Operations: graceful shutdown, backup and restore, mixed versions, and the files of `deploy/`.
+//! Operations: first starts, graceful shutdown, backup and restore, mixed versions, and the files of `deploy/`.
 
 mod files;
+mod first_starts;
 mod readiness;
 mod restore;
 mod shutdown;

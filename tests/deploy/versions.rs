@@ -14,7 +14,7 @@ use crate::support::wait::run;
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "2s")];
 
 /// Tables that a page or a background job reads.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "organizations",
     "users",
     "memberships",
@@ -26,6 +26,7 @@ const TABLES: [&str; 20] = [
     "instances",
     "outbox",
     "deliveries",
+    "mailer_heartbeat",
     "webhook_endpoints",
     "alarms",
     "binding_grants",

@@ -32,7 +32,7 @@ async fn server_is_not_ready_while_a_clock_jumps_and_adopts_the_databases() {
 async fn server_does_not_start_with_a_clock_hours_off() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let (folder, listener) = (TempDir::new().unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let config = server_config(&database, "http://localhost:3000", &folder, &[]);
+    let config = server_config(&database, "http://localhost:3000", folder.path(), &[]);
     let clock = Clock::system_off_by(3 * 60 * 60);
     let error = startup::serve(config, clock, listener, std::future::pending()).await.unwrap_err();
     assert!(matches!(error, StartupError::Clock(_)), "{error}");

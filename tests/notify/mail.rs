@@ -1,111 +1,18 @@
 //! Email: recipients, content, and what happens if the mail server rejects a message.
 
 use crate::support::databases::TestDatabase;
-use std::sync::{Arc, Mutex};
+use crate::support::wait::{MAX_WAIT, eventually};
 
-use evergrant::model::EmailChoice;
-use evergrant::model::{DeliveryStatus, OrgId, Role, UserId};
-use evergrant::server::config::MailConfig;
+use evergrant::model::{Channel, DeliveryStatus, EmailChoice, OrgId, Role, UserId};
 use evergrant::server::domain::Secret;
-use evergrant::server::notify::{Mailer, Notifier, WebhookClient};
+use evergrant::server::jobs::notifications;
+use evergrant::server::lifecycle::Lifecycle;
 use evergrant::server::store::{CreatedUser, NewUser, RowChange, Store};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use sqlx::Row as _;
 
-use super::{DAY, PUBLIC_URL, end_at_xero, loopback_policy};
+use super::mail_server::MailServer;
+use super::{DAY, connect_with_receiver, end_at_xero, notifier, tick};
 use crate::support::test_service::TestService;
-
-/// A mail server that stores messages. It implements as much of RFC 5321 as a client needs.
-#[derive(Clone)]
-struct MailServer {
-    port: u16,
-    state: Arc<Mutex<MailServerState>>,
-}
-
-#[derive(Default)]
-struct MailServerState {
-    /// Replies to the next `RCPT` commands, in this order; then 250.
-    rcpt_replies: Vec<&'static str>,
-    messages: Vec<ReceivedMessage>,
-}
-
-#[derive(Clone, Debug)]
-struct ReceivedMessage {
-    to: String,
-    text: String,
-}
-
-impl MailServer {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mail_server = Self { port: listener.local_addr().unwrap().port(), state: Arc::default() };
-        let ours = mail_server.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(ours.clone().serve_connection(stream));
-            }
-        });
-        mail_server
-    }
-
-    async fn serve_connection(self, stream: TcpStream) -> Option<()> {
-        let (read, mut write) = stream.into_split();
-        let mut lines = BufReader::new(read).lines();
-        write.write_all(b"220 sink\r\n").await.ok()?;
-        let mut to = String::new();
-        while let Some(line) = lines.next_line().await.ok()? {
-            let answer = match line.split([' ', ':']).next()?.to_ascii_uppercase().as_str() {
-                "EHLO" => "250 sink".to_owned(),
-                "RCPT" => {
-                    to = line.split(['<', '>']).nth(1)?.to_owned();
-                    let mut shared = self.state.lock().unwrap();
-                    if shared.rcpt_replies.is_empty() {
-                        "250 ok".to_owned()
-                    } else {
-                        shared.rcpt_replies.remove(0).to_owned()
-                    }
-                }
-                "DATA" => {
-                    write.write_all(b"354 go on\r\n").await.ok()?;
-                    let mut text = String::new();
-                    while let Some(line) = lines.next_line().await.ok()?.filter(|line| line != ".") {
-                        text.push_str(&line);
-                        text.push('\n');
-                    }
-                    // Long lines are folded by quoted-printable (RFC 2045, section 6.7).
-                    let text = text.replace("=\n", "").replace("=3D", "=");
-                    self.state.lock().unwrap().messages.push(ReceivedMessage { to: to.clone(), text });
-                    "250 kept".to_owned()
-                }
-                "QUIT" => {
-                    write.write_all(b"221 bye\r\n").await.ok()?;
-                    return Some(());
-                }
-                _ => "250 ok".to_owned(),
-            };
-            write.write_all(format!("{answer}\r\n").as_bytes()).await.ok()?;
-        }
-        Some(())
-    }
-
-    fn queue_rcpt_replies(&self, answers: &[&'static str]) {
-        self.state.lock().unwrap().rcpt_replies.extend(answers);
-    }
-
-    /// Takes the received messages, sorted by recipient.
-    fn take_messages(&self) -> Vec<ReceivedMessage> {
-        let mut letters = std::mem::take(&mut self.state.lock().unwrap().messages);
-        letters.sort_by(|a, b| a.to.cmp(&b.to));
-        letters
-    }
-
-    fn notifier(&self, store: &Store) -> Notifier {
-        let url = Secret::new(format!("smtp://127.0.0.1:{}", self.port));
-        let mailer = Mailer::new(&MailConfig { url, from: "Evergrant <evergrant@example.com>".to_owned() }).unwrap();
-        let webhooks = WebhookClient::new(loopback_policy()).unwrap();
-        Notifier::new(store.clone(), webhooks, Some(mailer), PUBLIC_URL.to_owned(), 45 * DAY, Arc::new(|| None))
-    }
-}
 
 async fn add_member(store: &Store, email: &str, org: &OrgId, role: Role) -> UserId {
     let hash = Secret::new("hash");
@@ -131,7 +38,7 @@ async fn owners_admins_and_members_who_opted_in_get_one_digest_each(database: Te
     assert_eq!(choose(&elsewhere, &keen, EmailChoice::Off).await, RowChange::NotFound, "{db}: not a member there");
 
     end_at_xero(&harness, &connected).await;
-    let report = mail_server.notifier(store).tick().await.unwrap();
+    let report = tick(&mail_server.notifier(store)).await;
     assert_eq!((report.fanned_out, report.delivered), (2, 4), "{db}");
     let letters = mail_server.take_messages();
     let to: Vec<&str> = letters.iter().map(|letter| letter.to.as_str()).collect();
@@ -152,30 +59,38 @@ async fn owners_admins_and_members_who_opted_in_get_one_digest_each(database: Te
         }
         assert!(!text.contains(&connected.minted.access_token), "{db}: the message contains a token");
     }
-    assert_eq!(mail_server.notifier(store).tick().await.unwrap(), Default::default(), "{db}");
+    assert_eq!(tick(&mail_server.notifier(store)).await, Default::default(), "{db}");
 }
 
 #[apply(each_database!)]
-async fn rejected_message_is_retried_unless_the_rejection_is_permanent(database: TestDatabase) {
+async fn only_a_refused_recipient_ends_the_retries(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let (db, store, mail_server) = (harness.database.name, &harness.store, MailServer::start().await);
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     add_member(store, "owner@example.com", &connected.org, Role::Owner).await;
     let notifier = mail_server.notifier(store);
-    mail_server.queue_rcpt_replies(&["451 later", "535 who are you", "250 ok", "550 nobody here"]);
+    let refusals = [
+        ("MAIL", "550 not from you"),
+        ("RCPT", "451 later"),
+        ("RCPT", "535 who are you"),
+        ("RCPT", "554 5.7.1 relaying denied"),
+        ("DATA", "554 not now"),
+        (".", "554 looks like spam"),
+    ];
     end_at_xero(&harness, &connected).await;
-    let mut errors = Vec::new();
-    for _ in 0..3 {
-        notifier.tick().await.unwrap();
+    for (command, reply) in refusals {
+        mail_server.queue_reply(command, reply);
+        assert_eq!(tick(&notifier).await.retrying, 1, "{db}: {command} {reply}");
         let one = store.deliveries_since(&connected.org, 0).await.unwrap().remove(0).1;
-        errors.push(one.error.unwrap_or_default());
-        harness.advance(one.next_attempt_at.unwrap_or(0).saturating_sub(harness.clock.now()).max(0));
+        assert_eq!(one.error, Some(format!("the mail server answered {}", &reply[..3])), "{db}");
+        harness.advance(one.next_attempt_at.unwrap() - harness.clock.now());
     }
-    assert_eq!(errors, ["the mail server answered 451", "the mail server answered 535", ""], "{db}");
+    assert_eq!(tick(&notifier).await.delivered, 1, "{db}");
     assert_eq!(mail_server.take_messages().len(), 1, "{db}");
 
+    mail_server.queue_reply("RCPT", "550 nobody here");
     end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
-    notifier.tick().await.unwrap();
+    tick(&notifier).await;
     let deliveries = store.deliveries_since(&connected.org, 0).await.unwrap();
     let given_up = deliveries.iter().filter(|(_, one)| one.status == DeliveryStatus::GivenUp).count();
     assert_eq!(given_up, 2, "{db}: a recovery and an end, to a mailbox that does not exist");
@@ -190,7 +105,94 @@ async fn credentials_alarm_is_mailed_once_to_an_owner_of_two_organizations(datab
     let owner = add_member(store, "owner@example.com", &connected.org, Role::Owner).await;
     store.add_member(&other.org, &owner, Role::Owner).await.unwrap();
     store.raise_credentials_alarm("invalid_client").await.unwrap();
-    assert_eq!(mail_server.notifier(store).tick().await.unwrap().delivered, 1, "{db}");
+    assert_eq!(tick(&mail_server.notifier(store)).await.delivered, 1, "{db}");
     let letter = mail_server.take_messages().remove(0);
     assert!(letter.text.contains("Subject: Xero refuses Evergrant's app credentials"), "{db}: {}", letter.text);
+}
+
+#[apply(each_database!)]
+async fn slow_mail_server_gets_each_message_once(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let (db, store, mail_server) = (harness.database.name, &harness.store, MailServer::start().await);
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    for number in 0..6 {
+        add_member(store, &format!("owner{number}@example.com"), &connected.org, Role::Owner).await;
+    }
+    end_at_xero(&harness, &connected).await;
+    let (slow, other) = (mail_server.notifier(store), mail_server.notifier(&harness.second_store().await));
+    slow.prepare().await.unwrap();
+    // The mail server takes minutes for the first four messages. Two wait for their turn.
+    mail_server.hold(4);
+    let sending = tokio::spawn(async move { slow.deliver(Channel::Email).await.unwrap() });
+    eventually("four messages", MAX_WAIT, async || mail_server.message_count() == 4).await;
+    for _ in 0..4 {
+        harness.advance(50);
+        let in_time = harness.clock.now() + 100;
+        let renewed = "SELECT COUNT(*) FROM deliveries WHERE claimed_until > $1";
+        let renewed = async || sqlx::query(renewed).bind(in_time).fetch_one(store.database().pool()).await.unwrap();
+        eventually("four claims", MAX_WAIT, async || renewed().await.get::<i64, _>(0) == 4).await;
+    }
+    assert_eq!(
+        other.deliver(Channel::Email).await.unwrap().delivered,
+        2,
+        "{db}: the claims on those that wait expired"
+    );
+    mail_server.release();
+    assert_eq!(sending.await.unwrap().delivered, 4, "{db}");
+    let to: Vec<String> = mail_server.take_messages().into_iter().map(|message| message.to).collect();
+    let once: Vec<String> = (0..6).map(|number| format!("owner{number}@example.com")).collect();
+    assert_eq!(to, once, "{db}");
+}
+
+#[apply(each_database!)]
+async fn slow_mail_server_holds_up_no_webhook(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let (store, mail_server, lifecycle) = (&harness.store, MailServer::start().await, Lifecycle::default());
+    let (connected, receiver, _) = connect_with_receiver(&harness).await;
+    add_member(store, "owner@example.com", &connected.org, Role::Owner).await;
+    mail_server.hold(1);
+    notifications::spawn(&lifecycle, &mail_server.notifier(store), harness.service.metrics());
+    end_at_xero(&harness, &connected).await;
+    eventually("the message", MAX_WAIT, async || mail_server.message_count() == 1).await;
+    // The mail server has not answered.
+    end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
+    eventually("three webhooks", MAX_WAIT, async || receiver.deliveries().len() == 3).await;
+    mail_server.release();
+    lifecycle.begin_stop();
+    lifecycle.wait_for_tasks().await;
+}
+
+#[apply(each_database!)]
+async fn instance_without_a_mail_server_leaves_email_to_those_that_have_one(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let (db, store, mail_server) = (harness.database.name, &harness.store, MailServer::start().await);
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    add_member(store, "owner@example.com", &connected.org, Role::Owner).await;
+    let (without, with) = (notifier(store), mail_server.notifier(&harness.second_store().await));
+    let statuses = async || {
+        let deliveries = store.deliveries_since(&connected.org, 0).await.unwrap();
+        deliveries.into_iter().map(|(_, one)| one.status).collect::<Vec<_>>()
+    };
+    end_at_xero(&harness, &connected).await;
+    assert_eq!(tick(&without).await.fanned_out, 1, "{db}");
+    assert_eq!(statuses().await, [], "{db}: nobody can send email");
+    assert!(!without.channels().await.unwrap().mail, "{db}");
+
+    tick(&with).await;
+    end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
+    assert_eq!(tick(&without).await.fanned_out, 2, "{db}");
+    assert_eq!(statuses().await, [DeliveryStatus::Pending; 2], "{db}");
+    assert!(without.channels().await.unwrap().mail, "{db}");
+    assert_eq!(tick(&with).await.delivered, 2, "{db}");
+    assert_eq!(mail_server.take_messages().len(), 1, "{db}");
+
+    // The only instance with a mail server is gone. What waits for it is given up in the end, and then no more is made.
+    end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
+    tick(&without).await;
+    harness.advance(3 * DAY);
+    tick(&without).await;
+    assert_eq!(statuses().await.iter().filter(|status| **status == DeliveryStatus::GivenUp).count(), 2, "{db}");
+    end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
+    tick(&without).await;
+    assert_eq!(statuses().await.len(), 4, "{db}");
 }

@@ -3,13 +3,14 @@
 mod egress;
 mod events;
 mod mail;
+mod mail_server;
 mod processes;
 mod receiver;
 mod retries;
 
 use std::sync::Arc;
 
-use evergrant::model::{EndpointId, EventKind, OrgId, Trigger};
+use evergrant::model::{Channel, EndpointId, EventKind, OrgId, Trigger};
 use evergrant::server::config::Networks;
 use evergrant::server::crypto::webhook_key::WebhookKey;
 use evergrant::server::domain::Secret;
@@ -38,6 +39,30 @@ fn notifier(store: &Store) -> Notifier {
 fn notifier_with_credentials_error(store: &Store, credentials_error: CredentialsErrorFn) -> Notifier {
     let webhooks = WebhookClient::new(loopback_policy()).unwrap();
     Notifier::new(store.clone(), webhooks, None, PUBLIC_URL.to_owned(), 45 * DAY, credentials_error)
+}
+
+/// What one round of the notifier's loops did.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct TickReport {
+    warned: usize,
+    fanned_out: usize,
+    delivered: usize,
+    retrying: usize,
+    given_up: usize,
+}
+
+/// Runs one step of each of the notifier's loops.
+async fn tick(notifier: &Notifier) -> TickReport {
+    let prepared = notifier.prepare().await.unwrap();
+    let webhooks = notifier.deliver(Channel::Webhook).await.unwrap();
+    let email = notifier.deliver(Channel::Email).await.unwrap();
+    TickReport {
+        warned: prepared.warned,
+        fanned_out: prepared.fanned_out,
+        delivered: webhooks.delivered + email.delivered,
+        retrying: webhooks.retrying + email.retrying,
+        given_up: webhooks.given_up + email.given_up,
+    }
 }
 
 /// Adds an endpoint to an organization. Returns its id and its signing secret.

@@ -3,12 +3,12 @@
 use crate::support::databases::TestDatabase;
 use crate::support::wait::{MAX_WAIT, eventually};
 use chrono::DateTime;
-use evergrant::model::{DeliveryStatus, DeliveryView, DisabledBy, EndpointId};
+use evergrant::model::{Channel, DeliveryStatus, DeliveryView, DisabledBy, EndpointId};
 use evergrant::server::crypto::webhook_key::WebhookKey;
-use evergrant::server::store::{DisableResult, FanOutTo, RowChange, Store};
+use evergrant::server::store::{DisableResult, RowChange, Store};
 
 use super::receiver::Receiver;
-use super::{DAY, SESSION_HASH, add_endpoint, connect_with_receiver, end_at_xero, notifier};
+use super::{DAY, SESSION_HASH, add_endpoint, connect_with_receiver, end_at_xero, notifier, tick};
 use crate::support::consents::ConnectedOrg;
 use crate::support::test_service::TestService;
 
@@ -31,17 +31,17 @@ async fn delivery_is_retried_with_the_same_id_and_body_until_it_is_accepted(data
     receiver.queue_responses(&[(500, "", ""), (302, "location", "/elsewhere"), (429, "retry-after", "3600")]);
     end_at_xero(&harness, &connected).await;
     for (attempts, error) in [(1, "answered 500"), (2, "answered 302"), (3, "answered 429")] {
-        assert_eq!(notifier.tick().await.unwrap().retrying, 1, "{db}");
+        assert_eq!(tick(&notifier).await.retrying, 1, "{db}");
         let one = only_delivery(&harness.store, &connected).await;
         assert_eq!(
             (one.status, one.attempts, one.error.as_deref()),
             (DeliveryStatus::Pending, attempts, Some(error)),
             "{db}"
         );
-        assert_eq!(notifier.tick().await.unwrap(), Default::default(), "{db}: the retry is not due yet");
+        assert_eq!(tick(&notifier).await, Default::default(), "{db}: the retry is not due yet");
         harness.advance(one.next_attempt_at.unwrap() - harness.clock.now());
     }
-    assert_eq!(notifier.tick().await.unwrap().delivered, 1, "{db}");
+    assert_eq!(tick(&notifier).await.delivered, 1, "{db}");
     let got = receiver.deliveries();
     assert_eq!(got.len(), 4, "{db}: a redirect isn't followed");
     assert!(got[3].timestamp - got[2].timestamp >= 3600, "{db}: Retry-After was ignored");
@@ -59,9 +59,9 @@ async fn clock_that_is_set_back_does_not_delay_a_retry(database: TestDatabase) {
     let notifier = notifier(&harness.store);
     receiver.queue_responses(&[(500, "", "")]);
     end_at_xero(&harness, &connected).await;
-    assert_eq!(notifier.tick().await.unwrap().retrying, 1, "{}", harness.database.name);
+    assert_eq!(tick(&notifier).await.retrying, 1, "{}", harness.database.name);
     harness.set_clock_back(25 * 60 * 60);
-    assert_eq!(notifier.tick().await.unwrap().delivered, 1, "{}", harness.database.name);
+    assert_eq!(tick(&notifier).await.delivered, 1, "{}", harness.database.name);
 }
 
 #[apply(each_database!)]
@@ -73,7 +73,7 @@ async fn retry_after_with_a_date_is_honored(database: TestDatabase) {
     let date = DateTime::from_timestamp(until, 0).unwrap().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     receiver.queue_responses(&[(503, "retry-after", &date)]);
     end_at_xero(&harness, &connected).await;
-    assert_eq!(notifier(&harness.store).tick().await.unwrap().retrying, 1, "{db}");
+    assert_eq!(tick(&notifier(&harness.store)).await.retrying, 1, "{db}");
     assert_eq!(only_delivery(&harness.store, &connected).await.next_attempt_at, Some(until), "{db}: {date}");
 }
 
@@ -87,7 +87,7 @@ async fn delivery_is_given_up_after_three_days_and_its_endpoint_stays_enabled(da
     end_at_xero(&harness, &connected).await;
     let started_at = harness.clock.now();
     for _ in 0..100 {
-        let report = notifier.tick().await.unwrap();
+        let report = tick(&notifier).await;
         let one = only_delivery(&harness.store, &connected).await;
         let Some(next) = one.next_attempt_at else {
             assert_eq!((report.given_up, one.status), (1, DeliveryStatus::GivenUp), "{db}");
@@ -109,15 +109,15 @@ async fn endpoint_that_answers_410_is_disabled_until_it_is_enabled_again(databas
     let notifier = notifier(&harness.store);
     receiver.queue_responses(&[(410, "", "")]);
     end_at_xero(&harness, &connected).await;
-    assert_eq!(notifier.tick().await.unwrap().given_up, 1, "{db}");
+    assert_eq!(tick(&notifier).await.given_up, 1, "{db}");
     assert_eq!(disabled_by(&harness.store, &connected, &id).await, Some(DisabledBy::Gone), "{db}");
     end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
-    notifier.tick().await.unwrap();
+    tick(&notifier).await;
     assert_eq!(receiver.deliveries().len(), 1, "{db}");
 
     assert_eq!(harness.store.enable_endpoint(&connected.org, &id).await.unwrap(), RowChange::Applied);
     end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
-    notifier.tick().await.unwrap();
+    tick(&notifier).await;
     assert_eq!(receiver.deliveries().len(), 3, "{db}: one recovery and one end since then, and nothing older");
 }
 
@@ -128,12 +128,12 @@ async fn pending_deliveries_of_a_disabled_endpoint_are_canceled(database: TestDa
     let (connected, receiver, id) = connect_with_receiver(&harness).await;
     receiver.queue_responses(&[(500, "", "")]);
     end_at_xero(&harness, &connected).await;
-    notifier(&harness.store).tick().await.unwrap();
+    tick(&notifier(&harness.store)).await;
     let disable = async || harness.store.disable_endpoint(&connected.org, &id, DisabledBy::Person).await.unwrap();
     assert_eq!(disable().await, DisableResult::Disabled, "{db}");
     assert_eq!(disable().await, DisableResult::AlreadyDisabled, "{db}");
     harness.advance(DAY);
-    assert_eq!(notifier(&harness.store).tick().await.unwrap().delivered, 0, "{db}");
+    assert_eq!(tick(&notifier(&harness.store)).await.delivered, 0, "{db}");
     assert_eq!(only_delivery(&harness.store, &connected).await.status, DeliveryStatus::Cancelled, "{db}");
 }
 
@@ -144,7 +144,7 @@ async fn pending_deliveries_of_a_removed_endpoint_are_canceled(database: TestDat
     let (connected, receiver, id) = connect_with_receiver(&harness).await;
     receiver.queue_responses(&[(500, "", "")]);
     end_at_xero(&harness, &connected).await;
-    notifier(&harness.store).tick().await.unwrap();
+    tick(&notifier(&harness.store)).await;
     let other = harness.store.add_org("Other").await.unwrap();
     let disabled = harness.store.disable_endpoint(&other, &id, DisabledBy::Person).await.unwrap();
     assert_eq!(disabled, DisableResult::NotFound, "{db}: wrong org");
@@ -158,7 +158,7 @@ async fn pending_deliveries_of_a_removed_endpoint_are_canceled(database: TestDat
     );
     assert_eq!(harness.store.remove_endpoint(&connected.org, &id).await.unwrap(), RowChange::Applied, "{db}");
     harness.advance(DAY);
-    assert_eq!(notifier(&harness.store).tick().await.unwrap().delivered, 0, "{db}");
+    assert_eq!(tick(&notifier(&harness.store)).await.delivered, 0, "{db}");
     let one = only_delivery(&harness.store, &connected).await;
     assert_eq!((one.status, one.receiver), (DeliveryStatus::Cancelled, None), "{db}");
 }
@@ -201,7 +201,7 @@ async fn test_delivery_is_sent_once_and_returns_its_result(database: TestDatabas
     let one = only_delivery(&harness.store, &connected).await;
     assert_eq!((one.status, one.error.as_deref()), (DeliveryStatus::GivenUp, Some("answered 500")), "{db}");
     harness.advance(DAY);
-    assert_eq!(notifier.tick().await.unwrap(), Default::default(), "{db}: a test is not retried");
+    assert_eq!(tick(&notifier).await, Default::default(), "{db}: a test is not retried");
 }
 
 #[apply(each_database!)]
@@ -218,7 +218,7 @@ async fn delivery_that_cannot_be_prepared_is_retried_later_and_blocks_no_other(d
         .await
         .unwrap();
     end_at_xero(&harness, &connected).await;
-    let report = notifier(&harness.store).tick().await.unwrap();
+    let report = tick(&notifier(&harness.store)).await;
     assert_eq!((report.delivered, report.retrying), (1, 1), "{db}");
     assert_eq!((good.deliveries().len(), receiver.deliveries().len()), (1, 0), "{db}");
     let all = harness.store.deliveries_since(&connected.org, 0).await.unwrap();
@@ -235,14 +235,14 @@ async fn endpoint_with_a_backlog_does_not_delay_others(database: TestDatabase) {
     for _ in 0..3 {
         end_at_xero(&harness, &harness.reconnect(&busy, &["harbour"]).await).await;
     }
-    eventually("the fan-out", MAX_WAIT, async || store.fan_out(FanOutTo::Webhooks, 32).await.unwrap() == 0).await;
+    eventually("the fan-out", MAX_WAIT, async || store.fan_out(32).await.unwrap() == 0).await;
     harness.advance(1);
     let other = harness.connect("Other", &["kauri"], 60).await;
     let (others_endpoint, _) = add_endpoint(store, &other.org, "http://127.0.0.1:9/").await;
     end_at_xero(&harness, &other).await;
-    assert_eq!(store.fan_out(FanOutTo::Webhooks, 32).await.unwrap(), 1, "{db}");
+    assert_eq!(store.fan_out(32).await.unwrap(), 1, "{db}");
 
-    let claimed = store.claim_deliveries("one", harness.clock.now() + 60, 2).await.unwrap();
+    let claimed = store.claim_deliveries(Channel::Webhook, "one", harness.clock.now() + 60, 2).await.unwrap();
     let mut targets: Vec<String> = claimed.into_iter().map(|one| one.target).collect();
     targets.sort();
     let mut both = [busy_endpoint.as_str().to_owned(), others_endpoint.as_str().to_owned()];
@@ -262,11 +262,11 @@ async fn old_events_are_deleted_unless_a_delivery_is_pending(database: TestDatab
     harness.advance(1);
     let delete_before = async |before| harness.store.delete_events_before(before, 9).await.unwrap();
     assert_eq!(delete_before(harness.clock.now()).await, 0, "{db}: the event is not delivered yet");
-    assert_eq!(notifier.tick().await.unwrap().retrying, 1, "{db}");
+    assert_eq!(tick(&notifier).await.retrying, 1, "{db}");
     assert_eq!(delete_before(harness.clock.now()).await, 0, "{db}: a retry is pending");
     let one = only_delivery(&harness.store, &connected).await;
     harness.advance(one.next_attempt_at.unwrap() - harness.clock.now());
-    assert_eq!(notifier.tick().await.unwrap().delivered, 1, "{db}");
+    assert_eq!(tick(&notifier).await.delivered, 1, "{db}");
     assert_eq!(delete_before(happened_at).await, 0, "{db}: the event is not old enough");
     assert_eq!(delete_before(happened_at + 1).await, 1, "{db}");
     assert!(harness.store.deliveries_since(&connected.org, 0).await.unwrap().is_empty(), "{db}");

@@ -1,6 +1,7 @@
 //! A whole server in this process. Its settings come from flags, as those of `serve`, so that new ones have their
 //! defaults. `TestServer` has Xero credentials and a provider on another port, `DemoServer` runs in sandbox mode.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use clap::Parser;
@@ -47,7 +48,7 @@ impl ServerTask {
     pub async fn start(database: TestDatabase, clock: Clock, folder: TempDir, extra_flags: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let config = server_config(&database, &base, &folder, extra_flags);
+        let config = server_config(&database, &base, folder.path(), extra_flags);
         let stop = CancellationToken::new();
         let shutdown = stop.clone().cancelled_owned();
         let running = tokio::spawn(async move {
@@ -64,14 +65,18 @@ impl ServerTask {
 }
 
 /// Returns the settings of a server with its data in `folder`, the tests' key ring and further flags.
-pub fn server_config(database: &TestDatabase, base: &str, folder: &TempDir, extra_flags: &[(&str, &str)]) -> Config {
-    let data = folder.path().display().to_string();
+pub fn server_config(database: &TestDatabase, base: &str, folder: &Path, extra_flags: &[(&str, &str)]) -> Config {
     let keys = format!("test:{}=", "A".repeat(43));
+    keyless_config(database, base, folder, &[&[("--keys", keys.as_str())], extra_flags].concat())
+}
+
+/// Returns the settings of a server whose key ring is a file in `folder`, which it creates.
+pub fn keyless_config(database: &TestDatabase, base: &str, folder: &Path, extra_flags: &[(&str, &str)]) -> Config {
+    let data = folder.display().to_string();
     let flags = [
         ("--database-url", database.url.as_str()),
         ("--public-url", base),
         ("--data-dir", &data),
-        ("--keys", &keys),
         ("--sweep-interval", "5m"),
     ];
     let flags = flags.iter().chain(extra_flags).flat_map(|(name, value)| [*name, *value]);

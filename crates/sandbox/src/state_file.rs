@@ -63,12 +63,16 @@ impl StateFile {
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let mut name = self.path.clone().into_os_string();
-        name.push(".new");
+        // Another process may write the same file now.
+        name.push(format!(".new-{}", uuid::Uuid::new_v4()));
         let temporary = PathBuf::from(name);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        if let Err(error) = written.and_then(|()| fs::rename(&temporary, &self.path)) {
+            // On a full disk, a rest would only make it fuller.
+            _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
         match self.path.parent() {
             // Syncing the folder makes the rename survive a power failure.
             Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),

@@ -91,8 +91,9 @@ struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {
     fn write(path: &Path, text: &Secret) -> io::Result<Self> {
-        let draft = Self(path.with_extension(format!("new-{}", std::process::id())));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft.0)?;
+        // Another process may write the same file now, also one of another container with the same process id.
+        let draft = Self(path.with_extension(format!("new-{}", uuid::Uuid::new_v4())));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.0)?;
         file.write_all(text.expose().trim_end().as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()?;

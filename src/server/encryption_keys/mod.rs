@@ -99,17 +99,19 @@ pub async fn load_or_create(config: &Config, database: &Database) -> Result<KeyR
 pub async fn load_existing(config: &Config, database: &Database) -> Result<Option<KeyRing>, KeyRingError> {
     let ring = match (&config.keys, key_file_path(config)) {
         (Some(keys), _) => parse(keys, "EVERGRANT_KEYS")?,
-        (None, path) => match open_key_file(&path)? {
-            Some(ring) => ring,
-            None if config.keys_file.is_some() => {
-                let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-                return Err(KeyRingError::Read { path, source });
+        (None, path) => {
+            // Asked first: another server may create the file and seal with its key meanwhile.
+            let has_sealed_values = database.has_sealed_values().await.map_err(KeyRingError::Store)?;
+            match open_key_file(&path)? {
+                Some(ring) => ring,
+                None if config.keys_file.is_some() => {
+                    let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+                    return Err(KeyRingError::Read { path, source });
+                }
+                None if has_sealed_values => return Err(KeyRingError::KeyFileMissing { path }),
+                None => return Ok(None),
             }
-            None if database.has_sealed_values().await.map_err(KeyRingError::Store)? => {
-                return Err(KeyRingError::KeyFileMissing { path });
-            }
-            None => return Ok(None),
-        },
+        }
     };
     check_ring_fits(&ring, database).await?;
     Ok(Some(ring))

@@ -1,32 +1,81 @@
-//! Delivers events to webhooks and by email.
+//! Delivers events to webhooks and by email. Creating the deliveries and each channel are loops of their own, so that a
+//! slow mail server delays no webhook.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::server::notify::{Notifier, TickReport};
+use crate::model::Channel;
+use crate::server::lifecycle::Lifecycle;
+use crate::server::notify::{DeliveryReport, Notifier};
+use crate::server::store::StoreError;
 use crate::server::telemetry::metrics::{DeliveryCounts, Metrics};
 
-/// The pause between ticks while nothing is due.
+/// The pause between steps while nothing is due.
 const IDLE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a shutdown waits for messages that are being sent. What a mail server does not accept until then is sent
+/// again.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs ticks until `stopping` is canceled; the current tick is finished. `metrics` counts their deliveries.
-pub async fn run(notifier: Notifier, stopping: CancellationToken, metrics: Metrics) {
+/// Whether more work may be due right now.
+enum Next {
+    AtOnce,
+    Later,
+}
+
+impl Next {
+    fn at_once_if(has_more: bool) -> Self {
+        if has_more { Self::AtOnce } else { Self::Later }
+    }
+}
+
+/// Spawns the loops. `metrics` counts the deliveries.
+pub fn spawn(lifecycle: &Lifecycle, notifier: &Notifier, metrics: &Metrics) {
+    lifecycle.spawn_loop("notifications", |stopping| run_preparation(notifier.clone(), stopping));
+    for (name, channel) in [("webhooks", Channel::Webhook), ("email", Channel::Email)] {
+        lifecycle.spawn_loop(name, |stopping| run_deliveries(notifier.clone(), channel, stopping, metrics.clone()));
+    }
+}
+
+/// Creates the deliveries of new events until `stopping` is canceled.
+async fn run_preparation(notifier: Notifier, stopping: CancellationToken) {
+    repeat("prepare", &stopping, async || Ok(Next::at_once_if(notifier.prepare().await?.has_more))).await;
+}
+
+/// Attempts one channel's deliveries until `stopping` is canceled.
+async fn run_deliveries(notifier: Notifier, channel: Channel, stopping: CancellationToken, metrics: Metrics) {
+    let deliver = async || {
+        let DeliveryReport { delivered, retrying, given_up, has_more } = notifier.deliver(channel).await?;
+        metrics.count_deliveries(DeliveryCounts { delivered, again: retrying, given_up });
+        Ok(Next::at_once_if(has_more))
+    };
+    repeat(channel.as_str(), &stopping, deliver).await;
+}
+
+/// Repeats a step until `stopping` is canceled. The current step is finished if it takes no longer than `STOP_TIMEOUT`.
+async fn repeat<F>(name: &'static str, stopping: &CancellationToken, step: impl Fn() -> F)
+where
+    F: Future<Output = Result<Next, StoreError>>,
+{
+    let stopped_for_long = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(STOP_TIMEOUT).await;
+    };
+    tokio::pin!(stopped_for_long);
     let mut failing = false;
     loop {
-        let stepped = notifier.tick().await;
-        if let Err(error) = &stepped
+        let done = tokio::select! {
+            done = step() => done,
+            () = &mut stopped_for_long => return,
+        };
+        if let Err(error) = &done
             && !failing
         {
-            tracing::error!(%error, "notification tick failed, retrying");
+            tracing::error!(step = name, %error, "notification step failed, retrying");
         }
-        failing = stepped.is_err();
-        if let Ok(TickReport { delivered, retrying, given_up, .. }) = &stepped {
-            let counts = DeliveryCounts { delivered: *delivered, again: *retrying, given_up: *given_up };
-            metrics.count_deliveries(counts);
-        }
-        let more = stepped.is_ok_and(|stepped| stepped.has_more);
-        if more && !stopping.is_cancelled() {
+        failing = done.is_err();
+        if matches!(done, Ok(Next::AtOnce)) && !stopping.is_cancelled() {
             continue;
         }
         if stopping.run_until_cancelled(tokio::time::sleep(IDLE_INTERVAL)).await.is_none() {

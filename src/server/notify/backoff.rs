@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use crate::server::store::MAX_DELIVERY_WAIT;
+use crate::server::store::{MAX_DELIVERY_WAIT, RETRY_PERIOD};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
-/// How long a delivery is retried, in seconds.
-pub const RETRY_PERIOD: i64 = 3 * 24 * HOUR;
 /// The delays after the first attempts, in seconds. The last one repeats.
 const RETRY_DELAYS: [i64; 8] = [5, MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 8 * HOUR, 12 * HOUR];
 /// The fraction by which a delay varies, so that deliveries that failed together are not retried together.

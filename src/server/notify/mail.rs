@@ -1,27 +1,22 @@
 //! Email digests of events, as plain text and HTML, sent through the operator's mail server.
 
-use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::DateTime;
+use lettre::Message;
 use lettre::message::header::ContentType;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
-use lettre::transport::smtp::PoolConfig;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
-use url::Url;
 
 use super::payload::action_url;
+use super::smtp::{Finality, SmtpError, SmtpServer};
 use crate::server::config::MailConfig;
 use crate::server::store::Event;
 
-/// The timeout for each response of the mail server.
-const SMTP_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Sends digests through a mail server. Cheap to clone; clones share its connections.
+/// Sends digests through a mail server.
 #[derive(Clone)]
 pub struct Mailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: SmtpServer,
     from: Mailbox,
 }
 
@@ -47,46 +42,20 @@ pub struct Digest<'a> {
     pub now: i64,
 }
 
-/// Why a digest was not sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MailError {
-    pub message: String,
-    /// Whether retrying is useless, as for a mailbox that does not exist.
-    pub is_permanent: bool,
-}
-
 impl Mailer {
     /// Builds a mailer from the settings. Does not connect yet.
     pub fn new(config: &MailConfig) -> Result<Self, MailSettingsError> {
-        let url = require_tls(config.url.expose()).ok_or(MailSettingsError::Url)?;
-        let builder =
-            AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str()).map_err(|_| MailSettingsError::Url)?;
-        // Email is rare, so connections are not kept for long.
-        let pool = PoolConfig::new().max_size(4).idle_timeout(Duration::from_secs(10));
-        let transport = builder.timeout(Some(SMTP_TIMEOUT)).pool_config(pool).build();
-        Ok(Self { transport, from: config.from.parse().map_err(|_| MailSettingsError::From)? })
+        let server = SmtpServer::parse(config.url.expose()).ok_or(MailSettingsError::Url)?;
+        Ok(Self { server, from: config.from.parse().map_err(|_| MailSettingsError::From)? })
     }
 
     /// Sends a digest and waits for the mail server to accept it.
-    pub async fn send(&self, letter: &Digest<'_>) -> Result<(), MailError> {
-        let message = self
-            .build_message(letter)
-            .ok_or_else(|| MailError { message: "the email address is invalid".to_owned(), is_permanent: true })?;
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let code = error.status().map(u16::from);
-                // A refused login (53x) is the operator's to fix and is retried; any other 5xx rejects this message.
-                let for_good = error.is_permanent() && !matches!(code, Some(530..=539));
-                let words = match code {
-                    Some(code) => format!("the mail server answered {code}"),
-                    None if error.is_timeout() => "the mail server did not answer in time".to_owned(),
-                    None if error.is_tls() => "could not connect securely to the mail server".to_owned(),
-                    None => "could not connect to the mail server".to_owned(),
-                };
-                Err(MailError { message: words, is_permanent: for_good })
-            }
-        }
+    pub async fn send(&self, letter: &Digest<'_>) -> Result<(), SmtpError> {
+        let Some(message) = self.build_message(letter) else {
+            let message = "the email address is invalid".to_owned();
+            return Err(SmtpError { message, finality: Finality::RecipientRefused });
+        };
+        self.server.send(&message).await
     }
 
     fn build_message(&self, letter: &Digest<'_>) -> Option<Message> {
@@ -109,19 +78,6 @@ impl Mailer {
             )
             .ok()
     }
-}
-
-/// Parses the mail server's URL and requires TLS unless the server is on this machine. Returns `None` for other
-/// schemes.
-fn require_tls(text: &str) -> Option<Url> {
-    let mut url = Url::parse(text).ok()?;
-    // For a non-special scheme, `url` returns the host as text, with an IPv6 address in brackets.
-    let host = url.host_str()?.trim_matches(['[', ']']);
-    let own = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    if url.scheme() == "smtp" && !own {
-        url.set_query(Some("tls=required"));
-    }
-    matches!(url.scheme(), "smtp" | "smtps").then_some(url)
 }
 
 fn subject(letter: &Digest<'_>) -> String {
@@ -224,24 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_required_except_to_loopback() {
-        for (text, made) in [
-            ("smtp://localhost:2525", Some("smtp://localhost:2525")),
-            ("smtp://127.0.0.1", Some("smtp://127.0.0.1")),
-            ("smtp://[::1]:25", Some("smtp://[::1]:25")),
-            ("smtp://10.0.0.1", Some("smtp://10.0.0.1?tls=required")),
-            ("smtp://a:b@mail.example.com:587", Some("smtp://a:b@mail.example.com:587?tls=required")),
-            ("smtp://mail.example.com?tls=opportunistic", Some("smtp://mail.example.com?tls=required")),
-            ("smtps://mail.example.com", Some("smtps://mail.example.com")),
-            ("https://mail.example.com", None),
-            ("mail.example.com", None),
-        ] {
-            assert_eq!(require_tls(text).map(String::from).as_deref(), made, "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn invalid_mail_settings_are_rejected_without_showing_the_password() {
+    fn invalid_mail_settings_are_rejected_without_showing_the_password() {
         let mailer = |url: &str, from: &str| {
             let made = Mailer::new(&MailConfig { url: Secret::new(url), from: from.to_owned() });
             made.err().map(|error| error.to_string())

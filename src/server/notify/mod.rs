@@ -1,7 +1,9 @@
 //! Delivers events from the outbox to webhook endpoints and by email, with retries.
 //!
-//! `Notifier::tick` processes what is due and returns. Any number of instances may run it on one database.
+//! `Notifier::prepare` creates the deliveries, `Notifier::deliver` attempts those of one channel that are due. Any number
+//! of instances may run them on one database.
 
+mod attempt;
 mod backoff;
 mod credentials;
 mod egress;
@@ -9,11 +11,12 @@ mod endpoints;
 mod mail;
 mod notifier;
 mod payload;
+mod smtp;
 mod webhook;
 
 pub use credentials::CredentialsErrorFn;
 pub use egress::{DnsLookup, EgressPolicy};
 pub use endpoints::WebhookEndpointError;
 pub use mail::{MailSettingsError, Mailer};
-pub use notifier::{Notifier, TickReport};
+pub use notifier::{DeliveryReport, Notifier, PrepareReport};
 pub use webhook::WebhookClient;

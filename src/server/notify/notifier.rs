@@ -1,4 +1,8 @@
-//! One notification tick: warns of expiring grants, fans out new events, and attempts the deliveries that are due.
+//! What the loops of notifications do: prepare (warn of expiring grants, create the deliveries of new events), and
+//! deliver what is due on one channel.
+//!
+//! A delivery is claimed for a limited time. The claim is renewed right before the message is sent, which finds out if
+//! another instance has taken it over, and while it is being sent. So no message is sent twice while its sender lives.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,27 +11,32 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 
-use super::backoff::next_attempt_at;
+use super::attempt::HTTP_GONE;
 use super::credentials::{CredentialsErrorFn, CredentialsMonitor};
-use super::mail::{Digest, Mailer};
-use super::payload::body;
-use super::webhook::{PostOutcome, WebhookClient, WebhookMessage};
-use crate::model::{Channel, Channels, DisabledBy, EventKind, OrgId};
+use super::mail::Mailer;
+use super::webhook::WebhookClient;
+use crate::model::{Channel, Channels, DeliveryId, DisabledBy, OrgId};
 use crate::server::store::{
-    CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, Event, FanOutTo, RecordedAttempt, Store,
-    StoreError, WebhookEndpoint, new_id,
+    CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, RecordedAttempt, Store, StoreError,
+    WebhookEndpoint, new_id,
 };
 
-/// How many deliveries are claimed at a time, and how many of them run concurrently.
+/// After how many seconds a claim is renewed.
+const CLAIM_RENEWAL_AGE: i64 = 40;
+/// How often the age of a claim is checked while its message is being sent.
+const CLAIM_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How many deliveries are claimed at a time.
 const BATCH_SIZE: i64 = 32;
-const DELIVERY_CONCURRENCY: usize = 8;
+/// How many webhooks are called at a time, and how many connections to the mail server there are.
+const WEBHOOK_CONCURRENCY: usize = 8;
+const EMAIL_CONCURRENCY: usize = 4;
 /// How late a grant's renewal must be, in seconds, for a warning even if no refresh has failed.
 const RENEWAL_OVERDUE_AFTER: i64 = 24 * 60 * 60;
 
 /// How often grants are checked for expiry, in seconds. The check scans every grant.
 const EXPIRY_CHECK_INTERVAL: i64 = 10 * 60;
-/// The status of a receiver that wants no more events.
-const HTTP_GONE: u16 = 410;
+/// How often, in seconds, it is recorded that this server can send email.
+const MAILER_HEARTBEAT_INTERVAL: i64 = 60;
 
 /// Delivers events to webhooks and by email. Cheap to clone.
 #[derive(Clone)]
@@ -44,16 +53,25 @@ struct NotifierInner {
     roll_after: i64,
     /// When grants were last checked for expiry, in monotonic seconds.
     last_expiry_check_at: AtomicI64,
+    /// When it was last recorded that this server can send email, in monotonic seconds.
+    last_mailer_heartbeat_at: AtomicI64,
     credentials: CredentialsMonitor,
 }
 
-/// What a tick did.
+/// What [`Notifier::prepare`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TickReport {
+pub struct PrepareReport {
     /// Grants for which people were warned.
     pub warned: usize,
     /// Events whose deliveries were created.
     pub fanned_out: usize,
+    /// Whether more work may be due right now.
+    pub has_more: bool,
+}
+
+/// What [`Notifier::deliver`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryReport {
     /// Deliveries that succeeded.
     pub delivered: usize,
     /// Deliveries that failed and will be retried.
@@ -74,47 +92,94 @@ impl Notifier {
         roll_after: i64,
         refused: CredentialsErrorFn,
     ) -> Self {
-        let looked_at = AtomicI64::new(i64::MIN);
         Self(Arc::new(NotifierInner {
             store,
             webhooks,
             mailer,
             public_url,
             roll_after,
-            last_expiry_check_at: looked_at,
+            last_expiry_check_at: AtomicI64::new(i64::MIN),
+            last_mailer_heartbeat_at: AtomicI64::new(i64::MIN),
             credentials: CredentialsMonitor::new(refused),
         }))
     }
 
-    /// Returns the notification channels that the operator's settings allow.
-    pub fn channels(&self) -> Channels {
-        let only_this_machine = self.0.webhooks.egress_policy().is_loopback_only();
-        Channels { mail: self.0.mailer.is_some(), only_this_machine }
-    }
-
-    pub(super) fn webhooks(&self) -> &WebhookClient {
-        &self.0.webhooks
+    /// Returns the notification channels that the operators' settings allow.
+    pub async fn channels(&self) -> Result<Channels, StoreError> {
+        let only_this_machine = self.webhooks().egress_policy().is_loopback_only();
+        let mail = self.mailer().is_some() || self.store().can_send_email().await?;
+        Ok(Channels { mail, only_this_machine })
     }
 
     pub(super) fn store(&self) -> &Store {
         &self.0.store
     }
 
-    /// Processes one batch of what is due.
-    pub async fn tick(&self) -> Result<TickReport, StoreError> {
-        let store = &self.0.store;
-        self.0.credentials.update_alarm(store).await?;
+    pub(super) fn webhooks(&self) -> &WebhookClient {
+        &self.0.webhooks
+    }
+
+    pub(super) fn mailer(&self) -> Option<&Mailer> {
+        self.0.mailer.as_ref()
+    }
+
+    pub(super) fn public_url(&self) -> &str {
+        &self.0.public_url
+    }
+
+    /// Updates the credentials alarm, warns of expiring grants, and creates the deliveries of new events.
+    pub async fn prepare(&self) -> Result<PrepareReport, StoreError> {
+        // Before events are fanned out: email is only created if somebody can send it.
+        self.record_mailer_heartbeat().await?;
+        self.0.credentials.update_alarm(self.store()).await?;
         let warned = self.warn_of_expiring_grants().await?;
-        let to = if self.0.mailer.is_some() { FanOutTo::WebhooksAndEmail } else { FanOutTo::Webhooks };
-        let fanned_out = store.fan_out(to, BATCH_SIZE).await?;
+        let fanned_out = self.store().fan_out(BATCH_SIZE).await?;
+        Ok(PrepareReport { warned, fanned_out, has_more: is_full_batch(warned) || is_full_batch(fanned_out) })
+    }
+
+    async fn record_mailer_heartbeat(&self) -> Result<(), StoreError> {
+        let (now, last) = (self.store().clock().monotonic_seconds(), &self.0.last_mailer_heartbeat_at);
+        if self.mailer().is_some() && now >= last.load(Ordering::Relaxed).saturating_add(MAILER_HEARTBEAT_INTERVAL) {
+            self.store().record_mailer_heartbeat().await?;
+            last.store(now, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Warns of grants that will expire, and gives up email that nobody can send, at most once per check interval.
+    async fn warn_of_expiring_grants(&self) -> Result<usize, StoreError> {
+        let (store, now) = (self.store(), self.store().clock().monotonic_seconds());
+        if now < self.0.last_expiry_check_at.load(Ordering::Relaxed).saturating_add(EXPIRY_CHECK_INTERVAL) {
+            return Ok(0);
+        }
+        let given_up = store.give_up_waiting_email().await?;
+        if given_up > 0 {
+            tracing::warn!(
+                deliveries = given_up,
+                "email given up, because no server with a mail server has run for days"
+            );
+        }
+        let warned = store.warn_of_expiring_grants(self.0.roll_after + RENEWAL_OVERDUE_AFTER, BATCH_SIZE).await?;
+        if warned == 0 {
+            self.0.last_expiry_check_at.store(now, Ordering::Relaxed);
+        }
+        Ok(warned)
+    }
+
+    /// Attempts one batch of the channel's deliveries that are due. Without a mail server, leaves email to servers that
+    /// have one.
+    pub async fn deliver(&self, channel: Channel) -> Result<DeliveryReport, StoreError> {
+        let concurrency = match channel {
+            Channel::Webhook => WEBHOOK_CONCURRENCY,
+            Channel::Email if self.mailer().is_none() => return Ok(DeliveryReport::default()),
+            Channel::Email => EMAIL_CONCURRENCY,
+        };
         let owner: String = new_id();
-        let claimed = store.claim_deliveries(&owner, store.clock().now() + CLAIM_DURATION, BATCH_SIZE).await?;
-        let full = |count: usize| i64::try_from(count).is_ok_and(|count| count >= BATCH_SIZE);
-        let more = full(warned) || full(fanned_out) || full(claimed.len());
-        let mut stepped = TickReport { warned, fanned_out, has_more: more, ..TickReport::default() };
+        let claimed = self.store().claim_deliveries(channel, &owner, self.claim_until(), BATCH_SIZE).await?;
+        let mut report = DeliveryReport { has_more: is_full_batch(claimed.len()), ..DeliveryReport::default() };
         let mut ends = stream::iter(group_deliveries(claimed))
-            .map(|load| self.deliver(load, &owner))
-            .buffer_unordered(DELIVERY_CONCURRENCY);
+            .map(|group| self.deliver_group(group, &owner))
+            .buffer_unordered(concurrency);
         // If one result cannot be recorded, the others still are: their events may have been delivered already.
         let mut failed = None;
         while let Some(ended) = ends.next().await {
@@ -124,43 +189,54 @@ impl Notifier {
             });
             for end in ended {
                 match end {
-                    DeliveryOutcome::Delivered => stepped.delivered += 1,
-                    DeliveryOutcome::RetryAt(_) => stepped.retrying += 1,
-                    DeliveryOutcome::GivenUp => stepped.given_up += 1,
+                    DeliveryOutcome::Delivered => report.delivered += 1,
+                    DeliveryOutcome::RetryAt(_) => report.retrying += 1,
+                    DeliveryOutcome::GivenUp => report.given_up += 1,
                     DeliveryOutcome::Canceled => {}
                 }
             }
         }
-        failed.map_or(Ok(stepped), Err)
-    }
-
-    /// Warns of grants that will expire, at most once per check interval.
-    async fn warn_of_expiring_grants(&self) -> Result<usize, StoreError> {
-        let (store, now) = (&self.0.store, self.0.store.clock().monotonic_seconds());
-        if now < self.0.last_expiry_check_at.load(Ordering::Relaxed).saturating_add(EXPIRY_CHECK_INTERVAL) {
-            return Ok(0);
-        }
-        let warned = store.warn_of_expiring_grants(self.0.roll_after + RENEWAL_OVERDUE_AFTER, BATCH_SIZE).await?;
-        if warned == 0 {
-            self.0.last_expiry_check_at.store(now, Ordering::Relaxed);
-        }
-        Ok(warned)
+        failed.map_or(Ok(report), Err)
     }
 
     /// Sends a test event to an endpoint now, without retries. Returns whether it was delivered.
     pub(super) async fn send_test(&self, endpoint: &WebhookEndpoint) -> Result<bool, StoreError> {
-        let store = &self.0.store;
         let owner: String = new_id();
-        let claimed = store.add_test_delivery(endpoint, &owner, store.clock().now() + CLAIM_DURATION).await?;
-        let ended = self.deliver(vec![claimed], &owner).await?;
+        let claimed = self.store().add_test_delivery(endpoint, &owner, self.claim_until()).await?;
+        let ended = self.deliver_group(vec![claimed], &owner).await?;
         Ok(ended == [DeliveryOutcome::Delivered])
     }
 
-    /// Attempts one group of deliveries and records the results. Returns the outcomes of those whose claim had not
-    /// expired.
-    async fn deliver(&self, load: Vec<ClaimedDelivery>, owner: &str) -> Result<Vec<DeliveryOutcome>, StoreError> {
+    /// Attempts deliveries to one receiver, and records the results. Returns the outcomes of those whose claim `owner`
+    /// still holds.
+    async fn deliver_group(
+        &self,
+        mut group: Vec<ClaimedDelivery>,
+        owner: &str,
+    ) -> Result<Vec<DeliveryOutcome>, StoreError> {
+        let Some(ClaimedDelivery { org, target, .. }) = group.first().cloned() else { return Ok(Vec::new()) };
+        // The group may have waited for its turn for longer than the claim lasts.
+        let held = self.renew_claims(owner, &org, &target).await?;
+        group.retain(|claimed| held.contains(&claimed.id));
+        let mut renewed_at = self.store().clock().monotonic_seconds();
+        let attempt = self.attempt(group);
+        tokio::pin!(attempt);
+        let tried = loop {
+            tokio::select! {
+                tried = &mut attempt => break tried,
+                () = tokio::time::sleep(CLAIM_CHECK_INTERVAL) => {}
+            }
+            let now = self.store().clock().monotonic_seconds();
+            if now < renewed_at + CLAIM_RENEWAL_AGE {
+                continue;
+            }
+            match self.renew_claims(owner, &org, &target).await {
+                Ok(_) => renewed_at = now,
+                Err(error) => tracing::warn!(%error, "failed to renew the claim on a delivery"),
+            }
+        };
         let mut ended = Vec::new();
-        for (claimed, tried) in self.attempt(load).await {
+        for (claimed, tried) in tried {
             if self.record_attempt(&claimed, owner, &tried).await? == RecordedAttempt::Recorded {
                 ended.push(tried.outcome);
             }
@@ -168,125 +244,12 @@ impl Notifier {
         Ok(ended)
     }
 
-    async fn attempt(&self, load: Vec<ClaimedDelivery>) -> Vec<(ClaimedDelivery, DeliveryAttempt)> {
-        let store = &self.0.store;
-        let (mut tried, mut letters) = (Vec::new(), Vec::new());
-        for claimed in load {
-            let outcome = match store.event(&claimed.event).await {
-                Ok(Some(event)) if claimed.channel == Channel::Email => {
-                    letters.push((claimed, event));
-                    continue;
-                }
-                Ok(Some(event)) => {
-                    let outcome = self.attempt_by_webhook(&claimed, &event).await;
-                    outcome.unwrap_or_else(|error| self.preparation_failed(&claimed, Some(&event), &error))
-                }
-                Ok(None) => canceled_attempt(),
-                Err(error) => self.preparation_failed(&claimed, None, &error),
-            };
-            tried.push((claimed, outcome));
-        }
-        tried.extend(self.attempt_by_email(letters).await);
-        tried
+    async fn renew_claims(&self, owner: &str, org: &OrgId, target: &str) -> Result<Vec<DeliveryId>, StoreError> {
+        self.store().renew_claims(owner, org, target, self.claim_until()).await
     }
 
-    /// Counts a delivery that could not be prepared as a failed attempt, so that it is given up in time and blocks no
-    /// other. Causes are a secret whose encryption key is lost, or an event of a newer version.
-    fn preparation_failed(
-        &self,
-        claimed: &ClaimedDelivery,
-        event: Option<&Event>,
-        error: &StoreError,
-    ) -> DeliveryAttempt {
-        tracing::error!(delivery = %claimed.id, %error, "failed to prepare delivery");
-        let is_test = event.is_some_and(|event| event.kind == EventKind::Test);
-        let next = if is_test { None } else { self.next_attempt_at(claimed, None) };
-        let error = Some("could not be prepared".to_owned());
-        DeliveryAttempt {
-            outcome: next.map_or(DeliveryOutcome::GivenUp, DeliveryOutcome::RetryAt),
-            http_status: None,
-            error,
-        }
-    }
-
-    async fn attempt_by_webhook(
-        &self,
-        claimed: &ClaimedDelivery,
-        event: &Event,
-    ) -> Result<DeliveryAttempt, StoreError> {
-        let endpoint = self.0.store.endpoint(&claimed.org, &claimed.target.as_str().into()).await?;
-        // A test is also sent to a disabled endpoint, to check whether it works again.
-        let endpoint = endpoint.filter(|one| one.disabled_at.is_none() || event.kind == EventKind::Test);
-        let Some(endpoint) = endpoint else { return Ok(canceled_attempt()) };
-        Ok(self.attempt_from_outcome(claimed, event, self.post(event, &endpoint).await?))
-    }
-
-    /// Sends one digest with all events of one organization to one person.
-    async fn attempt_by_email(
-        &self,
-        letters: Vec<(ClaimedDelivery, Event)>,
-    ) -> Vec<(ClaimedDelivery, DeliveryAttempt)> {
-        let Some((first, _)) = letters.first() else { return Vec::new() };
-        let mailbox = match self.0.store.notification_email(&first.org, &first.target).await {
-            Ok(mailbox) => mailbox,
-            Err(error) => {
-                let failed =
-                    |(one, event): (ClaimedDelivery, Event)| (self.preparation_failed(&one, Some(&event), &error), one);
-                return letters.into_iter().map(failed).map(|(tried, one)| (one, tried)).collect();
-            }
-        };
-        let (claimed, mut events): (Vec<ClaimedDelivery>, Vec<Event>) = letters.into_iter().unzip();
-        let (Some((to, org_name)), Some(mailer)) = (mailbox, &self.0.mailer) else {
-            return claimed.into_iter().map(|one| (one, canceled_attempt())).collect();
-        };
-        events.sort_by(|a, b| (a.occurred_at, &a.id).cmp(&(b.occurred_at, &b.id)));
-        let now = self.0.store.clock().now();
-        let letter = Digest { to: &to, org_name: &org_name, events: &events, public_url: &self.0.public_url, now };
-        let taken = mailer.send(&letter).await;
-        let outcome = |one: &ClaimedDelivery| match &taken {
-            Ok(()) => DeliveryAttempt { outcome: DeliveryOutcome::Delivered, http_status: None, error: None },
-            Err(returned) => {
-                let next = if returned.is_permanent { None } else { self.next_attempt_at(one, None) };
-                let end = next.map_or(DeliveryOutcome::GivenUp, DeliveryOutcome::RetryAt);
-                DeliveryAttempt { outcome: end, http_status: None, error: Some(returned.message.clone()) }
-            }
-        };
-        claimed.into_iter().map(|one| (outcome(&one), one)).map(|(tried, one)| (one, tried)).collect()
-    }
-
-    async fn post(&self, event: &Event, endpoint: &WebhookEndpoint) -> Result<PostOutcome, StoreError> {
-        let store = &self.0.store;
-        let secrets = store.signing_secrets(endpoint).await?;
-        let body = body(event, &endpoint.org, &self.org_name(&endpoint.org).await?, &self.0.public_url);
-        let message = WebhookMessage {
-            url: &endpoint.url,
-            id: event.id.as_str(),
-            timestamp: store.clock().now(),
-            body: &body,
-            secrets: &secrets,
-        };
-        Ok(self.0.webhooks.post(message).await)
-    }
-
-    fn attempt_from_outcome(&self, claimed: &ClaimedDelivery, event: &Event, answer: PostOutcome) -> DeliveryAttempt {
-        let (http_status, error, retry_after) = match answer {
-            PostOutcome::Accepted(status) => {
-                return DeliveryAttempt { outcome: DeliveryOutcome::Delivered, http_status: Some(status), error: None };
-            }
-            PostOutcome::Gone => {
-                let error = Some("answered 410: no more events wanted".to_owned());
-                return DeliveryAttempt { outcome: DeliveryOutcome::GivenUp, http_status: Some(HTTP_GONE), error };
-            }
-            PostOutcome::Rejected { status, retry_after } => (Some(status), format!("answered {status}"), retry_after),
-            PostOutcome::NoResponse(words) => (None, words.to_owned(), None),
-        };
-        // A test is not retried: its result is shown to the person who sent it.
-        let next = if event.kind == EventKind::Test { None } else { self.next_attempt_at(claimed, retry_after) };
-        DeliveryAttempt {
-            outcome: next.map_or(DeliveryOutcome::GivenUp, DeliveryOutcome::RetryAt),
-            http_status,
-            error: Some(error),
-        }
+    fn claim_until(&self) -> i64 {
+        self.store().clock().now() + CLAIM_DURATION
     }
 
     /// Records an attempt if the claim was not lost, and disables an endpoint that answered 410.
@@ -296,7 +259,7 @@ impl Notifier {
         owner: &str,
         tried: &DeliveryAttempt,
     ) -> Result<RecordedAttempt, StoreError> {
-        let store = &self.0.store;
+        let store = self.store();
         let recorded = store.record_delivery_attempt(&claimed.id, owner, tried).await?;
         if tried.http_status == Some(HTTP_GONE) {
             // If it is disabled or removed already, nothing is left to do.
@@ -310,15 +273,10 @@ impl Notifier {
         }
         Ok(recorded)
     }
+}
 
-    fn next_attempt_at(&self, claimed: &ClaimedDelivery, retry_after: Option<Duration>) -> Option<i64> {
-        let now = self.0.store.clock().now();
-        next_attempt_at(claimed.created_at, now, claimed.attempts + 1, retry_after, rand::random())
-    }
-
-    async fn org_name(&self, org: &OrgId) -> Result<String, StoreError> {
-        Ok(self.0.store.org_name(org).await?.unwrap_or_default())
-    }
+fn is_full_batch(count: usize) -> bool {
+    i64::try_from(count).is_ok_and(|count| count >= BATCH_SIZE)
 }
 
 /// Groups deliveries: each webhook delivery alone, all email to one person about one organization together.
@@ -329,9 +287,4 @@ fn group_deliveries(claimed: Vec<ClaimedDelivery>) -> Vec<Vec<ClaimedDelivery>> 
         letters.entry((one.org.clone(), one.target.clone())).or_default().push(one);
     }
     webhooks.into_iter().map(|one| vec![one]).chain(letters.into_values()).collect()
-}
-
-/// The attempt of a delivery whose receiver no longer exists.
-fn canceled_attempt() -> DeliveryAttempt {
-    DeliveryAttempt { outcome: DeliveryOutcome::Canceled, http_status: None, error: None }
 }

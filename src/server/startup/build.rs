@@ -88,16 +88,16 @@ async fn build(
     let tokens = TokenService::new(store.clone(), xero.clone(), policy(config), spool, lifecycle.clone());
     let (spooled, alarm) = (tokens.clone(), tokens.clone());
     let heartbeat =
-        Arc::new(KeyHeartbeat::new(config, store.clone(), address, Box::new(move || spooled.spooled_kids()))?);
+        Arc::new(KeyHeartbeat::new(&config.data_dir, &store, address, Box::new(move || spooled.spooled_kids()))?);
     let notifier = notifier(config, &store, Arc::new(move || alarm.alarm()))?;
     store.prune_write_probes().await?;
     // Before anything is replayed or served: from then on other servers keep the keys that this one needs.
-    heartbeat.heartbeat().await?;
+    heartbeat.register().await?;
     let state = AppState {
         api_rate_limiter: Arc::new(ApiRateLimiter::new(config.api_calls_per_minute, clock)),
         listener: listener.clone(),
         config: Arc::clone(config),
-        readiness: Readiness::new(store.clone(), heartbeat.instance()),
+        readiness: Readiness::new(store.clone(), heartbeat.run_id()),
         store,
         auth,
         xero,

@@ -199,9 +199,7 @@ async fn start_jobs(state: &AppState, heartbeat: &Arc<KeyHeartbeat>) {
     lifecycle.spawn_loop("cleanup", |stopping| cleanup::run(tokens.clone(), interval, stopping));
     lifecycle.spawn_loop("retention", |stopping| retention::run(store.clone(), config.activity_retention, stopping));
     lifecycle.spawn_loop("offboarding", |stopping| offboarding::run(store.clone(), tokens.clone(), stopping));
-    lifecycle.spawn_loop("notifications", |stopping| {
-        notifications::run(notifier.clone(), stopping, tokens.metrics().clone())
-    });
+    notifications::spawn(lifecycle, notifier, tokens.metrics());
     if store.database().kind() == DatabaseKind::Postgres {
         let store = store.clone();
         lifecycle.spawn_loop("changes", |stopping| async move { store.listen_for_changes(&stopping).await });

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, Transaction};
+use tokio::time::Instant;
 
 use super::StoreError;
 use super::timeouts::{Timeouts, accepts_writes};
@@ -25,6 +26,9 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a read-only connection is used before it is replaced. Bounds the reconnects while the database is read-only.
 const READ_ONLY_RETRY: Duration = Duration::from_secs(2);
+/// For how long, and how often, the change to a write-ahead log is tried while another process holds the file.
+const WAL_MODE_TIMEOUT: Duration = Duration::from_secs(5);
+const WAL_MODE_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A connection pool to SQLite or PostgreSQL. Cheap to clone.
 #[derive(Clone)]
@@ -171,7 +175,8 @@ async fn prepare_connection(
     timeouts.apply(connection, kind).await?;
     if kind == DatabaseKind::Sqlite {
         // FULL: a rotated refresh token must survive a power failure.
-        connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON").await?;
+        connection.execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON").await?;
+        set_wal_mode(connection).await?;
     }
     Ok(())
 }
@@ -189,6 +194,27 @@ async fn is_reusable(connection: &mut AnyConnection, kind: DatabaseKind) -> Resu
         connection.ping().await?;
     }
     Ok(!connection.is_in_transaction())
+}
+
+/// Makes SQLite use a write-ahead log. The file remembers it, so this changes it once.
+async fn set_wal_mode(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let started_at = Instant::now();
+    loop {
+        // The change fails at once, without the busy timeout, while another process makes it or writes.
+        match connection.execute("PRAGMA journal_mode = WAL").await {
+            Err(error) if is_sqlite_busy(&error) && started_at.elapsed() < WAL_MODE_TIMEOUT => {
+                tokio::time::sleep(WAL_MODE_RETRY_INTERVAL).await;
+            }
+            changed => return changed.map(drop),
+        }
+    }
+}
+
+/// Returns whether another connection holds a lock that the statement needs. The low byte of an extended error code is
+/// the primary one (sqlite.org/rescode.html); 5 is `SQLITE_BUSY`.
+fn is_sqlite_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 fn is_sqlite_too_old(version: &str) -> bool {

@@ -53,7 +53,8 @@ impl Database {
     ///
     /// Fails with `IncompatibleSchema` if a newer version made a breaking change.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        match self.schema_state().await? {
+        let state = self.schema_state().await?;
+        match state {
             SchemaState::Incompatible => return Err(StoreError::IncompatibleSchema),
             SchemaState::Newer => {
                 tracing::warn!("schema is newer than this version, but compatible")
@@ -67,7 +68,7 @@ impl Database {
         let mut migrator = Migrator::with_migrations(migrations.collect());
         migrator.set_ignore_missing(true);
         let migrating = self.reopen_for_migration().await?;
-        let migrated = migrator.run(migrating.pool()).await;
+        let migrated = migrating.run_migrations(&migrator, state).await;
         migrating.close().await;
         migrated?;
         // Spool files name the database that they belong to.
@@ -76,6 +77,16 @@ impl Database {
             .execute(self.pool())
             .await?;
         self.read_id().await
+    }
+
+    async fn run_migrations(&self, migrator: &Migrator, state: SchemaState) -> Result<(), StoreError> {
+        if self.kind() == DatabaseKind::Sqlite && state == SchemaState::Behind {
+            // The migrator locks PostgreSQL only. The write lock of SQLite lets one instance migrate at a time.
+            let mut transaction = self.begin().await?;
+            migrator.run_direct(None, &mut *transaction, false).await?;
+            return Ok(transaction.commit().await?);
+        }
+        Ok(migrator.run(self.pool()).await?)
     }
 
     /// Compares the schema with this binary's migrations. Changes nothing.

@@ -53,7 +53,7 @@ pub use grants::refusal::PendingRefusal;
 pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic};
 pub use migrations::SchemaState;
 pub use notifications::deliveries::{
-    CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, FanOutTo, MAX_DELIVERY_WAIT, RecordedAttempt,
+    CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, MAX_DELIVERY_WAIT, RETRY_PERIOD, RecordedAttempt,
 };
 pub use notifications::outbox::{Event, EventSubject};
 pub use notifications::webhook_endpoints::{
@@ -63,7 +63,7 @@ pub use notifications::webhook_secrets::SECRET_OVERLAP_PERIOD;
 pub use reports::activity::{ConnectionGrants, JournalEntry, UpcomingRefresh};
 pub use reports::operator_queries::{DanglingAttempt, GrantSummary};
 pub use row_change::RowChange;
-pub use sealed::instances::{INSTANCE_TIMEOUT, Instance};
+pub use sealed::instances::{Heartbeat, INSTANCE_TIMEOUT, Instance, NewHeartbeat};
 pub use sealed::reseal::{ResealPass, SealedValuesByKey};
 pub use timeouts::{Timeouts, bounded};
 pub use unavailable::Unavailable;

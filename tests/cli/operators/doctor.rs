@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use evergrant::model::Trigger;
-use evergrant::server::store::NewAttempt;
+use evergrant::model::{Role, Trigger};
+use evergrant::server::domain::Secret;
+use evergrant::server::store::{NewAttempt, NewUser};
 use serde_json::Value;
 
 use super::{CommandOutput, OperatorEnv};
@@ -79,6 +80,7 @@ async fn healthy_installation_passes_every_check(database: TestDatabase) {
         "refusals",
         "grants",
         "spool",
+        "email",
         "Xero",
         "clock",
     ];
@@ -189,6 +191,30 @@ async fn unfinished_attempts_and_expiring_grants_are_counted(database: TestDatab
         let output = env.run(&["doctor", "--json"]).await;
         assert_only_finding(&output, "grants", verdict, &[to_do, shop.grant.as_str()]);
     }
+}
+
+#[apply(each_database!)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn email_that_no_server_sends_is_reported(database: TestDatabase) {
+    const HOUR: i64 = 60 * 60;
+    let env = OperatorEnv::on(database).await;
+    let shop = env.connect("Corner Shop", &["southerly"], 1800).await;
+    let new = NewUser { email: "ann@example.com", password_hash: &Secret::new("hash"), org: None };
+    let ann = env.store.add_user(new).await.unwrap().user;
+    env.store.add_member(&shop.org, &ann, Role::Owner).await.unwrap();
+    env.store.record_mailer_heartbeat().await.unwrap();
+    env.store.raise_credentials_alarm("invalid_client").await.unwrap();
+    env.store.fan_out(10).await.unwrap();
+    assert_eq!(verdict_and_text(&env.run(&["doctor", "--json"]).await.json(), "email").0, "ok");
+
+    let pool = env.store.database().pool();
+    let long_ago = env.clock.now() - 2 * HOUR;
+    sqlx::query("UPDATE deliveries SET next_attempt_at = $1").bind(long_ago).execute(pool).await.unwrap();
+    let output = env.run(&["doctor", "--json"]).await;
+    assert_only_finding(&output, "email", "warn", &["1 message has waited", "although", "the mail server answers"]);
+    sqlx::query("UPDATE mailer_heartbeat SET seen_at = $1").bind(long_ago).execute(pool).await.unwrap();
+    let output = env.run(&["doctor", "--json"]).await;
+    assert_only_finding(&output, "email", "warn", &["no server with a mail server has run", "EVERGRANT_SMTP_URL"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ mod database;
 mod grants;
 mod keys;
 mod machine;
+mod mail;
 mod provider;
 mod sign_in;
 mod spool;
@@ -53,6 +54,7 @@ async fn run_checks(config: &Config, clock: &Clock) -> Vec<Check> {
         checks.extend(keys::all(config, &database, &corrected).await);
         checks.extend(grants::all(config, &database, &corrected).await);
         checks.push(spool::check_spool(config, Some(&database)).await);
+        checks.push(mail::email(config, &database, clock).await);
         database.close().await;
     } else {
         checks.push(spool::check_spool(config, None).await);

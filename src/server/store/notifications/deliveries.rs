@@ -16,6 +16,8 @@ use crate::server::store::{Store, StoreError};
 pub const CLAIM_DURATION: i64 = 120;
 /// The longest wait for a receiver, in seconds. A longer `Retry-After` is not honored.
 pub const MAX_DELIVERY_WAIT: i64 = 24 * 60 * 60;
+/// How long a delivery is retried, in seconds.
+pub const RETRY_PERIOD: i64 = 3 * 24 * 60 * 60;
 
 /// A delivery that the caller has claimed and may attempt now.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,15 +60,6 @@ pub enum DeliveryOutcome {
     GivenUp,
     /// The receiver no longer exists.
     Canceled,
-}
-
-/// The receivers that events are fanned out to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FanOutTo {
-    /// Webhook endpoints. Without a mail server there is no email.
-    Webhooks,
-    /// Webhook endpoints, and the members who get email.
-    WebhooksAndEmail,
 }
 
 /// Whether the result of an attempt was recorded.
@@ -117,9 +110,11 @@ const APP_EVENT_TO_USERS: &str = fan_out!(
 );
 
 impl Store {
-    /// Creates the deliveries of up to `limit` events that have none yet. Each event has its own transaction, so that a
-    /// crash loses no event and two instances create no delivery twice. Returns the number of processed events.
-    pub async fn fan_out(&self, to: FanOutTo, limit: i64) -> Result<usize, StoreError> {
+    /// Creates the deliveries of up to `limit` events that have none yet: to webhooks, and by email if any server can
+    /// send it. Each event has its own transaction, so that a crash loses no event and two instances create no delivery
+    /// twice. Returns the number of processed events.
+    pub async fn fan_out(&self, limit: i64) -> Result<usize, StoreError> {
+        let can_send_email = self.can_send_email().await?;
         let rows =
             sqlx::query("SELECT id, org_id FROM outbox WHERE fanned_out_at IS NULL ORDER BY occurred_at, id LIMIT $1")
                 .bind(limit)
@@ -143,7 +138,7 @@ impl Store {
                 (APP_EVENT_TO_ENDPOINTS, APP_EVENT_TO_USERS)
             };
             self.insert_deliveries(&mut transaction, endpoints, &event, org.as_ref()).await?;
-            if to == FanOutTo::WebhooksAndEmail {
+            if can_send_email {
                 self.insert_deliveries(&mut transaction, people, &event, org.as_ref()).await?;
             }
             transaction.commit().await?;
@@ -169,6 +164,7 @@ impl Store {
     /// The oldest delivery of every receiver comes first, so that one receiver's backlog does not delay the others.
     pub async fn claim_deliveries(
         &self,
+        channel: Channel,
         owner: &str,
         until: i64,
         limit: i64,
@@ -180,7 +176,7 @@ impl Store {
             "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 WHERE id IN \
              (SELECT id FROM (SELECT id, next_attempt_at, \
                ROW_NUMBER() OVER (PARTITION BY target_id ORDER BY next_attempt_at, id) AS place \
-               FROM deliveries WHERE status = 'pending' AND (next_attempt_at <= $3 OR next_attempt_at > $5) \
+               FROM deliveries WHERE status = 'pending' AND channel = $7 AND (next_attempt_at <= $3 OR next_attempt_at > $5) \
                AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6)) AS due \
               ORDER BY place, next_attempt_at, id LIMIT $4) \
              AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6) RETURNING ",
@@ -192,9 +188,32 @@ impl Store {
         .bind(limit)
         .bind(latest_plausible(MAX_DELIVERY_WAIT, now))
         .bind(latest_plausible(CLAIM_DURATION, now))
+        .bind(channel.as_str())
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(claimed_delivery_from).collect()
+    }
+
+    /// Renews the claims of `owner` on deliveries to one receiver until `until` (unix seconds). Returns those that it
+    /// still holds: another owner may have taken over what expired, and a delivery may have been canceled.
+    pub async fn renew_claims(
+        &self,
+        owner: &str,
+        org: &OrgId,
+        target: &str,
+        until: i64,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let rows = sqlx::query(
+            "UPDATE deliveries SET claimed_until = $1 \
+             WHERE target_id = $2 AND org_id = $3 AND claimed_by = $4 AND status = 'pending' RETURNING id",
+        )
+        .bind(until)
+        .bind(target)
+        .bind(org.as_str())
+        .bind(owner)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(|row| Ok(DeliveryId(row.try_get("id")?))).collect()
     }
 
     /// Records the result of an attempt, if `owner` still holds the claim.

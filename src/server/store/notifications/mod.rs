@@ -3,6 +3,7 @@
 pub mod connection_events;
 mod credentials_alarm;
 pub mod deliveries;
+mod mailer_heartbeat;
 pub mod outbox;
 mod read_markers;
 mod recipients;

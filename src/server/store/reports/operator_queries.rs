@@ -175,7 +175,7 @@ mod tests {
     use crate::server::domain::{AttemptEnd, FailureClass};
     use crate::server::store::testing::grants::{REFRESHED, TestGrant, tenant, tokens};
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{AttemptFailure, FanOutTo, Fenced, NewAttempt, Store};
+    use crate::server::store::{AttemptFailure, Fenced, NewAttempt, Store};
 
     async fn fail(store: &Store, id: &GrantId, for_good: bool) {
         let lease = store.acquire_lease(id, "owner", store.clock().now() + 60).await.unwrap().unwrap();
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(outbox().await, OutboxCounts::default(), "no connection broke");
         fail(&store, &well, true).await;
         assert_eq!(outbox().await, OutboxCounts { undispatched: 2, ..OutboxCounts::default() });
-        store.fan_out(FanOutTo::Webhooks, 10).await.unwrap();
+        store.fan_out(10).await.unwrap();
         assert_eq!(outbox().await, OutboxCounts::default(), "nothing to deliver it to");
     }
 

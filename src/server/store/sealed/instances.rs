@@ -27,21 +27,66 @@ pub struct Instance {
     pub last_heartbeat_at: i64,
 }
 
+/// What a server says of itself in a heartbeat, besides its keys.
+pub struct NewHeartbeat<'a> {
+    /// The id in its data directory.
+    pub id: &'a str,
+    /// The id of this start of the server.
+    pub run_id: &'a str,
+    /// The address that it listens on.
+    pub address: &'a str,
+    /// The ids of the keys that sealed the rotations in its spool.
+    pub spooled_kids: &'a [String],
+}
+
+/// Whether a heartbeat was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Heartbeat {
+    /// The server is registered with its keys.
+    Recorded,
+    /// Another server has started with the same id since, and is registered with it. Nothing was changed.
+    IdTaken,
+}
+
 impl Store {
+    /// Registers a server that starts: records its first heartbeat, in place of those of earlier starts with its id.
+    /// If a server with the same id is still running, its next heartbeat returns [`Heartbeat::IdTaken`].
+    pub async fn register_instance(&self, new: &NewHeartbeat<'_>) -> Result<Heartbeat, StoreError> {
+        sqlx::query("UPDATE instances SET run_id = $1 WHERE id = $2")
+            .bind(new.run_id)
+            .bind(new.id)
+            .execute(self.pool())
+            .await?;
+        self.heartbeat(new).await
+    }
+
     /// Records a server's heartbeat and its keys, deletes instances that stopped long ago, and then seals with the
     /// first key that every running server holds.
-    pub async fn heartbeat(&self, id: &str, address: &str, spooled_kids: &[String]) -> Result<(), StoreError> {
+    pub async fn heartbeat(&self, new: &NewHeartbeat<'_>) -> Result<Heartbeat, StoreError> {
         self.prune_instances().await?;
         // A second time if the sealing key has changed, to record the new one.
         for _ in 0..2 {
             let sealing = self.ring.sealing_kid();
-            self.upsert_instance(id, address, spooled_kids, &sealing).await?;
+            if self.upsert_instance(new, &sealing).await? == Heartbeat::IdTaken {
+                return Ok(Heartbeat::IdTaken);
+            }
             self.choose_sealing_key().await?;
             if self.ring.sealing_kid() == sealing {
                 break;
             }
         }
-        Ok(())
+        Ok(Heartbeat::Recorded)
+    }
+
+    /// Returns whether a server is registered with this id and no other has started with it since.
+    pub async fn is_registered(&self, id: &str, run_id: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT id FROM instances WHERE id = $1 AND run_id = $2")
+            .bind(id)
+            .bind(run_id)
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(row.is_some())
     }
 
     /// Makes the ring seal with its first key that every running server holds, or with its first key if there is none.
@@ -56,9 +101,13 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes a server that has stopped with an empty spool.
-    pub async fn remove_instance(&self, id: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM instances WHERE id = $1").bind(id).execute(self.pool()).await?;
+    /// Deletes a server that has stopped with an empty spool, unless another has started with its id since.
+    pub async fn remove_instance(&self, id: &str, run_id: &str) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM instances WHERE id = $1 AND run_id = $2")
+            .bind(id)
+            .bind(run_id)
+            .execute(self.pool())
+            .await?;
         Ok(())
     }
 
@@ -118,30 +167,26 @@ impl Store {
             .collect()
     }
 
-    async fn upsert_instance(
-        &self,
-        id: &str,
-        address: &str,
-        spooled_kids: &[String],
-        sealing: &str,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO instances (id, address, kids, seals_with, sealing_since, spooled_kids, seen_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $5) ON CONFLICT (id) DO UPDATE SET address = excluded.address, \
+    async fn upsert_instance(&self, new: &NewHeartbeat<'_>, sealing: &str) -> Result<Heartbeat, StoreError> {
+        let done = sqlx::query(
+            "INSERT INTO instances (id, run_id, address, kids, seals_with, sealing_since, spooled_kids, seen_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $6) ON CONFLICT (id) DO UPDATE SET address = excluded.address, \
              kids = excluded.kids, spooled_kids = excluded.spooled_kids, seen_at = excluded.seen_at, \
              sealing_since = CASE WHEN instances.seals_with = excluded.seals_with \
              AND instances.sealing_since <= excluded.seen_at THEN instances.sealing_since \
-             ELSE excluded.sealing_since END, seals_with = excluded.seals_with",
+             ELSE excluded.sealing_since END, seals_with = excluded.seals_with \
+             WHERE instances.run_id = excluded.run_id",
         )
-        .bind(id)
-        .bind(address)
+        .bind(new.id)
+        .bind(new.run_id)
+        .bind(new.address)
         .bind(self.ring.kids().join(","))
         .bind(sealing)
         .bind(self.clock.now())
-        .bind(spooled_kids.join(","))
+        .bind(new.spooled_kids.join(","))
         .execute(self.pool())
         .await?;
-        Ok(())
+        Ok(if done.rows_affected() == 1 { Heartbeat::Recorded } else { Heartbeat::IdTaken })
     }
 }
 
@@ -158,27 +203,35 @@ mod tests {
         Store::new(store.database().clone(), ring, store.clock().clone())
     }
 
+    /// A heartbeat of the server `id`, which listens on port `id`.
+    async fn beat(store: &Store, id: &str, spooled_kids: &[&str]) {
+        let spooled_kids: Vec<String> = spooled_kids.iter().map(|kid| (*kid).to_owned()).collect();
+        let address = format!("127.0.0.1:{id}");
+        let new = NewHeartbeat { id, run_id: id, address: &address, spooled_kids: &spooled_kids };
+        assert_eq!(store.heartbeat(&new).await.unwrap(), Heartbeat::Recorded);
+    }
+
     #[apply(each_store!)]
     async fn sealing_key_is_held_by_every_running_server(store: Store) {
         let (old, both) = (with_keys(&store, "old"), with_keys(&store, "new,old"));
-        old.heartbeat("1", "a:1", &[]).await.unwrap();
-        both.heartbeat("2", "b:2", &[]).await.unwrap();
+        beat(&old, "1", &[]).await;
+        beat(&both, "2", &[]).await;
         assert_eq!((old.ring().sealing_kid().as_str(), both.ring().sealing_kid().as_str()), ("old", "old"));
 
         // The server with the old key only is restarted with both.
         let restarted = with_keys(&store, "new,old");
-        restarted.heartbeat("1", "a:1", &[]).await.unwrap();
-        both.heartbeat("2", "b:2", &["old".to_owned()]).await.unwrap();
+        beat(&restarted, "1", &[]).await;
+        beat(&both, "2", &["old"]).await;
         let seen = store.running_instances().await.unwrap();
         assert!(seen.iter().all(|instance| instance.seals_with == "new"), "{seen:?}");
         assert_eq!(seen.iter().map(|one| one.spooled_kids.len()).collect::<Vec<_>>(), [0, 1]);
 
         // A new server with the old key only counts until its heartbeat is a minute old.
-        old.heartbeat("3", "c:3", &[]).await.unwrap();
-        both.heartbeat("2", "b:2", &[]).await.unwrap();
+        beat(&old, "3", &[]).await;
+        beat(&both, "2", &[]).await;
         assert_eq!(both.ring().sealing_kid(), "old");
         store.clock().advance(INSTANCE_TIMEOUT);
-        both.heartbeat("2", "b:2", &[]).await.unwrap();
+        beat(&both, "2", &[]).await;
         let seen = both.running_instances().await.unwrap();
         let wanted = ("2", "new", START + INSTANCE_TIMEOUT);
         assert_eq!(seen.len(), 1);
@@ -188,12 +241,12 @@ mod tests {
     #[apply(each_store!)]
     async fn stopped_instance_stays_only_if_its_spool_is_not_empty(store: Store) {
         let old = with_keys(&store, "old");
-        old.heartbeat("1", "a:1", &["old".to_owned()]).await.unwrap();
-        old.heartbeat("2", "b:2", &[]).await.unwrap();
-        old.heartbeat("3", "c:3", &[]).await.unwrap();
-        old.remove_instance("3").await.unwrap();
+        beat(&old, "1", &["old"]).await;
+        beat(&old, "2", &[]).await;
+        beat(&old, "3", &[]).await;
+        old.remove_instance("3", "3").await.unwrap();
         store.clock().advance(61 * INSTANCE_TIMEOUT);
-        old.heartbeat("4", "d:4", &[]).await.unwrap();
+        beat(&old, "4", &[]).await;
         let ids: Vec<String> = store.instances().await.unwrap().into_iter().map(|one| one.id).collect();
         assert_eq!(ids, ["1", "4"]);
     }
