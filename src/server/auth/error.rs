@@ -1,6 +1,6 @@
 //! The error of authentication: a failure of the server, never of the client.
 
-use super::clerk::JwksError;
+use super::clerk::jwks::JwksError;
 use crate::server::crypto::random::RandomError;
 use crate::server::store::StoreError;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::app_identity::AppIdentity;
-use super::plan::TokenTimes;
+use super::token_times::TokenTimes;
 use crate::model::{GrantId, GrantStatus, OrgId};
 
 /// One Xero user's consent, with the token set that a refresh rotates.
@@ -178,12 +178,6 @@ impl Lease {
     }
 }
 
-/// The lifetime of Xero's access tokens in seconds (Xero's OAuth documentation). None lives longer.
-pub const ACCESS_TOKEN_LIFETIME: i64 = 30 * 60;
-
 /// How many seconds after an exchange Xero still accepts the old refresh token, for a client that got no reply (Xero's
 /// FAQ).
 pub const XERO_REPLAY_WINDOW: i64 = 30 * 60;
-
-/// The lifetime of an unused refresh token in seconds (Xero's OAuth FAQ).
-pub const REFRESH_TOKEN_LIFETIME: i64 = 60 * 24 * 60 * 60;

@@ -1,6 +1,7 @@
 //! Classifies why Xero no longer accepts a refresh token, from the journal. Xero itself only answers `invalid_grant`.
 
-use super::grant::{Grant, REFRESH_TOKEN_LIFETIME, XERO_REPLAY_WINDOW};
+use super::grant::{Grant, XERO_REPLAY_WINDOW};
+use super::token_times::REFRESH_TOKEN_LIFETIME;
 
 /// Why a grant ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

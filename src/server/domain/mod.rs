@@ -13,18 +13,17 @@ pub mod refusal;
 mod retry_after;
 pub mod secret;
 mod stored_time;
+mod token_times;
 
 pub use app_identity::{AppIdentity, SANDBOX_ISSUER};
 pub use attempt::{AttemptEnd, FailureClass, FaultScope, PriorAttempt, RequestSent, RotationRisk, first_unanswered_at};
 pub use audit::{Actor, AuditEvent};
 pub use binding::{Binding, RemoteConnection, Tenant};
 pub use connection_list::{BoundConnection, CONFIRM_MISSING_AFTER, ListedChange, ListedChangeKind, Listing};
-pub use grant::{
-    ACCESS_TOKEN_LIFETIME, Consent, Grant, GrantCounts, Lease, OutboxCounts, REFRESH_TOKEN_LIFETIME, SealedRotation,
-    SealedTokens, XERO_REPLAY_WINDOW,
-};
+pub use grant::{Consent, Grant, GrantCounts, Lease, OutboxCounts, SealedRotation, SealedTokens, XERO_REPLAY_WINDOW};
 pub use grant_end::GrantEnd;
-pub use plan::{DueTimes, KeepHot, Plan, TokenTimes};
+pub use plan::{DueTimes, KeepHot, Plan};
 pub use retry_after::parse_retry_after;
 pub use secret::{AccessToken, ApiKey, RefreshToken, Secret, TokenSet};
 pub use stored_time::{CLOCK_TOLERANCE, LONGEST_BACKOFF, MAX_LEASE, is_plausible, latest_plausible, plausible_or_now};
+pub use token_times::{ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME, TokenTimes};

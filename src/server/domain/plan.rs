@@ -1,11 +1,9 @@
 //! Plans when the sweeper refreshes a grant and reconciles its connections.
 
-use super::grant::{ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME};
+use super::token_times::{ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME, TokenTimes};
 use crate::model::GrantId;
 
 const DAY: i64 = 24 * 60 * 60;
-/// How many seconds later a refresh token is due again that is too old, but was kept at the last exchange.
-const KEPT_TOKEN_RETRY: i64 = DAY;
 /// The shortest time between a refresh and the next due time, in seconds, however short the access token's lifetime.
 const MIN_REFRESH_INTERVAL: i64 = 60;
 
@@ -60,30 +58,6 @@ impl DueTimes {
     /// Returns the due time for a grant that was last used at `last_used_at`.
     pub fn for_last_use(&self, last_used_at: Option<i64>) -> i64 {
         if last_used_at.unwrap_or(0) > self.hot_if_used_after { self.hot } else { self.cold }
-    }
-}
-
-/// When a grant's tokens were received and when they end. Unix seconds.
-#[derive(Clone, Copy, Debug)]
-pub struct TokenTimes {
-    /// When the access token expires.
-    pub expires_at: i64,
-    /// When the refresh token was issued.
-    pub refresh_token_issued_at: i64,
-    /// When the access token was received. Later than `refresh_token_issued_at` if the response had no new refresh token.
-    pub received_at: i64,
-}
-
-impl TokenTimes {
-    /// Returns the times of two tokens that were received together.
-    pub fn received(received_at: i64, expires_at: i64) -> Self {
-        Self { expires_at, refresh_token_issued_at: received_at, received_at }
-    }
-
-    /// Returns when the refresh token is older than `roll_after` seconds, or is to be tried again because it was kept
-    /// since.
-    pub fn roll_at(&self, roll_after: i64) -> i64 {
-        (self.refresh_token_issued_at + roll_after).max(self.received_at + KEPT_TOKEN_RETRY.min(roll_after))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Bounds on stored times (rule 11). A time that no rule could have written was written by a wrong clock, or this one is
 //! wrong now. Nothing waits for it: it means *due now*, and a token that seems valid because of it is not trusted.
 
-use super::grant::{ACCESS_TOKEN_LIFETIME, Grant, Lease};
+use super::grant::{Grant, Lease};
+use super::token_times::ACCESS_TOKEN_LIFETIME;
 
 /// By how many seconds the clocks that write and read a time may differ. No more than the margin at which an access
 /// token is no longer served, so that none is served dead.

@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use super::backoff::next_attempt_at;
 use super::mail::Digest;
-use super::notifier::Notifier;
+use super::notifier::{HTTP_GONE, Notifier};
 use super::payload::body;
 use super::smtp::Finality;
 use super::webhook::{PostOutcome, WebhookMessage};
 use crate::model::{Channel, EventKind, OrgId};
 use crate::server::store::{ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, Event, StoreError, WebhookEndpoint};
-
-/// The status of a receiver that wants no more events.
-pub(super) const HTTP_GONE: u16 = 410;
 
 impl Notifier {
     /// Attempts claimed deliveries to one receiver.

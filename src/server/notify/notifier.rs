@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 
-use super::attempt::HTTP_GONE;
 use super::credentials::{CredentialsErrorFn, CredentialsMonitor};
 use super::mail::Mailer;
 use super::webhook::WebhookClient;
@@ -21,6 +20,8 @@ use crate::server::store::{
     WebhookEndpoint, new_id,
 };
 
+/// The status of a receiver that wants no more events.
+pub(super) const HTTP_GONE: u16 = 410;
 /// After how many seconds a claim is renewed.
 const CLAIM_RENEWAL_AGE: i64 = 40;
 /// How often the age of a claim is checked while its message is being sent.

@@ -9,6 +9,7 @@ use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, Transact
 use tokio::time::Instant;
 
 use super::StoreError;
+use super::database_kind::DatabaseKind;
 use super::timeouts::{Timeouts, accepts_writes};
 use crate::server::domain::Secret;
 
@@ -39,15 +40,6 @@ pub struct Database {
     url: Arc<Secret>,
     /// The id that `migrate` gave it.
     id: Arc<OnceLock<String>>,
-}
-
-/// Which database it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DatabaseKind {
-    /// SQLite, in a local file.
-    Sqlite,
-    /// A PostgreSQL server.
-    Postgres,
 }
 
 impl Database {

@@ -3,7 +3,8 @@
 
 use sqlx::Row;
 
-use super::database::{Database, DatabaseKind};
+use super::database::Database;
+use super::database_kind::DatabaseKind;
 use super::{Store, StoreError};
 use crate::server::clock::{Clock, ClockReading, ClockTooFarOff};
 

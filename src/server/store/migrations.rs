@@ -6,7 +6,8 @@ use sqlx::any::AnyRow;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::StoreError;
-use super::database::{Database, DatabaseKind};
+use super::database::Database;
+use super::database_kind::DatabaseKind;
 
 /// Every migration, oldest first. A released migration is never edited. Migrations only add, so that servers of the
 /// previous version keep working and can start on the new schema. One that breaks this has `BREAKING` in its name.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 
 use super::StoreError;
-use super::database::DatabaseKind;
+use super::database_kind::DatabaseKind;
 
 /// How long a connection may take to say whether it accepts writes. Longer means that its server is gone.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);

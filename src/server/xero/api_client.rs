@@ -16,11 +16,14 @@ pub struct XeroApiClient {
     tenant_id: String,
 }
 
-impl XeroApiClient {
-    pub(super) fn new(xero: XeroClient, access: AccessToken, tenant_id: String) -> Self {
-        Self { xero, access, tenant_id }
+impl XeroClient {
+    /// Returns a client for one tenant's accounting API.
+    pub fn api(&self, access: AccessToken, tenant_id: String) -> XeroApiClient {
+        XeroApiClient { xero: self.clone(), access, tenant_id }
     }
+}
 
+impl XeroApiClient {
     /// Fetches the tenant's details. This is the smallest call that proves that the token gives access to the tenant.
     pub async fn organization(&self) -> Result<Organization, XeroError> {
         let url = join_path(&self.xero.endpoints().api, &["api.xro", "2.0", "Organisation"]);

@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::token_response::seconds;
+use super::wire::seconds;
 use crate::server::domain::AccessToken;
 
 /// JWTs have no padding, but padding is accepted.

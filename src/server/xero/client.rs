@@ -9,7 +9,6 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::alarm::Alarm;
-use super::api_client::XeroApiClient;
 use super::breaker::{Breaker, BreakerPermit, Endpoint, Priority};
 use super::endpoints::{Endpoints, is_loopback, join_path};
 use super::error::XeroError;
@@ -274,11 +273,6 @@ impl XeroClient {
             return Err(XeroError::malformed(&answer));
         }
         Ok(answer.date.map(|date| clock_offset(date, asked_at, self.0.clock.now())))
-    }
-
-    /// Returns a client for one tenant's accounting API.
-    pub fn api(&self, access: AccessToken, tenant_id: String) -> XeroApiClient {
-        XeroApiClient::new(self.clone(), access, tenant_id)
     }
 
     /// Posts to the token endpoint. Returns the response and its tokens.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::claims;
 use super::error::XeroError;
 use super::response::HttpResponse;
-use super::wire::parse_object;
+use super::wire::{parse_object, seconds};
 use crate::model::text_enum::str_enum;
 use crate::server::domain::{ACCESS_TOKEN_LIFETIME, AccessToken, RefreshToken};
 
@@ -119,23 +119,6 @@ pub(super) fn parse(answer: &HttpResponse, asked_at: i64) -> Result<TokenRespons
 
 fn is_lifetime(seconds: &i64) -> bool {
     (1..=MAX_LIFETIME).contains(seconds)
-}
-
-/// Returns a number of seconds, also from text or a number with a fraction, rounded down.
-pub(super) fn seconds(value: &Value) -> Option<i64> {
-    let number = match value {
-        Value::Number(number) => return number.as_i64().or_else(|| whole(number.as_f64()?)),
-        Value::String(text) => text.trim(),
-        _ => return None,
-    };
-    number.parse().ok().or_else(|| whole(number.parse().ok()?))
-}
-
-/// Rounds down. Returns `None` outside the range in which a double is exact, and for NaN.
-fn whole(number: f64) -> Option<i64> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
-    (number.abs() < EXACT).then(|| number.floor() as i64)
 }
 
 /// Returns the scopes separated by spaces, from text or a list of texts. Empty for anything else.

@@ -28,6 +28,23 @@ pub(super) fn parse_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     serde_json::from_slice(body).ok()
 }
 
+/// Returns a number of seconds, also from text or a number with a fraction, rounded down.
+pub(super) fn seconds(value: &Value) -> Option<i64> {
+    let number = match value {
+        Value::Number(number) => return number.as_i64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => text.trim(),
+        _ => return None,
+    };
+    number.parse().ok().or_else(|| whole(number.parse().ok()?))
+}
+
+/// Rounds down. Returns `None` outside the range in which a double is exact, and for NaN.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
+    (number.abs() < EXACT).then(|| number.floor() as i64)
+}
+
 /// Returns whether the body is an OpenID provider's discovery document (OpenID Connect Discovery 1.0, 3).
 pub(super) fn is_discovery_document(body: &[u8]) -> bool {
     #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! Sign-in with Clerk, which manages people and organizations. Each request carries a token that Clerk signed.
 
 mod claims;
-mod jwks;
+pub(super) mod jwks;
 mod page;
 #[cfg(test)]
 mod testing;
@@ -13,8 +13,7 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 
 use self::claims::Claims;
-pub use self::jwks::JwksError;
-use self::jwks::VerificationKeys;
+use self::jwks::{JwksError, VerificationKeys};
 use self::verify::{TokenSource, Verifier, VerifyError};
 pub use self::webhook::WebhookRejection;
 use super::api_keys::has_key_prefix;

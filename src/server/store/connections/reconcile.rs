@@ -11,7 +11,7 @@ use crate::server::domain::{
     plausible_or_now,
 };
 use crate::server::store::column_lists::{columns, grant_columns};
-use crate::server::store::database::DatabaseKind;
+use crate::server::store::database_kind::DatabaseKind;
 use crate::server::store::grants::grant_from;
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::notifications::connection_events;

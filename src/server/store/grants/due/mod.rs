@@ -12,7 +12,7 @@ use crate::model::{GrantId, OrgId};
 use crate::server::domain::lost_reply::LOST_REPLY_STANDS_FOR;
 use crate::server::domain::{Grant, KeepHot, TokenTimes};
 use crate::server::store::column_lists::{columns, grant_columns};
-use crate::server::store::database::DatabaseKind;
+use crate::server::store::database_kind::DatabaseKind;
 use crate::server::store::{Store, StoreError};
 
 /// Seconds between two writes of `last_used_at`. Saves a write per call, and is precise enough to tell hot grants.
