@@ -215,3 +215,21 @@ async fn credentials_alarm_is_delivered_once_by_all_instances_together(database:
     let deliveries = harness.store.deliveries_since(&connected.org, 0).await.unwrap();
     assert!(deliveries.iter().all(|(_, one)| one.status == DeliveryStatus::Delivered), "{db}");
 }
+
+#[apply(each_database!)]
+async fn credentials_alarm_of_a_clock_that_was_set_back_clears_with_the_next_refresh(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let (db, store) = (harness.database.name, &harness.store);
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    harness.advance(60);
+    store.raise_credentials_alarm("invalid_client").await.unwrap();
+    harness.set_clock_back(13 * 60 * MINUTE);
+    let notifier = notifier(store);
+    tick(&notifier).await;
+    assert_eq!(store.credentials_alarm_raised_at().await.unwrap(), Some(harness.clock.now()), "{db}: no refresh since");
+    harness.advance(1);
+    let request = RefreshRequest::manual("ann@example.com").forced();
+    harness.service.refresh_grant_single_flight(&connected.grant, request).await;
+    tick(&notifier).await;
+    assert_eq!(store.credentials_alarm_raised_at().await.unwrap(), None, "{db}");
+}

@@ -4,6 +4,7 @@ use sqlx::Row;
 
 use super::outbox::{EventSubject, NewEvent, insert_event};
 use crate::model::EventKind;
+use crate::server::domain::{is_plausible, latest_plausible};
 use crate::server::store::{Store, StoreError};
 
 /// The alarm's name: Xero refuses the app's own credentials.
@@ -45,20 +46,35 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Returns when the alarm was raised by any instance, or `None` if it is not raised.
+    /// Returns when the alarm was raised by any instance, or `None` if it is not raised. If a wrong clock dated it in the
+    /// future, it counts from now.
     pub async fn credentials_alarm_raised_at(&self) -> Result<Option<i64>, StoreError> {
         let row = sqlx::query("SELECT raised_at FROM alarms WHERE name = $1 AND cleared_at IS NULL")
             .bind(APP_CREDENTIALS_ALARM)
             .fetch_optional(self.pool())
             .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        let Some(row) = row else { return Ok(None) };
+        let (raised_at, now) = (row.try_get(0)?, self.clock.now());
+        if is_plausible(raised_at, 0, now) {
+            return Ok(Some(raised_at));
+        }
+        sqlx::query("UPDATE alarms SET raised_at = $1 WHERE name = $2 AND raised_at = $3")
+            .bind(now)
+            .bind(APP_CREDENTIALS_ALARM)
+            .bind(raised_at)
+            .execute(self.pool())
+            .await?;
+        Ok(Some(now))
     }
 
     /// Returns whether any instance has refreshed a grant since `then`, which proves that Xero accepts the app's
     /// credentials.
     pub async fn has_refreshed_since(&self, then: i64) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT id FROM integration_grants WHERE last_refreshed_at > $1 LIMIT 1")
+        let statement =
+            "SELECT id FROM integration_grants WHERE last_refreshed_at > $1 AND last_refreshed_at <= $2 LIMIT 1";
+        let row = sqlx::query(statement)
             .bind(then)
+            .bind(latest_plausible(0, self.clock.now()))
             .fetch_optional(self.pool())
             .await?;
         Ok(row.is_some())

@@ -193,6 +193,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::clock::Clock;
     use crate::server::crypto::key_ring::KeyRing;
     use crate::server::domain::Secret;
     use crate::server::store::testing::{START, each_store};
@@ -236,6 +237,28 @@ mod tests {
         let wanted = ("2", "new", START + INSTANCE_TIMEOUT);
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].id.as_str(), seen[0].seals_with.as_str(), seen[0].sealing_since), wanted);
+    }
+
+    #[apply(each_store!)]
+    async fn servers_whose_clocks_differ_agree_on_a_key(store: Store) {
+        for off in [120, -120] {
+            let clock = |seconds: i64| match store.database().kind() {
+                DatabaseKind::Postgres => Clock::system_off_by(seconds),
+                DatabaseKind::Sqlite => Clock::manual(START + seconds),
+            };
+            let with_clock = |kids, seconds| Store { clock: clock(seconds), ..with_keys(&store, kids) };
+            let (old, both) = (with_clock("old", off), with_clock("new,old", 0));
+            for (server, id) in [(&old, "1"), (&both, "2"), (&old, "1"), (&both, "2")] {
+                server.database().adopt_clock(server.clock()).await.unwrap();
+                beat(server, id, &[]).await;
+            }
+            assert_eq!(
+                (old.ring().sealing_kid().as_str(), both.ring().sealing_kid().as_str()),
+                ("old", "old"),
+                "{off}"
+            );
+            assert_eq!(old.running_instances().await.unwrap().len(), 2, "{off}");
+        }
     }
 
     #[apply(each_store!)]
