@@ -212,6 +212,24 @@ async fn another_xero_user_replaces_a_grant_only_after_confirmation() {
 }
 
 #[tokio::test]
+async fn rejected_consent_leaves_a_connection_that_another_organization_stands_on() {
+    let web = TestServer::start().await;
+    let (bob, others) = web.signed_in_user("bob@example.com", "Bob's Books").await;
+    connect_as(&web, &bob, "jonas", "harbour").await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    connect_as(&web, &ann, "mere", "harbour").await;
+    assert_eq!(connect_as(&web, &ann, "jonas", "harbour").await, "confirm");
+    let question = web.store.pending_confirmations(&org).await.unwrap().remove(0);
+    ann.post("/api/integrations/xero/confirm", &[("id", question.id.as_str()), ("decision", "keep")]).await;
+    assert_eq!(ann.flash(), "kept");
+
+    let theirs = web.bindings(&others).await.remove(0);
+    let form = [("binding_id", theirs.binding.id.as_str())];
+    bob.post("/api/integrations/xero/test", &form).await;
+    assert_eq!(bob.flash(), "test-passed", "their connection goes on working");
+}
+
+#[tokio::test]
 async fn only_owners_and_admins_can_connect_and_only_their_own_organization() {
     let web = TestServer::start().await;
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;

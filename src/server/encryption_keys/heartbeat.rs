@@ -70,13 +70,13 @@ impl KeyHeartbeat {
         Ok(Self { store: store.clone(), id_file, id: Mutex::new(id), run_id, address, spooled })
     }
 
-    /// Returns the id of this start, which no other server has.
+    /// Returns the id of this start, which no other has.
     pub fn run_id(&self) -> &str {
         &self.run_id
     }
 
-    /// Compares the clocks and writes the first heartbeat. To be called before anything is served: from then on no server seals what this one
-    /// can't open.
+    /// Compares the clocks and writes the first heartbeat. To be called before anything is served: from then on no
+    /// server seals what this one can't open.
     pub async fn register(&self) -> Result<(), StoreError> {
         self.store.follow_clock().await?;
         let (id, spooled_kids) = (self.id.lock().clone(), (self.spooled)());
@@ -114,9 +114,11 @@ impl KeyHeartbeat {
         let step = self.store.clock().take_step();
         if let Some(step_seconds) = step {
             tracing::warn!(step_seconds, "this machine's clock was set");
+            // Due until a heartbeat succeeds.
+            last.content = None;
         }
         // If the preferred key isn't the sealing one, a heartbeat checks if all servers hold it now.
-        let is_waiting = now.kids.first() != Some(&now.sealing) || step.is_some();
+        let is_waiting = now.kids.first() != Some(&now.sealing);
         let is_due = last.content.as_ref() != Some(&now) || is_waiting || last.silent_checks >= MAX_SILENT_CHECKS;
         let id = self.id.lock().clone();
         if !is_due && self.store.is_registered(&id, &self.run_id).await? {

@@ -93,7 +93,7 @@ impl TokenService {
             store.disconnect_binding(org, id).await?;
             return Ok(DisconnectOutcome::LocalOnly);
         };
-        if store.connection_serves_another_org(&binding, &grant).await? {
+        if store.connection_serves_another_org(org, &binding.tenant, &grant).await? {
             store.disconnect_binding(org, id).await?;
             tracing::info!(%org, binding = %id, "connection left at Xero, because another organization stands on it");
             return Ok(DisconnectOutcome::KeptForAnotherOrg);

@@ -79,8 +79,8 @@ async fn healthy_installation_passes_every_check(database: TestDatabase) {
         "app",
         "refusals",
         "grants",
-        "spool",
         "email",
+        "spool",
         "Xero",
         "clock",
     ];

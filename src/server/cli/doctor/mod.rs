@@ -53,8 +53,8 @@ async fn run_checks(config: &Config, clock: &Clock) -> Vec<Check> {
         checks.push(check);
         checks.extend(keys::all(config, &database, &corrected).await);
         checks.extend(grants::all(config, &database, &corrected).await);
+        checks.push(mail::email(config, &database, &corrected).await);
         checks.push(spool::check_spool(config, Some(&database)).await);
-        checks.push(mail::email(config, &database, clock).await);
         database.close().await;
     } else {
         checks.push(spool::check_spool(config, None).await);

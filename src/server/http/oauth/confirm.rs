@@ -93,8 +93,9 @@ async fn delete_connections_at_xero(
     let access = state.store.open_access(&grant)?;
     let bound = state.store.bindings_of_org(org).await?;
     for tenant in &pending.tenants {
-        // Both users may share one connection at Xero, which then has to stay.
-        if bound.iter().any(|one| one.binding.tenant.connection_id == tenant.connection_id) {
+        // Both users may share one connection at Xero, or another organization may stand on it. Then it has to stay.
+        let is_ours = bound.iter().any(|one| one.binding.tenant.connection_id == tenant.connection_id);
+        if is_ours || state.store.connection_serves_another_org(org, tenant, &grant).await? {
             continue;
         }
         if let Err(error) = state.xero.delete_connection(&access, &tenant.connection_id).await {

@@ -12,7 +12,7 @@ use crate::server::store::column_lists::{columns, delivery_columns};
 use crate::server::store::text_values::text_value;
 use crate::server::store::{Store, StoreError};
 
-/// How long a claim lasts, in seconds. Longer than a whole batch takes.
+/// How long a claim lasts, in seconds. Its holder renews it.
 pub const CLAIM_DURATION: i64 = 120;
 /// The longest wait for a receiver, in seconds. A longer `Retry-After` is not honored.
 pub const MAX_DELIVERY_WAIT: i64 = 24 * 60 * 60;
@@ -176,7 +176,8 @@ impl Store {
             "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 WHERE id IN \
              (SELECT id FROM (SELECT id, next_attempt_at, \
                ROW_NUMBER() OVER (PARTITION BY target_id ORDER BY next_attempt_at, id) AS place \
-               FROM deliveries WHERE status = 'pending' AND channel = $7 AND (next_attempt_at <= $3 OR next_attempt_at > $5) \
+               FROM deliveries WHERE status = 'pending' AND channel = $7 \
+               AND (next_attempt_at <= $3 OR next_attempt_at > $5) \
                AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6)) AS due \
               ORDER BY place, next_attempt_at, id LIMIT $4) \
              AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6) RETURNING ",
