@@ -5,6 +5,8 @@
 //!   sweep, an operator's rescue, the resealing of a key rotation, and the restore of a backup while all else goes on.
 //! - Without any one of the protections, some interleaving does.
 //!
+//! `trace` shows a third: what real processes logged in the crash torture is a run of this model.
+//!
 //! `steps` and `turn` follow `src/server/tokens/exchange/`, `src/server/tokens/spool/mod.rs` and the statements of
 //! `src/server/store/grants/`; `provider` follows `crates/sandbox/src/rotation.rs`. Simplifications:
 //!
@@ -27,11 +29,12 @@
 mod explore;
 mod landmarks;
 mod operators;
-mod provider;
+pub mod provider;
 mod removal;
 mod rules;
 mod state;
 mod steps;
+pub mod trace;
 mod turn;
 
 use explore::{Exploration, explore};

@@ -4,7 +4,7 @@
 use super::state::NONE;
 
 /// The number of tokens that fit in a state.
-const MAX_TOKENS: usize = 6;
+pub const MAX_TOKENS: u8 = 6;
 /// The operator's token, which belongs to another consent.
 pub const FOREIGN: u8 = 1;
 
@@ -30,7 +30,7 @@ pub enum Replay {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Tokens {
     minted: u8,
-    tokens: [Token; MAX_TOKENS],
+    tokens: [Token; MAX_TOKENS as usize],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -66,7 +66,7 @@ impl Tokens {
     /// Returns the row's first token and, if operators act, the operator's token.
     pub fn initial(with_foreign: bool) -> Self {
         let unborn = Token { state: TokenState::Expired, depth: 0, predecessor: NONE, successor: NONE, lost: false };
-        let mut each = [unborn; MAX_TOKENS];
+        let mut each = [unborn; MAX_TOKENS as usize];
         let minted = 1 + u8::from(with_foreign);
         each[..usize::from(minted)].iter_mut().for_each(|token| token.state = TokenState::Unused);
         Self { minted, tokens: each }
@@ -154,6 +154,10 @@ impl Tokens {
             ended = true;
         }
         ended
+    }
+
+    pub fn is_unused(&self, token: u8) -> bool {
+        self.tokens[usize::from(token)].state == TokenState::Unused
     }
 
     pub fn is_valid(&self, token: u8) -> bool {

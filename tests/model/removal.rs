@@ -14,7 +14,7 @@ fn removing_any_one_protection_causes_a_violation() {
     let cases: [Case; 11] = [
         ("the lease", |all| Rules { lease: false, ..all }, Violation::TwoHolders, 6),
         ("the second read under the lease", |all| Rules { reread: false, ..all }, Violation::SentSpent, 9),
-        ("the generation fence", |all| Rules { generation_fence: false, ..all }, Violation::StaleCommit, 7),
+        ("the generation fence", |all| Rules { generation_fence: false, ..all }, Violation::StaleCommit, 6),
         ("the owner fence", |all| Rules { owner_fence: false, ..all }, Violation::TwoHolders, 8),
         ("keeping the old token", |all| Rules { keep_old_token: false, ..all }, Violation::TokenLost, 2),
         ("journaling before sending", |all| Rules { journal_first: false, ..all }, Violation::Unjournaled, 4),

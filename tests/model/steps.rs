@@ -63,8 +63,9 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
                 if !rules.prompt || other.spool == NONE {
                     after("fails to commit", &Turn::spool_and_end);
                     after("commits without the result", &|turn| {
-                        turn.commit();
                         turn.spool_answer();
+                        turn.commit();
+                        turn.end_without_release();
                     });
                 }
                 after("renews its lease", &Turn::renew);

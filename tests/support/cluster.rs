@@ -163,10 +163,19 @@ impl TestCluster {
 
     /// Returns the ledger lines since the last call.
     pub async fn new_exchanges(&mut self) -> Vec<Value> {
-        let path = format!("/_control/ledger?since={}", self.ledger_position);
-        let lines: Vec<Value> = self.provider.get(&path).await.json().await.unwrap();
+        let lines = self.exchanges_since(self.ledger_position).await;
         self.ledger_position = lines.last().map_or(self.ledger_position, |line| line["n"].as_u64().unwrap());
         lines
+    }
+
+    /// Returns the number of the last ledger line that was read.
+    pub fn ledger_position(&self) -> u64 {
+        self.ledger_position
+    }
+
+    /// Returns the ledger lines after this number, without reading on.
+    pub async fn exchanges_since(&self, number: u64) -> Vec<Value> {
+        self.provider.get(&format!("/_control/ledger?since={number}")).await.json().await.unwrap()
     }
 
     /// Asserts that a refresh over HTTP (which waits for a dead holder's lease) and a call to Xero's API succeed, that

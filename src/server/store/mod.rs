@@ -51,6 +51,7 @@ pub use grants::attempts::NewAttempt;
 pub use grants::commit::AttemptFailure;
 pub use grants::due::DueFilter;
 pub use grants::lease_guard::{Fenced, JournaledLease, LeaseGuard, SpoolCommit};
+pub use grants::protocol::ProtocolStep;
 pub use grants::refusal::PendingRefusal;
 pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic};
 pub use migrations::SchemaState;

@@ -32,7 +32,7 @@ pub enum KillPoint {
     Spooling,
     /// The commit fails, and the spool has the complete token set.
     Spooled,
-    /// All instances refresh at once, and one of them is killed after a fraction of that time.
+    /// Two instances refresh at once, and one of them is killed after a fraction of that time.
     Race,
 }
 

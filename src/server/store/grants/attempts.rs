@@ -5,6 +5,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
 use super::lease_guard::{JournaledLease, LeaseGuard};
+use super::protocol::ProtocolStep;
 use crate::model::{AttemptId, AttemptView, GrantId, Outcome, Stored, Trigger};
 use crate::server::clock::Clock;
 use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt, latest_plausible};
@@ -82,6 +83,7 @@ impl Store {
         close_abandoned(&mut transaction, new.iter().map(|(lease, _)| &lease.id), sent_at).await?;
         query.execute(&mut *transaction).await?;
         transaction.commit().await?;
+        journaled.iter().for_each(|lease| ProtocolStep::Journaled.log(&lease.id, lease.generation));
         Ok(journaled)
     }
 

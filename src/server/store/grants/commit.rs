@@ -9,6 +9,7 @@ use sqlx::{Any, Row};
 
 use super::attempts::{finish_attempt, finish_attempt_unpublished, mark_superseded};
 use super::lease_guard::{Fenced, JournaledLease, SpoolCommit};
+use super::protocol::ProtocolStep;
 use crate::model::{AttemptId, BindingId, BindingStatus, GrantStatus, OrgId, Outcome};
 use crate::server::clock::Clock;
 use crate::server::domain::{AttemptEnd, SealedRotation, TokenTimes};
@@ -72,7 +73,9 @@ impl Store {
         if let Some(grant) = &done {
             connection_events::grant_refreshed(&mut transaction, grant, now).await?;
         }
-        finish_and_commit(transaction, Fenced::from_applied(done.is_some()), lease, end, &self.clock).await
+        let fenced = Fenced::from_applied(done.is_some());
+        let fenced = finish_and_commit(transaction, fenced, lease, end, &self.clock).await?;
+        Ok(fenced.logged(ProtocolStep::Committed, lease))
     }
 
     /// Stores a rotation that could not be committed earlier, unless another holder has the lease: its own request is
@@ -107,6 +110,7 @@ impl Store {
             let (org, grant) = (OrgId(row.try_get("org_id")?), rotation.grant_id.clone());
             transaction.publish(Change::Refresh { org, grant, outcome: Outcome::Refreshed }).await?;
             transaction.commit().await?;
+            ProtocolStep::Replayed.log(&rotation.grant_id, rotation.from_generation);
             return Ok(SpoolCommit::Applied);
         }
         let row = sqlx::query("SELECT refresh_token_enc, generation, status FROM integration_grants WHERE id = $1")

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::protocol::ProtocolStep;
 use crate::model::AttemptId;
 use crate::server::domain::Grant;
 
@@ -20,6 +21,12 @@ pub struct LeaseGuard {
 }
 
 impl LeaseGuard {
+    /// Returns a lease that was just taken.
+    pub(in crate::server::store) fn taken(grant: Grant, owner: &str, asked_at: Instant) -> Self {
+        ProtocolStep::Leased.log(&grant.id, grant.generation);
+        Self { grant, owner: owner.to_owned(), asked_at }
+    }
+
     /// Returns the owner that fences name.
     pub fn owner(&self) -> &str {
         &self.owner
@@ -96,5 +103,13 @@ impl Fenced {
     /// Returns the result of a statement that changes the row if `applied`.
     pub(in crate::server::store) fn from_applied(applied: bool) -> Self {
         if applied { Self::Applied } else { Self::Superseded }
+    }
+
+    /// Logs the step that a committed statement took, if the row changed.
+    pub(in crate::server::store) fn logged(self, step: ProtocolStep, lease: &LeaseGuard) -> Self {
+        if self == Self::Applied {
+            step.log(&lease.id, lease.generation);
+        }
+        self
     }
 }

@@ -103,7 +103,7 @@ impl Store {
             .bind(latest_plausible(MAX_LEASE, now))
             .fetch_optional(self.pool())
             .await?;
-        row.map(|row| Ok(LeaseGuard { grant: grant_from(&row, now)?, owner: owner.to_owned(), asked_at })).transpose()
+        row.map(|row| Ok(LeaseGuard::taken(grant_from(&row, now)?, owner, asked_at))).transpose()
     }
 
     /// Extends the lease to `until`.

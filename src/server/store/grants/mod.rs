@@ -5,6 +5,7 @@ pub mod commit;
 pub mod due;
 pub mod lease_guard;
 pub mod leases;
+pub mod protocol;
 pub mod refusal;
 pub mod rescue;
 

@@ -4,6 +4,7 @@ use sqlx::Row;
 
 use super::commit::{finish_and_commit, publish_binding_statuses};
 use super::lease_guard::{Fenced, JournaledLease};
+use super::protocol::ProtocolStep;
 use crate::model::{BindingId, BindingStatus};
 use crate::server::domain::refusal::{GrantTally, RefusalEvidence};
 use crate::server::domain::{AppIdentity, AttemptEnd, Grant, latest_plausible};
@@ -122,7 +123,8 @@ impl Store {
             }
             publish_binding_statuses(&mut transaction, &lease.org_id, &broken, BindingStatus::NeedsReauth).await?;
         }
-        finish_and_commit(transaction, fenced, lease, end, &self.clock).await
+        let fenced = finish_and_commit(transaction, fenced, lease, end, &self.clock).await?;
+        Ok(fenced.logged(ProtocolStep::Ended, lease))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::attempts::finish_attempt;
 use super::commit::{finish_and_commit, reactivate_bindings, rotate_grant_sql};
 use super::lease_guard::{Fenced, JournaledLease};
+use super::protocol::ProtocolStep;
 use crate::model::Action;
 use crate::server::domain::{AttemptEnd, AuditEvent, SealedRotation};
 use crate::server::store::{Store, StoreError};
@@ -34,7 +35,9 @@ impl Store {
             let event = AuditEvent::new(self.actor(), Action::GrantRescued).in_org(&lease.org_id);
             self.record(&mut transaction, &event.subject("grant", &lease.id)).await?;
         }
-        finish_and_commit(transaction, Fenced::from_applied(done.is_some()), lease, end, &self.clock).await
+        let fenced = Fenced::from_applied(done.is_some());
+        let fenced = finish_and_commit(transaction, fenced, lease, end, &self.clock).await?;
+        Ok(fenced.logged(ProtocolStep::Committed, lease))
     }
 
     /// Finishes an attempt that says nothing about the stored token, and releases the lease. Changes nothing else.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Exchange, LEASE_POLL_INTERVAL};
 use crate::model::{GrantId, GrantStatus, Outcome};
 use crate::server::domain::{AttemptEnd, Grant, SealedRotation};
-use crate::server::store::{Fenced, JournaledLease, StoreError, bounded};
+use crate::server::store::{Fenced, JournaledLease, ProtocolStep, StoreError, bounded};
 use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
 use crate::server::tokens::spool::SpooledRotation;
 use crate::server::tokens::state::ServiceState;
@@ -113,6 +113,7 @@ impl Exchange {
         if let Err(error) = self.shared.spool.insert(spooled) {
             tracing::error!(grant = %self.grant_id, %error, "failed to write spool file, token set is in memory only");
         }
+        ProtocolStep::Spooled.log(&self.grant_id, spooled.rotation.from_generation);
     }
 
     /// Seals a token set. Retries until it succeeds, because this may be the only copy of a valid refresh token.

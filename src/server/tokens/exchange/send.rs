@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Exchange;
 use crate::server::domain::RefreshToken;
-use crate::server::store::{Fenced, JournaledLease, LeaseGuard, StoreError, bounded};
+use crate::server::store::{Fenced, JournaledLease, LeaseGuard, ProtocolStep, StoreError, bounded};
 use crate::server::xero::{BreakerPermit, ExchangedTokens, XeroError};
 
 /// How often a lease is renewed before the request is given up, because each renewal took too long.
@@ -43,6 +43,7 @@ impl Exchange {
         token: &RefreshToken,
         permit: BreakerPermit,
     ) -> Result<ExchangedTokens, XeroError> {
+        ProtocolStep::Sent.log(&lease.id, lease.generation);
         let answer = tokio::select! {
             biased;
             answer = self.shared.xero.refresh_tokens(token, permit) => answer,

@@ -106,9 +106,7 @@ impl Store {
             .bind(&self.app.client_id)
             .fetch_all(self.pool())
             .await?;
-        rows.iter()
-            .map(|row| Ok(LeaseGuard { grant: grant_from(row, now)?, owner: owner.to_owned(), asked_at }))
-            .collect()
+        rows.iter().map(|row| Ok(LeaseGuard::taken(grant_from(row, now)?, owner, asked_at))).collect()
     }
 
     /// Records that the grant was used now, at most once a minute.
