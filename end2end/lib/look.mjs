@@ -51,9 +51,14 @@ async function takePicture(page, name, width, theme) {
   await page.screenshot({ path: `${artifacts}${name}-${width}-${theme}.png`, fullPage: true });
 }
 
-/** Runs axe, with all of its rules or only those named. */
+/** Runs axe, with all of its rules or only those named. A change of theme fades some colors, so it waits for those. */
 async function axeViolations(page, rules) {
   await page.evaluate(axeSource);
+  await page.evaluate(async () => {
+    const ends = (animation) =>
+      animation.playState === 'running' && Number.isFinite(animation.effect?.getComputedTiming().endTime);
+    await Promise.allSettled(document.getAnimations().filter(ends).map((animation) => animation.finished));
+  });
   const found = await page.evaluate(async (rules) => {
     const runOnly = rules && { type: 'rule', values: rules };
     return (await window.axe.run(document, { resultTypes: ['violations'], ...(runOnly && { runOnly }) })).violations;
