@@ -84,7 +84,7 @@ pub async fn disconnect(
     })
     .await
     .flash(|flash| *flash)
-    .map(|_| ())
+    .map(drop)
 }
 
 /// Assigns a connection to the caller if the member who connected it has left, which keeps it. Owners and admins only.

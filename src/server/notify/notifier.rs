@@ -5,6 +5,7 @@
 //! another instance has taken it over, and while it is being sent. So no message is sent twice while its sender lives.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::webhook::WebhookClient;
 use crate::model::{Channel, Channels, DeliveryId, DisabledBy, OrgId};
 use crate::server::store::{
     CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, RecordedAttempt, Store, StoreError,
-    WebhookEndpoint, new_id,
+    WebhookEndpoint, bounded, new_id,
 };
 
 /// The status of a receiver that wants no more events.
@@ -219,22 +220,11 @@ impl Notifier {
         // The group may have waited for its turn for longer than the claim lasts.
         let held = self.renew_claims(owner, &org, &target).await?;
         group.retain(|claimed| held.contains(&claimed.id));
-        let mut renewed_at = self.store().clock().monotonic_seconds();
-        let attempt = self.attempt(group);
-        tokio::pin!(attempt);
-        let tried = loop {
-            tokio::select! {
-                tried = &mut attempt => break tried,
-                () = tokio::time::sleep(CLAIM_CHECK_INTERVAL) => {}
-            }
-            let now = self.store().clock().monotonic_seconds();
-            if now < renewed_at + CLAIM_RENEWAL_AGE {
-                continue;
-            }
-            match self.renew_claims(owner, &org, &target).await {
-                Ok(_) => renewed_at = now,
-                Err(error) => tracing::warn!(%error, "failed to renew the claim on a delivery"),
-            }
+        // A renewal that waits for the database does not keep the attempt waiting.
+        let tried = tokio::select! {
+            biased;
+            tried = self.attempt(group) => tried,
+            never = self.keep_claims(owner, &org, &target) => match never {},
         };
         let mut ended = Vec::new();
         for (claimed, tried) in tried {
@@ -243,6 +233,23 @@ impl Notifier {
             }
         }
         Ok(ended)
+    }
+
+    /// Renews the claims on deliveries to one receiver, again and again.
+    async fn keep_claims(&self, owner: &str, org: &OrgId, target: &str) -> Infallible {
+        let clock = self.store().clock();
+        let mut renewed_at = clock.monotonic_seconds();
+        loop {
+            tokio::time::sleep(CLAIM_CHECK_INTERVAL).await;
+            let now = clock.monotonic_seconds();
+            if now < renewed_at + CLAIM_RENEWAL_AGE {
+                continue;
+            }
+            match bounded(self.renew_claims(owner, org, target)).await {
+                Ok(_) => renewed_at = now,
+                Err(error) => tracing::warn!(%error, "failed to renew the claim on a delivery"),
+            }
+        }
     }
 
     async fn renew_claims(&self, owner: &str, org: &OrgId, target: &str) -> Result<Vec<DeliveryId>, StoreError> {

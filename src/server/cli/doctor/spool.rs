@@ -54,7 +54,7 @@ pub async fn check_spool(config: &Config, database: Option<&Database>) -> Check 
     Check::warn(name, format!("In {shown} {}.", found.join("; ")), to_do.join(" "))
 }
 
-/// Returns the grants whose token sets wait for this database, and those of which it knows nothing.
+/// Returns the grants whose token sets wait for this database, and those that it does not have.
 async fn sort<'a>(
     contents: &'a SpoolContents,
     database: Option<&Database>,

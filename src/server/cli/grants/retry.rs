@@ -1,4 +1,4 @@
-//! `evergrant grants retry`: sends the stored tokens of grants that were called dead, or whose refusals are held.
+//! `evergrant grants retry`: sends the stored tokens of grants again that Xero refused.
 
 use clap::Args;
 use futures::{StreamExt, stream};

@@ -16,7 +16,7 @@ use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, Store
 use crate::server::tokens::outcome::{RefreshOutcome, RefreshRequest};
 use crate::server::tokens::spool::SpooledRotation;
 use crate::server::tokens::state::ServiceState;
-use crate::server::xero::{ErrorKind, ExchangedTokens, Priority, XeroError, parse_claims};
+use crate::server::xero::{BreakerPermit, ErrorKind, ExchangedTokens, Priority, XeroError, parse_claims};
 
 /// The result of a rescue.
 #[derive(Debug, PartialEq)]
@@ -101,21 +101,20 @@ pub(in crate::server::tokens) async fn rescue(
 }
 
 impl Exchange {
-    async fn rescue(&self, token: &RefreshToken, user_check: UserCheck) -> Result<RescueReport, RescueError> {
-        // A spooled rotation is newer than the row, and must not conflict with the rescued generation.
-        if !self.replay_spooled().await? {
-            return Err(RescueError::Busy);
-        }
-        let lease = self.acquire_lease().await?;
+    /// Journals an operator's attempt and obtains the permit to send its request. If that fails, the lease is released.
+    pub(super) async fn prepare_request(
+        &self,
+        lease: &LeaseGuard,
+    ) -> Result<(JournaledLease, BreakerPermit), RescueError> {
         let store = &self.shared.store;
-        let lease = match store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await {
+        let lease = match store.start_attempt(lease, NewAttempt::by(Trigger::Cli)).await {
             Ok(journaled) => journaled,
             Err(error) => {
-                store.release_lease(&lease).await?;
+                store.release_lease(lease).await?;
                 return Err(error.into());
             }
         };
-        // A command's process sends one request, so its breaker knows nothing yet.
+        // The breaker of a command's process has seen no failure yet.
         let Ok(permit) = self.shared.xero.breaker().acquire(Priority::MustNotWait) else {
             let class = FailureClass::unsent(FaultScope::Provider);
             store.finish_and_release(&lease, &AttemptEnd::failed(Outcome::Refused, "resting", class)).await?;
@@ -125,6 +124,17 @@ impl Exchange {
             self.record_unsent(&lease).await?;
             return Err(RescueError::Busy);
         }
+        Ok((lease, permit))
+    }
+
+    async fn rescue(&self, token: &RefreshToken, user_check: UserCheck) -> Result<RescueReport, RescueError> {
+        // A spooled rotation is newer than the row, and must not conflict with the rescued generation.
+        if !self.replay_spooled().await? {
+            return Err(RescueError::Busy);
+        }
+        let lease = self.acquire_lease().await?;
+        let store = &self.shared.store;
+        let (lease, permit) = self.prepare_request(&lease).await?;
         let exchanged = match self.send_renewing_lease(&lease, token, permit).await {
             Ok(exchanged) => exchanged,
             Err(error) => return Err(self.record_refusal(&lease, error).await),

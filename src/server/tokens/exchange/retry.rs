@@ -1,16 +1,14 @@
-//! Sends the stored token of a grant that was called dead, because the refusal may have been wrong.
+//! Sends the stored token of a grant that Xero refused, because the refusal may have been wrong.
 
 use std::sync::Arc;
 
 use super::Exchange;
 use super::failure::attempt_end;
 use super::rescue::RescueError;
-use crate::model::{GrantId, GrantStatus, Outcome, Trigger};
-use crate::server::domain::{AttemptEnd, FailureClass, FaultScope};
-use crate::server::store::NewAttempt;
+use crate::model::{GrantId, GrantStatus, Outcome};
 use crate::server::tokens::outcome::RefreshRequest;
 use crate::server::tokens::state::ServiceState;
-use crate::server::xero::{ErrorKind, Priority};
+use crate::server::xero::ErrorKind;
 
 /// Exchanges the stored token of a `refresh_failed` grant, and commits the result like a rescue: the grant and its
 /// bindings become active. The grant does not change unless Xero accepts the token.
@@ -38,22 +36,7 @@ impl Exchange {
                 return Err(error.into());
             }
         };
-        let lease = match store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await {
-            Ok(journaled) => journaled,
-            Err(error) => {
-                store.release_lease(&lease).await?;
-                return Err(error.into());
-            }
-        };
-        let Ok(permit) = self.shared.xero.breaker().acquire(Priority::MustNotWait) else {
-            let class = FailureClass::unsent(FaultScope::Provider);
-            store.finish_and_release(&lease, &AttemptEnd::failed(Outcome::Transient, "resting", class)).await?;
-            return Err(RescueError::Busy);
-        };
-        if !self.secure_lease(&lease).await? {
-            self.record_unsent(&lease).await?;
-            return Err(RescueError::Busy);
-        }
+        let (lease, permit) = self.prepare_request(&lease).await?;
         match self.send_renewing_lease(&lease, &token, permit).await {
             Ok(exchanged) => self.commit_rescued(&lease, exchanged, None).await.map(|_| ()),
             Err(error) => {
