@@ -165,8 +165,8 @@ async fn reconnect(instance: &Instance, provider: &Provider, cookie: &str, of: &
     let asked: Vec<(String, String)> = asked.query_pairs().into_owned().collect();
     let back = answer(provider, &asked, &[("person", "mere"), ("tenant", "harbour"), ("decision", "allow")]).await;
     let back = back.replace(PUBLIC_URL, &instance.base);
-    let landed = provider.client.get(back).header(COOKIE, cookie).send().await.unwrap();
-    assert_eq!(landed.headers()[LOCATION], "/settings/integrations");
+    let outcome = provider.client.get(back).header(COOKIE, cookie).send().await.unwrap();
+    assert_eq!(outcome.headers()[LOCATION], "/settings/integrations");
 }
 
 /// Two connections of Ana's, one of them refreshed after the backup. Then everything but Xero and the backup is lost.

@@ -37,8 +37,8 @@ async fn simulate_day_of_calls(harness: &TestService, connected: &ConnectedOrg, 
         for request in &requests {
             let calls =
                 (0..100).map(|_| harness.service.refresh_grant_single_flight(&connected.grant, request.clone()));
-            for landed in join_all(calls).await {
-                let asked_again = unwrap_failed(landed).next_attempt_at.unwrap_or(end);
+            for outcome in join_all(calls).await {
+                let asked_again = unwrap_failed(outcome).next_attempt_at.unwrap_or(end);
                 next = next.min(asked_again.max(harness.clock.now() + 1));
             }
         }

@@ -37,13 +37,13 @@ async fn exchange_then_crash(harness: &TestService, connected: &ConnectedOrg) {
 /// `code` for programs, `words` for people.
 async fn assert_grant_dead(harness: &TestService, connected: &ConnectedOrg, code: &str, words: &str) {
     let case = format!("{} {code}", harness.database.name);
-    let landed = refresh(harness, connected).await;
+    let outcome = refresh(harness, connected).await;
     let row = harness.read_grant(&connected.grant).await;
-    assert_eq!(row.status, GrantStatus::RefreshFailed, "{case}: {landed:?}");
+    assert_eq!(row.status, GrantStatus::RefreshFailed, "{case}: {outcome:?}");
     let sentence = row.last_error.unwrap();
     assert!(sentence.contains(words) && sentence.contains("Reconnect to continue"), "{case}: {sentence}");
-    let has_message = |landed: &RefreshOutcome| matches!(landed, RefreshOutcome::Failed(RefreshFailure { message, .. }) if *message == sentence);
-    assert!(has_message(&landed), "{case}: {landed:?}");
+    let has_message = |outcome: &RefreshOutcome| matches!(outcome, RefreshOutcome::Failed(RefreshFailure { message, .. }) if *message == sentence);
+    assert!(has_message(&outcome), "{case}: {outcome:?}");
     let again = refresh(harness, connected).await;
     assert!(has_message(&again), "{case}: the next caller must get the same message: {again:?}");
 

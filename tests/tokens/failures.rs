@@ -18,8 +18,8 @@ async fn binding_statuses(harness: &TestService, connected: &ConnectedOrg) -> Ve
     bound.into_iter().map(|bound| bound.binding.status).collect()
 }
 
-fn failure_cause(landed: &RefreshOutcome) -> Option<FailureCause> {
-    match landed {
+fn failure_cause(outcome: &RefreshOutcome) -> Option<FailureCause> {
+    match outcome {
         RefreshOutcome::Failed(RefreshFailure { cause: why, .. }) => Some(*why),
         _ => None,
     }
@@ -63,8 +63,8 @@ async fn transient_failures_never_end_a_grant(database: TestDatabase) {
         let case = format!("{}: {trouble}", harness.database.name);
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
         harness.provider.inject_fault(trouble.clone()).await;
-        let landed = refresh(&harness, &connected).await;
-        assert_eq!(failure_cause(&landed), Some(FailureCause::Transient), "{case}: {landed:?}");
+        let outcome = refresh(&harness, &connected).await;
+        assert_eq!(failure_cause(&outcome), Some(FailureCause::Transient), "{case}: {outcome:?}");
         let after = harness.read_grant(&connected.grant).await;
         assert_eq!((after.status, after.failure_count, after.generation), (GrantStatus::Active, 1, 0), "{case}");
         assert_eq!(binding_statuses(&harness, &connected).await, [BindingStatus::Active], "{case}");
@@ -72,8 +72,8 @@ async fn transient_failures_never_end_a_grant(database: TestDatabase) {
             assert!(after.next_attempt_at.unwrap() >= harness.clock.now() + 120, "{case}: Retry-After was ignored");
         }
         harness.advance(1000);
-        let landed = refresh(&harness, &connected).await;
-        assert_eq!(landed, RefreshOutcome::Refreshed, "{case}: a retry with the same token must succeed");
+        let outcome = refresh(&harness, &connected).await;
+        assert_eq!(outcome, RefreshOutcome::Refreshed, "{case}: a retry with the same token must succeed");
         assert_eq!(harness.read_grant(&connected.grant).await.failure_count, 0, "{case}");
     }
 }
@@ -121,8 +121,8 @@ async fn lost_reply_of_a_forced_refresh_is_recovered_by_the_next_caller(database
     let connected = harness.connect("Harbour", &["harbour"], 1800).await;
     harness.provider.inject_fault(json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
     let click = RefreshRequest::manual("ana@example.com").forced();
-    let landed = harness.service.refresh_grant_single_flight(&connected.grant, click).await;
-    assert_eq!(failure_cause(&landed), Some(FailureCause::Transient), "{db}");
+    let outcome = harness.service.refresh_grant_single_flight(&connected.grant, click).await;
+    assert_eq!(failure_cause(&outcome), Some(FailureCause::Transient), "{db}");
     // Within the replay window, and long before the access token is due.
     harness.advance(10 * 60);
     assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}");
@@ -229,8 +229,8 @@ async fn failed_grant_is_reported_once_per_binding(database: TestDatabase) {
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour", "kauri"], 60).await;
     harness.provider.inject_fault(json!({"endpoint": "token", "kind": "status", "status": 503, "times": 1})).await;
-    let ask = RefreshRequest::automatic(Trigger::OrgSwitch);
-    let report = harness.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
+    let request = RefreshRequest::automatic(Trigger::OrgSwitch);
+    let report = harness.service.proactive_refresh_for_org(&connected.org, &request).await.unwrap();
     assert!(!report.success && report.has_active_bindings, "{db}");
     let mut bindings = connected.bindings.clone();
     bindings.sort();

@@ -154,8 +154,8 @@ impl FaultRun {
         }
         let (before, service) = (self.attempt_count().await, elsewhere.unwrap_or(&self.harness.service));
         for _ in 0..100 {
-            let landed = self.refresh_when_due(service).await;
-            self.assert_alive(&landed, case).await;
+            let outcome = self.refresh_when_due(service).await;
+            self.assert_alive(&outcome, case).await;
             // On a busy machine a request may time out by itself before it reaches the fault.
             if self.attempt_count().await > before && self.pending_faults().await == json!([]) {
                 return;
@@ -167,8 +167,8 @@ impl FaultRun {
     /// Refreshes as the sweeper would, at each due time, until an exchange succeeds.
     async fn recover(&self, before: i64, case: &str) {
         for _ in 0..40 {
-            let landed = self.refresh_when_due(&self.harness.service).await;
-            if landed == RefreshOutcome::Refreshed {
+            let outcome = self.refresh_when_due(&self.harness.service).await;
+            if outcome == RefreshOutcome::Refreshed {
                 let after = self.harness.read_grant(&self.connected.grant).await;
                 assert_eq!(
                     (after.generation, after.failure_count, after.next_attempt_at),
@@ -178,24 +178,24 @@ impl FaultRun {
                 assert_eq!((self.harness.service.alarm(), after.reply_lost_at), (None, None), "{case}");
                 return;
             }
-            self.assert_alive(&landed, case).await;
+            self.assert_alive(&outcome, case).await;
         }
         panic!("{case}: no token within forty attempts");
     }
 
     /// Refreshes automatically, then advances the clock to the next attempt's time if it failed.
     async fn refresh_when_due(&self, service: &TokenService) -> RefreshOutcome {
-        let ask = RefreshRequest::automatic(Trigger::Sweep);
-        let landed = service.refresh_grant_single_flight(&self.connected.grant, ask).await;
-        if let RefreshOutcome::Failed(failed) = &landed {
+        let request = RefreshRequest::automatic(Trigger::Sweep);
+        let outcome = service.refresh_grant_single_flight(&self.connected.grant, request).await;
+        if let RefreshOutcome::Failed(failed) = &outcome {
             let next = failed.next_attempt_at.expect("a failure must have a time for the next attempt");
             self.harness.advance((next - self.harness.clock.now()).max(0));
         }
-        landed
+        outcome
     }
 
-    async fn assert_alive(&self, landed: &RefreshOutcome, case: &str) {
-        let RefreshOutcome::Failed(failed) = landed else { panic!("{case}: {landed:?}") };
+    async fn assert_alive(&self, outcome: &RefreshOutcome, case: &str) {
+        let RefreshOutcome::Failed(failed) = outcome else { panic!("{case}: {outcome:?}") };
         assert!(matches!(failed.cause, FailureCause::Transient | FailureCause::Operator), "{case}: {failed:?}");
         let bound = self.harness.store.bindings_of_org(&self.connected.org).await.unwrap();
         for bound in bound {

@@ -214,8 +214,8 @@ async fn answer_is_taken_although_a_renewal_hangs(database: TestDatabase) {
     eventually("the attempt", MAX_WAIT, is_journaled).await;
     // The renewals hang for longer than the request may take.
     let lock = HeldLock::on(&harness.database, "integration_grants").await;
-    let landed = within("the exchange", MAX_WAIT, flight).await.unwrap();
-    assert!(matches!(landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal), "{db}");
+    let outcome = within("the exchange", MAX_WAIT, flight).await.unwrap();
+    assert!(matches!(outcome, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal), "{db}");
     assert_eq!(harness.service.spooled_count(), 1, "{db}: the answer was thrown away");
     lock.release().await;
     assert_eq!(harness.exchange_count().await, 1, "{db}");
@@ -244,8 +244,8 @@ async fn request_does_not_leave_if_the_lease_is_lost_while_it_is_journaled(datab
     // The lease is taken at a time that the clock has left behind when the journal is written.
     let options = ServiceOptions { lease_ttl: Duration::from_millis(3), ..slow_provider_options(60) };
     let service = harness.second_service_with(options).await;
-    let landed = spawn_refresh(&service, &connected).await.unwrap();
-    assert!(matches!(landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Transient), "{db}");
+    let outcome = spawn_refresh(&service, &connected).await.unwrap();
+    assert!(matches!(outcome, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Transient), "{db}");
     assert_eq!(harness.exchange_count().await, 0, "{db}: the request left");
     assert_eq!(outcomes(&harness, &connected).await, [Outcome::Superseded], "{db}");
 }

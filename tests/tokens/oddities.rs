@@ -132,8 +132,8 @@ async fn refresh_token_that_a_proxy_removed_is_fetched_again_within_the_replay_w
     assert_eq!(ledger_outcomes(&harness).await, ["rotated", "replayed"], "{db}: one exchange more, not one a sweep");
     harness.advance(PAST_REPLAY_WINDOW);
     let forced = RefreshRequest::cli().forced();
-    let landed = harness.service.refresh_grant_single_flight(&connected.grant, forced).await;
-    assert_eq!(landed, RefreshOutcome::Refreshed, "{db}");
+    let outcome = harness.service.refresh_grant_single_flight(&connected.grant, forced).await;
+    assert_eq!(outcome, RefreshOutcome::Refreshed, "{db}");
 }
 
 #[apply(each_database!)]

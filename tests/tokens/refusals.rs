@@ -170,10 +170,10 @@ async fn operators_word_ends_a_held_grant(database: TestDatabase) {
     }
     let request = RefreshRequest::cli().forced().believing_refusals();
     harness.advance(CHECK_INTERVAL);
-    let landed = harness.service.refresh_grant_single_flight(&all[0].grant, request).await;
+    let outcome = harness.service.refresh_grant_single_flight(&all[0].grant, request).await;
     assert!(
-        matches!(&landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Reconnect),
-        "{db}: {landed:?}"
+        matches!(&outcome, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Reconnect),
+        "{db}: {outcome:?}"
     );
     assert_eq!(harness.read_grant(&all[0].grant).await.status, GrantStatus::RefreshFailed, "{db}");
     assert_eq!(harness.read_grant(&all[1].grant).await.status, GrantStatus::Active, "{db}");
@@ -200,6 +200,6 @@ async fn retry_brings_back_a_grant_that_was_wrongly_called_dead(database: TestDa
     }
     harness.advance(1201);
     let request = RefreshRequest::automatic(Trigger::Sweep);
-    let landed = harness.service.refresh_grant_single_flight(&connected.grant, request).await;
-    assert_eq!(landed, RefreshOutcome::Refreshed, "{db}: the new token must work");
+    let outcome = harness.service.refresh_grant_single_flight(&connected.grant, request).await;
+    assert_eq!(outcome, RefreshOutcome::Refreshed, "{db}: the new token must work");
 }

@@ -25,8 +25,8 @@ async fn two_hundred_callers_of_a_due_grant_cause_one_exchange(database: TestDat
     harness.provider.waiting(1).await;
     harness.provider.control("release", json!({})).await;
     for caller in callers {
-        let landed = caller.await.unwrap();
-        assert!(matches!(landed, RefreshOutcome::Refreshed | RefreshOutcome::NotDue), "{db}: {landed:?}");
+        let outcome = caller.await.unwrap();
+        assert!(matches!(outcome, RefreshOutcome::Refreshed | RefreshOutcome::NotDue), "{db}: {outcome:?}");
     }
     assert_eq!(harness.exchange_count().await, 1, "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
@@ -51,8 +51,8 @@ async fn lease_loser_adopts_the_winners_token(database: TestDatabase) {
     harness.provider.control("release", json!({})).await;
     assert_eq!(winner.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
     for loser in losers {
-        let landed = loser.await.unwrap();
-        assert!(matches!(landed, RefreshOutcome::RefreshedElsewhere | RefreshOutcome::NotDue), "{db}: {landed:?}");
+        let outcome = loser.await.unwrap();
+        assert!(matches!(outcome, RefreshOutcome::RefreshedElsewhere | RefreshOutcome::NotDue), "{db}: {outcome:?}");
     }
     assert_eq!(harness.exchange_count().await, 1, "{db}");
     let client = others[0].get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
@@ -85,11 +85,11 @@ async fn grant_with_several_bindings_is_refreshed_once(database: TestDatabase) {
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour", "kauri"], 60).await;
     assert_eq!(connected.bindings.len(), 2);
-    let ask = RefreshRequest::automatic(Trigger::OrgSwitch);
-    let report = harness.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
+    let request = RefreshRequest::automatic(Trigger::OrgSwitch);
+    let report = harness.service.proactive_refresh_for_org(&connected.org, &request).await.unwrap();
     assert!(report.success && report.has_active_bindings && report.errors.is_empty(), "{db}: {report:?}");
     assert_eq!((report.refreshed_count, harness.exchange_count().await), (1, 1), "{db}");
-    let again = harness.service.proactive_refresh_for_org(&connected.org, &ask).await.unwrap();
+    let again = harness.service.proactive_refresh_for_org(&connected.org, &request).await.unwrap();
     assert_eq!((again.refreshed_count, harness.exchange_count().await), (0, 1), "{db}: no grant was due");
 }
 
@@ -107,18 +107,18 @@ async fn refresh_token_past_its_roll_age_is_exchanged_even_if_the_access_token_i
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let ask = RefreshRequest::automatic(Trigger::Sweep);
+    let request = RefreshRequest::automatic(Trigger::Sweep);
     harness.advance(45 * 24 * 60 * 60);
     let fresh = sqlx::query("UPDATE integration_grants SET expires_at = $1").bind(harness.clock.now() + 1800);
     fresh.execute(harness.store.database().pool()).await.unwrap();
     assert_eq!(
-        harness.service.refresh_grant_single_flight(&connected.grant, ask.clone()).await,
+        harness.service.refresh_grant_single_flight(&connected.grant, request.clone()).await,
         RefreshOutcome::NotDue,
         "{db}"
     );
     harness.advance(1);
     assert_eq!(
-        harness.service.refresh_grant_single_flight(&connected.grant, ask).await,
+        harness.service.refresh_grant_single_flight(&connected.grant, request).await,
         RefreshOutcome::Refreshed,
         "{db}"
     );

@@ -22,9 +22,9 @@ async fn execute(store: &Store, statement: &'static str) {
 /// Runs an exchange whose commit fails: the journal's table is renamed while Xero's response is held.
 async fn exchange_that_cannot_commit(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
     let outage = execute(&harness.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone");
-    let landed = exchange_during(harness, connected, outage).await;
+    let outcome = exchange_during(harness, connected, outage).await;
     execute(&harness.store, "ALTER TABLE refresh_attempts_gone RENAME TO refresh_attempts").await;
-    landed
+    outcome
 }
 
 /// Runs an exchange and breaks the database with `spoil` while Xero's response is held.
@@ -37,8 +37,8 @@ async fn exchange_during(
     harness.lifecycle.begin_stop();
     harness.provider.control("hold", json!({})).await;
     let (service, grant) = (harness.service.clone(), connected.grant.clone());
-    let ask = RefreshRequest::automatic(Trigger::Sweep);
-    let caller = tokio::spawn(async move { service.refresh_grant_single_flight(&grant, ask).await });
+    let request = RefreshRequest::automatic(Trigger::Sweep);
+    let caller = tokio::spawn(async move { service.refresh_grant_single_flight(&grant, request).await });
     harness.provider.waiting(1).await;
     outage.await;
     harness.provider.control("release", json!({})).await;
@@ -50,10 +50,10 @@ async fn uncommitted_token_set_is_spooled_sealed_and_replayed_at_the_next_start(
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let landed = exchange_that_cannot_commit(&harness, &connected).await;
+    let outcome = exchange_that_cannot_commit(&harness, &connected).await;
     assert!(
-        matches!(&landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
-        "{db}: {landed:?}"
+        matches!(&outcome, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
+        "{db}: {outcome:?}"
     );
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 0, "{db}");
     assert_eq!(harness.service.spooled_count(), 1, "{db}");
@@ -74,9 +74,9 @@ async fn uncommitted_token_set_is_spooled_sealed_and_replayed_at_the_next_start(
     assert_eq!(attempts[0].outcome, Outcome::Refreshed, "{db}: the replay must finish the attempt");
     assert!(attempts[0].correlation_id.is_some(), "{db}: Xero's correlation id is missing");
     assert!(Spool::open(harness.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");
-    let landed =
+    let outcome =
         next_start.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
-    assert_eq!(landed, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
+    assert_eq!(outcome, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
 }
 
 #[apply(each_database!)]
@@ -109,9 +109,9 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
     server.await.unwrap();
     assert!(Spool::open(harness.spool.path()).unwrap().is_empty(), "{db}: the spool file was not removed");
     harness.advance(PAST_REPLAY_WINDOW);
-    let landed =
+    let outcome =
         harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
-    assert_eq!(landed, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
+    assert_eq!(outcome, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
 }
 
 #[apply(each_database!)]
@@ -122,10 +122,10 @@ async fn no_request_is_sent_without_a_journal_line(database: TestDatabase) {
     execute(&harness.store, "ALTER TABLE refresh_attempts RENAME TO refresh_attempts_gone").await;
     let refresh =
         || harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep));
-    let landed = refresh().await;
+    let outcome = refresh().await;
     assert!(
-        matches!(&landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
-        "{db}: {landed:?}"
+        matches!(&outcome, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
+        "{db}: {outcome:?}"
     );
     assert_eq!(harness.exchange_count().await, 0, "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await.lease, None, "{db}: the lease was not released");
@@ -162,10 +162,10 @@ async fn token_set_is_committed_when_a_read_only_database_is_writable_again(data
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let landed = exchange_during(&harness, &connected, set_read_only(&harness, true)).await;
+    let outcome = exchange_during(&harness, &connected, set_read_only(&harness, true)).await;
     assert!(
-        matches!(&landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
-        "{db}: {landed:?}"
+        matches!(&outcome, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
+        "{db}: {outcome:?}"
     );
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 0, "{db}: the row must be unchanged");
     assert_eq!(harness.service.spooled_count(), 1, "{db}");
@@ -190,9 +190,9 @@ async fn next_refresh_replays_the_spool_before_an_exchange(database: TestDatabas
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     exchange_that_cannot_commit(&harness, &connected).await;
-    let landed =
+    let outcome =
         harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
-    assert_eq!(landed, RefreshOutcome::NotDue, "{db}: the spooled token is fresh");
+    assert_eq!(outcome, RefreshOutcome::NotDue, "{db}: the spooled token is fresh");
     assert_eq!(harness.exchange_count().await, 1, "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
 }
@@ -204,9 +204,9 @@ async fn spooled_token_set_newer_than_a_restored_row_is_committed(database: Test
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     let backup = harness.read_grant(&connected.grant).await;
     harness.provider.control("settings", json!({"access_ttl": 300})).await;
-    let landed =
+    let outcome =
         harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
-    assert_eq!(landed, RefreshOutcome::Refreshed, "{db}");
+    assert_eq!(outcome, RefreshOutcome::Refreshed, "{db}");
     exchange_that_cannot_commit(&harness, &connected).await;
     assert_eq!(
         (harness.read_grant(&connected.grant).await.generation, harness.service.spooled_count()),
@@ -219,9 +219,9 @@ async fn spooled_token_set_newer_than_a_restored_row_is_committed(database: Test
     let next_start = harness.second_service().await;
     assert_eq!(next_start.replay_spool().await.unwrap(), 1, "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 2, "{db}: the generation that it was sealed for");
-    let landed =
+    let outcome =
         next_start.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
-    assert_eq!(landed, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
+    assert_eq!(outcome, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
 }
 
 #[apply(each_database!)]
@@ -230,8 +230,8 @@ async fn spooled_rotation_of_an_unknown_grant_or_database_is_kept(database: Test
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     set_read_only(&harness, false).await;
-    let landed = exchange_during(&harness, &connected, set_read_only(&harness, true)).await;
-    assert!(matches!(landed, RefreshOutcome::Failed(_)), "{db}: {landed:?}");
+    let outcome = exchange_during(&harness, &connected, set_read_only(&harness, true)).await;
+    assert!(matches!(outcome, RefreshOutcome::Failed(_)), "{db}: {outcome:?}");
     set_read_only(&harness, false).await;
     let file = std::fs::read_dir(harness.spool.path()).unwrap().next().unwrap().unwrap().path();
     let ours = std::fs::read_to_string(&file).unwrap();

@@ -34,10 +34,10 @@ async fn connect_many(harness: &TestService, count: usize) -> Vec<ConnectedOrg> 
     many
 }
 
-pub fn unwrap_failed(landed: RefreshOutcome) -> RefreshFailure {
-    match landed {
+pub fn unwrap_failed(outcome: RefreshOutcome) -> RefreshFailure {
+    match outcome {
         RefreshOutcome::Failed(failed) => failed,
-        landed => panic!("{landed:?}"),
+        outcome => panic!("{outcome:?}"),
     }
 }
 
@@ -97,8 +97,8 @@ async fn one_probe_closes_the_circuit_for_all_grants(database: TestDatabase) {
     };
     let probe = spawn_refresh(&grants[5]);
     harness.provider.waiting(1).await;
-    for landed in join_all(grants[6..].iter().map(spawn_refresh)).await {
-        let failed = unwrap_failed(landed.unwrap());
+    for outcome in join_all(grants[6..].iter().map(spawn_refresh)).await {
+        let failed = unwrap_failed(outcome.unwrap());
         assert!(failed.next_attempt_at.is_some_and(|next| next > harness.clock.now()), "{db}: {failed:?}");
     }
     assert_eq!(harness.exchange_count().await, 6, "{db}: only the probe may be sent");
@@ -134,9 +134,9 @@ async fn dead_grants_of_one_organization_do_not_open_the_circuit(database: TestD
         let dead = harness.add_grant(&connected.org, 60).await;
         let token = harness.store.open_refresh(&harness.read_grant(&dead).await).unwrap();
         harness.provider.sandbox.revoke_grant(token.expose()).unwrap();
-        let landed =
+        let outcome =
             harness.service.refresh_grant_single_flight(&dead, RefreshRequest::automatic(Trigger::Sweep)).await;
-        assert_eq!(unwrap_failed(landed).cause, FailureCause::Reconnect, "{db}");
+        assert_eq!(unwrap_failed(outcome).cause, FailureCause::Reconnect, "{db}");
     }
     assert_eq!(harness.service.circuit_open_until(), None, "{db}");
     assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}");
@@ -266,8 +266,8 @@ async fn exchanges_of_one_organization_do_not_delay_another(database: TestDataba
     harness.provider.waiting(5).await;
     harness.provider.control("release", json!({})).await;
     assert_eq!(other.await.unwrap(), RefreshOutcome::Refreshed, "{db}");
-    for landed in storm {
-        assert_eq!(landed.await.unwrap(), RefreshOutcome::Refreshed, "{db}: the queued exchanges must complete");
+    for outcome in storm {
+        assert_eq!(outcome.await.unwrap(), RefreshOutcome::Refreshed, "{db}: the queued exchanges must complete");
     }
 }
 

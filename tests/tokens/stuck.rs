@@ -28,15 +28,15 @@ async fn token_set_is_on_disk_while_its_row_is_locked(database: TestDatabase) {
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     harness.provider.control("hold", json!({})).await;
     let (service, grant) = (harness.service.clone(), connected.grant.clone());
-    let ask = RefreshRequest::automatic(Trigger::Sweep);
-    let caller = tokio::spawn(async move { service.refresh_grant_single_flight(&grant, ask).await });
+    let request = RefreshRequest::automatic(Trigger::Sweep);
+    let caller = tokio::spawn(async move { service.refresh_grant_single_flight(&grant, request).await });
     harness.provider.waiting(1).await;
     let lock = HeldLock::on(&harness.database, "integration_grants").await;
     harness.provider.control("release", json!({})).await;
-    let landed = within("the exchange", MAX_WAIT, caller).await.unwrap();
+    let outcome = within("the exchange", MAX_WAIT, caller).await.unwrap();
     assert!(
-        matches!(&landed, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
-        "{db}: {landed:?}"
+        matches!(&outcome, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal),
+        "{db}: {outcome:?}"
     );
     let spooled = Spool::inspect(harness.spool.path()).unwrap().grants;
     assert_eq!(spooled.iter().map(|(grant, _)| grant).collect::<Vec<_>>(), [&connected.grant], "{db}");

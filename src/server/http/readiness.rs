@@ -44,12 +44,12 @@ impl Readiness {
         {
             return result;
         }
-        let result = self.ask().await;
+        let result = self.probe().await;
         *last = Some((Instant::now(), result));
         result
     }
 
-    async fn ask(&self) -> Result<(), &'static str> {
+    async fn probe(&self) -> Result<(), &'static str> {
         let Inner { store, instance, is_ring_good, .. } = &*self.0;
         if store.clock().jump().is_some() {
             return Err("this machine's clock or the database's has jumped, see the log");

@@ -50,7 +50,7 @@ pub struct Sweeper {
     rate_limiter: DefaultDirectRateLimiter,
     observer: Option<ExchangeObserver>,
     /// The exchanges that run. They outlive a pass if they take longer than the interval.
-    flying: Mutex<FuturesUnordered<BoxFuture<'static, (RefreshOutcome, Duration)>>>,
+    in_flight: Mutex<FuturesUnordered<BoxFuture<'static, (RefreshOutcome, Duration)>>>,
     /// Canceled at shutdown: running exchanges finish, no new one starts.
     stopping: CancellationToken,
 }
@@ -60,7 +60,7 @@ impl Sweeper {
     pub fn new(tokens: TokenService, options: SweeperOptions, stopping: CancellationToken) -> Self {
         let burst = u32::try_from(options.concurrency).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
         let rate_limiter = RateLimiter::direct(Quota::per_minute(options.per_minute).allow_burst(burst));
-        Self { tokens, options, rate_limiter, observer: None, flying: Mutex::default(), stopping }
+        Self { tokens, options, rate_limiter, observer: None, in_flight: Mutex::default(), stopping }
     }
 
     /// Calls `watch` with the duration of each exchange, measured from its claim.
@@ -109,11 +109,11 @@ impl Sweeper {
     /// next pass, which reports them.
     pub async fn sweep_once(&self) -> Result<SweepReport, StoreError> {
         self.tokens.heal_wrong_times().await?;
-        let mut flying = self.flying.lock().await;
+        let mut in_flight = self.in_flight.lock().await;
         let (mut swept, mut more, mut first) = (SweepReport::default(), true, true);
         loop {
             // Grants are claimed in batches, because one statement per grant would dominate the cost.
-            let room = self.options.concurrency - flying.len();
+            let room = self.options.concurrency - in_flight.len();
             if more && room > 0 && (first || room >= self.options.concurrency.div_ceil(REFILL_DIVISOR)) {
                 first = false;
                 more = !self.stopping.is_cancelled();
@@ -123,20 +123,20 @@ impl Sweeper {
                     more = claimed > 0;
                     swept.handled_elsewhere += claimed - started.len();
                     let begun = Instant::now();
-                    flying.extend(
-                        started.into_iter().map(|flight| flight.map(move |landed| (landed, begun.elapsed())).boxed()),
+                    in_flight.extend(
+                        started.into_iter().map(|flight| flight.map(move |outcome| (outcome, begun.elapsed())).boxed()),
                     );
                 }
             }
-            match tokio::time::timeout(self.options.interval, flying.next()).await {
-                Ok(Some((landed, took))) => {
-                    swept.add(&landed);
+            match tokio::time::timeout(self.options.interval, in_flight.next()).await {
+                Ok(Some((outcome, took))) => {
+                    swept.add(&outcome);
                     self.observer.as_ref().inspect(|watch| watch(took));
                 }
                 Ok(None) if more => {}
                 Ok(None) => return Ok(swept),
                 Err(_) => {
-                    tracing::warn!(running = flying.len(), "sweep goes on without exchanges that take long");
+                    tracing::warn!(running = in_flight.len(), "sweep goes on without exchanges that take long");
                     return Ok(swept);
                 }
             }
@@ -160,8 +160,8 @@ impl Sweeper {
 }
 
 impl SweepReport {
-    fn add(&mut self, landed: &RefreshOutcome) {
-        match landed {
+    fn add(&mut self, outcome: &RefreshOutcome) {
+        match outcome {
             RefreshOutcome::Refreshed => self.refreshed += 1,
             RefreshOutcome::RefreshedElsewhere | RefreshOutcome::NotDue => self.handled_elsewhere += 1,
             RefreshOutcome::Failed(_) => self.failed += 1,

@@ -91,11 +91,11 @@ pub fn link_exchange(exchange: &Span) {
 pub fn xero_call_span(method: &Method, host: &str, path: &str) -> Span {
     let span = tracing::info_span!("xero", otel.kind = "client");
     let context = span.context();
-    let told = context.span();
-    told.update_name(format!("{method} Xero"));
-    told.set_attribute(KeyValue::new("http.request.method", method.to_string()));
-    told.set_attribute(KeyValue::new("server.address", host.to_owned()));
-    told.set_attribute(KeyValue::new("url.path", path.to_owned()));
+    let exported = context.span();
+    exported.update_name(format!("{method} Xero"));
+    exported.set_attribute(KeyValue::new("http.request.method", method.to_string()));
+    exported.set_attribute(KeyValue::new("server.address", host.to_owned()));
+    exported.set_attribute(KeyValue::new("url.path", path.to_owned()));
     span
 }
 

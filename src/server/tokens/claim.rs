@@ -73,8 +73,8 @@ impl TokenService {
                 if must_not_wait(lease.reply_lost_at, now) { Priority::MustNotWait } else { Priority::Automatic };
             let permit = match self.shared.xero.breaker().acquire(priority) {
                 Ok(permit) => permit,
-                Err(resting) => {
-                    let until = open_circuit_retry_at(resting.until, lease.reply_lost_at, now);
+                Err(open_circuit) => {
+                    let until = open_circuit_retry_at(open_circuit.until, lease.reply_lost_at, now);
                     bounded(store.release_lease_due_at(&lease, until)).await?;
                     continue;
                 }
@@ -93,7 +93,7 @@ impl TokenService {
             match flight {
                 Some(flight) => {
                     let died = || RefreshOutcome::Failed(RefreshFailure::internal());
-                    flights.push(flight.map(move |landed| landed.unwrap_or_else(died)).boxed());
+                    flights.push(flight.map(move |outcome| outcome.unwrap_or_else(died)).boxed());
                     started.push(AwaitingAttempt { lease, trace_id, journaled: sender });
                 }
                 None => {

@@ -68,13 +68,13 @@ impl TokenService {
         &self,
         org: &OrgId,
         binding: &BindingId,
-        ask: &RefreshRequest,
+        request: &RefreshRequest,
     ) -> Result<RefreshReport, TokenError> {
         let bound = self.shared.store.binding(org, binding).await?.ok_or(TokenError::NotFound)?;
         if let Some(reason) = disconnected_reason(&bound) {
             return Err(TokenError::NotConnected(reason));
         }
-        self.refresh_bindings(&[bound], ask).await
+        self.refresh_bindings(&[bound], request).await
     }
 
     /// Joins the grant's exchange if one is running, else starts one. The exchange outlives the caller.
@@ -127,7 +127,7 @@ impl TokenService {
     ///
     /// A grant whose last reply may have been lost bypasses the breaker before its replay window ends.
     pub fn circuit_open_until(&self) -> Option<i64> {
-        self.shared.xero.breaker().check(Priority::Automatic).err().map(|resting| resting.until)
+        self.shared.xero.breaker().check(Priority::Automatic).err().map(|open_circuit| open_circuit.until)
     }
 
     /// Returns how many rotations are in memory only, neither in the database nor in the spool folder.
@@ -198,18 +198,18 @@ impl TokenService {
         let now = self.shared.store.clock().now();
         let due =
             grants.into_values().filter(|(grant, _)| request.force || self.shared.policy.needs_refresh(grant, now));
-        let landed: Vec<((Grant, Vec<BindingId>), RefreshOutcome)> = stream::iter(due)
+        let outcome: Vec<((Grant, Vec<BindingId>), RefreshOutcome)> = stream::iter(due)
             .map(|(grant, bindings)| async move {
-                let landed = self.refresh_grant_single_flight(&grant.id, request.clone()).await;
-                ((grant, bindings), landed)
+                let outcome = self.refresh_grant_single_flight(&grant.id, request.clone()).await;
+                ((grant, bindings), outcome)
             })
             .buffer_unordered(self.shared.policy.concurrency)
             .collect()
             .await;
         let mut report = RefreshReport { success: true, has_active_bindings, refreshed_count: 0, errors: Vec::new() };
         let now = self.shared.store.clock().now();
-        for ((grant, bindings), landed) in landed {
-            match landed {
+        for ((grant, bindings), outcome) in outcome {
+            match outcome {
                 RefreshOutcome::Refreshed | RefreshOutcome::RefreshedElsewhere => report.refreshed_count += 1,
                 RefreshOutcome::NotDue => {}
                 RefreshOutcome::Failed(failed) => {

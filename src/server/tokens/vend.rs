@@ -49,9 +49,9 @@ impl TokenService {
         let (bound, mut grant) = require_grant(bound, store.app())?;
         let mut warning = None;
         if self.shared.policy.needs_refresh(&grant, store.clock().now()) {
-            let landed;
-            (landed, grant) = self.refresh_and_reload(&grant, RefreshRequest::automatic(Trigger::Client)).await?;
-            if let RefreshOutcome::Failed(failed) = landed {
+            let outcome;
+            (outcome, grant) = self.refresh_and_reload(&grant, RefreshRequest::automatic(Trigger::Client)).await?;
+            if let RefreshOutcome::Failed(failed) = outcome {
                 if failed.is_final() || !is_still_valid(&grant, store.clock().now()) {
                     return Err(TokenError::RefreshFailed(failed));
                 }
@@ -85,9 +85,9 @@ impl TokenService {
             if satisfies_ttl(&grant, min_ttl, now) || (is_just_refreshed(&grant, now) && is_still_valid(&grant, now)) {
                 break;
             }
-            let landed;
-            (landed, grant) = self.refresh_and_reload(&grant, RefreshRequest::vend(min_ttl)).await?;
-            if let RefreshOutcome::Failed(why) = landed {
+            let outcome;
+            (outcome, grant) = self.refresh_and_reload(&grant, RefreshRequest::vend(min_ttl)).await?;
+            if let RefreshOutcome::Failed(why) = outcome {
                 failed = Some(why);
                 break;
             }
@@ -116,11 +116,11 @@ impl TokenService {
     async fn refresh_and_reload(
         &self,
         grant: &Grant,
-        ask: RefreshRequest,
+        request: RefreshRequest,
     ) -> Result<(RefreshOutcome, Grant), TokenError> {
-        let landed = self.refresh_grant_single_flight(&grant.id, ask).await;
+        let outcome = self.refresh_grant_single_flight(&grant.id, request).await;
         let grant = self.shared.store.grant(&grant.id).await?.ok_or(TokenError::NotFound)?;
-        Ok((landed, grant))
+        Ok((outcome, grant))
     }
 
     /// Returns why a due refresh is not possible now, if a reason is known.
@@ -130,8 +130,10 @@ impl TokenService {
         }
         let own = grant.next_attempt_at.filter(|next| *next > now);
         let own = own.map(|next| RefreshFailure::backing_off(grant.last_error.as_deref(), next));
-        let resting = || self.shared.xero.breaker().check(Priority::Automatic).err();
-        own.or_else(|| resting().map(|resting| RefreshFailure::circuit_open(&resting, resting.until)))
+        let open_circuit = || self.shared.xero.breaker().check(Priority::Automatic).err();
+        own.or_else(|| {
+            open_circuit().map(|open_circuit| RefreshFailure::circuit_open(&open_circuit, open_circuit.until))
+        })
     }
 }
 

@@ -296,7 +296,7 @@ impl XeroClient {
             .0
             .api_breaker
             .acquire(Priority::Interactive)
-            .map_err(|resting| XeroError::circuit_open(resting.until - now))?;
+            .map_err(|open_circuit| XeroError::circuit_open(open_circuit.until - now))?;
         let read = fetch(request, &self.0.clock).await.and_then(|answer| read(&answer));
         pass.report(read.as_ref().err());
         read

@@ -201,10 +201,11 @@ mod tests {
         let issuer = Issuer::new("k1");
         let store = store_on(sqlite().await);
         let auth = ClerkAuth::new(store, issuer.app_with_pem()).unwrap();
-        let mut told = claims();
-        told["email"] = json!("Ann@Example.com");
-        told["iat"] = json!(NOW);
-        let ann = auth.caller(&with("authorization", format!("bearer {}", issuer.sign(&told)))).await.unwrap().unwrap();
+        let mut claimed = claims();
+        claimed["email"] = json!("Ann@Example.com");
+        claimed["iat"] = json!(NOW);
+        let ann =
+            auth.caller(&with("authorization", format!("bearer {}", issuer.sign(&claimed)))).await.unwrap().unwrap();
         assert_eq!(ann.email, "ann@example.com");
     }
 }

@@ -199,12 +199,12 @@ mod tests {
 
     #[test]
     fn a_late_deletion_keeps_the_time_of_its_event() {
-        let told = |timestamp| {
+        let sent_at = |timestamp| {
             let data = json!({ "id": "org_1" });
             RawEvent { kind: "organization.deleted".into(), data, timestamp: Some(timestamp) }.parse(SENT).unwrap().0
         };
-        assert_eq!(told((SENT - 3600) * 1000 + 999), SENT - 3600);
-        assert_eq!(told((SENT + 3600) * 1000), SENT, "never later than the delivery");
+        assert_eq!(sent_at((SENT - 3600) * 1000 + 999), SENT - 3600);
+        assert_eq!(sent_at((SENT + 3600) * 1000), SENT, "never later than the delivery");
     }
 
     #[test]

@@ -38,39 +38,39 @@ struct GrantSelection {
 }
 
 pub async fn run(flags: Flags) -> Result<(), CliError> {
-    let hands = OneShotService::open(flags.settings).await?;
-    let wanted = select_grants(&flags.which, &hands).await?;
-    let ask = if flags.which.all_due { RefreshRequest::cli() } else { RefreshRequest::cli().forced() };
-    let mut landed: Vec<(GrantSummary, RefreshOutcome)> = stream::iter(wanted)
+    let service = OneShotService::open(flags.settings).await?;
+    let selected = select_grants(&flags.which, &service).await?;
+    let request = if flags.which.all_due { RefreshRequest::cli() } else { RefreshRequest::cli().forced() };
+    let mut outcomes: Vec<(GrantSummary, RefreshOutcome)> = stream::iter(selected)
         .map(|listed| async {
-            let landed = hands.service.refresh_grant_single_flight(&listed.grant.id, ask.clone()).await;
-            (listed, landed)
+            let outcome = service.service.refresh_grant_single_flight(&listed.grant.id, request.clone()).await;
+            (listed, outcome)
         })
-        .buffered(hands.policy.concurrency)
+        .buffered(service.policy.concurrency)
         .collect()
         .await;
-    hands.wait_for_tasks().await;
-    for (listed, landed) in &mut landed {
+    service.wait_for_tasks().await;
+    for (listed, outcome) in &mut outcomes {
         // A grant whose commit succeeded on retry counts as refreshed.
-        if matches!(landed, RefreshOutcome::Failed(_)) && hands.was_rotated_since(&listed.grant).await {
-            *landed = RefreshOutcome::Refreshed;
+        if matches!(outcome, RefreshOutcome::Failed(_)) && service.was_rotated_since(&listed.grant).await {
+            *outcome = RefreshOutcome::Refreshed;
         }
     }
-    let spool = hands.config.spool_dir();
-    let waiting = hands.close().await;
-    let grants: Vec<Value> = landed.iter().map(|(listed, landed)| to_json(listed, landed)).collect();
-    flags.output.print(&json!({ "grants": grants }), &describe_outcomes(&landed));
-    let failed = landed.iter().filter(|(_, landed)| matches!(landed, RefreshOutcome::Failed(_))).count();
+    let spool = service.config.spool_dir();
+    let waiting = service.close().await;
+    let grants: Vec<Value> = outcomes.iter().map(|(listed, outcome)| to_json(listed, outcome)).collect();
+    flags.output.print(&json!({ "grants": grants }), &describe_outcomes(&outcomes));
+    let failed = outcomes.iter().filter(|(_, outcome)| matches!(outcome, RefreshOutcome::Failed(_))).count();
     match (failed, waiting) {
         (0, 0) => Ok(()),
-        (_, 0) => Err(format!("{failed} of {} couldn't be refreshed", format_grant_count(landed.len())).into()),
+        (_, 0) => Err(format!("{failed} of {} couldn't be refreshed", format_grant_count(outcomes.len())).into()),
         _ => Err(spool_advice(waiting, &spool).into()),
     }
 }
 
 /// Returns the grants that the flags select.
-async fn select_grants(which: &GrantSelection, hands: &OneShotService) -> Result<Vec<GrantSummary>, CliError> {
-    let (database, now) = (hands.store.database(), hands.store.clock().now());
+async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Result<Vec<GrantSummary>, CliError> {
+    let (database, now) = (service.store.database(), service.store.clock().now());
     let org = resolve_org_filter(database, which.org.as_deref()).await?;
     let mut listed = database.grant_summaries(org.as_ref()).await?;
     if let Some(id) = &which.grant {
@@ -84,24 +84,24 @@ async fn select_grants(which: &GrantSelection, hands: &OneShotService) -> Result
     }
     if which.all_due {
         listed.retain(|listed| {
-            listed.grant.status == GrantStatus::Active && hands.policy.needs_refresh(&listed.grant, now)
+            listed.grant.status == GrantStatus::Active && service.policy.needs_refresh(&listed.grant, now)
         });
     }
     Ok(listed)
 }
 
-fn describe_outcomes(landed: &[(GrantSummary, RefreshOutcome)]) -> String {
-    if landed.is_empty() {
+fn describe_outcomes(outcomes: &[(GrantSummary, RefreshOutcome)]) -> String {
+    if outcomes.is_empty() {
         return "There was nothing to refresh.".to_owned();
     }
-    let line = |(listed, landed): &(GrantSummary, RefreshOutcome)| {
-        format!("{} (grant {}): {}", listed.org_name, listed.grant.id, describe_outcome(landed))
+    let line = |(listed, outcome): &(GrantSummary, RefreshOutcome)| {
+        format!("{} (grant {}): {}", listed.org_name, listed.grant.id, describe_outcome(outcome))
     };
-    landed.iter().map(line).collect::<Vec<_>>().join("\n")
+    outcomes.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn describe_outcome(landed: &RefreshOutcome) -> String {
-    match landed {
+fn describe_outcome(outcome: &RefreshOutcome) -> String {
+    match outcome {
         RefreshOutcome::Refreshed => "refreshed.".to_owned(),
         RefreshOutcome::RefreshedElsewhere => "already refreshed by another process.".to_owned(),
         RefreshOutcome::NotDue => "already fresh.".to_owned(),
@@ -109,8 +109,8 @@ fn describe_outcome(landed: &RefreshOutcome) -> String {
     }
 }
 
-fn to_json(listed: &GrantSummary, landed: &RefreshOutcome) -> Value {
-    let (outcome, failed) = match landed {
+fn to_json(listed: &GrantSummary, outcome: &RefreshOutcome) -> Value {
+    let (word, failed) = match outcome {
         RefreshOutcome::Refreshed => ("refreshed", None),
         RefreshOutcome::RefreshedElsewhere => ("adopted", None),
         RefreshOutcome::NotDue => ("fresh", None),
@@ -120,7 +120,7 @@ fn to_json(listed: &GrantSummary, landed: &RefreshOutcome) -> Value {
         "grantId": listed.grant.id,
         "orgId": listed.grant.org_id,
         "org": listed.org_name,
-        "outcome": outcome,
+        "outcome": word,
         "error": failed.map(|failed| &failed.message),
         "nextAttemptAt": failed.and_then(|failed| failed.next_attempt_at),
     })

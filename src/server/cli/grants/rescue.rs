@@ -36,22 +36,22 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let file = flags.token_file.filter(|path| path.as_os_str() != "-");
     let token = tokio::task::spawn_blocking(move || input::secret_line(file.as_deref(), "Refresh token: ")).await??;
     let token = parse_refresh_token(&token)?;
-    let hands = OneShotService::open(flags.settings).await?;
+    let one_shot = OneShotService::open(flags.settings).await?;
     let id = GrantId(flags.grant);
-    let before = hands.store.grant(&id).await?;
+    let before = one_shot.store.grant(&id).await?;
     // Runs in its own task, so that the exchanged token is committed even if this future is dropped.
     let user_check = if flags.another_user { UserCheck::AnyUser } else { UserCheck::SameUser };
-    let (service, grant) = (hands.service.clone(), id.clone());
+    let (service, grant) = (one_shot.service.clone(), id.clone());
     let work = tokio::spawn(async move { service.rescue(&grant, token, user_check).await });
     let mut rescued = work.await?;
-    hands.wait_for_tasks().await;
+    one_shot.wait_for_tasks().await;
     if let (Err(RescueError::Spooled), Some(before)) = (&rescued, &before)
-        && hands.was_rotated_since(before).await
+        && one_shot.was_rotated_since(before).await
     {
         rescued = Ok(RescueReport { generation: before.generation + 1, unconnected_tenants: None });
     }
-    let spool = hands.config.spool_dir();
-    let waiting = hands.close().await;
+    let spool = one_shot.config.spool_dir();
+    let waiting = one_shot.close().await;
     match rescued {
         Ok(rescued) => {
             print_rescued(&id, &rescued, flags.output);

@@ -1,15 +1,16 @@
 //! `evergrant grants retry`: sends the stored tokens of grants again that Xero refused.
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::one_shot_service::{OneShotService, spool_advice};
 use crate::model::{GrantId, GrantStatus};
+use crate::server::cli::output::Output;
 use crate::server::cli::{CliError, resolve_org_filter};
 use crate::server::config::Settings;
 use crate::server::store::GrantSummary;
-use crate::server::tokens::{RefreshOutcome, RefreshRequest, RescueError};
+use crate::server::tokens::{RefreshOutcome, RefreshRequest};
 
 #[derive(Args)]
 pub struct Flags {
@@ -19,8 +20,8 @@ pub struct Flags {
     #[arg(long)]
     accept_refusals: bool,
     /// Print each grant's outcome as JSON.
-    #[arg(long)]
-    json: bool,
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
 }
@@ -52,7 +53,7 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let selected = select_grants(&flags.which, &service).await?;
     let request = RefreshRequest::cli().forced();
     let request = &if flags.accept_refusals { request.believing_refusals() } else { request };
-    let retried: Vec<(GrantSummary, Retried)> = stream::iter(selected)
+    let mut retried: Vec<(GrantSummary, Retried)> = stream::iter(selected)
         .map(|listed| async {
             let retried = retry_one(&service, &listed, request.clone()).await;
             (listed, retried)
@@ -61,9 +62,16 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
         .collect()
         .await;
     service.wait_for_tasks().await;
+    for (listed, retried) in &mut retried {
+        // A grant whose commit succeeded on retry works, too.
+        if matches!(retried, Retried::Failed(_)) && service.was_rotated_since(&listed.grant).await {
+            *retried = Retried::Works;
+        }
+    }
     let spool = service.config.spool_dir();
     let waiting = service.close().await;
-    print_outcomes(&retried, flags.json);
+    let grants: Vec<Value> = retried.iter().map(|(listed, retried)| to_json(listed, retried)).collect();
+    flags.output.print(&json!({ "grants": grants }), &describe_outcomes(&retried));
     let failed = retried.iter().filter(|(_, retried)| matches!(retried, Retried::Failed(_))).count();
     match (failed, waiting) {
         (0, 0) => Ok(()),
@@ -77,7 +85,7 @@ async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Resu
     let database = service.store.database();
     let org = resolve_org_filter(database, which.org.as_deref()).await?;
     let mut listed = database.grant_summaries(org.as_ref()).await?;
-    let is_called_dead =
+    let is_refused =
         |listed: &GrantSummary| listed.grant.status == GrantStatus::RefreshFailed || listed.grant.refused_at.is_some();
     match &which.grant {
         Some(id) => {
@@ -88,7 +96,7 @@ async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Resu
                     Err(format!("there is no grant {id}, or it is revoked: evergrant grants list shows the grants")
                         .into())
                 }
-                Some(found) if !is_called_dead(found) => Err(format!(
+                Some(found) if !is_refused(found) => Err(format!(
                     "Xero hasn't refused grant {id}: to exchange its token, use evergrant grants refresh --grant {id}"
                 )
                 .into()),
@@ -96,7 +104,7 @@ async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Resu
             }
         }
         None => {
-            listed.retain(is_called_dead);
+            listed.retain(is_refused);
             Ok(listed)
         }
     }
@@ -107,8 +115,6 @@ async fn retry_one(service: &OneShotService, listed: &GrantSummary, request: Ref
     if listed.grant.status == GrantStatus::RefreshFailed {
         return match service.service.retry(id).await {
             Ok(()) => Retried::Works,
-            // The commit is retried while the command waits for its tasks.
-            Err(RescueError::Spooled) if service.was_rotated_since(&listed.grant).await => Retried::Works,
             Err(error) => Retried::Failed(error.to_string()),
         };
     }
@@ -118,21 +124,18 @@ async fn retry_one(service: &OneShotService, listed: &GrantSummary, request: Ref
     }
 }
 
-fn print_outcomes(retried: &[(GrantSummary, Retried)], as_json: bool) {
-    if as_json {
-        let grants: Vec<Value> = retried.iter().map(|(listed, retried)| to_json(listed, retried)).collect();
-        println!("{}", json!({ "grants": grants }));
-    } else if retried.is_empty() {
-        println!("There was nothing to retry.");
-    } else {
-        for (listed, retried) in retried {
-            let words = match retried {
-                Retried::Works => "works again.".to_owned(),
-                Retried::Failed(why) => format!("failed. {why}"),
-            };
-            println!("{} (grant {}): {words}", listed.org_name, listed.grant.id);
-        }
+fn describe_outcomes(retried: &[(GrantSummary, Retried)]) -> String {
+    if retried.is_empty() {
+        return "There was nothing to retry.".to_owned();
     }
+    let line = |(listed, retried): &(GrantSummary, Retried)| {
+        let outcome = match retried {
+            Retried::Works => "works again.".to_owned(),
+            Retried::Failed(why) => format!("failed. {why}"),
+        };
+        format!("{} (grant {}): {outcome}", listed.org_name, listed.grant.id)
+    };
+    retried.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn to_json(listed: &GrantSummary, retried: &Retried) -> Value {

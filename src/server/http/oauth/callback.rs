@@ -34,7 +34,7 @@ struct CallbackParams {
 /// Completes the consent. Always responds with a redirect, because the URL contains the code.
 pub async fn callback(
     State(state): State<AppState>,
-    whence: ClientIp,
+    client_ip: ClientIp,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, InternalError> {
@@ -42,7 +42,7 @@ pub async fn callback(
     let Some(caller) = state.auth.caller(&headers).await? else { return Ok(store_pending(&state, query.as_deref())) };
     let pending = read_cookie(&headers, PENDING_CALLBACK_COOKIE);
     let params = CallbackParams::parse(&query.or(pending).unwrap_or_default());
-    let notice = resume(&state, caller, whence, params).await?;
+    let notice = resume(&state, caller, client_ip, params).await?;
     let response = see_other_with_flash(&state, paths::INTEGRATIONS, &notice);
     Ok(clear_cookie(&state, PENDING_CALLBACK_COOKIE, &headers, response))
 }
@@ -83,7 +83,7 @@ impl CallbackParams {
 async fn resume(
     state: &AppState,
     caller: Caller,
-    whence: ClientIp,
+    client_ip: ClientIp,
     params: CallbackParams,
 ) -> Result<Flash, InternalError> {
     let Some(secret) = params.state.map(Secret::new) else { return Ok(ConnectionFlash::StateExpired.into()) };
@@ -107,7 +107,7 @@ async fn resume(
         state.auth.switch_org(&caller, &org).await?;
     }
     let redirect_uri = redirect_uri(&state.config.public_url);
-    let actor = whence.actor(&caller);
+    let actor = client_ip.actor(&caller);
     let consent = ConsentResult { org, user, actor, state_hash, code, verifier, redirect_uri };
     // In a task of its own, so that a disconnecting browser doesn't lose the tokens.
     let work = state.lifecycle.spawn_in_request(complete(state.clone(), consent));

@@ -32,7 +32,7 @@ enum Decision {
 /// Applies the decision on a pending confirmation and redirects to the integrations page.
 pub async fn confirm(
     State(state): State<AppState>,
-    whence: ClientIp,
+    client_ip: ClientIp,
     headers: HeaderMap,
     Form(ConfirmForm { id, decision }): Form<ConfirmForm>,
 ) -> Result<Response, InternalError> {
@@ -47,7 +47,7 @@ pub async fn confirm(
     };
     // In a task of its own: the pending row is consumed, so the decision has to be applied even if the client
     // disconnects.
-    let state_as_caller = AppState { store: state.store.as_actor(whence.actor(&caller)), ..state.clone() };
+    let state_as_caller = AppState { store: state.store.as_actor(client_ip.actor(&caller)), ..state.clone() };
     let decided = apply_decision(state_as_caller, org.id.clone(), caller.user_id, pending, decision);
     let work = state.lifecycle.spawn_in_request(decided);
     let notice = work.await.unwrap_or_else(|error| Err(InternalError::logged(&error)));

@@ -60,13 +60,13 @@ pub async fn login(
 /// `POST /api/session/logout`: ends the session and records it in the audit log.
 pub async fn logout(
     State(state): State<AppState>,
-    whence: ClientIp,
+    client_ip: ClientIp,
     headers: HeaderMap,
 ) -> Result<Response, InternalError> {
     if state.auth.local().is_some()
         && let Some(caller) = state.auth.caller(&headers).await?
     {
-        let store = state.store.as_actor(whence.actor(&caller));
+        let store = state.store.as_actor(client_ip.actor(&caller));
         store.record_in_orgs_of(&caller.user_id, Action::SignedOut).await?;
     }
     state.auth.logout(&headers).await?;

@@ -46,7 +46,7 @@ const DEFAULT_MIN_TTL: i64 = 300;
 )]
 pub async fn vend(
     State(state): State<AppState>,
-    whence: ClientIp,
+    client_ip: ClientIp,
     binding: Result<Path<BindingId>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -60,7 +60,7 @@ pub async fn vend(
         let audited = (bound.binding.id.clone(), bound.binding.tenant.name.clone());
         let token = state.tokens.get_token_for(bound, min_ttl).await;
         let token = token.map_err(|error| Problem::of_token_error(error, state.store.clock().now()))?;
-        audit_issue(&state, &key, whence, audited).await;
+        audit_issue(&state, &key, client_ip, audited).await;
         Ok(token_response(&token))
     };
     Ok(rate_limited(&state, &key, Scope::TokensRead, work).await)
@@ -119,9 +119,9 @@ fn token_response(VendedToken { access, tenant_id, expires_at, warning }: &Vende
 
 /// Records the vend in the audit log. If the database does not accept it within a second, the token is vended anyway,
 /// and the event is written later.
-async fn audit_issue(state: &AppState, key: &ApiKeyRow, whence: ClientIp, bound: (BindingId, String)) {
+async fn audit_issue(state: &AppState, key: &ApiKeyRow, client_ip: ClientIp, bound: (BindingId, String)) {
     let (binding, tenant) = bound;
-    let actor = Actor::api_key(key.id.as_str(), &key.name, Some(whence.0.to_string()));
+    let actor = Actor::api_key(key.id.as_str(), &key.name, Some(client_ip.0.to_string()));
     let event = AuditEvent::new(&actor, Action::TokenVended).in_org(&key.org).subject("binding", &binding);
     state.tokens.notes().record_event(&event.detail("connection", tenant)).await;
 }

@@ -103,10 +103,10 @@ impl IdentityRows {
         email
             && self.org.as_ref().is_some_and(|org| {
                 // A deleted organization or an ended membership is not updated.
-                let told = org.slug.as_deref() == wanted.slug || wanted.slug.is_none();
+                let is_same = org.slug.as_deref() == wanted.slug || wanted.slug.is_none();
                 let over = org.deleted || org.removed_at.is_some_and(|at| at >= asserted.issued_at);
                 let member = org.member.is_some_and(|(role, at)| role == wanted.role || at > asserted.issued_at);
-                over || (told && member && org.removed_at.is_none())
+                over || (is_same && member && org.removed_at.is_none())
             })
     }
 }

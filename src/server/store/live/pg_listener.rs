@@ -168,13 +168,13 @@ mod tests {
     async fn uncommitted_and_foreign_changes_are_not_published(store: Store) {
         let (ours, theirs) = (store.add_org("Ours").await.unwrap(), store.add_org("Theirs").await.unwrap());
         let mut heard = subscribe_connected(&store, Topic::Org(ours.clone())).await;
-        let told = |org: &OrgId, outcome| Change::Refresh { org: org.clone(), grant: "g".into(), outcome };
+        let change = |org: &OrgId, outcome| Change::Refresh { org: org.clone(), grant: "g".into(), outcome };
         let mut given_up = store.begin_change_tx().await.unwrap();
-        given_up.publish(told(&ours, Outcome::Abandoned)).await.unwrap();
+        given_up.publish(change(&ours, Outcome::Abandoned)).await.unwrap();
         drop(given_up);
         for (org, outcome) in [(&theirs, Outcome::Transient), (&ours, Outcome::Refreshed)] {
             let mut writing = store.begin_change_tx().await.unwrap();
-            writing.publish(told(org, outcome)).await.unwrap();
+            writing.publish(change(org, outcome)).await.unwrap();
             writing.commit().await.unwrap();
         }
         assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Refreshed);

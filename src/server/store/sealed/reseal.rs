@@ -134,9 +134,9 @@ mod tests {
         let (a, b) = (format!("test:{}=", "A".repeat(43)), format!("next:{}=", "I".repeat(43)));
         let both = Store::new(old.database().clone(), ring(&format!("{b},{a}")), old.clock().clone());
         assert_eq!(both.count_sealed_values_by_key().await.unwrap().by_key, [("next".into(), 0), ("test".into(), 5)]);
-        let mut told = 0;
-        let pass = both.reseal(|_| told += 1).await.unwrap();
-        assert_eq!((pass.resealed, pass.changed_meanwhile, pass.failures.len(), told), (5, 0, 0, 5));
+        let mut progress = 0;
+        let pass = both.reseal(|_| progress += 1).await.unwrap();
+        assert_eq!((pass.resealed, pass.changed_meanwhile, pass.failures.len(), progress), (5, 0, 0, 5));
         assert_eq!(both.reseal(|_| {}).await.unwrap().resealed, 0, "nothing is left to reseal");
 
         let alone = Store::new(old.database().clone(), ring(&b), old.clock().clone());
@@ -163,8 +163,8 @@ mod tests {
         let held = store.grant(&grant).await.unwrap().unwrap();
         let rotation = store.seal_rotation(&held, &tokens("two")).unwrap();
         assert_eq!(store.commit_spooled_rotation(&rotation, None).await.unwrap(), SpoolCommit::Applied);
-        let anew = read.reseal(store.ring()).unwrap();
-        assert!(!column.replace(store.database(), &read, &anew).await.unwrap());
+        let resealed_text = read.reseal(store.ring()).unwrap();
+        assert!(!column.replace(store.database(), &read, &resealed_text).await.unwrap());
         let row = store.grant(&grant).await.unwrap().unwrap();
         assert_eq!(store.open_refresh(&row).unwrap().expose(), "refresh-two", "a newer token was overwritten");
     }

@@ -98,13 +98,13 @@ impl Exchange {
         }
         let first = match bounded(self.precheck()).await? {
             Precheck::Proceed(grant) => *grant,
-            Precheck::Done(landed) => return Ok(landed),
+            Precheck::Done(outcome) => return Ok(outcome),
         };
         let _permit = self.shared.org_limiter.acquire(&first.org_id).await;
         // The wait for the permit may have been long.
         let first = match bounded(self.precheck()).await? {
             Precheck::Proceed(grant) => *grant,
-            Precheck::Done(landed) => return Ok(landed),
+            Precheck::Done(outcome) => return Ok(outcome),
         };
         let deadline = Instant::now() + self.shared.policy.wait_limit;
         let mut waited = None;
@@ -112,9 +112,9 @@ impl Exchange {
             let until = self.shared.policy.lease_until(store.clock().now());
             if let Some(lease) = bounded(store.acquire_lease(&self.grant_id, &owner, until)).await? {
                 // Another holder may have refreshed the grant before the lease was taken.
-                if let Some(landed) = self.already_satisfied(&first, &lease) {
+                if let Some(outcome) = self.already_satisfied(&first, &lease) {
                     bounded(store.release_lease(&lease)).await?;
-                    return Ok(landed);
+                    return Ok(outcome);
                 }
                 drop(waited);
                 // The circuit may have opened meanwhile.
@@ -131,8 +131,8 @@ impl Exchange {
             let Some(now) = bounded(store.grant(&self.grant_id)).await? else {
                 return Ok(RefreshOutcome::Failed(RefreshFailure::disconnected()));
             };
-            if let Some(landed) = self.already_satisfied(&first, &now) {
-                return Ok(landed);
+            if let Some(outcome) = self.already_satisfied(&first, &now) {
+                return Ok(outcome);
             }
             if Instant::now() >= deadline {
                 return Ok(RefreshOutcome::Failed(RefreshFailure::busy()));

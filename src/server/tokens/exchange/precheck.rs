@@ -26,8 +26,8 @@ impl Exchange {
         if grant.app != *self.shared.store.app() {
             return Ok(Precheck::Done(RefreshOutcome::Failed(RefreshFailure::another_app(&grant.app))));
         }
-        if let Some(landed) = self.already_satisfied(&grant, &grant) {
-            return Ok(Precheck::Done(landed));
+        if let Some(outcome) = self.already_satisfied(&grant, &grant) {
+            return Ok(Precheck::Done(outcome));
         }
         Ok(match self.blocked_by(&grant).await? {
             Some(failed) => Precheck::Done(RefreshOutcome::Failed(failed)),
@@ -44,8 +44,8 @@ impl Exchange {
             return Ok(Some(RefreshFailure::backing_off(grant.last_error.as_deref(), next)));
         }
         let lost_at = self.effective_reply_lost_at(grant).await?;
-        if let Err(resting) = self.shared.xero.breaker().check(self.priority(lost_at)) {
-            return Ok(Some(self.open_circuit_failure(&resting, lost_at)));
+        if let Err(open_circuit) = self.shared.xero.breaker().check(self.priority(lost_at)) {
+            return Ok(Some(self.open_circuit_failure(&open_circuit, lost_at)));
         }
         let too_many = self.request.is_interactive()
             && !manual_rate_limit::allow(store, &self.grant_id, self.request.trigger).await?;

@@ -212,12 +212,12 @@ impl Exchange {
         let ExchangedTokens { tokens, correlation_id, status, .. } = exchanged;
         let end = AttemptEnd::refreshed(Some(status), correlation_id);
         let spooled = SpooledRotation::of(lease, rotation, end);
-        let landed = match bounded(self.shared.store.commit_rescue(lease, &spooled.rotation, &spooled.end)).await {
+        let outcome = match bounded(self.shared.store.commit_rescue(lease, &spooled.rotation, &spooled.end)).await {
             Ok(Fenced::Applied) => RefreshOutcome::Refreshed,
             Ok(Fenced::Superseded) => self.await_successor(lease, &spooled).await?,
             Err(error) => self.spool_and_retry(&spooled, &error),
         };
-        match landed {
+        match outcome {
             RefreshOutcome::Refreshed => {
                 tracing::info!(grant = %lease.id, generation = lease.generation + 1, "grant rescued");
                 self.report(lease.generation + 1, &tokens.access_token).await

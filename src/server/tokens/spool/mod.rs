@@ -85,24 +85,24 @@ impl Spool {
     }
 
     fn scan_files(&self, extensions: &[&str]) -> Result<(), SpoolError> {
-        let mut shelf = self.state.lock();
+        let mut state = self.state.lock();
         for file in std::fs::read_dir(&self.folder).map_err(|source| self.io_error(source))? {
             let path = file.map_err(|source| self.io_error(source))?.path();
-            let known = |path: &PathBuf| shelf.rotations.values().any(|(_, file)| file == path);
+            let known = |path: &PathBuf| state.rotations.values().any(|(_, file)| file == path);
             let wanted = extensions.iter().any(|wanted| has_extension(&path, wanted));
-            if !wanted || shelf.ignored.contains(&path) || known(&path) {
+            if !wanted || state.ignored.contains(&path) || known(&path) {
                 continue;
             }
             match std::fs::read(&path).map(|bytes| serde_json::from_slice::<SpoolFile>(&bytes)) {
                 Ok(Ok(entry)) => {
                     let spooled = SpooledRotation::from(entry);
-                    shelf.rotations.entry(key(&spooled.rotation)).or_insert((spooled, path));
+                    state.rotations.entry(key(&spooled.rotation)).or_insert((spooled, path));
                 }
                 // An incomplete file; another process may still be writing it.
                 Ok(Err(_)) if has_extension(&path, "new") => {}
                 Ok(Err(error)) => {
                     tracing::error!(path = %path.display(), %error, "malformed spool file");
-                    shelf.ignored.insert(path);
+                    state.ignored.insert(path);
                 }
                 // Another process has committed and removed it meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -114,9 +114,9 @@ impl Spool {
 
     /// Returns the ids of the keys that the rotations were sealed with.
     pub fn kids(&self) -> Vec<String> {
-        let shelf = self.state.lock();
+        let state = self.state.lock();
         kids(
-            shelf
+            state
                 .rotations
                 .values()
                 .flat_map(|(kept, _)| [&kept.rotation.sealed.access, &kept.rotation.sealed.refresh]),
@@ -180,8 +180,8 @@ impl Spool {
             tracing::warn!(%error, "failed to scan spool folder");
         }
         let waiting: Vec<SpooledRotation> = {
-            let shelf = self.state.lock();
-            shelf.rotations.range(grant_range(grant)).map(|(_, (kept, _))| kept.clone()).collect()
+            let state = self.state.lock();
+            state.rotations.range(grant_range(grant)).map(|(_, (kept, _))| kept.clone()).collect()
         };
         let mut taken = false;
         for spooled in waiting {
@@ -242,19 +242,19 @@ impl Spool {
 
     /// Removes a rotation and its file. Returns `false` if it is no longer there or was replaced.
     fn remove(&self, spooled: &SpooledRotation) -> bool {
-        let mut shelf = self.state.lock();
+        let mut state = self.state.lock();
         let key = key(&spooled.rotation);
-        if shelf.rotations.get(&key).is_none_or(|(current, _)| current != spooled) {
+        if state.rotations.get(&key).is_none_or(|(current, _)| current != spooled) {
             return false;
         }
-        let Some((_, path)) = shelf.rotations.remove(&key) else { return false };
-        shelf.unwritten.remove(&key);
-        shelf.misplaced.remove(&key);
+        let Some((_, path)) = state.rotations.remove(&key) else { return false };
+        state.unwritten.remove(&key);
+        state.misplaced.remove(&key);
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(path = %path.display(), %error, "failed to remove a committed spool file");
-            shelf.ignored.insert(path);
+            state.ignored.insert(path);
         }
         true
     }

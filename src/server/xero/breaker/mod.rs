@@ -171,8 +171,8 @@ impl Breaker {
             *self.0.refusals.lock() = 0;
         }
         let mut state = self.0.state.lock();
-        let bearing = failed.map_or(FaultScope::Request, |error| error.class.fault);
-        match (&mut *state, bearing, failed) {
+        let scope = failed.map_or(FaultScope::Request, |error| error.class.fault);
+        match (&mut *state, scope, failed) {
             (State::Closed(run), FaultScope::Request, _) => *run = 0,
             (State::Open(_), FaultScope::Request, _) => {
                 tracing::info!(endpoint = self.0.endpoint.name(), "circuit breaker closed");
@@ -180,7 +180,7 @@ impl Breaker {
             }
             (State::Closed(run), _, Some(cause)) => {
                 *run += 1;
-                if bearing == FaultScope::App || *run >= FAILURE_THRESHOLD {
+                if scope == FaultScope::App || *run >= FAILURE_THRESHOLD {
                     *state = State::Open(self.next_open(now, 1, cause));
                 }
             }

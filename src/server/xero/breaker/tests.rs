@@ -57,9 +57,9 @@ fn consecutive_failures_open_it_and_a_response_resets_the_count() {
         }
         assert_eq!(breaker.check(Priority::Automatic), Ok(()), "{answer:?}");
         (0..FAILURE_THRESHOLD).for_each(|_| send(&breaker, Some(&down())));
-        let resting = breaker.check(Priority::Automatic).unwrap_err();
-        assert!((NOW + 5..=NOW + 10).contains(&resting.until), "{resting:?}");
-        assert_eq!(resting.cause, down());
+        let open_circuit = breaker.check(Priority::Automatic).unwrap_err();
+        assert!((NOW + 5..=NOW + 10).contains(&open_circuit.until), "{open_circuit:?}");
+        assert_eq!(open_circuit.cause, down());
     }
 }
 
@@ -101,7 +101,10 @@ fn one_probe_is_sent_after_the_open_period_and_its_success_closes_it() {
     clock.advance(1);
     let probe = breaker.acquire(Priority::Automatic).ok().unwrap();
     for asker in [Priority::Automatic, Priority::Interactive] {
-        assert!(breaker.acquire(asker).is_err_and(|resting| resting.until > until), "{asker:?}: a second probe");
+        assert!(
+            breaker.acquire(asker).is_err_and(|open_circuit| open_circuit.until > until),
+            "{asker:?}: a second probe"
+        );
     }
     probe.report(None);
     assert!((0..9).all(|_| breaker.acquire(Priority::Automatic).is_ok()));
@@ -111,8 +114,8 @@ fn one_probe_is_sent_after_the_open_period_and_its_success_closes_it() {
 fn clock_that_is_set_back_does_not_prolong_the_open_period() {
     let (breaker, clock, until) = opened();
     clock.advance(-13 * 60 * 60);
-    let resting = breaker.check(Priority::Automatic).unwrap_err();
-    assert_eq!(resting.until - clock.now(), until - NOW, "what is left of it");
+    let open_circuit = breaker.check(Priority::Automatic).unwrap_err();
+    assert_eq!(open_circuit.until - clock.now(), until - NOW, "what is left of it");
     clock.advance(until - NOW);
     assert!(breaker.is_probe_due() && breaker.acquire(Priority::Automatic).is_ok());
 }

@@ -92,8 +92,8 @@ async fn last_owner_cannot_leave_or_be_demoted(store: Store) {
     let now = [("bob".to_owned(), Role::Owner), ("ann".to_owned(), Role::Admin)];
     assert_eq!(roles(&store, &org).await[..2], now);
     acting.remove_member(&org, &ann.user, &ann.user).await.unwrap();
-    let told = actions(&store, &org).await;
-    assert_eq!(told[told.len() - 2..], ["organization.ownership_transferred", "member.left"]);
+    let events = actions(&store, &org).await;
+    assert_eq!(events[events.len() - 2..], ["organization.ownership_transferred", "member.left"]);
 }
 
 #[apply(each_store!)]
@@ -142,10 +142,10 @@ async fn removed_member_loses_active_org_api_keys_and_invitations(store: Store) 
     let ended = |prefix: &str| keys.iter().find(|key| key.prefix == prefix).unwrap().status;
     assert_eq!((ended("bobs"), ended("anns")), (ApiKeyStatus::Revoked, ApiKeyStatus::Active));
     let filter = AuditFilter { action: "api_key.revoked", ..AuditFilter::default() };
-    let told = store.audit_events(Some(&org), filter, None, 9).await.unwrap();
+    let events = store.audit_events(Some(&org), filter, None, 9).await.unwrap();
     let detail =
         [("because".to_owned(), "the person who created it left".to_owned()), ("name".to_owned(), "key".to_owned())];
-    assert_eq!(told.iter().map(|one| &one.detail[..]).collect::<Vec<_>>(), [detail]);
+    assert_eq!(events.iter().map(|one| &one.detail[..]).collect::<Vec<_>>(), [detail]);
     assert_eq!(store.session("s").await.unwrap().unwrap().active_org, None);
     assert!(
         store.find_open_invitation("h").await.unwrap().is_none() && store.invitations(&org).await.unwrap().is_empty()
