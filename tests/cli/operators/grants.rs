@@ -131,10 +131,10 @@ async fn concurrent_refresh_commands_make_one_exchange(database: TestDatabase) {
     assert_eq!(env.store.grant(&shop.grant).await.unwrap().unwrap().generation, 1);
 }
 
-/// Refreshes due grants. `table` is missing from the moment Xero receives the request.
-async fn refresh_without_table(env: &OperatorEnv, table: &str) -> CommandOutput {
+/// Runs a command that sends a token. `table` is missing from the moment Xero receives the request.
+pub async fn run_without_table(env: &OperatorEnv, arguments: &[&str], table: &str) -> CommandOutput {
     env.provider.control("hold", json!({})).await;
-    let refresh = env.run(&["grants", "refresh", "--all-due"]);
+    let refresh = env.run(arguments);
     let breaking = async {
         env.provider.waiting(1).await;
         rename_table(env, table, "gone").await;
@@ -154,7 +154,7 @@ async fn token_set_committed_at_a_later_attempt_counts_as_refreshed(database: Te
     let env = OperatorEnv::on(database).await;
     let shop = env.connect("Corner Shop", &["southerly"], 60).await;
     // The end of the attempt cannot be written with the tokens; the tokens alone can.
-    let output = refresh_without_table(&env, "refresh_attempts").await;
+    let output = run_without_table(&env, &["grants", "refresh", "--all-due"], "refresh_attempts").await;
     assert!(output.code == Some(0) && output.stdout.contains("refreshed."), "{}", output.combined);
     assert_eq!(env.store.grant(&shop.grant).await.unwrap().unwrap().generation, 1);
     output.assert_contains_no_secrets(&[&shop]);
@@ -164,7 +164,7 @@ async fn token_set_committed_at_a_later_attempt_counts_as_refreshed(database: Te
 async fn uncommitted_token_set_is_spooled_and_committed_by_the_next_command() {
     let env = OperatorEnv::on(TestDatabase::sqlite()).await;
     let shop = env.connect("Corner Shop", &["southerly"], 60).await;
-    let output = refresh_without_table(&env, "integration_grants").await;
+    let output = run_without_table(&env, &["grants", "refresh", "--all-due"], "integration_grants").await;
     assert!(
         output.code == Some(1) && output.combined.contains("a token set is waiting in data/spool"),
         "{}",

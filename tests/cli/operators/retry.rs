@@ -4,6 +4,7 @@ use evergrant::model::{BindingStatus, GrantStatus};
 use serde_json::json;
 
 use super::OperatorEnv;
+use super::grants::run_without_table;
 use crate::support::databases::TestDatabase;
 
 #[apply(each_database!)]
@@ -34,6 +35,21 @@ async fn retry_brings_back_a_grant_and_its_bindings(database: TestDatabase) {
     for output in [refused, works, nothing, wrong] {
         output.assert_contains_no_secrets(&[&shop]);
     }
+}
+
+#[apply(each_database!)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retried_token_set_that_is_committed_later_counts_as_working(database: TestDatabase) {
+    let env = OperatorEnv::on(database).await;
+    let shop = env.connect("Corner Shop", &["southerly"], 60).await;
+    env.provider.inject_fault(json!({ "endpoint": "token", "kind": "invalid_grant" })).await;
+    assert_eq!(env.run(&["grants", "refresh", "--org", "Corner Shop"]).await.code, Some(1));
+
+    // The end of the attempt cannot be written with the tokens; the tokens alone can.
+    let output = run_without_table(&env, &["grants", "retry", "--all"], "refresh_attempts").await;
+    assert!(output.code == Some(0) && output.stdout.contains("works again."), "{}", output.combined);
+    let grant = env.store.grant(&shop.grant).await.unwrap().unwrap();
+    assert_eq!((grant.status, grant.generation), (GrantStatus::Active, 1));
 }
 
 #[apply(each_database!)]
