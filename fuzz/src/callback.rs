@@ -12,7 +12,7 @@ use clap::Parser;
 use evergrant::model::{ConnectionFlash, Flash, FlashMessage as _};
 use evergrant::server::clock::Clock;
 use evergrant::server::config::Settings;
-use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
+use evergrant::server::startup::seed::{DEMO_EMAIL, DEMO_PASSWORD};
 use evergrant::server::startup;
 use evergrant_sandbox::{Options, Sandbox, TEST_SIGNING_KEY};
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE};

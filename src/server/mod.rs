@@ -45,9 +45,6 @@ pub mod jobs;
 /// From a request to a service.
 pub mod http;
 
-/// The sandbox's demo accounts.
-pub mod seed;
-
 /// Builds, runs and stops the server.
 pub mod startup;
 

@@ -2,7 +2,7 @@
 
 use evergrant::model::{Cursor, GrantId, OrgId, Outcome, Trigger};
 use evergrant::server::domain::{AttemptEnd, FailureClass, Tenant};
-use evergrant::server::seed::DEMO_EMAIL;
+use evergrant::server::startup::seed::DEMO_EMAIL;
 use evergrant::server::store::{AttemptFailure, Fenced, NewAttempt, Store};
 use reqwest::StatusCode;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! `/metrics`: who may read it, and what it contains.
 
-use evergrant::server::seed::DEMO_EMAIL;
+use evergrant::server::startup::seed::DEMO_EMAIL;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 

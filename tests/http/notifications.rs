@@ -1,7 +1,7 @@
 //! The notifications page and its server functions: plain forms, JSON, permissions, and secrets shown once.
 
 use crate::support::databases::TestDatabase;
-use evergrant::server::seed::DEMO_EMAIL;
+use evergrant::server::startup::seed::DEMO_EMAIL;
 use reqwest::StatusCode;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! Server functions: JSON for scripts and API clients, redirects for plain forms.
 
 use crate::support::databases::TestDatabase;
-use evergrant::server::seed::DEMO_EMAIL;
+use evergrant::server::startup::seed::DEMO_EMAIL;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 

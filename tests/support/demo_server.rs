@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evergrant::server::clock::Clock;
-use evergrant::server::seed::{DEMO_EMAIL, DEMO_PASSWORD};
+use evergrant::server::startup::seed::{DEMO_EMAIL, DEMO_PASSWORD};
 use evergrant_sandbox::{Options, Sandbox, TEST_SIGNING_KEY};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;

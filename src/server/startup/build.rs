@@ -9,6 +9,7 @@ use evergrant_sandbox::Sandbox;
 use super::StartupError;
 use super::from_config::{notifier, plan, policy, sandbox, xero_client};
 use super::provider_check::check_provider;
+use super::seed::{self, SeedError};
 use crate::server::auth::{AddUserError, ApiRateLimiter, Auth, AuthError};
 use crate::server::clock::Clock;
 use crate::server::config::Config;
@@ -19,7 +20,6 @@ use crate::server::http::readiness::Readiness;
 use crate::server::http::starting::CurrentRouter;
 use crate::server::http::state::AppState;
 use crate::server::lifecycle::Lifecycle;
-use crate::server::seed::{self, SeedError};
 use crate::server::store::{ClockError, Database, Store, Unavailable};
 use crate::server::tokens::{Spool, TokenService};
 

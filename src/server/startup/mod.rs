@@ -6,6 +6,7 @@
 mod build;
 mod from_config;
 mod provider_check;
+pub mod seed;
 mod shutdown;
 
 use std::future::Future;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::build::{App, build_when_available};
 use self::from_config::sweeper_options;
+use self::seed::SeedError;
 use self::shutdown::shut_down;
 use super::auth::AuthError;
 use super::clock::Clock;
@@ -33,7 +35,6 @@ use super::jobs::sweeper::Sweeper;
 use super::jobs::{cleanup, connection_check, notifications, offboarding, retention, spool};
 use super::lifecycle::Lifecycle;
 use super::notify::MailSettingsError;
-use super::seed::SeedError;
 use super::store::{ClockError, DatabaseKind, StoreError};
 use super::tokens::SpoolError;
 use super::xero::{ClientError, EndpointError};

@@ -1,10 +1,10 @@
 //! Seeds an empty database in sandbox mode: a demo login with two organizations, one whose token is about to expire and
 //! one that needs reconnecting.
 
-use super::auth::{AddUserError, LocalAuth};
-use super::domain::{AccessToken, AttemptEnd, FailureClass, GrantEnd, RefreshToken, Secret, Tenant, TokenSet};
-use super::store::{AddOrgError, NewAttempt, NewGrant, Store, StoreError};
 use crate::model::{GrantId, OrgId, Outcome, Role, Trigger, UserId};
+use crate::server::auth::{AddUserError, LocalAuth};
+use crate::server::domain::{AccessToken, AttemptEnd, FailureClass, GrantEnd, RefreshToken, Secret, Tenant, TokenSet};
+use crate::server::store::{AddOrgError, NewAttempt, NewGrant, Store, StoreError};
 use evergrant_sandbox::{Minted, Sandbox, SandboxError};
 
 /// The demo login, shown on the login page and logged at startup in sandbox mode. It is only ever created with a
