@@ -10,6 +10,8 @@ use crate::support::cluster::{GrantState, TestCluster};
 
 /// The longest wait for a state.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The pause between two looks at the spool folder: shorter than a file takes to be written.
+const POLL_INTERVAL: Duration = Duration::from_micros(100);
 
 /// The condition after which the instance is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +232,7 @@ fn poll_until(condition: impl Fn() -> bool) -> bool {
         if condition() {
             return true;
         }
+        std::thread::sleep(POLL_INTERVAL);
     }
     false
 }
