@@ -7,7 +7,9 @@ mod oddities;
 mod refusals;
 
 use crate::support::http::test_client;
+use crate::support::wait::{MAX_WAIT, eventually};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +21,7 @@ use evergrant_sandbox::{DEFAULT_SCOPES, Options, SANDBOX_CLIENT_ID, SANDBOX_CLIE
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 pub(crate) const START: i64 = 1_800_000_000;
 const CALLBACK: &str = "http://localhost:3000/api/integrations/xero/callback";
@@ -35,6 +38,7 @@ pub(crate) struct Provider {
     pub(crate) clock: Arc<AtomicI64>,
     /// The names of all request headers received so far.
     pub(crate) headers: Arc<Mutex<BTreeSet<String>>>,
+    serving: JoinHandle<io::Result<()>>,
 }
 
 impl Provider {
@@ -62,9 +66,16 @@ impl Provider {
             next.run(request)
         };
         let router = sandbox.router().layer(middleware::from_fn(record_headers));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await });
         let client = test_client();
-        Self { base, sandbox, client, clock, headers }
+        Self { base, sandbox, client, clock, headers, serving }
+    }
+
+    /// Accepts no more connections.
+    pub(crate) async fn stop(&self) {
+        self.serving.abort();
+        let closed = async || self.client.get(&self.base).send().await.is_err_and(|error| error.is_connect());
+        eventually("the end of the provider", MAX_WAIT, closed).await;
     }
 
     pub(crate) fn advance(&self, seconds: i64) {

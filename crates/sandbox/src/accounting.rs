@@ -1,4 +1,5 @@
-//! `/api.xro/2.0/Organisation`: the one accounting call that Evergrant makes, with Xero's errors and rate limits.
+//! `/api.xro/2.0/Organisation`, and what every call for a tenant passes: the token, its scopes, the tenant, the rate
+//! limits, with Xero's errors.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +16,8 @@ use crate::responses::problem;
 use crate::sandbox::Sandbox;
 
 pub(crate) async fn organization(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Response {
-    let (tenant, name, permit) = match authorize_call(&sandbox, &headers) {
+    let sufficient_scopes = ["accounting.settings", "accounting.settings.read"];
+    let (tenant, name, permit) = match authorize_call(&sandbox, &headers, &sufficient_scopes) {
         Ok(authorized) => authorized,
         Err(refusal) => return refusal,
     };
@@ -23,11 +25,14 @@ pub(crate) async fn organization(State(sandbox): State<Sandbox>, headers: Header
     permit.with_headers(sandbox.with_faults(Endpoint::Organization, work).await)
 }
 
-/// Checks in Xero's order: the token, its scope, the tenant, the rate limits. The error is the response to send.
+/// Checks in Xero's order: the token, one of its scopes, the tenant, the rate limits. The error is the response to send.
 #[expect(clippy::result_large_err, reason = "the refusal is the whole response, built once per request")]
-fn authorize_call(sandbox: &Sandbox, headers: &HeaderMap) -> Result<(&'static Tenant, String, CallPermit), Response> {
+pub(crate) fn authorize_call(
+    sandbox: &Sandbox,
+    headers: &HeaderMap,
+    sufficient_scopes: &[&str],
+) -> Result<(&'static Tenant, String, CallPermit), Response> {
     let caller = sandbox.caller(headers)?;
-    let sufficient_scopes = ["accounting.settings", "accounting.settings.read"];
     if !caller.scopes.iter().any(|scope| sufficient_scopes.contains(&scope.as_str())) {
         return Err(problem(StatusCode::UNAUTHORIZED, "AuthorizationUnsuccessful"));
     }
@@ -70,7 +75,7 @@ fn body(tenant: &Tenant, name: &str, now: i64) -> Value {
 }
 
 /// A call within the rate limits. Dropping it, also because the client disconnected, ends the call.
-struct CallPermit {
+pub(crate) struct CallPermit {
     sandbox: Sandbox,
     tenant_id: String,
     remaining: Remaining,
@@ -89,7 +94,7 @@ impl CallPermit {
     }
 
     /// Adds the headers that state the remaining calls.
-    fn with_headers(&self, mut response: Response) -> Response {
+    pub(crate) fn with_headers(&self, mut response: Response) -> Response {
         insert_remaining(response.headers_mut(), &self.remaining);
         response
     }

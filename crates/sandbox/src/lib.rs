@@ -16,6 +16,7 @@ mod connections;
 mod control;
 mod error;
 mod faults;
+mod invoices;
 mod issued_secrets;
 mod ledger;
 mod mint;

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 const MAX_CONCURRENT: u32 = 5;
 const PER_MINUTE: u32 = 60;
 const PER_DAY: u32 = 5_000;
@@ -14,6 +16,18 @@ const DAY: i64 = 24 * 60 * MINUTE;
 pub(crate) struct RateLimits {
     app: Window,
     tenants: HashMap<String, Usage>,
+    counts: CallCounts,
+}
+
+/// What happened since the start, for tests.
+#[derive(Clone, Copy, Default, Serialize)]
+pub(crate) struct CallCounts {
+    /// Calls within the limits.
+    pub accepted: u64,
+    /// Calls that exceeded one.
+    pub refused: u64,
+    /// The most calls at once for one tenant.
+    pub most_concurrent: u32,
 }
 
 #[derive(Default)]
@@ -75,14 +89,24 @@ impl RateLimits {
             usage.minute.count += 1;
             usage.day.count += 1;
             self.app.count += 1;
+            self.counts.most_concurrent = self.counts.most_concurrent.max(usage.concurrent);
             Ok(())
         };
+        match acquired {
+            Ok(()) => self.counts.accepted += 1,
+            Err(_) => self.counts.refused += 1,
+        }
         let remaining = Remaining {
             minute: PER_MINUTE - usage.minute.count,
             day: PER_DAY - usage.day.count,
             app_minute: APP_PER_MINUTE - self.app.count,
         };
         (remaining, acquired)
+    }
+
+    /// Returns what happened since the start.
+    pub fn counts(&self) -> CallCounts {
+        self.counts
     }
 
     /// Counts a call that has ended.

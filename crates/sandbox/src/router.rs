@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::responses::{format_utc, not_found};
 use crate::sandbox::Sandbox;
-use crate::{accounting, authorize, connections, control, token_endpoint};
+use crate::{accounting, authorize, connections, control, invoices, token_endpoint};
 
 impl Sandbox {
     /// Returns all routes, with paths relative to where the router is mounted.
@@ -27,6 +27,7 @@ impl Sandbox {
             .route("/connections", get(connections::list))
             .route("/connections/{id}", delete(connections::remove))
             .route("/api.xro/2.0/Organisation", get(accounting::organization))
+            .merge(invoices::router())
             .nest("/_control", control::router(self))
             .fallback(any(not_found))
             .layer(middleware::from_fn_with_state(self.clone(), common_headers))

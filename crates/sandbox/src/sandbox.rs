@@ -12,6 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::error::SandboxError;
 use crate::faults::hold::ResponseHold;
 use crate::faults::{self, Endpoint, Fault};
+use crate::invoices::Invoices;
 use crate::issued_secrets::IssuedSecrets;
 use crate::ledger::Ledger;
 use crate::oddities::Oddity;
@@ -46,6 +47,7 @@ pub(crate) struct LiveState {
     pub ledger: Ledger,
     pub rate_limits: RateLimits,
     pub issued: IssuedSecrets,
+    pub invoices: Invoices,
 }
 
 impl Sandbox {
@@ -76,6 +78,7 @@ impl Sandbox {
             ledger: Ledger::default(),
             rate_limits: RateLimits::default(),
             issued: IssuedSecrets::default(),
+            invoices: Invoices::default(),
         };
         let inner = Inner { options, signer, hold: ResponseHold::default(), state_file, live: Mutex::new(live) };
         let sandbox = Self(Arc::new(inner));

@@ -110,6 +110,23 @@ pub(super) async fn mint_many(State(sandbox): State<Sandbox>, Json(body): Json<M
     Ok(Json(json!({ "refresh_tokens": tokens })))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetScopes {
+    /// Separated by spaces.
+    scopes: String,
+}
+
+/// Sets the scopes of every consent. Access tokens have them from the next refresh.
+pub(super) async fn set_scopes(State(sandbox): State<Sandbox>, Json(body): Json<SetScopes>) -> ControlResult {
+    let changed = sandbox.update(|state, _, _| {
+        state.grants.values_mut().for_each(|grant| grant.scopes.clone_from(&body.scopes));
+        state.grants.len()
+    });
+    sandbox.persist().await.map_err(sandbox_error)?;
+    Ok(Json(json!({ "changed": changed })))
+}
+
 /// The grants to revoke.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -27,6 +27,11 @@ pub(super) async fn issued(State(sandbox): State<Sandbox>) -> Json<Value> {
     Json(json!(sandbox.live().issued.all()))
 }
 
+/// Returns how many calls for tenants were accepted and refused, and how many ran at once at most.
+pub(super) async fn api_calls(State(sandbox): State<Sandbox>) -> Json<Value> {
+    Json(json!(sandbox.live().rate_limits.counts()))
+}
+
 pub(super) async fn hold(State(sandbox): State<Sandbox>) -> Json<Value> {
     sandbox.hold().start();
     waiting_count(&sandbox)

@@ -23,6 +23,8 @@ pub enum Endpoint {
     /// `/api.xro/2.0/Organisation`.
     #[serde(rename = "organisation")]
     Organization,
+    /// `/api.xro/2.0/Invoices` and what is below it.
+    Invoices,
     /// Whichever is called next. Valid in a fault only.
     Any,
 }
@@ -95,7 +97,9 @@ impl FaultKind {
     fn is_possible_at(self, endpoint: Endpoint) -> bool {
         match endpoint {
             Endpoint::Token | Endpoint::Revocation => self != Self::Forbidden,
-            Endpoint::Connections | Endpoint::Disconnect | Endpoint::Organization => !self.is_oauth_error(),
+            Endpoint::Connections | Endpoint::Disconnect | Endpoint::Organization | Endpoint::Invoices => {
+                !self.is_oauth_error()
+            }
             Endpoint::Any => true,
         }
     }
