@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ActivityView, ApiError, AttemptView, BindingId, ChangesView};
+use crate::model::{ActivityView, ApiError, BindingId, ChangesView, ConnectionHistoryView};
 
 /// Returns one page of the organization's refresh attempts for `/activity`, newest first.
 #[server(prefix = "/api", endpoint = "activity", input = PostUrl, output = Json)]
@@ -59,14 +59,18 @@ pub async fn changes(
 
 /// Returns the connection's last 50 attempts, newest first. Responds 404 if the organization has no such connection.
 #[server(prefix = "/api", endpoint = "integrations/xero/history", input = PostUrl, output = Json)]
-pub async fn connection_history(binding_id: BindingId) -> Result<Vec<AttemptView>, ApiError> {
+pub async fn connection_history(binding_id: BindingId) -> Result<ConnectionHistoryView, ApiError> {
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
+
+    /// Thirty days, in seconds.
+    const USAGE_PERIOD: i64 = 30 * 24 * 60 * 60;
 
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         let (store, org) = (&ctx.state.store, &ctx.org()?.id);
         store.binding(org, &binding_id).await?.ok_or_else(connection_not_found)?;
-        Ok(store.attempts_of_binding(org, &binding_id, 50).await?)
+        let usage = store.proxy_usage_of(org, &binding_id, store.clock().now() - USAGE_PERIOD).await?;
+        Ok(ConnectionHistoryView { attempts: store.attempts_of_binding(org, &binding_id, 50).await?, usage })
     })
     .await
     .without_flash()

@@ -12,6 +12,10 @@ str_enum!(
         BindingsRead = "bindings:read",
         /// Get the connections' access tokens.
         TokensRead = "tokens:read",
+        /// Read from Xero through Evergrant: GET and HEAD.
+        XeroRead = "xero:read",
+        /// Change data in Xero through Evergrant: every other method.
+        XeroWrite = "xero:write",
     }
 );
 
@@ -81,6 +85,8 @@ impl Scope {
         match self {
             Self::BindingsRead => "List connections",
             Self::TokensRead => "Get access tokens",
+            Self::XeroRead => "Read from Xero",
+            Self::XeroWrite => "Change data in Xero",
         }
     }
 

@@ -5,6 +5,7 @@
 mod activity;
 mod api_key;
 mod audit;
+mod call_limit;
 mod error;
 mod flash;
 mod id;
@@ -28,6 +29,7 @@ pub use activity::{
 };
 pub use api_key::{ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, Scope};
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
+pub use call_limit::CallLimit;
 pub use error::{ApiError, MalformedArguments};
 pub use flash::{AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessage, MembersFlash, NotificationFlash};
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
@@ -46,5 +48,6 @@ pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use text_enum::{Stored, TextEnum};
 pub use tone::Tone;
 pub use view::{
-    ConnectionView, DepartingConnection, Health, OrganizationDetails, OverviewView, PendingConfirmation, SettingsView,
+    ConnectionHistoryView, ConnectionView, DepartingConnection, Health, OrganizationDetails, OverviewView,
+    PendingConfirmation, ProxyUsageView, SettingsView,
 };

@@ -56,6 +56,8 @@ pub const OPENAPI: &str = "/api/openapi.json";
 pub const V1_BINDINGS: &str = "/api/v1/bindings";
 /// Returns an access token for one binding, for programs with an API key.
 pub const V1_TOKEN: &str = "/api/v1/bindings/{id}/token";
+/// Xero's API with one binding's token and tenant, for programs with an API key.
+pub const V1_XERO: &str = "/api/v1/bindings/{id}/xero/{*path}";
 
 /// The liveness probe.
 pub const HEALTHZ: &str = "/healthz";

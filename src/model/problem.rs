@@ -17,6 +17,13 @@ str_enum!(
         TooManyRequests = "too-many-requests",
         NotFresh = "not-fresh",
         TooShort = "too-short",
+        XeroPathForbidden = "xero-path-forbidden",
+        XeroBodyIncomplete = "xero-body-incomplete",
+        XeroLimitReached = "xero-limit-reached",
+        XeroUnreachable = "xero-unreachable",
+        XeroNoAnswer = "xero-no-answer",
+        XeroTenantGone = "xero-tenant-gone",
+        XeroScopeMissing = "xero-scope-missing",
         NoSuchRoute = "no-such-route",
         MethodNotAllowed = "method-not-allowed",
         Internal = "internal",
@@ -28,14 +35,16 @@ impl ProblemCode {
     pub fn status(self) -> u16 {
         match self {
             Self::MissingKey | Self::InvalidKey | Self::ExpiredKey => 401,
-            Self::MissingScope => 403,
+            Self::XeroBodyIncomplete => 400,
+            Self::MissingScope | Self::XeroPathForbidden | Self::XeroScopeMissing => 403,
             Self::NoSuchConnection | Self::NoSuchRoute => 404,
             Self::MethodNotAllowed => 405,
-            Self::NotConnected => 409,
+            Self::NotConnected | Self::XeroTenantGone => 409,
             Self::InvalidMinTtl => 422,
-            Self::TooManyRequests => 429,
+            Self::TooManyRequests | Self::XeroLimitReached => 429,
             Self::Internal => 500,
-            Self::NotFresh | Self::TooShort => 503,
+            Self::NotFresh | Self::TooShort | Self::XeroUnreachable => 503,
+            Self::XeroNoAnswer => 504,
         }
     }
 
@@ -52,6 +61,13 @@ impl ProblemCode {
             Self::TooManyRequests => "Too many requests",
             Self::NotFresh => "No valid token is available right now",
             Self::TooShort => "The token expires too soon",
+            Self::XeroPathForbidden => "This path of Xero's API is not reachable",
+            Self::XeroBodyIncomplete => "The call's body did not arrive",
+            Self::XeroLimitReached => "A limit of Xero's is reached",
+            Self::XeroUnreachable => "Xero can't be reached",
+            Self::XeroNoAnswer => "Xero's response was lost",
+            Self::XeroTenantGone => "Xero no longer gives access to this organisation",
+            Self::XeroScopeMissing => "The connection lacks a scope of Xero's",
             Self::NoSuchRoute => "Route not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::Internal => "Something went wrong on our side",
@@ -84,6 +100,27 @@ impl ProblemCode {
             }
             Self::TooShort => {
                 "The token is valid, but not for as long as min_ttl asks, and Xero doesn't issue a new one right now. Ask for less, or wait as many seconds as Retry-After says, if it is present."
+            }
+            Self::XeroPathForbidden => {
+                "Only paths below api.xro, payroll.xro, files.xro, assets.xro, projects.xro, finance.xro and bankfeeds.xro are passed on."
+            }
+            Self::XeroBodyIncomplete => {
+                "The connection failed before the whole body was received. Nothing was sent to Xero."
+            }
+            Self::XeroLimitReached => {
+                "The call waited for its turn, and nothing was sent to Xero. limit names the limit. Wait as many seconds as Retry-After says."
+            }
+            Self::XeroUnreachable => {
+                "No connection to Xero could be made, so nothing was sent. Wait as many seconds as Retry-After says."
+            }
+            Self::XeroNoAnswer => {
+                "The call was sent and no response arrived, so Xero may have acted on it. Repeat a write only with the same Idempotency-Key."
+            }
+            Self::XeroTenantGone => {
+                "Somebody may have removed the access in Xero. Evergrant checks the connection; a person may have to reconnect it."
+            }
+            Self::XeroScopeMissing => {
+                "The consent does not cover this call. Evergrant's administrator sets the scopes, then a person has to reconnect the connection."
             }
             Self::NoSuchRoute => {
                 "GET /api/v1/bindings lists the connections, GET /api/v1/bindings/ID/token returns an access token of one."

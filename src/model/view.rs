@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BindingId, BindingStatus, GrantStatus, HourView, OrgId, UpcomingActionView};
+use super::{AttemptView, BindingId, BindingStatus, GrantStatus, HourView, OrgId, UpcomingActionView};
 
 /// State of a connection as its badge shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,26 @@ pub struct ConnectionView {
     pub problem: Option<String>,
     /// Status of the grant; `None` unless both the binding and its grant are active.
     pub grant_status: Option<GrantStatus>,
+}
+
+/// What a connection's page shows of the past.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionHistoryView {
+    /// The latest refresh attempts, newest first.
+    pub attempts: Vec<AttemptView>,
+    /// What programs used in the last thirty days.
+    pub usage: ProxyUsageView,
+}
+
+/// What programs used of a connection through Evergrant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyUsageView {
+    /// Calls to Xero's API.
+    pub calls: i64,
+    /// Bytes of the bodies sent to Xero.
+    pub bytes_sent: i64,
+    /// Bytes of the bodies that Xero sent.
+    pub bytes_received: i64,
 }
 
 /// A consent for tenants that are bound through another Xero user. The page asks which user to use.

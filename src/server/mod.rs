@@ -33,6 +33,9 @@ pub mod auth;
 /// Refreshes grants and vends access tokens.
 pub mod tokens;
 
+/// Xero's API for programs, within Xero's limits.
+pub mod proxy;
+
 /// The pages' view models, from rows.
 pub mod views;
 

@@ -14,3 +14,4 @@ mod reference;
 mod request_ids;
 mod server_functions;
 mod stuck;
+mod xero_proxy;

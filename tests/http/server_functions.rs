@@ -99,7 +99,8 @@ async fn connection_is_tested_refreshed_listed_and_disconnected(database: TestDa
     assert_eq!((status, &details["name"]), (StatusCode::OK, &json!("Harbour Coffee")), "{db}");
     let (status, report) = demo.call_server_fn("/api/integrations/xero/refresh-connection", &fields).await;
     assert_eq!((status, &report["refreshedCount"]), (StatusCode::OK, &json!(1)), "{db}: it need not be due");
-    let (_, attempts) = demo.call_server_fn("/api/integrations/xero/history", &fields).await;
+    let (_, history) = demo.call_server_fn("/api/integrations/xero/history", &fields).await;
+    let attempts = &history["attempts"];
     let actors: Vec<_> = attempts.as_array().unwrap().iter().map(|attempt| &attempt["actor"]).collect();
     assert!(actors.contains(&&json!(DEMO_EMAIL)), "{db}: {attempts}");
     let (status, body) = demo.call_server_fn("/api/integrations/xero/disconnect", &fields).await;

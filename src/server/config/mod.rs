@@ -1,7 +1,6 @@
 //! The settings: flags with environment variables, validated once into [`Config`].
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +25,7 @@ mod sign_in;
 mod sweep;
 mod xero;
 
+pub use api::ApiConfig;
 pub use error::ConfigError;
 pub use metrics::{MetricsConfig, MetricsSettings};
 pub use network::Networks;
@@ -138,8 +138,8 @@ pub struct Config {
     pub sweep: SweepConfig,
     /// How long the journal of refresh attempts is kept.
     pub activity_retention: Duration,
-    /// API calls per minute that one key may make at each instance.
-    pub api_calls_per_minute: NonZeroU32,
+    /// The limits on calls of programs.
+    pub api: ApiConfig,
     /// The format of log lines.
     pub log_format: LogFormat,
     /// The settings of email and webhooks.
@@ -176,7 +176,7 @@ impl Settings {
             refresh: self.refresh.check()?,
             sweep: self.sweep.check()?,
             activity_retention: self.activity.check()?,
-            api_calls_per_minute: self.api.rate,
+            api: self.api.check()?,
             log_format: self.log_format,
             notify: self.notify.check()?,
             metrics: self.metrics.check(),

@@ -21,13 +21,22 @@ use crate::ui::{App, shell};
 ///
 /// The sandbox is a separate site in all but its origin: it sets its own headers and accepts cross-site posts.
 pub fn router(state: &AppState, sandbox: Option<Router>) -> Router {
-    let ours = wrap_in_middleware(ours(state), state);
+    let ours = wrap_in_middleware(with_proxy(ours(state), state), state);
     match sandbox {
         Some(sandbox) => Router::new().nest(paths::SANDBOX, sandbox).fallback_service(ours),
         None => {
             Router::new().route(&format!("{}/{{*path}}", paths::SANDBOX), any(api_not_found)).fallback_service(ours)
         }
     }
+}
+
+/// Adds the route to Xero's API. Its bodies are streamed; all others are limited and buffered.
+fn with_proxy(ours: Router, state: &AppState) -> Router {
+    let limited = ours.layer(from_fn(reject_nul::reject_nul)).layer(limits::body_limit());
+    v1::proxy_routes()
+        .route_layer(from_fn_with_state(state.clone(), request_metrics::count_request))
+        .fallback_service(limited)
+        .with_state(state.clone())
 }
 
 /// Returns the routes, and the pages behind them.
@@ -89,8 +98,6 @@ fn pages(state: &AppState) -> Router {
 /// Wraps the router in the middleware for every request. The last layer is the outermost.
 fn wrap_in_middleware(router: Router, state: &AppState) -> Router {
     router
-        .layer(from_fn(reject_nul::reject_nul))
-        .layer(limits::body_limit())
         .layer(limits::body_stall_timeout())
         .layer(limits::request_timeout())
         .layer(csrf_layer(state))

@@ -11,9 +11,22 @@ use crate::server::auth::{ApiRateLimiter, Auth};
 use crate::server::config::Config;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::notify::Notifier;
+use crate::server::proxy::{ProxyUsage, TenantLimiter};
 use crate::server::store::Store;
+use crate::server::telemetry::metrics::Metrics;
 use crate::server::tokens::TokenService;
 use crate::server::xero::XeroClient;
+
+/// What passes calls of programs on to Xero. Cheap to clone.
+#[derive(Clone)]
+pub struct XeroProxy {
+    /// Whose turn it is.
+    pub limiter: TenantLimiter,
+    /// What was used.
+    pub usage: ProxyUsage,
+    /// Counts the calls.
+    pub metrics: Metrics,
+}
 
 /// The services of a running server. Cheap to clone.
 #[derive(Clone)]
@@ -30,6 +43,8 @@ pub struct AppState {
     pub xero: XeroClient,
     /// Refreshes the tokens of grants.
     pub tokens: TokenService,
+    /// Passes calls of programs on to Xero.
+    pub proxy: XeroProxy,
     /// Delivers events to webhooks and by email.
     pub notifier: Notifier,
     /// Options of Leptos, such as the site's root directory.

@@ -6,6 +6,7 @@
 //! - `spool`: commits token sets that the database did not accept
 //! - `retention`: deletes old activity
 //! - `offboarding`: disconnects what departed members and deleted organizations leave behind
+//! - `proxy`: renews the slots for calls to Xero, and stores what programs used
 //! - `notifications`: delivers events to webhooks and by email
 
 pub mod cleanup;
@@ -13,6 +14,7 @@ pub mod connection_check;
 mod jitter;
 pub mod notifications;
 pub mod offboarding;
+pub mod proxy;
 pub mod retention;
 pub mod spool;
 pub mod sweeper;

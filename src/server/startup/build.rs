@@ -7,7 +7,7 @@ use std::time::Duration;
 use evergrant_sandbox::Sandbox;
 
 use super::StartupError;
-use super::from_config::{notifier, plan, policy, sandbox, xero_client};
+use super::from_config::{call_limits, notifier, plan, policy, sandbox, xero_client};
 use super::provider_check::check_provider;
 use super::seed::{self, SeedError};
 use crate::server::auth::{AddUserError, ApiRateLimiter, Auth, AuthError};
@@ -18,8 +18,9 @@ use crate::server::http::assets;
 use crate::server::http::listener::HttpListener;
 use crate::server::http::readiness::Readiness;
 use crate::server::http::starting::CurrentRouter;
-use crate::server::http::state::AppState;
+use crate::server::http::state::{AppState, XeroProxy};
 use crate::server::lifecycle::Lifecycle;
+use crate::server::proxy::{ProxyUsage, TenantLimiter};
 use crate::server::store::{ClockError, Database, Store, Unavailable};
 use crate::server::tokens::{Spool, TokenService};
 
@@ -93,8 +94,13 @@ async fn build(
     store.prune_write_probes().await?;
     // Before anything is replayed or served: from then on other servers keep the keys that this one needs.
     heartbeat.register().await?;
+    let proxy = XeroProxy {
+        limiter: TenantLimiter::new(store.clone(), heartbeat.run_id().to_owned(), call_limits(config)),
+        usage: ProxyUsage::new(store.clone()),
+        metrics: tokens.metrics().clone(),
+    };
     let state = AppState {
-        api_rate_limiter: Arc::new(ApiRateLimiter::new(config.api_calls_per_minute, clock)),
+        api_rate_limiter: Arc::new(ApiRateLimiter::new(config.api.calls_per_minute_and_key, clock)),
         listener: listener.clone(),
         config: Arc::clone(config),
         readiness: Readiness::new(store.clone(), heartbeat.run_id()),
@@ -102,6 +108,7 @@ async fn build(
         auth,
         xero,
         tokens,
+        proxy,
         notifier,
         leptos: assets::leptos_options()?,
         lifecycle: lifecycle.clone(),

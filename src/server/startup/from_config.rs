@@ -9,10 +9,11 @@ use evergrant_sandbox::{Options, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandb
 use super::StartupError;
 use crate::model::paths;
 use crate::server::clock::Clock;
-use crate::server::config::Config;
+use crate::server::config::{ApiConfig, Config};
 use crate::server::domain::{AppIdentity, Plan, Secret};
 use crate::server::jobs::sweeper::SweeperOptions;
 use crate::server::notify::{CredentialsErrorFn, EgressPolicy, Mailer, Notifier, WebhookClient};
+use crate::server::proxy::CallLimits;
 use crate::server::store::Store;
 use crate::server::tokens::Policy;
 use crate::server::xero::{Endpoints, XeroClient};
@@ -42,6 +43,19 @@ pub fn plan(config: &Config) -> Plan {
         roll_after: policy.roll_after,
         keep_hot: config.sweep.keep_hot,
         reconcile_interval: seconds(config.sweep.connections_interval),
+    }
+}
+
+/// Returns Xero's limits on calls of programs.
+pub(super) fn call_limits(config: &Config) -> CallLimits {
+    let ApiConfig { concurrent_calls, calls_per_minute, calls_per_day, app_calls_per_minute, proxy_wait, .. } =
+        config.api;
+    CallLimits {
+        concurrent: concurrent_calls.get(),
+        per_minute: calls_per_minute.get(),
+        per_day: calls_per_day.get(),
+        app_per_minute: app_calls_per_minute.get(),
+        wait: proxy_wait,
     }
 }
 

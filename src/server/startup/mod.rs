@@ -32,7 +32,7 @@ use super::http::listener::HttpListener;
 use super::http::starting::CurrentRouter;
 use super::http::state::AppState;
 use super::jobs::sweeper::Sweeper;
-use super::jobs::{cleanup, connection_check, notifications, offboarding, retention, spool};
+use super::jobs::{cleanup, connection_check, notifications, offboarding, proxy, retention, spool};
 use super::lifecycle::Lifecycle;
 use super::notify::MailSettingsError;
 use super::store::{ClockError, DatabaseKind, StoreError};
@@ -200,6 +200,8 @@ async fn start_jobs(state: &AppState, heartbeat: &Arc<KeyHeartbeat>) {
     lifecycle.spawn_loop("cleanup", |stopping| cleanup::run(tokens.clone(), interval, stopping));
     lifecycle.spawn_loop("retention", |stopping| retention::run(store.clone(), config.activity_retention, stopping));
     lifecycle.spawn_loop("offboarding", |stopping| offboarding::run(store.clone(), tokens.clone(), stopping));
+    let (limiter, usage) = (state.proxy.limiter.clone(), state.proxy.usage.clone());
+    lifecycle.spawn_loop("proxy", |stopping| proxy::run(limiter, usage, stopping));
     notifications::spawn(lifecycle, notifier, tokens.metrics());
     if store.database().kind() == DatabaseKind::Postgres {
         let store = store.clone();

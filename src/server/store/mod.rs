@@ -43,6 +43,7 @@ pub use connections::bindings::{BindOutcome, BindingWithGrant};
 pub use connections::oauth_states::{ConsumedState, NewOauthState, OAUTH_STATE_LIFETIME, PendingConsent};
 pub use connections::offboarding::OFFBOARDING_PERIOD;
 pub use connections::reconcile::Reconciliation;
+pub use connections::request_slots::RequestSlot;
 pub use database::Database;
 pub use database_clock::ClockError;
 pub use database_kind::DatabaseKind;
@@ -65,6 +66,7 @@ pub use notifications::webhook_endpoints::{
 pub use notifications::webhook_secrets::SECRET_OVERLAP_PERIOD;
 pub use reports::activity::{ConnectionGrants, JournalEntry, UpcomingRefresh};
 pub use reports::operator_queries::{DanglingAttempt, GrantSummary};
+pub use reports::proxy_usage::UsageRow;
 pub use row_change::RowChange;
 pub use sealed::instances::{Heartbeat, INSTANCE_TIMEOUT, Instance, NewHeartbeat};
 pub use sealed::reseal::{ResealPass, SealedValuesByKey};

@@ -101,6 +101,7 @@ impl TokenService {
     /// Deletes expired rows and revokes unused grants.
     pub async fn cleanup(&self) -> Result<(), StoreError> {
         self.shared.store.delete_expired().await?;
+        self.shared.store.delete_old_call_counts().await?;
         self.revoke_orphans().await?;
         Ok(())
     }

@@ -112,6 +112,26 @@ impl TokenService {
         })
     }
 
+    /// Returns an access token after Xero has said that `rejected` has expired. Refreshes the grant, unless that was done
+    /// meanwhile or just before.
+    pub async fn get_token_instead_of(
+        &self,
+        bound: &BindingWithGrant,
+        rejected: &AccessToken,
+    ) -> Result<AccessToken, TokenError> {
+        let store = &self.shared.store;
+        let bound = store.binding(&bound.binding.org_id, &bound.binding.id).await?.ok_or(TokenError::NotFound)?;
+        let (_, grant) = require_grant(bound, store.app())?;
+        let current = store.open_access(&grant)?;
+        if current.expose() != rejected.expose() || is_just_refreshed(&grant, store.clock().now()) {
+            return Ok(current);
+        }
+        match self.refresh_and_reload(&grant, RefreshRequest::vend(0).forced()).await? {
+            (RefreshOutcome::Failed(failed), _) => Err(TokenError::RefreshFailed(failed)),
+            (_, grant) => Ok(store.open_access(&grant)?),
+        }
+    }
+
     /// Refreshes the grant and reads its row again.
     async fn refresh_and_reload(
         &self,

@@ -317,8 +317,13 @@ impl XeroClient {
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.request_to(method, url).timeout(self.0.timeout).header(ACCEPT, "application/json")
+    }
+
+    /// Returns a request without a timeout and without headers.
+    pub(super) fn request_to(&self, method: Method, url: Url) -> RequestBuilder {
         let client = if is_loopback(&url) { &self.0.direct } else { &self.0.proxied };
-        client.request(method, url).timeout(self.0.timeout).header(ACCEPT, "application/json")
+        client.request(method, url)
     }
 
     /// Returns the base URLs.

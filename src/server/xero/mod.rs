@@ -15,6 +15,7 @@ mod client;
 mod endpoints;
 mod error;
 mod error_message;
+mod forward;
 pub mod parse;
 mod response;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use claims::{Claims, parse_claims};
 pub use client::{ClientError, CodeExchange, Deletion, ExchangedTokens, RefreshTokenIssue, XeroClient};
 pub use endpoints::{EndpointError, Endpoints};
 pub use error::{ErrorKind, Transient, XeroError};
+pub use forward::{ApiPath, ForwardError, ForwardedCall};
 pub use response::HttpResponse;
 pub use token_response::{TokenOddity, TokenResponse};
 pub use wire::Organization;

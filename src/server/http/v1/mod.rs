@@ -7,6 +7,7 @@ mod problem_responses;
 mod rate_limit;
 pub mod reference;
 mod token;
+mod xero;
 
 use axum::Router;
 use axum::routing::{any, get};
@@ -31,6 +32,12 @@ pub fn xero_routes() -> Router<AppState> {
     // A HEAD would refresh and vend a token, and discard it.
     let vend = get(token::vend).head(method_not_allowed).fallback(method_not_allowed);
     Router::new().route(paths::V1_TOKEN, vend)
+}
+
+/// Returns the route that passes calls on to Xero. It has no limit on bodies.
+pub fn proxy_routes() -> Router<AppState> {
+    let forward = get(xero::forward).post(xero::forward).put(xero::forward).patch(xero::forward);
+    Router::new().route(paths::V1_XERO, forward.delete(xero::forward).fallback(method_not_allowed))
 }
 
 async fn not_found() -> Problem {

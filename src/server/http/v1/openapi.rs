@@ -6,14 +6,15 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use serde_json::json;
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{self, Components, RefOr, Server, Type};
 use utoipa::{Modify, OpenApi};
 
 use super::problem::ProblemBody;
 use super::problem_responses::header;
-use super::{bindings, token};
+use super::{bindings, token, xero};
+use crate::model::Scope;
 use crate::server::http::state::AppState;
 
 /// The headers of every response to a valid key.
@@ -27,10 +28,11 @@ const RATE_LIMIT_HEADERS: [(&str, &str); 3] = [
 #[openapi(
     info(
         title = "Evergrant",
-        description = "Valid access tokens for an organisation's Xero connections. Get a token right before each call \
-            to Xero and never refresh one yourself: Evergrant refreshes it once for all callers."
+        description = "Xero's API for an organisation's connections, without a thought for tokens: Evergrant refreshes \
+            them once for all callers, and keeps within Xero's limits. Programs that need a token get a valid one \
+            right before each call to Xero and never refresh one themselves."
     ),
-    paths(bindings::list, token::vend),
+    paths(bindings::list, token::vend, xero::forward),
     components(schemas(ProblemBody)),
     modifiers(&ApiKeyScheme)
 )]
@@ -58,9 +60,18 @@ pub fn build_document(origin: &str) -> openapi::OpenApi {
     let mut document = Document::openapi();
     document.servers = Some(vec![Server::new(origin)]);
     for (path, item) in &mut document.paths.paths {
-        if let Some(operation) = &mut item.get {
+        let PathItem { get, post, put, patch, delete, .. } = item;
+        let methods = [("get", get), ("post", post), ("put", put), ("patch", patch), ("delete", delete)];
+        for (method, operation) in
+            methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+        {
             add_rate_limit_headers(operation);
-            let sample = json!([{ "lang": "Shell", "label": "curl", "source": curl_sample(origin, path) }]);
+            if path == xero::DOCUMENTED_PATH {
+                let scope = if method == "get" { Scope::XeroRead } else { Scope::XeroWrite };
+                operation.operation_id = Some(format!("{method}{}", xero::OPERATION));
+                operation.security = Some(vec![SecurityRequirement::new("apiKey", [scope.as_str()])]);
+            }
+            let sample = json!([{ "lang": "Shell", "label": "curl", "source": curl_sample(origin, method, path) }]);
             operation.extensions = Some(ExtensionsBuilder::new().add("x-codeSamples", sample).build());
         }
     }
@@ -79,10 +90,11 @@ fn add_rate_limit_headers(operation: &mut Operation) {
 }
 
 /// Returns a command that runs as it is in a shell with the variables `EVERGRANT_KEY` and `BINDING`.
-fn curl_sample(origin: &str, path: &str) -> String {
+fn curl_sample(origin: &str, method: &str, path: &str) -> String {
     let query = if path.ends_with("/token") { token::SAMPLE_QUERY } else { "" };
-    let path = path.replace("{id}", "$BINDING");
-    format!("curl -H \"Authorization: Bearer $EVERGRANT_KEY\" \"{origin}{path}{query}\"")
+    let path = path.replace("{id}", "$BINDING").replace("{path}", "api.xro/2.0/Organisation");
+    let method = if method == "get" { String::new() } else { format!("-X {} ", method.to_uppercase()) };
+    format!("curl {method}-H \"Authorization: Bearer $EVERGRANT_KEY\" \"{origin}{path}{query}\"")
 }
 
 #[cfg(test)]
@@ -93,12 +105,30 @@ mod tests {
     #[test]
     fn every_problem_except_no_such_route_is_documented() {
         let described = json!(build_document("https://evergrant.example.com"));
-        let token = described.pointer("/paths/~1api~1v1~1bindings~1{id}~1token/get/responses").unwrap();
+        let responses = |operation: &str| described.pointer(&format!("/paths/{operation}/responses")).unwrap().clone();
+        let (token, xero) = (
+            responses("~1api~1v1~1bindings~1{id}~1token/get"),
+            responses("~1api~1v1~1bindings~1{id}~1xero~1{path}/post"),
+        );
         for code in ProblemCode::ALL.iter().filter(|code| **code != ProblemCode::NoSuchRoute) {
             let example =
                 format!("/{}/content/application~1problem+json/examples/{}/value", code.status(), code.as_str());
-            let example = token.pointer(&example).unwrap_or_else(|| panic!("{} in {token:#}", code.as_str()));
+            let example = token.pointer(&example).or_else(|| xero.pointer(&example));
+            let example = example.unwrap_or_else(|| panic!("{} is not documented", code.as_str()));
             assert_eq!(example["code"], code.as_str());
         }
+    }
+
+    #[test]
+    fn operations_have_ids_of_their_own() {
+        let described = json!(build_document("https://evergrant.example.com"));
+        let items = described["paths"].as_object().unwrap().values();
+        let operations = items.flat_map(|item| item.as_object().unwrap().values());
+        let mut ids: Vec<_> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "{ids:?}");
+        assert!(all >= 7, "{ids:?}");
     }
 }

@@ -12,6 +12,7 @@ use utoipa::openapi::{Object, ObjectBuilder, Type};
 use crate::model::{ProblemCode, Scope};
 use crate::server::auth::api_keys::{KeyError, KeyRejection};
 use crate::server::http::internal_error::InternalError;
+use crate::server::proxy::LimitReached;
 use crate::server::store::StoreError;
 use crate::server::tokens::{MAX_TTL, TokenError};
 
@@ -48,6 +49,9 @@ pub struct ProblemBody {
     /// The id that the cause is logged with.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
+    /// The limit that is reached: concurrent, minute, day or app-minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
     /// When Evergrant will retry by itself, in unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<i64>,
@@ -74,6 +78,7 @@ impl Problem {
             detail: detail.into(),
             code: code.as_str(),
             id: None,
+            limit: None,
             next_attempt_at: None,
         };
         Self { body: Box::new(body), retry_after: None, challenge: None }
@@ -103,6 +108,23 @@ impl Problem {
         let detail = format!("This key lacks the scope {scope}. Ask an owner or admin for a key that has it.");
         let challenge = format!("Bearer realm=\"evergrant\", error=\"insufficient_scope\", scope=\"{scope}\"");
         Self { challenge: Some(challenge), ..Self::new(ProblemCode::MissingScope, detail) }
+    }
+
+    /// A call to Xero did not get its turn.
+    pub fn xero_limit_reached(reached: LimitReached) -> Self {
+        let LimitReached { limit, retry_after } = reached;
+        let detail = format!(
+            "The limit on {} is reached. Nothing was sent to Xero. Wait {retry_after} s, then try again.",
+            limit.describe()
+        );
+        let mut problem = Self::new(ProblemCode::XeroLimitReached, detail);
+        problem.body.limit = Some(limit.as_str());
+        Self { retry_after: Some(retry_after), ..problem }
+    }
+
+    /// No connection to Xero could be made.
+    pub fn xero_unreachable() -> Self {
+        Self { retry_after: Some(DEFAULT_RETRY_AFTER_SECONDS), ..Self::of(ProblemCode::XeroUnreachable) }
     }
 
     /// No token could be vended; `now` is in unix seconds.

@@ -32,11 +32,34 @@ const TOKEN_PROBLEMS: [ProblemCode; 5] = [
     ProblemCode::TooShort,
 ];
 
+/// The further problems that a call to Xero can return. Other errors are Xero's own.
+const XERO_PROBLEMS: [ProblemCode; 10] = [
+    ProblemCode::NoSuchConnection,
+    ProblemCode::NotConnected,
+    ProblemCode::NotFresh,
+    ProblemCode::XeroPathForbidden,
+    ProblemCode::XeroBodyIncomplete,
+    ProblemCode::XeroLimitReached,
+    ProblemCode::XeroUnreachable,
+    ProblemCode::XeroNoAnswer,
+    ProblemCode::XeroTenantGone,
+    ProblemCode::XeroScopeMissing,
+];
+
 /// The responses of any call with a key that fails.
 pub struct KeyProblems;
 
 /// The responses of a call for a token that fails.
 pub struct TokenProblems;
+
+/// The responses of a call to Xero that fails without a response of Xero's.
+pub struct XeroProblems;
+
+impl IntoResponses for XeroProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[&KEY_PROBLEMS[..], &XERO_PROBLEMS].concat())
+    }
+}
 
 impl IntoResponses for KeyProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {

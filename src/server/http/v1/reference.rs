@@ -5,19 +5,38 @@ use serde_json::Value;
 use super::openapi::build_document;
 use crate::model::{FieldView, OperationView, ReferenceView, ResponseView};
 
+/// The methods in the order in which a reader expects them.
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
 /// Returns the content of the page for a server at `origin`.
 pub fn reference(origin: &str) -> ReferenceView {
     // The document contains strings and numbers only, so serializing can't fail.
     let document = serde_json::to_value(build_document(origin)).unwrap_or_default();
-    let operations = entries(&document["paths"]).flat_map(|(path, item)| {
-        entries(item).map(|(method, operation)| operation_view(&document, path, method, operation)).collect::<Vec<_>>()
-    });
+    let operations = entries(&document["paths"]).flat_map(|(path, item)| operations_of(&document, path, item));
     ReferenceView {
         version: text(&document["info"]["version"]),
         about: text(&document["info"]["description"]),
         key: text(&document["components"]["securitySchemes"]["apiKey"]["description"]),
         operations: operations.collect(),
     }
+}
+
+/// Returns the operations of one path. Those that differ in their method and scope alone are one.
+fn operations_of(document: &Value, path: &str, item: &Value) -> Vec<OperationView> {
+    let mut operations: Vec<OperationView> = Vec::new();
+    for (method, operation) in METHODS.iter().filter_map(|method| Some((method, item.get(method)?))) {
+        let view = operation_view(document, path, method, operation);
+        match operations.last_mut().filter(|last| last.summary == view.summary) {
+            Some(last) => {
+                last.method = format!("{}, {}", last.method, view.method);
+                last.scopes.extend(view.scopes);
+                last.scopes.sort();
+                last.scopes.dedup();
+            }
+            None => operations.push(view),
+        }
+    }
+    operations
 }
 
 fn operation_view(document: &Value, path: &str, method: &str, operation: &Value) -> OperationView {
@@ -32,7 +51,7 @@ fn operation_view(document: &Value, path: &str, method: &str, operation: &Value)
         scopes: items(scopes).map(text).collect(),
         parameters: items(&operation["parameters"]).map(|one| field(&one["name"], &one["schema"], one)).collect(),
         sample: text(&operation["x-codeSamples"][0]["source"]),
-        example: format!("{:#}", good["example"]),
+        example: good.get("example").map(|example| format!("{example:#}")).unwrap_or_default(),
         fields: fields(document, &good["schema"], ""),
         answers: entries(&operation["responses"]).map(|(status, answer)| response_view(status, answer)).collect(),
     }
@@ -113,8 +132,10 @@ mod tests {
     fn view_has_every_operation_with_fields_and_an_example() {
         let view = reference("https://evergrant.example.com");
         let calls: Vec<_> = view.operations.iter().map(|one| (one.method.as_str(), one.path.as_str())).collect();
-        assert_eq!(calls, [("GET", "/api/v1/bindings"), ("GET", "/api/v1/bindings/{id}/token")]);
-        let [list, token] = &view.operations[..] else { panic!("{calls:?}") };
+        let [list, token, xero] = &view.operations[..] else { panic!("{calls:?}") };
+        assert_eq!(calls[..2], [("GET", "/api/v1/bindings"), ("GET", "/api/v1/bindings/{id}/token")]);
+        assert_eq!(calls[2], ("GET, POST, PUT, PATCH, DELETE", "/api/v1/bindings/{id}/xero/{path}"));
+        assert!(xero.scopes == ["xero:read", "xero:write"] && xero.example.is_empty() && !xero.sample.contains("-X"));
         let status = list.fields.iter().find(|field| field.name == "bindings[].status").unwrap();
         assert!(status.kind.contains("needs_reauth") && status.required && !status.description.is_empty());
         assert!(list.example.contains("\"tenantName\": \"Harbour Coffee\""), "{}", list.example);

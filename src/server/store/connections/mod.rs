@@ -4,4 +4,5 @@ pub mod bindings;
 pub mod oauth_states;
 pub mod offboarding;
 pub mod reconcile;
+pub mod request_slots;
 pub mod shared_connections;

@@ -2,3 +2,4 @@
 
 pub mod activity;
 pub mod operator_queries;
+pub mod proxy_usage;

@@ -7,6 +7,7 @@ mod exchanges;
 mod gauges;
 mod http;
 mod names;
+mod proxied_calls;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use self::deliveries::DeliveryCounts;
 pub use self::gauges::ServiceGauges;
 pub use self::names::metric_names;
 use self::names::{BUILD, EXCHANGE_TIME, FENCED, HELP, JOINED, LEASE_WAIT, LOST_AUDIT_EVENTS, REQUEST_TIME, SPOOLED};
+pub use self::proxied_calls::ProxiedCall;
 
 /// The content type of Prometheus' text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -53,6 +55,7 @@ impl Default for Metrics {
             gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         });
         metrics.count_deliveries(DeliveryCounts::default());
+        metrics.create_proxied_calls();
         metrics
     }
 }

@@ -21,6 +21,8 @@ pub const OUTBOX_EVENTS: &str = "evergrant_outbox_events";
 pub const DELIVERIES_PENDING: &str = "evergrant_deliveries_pending";
 pub const OLDEST_OVERDUE_DELIVERY: &str = "evergrant_delivery_oldest_overdue_seconds";
 pub const DELIVERIES: &str = "evergrant_deliveries_total";
+pub const PROXIED_CALLS: &str = "evergrant_proxied_calls_total";
+pub const PROXIED_BYTES: &str = "evergrant_proxied_bytes_total";
 pub const STREAMS: &str = "evergrant_event_streams";
 pub const CONNECTIONS: &str = "evergrant_http_connections";
 pub const BUILD: &str = "evergrant_build_info";
@@ -49,6 +51,8 @@ pub const HELP: &[(&str, &str)] = &[
     (DELIVERIES_PENDING, "Deliveries that wait for their next attempt."),
     (OLDEST_OVERDUE_DELIVERY, "How long the most overdue delivery has been overdue."),
     (DELIVERIES, "Delivery attempts, by outcome: delivered, again, given_up."),
+    (PROXIED_CALLS, "Calls of programs to Xero, by outcome: answered, limited, unreachable, no_answer."),
+    (PROXIED_BYTES, "Bytes of the bodies of those calls, by direction: sent to Xero, received from Xero."),
     (STREAMS, "Event streams that are open now."),
     (CONNECTIONS, "Connections to the main address that are open now."),
     (BUILD, "1, labeled with the running version."),

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 use crate::api;
-use crate::model::{ApiError, AttemptView, BindingId, SettingsView, paths};
+use crate::model::{ApiError, BindingId, ConnectionHistoryView, ProxyUsageView, SettingsView, paths};
 use crate::ui::components::attempts::table;
 use crate::ui::components::list_parts::empty_state;
 use crate::ui::components::live_body::live_body;
@@ -32,19 +32,19 @@ pub fn History() -> impl IntoView {
 struct ConnectionHistory {
     id: BindingId,
     name: String,
-    attempts: Vec<AttemptView>,
+    history: ConnectionHistoryView,
     as_of: i64,
 }
 
 async fn load_history(id: BindingId) -> Result<ConnectionHistory, ApiError> {
-    let attempts = api::connection_history(id.clone()).await?;
+    let history = api::connection_history(id.clone()).await?;
     let SettingsView { connections, as_of, .. } = api::settings().await?;
     let name = connections.into_iter().find(|one| one.id == id).map(|one| one.tenant_name);
-    Ok(ConnectionHistory { id, name: name.unwrap_or_else(|| "This connection".to_owned()), attempts, as_of })
+    Ok(ConnectionHistory { id, name: name.unwrap_or_else(|| "This connection".to_owned()), history, as_of })
 }
 
 fn loaded(found: &ConnectionHistory) -> impl IntoView + use<> {
-    let ConnectionHistory { id, name, attempts, .. } = found;
+    let ConnectionHistory { id, name, history: ConnectionHistoryView { attempts, usage }, .. } = found;
     let all = format!("{}?connection={id}", paths::ACTIVITY);
     view! {
         <header class="page-head">
@@ -62,5 +62,26 @@ fn loaded(found: &ConnectionHistory) -> impl IntoView + use<> {
         } else {
             Either::Right(table(attempts))
         }}
+        <p class="prose">{usage_text(*usage)}</p>
     }
+}
+
+/// Says what programs used.
+fn usage_text(ProxyUsageView { calls, bytes_sent, bytes_received }: ProxyUsageView) -> String {
+    match calls {
+        0 => "No program has called Xero through Evergrant in the last 30 days.".to_owned(),
+        1 => "Programs have called Xero once through Evergrant in the last 30 days.".to_owned(),
+        _ => format!(
+            "Programs have called Xero {calls} times through Evergrant in the last 30 days. They sent {} and received {}.",
+            size_text(bytes_sent),
+            size_text(bytes_received),
+        ),
+    }
+}
+
+/// Returns a size in words, in the largest unit of which there is one.
+fn size_text(bytes: i64) -> String {
+    const UNITS: [(i64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    let unit = UNITS.iter().find(|(unit, _)| bytes >= *unit);
+    unit.map_or_else(|| format!("{bytes} bytes"), |(unit, name)| format!("{} {name}", bytes / unit))
 }

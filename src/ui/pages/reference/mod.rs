@@ -49,6 +49,14 @@ fn loaded(view: &ReferenceView) -> impl IntoView + use<> {
 
 fn operation(one: &OperationView) -> impl IntoView + use<> {
     let fields = (!one.fields.is_empty()).then(|| table("Fields", "Field", &one.fields));
+    let example = (!one.example.is_empty()).then(|| {
+        view! {
+            <h3>"Response"</h3>
+            <pre>
+                <code>{one.example.clone()}</code>
+            </pre>
+        }
+    });
     let parameters = (!one.parameters.is_empty()).then(|| table("Parameters", "Parameter", &one.parameters));
     view! {
         <section class="stack" aria-labelledby=one.id.clone()>
@@ -62,10 +70,7 @@ fn operation(one: &OperationView) -> impl IntoView + use<> {
                 <code>{one.sample.clone()}</code>
             </pre>
             {parameters}
-            <h3>"Response"</h3>
-            <pre>
-                <code>{one.example.clone()}</code>
-            </pre>
+            {example}
             {fields}
             <h3>"Statuses"</h3>
             <dl class="statuses">{one.answers.iter().map(response).collect_view()}</dl>

@@ -1,0 +1,270 @@
+//! `ANY /api/v1/bindings/{id}/xero/{path}`: Xero's API, with this binding's token and tenant and no other.
+
+mod body;
+mod running_call;
+
+use std::net::IpAddr;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header::RETRY_AFTER;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+
+use self::body::CallBody;
+use self::running_call::RunningCall;
+use super::problem::Problem;
+use super::problem_responses::XeroProblems;
+use super::rate_limit::rate_limited;
+use crate::model::{BindingId, CallLimit, ProblemCode, Scope};
+use crate::server::auth::api_keys;
+use crate::server::domain::AccessToken;
+use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::state::AppState;
+use crate::server::proxy::headers::{request_headers, response_headers};
+use crate::server::proxy::{ForbiddenPath, TurnError, parse_target};
+use crate::server::store::{ApiKeyRow, BindingWithGrant};
+use crate::server::telemetry::metrics::ProxiedCall;
+use crate::server::telemetry::traces;
+use crate::server::xero::{ApiPath, ForwardError, ForwardedCall};
+
+/// The path in the API's description.
+pub const DOCUMENTED_PATH: &str = "/api/v1/bindings/{id}/xero/{path}";
+/// The operation's name in the API's description, which follows the method.
+pub const OPERATION: &str = "Xero";
+/// The shortest remaining lifetime of a token that is sent, in seconds.
+const MIN_TTL: i64 = 30;
+/// The largest body of a refusal that is read to find out what was refused.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+/// How long a tenant rests after a 429 without `Retry-After`, as those for concurrent calls are.
+const DEFAULT_PAUSE_SECONDS: i64 = 1;
+
+/// Passes a call on to Xero and its response back.
+#[utoipa::path(
+    method(get, post, put, patch, delete),
+    path = DOCUMENTED_PATH,
+    tag = "xero",
+    operation_id = OPERATION,
+    summary = "Call Xero",
+    description = "Passes the call on to Xero's API with this connection's token and tenant. Method, query, body and the \
+        headers Accept, Content-Type, If-Modified-Since and Idempotency-Key are Xero's; the response is Xero's, with its \
+        status, body and limits. The call waits for its turn within Xero's limits. Nothing is sent twice, except once \
+        more after Xero has said that the token has expired, if the body has at most 64 kB.",
+    params(
+        ("id" = String, Path, description = "The connection's id, from the list."),
+        ("path" = String, Path, description = "The path at Xero, such as api.xro/2.0/Invoices, without the host. Its \
+            first segment is api.xro, payroll.xro, files.xro, assets.xro, projects.xro, finance.xro or bankfeeds.xro."),
+    ),
+    responses((status = 200, description = "Xero's response, of any status."), XeroProblems),
+)]
+pub async fn forward(
+    State(state): State<AppState>,
+    ClientIp(from): ClientIp,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let (binding, path) = split_path(head.uri.path());
+    let (key, bound) = api_keys::authenticate_with_binding(&state.store, &head.headers, &binding).await?;
+    let scope = if is_read(&head.method) { Scope::XeroRead } else { Scope::XeroWrite };
+    let work = async {
+        let path = parse_target(path).map_err(|ForbiddenPath| Problem::of(ProblemCode::XeroPathForbidden))?;
+        let bound = bound.ok_or_else(|| Problem::of(ProblemCode::NoSuchConnection))?;
+        Call { state: &state, key: &key, bound, from, head: &head, path }.run(body).await
+    };
+    let mut response = rate_limited(&state, &key, scope, work).await;
+    if let Some(id) = traces::request_id().and_then(|id| HeaderValue::from_str(&id).ok()) {
+        response.headers_mut().insert(HeaderName::from_static("x-evergrant-request-id"), id);
+    }
+    Ok(response)
+}
+
+/// Returns the binding's id and the encoded path at Xero. The router has matched
+/// `/api/v1/bindings/{id}/xero/{path}`.
+fn split_path(path: &str) -> (BindingId, &str) {
+    let mut segments = path.splitn(7, '/').skip(4);
+    let binding = segments.next().unwrap_or_default();
+    (BindingId(binding.to_owned()), segments.nth(1).unwrap_or_default())
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+struct Call<'a> {
+    state: &'a AppState,
+    key: &'a ApiKeyRow,
+    bound: BindingWithGrant,
+    from: IpAddr,
+    head: &'a Parts,
+    path: ApiPath,
+}
+
+impl Call<'_> {
+    async fn run(self, body: Body) -> Result<Response, Problem> {
+        let AppState { store, tokens, proxy, .. } = self.state;
+        let of_token = |error| Problem::of_token_error(error, store.clock().now());
+        let access = tokens.get_token_for(self.bound.clone(), MIN_TTL).await.map_err(of_token)?.access;
+        let tenant = &self.bound.binding.tenant;
+        // The call's turn is not spent on a program that sends slowly.
+        let mut body = CallBody::read(body).await.map_err(|_| Problem::of(ProblemCode::XeroBodyIncomplete))?;
+        let turn = proxy.limiter.acquire(&tenant.id).await.map_err(|error| match error {
+            TurnError::LimitReached(reached) => {
+                proxy.metrics.count_proxied_call(ProxiedCall::Limited, 0, 0);
+                Problem::xero_limit_reached(reached)
+            }
+            TurnError::Store(error) => error.into(),
+        })?;
+        let of_call = (self.key, &self.bound.binding, self.from);
+        let call = RunningCall::new(turn, proxy, of_call, body.sent());
+        let (call, mut response) = self.send(call, &access, body.take()).await?;
+        let mut refusal = Refusal::read(&mut response).await;
+        let (call, response) = match &refusal {
+            // Xero has processed nothing.
+            Some(expired) if expired.is_expired_token() && body.is_replayable() => {
+                let new = tokens.get_token_instead_of(&self.bound, &access).await.map_err(of_token)?;
+                call.turn().inspect(|turn| turn.count());
+                let (call, mut again) = self.send(call, &new, body.take()).await?;
+                refusal = Refusal::read(&mut again).await;
+                (call, again)
+            }
+            _ => (call, response),
+        };
+        self.learn_limits(&call, &response).await;
+        let problem = refusal.as_ref().and_then(Refusal::problem);
+        if problem == Some(ProblemCode::XeroTenantGone)
+            && let Some(grant) = &self.bound.grant
+        {
+            // The background job finds out what is left of the consent.
+            store.schedule_connection_read(grant, Some(store.clock().now())).await?;
+        }
+        let (status, headers) = (response.status(), response_headers(response.headers()));
+        let body = match (refusal, problem) {
+            (_, Some(problem)) => {
+                call.answered(0);
+                return Err(Problem::of(problem));
+            }
+            (Some(refusal), None) => {
+                call.answered(refusal.body.len());
+                Body::from(refusal.body)
+            }
+            (None, None) => call.stream(response),
+        };
+        let mut answer = Response::new(body);
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
+        Ok(answer)
+    }
+
+    /// Sends the call once. If there is no response, the call has ended.
+    async fn send(
+        &self,
+        call: RunningCall,
+        access: &AccessToken,
+        body: reqwest::Body,
+    ) -> Result<(RunningCall, reqwest::Response), Problem> {
+        let forwarded = ForwardedCall {
+            method: &self.head.method,
+            path: &self.path,
+            query: self.head.uri.query(),
+            headers: request_headers(&self.head.headers),
+            body,
+        };
+        let answer = self.state.xero.forward(access, &self.bound.binding.tenant.id, forwarded).await;
+        let error = match answer {
+            Ok(response) => return Ok((call, response)),
+            Err(error) => error,
+        };
+        tracing::warn!(%error, binding = %self.bound.binding.id, "call to Xero failed");
+        Err(match error {
+            ForwardError::NotSent(_) => {
+                call.not_sent();
+                Problem::xero_unreachable()
+            }
+            ForwardError::NoAnswer(_) | ForwardError::TimedOut => Problem::of(ProblemCode::XeroNoAnswer),
+        })
+    }
+
+    /// Lets further calls wait if Xero says that a limit is reached.
+    async fn learn_limits(&self, call: &RunningCall, response: &reqwest::Response) {
+        let Some(turn) = call.turn() else { return };
+        let number = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+        let learned = if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            let named = response.headers().get("x-rate-limit-problem").and_then(|value| value.to_str().ok());
+            let limit = named.map(str::to_ascii_lowercase);
+            let limit = limit.as_deref().and_then(CallLimit::parse).unwrap_or(CallLimit::Minute);
+            let wait = number(RETRY_AFTER.as_str()).unwrap_or(DEFAULT_PAUSE_SECONDS).clamp(1, 24 * 60 * 60);
+            turn.pause(limit, self.state.store.clock().now() + wait).await
+        } else {
+            let left = |name| number(name).map(|left| u32::try_from(left).unwrap_or(0));
+            turn.observe_remaining(left("x-minlimit-remaining"), left("x-daylimit-remaining")).await
+        };
+        if let Err(error) = learned {
+            tracing::warn!(%error, "failed to note Xero's limits");
+        }
+    }
+}
+
+/// A 401 or 403 of Xero's.
+struct Refusal {
+    status: StatusCode,
+    detail: String,
+    body: Bytes,
+}
+
+/// The body of Xero's refusals; keys are seen in either case.
+#[derive(Deserialize)]
+struct RefusalBody {
+    #[serde(alias = "Detail", default)]
+    detail: String,
+}
+
+impl Refusal {
+    /// Reads the body of a 401 or 403. Returns `None` for any other status, and leaves a long body unread.
+    async fn read(response: &mut reqwest::Response) -> Option<Self> {
+        let status = response.status();
+        let is_short = response.content_length().is_none_or(|length| length <= MAX_REFUSAL_BYTES as u64);
+        if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) || !is_short {
+            return None;
+        }
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_REFUSAL_BYTES {
+                break;
+            }
+        }
+        let detail = serde_json::from_slice::<RefusalBody>(&body).map(|body| body.detail).unwrap_or_default();
+        Some(Self { status, detail, body: body.into() })
+    }
+
+    fn is_expired_token(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED && self.detail.starts_with("TokenExpired")
+    }
+
+    /// Returns the problem that concerns the connection. `None` for what concerns the call alone.
+    fn problem(&self) -> Option<ProblemCode> {
+        match (self.status, self.detail.as_str()) {
+            (StatusCode::UNAUTHORIZED, "AuthorizationUnsuccessful") => Some(ProblemCode::XeroScopeMissing),
+            (StatusCode::FORBIDDEN, "AuthenticationUnsuccessful") => Some(ProblemCode::XeroTenantGone),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_is_split_at_the_binding() {
+        let split = |path| {
+            let (binding, path) = split_path(path);
+            (binding.0, path.to_owned())
+        };
+        let of = |binding: &str, path: &str| (binding.to_owned(), path.to_owned());
+        assert_eq!(split("/api/v1/bindings/b1/xero/api.xro/2.0/Invoices"), of("b1", "api.xro/2.0/Invoices"));
+        assert_eq!(split("/api/v1/bindings/b1/xero/../x%2Fy//z/"), of("b1", "../x%2Fy//z/"));
+    }
+}

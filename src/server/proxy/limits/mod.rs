@@ -1,0 +1,341 @@
+//! Waits for a call's turn within Xero's limits: per tenant so many at once, a minute and a day, and per app so many a
+//! minute. All instances share them.
+//!
+//! A tenant's limits are divided into as many slots as calls may run at once. An instance holds slots in the database
+//! (`request_slots`) and makes calls in them without asking it again; it gives a slot back, with what was counted in it,
+//! when it has no use for it. So no instance makes a call that another would have to know of.
+
+mod app_budget;
+mod rolling_count;
+mod slots;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use self::app_budget::AppBudget;
+use self::slots::{HeldSlot, TenantSlots, exhausted};
+use crate::model::CallLimit;
+use crate::server::store::{RequestSlot, Store, StoreError};
+
+/// How long, in seconds, other instances respect a slot whose holder does not renew it.
+const HOLD_SECONDS: i64 = 30;
+/// How often held slots are renewed.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a waiting instance looks for slots that others have given back.
+const SLOT_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long, in seconds, a tenant rests whose calls of the day are used up, if Xero does not say for how long.
+const DAY_PAUSE: i64 = 10 * 60;
+
+/// Xero's limits, and how long a call waits for its turn.
+#[derive(Clone, Copy, Debug)]
+pub struct CallLimits {
+    /// Calls at once for one tenant.
+    pub concurrent: u32,
+    /// Calls a minute for one tenant.
+    pub per_minute: u32,
+    /// Calls a day for one tenant.
+    pub per_day: u32,
+    /// Calls a minute of the app, for all tenants.
+    pub app_per_minute: u32,
+    /// How long a call waits.
+    pub wait: Duration,
+}
+
+impl CallLimits {
+    /// Returns the number of slots: never more than calls a minute, so that each slot may make one.
+    fn slots(&self) -> u32 {
+        self.concurrent.min(self.per_minute).min(self.per_day).max(1)
+    }
+
+    fn share_of_minute(&self, slot: u32) -> u32 {
+        share(self.per_minute, slot, self.slots())
+    }
+
+    fn share_of_day(&self, slot: u32) -> u32 {
+        share(self.per_day, slot, self.slots())
+    }
+}
+
+/// Returns the part of `limit` for one of `slots`; the parts add up to it.
+fn share(limit: u32, slot: u32, slots: u32) -> u32 {
+    limit / slots + u32::from(slot < limit % slots)
+}
+
+/// Why a call is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// Its turn did not come in time.
+    #[error("the limit of Xero's calls is reached ({})", .0.limit.as_str())]
+    LimitReached(LimitReached),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The limit that a call waited for in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitReached {
+    /// Which limit it was.
+    pub limit: CallLimit,
+    /// After how many seconds a call may succeed, at least one.
+    pub retry_after: u64,
+}
+
+/// What is in the way of a call.
+#[derive(Clone, Copy, Debug)]
+struct Blocked {
+    limit: CallLimit,
+    /// Unix seconds at which it is out of the way, if that is known.
+    free_at: Option<i64>,
+}
+
+impl Blocked {
+    /// Other calls of the tenant are running or waiting.
+    const BY_OTHER_CALLS: Self = Self { limit: CallLimit::Concurrent, free_at: None };
+
+    /// Returns the one that is out of the way first; one with a known time before one without.
+    fn or_sooner(self, other: Self) -> Self {
+        match (self.free_at, other.free_at) {
+            (Some(mine), Some(theirs)) if mine <= theirs => self,
+            (_, Some(_)) => other,
+            _ => self,
+        }
+    }
+}
+
+/// Hands out turns for calls to Xero. Cheap to clone; clones share the turns.
+#[derive(Clone)]
+pub struct TenantLimiter(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    /// This run of the instance, in rows of `request_slots`.
+    owner: String,
+    limits: CallLimits,
+    tenants: Mutex<HashMap<String, Arc<Tenant>>>,
+    app: tokio::sync::Mutex<AppBudget>,
+    renewed_at: Mutex<Instant>,
+}
+
+struct Tenant {
+    id: String,
+    /// Held by the caller whose turn is next. Hands over in the order of arrival.
+    queue: tokio::sync::Mutex<()>,
+    slots: Mutex<TenantSlots>,
+    /// A slot has become free.
+    freed: Notify,
+}
+
+/// The right to make one call, until it is finished or dropped.
+pub struct Turn {
+    limiter: TenantLimiter,
+    tenant: Arc<Tenant>,
+    slot: u32,
+    call_ended: bool,
+}
+
+impl TenantLimiter {
+    /// Creates a limiter. `owner` identifies this run of the instance.
+    pub fn new(store: Store, owner: String, limits: CallLimits) -> Self {
+        let (app, renewed_at) = (tokio::sync::Mutex::default(), Mutex::new(Instant::now()));
+        Self(Arc::new(Inner { store, owner, limits, tenants: Mutex::default(), app, renewed_at }))
+    }
+
+    /// Waits for a turn to call Xero for a tenant, in the order of arrival, for no longer than `CallLimits::wait`.
+    pub async fn acquire(&self, tenant_id: &str) -> Result<Turn, TurnError> {
+        let deadline = Instant::now() + self.0.limits.wait;
+        let tenant = self.tenant(tenant_id);
+        let Ok(_first) = timeout_at(deadline, tenant.queue.lock()).await else {
+            let blocked = tenant.slots.lock().next_free(&self.0.limits, self.now()).err();
+            return Err(self.limit_reached(blocked.unwrap_or(Blocked::BY_OTHER_CALLS)));
+        };
+        let mut look_again_at = Instant::now();
+        loop {
+            let taken = tenant.slots.lock().take(&self.0.limits, self.now());
+            let mut blocked = match taken {
+                Ok(slot) => match self.begin(&tenant, slot).await? {
+                    Ok(turn) => return Ok(turn),
+                    Err(by_app) => by_app,
+                },
+                Err(by_tenant) => by_tenant,
+            };
+            let knows_when = blocked.limit == CallLimit::AppMinute || tenant.slots.lock().pause.is_some();
+            if !knows_when && look_again_at <= Instant::now() {
+                match self.claim_slot(&tenant).await? {
+                    Claim::Claimed => continue,
+                    Claim::Blocked(elsewhere) => blocked = blocked.or_sooner(elsewhere),
+                }
+                look_again_at = Instant::now() + SLOT_POLL_INTERVAL;
+            }
+            if Instant::now() >= deadline {
+                return Err(self.limit_reached(blocked));
+            }
+            let next = if knows_when { deadline } else { look_again_at };
+            let wake_at = blocked.free_at.map_or(next, |at| next.min(self.instant_of(at))).min(deadline);
+            tokio::select! {
+                () = sleep_until(wake_at) => {}
+                () = tenant.freed.notified() => {}
+            }
+        }
+    }
+
+    /// Begins a call in a slot that was taken, within the app's limit.
+    async fn begin(&self, tenant: &Arc<Tenant>, slot: u32) -> Result<Result<Turn, Blocked>, StoreError> {
+        // Frees the slot if the call does not begin.
+        let mut turn = Turn { limiter: self.clone(), tenant: Arc::clone(tenant), slot, call_ended: true };
+        let taken = self.0.app.lock().await.take(&self.0.store, self.0.limits.app_per_minute).await?;
+        if let Err(next_window) = taken {
+            return Ok(Err(Blocked { limit: CallLimit::AppMinute, free_at: Some(next_window) }));
+        }
+        turn.count();
+        turn.call_ended = false;
+        Ok(Ok(turn))
+    }
+
+    /// Claims one more slot of the tenant.
+    async fn claim_slot(&self, tenant: &Tenant) -> Result<Claim, StoreError> {
+        let Inner { store, owner, limits, .. } = &*self.0;
+        let number_of_slots = limits.slots();
+        if tenant.slots.lock().held.len() >= number_of_slots as usize {
+            return Ok(Claim::Blocked(Blocked::BY_OTHER_CALLS));
+        }
+        let (rows, pause) = store.request_slots(&tenant.id).await?;
+        let now = self.now();
+        if let Some((limit, until)) = pause.filter(|(_, until)| *until > now) {
+            tenant.slots.lock().pause = Some((limit, until));
+            return Ok(Claim::Blocked(Blocked { limit, free_at: Some(until) }));
+        }
+        let mut blocked = Blocked::BY_OTHER_CALLS;
+        for number in 0..number_of_slots {
+            if tenant.slots.lock().held.iter().any(|slot| slot.number == number) {
+                continue;
+            }
+            let row = rows.iter().find(|row| row.number == number);
+            if row.is_some_and(|row| row.owner.is_some() && row.held_until > now) {
+                continue;
+            }
+            if let Some(reached) = row.and_then(|row| exhausted_row(row, limits, now)) {
+                blocked = blocked.or_sooner(reached);
+                continue;
+            }
+            let held_until = now + HOLD_SECONDS;
+            if store.claim_request_slot(&tenant.id, number, row, owner, held_until).await? {
+                let unused = RequestSlot::unused(number);
+                let slot = HeldSlot::claimed(row.unwrap_or(&unused), held_until, limits, now);
+                tenant.slots.lock().held.push(slot);
+                return Ok(Claim::Claimed);
+            }
+        }
+        Ok(Claim::Blocked(blocked))
+    }
+
+    /// Gives back the slots that are not needed, and renews the others. Call it every second, and with `stopping` at the
+    /// end.
+    pub async fn maintain(&self, stopping: bool) -> Result<(), StoreError> {
+        let Inner { store, owner, limits, .. } = &*self.0;
+        let (now, mut unused, mut is_holding) = (self.now(), Vec::new(), false);
+        self.0.tenants.lock().retain(|_, tenant| {
+            let mut slots = tenant.slots.lock();
+            unused.extend(slots.remove_unused(limits, now, stopping).into_iter().map(|slot| (tenant.id.clone(), slot)));
+            is_holding |= !slots.held.is_empty();
+            let is_paused = slots.pause.is_some_and(|(_, until)| until > now);
+            drop(slots);
+            // Every caller and turn has a reference, and new ones are created under this lock.
+            Arc::strong_count(tenant) > 1 || is_paused || !tenant.slots.lock().held.is_empty()
+        });
+        for (tenant, slot) in unused {
+            let (minute, day) = (slot.minute.encode(), slot.day.encode());
+            // If this fails, the slot is free when its hold ends, and its minute counts as used up.
+            store.release_request_slot(&tenant, slot.number, owner, (&minute, &day)).await?;
+        }
+        if is_holding && self.0.renewed_at.lock().elapsed() >= RENEWAL_INTERVAL {
+            let held_until = now + HOLD_SECONDS;
+            store.renew_request_slots(owner, held_until).await?;
+            *self.0.renewed_at.lock() = Instant::now();
+            for tenant in self.0.tenants.lock().values() {
+                tenant.slots.lock().held.iter_mut().for_each(|slot| slot.held_until = held_until);
+            }
+        }
+        Ok(())
+    }
+
+    fn tenant(&self, id: &str) -> Arc<Tenant> {
+        let new = || {
+            let (queue, slots) = (tokio::sync::Mutex::new(()), Mutex::default());
+            Arc::new(Tenant { id: id.to_owned(), queue, slots, freed: Notify::new() })
+        };
+        Arc::clone(self.0.tenants.lock().entry(id.to_owned()).or_insert_with(new))
+    }
+
+    fn limit_reached(&self, blocked: Blocked) -> TurnError {
+        let wait = blocked.free_at.map_or(1, |at| at - self.now());
+        let retry_after = u64::try_from(wait).unwrap_or(1).max(1);
+        TurnError::LimitReached(LimitReached { limit: blocked.limit, retry_after })
+    }
+
+    fn now(&self) -> i64 {
+        self.0.store.clock().now()
+    }
+
+    fn instant_of(&self, unix_seconds: i64) -> Instant {
+        let millis = unix_seconds.saturating_mul(1_000).saturating_sub(self.0.store.clock().now_millis());
+        Instant::now() + Duration::from_millis(u64::try_from(millis).unwrap_or(0).max(1))
+    }
+}
+
+enum Claim {
+    Claimed,
+    Blocked(Blocked),
+}
+
+fn exhausted_row(row: &RequestSlot, limits: &CallLimits, now: i64) -> Option<Blocked> {
+    let slot = HeldSlot::claimed(row, now, limits, now);
+    exhausted(&slot.minute, &slot.day, row.number, limits, now)
+}
+
+impl Turn {
+    /// Counts a further request of the same call.
+    pub fn count(&self) {
+        self.tenant.slots.lock().count(self.slot, self.limiter.now());
+    }
+
+    /// Notes that Xero has ended the call.
+    pub fn finish(mut self) {
+        self.call_ended = true;
+    }
+
+    /// Notes how many calls Xero says are left. If none is, the tenant's calls wait.
+    pub async fn observe_remaining(&self, minute: Option<u32>, day: Option<u32>) -> Result<(), StoreError> {
+        let now = self.limiter.now();
+        if day == Some(0) {
+            return self.pause(CallLimit::Day, now + DAY_PAUSE).await;
+        }
+        // Other programs of the same app may have used them. Until our own first call is a minute old, we know nothing.
+        let oldest = self.tenant.slots.lock().oldest_call();
+        match (minute, oldest) {
+            (Some(0), oldest) => self.pause(CallLimit::Minute, oldest.unwrap_or(now).max(now - 60) + 61).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the tenant's calls wait until the unix second `until`, because Xero has refused one.
+    pub async fn pause(&self, limit: CallLimit, until: i64) -> Result<(), StoreError> {
+        self.tenant.slots.lock().pause = Some((limit, until));
+        self.limiter.0.store.pause_tenant(&self.tenant.id, limit, until).await
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.tenant.slots.lock().free(self.slot, self.call_ended);
+        self.tenant.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! The slots of one tenant that this instance holds: each makes one call at a time, within its share of the limits.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rolling_count::{DAY, MINUTE, RollingCount};
+use super::{Blocked, CallLimits};
+use crate::model::CallLimit;
+use crate::server::store::RequestSlot;
+
+/// How long a slot rests after a call that was abandoned: Xero may still be working on it.
+const ABANDONED_CALL_REST: Duration = Duration::from_secs(5);
+/// How long a slot that is not needed is kept for the next call.
+const IDLE_TIME: Duration = Duration::from_secs(1);
+
+/// A slot that this instance holds.
+pub(super) struct HeldSlot {
+    pub number: u32,
+    /// Until when, in unix seconds, other instances respect the hold.
+    pub held_until: i64,
+    pub minute: RollingCount,
+    pub day: RollingCount,
+    state: SlotState,
+}
+
+enum SlotState {
+    Busy,
+    Resting(Instant),
+    Idle { since: Instant },
+}
+
+/// What this instance knows of one tenant.
+#[derive(Default)]
+pub(super) struct TenantSlots {
+    pub held: Vec<HeldSlot>,
+    /// The limit that Xero said is reached, and until when, in unix seconds.
+    pub pause: Option<(CallLimit, i64)>,
+}
+
+impl HeldSlot {
+    /// Takes over a row. If its holder died, what it did is unknown, so the slot's minute counts as used up.
+    pub fn claimed(row: &RequestSlot, held_until: i64, limits: &CallLimits, now: i64) -> Self {
+        let mut minute = RollingCount::decode(MINUTE, &row.minute_calls, now);
+        if row.owner.is_some() {
+            minute.add(row.held_until.min(now), limits.share_of_minute(row.number));
+        }
+        let day = RollingCount::decode(DAY, &row.day_calls, now);
+        let state = SlotState::Idle { since: Instant::now() };
+        Self { number: row.number, held_until, minute, day, state }
+    }
+
+    /// Returns the limit that a call in this slot would exceed, or `None`.
+    fn exhausted(&self, limits: &CallLimits, now: i64) -> Option<Blocked> {
+        exhausted(&self.minute, &self.day, self.number, limits, now)
+    }
+
+    fn is_idle(&self) -> bool {
+        match self.state {
+            SlotState::Busy => false,
+            SlotState::Resting(until) => until <= Instant::now(),
+            SlotState::Idle { .. } => true,
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        match self.state {
+            SlotState::Busy => false,
+            SlotState::Resting(until) => until <= Instant::now(),
+            SlotState::Idle { since } => since.elapsed() >= IDLE_TIME,
+        }
+    }
+}
+
+/// Returns the limit that a call in a slot with these counts would exceed, or `None`.
+pub(super) fn exhausted(
+    minute: &RollingCount,
+    day: &RollingCount,
+    slot: u32,
+    limits: &CallLimits,
+    now: i64,
+) -> Option<Blocked> {
+    let by_day = day.free_at(now, limits.share_of_day(slot));
+    if by_day > now {
+        return Some(Blocked { limit: CallLimit::Day, free_at: Some(by_day) });
+    }
+    let by_minute = minute.free_at(now, limits.share_of_minute(slot));
+    (by_minute > now).then_some(Blocked { limit: CallLimit::Minute, free_at: Some(by_minute) })
+}
+
+impl TenantSlots {
+    /// Takes a slot for a call at `now` and returns its number, or says what is in the way.
+    pub fn take(&mut self, limits: &CallLimits, now: i64) -> Result<u32, Blocked> {
+        let slot = self.next_free(limits, now)?;
+        slot.state = SlotState::Busy;
+        Ok(slot.number)
+    }
+
+    /// Returns the slot for a call at `now`, or what is in the way.
+    pub fn next_free(&mut self, limits: &CallLimits, now: i64) -> Result<&mut HeldSlot, Blocked> {
+        if let Some((limit, until)) = self.pause {
+            if until > now {
+                return Err(Blocked { limit, free_at: Some(until) });
+            }
+            self.pause = None;
+        }
+        // A process that did not run for a while may have lost its slots to another instance.
+        self.held.retain(|slot| slot.held_until > now || matches!(slot.state, SlotState::Busy));
+        let mut blocked = Blocked::BY_OTHER_CALLS;
+        for slot in self.held.iter_mut().filter(|slot| slot.is_idle() && slot.held_until > now) {
+            match slot.exhausted(limits, now) {
+                None => return Ok(slot),
+                Some(reached) => blocked = blocked.or_sooner(reached),
+            }
+        }
+        Err(blocked)
+    }
+
+    /// Counts a call in a slot.
+    pub fn count(&mut self, number: u32, now: i64) {
+        if let Some(slot) = self.slot(number) {
+            slot.minute.add(now, 1);
+            slot.day.add(now, 1);
+        }
+    }
+
+    /// Makes a slot free for the next call: at once if Xero has ended the call, else after a rest.
+    pub fn free(&mut self, number: u32, call_ended: bool) {
+        if let Some(slot) = self.slot(number) {
+            let now = Instant::now();
+            slot.state =
+                if call_ended { SlotState::Idle { since: now } } else { SlotState::Resting(now + ABANDONED_CALL_REST) };
+        }
+    }
+
+    /// Removes the slots that are to be given back: those without a call for a while, and those whose limits allow none;
+    /// at a stop all that are not busy.
+    pub fn remove_unused(&mut self, limits: &CallLimits, now: i64, stopping: bool) -> Vec<HeldSlot> {
+        let is_unused = |slot: &mut HeldSlot| {
+            slot.is_idle() && (stopping || slot.is_unused() || slot.exhausted(limits, now).is_some())
+        };
+        self.held.extract_if(.., is_unused).collect()
+    }
+
+    /// Returns when the oldest call that counts for the minute was made.
+    pub fn oldest_call(&self) -> Option<i64> {
+        self.held.iter().filter_map(|slot| slot.minute.oldest()).min()
+    }
+
+    fn slot(&mut self, number: u32) -> Option<&mut HeldSlot> {
+        self.held.iter_mut().find(|slot| slot.number == number)
+    }
+}

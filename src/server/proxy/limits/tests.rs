@@ -1,0 +1,172 @@
+//! Limiters of several instances on one database.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::join_all;
+
+use super::*;
+use crate::server::store::testing::each_store;
+
+const LIMITS: CallLimits =
+    CallLimits { concurrent: 5, per_minute: 60, per_day: 5_000, app_per_minute: 10_000, wait: Duration::from_secs(30) };
+const NO_WAIT: CallLimits = CallLimits { wait: Duration::ZERO, ..LIMITS };
+
+fn instance(store: &Store, name: &str, limits: CallLimits) -> TenantLimiter {
+    TenantLimiter::new(store.clone(), name.to_owned(), limits)
+}
+
+/// Makes a call that ends at once.
+async fn call(limiter: &TenantLimiter) -> Result<(), LimitReached> {
+    match limiter.acquire("harbour").await {
+        Ok(turn) => {
+            turn.finish();
+            Ok(())
+        }
+        Err(TurnError::LimitReached(reached)) => Err(reached),
+        Err(TurnError::Store(error)) => panic!("{error}"),
+    }
+}
+
+each_store! {
+    async fn burst_over_two_instances_runs_five_at_a_time_and_sixty_a_minute(store: Store) {
+        let instances = [instance(&store, "one", LIMITS), instance(&store, "two", LIMITS)];
+        let (running, most) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
+        let calls = (0..60).map(|number| {
+            let limiter = &instances[number % 2];
+            async move {
+                let turn = limiter.acquire("harbour").await.unwrap();
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                turn.finish();
+            }
+        });
+        let maintained = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                for limiter in &instances {
+                    limiter.maintain(false).await.unwrap();
+                }
+            }
+        };
+        tokio::select! {
+            _ = join_all(calls) => {}
+            () = maintained => {}
+        }
+        assert!(most.load(Ordering::SeqCst) <= 5, "{} at once", most.load(Ordering::SeqCst));
+        let third = instance(&store, "three", NO_WAIT);
+        let refused = call(&third).await.unwrap_err();
+        assert_eq!(refused.limit, CallLimit::Minute);
+        assert!((1..=61).contains(&refused.retry_after), "{refused:?}");
+        third.acquire("southerly").await.expect("another tenant has limits of its own").finish();
+        for limiter in &instances {
+            limiter.maintain(true).await.unwrap();
+        }
+        store.clock().advance(61);
+        assert_eq!(call(&third).await, Ok(()));
+    }
+}
+
+each_store! {
+    async fn slot_of_a_dead_instance_is_free_after_its_hold_and_counts_as_used_up(store: Store) {
+        let limits = CallLimits { concurrent: 1, per_minute: 3, ..NO_WAIT };
+        assert_eq!(call(&instance(&store, "dead", limits)).await, Ok(()));
+        let heir = instance(&store, "heir", limits);
+        assert_eq!(call(&heir).await.unwrap_err().limit, CallLimit::Concurrent);
+        store.clock().advance(HOLD_SECONDS);
+        let refused = call(&heir).await.unwrap_err();
+        assert_eq!(refused, LimitReached { limit: CallLimit::Minute, retry_after: 61 });
+        store.clock().advance(61);
+        for _ in 0..3 {
+            assert_eq!(call(&heir).await, Ok(()));
+        }
+        assert_eq!(call(&heir).await.unwrap_err().limit, CallLimit::Minute);
+    }
+}
+
+each_store! {
+    async fn slot_that_is_given_back_keeps_its_counts(store: Store) {
+        let limits = CallLimits { concurrent: 1, per_minute: 2, per_day: 3, ..NO_WAIT };
+        let (one, two) = (instance(&store, "one", limits), instance(&store, "two", limits));
+        assert_eq!(call(&one).await, Ok(()));
+        one.maintain(true).await.unwrap();
+        assert_eq!(call(&two).await, Ok(()));
+        assert_eq!(call(&two).await.unwrap_err().limit, CallLimit::Minute);
+        store.clock().advance(61);
+        two.maintain(true).await.unwrap();
+        assert_eq!(call(&one).await, Ok(()));
+        one.maintain(true).await.unwrap();
+        let refused = call(&two).await.unwrap_err();
+        assert!(refused.limit == CallLimit::Day && refused.retry_after > 23 * 60 * 60, "{refused:?}");
+    }
+}
+
+each_store! {
+    async fn refusal_of_xeros_pauses_the_tenant_at_every_instance(store: Store) {
+        let (one, two) = (instance(&store, "one", NO_WAIT), instance(&store, "two", NO_WAIT));
+        let turn = one.acquire("harbour").await.unwrap();
+        turn.pause(CallLimit::Day, store.clock().now() + 500).await.unwrap();
+        turn.finish();
+        let paused = LimitReached { limit: CallLimit::Day, retry_after: 500 };
+        assert_eq!((call(&one).await, call(&two).await), (Err(paused), Err(paused)));
+        store.clock().advance(500);
+        assert_eq!((call(&one).await, call(&two).await), (Ok(()), Ok(())));
+    }
+}
+
+each_store! {
+    async fn tenant_waits_if_xero_says_that_no_call_of_the_minute_is_left(store: Store) {
+        let limiter = instance(&store, "one", NO_WAIT);
+        let turn = limiter.acquire("harbour").await.unwrap();
+        store.clock().advance(10);
+        turn.observe_remaining(Some(1), Some(1)).await.unwrap();
+        turn.observe_remaining(Some(0), Some(1)).await.unwrap();
+        turn.finish();
+        assert_eq!(call(&limiter).await, Err(LimitReached { limit: CallLimit::Minute, retry_after: 51 }));
+        store.clock().advance(51);
+        assert_eq!(call(&limiter).await, Ok(()));
+    }
+}
+
+each_store! {
+    async fn app_limit_counts_the_calls_of_all_instances(store: Store) {
+        let limits = CallLimits { app_per_minute: 70, ..NO_WAIT };
+        let instances = [instance(&store, "one", limits), instance(&store, "two", limits)];
+        for number in 0..10 {
+            let tenant = number.to_string();
+            instances[number % 2].acquire(&tenant).await.unwrap().finish();
+        }
+        for limiter in &instances {
+            assert_eq!(call(limiter).await, Err(LimitReached { limit: CallLimit::AppMinute, retry_after: 10 }));
+        }
+        store.clock().advance(10);
+        assert_eq!(call(&instances[1]).await, Ok(()));
+    }
+}
+
+each_store! {
+    async fn slot_of_an_abandoned_call_rests(store: Store) {
+        let limiter = instance(&store, "one", CallLimits { concurrent: 1, ..NO_WAIT });
+        drop(limiter.acquire("harbour").await.unwrap());
+        assert_eq!(call(&limiter).await.unwrap_err().limit, CallLimit::Concurrent);
+    }
+}
+
+each_store! {
+    async fn waiting_calls_come_in_the_order_of_arrival(store: Store) {
+        let limiter = &instance(&store, "one", CallLimits { concurrent: 1, ..LIMITS });
+        let first = limiter.acquire("harbour").await.unwrap();
+        let order = &Mutex::new(Vec::new());
+        let waiting = (0..5).map(|number| async move {
+            let turn = limiter.acquire("harbour").await.unwrap();
+            order.lock().push(number);
+            turn.finish();
+        });
+        let ended = async {
+            tokio::task::yield_now().await;
+            first.finish();
+        };
+        futures::join!(join_all(waiting), ended);
+        assert_eq!(*order.lock(), [0, 1, 2, 3, 4]);
+    }
+}
