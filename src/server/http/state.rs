@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 use leptos::prelude::LeptosOptions;
 
 use super::listener::HttpListener;
+use super::middleware::client_ip::UntrustedForwarders;
 use super::readiness::Readiness;
 use crate::server::auth::{ApiRateLimiter, Auth};
 use crate::server::config::Config;
@@ -55,6 +56,8 @@ pub struct AppState {
     pub listener: HttpListener,
     /// Whether the database accepts writes.
     pub readiness: Readiness,
+    /// The peers whose `X-Forwarded-For` was ignored.
+    pub untrusted_forwarders: UntrustedForwarders,
     /// The email address and password of the seeded demo user, in sandbox mode only.
     pub demo_login: Option<(&'static str, &'static str)>,
 }

@@ -16,6 +16,7 @@ use crate::server::config::Config;
 use crate::server::encryption_keys::{self, KeyHeartbeat, KeyRingError};
 use crate::server::http::assets;
 use crate::server::http::listener::HttpListener;
+use crate::server::http::middleware::client_ip::UntrustedForwarders;
 use crate::server::http::readiness::Readiness;
 use crate::server::http::starting::CurrentRouter;
 use crate::server::http::state::{AppState, XeroProxy};
@@ -112,6 +113,7 @@ async fn build(
         notifier,
         leptos: assets::leptos_options()?,
         lifecycle: lifecycle.clone(),
+        untrusted_forwarders: UntrustedForwarders::default(),
         demo_login,
     };
     Ok(App { state, sandbox, heartbeat })
