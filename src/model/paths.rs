@@ -52,6 +52,8 @@ pub const CLERK_WEBHOOK: &str = "/api/webhooks/clerk";
 
 /// The API's OpenAPI document.
 pub const OPENAPI: &str = "/api/openapi.json";
+/// What the paths of the API for programs begin with.
+pub const V1: &str = "/api/v1/";
 /// Lists the organization's bindings, for programs with an API key.
 pub const V1_BINDINGS: &str = "/api/v1/bindings";
 /// Returns an access token for one binding, for programs with an API key.
