@@ -187,12 +187,24 @@ fn format_time(unix: i64) -> String {
     DateTime::from_timestamp(unix, 0).unwrap_or_default().format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Quotes a cell as RFC 4180 requires, and prefixes an apostrophe if a spreadsheet would take it for a formula (OWASP,
-/// CSV injection), because names come from outside.
+/// Quotes a cell as RFC 4180 requires, and puts an apostrophe before what a spreadsheet would take for a formula (OWASP,
+/// CSV injection), because names come from outside. A spreadsheet of another language separates cells at semicolons or
+/// tabs and doesn't see our quotes, so what follows these or a line break is treated like a cell's start.
 fn csv_cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains(['"', ',', '\r', '\n']) || formula { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    let mut guarded = String::with_capacity(text.len());
+    let mut at_start = true;
+    for character in text.chars() {
+        let is_separator = matches!(character, ';' | '\t' | '\r' | '\n');
+        let starts_formula = matches!(character, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠');
+        if at_start && (starts_formula || (guarded.is_empty() && matches!(character, '\t' | '\r' | '\n'))) {
+            guarded.push('\'');
+        }
+        guarded.push(character);
+        // Spreadsheets skip blanks, and quotes belong to the cell's syntax.
+        at_start = is_separator || (at_start && matches!(character, ' ' | '"'));
+    }
+    let needs_quotes = guarded.len() != text.len() || text.contains(['"', ',', ';', '\t', '\r', '\n']);
+    if needs_quotes { format!("\"{}\"", guarded.replace('"', "\"\"")) } else { guarded }
 }
 
 #[cfg(test)]
@@ -211,7 +223,16 @@ mod tests {
             ("@SUM(A1)", "\"'@SUM(A1)\""),
             ("+64 9", "\"'+64 9\""),
             ("-1", "\"'-1\""),
-            ("\t=1", "\"'\t=1\""),
+            ("\t=1", "\"'\t'=1\""),
+            ("Shop;=1+1", "\"Shop;'=1+1\""),
+            ("Shop; @SUM(A1)", "\"Shop; '@SUM(A1)\""),
+            ("Shop\t=1", "\"Shop\t'=1\""),
+            ("Shop\n-1", "\"Shop\n'-1\""),
+            ("Shop\r+1", "\"Shop\r'+1\""),
+            ("Shop;\"=1\"", "\"Shop;\"\"'=1\"\"\""),
+            (" =1", "\" '=1\""),
+            ("=1;-2", "\"'=1;'-2\""),
+            ("a-b; c+d", "\"a-b; c+d\""),
         ] {
             assert_eq!(csv_cell(text), written, "{text:?}");
         }
