@@ -1,15 +1,16 @@
-//! Passes a new secret to the page that shows it once, in a short-lived cookie of the browser that created it.
+//! Passes a new secret to the page that shows it, in a short-lived cookie of the browser that created it.
+//!
+//! Reading the page does not use the secret up: a prefetch, a reload or a lost response would otherwise lose it. The
+//! cookie ends by its lifetime.
 
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
 
-use super::flash::clear_cookie;
 use super::state::AppState;
 use crate::model::paths;
 use crate::server::auth::cookie::{NEW_API_KEY_COOKIE, NEW_INVITATION_COOKIE, read_cookie, write_cookie};
 use crate::server::domain::Secret;
 
-/// The cookie's lifetime in seconds: long enough for the redirect that follows.
+/// The cookie's lifetime in seconds: long enough for the redirect that follows, and for a reload.
 const MAX_AGE_SECONDS: i64 = 60;
 
 /// A kind of secret: its cookie, and the page that shows it.
@@ -33,10 +34,5 @@ impl OneTimeSecret {
     /// Reads the secret from the request's cookie.
     pub fn read(&self, headers: &HeaderMap) -> Option<Secret> {
         read_cookie(headers, self.cookie).map(Secret::new)
-    }
-
-    /// Expires the cookie if the request had one.
-    pub fn clear(&self, state: &AppState, request: &HeaderMap, response: Response) -> Response {
-        clear_cookie(state, self.cookie, request, response)
     }
 }

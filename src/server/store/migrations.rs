@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "notifications", include_str!("../../../migrations/0003_notifications.sql")),
     (4, "audit", include_str!("../../../migrations/0004_audit.sql")),
     (9, "proxy", include_str!("../../../migrations/0009_proxy.sql")),
+    (10, "webhook reveal", include_str!("../../../migrations/0010_webhook_reveal.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

@@ -26,7 +26,6 @@ use crate::server::http::state::AppState;
 /// without a session, and away from it with one.
 pub async fn with_page_context(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
-    let once = [INVITATION, API_KEY].into_iter().find(|once| once.page == request.uri().path());
     let page = match load_page_context(&state, &headers, request.uri()).await {
         Ok(Ok(page)) => page,
         Ok(Err(elsewhere)) => return no_store(see_other(&elsewhere)),
@@ -39,10 +38,6 @@ pub async fn with_page_context(State(state): State<AppState>, mut request: Reque
     if !shown {
         return no_store(response);
     }
-    let response = match once {
-        Some(once) => once.clear(&state, &headers, response),
-        None => response,
-    };
     no_store(flash::clear(&state, &headers, response))
 }
 

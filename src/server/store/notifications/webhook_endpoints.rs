@@ -4,6 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::deliveries::cancel_deliveries;
+use super::webhook_secrets::REVEAL_PERIOD;
 use crate::model::{Action, DisabledBy, EndpointId, OrgId, UserId};
 use crate::server::domain::{AuditEvent, Secret};
 use crate::server::store::text_values::optional_text_value;
@@ -89,8 +90,8 @@ impl Store {
         let sealed = self.seal_webhook(org, &id, new.secret)?;
         let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
-            "INSERT INTO webhook_endpoints (id, org_id, url, secret_enc, reveal_to, created_by, created_at) \
-             SELECT $1, $2, $3, $4, $5, $6, $7 WHERE (SELECT COUNT(*) FROM webhook_endpoints WHERE org_id = $2) < $8",
+            "INSERT INTO webhook_endpoints (id, org_id, url, secret_enc, reveal_to, created_by, created_at, reveal_until) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $9 WHERE (SELECT COUNT(*) FROM webhook_endpoints WHERE org_id = $2) < $8",
         )
         .bind(id.as_str())
         .bind(org.as_str())
@@ -100,6 +101,7 @@ impl Store {
         .bind(new.created_by.as_str())
         .bind(self.clock.now())
         .bind(MAX_ENDPOINTS)
+        .bind(self.clock.now() + REVEAL_PERIOD)
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 0 {

@@ -4,11 +4,14 @@ use sqlx::Row;
 
 use crate::model::{Action, EndpointId, OrgId};
 use crate::server::crypto::sealed::{CipherError, SealContext};
-use crate::server::domain::Secret;
+use crate::server::domain::{Secret, latest_plausible};
 use crate::server::store::{RowChange, Store, StoreError, WebhookEndpoint};
 
 /// How long both the old and the new secret sign after a rotation, in seconds.
 pub const SECRET_OVERLAP_PERIOD: i64 = 24 * 60 * 60;
+
+/// How long the page shows a new secret to the session that created it, in seconds.
+pub(super) const REVEAL_PERIOD: i64 = 60;
 
 impl Store {
     /// Returns the secrets that sign an endpoint's events now: the current one and, for a day after a rotation, the
@@ -43,13 +46,14 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE webhook_endpoints SET previous_secret_enc = secret_enc, previous_until = $1, secret_enc = $2, \
-             reveal_to = $3 WHERE id = $4 AND org_id = $5",
+             reveal_to = $3, reveal_until = $6 WHERE id = $4 AND org_id = $5",
         )
         .bind(self.clock.now() + SECRET_OVERLAP_PERIOD)
         .bind(sealed)
         .bind(session_hash)
         .bind(id.as_str())
         .bind(org.as_str())
+        .bind(self.clock.now() + REVEAL_PERIOD)
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 0 {
@@ -60,15 +64,18 @@ impl Store {
         Ok(RowChange::Applied)
     }
 
-    /// Returns the URL and secret of the endpoint that this session has just added or rotated. Each secret is returned
-    /// once.
+    /// Returns the URL and secret of the endpoint that this session added or rotated within the last minute. Reading
+    /// doesn't use it up, so a reload or a prefetch loses nothing.
     pub async fn reveal_secret(&self, org: &OrgId, session_hash: &str) -> Result<Option<(String, Secret)>, StoreError> {
+        let now = self.clock.now();
         let row = sqlx::query(
-            "UPDATE webhook_endpoints SET reveal_to = NULL WHERE id = (SELECT id FROM webhook_endpoints \
-             WHERE org_id = $1 AND reveal_to = $2 LIMIT 1) AND reveal_to = $2 RETURNING id, url, secret_enc",
+            "SELECT id, url, secret_enc FROM webhook_endpoints WHERE org_id = $1 AND reveal_to = $2 \
+             AND reveal_until > $3 AND reveal_until <= $4 ORDER BY reveal_until DESC LIMIT 1",
         )
         .bind(org.as_str())
         .bind(session_hash)
+        .bind(now)
+        .bind(latest_plausible(REVEAL_PERIOD, now))
         .fetch_optional(self.pool())
         .await?;
         let Some(row) = row else { return Ok(None) };
