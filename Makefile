@@ -1,5 +1,5 @@
 # Each target runs a script. scripts/setup installs what the scripts need.
-.PHONY: run test torture fuzz check setup bench bench-sweep bench-abuse e2e pictures fmt advisories
+.PHONY: run test torture fuzz check setup bench bench-sweep bench-abuse e2e pictures fmt advisories release-check
 
 run: ; @scripts/run
 test: ; @scripts/test
@@ -14,3 +14,5 @@ e2e: ; @scripts/e2e
 pictures: ; @scripts/e2e pictures.test.mjs
 fmt: ; @cargo fmt
 advisories: ; @cargo deny check advisories
+# Needs the network for the advisories. A release is built from a commit that passed it.
+release-check: advisories test
