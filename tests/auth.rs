@@ -1,9 +1,17 @@
 //! Sign-in, sign-out, organization switching, CSRF protection and security headers, over HTTP.
 
 use axum::http::StatusCode;
+use evergrant::server::auth::LocalAuth;
+use evergrant::server::clock::Clock;
+use evergrant::server::crypto::random::hash_secret;
+use evergrant::server::domain::Secret;
+use evergrant::server::startup::seed::{DEMO_EMAIL, DEMO_PASSWORD};
+use evergrant::server::store::{NewSession, Store};
 
+use crate::sandbox::START;
 use crate::support::databases::TestDatabase;
 use crate::support::test_server::{PASSWORD, TestServer};
+use crate::support::test_service::test_key_ring;
 
 #[apply(each_database!)]
 async fn user_signs_in_switches_organization_and_signs_out(database: TestDatabase) {
@@ -133,4 +141,35 @@ async fn theme_is_remembered_for_the_next_page() {
     assert_eq!(page.location(), "/settings/integrations");
     assert!(browser.get("/login").await.text.contains("data-theme=\"dark\""));
     assert_eq!(browser.post("/api/session/theme", &[("theme", "pink")]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[apply(each_database!)]
+async fn demo_login_of_the_same_database_does_not_sign_in_with_xero_credentials(database: TestDatabase) {
+    let store = Store::new(database.open().await, test_key_ring(), Clock::manual(START)).with_demo_login(true);
+    let auth = LocalAuth::new(store.clone()).unwrap();
+    let added = auth.add_user(DEMO_EMAIL, Secret::new(DEMO_PASSWORD), Some("Harbour Group")).await.unwrap();
+    let (hash, org) = (hash_secret(&Secret::new("demo-session")), added.org.unwrap().0);
+    _ = store.add_session(NewSession::new(&hash, &added.user, Some(&org))).await.unwrap();
+    assert!(store.session(&hash).await.unwrap().is_some());
+
+    let web = TestServer::on(database).await;
+    let browser = web.browser();
+    assert!(browser.get("/login").await.text.contains("evergrant user add"), "nobody can sign in yet");
+    let page = browser.post("/api/session/login", &[("email", DEMO_EMAIL), ("password", DEMO_PASSWORD)]).await;
+    assert_eq!(page.location(), "/login?problem=credentials");
+    browser.set_cookie("evergrant_session", "demo-session");
+    assert_eq!(browser.get("/").await.location(), "/login", "its session is worth nothing");
+    web.stop().await;
+}
+
+#[tokio::test]
+async fn session_ends_after_the_idle_time_that_the_operator_set() {
+    let web = TestServer::with_flags(TestDatabase::sqlite(), &[("--session-idle", "10m")]).await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    for _ in 0..3 {
+        web.advance(9 * 60);
+        assert_eq!(ann.get("/").await.status, StatusCode::OK, "it is in use");
+    }
+    web.advance(10 * 60);
+    assert_eq!(ann.get("/").await.location(), "/login");
 }

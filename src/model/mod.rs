@@ -2,6 +2,7 @@
 //!
 //! Everything in here builds for wasm32 and carries no secret.
 
+mod account;
 mod activity;
 mod api_key;
 mod audit;
@@ -23,6 +24,7 @@ pub(crate) mod text_enum;
 mod tone;
 mod view;
 
+pub use account::{AccountSession, AccountView, MIN_PASSWORD_CHARACTERS, PasswordProblem, SignInView};
 pub use activity::{
     ActivityEntry, ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, HourView, Outcome,
     UpcomingActionKind, UpcomingActionView,

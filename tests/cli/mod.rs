@@ -1,5 +1,6 @@
 //! Tests of the command line: the binary, run as a process.
 
+mod accounts;
 mod api_keys;
 mod operators;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::model::text_enum::str_enum;
-use crate::model::{FlashMessage, Tone};
+use crate::model::{FlashMessage, PasswordProblem, Tone};
 
 str_enum!(
     /// Result of a form about members, invitations or the organization itself.
@@ -34,6 +34,8 @@ str_enum!(
         InvalidEmail = "invitation-email",
         EmailTaken = "invitation-email-taken",
         PasswordTooShort = "invitation-password",
+        PasswordCommon = "invitation-password-common",
+        PasswordLikeEmail = "invitation-password-email",
         TooManyAttempts = "invitation-too-many-tries",
     }
 );
@@ -84,8 +86,20 @@ impl FlashMessage for MembersFlash {
                 "That email address already has an account. Sign in with it, then open the invitation again."
             }
             Self::PasswordTooShort => "The password needs at least 12 characters.",
+            Self::PasswordCommon => "That password is too common. Choose one that nobody would guess.",
+            Self::PasswordLikeEmail => "That password is too close to your email address. Choose another.",
             Self::TooManyAttempts => "Too many attempts. Wait a minute, then try again.",
         }
         .into()
+    }
+}
+
+impl From<PasswordProblem> for MembersFlash {
+    fn from(problem: PasswordProblem) -> Self {
+        match problem {
+            PasswordProblem::TooShort => Self::PasswordTooShort,
+            PasswordProblem::Common => Self::PasswordCommon,
+            PasswordProblem::LikeEmail => Self::PasswordLikeEmail,
+        }
     }
 }

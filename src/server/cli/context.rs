@@ -58,7 +58,7 @@ pub async fn sealing_store(config: &Config, database: Database) -> Result<Store,
     let ring = encryption_keys::load_or_create(config, &database).await?;
     let clock = Clock::system();
     database.adopt_clock(&clock).await?;
-    let store = Store::new(database, ring, clock).with_plan(startup::plan(config)).as_actor(Actor::operator());
+    let store = startup::configured_store(config, Store::new(database, ring, clock)).as_actor(Actor::operator());
     store.choose_sealing_key().await?;
     Ok(store)
 }

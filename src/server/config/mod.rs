@@ -21,6 +21,7 @@ mod parse;
 mod public_url;
 mod refresh;
 mod serving;
+mod sessions;
 mod sign_in;
 mod sweep;
 mod xero;
@@ -107,6 +108,8 @@ pub struct Settings {
     notify: NotifySettings,
     #[command(flatten)]
     sign_in: SignInSettings,
+    #[command(flatten)]
+    sessions: sessions::SessionSettings,
 
     #[command(flatten)]
     metrics: MetricsSettings,
@@ -146,6 +149,8 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// How people sign in.
     pub sign_in: SignIn,
+    /// How long a session may stay unused.
+    pub session_idle_timeout: Duration,
     /// Where metrics are served.
     pub metrics: MetricsConfig,
 }
@@ -165,6 +170,7 @@ impl Settings {
         Ok(Config {
             database_url,
             sign_in: self.sign_in.check(&self.public_url)?,
+            session_idle_timeout: self.sessions.check(),
             listen: self.listen,
             public_url: self.public_url,
             serving: self.serving.check(),

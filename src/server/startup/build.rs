@@ -7,7 +7,7 @@ use std::time::Duration;
 use evergrant_sandbox::Sandbox;
 
 use super::StartupError;
-use super::from_config::{call_limits, notifier, plan, policy, sandbox, xero_client};
+use super::from_config::{call_limits, configured_store, notifier, policy, sandbox, xero_client};
 use super::provider_check::check_provider;
 use super::seed::{self, SeedError};
 use crate::server::auth::{AddUserError, ApiRateLimiter, Auth, AuthError};
@@ -75,7 +75,8 @@ async fn build(
     let xero = xero_client(config, clock, address)?;
     check_provider(config, &database, &xero.app()).await?;
     let ring = encryption_keys::load_or_create(config, &database).await?;
-    let store = Store::new(database, ring, clock.clone()).with_plan(plan(config)).with_app(xero.app());
+    let store = configured_store(config, Store::new(database, ring, clock.clone())).with_app(xero.app());
+    store.admit_demo_login(seed::DEMO_EMAIL).await?;
     let auth = Auth::new(store.clone(), &config.sign_in)?;
     let sandbox = sandbox(config, clock).await?;
     // The demo user signs in with a password, which needs local accounts.

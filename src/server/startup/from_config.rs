@@ -59,6 +59,12 @@ pub(super) fn call_limits(config: &Config) -> CallLimits {
     }
 }
 
+/// Gives a store the settings that its statements depend on. Only without Xero credentials is there a demo login.
+pub fn configured_store(config: &Config, store: Store) -> Store {
+    let store = store.with_plan(plan(config)).with_demo_login(config.xero.app.is_none());
+    store.with_session_idle_timeout(seconds(config.session_idle_timeout))
+}
+
 /// Returns how often and how fast the sweeper works.
 pub(super) fn sweeper_options(config: &Config) -> SweeperOptions {
     SweeperOptions {

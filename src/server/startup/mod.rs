@@ -40,7 +40,7 @@ use super::tokens::SpoolError;
 use super::xero::{ClientError, EndpointError};
 use evergrant_sandbox::SandboxError;
 
-pub use self::from_config::{connectable_address, plan, policy, xero_client};
+pub use self::from_config::{configured_store, connectable_address, plan, policy, xero_client};
 pub use self::provider_check::{ProviderMismatch, check_provider};
 
 /// How long the start waits for the replay of the spool.

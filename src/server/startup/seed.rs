@@ -44,6 +44,8 @@ pub async fn seed(store: &Store, auth: &LocalAuth, sandbox: &Sandbox) -> Result<
         Err(AddUserError::EmailTaken(_)) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
+    // From now on it is known as the demo login, whatever its email address becomes.
+    store.admit_demo_login(DEMO_EMAIL).await?;
     if let Some((harbour, _)) = &person.org {
         seed_connection(store, sandbox, harbour, &person.user, ("mere", "harbour"), DEMO_TOKEN_SECONDS).await?;
     }

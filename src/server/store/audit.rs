@@ -144,11 +144,43 @@ impl Store {
     /// Records a user's login or logout in each of their organizations.
     pub async fn record_in_orgs_of(&self, person: &UserId, action: Action) -> Result<(), StoreError> {
         let mut transaction = self.database().begin().await?;
-        for org in self.memberships(person).await? {
-            let event = AuditEvent::new(self.actor(), action).in_org(&org.id).subject("user", person);
-            self.record(&mut transaction, &event).await?;
-        }
+        self.record_about_user(&mut transaction, person, action, &[]).await?;
         transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Records an event about a user in each of their organizations, in the caller's transaction. If there is none, the
+    /// event stands alone, and only the person can see it.
+    pub(super) async fn record_about_user(
+        &self,
+        connection: &mut AnyConnection,
+        person: &UserId,
+        action: Action,
+        detail: &[(&'static str, String)],
+    ) -> Result<(), StoreError> {
+        let row = sqlx::query("SELECT email FROM users WHERE id = $1").bind(person.as_str());
+        let email = match row.fetch_optional(&mut *connection).await? {
+            Some(row) => row.try_get::<String, _>("email")?,
+            None => String::new(),
+        };
+        let rows = sqlx::query("SELECT org_id FROM memberships WHERE user_id = $1 ORDER BY org_id");
+        let rows = rows.bind(person.as_str()).fetch_all(&mut *connection).await?;
+        let mut orgs = Vec::new();
+        for row in rows {
+            orgs.push(Some(OrgId(row.try_get("org_id")?)));
+        }
+        if orgs.is_empty() {
+            orgs.push(None);
+        }
+        for org in &orgs {
+            let mut event = AuditEvent::new(self.actor(), action).subject("user", person);
+            event.org = org.as_ref();
+            if self.actor().id.as_deref() != Some(person.as_str()) {
+                event = event.detail("member", &email);
+            }
+            event.detail.extend(detail.iter().cloned());
+            self.record(connection, &event).await?;
+        }
         Ok(())
     }
 
@@ -170,7 +202,8 @@ impl Store {
         let (at, id) = after.map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
         let query = match org {
             Some(_) => sqlx::query(select_newest!("= $6")),
-            None => sqlx::query(select_newest!("IS NULL")),
+            // What concerns one person only is no event of the whole app.
+            None => sqlx::query(select_newest!("IS NULL AND COALESCE(subject_kind, '') <> 'user'")),
         };
         let query = query.bind(at).bind(id).bind(filter.action).bind(filter.actor_kind).bind(limit);
         let query = match org {

@@ -3,7 +3,7 @@
 use super::accounts::sessions::DELETE_ENDED_SESSIONS;
 use super::column_lists::{columns, grant_columns};
 use super::grants::{grant_from, mark_revoked};
-use super::{OAUTH_STATE_LIFETIME, SESSION_IDLE_TIMEOUT, SESSION_LIFETIME, Store, StoreError};
+use super::{OAUTH_STATE_LIFETIME, SESSION_LIFETIME, Store, StoreError};
 use crate::server::domain::{Grant, latest_plausible};
 
 /// How long, in seconds, a consent waits for confirmation. Its tokens are refreshed meanwhile.
@@ -43,7 +43,7 @@ impl Store {
         let now = self.clock.now();
         let sessions = sqlx::query(DELETE_ENDED_SESSIONS)
             .bind(now)
-            .bind(now - SESSION_IDLE_TIMEOUT)
+            .bind(now - self.session_idle_timeout)
             .bind(latest_plausible(SESSION_LIFETIME, now))
             .execute(self.pool())
             .await?;
@@ -103,7 +103,7 @@ mod tests {
     use crate::server::store::Store;
     use crate::server::store::testing::each_store;
     use crate::server::store::testing::grants::{TestGrant, tenant};
-    use crate::server::store::{NewOauthState, NewUser};
+    use crate::server::store::{NewOauthState, NewSession, NewUser};
 
     const DAY: i64 = 24 * 60 * 60;
 
@@ -113,7 +113,7 @@ mod tests {
         let new = NewUser { email: "ann@example.com", password_hash: &hash, org: Some("Harbour") };
         let added = store.add_user(new).await.unwrap();
         let (user, org) = (added.user, added.org.unwrap().0);
-        store.add_session("session", &user, Some(&org)).await.unwrap();
+        _ = store.add_session(NewSession::new("session", &user, Some(&org))).await.unwrap();
         let mut grants = Vec::new();
         for name in ["bound", "asked about", "unbound"] {
             grants.push(TestGrant::of(&store, &org).tokens(name).insert().await);

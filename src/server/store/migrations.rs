@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "connections", include_str!("../../../migrations/0002_connections.sql")),
     (3, "notifications", include_str!("../../../migrations/0003_notifications.sql")),
     (4, "audit", include_str!("../../../migrations/0004_audit.sql")),
+    (5, "own account", include_str!("../../../migrations/0005_own_account.sql")),
     (9, "proxy", include_str!("../../../migrations/0009_proxy.sql")),
     (10, "webhook reveal", include_str!("../../../migrations/0010_webhook_reveal.sql")),
 ];

@@ -34,8 +34,10 @@ pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent}
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
 pub use accounts::invitations::{AcceptError, INVITATION_LIFETIME, InviteError, Invitee};
 pub use accounts::members::MemberChangeError;
+pub use accounts::operations::DeleteUserError;
 pub use accounts::orgs::{AddOrgError, CreateOrgError};
-pub use accounts::sessions::{SESSION_IDLE_TIMEOUT, SESSION_LIFETIME, Session};
+pub use accounts::sessions::list::EndSessions;
+pub use accounts::sessions::{DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, SESSION_LIFETIME, Session, SessionPlace};
 pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser};
 pub use audit::{AuditFilter, PendingEvent};
 pub use cleanup::OrphanRevocation;
@@ -92,6 +94,10 @@ pub struct Store {
     heartbeats: HeartbeatWatch,
     /// The actor that audit events name; the system actor by default.
     actor: Arc<Actor>,
+    /// How long a session may stay unused before it ends, in seconds.
+    session_idle_timeout: i64,
+    /// Whether the sandbox's demo login exists: in sandbox mode only.
+    demo_login: bool,
 }
 
 /// An error of the store or its database.
@@ -159,7 +165,9 @@ impl Store {
     pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
         let (app, actor) = (Arc::new(AppIdentity::sandbox()), Arc::new(Actor::system()));
         let (ring, plan, changes) = (Arc::new(ring), Plan::default(), ChangeHub::default());
-        Self { database, ring, clock, plan, app, changes, heartbeats: HeartbeatWatch::default(), actor }
+        let (session_idle_timeout, demo_login) = (DEFAULT_SESSION_IDLE_TIMEOUT, false);
+        let heartbeats = HeartbeatWatch::default();
+        Self { database, ring, clock, plan, app, changes, heartbeats, actor, session_idle_timeout, demo_login }
     }
 
     /// Returns a copy of this store whose audit events name `actor`.
@@ -174,6 +182,16 @@ impl Store {
     /// Replaces the plan, which decides when a grant is due.
     pub fn with_plan(self, plan: Plan) -> Self {
         Self { plan, ..self }
+    }
+
+    /// Sets how long a session may stay unused before it ends, in seconds.
+    pub fn with_session_idle_timeout(self, session_idle_timeout: i64) -> Self {
+        Self { session_idle_timeout, ..self }
+    }
+
+    /// Says whether the sandbox's demo login exists, which is so in sandbox mode only.
+    pub fn with_demo_login(self, demo_login: bool) -> Self {
+        Self { demo_login, ..self }
     }
 
     /// Replaces the app, to which the tokens of new grants belong. Grants of other apps are never claimed.

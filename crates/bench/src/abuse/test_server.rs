@@ -18,7 +18,7 @@ use evergrant::server::clock::Clock;
 use evergrant::server::crypto::key_ring::KeyRing;
 use evergrant::server::crypto::random::{hash_secret, new_secret};
 use evergrant::server::domain::{Actor, ApiKey, Secret};
-use evergrant::server::store::{Database, NewUser, Store};
+use evergrant::server::store::{Database, NewSession, NewUser, Store};
 
 /// The demo organization whose connection works.
 const DEMO_ORG: &str = "Harbour Group";
@@ -75,7 +75,7 @@ impl TestServer {
             };
             let added = store.add_user(new).await?;
             let session = new_secret()?;
-            store.add_session(&hash_secret(&session), &added.user, Some(&org)).await?;
+            _ = store.add_session(NewSession::new(&hash_secret(&session), &added.user, Some(&org))).await?;
             cookies.push(format!("{SESSION_COOKIE}={}", session.expose()));
         }
         let wanted =

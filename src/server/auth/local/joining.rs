@@ -3,15 +3,20 @@
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
+use axum::http::header::USER_AGENT;
 
-use super::{LocalAuth, MIN_PASSWORD_CHARACTERS, normalize_email};
+use super::password_policy::NewPassword;
+use super::{LocalAuth, normalize_email};
 use crate::model::{MembersFlash, OrgId, UserId};
 use crate::server::auth::caller::Caller;
 use crate::server::auth::cookie::session_hash;
 use crate::server::auth::error::AuthError;
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::Secret;
-use crate::server::store::{AcceptError, Invitee};
+use crate::server::store::{AcceptError, Invitee, NewSession, RowChange, SessionPlace};
+
+/// As much as is kept of a browser's name.
+const MAX_USER_AGENT_CHARACTERS: usize = 300;
 
 /// The account to create for an invited person.
 pub struct NewAccount<'a> {
@@ -64,17 +69,21 @@ impl LocalAuth {
         if self.login_rate_limiter.check(&email, from).is_err() {
             return Ok(JoinResult::Refused(MembersFlash::TooManyAttempts));
         }
-        if newcomer.password.expose().chars().count() < MIN_PASSWORD_CHARACTERS {
-            return Ok(JoinResult::Refused(MembersFlash::PasswordTooShort));
-        }
+        let password = match NewPassword::check(&newcomer.password, &email) {
+            Ok(password) => password,
+            Err(problem) => return Ok(JoinResult::Refused(problem.into())),
+        };
         // Before the expensive hashing, and so that nobody without a link learns which addresses exist.
         if self.store.find_open_invitation(&hash_secret(token)).await?.is_none() {
             return Ok(JoinResult::Refused(MembersFlash::InvitationInvalid));
         }
-        let hash = self.passwords.hash(newcomer.password).await?;
+        let hash = self.passwords.hash(password).await?;
         let guest = Invitee::NewAccount { email: &email, password_hash: &hash };
         match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
-            Ok((org, user)) => Ok(JoinResult::NewSession(self.create_session(headers, &user, Some(&org)).await?)),
+            Ok((org, user)) => {
+                let session = self.create_session(headers, from, &user, Some(&org), Some(&hash)).await?;
+                Ok(session.map_or(JoinResult::Refused(MembersFlash::InvitationInvalid), JoinResult::NewSession))
+            }
             Err(AcceptError::EmailTaken) => Ok(JoinResult::Refused(MembersFlash::EmailTaken)),
             Err(AcceptError::AlreadyMember { .. } | AcceptError::NotOpen) => {
                 Ok(JoinResult::Refused(MembersFlash::InvitationInvalid))
@@ -83,19 +92,28 @@ impl LocalAuth {
         }
     }
 
-    /// Creates a session. Deletes the browser's previous session, to prevent session fixation.
+    /// Creates a session. Deletes the browser's previous session, to prevent session fixation. `proof` is the hash that
+    /// the person's password was verified against. `None` if the account changed in the meantime.
     pub(super) async fn create_session(
         &self,
         headers: &HeaderMap,
+        from: IpAddr,
         user: &UserId,
         org: Option<&OrgId>,
-    ) -> Result<Secret, AuthError> {
+        proof: Option<&Secret>,
+    ) -> Result<Option<Secret>, AuthError> {
         if let Some(old) = session_hash(headers) {
             self.store.delete_session(&old).await?;
         }
         let session = new_secret()?;
-        self.store.add_session(&hash_secret(&session), user, org).await?;
-        Ok(session)
+        let place = session_place(headers, from);
+        let hash = hash_secret(&session);
+        let new = NewSession::new(&hash, user, org).from_place(&place);
+        let new = proof.map_or(new, |proof| new.proven_by(proof));
+        Ok(match self.store.add_session(new).await? {
+            RowChange::Applied => Some(session),
+            RowChange::NotFound => None,
+        })
     }
 
     async fn switch_to_joined_org(
@@ -107,4 +125,16 @@ impl LocalAuth {
         self.switch_org(caller, org).await?;
         Ok(JoinResult::ExistingSession(said))
     }
+}
+
+/// Returns from where a request comes, for the list of sessions.
+pub(super) fn session_place(headers: &HeaderMap, from: IpAddr) -> SessionPlace {
+    SessionPlace { user_agent: user_agent(headers), address: Some(from.to_string()) }
+}
+
+/// Returns how the browser names itself, cut to a length that any real one fits.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let name = String::from_utf8_lossy(headers.get(USER_AGENT)?.as_bytes());
+    let name: String = name.chars().filter(|one| !one.is_control()).take(MAX_USER_AGENT_CHARACTERS).collect();
+    (!name.is_empty()).then_some(name)
 }

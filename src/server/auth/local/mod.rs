@@ -6,19 +6,23 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 
 mod joining;
+mod operators;
+mod password_policy;
 pub mod passwords;
 
 pub use joining::{JoinResult, NewAccount};
+pub use operators::AccountError;
 
 use super::Switched;
 use super::caller::Caller;
 use super::cookie::session_hash;
 use super::error::AuthError;
 use super::login_rate_limit::LoginRateLimiter;
-use crate::model::{Action, LoginProblem, OrgId, UserId};
+use crate::model::{Action, LoginProblem, OrgId, PasswordProblem, UserId};
 use crate::server::domain::{Actor, Secret};
 use crate::server::store::{self, CreatedUser, NewUser, RowChange, Store};
-use passwords::{MIN_PASSWORD_CHARACTERS, Passwords};
+use password_policy::NewPassword;
+use passwords::Passwords;
 
 /// Local sign-in. Cheap to clone; clones share the rate limits.
 #[derive(Clone)]
@@ -44,9 +48,9 @@ pub enum AddUserError {
     /// The text is not an email address.
     #[error("{0:?} isn't an email address")]
     MalformedEmail(String),
-    /// The password has fewer than `MIN_PASSWORD_CHARACTERS` characters.
-    #[error("the password must have at least {MIN_PASSWORD_CHARACTERS} characters")]
-    ShortPassword,
+    /// The password doesn't fit the policy.
+    #[error(transparent)]
+    Password(#[from] PasswordProblem),
     /// Another user has this email address.
     #[error("there is already a user with the address {0}")]
     EmailTaken(String),
@@ -75,20 +79,20 @@ impl LocalAuth {
         if self.login_rate_limiter.check(&email, from).is_err() {
             return Ok(Login::Refused(LoginProblem::TooManyAttempts));
         }
-        let (user, hash) = match self.store.account(&email).await? {
-            Some(account) => (Some(account.id), Some(account.password_hash)),
-            None => (None, None),
-        };
-        let known = user.clone();
+        let account = self.store.account(&email).await?;
+        let hash = account.as_ref().map(|account| Secret::new(account.password_hash.expose()));
         let right = self.passwords.verify(password, hash).await?;
-        let Some(user) = user.filter(|_| right) else {
-            if let Some(user) = known {
-                self.record_refused_sign_in(user, &email, from);
-            }
+        let Some(account) = account else { return Ok(Login::Refused(LoginProblem::Credentials)) };
+        let user = account.id;
+        if !right || account.is_disabled {
+            self.record_refused_sign_in(user, &email, from);
+            return Ok(Login::Refused(LoginProblem::Credentials));
+        }
+        let first = self.store.memberships(&user).await?.into_iter().next();
+        let (org, proof) = (first.as_ref().map(|org| &org.id), Some(&account.password_hash));
+        let Some(session) = self.create_session(headers, from, &user, org, proof).await? else {
             return Ok(Login::Refused(LoginProblem::Credentials));
         };
-        let first = self.store.memberships(&user).await?.into_iter().next();
-        let session = self.create_session(headers, &user, first.as_ref().map(|org| &org.id)).await?;
         let actor = Actor::person(&user, &email, Some(from.to_string()));
         self.store.as_actor(actor).record_in_orgs_of(&user, Action::SignedIn).await?;
         Ok(Login::SignedIn(session))
@@ -146,10 +150,7 @@ impl LocalAuth {
     ) -> Result<CreatedUser, AddUserError> {
         let normal_email =
             normalize_email(email).ok_or_else(|| AddUserError::MalformedEmail(email.trim().to_owned()))?;
-        if password.expose().chars().count() < MIN_PASSWORD_CHARACTERS {
-            return Err(AddUserError::ShortPassword);
-        }
-        let hash = self.passwords.hash(password).await?;
+        let hash = self.passwords.hash(NewPassword::check(&password, &normal_email)?).await?;
         let new = NewUser { email: &normal_email, password_hash: &hash, org };
         self.store.add_user(new).await.map_err(|error| match error {
             store::AddUserError::EmailTaken => AddUserError::EmailTaken(normal_email),

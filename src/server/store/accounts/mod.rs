@@ -6,6 +6,7 @@ pub mod clerk_rows;
 pub mod clerk_sync;
 pub mod invitations;
 pub mod members;
+pub mod operations;
 pub mod orgs;
 pub mod sessions;
 pub mod users;

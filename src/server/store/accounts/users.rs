@@ -51,6 +51,8 @@ pub struct Account {
     pub id: UserId,
     /// Hash of the password.
     pub password_hash: Secret,
+    /// Whether an operator has disabled the account.
+    pub is_disabled: bool,
 }
 
 impl Store {
@@ -77,20 +79,27 @@ impl Store {
         Ok(CreatedUser { user, org })
     }
 
-    /// Returns the account with this lower-case email address. Users who sign in through Clerk have none.
+    /// Returns the account with this lower-case email address. Users who sign in through Clerk have none, and outside of
+    /// sandbox mode the demo login has none.
     pub async fn account(&self, email: &str) -> Result<Option<Account>, StoreError> {
-        let row = sqlx::query("SELECT id, password_hash FROM users WHERE email = $1 AND external_id IS NULL")
-            .bind(email)
-            .fetch_optional(self.pool())
-            .await?;
+        let row = sqlx::query(
+            "SELECT id, password_hash, disabled_at FROM users WHERE email = $1 AND external_id IS NULL \
+             AND (demo_since IS NULL OR $2 = 1)",
+        )
+        .bind(email)
+        .bind(i64::from(self.demo_login))
+        .fetch_optional(self.pool())
+        .await?;
         let Some(row) = row else { return Ok(None) };
         let hash: String = row.try_get("password_hash")?;
-        Ok(Some(Account { id: UserId(row.try_get("id")?), password_hash: Secret::new(hash) }))
+        let is_disabled = row.try_get::<Option<i64>, _>("disabled_at")?.is_some();
+        Ok(Some(Account { id: UserId(row.try_get("id")?), password_hash: Secret::new(hash), is_disabled }))
     }
 
-    /// Returns whether the database holds any user.
+    /// Returns whether the database holds any user. Outside of sandbox mode the demo login is none.
     pub async fn has_users(&self) -> Result<bool, StoreError> {
-        Ok(sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(self.pool()).await?.is_some())
+        let any = sqlx::query("SELECT id FROM users WHERE demo_since IS NULL OR $1 = 1 LIMIT 1");
+        Ok(any.bind(i64::from(self.demo_login)).fetch_optional(self.pool()).await?.is_some())
     }
 }
 

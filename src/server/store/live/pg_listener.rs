@@ -96,7 +96,7 @@ mod tests {
     use crate::server::store::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
     use crate::server::store::testing::{each_store, postgres, sqlite, store_on};
     use crate::server::store::{
-        ChangeSignal, CreatedUser, Fenced, NewUser, RowChange, SpoolCommit, Subscription, Topic,
+        ChangeSignal, CreatedUser, Fenced, NewSession, NewUser, RowChange, SpoolCommit, Subscription, Topic,
     };
 
     /// Subscribes to a topic, with the PostgreSQL listener connected.
@@ -190,7 +190,7 @@ mod tests {
         let (ann, harbour) = add("ann@example.com", "Harbour").await;
         let (bob, _) = add("bob@example.com", "Elsewhere").await;
         for (name, user) in [("of-ann", &ann), ("of-bob", &bob)] {
-            store.add_session(name, user, None).await.unwrap();
+            _ = store.add_session(NewSession::new(name, user, None)).await.unwrap();
         }
         let mut heard = subscribe_connected(&store, Topic::Person(ann.clone())).await;
         store.delete_session("of-bob").await.unwrap();

@@ -78,10 +78,12 @@ macro_rules! key_columns {
     };
 }
 
-/// The tables that a presented key is looked up in. Keys of an organization that was deleted in Clerk are left out.
+/// The tables that a presented key is looked up in. Keys of an organization that was deleted in Clerk, and of a person
+/// whose account is disabled, are left out.
 macro_rules! from_usable_keys {
     () => {
-        "FROM api_keys k JOIN organizations o ON o.id = k.org_id AND o.external_deleted_at IS NULL "
+        "FROM api_keys k JOIN organizations o ON o.id = k.org_id AND o.external_deleted_at IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = k.created_by AND u.disabled_at IS NOT NULL) "
     };
 }
 

@@ -81,7 +81,10 @@ pub(in crate::server::store) async fn find_role(
 }
 
 /// Returns whether the organization has only one owner.
-pub(super) async fn is_last_owner(connection: &mut AnyConnection, org: &OrgId) -> Result<bool, StoreError> {
+pub(in crate::server::store::accounts) async fn is_last_owner(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT COUNT(*) FROM memberships WHERE org_id = $1 AND role = 'owner'")
         .bind(org.as_str())
         .fetch_one(connection)

@@ -6,7 +6,7 @@ use crate::server::domain::{Actor, Secret};
 use crate::server::store::testing::each_store;
 use crate::server::store::{
     AcceptError, AuditFilter, CreateOrgError, CreatedUser, INVITATION_LIFETIME, InviteError, Invitee, NewApiKeyRow,
-    NewUser, RowChange,
+    NewSession, NewUser, RowChange,
 };
 
 /// A user with an account, and the actor of their changes.
@@ -130,7 +130,7 @@ fn uuid() -> String {
 #[apply(each_store!)]
 async fn removed_member_loses_active_org_api_keys_and_invitations(store: Store) {
     let (org, ann, bob, _) = org_with_members(&store).await;
-    store.add_session("s", &bob.user, Some(&org)).await.unwrap();
+    _ = store.add_session(NewSession::new("s", &bob.user, Some(&org))).await.unwrap();
     bob.acting(&store).invite(&org, &bob.user, Role::Admin, "h").await.unwrap();
     for (hash, by) in [("bobs", &bob), ("anns", &ann)] {
         let (name, prefix, by) = ("key", hash, Some(&by.user));

@@ -1,9 +1,11 @@
 //! Login sessions, found by the hash of their cookie.
 
-use sqlx::Row;
+pub mod list;
+
+use sqlx::{AnyConnection, Row};
 
 use crate::model::{OrgId, UserId};
-use crate::server::domain::latest_plausible;
+use crate::server::domain::{Secret, latest_plausible};
 use crate::server::store::live::changes::Change;
 use crate::server::store::{RowChange, Store, StoreError};
 
@@ -11,11 +13,11 @@ use crate::server::store::{RowChange, Store, StoreError};
 /// assurance level 1).
 pub const SESSION_LIFETIME: i64 = 30 * 24 * 60 * 60;
 
-/// How long a session may stay unused before it ends, in seconds. Not from a standard: many people sign in only every
-/// other week.
-pub const SESSION_IDLE_TIMEOUT: i64 = 14 * 24 * 60 * 60;
+/// How long a session may stay unused before it ends, in seconds, unless the operator sets it. Not from a standard: many
+/// people sign in only every other week.
+pub const DEFAULT_SESSION_IDLE_TIMEOUT: i64 = 14 * 24 * 60 * 60;
 
-/// The precision of `last_seen_at`, in seconds. It saves a write per request.
+/// The precision of `last_seen_at`, in seconds. It saves a write per request. A shorter idle timeout needs a finer one.
 const LAST_SEEN_PRECISION: i64 = 60 * 60;
 
 /// Deletes sessions that have ended, and those that a wrong clock made too long.
@@ -34,28 +36,72 @@ pub struct Session {
     last_seen_at: i64,
 }
 
+/// From where a person signed in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionPlace {
+    /// The browser as it names itself.
+    pub user_agent: Option<String>,
+    /// The client's IP address.
+    pub address: Option<String>,
+}
+
+/// A session to create.
+#[derive(Clone, Copy)]
+pub struct NewSession<'a> {
+    hash: &'a str,
+    user: &'a UserId,
+    org: Option<&'a OrgId>,
+    place: Option<&'a SessionPlace>,
+    proof: Option<&'a Secret>,
+}
+
+impl<'a> NewSession<'a> {
+    /// A session with this hash that starts in `org`.
+    pub fn new(hash: &'a str, user: &'a UserId, org: Option<&'a OrgId>) -> Self {
+        Self { hash, user, org, place: None, proof: None }
+    }
+
+    /// Sets from where the person signed in.
+    pub fn from_place(self, place: &'a SessionPlace) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
+    /// Sets the password hash that the person's password was verified against. No session is created if the password
+    /// was changed in the meantime, because the change ended all sessions.
+    pub fn proven_by(self, hash: &'a Secret) -> Self {
+        Self { proof: Some(hash), ..self }
+    }
+}
+
 impl Store {
-    /// Creates a session and deletes every ended session of all users.
-    pub async fn add_session(&self, hash: &str, user: &UserId, org: Option<&OrgId>) -> Result<(), StoreError> {
+    /// Creates a session and deletes every ended session of all users. `NotFound` if the account was disabled or deleted,
+    /// or its password changed, in the meantime.
+    pub async fn add_session(&self, new: NewSession<'_>) -> Result<RowChange, StoreError> {
         let now = self.clock().now();
         sqlx::query(DELETE_ENDED_SESSIONS)
             .bind(now)
-            .bind(now - SESSION_IDLE_TIMEOUT)
+            .bind(now - self.session_idle_timeout)
             .bind(latest_plausible(SESSION_LIFETIME, now))
             .execute(self.pool())
             .await?;
-        sqlx::query(
-            "INSERT INTO sessions (id_hash, user_id, active_org_id, created_at, last_seen_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $4, $5)",
+        let mut transaction = self.database().begin().await?;
+        // Locks the row, which a change of the password and a disabling lock too.
+        let usable = sqlx::query(
+            "UPDATE users SET email = email WHERE id = $1 AND disabled_at IS NULL AND ($2 = '' OR password_hash = $2)",
         )
-        .bind(hash)
-        .bind(user.as_str())
-        .bind(org.map(OrgId::as_str))
-        .bind(now)
-        .bind(now + SESSION_LIFETIME)
-        .execute(self.pool())
+        .bind(new.user.as_str())
+        .bind(new.proof.map_or("", |hash| hash.expose()))
+        .execute(&mut *transaction)
         .await?;
-        if let Some(org) = org { self.touch_org(org).await } else { Ok(()) }
+        if usable.rows_affected() == 0 {
+            return Ok(RowChange::NotFound);
+        }
+        insert_session(&mut transaction, new, now).await?;
+        transaction.commit().await?;
+        if let Some(org) = new.org {
+            self.touch_org(org).await?;
+        }
+        Ok(RowChange::Applied)
     }
 
     /// Returns the session with this hash if it has not ended.
@@ -63,12 +109,14 @@ impl Store {
         let now = self.clock().now();
         let row = sqlx::query(
             "SELECT u.id, u.email, s.active_org_id, s.last_seen_at FROM sessions s JOIN users u ON u.id = s.user_id \
-             WHERE s.id_hash = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND s.expires_at <= $4",
+             WHERE s.id_hash = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND s.expires_at <= $4 \
+             AND u.disabled_at IS NULL AND (u.demo_since IS NULL OR $5 = 1)",
         )
         .bind(hash)
         .bind(now)
-        .bind(now - SESSION_IDLE_TIMEOUT)
+        .bind(now - self.session_idle_timeout)
         .bind(latest_plausible(SESSION_LIFETIME, now))
+        .bind(i64::from(self.demo_login))
         .fetch_optional(self.pool())
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -80,10 +128,12 @@ impl Store {
         }))
     }
 
-    /// Updates `last_seen_at` of the session and `last_used_at` of the organization, at most once an hour.
+    /// Updates `last_seen_at` of the session and `last_used_at` of the organization, at most once an hour, or ten times
+    /// within a shorter idle timeout.
     pub async fn touch_session(&self, hash: &str, session: &Session, org: Option<&OrgId>) -> Result<(), StoreError> {
         let now = self.clock().now();
-        if (0..LAST_SEEN_PRECISION).contains(&(now - session.last_seen_at)) {
+        let precision = LAST_SEEN_PRECISION.min(self.session_idle_timeout / 10);
+        if (0..precision).contains(&(now - session.last_seen_at)) {
             return Ok(());
         }
         sqlx::query("UPDATE sessions SET last_seen_at = $1 WHERE id_hash = $2")
@@ -136,10 +186,31 @@ impl Store {
     }
 }
 
+/// Inserts a session's row, in the caller's transaction.
+pub(super) async fn insert_session(
+    connection: &mut AnyConnection,
+    new: NewSession<'_>,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO sessions (id_hash, user_id, active_org_id, created_at, last_seen_at, expires_at, user_agent, address) \
+         VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
+    )
+    .bind(new.hash)
+    .bind(new.user.as_str())
+    .bind(new.org.map(OrgId::as_str))
+    .bind(now)
+    .bind(now + SESSION_LIFETIME)
+    .bind(new.place.and_then(|place| place.user_agent.as_deref()))
+    .bind(new.place.and_then(|place| place.address.as_deref()))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::domain::Secret;
     use crate::server::store::testing::each_store;
     use crate::server::store::{CreatedUser, NewUser};
 
@@ -152,21 +223,21 @@ mod tests {
     #[apply(each_store!)]
     async fn session_ends_after_14_idle_days_or_30_days(store: Store) {
         let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
-        store.add_session("idle", &user, Some(&org)).await.unwrap();
-        store.add_session("busy", &user, Some(&org)).await.unwrap();
+        _ = store.add_session(NewSession::new("idle", &user, Some(&org))).await.unwrap();
+        _ = store.add_session(NewSession::new("busy", &user, Some(&org))).await.unwrap();
         for _ in 0..2 {
-            store.clock().advance(SESSION_IDLE_TIMEOUT - 1);
+            store.clock().advance(DEFAULT_SESSION_IDLE_TIMEOUT - 1);
             let session = store.session("busy").await.unwrap().unwrap();
             assert_eq!((&session.user, session.email.as_str()), (&user, "ann@example.com"));
             store.touch_session("busy", &session, Some(&org)).await.unwrap();
         }
         assert_eq!(store.session("idle").await.unwrap(), None);
-        store.clock().advance(SESSION_LIFETIME - 2 * (SESSION_IDLE_TIMEOUT - 1) - 1);
+        store.clock().advance(SESSION_LIFETIME - 2 * (DEFAULT_SESSION_IDLE_TIMEOUT - 1) - 1);
         assert!(store.session("busy").await.unwrap().is_some());
         store.clock().advance(1);
         assert_eq!(store.session("busy").await.unwrap(), None);
 
-        store.add_session("new", &user, None).await.unwrap();
+        _ = store.add_session(NewSession::new("new", &user, None)).await.unwrap();
         let row = sqlx::query("SELECT COUNT(*) AS n FROM sessions").fetch_one(store.pool()).await.unwrap();
         assert_eq!(row.get::<i64, _>("n"), 1, "ended sessions are deleted at the next login");
     }
@@ -174,7 +245,7 @@ mod tests {
     #[apply(each_store!)]
     async fn session_of_a_clock_that_was_set_back_has_ended(store: Store) {
         let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
-        store.add_session("s", &user, Some(&org)).await.unwrap();
+        _ = store.add_session(NewSession::new("s", &user, Some(&org))).await.unwrap();
         store.clock().advance(-13 * 60 * 60);
         assert_eq!(store.session("s").await.unwrap(), None);
         assert_eq!(store.delete_expired().await.unwrap(), 1);
@@ -183,7 +254,7 @@ mod tests {
     #[apply(each_store!)]
     async fn session_use_is_recorded_once_an_hour(store: Store) {
         let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
-        store.add_session("s", &user, Some(&org)).await.unwrap();
+        _ = store.add_session(NewSession::new("s", &user, Some(&org))).await.unwrap();
         let made = store.session("s").await.unwrap().unwrap();
         store.clock().advance(LAST_SEEN_PRECISION - 1);
         store.touch_session("s", &made, Some(&org)).await.unwrap();
@@ -200,7 +271,7 @@ mod tests {
     async fn session_switches_only_to_an_organization_of_its_user(store: Store) {
         let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
         let (_, foreign) = person(&store, "bob@example.com", "Elsewhere").await;
-        store.add_session("s", &user, None).await.unwrap();
+        _ = store.add_session(NewSession::new("s", &user, None)).await.unwrap();
         assert_eq!(store.switch_session_org("s", &foreign).await.unwrap(), RowChange::NotFound);
         assert_eq!(store.session("s").await.unwrap().unwrap().active_org, None);
         assert_eq!(store.switch_session_org("s", &org).await.unwrap(), RowChange::Applied);

@@ -1,4 +1,6 @@
-//! `evergrant user add`: adds a person who can sign in.
+//! `evergrant user …`: people who sign in. Here `add`, which adds one.
+
+mod manage;
 
 use std::sync::Arc;
 
@@ -11,11 +13,22 @@ use crate::model::Role;
 use crate::server::auth::LocalAuth;
 use crate::server::config::{Settings, parse_secret};
 use crate::server::domain::Secret;
+use manage::{Named, Sessions};
 
 #[derive(Subcommand)]
 pub enum Command {
     /// Add a person who can sign in.
     Add(Box<Add>),
+    /// Replace a person's password, which is prompted for or read as a line from standard input. Their sessions end.
+    SetPassword(Box<Named>),
+    /// List where a person is signed in, and end sessions.
+    Sessions(Box<Sessions>),
+    /// Disable an account: it signs in nowhere, its sessions end, and the API keys that it created are refused.
+    Disable(Box<Named>),
+    /// Enable a disabled account again.
+    Enable(Box<Named>),
+    /// Delete an account. Its API keys end; connections and the audit log stay.
+    Delete(Box<Named>),
 }
 
 #[derive(Args)]
@@ -38,7 +51,17 @@ pub struct Add {
 }
 
 pub async fn run(command: Command) -> Result<(), CliError> {
-    let Command::Add(add) = command;
+    match command {
+        Command::Add(flags) => add(*flags).await,
+        Command::SetPassword(flags) => manage::set_password(*flags).await,
+        Command::Sessions(flags) => manage::sessions(*flags).await,
+        Command::Disable(flags) => manage::disable(*flags).await,
+        Command::Enable(flags) => manage::enable(*flags).await,
+        Command::Delete(flags) => manage::delete(*flags).await,
+    }
+}
+
+async fn add(add: Add) -> Result<(), CliError> {
     let org = add.org.as_deref().map(str::trim);
     if org == Some("") {
         return Err("an organization needs a name".into());

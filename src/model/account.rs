@@ -1,0 +1,87 @@
+//! A person's own account, as `/account` shows it, and the rules of passwords in words.
+
+use serde::{Deserialize, Serialize};
+
+use super::Action;
+use super::text_enum::str_enum;
+
+/// The shortest password, in characters. NIST SP 800-63B-4, 3.1.1.2, and OWASP's cheat sheet ask for 8 with and 15
+/// without a second factor; 12 with a limit on attempts is in between.
+pub const MIN_PASSWORD_CHARACTERS: usize = 12;
+
+str_enum!(
+    /// Why a new password is refused. `Display` is the sentence for the person who chose it.
+    PasswordProblem {
+        /// It has fewer than `MIN_PASSWORD_CHARACTERS` characters.
+        TooShort = "password-short",
+        /// It is one of the passwords that are tried first.
+        Common = "password-common",
+        /// It is the email address, or little more than it.
+        LikeEmail = "password-email",
+    }
+);
+
+impl std::fmt::Display for PasswordProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooShort => write!(f, "the password must have at least {MIN_PASSWORD_CHARACTERS} characters"),
+            Self::Common => f.write_str("the password is too common: others use it, so it is easy to guess"),
+            Self::LikeEmail => f.write_str("the password is too close to the email address"),
+        }
+    }
+}
+
+impl std::error::Error for PasswordProblem {}
+
+/// What `/account` shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountView {
+    /// Clerk manages the account: the rest is empty.
+    pub managed_by_clerk: bool,
+    /// Email address that the person signs in with.
+    pub email: String,
+    /// The person's name, if they have said it.
+    pub name: Option<String>,
+    /// The person's time zone, by its IANA name, if they have chosen one.
+    pub time_zone: Option<String>,
+    /// New email address that waits for its confirmation.
+    pub unconfirmed_email: Option<String>,
+    /// Whether a mail server is set up, without which an email address cannot be confirmed.
+    pub can_send_email: bool,
+    /// Whether the account is the sandbox's demo login, whose email address and password stay as they are.
+    pub is_demo: bool,
+    /// Where the person is signed in, the latest first.
+    pub sessions: Vec<AccountSession>,
+    /// The latest sign-ins and refused ones, newest first.
+    pub sign_ins: Vec<SignInView>,
+    /// Unix seconds at which the view was read.
+    pub as_of: i64,
+}
+
+/// A browser that is signed in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountSession {
+    /// By which the session can be ended. It opens nothing.
+    pub id: String,
+    /// Whether the request came from it.
+    pub is_current: bool,
+    /// The browser as it names itself.
+    pub user_agent: Option<String>,
+    /// IP address from which it was last seen.
+    pub address: Option<String>,
+    /// Unix seconds at which the person signed in.
+    pub created_at: i64,
+    /// Unix seconds at which it was last seen, at most an hour ago too early.
+    pub last_seen_at: i64,
+}
+
+/// A sign-in, or one that was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignInView {
+    /// `SignedIn` or `SignInRefused`.
+    pub action: Action,
+    /// IP address that it came from.
+    pub address: Option<String>,
+    /// Unix seconds at which it happened.
+    pub at: i64,
+}
