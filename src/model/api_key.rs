@@ -10,6 +10,8 @@ str_enum!(
     Scope {
         /// List the organization's connections.
         BindingsRead = "bindings:read",
+        /// Label, refresh and disconnect connections.
+        BindingsWrite = "bindings:write",
         /// Get the connections' access tokens.
         TokensRead = "tokens:read",
         /// Read from Xero through Evergrant: GET and HEAD.
@@ -84,6 +86,7 @@ impl Scope {
     pub fn label(self) -> &'static str {
         match self {
             Self::BindingsRead => "List connections",
+            Self::BindingsWrite => "Label, refresh and disconnect connections",
             Self::TokensRead => "Get access tokens",
             Self::XeroRead => "Read from Xero",
             Self::XeroWrite => "Change data in Xero",

@@ -56,6 +56,10 @@ pub const OPENAPI: &str = "/api/openapi.json";
 pub const V1: &str = "/api/v1/";
 /// Lists the organization's bindings, for programs with an API key.
 pub const V1_BINDINGS: &str = "/api/v1/bindings";
+/// Reads, labels or disconnects one binding.
+pub const V1_BINDING: &str = "/api/v1/bindings/{id}";
+/// Refreshes one binding's token.
+pub const V1_REFRESH: &str = "/api/v1/bindings/{id}/refresh";
 /// Returns an access token for one binding, for programs with an API key.
 pub const V1_TOKEN: &str = "/api/v1/bindings/{id}/token";
 /// Xero's API with one binding's token and tenant, for programs with an API key.

@@ -17,6 +17,10 @@ str_enum!(
         TooManyRequests = "too-many-requests",
         NotFresh = "not-fresh",
         TooShort = "too-short",
+        InvalidArgument = "invalid-argument",
+        ExternalIdTaken = "external-id-taken",
+        PreconditionFailed = "precondition-failed",
+        DisconnectFailed = "disconnect-failed",
         XeroPathForbidden = "xero-path-forbidden",
         XeroBodyIncomplete = "xero-body-incomplete",
         XeroLimitReached = "xero-limit-reached",
@@ -39,11 +43,12 @@ impl ProblemCode {
             Self::MissingScope | Self::XeroPathForbidden | Self::XeroScopeMissing => 403,
             Self::NoSuchConnection | Self::NoSuchRoute => 404,
             Self::MethodNotAllowed => 405,
-            Self::NotConnected | Self::XeroTenantGone => 409,
-            Self::InvalidMinTtl => 422,
+            Self::NotConnected | Self::XeroTenantGone | Self::ExternalIdTaken => 409,
+            Self::PreconditionFailed => 412,
+            Self::InvalidMinTtl | Self::InvalidArgument => 422,
             Self::TooManyRequests | Self::XeroLimitReached => 429,
             Self::Internal => 500,
-            Self::NotFresh | Self::TooShort | Self::XeroUnreachable => 503,
+            Self::NotFresh | Self::TooShort | Self::XeroUnreachable | Self::DisconnectFailed => 503,
             Self::XeroNoAnswer => 504,
         }
     }
@@ -61,6 +66,10 @@ impl ProblemCode {
             Self::TooManyRequests => "Too many requests",
             Self::NotFresh => "No valid token is available right now",
             Self::TooShort => "The token expires too soon",
+            Self::InvalidArgument => "An argument is not valid",
+            Self::ExternalIdTaken => "Another connection has this externalId",
+            Self::PreconditionFailed => "The connection has changed",
+            Self::DisconnectFailed => "The connection could not be removed",
             Self::XeroPathForbidden => "This path of Xero's API is not reachable",
             Self::XeroBodyIncomplete => "The call's body did not arrive",
             Self::XeroLimitReached => "A limit of Xero's is reached",
@@ -101,6 +110,14 @@ impl ProblemCode {
             Self::TooShort => {
                 "The token is valid, but not for as long as min_ttl asks, and Xero doesn't issue a new one right now. Ask for less, or wait as many seconds as Retry-After says, if it is present."
             }
+            Self::InvalidArgument => "A parameter or a field of the body is not valid; detail says which and why.",
+            Self::ExternalIdTaken => {
+                "An externalId is unique within the organisation. GET /api/v1/bindings?externalId= finds the connection that has it."
+            }
+            Self::PreconditionFailed => {
+                "It was changed since you read it: If-Match names another version. Read the connection again, then repeat the change."
+            }
+            Self::DisconnectFailed => "Xero did not remove the connection, so nothing was changed. Try again later.",
             Self::XeroPathForbidden => {
                 "Only paths below api.xro, payroll.xro, files.xro, assets.xro, projects.xro, finance.xro and bankfeeds.xro are passed on."
             }

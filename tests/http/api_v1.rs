@@ -180,7 +180,7 @@ async fn key_is_limited_to_its_scopes_and_its_organization(database: TestDatabas
     }
     let post = app.client.post(format!("{}/api/v1/bindings", app.base)).bearer_auth(&program.key);
     let post = post.send().await.unwrap();
-    assert_eq!(post.headers()[ALLOW], "GET");
+    assert_eq!(post.headers()[ALLOW], "GET,HEAD");
     assert_problem(post, StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed").await;
     assert_eq!(app.exchange_count().await, 0);
 }

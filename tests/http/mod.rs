@@ -4,6 +4,7 @@ mod activity;
 mod alarm;
 mod api_keys;
 mod api_v1;
+mod bindings_api;
 mod clocks;
 mod events;
 mod members;

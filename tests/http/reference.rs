@@ -77,8 +77,8 @@ async fn openapi_examples_run_and_responses_match_their_schemas(database: TestDa
     let binding = program.first_connection().await["id"].as_str().unwrap().to_owned();
     let variables = [("EVERGRANT_KEY", program.key.as_str()), ("BINDING", binding.as_str())];
     let mut ran = 0;
-    for (path, item) in document["paths"].as_object().unwrap() {
-        let call = &item["get"];
+    let calls = document["paths"].as_object().unwrap().iter().filter_map(|(path, item)| Some((path, item.get("get")?)));
+    for (path, call) in calls {
         let good = &call["responses"]["200"]["content"]["application/json"];
         // A response of Xero's is Xero's to describe.
         let is_ours = !path.contains("/xero/");
@@ -114,7 +114,7 @@ async fn openapi_examples_run_and_responses_match_their_schemas(database: TestDa
         assert!(wrong.is_empty(), "{path}: {wrong:?}");
         ran += 1;
     }
-    assert_eq!(ran, 3, "the document has three calls");
+    assert_eq!(ran, 4, "the document has four calls that read");
 }
 
 #[tokio::test]

@@ -112,6 +112,20 @@ impl TokenService {
         })
     }
 
+    /// Refreshes a binding's grant although it may not be due, unless that was done just before. Returns when the access
+    /// token expires, in unix seconds.
+    pub async fn refresh_for_program(&self, bound: BindingWithGrant) -> Result<i64, TokenError> {
+        let store = &self.shared.store;
+        let (_, grant) = require_grant(bound, store.app())?;
+        if is_just_refreshed(&grant, store.clock().now()) {
+            return Ok(grant.expires_at);
+        }
+        match self.refresh_and_reload(&grant, RefreshRequest::vend(0).forced()).await? {
+            (RefreshOutcome::Failed(failed), _) => Err(TokenError::RefreshFailed(failed)),
+            (_, grant) => Ok(grant.expires_at),
+        }
+    }
+
     /// Returns an access token after Xero has said that `rejected` has expired. Refreshes the grant, unless that was done
     /// meanwhile or just before.
     pub async fn get_token_instead_of(

@@ -1,6 +1,7 @@
 //! `/api/v1`: the API for other programs, authenticated by API keys of an organization.
 
 mod bindings;
+mod etag;
 mod openapi;
 mod problem;
 mod problem_responses;
@@ -10,7 +11,9 @@ mod token;
 mod xero;
 
 use axum::Router;
-use axum::routing::{any, get};
+use axum::http::header::ALLOW;
+use axum::response::IntoResponse;
+use axum::routing::{any, get, post};
 
 use self::problem::Problem;
 use super::middleware::limits;
@@ -30,8 +33,12 @@ pub fn database_routes() -> Router<AppState> {
 /// Returns the routes that may wait for Xero.
 pub fn xero_routes() -> Router<AppState> {
     // A HEAD would refresh and vend a token, and discard it.
-    let vend = get(token::vend).head(method_not_allowed).fallback(method_not_allowed);
-    Router::new().route(paths::V1_TOKEN, vend)
+    let vend = get(token::vend).head(get_only).fallback(get_only);
+    let binding = get(bindings::read).patch(bindings::label).delete(bindings::disconnect);
+    Router::new()
+        .route(paths::V1_TOKEN, vend)
+        .route(paths::V1_BINDING, binding.fallback(method_not_allowed))
+        .route(paths::V1_REFRESH, post(bindings::refresh).fallback(method_not_allowed))
 }
 
 /// Returns the route that passes calls on to Xero. It has no limit on bodies.
@@ -42,6 +49,11 @@ pub fn proxy_routes() -> Router<AppState> {
 
 async fn not_found() -> Problem {
     Problem::of(ProblemCode::NoSuchRoute)
+}
+
+/// Answers where not even a HEAD is allowed, which the router would list.
+async fn get_only() -> impl IntoResponse {
+    ([(ALLOW, "GET")], Problem::of(ProblemCode::MethodNotAllowed))
 }
 
 async fn method_not_allowed() -> Problem {

@@ -1,7 +1,7 @@
 //! The error responses of the API: problem details (RFC 9457).
 
 use axum::Json;
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
@@ -110,6 +110,16 @@ impl Problem {
         Self { challenge: Some(challenge), ..Self::new(ProblemCode::MissingScope, detail) }
     }
 
+    /// A parameter or a field is not valid; `detail` says which and why.
+    pub fn invalid_argument(detail: &str) -> Self {
+        Self::new(ProblemCode::InvalidArgument, detail)
+    }
+
+    /// Xero did not remove a connection.
+    pub fn disconnect_failed() -> Self {
+        Self { retry_after: Some(DEFAULT_RETRY_AFTER_SECONDS), ..Self::of(ProblemCode::DisconnectFailed) }
+    }
+
     /// A call to Xero did not get its turn.
     pub fn xero_limit_reached(reached: LimitReached) -> Self {
         let LimitReached { limit, retry_after } = reached;
@@ -162,9 +172,6 @@ impl IntoResponse for Problem {
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("GET"));
-        }
         if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }

@@ -46,8 +46,34 @@ const XERO_PROBLEMS: [ProblemCode; 10] = [
     ProblemCode::XeroScopeMissing,
 ];
 
-/// The responses of any call with a key that fails.
-pub struct KeyProblems;
+/// The further problems that a call to one connection can return.
+const BINDING_PROBLEMS: [ProblemCode; 7] = [
+    ProblemCode::NoSuchConnection,
+    ProblemCode::NotConnected,
+    ProblemCode::ExternalIdTaken,
+    ProblemCode::PreconditionFailed,
+    ProblemCode::InvalidArgument,
+    ProblemCode::NotFresh,
+    ProblemCode::DisconnectFailed,
+];
+
+/// The responses of a list that fails.
+pub struct ListProblems;
+
+impl IntoResponses for ListProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[&KEY_PROBLEMS[..], &[ProblemCode::InvalidArgument]].concat())
+    }
+}
+
+/// The responses of a call to one connection that fails.
+pub struct BindingProblems;
+
+impl IntoResponses for BindingProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[&KEY_PROBLEMS[..], &BINDING_PROBLEMS].concat())
+    }
+}
 
 /// The responses of a call for a token that fails.
 pub struct TokenProblems;
@@ -58,12 +84,6 @@ pub struct XeroProblems;
 impl IntoResponses for XeroProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         responses(&[&KEY_PROBLEMS[..], &XERO_PROBLEMS].concat())
-    }
-}
-
-impl IntoResponses for KeyProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&KEY_PROBLEMS)
     }
 }
 

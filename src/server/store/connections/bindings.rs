@@ -38,7 +38,7 @@ macro_rules! binding_with_grant_columns {
         concat!(
             "b.id AS binding_id, b.org_id AS binding_org, b.tenant_id, b.tenant_name, b.tenant_type, b.connection_id, \
          b.active_grant_id, b.status AS binding_status, b.connected_by, b.created_at AS bound_at, b.updated_at, \
-         b.missing_since, u.email AS connected_by_email, ",
+         b.missing_since, b.external_id, b.labels_version, u.email AS connected_by_email, ",
             grant_columns!("g.")
         )
     };
@@ -57,6 +57,7 @@ macro_rules! select_binding_with_grant {
         )
     };
 }
+pub(in crate::server::store) use select_binding_with_grant;
 
 impl Store {
     /// Returns every binding of the organization, by tenant name.

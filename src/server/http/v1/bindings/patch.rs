@@ -1,0 +1,106 @@
+//! The body of a change to a connection's labels.
+
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use crate::server::http::v1::problem::Problem;
+use crate::server::store::Labels;
+
+/// The longest externalId and the longest tag, in bytes.
+const MAX_EXTERNAL_ID_BYTES: usize = 255;
+const MAX_TAG_BYTES: usize = 64;
+/// The most tags of a connection.
+const MAX_TAGS: usize = 20;
+
+/// The labels to change. A field that is missing stays as it is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelPatch {
+    /// Your own id of the connection, of at most 255 bytes, unique within the organisation. null removes it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    external_id: Option<Option<String>>,
+    /// All tags that it is to have: at most 20, each of at most 64 lower case letters, digits and the signs - _ . : /
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    tags: Option<Vec<String>>,
+}
+
+/// Tells a field that is null from one that is missing.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Reads a JSON body.
+pub fn read_patch(body: &[u8]) -> Result<LabelPatch, Problem> {
+    // An array would be read as the fields in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::invalid_argument("The body is a JSON object with externalId, tags or both."));
+    }
+    serde_json::from_slice(body).map_err(|error| Problem::invalid_argument(&format!("The body is not valid: {error}.")))
+}
+
+impl LabelPatch {
+    /// Returns `labels` with the changes.
+    pub fn apply(self, labels: Labels) -> Result<Labels, Problem> {
+        let mut changed = labels;
+        if let Some(external_id) = self.external_id {
+            if external_id.as_deref().is_some_and(|id| !is_external_id(id)) {
+                return Err(Problem::invalid_argument(
+                    "externalId is text of 1 to 255 bytes without control characters, or null.",
+                ));
+            }
+            changed.external_id = external_id;
+        }
+        if let Some(mut tags) = self.tags {
+            if tags.len() > MAX_TAGS || !tags.iter().all(|tag| is_tag(tag)) {
+                return Err(Problem::invalid_argument(
+                    "tags are at most 20 texts, each of 1 to 64 lower case letters, digits and the signs - _ . : /",
+                ));
+            }
+            tags.sort();
+            tags.dedup();
+            changed.tags = tags;
+        }
+        Ok(changed)
+    }
+}
+
+fn is_external_id(id: &str) -> bool {
+    (1..=MAX_EXTERNAL_ID_BYTES).contains(&id.len()) && !id.chars().any(char::is_control)
+}
+
+fn is_tag(tag: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.:/".contains(c);
+    (1..=MAX_TAG_BYTES).contains(&tag.len()) && tag.chars().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patched(body: &str) -> Option<(Option<String>, Vec<String>)> {
+        let before = Labels { external_id: Some("old".into()), tags: vec!["a".into()], version: 3 };
+        let after = read_patch(body.as_bytes()).ok()?.apply(before).ok()?;
+        assert_eq!(after.version, 3);
+        Some((after.external_id, after.tags))
+    }
+
+    #[test]
+    fn missing_fields_stay_and_null_removes() {
+        let (old, tags) = (Some("old".to_owned()), vec!["a".to_owned()]);
+        assert_eq!(patched("{}"), Some((old.clone(), tags.clone())));
+        assert_eq!(patched(r#"{"externalId":null}"#), Some((None, tags.clone())));
+        assert_eq!(patched(r#"{"externalId":"Kunde 1"}"#), Some((Some("Kunde 1".to_owned()), tags)));
+        assert_eq!(patched(r#"{"tags":["z","b","z"]}"#), Some((old.clone(), vec!["b".to_owned(), "z".to_owned()])));
+        assert_eq!(patched(r#"{"tags":[]}"#), Some((old, vec![])));
+        let long = format!(r#"{{"externalId":"{}"}}"#, "x".repeat(256));
+        let many = format!(r#"{{"tags":[{}"b"]}}"#, r#""a","#.repeat(20));
+        for wrong in ["", "[]", r#"{"externalID":"x"}"#, r#"{"externalId":""}"#, r#"{"externalId":7}"#, &long, &many] {
+            assert_eq!(patched(wrong), None, "{wrong}");
+        }
+        for wrong in ["", "A", "a b", "\u{e9}", "a\nb"] {
+            assert_eq!(patched(&serde_json::json!({ "tags": [wrong] }).to_string()), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The labels that programs give a connection, an id of their own and tags, and the list that is filtered by them.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::bindings::{binding_with_grant_columns, binding_with_grant_from, select_binding_with_grant};
+use crate::model::{Action, BindingId, BindingStatus, OrgId};
+use crate::server::domain::{AuditEvent, Binding};
+use crate::server::store::column_lists::{columns, grant_columns};
+use crate::server::store::{Store, StoreError};
+
+/// A connection's labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// The program's own id of the connection.
+    pub external_id: Option<String>,
+    /// Tags, sorted.
+    pub tags: Vec<String>,
+    /// Counts the changes.
+    pub version: i64,
+}
+
+/// A connection with its labels.
+#[derive(Clone, Debug)]
+pub struct LabeledBinding {
+    /// The connection.
+    pub binding: Binding,
+    /// Its labels.
+    pub labels: Labels,
+}
+
+/// Which connections a list contains. Empty filters match all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BindingFilter {
+    /// Status.
+    pub status: Option<BindingStatus>,
+    /// The program's own id.
+    pub external_id: Option<String>,
+    /// A tag.
+    pub tag: Option<String>,
+}
+
+/// Why labels were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LabelError {
+    /// The organization has no such connection.
+    #[error("no such connection")]
+    NotFound,
+    /// They were changed since they were read.
+    #[error("the connection was changed meanwhile")]
+    Changed,
+    /// Another connection of the organization has this id.
+    #[error("another connection has this id")]
+    ExternalIdTaken,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for LabelError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Store {
+    /// Returns up to `limit` connections of the organization after `after`, a creation time and an id, oldest first.
+    pub async fn labeled_bindings(
+        &self,
+        org: &OrgId,
+        filter: &BindingFilter,
+        after: (i64, &str),
+        limit: i64,
+    ) -> Result<Vec<LabeledBinding>, StoreError> {
+        let rows = sqlx::query(select_binding_with_grant!(
+            "WHERE b.org_id = $1 AND ($2 = '' OR b.status = $2) AND ($3 = '' OR b.external_id = $3) \
+             AND ($4 = '' OR EXISTS (SELECT 1 FROM binding_tags t WHERE t.binding_id = b.id AND t.tag = $4)) \
+             AND (b.created_at > $5 OR (b.created_at = $5 AND b.id > $6)) ORDER BY b.created_at, b.id LIMIT $7"
+        ))
+        .bind(org.as_str())
+        .bind(filter.status.map_or("", BindingStatus::as_str))
+        .bind(filter.external_id.as_deref().unwrap_or_default())
+        .bind(filter.tag.as_deref().unwrap_or_default())
+        .bind(after.0)
+        .bind(after.1)
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
+        let mut bindings = rows.iter().map(|row| self.labeled_from(row)).collect::<Result<Vec<_>, _>>()?;
+        let tags = sqlx::query(
+            "SELECT t.binding_id, t.tag FROM binding_tags t JOIN integration_tenant_bindings b ON b.id = t.binding_id \
+             WHERE b.org_id = $1 ORDER BY t.tag",
+        )
+        .bind(org.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        for row in tags {
+            let of: String = row.try_get("binding_id")?;
+            if let Some(binding) = bindings.iter_mut().find(|binding| binding.binding.id.as_str() == of) {
+                binding.labels.tags.push(row.try_get("tag")?);
+            }
+        }
+        Ok(bindings)
+    }
+
+    /// Returns a connection of the organization, or `None` if it belongs to another.
+    pub async fn labeled_binding(&self, org: &OrgId, id: &BindingId) -> Result<Option<LabeledBinding>, StoreError> {
+        let row = sqlx::query(select_binding_with_grant!("WHERE b.org_id = $1 AND b.id = $2"))
+            .bind(org.as_str())
+            .bind(id.as_str())
+            .fetch_optional(self.pool())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mut labeled = self.labeled_from(&row)?;
+        let tags = sqlx::query("SELECT tag FROM binding_tags WHERE binding_id = $1 ORDER BY tag").bind(id.as_str());
+        for row in tags.fetch_all(self.pool()).await? {
+            labeled.labels.tags.push(row.try_get("tag")?);
+        }
+        Ok(Some(labeled))
+    }
+
+    /// Replaces a connection's labels, if they still have the version of `labels`.
+    pub async fn set_labels(&self, org: &OrgId, id: &BindingId, labels: &Labels) -> Result<(), LabelError> {
+        let mut transaction = self.database.begin().await?;
+        let changed = sqlx::query(
+            "UPDATE integration_tenant_bindings SET external_id = $1, labels_version = labels_version + 1 \
+             WHERE org_id = $2 AND id = $3 AND labels_version = $4 RETURNING tenant_name",
+        )
+        .bind(labels.external_id.as_deref())
+        .bind(org.as_str())
+        .bind(id.as_str())
+        .bind(labels.version)
+        .fetch_optional(&mut *transaction)
+        .await;
+        let changed = changed.map_err(|error| match error.as_database_error() {
+            Some(refused) if refused.is_unique_violation() => LabelError::ExternalIdTaken,
+            _ => error.into(),
+        })?;
+        let Some(row) = changed else {
+            drop(transaction);
+            let exists = self.binding(org, id).await?.is_some();
+            return Err(if exists { LabelError::Changed } else { LabelError::NotFound });
+        };
+        sqlx::query("DELETE FROM binding_tags WHERE binding_id = $1")
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        for tag in &labels.tags {
+            sqlx::query("INSERT INTO binding_tags (binding_id, tag) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(id.as_str())
+                .bind(tag)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        let event = AuditEvent::new(self.actor(), Action::ConnectionLabeled).in_org(org).subject("binding", id);
+        let event = event.detail("connection", row.try_get::<String, _>("tenant_name")?);
+        let event = event.detail("external_id", labels.external_id.as_deref().unwrap_or_default());
+        self.record(&mut transaction, &event.detail("tags", labels.tags.join(" "))).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    fn labeled_from(&self, row: &AnyRow) -> Result<LabeledBinding, StoreError> {
+        let binding = binding_with_grant_from(row, self.clock.now())?.binding;
+        let (external_id, version) = (row.try_get("external_id")?, row.try_get("labels_version")?);
+        Ok(LabeledBinding { binding, labels: Labels { external_id, tags: Vec::new(), version } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::store::testing::each_store;
+    use crate::server::store::testing::grants::TestGrant;
+
+    async fn three_bindings(store: &Store) -> (OrgId, Vec<BindingId>) {
+        let org = store.add_org("Harbour").await.unwrap();
+        let mut ids = Vec::new();
+        for name in ["a", "b", "c"] {
+            TestGrant::of(store, &org).xero_user(name).bound_to(&[name]).insert().await;
+            store.clock().advance(1);
+            let bound = store.bindings_of_org(&org).await.unwrap();
+            ids.push(bound.into_iter().find(|one| !ids.contains(&one.binding.id)).unwrap().binding.id);
+        }
+        (org, ids)
+    }
+
+    fn labels(external_id: Option<&str>, tags: &[&str], version: i64) -> Labels {
+        Labels {
+            external_id: external_id.map(str::to_owned),
+            tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+            version,
+        }
+    }
+
+    each_store! {
+        async fn list_is_filtered_and_continues_after_the_last_one(store: Store) {
+            let (org, ids) = three_bindings(&store).await;
+            store.set_labels(&org, &ids[1], &labels(Some("cust-1"), &["gold", "nz"], 0)).await.unwrap();
+            store.set_labels(&org, &ids[2], &labels(None, &["nz"], 0)).await.unwrap();
+            let list = async |filter: BindingFilter, after: (i64, &str), limit| {
+                let found = store.labeled_bindings(&org, &filter, after, limit).await.unwrap();
+                found.into_iter().map(|one| one.binding.id).collect::<Vec<_>>()
+            };
+            let all = BindingFilter::default();
+            assert_eq!(list(all.clone(), (0, ""), 2).await, ids[..2]);
+            let last = store.labeled_binding(&org, &ids[1]).await.unwrap().unwrap();
+            assert_eq!(last.labels, labels(Some("cust-1"), &["gold", "nz"], 1));
+            assert_eq!(list(all.clone(), (last.binding.created_at, last.binding.id.as_str()), 9).await, ids[2..]);
+            let tagged = BindingFilter { tag: Some("nz".into()), ..all.clone() };
+            assert_eq!(list(tagged, (0, ""), 9).await, ids[1..]);
+            let named = BindingFilter { external_id: Some("cust-1".into()), ..all.clone() };
+            assert_eq!(list(named, (0, ""), 9).await, ids[1..2]);
+            let active = BindingFilter { status: Some(BindingStatus::NeedsReauth), ..all };
+            assert_eq!(list(active, (0, ""), 9).await, []);
+        }
+    }
+
+    each_store! {
+        async fn id_is_unique_in_its_organization_and_the_later_of_two_changes_is_refused(store: Store) {
+            let (org, ids) = three_bindings(&store).await;
+            store.set_labels(&org, &ids[0], &labels(Some("cust-1"), &[], 0)).await.unwrap();
+            let late = store.set_labels(&org, &ids[0], &labels(None, &[], 0)).await;
+            assert!(matches!(late, Err(LabelError::Changed)), "{late:?}");
+            let taken = store.set_labels(&org, &ids[1], &labels(Some("cust-1"), &[], 0)).await;
+            assert!(matches!(taken, Err(LabelError::ExternalIdTaken)), "{taken:?}");
+            let other = store.add_org("Southerly").await.unwrap();
+            let foreign = store.set_labels(&other, &ids[0], &labels(None, &[], 1)).await;
+            assert!(matches!(foreign, Err(LabelError::NotFound)), "{foreign:?}");
+            assert!(store.labeled_binding(&other, &ids[0]).await.unwrap().is_none());
+            store.set_labels(&org, &ids[0], &labels(None, &["x"], 1)).await.unwrap();
+            store.set_labels(&org, &ids[1], &labels(Some("cust-1"), &[], 0)).await.unwrap();
+        }
+    }
+}
