@@ -2,6 +2,7 @@
 //!
 //! Each accepts an ordinary form post, so a page without wasm can call it from a plain `<form>`.
 
+mod account;
 mod activity;
 mod api_keys;
 mod integrations;
@@ -9,6 +10,7 @@ mod members;
 mod notifications;
 mod reference;
 
+pub use account::account;
 pub use activity::{activity, changes, connection_history};
 pub use api_keys::api_keys;
 pub use integrations::{

@@ -33,6 +33,25 @@ impl std::fmt::Display for PasswordProblem {
 
 impl std::error::Error for PasswordProblem {}
 
+str_enum!(
+    /// A letter about an account.
+    LetterKind {
+        /// Has a link that resets the password.
+        ResetPassword = "reset_password",
+        /// Has a link that confirms a new email address. It goes there.
+        ConfirmEmail = "confirm_email",
+        /// Tells the old email address of the new one.
+        EmailChanged = "email_changed",
+        /// Tells of a new password.
+        PasswordChanged = "password_changed",
+    }
+);
+
+/// Returns the time zones that a person can choose, by their IANA names.
+pub fn time_zones() -> impl Iterator<Item = &'static str> {
+    include_str!("time_zones.txt").lines().filter(|line| !line.starts_with('#'))
+}
+
 /// What `/account` shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AccountView {

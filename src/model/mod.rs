@@ -24,7 +24,9 @@ pub(crate) mod text_enum;
 mod tone;
 mod view;
 
-pub use account::{AccountSession, AccountView, MIN_PASSWORD_CHARACTERS, PasswordProblem, SignInView};
+pub use account::{
+    AccountSession, AccountView, LetterKind, MIN_PASSWORD_CHARACTERS, PasswordProblem, SignInView, time_zones,
+};
 pub use activity::{
     ActivityEntry, ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, HourView, Outcome,
     UpcomingActionKind, UpcomingActionView,
@@ -33,14 +35,16 @@ pub use api_key::{ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, Scope};
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 pub use call_limit::CallLimit;
 pub use error::{ApiError, MalformedArguments};
-pub use flash::{AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessage, MembersFlash, NotificationFlash};
+pub use flash::{
+    AccountFlash, AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessage, MembersFlash, NotificationFlash,
+};
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
 pub use members::{InvitationDetails, InvitationView, MemberSource, MemberView, MembersView};
 pub use notification::{
     Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EmailChoice, EndpointView, EventKind, EventView,
     NotificationsView, RecipientView,
 };
-pub use page::{ClerkView, InvitationPage, LoginProblem, LoginView, Page, RevealedSecret};
+pub use page::{ClerkView, InvitationPage, LinkPage, LoginProblem, LoginView, Page, RevealedSecret};
 pub use permission::Permission;
 pub use problem::ProblemCode;
 pub use reference::{FieldView, OperationView, ReferenceView, ResponseView};

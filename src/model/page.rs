@@ -32,8 +32,19 @@ pub struct Page {
     pub new_api_key: Option<RevealedSecret>,
     /// Set on the page behind an invitation link.
     pub invitation: Option<InvitationPage>,
+    /// Set on the page behind a link in a letter about an account.
+    pub link: Option<LinkPage>,
     /// Path of the request, without the query.
     pub path: String,
+}
+
+/// What a page behind a link in a letter about an account shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LinkPage {
+    /// Whether the link still works.
+    pub is_open: bool,
+    /// The email address that the letter went to, if the link still works.
+    pub email: Option<String>,
 }
 
 /// A secret for the one page that shows it. `Debug` hides it, and no other trait exposes it.
@@ -71,6 +82,8 @@ pub struct LoginView {
     pub next: Option<String>,
     /// No account exists yet: the page says how to create the first one.
     pub no_users: bool,
+    /// Whether email can be sent, such as a reset link.
+    pub can_send_email: bool,
     /// The seeded email address and password, in sandbox mode only.
     pub demo_login: Option<(&'static str, &'static str)>,
 }

@@ -8,6 +8,14 @@ use super::BindingId;
 pub const HOME: &str = "/";
 /// The login page.
 pub const LOGIN: &str = "/login";
+/// The page that asks for a letter with a reset link.
+pub const FORGOT_PASSWORD: &str = "/login/forgot";
+/// The page behind a reset link. The secret is in the query, and moved into a cookie at once.
+pub const RESET_PASSWORD: &str = "/login/reset";
+/// The page behind the link that confirms a new email address, as that of a reset.
+pub const CONFIRM_EMAIL: &str = "/login/email";
+/// The page of a person's own account.
+pub const ACCOUNT: &str = "/account";
 /// The page of refresh attempts and audit events.
 pub const ACTIVITY: &str = "/activity";
 /// Exports refresh attempts or audit events as CSV.
@@ -33,6 +41,12 @@ pub const SESSION: &str = "/api/session";
 pub const SESSION_LOGIN: &str = "/api/session/login";
 /// Signs out.
 pub const SESSION_LOGOUT: &str = "/api/session/logout";
+/// Asks for a letter with a reset link.
+pub const SESSION_FORGOT: &str = "/api/session/forgot";
+/// Sets a new password with a reset link.
+pub const SESSION_RESET: &str = "/api/session/reset";
+/// Confirms a new email address.
+pub const SESSION_CONFIRM_EMAIL: &str = "/api/session/confirm-email";
 /// Switches the session to another organization.
 pub const SESSION_SWITCH_ORGANIZATION: &str = "/api/session/switch-organization";
 /// Sets the theme.
@@ -76,8 +90,21 @@ pub const METRICS: &str = "/metrics";
 pub const SANDBOX: &str = "/sandbox/xero";
 
 /// Every page without a parameter.
-pub const PAGES: &[&str] =
-    &[HOME, LOGIN, ACTIVITY, INTEGRATIONS, MEMBERS, API_KEYS, NOTIFICATIONS, INVITATION, API_REFERENCE];
+pub const PAGES: &[&str] = &[
+    HOME,
+    LOGIN,
+    FORGOT_PASSWORD,
+    RESET_PASSWORD,
+    CONFIRM_EMAIL,
+    ACCOUNT,
+    ACTIVITY,
+    INTEGRATIONS,
+    MEMBERS,
+    API_KEYS,
+    NOTIFICATIONS,
+    INVITATION,
+    API_REFERENCE,
+];
 
 /// Returns the path of a connection's history page.
 pub fn history(connection: &BindingId) -> String {

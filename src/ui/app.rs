@@ -8,7 +8,8 @@ use leptos_router::path;
 
 use super::layout::clerk;
 use super::pages::{
-    Activity, ApiKeys, History, Integrations, Invite, Login, Members, NotFound, Notifications, Overview, Reference,
+    Account, Activity, ApiKeys, ConfirmEmail, ForgotPassword, History, Integrations, Invite, Login, Members, NotFound,
+    Notifications, Overview, Reference, ResetPassword,
 };
 use crate::model::{Page, Theme};
 
@@ -46,6 +47,10 @@ pub fn App() -> impl IntoView {
         <Router>
             <FlatRoutes fallback=NotFound>
                 <Route path=path!("/login") view=Login ssr=SsrMode::Async />
+                <Route path=path!("/login/forgot") view=ForgotPassword ssr=SsrMode::Async />
+                <Route path=path!("/login/reset") view=ResetPassword ssr=SsrMode::Async />
+                <Route path=path!("/login/email") view=ConfirmEmail ssr=SsrMode::Async />
+                <Route path=path!("/account") view=Account ssr=SsrMode::Async />
                 <Route path=path!("/") view=Overview ssr=SsrMode::Async />
                 <Route path=path!("/activity") view=Activity ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />

@@ -1,6 +1,8 @@
 //! Rules for a single file: header, length, cfg, unwrap, wall clock, SQL.
 
-use evergrant::model::{BindingStatus, Channel, DeliveryStatus, EmailChoice, GrantStatus, Outcome, Role, TextEnum};
+use evergrant::model::{
+    ActorKind, BindingStatus, Channel, DeliveryStatus, EmailChoice, GrantStatus, LetterKind, Outcome, Role, TextEnum,
+};
 
 use super::source::Source;
 use super::{Violation, assert_no_violations, check_every_file};
@@ -185,6 +187,8 @@ fn sql_words() -> Vec<&'static str> {
         all(DeliveryStatus::ALL),
         all(EmailChoice::ALL),
         all(GrantStatus::ALL),
+        all(LetterKind::ALL),
+        all(ActorKind::ALL),
         all(Outcome::ALL),
         all(Role::ALL),
         OTHER_SQL_WORDS.to_vec(),

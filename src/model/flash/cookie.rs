@@ -1,6 +1,6 @@
 //! The text form of a flash message, which a cookie carries to the next page.
 
-use super::{AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, NotificationFlash};
+use super::{AccountFlash, AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, NotificationFlash};
 use crate::model::{BindingId, RefreshSummary};
 
 impl Flash {
@@ -21,6 +21,7 @@ impl Flash {
             Self::Notification(flash) => flash.as_str().into(),
             Self::Members(flash) => flash.as_str().into(),
             Self::ApiKeys(flash) => flash.as_str().into(),
+            Self::Account(flash) => flash.as_str().into(),
             Self::Address(problem) => problem.as_str().into(),
         }
     }
@@ -50,6 +51,7 @@ impl Flash {
                 .or_else(|| NotificationFlash::parse(code).map(Self::Notification))
                 .or_else(|| MembersFlash::parse(code).map(Self::Members))
                 .or_else(|| ApiKeyFlash::parse(code).map(Self::ApiKeys))
+                .or_else(|| AccountFlash::parse(code).map(Self::Account))
                 .or_else(|| AddressProblem::parse(code).map(Self::Address)),
             _ => None,
         }
@@ -86,6 +88,7 @@ mod tests {
         all.extend(ConnectionFlash::ALL.iter().map(|&one| one.into()));
         all.extend(NotificationFlash::ALL.iter().map(|&one| one.into()));
         all.extend(MembersFlash::ALL.iter().map(|&one| one.into()));
+        all.extend(AccountFlash::ALL.iter().map(|&one| one.into()));
         all.extend(ApiKeyFlash::ALL.iter().map(|&one| one.into()));
         all.extend(AddressProblem::ALL.iter().map(|&one| Flash::Address(one)));
         for flash in all {

@@ -1,5 +1,6 @@
 //! Flash messages: one-time messages that a redirect carries to the next page.
 
+mod account;
 mod api_keys;
 mod connections;
 mod cookie;
@@ -9,6 +10,7 @@ mod notifications;
 use std::borrow::Cow;
 
 use super::{BindingId, RefreshReport, RefreshSummary, Tone};
+pub use account::AccountFlash;
 pub use api_keys::ApiKeyFlash;
 pub use connections::ConnectionFlash;
 pub use members::MembersFlash;
@@ -56,6 +58,8 @@ pub enum Flash {
     Members(MembersFlash),
     /// Result of a form about API keys.
     ApiKeys(ApiKeyFlash),
+    /// Result of a form about a person's own account.
+    Account(AccountFlash),
     /// A webhook address was refused.
     Address(AddressProblem),
 }
@@ -78,6 +82,12 @@ impl From<ApiKeyFlash> for Flash {
     }
 }
 
+impl From<AccountFlash> for Flash {
+    fn from(flash: AccountFlash) -> Self {
+        Self::Account(flash)
+    }
+}
+
 impl From<MembersFlash> for Flash {
     fn from(flash: MembersFlash) -> Self {
         Self::Members(flash)
@@ -94,6 +104,7 @@ impl FlashMessage for Flash {
             Self::Notification(flash) => flash.tone(),
             Self::Members(flash) => flash.tone(),
             Self::ApiKeys(flash) => flash.tone(),
+            Self::Account(flash) => flash.tone(),
             Self::Address(problem) => problem.tone(),
         }
     }
@@ -111,6 +122,7 @@ impl FlashMessage for Flash {
             Self::Notification(flash) => flash.text(),
             Self::Members(flash) => flash.text(),
             Self::ApiKeys(flash) => flash.text(),
+            Self::Account(flash) => flash.text(),
             Self::Address(problem) => problem.text(),
         }
     }

@@ -20,6 +20,11 @@ pub const NEW_INVITATION_COOKIE: &str = "evergrant_invitation";
 /// The cookie that carries a new API key to the page that shows it once.
 pub const NEW_API_KEY_COOKIE: &str = "evergrant_new_key";
 
+/// The cookie that holds the secret of a reset link.
+pub const RESET_PASSWORD_COOKIE: &str = "evergrant_reset";
+/// The cookie that holds the secret of a link that confirms an email address.
+pub const CONFIRM_EMAIL_COOKIE: &str = "evergrant_email";
+
 /// Returns the hash of the request's session cookie. The session may not exist.
 pub fn session_hash(headers: &HeaderMap) -> Option<String> {
     read_cookie(headers, SESSION_COOKIE).map(|value| hash_secret(&Secret::new(value)))

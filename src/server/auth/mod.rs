@@ -23,7 +23,7 @@ pub use clerk::jwks::JwksError;
 pub use clerk::{ClerkAuth, InboundWebhookResult, WebhookRejection, probe_keys};
 pub use csp::CspSources;
 pub use error::AuthError;
-pub use local::{AccountError, AddUserError, JoinResult, LocalAuth, Login, NewAccount};
+pub use local::{AccountChange, AccountError, AddUserError, JoinResult, LocalAuth, Login, NewAccount};
 
 use self::cookie::SESSION_COOKIE;
 use super::config::{ClerkApp, SignIn};

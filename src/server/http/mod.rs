@@ -4,6 +4,7 @@
 pub mod assets;
 mod flash;
 mod internal_error;
+mod link_secret;
 pub mod listener;
 pub mod middleware;
 mod oauth;

@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::DateTime;
 use lettre::Message;
+use lettre::message::MessageBuilder;
 use lettre::message::header::ContentType;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
@@ -42,6 +43,17 @@ pub struct Digest<'a> {
     pub now: i64,
 }
 
+/// A letter to one person about their account.
+pub struct Letter<'a> {
+    /// Tells letters apart.
+    pub id: &'a str,
+    pub to: &'a str,
+    pub subject: &'a str,
+    pub text: &'a str,
+    /// Unix seconds.
+    pub now: i64,
+}
+
 impl Mailer {
     /// Builds a mailer from the settings. Does not connect yet.
     pub fn new(config: &MailConfig) -> Result<Self, MailSettingsError> {
@@ -51,25 +63,37 @@ impl Mailer {
 
     /// Sends a digest and waits for the mail server to accept it.
     pub async fn send(&self, letter: &Digest<'_>) -> Result<(), SmtpError> {
-        let Some(message) = self.build_message(letter) else {
+        self.hand_over(self.build_message(letter)).await
+    }
+
+    /// Sends a letter and waits for the mail server to accept it.
+    pub async fn send_letter(&self, letter: &Letter<'_>) -> Result<(), SmtpError> {
+        let body = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(letter.text.to_owned());
+        let envelope = self.envelope(letter.id, letter.to, letter.now);
+        self.hand_over(envelope.and_then(|message| message.subject(letter.subject).singlepart(body).ok())).await
+    }
+
+    async fn hand_over(&self, message: Option<Message>) -> Result<(), SmtpError> {
+        let Some(message) = message else {
             let message = "the email address is invalid".to_owned();
             return Err(SmtpError { message, finality: Finality::RecipientRefused });
         };
         self.server.send(&message).await
     }
 
+    /// Starts a message that auto-responders don't reply to (RFC 3834). `None` if the address is invalid.
+    fn envelope(&self, id: &str, to: &str, now: i64) -> Option<MessageBuilder> {
+        let id = format!("<{id}@{}>", self.from.email.domain());
+        let sent = UNIX_EPOCH + Duration::from_secs(now.unsigned_abs());
+        let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+        let message = Message::builder().from(self.from.clone()).to(to.parse().ok()?).date(sent);
+        Some(message.message_id(Some(id)).raw_header(automatic))
+    }
+
     fn build_message(&self, letter: &Digest<'_>) -> Option<Message> {
         let first = letter.events.first()?;
-        let id = format!("<{}.{}@{}>", first.id, letter.events.len(), self.from.email.domain());
-        let sent = UNIX_EPOCH + Duration::from_secs(letter.now.unsigned_abs());
-        // Marks the message so that auto-responders don't reply to it (RFC 3834).
-        let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
-        Message::builder()
-            .from(self.from.clone())
-            .to(letter.to.parse().ok()?)
-            .date(sent)
-            .message_id(Some(id))
-            .raw_header(automatic)
+        let id = format!("{}.{}", first.id, letter.events.len());
+        self.envelope(&id, letter.to, letter.now)?
             .subject(subject(letter))
             .multipart(
                 MultiPart::alternative()

@@ -8,6 +8,7 @@ mod backoff;
 mod credentials;
 mod egress;
 mod endpoints;
+mod letters;
 mod mail;
 mod notifier;
 mod payload;

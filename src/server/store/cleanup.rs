@@ -38,7 +38,7 @@ pub enum OrphanRevocation {
 }
 
 impl Store {
-    /// Deletes ended sessions, unfinished consents and consents that nobody confirmed. Returns the number of rows.
+    /// Deletes ended sessions, unfinished consents, consents that nobody confirmed and letters whose time is over. Returns the number of rows.
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
         let sessions = sqlx::query(DELETE_ENDED_SESSIONS)
@@ -56,7 +56,9 @@ impl Store {
         .bind(latest_plausible(OAUTH_STATE_LIFETIME, now))
         .execute(self.pool())
         .await?;
-        Ok(sessions.rows_affected() + consents.rows_affected())
+        let letters =
+            sqlx::query("DELETE FROM account_letters WHERE expires_at <= $1").bind(now).execute(self.pool()).await?;
+        Ok(sessions.rows_affected() + consents.rows_affected() + letters.rows_affected())
     }
 
     /// Returns up to `limit` grants that have been unused for a week, oldest first.

@@ -33,9 +33,11 @@ pub use accounts::api_keys::{AddApiKeyError, ApiKeyRow, MAX_API_KEYS, NewApiKeyR
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
 pub use accounts::invitations::{AcceptError, INVITATION_LIFETIME, InviteError, Invitee};
+pub use accounts::letters::{ClaimedLetter, EmailConfirmation, LINK_LIFETIME, OpenLetter};
 pub use accounts::members::MemberChangeError;
 pub use accounts::operations::DeleteUserError;
 pub use accounts::orgs::{AddOrgError, CreateOrgError};
+pub use accounts::profile::Profile;
 pub use accounts::sessions::list::EndSessions;
 pub use accounts::sessions::{DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, SESSION_LIFETIME, Session, SessionPlace};
 pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser};

@@ -1,10 +1,12 @@
 //! Builds the view models of the pages from database rows: here the overview and the connections.
 
+mod account;
 mod activity;
 mod api_keys;
 mod members;
 mod notifications;
 
+pub use account::{account, clerk_account};
 pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes};
 pub use api_keys::api_keys;
 pub use members::members;

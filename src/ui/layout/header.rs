@@ -53,6 +53,7 @@ fn account_menu(email: &str, theme: Theme) -> impl IntoView + use<> {
             </button>
             <div id="account" class="menu" popover="auto">
                 <p class="menu-note truncate">{email.to_owned()}</p>
+                <a class="menu-item" href="/account">"Your account"</a>
                 {appearance_choices(theme)}
                 <form method="post" action="/api/session/logout">
                     <button class="menu-item">"Sign out"</button>

@@ -28,6 +28,9 @@ use notices::{app_alarm, flash_message, sandbox_strip};
 pub fn Layout(
     /// Title of the page, without the name of the app.
     title: &'static str,
+    /// The content concerns the person alone, and is shown without an organization too.
+    #[prop(optional)]
+    personal: bool,
     children: Children,
 ) -> impl IntoView {
     let page = page();
@@ -59,6 +62,7 @@ pub fn Layout(
                     {flash_message(&page)}
                     {match (&session.org, &page.clerk) {
                         (Some(_), _) => children(),
+                        _ if personal => children(),
                         (None, Some(_)) => choose_organization().into_any(),
                         (None, None) => no_organization(&session.email).into_any(),
                     }}

@@ -1,5 +1,6 @@
 //! The pages, a folder each. Only the server renders them; none of this code reaches the browser.
 
+mod account;
 mod activity;
 mod api_keys;
 mod history;
@@ -12,12 +13,13 @@ mod notifications;
 mod overview;
 mod reference;
 
+pub use account::Account;
 pub use activity::Activity;
 pub use api_keys::ApiKeys;
 pub use history::History;
 pub use integrations::Integrations;
 pub use invite::Invite;
-pub use login::Login;
+pub use login::{ConfirmEmail, ForgotPassword, Login, ResetPassword};
 pub use members::Members;
 pub use not_found::NotFound;
 pub use notifications::Notifications;

@@ -7,11 +7,13 @@ use axum::http::HeaderMap;
 
 mod joining;
 mod operators;
+mod own_account;
 mod password_policy;
 pub mod passwords;
 
 pub use joining::{JoinResult, NewAccount};
 pub use operators::AccountError;
+pub use own_account::AccountChange;
 
 use super::Switched;
 use super::caller::Caller;

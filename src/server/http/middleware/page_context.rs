@@ -11,12 +11,16 @@ use leptos::prelude::{Env, provide_context, use_context};
 use leptos_axum::ResponseOptions;
 
 use super::security_headers::page_content_security_policy;
-use crate::model::{Flash, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme, paths};
+use crate::model::{
+    Flash, LinkPage, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme, paths,
+};
 use crate::server::auth::cookie::{THEME_COOKIE, read_cookie};
 use crate::server::auth::{Caller, api_keys};
+use crate::server::crypto::random::hash_secret;
 use crate::server::http::flash;
 use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
+use crate::server::http::link_secret::LinkSecret;
 use crate::server::http::one_time_secret::{API_KEY, INVITATION, OneTimeSecret};
 use crate::server::http::routes::invitations;
 use crate::server::http::safe_redirect;
@@ -26,6 +30,10 @@ use crate::server::http::state::AppState;
 /// without a session, and away from it with one.
 pub async fn with_page_context(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
+    let link = LinkSecret::of_page(request.uri().path());
+    if let Some(moved) = link.and_then(|link| link.moved_from_query(&state, request.uri())) {
+        return no_store(moved);
+    }
     let page = match load_page_context(&state, &headers, request.uri()).await {
         Ok(Ok(page)) => page,
         Ok(Err(elsewhere)) => return no_store(see_other(&elsewhere)),
@@ -68,6 +76,10 @@ async fn load_page_context(
     } else {
         None
     };
+    let link = match LinkSecret::of_page(uri.path()) {
+        Some(link) => Some(link_page(state, &link, headers).await?),
+        None => None,
+    };
     let page = Page {
         sandbox: state.is_sandbox(),
         theme,
@@ -75,6 +87,7 @@ async fn load_page_context(
         path: uri.path().to_owned(),
         clerk: state.auth.clerk_view(caller.as_ref().filter(|_| !at_login)),
         invitation,
+        link,
         ..Page::default()
     };
     // Right after signing out, the session cookie of Clerk may still be valid.
@@ -85,6 +98,8 @@ async fn load_page_context(
         Some(_) if at_login => Err(query_param(uri, "next")
             .and_then(|next| safe_next(state, &next))
             .unwrap_or_else(|| paths::HOME.to_owned())),
+        _ if page.link.is_some() => Ok(page),
+        _ if uri.path() == paths::FORGOT_PASSWORD => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None if page.invitation.is_some() || uri.path() == paths::API_REFERENCE => Ok(page),
         Some(caller) => {
             let one_time_secret = |once: OneTimeSecret, permission| {
@@ -116,6 +131,13 @@ async fn load_page_context(
             Err(safe_redirect::login_path(wanted.as_deref().unwrap_or(paths::HOME)))
         }
     })
+}
+
+/// Loads the page behind a link in a letter. Only its secret's cookie tells the link.
+async fn link_page(state: &AppState, link: &LinkSecret, headers: &HeaderMap) -> Result<LinkPage, InternalError> {
+    let (Some(token), Some(_)) = (link.read(headers), state.auth.local()) else { return Ok(LinkPage::default()) };
+    let letter = state.store.open_letter(link.kind, &hash_secret(&token)).await?;
+    Ok(LinkPage { is_open: letter.is_some(), email: letter.map(|letter| letter.email) })
 }
 
 async fn session_view(state: &AppState, caller: &Caller) -> Result<SessionView, InternalError> {
@@ -156,6 +178,7 @@ async fn login_view(state: &AppState, uri: &Uri) -> Result<LoginView, InternalEr
         problem: query_param(uri, "problem").and_then(|problem| LoginProblem::parse(&problem)),
         next: query_param(uri, "next").and_then(|next| safe_next(state, &next)),
         no_users: state.auth.needs_first_user().await?,
+        can_send_email: state.notifier.channels().await?.mail,
         demo_login: state.demo_login,
     })
 }

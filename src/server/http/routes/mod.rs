@@ -1,5 +1,6 @@
 //! The routes that are neither pages, server functions nor the API for programs, a file per subject.
 
+pub mod account_links;
 pub mod clerk_webhook;
 pub mod events;
 pub mod export;

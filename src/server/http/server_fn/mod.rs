@@ -1,6 +1,7 @@
 //! The context of a server function: its authenticated caller, and its response, which is JSON for calls from wasm and
 //! programs and a redirect with a flash for a plain form.
 
+mod account;
 mod api_keys;
 mod members;
 mod rejection;

@@ -1,4 +1,8 @@
-//! The sign-in page.
+//! The sign-in page, and the pages of people who can't sign in.
+
+mod confirm_email;
+mod forgot;
+mod reset;
 
 use leptos::either::EitherOf3;
 use leptos::prelude::*;
@@ -6,11 +10,14 @@ use leptos::prelude::*;
 use crate::model::{LoginProblem, LoginView, Tone};
 use crate::ui::context::page;
 use crate::ui::layout::{BareLayout, clerk};
+pub use confirm_email::ConfirmEmail;
+pub use forgot::ForgotPassword;
+pub use reset::ResetPassword;
 
 /// The page at `/login`.
 #[component]
 pub fn Login() -> impl IntoView {
-    let LoginView { problem, next, no_users, demo_login } = page().login;
+    let LoginView { problem, next, no_users, demo_login, .. } = page().login;
     view! {
         <BareLayout title="Sign in">
             {match (page().clerk, no_users) {
@@ -50,6 +57,7 @@ fn sign_in_form(
             </label>
             <button class="button primary wide">"Sign in"</button>
         </form>
+        <p class="aside"><a href="/login/forgot">"Forgot your password?"</a></p>
         {demo
             .map(|(email, password)| {
                 view! {

@@ -54,6 +54,7 @@ impl Store {
             insert_session(&mut transaction, next, self.clock().now()).await?;
         }
         self.record_about_user(&mut transaction, user, Action::PasswordChanged, &[]).await?;
+        self.password_has_changed(&mut transaction, user).await?;
         transaction.publish(Change::Person { user: user.clone() }).await?;
         transaction.commit().await?;
         Ok(RowChange::Applied)

@@ -1,0 +1,75 @@
+//! Server functions for the caller's own account. None of them depends on an organization.
+
+use leptos::prelude::*;
+use leptos::server_fn::codec::{Json, PostUrl};
+
+use crate::model::{AccountView, ApiError};
+
+/// Returns what `/account` shows.
+#[server(prefix = "/api", endpoint = "account/view", input = PostUrl, output = Json)]
+pub async fn account() -> Result<AccountView, ApiError> {
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| ctx.account().await).await.without_flash()
+}
+
+/// Changes the caller's password, which ends their other sessions.
+#[server(prefix = "/api", endpoint = "account/change-password", input = PostUrl, output = Json)]
+pub async fn change_password(current_password: String, new_password: String) -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::PasswordChanged, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.change_password(current_password, new_password).await).await.flash(|()| PasswordChanged)
+}
+
+/// Sends a letter to a new email address, whose link changes it.
+#[server(prefix = "/api", endpoint = "account/change-email", input = PostUrl, output = Json)]
+pub async fn change_email(email: String, current_password: String) -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::EmailRequested, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.request_email_change(&email, current_password).await).await.flash(|()| EmailRequested)
+}
+
+/// Changes the caller's name.
+#[server(prefix = "/api", endpoint = "account/set-name", input = PostUrl, output = Json)]
+pub async fn set_name(name: String) -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::NameChanged, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.set_person_name(&name).await).await.flash(|()| NameChanged)
+}
+
+/// Changes the caller's time zone.
+#[server(prefix = "/api", endpoint = "account/set-time-zone", input = PostUrl, output = Json)]
+pub async fn set_time_zone(time_zone: String) -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::TimeZoneChanged, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.set_time_zone(&time_zone).await).await.flash(|()| TimeZoneChanged)
+}
+
+/// Ends one of the caller's sessions.
+#[server(prefix = "/api", endpoint = "account/end-session", input = PostUrl, output = Json)]
+pub async fn end_session(session: String) -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::SessionEnded, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.end_session(&session).await).await.flash(|()| SessionEnded)
+}
+
+/// Ends the caller's other sessions.
+#[server(prefix = "/api", endpoint = "account/end-other-sessions", input = PostUrl, output = Json)]
+pub async fn end_other_sessions() -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::SessionsEnded, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.end_other_sessions().await).await.flash(|()| SessionsEnded)
+}

@@ -1,0 +1,101 @@
+//! Results of the forms about a person's own account, and of the links in letters about it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::text_enum::str_enum;
+use crate::model::{FlashMessage, PasswordProblem, Tone};
+
+str_enum!(
+    /// Result of a form about a person's own account.
+    AccountFlash {
+        PasswordChanged = "account-password-changed",
+        WrongPassword = "account-password-wrong",
+        PasswordTooShort = "account-password-short",
+        PasswordCommon = "account-password-common",
+        PasswordLikeEmail = "account-password-email",
+        TooManyAttempts = "account-too-many-tries",
+        /// The same for an address that nobody has.
+        ResetRequested = "account-reset-asked",
+        PasswordReset = "account-password-reset",
+        /// The link was used, has expired or never was.
+        LinkNotOpen = "account-link-over",
+        EmailRequested = "account-email-asked",
+        EmailChanged = "account-email-changed",
+        InvalidEmail = "account-email-invalid",
+        SameEmail = "account-email-same",
+        EmailTaken = "account-email-taken",
+        NoMailServer = "account-no-mail",
+        NameChanged = "account-name",
+        InvalidName = "account-name-invalid",
+        TimeZoneChanged = "account-time-zone",
+        InvalidTimeZone = "account-time-zone-invalid",
+        SessionEnded = "account-session-ended",
+        SessionsEnded = "account-sessions-ended",
+        NoSuchSession = "account-session-missing",
+        /// Clerk manages the account.
+        ManagedByClerk = "account-elsewhere",
+        /// The demo login's address and password stay as they are.
+        DemoAccount = "account-demo",
+    }
+);
+
+impl FlashMessage for AccountFlash {
+    fn tone(&self) -> Tone {
+        match self {
+            Self::PasswordChanged
+            | Self::ResetRequested
+            | Self::PasswordReset
+            | Self::EmailRequested
+            | Self::EmailChanged
+            | Self::NameChanged
+            | Self::TimeZoneChanged
+            | Self::SessionEnded
+            | Self::SessionsEnded => Tone::Good,
+            _ => Tone::Warn,
+        }
+    }
+
+    fn text(&self) -> Cow<'static, str> {
+        match self {
+            Self::PasswordChanged => "Password changed. You are signed out everywhere else.",
+            Self::WrongPassword => "That isn't your current password. Nothing was changed.",
+            Self::PasswordTooShort => "The new password needs at least 12 characters.",
+            Self::PasswordCommon => "That password is too common. Choose one that nobody would guess.",
+            Self::PasswordLikeEmail => "That password is too close to your email address. Choose another.",
+            Self::TooManyAttempts => "Too many attempts. Wait a minute, then try again.",
+            Self::ResetRequested => {
+                "If there is an account with that address, an email with a link is on its way. The link works for 30 minutes."
+            }
+            Self::PasswordReset => "Your password is changed, and you are signed out everywhere. Sign in with the new one.",
+            Self::LinkNotOpen => "This link has expired or been used.",
+            Self::EmailRequested => "Open the link in the email that is on its way to your new address. It works for 30 minutes.",
+            Self::EmailChanged => "Your email address is changed. Sign in with it from now on.",
+            Self::InvalidEmail => "That isn't an email address. Check it, then try again.",
+            Self::SameEmail => "That is your email address already.",
+            Self::EmailTaken => "Another account has that email address by now. Yours is unchanged.",
+            Self::NoMailServer => "No email can be sent: your Evergrant administrator hasn't set up a mail server.",
+            Self::NameChanged => "Name saved.",
+            Self::InvalidName => "A name has at most 80 characters, on one line.",
+            Self::TimeZoneChanged => "Time zone saved.",
+            Self::InvalidTimeZone => "Choose a time zone from the list.",
+            Self::SessionEnded => "That browser is signed out.",
+            Self::SessionsEnded => "You are signed out everywhere else.",
+            Self::NoSuchSession => "That browser was signed out already.",
+            Self::ManagedByClerk => "Your account is managed in Clerk. Change it there.",
+            Self::DemoAccount => "The demo login keeps its email address and password.",
+        }
+        .into()
+    }
+}
+
+impl From<PasswordProblem> for AccountFlash {
+    fn from(problem: PasswordProblem) -> Self {
+        match problem {
+            PasswordProblem::TooShort => Self::PasswordTooShort,
+            PasswordProblem::Common => Self::PasswordCommon,
+            PasswordProblem::LikeEmail => Self::PasswordLikeEmail,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What people change on their own account, signed in or by a link in a letter.
+
+use std::net::IpAddr;
+
+use axum::http::HeaderMap;
+
+use super::joining::session_place;
+use super::password_policy::NewPassword;
+use super::{LocalAuth, normalize_email};
+use crate::model::{AccountFlash, LetterKind};
+use crate::server::auth::caller::Caller;
+use crate::server::auth::error::AuthError;
+use crate::server::crypto::random::{hash_secret, new_secret};
+use crate::server::domain::{Actor, Secret};
+use crate::server::store::{EmailConfirmation, NewSession, Profile, RowChange, Store};
+
+/// The result of a change to one's own account.
+pub enum AccountChange<T = ()> {
+    /// It is done.
+    Done(T),
+    /// Nothing is changed; the message says why.
+    Refused(AccountFlash),
+}
+
+impl LocalAuth {
+    /// Changes the caller's password. Every session ends; the returned id is that of the one that goes on.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        (current, new): (Secret, Secret),
+        from: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<AccountChange<Secret>, AuthError> {
+        let profile = match self.prove(caller, current, from).await? {
+            AccountChange::Done(profile) => profile,
+            AccountChange::Refused(why) => return Ok(AccountChange::Refused(why)),
+        };
+        let password = match NewPassword::check(&new, &caller.email) {
+            Ok(password) => password,
+            Err(problem) => return Ok(AccountChange::Refused(problem.into())),
+        };
+        let hash = self.passwords.hash(password).await?;
+        let session = new_secret()?;
+        let (session_hash, place) = (hash_secret(&session), session_place(headers, from));
+        let org = caller.org.as_ref().map(|org| &org.id);
+        let next = NewSession::new(&session_hash, &caller.user_id, org).from_place(&place);
+        let store = self.acting(caller, from);
+        let done = store.set_password(&caller.user_id, Some(&profile.password_hash), &hash, Some(next)).await?;
+        Ok(match done {
+            RowChange::Applied => AccountChange::Done(session),
+            RowChange::NotFound => AccountChange::Refused(AccountFlash::WrongPassword),
+        })
+    }
+
+    /// Asks for a letter to the caller's new email address, whose link changes it.
+    pub async fn request_email_change(
+        &self,
+        caller: &Caller,
+        password: Secret,
+        email: &str,
+        from: IpAddr,
+    ) -> Result<AccountChange, AuthError> {
+        let Some(email) = normalize_email(email) else {
+            return Ok(AccountChange::Refused(AccountFlash::InvalidEmail));
+        };
+        if email == caller.email {
+            return Ok(AccountChange::Refused(AccountFlash::SameEmail));
+        }
+        if let AccountChange::Refused(why) = self.prove(caller, password, from).await? {
+            return Ok(AccountChange::Refused(why));
+        }
+        // An address that another account has gets the same answer: the link tells whoever reads its mailbox.
+        self.acting(caller, from).request_email_change(&caller.user_id, &email).await?;
+        Ok(AccountChange::Done(()))
+    }
+
+    /// Asks for a letter with a reset link. The answer doesn't tell whether somebody has the address.
+    pub async fn request_password_reset(&self, email: &str, from: IpAddr) -> Result<AccountFlash, AuthError> {
+        let Some(email) = normalize_email(email) else { return Ok(AccountFlash::InvalidEmail) };
+        if self.login_rate_limiter.check(&format!("reset {email}"), from).is_err() {
+            return Ok(AccountFlash::TooManyAttempts);
+        }
+        self.store.request_password_reset(&email, Some(&from.to_string())).await?;
+        Ok(AccountFlash::ResetRequested)
+    }
+
+    /// Sets a new password with the secret of a reset link.
+    pub async fn reset_password(&self, token: &Secret, new: &Secret, from: IpAddr) -> Result<AccountFlash, AuthError> {
+        let token = hash_secret(token);
+        if self.login_rate_limiter.check(&format!("link {token}"), from).is_err() {
+            return Ok(AccountFlash::TooManyAttempts);
+        }
+        let Some(letter) = self.store.open_letter(LetterKind::ResetPassword, &token).await? else {
+            return Ok(AccountFlash::LinkNotOpen);
+        };
+        let password = match NewPassword::check(new, &letter.email) {
+            Ok(password) => password,
+            Err(problem) => return Ok(problem.into()),
+        };
+        let hash = self.passwords.hash(password).await?;
+        Ok(match self.store.reset_password(&token, &hash, Some(from.to_string())).await? {
+            RowChange::Applied => AccountFlash::PasswordReset,
+            RowChange::NotFound => AccountFlash::LinkNotOpen,
+        })
+    }
+
+    /// Changes an account's email address with the secret of a confirmation link.
+    pub async fn confirm_email(&self, token: &Secret, from: IpAddr) -> Result<AccountFlash, AuthError> {
+        let token = hash_secret(token);
+        if self.login_rate_limiter.check(&format!("link {token}"), from).is_err() {
+            return Ok(AccountFlash::TooManyAttempts);
+        }
+        Ok(match self.store.confirm_email(&token, Some(from.to_string())).await? {
+            EmailConfirmation::Changed => AccountFlash::EmailChanged,
+            EmailConfirmation::NotOpen => AccountFlash::LinkNotOpen,
+            EmailConfirmation::Taken => AccountFlash::EmailTaken,
+        })
+    }
+
+    /// Returns the caller's profile if `password` is theirs. The demo login proves nothing: it stays as it is.
+    async fn prove(
+        &self,
+        caller: &Caller,
+        password: Secret,
+        from: IpAddr,
+    ) -> Result<AccountChange<Profile>, AuthError> {
+        if self.login_rate_limiter.check(caller.user_id.as_str(), from).is_err() {
+            return Ok(AccountChange::Refused(AccountFlash::TooManyAttempts));
+        }
+        let Some(profile) = self.store.profile(&caller.user_id).await? else {
+            return Ok(AccountChange::Refused(AccountFlash::WrongPassword));
+        };
+        if profile.is_demo {
+            return Ok(AccountChange::Refused(AccountFlash::DemoAccount));
+        }
+        let known = Secret::new(profile.password_hash.expose());
+        Ok(if self.passwords.verify(password, Some(known)).await? {
+            AccountChange::Done(profile)
+        } else {
+            AccountChange::Refused(AccountFlash::WrongPassword)
+        })
+    }
+
+    /// Returns the store, whose audit events name the caller at this address.
+    fn acting(&self, caller: &Caller, from: IpAddr) -> Store {
+        self.store.as_actor(Actor::person(&caller.user_id, &caller.email, Some(from.to_string())))
+    }
+}

@@ -1,0 +1,118 @@
+//! The operations of the server functions about the caller's own account, and their errors.
+
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use leptos::prelude::use_context;
+
+use super::rejection::{Rejection, reject_with_flash};
+use super::{ServerFnContext, append_cookie};
+use crate::model::{AccountFlash, AccountView, time_zones};
+use crate::server::auth::cookie::write_cookie;
+use crate::server::auth::{AccountChange, LocalAuth};
+use crate::server::domain::Secret;
+use crate::server::http::internal_error::InternalError;
+use crate::server::store::{EndSessions, SESSION_LIFETIME};
+use crate::server::views;
+
+const MAX_NAME_CHARACTERS: usize = 80;
+
+impl ServerFnContext {
+    /// Returns what `/account` shows.
+    pub async fn account(&self) -> Result<AccountView, Rejection> {
+        let (store, caller) = (&self.state.store, &self.caller);
+        if self.state.auth.local().is_none() {
+            return Ok(views::clerk_account(store, &caller.email));
+        }
+        let mail = self.state.notifier.channels().await?.mail;
+        Ok(views::account(store, (&caller.user_id, &caller.email), &caller.session_hash, mail).await?)
+    }
+
+    /// Changes the caller's password. The response has the cookie of the session that goes on.
+    pub async fn change_password(&self, current: String, new: String) -> Result<(), Rejection> {
+        let (local, headers) = (self.local_account()?, use_context::<Parts>().unwrap_or_else(empty_parts).headers);
+        let passwords = (Secret::new(current), Secret::new(new));
+        let changed = local.change_password(&self.caller, passwords, self.client_ip.0, &headers).await;
+        match changed.map_err(|error| InternalError::logged(&error))? {
+            AccountChange::Refused(why) => Err(reject_account(why)),
+            AccountChange::Done(session) => {
+                let name = self.state.auth.session_cookie_name();
+                append_cookie(write_cookie(&self.state.config.public_url, name, session.expose(), SESSION_LIFETIME));
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks for the letter that confirms a new email address.
+    pub async fn request_email_change(&self, email: &str, password: String) -> Result<(), Rejection> {
+        let local = self.local_account()?;
+        if !self.state.notifier.channels().await?.mail {
+            return Err(reject_account(AccountFlash::NoMailServer));
+        }
+        let asked = local.request_email_change(&self.caller, Secret::new(password), email, self.client_ip.0).await;
+        match asked.map_err(|error| InternalError::logged(&error))? {
+            AccountChange::Refused(why) => Err(reject_account(why)),
+            AccountChange::Done(()) => Ok(()),
+        }
+    }
+
+    /// Changes the caller's name; an empty one removes it.
+    pub async fn set_person_name(&self, name: &str) -> Result<(), Rejection> {
+        self.local_account()?;
+        let name = name.trim();
+        if name.chars().count() > MAX_NAME_CHARACTERS || name.chars().any(char::is_control) {
+            return Err(reject_account(AccountFlash::InvalidName));
+        }
+        let store = self.state.store.as_actor(self.actor());
+        Ok(store.set_person_name(&self.caller.user_id, Some(name).filter(|name| !name.is_empty())).await?)
+    }
+
+    /// Changes the caller's time zone; an empty one removes it.
+    pub async fn set_time_zone(&self, zone: &str) -> Result<(), Rejection> {
+        self.local_account()?;
+        let zone = Some(zone).filter(|zone| !zone.is_empty());
+        if zone.is_some_and(|zone| !time_zones().any(|known| known == zone)) {
+            return Err(reject_account(AccountFlash::InvalidTimeZone));
+        }
+        Ok(self.state.store.as_actor(self.actor()).set_time_zone(&self.caller.user_id, zone).await?)
+    }
+
+    /// Ends one of the caller's sessions, or fails with 404.
+    pub async fn end_session(&self, id: &str) -> Result<(), Rejection> {
+        self.end_sessions(EndSessions::One(id)).await
+    }
+
+    /// Ends the caller's other sessions. There may be none.
+    pub async fn end_other_sessions(&self) -> Result<(), Rejection> {
+        self.local_account()?;
+        let store = self.state.store.as_actor(self.actor());
+        // None to end is what was asked for.
+        _ = store.end_sessions(&self.caller.user_id, EndSessions::AllBut(&self.caller.session_hash)).await?;
+        Ok(())
+    }
+
+    async fn end_sessions(&self, which: EndSessions<'_>) -> Result<(), Rejection> {
+        self.local_account()?;
+        let ended = self.state.store.as_actor(self.actor()).end_sessions(&self.caller.user_id, which).await?;
+        ended.ok_or_else(|| reject_account(AccountFlash::NoSuchSession))
+    }
+
+    /// Returns local sign-in, or 409 if Clerk manages the account.
+    fn local_account(&self) -> Result<&LocalAuth, Rejection> {
+        self.state.auth.local().ok_or_else(|| reject_account(AccountFlash::ManagedByClerk))
+    }
+}
+
+fn empty_parts() -> Parts {
+    axum::http::Request::new(()).into_parts().0
+}
+
+fn reject_account(notice: AccountFlash) -> Rejection {
+    let status = match notice {
+        AccountFlash::NoSuchSession => StatusCode::NOT_FOUND,
+        AccountFlash::WrongPassword => StatusCode::FORBIDDEN,
+        AccountFlash::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
+        AccountFlash::ManagedByClerk | AccountFlash::DemoAccount | AccountFlash::NoMailServer => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    reject_with_flash(status, notice)
+}

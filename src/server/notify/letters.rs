@@ -1,0 +1,128 @@
+//! Sends letters about accounts: the secret of a letter's link is created right before it is sent.
+
+use crate::model::{LetterKind, paths};
+use crate::server::crypto::random::{hash_secret, new_secret};
+use crate::server::domain::Secret;
+use crate::server::store::{CLAIM_DURATION, ClaimedLetter, RowChange, StoreError, new_id};
+
+use super::mail::{Letter, Mailer};
+use super::notifier::{DeliveryReport, Notifier};
+use super::smtp::Finality;
+
+/// How many letters are claimed at a time. They are sent one after the other, each within its claim in the usual case; a
+/// letter that takes longer is sent twice at worst, and both links work.
+const BATCH_SIZE: i64 = 4;
+/// The first wait after a failed attempt, in seconds; it doubles up to the longest. A link works for half an hour.
+const RETRY_BACKOFF: (i64, i64) = (5, 5 * 60);
+
+impl Notifier {
+    /// Sends letters about accounts that are due. Without a mail server, leaves them to servers that have one.
+    pub async fn send_letters(&self) -> Result<DeliveryReport, StoreError> {
+        let Some(mailer) = self.mailer() else { return Ok(DeliveryReport::default()) };
+        let (store, owner) = (self.store(), new_id::<String>());
+        let claimed = store.claim_letters(&owner, store.clock().now() + CLAIM_DURATION, BATCH_SIZE).await?;
+        let mut report = DeliveryReport { has_more: !claimed.is_empty(), ..DeliveryReport::default() };
+        for letter in claimed {
+            let token = match new_secret() {
+                Ok(token) => token,
+                Err(error) => {
+                    // The claim ends, and the letter is sent then.
+                    tracing::error!(letter = letter.id, %error, "failed to create a link");
+                    continue;
+                }
+            };
+            if store.open_link(&letter, &hash_secret(&token)).await? == RowChange::NotFound {
+                continue;
+            }
+            let next = match self.send_letter(mailer, &letter, &token).await {
+                Ok(()) => None,
+                Err(next) => next,
+            };
+            match next {
+                None => report.delivered += 1,
+                Some(_) => report.retrying += 1,
+            }
+            store.record_letter_attempt(&letter.id, &owner, next).await?;
+        }
+        Ok(report)
+    }
+
+    /// Sends a letter. The error is when to try again; `None` if its address is refused for good.
+    async fn send_letter(&self, mailer: &Mailer, letter: &ClaimedLetter, token: &Secret) -> Result<(), Option<i64>> {
+        let (subject, text) = words(letter.kind, self.public_url(), token);
+        let now = self.store().clock().now();
+        let id = format!("{}.{}", letter.id, letter.attempts);
+        let sent = mailer.send_letter(&Letter { id: &id, to: &letter.email, subject, text: &text, now }).await;
+        sent.map_err(|error| {
+            tracing::warn!(
+                letter = letter.id,
+                kind = letter.kind.as_str(),
+                error = error.message,
+                "letter was not sent"
+            );
+            match error.finality {
+                Finality::RecipientRefused => None,
+                Finality::Retry => {
+                    let wait = RETRY_BACKOFF.0.saturating_mul(1 << letter.attempts.clamp(0, 16));
+                    Some(now + wait.min(RETRY_BACKOFF.1))
+                }
+            }
+        })
+    }
+}
+
+/// Returns a letter's subject and text. The token is in the query, which no log has.
+fn words(kind: LetterKind, public_url: &str, token: &Secret) -> (&'static str, String) {
+    let link = |page: &str| format!("{public_url}{page}?token={}", token.expose());
+    let (subject, text) = match kind {
+        LetterKind::ResetPassword => (
+            "Reset your Evergrant password",
+            format!(
+                "Somebody asked to reset the password of your Evergrant account. To choose a new one, open this link \
+                 within 30 minutes. It works once.\n\n{}\n\nIf that wasn't you, ignore this email: your password stays \
+                 as it is.",
+                link(paths::RESET_PASSWORD)
+            ),
+        ),
+        LetterKind::ConfirmEmail => (
+            "Confirm your new email address",
+            format!(
+                "To sign in to Evergrant with this email address from now on, open this link within 30 minutes. It \
+                 works once.\n\n{}\n\nIf you don't know what this is about, ignore this email.",
+                link(paths::CONFIRM_EMAIL)
+            ),
+        ),
+        LetterKind::EmailChanged => (
+            "Your Evergrant email address has changed",
+            format!(
+                "Your Evergrant account has a new email address. You can no longer sign in with this one.\n\nIf that \
+                 wasn't you, tell the person who runs Evergrant at {public_url} at once: they can stop the account."
+            ),
+        ),
+        LetterKind::PasswordChanged => (
+            "Your Evergrant password has changed",
+            format!(
+                "The password of your Evergrant account has changed, and you were signed out everywhere else.\n\nIf \
+                 that wasn't you, reset it at {public_url}{} and tell the person who runs Evergrant.",
+                paths::FORGOT_PASSWORD
+            ),
+        ),
+    };
+    (subject, format!("{text}\n\n-- \nEvergrant, {public_url}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_letters_with_a_link_have_the_secret() {
+        let token = Secret::new("the-secret");
+        for kind in LetterKind::ALL {
+            let (subject, text) = words(*kind, "https://e.example", &token);
+            let has_link = matches!(kind, LetterKind::ResetPassword | LetterKind::ConfirmEmail);
+            assert_eq!(text.contains("?token=the-secret"), has_link, "{kind:?}");
+            assert!(!subject.contains("the-secret") && text.contains("https://e.example"), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Name and time zone.
+
+use leptos::prelude::*;
+
+use crate::model::{AccountView, time_zones};
+
+/// Renders the section.
+pub fn profile(view: &AccountView) -> impl IntoView + use<> {
+    let chosen = view.time_zone.clone().unwrap_or_default();
+    let options = std::iter::once(("", "As on each device".to_owned()))
+        .chain(time_zones().map(|zone| (zone, zone.replace('_', " "))))
+        .map(|(zone, label)| {
+            view! {
+                <option value=zone selected=zone == chosen>
+                    {label}
+                </option>
+            }
+        });
+    view! {
+        <section aria-labelledby="profile">
+            <div class="section-head">
+                <h2 id="profile">"About you"</h2>
+            </div>
+            <div class="stack">
+                <form class="card inline-form" method="post" action="/api/account/set-name">
+                    <label class="field">
+                        <span>"Name"</span>
+                        <input name="name" value=view.name.clone() maxlength="80" autocomplete="name" />
+                    </label>
+                    <button class="button">"Save name"</button>
+                </form>
+                <form class="card inline-form" method="post" action="/api/account/set-time-zone">
+                    <label class="field">
+                        <span>"Time zone"</span>
+                        <select name="time_zone">{options.collect_view()}</select>
+                    </label>
+                    <button class="button">"Save time zone"</button>
+                </form>
+            </div>
+        </section>
+    }
+}

@@ -1,0 +1,61 @@
+//! The page behind a reset link.
+
+use leptos::prelude::*;
+
+use crate::ui::context::page;
+use crate::ui::layout::BareLayout;
+
+/// The page at `/login/reset`.
+#[component]
+pub fn ResetPassword() -> impl IntoView {
+    let link = page().link.unwrap_or_default();
+    view! {
+        <BareLayout title="New password">
+            {if link.is_open {
+                form(link.email).into_any()
+            } else {
+                link_not_open().into_any()
+            }}
+        </BareLayout>
+    }
+}
+
+fn form(email: Option<String>) -> impl IntoView {
+    view! {
+        <h1>"Choose a new password"</h1>
+        <form class="card stack" method="post" action="/api/session/reset">
+            {email
+                .map(|email| {
+                    view! {
+                        <label class="field">
+                            <span>"Email"</span>
+                            <input type="email" value=email autocomplete="username" readonly=true />
+                        </label>
+                    }
+                })}
+            <label class="field">
+                <span>"New password"</span>
+                <input
+                    type="password"
+                    name="new_password"
+                    autocomplete="new-password"
+                    minlength="12"
+                    required=true
+                    aria-describedby="password-hint"
+                />
+            </label>
+            <p class="hint" id="password-hint">"At least 12 characters. You are signed out everywhere."</p>
+            <button class="button primary wide">"Change password"</button>
+        </form>
+    }
+}
+
+fn link_not_open() -> impl IntoView {
+    view! {
+        <h1>"This link has expired or been used"</h1>
+        <section class="card stack">
+            <p>"A link works once, for 30 minutes."</p>
+            <a class="button primary" href="/login/forgot">"Send a new one"</a>
+        </section>
+    }
+}
