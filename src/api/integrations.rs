@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ApiError, BindingId, OrganizationDetails, OverviewView, RefreshReport, SettingsView};
+use crate::model::{ApiError, BindingId, OrgId, OrganizationDetails, OverviewView, RefreshReport, SettingsView};
 
 /// Refreshes the grants of the caller's organization that are due. Responds 401 if nobody is signed in.
 #[server(prefix = "/api", endpoint = "integrations/xero/refresh", input = PostUrl, output = Json)]
@@ -11,11 +11,15 @@ pub async fn refresh_integrations(
     /// `true` if a person clicked: a click may skip the backoff of a failed connection.
     #[server(default)]
     clicked: bool,
+    /// The organization that the page was rendered for. `ServerFnContext` reads it from the form and compares it.
+    #[server(default)]
+    org_id: Option<OrgId>,
 ) -> Result<RefreshReport, ApiError> {
     use crate::model::{Flash, Trigger};
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::tokens::RefreshRequest;
 
+    drop(org_id);
     let ctx = ServerFnContext::authenticated().await?;
     let Some(org) = ctx.caller.org.clone() else {
         let nothing_to_refresh = RefreshReport { success: true, ..RefreshReport::default() };
@@ -33,11 +37,15 @@ pub async fn refresh_integrations(
 pub async fn refresh_connection(
     /// The connection whose grant is refreshed.
     binding_id: BindingId,
+    /// The organization that the page was rendered for. `ServerFnContext` reads it from the form and compares it.
+    #[server(default)]
+    org_id: Option<OrgId>,
 ) -> Result<RefreshReport, ApiError> {
     use crate::model::Flash;
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::tokens::RefreshRequest;
 
+    drop(org_id);
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         let request = RefreshRequest::manual(&ctx.caller.email).forced();
@@ -52,10 +60,14 @@ pub async fn refresh_connection(
 pub async fn test_connection(
     /// The connection to test.
     binding_id: BindingId,
+    /// The organization that the page was rendered for. `ServerFnContext` reads it from the form and compares it.
+    #[server(default)]
+    org_id: Option<OrgId>,
 ) -> Result<OrganizationDetails, ApiError> {
     use crate::model::ConnectionFlash;
     use crate::server::http::server_fn::ServerFnContext;
 
+    drop(org_id);
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| Ok(ctx.state.tokens.test(&ctx.org()?.id, &binding_id).await?))
         .await
@@ -67,11 +79,15 @@ pub async fn test_connection(
 pub async fn disconnect(
     /// The connection to delete.
     binding_id: BindingId,
+    /// The organization that the page was rendered for. `ServerFnContext` reads it from the form and compares it.
+    #[server(default)]
+    org_id: Option<OrgId>,
 ) -> Result<(), ApiError> {
     use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::tokens::DisconnectOutcome;
 
+    drop(org_id);
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         ctx.require(Permission::ManageConnections)?;

@@ -14,5 +14,6 @@ mod page_security;
 mod reference;
 mod request_ids;
 mod server_functions;
+mod stale_tab;
 mod stuck;
 mod xero_proxy;

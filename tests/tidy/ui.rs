@@ -99,3 +99,30 @@ fn reachable<'a>(start: &str, imports: &'a BTreeMap<String, BTreeSet<String>>) -
     }
     found
 }
+
+/// Actions of forms that are not about the organization that the person works in.
+const WITHOUT_ORGANIZATION: [&str; 5] =
+    ["/api/invitations/accept", "/api/organizations/create", "/api/session/", "/api/account/", "/login/"];
+
+#[test]
+fn form_that_posts_names_its_organization() {
+    assert_no_violations(check_every_file("src/ui", forms_without_organization));
+    let caught = |text: &str| forms_without_organization(&Source::new("src/ui/pages/a/mod.rs", text)).len();
+    assert_eq!(caught("<form method=\"post\" action=\"/api/members/invite\">\n<button>\n</form>"), 1);
+    assert_eq!(caught("<form method=\"post\" action=\"/api/members/invite\">{org_field()}</form>"), 0);
+    assert_eq!(caught("<form method=\"post\" action=\"/api/session/logout\"></form><form method=\"get\"></form>"), 0);
+}
+
+fn forms_without_organization(source: &Source) -> Vec<Violation> {
+    let forms = source.text.match_indices("<form ").filter_map(|(at, _)| {
+        let rest = &source.text[at..];
+        let form = &rest[..rest.find("</form>").unwrap_or(rest.len())];
+        let exempt = WITHOUT_ORGANIZATION.iter().any(|action| form.contains(&format!("action=\"{action}")));
+        (form.contains("method=\"post\"") && !form.contains("{org_field()}") && !exempt).then_some(at)
+    });
+    forms
+        .map(|at| {
+            Violation::new(source, source.line_at(at), "a form that posts names its organization with `{org_field()}`")
+        })
+        .collect()
+}

@@ -17,6 +17,7 @@ impl Flash {
             }
             Self::Failed { id: None } => "failed".into(),
             Self::Failed { id: Some(id) } => format!("failed.{id}"),
+            Self::OtherOrganization => "other-organisation".into(),
             Self::Connection(flash) => flash.as_str().into(),
             Self::Notification(flash) => flash.as_str().into(),
             Self::Members(flash) => flash.as_str().into(),
@@ -46,6 +47,7 @@ impl Flash {
             })),
             ("failed", []) => Some(Self::Failed { id: None }),
             ("failed", [id]) => Some(Self::Failed { id: Some(parse_id(id)?) }),
+            ("other-organisation", []) => Some(Self::OtherOrganization),
             (code, []) => ConnectionFlash::parse(code)
                 .map(Self::Connection)
                 .or_else(|| NotificationFlash::parse(code).map(Self::Notification))
@@ -84,6 +86,7 @@ mod tests {
             Flash::Refreshed(RefreshSummary { next_attempt_at: None, ..summary }),
             Flash::Failed { id: Some("ab-12".into()) },
             Flash::Failed { id: None },
+            Flash::OtherOrganization,
         ];
         all.extend(ConnectionFlash::ALL.iter().map(|&one| one.into()));
         all.extend(NotificationFlash::ALL.iter().map(|&one| one.into()));

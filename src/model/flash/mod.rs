@@ -50,6 +50,8 @@ pub enum Flash {
         /// The id of the log entry; `None` if nothing was logged.
         id: Option<String>,
     },
+    /// The form was rendered for another organization than the one that the person works in now.
+    OtherOrganization,
     /// Result of a form about connections.
     Connection(ConnectionFlash),
     /// Result of a form on the notifications page.
@@ -99,7 +101,7 @@ impl FlashMessage for Flash {
         match self {
             Self::Connected { .. } | Self::Reconnected { .. } => Tone::Good,
             Self::Refreshed(summary) if summary.failed() == 0 => Tone::Good,
-            Self::Refreshed(_) | Self::Failed { .. } => Tone::Warn,
+            Self::Refreshed(_) | Self::Failed { .. } | Self::OtherOrganization => Tone::Warn,
             Self::Connection(flash) => flash.tone(),
             Self::Notification(flash) => flash.tone(),
             Self::Members(flash) => flash.tone(),
@@ -118,6 +120,7 @@ impl FlashMessage for Flash {
             Self::Refreshed(summary) => summary.text(None).into(),
             Self::Failed { id: None } => "That didn't work. Try again in a moment.".into(),
             Self::Failed { id: Some(id) } => format!("That didn't work. Try again in a moment. If this keeps happening, give your administrator this reference: {id}.").into(),
+            Self::OtherOrganization => "Nothing was changed: this page was for another organisation than the one you are working in now. Check the organisation at the top of the page, then try again.".into(),
             Self::Connection(flash) => flash.text(),
             Self::Notification(flash) => flash.text(),
             Self::Members(flash) => flash.text(),

@@ -8,6 +8,7 @@ pub mod health_badge;
 pub mod list_parts;
 pub mod live_body;
 pub mod load_failure;
+pub mod org_field;
 pub mod question_card;
 pub mod secret_card;
 pub mod time;

@@ -2,6 +2,8 @@
 
 use leptos::prelude::*;
 
+use crate::ui::components::org_field::org_field;
+
 /// Asks a question. Its buttons submit the answer.
 #[component]
 pub fn QuestionCard(
@@ -24,6 +26,7 @@ pub fn QuestionCard(
             <h2 id=id.clone()>{title}</h2>
             <p>{text}</p>
             <form class="dialog-actions" method="post" action=action>
+                {org_field()}
                 <input type="hidden" name=name value=value />
                 {children()}
             </form>

@@ -25,7 +25,7 @@ pub fn XeroTokenRefresher(org_id: OrgId) -> impl IntoView {
         let org = org_id.0.clone();
         let run = move || {
             if document().visibility_state() != web_sys::VisibilityState::Hidden && claim_refresh(&org) {
-                spawn_local(refresh(toasts, version));
+                spawn_local(refresh(OrgId(org.clone()), toasts, version));
             }
         };
         run();
@@ -36,8 +36,8 @@ pub fn XeroTokenRefresher(org_id: OrgId) -> impl IntoView {
 
 /// Runs one refresh and shows its result as toasts. Shows nothing if nothing was due or the server did not respond: the
 /// page itself shows what is wrong.
-async fn refresh(toasts: Option<Toasts>, version: Option<ConnectionsVersion>) {
-    let Ok(report) = refresh_integrations(false).await else {
+async fn refresh(org: OrgId, toasts: Option<Toasts>, version: Option<ConnectionsVersion>) {
+    let Ok(report) = refresh_integrations(false, Some(org)).await else {
         // Lets the next load try again.
         clear_claim();
         return;

@@ -1,6 +1,7 @@
 //! What wraps the handlers: limits, headers, ids and counts of every request, and the context of pages.
 
 pub mod client_ip;
+pub mod form_organization;
 pub mod limits;
 pub mod page_context;
 pub mod reject_nul;

@@ -1,5 +1,5 @@
 //! Rejects URLs and forms that contain a NUL character, which PostgreSQL text can't store. Forms are buffered for this
-//! check, so the time limit for reading a form is enforced here too.
+//! check, so the time limit for reading a form is enforced here too, and the organization that it names is read.
 
 use std::error::Error;
 
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::model::paths;
 
+use super::form_organization::FormOrganization;
 use super::limits::{FORM_READ_TIMEOUT, MAX_BODY_BYTES};
 
 /// Responds with 400 if the URL or the form contains a NUL. Runs inside of the body and timeout limits.
@@ -27,7 +28,12 @@ pub async fn reject_nul(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     match timeout(FORM_READ_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await {
         Ok(Ok(form)) if has_nul(&form) => nul_response(),
-        Ok(Ok(form)) => next.run(Request::from_parts(head, Body::from(form))).await,
+        Ok(Ok(form)) => {
+            let organization = FormOrganization::in_form(&form);
+            let mut request = Request::from_parts(head, Body::from(form));
+            request.extensions_mut().insert(organization);
+            next.run(request).await
+        }
         Ok(Err(error)) if is_too_long(&error) => {
             (StatusCode::PAYLOAD_TOO_LARGE, "This form is too long.\n").into_response()
         }

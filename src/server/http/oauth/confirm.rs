@@ -11,6 +11,7 @@ use crate::model::{ConnectionFlash, Flash, GrantStatus, OrgId, Permission, Trigg
 use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::middleware::form_organization::FormOrganization;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 use crate::server::store::PendingConsent;
@@ -34,11 +35,15 @@ pub async fn confirm(
     State(state): State<AppState>,
     client_ip: ClientIp,
     headers: HeaderMap,
+    form_organization: FormOrganization,
     Form(ConfirmForm { id, decision }): Form<ConfirmForm>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
         return Ok(see_other(&safe_redirect::login_path(paths::INTEGRATIONS)));
     };
+    if form_organization.is_stale(&caller) {
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::OtherOrganization));
+    }
     let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::NotAllowed.into()));
     };

@@ -6,11 +6,12 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::model::{BindingId, ConnectionFlash, Permission, paths};
+use crate::model::{BindingId, ConnectionFlash, Flash, Permission, paths};
 use crate::server::config::PublicUrl;
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
+use crate::server::http::middleware::form_organization::FormOrganization;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 use crate::server::store::NewOauthState;
@@ -25,11 +26,15 @@ pub struct ConnectForm {
 pub async fn connect(
     State(state): State<AppState>,
     headers: HeaderMap,
+    form_organization: FormOrganization,
     Form(form): Form<ConnectForm>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
         return Ok(see_other(&safe_redirect::login_path(paths::INTEGRATIONS)));
     };
+    if form_organization.is_stale(&caller) {
+        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::OtherOrganization));
+    }
     let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::NotAllowed.into()));
     };

@@ -16,6 +16,7 @@ use self::rejection::{reject, reject_with_flash};
 use super::flash;
 use super::internal_error::InternalError;
 use super::middleware::client_ip::ClientIp;
+use super::middleware::form_organization::FormOrganization;
 use super::state::AppState;
 use crate::model::{
     ApiError, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, NotificationFlash, OrgView, Permission, paths,
@@ -34,6 +35,8 @@ pub struct ServerFnContext {
     pub caller: Caller,
     /// The client's address, for the audit log.
     client_ip: ClientIp,
+    /// The form was rendered for another organization than the one that the caller works in now.
+    is_stale: bool,
     /// The browser posted a plain form, without wasm, and renders the response itself.
     is_plain_form: bool,
     /// The page that a plain form returns to.
@@ -54,6 +57,7 @@ impl ServerFnContext {
         let parts = use_context::<Parts>().ok_or_else(no_request)?;
         match state.auth.caller(&parts.headers).await {
             Ok(Some(caller)) => Ok(Self {
+                is_stale: FormOrganization::of(&parts).is_stale(&caller),
                 caller,
                 client_ip: ClientIp::of(&parts, &state),
                 is_plain_form: is_plain_form(&parts),
@@ -76,9 +80,13 @@ impl ServerFnContext {
         Self { return_path: page, ..self }
     }
 
-    /// Runs the body of a server function.
+    /// Runs the body of a server function. Does not if the form was rendered for another organization.
     pub async fn run<T>(self, body: impl AsyncFnOnce(&Self) -> Result<T, Rejection>) -> Outcome<T> {
-        let result = body(&self).await;
+        let result = if self.is_stale {
+            Err(reject_with_flash(StatusCode::CONFLICT, Flash::OtherOrganization))
+        } else {
+            body(&self).await
+        };
         Outcome { ctx: self, result }
     }
 

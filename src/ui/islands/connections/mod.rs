@@ -17,8 +17,7 @@ use super::dom::{attribute, closest, element_by_id, focus, ignore_dom_error};
 use super::ids;
 use super::menu::close_menu_around;
 use super::version::ConnectionsVersion;
-use crate::api;
-use crate::model::{ApiError, BindingId, Tone};
+use crate::model::{ApiError, Tone};
 use actions::ActionMessage;
 use messages::{announce, clear_messages, set_message};
 use reread::Reread;
@@ -120,7 +119,7 @@ impl LiveBody {
         mark_busy(&pressed);
         dialog::set_error("");
         spawn_local(async move {
-            let result = api::disconnect(BindingId(id)).await;
+            let result = actions::disconnect(id).await;
             mark_idle(&pressed);
             self.busy.set_value(false);
             match result {

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::model::{ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, RevealedSecret, Scope, Tone, paths};
 use crate::ui::components::badge::Badge;
+use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::ConfirmationCard;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
@@ -135,6 +136,7 @@ pub fn create_form() -> impl IntoView {
                 <h2 id="new">"New key"</h2>
             </div>
             <form class="card fields" method="post" action="/api/api-keys/create">
+                {org_field()}
                 <label class="field">
                     <span>"Name"</span>
                     <input

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use super::confirm_dialog::disconnect_dialog;
 use super::row::row;
 use crate::model::{BindingStatus, Health, SettingsView, paths};
+use crate::ui::components::org_field::org_field;
 use crate::ui::islands::connections::Connections;
 use crate::ui::islands::ids;
 use crate::ui::layout::settings_tabs;
@@ -76,6 +77,7 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
 fn refresh_button() -> impl IntoView {
     view! {
         <form method="post" action="/api/integrations/xero/refresh">
+            {org_field()}
             <input type="hidden" name="clicked" value="true" />
             <button class="button primary" id="refresh-tokens" data-act=ids::ACT_REFRESH_ALL aria-busy="false">
                 "Refresh Tokens"
@@ -87,6 +89,7 @@ fn refresh_button() -> impl IntoView {
 fn connect_button(class: &'static str) -> impl IntoView {
     view! {
         <form method="post" action="/api/integrations/xero/connect">
+            {org_field()}
             <button class=class>"Connect to Xero"</button>
         </form>
     }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::model::{ConnectionView, Health, SettingsView, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::health_badge::health_badge;
+use crate::ui::components::org_field::org_field;
 use crate::ui::components::time;
 use crate::ui::islands::ids;
 use crate::ui::shared::time_text;
@@ -90,6 +91,7 @@ fn reconnect(one: &ConnectionView, described_by: String) -> impl IntoView + use<
     let class = if one.health == Health::NeedsReauth { "button primary" } else { "button" };
     view! {
         <form class="reconnect" method="post" action="/api/integrations/xero/connect">
+            {org_field()}
             <input type="hidden" name="binding_id" value=one.id.0.clone() />
             <button class=class aria-describedby=described_by>
                 "Reconnect"
@@ -112,6 +114,7 @@ fn actions(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     });
     view! {
         <form method="post" action="/api/integrations/xero/refresh-connection">
+            {org_field()}
             <input type="hidden" name="binding_id" value=one.id.0.clone() />
             <ActionsMenu id=one.id.0.clone() name=one.tenant_name.clone()>
                 {works.then(refresh_and_test_items)} <a class="menu-item" role="menuitem" href=history>

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::model::{InvitationView, MembersView, Permission, Role};
+use crate::ui::components::org_field::org_field;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
 
@@ -31,6 +32,7 @@ fn create_form(mine: Role) -> impl IntoView {
     let options = roles.map(|role| view! { <option value=role.as_str()>{role.label()}</option> }).collect_view();
     view! {
         <form class="card inline-form" method="post" action="/api/members/invite">
+            {org_field()}
             <label class="field">
                 <span>"Role"</span>
                 <select name="role" aria-describedby="invite-hint">
@@ -71,6 +73,7 @@ fn row(one: &InvitationView) -> impl IntoView + use<> {
                 </span>
             </div>
             <form method="post" action="/api/members/revoke-invitation">
+                {org_field()}
                 <input type="hidden" name="invitation_id" value=one.id.0.clone() />
                 <button class="button" aria-describedby=title>
                     "Cancel invitation"

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::model::{MemberView, MembersView, Permission, Role, Tone, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::badge::Badge;
+use crate::ui::components::org_field::org_field;
 use crate::ui::components::time;
 
 /// Renders the section.
@@ -91,6 +92,7 @@ fn actions(one: &MemberView, view: &MembersView) -> Option<AnyView> {
     Some(
         view! {
             <form method="post" action="/api/members/set-role">
+                {org_field()}
                 <input type="hidden" name="user_id" value=one.user_id.0.clone() />
                 <ActionsMenu id=one.user_id.0.clone() name=one.email.clone()>
                     {buttons} {transfer} {remove} {leave}

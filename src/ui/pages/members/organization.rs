@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::model::{MembersView, Permission};
 use crate::ui::components::create_organization_form::create_organization_form;
+use crate::ui::components::org_field::org_field;
 
 /// Renders the section. Any member may create an organization.
 pub fn organization(view: &MembersView) -> impl IntoView + use<> {
@@ -14,6 +15,7 @@ pub fn organization(view: &MembersView) -> impl IntoView + use<> {
         let name = view.organisation.clone();
         view! {
             <form class="card inline-form" method="post" action="/api/organizations/rename">
+                {org_field()}
                 <label class="field">
                     <span>"Name"</span>
                     <input name="name" value=name maxlength="80" autocomplete="off" required=true />

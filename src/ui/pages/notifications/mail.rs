@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::model::{NotificationsView, RecipientView, Tone};
 use crate::ui::components::badge::Badge;
+use crate::ui::components::org_field::org_field;
 
 /// Renders the section. Members change their own setting, owners and admins anyone's.
 pub fn email_settings(view: &NotificationsView) -> impl IntoView + use<> {
@@ -42,6 +43,7 @@ fn row(one: &RecipientView) -> impl IntoView + use<> {
                 <span class="meta">{one.role.label()} {one.is_you.then_some(", you")}</span>
             </div>
             <form method="post" action="/api/notifications/mail">
+                {org_field()}
                 <input type="hidden" name="user_id" value=one.user_id.0.clone() />
                 <input type="hidden" name="on" value=(!one.gets_mail).to_string() />
                 <button class="button" aria-describedby=format!("mail-{}", one.user_id)>{verb}</button>

@@ -11,6 +11,7 @@ use leptos_router::hooks::use_query_map;
 use crate::api;
 use crate::model::{NotificationsView, RevealedSecret, paths};
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::org_field::org_field;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::context::page;
 use crate::ui::layout::{Layout, settings_tabs};
@@ -58,6 +59,7 @@ fn loaded(view: NotificationsView, asked: Option<String>, revealed: Option<Revea
 fn mark_read(as_of: i64) -> impl IntoView {
     view! {
         <form method="post" action="/api/notifications/read">
+            {org_field()}
             <input type="hidden" name="up_to" value=as_of />
             <button class="button">"Mark all as read"</button>
         </form>

@@ -6,6 +6,7 @@ use super::delivery::{evidence, status_badge};
 use crate::model::{Channels, DisabledBy, EndpointView, NotificationsView, Tone, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::badge::Badge;
+use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::ConfirmationCard;
 use crate::ui::components::time;
 use crate::ui::shared::icons::{CHECK, SLASH, WARNING};
@@ -42,6 +43,7 @@ fn add_form(channels: Channels) -> impl IntoView {
     let example = if channels.only_this_machine { "http://localhost:9000/hooks" } else { "https://example.com/hooks" };
     view! {
         <form class="card inline-form" method="post" action="/api/notifications/webhooks/add">
+            {org_field()}
             <label class="field">
                 <span>"Address"</span>
                 <input
@@ -137,6 +139,7 @@ fn actions(one: &EndpointView, described_by: String) -> impl IntoView + use<> {
     let remove = format!("{}?remove={}", paths::NOTIFICATIONS, one.id);
     view! {
         <form class="connection-actions" method="post" action="/api/notifications/webhooks/test">
+            {org_field()}
             <input type="hidden" name="endpoint_id" value=one.id.0.clone() />
             <input type="hidden" name="enabled" value=(!on).to_string() />
             <button class="button" aria-describedby=described_by>"Send a test"</button>

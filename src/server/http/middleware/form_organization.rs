@@ -1,0 +1,76 @@
+//! Reads which organization a form was rendered for. A form of a page that was left behind must change nothing in the
+//! organization that the person works in now.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use url::form_urlencoded;
+
+use crate::model::OrgId;
+use crate::server::auth::Caller;
+
+/// The field by which a form names the organization that it was rendered for.
+const FIELD: &str = "org_id";
+
+/// The organizations that a form names. A page names one; a program's post may name none.
+#[derive(Clone, Default)]
+pub struct FormOrganization(Vec<OrgId>);
+
+impl FormOrganization {
+    /// Reads the fields of a form.
+    pub fn in_form(form: &[u8]) -> Self {
+        let fields = form_urlencoded::parse(form).filter(|(name, _)| name == FIELD);
+        Self(fields.map(|(_, id)| OrgId(id.into_owned())).collect())
+    }
+
+    /// Returns what the form of this request names.
+    pub fn of(parts: &Parts) -> Self {
+        parts.extensions.get().cloned().unwrap_or_default()
+    }
+
+    /// Returns whether the form names an organization other than the one that the caller works in now.
+    pub fn is_stale(&self, caller: &Caller) -> bool {
+        self.0.iter().any(|named| caller.org.as_ref().is_none_or(|org| org.id != *named))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for FormOrganization {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{OrgView, Role};
+
+    #[test]
+    fn form_is_stale_if_it_names_any_other_organization() {
+        let org = OrgView { id: "a".into(), name: "Harbour Group".into(), role: Role::Owner };
+        let person = |org: Option<OrgView>| Caller {
+            user_id: "u".into(),
+            email: "ann@example.com".into(),
+            orgs: org.iter().cloned().collect(),
+            org,
+            session_hash: "hash".into(),
+            external_org: None,
+        };
+        let (member, outsider) = (person(Some(org)), person(None));
+        for (form, stale) in [
+            ("name=x", false),
+            ("org_id=a", false),
+            ("org_id=b", true),
+            ("org%5Fid=b&name=x", true),
+            ("org_id=a&org_id=b", true),
+            ("org_id=", true),
+        ] {
+            assert_eq!(FormOrganization::in_form(form.as_bytes()).is_stale(&member), stale, "{form}");
+        }
+        assert!(!FormOrganization::in_form(b"name=x").is_stale(&outsider));
+        assert!(FormOrganization::in_form(b"org_id=a").is_stale(&outsider), "the membership has ended");
+    }
+}

@@ -1,0 +1,149 @@
+//! A form of a page that was left behind: it names the organization that it was rendered for, and changes nothing in
+//! the one that the person works in by now.
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use evergrant::model::paths;
+use leptos::server_fn::axum::server_fn_paths;
+use sqlx::{AnyPool, Row};
+
+use crate::connect::{ALLOW_HARBOUR, submit_consent};
+use crate::support::databases::TestDatabase;
+use crate::support::test_server::TestServer;
+
+/// Server functions that only read, and those that are not about the organization that the person works in.
+const NOT_CONCERNED: [&str; 10] = [
+    "/api/account/",
+    "/api/activity",
+    "/api/api-keys/view",
+    "/api/docs/view",
+    "/api/integrations/view",
+    "/api/integrations/xero/history",
+    "/api/members/view",
+    "/api/notifications/view",
+    "/api/organizations/create",
+    "/api/overview",
+];
+
+/// What a form of each function and route could contain. `BINDING` stands for the organization's connection.
+const FORMS: &[(&str, &[(&str, &str)])] = &[
+    (paths::CONNECT, &[]),
+    (paths::CONFIRM, &[("id", "none"), ("decision", "keep")]),
+    ("/api/api-keys/create", &[("name", "Export"), ("scopes[0]", "tokens:read")]),
+    ("/api/api-keys/revoke", &[("key_id", "none")]),
+    ("/api/integrations/xero/disconnect", &[("binding_id", BINDING)]),
+    ("/api/integrations/xero/keep", &[("binding_id", BINDING)]),
+    ("/api/integrations/xero/refresh", &[("clicked", "true")]),
+    ("/api/integrations/xero/refresh-connection", &[("binding_id", BINDING)]),
+    ("/api/integrations/xero/test", &[("binding_id", BINDING)]),
+    ("/api/members/invite", &[("role", "admin")]),
+    ("/api/members/leave", &[]),
+    ("/api/members/remove", &[("user_id", "none")]),
+    ("/api/members/revoke-invitation", &[("invitation_id", "none")]),
+    ("/api/members/set-role", &[("user_id", "none"), ("role", "member")]),
+    ("/api/members/transfer-ownership", &[("user_id", "none")]),
+    ("/api/notifications/mail", &[("user_id", "none"), ("on", "false")]),
+    ("/api/notifications/read", &[("up_to", "1")]),
+    ("/api/notifications/webhooks/add", &[("url", "https://example.com/hooks")]),
+    ("/api/notifications/webhooks/remove", &[("endpoint_id", "none")]),
+    ("/api/notifications/webhooks/rotate", &[("endpoint_id", "none")]),
+    ("/api/notifications/webhooks/set", &[("endpoint_id", "none"), ("enabled", "false")]),
+    ("/api/notifications/webhooks/test", &[("endpoint_id", "none")]),
+    ("/api/organizations/rename", &[("name", "Renamed")]),
+];
+
+const BINDING: &str = "the connection";
+
+/// The tables that a form could change.
+const TABLES: [&str; 13] = [
+    "api_keys",
+    "audit_events",
+    "deliveries",
+    "integration_grants",
+    "integration_tenant_bindings",
+    "invitations",
+    "membership_removals",
+    "memberships",
+    "oauth_states",
+    "organizations",
+    "outbox",
+    "refresh_attempts",
+    "webhook_endpoints",
+];
+
+#[apply(each_database!)]
+async fn form_of_a_tab_left_behind_is_refused_and_changes_nothing(database: TestDatabase) {
+    let db = database.name;
+    let web = TestServer::on(database).await;
+    let (ann, southerly) = web.signed_in_user("ann@example.com", "Southerly Studio").await;
+    ann.post("/api/organizations/create", &[("name", "Harbour Group")]).await;
+    let harbour = ann.org_id("Harbour Group").await;
+    let callback = submit_consent(&web.provider, &ann.connect().await, &ALLOW_HARBOUR).await;
+    ann.follow_callback(&callback).await;
+    ann.get("/settings/integrations").await;
+    let binding = web.bindings(&harbour.as_str().into()).await[0].binding.id.0.clone();
+    let database = web.database().open().await;
+
+    for (path, fields) in FORMS {
+        let with_org = |org: &str| -> Vec<(String, String)> {
+            let fields = fields.iter().map(|(name, value)| (*name, if *value == BINDING { &binding } else { *value }));
+            fields.chain([("org_id", org)]).map(|(name, value)| (name.into(), value.into())).collect()
+        };
+        let before = dump(database.pool()).await;
+        let stale = with_org(southerly.as_str());
+        let stale: Vec<_> = stale.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let page = ann.post(path, &stale).await;
+        assert_eq!((page.status, ann.flash().as_str()), (StatusCode::SEE_OTHER, "other-organisation"), "{db}: {path}");
+        if ![paths::CONNECT, paths::CONFIRM].contains(path) {
+            let (status, body) = ann.call_server_fn(path, &stale).await;
+            assert_eq!(status, StatusCode::CONFLICT, "{db}: {path}: {body}");
+            assert!(body["error"].as_str().unwrap().starts_with("Nothing was changed"), "{db}: {path}: {body}");
+        }
+        assert_eq!(dump(database.pool()).await, before, "{db}: {path} changed something");
+        let shown = ann.get(page.location()).await.text;
+        assert!(shown.contains("this page was for another organisation"), "{db}: {path}");
+    }
+
+    // With the right organization, or with none as a program does, the same forms are taken.
+    let form = [("name", "Harbour"), ("org_id", harbour.as_str())];
+    assert_eq!(ann.call_server_fn("/api/organizations/rename", &form).await.0, StatusCode::OK, "{db}");
+    assert_eq!(ann.call_server_fn("/api/organizations/rename", &form[..1]).await.0, StatusCode::OK, "{db}");
+    let form = [("org_id", harbour.as_str())];
+    assert!(ann.post(paths::CONNECT, &form).await.location().starts_with(&web.provider.base), "{db}");
+    web.stop().await;
+}
+
+#[test]
+fn every_server_function_is_tested_with_a_stale_organization() {
+    let tested: BTreeSet<&str> = FORMS.iter().map(|(path, _)| *path).collect();
+    let missing: Vec<_> = server_fn_paths()
+        .map(|(path, _)| path)
+        .filter(|path| !tested.contains(path) && !NOT_CONCERNED.iter().any(|one| path.starts_with(one)))
+        .collect();
+    assert!(missing.is_empty(), "add these to FORMS: {missing:?}");
+}
+
+/// Returns the contents of the tables.
+async fn dump(pool: &AnyPool) -> Vec<String> {
+    let mut all = Vec::new();
+    for table in TABLES {
+        let select: &'static str = format!("SELECT * FROM {table}").leak();
+        let mut rows: Vec<String> = sqlx::query(select)
+            .fetch_all(pool)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| {
+                let value = |at: usize| match row.try_get::<Option<String>, _>(at) {
+                    Ok(text) => format!("{text:?}"),
+                    Err(_) => format!("{:?}", row.try_get::<Option<i64>, _>(at).unwrap()),
+                };
+                format!("{table}: {}", (0..row.len()).map(value).collect::<Vec<_>>().join(", "))
+            })
+            .collect();
+        rows.sort();
+        all.extend(rows);
+    }
+    all
+}
