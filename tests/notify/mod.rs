@@ -3,7 +3,7 @@
 mod egress;
 mod events;
 mod mail;
-mod mail_server;
+pub mod mail_server;
 mod processes;
 mod receiver;
 mod retries;

@@ -173,6 +173,9 @@ mod tests {
         let routes = [
             paths::SESSION_LOGIN,
             paths::SESSION_LOGOUT,
+            paths::SESSION_FORGOT,
+            paths::SESSION_RESET,
+            paths::SESSION_CONFIRM_EMAIL,
             paths::SESSION_SWITCH_ORGANIZATION,
             paths::SESSION_THEME,
             paths::ACCEPT_INVITATION,

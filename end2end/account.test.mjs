@@ -1,0 +1,128 @@
+// A person's own account: a forgotten password with the link of a real letter, and a change with another session ended.
+
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+
+import { checkPage } from './lib/look.mjs';
+import { hydrated, story } from './lib/story.mjs';
+import { harbour, signIn, switchOrg } from './lib/app.mjs';
+
+const person = { email: 'bea@example.com', password: 'a long new password', newPassword: 'quite another phrase' };
+
+/** A mail server that keeps the links of the letters it takes. */
+async function startMailServer() {
+  const links = [];
+  const server = createServer((socket) => {
+    let inText = false;
+    let buffered = '';
+    socket.setEncoding('utf8');
+    socket.on('error', () => {});
+    socket.write('220 test\r\n');
+    socket.on('data', (text) => {
+      buffered += text;
+      if (inText) {
+        if (!buffered.includes('\r\n.\r\n')) return;
+        const letter = buffered.replaceAll('=\r\n', '').replaceAll('=3D', '=');
+        links.push(...(letter.match(/http\S+\?token=[\w-]+/g) ?? []));
+        inText = false;
+        buffered = '';
+        socket.write('250 taken\r\n');
+        return;
+      }
+      while (buffered.includes('\r\n')) {
+        const line = buffered.slice(0, buffered.indexOf('\r\n'));
+        buffered = buffered.slice(line.length + 2);
+        inText = line.toUpperCase() === 'DATA';
+        socket.write(inText ? '354 go on\r\n' : '250 ok\r\n');
+      }
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const nextLink = async () => {
+    for (let waited = 0; waited < 150; waited++) {
+      if (links.length > 0) return links.shift();
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    throw new Error('no letter with a link came');
+  };
+  return { url: `smtp://127.0.0.1:${server.address().port}`, nextLink, stop: () => server.close() };
+}
+
+const mail = await startMailServer();
+const withMail = { env: { EVERGRANT_SMTP_URL: mail.url, EVERGRANT_SMTP_FROM: 'evergrant@example.com' } };
+
+/** Adds a member by an invitation, and returns their page, which is signed in. */
+async function addPerson(page, server) {
+  await signIn(page);
+  await switchOrg(page, harbour.org);
+  await page.goto('/settings/members');
+  await page.getByRole('button', { name: 'Create invitation' }).click();
+  const link = await page.locator('#invitation-address').innerText();
+  const context = await page.context().browser().newContext({ baseURL: server.origin, locale: 'en-GB', timezoneId: 'UTC' });
+  const theirs = await context.newPage();
+  await theirs.goto(link);
+  await theirs.getByLabel('Email').fill(person.email);
+  await theirs.getByLabel('New password').fill(person.password);
+  await theirs.getByRole('button', { name: 'Create account and join' }).click();
+  await theirs.getByText('You have joined the organisation.').waitFor();
+  return theirs;
+}
+
+async function signInAs(page, password) {
+  await page.getByLabel('Email').fill(person.email);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL('/');
+}
+
+story('a forgotten password is reset by the link in a letter', withMail, async ({ page, server }) => {
+  const theirs = await addPerson(page, server);
+  await page.getByRole('button', { name: /^Account: / }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('link', { name: 'Forgot your password?' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Forgot your password?' }).waitFor();
+  await checkPage(page, 'forgot-password');
+  await page.getByLabel('Email').fill(person.email);
+  await page.getByRole('button', { name: 'Send the link' }).click();
+  await page.getByText('If there is an account with that address').waitFor();
+
+  await page.goto(await mail.nextLink());
+  await page.getByRole('heading', { level: 1, name: 'Choose a new password' }).waitFor();
+  assert.equal(new URL(page.url()).search, '', 'the secret has left the address bar');
+  await checkPage(page, 'reset-password');
+  await page.reload();
+  await page.getByLabel('New password').fill(person.newPassword);
+  await page.getByRole('button', { name: 'Change password' }).click();
+  await page.getByText('Your password is changed').waitFor();
+  await signInAs(page, person.newPassword);
+  await theirs.goto('/account');
+  await theirs.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  await theirs.context().close();
+});
+
+story('a changed password ends another session', withMail, async ({ page, server }) => {
+  const theirs = await addPerson(page, server);
+  const context = await page.context().browser().newContext({ baseURL: server.origin });
+  const other = await context.newPage();
+  await other.goto('/login');
+  await signInAs(other, person.password);
+
+  await theirs.getByRole('button', { name: /^Account: / }).click();
+  await theirs.getByRole('link', { name: 'Your account' }).click();
+  await theirs.getByRole('heading', { level: 1, name: 'Your account' }).waitFor();
+  await hydrated(theirs);
+  assert.equal(await theirs.getByRole('list', { name: 'Browsers' }).getByRole('listitem').count(), 2);
+  await checkPage(theirs, 'account');
+  const password = theirs.getByRole('region', { name: 'Password' });
+  await password.getByLabel('Current password').fill(person.password);
+  await password.getByLabel('New password').fill(person.newPassword);
+  await password.getByRole('button', { name: 'Change password' }).click();
+  await theirs.getByText('Password changed').first().waitFor();
+  assert.equal(await theirs.getByRole('list', { name: 'Browsers' }).getByRole('listitem').count(), 1);
+  await other.goto('/');
+  await other.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
+  for (const one of [theirs, other]) await one.context().close();
+  mail.stop();
+});
