@@ -39,6 +39,8 @@ impl Journey {
         self.add_secret("an API key", page.text.trim_matches('"'));
         self.browser.post("/api/api-keys/create", &form).await;
         let page = self.browser.get("/settings/api-keys").await.text;
+        // A minute later the browser has forgotten it.
+        self.browser.set_cookie("evergrant_new_key", "");
         let start = page.find("egk_").expect("the page must show the key");
         self.add_secret("an API key", &page[start..start + 76]);
         for path in ["/settings/api-keys", "/activity?show=changes", "/activity.csv?show=changes"] {
