@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 
 import { checkPage } from './lib/look.mjs';
-import { hydrated, story } from './lib/story.mjs';
+import { hydrated, markHydration, story } from './lib/story.mjs';
 import { harbour, signIn, switchOrg } from './lib/app.mjs';
 
 const person = { email: 'bea@example.com', password: 'a long new password', newPassword: 'quite another phrase' };
@@ -61,6 +61,7 @@ async function addPerson(page, server) {
   await page.getByRole('button', { name: 'Create invitation' }).click();
   const link = await page.locator('#invitation-address').innerText();
   const context = await page.context().browser().newContext({ baseURL: server.origin, locale: 'en-GB', timezoneId: 'UTC' });
+  await context.addInitScript(markHydration);
   const theirs = await context.newPage();
   await theirs.goto(link);
   await theirs.getByLabel('Email').fill(person.email);

@@ -94,7 +94,7 @@ async function newVisitor(server, options = {}) {
  * Runs in the page, before its own scripts. Islands are hydrated synchronously after the module is instantiated, so
  * they are hydrated by the next turn of the event loop.
  */
-function markHydration() {
+export function markHydration() {
   const instantiate = WebAssembly.instantiateStreaming;
   WebAssembly.instantiateStreaming = async (...args) => {
     const instance = await instantiate.apply(WebAssembly, args);
