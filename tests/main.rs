@@ -17,6 +17,7 @@ mod http;
 mod leaks;
 mod model;
 mod notify;
+mod oidc;
 mod sandbox;
 mod sweep;
 mod tidy;

@@ -44,7 +44,7 @@ pub use notification::{
     Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EmailChoice, EndpointView, EventKind, EventView,
     NotificationsView, RecipientView,
 };
-pub use page::{ClerkView, InvitationPage, LinkPage, LoginProblem, LoginView, Page, RevealedSecret};
+pub use page::{ClerkView, InvitationPage, LinkPage, LoginProblem, LoginView, Page, ProviderLink, RevealedSecret};
 pub use permission::Permission;
 pub use problem::ProblemCode;
 pub use reference::{FieldView, OperationView, ReferenceView, ResponseView};

@@ -73,6 +73,15 @@ impl std::fmt::Debug for RevealedSecret {
     }
 }
 
+/// The link that starts signing in with the OpenID Connect provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProviderLink {
+    /// What the provider is called.
+    pub name: String,
+    /// The path of the link.
+    pub path: String,
+}
+
 /// What `/login` shows besides its form.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoginView {
@@ -80,6 +89,8 @@ pub struct LoginView {
     pub problem: Option<LoginProblem>,
     /// Where to go after signing in; always a path of this site.
     pub next: Option<String>,
+    /// The link to the OpenID Connect provider, if people may sign in with one.
+    pub provider: Option<ProviderLink>,
     /// No account exists yet: the page says how to create the first one.
     pub no_users: bool,
     /// Whether email can be sent, such as a reset link.
@@ -97,6 +108,8 @@ pub struct InvitationPage {
     pub token: RevealedSecret,
     /// Email address of the signed-in person; `None` if nobody is signed in.
     pub signed_in_as: Option<String>,
+    /// The link to the OpenID Connect provider, if people may sign in with one.
+    pub provider: Option<ProviderLink>,
     /// Clerk manages the members.
     pub managed_by_clerk: bool,
 }
@@ -123,5 +136,17 @@ str_enum!(
         TooManyAttempts = "too-many-tries",
         /// The person signed out, or the session ended.
         SignedOut = "signed-out",
+        /// The OpenID Connect provider could not be reached, or did not answer as one.
+        ProviderUnavailable = "provider-unavailable",
+        /// The person, or the provider, declined.
+        ProviderDeclined = "provider-declined",
+        /// The provider's answer could not be verified.
+        ProviderRejected = "provider-rejected",
+        /// The sign-in took too long, or was started in another browser.
+        ProviderExpired = "provider-expired",
+        /// The person has no account, no invitation, and no verified address of an admitted domain.
+        NotInvited = "not-invited",
+        /// Another account has the person's email address.
+        EmailTaken = "email-taken",
     }
 );

@@ -39,6 +39,10 @@ pub const SERVER_FUNCTIONS: &str = "/api/{*path}";
 pub const SESSION: &str = "/api/session";
 /// Signs in with email and password.
 pub const SESSION_LOGIN: &str = "/api/session/login";
+/// Starts signing in with OpenID Connect, and redirects to the provider.
+pub const SESSION_OIDC: &str = "/api/session/oidc";
+/// The redirect URI to register at the OpenID Connect provider.
+pub const SESSION_OIDC_CALLBACK: &str = "/api/session/oidc/callback";
 /// Signs out.
 pub const SESSION_LOGOUT: &str = "/api/session/logout";
 /// Asks for a letter with a reset link.

@@ -13,6 +13,7 @@ pub mod demo_server;
 pub mod http;
 pub mod instance;
 pub mod locks;
+pub mod oidc;
 pub mod outages;
 pub mod skewed_clock;
 pub mod statement_capture;

@@ -15,6 +15,8 @@ pub const THEME_COOKIE: &str = "evergrant_theme";
 pub const FLASH_COOKIE: &str = "evergrant_notice";
 /// The cookie that holds the query of the OAuth callback while the session is renewed.
 pub const PENDING_CALLBACK_COOKIE: &str = "evergrant_consent";
+/// The cookie that binds a sign-in with OpenID Connect to the browser that started it.
+pub const OIDC_COOKIE: &str = "evergrant_oidc";
 /// The cookie that carries a new invitation's token to the page that shows it once.
 pub const NEW_INVITATION_COOKIE: &str = "evergrant_invitation";
 /// The cookie that carries a new API key to the page that shows it once.

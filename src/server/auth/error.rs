@@ -16,7 +16,7 @@ pub enum AuthError {
     /// A password could not be hashed or verified.
     #[error("could not hash or verify a password")]
     PasswordHash,
-    /// There are no keys to verify Clerk's session tokens with.
+    /// There are no keys to verify tokens with, or no client to fetch them.
     #[error(transparent)]
     Jwks(#[from] JwksError),
 }

@@ -11,6 +11,7 @@ mod error;
 mod governor_clock;
 mod local;
 mod login_rate_limit;
+mod oidc;
 
 use std::net::IpAddr;
 
@@ -24,9 +25,10 @@ pub use clerk::{ClerkAuth, InboundWebhookResult, WebhookRejection, probe_keys};
 pub use csp::CspSources;
 pub use error::AuthError;
 pub use local::{AccountChange, AccountError, AddUserError, JoinResult, LocalAuth, Login, NewAccount};
+pub use oidc::{FLOW_LIFETIME_SECONDS, Flow, IdTokenRejection, OidcError, OidcLogin, OidcProvider};
 
 use self::cookie::SESSION_COOKIE;
-use super::config::{ClerkApp, SignIn};
+use super::config::{ClerkApp, OidcConfig, SignIn};
 use super::domain::Secret;
 use super::store::Store;
 use crate::model::{ClerkView, MemberSource, OrgId};
@@ -58,6 +60,19 @@ impl Auth {
             SignIn::Local => Self::Local(LocalAuth::new(store)?),
             SignIn::Clerk(app) => Self::Clerk(ClerkAuth::new(store, ClerkApp::clone(app))?),
         })
+    }
+
+    /// Lets people sign in with this OpenID Connect provider too. Clerk has its own.
+    pub fn with_oidc(self, config: Option<&OidcConfig>) -> Result<Self, AuthError> {
+        Ok(match (self, config) {
+            (Self::Local(local), Some(config)) => Self::Local(local.with_oidc(config)?),
+            (other, _) => other,
+        })
+    }
+
+    /// Returns the OpenID Connect provider, if people may sign in with one.
+    pub fn oidc(&self) -> Option<&OidcProvider> {
+        self.local().and_then(LocalAuth::oidc)
     }
 
     /// Returns local authentication, if people sign in with it.

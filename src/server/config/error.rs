@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::oidc::OidcSettingsError;
 use super::sign_in::ClerkError;
 use crate::server::xero::EndpointError;
 
@@ -23,6 +24,9 @@ pub enum ConfigError {
     /// Clerk's settings can't be used.
     #[error(transparent)]
     Clerk(#[from] ClerkError),
+    /// The settings of the OpenID Connect provider can't be used.
+    #[error(transparent)]
+    Oidc(#[from] OidcSettingsError),
     /// The requested scopes do not include `offline_access`.
     #[error("XERO_SCOPES must include offline_access: without it Xero issues no refresh token")]
     NoOfflineAccess,

@@ -17,6 +17,7 @@ mod error;
 mod metrics;
 mod network;
 mod notify;
+mod oidc;
 mod parse;
 mod public_url;
 mod refresh;
@@ -31,6 +32,8 @@ pub use error::ConfigError;
 pub use metrics::{MetricsConfig, MetricsSettings};
 pub use network::Networks;
 pub use notify::{MailConfig, NotifyConfig, NotifySettings};
+use oidc::OidcSettings;
+pub use oidc::{OidcConfig, OidcSettingsError, is_https_or_loopback};
 use parse::non_blank;
 pub use parse::{parse_duration, parse_secret};
 pub use public_url::PublicUrl;
@@ -110,6 +113,8 @@ pub struct Settings {
     sign_in: SignInSettings,
     #[command(flatten)]
     sessions: sessions::SessionSettings,
+    #[command(flatten)]
+    oidc: OidcSettings,
 
     #[command(flatten)]
     metrics: MetricsSettings,
@@ -151,6 +156,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// How long a session may stay unused.
     pub session_idle_timeout: Duration,
+    /// The OpenID Connect provider that people may sign in with, if there is one.
+    pub oidc: Option<OidcConfig>,
     /// Where metrics are served.
     pub metrics: MetricsConfig,
 }
@@ -167,10 +174,12 @@ impl Settings {
     pub fn check(self) -> Result<Config, ConfigError> {
         let database_url = non_blank(self.database_url);
         let database_url = database_url.unwrap_or_else(|| Secret::new(default_database_url(&self.data_dir)));
+        let sign_in = self.sign_in.check(&self.public_url)?;
         Ok(Config {
             database_url,
-            sign_in: self.sign_in.check(&self.public_url)?,
             session_idle_timeout: self.sessions.check(),
+            oidc: self.oidc.check(matches!(sign_in, SignIn::Clerk(_)))?,
+            sign_in,
             listen: self.listen,
             public_url: self.public_url,
             serving: self.serving.check(),

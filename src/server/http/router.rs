@@ -75,11 +75,13 @@ fn database_routes() -> Router<AppState> {
         .layer(limits::database_route_timeout())
 }
 
-/// Returns the routes that may wait for Xero.
+/// Returns the routes that may wait for Xero or for the OpenID Connect provider.
 fn xero_routes() -> Router<AppState> {
     Router::new()
         .route(paths::CALLBACK, get(oauth::callback::callback))
         .route(paths::CONFIRM, post(oauth::confirm::confirm))
+        .route(paths::SESSION_OIDC, get(routes::oidc::start))
+        .route(paths::SESSION_OIDC_CALLBACK, get(routes::oidc::callback))
 }
 
 /// Returns the pages, and the page for paths that do not exist.
@@ -176,6 +178,7 @@ mod tests {
             paths::SESSION_FORGOT,
             paths::SESSION_RESET,
             paths::SESSION_CONFIRM_EMAIL,
+            paths::SESSION_OIDC,
             paths::SESSION_SWITCH_ORGANIZATION,
             paths::SESSION_THEME,
             paths::ACCEPT_INVITATION,

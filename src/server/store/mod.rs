@@ -32,6 +32,7 @@ use std::sync::Arc;
 pub use accounts::api_keys::{AddApiKeyError, ApiKeyRow, MAX_API_KEYS, NewApiKeyRow};
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
+pub use accounts::identities::{AddIdentityError, ExternalIdentity};
 pub use accounts::invitations::{AcceptError, INVITATION_LIFETIME, InviteError, Invitee};
 pub use accounts::letters::{ClaimedLetter, EmailConfirmation, LINK_LIFETIME, OpenLetter};
 pub use accounts::members::MemberChangeError;

@@ -9,6 +9,7 @@ pub mod list_parts;
 pub mod live_body;
 pub mod load_failure;
 pub mod org_field;
+pub mod provider_button;
 pub mod question_card;
 pub mod secret_card;
 pub mod time;

@@ -94,7 +94,7 @@ impl LocalAuth {
 
     /// Creates a session. Deletes the browser's previous session, to prevent session fixation. `proof` is the hash that
     /// the person's password was verified against. `None` if the account changed in the meantime.
-    pub(super) async fn create_session(
+    pub(in crate::server::auth) async fn create_session(
         &self,
         headers: &HeaderMap,
         from: IpAddr,

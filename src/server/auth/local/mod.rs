@@ -20,7 +20,9 @@ use super::caller::Caller;
 use super::cookie::session_hash;
 use super::error::AuthError;
 use super::login_rate_limit::LoginRateLimiter;
+use super::oidc::OidcProvider;
 use crate::model::{Action, LoginProblem, OrgId, PasswordProblem, UserId};
+use crate::server::config::OidcConfig;
 use crate::server::domain::{Actor, Secret};
 use crate::server::store::{self, CreatedUser, NewUser, RowChange, Store};
 use password_policy::NewPassword;
@@ -29,7 +31,8 @@ use passwords::Passwords;
 /// Local sign-in. Cheap to clone; clones share the rate limits.
 #[derive(Clone)]
 pub struct LocalAuth {
-    store: Store,
+    pub(super) store: Store,
+    oidc: Option<OidcProvider>,
     passwords: Passwords,
     login_rate_limiter: Arc<LoginRateLimiter>,
 }
@@ -65,7 +68,18 @@ impl LocalAuth {
     /// Creates local sign-in with empty rate limits.
     pub fn new(store: Store) -> Result<Self, AuthError> {
         let tries = Arc::new(LoginRateLimiter::new(store.clock()));
-        Ok(Self { store, passwords: Passwords::new()?, login_rate_limiter: tries })
+        Ok(Self { store, oidc: None, passwords: Passwords::new()?, login_rate_limiter: tries })
+    }
+
+    /// Lets people sign in with this OpenID Connect provider too.
+    pub(super) fn with_oidc(self, config: &OidcConfig) -> Result<Self, AuthError> {
+        let provider = OidcProvider::new(config, self.store.clock().clone())?;
+        Ok(Self { oidc: Some(provider), ..self })
+    }
+
+    /// Returns the OpenID Connect provider, if people may sign in with one.
+    pub fn oidc(&self) -> Option<&OidcProvider> {
+        self.oidc.as_ref()
     }
 
     /// Verifies a password and creates a session. Deletes the browser's previous session, to prevent session fixation.
@@ -81,7 +95,8 @@ impl LocalAuth {
         if self.login_rate_limiter.check(&email, from).is_err() {
             return Ok(Login::Refused(LoginProblem::TooManyAttempts));
         }
-        let account = self.store.account(&email).await?;
+        // Somebody who signs in with a provider alone has no password.
+        let account = self.store.account(&email).await?.filter(|account| !account.password_hash.expose().is_empty());
         let hash = account.as_ref().map(|account| Secret::new(account.password_hash.expose()));
         let right = self.passwords.verify(password, hash).await?;
         let Some(account) = account else { return Ok(Login::Refused(LoginProblem::Credentials)) };
@@ -162,7 +177,7 @@ impl LocalAuth {
 }
 
 /// Normalizes an email address: trimmed and in lower case. `None` if it can't be one (at most 254 bytes, RFC 5321).
-fn normalize_email(email: &str) -> Option<String> {
+pub(super) fn normalize_email(email: &str) -> Option<String> {
     let email = email.trim().to_lowercase();
     let (name, domain) = email.rsplit_once('@')?;
     let plain = !email.contains(|c: char| c.is_whitespace() || c.is_control());

@@ -22,7 +22,7 @@ use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::link_secret::LinkSecret;
 use crate::server::http::one_time_secret::{API_KEY, INVITATION, OneTimeSecret};
-use crate::server::http::routes::invitations;
+use crate::server::http::routes::{invitations, oidc};
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 
@@ -174,9 +174,11 @@ async fn take_new_webhook_secret(
 }
 
 async fn login_view(state: &AppState, uri: &Uri) -> Result<LoginView, InternalError> {
+    let next = query_param(uri, "next").and_then(|next| safe_next(state, &next));
     Ok(LoginView {
         problem: query_param(uri, "problem").and_then(|problem| LoginProblem::parse(&problem)),
-        next: query_param(uri, "next").and_then(|next| safe_next(state, &next)),
+        provider: oidc::provider_link(state, next.as_deref()),
+        next,
         no_users: state.auth.needs_first_user().await?,
         can_send_email: state.notifier.channels().await?.mail,
         demo_login: state.demo_login,

@@ -80,6 +80,7 @@ pub async fn load_page(
         invitation: invited,
         token: RevealedSecret::new(String::new(), token),
         signed_in_as: caller.map(|caller| caller.email.clone()),
+        provider: super::oidc::provider_link(state, Some(&invitation_page_path(token))),
         managed_by_clerk: !local,
     })
 }

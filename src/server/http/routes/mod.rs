@@ -7,4 +7,5 @@ pub mod export;
 pub mod health;
 pub mod invitations;
 pub mod metrics;
+pub mod oidc;
 pub mod session;

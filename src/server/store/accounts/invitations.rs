@@ -2,6 +2,7 @@
 
 use sqlx::{AnyConnection, Row};
 
+use super::identities::{ExternalIdentity, insert_user_with_identity};
 use super::members::rows::{find_role, insert_member, lock_org, role_from};
 use super::users::insert_user;
 use crate::model::{Action, InvitationDetails, InvitationId, InvitationView, OrgId, Role, UserId};
@@ -49,6 +50,14 @@ pub enum Invitee<'a> {
         email: &'a str,
         /// The hash of the password that the person chose.
         password_hash: &'a Secret,
+    },
+    /// A person who gets an account that they sign in to with an OpenID Connect provider. `email` must already be lower
+    /// case.
+    NewIdentity {
+        /// The new account's email address, in lower case.
+        email: &'a str,
+        /// The person's account at the provider.
+        identity: ExternalIdentity<'a>,
     },
 }
 
@@ -210,6 +219,9 @@ impl Store {
             Invitee::SignedIn { user, email } => (user.clone(), email),
             Invitee::NewAccount { email, password_hash } => {
                 (insert_user(&mut transaction, email, password_hash, now).await?, email)
+            }
+            Invitee::NewIdentity { email, identity } => {
+                (insert_user_with_identity(&mut transaction, email, identity, now).await?, email)
             }
         };
         if find_role(&mut transaction, &org, &user).await?.is_some() {

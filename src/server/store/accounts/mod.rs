@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod clerk_events;
 pub mod clerk_rows;
 pub mod clerk_sync;
+pub mod identities;
 pub mod invitations;
 pub mod letters;
 pub mod members;

@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::model::{InvitationDetails, InvitationPage};
+use crate::model::{InvitationDetails, InvitationPage, ProviderLink};
+use crate::ui::components::provider_button::provider_button;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -14,12 +15,12 @@ pub fn Invite() -> impl IntoView {
         <BareLayout title="Invitation">
             {match invitation {
                 Some(InvitationPage { managed_by_clerk: true, .. }) => managed_by_clerk().into_any(),
-                Some(InvitationPage { invitation: Some(invited), token, signed_in_as, .. }) => {
+                Some(InvitationPage { invitation: Some(invited), token, signed_in_as, provider, .. }) => {
                     let token = token.expose().to_owned();
                     let text = invitation_text(&invited);
                     match signed_in_as {
                         Some(email) => view! { {text} {join_form(token, email)} }.into_any(),
-                        None => view! { {text} {sign_up_form(token)} }.into_any(),
+                        None => view! { {text} {sign_up_form(token, provider)} }.into_any(),
                     }
                 }
                 _ => invalid_invitation().into_any(),
@@ -47,7 +48,8 @@ fn join_form(token: String, email: String) -> impl IntoView {
     }
 }
 
-fn sign_up_form(token: String) -> impl IntoView {
+fn sign_up_form(token: String, provider: Option<ProviderLink>) -> impl IntoView {
+    let other_way = provider.map(|provider| provider_button("Join", provider));
     let sign_in = format!("/login?next=%2Finvite%3Ftoken%3D{token}");
     view! {
         <form class="card stack" method="post" action="/api/invitations/accept">
@@ -77,6 +79,7 @@ fn sign_up_form(token: String) -> impl IntoView {
             </label>
             <p class="hint" id="password-hint">"At least 12 characters."</p>
             <button class="button primary wide">"Create account and join"</button>
+            {other_way}
         </form>
         <p class="aside">"Already have an account? " <a href=sign_in>"Sign in to join"</a></p>
     }

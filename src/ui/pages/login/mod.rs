@@ -7,7 +7,8 @@ mod reset;
 use leptos::either::EitherOf3;
 use leptos::prelude::*;
 
-use crate::model::{LoginProblem, LoginView, Tone};
+use crate::model::{LoginProblem, LoginView, ProviderLink, Tone};
+use crate::ui::components::provider_button::provider_button;
 use crate::ui::context::page;
 use crate::ui::layout::{BareLayout, clerk};
 pub use confirm_email::ConfirmEmail;
@@ -17,13 +18,13 @@ pub use reset::ResetPassword;
 /// The page at `/login`.
 #[component]
 pub fn Login() -> impl IntoView {
-    let LoginView { problem, next, no_users, demo_login, .. } = page().login;
+    let LoginView { problem, next, provider, no_users, demo_login, .. } = page().login;
     view! {
         <BareLayout title="Sign in">
             {match (page().clerk, no_users) {
                 (Some(_), _) => EitherOf3::A((problem.map(problem_notice), clerk::sign_in())),
                 (None, true) => EitherOf3::B(first_account()),
-                (None, false) => EitherOf3::C(sign_in_form(problem, next, demo_login)),
+                (None, false) => EitherOf3::C(sign_in_form(problem, next, provider, demo_login)),
             }}
         </BareLayout>
     }
@@ -32,8 +33,10 @@ pub fn Login() -> impl IntoView {
 fn sign_in_form(
     problem: Option<LoginProblem>,
     next: Option<String>,
+    provider: Option<ProviderLink>,
     demo: Option<(&'static str, &'static str)>,
 ) -> impl IntoView {
+    let other_way = provider.map(|provider| provider_button("Sign in", provider));
     view! {
         <h1>"Sign in"</h1>
         {problem.map(problem_notice)}
@@ -56,6 +59,7 @@ fn sign_in_form(
                 <input type="password" name="password" autocomplete="current-password" required=true />
             </label>
             <button class="button primary wide">"Sign in"</button>
+            {other_way}
         </form>
         <p class="aside"><a href="/login/forgot">"Forgot your password?"</a></p>
         {demo
@@ -86,6 +90,28 @@ fn problem_notice(problem: LoginProblem) -> impl IntoView {
         }
         LoginProblem::TooManyAttempts => (Tone::Bad, "alert", "Too many attempts. Wait a minute, then try again."),
         LoginProblem::SignedOut => (Tone::Quiet, "status", "You are signed out. Sign in to continue."),
+        LoginProblem::ProviderUnavailable => {
+            (Tone::Bad, "alert", "The sign-in service isn't answering. Try again in a minute, or use your password.")
+        }
+        LoginProblem::ProviderDeclined => {
+            (Tone::Quiet, "status", "Nobody was signed in, because the request was declined. You can try again.")
+        }
+        LoginProblem::ProviderRejected => (
+            Tone::Bad,
+            "alert",
+            "The sign-in service's answer couldn't be verified. Try again, or tell your administrator.",
+        ),
+        LoginProblem::ProviderExpired => {
+            (Tone::Bad, "alert", "That sign-in took too long or began in another browser. Start again.")
+        }
+        LoginProblem::NotInvited => (
+            Tone::Bad,
+            "alert",
+            "You have no Evergrant account that can sign in. Ask somebody in your organisation for an invitation.",
+        ),
+        LoginProblem::EmailTaken => {
+            (Tone::Bad, "alert", "An account with your email address exists already. Sign in with its password.")
+        }
     };
     view! {
         <div class="notice" data-tone=tone.as_str() role=role>

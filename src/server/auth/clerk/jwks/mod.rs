@@ -14,9 +14,9 @@ use crate::server::clock::Clock;
 const REFETCH_AFTER_SECONDS: i64 = 60 * 60;
 /// The shortest time between two fetches, in seconds. It bounds the fetches that made-up key ids cause.
 const MIN_FETCH_INTERVAL_SECONDS: i64 = 30;
-/// How long cached keys are used while Clerk is unreachable, in seconds.
+/// How long cached keys are used while their publisher is unreachable, in seconds.
 const MAX_CACHE_AGE_SECONDS: i64 = 24 * 60 * 60;
-/// How long Clerk has to answer.
+/// How long the publisher has to answer.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest response. Far more than any key set needs.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
@@ -31,10 +31,10 @@ pub enum VerificationKeys {
 #[derive(Debug, thiserror::Error)]
 pub enum JwksError {
     /// The HTTP client could not be created.
-    #[error("can't create the HTTP client for Clerk: {0}")]
+    #[error("can't create the HTTP client for sign-in keys: {0}")]
     Client(#[source] reqwest::Error),
     /// The keys could not be fetched, and no cached ones can still be used.
-    #[error("can't fetch Clerk's keys from {url}: {why}")]
+    #[error("can't fetch the sign-in keys from {url}: {why}")]
     Unavailable {
         /// URL of the key set.
         url: String,
@@ -74,15 +74,20 @@ impl VerificationKeys {
 
     /// Uses the keys that the frontend API publishes. Fetches nothing yet.
     pub fn from_frontend_api(frontend_api: &str, clock: Clock) -> Result<Self, JwksError> {
+        Self::from_url(&format!("{frontend_api}/.well-known/jwks.json"), clock)
+    }
+
+    /// Uses the keys that are published at this URL. Fetches nothing yet.
+    pub fn from_url(url: &str, clock: Clock) -> Result<Self, JwksError> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("evergrant/", env!("CARGO_PKG_VERSION")))
             .timeout(FETCH_TIMEOUT)
             // A redirect could supply keys from an address that nobody configured.
             .redirect(reqwest::redirect::Policy::none());
         // Plain http is only used for this machine, which no proxy can reach.
-        let builder = if frontend_api.starts_with("http:") { builder.no_proxy() } else { builder };
+        let builder = if url.starts_with("http:") { builder.no_proxy() } else { builder };
         Ok(Self::Fetched(Arc::new(FetchedKeys {
-            url: format!("{frontend_api}/.well-known/jwks.json"),
+            url: url.to_owned(),
             client: builder.build().map_err(JwksError::Client)?,
             clock,
             cache: Mutex::default(),
@@ -148,7 +153,7 @@ impl FetchedKeys {
         let this = Arc::clone(self);
         let fetched = tokio::spawn(async move { this.fetch_if_due(turn).await });
         if let Err(error) = fetched.await {
-            tracing::error!(%error, "fetch task for clerk keys failed");
+            tracing::error!(%error, "fetch task for sign-in keys failed");
         }
     }
 
@@ -166,7 +171,7 @@ impl FetchedKeys {
         match answer {
             Ok(keys) => *known = CachedKeys { keys, fetched_at: Some(now), attempted_at: Some(now), last_error: None },
             Err(why) => {
-                tracing::warn!(url = %self.url, %why, "failed to fetch clerk keys, using cached ones");
+                tracing::warn!(url = %self.url, %why, "failed to fetch sign-in keys, using cached ones");
                 known.last_error = Some(why);
             }
         }

@@ -1,0 +1,128 @@
+//! Sign-in with an OpenID Connect provider (authorization code flow with PKCE), beside passwords.
+//!
+//! Nothing is asked of the provider until somebody signs in with it, so a provider that is down stops no start.
+
+mod flow;
+mod id_token;
+mod provider;
+
+use std::net::IpAddr;
+
+use axum::http::HeaderMap;
+
+pub use self::flow::{FLOW_LIFETIME_SECONDS, Flow};
+pub use self::id_token::IdTokenRejection;
+pub use self::provider::{OidcError, OidcProvider};
+
+use self::id_token::Identity;
+use super::error::AuthError;
+use super::local::{LocalAuth, normalize_email};
+use crate::model::{Action, LoginProblem, OrgId, UserId};
+use crate::server::crypto::random::hash_secret;
+use crate::server::domain::{Actor, Secret};
+use crate::server::store::{AcceptError, AddIdentityError, ExternalIdentity, Invitee};
+
+/// The result of a sign-in with the provider.
+pub enum OidcLogin {
+    /// The new session's id, for the cookie.
+    SignedIn(Secret),
+    /// A new account joined the invitation's organization: its session's id, for the cookie.
+    Joined(Secret),
+    /// Nobody was signed in, for this reason.
+    Refused(LoginProblem),
+}
+
+/// Somebody whom the provider vouches for, with what decides whether they may come in.
+struct Newcomer<'a> {
+    identity: ExternalIdentity<'a>,
+    email: Option<String>,
+    email_verified: bool,
+}
+
+impl LocalAuth {
+    /// Signs in the person whom the provider's `code` stands for. An identity that nobody has used gets an account by
+    /// `invitation`, or by the domain of its verified address. An existing account is never linked by its address.
+    pub async fn login_with_provider(
+        &self,
+        provider: &OidcProvider,
+        flow: &Flow,
+        code: &Secret,
+        redirect_uri: &str,
+        invitation: Option<&Secret>,
+        (from, headers): (IpAddr, &HeaderMap),
+    ) -> Result<OidcLogin, AuthError> {
+        let Identity { subject, email, email_verified } = match provider.identify(flow, code, redirect_uri).await {
+            Ok(identity) => identity,
+            Err(error) => {
+                tracing::warn!(issuer = provider.issuer(), %error, "sign-in with oidc failed");
+                return Ok(OidcLogin::Refused(error.problem()));
+            }
+        };
+        let identity = ExternalIdentity { issuer: provider.issuer(), subject: &subject };
+        if let Some((user, email)) = self.store.user_of_identity(identity).await? {
+            return self.open_session(&user, &email, from, headers).await;
+        }
+        let email = email.as_deref().and_then(normalize_email);
+        let newcomer = Newcomer { identity, email, email_verified };
+        match invitation {
+            Some(token) => self.join_by_invitation(newcomer, token, from, headers).await,
+            None => self.join_by_domain(provider, newcomer, from, headers).await,
+        }
+    }
+
+    async fn join_by_invitation(
+        &self,
+        newcomer: Newcomer<'_>,
+        token: &Secret,
+        from: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<OidcLogin, AuthError> {
+        let Some(email) = newcomer.email else { return Ok(OidcLogin::Refused(LoginProblem::ProviderRejected)) };
+        let guest = Invitee::NewIdentity { email: &email, identity: newcomer.identity };
+        match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
+            Ok((org, user)) => {
+                let session = self.create_session(headers, from, &user, Some(&org), None).await?;
+                Ok(session.map_or(OidcLogin::Refused(LoginProblem::NotInvited), OidcLogin::Joined))
+            }
+            Err(AcceptError::EmailTaken) => Ok(OidcLogin::Refused(LoginProblem::EmailTaken)),
+            Err(AcceptError::AlreadyMember { .. } | AcceptError::NotOpen) => {
+                Ok(OidcLogin::Refused(LoginProblem::NotInvited))
+            }
+            Err(AcceptError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    async fn join_by_domain(
+        &self,
+        provider: &OidcProvider,
+        newcomer: Newcomer<'_>,
+        from: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<OidcLogin, AuthError> {
+        let admitted = newcomer.email.filter(|email| newcomer.email_verified && provider.admits(email));
+        let Some(email) = admitted else { return Ok(OidcLogin::Refused(LoginProblem::NotInvited)) };
+        let address = Some(from.to_string());
+        match self.store.add_user_with_identity(&email, newcomer.identity, provider.org(), address).await {
+            Ok(user) => self.open_session(&user, &email, from, headers).await,
+            Err(AddIdentityError::EmailTaken) => Ok(OidcLogin::Refused(LoginProblem::EmailTaken)),
+            Err(AddIdentityError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    async fn open_session(
+        &self,
+        user: &UserId,
+        email: &str,
+        from: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<OidcLogin, AuthError> {
+        let first: Option<OrgId> = self.store.memberships(user).await?.into_iter().next().map(|org| org.id);
+        // `None` if the account is disabled.
+        let Some(session) = self.create_session(headers, from, user, first.as_ref(), None).await? else {
+            return Ok(OidcLogin::Refused(LoginProblem::NotInvited));
+        };
+        let actor = Actor::person(user, email, Some(from.to_string()));
+        self.store.as_actor(actor).record_in_orgs_of(user, Action::SignedIn).await?;
+        Ok(OidcLogin::SignedIn(session))
+    }
+}

@@ -1,0 +1,128 @@
+//! Signing in with the OpenID Connect provider: the redirect to it, and the callback from it.
+
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::model::{LoginProblem, MembersFlash, ProviderLink, paths};
+use crate::server::auth::cookie::{OIDC_COOKIE, read_cookie, write_cookie};
+use crate::server::auth::{FLOW_LIFETIME_SECONDS, Flow, OidcLogin};
+use crate::server::domain::Secret;
+use crate::server::http::flash::{clear_cookie, see_other, see_other_with_flash, with_cookie};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::safe_redirect;
+use crate::server::http::state::AppState;
+use crate::server::store::SESSION_LIFETIME;
+
+/// Query of the start.
+#[derive(Deserialize)]
+pub struct StartQuery {
+    next: Option<String>,
+}
+
+/// Query of the callback.
+#[derive(Deserialize)]
+pub struct CallbackQuery {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+    /// The issuer (RFC 9207).
+    iss: Option<String>,
+}
+
+/// Returns the link that starts a sign-in and returns to `next`, if people may sign in with a provider.
+pub fn provider_link(state: &AppState, next: Option<&str>) -> Option<ProviderLink> {
+    let oidc = state.config.oidc.as_ref()?;
+    let query = next.map(|next| format!("?{}", safe_redirect::encode_query(&[("next", next)]))).unwrap_or_default();
+    Some(ProviderLink { name: oidc.name.clone(), path: format!("{}{query}", paths::SESSION_OIDC) })
+}
+
+/// `GET /api/session/oidc`: binds a sign-in to this browser and redirects to the provider.
+pub async fn start(
+    State(state): State<AppState>,
+    Query(StartQuery { next }): Query<StartQuery>,
+) -> Result<Response, InternalError> {
+    let Some(provider) = state.auth.oidc() else { return Ok(see_other(paths::LOGIN)) };
+    let next = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next));
+    let flow = Flow::start(next, state.store.clock().now())?;
+    Ok(match provider.authorize_url(&flow, &redirect_uri(&state)).await {
+        Ok(url) => {
+            let cookie = flow.cookie();
+            let cookie = write_cookie(&state.config.public_url, OIDC_COOKIE, cookie.expose(), FLOW_LIFETIME_SECONDS);
+            with_cookie(see_other(url.as_str()), cookie)
+        }
+        Err(error) => {
+            tracing::warn!(issuer = provider.issuer(), %error, "sign-in with oidc could not start");
+            refuse(error.problem(), flow.next.as_deref())
+        }
+    })
+}
+
+/// `GET /api/session/oidc/callback`: signs in the person whom the provider names. Always redirects, because the URL
+/// contains the code, and always ends the flow of this browser.
+pub async fn callback(
+    State(state): State<AppState>,
+    ClientIp(from): ClientIp,
+    headers: HeaderMap,
+    Query(query): Query<CallbackQuery>,
+) -> Result<Response, InternalError> {
+    let (Some(provider), Some(local)) = (state.auth.oidc(), state.auth.local()) else {
+        return Ok(see_other(paths::LOGIN));
+    };
+    let ended = |response| clear_cookie(&state, OIDC_COOKIE, &headers, response);
+    let flow = read_cookie(&headers, OIDC_COOKIE).and_then(|cookie| Flow::parse(&cookie, state.store.clock().now()));
+    let Some(flow) = flow.filter(|flow| query.state.as_deref().is_some_and(|state| flow.has_state(state))) else {
+        return Ok(ended(refuse(LoginProblem::ProviderExpired, None)));
+    };
+    // The cookie came from the browser, so its page is checked again.
+    let next = flow.next.as_deref().and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, next));
+    let code = match (query.code, query.error.as_deref()) {
+        _ if query.iss.as_deref().is_some_and(|issuer| issuer != provider.issuer()) => {
+            return Ok(ended(refuse(LoginProblem::ProviderRejected, next.as_deref())));
+        }
+        (_, Some("temporarily_unavailable" | "server_error")) => {
+            return Ok(ended(refuse(LoginProblem::ProviderUnavailable, next.as_deref())));
+        }
+        (Some(code), None) if !code.is_empty() => Secret::new(code),
+        _ => return Ok(ended(refuse(LoginProblem::ProviderDeclined, next.as_deref()))),
+    };
+    let invitation = next.as_deref().and_then(invitation_token);
+    let client = (from, &headers);
+    let uri = redirect_uri(&state);
+    let login = local.login_with_provider(provider, &flow, &code, &uri, invitation.as_ref(), client).await?;
+    let session_cookie = |session: &Secret| {
+        let name = state.auth.session_cookie_name();
+        write_cookie(&state.config.public_url, name, session.expose(), SESSION_LIFETIME)
+    };
+    Ok(ended(match login {
+        OidcLogin::SignedIn(session) => {
+            with_cookie(see_other(next.as_deref().unwrap_or(paths::HOME)), session_cookie(&session))
+        }
+        OidcLogin::Joined(session) => {
+            let home = see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into());
+            with_cookie(home, session_cookie(&session))
+        }
+        OidcLogin::Refused(problem) => refuse(problem, next.as_deref()),
+    }))
+}
+
+/// Redirects to the login page, which says why nobody was signed in.
+fn refuse(problem: LoginProblem, next: Option<&str>) -> Response {
+    let mut pairs = vec![("problem", problem.as_str())];
+    pairs.extend(next.map(|next| ("next", next)));
+    see_other(&format!("{}?{}", paths::LOGIN, safe_redirect::encode_query(&pairs)))
+}
+
+/// Returns the redirect URI to register at the provider.
+fn redirect_uri(state: &AppState) -> String {
+    state.config.public_url.url_for(paths::SESSION_OIDC_CALLBACK)
+}
+
+/// Returns the token of the invitation whose page the person came from.
+fn invitation_token(next: &str) -> Option<Secret> {
+    let query = next.strip_prefix(paths::INVITATION)?.strip_prefix('?')?;
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == "token").map(|(_, token)| Secret::new(token))
+}
