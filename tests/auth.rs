@@ -27,7 +27,7 @@ async fn user_signs_in_switches_organization_and_signs_out(database: TestDatabas
     let page = ann.post("/api/session/login", &form).await;
     assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/settings/integrations"));
     let cookie = page.header("set-cookie");
-    assert!(cookie.starts_with("evergrant_session=") && cookie.contains("HttpOnly; SameSite=Lax"), "{cookie}");
+    assert!(cookie.starts_with("evergrant_session_") && cookie.contains("HttpOnly; SameSite=Lax"), "{cookie}");
     assert_eq!(ann.get("/login").await.location(), "/");
     assert!(ann.get("/").await.text.contains("Fernhill Studio"), "the first organization by name is selected");
 

@@ -5,6 +5,7 @@ mod first_starts;
 mod readiness;
 mod restore;
 mod shutdown;
+mod sign_in_attack;
 mod start;
 mod unsaved;
 mod versions;

@@ -180,10 +180,7 @@ async fn stream_starts_with_a_reread_if_changes_were_missed(database: TestDataba
 async fn open_streams_do_not_delay_shutdown() {
     let web = TestServer::start().await;
     let (ann, _) = web.signed_in_user("ann@example.com", "Harbour").await;
-    let request = ann
-        .client
-        .get(ann.url(EVENTS_PATH))
-        .header(COOKIE, format!("evergrant_session={}", ann.cookie("evergrant_session").unwrap()));
+    let request = ann.client.get(ann.url(EVENTS_PATH)).header(COOKIE, ann.session_cookie());
     let mut stream = EventStream::open(request.send().await.unwrap()).await;
     tokio::time::timeout(Duration::from_secs(10), web.stop()).await.expect("the server stops");
     assert_eq!(stream.next().await, None);
@@ -193,7 +190,7 @@ async fn open_streams_do_not_delay_shutdown() {
 async fn number_of_streams_per_user_is_limited() {
     let web = TestServer::start().await;
     let (ann, _) = web.signed_in_user("ann@example.com", "Harbour").await;
-    let session = format!("evergrant_session={}", ann.cookie("evergrant_session").unwrap());
+    let session = ann.session_cookie();
     let open = async || ann.client.get(ann.url(EVENTS_PATH)).header(COOKIE, &session).send().await.unwrap();
     let mut streams = Vec::new();
     for _ in 0..64 {
@@ -206,7 +203,7 @@ async fn number_of_streams_per_user_is_limited() {
 async fn streams_leave_a_quarter_of_the_connections_free() {
     let web = TestServer::with_flags(TestDatabase::sqlite(), &[("--max-connections", "16")]).await;
     let (ann, _) = web.signed_in_user("ann@example.com", "Harbour").await;
-    let session = format!("evergrant_session={}", ann.cookie("evergrant_session").unwrap());
+    let session = ann.session_cookie();
     let open = async || ann.client.get(ann.url(EVENTS_PATH)).header(COOKIE, &session).send().await.unwrap();
     let mut streams = Vec::new();
     for _ in 0..12 {
@@ -221,7 +218,7 @@ async fn streams_leave_a_quarter_of_the_connections_free() {
         assert_eq!(stream.next().await, None);
     }
     ann.sign_in("ann@example.com").await;
-    let session = format!("evergrant_session={}", ann.cookie("evergrant_session").unwrap());
+    let session = ann.session_cookie();
     EventStream::open(ann.client.get(ann.url(EVENTS_PATH)).header(COOKIE, &session).send().await.unwrap()).await;
 }
 

@@ -97,12 +97,29 @@ impl Browser {
         format!("{}{path}", self.base)
     }
 
+    /// Returns the value of a cookie. Servers on this machine add their port to its name.
     pub fn cookie(&self, name: &str) -> Option<String> {
-        self.cookies.lock().unwrap().get(name).cloned()
+        let cookies = self.cookies.lock().unwrap();
+        cookies.get(name).or_else(|| cookies.get(&self.name_with_port(name))).cloned()
     }
 
     pub fn set_cookie(&self, name: &str, value: &str) {
-        self.cookies.lock().unwrap().insert(name.into(), value.into());
+        self.cookies.lock().unwrap().insert(self.name_with_port(name), value.into());
+    }
+
+    /// Returns the session's cookie as a `Cookie` header has it.
+    pub fn session_cookie(&self) -> String {
+        let cookies = self.cookies.lock().unwrap();
+        let session = cookies.iter().find(|(name, _)| name.starts_with("evergrant_session"));
+        session.map(|(name, value)| format!("{name}={value}")).expect("signed in")
+    }
+
+    fn name_with_port(&self, name: &str) -> String {
+        // Clerk's cookies keep their names.
+        if !name.starts_with("evergrant_") {
+            return name.to_owned();
+        }
+        format!("{name}_{}", self.base.rsplit(':').next().unwrap_or_default())
     }
 
     pub async fn sign_in(&self, email: &str) -> Page {

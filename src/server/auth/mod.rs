@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 mod api_rate_limit;
+mod attempt_limiter;
 mod bearer;
 mod caller;
 mod clerk;
@@ -10,25 +11,25 @@ mod csp;
 mod error;
 mod governor_clock;
 mod local;
-mod login_rate_limit;
 mod oidc;
 
 use std::net::IpAddr;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 
 pub use api_rate_limit::{Allowance, ApiRateLimiter};
+pub use attempt_limiter::{Attempt, AttemptError, AttemptLimiter, AttemptPurpose, AttemptScope};
 pub use bearer::bearer_token;
 pub use caller::Caller;
 pub use clerk::jwks::JwksError;
 pub use clerk::{ClerkAuth, InboundWebhookResult, WebhookRejection, probe_keys};
 pub use csp::CspSources;
 pub use error::AuthError;
-pub use local::{AccountChange, AccountError, AddUserError, JoinResult, LocalAuth, Login, NewAccount};
+pub use local::{AccountChange, AccountError, AddUserError, JoinResult, LocalAuth, Login, NewAccount, SessionCookies};
 pub use oidc::{FLOW_LIFETIME_SECONDS, Flow, IdTokenRejection, OidcError, OidcLogin, OidcProvider};
 
-use self::cookie::SESSION_COOKIE;
-use super::config::{ClerkApp, OidcConfig, SignIn};
+use self::cookie::{SESSION_COOKIE, delete_cookie};
+use super::config::{ClerkApp, OidcConfig, PublicUrl, SignIn};
 use super::domain::Secret;
 use super::store::Store;
 use crate::model::{ClerkView, MemberSource, OrgId};
@@ -55,9 +56,9 @@ pub enum Auth {
 
 impl Auth {
     /// Creates the authentication that the settings select.
-    pub fn new(store: Store, sign_in: &SignIn) -> Result<Self, AuthError> {
+    pub fn new(store: Store, sign_in: &SignIn, public_url: &PublicUrl) -> Result<Self, AuthError> {
         Ok(match sign_in {
-            SignIn::Local => Self::Local(LocalAuth::new(store)?),
+            SignIn::Local => Self::Local(LocalAuth::new(store)?.at(public_url)),
             SignIn::Clerk(app) => Self::Clerk(ClerkAuth::new(store, ClerkApp::clone(app))?),
         })
     }
@@ -124,11 +125,11 @@ impl Auth {
         }
     }
 
-    /// Returns the name of the session cookie.
-    pub fn session_cookie_name(&self) -> &'static str {
+    /// Returns the `Set-Cookie` values that end the session in the browser.
+    pub fn expired_session_cookies(&self, public_url: &PublicUrl) -> Vec<HeaderValue> {
         match self {
-            Self::Local(_) => SESSION_COOKIE,
-            Self::Clerk(_) => clerk::TOKEN_COOKIE,
+            Self::Local(_) => delete_cookie(public_url, SESSION_COOKIE).into_iter().collect(),
+            Self::Clerk(clerk) => clerk.expired_token_cookies(public_url),
         }
     }
 

@@ -9,7 +9,11 @@ use url::{Host, Url};
 pub struct PublicUrl {
     origin: String,
     https: bool,
+    distinct_loopback_port: Option<u16>,
 }
+
+/// The port of a server on this machine that has nothing set, whose cookies have no port in their names.
+const DEFAULT_PORT: u16 = 3000;
 
 /// Why a text can't be the public URL.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -35,9 +39,22 @@ impl PublicUrl {
         self.https
     }
 
+    /// Returns the port if the host is this machine and the port isn't the default one. Programs on other ports of this
+    /// machine share the browser's cookies with this one.
+    pub fn distinct_loopback_port(&self) -> Option<u16> {
+        self.distinct_loopback_port
+    }
+
     /// Returns the URL of a path, which must begin with a slash.
     pub fn url_for(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
+    }
+}
+
+impl Default for PublicUrl {
+    /// Returns the URL of a server that has nothing set.
+    fn default() -> Self {
+        Self { origin: format!("http://localhost:{DEFAULT_PORT}"), https: false, distinct_loopback_port: None }
     }
 }
 
@@ -56,7 +73,8 @@ impl FromStr for PublicUrl {
         if !bare || !url.username().is_empty() || url.password().is_some() {
             return Err(PublicUrlError::NotAnOrigin);
         }
-        Ok(Self { origin: url.origin().ascii_serialization(), https })
+        let port = url.port_or_known_default().filter(|port| is_loopback(&url) && *port != DEFAULT_PORT);
+        Ok(Self { origin: url.origin().ascii_serialization(), https, distinct_loopback_port: port })
     }
 }
 

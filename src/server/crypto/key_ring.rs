@@ -4,6 +4,7 @@
 //! opens what it sealed. The servers agree on the sealing key (`store/sealed/instances.rs`), so that none seals what
 //! another can't open yet.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct KeyRing {
     keys: RwLock<Arc<KeySet>>,
     /// Locked while it is read, so that a caller that needs a new key waits for the one that is loading it.
     source: Option<Mutex<KeyRingSource>>,
+    /// How many values each key has sealed since the last [`Self::take_uses`].
+    uses: Mutex<BTreeMap<String, i64>>,
 }
 
 #[derive(Clone)]
@@ -38,7 +41,7 @@ struct KeySet {
 impl KeyRing {
     /// Parses `kid:base64key[,kid:base64key…]`; newlines count as commas, for files. The first key seals.
     pub fn parse(text: &Secret) -> Result<Self, CipherError> {
-        Ok(Self { keys: RwLock::new(Arc::new(KeySet::parse(text)?)), source: None })
+        Ok(Self { keys: RwLock::new(Arc::new(KeySet::parse(text)?)), source: None, uses: Mutex::default() })
     }
 
     /// Sets the source from which the ring is reloaded.
@@ -98,7 +101,21 @@ impl KeyRing {
         let body = cipher
             .encrypt(&Nonce::from(nonce), Payload { msg: text.as_bytes(), aad: &place.aad() })
             .map_err(|_| CipherError::OpenFailed { kid: keys.sealing.clone() })?;
+        self.return_uses([(keys.sealing.clone(), 1)]);
         Ok(SealedParts { kid: &keys.sealing, nonce, body }.encode())
+    }
+
+    /// Returns how many values each key has sealed since the last call.
+    pub fn take_uses(&self) -> BTreeMap<String, i64> {
+        std::mem::take(&mut *self.uses.lock())
+    }
+
+    /// Counts uses that could not be stored again.
+    pub fn return_uses(&self, uses: impl IntoIterator<Item = (String, i64)>) {
+        let mut counted = self.uses.lock();
+        for (kid, number) in uses {
+            *counted.entry(kid).or_default() += number;
+        }
     }
 
     /// Opens a value. If the ring lacks its key, reloads the ring first.

@@ -132,6 +132,7 @@ impl KeyHeartbeat {
     /// Compares the clocks and writes a heartbeat, with a new id if another running server has this one's.
     async fn heartbeat(&self) -> Result<(), StoreError> {
         self.store.follow_clock().await?;
+        self.store.add_key_uses().await?;
         let (id, spooled_kids) = (self.id.lock().clone(), (self.spooled)());
         if self.store.heartbeat(&self.content_of(&id, &spooled_kids)).await? == Heartbeat::IdTaken {
             let id = self.take_new_id(&id);

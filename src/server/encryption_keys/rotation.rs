@@ -166,6 +166,7 @@ pub async fn rotate(
         let pass =
             store.reseal(|pass| on_progress(RotationProgress::Resealed { texts: resealed + pass.resealed })).await?;
         resealed += pass.resealed;
+        store.add_key_uses().await?;
         if settled && pass.resealed == 0 && pass.changed_meanwhile == 0 {
             let keys = key_use(store, spooled_here).await?;
             return Ok(RotationReport { kid, resealed, refused: pass.failures, keys });

@@ -36,8 +36,8 @@ pub fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Respo
 }
 
 /// Reads the flash from the request's cookie.
-pub fn read(headers: &HeaderMap) -> Option<Flash> {
-    Flash::parse(&read_cookie(headers, FLASH_COOKIE)?)
+pub fn read(state: &AppState, headers: &HeaderMap) -> Option<Flash> {
+    Flash::parse(&read_cookie(&state.config.public_url, headers, FLASH_COOKIE)?)
 }
 
 /// Expires the flash cookie if the request had one.
@@ -47,6 +47,7 @@ pub fn clear(state: &AppState, request: &HeaderMap, response: Response) -> Respo
 
 /// Expires a cookie if the request had it.
 pub fn clear_cookie(state: &AppState, name: &str, request: &HeaderMap, response: Response) -> Response {
-    let expired = read_cookie(request, name).and_then(|_| delete_cookie(&state.config.public_url, name));
+    let url = &state.config.public_url;
+    let expired = read_cookie(url, request, name).and_then(|_| delete_cookie(url, name));
     with_cookie(response, expired)
 }

@@ -47,8 +47,8 @@ impl LinkSecret {
     }
 
     /// Reads the secret from the request's cookie.
-    pub fn read(&self, headers: &HeaderMap) -> Option<Secret> {
-        read_cookie(headers, self.cookie).map(Secret::new)
+    pub fn read(&self, state: &AppState, headers: &HeaderMap) -> Option<Secret> {
+        read_cookie(&state.config.public_url, headers, self.cookie).map(Secret::new)
     }
 
     /// Deletes the cookie.

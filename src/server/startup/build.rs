@@ -77,7 +77,7 @@ async fn build(
     let ring = encryption_keys::load_or_create(config, &database).await?;
     let store = configured_store(config, Store::new(database, ring, clock.clone())).with_app(xero.app());
     store.admit_demo_login(seed::DEMO_EMAIL).await?;
-    let auth = Auth::new(store.clone(), &config.sign_in)?.with_oidc(config.oidc.as_ref())?;
+    let auth = Auth::new(store.clone(), &config.sign_in, &config.public_url)?.with_oidc(config.oidc.as_ref())?;
     let sandbox = sandbox(config, clock).await?;
     // The demo user signs in with a password, which needs local accounts.
     let demo = auth.local().zip(sandbox.as_ref());

@@ -1,4 +1,4 @@
-//! Deletes ended sessions and unfinished consents, and revokes grants that no binding uses.
+//! Deletes ended sessions, unfinished consents and used-up limits, and revokes grants that no binding uses.
 
 use super::accounts::sessions::DELETE_ENDED_SESSIONS;
 use super::column_lists::{columns, grant_columns};
@@ -38,7 +38,8 @@ pub enum OrphanRevocation {
 }
 
 impl Store {
-    /// Deletes ended sessions, unfinished consents, consents that nobody confirmed and letters whose time is over. Returns the number of rows.
+    /// Deletes ended sessions, unfinished consents, consents that nobody confirmed, letters whose time is over, refilled
+    /// limits and forgotten browsers. Returns the number of rows.
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
         let sessions = sqlx::query(DELETE_ENDED_SESSIONS)
@@ -58,7 +59,11 @@ impl Store {
         .await?;
         let letters =
             sqlx::query("DELETE FROM account_letters WHERE expires_at <= $1").bind(now).execute(self.pool()).await?;
-        Ok(sessions.rows_affected() + consents.rows_affected() + letters.rows_affected())
+        let limits = self.delete_refilled_limits().await?;
+        let browsers = self.delete_forgotten_browsers().await?;
+        let forwarders = self.delete_old_forwarders().await?;
+        let rows = sessions.rows_affected() + consents.rows_affected() + letters.rows_affected();
+        Ok(rows + limits + browsers + forwarders)
     }
 
     /// Returns up to `limit` grants that have been unused for a week, oldest first.

@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "webhook reveal", include_str!("../../../migrations/0010_webhook_reveal.sql")),
     (11, "bindings_api", include_str!("../../../migrations/0011_bindings_api.sql")),
     (12, "external identities", include_str!("../../../migrations/0012_external_identities.sql")),
+    (13, "sign-in limits", include_str!("../../../migrations/0013_sign_in_limits.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

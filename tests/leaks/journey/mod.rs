@@ -112,6 +112,8 @@ impl Journey {
         }
         let session = self.browser.cookie("evergrant_session").expect("signed in");
         self.add_secret("the session's id", &session);
+        let browser = self.browser.cookie("evergrant_browser").expect("known");
+        self.add_secret("what the browser is known by", &browser);
     }
 
     async fn connect(&mut self) -> BindingId {
@@ -198,7 +200,7 @@ impl Journey {
     fn capture(&mut self, place: &str, page: &Page) {
         let mut headers = page.headers.clone();
         // The one header in which a session id belongs.
-        if page.header("set-cookie").starts_with("evergrant_session=") {
+        if page.header("set-cookie").starts_with("evergrant_session") {
             headers.remove("set-cookie");
         }
         let text = format!("{}\n{headers:?}\n{}", page.status, page.text);

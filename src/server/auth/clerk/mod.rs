@@ -10,7 +10,10 @@ mod webhook;
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use axum::http::{HeaderMap, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use self::claims::Claims;
 use self::jwks::{JwksError, VerificationKeys};
@@ -19,16 +22,20 @@ pub use self::webhook::WebhookRejection;
 use super::api_keys::has_key_prefix;
 use super::bearer::bearer_token;
 use super::caller::Caller;
-use super::cookie::read_cookie;
+use super::cookie::{cookie_values, delete_foreign_cookie};
 use super::error::AuthError;
 use crate::server::clock::Clock;
-use crate::server::config::ClerkApp;
+use crate::server::config::{ClerkApp, PublicUrl};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
 use crate::server::store::{IdentityClaims, OrgClaims, ReceivedEvent, Store};
 
-/// The cookie in which Clerk's script stores the session token.
-pub const TOKEN_COOKIE: &str = "__session";
+/// The cookie in which Clerk's script stores the session token. It also stores it under this name with a suffix that is
+/// the application's own, because two applications on one domain would overwrite each other's.
+const TOKEN_COOKIE: &str = "__session";
+
+/// How many session tokens of one request are verified.
+const MAX_TOKENS: usize = 5;
 
 /// The result of a webhook delivery from the identity provider.
 #[derive(Debug, PartialEq)]
@@ -51,6 +58,8 @@ pub struct ClerkAuth {
     store: Store,
     app: Arc<ClerkApp>,
     verifier: Arc<Verifier>,
+    /// The name of this application's own session cookie.
+    suffixed_cookie: Arc<str>,
 }
 
 impl ClerkAuth {
@@ -62,20 +71,46 @@ impl ClerkAuth {
         };
         let verifier = Verifier::new(keys, store.clock().clone(), &app);
         tracing::info!(at = %app.frontend_api, parties = ?app.authorized_parties, "clerk sign-in enabled");
-        Ok(Self { store, app: Arc::new(app), verifier: Arc::new(verifier) })
+        let suffixed_cookie = suffixed_cookie(&app.publishable_key).into();
+        Ok(Self { store, app: Arc::new(app), verifier: Arc::new(verifier), suffixed_cookie })
     }
 
     /// Returns the person whose session token the request carries; `None` without a valid one.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, AuthError> {
-        let Some((token, carrier)) = request_token(headers) else { return Ok(None) };
-        match self.verifier.verify(&token, carrier).await {
-            Ok(claims) => Ok(Some(self.upsert_caller(claims).await?)),
-            Err(VerifyError::Rejected(rejection)) => {
-                rejection.log();
-                Ok(None)
+        let mut rejection = None;
+        for (token, source) in self.request_tokens(headers) {
+            match self.verifier.verify(&token, source).await {
+                Ok(claims) => return Ok(Some(self.upsert_caller(claims).await?)),
+                // Another application's token says nothing about ours.
+                Err(VerifyError::Rejected(why)) => rejection = rejection.or(Some(why)),
+                Err(VerifyError::Jwks(error)) => return Err(error.into()),
             }
-            Err(VerifyError::Jwks(error)) => Err(error.into()),
         }
+        if let Some(rejection) = rejection {
+            rejection.log();
+        }
+        Ok(None)
+    }
+
+    /// Returns the `Set-Cookie` values that end the session in the browser.
+    pub fn expired_token_cookies(&self, public_url: &PublicUrl) -> Vec<HeaderValue> {
+        let names = [&self.suffixed_cookie, TOKEN_COOKIE];
+        names.into_iter().filter_map(|name| delete_foreign_cookie(public_url, name)).collect()
+    }
+
+    /// Returns the request's tokens, those to try first at the front: ours by the cookie's suffix, then each `__session`,
+    /// of which another application on this domain may have written some.
+    ///
+    /// With a bearer token the cookies are ignored, because a script set the header on purpose. An API key isn't a
+    /// session token. Other schemes in the header are for a proxy and are ignored.
+    fn request_tokens(&self, headers: &HeaderMap) -> Vec<(Secret, TokenSource)> {
+        if let Some(token) = bearer_token(headers) {
+            let is_key = has_key_prefix(token.expose());
+            return if is_key { Vec::new() } else { vec![(token, TokenSource::Header)] };
+        }
+        let ours = cookie_values(headers, &self.suffixed_cookie);
+        let all = ours.into_iter().chain(cookie_values(headers, TOKEN_COOKIE));
+        all.take(MAX_TOKENS).map(|token| (Secret::new(token), TokenSource::Cookie)).collect()
     }
 
     /// Verifies and applies a webhook delivery. Its id is stored in the transaction of its changes, so that a delivery
@@ -123,13 +158,12 @@ pub async fn probe_keys(app: &ClerkApp, clock: &Clock) -> Result<Option<usize>, 
     VerificationKeys::from_frontend_api(&app.frontend_api, clock.clone())?.fetch_count().await
 }
 
-/// Returns the request's token. With a bearer token the cookie is ignored, because a script set the header on purpose.
-/// An API key isn't a session token. Other schemes in the header are for a proxy and are ignored.
-fn request_token(headers: &HeaderMap) -> Option<(Secret, TokenSource)> {
-    if let Some(token) = bearer_token(headers) {
-        return (!has_key_prefix(token.expose())).then_some((token, TokenSource::Header));
-    }
-    read_cookie(headers, TOKEN_COOKIE).map(|token| (Secret::new(token), TokenSource::Cookie))
+/// Returns the name of the cookie that only the application with this key writes: Clerk's suffix is the beginning of the
+/// key's SHA-1, which identifies it and protects nothing.
+fn suffixed_cookie(publishable_key: &str) -> String {
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, publishable_key.as_bytes());
+    let suffix: String = URL_SAFE_NO_PAD.encode(digest.as_ref()).chars().take(8).collect();
+    format!("{TOKEN_COOKIE}_{suffix}")
 }
 
 #[cfg(test)]
@@ -173,6 +207,30 @@ mod tests {
         let nowhere = nowhere.unwrap().unwrap();
         assert_eq!((nowhere.org, nowhere.external_org), (None, None));
         assert_ne!(nowhere.session_hash, ann.session_hash);
+    }
+
+    #[tokio::test]
+    async fn token_is_found_beside_those_of_another_app_on_the_domain() {
+        let (issuer, other) = (Issuer::new("k1"), Issuer::new("k2"));
+        let auth = ClerkAuth::new(store_on(sqlite().await), issuer.app_with_pem()).unwrap();
+        let (ours, theirs) = (issuer.sign(&claims()), other.sign(&claims()));
+        let suffixed = &auth.suffixed_cookie;
+        for cookies in [
+            format!("{TOKEN_COOKIE}={theirs}; {suffixed}={ours}"),
+            format!("{suffixed}={ours}; {TOKEN_COOKIE}={theirs}"),
+            format!("{TOKEN_COOKIE}={theirs}; {TOKEN_COOKIE}={ours}"),
+            format!("{TOKEN_COOKIE}={ours}; {TOKEN_COOKIE}={theirs}; {TOKEN_COOKIE}_another={theirs}"),
+        ] {
+            assert!(auth.caller(&with("cookie", cookies.clone())).await.unwrap().is_some(), "{cookies}");
+        }
+        let foreign = format!("{TOKEN_COOKIE}={theirs}; {TOKEN_COOKIE}_another={ours}");
+        assert!(auth.caller(&with("cookie", foreign)).await.unwrap().is_none());
+    }
+
+    #[test]
+    fn suffix_is_the_beginning_of_the_keys_sha_1() {
+        // SHA-1 of "abc" (FIPS 180-2, A.1) is a9993e36 4706816a …, in base64url qZk-NkcGgWq….
+        assert_eq!(suffixed_cookie("abc"), "__session_qZk-NkcG");
     }
 
     #[tokio::test]

@@ -6,10 +6,11 @@ use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
 
 use super::password_policy::NewPassword;
-use super::{LocalAuth, normalize_email};
+use super::{LocalAuth, SessionCookies, normalize_email};
 use crate::model::{MembersFlash, OrgId, UserId};
+use crate::server::auth::attempt_limiter::{Attempt, AttemptError, AttemptPurpose};
 use crate::server::auth::caller::Caller;
-use crate::server::auth::cookie::session_hash;
+use crate::server::auth::cookie::{BROWSER_COOKIE, read_cookie, session_hashes};
 use crate::server::auth::error::AuthError;
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::Secret;
@@ -30,8 +31,8 @@ pub struct NewAccount<'a> {
 pub enum JoinResult {
     /// The existing session was switched to the organization.
     ExistingSession(MembersFlash),
-    /// A new account joined: its session's id, for the cookie.
-    NewSession(Secret),
+    /// A new account joined, in this session.
+    NewSession(SessionCookies),
     /// Nobody joined; the message says why.
     Refused(MembersFlash),
 }
@@ -39,7 +40,7 @@ pub enum JoinResult {
 impl LocalAuth {
     /// Accepts an invitation for a signed-in person.
     pub async fn join(&self, token: &Secret, caller: &Caller, from: IpAddr) -> Result<JoinResult, AuthError> {
-        if self.login_rate_limiter.check(caller.user_id.as_str(), from).is_err() {
+        if !self.may_try_invitation(caller.user_id.as_str(), from).await? {
             return Ok(JoinResult::Refused(MembersFlash::TooManyAttempts));
         }
         let guest = Invitee::SignedIn { user: &caller.user_id, email: &caller.email };
@@ -66,7 +67,7 @@ impl LocalAuth {
         let Some(email) = normalize_email(newcomer.email) else {
             return Ok(JoinResult::Refused(MembersFlash::InvalidEmail));
         };
-        if self.login_rate_limiter.check(&email, from).is_err() {
+        if !self.may_try_invitation(&email, from).await? {
             return Ok(JoinResult::Refused(MembersFlash::TooManyAttempts));
         }
         let password = match NewPassword::check(&newcomer.password, &email) {
@@ -92,8 +93,22 @@ impl LocalAuth {
         }
     }
 
-    /// Creates a session. Deletes the browser's previous session, to prevent session fixation. `proof` is the hash that
-    /// the person's password was verified against. `None` if the account changed in the meantime.
+    /// Counts an attempt to enter an invitation's secret. Returns whether it is within its limits.
+    async fn may_try_invitation(&self, account: &str, from: IpAddr) -> Result<bool, AuthError> {
+        let attempt = Attempt { purpose: AttemptPurpose::Invitation, account, from, known_browser: None };
+        match self.attempts.check(&attempt).await {
+            Ok(()) => Ok(true),
+            Err(AttemptError::TooMany(scope)) => {
+                tracing::warn!(%from, limit = scope.as_str(), "invitation refused: too many attempts");
+                Ok(false)
+            }
+            Err(AttemptError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// Creates a session. Deletes the browser's previous sessions, to prevent session fixation. The browser is known to
+    /// the account from now on, by the cookie that it has if this server issued it. `proof` is the hash that the
+    /// person's password was verified against. `None` if the account changed in the meantime.
     pub(in crate::server::auth) async fn create_session(
         &self,
         headers: &HeaderMap,
@@ -101,8 +116,8 @@ impl LocalAuth {
         user: &UserId,
         org: Option<&OrgId>,
         proof: Option<&Secret>,
-    ) -> Result<Option<Secret>, AuthError> {
-        if let Some(old) = session_hash(headers) {
+    ) -> Result<Option<SessionCookies>, AuthError> {
+        for old in session_hashes(&self.public_url, headers) {
             self.store.delete_session(&old).await?;
         }
         let session = new_secret()?;
@@ -110,10 +125,16 @@ impl LocalAuth {
         let hash = hash_secret(&session);
         let new = NewSession::new(&hash, user, org).from_place(&place);
         let new = proof.map_or(new, |proof| new.proven_by(proof));
-        Ok(match self.store.add_session(new).await? {
-            RowChange::Applied => Some(session),
-            RowChange::NotFound => None,
-        })
+        match self.store.add_session(new).await? {
+            RowChange::Applied => {}
+            RowChange::NotFound => return Ok(None),
+        }
+        let browser = match read_cookie(&self.public_url, headers, BROWSER_COOKIE).map(Secret::new) {
+            Some(issued) if self.store.issued_browser(&hash_secret(&issued)).await? => issued,
+            _ => new_secret()?,
+        };
+        self.store.remember_browser(user, &hash_secret(&browser)).await?;
+        Ok(Some(SessionCookies { session, browser }))
     }
 
     async fn switch_to_joined_org(

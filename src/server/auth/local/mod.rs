@@ -16,13 +16,14 @@ pub use operators::AccountError;
 pub use own_account::AccountChange;
 
 use super::Switched;
+use super::attempt_limiter::{Attempt, AttemptError, AttemptLimiter, AttemptPurpose, AttemptScope};
 use super::caller::Caller;
-use super::cookie::session_hash;
+use super::cookie::{BROWSER_COOKIE, read_cookie, session_hashes};
 use super::error::AuthError;
-use super::login_rate_limit::LoginRateLimiter;
 use super::oidc::OidcProvider;
-use crate::model::{Action, LoginProblem, OrgId, PasswordProblem, UserId};
-use crate::server::config::OidcConfig;
+use crate::model::{Action, OrgId, PasswordProblem, UserId};
+use crate::server::config::{OidcConfig, PublicUrl};
+use crate::server::crypto::random::hash_secret;
 use crate::server::domain::{Actor, Secret};
 use crate::server::store::{self, CreatedUser, NewUser, RowChange, Store};
 use password_policy::NewPassword;
@@ -34,15 +35,27 @@ pub struct LocalAuth {
     pub(super) store: Store,
     oidc: Option<OidcProvider>,
     passwords: Passwords,
-    login_rate_limiter: Arc<LoginRateLimiter>,
+    attempts: Arc<AttemptLimiter>,
+    /// Decides the names of the cookies.
+    public_url: PublicUrl,
+}
+
+/// The secrets of a session that was just created, for its cookies.
+pub struct SessionCookies {
+    /// The session's id, for its cookie.
+    pub session: Secret,
+    /// What the browser is known by from now on, for its cookie.
+    pub browser: Secret,
 }
 
 /// The result of a sign-in.
 pub enum Login {
-    /// The new session's id, for the cookie.
-    SignedIn(Secret),
-    /// Nobody was signed in, for this reason.
-    Refused(LoginProblem),
+    /// The new session.
+    SignedIn(SessionCookies),
+    /// The email address or the password is wrong.
+    WrongCredentials,
+    /// Too many attempts: this limit is used up.
+    Limited(AttemptScope),
     /// People sign in with the identity provider; the login page links to it.
     Delegated,
 }
@@ -65,21 +78,38 @@ pub enum AddUserError {
 }
 
 impl LocalAuth {
-    /// Creates local sign-in with empty rate limits.
+    /// Creates local sign-in. Cookies have the names of a server that has nothing set.
     pub fn new(store: Store) -> Result<Self, AuthError> {
-        let tries = Arc::new(LoginRateLimiter::new(store.clock()));
-        Ok(Self { store, oidc: None, passwords: Passwords::new()?, login_rate_limiter: tries })
+        let attempts = Arc::new(AttemptLimiter::new(store.clone()));
+        Ok(Self { store, oidc: None, passwords: Passwords::new()?, attempts, public_url: PublicUrl::default() })
     }
 
     /// Lets people sign in with this OpenID Connect provider too.
     pub(super) fn with_oidc(self, config: &OidcConfig) -> Result<Self, AuthError> {
-        let provider = OidcProvider::new(config, self.store.clock().clone())?;
+        let provider = OidcProvider::new(config, self.store.clone().clock().clone())?;
         Ok(Self { oidc: Some(provider), ..self })
     }
 
     /// Returns the OpenID Connect provider, if people may sign in with one.
     pub fn oidc(&self) -> Option<&OidcProvider> {
         self.oidc.as_ref()
+    }
+
+    /// Names the cookies for the server at this URL.
+    pub fn at(self, public_url: &PublicUrl) -> Self {
+        Self { public_url: public_url.clone(), ..self }
+    }
+
+    /// Returns the limits on guessing, for every secret that people type.
+    pub fn attempts(&self) -> &AttemptLimiter {
+        &self.attempts
+    }
+
+    /// Returns the hash of the browser's cookie, if this account has signed in with it.
+    pub async fn known_browser(&self, user: &UserId, headers: &HeaderMap) -> Result<Option<String>, AuthError> {
+        let Some(cookie) = read_cookie(&self.public_url, headers, BROWSER_COOKIE) else { return Ok(None) };
+        let hash = hash_secret(&Secret::new(cookie));
+        Ok(self.store.knows_browser(user, &hash).await?.then_some(hash))
     }
 
     /// Verifies a password and creates a session. Deletes the browser's previous session, to prevent session fixation.
@@ -92,26 +122,45 @@ impl LocalAuth {
     ) -> Result<Login, AuthError> {
         // An invalid address is verified too, so that the response takes as long.
         let email = normalize_email(email).unwrap_or_default();
-        if self.login_rate_limiter.check(&email, from).is_err() {
-            return Ok(Login::Refused(LoginProblem::TooManyAttempts));
+        let account = self.store.account(&email).await?;
+        let browser = match &account {
+            Some(account) => self.known_browser(&account.id, headers).await?,
+            None => None,
+        };
+        let purpose = AttemptPurpose::Login;
+        let attempt = Attempt { purpose, account: &email, from, known_browser: browser.as_deref() };
+        let known = account.as_ref().map(|account| account.id.clone());
+        let id = known.clone().map(tracing::field::display);
+        match self.attempts.check(&attempt).await {
+            Ok(()) => {}
+            Err(AttemptError::TooMany(scope)) => {
+                tracing::warn!(user = id, %from, limit = scope.as_str(), "sign-in refused: too many attempts");
+                return Ok(Login::Limited(scope));
+            }
+            Err(AttemptError::Store(error)) => return Err(error.into()),
         }
         // Somebody who signs in with a provider alone has no password.
-        let account = self.store.account(&email).await?.filter(|account| !account.password_hash.expose().is_empty());
+        let account = account.filter(|account| !account.password_hash.expose().is_empty());
         let hash = account.as_ref().map(|account| Secret::new(account.password_hash.expose()));
         let right = self.passwords.verify(password, hash).await?;
-        let Some(account) = account else { return Ok(Login::Refused(LoginProblem::Credentials)) };
+        let Some(account) = account.filter(|account| right && !account.is_disabled) else {
+            tracing::info!(user = id, %from, "sign-in refused: wrong address or password");
+            if let Some(user) = known {
+                self.record_refused_sign_in(user, &email, from);
+            }
+            return Ok(Login::WrongCredentials);
+        };
         let user = account.id;
-        if !right || account.is_disabled {
-            self.record_refused_sign_in(user, &email, from);
-            return Ok(Login::Refused(LoginProblem::Credentials));
-        }
+        self.attempts.succeeded(&attempt).await?;
         let first = self.store.memberships(&user).await?.into_iter().next();
         let (org, proof) = (first.as_ref().map(|org| &org.id), Some(&account.password_hash));
         let Some(session) = self.create_session(headers, from, &user, org, proof).await? else {
-            return Ok(Login::Refused(LoginProblem::Credentials));
+            tracing::info!(%user, %from, "sign-in refused: the account changed meanwhile");
+            return Ok(Login::WrongCredentials);
         };
         let actor = Actor::person(&user, &email, Some(from.to_string()));
         self.store.as_actor(actor).record_in_orgs_of(&user, Action::SignedIn).await?;
+        tracing::info!(%user, %from, known_browser = browser.is_some(), "signed in");
         Ok(Login::SignedIn(session))
     }
 
@@ -125,18 +174,27 @@ impl LocalAuth {
         });
     }
 
-    /// Deletes the session that the request's cookie names.
+    /// Deletes the sessions that the request's cookies name.
     pub async fn logout(&self, headers: &HeaderMap) -> Result<(), AuthError> {
-        if let Some(hash) = session_hash(headers) {
+        for hash in session_hashes(&self.public_url, headers) {
             self.store.delete_session(&hash).await?;
         }
         Ok(())
     }
 
-    /// Returns the person whose session the request's cookie names, and records that the session was used.
+    /// Returns the person whose session the request's cookie names, and records that the session was used. Of several
+    /// session cookies the one that opens counts. If more than one does, somebody planted one, and none counts: signing
+    /// in ends them all.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, AuthError> {
-        let Some(hash) = session_hash(headers) else { return Ok(None) };
-        let Some(session) = self.store.session(&hash).await? else { return Ok(None) };
+        let mut open = None;
+        for hash in session_hashes(&self.public_url, headers) {
+            let Some(session) = self.store.session(&hash).await? else { continue };
+            if open.replace((hash, session)).is_some() {
+                tracing::warn!("request with two open sessions treated as signed out");
+                return Ok(None);
+            }
+        }
+        let Some((hash, session)) = open else { return Ok(None) };
         let orgs = self.store.memberships(&session.user).await?;
         let (user, email) = (session.user.clone(), session.email.clone());
         let caller = Caller::new(user, email, orgs, session.active_org.as_ref(), hash);
@@ -207,9 +265,14 @@ mod tests {
     }
 
     async fn sign_in(auth: &LocalAuth, headers: &HeaderMap) -> Secret {
-        match auth.login("ann@example.com", Secret::new(PASSWORD), HOME, headers).await.unwrap() {
+        sign_in_from(auth, HOME, headers).await.session
+    }
+
+    async fn sign_in_from(auth: &LocalAuth, from: IpAddr, headers: &HeaderMap) -> SessionCookies {
+        match auth.login("ann@example.com", Secret::new(PASSWORD), from, headers).await.unwrap() {
             Login::SignedIn(session) => session,
-            Login::Refused(problem) => panic!("refused: {problem:?}"),
+            Login::WrongCredentials => panic!("wrong credentials"),
+            Login::Limited(scope) => panic!("limited: {scope:?}"),
             Login::Delegated => panic!("elsewhere"),
         }
     }
@@ -242,21 +305,72 @@ mod tests {
         let auth = with_ann(&store).await;
         for (email, password) in [("ann@example.com", "wrong"), ("nobody@example.com", PASSWORD), ("", "")] {
             let login = auth.login(email, Secret::new(password), HOME, &HeaderMap::new()).await.unwrap();
-            assert!(matches!(login, Login::Refused(LoginProblem::Credentials)), "{email}");
+            assert!(matches!(login, Login::WrongCredentials), "{email}");
         }
     }
 
     #[apply(each_store!)]
-    async fn too_many_attempts_are_refused_until_the_limit_refills(store: Store) {
+    async fn twelve_wrong_passwords_from_elsewhere_do_not_keep_the_owner_out(store: Store) {
         let auth = with_ann(&store).await;
-        for _ in 0..10 {
-            auth.login("ann@example.com", Secret::new("wrong"), HOME, &HeaderMap::new()).await.unwrap();
+        let stranger = IpAddr::from([192, 0, 2, 1]);
+        let known = sign_in_from(&auth, HOME, &HeaderMap::new()).await.browser;
+        for _ in 0..12 {
+            auth.login("ann@example.com", Secret::new("wrong"), stranger, &HeaderMap::new()).await.unwrap();
         }
-        let none = HeaderMap::new();
-        let right = || auth.login("Ann@example.com", Secret::new(PASSWORD), HOME, &none);
-        assert!(matches!(right().await.unwrap(), Login::Refused(LoginProblem::TooManyAttempts)));
+        // Another instance, or the same one after a restart, has the same counts.
+        let auth = LocalAuth::new(store.clone()).unwrap();
+        let there = auth.login("Ann@example.com", Secret::new(PASSWORD), stranger, &HeaderMap::new()).await.unwrap();
+        assert!(matches!(there, Login::Limited(AttemptScope::AccountAndNetwork)));
+        sign_in_from(&auth, HOME, &HeaderMap::new()).await;
+
+        // All are behind one address, as behind a proxy that was not named.
+        let cookie = format!("{BROWSER_COOKIE}={}", known.expose());
+        let browser = HeaderMap::from_iter([(axum::http::header::COOKIE, HeaderValue::from_str(&cookie).unwrap())]);
+        let again = sign_in_from(&auth, stranger, &browser).await;
+        assert_eq!(again.browser.expose(), known.expose(), "the browser keeps what it is known by");
         store.clock().advance(60);
-        assert!(matches!(right().await.unwrap(), Login::SignedIn(_)));
+        sign_in_from(&auth, stranger, &HeaderMap::new()).await;
+    }
+
+    #[apply(each_store!)]
+    async fn fifty_wrong_passwords_behind_one_address_keep_nobody_out(store: Store) {
+        let auth = with_ann(&store).await;
+        for n in 0..50 {
+            let email = format!("{n}@example.com");
+            auth.login(&email, Secret::new("wrong"), HOME, &HeaderMap::new()).await.unwrap();
+        }
+        sign_in(&auth, &HeaderMap::new()).await;
+    }
+
+    #[apply(each_store!)]
+    async fn planted_browser_cookie_is_replaced(store: Store) {
+        let auth = with_ann(&store).await;
+        let planted = format!("{BROWSER_COOKIE}=planted");
+        let headers = HeaderMap::from_iter([(axum::http::header::COOKIE, HeaderValue::from_str(&planted).unwrap())]);
+        assert_ne!(sign_in_from(&auth, HOME, &headers).await.browser.expose(), "planted");
+        let ann = store.account("ann@example.com").await.unwrap().unwrap().id;
+        assert_eq!(auth.known_browser(&ann, &headers).await.unwrap(), None);
+    }
+
+    #[apply(each_store!)]
+    async fn of_two_session_cookies_the_planted_one_never_counts(store: Store) {
+        let auth = with_ann(&store).await;
+        let hers = sign_in(&auth, &HeaderMap::new()).await;
+        auth.add_user("eve@example.com", Secret::new(PASSWORD), None).await.unwrap();
+        let eve = auth.login("eve@example.com", Secret::new(PASSWORD), HOME, &HeaderMap::new()).await.unwrap();
+        let Login::SignedIn(eves) = eve else { panic!("Eve is not signed in") };
+        let both = |first: &str, second: &str| {
+            let cookies = format!("{SESSION_COOKIE}={first}; {SESSION_COOKIE}={second}");
+            HeaderMap::from_iter([(axum::http::header::COOKIE, HeaderValue::from_str(&cookies).unwrap())])
+        };
+        for headers in [both("planted", hers.expose()), both(hers.expose(), "planted")] {
+            assert_eq!(auth.caller(&headers).await.unwrap().unwrap().email, "ann@example.com");
+        }
+        let planted = both(eves.session.expose(), hers.expose());
+        assert!(auth.caller(&planted).await.unwrap().is_none(), "which is whose can't be known");
+        let new = sign_in(&auth, &planted).await;
+        let headers = both(eves.session.expose(), new.expose());
+        assert_eq!(auth.caller(&headers).await.unwrap().unwrap().email, "ann@example.com", "signing in ends both");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use super::joining::session_place;
 use super::password_policy::NewPassword;
 use super::{LocalAuth, normalize_email};
 use crate::model::{AccountFlash, LetterKind};
+use crate::server::auth::attempt_limiter::{Attempt, AttemptError, AttemptPurpose};
 use crate::server::auth::caller::Caller;
 use crate::server::auth::error::AuthError;
 use crate::server::crypto::random::{hash_secret, new_secret};
@@ -77,7 +78,7 @@ impl LocalAuth {
     /// Asks for a letter with a reset link. The answer doesn't tell whether somebody has the address.
     pub async fn request_password_reset(&self, email: &str, from: IpAddr) -> Result<AccountFlash, AuthError> {
         let Some(email) = normalize_email(email) else { return Ok(AccountFlash::InvalidEmail) };
-        if self.login_rate_limiter.check(&format!("reset {email}"), from).is_err() {
+        if !self.may_try(AttemptPurpose::PasswordReset, &email, from).await? {
             return Ok(AccountFlash::TooManyAttempts);
         }
         self.store.request_password_reset(&email, Some(&from.to_string())).await?;
@@ -87,7 +88,7 @@ impl LocalAuth {
     /// Sets a new password with the secret of a reset link.
     pub async fn reset_password(&self, token: &Secret, new: &Secret, from: IpAddr) -> Result<AccountFlash, AuthError> {
         let token = hash_secret(token);
-        if self.login_rate_limiter.check(&format!("link {token}"), from).is_err() {
+        if !self.may_try(AttemptPurpose::PasswordReset, &token, from).await? {
             return Ok(AccountFlash::TooManyAttempts);
         }
         let Some(letter) = self.store.open_letter(LetterKind::ResetPassword, &token).await? else {
@@ -107,7 +108,7 @@ impl LocalAuth {
     /// Changes an account's email address with the secret of a confirmation link.
     pub async fn confirm_email(&self, token: &Secret, from: IpAddr) -> Result<AccountFlash, AuthError> {
         let token = hash_secret(token);
-        if self.login_rate_limiter.check(&format!("link {token}"), from).is_err() {
+        if !self.may_try(AttemptPurpose::PasswordReset, &token, from).await? {
             return Ok(AccountFlash::TooManyAttempts);
         }
         Ok(match self.store.confirm_email(&token, Some(from.to_string())).await? {
@@ -124,7 +125,7 @@ impl LocalAuth {
         password: Secret,
         from: IpAddr,
     ) -> Result<AccountChange<Profile>, AuthError> {
-        if self.login_rate_limiter.check(caller.user_id.as_str(), from).is_err() {
+        if !self.may_try(AttemptPurpose::Login, caller.user_id.as_str(), from).await? {
             return Ok(AccountChange::Refused(AccountFlash::TooManyAttempts));
         }
         let Some(profile) = self.store.profile(&caller.user_id).await? else {
@@ -139,6 +140,19 @@ impl LocalAuth {
         } else {
             AccountChange::Refused(AccountFlash::WrongPassword)
         })
+    }
+
+    /// Counts an attempt to enter a secret. Returns whether it is within its limits.
+    async fn may_try(&self, purpose: AttemptPurpose, account: &str, from: IpAddr) -> Result<bool, AuthError> {
+        let attempt = Attempt { purpose, account, from, known_browser: None };
+        match self.attempts.check(&attempt).await {
+            Ok(()) => Ok(true),
+            Err(AttemptError::TooMany(scope)) => {
+                tracing::warn!(%from, limit = scope.as_str(), "account change refused: too many attempts");
+                Ok(false)
+            }
+            Err(AttemptError::Store(error)) => Err(error.into()),
+        }
     }
 
     /// Returns the store, whose audit events name the caller at this address.

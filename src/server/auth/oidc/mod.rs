@@ -16,7 +16,7 @@ pub use self::provider::{OidcError, OidcProvider};
 
 use self::id_token::Identity;
 use super::error::AuthError;
-use super::local::{LocalAuth, normalize_email};
+use super::local::{LocalAuth, SessionCookies, normalize_email};
 use crate::model::{Action, LoginProblem, OrgId, UserId};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::{Actor, Secret};
@@ -25,9 +25,9 @@ use crate::server::store::{AcceptError, AddIdentityError, ExternalIdentity, Invi
 /// The result of a sign-in with the provider.
 pub enum OidcLogin {
     /// The new session's id, for the cookie.
-    SignedIn(Secret),
+    SignedIn(SessionCookies),
     /// A new account joined the invitation's organization: its session's id, for the cookie.
-    Joined(Secret),
+    Joined(SessionCookies),
     /// Nobody was signed in, for this reason.
     Refused(LoginProblem),
 }

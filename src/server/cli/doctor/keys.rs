@@ -6,18 +6,36 @@ use crate::server::config::Config;
 use crate::server::crypto::key_ring::KeyRing;
 use crate::server::encryption_keys;
 use crate::server::encryption_keys::{KeyRingError, KeyUse};
-use crate::server::store::{Database, Instance, Store, StoreError};
+use crate::server::store::{Database, Instance, KeyUses, MAX_KEY_USES, Store, StoreError};
 use crate::server::tokens::Spool;
 
 pub async fn all(config: &Config, database: &Database, clock: &Clock) -> Vec<Check> {
     let (check, ring) = ring(config, database).await;
     let mut checks = vec![check];
+    checks.push(match database.key_uses().await {
+        Ok(all) => judge_uses(&all),
+        Err(error) => unreadable(KEY_USES, &error),
+    });
     if let Some(ring) = ring {
         let store = Store::new(database.clone(), ring, clock.clone());
         checks.push(in_use(config, &store).await.unwrap_or_else(|error| unreadable("keys in use", &error)));
         checks.push(sealed_values(&store).await.unwrap_or_else(|error| unreadable("sealed texts", &error)));
     }
     checks
+}
+
+const KEY_USES: &str = "key uses";
+
+/// Checks that no key has sealed too many values.
+fn judge_uses(all: &[KeyUses]) -> Check {
+    let Some(most) = all.first() else { return Check::ok(KEY_USES, "No value was sealed yet.") };
+    let found = format!("Key {} has sealed {} of at most {MAX_KEY_USES} values.", most.kid, most.uses);
+    let to_do = "Run evergrant encryption-key rotate, which puts a new key in its place.";
+    match most.uses {
+        uses if uses >= MAX_KEY_USES / 10 * 9 => Check::fail(KEY_USES, found, to_do),
+        uses if uses >= MAX_KEY_USES / 2 => Check::warn(KEY_USES, found, to_do),
+        _ => Check::ok(KEY_USES, found),
+    }
 }
 
 /// Returns the check, and the ring if it fits.

@@ -8,6 +8,7 @@ mod keys;
 mod machine;
 mod mail;
 mod provider;
+mod proxies;
 mod sign_in;
 mod spool;
 
@@ -54,6 +55,7 @@ async fn run_checks(config: &Config, clock: &Clock) -> Vec<Check> {
         checks.extend(keys::all(config, &database, &corrected).await);
         checks.extend(grants::all(config, &database, &corrected).await);
         checks.push(mail::email(config, &database, &corrected).await);
+        checks.push(proxies::check_proxies(config, &database, &corrected).await);
         checks.push(spool::check_spool(config, Some(&database)).await);
         database.close().await;
     } else {

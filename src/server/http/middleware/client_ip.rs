@@ -51,6 +51,12 @@ impl ClientIp {
                 %peer,
                 "X-Forwarded-For from an untrusted peer was ignored; if it is your proxy, add it to EVERGRANT_TRUSTED_PROXIES"
             );
+            let store = state.store.clone();
+            tokio::spawn(async move {
+                if let Err(error) = store.note_untrusted_forwarder(&peer.to_canonical().to_string()).await {
+                    tracing::error!(%peer, %error, "failed to note an untrusted proxy");
+                }
+            });
         }
         Self(resolve_client_ip(peer, &parts.headers, &state.config.trusted_proxies))
     }

@@ -70,7 +70,8 @@ async fn load_page_context(
 ) -> Result<Result<Page, String>, InternalError> {
     let caller = state.auth.caller(headers).await?;
     let at_login = uri.path() == paths::LOGIN;
-    let theme = read_cookie(headers, THEME_COOKIE).and_then(|text| Theme::parse(&text)).unwrap_or_default();
+    let theme = read_cookie(&state.config.public_url, headers, THEME_COOKIE);
+    let theme = theme.and_then(|text| Theme::parse(&text)).unwrap_or_default();
     let invitation = if uri.path() == paths::INVITATION {
         Some(invitations::load_page(state, &query_param(uri, "token").unwrap_or_default(), caller.as_ref()).await?)
     } else {
@@ -83,7 +84,7 @@ async fn load_page_context(
     let page = Page {
         sandbox: state.is_sandbox(),
         theme,
-        flash: flash::read(headers),
+        flash: flash::read(state, headers),
         path: uri.path().to_owned(),
         clerk: state.auth.clerk_view(caller.as_ref().filter(|_| !at_login)),
         invitation,
@@ -104,7 +105,7 @@ async fn load_page_context(
         Some(caller) => {
             let one_time_secret = |once: OneTimeSecret, permission| {
                 let may = uri.path() == once.page && caller.may(permission);
-                may.then(|| once.read(headers)).flatten()
+                may.then(|| once.read(state, headers)).flatten()
             };
             let invited = one_time_secret(INVITATION, Permission::ManageMembers);
             let invited =
@@ -135,7 +136,9 @@ async fn load_page_context(
 
 /// Loads the page behind a link in a letter. Only its secret's cookie tells the link.
 async fn link_page(state: &AppState, link: &LinkSecret, headers: &HeaderMap) -> Result<LinkPage, InternalError> {
-    let (Some(token), Some(_)) = (link.read(headers), state.auth.local()) else { return Ok(LinkPage::default()) };
+    let (Some(token), Some(_)) = (link.read(state, headers), state.auth.local()) else {
+        return Ok(LinkPage::default());
+    };
     let letter = state.store.open_letter(link.kind, &hash_secret(&token)).await?;
     Ok(LinkPage { is_open: letter.is_some(), email: letter.map(|letter| letter.email) })
 }

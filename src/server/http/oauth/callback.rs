@@ -40,7 +40,7 @@ pub async fn callback(
 ) -> Result<Response, InternalError> {
     let query = query.filter(|query| !query.is_empty());
     let Some(caller) = state.auth.caller(&headers).await? else { return Ok(store_pending(&state, query.as_deref())) };
-    let pending = read_cookie(&headers, PENDING_CALLBACK_COOKIE);
+    let pending = read_cookie(&state.config.public_url, &headers, PENDING_CALLBACK_COOKIE);
     let params = CallbackParams::parse(&query.or(pending).unwrap_or_default());
     let notice = resume(&state, caller, client_ip, params).await?;
     let response = see_other_with_flash(&state, paths::INTEGRATIONS, &notice);

@@ -8,7 +8,6 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::model::{AccountFlash, paths};
-use crate::server::auth::cookie::delete_cookie;
 use crate::server::domain::Secret;
 use crate::server::http::flash::{see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
@@ -52,7 +51,7 @@ pub async fn reset(
     let Some(local) = state.auth.local() else {
         return Ok(see_other_with_flash(&state, paths::LOGIN, &AccountFlash::ManagedByClerk.into()));
     };
-    let said = match RESET_PASSWORD.read(&headers) {
+    let said = match RESET_PASSWORD.read(&state, &headers) {
         None => AccountFlash::LinkNotOpen,
         Some(token) => local.reset_password(&token, &Secret::new(new_password), from).await?,
     };
@@ -60,8 +59,9 @@ pub async fn reset(
         return Ok(see_other_with_flash(&state, paths::RESET_PASSWORD, &said.into()));
     }
     let response = see_other_with_flash(&state, paths::LOGIN, &said.into());
-    let ended = delete_cookie(&state.config.public_url, state.auth.session_cookie_name());
-    Ok(RESET_PASSWORD.forget(&state, with_cookie(response, ended)))
+    let expired = state.auth.expired_session_cookies(&state.config.public_url);
+    let response = expired.into_iter().fold(response, |response, cookie| with_cookie(response, Some(cookie)));
+    Ok(RESET_PASSWORD.forget(&state, response))
 }
 
 /// `POST /api/session/confirm-email`: changes the email address with the link's secret, which the cookie holds.
@@ -73,7 +73,7 @@ pub async fn confirm_email(
     let Some(local) = state.auth.local() else {
         return Ok(see_other_with_flash(&state, paths::LOGIN, &AccountFlash::ManagedByClerk.into()));
     };
-    let said = match CONFIRM_EMAIL.read(&headers) {
+    let said = match CONFIRM_EMAIL.read(&state, &headers) {
         None => AccountFlash::LinkNotOpen,
         Some(token) => local.confirm_email(&token, from).await?,
     };

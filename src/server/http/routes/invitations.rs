@@ -7,15 +7,14 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::model::{InvitationPage, MembersFlash, RevealedSecret, paths};
-use crate::server::auth::cookie::write_cookie;
 use crate::server::auth::{Caller, JoinResult, NewAccount};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
-use crate::server::http::flash::{see_other_with_flash, with_cookie};
+use crate::server::http::flash::see_other_with_flash;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::routes::session::with_session_cookies;
 use crate::server::http::state::AppState;
-use crate::server::store::SESSION_LIFETIME;
 
 /// Form that accepts an invitation.
 #[derive(Deserialize)]
@@ -50,13 +49,8 @@ pub async fn accept(
     Ok(match joined {
         JoinResult::ExistingSession(said) => see_other_with_flash(&state, paths::HOME, &said.into()),
         JoinResult::NewSession(session) => {
-            let cookie = write_cookie(
-                &state.config.public_url,
-                state.auth.session_cookie_name(),
-                session.expose(),
-                SESSION_LIFETIME,
-            );
-            with_cookie(see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into()), cookie)
+            let response = see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into());
+            with_session_cookies(&state, response, &session)
         }
         JoinResult::Refused(said) => see_other_with_flash(&state, &back, &said.into()),
     })

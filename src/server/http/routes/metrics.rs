@@ -45,7 +45,11 @@ async fn render(state: &AppState) -> Response {
     });
     if metrics.should_read_database() {
         let database = state.store.database();
-        let counting = async { Ok::<_, StoreError>((database.count_grants().await?, database.count_outbox().await?)) };
+        let counting = async {
+            let uses = database.key_uses().await?.first().map_or(0, |most| most.uses);
+            metrics.set_key_uses(uses);
+            Ok::<_, StoreError>((database.count_grants().await?, database.count_outbox().await?))
+        };
         let counts = match tokio::time::timeout(DATABASE_TIMEOUT, counting).await {
             Ok(Ok(counts)) => Some(counts),
             // Not logged on every scrape: the metrics show it.

@@ -12,9 +12,9 @@ use crate::server::domain::Secret;
 use crate::server::http::flash::{clear_cookie, see_other, see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::routes::session::with_session_cookies;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
-use crate::server::store::SESSION_LIFETIME;
 
 /// Query of the start.
 #[derive(Deserialize)]
@@ -72,7 +72,8 @@ pub async fn callback(
         return Ok(see_other(paths::LOGIN));
     };
     let ended = |response| clear_cookie(&state, OIDC_COOKIE, &headers, response);
-    let flow = read_cookie(&headers, OIDC_COOKIE).and_then(|cookie| Flow::parse(&cookie, state.store.clock().now()));
+    let flow = read_cookie(&state.config.public_url, &headers, OIDC_COOKIE);
+    let flow = flow.and_then(|cookie| Flow::parse(&cookie, state.store.clock().now()));
     let Some(flow) = flow.filter(|flow| query.state.as_deref().is_some_and(|state| flow.has_state(state))) else {
         return Ok(ended(refuse(LoginProblem::ProviderExpired, None)));
     };
@@ -92,17 +93,13 @@ pub async fn callback(
     let client = (from, &headers);
     let uri = redirect_uri(&state);
     let login = local.login_with_provider(provider, &flow, &code, &uri, invitation.as_ref(), client).await?;
-    let session_cookie = |session: &Secret| {
-        let name = state.auth.session_cookie_name();
-        write_cookie(&state.config.public_url, name, session.expose(), SESSION_LIFETIME)
-    };
     Ok(ended(match login {
         OidcLogin::SignedIn(session) => {
-            with_cookie(see_other(next.as_deref().unwrap_or(paths::HOME)), session_cookie(&session))
+            with_session_cookies(&state, see_other(next.as_deref().unwrap_or(paths::HOME)), &session)
         }
         OidcLogin::Joined(session) => {
             let home = see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into());
-            with_cookie(home, session_cookie(&session))
+            with_session_cookies(&state, home, &session)
         }
         OidcLogin::Refused(problem) => refuse(problem, next.as_deref()),
     }))

@@ -9,15 +9,16 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::model::{Action, LoginProblem, OrgId, Theme, paths};
-use crate::server::auth::cookie::{THEME_COOKIE, delete_cookie, write_cookie};
-use crate::server::auth::{Login, Switched};
+use crate::server::auth::cookie::{BROWSER_COOKIE, SESSION_COOKIE, THEME_COOKIE, write_cookie};
+use crate::server::auth::{Login, SessionCookies, Switched};
 use crate::server::domain::Secret;
 use crate::server::http::flash::{see_other, with_cookie};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
-use crate::server::store::SESSION_LIFETIME;
+use crate::server::store::{KNOWN_BROWSER_LIFETIME, SESSION_LIFETIME};
+use crate::server::telemetry::metrics::SignInOutcome;
 
 /// The theme cookie's lifetime in seconds: one year.
 const THEME_MAX_AGE_SECONDS: i64 = 365 * 24 * 60 * 60;
@@ -38,23 +39,34 @@ pub async fn login(
     Form(LoginForm { email, password, next }): Form<LoginForm>,
 ) -> Result<Response, InternalError> {
     let next = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next));
-    Ok(match state.auth.login(&email, Secret::new(password), from, &headers).await? {
+    let login = state.auth.login(&email, Secret::new(password), from, &headers).await;
+    state.tokens.metrics().count_sign_in(match &login {
+        Ok(Login::SignedIn(_)) => SignInOutcome::SignedIn,
+        Ok(Login::WrongCredentials) => SignInOutcome::WrongCredentials,
+        Ok(Login::Limited(scope)) => SignInOutcome::Limited(scope.as_str()),
+        Ok(Login::Delegated) => SignInOutcome::Delegated,
+        Err(_) => SignInOutcome::Failed,
+    });
+    let refused = |problem: LoginProblem| {
+        let mut pairs = vec![("problem", problem.as_str())];
+        pairs.extend(next.as_deref().map(|next| ("next", next)));
+        see_other(&format!("{}?{}", paths::LOGIN, safe_redirect::encode_query(&pairs)))
+    };
+    Ok(match login? {
         Login::SignedIn(session) => {
-            let cookie = write_cookie(
-                &state.config.public_url,
-                state.auth.session_cookie_name(),
-                session.expose(),
-                SESSION_LIFETIME,
-            );
-            with_cookie(see_other(next.as_deref().unwrap_or(paths::HOME)), cookie)
+            with_session_cookies(&state, see_other(next.as_deref().unwrap_or(paths::HOME)), &session)
         }
-        Login::Refused(problem) => {
-            let mut pairs = vec![("problem", problem.as_str())];
-            pairs.extend(next.as_deref().map(|next| ("next", next)));
-            see_other(&format!("{}?{}", paths::LOGIN, safe_redirect::encode_query(&pairs)))
-        }
+        Login::WrongCredentials => refused(LoginProblem::Credentials),
+        Login::Limited(_) => refused(LoginProblem::TooManyAttempts),
         Login::Delegated => see_other(&safe_redirect::login_path(next.as_deref().unwrap_or(paths::HOME))),
     })
+}
+
+/// Adds the cookies of a new session.
+pub fn with_session_cookies(state: &AppState, response: Response, new: &SessionCookies) -> Response {
+    let url = &state.config.public_url;
+    let response = with_cookie(response, write_cookie(url, SESSION_COOKIE, new.session.expose(), SESSION_LIFETIME));
+    with_cookie(response, write_cookie(url, BROWSER_COOKIE, new.browser.expose(), KNOWN_BROWSER_LIFETIME))
 }
 
 /// `POST /api/session/logout`: ends the session and records it in the audit log.
@@ -72,7 +84,8 @@ pub async fn logout(
     state.auth.logout(&headers).await?;
     let query = safe_redirect::encode_query(&[("problem", LoginProblem::SignedOut.as_str())]);
     let to = format!("{}?{query}", paths::LOGIN);
-    Ok(with_cookie(see_other(&to), delete_cookie(&state.config.public_url, state.auth.session_cookie_name())))
+    let expired = state.auth.expired_session_cookies(&state.config.public_url);
+    Ok(expired.into_iter().fold(see_other(&to), |response, cookie| with_cookie(response, Some(cookie))))
 }
 
 /// `GET /api/session`: returns whether the session is valid, for a page that waits for its renewal.

@@ -7,7 +7,7 @@ use leptos::prelude::use_context;
 use super::rejection::{Rejection, reject_with_flash};
 use super::{ServerFnContext, append_cookie};
 use crate::model::{AccountFlash, AccountView, time_zones};
-use crate::server::auth::cookie::write_cookie;
+use crate::server::auth::cookie::{SESSION_COOKIE, write_cookie};
 use crate::server::auth::{AccountChange, LocalAuth};
 use crate::server::domain::Secret;
 use crate::server::http::internal_error::InternalError;
@@ -35,8 +35,8 @@ impl ServerFnContext {
         match changed.map_err(|error| InternalError::logged(&error))? {
             AccountChange::Refused(why) => Err(reject_account(why)),
             AccountChange::Done(session) => {
-                let name = self.state.auth.session_cookie_name();
-                append_cookie(write_cookie(&self.state.config.public_url, name, session.expose(), SESSION_LIFETIME));
+                let url = &self.state.config.public_url;
+                append_cookie(write_cookie(url, SESSION_COOKIE, session.expose(), SESSION_LIFETIME));
                 Ok(())
             }
         }

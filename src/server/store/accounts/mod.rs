@@ -1,11 +1,13 @@
 //! Accounts.
 
 pub mod api_keys;
+pub mod attempt_limits;
 pub mod clerk_events;
 pub mod clerk_rows;
 pub mod clerk_sync;
 pub mod identities;
 pub mod invitations;
+pub mod known_browsers;
 pub mod letters;
 pub mod members;
 pub mod operations;

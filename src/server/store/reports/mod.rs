@@ -3,3 +3,4 @@
 pub mod activity;
 pub mod operator_queries;
 pub mod proxy_usage;
+pub mod untrusted_forwarders;

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::Metrics;
 use super::names::{
-    ALARM, BREAKER, DATABASE, DELIVERIES_PENDING, GRANTS, MISPLACED, OLDEST_OVERDUE_DELIVERY, OLDEST_REFRESH_TOKEN_AGE,
-    OUTBOX_EVENTS, REFUSED, SPOOL, STARTED,
+    ALARM, BREAKER, DATABASE, DELIVERIES_PENDING, GRANTS, KEY_USES, MISPLACED, OLDEST_OVERDUE_DELIVERY,
+    OLDEST_REFRESH_TOKEN_AGE, OUTBOX_EVENTS, REFUSED, SPOOL, STARTED,
 };
 use crate::server::domain::{GrantCounts, OutboxCounts};
 
@@ -44,6 +44,12 @@ impl Metrics {
             gauge!(ALARM).set(f64::from(u8::from(gauges.alarm_raised)));
             gauge!(BREAKER).set(f64::from(u8::from(gauges.breaker_open)));
         });
+    }
+
+    /// Sets how many values the most used encryption key has sealed.
+    #[expect(clippy::cast_precision_loss, reason = "a key is replaced long before 2^53")]
+    pub fn set_key_uses(&self, uses: i64) {
+        self.with_recorder(|| gauge!(KEY_USES).set(uses as f64));
     }
 
     /// Returns whether the caller should query the database now. Starts the next interval if so.

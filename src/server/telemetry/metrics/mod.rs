@@ -8,6 +8,7 @@ mod gauges;
 mod http;
 mod names;
 mod proxied_calls;
+mod sign_ins;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use self::gauges::ServiceGauges;
 pub use self::names::metric_names;
 use self::names::{BUILD, EXCHANGE_TIME, FENCED, HELP, JOINED, LEASE_WAIT, LOST_AUDIT_EVENTS, REQUEST_TIME, SPOOLED};
 pub use self::proxied_calls::ProxiedCall;
+pub use self::sign_ins::SignInOutcome;
 
 /// The content type of Prometheus' text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -55,6 +57,7 @@ impl Default for Metrics {
             gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         });
         metrics.count_deliveries(DeliveryCounts::default());
+        metrics.init_sign_ins();
         metrics.create_proxied_calls();
         metrics
     }

@@ -25,6 +25,8 @@ pub const PROXIED_CALLS: &str = "evergrant_proxied_calls_total";
 pub const PROXIED_BYTES: &str = "evergrant_proxied_bytes_total";
 pub const STREAMS: &str = "evergrant_event_streams";
 pub const CONNECTIONS: &str = "evergrant_http_connections";
+pub const KEY_USES: &str = "evergrant_encryption_key_uses";
+pub const SIGN_INS: &str = "evergrant_sign_ins_total";
 pub const BUILD: &str = "evergrant_build_info";
 pub const STARTED: &str = "process_start_time_seconds";
 
@@ -55,6 +57,11 @@ pub const HELP: &[(&str, &str)] = &[
     (PROXIED_BYTES, "Bytes of the bodies of those calls, by direction: sent to Xero, received from Xero."),
     (STREAMS, "Event streams that are open now."),
     (CONNECTIONS, "Connections to the main address that are open now."),
+    (KEY_USES, "Values that the most used encryption key has sealed. Rotate it before 2^32, 4294967296."),
+    (
+        SIGN_INS,
+        "Sign-ins with a password, by outcome: signed_in, wrong_credentials, limited, delegated, failed; and by limit.",
+    ),
     (BUILD, "1, labeled with the running version."),
     (STARTED, "When this process started, in unix seconds."),
 ];

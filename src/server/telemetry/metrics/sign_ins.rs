@@ -1,0 +1,49 @@
+//! Counts sign-ins with a password.
+
+use metrics::counter;
+
+use super::Metrics;
+use super::names::SIGN_INS;
+
+/// How a sign-in ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInOutcome {
+    /// The person is signed in.
+    SignedIn,
+    /// The email address or the password is wrong.
+    WrongCredentials,
+    /// This limit on attempts is used up.
+    Limited(&'static str),
+    /// People sign in with the identity provider.
+    Delegated,
+    /// The server failed.
+    Failed,
+}
+
+impl SignInOutcome {
+    fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Self::SignedIn => ("signed_in", ""),
+            Self::WrongCredentials => ("wrong_credentials", ""),
+            Self::Limited(scope) => ("limited", scope),
+            Self::Delegated => ("delegated", ""),
+            Self::Failed => ("failed", ""),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts a sign-in.
+    pub fn count_sign_in(&self, outcome: SignInOutcome) {
+        let (outcome, limit) = outcome.labels();
+        self.with_recorder(|| counter!(SIGN_INS, "outcome" => outcome, "limit" => limit).increment(1));
+    }
+
+    /// Makes the usual outcomes present from the start, so that alert rules see the first increment.
+    pub(super) fn init_sign_ins(&self) {
+        for outcome in [SignInOutcome::SignedIn, SignInOutcome::WrongCredentials, SignInOutcome::Failed] {
+            let (outcome, limit) = outcome.labels();
+            self.with_recorder(|| counter!(SIGN_INS, "outcome" => outcome, "limit" => limit).absolute(0));
+        }
+    }
+}
