@@ -13,6 +13,7 @@ str_enum!(
         MissingScope = "missing-scope",
         NoSuchConnection = "no-such-connection",
         NotConnected = "not-connected",
+        TokenReachesOtherOrganizations = "token_reaches_other_organizations",
         InvalidMinTtl = "invalid-min-ttl",
         TooManyRequests = "too-many-requests",
         NotFresh = "not-fresh",
@@ -43,7 +44,10 @@ impl ProblemCode {
             Self::MissingScope | Self::XeroPathForbidden | Self::XeroScopeMissing => 403,
             Self::NoSuchConnection | Self::NoSuchRoute => 404,
             Self::MethodNotAllowed => 405,
-            Self::NotConnected | Self::XeroTenantGone | Self::ExternalIdTaken => 409,
+            Self::NotConnected
+            | Self::TokenReachesOtherOrganizations
+            | Self::XeroTenantGone
+            | Self::ExternalIdTaken => 409,
             Self::PreconditionFailed => 412,
             Self::InvalidMinTtl | Self::InvalidArgument => 422,
             Self::TooManyRequests | Self::XeroLimitReached => 429,
@@ -62,6 +66,7 @@ impl ProblemCode {
             Self::MissingScope => "The API key lacks a scope",
             Self::NoSuchConnection => "Connection not found",
             Self::NotConnected => "The connection must be reconnected",
+            Self::TokenReachesOtherOrganizations => "The token would open another organisation's Xero data",
             Self::InvalidMinTtl => "min_ttl is out of range",
             Self::TooManyRequests => "Too many requests",
             Self::NotFresh => "No valid token is available right now",
@@ -99,6 +104,9 @@ impl ProblemCode {
             }
             Self::NotConnected => {
                 "The connection was disconnected, or its access was removed in Xero. Don't retry: a person has to reconnect it."
+            }
+            Self::TokenReachesOtherOrganizations => {
+                "The Xero user who made this connection also connected another organisation's Xero, and an access token of a user opens everything that the user connected. Call Xero through /api/v1/bindings/ID/xero instead, or have a Xero user reconnect it who connects nothing else."
             }
             Self::InvalidMinTtl => {
                 "min_ttl isn't a whole number of seconds from 0 to 1800: Xero's access tokens are valid for 30 minutes."

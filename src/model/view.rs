@@ -60,6 +60,9 @@ pub struct ConnectionView {
     pub next_attempt_at: Option<i64>,
     /// What happened and whether data is safe, if the connection isn't working.
     pub problem: Option<String>,
+    /// Whether an access token of its Xero user also opens another organization's Xero.
+    #[serde(default)]
+    pub is_shared_user: bool,
     /// Status of the grant; `None` unless both the binding and its grant are active.
     pub grant_status: Option<GrantStatus>,
 }
@@ -84,13 +87,18 @@ pub struct ProxyUsageView {
     pub bytes_received: i64,
 }
 
-/// A consent for tenants that are bound through another Xero user. The page asks which user to use.
+/// A consent that a person decides on: its tenants are bound through another Xero user, or its Xero user also connects
+/// another organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PendingConfirmation {
     /// Sent back by the form that decides.
     pub id: String,
-    /// Names of the tenants that are bound through another Xero user.
+    /// Names of the tenants that the consent covers.
     pub tenant_names: Vec<String>,
+    /// Whether the tenants are bound through another Xero user.
+    pub replaces_user: bool,
+    /// Whether the Xero user also connects another organization, whose Xero its access tokens open.
+    pub is_shared_user: bool,
 }
 
 /// What `/settings/integrations` shows.

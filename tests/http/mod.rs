@@ -15,6 +15,7 @@ mod page_security;
 mod reference;
 mod request_ids;
 mod server_functions;
+mod shared_users;
 mod stale_tab;
 mod stuck;
 mod xero_proxy;

@@ -31,10 +31,13 @@ str_enum!(
         ExchangeFailed = "exchange-failed",
         /// The exchange succeeded, but the list of connections could not be read.
         ConnectionListFailed = "connections-unread",
-        /// A tenant is bound through another Xero user: the page asks which one to use.
+        /// A tenant is bound through another Xero user, or this one also connects another organization: the page asks
+        /// which one to use.
         ConfirmXeroUser = "confirm",
         /// The current Xero user or connection is kept.
         Kept = "kept",
+        /// The person decided against connecting as this Xero user.
+        NotConnected = "not-connected",
         /// Members may not change connections.
         NotAllowed = "not-allowed",
         /// The connection belongs to another organization or no longer exists.
@@ -49,7 +52,9 @@ str_enum!(
 impl FlashMessage for ConnectionFlash {
     fn tone(&self) -> Tone {
         match self {
-            Self::Disconnected | Self::DisconnectedShared | Self::Kept | Self::TestPassed => Tone::Good,
+            Self::Disconnected | Self::DisconnectedShared | Self::Kept | Self::NotConnected | Self::TestPassed => {
+                Tone::Good
+            }
             _ => Tone::Warn,
         }
     }
@@ -83,6 +88,7 @@ impl FlashMessage for ConnectionFlash {
             }
             Self::ConfirmXeroUser => "Check which Xero user to use.",
             Self::Kept => "The connection stays as it was.",
+            Self::NotConnected => "Nothing was connected.",
             Self::NotAllowed => "Only owners and admins can change connections. Ask one of them.",
             Self::NotFound => "That connection isn't in this organisation any more.",
             Self::ConfirmationOver => {

@@ -27,7 +27,7 @@ mod sign_in;
 mod sweep;
 mod xero;
 
-pub use api::ApiConfig;
+pub use api::{ApiConfig, SharedUsers};
 pub use error::ConfigError;
 pub use metrics::{MetricsConfig, MetricsSettings};
 pub use network::Networks;

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "bindings_api", include_str!("../../../migrations/0011_bindings_api.sql")),
     (12, "external identities", include_str!("../../../migrations/0012_external_identities.sql")),
     (13, "sign-in limits", include_str!("../../../migrations/0013_sign_in_limits.sql")),
+    (14, "shared Xero users", include_str!("../../../migrations/0014_shared_xero_users.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

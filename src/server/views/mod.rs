@@ -83,7 +83,7 @@ async fn connections(store: &Store, org: &OrgId) -> Result<Vec<ConnectionView>, 
 }
 
 fn connection_view(
-    BindingWithGrant { binding, grant, connected_by_email }: BindingWithGrant,
+    BindingWithGrant { binding, grant, connected_by_email, reaches_other_orgs }: BindingWithGrant,
     app: &AppIdentity,
     now: i64,
 ) -> ConnectionView {
@@ -118,6 +118,7 @@ fn connection_view(
         refresh_issued_at: alive.as_ref().map(|grant| grant.refresh_token_issued_at),
         next_attempt_at: alive.as_ref().and_then(|grant| grant.next_attempt_at),
         problem,
+        is_shared_user: reaches_other_orgs,
         grant_status: alive.map(|grant| grant.status),
     }
 }

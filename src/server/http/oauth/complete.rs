@@ -59,8 +59,11 @@ pub async fn complete(state: AppState, consent: ConsentResult) -> Result<Flash, 
         state.store.mark_grant_revoked(&grant).await?;
         return Ok(ConnectionFlash::NoTenants.into());
     }
-    let (contested, free) =
-        tenants.into_iter().partition(|tenant| is_bound_to_other_user(&bound, tenant, &claims.xero_user_id));
+    // The tokens of a Xero user who connects several organizations open all of them, so a person decides first.
+    let (contested, free) = match state.store.is_shared_user_new_here(&grant).await? {
+        true => (tenants, Vec::new()),
+        false => tenants.into_iter().partition(|tenant| is_bound_to_other_user(&bound, tenant, &claims.xero_user_id)),
+    };
     bind(&state, &consent, &grant, free, contested).await
 }
 
@@ -82,16 +85,21 @@ async fn bind(
         state.store.store_pending_consent(&consent.state_hash, grant, &contested).await?;
         return Ok(ConnectionFlash::ConfirmXeroUser.into());
     }
-    let of_kind = |reconnected| rebound.iter().filter(move |one| one.reconnected == reconnected);
+    Ok(flash_of(&rebound))
+}
+
+/// Returns the flash about what a consent bound.
+pub fn flash_of(bound: &[BindOutcome]) -> Flash {
+    let of_kind = |reconnected| bound.iter().filter(move |one| one.reconnected == reconnected);
     let (connected, reconnected) = (of_kind(false), of_kind(true));
-    Ok(flash_about(connected, |count, first| Flash::Connected { count, first })
+    flash_about(connected, |count, first| Flash::Connected { count, first })
         .or_else(|| flash_about(reconnected, |count, first| Flash::Reconnected { count, first }))
         // The grant was revoked meanwhile, so nothing was bound.
-        .unwrap_or_else(|| ConnectionFlash::StateExpired.into()))
+        .unwrap_or_else(|| ConnectionFlash::StateExpired.into())
 }
 
 /// Returns the flash with the number of bindings and the first one's id, or `None` if there are none.
-pub fn flash_about<'a>(
+fn flash_about<'a>(
     mut bindings: impl Iterator<Item = &'a BindOutcome>,
     flash: impl FnOnce(u32, BindingId) -> Flash,
 ) -> Option<Flash> {

@@ -1,4 +1,5 @@
-//! `POST /api/integrations/xero/confirm`: decides which of two Xero users a tenant is connected through.
+//! `POST /api/integrations/xero/confirm`: decides which of two Xero users a tenant is connected through, and whether a
+//! Xero user who also connects another organization is used.
 
 use axum::Form;
 use axum::extract::State;
@@ -6,15 +7,15 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::complete::{abandon_unused_grant, flash_about};
-use crate::model::{ConnectionFlash, Flash, GrantStatus, OrgId, Permission, Trigger, UserId, paths};
+use super::complete::{abandon_unused_grant, flash_of};
+use crate::model::{BindingStatus, ConnectionFlash, Flash, GrantStatus, OrgId, Permission, Trigger, UserId, paths};
 use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::middleware::form_organization::FormOrganization;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
-use crate::server::store::PendingConsent;
+use crate::server::store::{BindingWithGrant, PendingConsent};
 use crate::server::tokens::RefreshRequest;
 
 #[derive(Deserialize)]
@@ -73,13 +74,18 @@ async fn apply_decision(
     match decision {
         Decision::Replace => {
             let bound = state.store.bind(&org, &pending.grant, &pending.tenants, Some(&user)).await?;
-            let flash = flash_about(bound.iter(), |count, first| Flash::Reconnected { count, first });
-            Ok(flash.unwrap_or_else(|| ConnectionFlash::StateExpired.into()))
+            Ok(flash_of(&bound))
         }
         Decision::Keep => {
             delete_connections_at_xero(&state, &org, &pending).await?;
             abandon_unused_grant(&state, &org, &pending.grant).await?;
-            Ok(ConnectionFlash::Kept.into())
+            let bound = state.store.bindings_of_org(&org).await?;
+            let of_question = |one: &BindingWithGrant| {
+                one.binding.status != BindingStatus::Disconnected
+                    && pending.tenants.iter().any(|tenant| tenant.id == one.binding.tenant.id)
+            };
+            let kept = bound.iter().any(of_question);
+            Ok(if kept { ConnectionFlash::Kept } else { ConnectionFlash::NotConnected }.into())
         }
     }
 }

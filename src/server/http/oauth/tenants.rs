@@ -74,7 +74,7 @@ mod tests {
             updated_at: 0,
         };
         let grant = Grant { xero_user_id: user.into(), ..Grant::for_test(0, 0) };
-        BindingWithGrant { binding, grant: Some(grant), connected_by_email: None }
+        BindingWithGrant { binding, grant: Some(grant), connected_by_email: None, reaches_other_orgs: false }
     }
 
     fn ids(tenants: &[Tenant]) -> Vec<&str> {

@@ -24,9 +24,10 @@ const KEY_PROBLEMS: [ProblemCode; 7] = [
     ProblemCode::Internal,
 ];
 /// The further problems that a call for a token can return.
-const TOKEN_PROBLEMS: [ProblemCode; 5] = [
+const TOKEN_PROBLEMS: [ProblemCode; 6] = [
     ProblemCode::NoSuchConnection,
     ProblemCode::NotConnected,
+    ProblemCode::TokenReachesOtherOrganizations,
     ProblemCode::InvalidMinTtl,
     ProblemCode::NotFresh,
     ProblemCode::TooShort,

@@ -14,6 +14,7 @@ use super::problem_responses::TokenProblems;
 use super::rate_limit::rate_limited;
 use crate::model::{Action, BindingId, ProblemCode, Scope, paths};
 use crate::server::auth::api_keys;
+use crate::server::config::SharedUsers;
 use crate::server::domain::{Actor, AuditEvent};
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::state::AppState;
@@ -24,6 +25,9 @@ use crate::server::tokens::{MAX_TTL, VendedToken};
 pub const SAMPLE_QUERY: &str = "?min_ttl=300";
 /// The default of `min_ttl`, in seconds.
 const DEFAULT_MIN_TTL: i64 = 300;
+
+/// The warning beside a token that the operator allows although it reaches beyond the organization.
+const SHARED_USER_WARNING: &str = "The Xero user who made this connection also connected another organisation's Xero, which this token opens, too. Call Xero through Evergrant instead.";
 
 /// Vends a token, refreshed first if needed. Key and binding are read in one statement. The response has no `ETag`,
 /// because it must not be stored.
@@ -58,8 +62,16 @@ pub async fn vend(
         let TokenQuery { min_ttl } = TokenQuery::parse(query.as_deref().unwrap_or_default())?;
         let bound = bound.ok_or_else(|| Problem::of(ProblemCode::NoSuchConnection))?;
         let audited = (bound.binding.id.clone(), bound.binding.tenant.name.clone());
+        let reaches_other_orgs = bound.reaches_other_orgs;
+        if reaches_other_orgs && state.config.api.shared_users == SharedUsers::Refuse {
+            return Err(Problem::of(ProblemCode::TokenReachesOtherOrganizations));
+        }
         let token = state.tokens.get_token_for(bound, min_ttl).await;
-        let token = token.map_err(|error| Problem::of_token_error(error, state.store.clock().now()))?;
+        let mut token = token.map_err(|error| Problem::of_token_error(error, state.store.clock().now()))?;
+        if reaches_other_orgs {
+            let earlier = token.warning.take().map_or_else(String::new, |warning| format!("{warning} "));
+            token.warning = Some(format!("{earlier}{SHARED_USER_WARNING}"));
+        }
         audit_issue(&state, &key, client_ip, audited).await;
         Ok(token_response(&token))
     };
@@ -97,7 +109,8 @@ pub struct AccessTokenView<'a> {
     tenant_id: &'a str,
     /// When the token expires, in unix seconds.
     expires_at: i64,
-    /// Present if a refresh is due but failed. The token is valid until it expires.
+    /// Present if a refresh is due but failed, in which case the token is valid until it expires; or if the token also
+    /// opens another organisation's Xero, which the operator of Evergrant has allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'a str>,
 }

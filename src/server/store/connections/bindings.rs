@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Row};
 use crate::model::{Action, BindingId, BindingStatus, GrantId, OrgId, UserId};
 use crate::server::domain::{AuditEvent, Binding, Grant, RemoteConnection, Tenant};
 use crate::server::store::column_lists::{columns, grant_columns};
+use crate::server::store::connections::shared_connections::reaches_other_orgs;
 use crate::server::store::grants::{grant_from, mark_revoked};
 use crate::server::store::live::changes::Change;
 use crate::server::store::notifications::connection_events;
@@ -21,6 +22,9 @@ pub struct BindingWithGrant {
     pub grant: Option<Grant>,
     /// Email address of the user who connected it; `None` if unknown or deleted.
     pub connected_by_email: Option<String>,
+    /// Whether the grant's access token also opens a tenant of another organization, because its Xero user connected
+    /// that one, too. False unless the binding is active.
+    pub reaches_other_orgs: bool,
 }
 
 /// A binding that a consent created or reconnected.
@@ -39,6 +43,8 @@ macro_rules! binding_with_grant_columns {
             "b.id AS binding_id, b.org_id AS binding_org, b.tenant_id, b.tenant_name, b.tenant_type, b.connection_id, \
          b.active_grant_id, b.status AS binding_status, b.connected_by, b.created_at AS bound_at, b.updated_at, \
          b.missing_since, b.external_id, b.labels_version, u.email AS connected_by_email, ",
+            reaches_other_orgs!(),
+            " AS reaches_other_orgs, ",
             grant_columns!("g.")
         )
     };
@@ -283,5 +289,10 @@ pub(in crate::server::store) fn binding_with_grant_from(
         updated_at: row.try_get("updated_at")?,
     };
     let grant = if binding.active_grant_id.is_some() { Some(grant_from(row, now)?) } else { None };
-    Ok(BindingWithGrant { binding, grant, connected_by_email: row.try_get("connected_by_email")? })
+    Ok(BindingWithGrant {
+        binding,
+        grant,
+        connected_by_email: row.try_get("connected_by_email")?,
+        reaches_other_orgs: row.try_get::<i64, _>("reaches_other_orgs")? > 0,
+    })
 }

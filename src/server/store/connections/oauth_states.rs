@@ -133,11 +133,22 @@ impl Store {
 
     /// Returns the organization's consents that wait for confirmation, oldest first, for the settings page.
     pub async fn pending_confirmations(&self, org: &OrgId) -> Result<Vec<PendingConfirmation>, StoreError> {
-        let question = |(id, pending): (String, PendingConsent)| PendingConfirmation {
-            id,
-            tenant_names: pending.tenants.into_iter().map(|tenant| tenant.name).collect(),
-        };
-        Ok(self.pending_consents(org).await?.into_iter().map(question).collect())
+        let bound = self.bindings_of_org(org).await?;
+        let mut questions = Vec::new();
+        for (id, PendingConsent { grant, tenants }) in self.pending_consents(org).await? {
+            let user = self.grant(&grant).await?.map(|grant| grant.xero_user_id);
+            let has_other_user = |tenant: &Tenant| {
+                let current = bound.iter().filter(|one| one.binding.tenant.id == tenant.id);
+                current.filter_map(|one| one.grant.as_ref()).any(|current| Some(&current.xero_user_id) != user.as_ref())
+            };
+            questions.push(PendingConfirmation {
+                id,
+                replaces_user: tenants.iter().any(has_other_user),
+                is_shared_user: self.is_shared_user_new_here(&grant).await?,
+                tenant_names: tenants.into_iter().map(|tenant| tenant.name).collect(),
+            });
+        }
+        Ok(questions)
     }
 
     /// Returns the organization's consents that wait for confirmation with their ids, oldest first.
@@ -247,7 +258,12 @@ mod tests {
         start_consent(&store, "b").await;
 
         let waiting = store.pending_confirmations(&org).await.unwrap();
-        let question = PendingConfirmation { id: "a".into(), tenant_names: vec![tenant.name.clone()] };
+        let question = PendingConfirmation {
+            id: "a".into(),
+            tenant_names: vec![tenant.name.clone()],
+            replaces_user: false,
+            is_shared_user: false,
+        };
         assert_eq!(waiting, [question]);
         assert!(store.remove_pending_consent(&"other".into(), "a").await.unwrap().is_none());
         let taken = store.remove_pending_consent(&org, "a").await.unwrap();

@@ -123,6 +123,7 @@ impl Store {
         read_at: i64,
     ) -> Result<Reconciliation, StoreError> {
         let foreign = self.auth_events_in_other_orgs(grant).await?;
+        let has_foreign_tenant = self.lists_foreign_tenant(grant, list).await?;
         let (mut drift, mut next_read) = (Reconciliation::default(), None);
         let mut transaction = self.begin_change_tx().await?;
         let rows = sqlx::query(
@@ -148,15 +149,21 @@ impl Store {
                 drift.count(change.kind);
             }
         }
-        sqlx::query("UPDATE integration_grants SET connections_read_at = $1, connections_due_at = $2 WHERE id = $3")
-            .bind(read_at)
-            .bind(next_read)
-            .bind(grant.id.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "UPDATE integration_grants SET connections_read_at = $1, connections_due_at = $2, \
+             foreign_tenant_listed_since = CASE WHEN $3 = 0 THEN NULL ELSE COALESCE(foreign_tenant_listed_since, $1) END \
+             WHERE id = $4",
+        )
+        .bind(read_at)
+        .bind(next_read)
+        .bind(i64::from(has_foreign_tenant))
+        .bind(grant.id.as_str())
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(drift)
     }
+
     /// Stores a change, publishes it and notifies people. `Superseded` means that a person has disconnected or reconnected
     /// the binding since it was read.
     async fn apply_change(&self, transaction: &mut ChangeTx, planned: PlannedChange<'_>) -> Result<Fenced, StoreError> {

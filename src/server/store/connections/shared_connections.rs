@@ -1,10 +1,66 @@
-//! Connections at Xero on which several organizations stand: the same Xero user connected the same tenant for each.
+//! What belongs to a Xero user and concerns several organizations: a connection at Xero on which bindings of several
+//! stand, and a token, which opens every tenant that its Xero user connected for
+//! whichever organization.
 
-use crate::model::OrgId;
-use crate::server::domain::{Grant, Tenant};
+use crate::model::{GrantId, OrgId};
+use crate::server::domain::{Grant, RemoteConnection, Tenant};
 use crate::server::store::{Store, StoreError};
 
+/// Says whether the token of grant `g` also opens a tenant of another organization than that of binding `b`.
+///
+/// Another organization's grant of the same Xero user says so at once. Xero's list, which is read once in a while, also
+/// knows of a tenant whose binding another user's grant serves, and of one that was disconnected here and not at Xero.
+/// A grant that no longer works counts, because its connections stay at Xero.
+macro_rules! reaches_other_orgs {
+    () => {
+        "CAST(CASE WHEN b.status = 'active' AND (g.foreign_tenant_listed_since IS NOT NULL OR EXISTS \
+         (SELECT 1 FROM integration_grants o WHERE o.xero_user_id = g.xero_user_id AND o.xero_user_id <> '' \
+         AND o.org_id <> b.org_id AND o.client_id = g.client_id AND o.issuer = g.issuer \
+         AND o.status <> 'revoked')) THEN 1 ELSE 0 END AS BIGINT)"
+    };
+}
+pub(in crate::server::store) use reaches_other_orgs;
+
 impl Store {
+    /// Returns whether the grant's Xero user already connects another organization, and is new in the grant's own.
+    pub async fn is_shared_user_new_here(&self, grant: &GrantId) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT g.id FROM integration_grants g WHERE g.id = $1 AND g.xero_user_id <> '' AND EXISTS \
+             (SELECT 1 FROM integration_grants o WHERE o.xero_user_id = g.xero_user_id AND o.org_id <> g.org_id \
+             AND o.client_id = g.client_id AND o.issuer = g.issuer AND o.status <> 'revoked') AND NOT EXISTS \
+             (SELECT 1 FROM integration_grants o WHERE o.xero_user_id = g.xero_user_id AND o.org_id = g.org_id \
+             AND o.client_id = g.client_id AND o.issuer = g.issuer AND o.status <> 'revoked' AND o.id <> g.id)",
+        )
+        .bind(grant.as_str())
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(row.is_some())
+    }
+
+    /// Returns whether the list of the grant's connections has a tenant of another organization that the grant's own has
+    /// not connected.
+    pub(in crate::server::store) async fn lists_foreign_tenant(
+        &self,
+        grant: &Grant,
+        list: &[RemoteConnection],
+    ) -> Result<bool, StoreError> {
+        for listed in list {
+            let row = sqlx::query(
+                "SELECT b.id FROM integration_tenant_bindings b WHERE b.tenant_id = $1 AND b.org_id <> $2 AND NOT EXISTS \
+                 (SELECT 1 FROM integration_tenant_bindings o WHERE o.tenant_id = $1 AND o.org_id = $2 \
+                 AND o.status <> 'disconnected') LIMIT 1",
+            )
+            .bind(&listed.tenant.id)
+            .bind(grant.org_id.as_str())
+            .fetch_optional(self.pool())
+            .await?;
+            if row.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns whether a binding of another organization than `org` stands on the connection to `tenant` that `grant`
     /// uses. Xero has one connection for a user, a tenant and an app, so deleting it would end that binding, too.
     pub async fn connection_serves_another_org(
@@ -28,5 +84,62 @@ impl Store {
         .fetch_optional(self.pool())
         .await?;
         Ok(row.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::BindingId;
+    use crate::server::store::testing::each_store;
+    use crate::server::store::testing::grants::{TestGrant, tenant};
+
+    async fn binding_of(store: &Store, org: &OrgId) -> BindingId {
+        store.bindings_of_org(org).await.unwrap()[0].binding.id.clone()
+    }
+
+    async fn reaches(store: &Store, org: &OrgId) -> bool {
+        store.binding(org, &binding_of(store, org).await).await.unwrap().unwrap().reaches_other_orgs
+    }
+
+    #[apply(each_store!)]
+    async fn token_reaches_what_its_xero_user_connected_for_another_organization(store: Store) {
+        let (harbour, southerly) = (store.add_org("Harbour").await.unwrap(), store.add_org("Southerly").await.unwrap());
+        let ours = TestGrant::of(&store, &harbour).xero_user("mere").bound_to(&["Harbour Coffee"]).insert().await;
+        TestGrant::of(&store, &southerly).xero_user("jonas").bound_to(&["Southerly Cycles"]).insert().await;
+        assert!(!reaches(&store, &harbour).await && !reaches(&store, &southerly).await);
+        assert!(!store.is_shared_user_new_here(&ours).await.unwrap());
+
+        // A consent that waits for an answer counts: the connection is there.
+        let theirs = TestGrant::of(&store, &southerly).xero_user("mere").insert().await;
+        assert!(reaches(&store, &harbour).await && !reaches(&store, &southerly).await);
+        assert!(store.is_shared_user_new_here(&theirs).await.unwrap());
+        store.bind(&southerly, &theirs, &[tenant("Kauri Joinery")], None).await.unwrap();
+        let again = TestGrant::of(&store, &southerly).xero_user("mere").insert().await;
+        assert!(!store.is_shared_user_new_here(&again).await.unwrap(), "the question was answered");
+
+        store.mark_grant_revoked(&again).await.unwrap();
+        store.mark_grant_revoked(&theirs).await.unwrap();
+        assert!(!reaches(&store, &harbour).await);
+    }
+
+    #[apply(each_store!)]
+    async fn list_of_connections_shows_what_no_grant_here_says(store: Store) {
+        let (harbour, southerly) = (store.add_org("Harbour").await.unwrap(), store.add_org("Southerly").await.unwrap());
+        let ours = TestGrant::of(&store, &harbour).xero_user("mere").bound_to(&["Harbour Coffee"]).insert().await;
+        TestGrant::of(&store, &southerly).xero_user("jonas").bound_to(&["Southerly Cycles"]).insert().await;
+        let grant = store.grant(&ours).await.unwrap().unwrap();
+        let listed = |name: &str| RemoteConnection { tenant: tenant(name), auth_event_id: "event".into() };
+        let (own, foreign, nobodys) = (listed("Harbour Coffee"), listed("Southerly Cycles"), listed("Kauri Joinery"));
+        for (list, reached) in [
+            (vec![own.clone(), nobodys.clone()], false),
+            (vec![own.clone(), foreign], true),
+            (vec![own, nobodys], false),
+        ] {
+            store.clock().advance(60);
+            store.apply_connections(&grant, &list, store.clock().now()).await.unwrap();
+            assert_eq!(reaches(&store, &harbour).await, reached);
+            assert!(!reaches(&store, &southerly).await);
+        }
     }
 }

@@ -27,24 +27,38 @@ pub fn departing_card(one: &DepartingConnection) -> impl IntoView + use<> {
     }
 }
 
-/// Asks which Xero user to use for tenants that are connected through another one.
+/// Asks which Xero user to use for tenants that are connected through another one, or whether to use one who also
+/// connects another organization.
 pub fn xero_user_card(pending: &PendingConfirmation) -> impl IntoView + use<> {
+    let names = pending.tenant_names.join(", ");
     let verb = if pending.tenant_names.len() == 1 { "is" } else { "are" };
-    let text =
-        "You have just signed in to Xero as a different user. Use this sign-in from now on, or keep the current one?";
+    let title = match pending.replaces_user {
+        true => format!("{names} {verb} connected through another Xero user"),
+        false => format!("Connect {names} through this Xero user?"),
+    };
+    let (keep, replace) = match pending.replaces_user {
+        true => ("Keep the current one", "Use my sign-in"),
+        false => ("Don't connect", "Connect"),
+    };
+    let shared = pending.is_shared_user.then_some(
+        "The Xero user you have just signed in as also connects another organisation in Evergrant. An access token of this user opens the Xero data of both, so Evergrant gives programs none unless your administrator allows it; they call Xero through Evergrant instead. To keep the two apart, sign in to Xero as a user who connects nothing else. ",
+    );
+    let replaces = pending.replaces_user.then_some(
+        "You have just signed in to Xero as a different user. Use this sign-in from now on, or keep the current one?",
+    );
     view! {
         <QuestionCard
             id=format!("pending-{}", pending.id)
-            title=format!("{} {verb} connected through another Xero user", pending.tenant_names.join(", "))
-            text=text.into_any()
+            title=title
+            text=view! { {shared} {replaces} }.into_any()
             action="/api/integrations/xero/confirm"
             field=("id", pending.id.clone())
         >
             <button class="button" name="decision" value="keep">
-                "Keep the current one"
+                {keep}
             </button>
             <button class="button primary" name="decision" value="replace">
-                "Use my sign-in"
+                {replace}
             </button>
         </QuestionCard>
     }

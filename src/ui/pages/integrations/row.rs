@@ -10,6 +10,9 @@ use crate::ui::components::time;
 use crate::ui::islands::ids;
 use crate::ui::shared::time_text;
 
+/// What a row says if its Xero user also connects another organization.
+const SHARED_USER: &str = "Its Xero user also connects another organisation in Evergrant, and an access token of this user opens both. Programs should call Xero through Evergrant.";
+
 /// Renders the row. Forms and links carry its actions; `data-act` names what the island runs in place instead.
 pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     let title = format!("tenant-{}", one.id);
@@ -34,6 +37,7 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
             {one.problem.clone().map(|text| view! { <p class="problem">{text}</p> })}
             {(one.health == Health::NeedsReauth && !view.may_manage)
                 .then(|| view! { <p class="problem">"Ask an owner or admin of the organisation to reconnect it."</p> })}
+            {one.is_shared_user.then(|| view! { <p class="hint">{SHARED_USER}</p> })}
             <dl class="facts">
                 {fact("Last refreshed", refreshed.map_or_else(|| "Not yet".into_any(), IntoAny::into_any))}
                 {one.access_expires_at.filter(|_| !broken).map(|at| fact("Access token", time::time_left(at, view.as_of)))}

@@ -88,6 +88,7 @@ pub mod tests {
                 refresh_issued_at: None,
                 next_attempt_at: None,
                 problem: None,
+                is_shared_user: false,
                 grant_status: None,
             })
             .collect()
