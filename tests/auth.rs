@@ -6,7 +6,7 @@ use evergrant::server::clock::Clock;
 use evergrant::server::crypto::random::hash_secret;
 use evergrant::server::domain::Secret;
 use evergrant::server::startup::seed::{DEMO_EMAIL, DEMO_PASSWORD};
-use evergrant::server::store::{NewSession, Store};
+use evergrant::server::store::{NewSession, Store, UserOrg};
 
 use crate::sandbox::START;
 use crate::support::databases::TestDatabase;
@@ -147,7 +147,8 @@ async fn theme_is_remembered_for_the_next_page() {
 async fn demo_login_of_the_same_database_does_not_sign_in_with_xero_credentials(database: TestDatabase) {
     let store = Store::new(database.open().await, test_key_ring(), Clock::manual(START)).with_demo_login(true);
     let auth = LocalAuth::new(store.clone()).unwrap();
-    let added = auth.add_user(DEMO_EMAIL, Secret::new(DEMO_PASSWORD), Some("Harbour Group")).await.unwrap();
+    let added =
+        auth.add_user(DEMO_EMAIL, Secret::new(DEMO_PASSWORD), Some(UserOrg::New("Harbour Group"))).await.unwrap();
     let (hash, org) = (hash_secret(&Secret::new("demo-session")), added.org.unwrap().0);
     _ = store.add_session(NewSession::new(&hash, &added.user, Some(&org))).await.unwrap();
     assert!(store.session(&hash).await.unwrap().is_some());

@@ -177,7 +177,8 @@ async fn connect_and_allow(clerk: &FakeClerk, browser: &Browser) -> String {
 /// Follows the callback, and asserts that it connected the organization's only tenant.
 async fn assert_callback_connects(clerk: &FakeClerk, browser: &Browser, callback: &str) {
     let flash = browser.follow_callback(callback).await;
-    let org = clerk.server.store.database().org_named("harbour").await.unwrap().unwrap();
+    let named = clerk.server.store.database().org_summaries(Some("harbour"), None).await.unwrap();
+    let org = named[0].id.clone();
     let [connected] = &clerk.server.bindings(&org).await[..] else { panic!("{flash}") };
     assert_eq!(flash, format!("connected.1.{}", connected.binding.id));
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use evergrant::model::OrgId;
 use evergrant::server::auth::LocalAuth;
 use evergrant::server::domain::Secret;
-use evergrant::server::store::Store;
+use evergrant::server::store::{Store, UserOrg};
 use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use reqwest::header::SET_COOKIE;
 use serde_json::Value;
@@ -164,6 +164,6 @@ impl Drop for Instance {
 /// Adds Ana and the organization that she owns, and returns its id.
 pub async fn seed_ana(store: &Store) -> OrgId {
     let auth = LocalAuth::new(store.clone()).unwrap();
-    let added = auth.add_user(EMAIL, Secret::new(PASSWORD), Some("Harbour")).await.unwrap();
+    let added = auth.add_user(EMAIL, Secret::new(PASSWORD), Some(UserOrg::New("Harbour"))).await.unwrap();
     added.org.unwrap().0
 }

@@ -11,7 +11,7 @@ use evergrant::server::clock::Clock;
 use evergrant::server::config::{Config, Settings};
 use evergrant::server::domain::Secret;
 use evergrant::server::startup;
-use evergrant::server::store::{BindingWithGrant, CreatedUser, Store};
+use evergrant::server::store::{BindingWithGrant, CreatedUser, Store, UserOrg};
 use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use reqwest::StatusCode;
 use tempfile::TempDir;
@@ -124,9 +124,11 @@ impl TestServer {
         Self { base: server.base.clone(), provider, clock, store, server }
     }
 
-    /// Adds a user who owns a new organization of this name.
+    /// Adds a user who owns a new organization of this name, or joins the one that there is as admin.
     pub async fn add_user(&self, email: &str, org: &str) -> CreatedUser {
         let auth = LocalAuth::new(self.store.clone()).unwrap();
+        let existing = self.store.database().org_summaries(Some(org), None).await.unwrap().pop();
+        let org = existing.as_ref().map_or(UserOrg::New(org), |existing| UserOrg::Existing(&existing.id));
         auth.add_user(email, Secret::new(PASSWORD), Some(org)).await.unwrap()
     }
 

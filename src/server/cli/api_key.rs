@@ -4,9 +4,10 @@ use chrono::DateTime;
 use clap::{ArgAction, Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::organization::{OrgChoice, OrgFilter};
 use super::output::Output;
 use super::table::{format_table, replace_control_chars};
-use super::{CliError, context, resolve_org};
+use super::{CliError, context};
 use crate::model::{ApiKeyLifetime, ApiKeyView, Scope};
 use crate::server::auth::api_keys;
 use crate::server::auth::api_keys::{CreatedApiKey, RequestedApiKey};
@@ -25,9 +26,8 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct Add {
-    /// The organization whose connections the key can use.
-    #[arg(long, value_name = "NAME")]
-    org: String,
+    #[command(flatten)]
+    org: OrgChoice,
     /// A name that says what the key is for.
     #[arg(long)]
     name: String,
@@ -46,9 +46,8 @@ pub struct Add {
 
 #[derive(Args)]
 pub struct List {
-    /// Only keys of this organization.
-    #[arg(long, value_name = "NAME")]
-    org: Option<String>,
+    #[command(flatten)]
+    org: OrgFilter,
     /// Print ids and unix seconds as JSON.
     #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
     output: Output,
@@ -78,7 +77,7 @@ pub async fn run(command: Command) -> Result<(), CliError> {
 
 async fn add(flags: Add) -> Result<(), CliError> {
     let store = context::open_store(flags.settings).await?;
-    let org = resolve_org(store.database(), flags.org.trim()).await?;
+    let org = flags.org.resolve(store.database()).await?.id;
     let scopes = if flags.scopes.is_empty() { Scope::ALL } else { &flags.scopes };
     let wanted = RequestedApiKey { name: &flags.name, scopes, life: flags.life, created_by: None };
     let made = api_keys::create(&store, &org, wanted).await;
@@ -95,12 +94,9 @@ async fn add(flags: Add) -> Result<(), CliError> {
 
 async fn list(flags: List) -> Result<(), CliError> {
     let store = context::open_store(flags.settings).await?;
-    let listed = match &flags.org {
+    let listed = match flags.org.resolve(store.database()).await? {
         None => store.all_api_keys().await?,
-        Some(name) => {
-            let org = resolve_org(store.database(), name).await?;
-            store.api_keys(&org).await?.into_iter().map(|key| (name.clone(), key)).collect()
-        }
+        Some(org) => store.api_keys(&org.id).await?.into_iter().map(|key| (org.name.clone(), key)).collect(),
     };
     store.database().close().await;
     let keys: Vec<Value> = listed.iter().map(|(org, key)| to_json(org, key)).collect();

@@ -11,6 +11,7 @@ mod healthcheck;
 mod input;
 mod migrate;
 mod org;
+mod organization;
 mod output;
 mod sandbox;
 mod serve;
@@ -23,8 +24,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::config::{ConfigError, Settings};
-use super::store::Database;
-use crate::model::OrgId;
 
 /// The file of variables in `CREDENTIALS_DIRECTORY`, which systemd's `LoadCredential` or a container's secrets provide.
 const CREDENTIALS_FILE_NAME: &str = "evergrant.env";
@@ -126,20 +125,6 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     }
 }
 
-/// Returns the organization with this name.
-async fn resolve_org(database: &Database, name: &str) -> Result<OrgId, CliError> {
-    let org = database.org_named(name).await?;
-    org.ok_or_else(|| format!("there is no organization called {name}").into())
-}
-
-/// Returns the organization that the flag names; `None` if the flag isn't set.
-async fn resolve_org_filter(database: &Database, name: Option<&str>) -> Result<Option<OrgId>, CliError> {
-    match name {
-        Some(name) => resolve_org(database, name).await.map(Some),
-        None => Ok(None),
-    }
-}
-
 fn report_failure(error: &CliError) -> ExitCode {
     eprintln!("evergrant: {error}");
     // Invalid settings are wrong use, like a flag that clap refuses.
@@ -176,7 +161,13 @@ mod tests {
         assert!(matches!(parse("evergrant serve --listen [::1]:0").unwrap().command, Some(Command::Serve(_))));
         assert!(matches!(parse("evergrant migrate --json").unwrap().command, Some(Command::Migrate(_))));
         assert!(matches!(parse("evergrant user add --email a@b.c --org N").unwrap().command, Some(Command::User(_))));
-        assert!(matches!(parse("evergrant org add --name N").unwrap().command, Some(Command::Org(_))));
+        for org in ["add --name N", "list --json"] {
+            assert!(matches!(parse(&format!("evergrant org {org}")).unwrap().command, Some(Command::Org(_))));
+        }
+        assert!(matches!(
+            parse("evergrant user add --email a@b.c --org-id I --join").unwrap().command,
+            Some(Command::User(_))
+        ));
         assert!(matches!(parse("evergrant grants list --org N").unwrap().command, Some(Command::Grants(_))));
         assert!(matches!(parse("evergrant grants refresh --all-due").unwrap().command, Some(Command::Grants(_))));
         for api_key in ["api-key", "key"] {
@@ -196,6 +187,9 @@ mod tests {
             "evergrant grants rescue --grant g a-token",
             "evergrant grants refresh --all-due --org N",
             "evergrant api-key add --org O",
+            "evergrant api-key add --name N",
+            "evergrant api-key add --org O --org-id I --name N",
+            "evergrant user add --email a@b.c --join",
             "evergrant api-key add --org O --name N --life 2d",
             "evergrant api-key revoke",
             "evergrant user add",

@@ -4,7 +4,7 @@
 use crate::model::{GrantId, OrgId, Outcome, Role, Trigger, UserId};
 use crate::server::auth::{AddUserError, LocalAuth};
 use crate::server::domain::{AccessToken, AttemptEnd, FailureClass, GrantEnd, RefreshToken, Secret, Tenant, TokenSet};
-use crate::server::store::{AddOrgError, NewAttempt, NewGrant, Store, StoreError};
+use crate::server::store::{AddOrgError, NewAttempt, NewGrant, Store, StoreError, UserOrg};
 use evergrant_sandbox::{Minted, Sandbox, SandboxError};
 
 /// The demo login, shown on the login page and logged at startup in sandbox mode. It is only ever created with a
@@ -38,7 +38,7 @@ pub async fn seed(store: &Store, auth: &LocalAuth, sandbox: &Sandbox) -> Result<
     if store.has_users().await? {
         return Ok(false);
     }
-    let person = match auth.add_user(DEMO_EMAIL, Secret::new(DEMO_PASSWORD), Some(HARBOUR)).await {
+    let person = match auth.add_user(DEMO_EMAIL, Secret::new(DEMO_PASSWORD), Some(UserOrg::New(HARBOUR))).await {
         Ok(person) => person,
         // Another server that starts now creates the demo data.
         Err(AddUserError::EmailTaken(_)) => return Ok(false),

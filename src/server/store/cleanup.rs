@@ -110,14 +110,14 @@ mod tests {
     use crate::server::store::Store;
     use crate::server::store::testing::each_store;
     use crate::server::store::testing::grants::{TestGrant, tenant};
-    use crate::server::store::{NewOauthState, NewSession, NewUser};
+    use crate::server::store::{NewOauthState, NewSession, NewUser, UserOrg};
 
     const DAY: i64 = 24 * 60 * 60;
 
     #[apply(each_store!)]
     async fn sessions_consents_and_orphaned_grants_are_deleted_when_expired(store: Store) {
         let hash = Secret::new("hash");
-        let new = NewUser { email: "ann@example.com", password_hash: &hash, org: Some("Harbour") };
+        let new = NewUser { email: "ann@example.com", password_hash: &hash, org: Some(UserOrg::New("Harbour")) };
         let added = store.add_user(new).await.unwrap();
         let (user, org) = (added.user, added.org.unwrap().0);
         _ = store.add_session(NewSession::new("session", &user, Some(&org))).await.unwrap();

@@ -43,7 +43,7 @@ pub use accounts::orgs::{AddOrgError, CreateOrgError};
 pub use accounts::profile::Profile;
 pub use accounts::sessions::list::EndSessions;
 pub use accounts::sessions::{DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, SESSION_LIFETIME, Session, SessionPlace};
-pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser};
+pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser, UserOrg};
 pub use audit::{AuditFilter, PendingEvent};
 pub use cleanup::OrphanRevocation;
 pub use connections::bindings::{BindOutcome, BindingWithGrant};
@@ -74,6 +74,7 @@ pub use notifications::webhook_endpoints::{
 pub use notifications::webhook_secrets::SECRET_OVERLAP_PERIOD;
 pub use reports::activity::{ConnectionGrants, JournalEntry, UpcomingRefresh};
 pub use reports::operator_queries::{DanglingAttempt, GrantSummary};
+pub use reports::organizations::OrgSummary;
 pub use reports::proxy_usage::UsageRow;
 pub use row_change::RowChange;
 pub use sealed::instances::{Heartbeat, INSTANCE_TIMEOUT, Instance, NewHeartbeat};

@@ -18,7 +18,7 @@ use evergrant::server::clock::Clock;
 use evergrant::server::crypto::key_ring::KeyRing;
 use evergrant::server::crypto::random::{hash_secret, new_secret};
 use evergrant::server::domain::{Actor, ApiKey, Secret};
-use evergrant::server::store::{Database, NewSession, NewUser, Store};
+use evergrant::server::store::{Database, NewSession, NewUser, Store, UserOrg};
 
 /// The demo organization whose connection works.
 const DEMO_ORG: &str = "Harbour Group";
@@ -65,13 +65,14 @@ impl TestServer {
 
         let store =
             Store::new(Database::connect(&url).await?, KeyRing::parse(&Secret::new(FIXED_KEY_RING))?, Clock::system());
-        let org = store.database().org_named(DEMO_ORG).await?.ok_or("the demo organization is missing")?;
+        let demo = store.database().org_summaries(Some(DEMO_ORG), None).await?.pop();
+        let org = demo.ok_or("the demo organization is missing")?.id;
         let mut cookies = Vec::new();
         for number in 0..streams.div_ceil(STREAMS_PER_USER) + 1 {
             let new = NewUser {
                 email: &format!("{number}@example.com"),
                 password_hash: &Secret::new("nobody signs in with it"),
-                org: Some(DEMO_ORG),
+                org: Some(UserOrg::Existing(&org)),
             };
             let added = store.add_user(new).await?;
             let session = new_secret()?;

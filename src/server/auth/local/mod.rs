@@ -25,7 +25,7 @@ use crate::model::{Action, OrgId, PasswordProblem, UserId};
 use crate::server::config::{OidcConfig, PublicUrl};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::{Actor, Secret};
-use crate::server::store::{self, CreatedUser, NewUser, RowChange, Store};
+use crate::server::store::{self, CreatedUser, NewUser, RowChange, Store, UserOrg};
 use password_policy::NewPassword;
 use passwords::Passwords;
 
@@ -216,12 +216,12 @@ impl LocalAuth {
         Ok(!self.store.has_users().await?)
     }
 
-    /// Adds a user. An existing organization is joined as admin; a new one is created and owned.
+    /// Adds a user, who owns a new organization, joins an existing one as admin, or belongs to none.
     pub async fn add_user(
         &self,
         email: &str,
         password: Secret,
-        org: Option<&str>,
+        org: Option<UserOrg<'_>>,
     ) -> Result<CreatedUser, AddUserError> {
         let normal_email =
             normalize_email(email).ok_or_else(|| AddUserError::MalformedEmail(email.trim().to_owned()))?;
@@ -255,7 +255,7 @@ mod tests {
 
     async fn with_ann(store: &Store) -> LocalAuth {
         let auth = LocalAuth::new(store.clone()).unwrap();
-        auth.add_user(" Ann@Example.com ", Secret::new(PASSWORD), Some("Harbour Coffee")).await.unwrap();
+        auth.add_user(" Ann@Example.com ", Secret::new(PASSWORD), Some(UserOrg::New("Harbour Coffee"))).await.unwrap();
         auth
     }
 

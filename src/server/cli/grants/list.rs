@@ -4,9 +4,10 @@ use clap::{ArgAction, Args};
 use serde_json::{Value, json};
 
 use crate::model::GrantStatus;
+use crate::server::cli::organization::OrgFilter;
 use crate::server::cli::output::Output;
 use crate::server::cli::table::{format_table, replace_control_chars};
-use crate::server::cli::{CliError, context, resolve_org_filter};
+use crate::server::cli::{CliError, context};
 use crate::server::clock::Clock;
 use crate::server::config::Settings;
 use crate::server::domain::AppIdentity;
@@ -17,9 +18,8 @@ const DAY: i64 = 24 * 60 * 60;
 
 #[derive(Args)]
 pub struct Flags {
-    /// Only grants of this organization.
-    #[arg(long, value_name = "NAME")]
-    org: Option<String>,
+    #[command(flatten)]
+    org: OrgFilter,
     /// Print ids and unix seconds as JSON.
     #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
     output: Output,
@@ -30,7 +30,7 @@ pub struct Flags {
 pub async fn run(flags: Flags) -> Result<(), CliError> {
     let (config, database) = context::open_database(flags.settings).await?;
     let app = startup::xero_client(&config, &Clock::system(), config.listen)?.app();
-    let org = resolve_org_filter(&database, flags.org.as_deref()).await?;
+    let org = flags.org.resolve(&database).await?.map(|org| org.id);
     let listed = database.grant_summaries(org.as_ref()).await?;
     database.close().await;
     let grants: Vec<Value> = listed.iter().map(|listed| to_json(listed, &app)).collect();

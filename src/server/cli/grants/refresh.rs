@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::one_shot_service::{OneShotService, spool_advice};
 use crate::model::{GrantId, GrantStatus};
+use crate::server::cli::CliError;
+use crate::server::cli::organization::resolve_id;
 use crate::server::cli::output::Output;
-use crate::server::cli::{CliError, resolve_org_filter};
 use crate::server::config::Settings;
 use crate::server::store::GrantSummary;
 use crate::server::tokens::{RefreshOutcome, RefreshRequest};
@@ -29,9 +30,12 @@ struct GrantSelection {
     /// This grant, due or not; `grants list` shows the ids.
     #[arg(long, value_name = "ID")]
     grant: Option<String>,
-    /// Every grant of this organization, due or not.
+    /// Every grant of this organization, if exactly one has this name, due or not.
     #[arg(long, value_name = "NAME")]
     org: Option<String>,
+    /// The same for the organization with this id, as org list shows it.
+    #[arg(long, value_name = "ID")]
+    org_id: Option<String>,
     /// Every active grant that is due, in all organizations.
     #[arg(long)]
     all_due: bool,
@@ -71,7 +75,7 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
 /// Returns the grants that the flags select.
 async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Result<Vec<GrantSummary>, CliError> {
     let (database, now) = (service.store.database(), service.store.clock().now());
-    let org = resolve_org_filter(database, which.org.as_deref()).await?;
+    let org = resolve_id(database, which.org.as_deref(), which.org_id.as_deref()).await?;
     let mut listed = database.grant_summaries(org.as_ref()).await?;
     if let Some(id) = &which.grant {
         let id = GrantId(id.clone());

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::one_shot_service::{OneShotService, spool_advice};
 use crate::model::{GrantId, GrantStatus};
+use crate::server::cli::CliError;
+use crate::server::cli::organization::resolve_id;
 use crate::server::cli::output::Output;
-use crate::server::cli::{CliError, resolve_org_filter};
 use crate::server::config::Settings;
 use crate::server::store::GrantSummary;
 use crate::server::tokens::{RefreshOutcome, RefreshRequest};
@@ -32,9 +33,12 @@ struct GrantSelection {
     /// This grant; `grants list` shows the ids.
     #[arg(long, value_name = "ID")]
     grant: Option<String>,
-    /// Every grant of this organization that needs reconnecting or whose refusal is held.
+    /// Every grant of this organization, if exactly one has this name that needs reconnecting or whose refusal is held.
     #[arg(long, value_name = "NAME")]
     org: Option<String>,
+    /// The same for the organization with this id, as org list shows it.
+    #[arg(long, value_name = "ID")]
+    org_id: Option<String>,
     /// Every grant that needs reconnecting or whose refusal is held, in all organizations.
     #[arg(long)]
     all: bool,
@@ -83,7 +87,7 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
 /// Returns the grants that the flags select.
 async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Result<Vec<GrantSummary>, CliError> {
     let database = service.store.database();
-    let org = resolve_org_filter(database, which.org.as_deref()).await?;
+    let org = resolve_id(database, which.org.as_deref(), which.org_id.as_deref()).await?;
     let mut listed = database.grant_summaries(org.as_ref()).await?;
     let is_refused =
         |listed: &GrantSummary| listed.grant.status == GrantStatus::RefreshFailed || listed.grant.refused_at.is_some();

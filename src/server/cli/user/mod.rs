@@ -4,15 +4,17 @@ mod manage;
 
 use std::sync::Arc;
 
-use clap::{ArgAction, Args, Subcommand};
+use clap::{ArgAction, ArgGroup, Args, Subcommand};
 use serde_json::json;
 
+use super::organization::{listed, resolve};
 use super::output::Output;
 use super::{CliError, context, input};
 use crate::model::Role;
 use crate::server::auth::LocalAuth;
 use crate::server::config::{Settings, parse_secret};
 use crate::server::domain::Secret;
+use crate::server::store::{Database, UserOrg};
 use manage::{Named, Sessions};
 
 #[derive(Subcommand)]
@@ -32,6 +34,7 @@ pub enum Command {
 }
 
 #[derive(Args)]
+#[command(group = ArgGroup::new("organization").args(["org", "org_id"]))]
 pub struct Add {
     /// The email address that the person signs in with.
     #[arg(long)]
@@ -40,9 +43,16 @@ pub struct Add {
     /// other users of this machine can see a program's flags.
     #[arg(long, value_parser = parse_secret)]
     password: Option<Arc<Secret>>,
-    /// An existing organization is joined as admin; a new one is created and owned. Without it the person joins none.
-    #[arg(long)]
+    /// The name of a new organization, which the person owns; with --join that of the one to join. Without it the
+    /// person joins none.
+    #[arg(long, value_name = "NAME")]
     org: Option<String>,
+    /// The id of the organization to join, as org list shows it. Needs --join.
+    #[arg(long, value_name = "ID", conflicts_with = "org", requires = "join")]
+    org_id: Option<String>,
+    /// Join an organization that exists, as admin.
+    #[arg(long, requires = "organization")]
+    join: bool,
     /// Print the new ids as JSON.
     #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
     output: Output,
@@ -74,13 +84,36 @@ async fn add(add: Add) -> Result<(), CliError> {
         None => tokio::task::spawn_blocking(|| input::secret_line(None, "Password: ")).await??,
     };
     let store = context::create_store(add.settings).await?;
-    let added = LocalAuth::new(store.clone())?.add_user(&add.email, password, org).await;
+    let joined = match add.join {
+        true => resolve(store.database(), org, add.org_id.as_deref()).await?,
+        false => refuse_existing(store.database(), org).await.map(|()| None)?,
+    };
+    let of_user = match &joined {
+        Some(joined) => Some(UserOrg::Existing(&joined.id)),
+        None => org.map(UserOrg::New),
+    };
+    let added = LocalAuth::new(store.clone())?.add_user(&add.email, password, of_user).await;
     store.database().close().await;
     let added = added?;
     let (org_id, role) = added.org.unzip();
-    let text = describe_added_user(&add.email, org, role);
+    let text = describe_added_user(&add.email, joined.as_ref().map(|joined| joined.name.as_str()).or(org), role);
     add.output.print(&json!({ "userId": added.user, "orgId": org_id, "role": role }), &text);
     Ok(())
+}
+
+/// Fails if an organization has this name: the person might be meant to join it, and it might be a stranger's.
+async fn refuse_existing(database: &Database, name: Option<&str>) -> Result<(), CliError> {
+    let Some(name) = name else { return Ok(()) };
+    let existing = database.org_summaries(Some(name), None).await?;
+    if existing.is_empty() {
+        return Ok(());
+    }
+    let list = listed(&existing);
+    Err(format!(
+        "there is already an organization called {name}: to join it, pass --join, with --org-id if there are several; \
+         otherwise choose another name\n{list}"
+    )
+    .into())
 }
 
 fn describe_added_user(email: &str, org: Option<&str>, role: Option<Role>) -> String {

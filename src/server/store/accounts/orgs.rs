@@ -51,7 +51,8 @@ impl Store {
     /// Creates an organization without members.
     pub async fn add_org(&self, name: &str) -> Result<OrgId, AddOrgError> {
         let mut transaction = self.database().begin().await?;
-        if find_org_by_name(&mut transaction, name).await?.is_some() {
+        let named = sqlx::query("SELECT id FROM organizations WHERE name = $1 LIMIT 1").bind(name);
+        if named.fetch_optional(&mut *transaction).await?.is_some() {
             return Err(AddOrgError::NameTaken);
         }
         let org = self.insert_org(&mut transaction, name, self.clock().now()).await?;
@@ -131,18 +132,6 @@ impl Store {
         self.record(&mut transaction, &event.detail("from", before).detail("to", name)).await?;
         transaction.commit().await
     }
-}
-
-/// Returns the oldest organization of this name.
-pub(in crate::server::store) async fn find_org_by_name(
-    connection: &mut sqlx::AnyConnection,
-    name: &str,
-) -> Result<Option<OrgId>, StoreError> {
-    let row = sqlx::query("SELECT id FROM organizations WHERE name = $1 ORDER BY created_at, id LIMIT 1")
-        .bind(name)
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.map(|row| row.try_get("id")).transpose()?.map(OrgId))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use sqlx::{AnyConnection, Row};
 
 use super::members::rows::insert_member;
-use super::orgs::find_org_by_name;
 use crate::model::{Action, OrgId, Role, UserId};
 use crate::server::domain::{AuditEvent, Secret};
 use crate::server::store::{Store, StoreError, new_id};
@@ -14,9 +13,17 @@ pub struct NewUser<'a> {
     pub email: &'a str,
     /// Hash of the password.
     pub password_hash: &'a Secret,
-    /// The name of an organization. If it exists, the user joins it as admin; otherwise it is created with the user as
-    /// owner.
-    pub org: Option<&'a str>,
+    /// The organization that the user belongs to; `None` for none.
+    pub org: Option<UserOrg<'a>>,
+}
+
+/// The organization of a new user. A name is no identity, so an existing one is named by its id.
+#[derive(Clone, Copy, Debug)]
+pub enum UserOrg<'a> {
+    /// An organization of this name is created, and the user owns it.
+    New(&'a str),
+    /// The user joins this organization as admin.
+    Existing(&'a OrgId),
 }
 
 /// Why a user was not added.
@@ -56,17 +63,17 @@ pub struct Account {
 }
 
 impl Store {
-    /// Adds a user, and joins or creates the named organization, in one transaction.
+    /// Adds a user, and joins or creates an organization, in one transaction.
     pub async fn add_user(&self, new: NewUser<'_>) -> Result<CreatedUser, AddUserError> {
         let now = self.clock().now();
         let mut transaction = self.database().begin().await?;
         let user = insert_user(&mut transaction, new.email, new.password_hash, now).await?;
         let org = match new.org {
             None => None,
-            Some(name) => {
-                let (org, role) = match find_org_by_name(&mut transaction, name).await? {
-                    Some(org) => (org, Role::Admin),
-                    None => (self.insert_org(&mut transaction, name, now).await?, Role::Owner),
+            Some(org) => {
+                let (org, role) = match org {
+                    UserOrg::Existing(org) => (org.clone(), Role::Admin),
+                    UserOrg::New(name) => (self.insert_org(&mut transaction, name, now).await?, Role::Owner),
                 };
                 insert_member(&mut transaction, &org, &user, role, now).await?;
                 let event = AuditEvent::new(self.actor(), Action::MemberJoined).in_org(&org).subject("user", &user);
@@ -134,10 +141,11 @@ mod tests {
         assert!(!store.has_users().await.unwrap());
         let hash = Secret::new("hash");
         let new = |email, org| NewUser { email, password_hash: &hash, org };
-        let ann = store.add_user(new("ann@example.com", Some("Harbour Coffee"))).await.unwrap();
-        let bob = store.add_user(new("bob@example.com", Some("Harbour Coffee"))).await.unwrap();
+        let ann = store.add_user(new("ann@example.com", Some(UserOrg::New("Harbour Coffee")))).await.unwrap();
+        let harbour = ann.org.clone().unwrap().0;
+        let bob = store.add_user(new("bob@example.com", Some(UserOrg::Existing(&harbour)))).await.unwrap();
         let eve = store.add_user(new("eve@example.com", None)).await.unwrap();
-        let refused = store.add_user(new("ann@example.com", Some("Elsewhere"))).await;
+        let refused = store.add_user(new("ann@example.com", Some(UserOrg::New("Elsewhere")))).await;
         assert!(matches!(refused, Err(AddUserError::EmailTaken)));
 
         let (org, role) = ann.org.unwrap();
@@ -154,5 +162,19 @@ mod tests {
         assert!(store.account("nobody@example.com").await.unwrap().is_none());
         assert!(store.has_users().await.unwrap());
         store.add_org("Elsewhere").await.unwrap();
+    }
+
+    #[apply(each_store!)]
+    async fn new_organization_of_a_known_name_is_another_one(store: Store) {
+        let hash = Secret::new("hash");
+        let add = async |email| {
+            let new = NewUser { email, password_hash: &hash, org: Some(UserOrg::New("Beta Company")) };
+            store.add_user(new).await.unwrap().org.unwrap()
+        };
+        let (first, second) = (add("ann@example.com").await, add("eve@example.com").await);
+        assert!(first.0 != second.0 && second.1 == Role::Owner, "a stranger joined by the name");
+        let named = store.database().org_summaries(Some("Beta Company"), None).await.unwrap();
+        let owners: Vec<_> = named.iter().map(|org| (org.owners.join(" "), org.members)).collect();
+        assert!(owners.contains(&("ann@example.com".into(), 1)) && owners.contains(&("eve@example.com".into(), 1)));
     }
 }

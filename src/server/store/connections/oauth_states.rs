@@ -195,13 +195,14 @@ fn parse_tenants(text: String) -> Result<Vec<Tenant>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::store::NewUser;
     use crate::server::store::testing::each_store;
     use crate::server::store::testing::grants::{TestGrant, tenant};
+    use crate::server::store::{NewUser, UserOrg};
 
     async fn start_consent(store: &Store, hash: &str) -> OrgId {
         let email = format!("{hash}@example.com");
-        let new = NewUser { email: &email, password_hash: &Secret::new("hash"), org: Some("Harbour Coffee") };
+        let new =
+            NewUser { email: &email, password_hash: &Secret::new("hash"), org: Some(UserOrg::New("Harbour Coffee")) };
         let added = store.add_user(new).await.unwrap();
         let org = added.org.unwrap().0;
         let verifier = Secret::new("the verifier");

@@ -96,7 +96,7 @@ mod tests {
     use crate::server::store::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
     use crate::server::store::testing::{each_store, postgres, sqlite, store_on};
     use crate::server::store::{
-        ChangeSignal, CreatedUser, Fenced, NewSession, NewUser, RowChange, SpoolCommit, Subscription, Topic,
+        ChangeSignal, CreatedUser, Fenced, NewSession, NewUser, RowChange, SpoolCommit, Subscription, Topic, UserOrg,
     };
 
     /// Subscribes to a topic, with the PostgreSQL listener connected.
@@ -183,7 +183,7 @@ mod tests {
     #[apply(each_store!)]
     async fn session_changes_reach_only_their_person(store: Store) {
         let add = async |email: &str, org: &str| {
-            let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(org) };
+            let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(UserOrg::New(org)) };
             let CreatedUser { user, org } = store.add_user(new).await.unwrap();
             (user, org.unwrap().0)
         };

@@ -9,7 +9,6 @@ use sqlx::any::AnyRow;
 
 use crate::model::{GrantId, OrgId, Outcome};
 use crate::server::domain::{AppIdentity, Grant, GrantCounts, OutboxCounts};
-use crate::server::store::accounts::orgs::find_org_by_name;
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::grants::stored_grant_from;
 use crate::server::store::{Database, StoreError};
@@ -38,12 +37,6 @@ pub struct DanglingAttempt {
 }
 
 impl Database {
-    /// Returns the oldest organization with this name.
-    pub async fn org_named(&self, name: &str) -> Result<Option<OrgId>, StoreError> {
-        let mut connection = self.pool().acquire().await?;
-        find_org_by_name(&mut connection, name).await
-    }
-
     /// Returns every grant that is not revoked, of one organization or all: latest failure first, then by organization.
     pub async fn grant_summaries(&self, org: Option<&OrgId>) -> Result<Vec<GrantSummary>, StoreError> {
         let [reconnect, operator, transient] = Outcome::FAILURES;
@@ -225,10 +218,7 @@ mod tests {
         let wanted = GrantCounts { active: 1, failing: 1, needs_reauth: 1, refused: 0, oldest_issued_at: Some(START) };
         assert_eq!(counts, wanted, "a revoked grant is not counted");
 
-        let named = store.database().org_named("Theirs").await.unwrap();
-        assert_eq!(named, Some(theirs));
-        assert_eq!(store.database().org_named("Nobody's").await.unwrap(), None);
-        let listed = store.database().grant_summaries(named.as_ref()).await.unwrap();
+        let listed = store.database().grant_summaries(Some(&theirs)).await.unwrap();
         assert_eq!(listed.iter().map(|one| &one.grant.id).collect::<Vec<_>>(), [&dead]);
 
         let outbox = async || store.database().count_outbox().await.unwrap();

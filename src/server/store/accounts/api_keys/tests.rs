@@ -4,7 +4,7 @@ use super::*;
 use crate::model::Role;
 use crate::server::domain::Secret;
 use crate::server::store::testing::{START, each_store};
-use crate::server::store::{ClerkEvent, ClerkOrg, ClerkUser, IdentityClaims, NewUser, OrgClaims};
+use crate::server::store::{ClerkEvent, ClerkOrg, ClerkUser, IdentityClaims, NewUser, OrgClaims, UserOrg};
 
 fn new_key<'a>(hash: &'a str, by: Option<&'a UserId>) -> NewApiKeyRow<'a> {
     NewApiKeyRow {
@@ -20,7 +20,7 @@ fn new_key<'a>(hash: &'a str, by: Option<&'a UserId>) -> NewApiKeyRow<'a> {
 #[apply(each_store!)]
 async fn organization_lists_and_revokes_only_its_own_keys(store: Store) {
     let hash = Secret::new("hash");
-    let ann = NewUser { email: "ann@example.com", password_hash: &hash, org: Some("Harbour Group") };
+    let ann = NewUser { email: "ann@example.com", password_hash: &hash, org: Some(UserOrg::New("Harbour Group")) };
     let ann = store.add_user(ann).await.unwrap();
     let (org, _) = ann.org.unwrap();
     let other = store.add_org("Southerly Studio").await.unwrap();

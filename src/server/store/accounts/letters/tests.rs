@@ -3,10 +3,11 @@
 use super::*;
 use crate::model::OrgId;
 use crate::server::store::testing::each_store;
-use crate::server::store::{AuditFilter, NewSession, NewUser};
+use crate::server::store::{AuditFilter, NewSession, NewUser, UserOrg};
 
 async fn ann(store: &Store) -> (UserId, OrgId) {
-    let new = NewUser { email: "ann@example.com", password_hash: &Secret::new("hash"), org: Some("Harbour") };
+    let new =
+        NewUser { email: "ann@example.com", password_hash: &Secret::new("hash"), org: Some(UserOrg::New("Harbour")) };
     let created = store.add_user(new).await.unwrap();
     (created.user, created.org.unwrap().0)
 }

@@ -3,10 +3,10 @@
 use super::*;
 use crate::model::Scope;
 use crate::server::store::testing::each_store;
-use crate::server::store::{AuditFilter, NewApiKeyRow, NewUser};
+use crate::server::store::{AuditFilter, NewApiKeyRow, NewUser, UserOrg};
 
 async fn person(store: &Store, email: &str, org: &str) -> (UserId, crate::model::OrgId) {
-    let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(org) };
+    let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(UserOrg::New(org)) };
     let created = store.add_user(new).await.unwrap();
     (created.user, created.org.unwrap().0)
 }

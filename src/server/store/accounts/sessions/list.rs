@@ -93,10 +93,10 @@ mod tests {
     use super::*;
     use crate::server::domain::Secret;
     use crate::server::store::testing::each_store;
-    use crate::server::store::{NewSession, NewUser, SessionPlace};
+    use crate::server::store::{NewSession, NewUser, SessionPlace, UserOrg};
 
     async fn person(store: &Store, email: &str) -> UserId {
-        let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(email) };
+        let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(UserOrg::New(email)) };
         store.add_user(new).await.unwrap().user
     }
 

@@ -212,10 +212,10 @@ pub(super) async fn insert_session(
 mod tests {
     use super::*;
     use crate::server::store::testing::each_store;
-    use crate::server::store::{CreatedUser, NewUser};
+    use crate::server::store::{CreatedUser, NewUser, UserOrg};
 
     async fn person(store: &Store, email: &str, org: &str) -> (UserId, OrgId) {
-        let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(org) };
+        let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(UserOrg::New(org)) };
         let CreatedUser { user, org } = store.add_user(new).await.unwrap();
         (user, org.unwrap().0)
     }
