@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::bindings::{binding_with_grant_columns, binding_with_grant_from, select_binding_with_grant};
+use super::shared_connections::reaches_other_orgs;
 use crate::model::{Action, BindingId, BindingStatus, OrgId};
 use crate::server::domain::{AuditEvent, Binding};
 use crate::server::store::column_lists::{columns, grant_columns};

@@ -9,6 +9,7 @@ use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::connections::bindings::{
     BindingWithGrant, binding_with_grant_columns, binding_with_grant_from,
 };
+use crate::server::store::connections::shared_connections::reaches_other_orgs;
 use crate::server::store::{RowChange, Store, StoreError, new_id};
 
 /// The most API keys that an organization may have at a time, revoked ones not counted.
