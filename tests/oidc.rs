@@ -45,7 +45,11 @@ async fn people_of_admitted_domains_join_the_named_organization() {
     let provider = FakeOidc::on(database, &[("--oidc-org-id", org.as_str())]).await;
     let ann = provider.server.browser();
     assert_eq!(provider.sign_in(&ann, START).await.location(), "/");
-    assert_eq!(ann.org_id("Harbour Group").await, org.as_str());
+    let identity = ExternalIdentity { issuer: provider.issuer(), subject: "ann" };
+    let (user, _) = provider.server.store.user_of_identity(identity).await.unwrap().unwrap();
+    let joined = provider.server.store.memberships(&user).await.unwrap();
+    assert_eq!(joined.iter().map(|org| (&org.id, org.role)).collect::<Vec<_>>(), [(&org, Role::Member)]);
+    assert!(ann.page_text("/").await.contains("Harbour Group"));
 }
 
 #[tokio::test]
@@ -88,7 +92,7 @@ async fn invitation_admits_an_unverified_address_once(database: TestDatabase) {
     let bob = provider.server.browser();
     assert!(bob.page_text("/invite?token=secret-1").await.contains("Join with Harbour ID"));
     assert_eq!(provider.sign_in(&bob, start).await.location(), "/");
-    assert_eq!(bob.org_id("Harbour Group").await, org.as_str());
+    assert!(bob.page_text("/").await.contains("Harbour Group"));
 
     provider.set_person(json!({ "sub": "eve", "email": "eve@example.com" }));
     let eve = provider.server.browser();
@@ -97,7 +101,9 @@ async fn invitation_admits_an_unverified_address_once(database: TestDatabase) {
     let eve = ExternalIdentity { issuer: provider.issuer(), subject: "eve" };
     assert!(store.user_of_identity(eve).await.unwrap().is_none());
     let bob = ExternalIdentity { subject: "bob", ..eve };
-    assert!(store.user_of_identity(bob).await.unwrap().is_some());
+    let (user, _) = store.user_of_identity(bob).await.unwrap().unwrap();
+    let joined = store.memberships(&user).await.unwrap();
+    assert_eq!(joined.iter().map(|one| (&one.id, one.role)).collect::<Vec<_>>(), [(&org, Role::Admin)]);
 }
 
 #[tokio::test]

@@ -131,9 +131,11 @@ pub fn is_https_or_loopback(url: &Url) -> bool {
 
 fn parse_domains(text: &str) -> Result<Vec<String>, OidcSettingsError> {
     let named = text.split(',').map(|domain| domain.trim().to_lowercase()).filter(|domain| !domain.is_empty());
+    // The parser admits more than a domain's letters, such as the star of a wildcard, which no address would match.
+    let is_plain = |domain: &str| domain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
     named
         .map(|domain| match Host::parse(&domain) {
-            Ok(Host::Domain(parsed)) if parsed == domain && domain.contains('.') => Ok(domain),
+            Ok(Host::Domain(parsed)) if parsed == domain && domain.contains('.') && is_plain(&domain) => Ok(domain),
             _ => Err(OidcSettingsError::MalformedDomain(domain)),
         })
         .collect()

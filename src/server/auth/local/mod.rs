@@ -139,8 +139,6 @@ impl LocalAuth {
             }
             Err(AttemptError::Store(error)) => return Err(error.into()),
         }
-        // Somebody who signs in with a provider alone has no password.
-        let account = account.filter(|account| !account.password_hash.expose().is_empty());
         let hash = account.as_ref().map(|account| Secret::new(account.password_hash.expose()));
         let right = self.passwords.verify(password, hash).await?;
         let Some(account) = account.filter(|account| right && !account.is_disabled) else {

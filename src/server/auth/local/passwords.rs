@@ -56,9 +56,11 @@ impl Passwords {
         self.run_with_permit(move |_, buffer| hash(&password.into_secret(), buffer)).await
     }
 
-    /// Returns whether the password matches the hash. `None`, for an unknown user, never matches. Older hashes are of
+    /// Returns whether the password matches the hash. `None`, for an unknown user, never matches, and neither does the
+    /// empty hash of somebody who signs in with a provider alone. Older hashes are of
     /// passwords that were not normalized, so one that changes by it is tried both ways.
     pub async fn verify(&self, password: Secret, hash: Option<Secret>) -> Result<bool, AuthError> {
+        let hash = hash.filter(|hash| !hash.expose().is_empty());
         self.run_with_permit(move |nobodys, buffer| {
             let stored = hash.as_ref().unwrap_or(nobodys);
             let normal = normalized(&password);
@@ -158,6 +160,7 @@ mod tests {
         assert!(passwords.verify(Secret::new("correct horse battery"), kept()).await.unwrap());
         assert!(!passwords.verify(Secret::new("correct horse batterz"), kept()).await.unwrap());
         assert!(!passwords.verify(Secret::new("nobody's password"), None).await.unwrap());
+        assert!(!passwords.verify(Secret::new(""), Some(Secret::new(""))).await.unwrap());
         assert!(passwords.verify(Secret::new("x"), Some(Secret::new("broken"))).await.is_err());
     }
 
