@@ -1,7 +1,7 @@
 //! The connect flow as a browser runs it: the Connect form, Xero's consent page, and the callback.
 
 use axum::http::StatusCode;
-use evergrant::model::{BindingStatus, GrantStatus};
+use evergrant::model::{BindingStatus, GrantStatus, paths};
 use serde_json::json;
 
 use crate::sandbox::Provider;
@@ -271,7 +271,10 @@ async fn reconnect_whose_connection_keeps_its_first_consent_gets_the_new_grant(d
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
     let (bob, other) = web.signed_in_user("bob@example.com", "Kauri Group").await;
     connect_as(&web, &ann, "mere", "harbour").await;
-    connect_as(&web, &bob, "mere", "kauri").await;
+    // The same Xero user connects another organization, which the page asks about.
+    assert_eq!(connect_as(&web, &bob, "mere", "kauri").await, "confirm");
+    let (question, _) = web.store.pending_consents(&other).await.unwrap().remove(0);
+    bob.post(paths::CONFIRM, &[("id", &question), ("decision", "replace")]).await;
     let before = web.bindings(&org).await.remove(0);
     let theirs = web.bindings(&other).await;
     web.provider.control("settings", json!({ "keep_auth_event_id": true })).await;

@@ -90,13 +90,7 @@ fn organization_is_joined_only_on_request_and_named_by_its_id_if_several_have_th
     let listed = run_evergrant(&folder, &["org", "list", "--json"], "");
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(listed["organizations"].as_array().unwrap().len(), 2, "{listed}");
-    for command in [
-        &["api-key", "add", "--name", "Export"][..],
-        &["api-key", "list"],
-        &["grants", "list"],
-        &["grants", "refresh"],
-        &["grants", "retry"],
-    ] {
+    for command in [&["api-key", "add", "--name", "Export"][..], &["api-key", "list"], &["grants", "list"]] {
         let (code, text) =
             exit_code_and_text(&run_evergrant(&folder, &[command, &["--org", "Beta Company"]].concat(), ""));
         assert!(code == Some(1) && text.contains("--org-id"), "{command:?}: {text}");
