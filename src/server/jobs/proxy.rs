@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::proxy::{ProxyUsage, TenantLimiter};
-use crate::server::store::StoreError;
+use crate::server::store::{StoreError, bounded};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -28,6 +28,6 @@ pub async fn run(limiter: TenantLimiter, usage: ProxyUsage, stopping: Cancellati
 }
 
 async fn step(limiter: &TenantLimiter, usage: &ProxyUsage, stopping: bool) -> Result<(), StoreError> {
-    limiter.maintain(stopping).await?;
+    bounded(limiter.maintain(stopping)).await?;
     usage.flush().await
 }

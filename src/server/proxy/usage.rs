@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::model::{ApiKeyId, BindingId};
 use crate::server::domain::Binding;
-use crate::server::store::{ApiKeyRow, Store, StoreError, UsageRow};
+use crate::server::store::{ApiKeyRow, Store, StoreError, UsageRow, bounded};
 
 const DAY: i64 = 24 * 60 * 60;
 /// The most counts that wait for the database. More are dropped, so that a stuck database costs no memory.
@@ -71,7 +71,8 @@ impl ProxyUsage {
         if rows.is_empty() {
             return Ok(());
         }
-        let written = self.store.add_proxy_usage(&rows).await;
+        // Not dropped halfway: what is not written is put back. A write that ends late counts twice.
+        let written = bounded(self.store.add_proxy_usage(&rows)).await;
         if written.is_err() {
             let mut waiting = self.waiting.lock();
             for row in rows {

@@ -1,17 +1,12 @@
 //! Sends a program's call to Xero's API, with a grant's token and one tenant.
 
-use std::time::Duration;
-
 use axum::http::{HeaderMap, Method};
 use reqwest::{Body, Response};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::client::XeroClient;
 use crate::server::domain::AccessToken;
 use crate::server::telemetry::traces;
-
-/// How long Xero may take until the head of its response. Reports take longer than other calls.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A path below the API's base URL, percent-encoded and without dot segments.
 #[derive(Debug)]
@@ -41,6 +36,8 @@ pub struct ForwardedCall<'a> {
     pub headers: HeaderMap,
     /// The body.
     pub body: Body,
+    /// Until when the head of the response has to arrive.
+    pub deadline: Instant,
 }
 
 /// Why there is no response.
@@ -75,7 +72,7 @@ impl XeroClient {
             .bearer_auth(access.expose())
             .header("xero-tenant-id", tenant_id)
             .body(call.body);
-        let sent = timeout(RESPONSE_TIMEOUT, request.send()).await;
+        let sent = timeout_at(call.deadline, request.send()).await;
         let answer = match sent {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() => Err(ForwardError::NotSent(error.without_url())),

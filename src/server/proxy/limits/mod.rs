@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use self::app_budget::AppBudget;
 use self::slots::{HeldSlot, TenantSlots, exhausted};
 use crate::model::CallLimit;
-use crate::server::store::{RequestSlot, Store, StoreError};
+use crate::server::store::{RequestSlot, Store, StoreError, bounded};
 
 /// How long, in seconds, other instances respect a slot whose holder does not renew it.
 const HOLD_SECONDS: i64 = 30;
@@ -146,7 +146,8 @@ impl TenantLimiter {
         Self(Arc::new(Inner { store, owner, limits, tenants: Mutex::default(), app, renewed_at }))
     }
 
-    /// Waits for a turn to call Xero for a tenant, in the order of arrival, for no longer than `CallLimits::wait`.
+    /// Waits for a turn to call Xero for a tenant, in the order of arrival, for no longer than `CallLimits::wait`. Fails
+    /// if the database does not answer in time.
     pub async fn acquire(&self, tenant_id: &str) -> Result<Turn, TurnError> {
         let deadline = Instant::now() + self.0.limits.wait;
         let tenant = self.tenant(tenant_id);
@@ -158,7 +159,7 @@ impl TenantLimiter {
         loop {
             let taken = tenant.slots.lock().take(&self.0.limits, self.now());
             let mut blocked = match taken {
-                Ok(slot) => match self.begin(&tenant, slot).await? {
+                Ok(slot) => match bounded(self.begin(&tenant, slot)).await? {
                     Ok(turn) => return Ok(turn),
                     Err(by_app) => by_app,
                 },
@@ -166,7 +167,7 @@ impl TenantLimiter {
             };
             let knows_when = blocked.limit == CallLimit::AppMinute || tenant.slots.lock().pause.is_some();
             if !knows_when && look_again_at <= Instant::now() {
-                match self.claim_slot(&tenant).await? {
+                match bounded(self.claim_slot(&tenant)).await? {
                     Claim::Claimed => continue,
                     Claim::Blocked(elsewhere) => blocked = blocked.or_sooner(elsewhere),
                 }
@@ -207,7 +208,7 @@ impl TenantLimiter {
         let (rows, pause) = store.request_slots(&tenant.id).await?;
         let now = self.now();
         if let Some((limit, until)) = pause.filter(|(_, until)| *until > now) {
-            tenant.slots.lock().pause = Some((limit, until));
+            tenant.slots.lock().pause_until(limit, until);
             return Ok(Claim::Blocked(Blocked { limit, free_at: Some(until) }));
         }
         let mut blocked = Blocked::BY_OTHER_CALLS;
@@ -241,6 +242,7 @@ impl TenantLimiter {
         let (now, mut unused, mut is_holding) = (self.now(), Vec::new(), false);
         self.0.tenants.lock().retain(|_, tenant| {
             let mut slots = tenant.slots.lock();
+            slots.drop_lost(now);
             unused.extend(slots.remove_unused(limits, now, stopping).into_iter().map(|slot| (tenant.id.clone(), slot)));
             is_holding |= !slots.held.is_empty();
             let is_paused = slots.pause.is_some_and(|(_, until)| until > now);
@@ -258,7 +260,10 @@ impl TenantLimiter {
             store.renew_request_slots(owner, held_until).await?;
             *self.0.renewed_at.lock() = Instant::now();
             for tenant in self.0.tenants.lock().values() {
-                tenant.slots.lock().held.iter_mut().for_each(|slot| slot.held_until = held_until);
+                let mut slots = tenant.slots.lock();
+                // A call that outlived its slot's hold does not get it back: another instance may have it.
+                let kept = slots.held.iter_mut().filter(|slot| slot.held_until > now);
+                kept.for_each(|slot| slot.held_until = held_until);
             }
         }
         Ok(())
@@ -325,7 +330,7 @@ impl Turn {
 
     /// Lets the tenant's calls wait until the unix second `until`, because Xero has refused one.
     pub async fn pause(&self, limit: CallLimit, until: i64) -> Result<(), StoreError> {
-        self.tenant.slots.lock().pause = Some((limit, until));
+        self.tenant.slots.lock().pause_until(limit, until);
         self.limiter.0.store.pause_tenant(&self.tenant.id, limit, until).await
     }
 }

@@ -104,8 +104,7 @@ impl TenantSlots {
             }
             self.pause = None;
         }
-        // A process that did not run for a while may have lost its slots to another instance.
-        self.held.retain(|slot| slot.held_until > now || matches!(slot.state, SlotState::Busy));
+        self.drop_lost(now);
         let mut blocked = Blocked::BY_OTHER_CALLS;
         for slot in self.held.iter_mut().filter(|slot| slot.is_idle() && slot.held_until > now) {
             match slot.exhausted(limits, now) {
@@ -114,6 +113,19 @@ impl TenantSlots {
             }
         }
         Err(blocked)
+    }
+
+    /// Lets calls wait until the unix second `until`, or longer if they already have to.
+    pub fn pause_until(&mut self, limit: CallLimit, until: i64) {
+        if self.pause.is_none_or(|(_, already)| already < until) {
+            self.pause = Some((limit, until));
+        }
+    }
+
+    /// Removes the slots whose hold has ended, which another instance may have claimed: this process did not run for a
+    /// while.
+    pub fn drop_lost(&mut self, now: i64) {
+        self.held.retain(|slot| slot.held_until > now || matches!(slot.state, SlotState::Busy));
     }
 
     /// Counts a call in a slot.

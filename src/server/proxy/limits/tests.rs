@@ -36,23 +36,17 @@ each_store! {
             async move {
                 let turn = limiter.acquire("harbour").await.unwrap();
                 most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                // Lets every other caller that has a turn begin, too.
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
                 running.fetch_sub(1, Ordering::SeqCst);
                 turn.finish();
+                // Gives back at once what it would keep for a second.
+                limiter.maintain(true).await.unwrap();
             }
         });
-        let maintained = async {
-            loop {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                for limiter in &instances {
-                    limiter.maintain(false).await.unwrap();
-                }
-            }
-        };
-        tokio::select! {
-            _ = join_all(calls) => {}
-            () = maintained => {}
-        }
+        join_all(calls).await;
         assert!(most.load(Ordering::SeqCst) <= 5, "{} at once", most.load(Ordering::SeqCst));
         let third = instance(&store, "three", NO_WAIT);
         let refused = call(&third).await.unwrap_err();
@@ -92,8 +86,8 @@ each_store! {
         one.maintain(true).await.unwrap();
         assert_eq!(call(&two).await, Ok(()));
         assert_eq!(call(&two).await.unwrap_err().limit, CallLimit::Minute);
-        store.clock().advance(61);
         two.maintain(true).await.unwrap();
+        store.clock().advance(61);
         assert_eq!(call(&one).await, Ok(()));
         one.maintain(true).await.unwrap();
         let refused = call(&two).await.unwrap_err();
@@ -111,6 +105,33 @@ each_store! {
         assert_eq!((call(&one).await, call(&two).await), (Err(paused), Err(paused)));
         store.clock().advance(500);
         assert_eq!((call(&one).await, call(&two).await), (Ok(()), Ok(())));
+    }
+}
+
+each_store! {
+    async fn shorter_pause_ends_no_longer_one(store: Store) {
+        let (one, two) = (instance(&store, "one", NO_WAIT), instance(&store, "two", NO_WAIT));
+        let turn = one.acquire("harbour").await.unwrap();
+        turn.pause(CallLimit::Day, store.clock().now() + 500).await.unwrap();
+        turn.pause(CallLimit::Minute, store.clock().now() + 7).await.unwrap();
+        turn.finish();
+        let paused = LimitReached { limit: CallLimit::Day, retry_after: 500 };
+        assert_eq!((call(&one).await, call(&two).await), (Err(paused), Err(paused)));
+    }
+}
+
+each_store! {
+    async fn slot_that_was_lost_while_the_process_slept_is_not_used_again(store: Store) {
+        let limits = CallLimits { concurrent: 1, ..NO_WAIT };
+        let (sleeper, other) = (instance(&store, "sleeper", limits), instance(&store, "other", limits));
+        let busy = sleeper.acquire("harbour").await.unwrap();
+        store.clock().advance(HOLD_SECONDS + 61);
+        let theirs = other.acquire("harbour").await.unwrap();
+        *sleeper.0.renewed_at.lock() = Instant::now().checked_sub(RENEWAL_INTERVAL).unwrap();
+        sleeper.maintain(false).await.unwrap();
+        busy.finish();
+        assert_eq!(call(&sleeper).await.unwrap_err().limit, CallLimit::Concurrent);
+        theirs.finish();
     }
 }
 

@@ -76,7 +76,7 @@ impl Store {
         let statement = match seen {
             Some(_) => {
                 "UPDATE request_slots SET owner = $4, held_until = $5 WHERE client_id = $1 AND tenant_id = $2 \
-                 AND slot = $3 AND COALESCE(owner, '') = $6 AND held_until = $7"
+                 AND slot = $3 AND COALESCE(owner, '') = $6 AND held_until = $7 AND minute_calls = $8 AND day_calls = $9"
             }
             None => {
                 "INSERT INTO request_slots (client_id, tenant_id, slot, owner, held_until, minute_calls, day_calls) \
@@ -87,15 +87,18 @@ impl Store {
         let mut query = query.bind(owner).bind(held_until);
         if let Some(seen) = seen {
             query = query.bind(seen.owner.as_deref().unwrap_or_default()).bind(seen.held_until);
+            // Another may have claimed it and given it back within the same second.
+            query = query.bind(&seen.minute_calls).bind(&seen.day_calls);
         }
         Ok(query.execute(self.pool()).await?.rows_affected() == 1)
     }
 
-    /// Extends the hold of all slots of `owner`.
+    /// Extends the hold of all slots of `owner` that it still holds.
     pub async fn renew_request_slots(&self, owner: &str, held_until: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE request_slots SET held_until = $1 WHERE owner = $2")
+        sqlx::query("UPDATE request_slots SET held_until = $1 WHERE owner = $2 AND held_until > $3")
             .bind(held_until)
             .bind(owner)
+            .bind(self.clock.now())
             .execute(self.pool())
             .await?;
         Ok(())
@@ -125,12 +128,12 @@ impl Store {
         Ok(())
     }
 
-    /// Lets a tenant's calls wait until the unix second `until`.
+    /// Lets a tenant's calls wait until the unix second `until`, or longer if they already have to.
     pub async fn pause_tenant(&self, tenant_id: &str, limit: CallLimit, until: i64) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO tenant_pauses (client_id, tenant_id, reached_limit, paused_until) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (client_id, tenant_id) DO UPDATE SET reached_limit = EXCLUDED.reached_limit, \
-             paused_until = EXCLUDED.paused_until",
+             paused_until = EXCLUDED.paused_until WHERE tenant_pauses.paused_until < EXCLUDED.paused_until",
         )
         .bind(&self.app.client_id)
         .bind(tenant_id)
@@ -197,6 +200,9 @@ mod tests {
                 ..RequestSlot::unused(0)
             };
             assert_eq!((free, pause), (vec![given_back.clone()], None));
+            let before_the_last_call = RequestSlot { minute_calls: "5:0".into(), ..given_back.clone() };
+            let claimed = store.claim_request_slot("t", 0, Some(&before_the_last_call), "two", START + 30).await.unwrap();
+            assert!(!claimed, "a call was made in it since it was read, in the same second");
             assert!(store.claim_request_slot("t", 0, Some(&given_back), "two", START + 30).await.unwrap());
         }
     }

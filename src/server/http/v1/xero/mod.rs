@@ -4,6 +4,7 @@ mod body;
 mod running_call;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -12,6 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use self::body::CallBody;
 use self::running_call::RunningCall;
@@ -36,6 +38,9 @@ pub const DOCUMENTED_PATH: &str = "/api/v1/bindings/{id}/xero/{path}";
 pub const OPERATION: &str = "Xero";
 /// The shortest remaining lifetime of a token that is sent, in seconds.
 const MIN_TTL: i64 = 30;
+/// How long a call may take until the head of Xero's response, with everything before it: less than the router allows
+/// any request, so that a lost response is told as such. Reports take Xero longer than other calls.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(140);
 /// The largest body of a refusal that is read to find out what was refused.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// How long a tenant rests after a 429 without `Retry-After`, as those for concurrent calls are.
@@ -71,7 +76,8 @@ pub async fn forward(
     let work = async {
         let path = parse_target(path).map_err(|ForbiddenPath| Problem::of(ProblemCode::XeroPathForbidden))?;
         let bound = bound.ok_or_else(|| Problem::of(ProblemCode::NoSuchConnection))?;
-        Call { state: &state, key: &key, bound, from, head: &head, path }.run(body).await
+        let deadline = Instant::now() + RESPONSE_TIMEOUT;
+        Call { state: &state, key: &key, bound, from, head: &head, path, deadline }.run(body).await
     };
     let mut response = rate_limited(&state, &key, scope, work).await;
     if let Some(id) = traces::request_id().and_then(|id| HeaderValue::from_str(&id).ok()) {
@@ -99,6 +105,7 @@ struct Call<'a> {
     from: IpAddr,
     head: &'a Parts,
     path: ApiPath,
+    deadline: Instant,
 }
 
 impl Call<'_> {
@@ -170,6 +177,7 @@ impl Call<'_> {
             query: self.head.uri.query(),
             headers: request_headers(&self.head.headers),
             body,
+            deadline: self.deadline,
         };
         let answer = self.state.xero.forward(access, &self.bound.binding.tenant.id, forwarded).await;
         let error = match answer {
