@@ -10,8 +10,9 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use clap::Parser;
 use evergrant::model::{ConnectionFlash, Flash, FlashMessage as _};
+use evergrant::server::auth::cookie::{FLASH_COOKIE, PENDING_CALLBACK_COOKIE, SESSION_COOKIE, cookie_name};
 use evergrant::server::clock::Clock;
-use evergrant::server::config::Settings;
+use evergrant::server::config::{PublicUrl, Settings};
 use evergrant::server::startup;
 use evergrant::server::startup::seed::{DEMO_EMAIL, DEMO_PASSWORD};
 use evergrant_sandbox::{Options, Sandbox, TEST_SIGNING_KEY};
@@ -37,6 +38,7 @@ struct Bench {
     base: String,
     client: Client,
     session: String,
+    public_url: PublicUrl,
     _folder: TempDir,
 }
 
@@ -72,7 +74,7 @@ impl Bench {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let (folder, client) = (TempDir::new().unwrap(), Client::builder().no_proxy());
         let client = client.redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let (base, session) = runtime.block_on(async {
+        let (base, session, public_url) = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let base = format!("http://{}", listener.local_addr().unwrap());
             let (data, database) = (folder.path().display(), format!("sqlite://{}/e.db", folder.path().display()));
@@ -87,9 +89,12 @@ impl Bench {
             }
             let form = [("email", DEMO_EMAIL), ("password", DEMO_PASSWORD)];
             let answer = client.post(format!("{base}/api/session/login")).form(&form).send().await.unwrap();
-            (base, cookie(&answer, "evergrant_session").expect("the demo user must sign in"))
+            let public_url: PublicUrl = base.parse().unwrap();
+            let name = cookie_name(&public_url, SESSION_COOKIE);
+            let session = cookie(&answer, &name).expect("the demo user must sign in");
+            (base, format!("{name}={session}"), public_url)
         });
-        Self { runtime, base, session: format!("evergrant_session={session}"), client, _folder: folder }
+        Self { runtime, base, session, public_url, client, _folder: folder }
     }
 
     /// Starts a connect and returns its `state`.
@@ -103,16 +108,42 @@ impl Bench {
     async fn comes_back(&self, query: &str) {
         let Ok(address) = Url::parse(&format!("{}{CALLBACK}?{query}", self.base)) else { return };
         let request = self.client.get(address).header(ACCEPT, "text/html").header(COOKIE, &self.session);
-        leads_home(request.send().await.unwrap(), query).await;
+        self.leads_home(request.send().await.unwrap(), query).await;
     }
 
     async fn comes_back_parked(&self, query: &str) {
-        // The last cookie of a name wins, so an input can't replace the session.
-        let cookies = format!("evergrant_consent={query}; {}", self.session);
+        // The session comes first: only a few cookies of its name are looked up, and an input may hold more.
+        let name = cookie_name(&self.public_url, PENDING_CALLBACK_COOKIE);
+        let cookies = format!("{}; {name}={query}", self.session);
         let request = self.client.get(format!("{}{CALLBACK}", self.base)).header(COOKIE, cookies);
         // An input that is not a valid header value can't be sent.
         let Ok(request) = request.build() else { return };
-        leads_home(self.client.execute(request).await.unwrap(), query).await;
+        self.leads_home(self.client.execute(request).await.unwrap(), query).await;
+    }
+
+    async fn leads_home(&self, answer: Response, query: &str) {
+        let status = answer.status();
+        if status.is_client_error() {
+            return;
+        }
+        let location = answer.headers()[LOCATION].to_str().unwrap();
+        assert_eq!((status, location), (StatusCode::SEE_OTHER, SETTINGS), "{query:?}");
+        let notice = cookie(&answer, &cookie_name(&self.public_url, FLASH_COOKIE)).and_then(|text| Flash::parse(&text));
+        let expected = [
+            ConnectionFlash::StateExpired.into(),
+            ConnectionFlash::StateOfOtherSession.into(),
+            ConnectionFlash::ConsentRefused.into(),
+            ConnectionFlash::ConsentFailed.into(),
+            ConnectionFlash::ExchangeFailed.into(),
+        ];
+        assert!(notice.as_ref().is_some_and(|notice| expected.contains(notice)), "{query:?}: {notice:?}");
+        let headers = format!("{:?}", answer.headers());
+        let body = answer.text().await.unwrap();
+        for (_, value) in Url::parse(&format!("http://x/?{query}")).unwrap().query_pairs() {
+            // Shorter values may occur by chance.
+            let repeated = value.len() >= 12 && (headers.contains(&*value) || body.contains(&*value));
+            assert!(!repeated || SETTINGS.contains(&*value), "{value:?} is repeated in the response");
+        }
     }
 }
 
@@ -122,31 +153,6 @@ async fn store_signing_key(data_dir: &Path) {
     options.state_file = Some(data_dir.join("sandbox.json"));
     options.signing_key = Some(TEST_SIGNING_KEY.to_vec());
     Sandbox::open(options).await.unwrap();
-}
-
-async fn leads_home(answer: Response, query: &str) {
-    let status = answer.status();
-    if status.is_client_error() {
-        return;
-    }
-    let location = answer.headers()[LOCATION].to_str().unwrap();
-    assert_eq!((status, location), (StatusCode::SEE_OTHER, SETTINGS), "{query:?}");
-    let notice = cookie(&answer, "evergrant_notice").and_then(|text| Flash::parse(&text));
-    let expected = [
-        ConnectionFlash::StateExpired.into(),
-        ConnectionFlash::StateOfOtherSession.into(),
-        ConnectionFlash::ConsentRefused.into(),
-        ConnectionFlash::ConsentFailed.into(),
-        ConnectionFlash::ExchangeFailed.into(),
-    ];
-    assert!(notice.as_ref().is_some_and(|notice| expected.contains(notice)), "{query:?}: {notice:?}");
-    let headers = format!("{:?}", answer.headers());
-    let body = answer.text().await.unwrap();
-    for (_, value) in Url::parse(&format!("http://x/?{query}")).unwrap().query_pairs() {
-        // Shorter values may occur by chance.
-        let repeated = value.len() >= 12 && (headers.contains(&*value) || body.contains(&*value));
-        assert!(!repeated || SETTINGS.contains(&*value), "{value:?} is repeated in the response");
-    }
 }
 
 fn cookie(answer: &Response, name: &str) -> Option<String> {

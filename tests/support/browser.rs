@@ -107,6 +107,15 @@ impl Browser {
         self.cookies.lock().unwrap().insert(self.name_with_port(name), value.into());
     }
 
+    /// Forgets a cookie, as a browser does when it expires.
+    pub fn expire_cookie(&self, name: &str) {
+        let suffixed = format!("{name}_");
+        let mut cookies = self.cookies.lock().unwrap();
+        let before = cookies.len();
+        cookies.retain(|known, _| known != name && !known.starts_with(&suffixed));
+        assert!(cookies.len() < before, "there is no cookie {name}");
+    }
+
     /// Returns the session's cookie as a `Cookie` header has it.
     pub fn session_cookie(&self) -> String {
         let cookies = self.cookies.lock().unwrap();

@@ -40,7 +40,7 @@ impl Journey {
         self.browser.post("/api/api-keys/create", &form).await;
         let page = self.browser.get("/settings/api-keys").await.text;
         // A minute later the browser has forgotten it.
-        self.browser.set_cookie("evergrant_new_key", "");
+        self.browser.expire_cookie("evergrant_new_key");
         let start = page.find("egk_").expect("the page must show the key");
         self.add_secret("an API key", &page[start..start + 76]);
         for path in ["/settings/api-keys", "/activity?show=changes", "/activity.csv?show=changes"] {

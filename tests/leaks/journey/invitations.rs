@@ -16,7 +16,7 @@ impl Journey {
                 self.browser.post("/api/members/invite", &form).await;
                 let page = self.browser.get("/settings/members").await.text;
                 // A minute later the browser has forgotten it.
-                self.browser.set_cookie("evergrant_invitation", "");
+                self.browser.expire_cookie("evergrant_invitation");
                 let start = page.find("/invite?token=").expect("the page must show the link");
                 page[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/-_?=".contains(*c)).collect()
             };
