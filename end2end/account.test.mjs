@@ -1,4 +1,4 @@
-// A person's own account: a forgotten password with the link of a real letter, and a change with another session ended.
+// A person's own account: a forgotten password with the link of a real message, and a change with another session ended.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
@@ -10,7 +10,7 @@ import { harbour, signIn, switchOrg } from './lib/app.mjs';
 
 const person = { email: 'bea@example.com', password: 'a long new password', newPassword: 'quite another phrase' };
 
-/** A mail server that keeps the links of the letters it takes. */
+/** A mail server that keeps the links of the messages it takes. */
 async function startMailServer() {
   const links = [];
   const server = createServer((socket) => {
@@ -23,8 +23,8 @@ async function startMailServer() {
       buffered += text;
       if (inText) {
         if (!buffered.includes('\r\n.\r\n')) return;
-        const letter = buffered.replaceAll('=\r\n', '').replaceAll('=3D', '=');
-        links.push(...(letter.match(/http\S+\?token=[\w-]+/g) ?? []));
+        const message = buffered.replaceAll('=\r\n', '').replaceAll('=3D', '=');
+        links.push(...(message.match(/http\S+\?token=[\w-]+/g) ?? []));
         inText = false;
         buffered = '';
         socket.write('250 taken\r\n');
@@ -45,7 +45,7 @@ async function startMailServer() {
       if (links.length > 0) return links.shift();
       await new Promise((done) => setTimeout(done, 100));
     }
-    throw new Error('no letter with a link came');
+    throw new Error('no message with a link came');
   };
   return { url: `smtp://127.0.0.1:${server.address().port}`, nextLink, stop: () => server.close() };
 }
@@ -78,7 +78,7 @@ async function signInAs(page, password) {
   await page.waitForURL('/');
 }
 
-story('a forgotten password is reset by the link in a letter', withMail, async ({ page, server }) => {
+story('a forgotten password is reset by the link in a message', withMail, async ({ page, server }) => {
   const theirs = await addPerson(page, server);
   await page.getByRole('button', { name: /^Account: / }).click();
   await page.getByRole('button', { name: 'Sign out' }).click();

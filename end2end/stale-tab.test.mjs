@@ -4,11 +4,14 @@ import assert from 'node:assert/strict';
 
 import { checkPage } from './lib/look.mjs';
 import { hydrated, story } from './lib/story.mjs';
-import { chooseFromMenu, harbour, openIntegrations, orgSwitcher, signIn, southerly, switchOrg } from './lib/app.mjs';
+import { harbour, openIntegrations, orgSwitcher, signIn, southerly, switchOrg } from './lib/app.mjs';
 
 const REFUSED = 'this page was for another organisation';
 
-async function staleForms({ page, withPageChecks }) {
+async function staleForms({ page, expectConsoleProblem, withPageChecks }) {
+  // The browser's own words on a refused refresh of the tab left behind, and on a module that it may not run.
+  expectConsoleProblem(/409 .*\/api\/integrations\/xero\/refresh/);
+  if (!withPageChecks) expectConsoleProblem(/evergrant\.wasm was preloaded using link preload but not used/);
   await signIn(page);
   await switchOrg(page, harbour.org);
   await page.goto('/settings/members');
@@ -47,8 +50,10 @@ story('an action of a tab left behind is refused in place', async ({ page, expec
   await openIntegrations(page);
   const other = await page.context().newPage();
   await other.goto('/settings/members');
-  await switchOrg(other, southerly.org);
+  await page.bringToFront();
   // An open menu keeps the page from reading itself again.
-  await chooseFromMenu(page, harbour.tenant, 'Refresh now');
+  await page.getByRole('button', { name: `Actions for ${harbour.tenant}` }).click();
+  await switchOrg(other, southerly.org);
+  await page.getByRole('menuitem', { name: 'Refresh now' }).click();
   await page.getByText(REFUSED).waitFor();
 });
