@@ -1,5 +1,6 @@
 //! Parts that several pages or layouts use. Only the server renders them.
 
+pub mod account_fields;
 pub mod actions_menu;
 pub mod attempts;
 pub mod badge;

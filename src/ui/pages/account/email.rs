@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::model::AccountView;
+use crate::ui::components::account_fields::{current_password_field, email_field};
 
 /// Renders the section. The demo login has none.
 pub fn email(view: &AccountView) -> impl IntoView + use<> {
@@ -28,30 +29,10 @@ pub fn email(view: &AccountView) -> impl IntoView + use<> {
 fn form() -> impl IntoView {
     view! {
         <form class="card stack" method="post" action="/api/account/change-email">
-            <label class="field">
-                <span>"New email address"</span>
-                <input
-                    type="email"
-                    name="email"
-                    autocomplete="email"
-                    autocapitalize="none"
-                    spellcheck="false"
-                    maxlength="254"
-                    required=true
-                    aria-describedby="email-hint"
-                />
-            </label>
-            <label class="field">
-                <span>"Current password"</span>
-                <input
-                    type="password"
-                    name="current_password"
-                    autocomplete="current-password"
-                    required=true
-                />
-            </label>
+            {email_field("New email address", "email", Some("email-hint"))}
+            {current_password_field()}
             <p class="hint" id="email-hint">
-                "It changes once you open the link that is sent there. Your old address is told."
+                "It changes once you open the link that is sent there. Your old address gets a notice."
             </p>
             <div>
                 <button class="button">"Change email address"</button>

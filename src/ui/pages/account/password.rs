@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::model::AccountView;
+use crate::ui::components::account_fields::{current_password_field, new_password_field};
 
 /// Renders the section. The demo login has none.
 pub fn password(view: &AccountView) -> impl IntoView + use<> {
@@ -18,29 +19,8 @@ pub fn password(view: &AccountView) -> impl IntoView + use<> {
             <form class="card stack" method="post" action="/api/account/change-password">
                 // For password managers, which keep the two together.
                 <input type="text" name="username" value=email autocomplete="username" hidden=true readonly=true />
-                <label class="field">
-                    <span>"Current password"</span>
-                    <input
-                        type="password"
-                        name="current_password"
-                        autocomplete="current-password"
-                        required=true
-                    />
-                </label>
-                <label class="field">
-                    <span>"New password"</span>
-                    <input
-                        type="password"
-                        name="new_password"
-                        autocomplete="new-password"
-                        minlength="12"
-                        required=true
-                        aria-describedby="new-password-hint"
-                    />
-                </label>
-                <p class="hint" id="new-password-hint">
-                    "At least 12 characters. You are signed out everywhere else."
-                </p>
+                {current_password_field()}
+                {new_password_field("new_password", " You are signed out everywhere else.")}
                 <div>
                     <button class="button">"Change password"</button>
                 </div>

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::model::{InvitationDetails, InvitationPage, ProviderLink};
+use crate::ui::components::account_fields::{email_field, new_password_field};
 use crate::ui::components::provider_button::provider_button;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
@@ -54,30 +55,8 @@ fn sign_up_form(token: String, provider: Option<ProviderLink>) -> impl IntoView 
     view! {
         <form class="card stack" method="post" action="/api/invitations/accept">
             <input type="hidden" name="token" value=token />
-            <label class="field">
-                <span>"Email"</span>
-                <input
-                    type="email"
-                    name="email"
-                    autocomplete="username"
-                    autocapitalize="none"
-                    spellcheck="false"
-                    maxlength="254"
-                    required=true
-                />
-            </label>
-            <label class="field">
-                <span>"New password"</span>
-                <input
-                    type="password"
-                    name="password"
-                    autocomplete="new-password"
-                    minlength="12"
-                    required=true
-                    aria-describedby="password-hint"
-                />
-            </label>
-            <p class="hint" id="password-hint">"At least 12 characters."</p>
+            {email_field("Email", "username", None)}
+            {new_password_field("password", "")}
             <button class="button primary wide">"Create account and join"</button>
             {other_way}
         </form>

@@ -1,7 +1,8 @@
-//! The page that asks for a letter with a reset link.
+//! The page that asks for a message with a reset link.
 
 use leptos::prelude::*;
 
+use crate::ui::components::account_fields::email_field;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -26,19 +27,7 @@ pub fn ForgotPassword() -> impl IntoView {
 fn form() -> impl IntoView {
     view! {
         <form class="card stack" method="post" action="/api/session/forgot">
-            <label class="field">
-                <span>"Email"</span>
-                <input
-                    type="email"
-                    name="email"
-                    autocomplete="username"
-                    autocapitalize="none"
-                    spellcheck="false"
-                    maxlength="254"
-                    required=true
-                    aria-describedby="forgot-hint"
-                />
-            </label>
+            {email_field("Email", "username", Some("forgot-hint"))}
             <p class="hint" id="forgot-hint">"You get an email with a link to choose a new password."</p>
             <button class="button primary wide">"Send the link"</button>
         </form>

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::ui::components::account_fields::new_password_field;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -33,18 +34,7 @@ fn form(email: Option<String>) -> impl IntoView {
                         </label>
                     }
                 })}
-            <label class="field">
-                <span>"New password"</span>
-                <input
-                    type="password"
-                    name="new_password"
-                    autocomplete="new-password"
-                    minlength="12"
-                    required=true
-                    aria-describedby="password-hint"
-                />
-            </label>
-            <p class="hint" id="password-hint">"At least 12 characters. You are signed out everywhere."</p>
+            {new_password_field("new_password", " You are signed out everywhere.")}
             <button class="button primary wide">"Change password"</button>
         </form>
     }

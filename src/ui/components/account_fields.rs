@@ -1,0 +1,55 @@
+//! Fields of the forms about accounts, named so that password managers recognize them.
+
+use leptos::prelude::*;
+
+use crate::model::MIN_PASSWORD_CHARACTERS;
+
+/// Renders the field for an email address. `autocomplete` says whether it signs somebody in or is a new one; `hint` is
+/// the id of the text that explains it.
+pub fn email_field(label: &'static str, autocomplete: &'static str, hint: Option<&'static str>) -> impl IntoView {
+    view! {
+        <label class="field">
+            <span>{label}</span>
+            <input
+                type="email"
+                name="email"
+                autocomplete=autocomplete
+                autocapitalize="none"
+                spellcheck="false"
+                maxlength="254"
+                required=true
+                aria-describedby=hint
+            />
+        </label>
+    }
+}
+
+/// Renders the field for the password that the account has.
+pub fn current_password_field() -> impl IntoView {
+    view! {
+        <label class="field">
+            <span>"Current password"</span>
+            <input type="password" name="current_password" autocomplete="current-password" required=true />
+        </label>
+    }
+}
+
+/// Renders the field for a new password, called `name` in the form, with what it has to be and what follows.
+pub fn new_password_field(name: &'static str, consequence: &'static str) -> impl IntoView {
+    view! {
+        <label class="field">
+            <span>"New password"</span>
+            <input
+                type="password"
+                name=name
+                autocomplete="new-password"
+                minlength=MIN_PASSWORD_CHARACTERS
+                required=true
+                aria-describedby="new-password-hint"
+            />
+        </label>
+        <p class="hint" id="new-password-hint">
+            {format!("At least {MIN_PASSWORD_CHARACTERS} characters.{consequence}")}
+        </p>
+    }
+}
