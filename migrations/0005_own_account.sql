@@ -16,8 +16,8 @@ CREATE INDEX sessions_by_user ON sessions (user_id);
 -- A person's recent sign-ins.
 CREATE INDEX audit_events_by_actor ON audit_events (actor_id, at);
 
--- Letters about accounts. The secret of a letter's link is created when the letter is sent, so that no row holds it.
-CREATE TABLE account_letters (
+-- Account messages. The secret of a message's link is created when the message is sent, so that no row holds it.
+CREATE TABLE account_messages (
     id TEXT PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN ('reset_password', 'confirm_email', 'email_changed', 'password_changed')),
     -- NULL until the sender looks the address up: asking for a reset takes as long for an unknown address.
@@ -36,14 +36,14 @@ CREATE TABLE account_letters (
     -- When its link was used. It works once.
     used_at BIGINT
 );
-CREATE INDEX account_letters_due ON account_letters (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
-CREATE INDEX account_letters_by_user ON account_letters (user_id);
-CREATE INDEX account_letters_by_expiry ON account_letters (expires_at);
+CREATE INDEX account_messages_due ON account_messages (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+CREATE INDEX account_messages_by_user ON account_messages (user_id);
+CREATE INDEX account_messages_by_expiry ON account_messages (expires_at);
 
--- The links of a letter: each attempt to send it creates one, and any of them uses the letter up.
+-- The links of a message: each attempt to send it creates one, and any of them uses the message up.
 CREATE TABLE account_links (
     -- SHA-256 of the link's secret: a stolen table resets nothing.
     token_hash TEXT PRIMARY KEY,
-    letter_id TEXT NOT NULL REFERENCES account_letters (id) ON DELETE CASCADE
+    message_id TEXT NOT NULL REFERENCES account_messages (id) ON DELETE CASCADE
 );
-CREATE INDEX account_links_by_letter ON account_links (letter_id);
+CREATE INDEX account_links_by_message ON account_links (message_id);

@@ -24,7 +24,7 @@ pub async fn change_password(current_password: String, new_password: String) -> 
     ctx.run(async |ctx| ctx.change_password(current_password, new_password).await).await.flash(|()| PasswordChanged)
 }
 
-/// Sends a letter to a new email address, whose link changes it.
+/// Mails a confirmation link to a new email address. The address changes once the link is confirmed.
 #[server(prefix = "/api", endpoint = "account/change-email", input = PostUrl, output = Json)]
 pub async fn change_email(email: String, current_password: String) -> Result<(), ApiError> {
     use crate::model::{AccountFlash::EmailRequested, paths};

@@ -34,8 +34,8 @@ impl std::fmt::Display for PasswordProblem {
 impl std::error::Error for PasswordProblem {}
 
 str_enum!(
-    /// A letter about an account.
-    LetterKind {
+    /// A message about an account.
+    AccountMessageKind {
         /// Has a link that resets the password.
         ResetPassword = "reset_password",
         /// Has a link that confirms a new email address. It goes there.
@@ -67,7 +67,7 @@ pub struct AccountView {
     pub unconfirmed_email: Option<String>,
     /// Whether a mail server is set up, without which an email address cannot be confirmed.
     pub can_send_email: bool,
-    /// Whether the account is the sandbox's demo login, whose email address and password stay as they are.
+    /// Whether this is the sandbox's demo login. Its email address and password can't be changed.
     pub is_demo: bool,
     /// Where the person is signed in, the latest first.
     pub sessions: Vec<AccountSession>,

@@ -25,7 +25,7 @@ mod tone;
 mod view;
 
 pub use account::{
-    AccountSession, AccountView, LetterKind, MIN_PASSWORD_CHARACTERS, PasswordProblem, SignInView, time_zones,
+    AccountMessageKind, AccountSession, AccountView, MIN_PASSWORD_CHARACTERS, PasswordProblem, SignInView, time_zones,
 };
 pub use activity::{
     ActivityEntry, ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, HourView, Outcome,

@@ -32,18 +32,18 @@ pub struct Page {
     pub new_api_key: Option<RevealedSecret>,
     /// Set on the page behind an invitation link.
     pub invitation: Option<InvitationPage>,
-    /// Set on the page behind a link in a letter about an account.
+    /// Set on the page behind a link in a message about an account.
     pub link: Option<LinkPage>,
     /// Path of the request, without the query.
     pub path: String,
 }
 
-/// What a page behind a link in a letter about an account shows.
+/// What a page behind a link in a message about an account shows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkPage {
     /// Whether the link still works.
     pub is_open: bool,
-    /// The email address that the letter went to, if the link still works.
+    /// The email address that the message went to, if the link still works.
     pub email: Option<String>,
 }
 

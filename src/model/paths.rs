@@ -8,7 +8,7 @@ use super::BindingId;
 pub const HOME: &str = "/";
 /// The login page.
 pub const LOGIN: &str = "/login";
-/// The page that asks for a letter with a reset link.
+/// The page that asks for a message with a reset link.
 pub const FORGOT_PASSWORD: &str = "/login/forgot";
 /// The page behind a reset link. The secret is in the query, and moved into a cookie at once.
 pub const RESET_PASSWORD: &str = "/login/reset";
@@ -45,7 +45,7 @@ pub const SESSION_OIDC: &str = "/api/session/oidc";
 pub const SESSION_OIDC_CALLBACK: &str = "/api/session/oidc/callback";
 /// Signs out.
 pub const SESSION_LOGOUT: &str = "/api/session/logout";
-/// Asks for a letter with a reset link.
+/// Asks for a message with a reset link.
 pub const SESSION_FORGOT: &str = "/api/session/forgot";
 /// Sets a new password with a reset link.
 pub const SESSION_RESET: &str = "/api/session/reset";

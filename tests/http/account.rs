@@ -21,16 +21,16 @@ async fn server_with_mail(database: TestDatabase) -> (TestServer, MailServer) {
     (web, mail)
 }
 
-/// Waits for the next letter.
-async fn next_letter(mail: &MailServer) -> ReceivedMessage {
-    eventually("a letter", MAX_WAIT, async || mail.message_count() > 0).await;
+/// Waits for the next message.
+async fn next_message(mail: &MailServer) -> ReceivedMessage {
+    eventually("a message", MAX_WAIT, async || mail.message_count() > 0).await;
     mail.take_messages().remove(0)
 }
 
-/// Returns the path of the link in a letter.
-fn link_in(web: &TestServer, letter: &ReceivedMessage) -> String {
-    let start = letter.text.find(&format!("{}/login/", web.base)).expect("a link") + web.base.len();
-    letter.text[start..].split_whitespace().next().unwrap().to_owned()
+/// Returns the path of the link in a message.
+fn link_in(web: &TestServer, message: &ReceivedMessage) -> String {
+    let start = message.text.find(&format!("{}/login/", web.base)).expect("a link") + web.base.len();
+    message.text[start..].split_whitespace().next().unwrap().to_owned()
 }
 
 async fn actions(web: &TestServer, org: &OrgId) -> Vec<(String, String, Option<String>)> {
@@ -52,9 +52,9 @@ async fn forgotten_password_is_reset_by_a_link_that_works_once(database: TestDat
     assert_eq!(said(&asked), said(&unknown), "the answer tells nothing");
     assert!(ann.get("/login/forgot").await.text.contains("If there is an account with that address"));
 
-    let letter = next_letter(&mail).await;
-    assert_eq!(letter.to, "ann@example.com");
-    let link = link_in(&web, &letter);
+    let message = next_message(&mail).await;
+    assert_eq!(message.to, "ann@example.com");
+    let link = link_in(&web, &message);
     let moved = ann.get(&link).await;
     assert_eq!((moved.status, moved.location()), (StatusCode::SEE_OTHER, "/login/reset"), "out of the query at once");
     assert_eq!(moved.header("cache-control"), "no-store");
@@ -83,7 +83,7 @@ async fn forgotten_password_is_reset_by_a_link_that_works_once(database: TestDat
     };
     assert_eq!(sign_in(PASSWORD).await, "/login?problem=credentials");
     assert_eq!(sign_in(NEW_PASSWORD).await, "/");
-    let told = next_letter(&mail).await;
+    let told = next_message(&mail).await;
     assert!(told.to == "ann@example.com" && told.text.contains("password has changed"), "{}", told.text);
     let actions = actions(&web, &org).await;
     for action in ["account.password_reset", "account.password_reset_requested"] {
@@ -174,14 +174,14 @@ async fn email_address_changes_once_it_is_confirmed_at_the_new_one(database: Tes
     assert_eq!(ask("New@example.com", PASSWORD).await, StatusCode::OK);
     assert!(ann.get("/account").await.text.contains("new@example.com"), "it waits");
 
-    let letter = next_letter(&mail).await;
-    assert_eq!(letter.to, "new@example.com");
+    let message = next_message(&mail).await;
+    assert_eq!(message.to, "new@example.com");
     let mailbox = web.browser();
-    assert_eq!(mailbox.get(&link_in(&web, &letter)).await.location(), "/login/email");
+    assert_eq!(mailbox.get(&link_in(&web, &message)).await.location(), "/login/email");
     assert!(mailbox.get("/login/email").await.text.contains("new@example.com"));
     assert_eq!(mailbox.post("/api/session/confirm-email", &[]).await.location(), "/login/email");
     assert!(mailbox.get("/login/email").await.text.contains("Your email address is changed"));
-    let told = next_letter(&mail).await;
+    let told = next_message(&mail).await;
     assert!(told.to == "ann@example.com" && told.text.contains("new email address"), "{}", told.text);
     mailbox.sign_in("new@example.com").await;
     assert!(actions(&web, &org).await.iter().any(|one| one.0 == "account.email_changed" && one.1 == "ann@example.com"));

@@ -1,7 +1,8 @@
 //! Rules for a single file: header, length, cfg, unwrap, wall clock, SQL.
 
 use evergrant::model::{
-    ActorKind, BindingStatus, Channel, DeliveryStatus, EmailChoice, GrantStatus, LetterKind, Outcome, Role, TextEnum,
+    AccountMessageKind, ActorKind, BindingStatus, Channel, DeliveryStatus, EmailChoice, GrantStatus, Outcome, Role,
+    TextEnum,
 };
 
 use super::source::Source;
@@ -187,7 +188,7 @@ fn sql_words() -> Vec<&'static str> {
         all(DeliveryStatus::ALL),
         all(EmailChoice::ALL),
         all(GrantStatus::ALL),
-        all(LetterKind::ALL),
+        all(AccountMessageKind::ALL),
         all(ActorKind::ALL),
         all(Outcome::ALL),
         all(Role::ALL),

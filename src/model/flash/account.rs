@@ -1,4 +1,4 @@
-//! Results of the forms about a person's own account, and of the links in letters about it.
+//! Results of the forms about a person's own account, and of the links in messages about it.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ str_enum!(
         PasswordCommon = "account-password-common",
         PasswordLikeEmail = "account-password-email",
         TooManyAttempts = "account-too-many-tries",
-        /// The same for an address that nobody has.
+        /// Said for an unknown address, too.
         ResetRequested = "account-reset-asked",
         PasswordReset = "account-password-reset",
         /// The link was used, has expired or never was.

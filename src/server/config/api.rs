@@ -10,7 +10,7 @@ use super::checks::check_bounds;
 use super::error::ConfigError;
 use super::parse::parse_duration;
 
-/// The router answers every request within 150 seconds, and Xero may need 120 of them.
+/// A call has 140 seconds in all, of which Xero may need most.
 const PROXY_WAIT_BOUNDS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30);
 
 #[derive(Args, Clone)]

@@ -1,4 +1,4 @@
-//! The secret of a link in a letter: moved from the query into a cookie by a redirect at once, so that it stays in no
+//! The secret of a link in a message: moved from the query into a cookie by a redirect at once, so that it stays in no
 //! address bar, history or `Referer`. Reading the page uses nothing up.
 
 use axum::http::{HeaderMap, Uri};
@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::flash::{see_other, with_cookie};
 use super::state::AppState;
-use crate::model::{LetterKind, paths};
+use crate::model::{AccountMessageKind, paths};
 use crate::server::auth::cookie::{
     CONFIRM_EMAIL_COOKIE, RESET_PASSWORD_COOKIE, delete_cookie, read_cookie, write_cookie,
 };
@@ -16,20 +16,20 @@ use crate::server::store::LINK_LIFETIME;
 /// The longest text that can be the secret of a link.
 const MAX_LENGTH: usize = 64;
 
-/// A kind of link: its page, the cookie that holds its secret, and the letter that it is in.
+/// A kind of link: its page, the cookie that holds its secret, and the message that it is in.
 pub struct LinkSecret {
     cookie: &'static str,
     page: &'static str,
-    /// What the letter is about.
-    pub kind: LetterKind,
+    /// What the message is about.
+    pub kind: AccountMessageKind,
 }
 
 /// The link that resets a password.
 pub const RESET_PASSWORD: LinkSecret =
-    LinkSecret { cookie: RESET_PASSWORD_COOKIE, page: paths::RESET_PASSWORD, kind: LetterKind::ResetPassword };
+    LinkSecret { cookie: RESET_PASSWORD_COOKIE, page: paths::RESET_PASSWORD, kind: AccountMessageKind::ResetPassword };
 /// The link that confirms a new email address.
 pub const CONFIRM_EMAIL: LinkSecret =
-    LinkSecret { cookie: CONFIRM_EMAIL_COOKIE, page: paths::CONFIRM_EMAIL, kind: LetterKind::ConfirmEmail };
+    LinkSecret { cookie: CONFIRM_EMAIL_COOKIE, page: paths::CONFIRM_EMAIL, kind: AccountMessageKind::ConfirmEmail };
 
 impl LinkSecret {
     /// Returns the link whose page has this path.

@@ -36,7 +36,7 @@ pub fn spawn(lifecycle: &Lifecycle, notifier: &Notifier, metrics: &Metrics) {
     for (name, channel) in [("webhooks", Channel::Webhook), ("email", Channel::Email)] {
         lifecycle.spawn_loop(name, |stopping| run_deliveries(notifier.clone(), channel, stopping, metrics.clone()));
     }
-    lifecycle.spawn_loop("letters", |stopping| run_letters(notifier.clone(), stopping));
+    lifecycle.spawn_loop("account_messages", |stopping| run_account_messages(notifier.clone(), stopping));
 }
 
 /// Creates the deliveries of new events until `stopping` is canceled.
@@ -54,9 +54,12 @@ async fn run_deliveries(notifier: Notifier, channel: Channel, stopping: Cancella
     repeat(channel.as_str(), &stopping, deliver).await;
 }
 
-/// Sends letters about accounts until `stopping` is canceled.
-async fn run_letters(notifier: Notifier, stopping: CancellationToken) {
-    repeat("letters", &stopping, async || Ok(Next::at_once_if(notifier.send_letters().await?.has_more))).await;
+/// Sends account messages until `stopping` is canceled.
+async fn run_account_messages(notifier: Notifier, stopping: CancellationToken) {
+    repeat("account_messages", &stopping, async || {
+        Ok(Next::at_once_if(notifier.send_account_messages().await?.has_more))
+    })
+    .await;
 }
 
 /// Repeats a step until `stopping` is canceled. The current step is finished if it takes no longer than `STOP_TIMEOUT`.

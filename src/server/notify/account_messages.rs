@@ -1,40 +1,40 @@
-//! Sends letters about accounts: the secret of a letter's link is created right before it is sent.
+//! Sends account messages: the secret of a message's link is created right before it is sent.
 
-use crate::model::{LetterKind, paths};
+use crate::model::{AccountMessageKind, paths};
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::Secret;
-use crate::server::store::{CLAIM_DURATION, ClaimedLetter, RowChange, StoreError, new_id};
+use crate::server::store::{CLAIM_DURATION, ClaimedMessage, RowChange, StoreError, new_id};
 
-use super::mail::{Letter, Mailer};
+use super::mail::{AccountMessage, Mailer};
 use super::notifier::{DeliveryReport, Notifier};
 use super::smtp::Finality;
 
-/// How many letters are claimed at a time. They are sent one after the other, each within its claim in the usual case; a
-/// letter that takes longer is sent twice at worst, and both links work.
+/// How many messages are claimed at a time. They are sent one after the other, each within its claim in the usual case; a
+/// message that takes longer is sent twice at worst, and both links work.
 const BATCH_SIZE: i64 = 4;
 /// The first wait after a failed attempt, in seconds; it doubles up to the longest. A link works for half an hour.
 const RETRY_BACKOFF: (i64, i64) = (5, 5 * 60);
 
 impl Notifier {
-    /// Sends letters about accounts that are due. Without a mail server, leaves them to servers that have one.
-    pub async fn send_letters(&self) -> Result<DeliveryReport, StoreError> {
+    /// Sends account messages that are due. Without a mail server, leaves them to servers that have one.
+    pub async fn send_account_messages(&self) -> Result<DeliveryReport, StoreError> {
         let Some(mailer) = self.mailer() else { return Ok(DeliveryReport::default()) };
         let (store, owner) = (self.store(), new_id::<String>());
-        let claimed = store.claim_letters(&owner, store.clock().now() + CLAIM_DURATION, BATCH_SIZE).await?;
+        let claimed = store.claim_account_messages(&owner, store.clock().now() + CLAIM_DURATION, BATCH_SIZE).await?;
         let mut report = DeliveryReport { has_more: !claimed.is_empty(), ..DeliveryReport::default() };
-        for letter in claimed {
+        for message in claimed {
             let token = match new_secret() {
                 Ok(token) => token,
                 Err(error) => {
-                    // The claim ends, and the letter is sent then.
-                    tracing::error!(letter = letter.id, %error, "failed to create a link");
+                    // The claim ends, and the message is sent then.
+                    tracing::error!(account_message = message.id, %error, "failed to create a link");
                     continue;
                 }
             };
-            if store.open_link(&letter, &hash_secret(&token)).await? == RowChange::NotFound {
+            if store.open_link(&message, &hash_secret(&token)).await? == RowChange::NotFound {
                 continue;
             }
-            let next = match self.send_letter(mailer, &letter, &token).await {
+            let next = match self.send_account_message(mailer, &message, &token).await {
                 Ok(()) => None,
                 Err(next) => next,
             };
@@ -42,28 +42,35 @@ impl Notifier {
                 None => report.delivered += 1,
                 Some(_) => report.retrying += 1,
             }
-            store.record_letter_attempt(&letter.id, &owner, next).await?;
+            store.record_account_message_attempt(&message.id, &owner, next).await?;
         }
         Ok(report)
     }
 
-    /// Sends a letter. The error is when to try again; `None` if its address is refused for good.
-    async fn send_letter(&self, mailer: &Mailer, letter: &ClaimedLetter, token: &Secret) -> Result<(), Option<i64>> {
-        let (subject, text) = words(letter.kind, self.public_url(), token);
+    /// Sends a message. The error is when to try again; `None` if its address is refused for good.
+    async fn send_account_message(
+        &self,
+        mailer: &Mailer,
+        message: &ClaimedMessage,
+        token: &Secret,
+    ) -> Result<(), Option<i64>> {
+        let (subject, text) = words(message.kind, self.public_url(), token);
         let now = self.store().clock().now();
-        let id = format!("{}.{}", letter.id, letter.attempts);
-        let sent = mailer.send_letter(&Letter { id: &id, to: &letter.email, subject, text: &text, now }).await;
+        let id = format!("{}.{}", message.id, message.attempts);
+        let sent = mailer
+            .send_account_message(&AccountMessage { id: &id, to: &message.email, subject, text: &text, now })
+            .await;
         sent.map_err(|error| {
             tracing::warn!(
-                letter = letter.id,
-                kind = letter.kind.as_str(),
+                account_message = message.id,
+                kind = message.kind.as_str(),
                 error = error.message,
-                "letter was not sent"
+                "message was not sent"
             );
             match error.finality {
                 Finality::RecipientRefused => None,
                 Finality::Retry => {
-                    let wait = RETRY_BACKOFF.0.saturating_mul(1 << letter.attempts.clamp(0, 16));
+                    let wait = RETRY_BACKOFF.0.saturating_mul(1 << message.attempts.clamp(0, 16));
                     Some(now + wait.min(RETRY_BACKOFF.1))
                 }
             }
@@ -71,11 +78,11 @@ impl Notifier {
     }
 }
 
-/// Returns a letter's subject and text. The token is in the query, which no log has.
-fn words(kind: LetterKind, public_url: &str, token: &Secret) -> (&'static str, String) {
+/// Returns a message's subject and text. The token is in the query, which no log has.
+fn words(kind: AccountMessageKind, public_url: &str, token: &Secret) -> (&'static str, String) {
     let link = |page: &str| format!("{public_url}{page}?token={}", token.expose());
     let (subject, text) = match kind {
-        LetterKind::ResetPassword => (
+        AccountMessageKind::ResetPassword => (
             "Reset your Evergrant password",
             format!(
                 "Somebody asked to reset the password of your Evergrant account. To choose a new one, open this link \
@@ -84,7 +91,7 @@ fn words(kind: LetterKind, public_url: &str, token: &Secret) -> (&'static str, S
                 link(paths::RESET_PASSWORD)
             ),
         ),
-        LetterKind::ConfirmEmail => (
+        AccountMessageKind::ConfirmEmail => (
             "Confirm your new email address",
             format!(
                 "To sign in to Evergrant with this email address from now on, open this link within 30 minutes. It \
@@ -92,14 +99,14 @@ fn words(kind: LetterKind, public_url: &str, token: &Secret) -> (&'static str, S
                 link(paths::CONFIRM_EMAIL)
             ),
         ),
-        LetterKind::EmailChanged => (
+        AccountMessageKind::EmailChanged => (
             "Your Evergrant email address has changed",
             format!(
                 "Your Evergrant account has a new email address. You can no longer sign in with this one.\n\nIf that \
                  wasn't you, tell the person who runs Evergrant at {public_url} at once: they can stop the account."
             ),
         ),
-        LetterKind::PasswordChanged => (
+        AccountMessageKind::PasswordChanged => (
             "Your Evergrant password has changed",
             format!(
                 "The password of your Evergrant account has changed, and you were signed out everywhere else.\n\nIf \
@@ -118,9 +125,9 @@ mod tests {
     #[test]
     fn only_letters_with_a_link_have_the_secret() {
         let token = Secret::new("the-secret");
-        for kind in LetterKind::ALL {
+        for kind in AccountMessageKind::ALL {
             let (subject, text) = words(*kind, "https://e.example", &token);
-            let has_link = matches!(kind, LetterKind::ResetPassword | LetterKind::ConfirmEmail);
+            let has_link = matches!(kind, AccountMessageKind::ResetPassword | AccountMessageKind::ConfirmEmail);
             assert_eq!(text.contains("?token=the-secret"), has_link, "{kind:?}");
             assert!(!subject.contains("the-secret") && text.contains("https://e.example"), "{kind:?}");
         }

@@ -14,11 +14,11 @@ use crate::server::store::{ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, Ev
 impl Notifier {
     /// Attempts claimed deliveries to one receiver.
     pub(super) async fn attempt(&self, group: Vec<ClaimedDelivery>) -> Vec<(ClaimedDelivery, DeliveryAttempt)> {
-        let (mut tried, mut letters) = (Vec::new(), Vec::new());
+        let (mut tried, mut emails) = (Vec::new(), Vec::new());
         for claimed in group {
             let outcome = match self.store().event(&claimed.event).await {
                 Ok(Some(event)) if claimed.channel == Channel::Email => {
-                    letters.push((claimed, event));
+                    emails.push((claimed, event));
                     continue;
                 }
                 Ok(Some(event)) => {
@@ -30,7 +30,7 @@ impl Notifier {
             };
             tried.push((claimed, outcome));
         }
-        tried.extend(self.attempt_by_email(letters).await);
+        tried.extend(self.attempt_by_email(emails).await);
         tried
     }
 
@@ -66,27 +66,24 @@ impl Notifier {
     }
 
     /// Sends one digest with all events of one organization to one person.
-    async fn attempt_by_email(
-        &self,
-        letters: Vec<(ClaimedDelivery, Event)>,
-    ) -> Vec<(ClaimedDelivery, DeliveryAttempt)> {
-        let Some((first, _)) = letters.first() else { return Vec::new() };
+    async fn attempt_by_email(&self, emails: Vec<(ClaimedDelivery, Event)>) -> Vec<(ClaimedDelivery, DeliveryAttempt)> {
+        let Some((first, _)) = emails.first() else { return Vec::new() };
         let mailbox = match self.store().notification_email(&first.org, &first.target).await {
             Ok(mailbox) => mailbox,
             Err(error) => {
                 let failed =
                     |(one, event): (ClaimedDelivery, Event)| (self.preparation_failed(&one, Some(&event), &error), one);
-                return letters.into_iter().map(failed).map(|(tried, one)| (one, tried)).collect();
+                return emails.into_iter().map(failed).map(|(tried, one)| (one, tried)).collect();
             }
         };
-        let (claimed, mut events): (Vec<ClaimedDelivery>, Vec<Event>) = letters.into_iter().unzip();
+        let (claimed, mut events): (Vec<ClaimedDelivery>, Vec<Event>) = emails.into_iter().unzip();
         let (Some((to, org_name)), Some(mailer)) = (mailbox, self.mailer()) else {
             return claimed.into_iter().map(|one| (one, canceled_attempt())).collect();
         };
         events.sort_by(|a, b| (a.occurred_at, &a.id).cmp(&(b.occurred_at, &b.id)));
         let now = self.store().clock().now();
-        let letter = Digest { to: &to, org_name: &org_name, events: &events, public_url: self.public_url(), now };
-        let taken = mailer.send(&letter).await;
+        let digest = Digest { to: &to, org_name: &org_name, events: &events, public_url: self.public_url(), now };
+        let taken = mailer.send(&digest).await;
         let outcome = |one: &ClaimedDelivery| match &taken {
             Ok(()) => DeliveryAttempt { outcome: DeliveryOutcome::Delivered, http_status: None, error: None },
             Err(returned) => {

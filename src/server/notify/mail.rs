@@ -43,9 +43,9 @@ pub struct Digest<'a> {
     pub now: i64,
 }
 
-/// A letter to one person about their account.
-pub struct Letter<'a> {
-    /// Tells letters apart.
+/// A message to one person about their account.
+pub struct AccountMessage<'a> {
+    /// Tells messages apart.
     pub id: &'a str,
     pub to: &'a str,
     pub subject: &'a str,
@@ -62,15 +62,15 @@ impl Mailer {
     }
 
     /// Sends a digest and waits for the mail server to accept it.
-    pub async fn send(&self, letter: &Digest<'_>) -> Result<(), SmtpError> {
-        self.hand_over(self.build_message(letter)).await
+    pub async fn send(&self, digest: &Digest<'_>) -> Result<(), SmtpError> {
+        self.hand_over(self.build_message(digest)).await
     }
 
-    /// Sends a letter and waits for the mail server to accept it.
-    pub async fn send_letter(&self, letter: &Letter<'_>) -> Result<(), SmtpError> {
-        let body = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(letter.text.to_owned());
-        let envelope = self.envelope(letter.id, letter.to, letter.now);
-        self.hand_over(envelope.and_then(|message| message.subject(letter.subject).singlepart(body).ok())).await
+    /// Sends an account message and waits for the mail server to accept it.
+    pub async fn send_account_message(&self, message: &AccountMessage<'_>) -> Result<(), SmtpError> {
+        let body = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(message.text.to_owned());
+        let envelope = self.envelope(message.id, message.to, message.now);
+        self.hand_over(envelope.and_then(|envelope| envelope.subject(message.subject).singlepart(body).ok())).await
     }
 
     async fn hand_over(&self, message: Option<Message>) -> Result<(), SmtpError> {
@@ -90,48 +90,48 @@ impl Mailer {
         Some(message.message_id(Some(id)).raw_header(automatic))
     }
 
-    fn build_message(&self, letter: &Digest<'_>) -> Option<Message> {
-        let first = letter.events.first()?;
-        let id = format!("{}.{}", first.id, letter.events.len());
-        self.envelope(&id, letter.to, letter.now)?
-            .subject(subject(letter))
+    fn build_message(&self, digest: &Digest<'_>) -> Option<Message> {
+        let first = digest.events.first()?;
+        let id = format!("{}.{}", first.id, digest.events.len());
+        self.envelope(&id, digest.to, digest.now)?
+            .subject(subject(digest))
             .multipart(
                 MultiPart::alternative()
-                    .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text_body(letter)))
-                    .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(html_body(letter))),
+                    .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text_body(digest)))
+                    .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(html_body(digest))),
             )
             .ok()
     }
 }
 
-fn subject(letter: &Digest<'_>) -> String {
-    match letter.events {
+fn subject(digest: &Digest<'_>) -> String {
+    match digest.events {
         [one] => single_line(&one.kind.sentence(one.about.tenant_name.as_deref())).trim_end_matches('.').to_owned(),
         many => format!("{} updates about your Xero connections", many.len()),
     }
 }
 
-fn text_body(letter: &Digest<'_>) -> String {
+fn text_body(digest: &Digest<'_>) -> String {
     let mut text = String::new();
-    for event in letter.events {
+    for event in digest.events {
         text.push_str(&event_text(event));
-        text.push_str(&format!("\n{}\n\n", action_url(event.kind, letter.public_url)));
+        text.push_str(&format!("\n{}\n\n", action_url(event.kind, digest.public_url)));
     }
     text.push_str(&format!(
         "-- \nEvergrant, for {}. Change your email settings: {}\n",
-        single_line(letter.org_name),
-        settings_url(letter)
+        single_line(digest.org_name),
+        settings_url(digest)
     ));
     text
 }
 
-fn html_body(letter: &Digest<'_>) -> String {
+fn html_body(digest: &Digest<'_>) -> String {
     let mut html = String::from("<!DOCTYPE html><html lang=\"en\"><body>");
-    for event in letter.events {
-        let link = action_url(event.kind, letter.public_url);
+    for event in digest.events {
+        let link = action_url(event.kind, digest.public_url);
         html.push_str(&format!("<p>{}<br><a href=\"{link}\">{link}</a></p>", escape_html(&event_text(event))));
     }
-    let (org, choices) = (escape_html(&single_line(letter.org_name)), settings_url(letter));
+    let (org, choices) = (escape_html(&single_line(digest.org_name)), settings_url(digest));
     html.push_str(&format!(
         "<p><small>Evergrant, for {org}. <a href=\"{choices}\">Change your email settings</a></small></p>"
     ));
@@ -146,8 +146,8 @@ fn event_text(event: &Event) -> String {
     format!("{what}{ends} {} ({})", event.kind.advice(), format_time(event.occurred_at))
 }
 
-fn settings_url(letter: &Digest<'_>) -> String {
-    format!("{}/settings/notifications", letter.public_url)
+fn settings_url(digest: &Digest<'_>) -> String {
+    format!("{}/settings/notifications", digest.public_url)
 }
 
 fn format_date(unix: i64) -> String {

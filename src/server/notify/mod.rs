@@ -3,12 +3,12 @@
 //! `Notifier::prepare` creates the deliveries, `Notifier::deliver` attempts those of one channel that are due. Any number
 //! of instances may run them on one database.
 
+mod account_messages;
 mod attempt;
 mod backoff;
 mod credentials;
 mod egress;
 mod endpoints;
-mod letters;
 mod mail;
 mod notifier;
 mod payload;

@@ -290,9 +290,9 @@ fn is_full_batch(count: usize) -> bool {
 /// Groups deliveries: each webhook delivery alone, all email to one person about one organization together.
 fn group_deliveries(claimed: Vec<ClaimedDelivery>) -> Vec<Vec<ClaimedDelivery>> {
     let (mail, webhooks): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|one| one.channel == Channel::Email);
-    let mut letters: HashMap<(OrgId, String), Vec<ClaimedDelivery>> = HashMap::new();
+    let mut emails: HashMap<(OrgId, String), Vec<ClaimedDelivery>> = HashMap::new();
     for one in mail {
-        letters.entry((one.org.clone(), one.target.clone())).or_default().push(one);
+        emails.entry((one.org.clone(), one.target.clone())).or_default().push(one);
     }
-    webhooks.into_iter().map(|one| vec![one]).chain(letters.into_values()).collect()
+    webhooks.into_iter().map(|one| vec![one]).chain(emails.into_values()).collect()
 }

@@ -38,7 +38,7 @@ pub enum OrphanRevocation {
 }
 
 impl Store {
-    /// Deletes ended sessions, unfinished consents, consents that nobody confirmed, letters whose time is over, refilled
+    /// Deletes ended sessions, unfinished consents, consents that nobody confirmed, messages whose time is over, refilled
     /// limits and forgotten browsers. Returns the number of rows.
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
@@ -57,12 +57,12 @@ impl Store {
         .bind(latest_plausible(OAUTH_STATE_LIFETIME, now))
         .execute(self.pool())
         .await?;
-        let letters =
-            sqlx::query("DELETE FROM account_letters WHERE expires_at <= $1").bind(now).execute(self.pool()).await?;
+        let messages =
+            sqlx::query("DELETE FROM account_messages WHERE expires_at <= $1").bind(now).execute(self.pool()).await?;
         let limits = self.delete_refilled_limits().await?;
         let browsers = self.delete_forgotten_browsers().await?;
         let forwarders = self.delete_old_forwarders().await?;
-        let rows = sessions.rows_affected() + consents.rows_affected() + letters.rows_affected();
+        let rows = sessions.rows_affected() + consents.rows_affected() + messages.rows_affected();
         Ok(rows + limits + browsers + forwarders)
     }
 

@@ -29,6 +29,7 @@ mod write_probe;
 
 use std::sync::Arc;
 
+pub use accounts::account_messages::{ClaimedMessage, EmailConfirmation, LINK_LIFETIME, OpenLink};
 pub use accounts::api_keys::{AddApiKeyError, ApiKeyRow, MAX_API_KEYS, NewApiKeyRow};
 pub use accounts::attempt_limits::{AttemptCount, AttemptLimit, LONGEST_REFILL};
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
@@ -36,7 +37,6 @@ pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
 pub use accounts::identities::{AddIdentityError, ExternalIdentity};
 pub use accounts::invitations::{AcceptError, INVITATION_LIFETIME, InviteError, Invitee};
 pub use accounts::known_browsers::KNOWN_BROWSER_LIFETIME;
-pub use accounts::letters::{ClaimedLetter, EmailConfirmation, LINK_LIFETIME, OpenLetter};
 pub use accounts::members::MemberChangeError;
 pub use accounts::operations::DeleteUserError;
 pub use accounts::orgs::{AddOrgError, CreateOrgError};

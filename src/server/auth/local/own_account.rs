@@ -1,4 +1,4 @@
-//! What people change on their own account, signed in or by a link in a letter.
+//! What people change on their own account, signed in or by a link in a message.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use super::joining::session_place;
 use super::password_policy::NewPassword;
 use super::{LocalAuth, normalize_email};
-use crate::model::{AccountFlash, LetterKind};
+use crate::model::{AccountFlash, AccountMessageKind};
 use crate::server::auth::attempt_limiter::{Attempt, AttemptError, AttemptPurpose};
 use crate::server::auth::caller::Caller;
 use crate::server::auth::error::AuthError;
@@ -53,7 +53,7 @@ impl LocalAuth {
         })
     }
 
-    /// Asks for a letter to the caller's new email address, whose link changes it.
+    /// Queues the message with the link that confirms the caller's new email address.
     pub async fn request_email_change(
         &self,
         caller: &Caller,
@@ -70,12 +70,12 @@ impl LocalAuth {
         if let AccountChange::Refused(why) = self.prove(caller, password, from).await? {
             return Ok(AccountChange::Refused(why));
         }
-        // An address that another account has gets the same answer: the link tells whoever reads its mailbox.
+        // The response does not reveal that another account has the address. The confirmation link does, in that mailbox.
         self.acting(caller, from).request_email_change(&caller.user_id, &email).await?;
         Ok(AccountChange::Done(()))
     }
 
-    /// Asks for a letter with a reset link. The answer doesn't tell whether somebody has the address.
+    /// Queues a message with a reset link. The response is the same for an unknown address.
     pub async fn request_password_reset(&self, email: &str, from: IpAddr) -> Result<AccountFlash, AuthError> {
         let Some(email) = normalize_email(email) else { return Ok(AccountFlash::InvalidEmail) };
         if !self.may_try(AttemptPurpose::PasswordReset, &email, from).await? {
@@ -91,10 +91,10 @@ impl LocalAuth {
         if !self.may_try(AttemptPurpose::PasswordReset, &token, from).await? {
             return Ok(AccountFlash::TooManyAttempts);
         }
-        let Some(letter) = self.store.open_letter(LetterKind::ResetPassword, &token).await? else {
+        let Some(message) = self.store.open_link_of(AccountMessageKind::ResetPassword, &token).await? else {
             return Ok(AccountFlash::LinkNotOpen);
         };
-        let password = match NewPassword::check(new, &letter.email) {
+        let password = match NewPassword::check(new, &message.email) {
             Ok(password) => password,
             Err(problem) => return Ok(problem.into()),
         };

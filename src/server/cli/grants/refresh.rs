@@ -33,7 +33,7 @@ struct GrantSelection {
     /// Every grant of this organization, if exactly one has this name, due or not.
     #[arg(long, value_name = "NAME")]
     org: Option<String>,
-    /// The same for the organization with this id, as org list shows it.
+    /// Only the grants of the organization with this id, as org list shows it.
     #[arg(long, value_name = "ID")]
     org_id: Option<String>,
     /// Every active grant that is due, in all organizations.

@@ -36,7 +36,7 @@ struct GrantSelection {
     /// Every grant of this organization, if exactly one has this name that needs reconnecting or whose refusal is held.
     #[arg(long, value_name = "NAME")]
     org: Option<String>,
-    /// The same for the organization with this id, as org list shows it.
+    /// Every such grant of the organization with this id, as org list shows it.
     #[arg(long, value_name = "ID")]
     org_id: Option<String>,
     /// Every grant that needs reconnecting or whose refusal is held, in all organizations.

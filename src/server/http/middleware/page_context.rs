@@ -134,13 +134,13 @@ async fn load_page_context(
     })
 }
 
-/// Loads the page behind a link in a letter. Only its secret's cookie tells the link.
+/// Loads the page behind a link in a message. Only its secret's cookie tells the link.
 async fn link_page(state: &AppState, link: &LinkSecret, headers: &HeaderMap) -> Result<LinkPage, InternalError> {
     let (Some(token), Some(_)) = (link.read(state, headers), state.auth.local()) else {
         return Ok(LinkPage::default());
     };
-    let letter = state.store.open_letter(link.kind, &hash_secret(&token)).await?;
-    Ok(LinkPage { is_open: letter.is_some(), email: letter.map(|letter| letter.email) })
+    let message = state.store.open_link_of(link.kind, &hash_secret(&token)).await?;
+    Ok(LinkPage { is_open: message.is_some(), email: message.map(|message| message.email) })
 }
 
 async fn session_view(state: &AppState, caller: &Caller) -> Result<SessionView, InternalError> {

@@ -21,7 +21,7 @@ pub struct ForgotForm {
     email: String,
 }
 
-/// `POST /api/session/forgot`: the answer and its time are the same whether or not somebody has the address.
+/// `POST /api/session/forgot`: the response and its time are the same for an unknown address.
 pub async fn forgot(
     State(state): State<AppState>,
     ClientIp(from): ClientIp,

@@ -42,7 +42,7 @@ impl ServerFnContext {
         }
     }
 
-    /// Asks for the letter that confirms a new email address.
+    /// Asks for the message that confirms a new email address.
     pub async fn request_email_change(&self, email: &str, password: String) -> Result<(), Rejection> {
         let local = self.local_account()?;
         if !self.state.notifier.channels().await?.mail {

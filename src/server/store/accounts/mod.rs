@@ -1,5 +1,6 @@
 //! Accounts.
 
+pub mod account_messages;
 pub mod api_keys;
 pub mod attempt_limits;
 pub mod clerk_events;
@@ -8,7 +9,6 @@ pub mod clerk_sync;
 pub mod identities;
 pub mod invitations;
 pub mod known_browsers;
-pub mod letters;
 pub mod members;
 pub mod operations;
 pub mod orgs;

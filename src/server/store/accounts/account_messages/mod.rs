@@ -1,11 +1,11 @@
-//! Letters about accounts, and their links. A row is written with the change that it is about, or when somebody asks for
-//! a reset, and sent by any server with a mail server. The secret of a link exists only in the letter: its hash is stored
+//! Account messages, and their links. A row is written with the change that it is about, or when somebody asks for
+//! a reset, and sent by any server with a mail server. The secret of a link exists only in the message: its hash is stored
 //! when it is sent.
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::model::{Action, LetterKind, UserId};
+use crate::model::{AccountMessageKind, Action, UserId};
 use crate::server::domain::{Actor, Secret};
 use crate::server::store::live::changes::Change;
 use crate::server::store::text_values::text_value;
@@ -15,18 +15,18 @@ use super::sessions::list::{EndSessions, delete_sessions};
 
 /// How long a link works, in seconds.
 pub const LINK_LIFETIME: i64 = 30 * 60;
-/// How long a letter without a link is tried, in seconds.
+/// How long a message without a link is tried, in seconds.
 const NOTICE_LIFETIME: i64 = 3 * 24 * 60 * 60;
-/// As many letters with a reset link one address can have open.
+/// As many messages with a reset link one address can have open.
 const MAX_OPEN_RESETS: i64 = 3;
 
-/// A letter that a server has claimed to send it.
+/// A message that a server has claimed to send it.
 #[derive(Clone, Debug)]
-pub struct ClaimedLetter {
-    /// Id of the letter.
+pub struct ClaimedMessage {
+    /// Id of the message.
     pub id: String,
     /// What it is about.
-    pub kind: LetterKind,
+    pub kind: AccountMessageKind,
     /// Where it goes.
     pub email: String,
     /// Attempts before this one.
@@ -35,9 +35,9 @@ pub struct ClaimedLetter {
     address: Option<String>,
 }
 
-/// A letter whose link still works.
+/// An open link's message.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OpenLetter {
+pub struct OpenLink {
     /// The person it was sent to.
     pub user: UserId,
     /// Where it was sent.
@@ -57,13 +57,13 @@ pub enum EmailConfirmation {
 }
 
 impl Store {
-    /// Asks for a letter with a reset link. Takes the same steps whether or not somebody has the address, which the
-    /// sender finds out. `address` is the client's.
+    /// Queues a message with a reset link. Takes the same steps for an unknown address: the sender looks it up. `address`
+    /// is the client's.
     pub async fn request_password_reset(&self, email: &str, address: Option<&str>) -> Result<(), StoreError> {
         let now = self.clock().now();
         sqlx::query(
-            "INSERT INTO account_letters (id, kind, email, address, created_at, expires_at, next_attempt_at) \
-             SELECT $1, 'reset_password', $2, $3, $4, $5, $4 WHERE (SELECT COUNT(*) FROM account_letters \
+            "INSERT INTO account_messages (id, kind, email, address, created_at, expires_at, next_attempt_at) \
+             SELECT $1, 'reset_password', $2, $3, $4, $5, $4 WHERE (SELECT COUNT(*) FROM account_messages \
              WHERE kind = 'reset_password' AND email = $2 AND expires_at > $4 AND used_at IS NULL) < $6",
         )
         .bind(new_id::<String>())
@@ -77,11 +77,11 @@ impl Store {
         Ok(())
     }
 
-    /// Asks for a letter that confirms a person's new email address. An earlier one no longer works.
+    /// Asks for a message that confirms a person's new email address. An earlier one no longer works.
     pub async fn request_email_change(&self, user: &UserId, email: &str) -> Result<(), StoreError> {
         let mut transaction = self.database().begin().await?;
-        end_letters(&mut transaction, user, LetterKind::ConfirmEmail, self.clock().now()).await?;
-        self.insert_letter(&mut transaction, LetterKind::ConfirmEmail, user, email).await?;
+        end_account_messages(&mut transaction, user, AccountMessageKind::ConfirmEmail, self.clock().now()).await?;
+        self.insert_account_message(&mut transaction, AccountMessageKind::ConfirmEmail, user, email).await?;
         let detail = [("to", email.to_owned())];
         self.record_about_user(&mut transaction, user, Action::EmailChangeRequested, &detail).await?;
         Ok(transaction.commit().await?)
@@ -90,7 +90,7 @@ impl Store {
     /// Returns the email address that waits for its confirmation.
     pub async fn unconfirmed_email(&self, user: &UserId) -> Result<Option<String>, StoreError> {
         let row = sqlx::query(
-            "SELECT email FROM account_letters WHERE user_id = $1 AND kind = 'confirm_email' AND used_at IS NULL \
+            "SELECT email FROM account_messages WHERE user_id = $1 AND kind = 'confirm_email' AND used_at IS NULL \
              AND expires_at > $2 ORDER BY created_at DESC LIMIT 1",
         )
         .bind(user.as_str())
@@ -100,10 +100,15 @@ impl Store {
         row.map(|row| Ok(row.try_get("email")?)).transpose()
     }
 
-    /// Claims letters that are due until `until`, so that no other server sends them meanwhile.
-    pub async fn claim_letters(&self, owner: &str, until: i64, limit: i64) -> Result<Vec<ClaimedLetter>, StoreError> {
+    /// Claims messages that are due until `until`, so that no other server sends them meanwhile.
+    pub async fn claim_account_messages(
+        &self,
+        owner: &str,
+        until: i64,
+        limit: i64,
+    ) -> Result<Vec<ClaimedMessage>, StoreError> {
         let rows = sqlx::query(
-            "UPDATE account_letters SET claimed_by = $1, claimed_until = $2 WHERE id IN (SELECT id FROM account_letters \
+            "UPDATE account_messages SET claimed_by = $1, claimed_until = $2 WHERE id IN (SELECT id FROM account_messages \
              WHERE next_attempt_at <= $3 AND expires_at > $3 AND (claimed_until IS NULL OR claimed_until <= $3) \
              ORDER BY next_attempt_at LIMIT $4) AND (claimed_until IS NULL OR claimed_until <= $3) \
              RETURNING id, kind, user_id, email, address, attempts",
@@ -114,50 +119,55 @@ impl Store {
         .bind(limit)
         .fetch_all(self.pool())
         .await?;
-        rows.iter().map(letter_from).collect()
+        rows.iter().map(account_message_from).collect()
     }
 
     /// Stores the hash of the link that is about to be sent. A request for a reset is looked up now: without such an
     /// account it is deleted, and `NotFound` says that there is nothing to send.
-    pub async fn open_link(&self, letter: &ClaimedLetter, token_hash: &str) -> Result<RowChange, StoreError> {
+    pub async fn open_link(&self, message: &ClaimedMessage, token_hash: &str) -> Result<RowChange, StoreError> {
         let mut transaction = self.database().begin().await?;
-        if letter.user.is_none() {
+        if message.user.is_none() {
             let account = sqlx::query(
                 "SELECT id FROM users WHERE email = $1 AND external_id IS NULL AND disabled_at IS NULL \
                  AND (demo_since IS NULL OR $2 = 1)",
             )
-            .bind(&letter.email)
+            .bind(&message.email)
             .bind(i64::from(self.demo_login))
             .fetch_optional(&mut *transaction)
             .await?;
             let Some(account) = account else {
-                let gone = sqlx::query("DELETE FROM account_letters WHERE id = $1").bind(&letter.id);
+                let gone = sqlx::query("DELETE FROM account_messages WHERE id = $1").bind(&message.id);
                 gone.execute(&mut *transaction).await?;
                 transaction.commit().await?;
                 return Ok(RowChange::NotFound);
             };
             let user = UserId(account.try_get("id")?);
-            sqlx::query("UPDATE account_letters SET user_id = $1 WHERE id = $2")
+            sqlx::query("UPDATE account_messages SET user_id = $1 WHERE id = $2")
                 .bind(user.as_str())
-                .bind(&letter.id)
+                .bind(&message.id)
                 .execute(&mut *transaction)
                 .await?;
-            let asking = self.as_actor(Actor::person(&user, &letter.email, letter.address.clone()));
+            let asking = self.as_actor(Actor::person(&user, &message.email, message.address.clone()));
             asking.record_about_user(&mut transaction, &user, Action::PasswordResetRequested, &[]).await?;
         }
-        sqlx::query("INSERT INTO account_links (token_hash, letter_id) VALUES ($1, $2)")
+        sqlx::query("INSERT INTO account_links (token_hash, message_id) VALUES ($1, $2)")
             .bind(token_hash)
-            .bind(&letter.id)
+            .bind(&message.id)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
         Ok(RowChange::Applied)
     }
 
-    /// Records an attempt. `next` is when the next one is due; `None` if the letter is sent or given up.
-    pub async fn record_letter_attempt(&self, id: &str, owner: &str, next: Option<i64>) -> Result<(), StoreError> {
+    /// Records an attempt. `next` is when the next one is due; `None` if the message is sent or given up.
+    pub async fn record_account_message_attempt(
+        &self,
+        id: &str,
+        owner: &str,
+        next: Option<i64>,
+    ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE account_letters SET attempts = attempts + 1, next_attempt_at = $1, claimed_by = NULL, \
+            "UPDATE account_messages SET attempts = attempts + 1, next_attempt_at = $1, claimed_by = NULL, \
              claimed_until = NULL WHERE id = $2 AND claimed_by = $3",
         )
         .bind(next)
@@ -168,10 +178,14 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the letter of a link that still works. Reading uses nothing up.
-    pub async fn open_letter(&self, kind: LetterKind, token_hash: &str) -> Result<Option<OpenLetter>, StoreError> {
+    /// Returns the message of a link that still works. Reading uses nothing up.
+    pub async fn open_link_of(
+        &self,
+        kind: AccountMessageKind,
+        token_hash: &str,
+    ) -> Result<Option<OpenLink>, StoreError> {
         let row = sqlx::query(
-            "SELECT l.user_id, l.email FROM account_links k JOIN account_letters l ON l.id = k.letter_id \
+            "SELECT l.user_id, l.email FROM account_links k JOIN account_messages l ON l.id = k.message_id \
              JOIN users u ON u.id = l.user_id WHERE k.token_hash = $1 AND l.kind = $2 AND l.used_at IS NULL \
              AND l.expires_at > $3 AND l.created_at <= $3 AND u.disabled_at IS NULL",
         )
@@ -181,7 +195,7 @@ impl Store {
         .fetch_optional(self.pool())
         .await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(Some(OpenLetter { user: UserId(row.try_get("user_id")?), email: row.try_get("email")? }))
+        Ok(Some(OpenLink { user: UserId(row.try_get("user_id")?), email: row.try_get("email")? }))
     }
 
     /// Uses a reset link up: sets the password, ends every session and every other reset link of the person, and tells
@@ -193,8 +207,8 @@ impl Store {
         address: Option<String>,
     ) -> Result<RowChange, StoreError> {
         let mut transaction = self.begin_change_tx().await?;
-        let used = self.use_link(&mut transaction, LetterKind::ResetPassword, token_hash).await?;
-        let Some(OpenLetter { user, email }) = used else { return Ok(RowChange::NotFound) };
+        let used = self.use_link(&mut transaction, AccountMessageKind::ResetPassword, token_hash).await?;
+        let Some(OpenLink { user, email }) = used else { return Ok(RowChange::NotFound) };
         let done = sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND disabled_at IS NULL")
             .bind(password_hash.expose())
             .bind(user.as_str())
@@ -212,15 +226,15 @@ impl Store {
         Ok(RowChange::Applied)
     }
 
-    /// Uses a confirmation link up: the account gets the new address, and the old one is told.
+    /// Consumes a confirmation link: changes the account's address, and notifies the old one.
     pub async fn confirm_email(
         &self,
         token_hash: &str,
         address: Option<String>,
     ) -> Result<EmailConfirmation, StoreError> {
         let mut transaction = self.begin_change_tx().await?;
-        let used = self.use_link(&mut transaction, LetterKind::ConfirmEmail, token_hash).await?;
-        let Some(OpenLetter { user, email }) = used else { return Ok(EmailConfirmation::NotOpen) };
+        let used = self.use_link(&mut transaction, AccountMessageKind::ConfirmEmail, token_hash).await?;
+        let Some(OpenLink { user, email }) = used else { return Ok(EmailConfirmation::NotOpen) };
         let row = sqlx::query("SELECT email FROM users WHERE id = $1 AND disabled_at IS NULL").bind(user.as_str());
         let Some(row) = row.fetch_optional(&mut *transaction).await? else { return Ok(EmailConfirmation::NotOpen) };
         let old: String = row.try_get("email")?;
@@ -235,8 +249,8 @@ impl Store {
             return Ok(EmailConfirmation::Taken);
         }
         // Whoever reads the old mailbox can't take the account back with a link.
-        end_letters(&mut transaction, &user, LetterKind::ResetPassword, self.clock().now()).await?;
-        self.insert_letter(&mut transaction, LetterKind::EmailChanged, &user, &old).await?;
+        end_account_messages(&mut transaction, &user, AccountMessageKind::ResetPassword, self.clock().now()).await?;
+        self.insert_account_message(&mut transaction, AccountMessageKind::EmailChanged, &user, &old).await?;
         let acting = self.as_actor(Actor::person(&user, &old, address));
         let detail = [("from", old), ("to", email)];
         acting.record_about_user(&mut transaction, &user, Action::EmailChanged, &detail).await?;
@@ -245,29 +259,29 @@ impl Store {
         Ok(EmailConfirmation::Changed)
     }
 
-    /// Ends the reset links of a person whose password has changed, and tells them, in the caller's transaction.
+    /// Ends a person's reset links after a change of password, and queues the notice of it, in the caller's transaction.
     pub(super) async fn password_has_changed(
         &self,
         connection: &mut AnyConnection,
         user: &UserId,
     ) -> Result<(), StoreError> {
-        end_letters(connection, user, LetterKind::ResetPassword, self.clock().now()).await?;
+        end_account_messages(connection, user, AccountMessageKind::ResetPassword, self.clock().now()).await?;
         let row = sqlx::query("SELECT email FROM users WHERE id = $1").bind(user.as_str());
         let email: String = row.fetch_one(&mut *connection).await?.try_get("email")?;
-        self.insert_letter(connection, LetterKind::PasswordChanged, user, &email).await
+        self.insert_account_message(connection, AccountMessageKind::PasswordChanged, user, &email).await
     }
 
-    /// Marks a link's letter as used, so that only one of several concurrent requests succeeds.
+    /// Marks a link's message as used, so that only one of several concurrent requests succeeds.
     async fn use_link(
         &self,
         connection: &mut AnyConnection,
-        kind: LetterKind,
+        kind: AccountMessageKind,
         token_hash: &str,
-    ) -> Result<Option<OpenLetter>, StoreError> {
+    ) -> Result<Option<OpenLink>, StoreError> {
         let row = sqlx::query(
-            "UPDATE account_letters SET used_at = $1, next_attempt_at = NULL WHERE kind = $2 AND used_at IS NULL \
+            "UPDATE account_messages SET used_at = $1, next_attempt_at = NULL WHERE kind = $2 AND used_at IS NULL \
              AND expires_at > $1 AND created_at <= $1 AND user_id IS NOT NULL \
-             AND id = (SELECT letter_id FROM account_links WHERE token_hash = $3) RETURNING user_id, email",
+             AND id = (SELECT message_id FROM account_links WHERE token_hash = $3) RETURNING user_id, email",
         )
         .bind(self.clock().now())
         .bind(kind.as_str())
@@ -275,23 +289,23 @@ impl Store {
         .fetch_optional(connection)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        Ok(Some(OpenLetter { user: UserId(row.try_get("user_id")?), email: row.try_get("email")? }))
+        Ok(Some(OpenLink { user: UserId(row.try_get("user_id")?), email: row.try_get("email")? }))
     }
 
-    async fn insert_letter(
+    async fn insert_account_message(
         &self,
         connection: &mut AnyConnection,
-        kind: LetterKind,
+        kind: AccountMessageKind,
         user: &UserId,
         email: &str,
     ) -> Result<(), StoreError> {
         let now = self.clock().now();
         let lifetime = match kind {
-            LetterKind::ResetPassword | LetterKind::ConfirmEmail => LINK_LIFETIME,
-            LetterKind::EmailChanged | LetterKind::PasswordChanged => NOTICE_LIFETIME,
+            AccountMessageKind::ResetPassword | AccountMessageKind::ConfirmEmail => LINK_LIFETIME,
+            AccountMessageKind::EmailChanged | AccountMessageKind::PasswordChanged => NOTICE_LIFETIME,
         };
         sqlx::query(
-            "INSERT INTO account_letters (id, kind, user_id, email, created_at, expires_at, next_attempt_at) \
+            "INSERT INTO account_messages (id, kind, user_id, email, created_at, expires_at, next_attempt_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $5)",
         )
         .bind(new_id::<String>())
@@ -306,15 +320,15 @@ impl Store {
     }
 }
 
-/// Makes a person's letters of a kind unusable.
-async fn end_letters(
+/// Makes a person's messages of a kind unusable.
+async fn end_account_messages(
     connection: &mut AnyConnection,
     user: &UserId,
-    kind: LetterKind,
+    kind: AccountMessageKind,
     now: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE account_letters SET used_at = $1, next_attempt_at = NULL WHERE user_id = $2 AND kind = $3 \
+        "UPDATE account_messages SET used_at = $1, next_attempt_at = NULL WHERE user_id = $2 AND kind = $3 \
          AND used_at IS NULL",
     )
     .bind(now)
@@ -325,10 +339,10 @@ async fn end_letters(
     Ok(())
 }
 
-fn letter_from(row: &AnyRow) -> Result<ClaimedLetter, StoreError> {
-    Ok(ClaimedLetter {
+fn account_message_from(row: &AnyRow) -> Result<ClaimedMessage, StoreError> {
+    Ok(ClaimedMessage {
         id: row.try_get("id")?,
-        kind: text_value(row, "account_letters", "kind")?,
+        kind: text_value(row, "account_messages", "kind")?,
         user: row.try_get::<Option<String>, _>("user_id")?.map(UserId),
         email: row.try_get("email")?,
         address: row.try_get("address")?,
