@@ -9,9 +9,8 @@ import { harbour, openIntegrations, orgSwitcher, signIn, southerly, switchOrg } 
 const REFUSED = 'this page was for another organisation';
 
 async function staleForms({ page, expectConsoleProblem, withPageChecks }) {
-  // The browser's own words on a refused refresh of the tab left behind, and on a module that it may not run.
+  // The browser's own words on a refused refresh of the tab left behind.
   expectConsoleProblem(/409 .*\/api\/integrations\/xero\/refresh/);
-  if (!withPageChecks) expectConsoleProblem(/evergrant\.wasm was preloaded using link preload but not used/);
   await signIn(page);
   await switchOrg(page, harbour.org);
   await page.goto('/settings/members');
