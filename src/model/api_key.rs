@@ -18,6 +18,8 @@ str_enum!(
         XeroRead = "xero:read",
         /// Change data in Xero through Evergrant: every other method.
         XeroWrite = "xero:write",
+        /// Import refresh tokens from another system.
+        ImportWrite = "import:write",
     }
 );
 
@@ -90,6 +92,7 @@ impl Scope {
             Self::TokensRead => "Get access tokens",
             Self::XeroRead => "Read from Xero",
             Self::XeroWrite => "Change data in Xero",
+            Self::ImportWrite => "Import connections",
         }
     }
 

@@ -10,6 +10,7 @@ mod call_limit;
 mod error;
 mod flash;
 mod id;
+mod import;
 mod members;
 mod notification;
 mod page;
@@ -39,6 +40,7 @@ pub use flash::{
     AccountFlash, AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessage, MembersFlash, NotificationFlash,
 };
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
+pub use import::ImportOutcome;
 pub use members::{InvitationDetails, InvitationView, MemberSource, MemberView, MembersView};
 pub use notification::{
     Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EmailChoice, EndpointView, EventKind, EventView,

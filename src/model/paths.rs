@@ -80,6 +80,8 @@ pub const V1_BINDING: &str = "/api/v1/bindings/{id}";
 pub const V1_REFRESH: &str = "/api/v1/bindings/{id}/refresh";
 /// Returns an access token for one binding, for programs with an API key.
 pub const V1_TOKEN: &str = "/api/v1/bindings/{id}/token";
+/// Imports refresh tokens of another system.
+pub const V1_IMPORT: &str = "/api/v1/import";
 /// Xero's API with one binding's token and tenant, for programs with an API key.
 pub const V1_XERO: &str = "/api/v1/bindings/{id}/xero/{*path}";
 

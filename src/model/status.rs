@@ -43,5 +43,7 @@ str_enum!(
         Vend = "vend",
         /// A command of the command line.
         Cli = "cli",
+        /// An import from another system.
+        Import = "import",
     }
 );

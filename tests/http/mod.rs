@@ -8,6 +8,7 @@ mod api_v1;
 mod bindings_api;
 mod clocks;
 mod events;
+mod import;
 mod members;
 mod metrics;
 mod notifications;

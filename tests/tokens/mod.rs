@@ -8,6 +8,7 @@ mod daily_limits;
 mod evidence;
 mod failures;
 mod faults;
+mod import;
 mod lease;
 mod oddities;
 mod outage;

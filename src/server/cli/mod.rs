@@ -8,8 +8,10 @@ mod doctor;
 mod encryption_key;
 mod grants;
 mod healthcheck;
+mod import;
 mod input;
 mod migrate;
+mod one_shot_service;
 mod org;
 mod organization;
 mod output;
@@ -61,6 +63,8 @@ enum Command {
     /// Inspect and repair the token sets of all organizations.
     #[command(subcommand)]
     Grants(grants::Command),
+    /// Take over refresh tokens of another system, which must have stopped. Works beside running servers.
+    Import(Box<import::Flags>),
     /// Manage API keys, with which organizations' programs authenticate.
     #[command(subcommand, alias = "key")]
     ApiKey(api_key::Command),
@@ -118,6 +122,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Some(Command::User(command)) => user::run(command).await,
         Some(Command::Org(command)) => org::run(command).await,
         Some(Command::Grants(command)) => grants::run(command).await,
+        Some(Command::Import(flags)) => import::run(*flags).await,
         Some(Command::ApiKey(command)) => api_key::run(command).await,
         Some(Command::EncryptionKey(command)) => encryption_key::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,

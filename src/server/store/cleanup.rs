@@ -22,6 +22,8 @@ macro_rules! orphaned_grants_sql {
             "AND NOT EXISTS (SELECT 1 FROM integration_tenant_bindings b WHERE b.active_grant_id = integration_grants.id ",
             "AND (b.status <> 'disconnected' OR b.updated_at >= $1)) ",
             "AND NOT EXISTS (SELECT 1 FROM oauth_states s WHERE s.pending_grant_id = integration_grants.id) ",
+            "AND NOT EXISTS (SELECT 1 FROM token_imports i WHERE i.grant_id = integration_grants.id ",
+            "AND i.finished_at IS NULL) ",
             $rest
         )
     };

@@ -8,6 +8,7 @@
 //! - `spool`: token sets that the database did not accept
 //! - `claim`: claims due grants for the sweeper
 //! - `connections`, `reconcile`: disconnects, tests and reconciles connections
+//! - `tenants`: which tenants a consent connects; `import`: takes over refresh tokens of other systems
 //! - `vend`: returns access tokens and API clients
 //! - `notes`: audit events of vended tokens and times of the last use, written in the background
 //! - `outcome`: requests and their results; `error`: why no access token is available
@@ -16,6 +17,7 @@ mod claim;
 mod connections;
 mod error;
 mod exchange;
+mod import;
 mod manual_rate_limit;
 mod notes;
 mod outcome;
@@ -26,11 +28,13 @@ mod service;
 mod single_flight;
 mod spool;
 mod state;
+pub mod tenants;
 mod vend;
 
 pub use connections::{ConnectionError, DisconnectOutcome};
 pub use error::{MAX_TTL, TokenError};
 pub use exchange::{RescueError, RescueReport, UserCheck};
+pub use import::{ImportTarget, SharedUsers};
 pub use notes::Notes;
 pub use outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
 pub use policy::{Backoff, Policy};

@@ -89,6 +89,7 @@ fn trigger_label(trigger: Trigger) -> &'static str {
         Trigger::Client => "Needed for a call to Xero",
         Trigger::Vend => "Requested by an API key",
         Trigger::Cli => "Command line",
+        Trigger::Import => "Import",
     }
 }
 

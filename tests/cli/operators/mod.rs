@@ -3,6 +3,7 @@
 mod doctor;
 mod encryption_keys;
 mod grants;
+mod import;
 mod rescue;
 mod retry;
 mod wrong_settings;

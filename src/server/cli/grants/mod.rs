@@ -1,7 +1,6 @@
 //! `evergrant grants list|refresh|rescue|retry`: inspects and repairs the grants of all organizations.
 
 mod list;
-mod one_shot_service;
 mod refresh;
 mod rescue;
 mod retry;

@@ -4,9 +4,9 @@ use clap::{ArgAction, Args};
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::one_shot_service::{OneShotService, spool_advice};
 use crate::model::{GrantId, GrantStatus};
 use crate::server::cli::CliError;
+use crate::server::cli::one_shot_service::{OneShotService, spool_advice};
 use crate::server::cli::organization::resolve_id;
 use crate::server::cli::output::Output;
 use crate::server::config::Settings;

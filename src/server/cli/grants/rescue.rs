@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 use serde_json::json;
 
-use super::one_shot_service::{OneShotService, spool_advice};
 use crate::model::GrantId;
+use crate::server::cli::one_shot_service::{OneShotService, spool_advice};
 use crate::server::cli::output::Output;
 use crate::server::cli::{CliError, input};
 use crate::server::config::Settings;

@@ -1,11 +1,11 @@
 //! Completes a consent: exchanges the authorization code, stores the grant and binds its tenants.
 
-use super::tenants;
 use crate::model::{BindingId, ConnectionFlash, Flash, GrantId, OrgId, UserId};
 use crate::server::domain::{AccessToken, Actor, Secret, Tenant};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
 use crate::server::store::{BindOutcome, BindingWithGrant, NewGrant};
+use crate::server::tokens::tenants;
 use crate::server::xero::{CodeExchange, parse_claims};
 
 /// A validated callback, ready for the code exchange.

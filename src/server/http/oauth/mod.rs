@@ -4,4 +4,3 @@ pub mod callback;
 pub mod complete;
 pub mod confirm;
 pub mod connect;
-mod tenants;

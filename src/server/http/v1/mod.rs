@@ -2,6 +2,7 @@
 
 mod bindings;
 mod etag;
+mod import;
 mod openapi;
 mod problem;
 mod problem_responses;
@@ -38,6 +39,7 @@ pub fn xero_routes() -> Router<AppState> {
     Router::new()
         .route(paths::V1_TOKEN, vend)
         .route(paths::V1_BINDING, binding.fallback(method_not_allowed))
+        .route(paths::V1_IMPORT, post(import::import).fallback(method_not_allowed))
         .route(paths::V1_REFRESH, post(bindings::refresh).fallback(method_not_allowed))
 }
 

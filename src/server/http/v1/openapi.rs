@@ -13,7 +13,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::ProblemBody;
 use super::problem_responses::header;
-use super::{bindings, token, xero};
+use super::{bindings, import, token, xero};
 use crate::model::Scope;
 use crate::server::http::state::AppState;
 
@@ -39,6 +39,7 @@ const RATE_LIMIT_HEADERS: [(&str, &str); 3] = [
         bindings::disconnect,
         bindings::refresh,
         token::vend,
+        import::import,
         xero::forward
     ),
     components(schemas(ProblemBody)),

@@ -132,7 +132,7 @@ mod tests {
     fn view_has_every_operation_with_fields_and_an_example() {
         let view = reference("https://evergrant.example.com");
         let calls: Vec<_> = view.operations.iter().map(|one| (one.method.as_str(), one.path.as_str())).collect();
-        let [list, .., token, xero] = &view.operations[..] else { panic!("{calls:?}") };
+        let [list, .., token, xero, import] = &view.operations[..] else { panic!("{calls:?}") };
         let expected = [
             ("GET", "/api/v1/bindings"),
             ("GET", "/api/v1/bindings/{id}"),
@@ -141,8 +141,10 @@ mod tests {
             ("POST", "/api/v1/bindings/{id}/refresh"),
             ("GET", "/api/v1/bindings/{id}/token"),
             ("GET, POST, PUT, PATCH, DELETE", "/api/v1/bindings/{id}/xero/{path}"),
+            ("POST", "/api/v1/import"),
         ];
         assert_eq!(calls, expected);
+        assert!(import.scopes == ["import:write"] && import.example.contains("\"outcome\": \"imported\""));
         assert!(xero.scopes == ["xero:read", "xero:write"] && xero.example.is_empty() && !xero.sample.contains("-X"));
         let status = list.fields.iter().find(|field| field.name == "bindings[].status").unwrap();
         assert!(status.kind.contains("needs_reauth") && status.required && !status.description.is_empty());

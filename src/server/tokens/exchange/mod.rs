@@ -2,6 +2,7 @@
 
 mod commit;
 mod failure;
+mod import;
 mod precheck;
 mod refusal;
 mod rescue;
@@ -23,6 +24,7 @@ use crate::server::telemetry::metrics::Metrics;
 use crate::server::telemetry::traces;
 use crate::server::xero::BreakerPermit;
 
+pub(super) use self::import::exchange_imported;
 pub(super) use self::rescue::rescue;
 pub use self::rescue::{RescueError, RescueReport, UserCheck};
 pub(super) use self::retry::retry;
@@ -193,7 +195,7 @@ impl Exchange {
         let answer = self.send_renewing_lease(lease, &token, permit).await;
         self.shared.metrics.record_exchange_duration(asked.elapsed());
         match answer {
-            Ok(exchanged) => self.commit(lease, exchanged).await,
+            Ok(exchanged) => self.commit(lease, exchanged, None).await,
             Err(error) => self.record_error(lease, &error).await,
         }
     }

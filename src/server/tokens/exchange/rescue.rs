@@ -245,7 +245,8 @@ impl Exchange {
     }
 }
 
-fn consent_of(access: &AccessToken) -> Option<Consent> {
+/// Returns whose consent the token is of, if it says.
+pub(super) fn consent_of(access: &AccessToken) -> Option<Consent> {
     let claims = parse_claims(access)?;
     Some(Consent { xero_user_id: claims.xero_user_id, auth_event_id: claims.authentication_event_id })
 }

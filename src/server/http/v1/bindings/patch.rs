@@ -3,14 +3,9 @@
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
+use crate::server::domain::labels::{EXTERNAL_ID_RULE, TAGS_RULE, is_external_id, sorted_tags};
 use crate::server::http::v1::problem::Problem;
 use crate::server::store::Labels;
-
-/// The longest externalId and the longest tag, in bytes.
-const MAX_EXTERNAL_ID_BYTES: usize = 255;
-const MAX_TAG_BYTES: usize = 64;
-/// The most tags of a connection.
-const MAX_TAGS: usize = 20;
 
 /// The labels to change. A field that is missing stays as it is.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -46,33 +41,15 @@ impl LabelPatch {
         let mut changed = labels;
         if let Some(external_id) = self.external_id {
             if external_id.as_deref().is_some_and(|id| !is_external_id(id)) {
-                return Err(Problem::invalid_argument(
-                    "externalId is text of 1 to 255 bytes without control characters, or null.",
-                ));
+                return Err(Problem::invalid_argument(&format!("{EXTERNAL_ID_RULE}, or null.")));
             }
             changed.external_id = external_id;
         }
-        if let Some(mut tags) = self.tags {
-            if tags.len() > MAX_TAGS || !tags.iter().all(|tag| is_tag(tag)) {
-                return Err(Problem::invalid_argument(
-                    "tags are at most 20 texts, each of 1 to 64 lower case letters, digits and the signs - _ . : /",
-                ));
-            }
-            tags.sort();
-            tags.dedup();
-            changed.tags = tags;
+        if let Some(tags) = self.tags {
+            changed.tags = sorted_tags(tags).ok_or_else(|| Problem::invalid_argument(TAGS_RULE))?;
         }
         Ok(changed)
     }
-}
-
-fn is_external_id(id: &str) -> bool {
-    (1..=MAX_EXTERNAL_ID_BYTES).contains(&id.len()) && !id.chars().any(char::is_control)
-}
-
-fn is_tag(tag: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.:/".contains(c);
-    (1..=MAX_TAG_BYTES).contains(&tag.len()) && tag.chars().all(is_plain)
 }
 
 #[cfg(test)]

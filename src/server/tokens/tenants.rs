@@ -1,4 +1,4 @@
-//! Which tenants a consent connects, according to Xero's lists of connections.
+//! Which tenants a consent or an imported token connects, according to Xero's lists of connections.
 
 use crate::model::BindingStatus;
 use crate::server::domain::{AccessToken, Binding, RemoteConnection, Tenant};
