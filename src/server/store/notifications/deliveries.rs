@@ -9,6 +9,7 @@ use super::recipients::gets_email_sql;
 use crate::model::{Channel, DeliveryId, DeliveryStatus, DeliveryView, EventId, OrgId};
 use crate::server::domain::latest_plausible;
 use crate::server::store::column_lists::{columns, delivery_columns};
+use crate::server::store::database_kind::DatabaseKind;
 use crate::server::store::text_values::text_value;
 use crate::server::store::{Store, StoreError};
 
@@ -109,6 +110,27 @@ const APP_EVENT_TO_USERS: &str = fan_out!(
      GROUP BY m.user_id"
 );
 
+/// Claims due deliveries. `$lock` ends the statement that selects their rows: with PostgreSQL, rows that another
+/// instance is about to claim are skipped, because two that wait for each other's rows would be a deadlock.
+macro_rules! claim_deliveries_sql {
+    ($lock:literal) => {
+        concat!(
+            "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 WHERE id IN \
+             (SELECT id FROM deliveries WHERE id IN \
+              (SELECT id FROM (SELECT id, next_attempt_at, \
+                ROW_NUMBER() OVER (PARTITION BY target_id ORDER BY next_attempt_at, id) AS place \
+                FROM deliveries WHERE status = 'pending' AND channel = $7 \
+                AND (next_attempt_at <= $3 OR next_attempt_at > $5) \
+                AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6)) AS due \
+               ORDER BY place, next_attempt_at, id LIMIT $4) \
+              AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6) ",
+            $lock,
+            ") RETURNING ",
+            delivery_columns!("")
+        )
+    };
+}
+
 impl Store {
     /// Creates the deliveries of up to `limit` events that have none yet: to webhooks, and by email if any server can
     /// send it. Each event has its own transaction, so that a crash loses no event and two instances create no delivery
@@ -170,28 +192,20 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<ClaimedDelivery>, StoreError> {
         let now = self.clock.now();
-        // The condition is repeated in the outer statement: if two instances select the same row, the second finds it
-        // claimed.
-        let rows = sqlx::query(concat!(
-            "UPDATE deliveries SET claimed_by = $1, claimed_until = $2 WHERE id IN \
-             (SELECT id FROM (SELECT id, next_attempt_at, \
-               ROW_NUMBER() OVER (PARTITION BY target_id ORDER BY next_attempt_at, id) AS place \
-               FROM deliveries WHERE status = 'pending' AND channel = $7 \
-               AND (next_attempt_at <= $3 OR next_attempt_at > $5) \
-               AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6)) AS due \
-              ORDER BY place, next_attempt_at, id LIMIT $4) \
-             AND status = 'pending' AND (claimed_until IS NULL OR claimed_until <= $3 OR claimed_until > $6) RETURNING ",
-            delivery_columns!("")
-        ))
-        .bind(owner)
-        .bind(until)
-        .bind(now)
-        .bind(limit)
-        .bind(latest_plausible(MAX_DELIVERY_WAIT, now))
-        .bind(latest_plausible(CLAIM_DURATION, now))
-        .bind(channel.as_str())
-        .fetch_all(self.pool())
-        .await?;
+        let statement = match self.database.kind() {
+            DatabaseKind::Sqlite => claim_deliveries_sql!(""),
+            DatabaseKind::Postgres => claim_deliveries_sql!("FOR UPDATE SKIP LOCKED"),
+        };
+        let rows = sqlx::query(statement)
+            .bind(owner)
+            .bind(until)
+            .bind(now)
+            .bind(limit)
+            .bind(latest_plausible(MAX_DELIVERY_WAIT, now))
+            .bind(latest_plausible(CLAIM_DURATION, now))
+            .bind(channel.as_str())
+            .fetch_all(self.pool())
+            .await?;
         rows.iter().map(claimed_delivery_from).collect()
     }
 
