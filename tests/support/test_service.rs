@@ -60,6 +60,13 @@ impl Default for ServiceOptions {
     }
 }
 
+impl ServiceOptions {
+    /// For tests in which requests are held, or many run at once: a busy machine makes none of them time out.
+    pub fn patient() -> Self {
+        Self { xero_timeout: Duration::from_secs(60), ..Self::default() }
+    }
+}
+
 impl TestService {
     /// Creates a service on `database` with the default options.
     pub async fn start(database: TestDatabase) -> Self {
