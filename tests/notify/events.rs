@@ -14,6 +14,7 @@ use super::{
     DAY, MINUTE, add_endpoint, connect_with_receiver, end_at_xero, event_kinds, notifier,
     notifier_with_credentials_error, tick,
 };
+use crate::support::locks::HeldLock;
 use crate::support::test_service::TestService;
 
 #[apply(each_database!)]
@@ -118,6 +119,27 @@ async fn three_instances_deliver_each_event_once(database: TestDatabase) {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), events, "{db}: an event was delivered twice");
+}
+
+#[tokio::test]
+async fn claim_waits_for_no_delivery_that_another_instance_is_about_to_claim() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let harness = TestService::start(database).await;
+    let (connected, _receiver, _) = connect_with_receiver(&harness).await;
+    for _ in 0..3 {
+        end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
+    }
+    notifier(&harness.store).prepare().await.unwrap();
+    let first = "id = (SELECT MIN(id) FROM deliveries)";
+    let lock = HeldLock::on_rows(&harness.database, "deliveries", first).await;
+    let claim = async || {
+        let until = harness.clock.now() + 60;
+        harness.store.claim_deliveries(Channel::Webhook, "an instance", until, 100).await.unwrap().len()
+    };
+    let others = claim().await;
+    assert!(others >= 4, "three ends and two recoveries, without the locked one: {others}");
+    lock.release().await;
+    assert_eq!(claim().await, 1);
 }
 
 #[apply(each_database!)]

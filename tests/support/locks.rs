@@ -21,6 +21,15 @@ impl HeldLock {
         Self(connection)
     }
 
+    /// Locks the rows of `table` that `condition` selects, as a PostgreSQL instance does that is about to change them.
+    pub async fn on_rows(database: &TestDatabase, table: &str, condition: &str) -> Self {
+        sqlx::any::install_default_drivers();
+        let mut connection = AnyConnection::connect(&database.url).await.unwrap();
+        let lock = format!("BEGIN; SELECT id FROM {table} WHERE {condition} FOR UPDATE");
+        connection.execute(AssertSqlSafe(lock)).await.unwrap();
+        Self(connection)
+    }
+
     pub async fn release(mut self) {
         self.0.execute("ROLLBACK").await.unwrap();
     }
