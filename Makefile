@@ -16,3 +16,4 @@ fmt: ; @cargo fmt
 advisories: ; @cargo deny check advisories
 # Needs the network for the advisories. A release is built from a commit that passed it.
 release-check: advisories test
+	@scripts/test-clients typescript python

@@ -10,7 +10,7 @@ log=$cache/setup.log
 # The site that the browser tests load.
 site=$target/site-test
 # The packages that are built for this machine; crates/frontend is built for wasm32.
-native_packages=(evergrant evergrant-sandbox evergrant-test-database evergrant-bench)
+native_packages=(evergrant evergrant-sandbox evergrant-test-database evergrant-bench evergrant-client)
 export PATH=$cargo_bin:$PATH
 
 say() { printf '%s\n' "$*"; }

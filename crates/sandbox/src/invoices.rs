@@ -10,12 +10,13 @@ use axum::http::header::{CONTENT_TYPE, IF_MODIFIED_SINCE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::{Value, json};
+use chrono::NaiveDateTime;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::accounting::authorize_call;
 use crate::faults::Endpoint;
-use crate::responses::{format_utc, problem};
+use crate::responses::problem;
 use crate::sandbox::Sandbox;
 
 /// Xero's limit on an attachment is 25 MB.
@@ -34,8 +35,8 @@ const WRITE_ATTACHMENTS_SCOPES: [&str; 1] = ["accounting.attachments"];
 /// What programs wrote.
 #[derive(Default)]
 pub(crate) struct Invoices {
-    /// By tenant, oldest first.
-    invoices: HashMap<String, VecDeque<Value>>,
+    /// By tenant, oldest first, with the time of the last change in unix seconds.
+    invoices: HashMap<String, VecDeque<(i64, Value)>>,
     /// The responses to writes, by tenant and `Idempotency-Key`.
     answered: HashMap<(String, String), Value>,
     attachments: VecDeque<Attachment>,
@@ -62,24 +63,25 @@ async fn list(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Response {
         Ok(authorized) => authorized,
         Err(refusal) => return refusal,
     };
-    let since = headers.get(IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let since = headers.get(IF_MODIFIED_SINCE).and_then(|value| unix_seconds(value.to_str().ok()?));
     let work = async {
         let live = sandbox.live();
         let all = live.invoices.invoices.get(tenant.tenant_id).into_iter().flatten();
-        let changed = all.filter(|invoice| invoice["UpdatedDateUTC"].as_str().is_some_and(|at| at > since));
-        Json(json!({ "Status": "OK", "Invoices": changed.collect::<Vec<_>>() })).into_response()
+        let changed = all.filter(|(updated, _)| since.is_none_or(|since| *updated > since));
+        let changed: Vec<_> = changed.map(|(_, invoice)| invoice).collect();
+        Json(json!({ "Status": "OK", "Invoices": changed })).into_response()
     };
     permit.with_headers(sandbox.with_faults(Endpoint::Invoices, work).await)
 }
 
-/// Creates an invoice with the fields of the body. A repeated `Idempotency-Key` gets the first response again.
+/// Creates an invoice with the fields of the body, or one for each of its `Invoices` (Xero accepts both). A repeated `Idempotency-Key` gets the first response again.
 async fn create(State(sandbox): State<Sandbox>, headers: HeaderMap, body: Bytes) -> Response {
     let (tenant, _, permit) = match authorize_call(&sandbox, &headers, &WRITE_SCOPES) {
         Ok(authorized) => authorized,
         Err(refusal) => return refusal,
     };
     let work = async {
-        let Ok(Value::Object(mut invoice)) = serde_json::from_slice::<Value>(&body) else {
+        let Some(mut created) = invoices_of(&body) else {
             return problem(StatusCode::BAD_REQUEST, "A validation exception occurred");
         };
         let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -89,11 +91,13 @@ async fn create(State(sandbox): State<Sandbox>, headers: HeaderMap, body: Bytes)
         if let Some(first) = key.as_ref().and_then(|key| live.invoices.answered.get(key)) {
             return Json(first).into_response();
         }
-        invoice.insert("InvoiceID".to_owned(), json!(Uuid::new_v4().to_string()));
-        invoice.insert("UpdatedDateUTC".to_owned(), json!(format_utc(now, "%Y-%m-%dT%H:%M:%S")));
-        let answer = json!({ "Status": "OK", "Invoices": [invoice.clone()] });
+        for invoice in &mut created {
+            invoice.insert("InvoiceID".to_owned(), json!(Uuid::new_v4().to_string()));
+            invoice.insert("UpdatedDateUTC".to_owned(), json!(format!("/Date({now}000+0000)/")));
+        }
+        let answer = json!({ "Status": "OK", "Invoices": created });
         let all = live.invoices.invoices.entry(tenant.tenant_id.to_owned()).or_default();
-        all.push_back(invoice.into());
+        all.extend(created.into_iter().map(|invoice| (now, Value::Object(invoice))));
         all.drain(..all.len().saturating_sub(MAX_INVOICES));
         if let Some(key) = key {
             live.invoices.answered.insert(key, answer.clone());
@@ -101,6 +105,27 @@ async fn create(State(sandbox): State<Sandbox>, headers: HeaderMap, body: Bytes)
         Json(answer).into_response()
     };
     permit.with_headers(sandbox.with_faults(Endpoint::Invoices, work).await)
+}
+
+/// Parses the time of `If-Modified-Since` as Xero's API has it: UTC, without a zone.
+fn unix_seconds(time: &str) -> Option<i64> {
+    Some(NaiveDateTime::parse_from_str(time.trim_end_matches('Z'), "%Y-%m-%dT%H:%M:%S").ok()?.and_utc().timestamp())
+}
+
+/// Returns the invoices of a body, or `None` if it has none.
+fn invoices_of(body: &[u8]) -> Option<Vec<Map<String, Value>>> {
+    let Value::Object(mut body) = serde_json::from_slice(body).ok()? else { return None };
+    match body.remove("Invoices") {
+        None => Some(vec![body]),
+        Some(Value::Array(several)) if !several.is_empty() => several
+            .into_iter()
+            .map(|one| match one {
+                Value::Object(invoice) => Some(invoice),
+                _ => None,
+            })
+            .collect(),
+        Some(_) => None,
+    }
 }
 
 async fn attach(
