@@ -205,3 +205,38 @@ async fn provider_that_is_down_stops_neither_the_start_nor_passwords() {
     provider.set_down(true);
     assert_eq!(ann.get(&callback).await.location(), "/login?problem=provider-unavailable");
 }
+
+#[tokio::test]
+async fn account_without_a_password_signs_in_at_the_provider_again_before_a_sensitive_action() {
+    let provider = FakeOidc::on(TestDatabase::sqlite(), &[]).await;
+    let server = &provider.server;
+    server.add_user("admin@example.com", "Harbour Group").await;
+    let ann = server.browser();
+    assert_eq!(provider.sign_in(&ann, START).await.location(), "/");
+    ann.post("/api/organizations/create", &[("name", "Southerly Studio")]).await;
+    let create_key = async || {
+        let form = [("name", "Export"), ("scopes[0]", "bindings:read")];
+        ann.call_server_fn("/api/api-keys/create", &form).await.0
+    };
+    assert_eq!(create_key().await, StatusCode::OK, "signing in is a proof");
+    assert!(ann.page_text("/account").await.contains("asks for a second factor if you turn it on there"));
+    assert_eq!(ann.call_server_fn("/api/account/begin-second-factor", &[]).await.0, StatusCode::CONFLICT);
+
+    server.clock.advance(11 * 60);
+    assert_eq!(create_key().await, StatusCode::FORBIDDEN);
+    let page = ann.page_text("/account/confirm?next=%2Fsettings%2Fapi-keys").await;
+    let again = "/api/session/oidc?again=1&next=%2Fsettings%2Fapi-keys";
+    assert!(page.contains(&again.replace('&', "&amp;")) && !page.contains("name=\"proof\""), "{page}");
+    let to = ann.get(again).await;
+    assert!(to.location().contains("prompt=login&max_age=0"), "{}", to.location());
+    assert_eq!(ann.post("/api/session/proof", &[("proof", "x")]).await.location(), "/account/confirm?next=%2Faccount");
+
+    // The provider had a session from before, and says so.
+    let long_ago = crate::sandbox::START;
+    provider.set_changes(vec![("auth_time", json!(long_ago)), ("exp", json!(server.clock.now() + 300))]);
+    assert_eq!(provider.sign_in(&ann, START).await.location(), "/");
+    assert_eq!(create_key().await, StatusCode::FORBIDDEN, "nobody entered anything");
+    provider.set_changes(vec![("auth_time", json!(server.clock.now())), ("exp", json!(server.clock.now() + 300))]);
+    assert_eq!(provider.sign_in(&ann, again).await.location(), "/settings/api-keys");
+    assert_eq!(create_key().await, StatusCode::OK);
+}

@@ -73,3 +73,44 @@ pub async fn end_other_sessions() -> Result<(), ApiError> {
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
     ctx.run(async |ctx| ctx.end_other_sessions().await).await.flash(|()| SessionsEnded)
 }
+
+/// Starts to add a second factor. The account's page shows its secret until a code confirms it.
+#[server(prefix = "/api", endpoint = "account/begin-second-factor", input = PostUrl, output = Json)]
+pub async fn begin_second_factor() -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::FactorBegun, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.begin_second_factor().await).await.flash(|()| FactorBegun)
+}
+
+/// Confirms a second factor with its first code, and returns the recovery codes. They are shown once: after a plain form
+/// post, on the next page.
+#[server(prefix = "/api", endpoint = "account/confirm-second-factor", input = PostUrl, output = Json)]
+pub async fn confirm_second_factor(code: String) -> Result<Vec<String>, ApiError> {
+    use crate::model::{AccountFlash::FactorAdded, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.confirm_second_factor(code).await).await.flash(|_| FactorAdded)
+}
+
+/// Removes the caller's second factor and recovery codes, which ends their other sessions.
+#[server(prefix = "/api", endpoint = "account/remove-second-factor", input = PostUrl, output = Json)]
+pub async fn remove_second_factor() -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::FactorRemoved, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.remove_second_factor().await).await.flash(|()| FactorRemoved)
+}
+
+/// Replaces the caller's recovery codes and returns the new ones. They are shown once, as those of a new factor.
+#[server(prefix = "/api", endpoint = "account/create-recovery-codes", input = PostUrl, output = Json)]
+pub async fn create_recovery_codes() -> Result<Vec<String>, ApiError> {
+    use crate::model::{AccountFlash::RecoveryCodesCreated, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.create_recovery_codes().await).await.flash(|_| RecoveryCodesCreated)
+}

@@ -35,6 +35,7 @@ pub async fn create_api_key(
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::API_KEYS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageApiKeys)?;
+        ctx.require_recent_proof()?;
         let key = ctx.create_api_key(org, &name, &scopes, life).await?;
         Ok(key.expose().to_owned())
     })

@@ -91,6 +91,7 @@ pub async fn disconnect(
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         ctx.require(Permission::ManageConnections)?;
+        ctx.require_recent_proof()?;
         let outcome = ctx.state.tokens.disconnect_as(ctx.actor(), &ctx.org()?.id, &binding_id).await?;
         Ok(match outcome {
             DisconnectOutcome::RemovedAtXero => ConnectionFlash::Disconnected,

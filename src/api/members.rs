@@ -103,6 +103,7 @@ pub async fn transfer_ownership(user_id: UserId) -> Result<(), ApiError> {
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageOwners)?;
+        ctx.require_recent_proof()?;
         ctx.transfer_ownership(org, &user_id).await
     })
     .await

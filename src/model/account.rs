@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Action;
 use super::text_enum::str_enum;
+use super::{Action, SecondFactorView};
 
 /// The shortest password, in characters. NIST SP 800-63B-4, 3.1.1.2, and OWASP's cheat sheet ask for 8 with and 15
 /// without a second factor; 12 with a limit on attempts is in between.
@@ -69,6 +69,8 @@ pub struct AccountView {
     pub can_send_email: bool,
     /// Whether this is the sandbox's demo login. Its email address and password can't be changed.
     pub is_demo: bool,
+    /// The second factor.
+    pub second_factor: SecondFactorView,
     /// Where the person is signed in, the latest first.
     pub sessions: Vec<AccountSession>,
     /// The latest sign-ins and refused ones, newest first.

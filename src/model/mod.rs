@@ -19,6 +19,7 @@ mod permission;
 mod problem;
 mod reference;
 mod refresh;
+mod second_factor;
 mod session;
 mod status;
 pub(crate) mod text_enum;
@@ -51,6 +52,9 @@ pub use permission::Permission;
 pub use problem::ProblemCode;
 pub use reference::{FieldView, OperationView, ReferenceView, ResponseView};
 pub use refresh::{BindingError, RefreshReport, RefreshSummary, XERO_NOT_ANSWERING};
+pub use second_factor::{
+    AccountNoticeKind, FactorEnrollment, PROOF_LIFETIME, ProofMethod, ProofPage, RECOVERY_CODES, SecondFactorView,
+};
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use text_enum::{Stored, TextEnum};

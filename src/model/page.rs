@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text_enum::str_enum;
-use super::{Flash, InvitationDetails, SessionView, Theme};
+use super::{FactorEnrollment, Flash, InvitationDetails, ProofPage, SessionView, Theme};
 
 /// Everything a page needs besides its own data. Never leaves the server.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +30,12 @@ pub struct Page {
     pub invitation_link: Option<RevealedSecret>,
     /// A new API key, shown once.
     pub new_api_key: Option<RevealedSecret>,
+    /// The secret of a second factor that is being added, until a code confirms it.
+    pub factor_enrollment: Option<FactorEnrollment>,
+    /// New recovery codes, one a line, shown once.
+    pub recovery_codes: Option<RevealedSecret>,
+    /// Set on the page that asks for a proof.
+    pub proof: Option<ProofPage>,
     /// Set on the page behind an invitation link.
     pub invitation: Option<InvitationPage>,
     /// Set on the page behind a link in a message about an account.
@@ -134,6 +140,12 @@ str_enum!(
         Credentials = "credentials",
         /// The rate limit of login attempts was reached.
         TooManyAttempts = "too-many-tries",
+        /// The code at sign-in is wrong, or was used.
+        WrongCode = "wrong-code",
+        /// The limit of codes at sign-in was reached.
+        TooManyCodes = "too-many-codes",
+        /// The code was entered too late, or in another browser.
+        SignInExpired = "sign-in-expired",
         /// The person signed out, or the session ended.
         SignedOut = "signed-out",
         /// The OpenID Connect provider could not be reached, or did not answer as one.

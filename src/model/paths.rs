@@ -14,6 +14,10 @@ pub const FORGOT_PASSWORD: &str = "/login/forgot";
 pub const RESET_PASSWORD: &str = "/login/reset";
 /// The page behind the link that confirms a new email address, as that of a reset.
 pub const CONFIRM_EMAIL: &str = "/login/email";
+/// The page that asks for a code after the password.
+pub const SIGN_IN_CODE: &str = "/login/code";
+/// The page that asks again who somebody is, before a sensitive action.
+pub const PROOF: &str = "/account/confirm";
 /// The page of a person's own account.
 pub const ACCOUNT: &str = "/account";
 /// The page of refresh attempts and audit events.
@@ -39,6 +43,10 @@ pub const SERVER_FUNCTIONS: &str = "/api/{*path}";
 pub const SESSION: &str = "/api/session";
 /// Signs in with email and password.
 pub const SESSION_LOGIN: &str = "/api/session/login";
+/// Signs in with the code after the password.
+pub const SESSION_CODE: &str = "/api/session/code";
+/// Takes the proof before a sensitive action.
+pub const SESSION_PROOF: &str = "/api/session/proof";
 /// Starts signing in with OpenID Connect, and redirects to the provider.
 pub const SESSION_OIDC: &str = "/api/session/oidc";
 /// The redirect URI to register at the OpenID Connect provider.
@@ -102,7 +110,9 @@ pub const PAGES: &[&str] = &[
     FORGOT_PASSWORD,
     RESET_PASSWORD,
     CONFIRM_EMAIL,
+    SIGN_IN_CODE,
     ACCOUNT,
+    PROOF,
     ACTIVITY,
     INTEGRATIONS,
     MEMBERS,

@@ -9,7 +9,7 @@ use leptos_router::path;
 use super::layout::clerk;
 use super::pages::{
     Account, Activity, ApiKeys, ConfirmEmail, ForgotPassword, History, Integrations, Invite, Login, Members, NotFound,
-    Notifications, Overview, Reference, ResetPassword,
+    Notifications, Overview, Proof, Reference, ResetPassword, SignInCode,
 };
 use crate::model::{Page, Theme};
 
@@ -50,7 +50,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/login/forgot") view=ForgotPassword ssr=SsrMode::Async />
                 <Route path=path!("/login/reset") view=ResetPassword ssr=SsrMode::Async />
                 <Route path=path!("/login/email") view=ConfirmEmail ssr=SsrMode::Async />
+                <Route path=path!("/login/code") view=SignInCode ssr=SsrMode::Async />
                 <Route path=path!("/account") view=Account ssr=SsrMode::Async />
+                <Route path=path!("/account/confirm") view=Proof ssr=SsrMode::Async />
                 <Route path=path!("/") view=Overview ssr=SsrMode::Async />
                 <Route path=path!("/activity") view=Activity ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />

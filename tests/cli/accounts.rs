@@ -1,9 +1,13 @@
-//! `evergrant user set-password|sessions|disable|enable|delete`.
+//! `evergrant user set-password|sessions|disable|enable|reset-factor|delete`.
 
+use evergrant::server::clock::Clock;
+use evergrant::server::domain::Secret;
+use evergrant::server::store::{AuditFilter, Database, RowChange, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{PASSWORD, exit_code_and_text, run_evergrant};
+use crate::support::test_service::test_key_ring;
 
 const ANN: &str = "ann@example.com";
 
@@ -68,4 +72,40 @@ fn operator_deletes_an_account_unless_it_is_the_last_owner() {
     assert_eq!(added.status.code(), Some(0));
     assert_eq!(user(&folder, "delete", "joe@example.com", &[], "").0, Some(0));
     assert_eq!(user(&folder, "delete", "joe@example.com", &[], "").0, Some(1), "it is gone");
+}
+
+#[test]
+fn operator_resets_a_second_factor_once_it_is_confirmed() {
+    let folder = folder_with_ann();
+    let keys = format!("test:{}=", "A".repeat(43));
+    let reset = |rest: &[&str], input: &str| {
+        user(&folder, "reset-factor", ANN, &[&["--keys", keys.as_str()], rest].concat(), input)
+    };
+    let (code, told) = reset(&["--yes"], "");
+    assert_eq!((code, &told["changed"]), (Some(0), &Value::from(false)), "there is none");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = runtime.block_on(async {
+        let url = format!("sqlite://{}", folder.path().join("data/evergrant.db").display());
+        let store = Store::new(Database::connect(&url).await.unwrap(), test_key_ring(), Clock::system());
+        let ann = store.account(ANN).await.unwrap().unwrap().id;
+        assert_eq!(store.begin_enrollment(&ann, "session", &Secret::new("SECRET")).await.unwrap(), RowChange::Applied);
+        let pending = store.pending_enrollment(&ann, "session").await.unwrap().unwrap();
+        let done = store.confirm_enrollment(&ann, "session", &pending, 1, &["code".to_owned()]).await.unwrap();
+        assert_eq!(done, RowChange::Applied);
+        store
+    });
+    for answer in ["", "bob@example.com\n"] {
+        let (code, told) = reset(&[], answer);
+        assert!(code == Some(1) && told.as_str().unwrap().contains("nothing was changed"), "{told}");
+    }
+    let (code, told) = reset(&[], "Ann@Example.com\n");
+    assert_eq!((code, &told["changed"]), (Some(0), &Value::from(true)), "{told}");
+    let ann = runtime.block_on(store.account(ANN)).unwrap().unwrap().id;
+    runtime.block_on(async {
+        assert!(!store.factor_view(&ann).await.unwrap().is_on());
+        let org = store.memberships(&ann).await.unwrap().remove(0).id;
+        let events = store.audit_events(Some(&org), AuditFilter::default(), None, 20).await.unwrap();
+        let removed = events.iter().find(|one| one.action.as_str() == "account.factor_removed").unwrap();
+        assert_eq!((removed.actor_kind.as_str(), removed.address.as_deref()), ("operator", Some("cli")));
+    });
 }

@@ -12,7 +12,8 @@ use crate::support::wait::{MAX_WAIT, eventually};
 
 const NEW_PASSWORD: &str = "another good phrase";
 
-async fn server_with_mail(database: TestDatabase) -> (TestServer, MailServer) {
+/// Starts a server with a mail server.
+pub async fn server_with_mail(database: TestDatabase) -> (TestServer, MailServer) {
     let mail = MailServer::start().await;
     let flags = [("--smtp-url", mail.url()), ("--smtp-from", "evergrant@example.com".to_owned())];
     let flags: Vec<(&str, &str)> = flags.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -22,7 +23,7 @@ async fn server_with_mail(database: TestDatabase) -> (TestServer, MailServer) {
 }
 
 /// Waits for the next message.
-async fn next_message(mail: &MailServer) -> ReceivedMessage {
+pub async fn next_message(mail: &MailServer) -> ReceivedMessage {
     eventually("a message", MAX_WAIT, async || mail.message_count() > 0).await;
     mail.take_messages().remove(0)
 }

@@ -34,6 +34,20 @@ str_enum!(
         SessionEnded = "account-session-ended",
         SessionsEnded = "account-sessions-ended",
         NoSuchSession = "account-session-missing",
+        FactorBegun = "account-factor-begun",
+        FactorAdded = "account-factor-added",
+        FactorRemoved = "account-factor-removed",
+        /// There is a factor already, or there is none.
+        FactorUnchanged = "account-factor-unchanged",
+        /// The account has no password, so its provider asks for the second factor.
+        FactorElsewhere = "account-factor-elsewhere",
+        FactorExpired = "account-factor-expired",
+        WrongCode = "account-code-wrong",
+        TooManyCodes = "account-too-many-codes",
+        RecoveryCodesCreated = "account-recovery-codes",
+        /// A sensitive action needs a proof of the last ten minutes.
+        ProofNeeded = "account-proof-needed",
+        Proven = "account-proven",
         /// Clerk manages the account.
         ManagedByClerk = "account-elsewhere",
         /// The demo login's address and password stay as they are.
@@ -51,6 +65,11 @@ impl FlashMessage for AccountFlash {
             | Self::EmailChanged
             | Self::NameChanged
             | Self::TimeZoneChanged
+            | Self::FactorBegun
+            | Self::FactorAdded
+            | Self::FactorRemoved
+            | Self::RecoveryCodesCreated
+            | Self::Proven
             | Self::SessionEnded
             | Self::SessionsEnded => Tone::Good,
             _ => Tone::Warn,
@@ -83,8 +102,19 @@ impl FlashMessage for AccountFlash {
             Self::SessionEnded => "That browser is signed out.",
             Self::SessionsEnded => "You are signed out everywhere else.",
             Self::NoSuchSession => "That browser was signed out already.",
+            Self::FactorBegun => "Scan the code, then enter the six digits that your app shows.",
+            Self::FactorAdded => "Your second factor is on. Save the recovery codes now: they are shown once.",
+            Self::FactorRemoved => "Your second factor is removed. You are signed out everywhere else.",
+            Self::FactorUnchanged => "Nothing was changed: look at your second factor again.",
+            Self::FactorElsewhere => "You sign in with another service. Turn its second factor on there.",
+            Self::FactorExpired => "That took too long, or was begun in another browser. Start again.",
+            Self::WrongCode => "That code is wrong or was used already. Wait for the next one, then try again.",
+            Self::TooManyCodes => "Too many wrong codes. Wait five minutes, then try again.",
+            Self::RecoveryCodesCreated => "The old recovery codes no longer work. Save the new ones now: they are shown once.",
+            Self::ProofNeeded => "Confirm first that it's you: sign in again or open /account/confirm. Nothing was changed.",
+            Self::Proven => "Confirmed. Nothing was changed yet: submit the form again.",
             Self::ManagedByClerk => "Your account is managed in Clerk. Change it there.",
-            Self::DemoAccount => "The demo login keeps its email address and password.",
+            Self::DemoAccount => "The demo login keeps its email address and password, and has no second factor.",
         }
         .into()
     }

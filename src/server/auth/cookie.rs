@@ -24,6 +24,11 @@ pub const NEW_INVITATION_COOKIE: &str = "evergrant_invitation";
 /// The cookie that carries a new API key to the page that shows it.
 pub const NEW_API_KEY_COOKIE: &str = "evergrant_new_key";
 
+/// The cookie that carries new recovery codes to the page that shows them.
+pub const RECOVERY_CODES_COOKIE: &str = "evergrant_recovery";
+/// The cookie that binds a sign-in whose code is asked for to the browser that entered the password.
+pub const SIGN_IN_CODE_COOKIE: &str = "evergrant_sign_in";
+
 /// The cookie that holds the secret of a reset link.
 pub const RESET_PASSWORD_COOKIE: &str = "evergrant_reset";
 /// The cookie that holds the secret of a link that confirms an email address.

@@ -25,8 +25,11 @@ pub use clerk::jwks::JwksError;
 pub use clerk::{ClerkAuth, InboundWebhookResult, WebhookRejection, probe_keys};
 pub use csp::CspSources;
 pub use error::AuthError;
-pub use local::{AccountChange, AccountError, AddUserError, JoinResult, LocalAuth, Login, NewAccount, SessionCookies};
-pub use oidc::{FLOW_LIFETIME_SECONDS, Flow, IdTokenRejection, OidcError, OidcLogin, OidcProvider};
+pub use local::{
+    AccountChange, AccountError, AddUserError, CodeLogin, JoinResult, LocalAuth, Login, NewAccount, ProofResult,
+    RecoveryCodes, SessionCookies,
+};
+pub use oidc::{FLOW_LIFETIME_SECONDS, Flow, IdTokenRejection, OidcError, OidcLogin, OidcProvider, ProviderSession};
 
 use self::cookie::{SESSION_COOKIE, delete_cookie};
 use super::config::{ClerkApp, OidcConfig, PublicUrl, SignIn};

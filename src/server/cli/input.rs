@@ -1,6 +1,7 @@
-//! Reads a secret from a file, a prompt or standard input, because other users can see a program's flags.
+//! Reads a secret from a file, a prompt or standard input, because other users can see a program's flags. Reads the answer
+//! to a question in the same way.
 
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use crate::server::domain::Secret;
@@ -15,4 +16,16 @@ pub fn secret_line(file: Option<&Path>, prompt: &str) -> io::Result<Secret> {
         None => io::stdin().lock().read_line(&mut line)?,
     };
     Ok(Secret::new(line.trim_end_matches(['\r', '\n'])))
+}
+
+/// Reads a line from standard input. On a terminal it shows `question` first, beside the program's output.
+pub fn line(question: &str) -> io::Result<String> {
+    if io::stdin().is_terminal() {
+        let mut terminal = io::stderr().lock();
+        terminal.write_all(question.as_bytes())?;
+        terminal.flush()?;
+    }
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(line)
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::random::RandomError;
-use crate::model::{EndpointId, GrantId, OrgId};
+use crate::model::{EndpointId, GrantId, OrgId, UserId};
 
 pub(super) const NONCE_BYTES: usize = 12;
 
@@ -36,6 +36,11 @@ pub enum SealContext<'a> {
         org: &'a OrgId,
         /// Endpoint whose webhooks the secret signs.
         endpoint: &'a EndpointId,
+    },
+    /// The secret of a person's second factor.
+    SecondFactor {
+        /// Person whose authenticator app has the secret.
+        user: &'a UserId,
     },
 }
 
@@ -103,6 +108,7 @@ impl SealContext<'_> {
             }
             Self::PkceVerifier { state_hash } => ["verifier", state_hash, "", "", ""],
             Self::WebhookSecret { org, endpoint } => ["webhook", org.as_str(), endpoint.as_str(), "", ""],
+            Self::SecondFactor { user } => ["second_factor", user.as_str(), "", "", ""],
         };
         let mut bytes = Vec::new();
         for part in parts {

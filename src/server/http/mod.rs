@@ -1,6 +1,7 @@
 //! Everything that speaks HTTP: the listener, the router and its middleware, the routes, the API for programs, and what
 //! server functions need.
 
+mod account_pages;
 pub mod assets;
 mod flash;
 mod internal_error;

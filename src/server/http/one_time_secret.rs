@@ -7,7 +7,9 @@ use axum::http::{HeaderMap, HeaderValue};
 
 use super::state::AppState;
 use crate::model::paths;
-use crate::server::auth::cookie::{NEW_API_KEY_COOKIE, NEW_INVITATION_COOKIE, read_cookie, write_cookie};
+use crate::server::auth::cookie::{
+    NEW_API_KEY_COOKIE, NEW_INVITATION_COOKIE, RECOVERY_CODES_COOKIE, read_cookie, write_cookie,
+};
 use crate::server::domain::Secret;
 
 /// The cookie's lifetime in seconds: long enough for the redirect that follows, and for a reload.
@@ -24,6 +26,8 @@ pub struct OneTimeSecret {
 pub const INVITATION: OneTimeSecret = OneTimeSecret { cookie: NEW_INVITATION_COOKIE, page: paths::MEMBERS };
 /// A new API key.
 pub const API_KEY: OneTimeSecret = OneTimeSecret { cookie: NEW_API_KEY_COOKIE, page: paths::API_KEYS };
+/// New recovery codes.
+pub const RECOVERY_CODES: OneTimeSecret = OneTimeSecret { cookie: RECOVERY_CODES_COOKIE, page: paths::ACCOUNT };
 
 impl OneTimeSecret {
     /// Returns the cookie that carries the secret.

@@ -58,6 +58,8 @@ fn database_routes() -> Router<AppState> {
     Router::new()
         .route(paths::SESSION, get(routes::session::get_session))
         .route(paths::SESSION_LOGIN, post(routes::session::login))
+        .route(paths::SESSION_CODE, post(routes::second_factor::enter_code))
+        .route(paths::SESSION_PROOF, post(routes::second_factor::prove))
         .route(paths::SESSION_LOGOUT, post(routes::session::logout))
         .route(paths::SESSION_SWITCH_ORGANIZATION, post(routes::session::switch_organization))
         .route(paths::SESSION_FORGOT, post(routes::account_links::forgot))
@@ -174,6 +176,8 @@ mod tests {
     fn pages_name_only_api_routes_that_exist() {
         let routes = [
             paths::SESSION_LOGIN,
+            paths::SESSION_CODE,
+            paths::SESSION_PROOF,
             paths::SESSION_LOGOUT,
             paths::SESSION_FORGOT,
             paths::SESSION_RESET,

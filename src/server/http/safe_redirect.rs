@@ -26,6 +26,14 @@ pub fn safe_redirect(public: &PublicUrl, text: &str) -> Option<String> {
     })
 }
 
+/// Returns the page that a form was posted from (`Referer`), with its query; `None` if unknown.
+pub fn referer_page(public: &PublicUrl, headers: &HeaderMap) -> Option<String> {
+    let from = Url::parse(headers.get(REFERER)?.to_str().ok()?).ok()?;
+    let here = from.origin().ascii_serialization() == public.origin();
+    let path = from.query().map_or_else(|| from.path().to_owned(), |query| format!("{}?{query}", from.path()));
+    here.then(|| safe_redirect(public, &path)).flatten()
+}
+
 /// Returns the page that a form was posted from (`Referer`), without its query; `/` if unknown.
 pub fn referer_path(public: &PublicUrl, headers: &HeaderMap) -> String {
     let from = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(|text| Url::parse(text).ok());
@@ -91,6 +99,10 @@ mod tests {
         };
         assert_eq!(from("https://evergrant.example.com/settings/integrations?a=b"), "/settings/integrations");
         assert_eq!(from("https://evil.example/settings/integrations"), "/");
+        let page = |text: &str| referer_page(&public(), &HeaderMap::from_iter([(REFERER, text.parse().unwrap())]));
+        assert_eq!(page("https://evergrant.example.com/a?b=c").as_deref(), Some("/a?b=c"));
+        assert_eq!(page("https://evil.example/a?b=c"), None);
+        assert_eq!(page("https://evergrant.example.com/api/session/logout"), None);
         assert_eq!(referer_path(&public(), &HeaderMap::new()), "/");
     }
 

@@ -67,15 +67,15 @@ impl Notifier {
                 error = error.message,
                 "message was not sent"
             );
-            match error.finality {
-                Finality::RecipientRefused => None,
-                Finality::Retry => {
-                    let wait = RETRY_BACKOFF.0.saturating_mul(1 << message.attempts.clamp(0, 16));
-                    Some(now + wait.min(RETRY_BACKOFF.1))
-                }
-            }
+            next_attempt(error.finality, message.attempts, now)
         })
     }
+}
+
+/// Returns when a message is tried again that failed after so many attempts; `None` if its address is refused for good.
+pub(super) fn next_attempt(finality: Finality, attempts: i64, now: i64) -> Option<i64> {
+    let wait = RETRY_BACKOFF.0.saturating_mul(1 << attempts.clamp(0, 16));
+    (finality == Finality::Retry).then(|| now + wait.min(RETRY_BACKOFF.1))
 }
 
 /// Returns a message's subject and text. The token is in the query, which no log has.

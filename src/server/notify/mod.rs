@@ -4,6 +4,7 @@
 //! of instances may run them on one database.
 
 mod account_messages;
+mod account_notices;
 mod attempt;
 mod backoff;
 mod credentials;

@@ -40,8 +40,8 @@ pub enum OrphanRevocation {
 }
 
 impl Store {
-    /// Deletes ended sessions, unfinished consents, consents that nobody confirmed, messages whose time is over, refilled
-    /// limits and forgotten browsers. Returns the number of rows.
+    /// Deletes ended sessions and sign-ins, unfinished consents, consents that nobody confirmed, messages whose time is
+    /// over, refilled limits and forgotten browsers. Returns the number of rows.
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
         let sessions = sqlx::query(DELETE_ENDED_SESSIONS)
@@ -61,11 +61,13 @@ impl Store {
         .await?;
         let messages =
             sqlx::query("DELETE FROM account_messages WHERE expires_at <= $1").bind(now).execute(self.pool()).await?;
+        let challenges = self.delete_ended_challenges().await?;
+        let notices = self.delete_old_notices().await?;
         let limits = self.delete_refilled_limits().await?;
         let browsers = self.delete_forgotten_browsers().await?;
         let forwarders = self.delete_old_forwarders().await?;
         let rows = sessions.rows_affected() + consents.rows_affected() + messages.rows_affected();
-        Ok(rows + limits + browsers + forwarders)
+        Ok(rows + challenges + notices + limits + browsers + forwarders)
     }
 
     /// Returns up to `limit` grants that have been unused for a week, oldest first.

@@ -30,6 +30,7 @@ mod write_probe;
 use std::sync::Arc;
 
 pub use accounts::account_messages::{ClaimedMessage, EmailConfirmation, LINK_LIFETIME, OpenLink};
+pub use accounts::account_notices::ClaimedNotice;
 pub use accounts::api_keys::{AddApiKeyError, ApiKeyRow, MAX_API_KEYS, NewApiKeyRow};
 pub use accounts::attempt_limits::{AttemptCount, AttemptLimit, LONGEST_REFILL};
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
@@ -41,8 +42,12 @@ pub use accounts::members::MemberChangeError;
 pub use accounts::operations::DeleteUserError;
 pub use accounts::orgs::{AddOrgError, CreateOrgError};
 pub use accounts::profile::Profile;
+pub use accounts::second_factors::{ENROLLMENT_LIFETIME, PendingEnrollment};
 pub use accounts::sessions::list::EndSessions;
-pub use accounts::sessions::{DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, SESSION_LIFETIME, Session, SessionPlace};
+pub use accounts::sessions::{
+    DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, Proof, SESSION_LIFETIME, Session, SessionPlace,
+};
+pub use accounts::sign_in_challenges::{CHALLENGE_LIFETIME, SignInChallenge};
 pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser, UserOrg};
 pub use audit::{AuditFilter, PendingEvent};
 pub use cleanup::OrphanRevocation;

@@ -1,6 +1,6 @@
 //! Loads the view of `/account`.
 
-use crate::model::{AccountView, UserId};
+use crate::model::{AccountView, SecondFactorView, UserId};
 use crate::server::store::{Store, StoreError};
 
 /// Loads the account of `user`, whose own session has the hash `session`.
@@ -21,6 +21,7 @@ pub async fn account(
         unconfirmed_email: store.unconfirmed_email(user).await?,
         can_send_email,
         is_demo,
+        second_factor: store.factor_view(user).await?,
         sessions: store.sessions_of(user, session).await?,
         sign_ins: store.recent_sign_ins(user).await?,
         as_of: store.clock().now(),
@@ -37,6 +38,7 @@ pub fn clerk_account(store: &Store, email: &str) -> AccountView {
         unconfirmed_email: None,
         can_send_email: false,
         is_demo: false,
+        second_factor: SecondFactorView::default(),
         sessions: Vec::new(),
         sign_ins: Vec::new(),
         as_of: store.clock().now(),

@@ -34,6 +34,25 @@ pub fn current_password_field() -> impl IntoView {
     }
 }
 
+/// Renders the field for a code of the second factor, called `name` in the form. `hint` is the id of the text that
+/// explains it.
+pub fn code_field(name: &'static str, label: &'static str, hint: &'static str) -> impl IntoView {
+    view! {
+        <label class="field">
+            <span>{label}</span>
+            <input
+                name=name
+                autocomplete="one-time-code"
+                autocapitalize="none"
+                spellcheck="false"
+                maxlength="40"
+                required=true
+                aria-describedby=hint
+            />
+        </label>
+    }
+}
+
 /// Renders the field for a new password, called `name` in the form, with what it has to be and what follows.
 pub fn new_password_field(name: &'static str, consequence: &'static str) -> impl IntoView {
     view! {

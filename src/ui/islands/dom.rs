@@ -59,6 +59,11 @@ pub fn focus(element: &Element) {
     }
 }
 
+/// Loads another page of this site.
+pub fn go_to(path: &str) {
+    ignore_dom_error(window().location().set_href(path));
+}
+
 /// Ignores a DOM error. These calls fail only for invalid attribute names and node positions, which don't occur here.
 pub fn ignore_dom_error(result: Result<(), JsValue>) {
     let _ = result;

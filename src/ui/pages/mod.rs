@@ -13,13 +13,13 @@ mod notifications;
 mod overview;
 mod reference;
 
-pub use account::Account;
+pub use account::{Account, Proof};
 pub use activity::Activity;
 pub use api_keys::ApiKeys;
 pub use history::History;
 pub use integrations::Integrations;
 pub use invite::Invite;
-pub use login::{ConfirmEmail, ForgotPassword, Login, ResetPassword};
+pub use login::{ConfirmEmail, ForgotPassword, Login, ResetPassword, SignInCode};
 pub use members::Members;
 pub use not_found::NotFound;
 pub use notifications::Notifications;

@@ -27,6 +27,15 @@ pub struct NewAccount<'a> {
     pub password: Secret,
 }
 
+/// How the person of a new session proved who they are.
+#[derive(Clone, Copy)]
+pub(in crate::server::auth) enum SignInProof<'a> {
+    /// Their password matched this hash.
+    Password(&'a Secret),
+    /// The OpenID Connect provider vouched for them at this time, in unix seconds.
+    Provider(i64),
+}
+
 /// The result of accepting an invitation.
 pub enum JoinResult {
     /// The existing session was switched to the organization.
@@ -82,7 +91,8 @@ impl LocalAuth {
         let guest = Invitee::NewAccount { email: &email, password_hash: &hash };
         match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
             Ok((org, user)) => {
-                let session = self.create_session(headers, from, &user, Some(&org), Some(&hash)).await?;
+                let session =
+                    self.create_session(headers, from, &user, Some(&org), SignInProof::Password(&hash)).await?;
                 Ok(session.map_or(JoinResult::Refused(MembersFlash::InvitationInvalid), JoinResult::NewSession))
             }
             Err(AcceptError::EmailTaken) => Ok(JoinResult::Refused(MembersFlash::EmailTaken)),
@@ -107,15 +117,15 @@ impl LocalAuth {
     }
 
     /// Creates a session. Deletes the browser's previous sessions, to prevent session fixation. The browser is known to
-    /// the account from now on, by the cookie that it has if this server issued it. `proof` is the hash that the
-    /// person's password was verified against. `None` if the account changed in the meantime.
+    /// the account from now on, by the cookie that it has if this server issued it. `None` if the account changed in the
+    /// meantime.
     pub(in crate::server::auth) async fn create_session(
         &self,
         headers: &HeaderMap,
         from: IpAddr,
         user: &UserId,
         org: Option<&OrgId>,
-        proof: Option<&Secret>,
+        proof: SignInProof<'_>,
     ) -> Result<Option<SessionCookies>, AuthError> {
         for old in session_hashes(&self.public_url, headers) {
             self.store.delete_session(&old).await?;
@@ -124,7 +134,10 @@ impl LocalAuth {
         let place = session_place(headers, from);
         let hash = hash_secret(&session);
         let new = NewSession::new(&hash, user, org).from_place(&place);
-        let new = proof.map_or(new, |proof| new.proven_by(proof));
+        let new = match proof {
+            SignInProof::Password(hash) => new.proven_by(hash),
+            SignInProof::Provider(at) => new.vouched_at(at),
+        };
         match self.store.add_session(new).await? {
             RowChange::Applied => {}
             RowChange::NotFound => return Ok(None),

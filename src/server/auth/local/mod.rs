@@ -1,6 +1,5 @@
 //! Local sign-in with an email address and a password.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -10,21 +9,28 @@ mod operators;
 mod own_account;
 mod password_policy;
 pub mod passwords;
+mod proof;
+mod second_factor;
+mod sign_in;
 
+pub(super) use joining::SignInProof;
 pub use joining::{JoinResult, NewAccount};
 pub use operators::AccountError;
 pub use own_account::AccountChange;
+pub use proof::ProofResult;
+pub use second_factor::RecoveryCodes;
+pub use sign_in::{CodeLogin, Login};
 
 use super::Switched;
-use super::attempt_limiter::{Attempt, AttemptError, AttemptLimiter, AttemptPurpose, AttemptScope};
+use super::attempt_limiter::AttemptLimiter;
 use super::caller::Caller;
 use super::cookie::{BROWSER_COOKIE, read_cookie, session_hashes};
 use super::error::AuthError;
 use super::oidc::OidcProvider;
-use crate::model::{Action, OrgId, PasswordProblem, UserId};
+use crate::model::{OrgId, PasswordProblem, UserId};
 use crate::server::config::{OidcConfig, PublicUrl};
 use crate::server::crypto::random::hash_secret;
-use crate::server::domain::{Actor, Secret};
+use crate::server::domain::Secret;
 use crate::server::store::{self, CreatedUser, NewUser, RowChange, Store, UserOrg};
 use password_policy::NewPassword;
 use passwords::Passwords;
@@ -46,18 +52,6 @@ pub struct SessionCookies {
     pub session: Secret,
     /// What the browser is known by from now on, for its cookie.
     pub browser: Secret,
-}
-
-/// The result of a sign-in.
-pub enum Login {
-    /// The new session.
-    SignedIn(SessionCookies),
-    /// The email address or the password is wrong.
-    WrongCredentials,
-    /// Too many attempts: this limit is used up.
-    Limited(AttemptScope),
-    /// People sign in with the identity provider; the login page links to it.
-    Delegated,
 }
 
 /// Why a user can't be added.
@@ -112,66 +106,6 @@ impl LocalAuth {
         Ok(self.store.knows_browser(user, &hash).await?.then_some(hash))
     }
 
-    /// Verifies a password and creates a session. Deletes the browser's previous session, to prevent session fixation.
-    pub async fn login(
-        &self,
-        email: &str,
-        password: Secret,
-        from: IpAddr,
-        headers: &HeaderMap,
-    ) -> Result<Login, AuthError> {
-        // An invalid address is verified too, so that the response takes as long.
-        let email = normalize_email(email).unwrap_or_default();
-        let account = self.store.account(&email).await?;
-        let browser = match &account {
-            Some(account) => self.known_browser(&account.id, headers).await?,
-            None => None,
-        };
-        let purpose = AttemptPurpose::Login;
-        let attempt = Attempt { purpose, account: &email, from, known_browser: browser.as_deref() };
-        let known = account.as_ref().map(|account| account.id.clone());
-        let id = known.clone().map(tracing::field::display);
-        match self.attempts.check(&attempt).await {
-            Ok(()) => {}
-            Err(AttemptError::TooMany(scope)) => {
-                tracing::warn!(user = id, %from, limit = scope.as_str(), "sign-in refused: too many attempts");
-                return Ok(Login::Limited(scope));
-            }
-            Err(AttemptError::Store(error)) => return Err(error.into()),
-        }
-        let hash = account.as_ref().map(|account| Secret::new(account.password_hash.expose()));
-        let right = self.passwords.verify(password, hash).await?;
-        let Some(account) = account.filter(|account| right && !account.is_disabled) else {
-            tracing::info!(user = id, %from, "sign-in refused: wrong address or password");
-            if let Some(user) = known {
-                self.record_refused_sign_in(user, &email, from);
-            }
-            return Ok(Login::WrongCredentials);
-        };
-        let user = account.id;
-        self.attempts.succeeded(&attempt).await?;
-        let first = self.store.memberships(&user).await?.into_iter().next();
-        let (org, proof) = (first.as_ref().map(|org| &org.id), Some(&account.password_hash));
-        let Some(session) = self.create_session(headers, from, &user, org, proof).await? else {
-            tracing::info!(%user, %from, "sign-in refused: the account changed meanwhile");
-            return Ok(Login::WrongCredentials);
-        };
-        let actor = Actor::person(&user, &email, Some(from.to_string()));
-        self.store.as_actor(actor).record_in_orgs_of(&user, Action::SignedIn).await?;
-        tracing::info!(%user, %from, known_browser = browser.is_some(), "signed in");
-        Ok(Login::SignedIn(session))
-    }
-
-    /// Records a refused sign-in in its own task, so that the response takes no longer for an address that exists.
-    fn record_refused_sign_in(&self, user: UserId, email: &str, from: IpAddr) {
-        let store = self.store.as_actor(Actor::person(&user, email, Some(from.to_string())));
-        tokio::spawn(async move {
-            if let Err(error) = store.record_in_orgs_of(&user, Action::SignInRefused).await {
-                tracing::error!(%user, %error, "failed to record refused sign-in");
-            }
-        });
-    }
-
     /// Deletes the sessions that the request's cookies name.
     pub async fn logout(&self, headers: &HeaderMap) -> Result<(), AuthError> {
         for hash in session_hashes(&self.public_url, headers) {
@@ -195,7 +129,7 @@ impl LocalAuth {
         let Some((hash, session)) = open else { return Ok(None) };
         let orgs = self.store.memberships(&session.user).await?;
         let (user, email) = (session.user.clone(), session.email.clone());
-        let caller = Caller::new(user, email, orgs, session.active_org.as_ref(), hash);
+        let caller = Caller::new(user, email, orgs, session.active_org.as_ref(), hash).proven(session.proof);
         let org = caller.org.as_ref().map(|org| &org.id);
         self.store.touch_session(&caller.session_hash, &session, org).await?;
         Ok(Some(caller))
@@ -242,9 +176,12 @@ pub(super) fn normalize_email(email: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::server::auth::attempt_limiter::AttemptScope;
     use crate::server::auth::cookie::SESSION_COOKIE;
     use crate::server::store::testing::{each_store, sqlite, store_on};
 
@@ -269,6 +206,7 @@ mod tests {
     async fn sign_in_from(auth: &LocalAuth, from: IpAddr, headers: &HeaderMap) -> SessionCookies {
         match auth.login("ann@example.com", Secret::new(PASSWORD), from, headers).await.unwrap() {
             Login::SignedIn(session) => session,
+            Login::CodeRequired(_) => panic!("a code is required"),
             Login::WrongCredentials => panic!("wrong credentials"),
             Login::Limited(scope) => panic!("limited: {scope:?}"),
             Login::Delegated => panic!("elsewhere"),

@@ -52,6 +52,12 @@ impl LocalAuth {
         Ok(if disabled { self.store.disable_user(&user).await? } else { self.store.enable_user(&user).await? })
     }
 
+    /// Removes a user's second factor, which ends their sessions. `NotFound` if they have none.
+    pub async fn reset_factor(&self, email: &str) -> Result<RowChange, AccountError> {
+        let user = self.find_user(email).await?;
+        Ok(self.store.remove_factor(&user, None).await?)
+    }
+
     /// Deletes a user's account.
     pub async fn delete_user(&self, email: &str) -> Result<(), AccountError> {
         let user = self.find_user(email).await?;

@@ -156,7 +156,7 @@ impl LocalAuth {
     }
 
     /// Returns the store, whose audit events name the caller at this address.
-    fn acting(&self, caller: &Caller, from: IpAddr) -> Store {
+    pub(super) fn acting(&self, caller: &Caller, from: IpAddr) -> Store {
         self.store.as_actor(Actor::person(&caller.user_id, &caller.email, Some(from.to_string())))
     }
 }

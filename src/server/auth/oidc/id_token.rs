@@ -52,6 +52,8 @@ pub struct Identity {
     pub email: Option<String>,
     /// Whether the provider says that the address is the person's.
     pub email_verified: bool,
+    /// Unix seconds at which the person last signed in there, or of the token if the provider doesn't say.
+    pub vouched_at: i64,
 }
 
 /// What a token must be for.
@@ -71,6 +73,7 @@ struct RawClaims {
     exp: i64,
     nbf: Option<i64>,
     nonce: Option<String>,
+    auth_time: Option<i64>,
     email: Option<String>,
     /// Some providers send a text. Only the boolean of the standard counts.
     email_verified: Option<serde_json::Value>,
@@ -131,7 +134,8 @@ fn check(claims: RawClaims, expected: &Expected<'_>) -> Result<Identity, IdToken
         return Err(IdTokenRejection::Malformed);
     }
     let email_verified = claims.email_verified == Some(serde_json::Value::Bool(true));
-    Ok(Identity { subject: claims.sub, email: claims.email, email_verified })
+    let vouched_at = claims.auth_time.unwrap_or(expected.now).min(expected.now);
+    Ok(Identity { subject: claims.sub, email: claims.email, email_verified, vouched_at })
 }
 
 #[cfg(test)]
@@ -175,6 +179,13 @@ mod tests {
         }
         for (name, value) in [("aud", json!(["us"])), ("azp", json!("us")), ("exp", json!(NOW - LEEWAY + 1))] {
             assert_eq!(check_with(name, value).unwrap().subject, "ann", "{name}");
+        }
+    }
+
+    #[test]
+    fn person_is_vouched_for_when_they_signed_in_and_never_later_than_now() {
+        for (auth_time, vouched_at) in [(json!(NOW - 700), NOW - 700), (json!(NOW + 5), NOW), (Value::Null, NOW)] {
+            assert_eq!(check_with("auth_time", auth_time.clone()).unwrap().vouched_at, vouched_at, "{auth_time}");
         }
     }
 

@@ -16,11 +16,20 @@ pub use self::provider::{OidcError, OidcProvider};
 
 use self::id_token::Identity;
 use super::error::AuthError;
-use super::local::{LocalAuth, SessionCookies, normalize_email};
+use super::local::{LocalAuth, SessionCookies, SignInProof, normalize_email};
 use crate::model::{Action, LoginProblem, OrgId, UserId};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::{Actor, Secret};
 use crate::server::store::{AcceptError, AddIdentityError, ExternalIdentity, Invitee};
+
+/// What a session at the provider counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderSession {
+    /// It signs the person in.
+    Accepted,
+    /// Nothing: the person signs in there again, to prove who they are.
+    SignInAgain,
+}
 
 /// The result of a sign-in with the provider.
 pub enum OidcLogin {
@@ -37,6 +46,7 @@ struct Newcomer<'a> {
     identity: ExternalIdentity<'a>,
     email: Option<String>,
     email_verified: bool,
+    vouched_at: i64,
 }
 
 impl LocalAuth {
@@ -51,19 +61,20 @@ impl LocalAuth {
         invitation: Option<&Secret>,
         (from, headers): (IpAddr, &HeaderMap),
     ) -> Result<OidcLogin, AuthError> {
-        let Identity { subject, email, email_verified } = match provider.identify(flow, code, redirect_uri).await {
-            Ok(identity) => identity,
-            Err(error) => {
-                tracing::warn!(issuer = provider.issuer(), %error, "sign-in with oidc failed");
-                return Ok(OidcLogin::Refused(error.problem()));
-            }
-        };
+        let Identity { subject, email, email_verified, vouched_at } =
+            match provider.identify(flow, code, redirect_uri).await {
+                Ok(identity) => identity,
+                Err(error) => {
+                    tracing::warn!(issuer = provider.issuer(), %error, "sign-in with oidc failed");
+                    return Ok(OidcLogin::Refused(error.problem()));
+                }
+            };
         let identity = ExternalIdentity { issuer: provider.issuer(), subject: &subject };
         if let Some((user, email)) = self.store.user_of_identity(identity).await? {
-            return self.open_session(&user, &email, from, headers).await;
+            return self.open_session((&user, &email), vouched_at, from, headers).await;
         }
         let email = email.as_deref().and_then(normalize_email);
-        let newcomer = Newcomer { identity, email, email_verified };
+        let newcomer = Newcomer { identity, email, email_verified, vouched_at };
         match invitation {
             Some(token) => self.join_by_invitation(newcomer, token, from, headers).await,
             None => self.join_by_domain(provider, newcomer, from, headers).await,
@@ -81,7 +92,8 @@ impl LocalAuth {
         let guest = Invitee::NewIdentity { email: &email, identity: newcomer.identity };
         match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
             Ok((org, user)) => {
-                let session = self.create_session(headers, from, &user, Some(&org), None).await?;
+                let proof = SignInProof::Provider(newcomer.vouched_at);
+                let session = self.create_session(headers, from, &user, Some(&org), proof).await?;
                 Ok(session.map_or(OidcLogin::Refused(LoginProblem::NotInvited), OidcLogin::Joined))
             }
             Err(AcceptError::EmailTaken) => Ok(OidcLogin::Refused(LoginProblem::EmailTaken)),
@@ -103,7 +115,7 @@ impl LocalAuth {
         let Some(email) = admitted else { return Ok(OidcLogin::Refused(LoginProblem::NotInvited)) };
         let address = Some(from.to_string());
         match self.store.add_user_with_identity(&email, newcomer.identity, provider.org(), address).await {
-            Ok(user) => self.open_session(&user, &email, from, headers).await,
+            Ok(user) => self.open_session((&user, &email), newcomer.vouched_at, from, headers).await,
             Err(AddIdentityError::EmailTaken) => Ok(OidcLogin::Refused(LoginProblem::EmailTaken)),
             Err(AddIdentityError::Store(error)) => Err(error.into()),
         }
@@ -111,14 +123,15 @@ impl LocalAuth {
 
     async fn open_session(
         &self,
-        user: &UserId,
-        email: &str,
+        (user, email): (&UserId, &str),
+        vouched_at: i64,
         from: IpAddr,
         headers: &HeaderMap,
     ) -> Result<OidcLogin, AuthError> {
         let first: Option<OrgId> = self.store.memberships(user).await?.into_iter().next().map(|org| org.id);
         // `None` if the account is disabled.
-        let Some(session) = self.create_session(headers, from, user, first.as_ref(), None).await? else {
+        let proof = SignInProof::Provider(vouched_at);
+        let Some(session) = self.create_session(headers, from, user, first.as_ref(), proof).await? else {
             return Ok(OidcLogin::Refused(LoginProblem::NotInvited));
         };
         let actor = Actor::person(user, email, Some(from.to_string()));

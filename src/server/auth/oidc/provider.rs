@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use url::Url;
 
+use super::ProviderSession;
 use super::flow::Flow;
 use super::id_token::{self, Expected, IdTokenRejection, Identity};
 use crate::model::{LoginProblem, OrgId};
@@ -139,7 +140,12 @@ impl OidcProvider {
     }
 
     /// Returns the URL that asks the provider who the person is.
-    pub async fn authorize_url(&self, flow: &Flow, redirect_uri: &str) -> Result<Url, OidcError> {
+    pub async fn authorize_url(
+        &self,
+        flow: &Flow,
+        redirect_uri: &str,
+        session: ProviderSession,
+    ) -> Result<Url, OidcError> {
         let mut url = self.discover().await?.document.authorization_endpoint.clone();
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -150,6 +156,10 @@ impl OidcProvider {
             .append_pair("nonce", flow.nonce().expose())
             .append_pair("code_challenge", &hash_secret(&flow.verifier()))
             .append_pair("code_challenge_method", "S256");
+        if session == ProviderSession::SignInAgain {
+            // With `max_age`, the token says when the person signed in (OpenID Connect Core, 3.1.2.1).
+            url.query_pairs_mut().append_pair("prompt", "login").append_pair("max_age", "0");
+        }
         Ok(url)
     }
 

@@ -1,4 +1,4 @@
-//! `evergrant user set-password|sessions|disable|enable|delete`: what operators do to accounts.
+//! `evergrant user set-password|sessions|disable|enable|reset-factor|delete`: what operators do to accounts.
 
 use chrono::DateTime;
 use clap::{ArgAction, Args};
@@ -34,6 +34,15 @@ pub struct Sessions {
     /// End every session.
     #[arg(long)]
     end_all: bool,
+}
+
+#[derive(Args)]
+pub struct ResetFactor {
+    #[command(flatten)]
+    named: Named,
+    /// Do not ask to confirm. Without it the email address is prompted for again, or read as a line from standard input.
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Reads the password from a prompt or standard input, because other users of this machine can see a program's flags.
@@ -93,6 +102,27 @@ async fn set_disabled(flags: Named, disabled: bool, done: &str, already: &str) -
     let text = if changed == RowChange::Applied { done } else { already };
     let value = json!({ "email": email, "disabled": disabled, "changed": changed == RowChange::Applied });
     output.print(&value, &format!("{email} {text}."));
+    Ok(())
+}
+
+pub async fn reset_factor(flags: ResetFactor) -> Result<(), CliError> {
+    let ResetFactor { named: Named { email, output, settings }, yes } = flags;
+    refuse_elsewhere(&settings)?;
+    if !yes {
+        let question = format!("Make sure that {email} asked for this in person. Enter the email address again: ");
+        let answer = tokio::task::spawn_blocking(move || input::line(&question)).await??;
+        if !answer.trim().eq_ignore_ascii_case(email.trim()) {
+            return Err(
+                "nothing was changed, because the email address was not confirmed: enter it, or pass --yes".into()
+            );
+        }
+    }
+    let changed = with_auth(settings, async |auth, _| auth.reset_factor(&email).await).await?;
+    let text = match changed {
+        RowChange::Applied => "signs in without a second factor now, and every session of theirs has ended",
+        RowChange::NotFound => "has no second factor",
+    };
+    output.print(&json!({ "email": email, "changed": changed == RowChange::Applied }), &format!("{email} {text}."));
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::server::auth::LocalAuth;
 use crate::server::config::{Settings, parse_secret};
 use crate::server::domain::Secret;
 use crate::server::store::{Database, UserOrg};
-use manage::{Named, Sessions};
+use manage::{Named, ResetFactor, Sessions};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -29,6 +29,9 @@ pub enum Command {
     Disable(Box<Named>),
     /// Enable a disabled account again.
     Enable(Box<Named>),
+    /// Remove a person's second factor, so that their password alone signs them in. Asks to confirm. Their sessions end,
+    /// and they are told by email.
+    ResetFactor(Box<ResetFactor>),
     /// Delete an account. Its API keys end; connections and the audit log stay.
     Delete(Box<Named>),
 }
@@ -67,6 +70,7 @@ pub async fn run(command: Command) -> Result<(), CliError> {
         Command::Sessions(flags) => manage::sessions(*flags).await,
         Command::Disable(flags) => manage::disable(*flags).await,
         Command::Enable(flags) => manage::enable(*flags).await,
+        Command::ResetFactor(flags) => manage::reset_factor(*flags).await,
         Command::Delete(flags) => manage::delete(*flags).await,
     }
 }

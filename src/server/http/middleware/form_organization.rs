@@ -58,6 +58,7 @@ mod tests {
             org,
             session_hash: "hash".into(),
             external_org: None,
+            proof: None,
         };
         let (member, outsider) = (person(Some(org)), person(None));
         for (form, stale) in [

@@ -17,6 +17,7 @@ use crate::model::{
 use crate::server::auth::cookie::{THEME_COOKIE, read_cookie};
 use crate::server::auth::{Caller, api_keys};
 use crate::server::crypto::random::hash_secret;
+use crate::server::http::account_pages::{add_account_parts, awaits_code};
 use crate::server::http::flash;
 use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
@@ -99,6 +100,14 @@ async fn load_page_context(
         Some(_) if at_login => Err(query_param(uri, "next")
             .and_then(|next| safe_next(state, &next))
             .unwrap_or_else(|| paths::HOME.to_owned())),
+        Some(_) if uri.path() == paths::SIGN_IN_CODE => Err(paths::HOME.to_owned()),
+        None if uri.path() == paths::SIGN_IN_CODE => {
+            if awaits_code(state, headers).await? {
+                Ok(Page { login: login_view(state, uri).await?, ..page })
+            } else {
+                Err(format!("{}?problem={}", paths::LOGIN, LoginProblem::SignInExpired.as_str()))
+            }
+        }
         _ if page.link.is_some() => Ok(page),
         _ if uri.path() == paths::FORGOT_PASSWORD => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None if page.invitation.is_some() || uri.path() == paths::API_REFERENCE => Ok(page),
@@ -116,6 +125,8 @@ async fn load_page_context(
             let alarm = state.tokens.alarm().filter(|_| caller.may(Permission::ViewAppStatus));
             let flash_tenant = flash_tenant(state, &caller, page.flash.as_ref()).await?;
             let revealed = take_new_webhook_secret(state, &caller, uri.path()).await?;
+            let next = query_param(uri, "next").and_then(|next| safe_next(state, &next));
+            let page = add_account_parts(state, &caller, headers, next, page).await?;
             Ok(Page {
                 session: Some(session_view(state, &caller).await?),
                 app_alarm: alarm,

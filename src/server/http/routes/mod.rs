@@ -8,4 +8,5 @@ pub mod health;
 pub mod invitations;
 pub mod metrics;
 pub mod oidc;
+pub mod second_factor;
 pub mod session;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::model::{LoginProblem, MembersFlash, ProviderLink, paths};
 use crate::server::auth::cookie::{OIDC_COOKIE, read_cookie, write_cookie};
-use crate::server::auth::{FLOW_LIFETIME_SECONDS, Flow, OidcLogin};
+use crate::server::auth::{FLOW_LIFETIME_SECONDS, Flow, OidcLogin, ProviderSession};
 use crate::server::domain::Secret;
 use crate::server::http::flash::{clear_cookie, see_other, see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
@@ -20,6 +20,8 @@ use crate::server::http::state::AppState;
 #[derive(Deserialize)]
 pub struct StartQuery {
     next: Option<String>,
+    /// Present if a session at the provider is no proof.
+    again: Option<String>,
 }
 
 /// Query of the callback.
@@ -39,15 +41,23 @@ pub fn provider_link(state: &AppState, next: Option<&str>) -> Option<ProviderLin
     Some(ProviderLink { name: oidc.name.clone(), path: format!("{}{query}", paths::SESSION_OIDC) })
 }
 
+/// Returns the link that signs in with the provider again, which proves who somebody is.
+pub fn proof_link(state: &AppState, next: &str) -> Option<ProviderLink> {
+    let oidc = state.config.oidc.as_ref()?;
+    let query = safe_redirect::encode_query(&[("again", "1"), ("next", next)]);
+    Some(ProviderLink { name: oidc.name.clone(), path: format!("{}?{query}", paths::SESSION_OIDC) })
+}
+
 /// `GET /api/session/oidc`: binds a sign-in to this browser and redirects to the provider.
 pub async fn start(
     State(state): State<AppState>,
-    Query(StartQuery { next }): Query<StartQuery>,
+    Query(StartQuery { next, again }): Query<StartQuery>,
 ) -> Result<Response, InternalError> {
     let Some(provider) = state.auth.oidc() else { return Ok(see_other(paths::LOGIN)) };
     let next = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next));
     let flow = Flow::start(next, state.store.clock().now())?;
-    Ok(match provider.authorize_url(&flow, &redirect_uri(&state)).await {
+    let session = if again.is_some() { ProviderSession::SignInAgain } else { ProviderSession::Accepted };
+    Ok(match provider.authorize_url(&flow, &redirect_uri(&state), session).await {
         Ok(url) => {
             let cookie = flow.cookie();
             let cookie = write_cookie(&state.config.public_url, OIDC_COOKIE, cookie.expose(), FLOW_LIFETIME_SECONDS);

@@ -15,6 +15,7 @@ use crate::server::domain::Secret;
 use crate::server::http::flash::{see_other, with_cookie};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::routes::second_factor;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 use crate::server::store::{KNOWN_BROWSER_LIFETIME, SESSION_LIFETIME};
@@ -42,6 +43,7 @@ pub async fn login(
     let login = state.auth.login(&email, Secret::new(password), from, &headers).await;
     state.tokens.metrics().count_sign_in(match &login {
         Ok(Login::SignedIn(_)) => SignInOutcome::SignedIn,
+        Ok(Login::CodeRequired(_)) => SignInOutcome::CodeRequired,
         Ok(Login::WrongCredentials) => SignInOutcome::WrongCredentials,
         Ok(Login::Limited(scope)) => SignInOutcome::Limited(scope.as_str()),
         Ok(Login::Delegated) => SignInOutcome::Delegated,
@@ -56,6 +58,7 @@ pub async fn login(
         Login::SignedIn(session) => {
             with_session_cookies(&state, see_other(next.as_deref().unwrap_or(paths::HOME)), &session)
         }
+        Login::CodeRequired(token) => second_factor::ask_for_code(&state, &token, next.as_deref()),
         Login::WrongCredentials => refused(LoginProblem::Credentials),
         Login::Limited(_) => refused(LoginProblem::TooManyAttempts),
         Login::Delegated => see_other(&safe_redirect::login_path(next.as_deref().unwrap_or(paths::HOME))),

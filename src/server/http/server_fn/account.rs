@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use leptos::prelude::use_context;
 
 use super::rejection::{Rejection, reject_with_flash};
-use super::{ServerFnContext, append_cookie};
+use super::{ServerFnContext, append_cookie, empty_parts};
 use crate::model::{AccountFlash, AccountView, time_zones};
 use crate::server::auth::cookie::{SESSION_COOKIE, write_cookie};
 use crate::server::auth::{AccountChange, LocalAuth};
@@ -97,21 +97,22 @@ impl ServerFnContext {
     }
 
     /// Returns local sign-in, or 409 if Clerk manages the account.
-    fn local_account(&self) -> Result<&LocalAuth, Rejection> {
+    pub(super) fn local_account(&self) -> Result<&LocalAuth, Rejection> {
         self.state.auth.local().ok_or_else(|| reject_account(AccountFlash::ManagedByClerk))
     }
 }
 
-fn empty_parts() -> Parts {
-    axum::http::Request::new(()).into_parts().0
-}
-
-fn reject_account(notice: AccountFlash) -> Rejection {
+pub(super) fn reject_account(notice: AccountFlash) -> Rejection {
     let status = match notice {
         AccountFlash::NoSuchSession => StatusCode::NOT_FOUND,
-        AccountFlash::WrongPassword => StatusCode::FORBIDDEN,
-        AccountFlash::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
-        AccountFlash::ManagedByClerk | AccountFlash::DemoAccount | AccountFlash::NoMailServer => StatusCode::CONFLICT,
+        AccountFlash::WrongPassword | AccountFlash::WrongCode => StatusCode::FORBIDDEN,
+        AccountFlash::TooManyAttempts | AccountFlash::TooManyCodes => StatusCode::TOO_MANY_REQUESTS,
+        AccountFlash::ManagedByClerk
+        | AccountFlash::DemoAccount
+        | AccountFlash::NoMailServer
+        | AccountFlash::FactorElsewhere
+        | AccountFlash::FactorUnchanged
+        | AccountFlash::FactorExpired => StatusCode::CONFLICT,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     reject_with_flash(status, notice)

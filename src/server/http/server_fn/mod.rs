@@ -5,6 +5,7 @@ mod account;
 mod api_keys;
 mod members;
 mod rejection;
+mod second_factor;
 
 use axum::http::header::{ACCEPT, LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
@@ -135,7 +136,8 @@ impl<T> Outcome<T> {
             Ok(value) => flash(value),
             Err(rejection) => Some(rejection.flash()),
         };
-        redirect(ctx.return_path);
+        let elsewhere = result.as_ref().err().and_then(|rejection| rejection.error.confirm_at.as_deref());
+        redirect(elsewhere.unwrap_or(ctx.return_path));
         if let Some(flash) = flash {
             append_cookie(flash::cookie(&ctx.state, &flash));
         }
@@ -170,11 +172,16 @@ fn is_plain_form(parts: &Parts) -> bool {
     parts.method == Method::POST && accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
-fn redirect(path: &'static str) {
-    if let Some(response) = use_context::<ResponseOptions>() {
+fn redirect(path: &str) {
+    if let (Some(response), Ok(path)) = (use_context::<ResponseOptions>(), HeaderValue::from_str(path)) {
         response.set_status(StatusCode::SEE_OTHER);
-        response.insert_header(LOCATION, HeaderValue::from_static(path));
+        response.insert_header(LOCATION, path);
     }
+}
+
+/// Returns the parts of an empty request, for a call outside of a request.
+fn empty_parts() -> Parts {
+    axum::http::Request::new(()).into_parts().0
 }
 
 /// Adds a `Set-Cookie` header to the response.

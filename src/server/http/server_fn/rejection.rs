@@ -15,7 +15,7 @@ pub struct Rejection {
     status: StatusCode,
     pub(super) error: ApiError,
     /// The flash for a plain form, if the status alone does not determine it.
-    flash: Option<Flash>,
+    flash: Option<Box<Flash>>,
 }
 
 impl Rejection {
@@ -29,7 +29,7 @@ impl Rejection {
 
     pub(super) fn flash(&self) -> Flash {
         if let Some(flash) = &self.flash {
-            return flash.clone();
+            return Flash::clone(flash);
         }
         match self.status {
             StatusCode::FORBIDDEN => ConnectionFlash::NotAllowed.into(),
@@ -89,7 +89,7 @@ impl From<WebhookEndpointError> for Rejection {
         match error {
             WebhookEndpointError::Address(problem) => {
                 let refusal = reject(StatusCode::UNPROCESSABLE_ENTITY, problem.to_string());
-                Self { flash: Some(Flash::Address(problem)), ..refusal }
+                Self { flash: Some(Box::new(Flash::Address(problem))), ..refusal }
             }
             WebhookEndpointError::TooMany => {
                 reject_with_flash(StatusCode::CONFLICT, NotificationFlash::TooManyWebhooks)
@@ -107,7 +107,7 @@ impl From<WebhookEndpointError> for Rejection {
 pub fn connection_not_found() -> Rejection {
     let rejection =
         reject(StatusCode::NOT_FOUND, "That connection isn't in this organisation any more. Reload the page.");
-    Rejection { flash: Some(ConnectionFlash::NotFound.into()), ..rejection }
+    Rejection { flash: Some(Box::new(ConnectionFlash::NotFound.into())), ..rejection }
 }
 
 pub(super) fn reject(status: StatusCode, words: impl Into<String>) -> Rejection {
@@ -117,5 +117,5 @@ pub(super) fn reject(status: StatusCode, words: impl Into<String>) -> Rejection 
 /// Builds a rejection with the text of `flash`, which a plain form also receives as a flash.
 pub(super) fn reject_with_flash(status: StatusCode, flash: impl Into<Flash>) -> Rejection {
     let flash = flash.into();
-    Rejection { error: ApiError::new(flash.text()), flash: Some(flash), status }
+    Rejection { error: ApiError::new(flash.text()), flash: Some(Box::new(flash)), status }
 }

@@ -1,6 +1,7 @@
 //! Accounts.
 
 pub mod account_messages;
+pub mod account_notices;
 pub mod api_keys;
 pub mod attempt_limits;
 pub mod clerk_events;
@@ -13,5 +14,8 @@ pub mod members;
 pub mod operations;
 pub mod orgs;
 pub mod profile;
+pub mod recovery_codes;
+pub mod second_factors;
 pub mod sessions;
+pub mod sign_in_challenges;
 pub mod users;

@@ -5,7 +5,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 
-use crate::model::{EndpointId, GrantId, OrgId};
+use crate::model::{EndpointId, GrantId, OrgId, UserId};
 use crate::server::crypto::key_ring::KeyRing;
 use crate::server::crypto::sealed::{CipherError, SealContext, TokenField};
 use crate::server::domain::Secret;
@@ -17,6 +17,8 @@ pub(in crate::server::store) struct SealedColumn {
     label: &'static str,
     table: &'static str,
     id: &'static str,
+    /// SQL of the organization that the value is bound to, or of an empty text if it is bound to none.
+    org: &'static str,
     /// SQL of the generation that the value is bound to, or of 0 if it is bound to none.
     generation: &'static str,
     name: &'static str,
@@ -33,13 +35,15 @@ enum ColumnKind {
     Token(TokenField),
     Verifier,
     Webhook,
+    SecondFactor,
 }
 
-pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
+pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 6] = [
     SealedColumn {
         label: "the refresh token of grant",
         table: "integration_grants",
         id: "id",
+        org: "org_id",
         generation: "generation",
         name: "refresh_token_enc",
         needed_if: "refresh_token_enc <> ''",
@@ -51,6 +55,7 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
         label: "the access token of grant",
         table: "integration_grants",
         id: "id",
+        org: "org_id",
         generation: "generation",
         name: "access_token_enc",
         needed_if: "access_token_enc <> ''",
@@ -62,6 +67,7 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
         label: "the verifier of consent",
         table: "oauth_states",
         id: "id_hash",
+        org: "org_id",
         generation: "CAST(0 AS BIGINT)",
         name: "code_verifier_enc",
         needed_if: "consumed_at IS NULL",
@@ -73,6 +79,7 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
         label: "the secret of webhook endpoint",
         table: "webhook_endpoints",
         id: "id",
+        org: "org_id",
         generation: "CAST(0 AS BIGINT)",
         name: "secret_enc",
         needed_if: "secret_enc <> ''",
@@ -84,12 +91,25 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 5] = [
         label: "the previous secret of webhook endpoint",
         table: "webhook_endpoints",
         id: "id",
+        org: "org_id",
         generation: "CAST(0 AS BIGINT)",
         name: "previous_secret_enc",
         needed_if: "previous_secret_enc IS NOT NULL",
         needed_until: Some("previous_until"),
         must_open: false,
         kind: ColumnKind::Webhook,
+    },
+    SealedColumn {
+        label: "the second factor of user",
+        table: "second_factors",
+        id: "user_id",
+        org: "CAST('' AS TEXT)",
+        generation: "CAST(0 AS BIGINT)",
+        name: "secret_enc",
+        needed_if: "secret_enc <> ''",
+        needed_until: None,
+        must_open: true,
+        kind: ColumnKind::SecondFactor,
     },
 ];
 
@@ -131,6 +151,7 @@ impl SealedValue {
             ColumnKind::Webhook => {
                 act(&SealContext::WebhookSecret { org: &self.org, endpoint: &EndpointId(self.id.clone()) })
             }
+            ColumnKind::SecondFactor => act(&SealContext::SecondFactor { user: &UserId(self.id.clone()) }),
         };
         done.map_err(|source| StoreError::Cipher { what: self.column.label, id: self.id.clone(), source })
     }
@@ -156,9 +177,9 @@ impl SealedColumn {
         limit: i64,
         now: i64,
     ) -> Result<Vec<SealedValue>, StoreError> {
-        let Self { table, id, generation, name: text, .. } = self;
+        let Self { table, id, org, generation, name: text, .. } = self;
         let sql = format!(
-            "SELECT {id} AS id, org_id, {generation} AS generation, {text} AS sealed FROM {table} \
+            "SELECT {id} AS id, {org} AS org_id, {generation} AS generation, {text} AS sealed FROM {table} \
              WHERE {id} > $1 AND {} ORDER BY {id} LIMIT $2",
             self.filter(which, 3)
         );

@@ -10,6 +10,10 @@ use super::names::SIGN_INS;
 pub enum SignInOutcome {
     /// The person is signed in.
     SignedIn,
+    /// The password is right, and a code is asked for.
+    CodeRequired,
+    /// The code is wrong, was used, or came too late.
+    WrongCode,
     /// The email address or the password is wrong.
     WrongCredentials,
     /// This limit on attempts is used up.
@@ -24,6 +28,8 @@ impl SignInOutcome {
     fn labels(self) -> (&'static str, &'static str) {
         match self {
             Self::SignedIn => ("signed_in", ""),
+            Self::CodeRequired => ("code_required", ""),
+            Self::WrongCode => ("wrong_code", ""),
             Self::WrongCredentials => ("wrong_credentials", ""),
             Self::Limited(scope) => ("limited", scope),
             Self::Delegated => ("delegated", ""),

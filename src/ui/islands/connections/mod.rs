@@ -13,7 +13,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::Element;
 
-use super::dom::{attribute, closest, element_by_id, focus, ignore_dom_error};
+use super::dom::{attribute, closest, element_by_id, focus, go_to, ignore_dom_error};
 use super::ids;
 use super::menu::close_menu_around;
 use super::version::ConnectionsVersion;
@@ -129,6 +129,8 @@ impl LiveBody {
                     self.reread(Reread::AfterAction).await;
                     announce(None, Tone::Good, format!("{name} is disconnected."));
                 }
+                // Who the person is has to be proven again. The page that asks leads back here.
+                Err(ApiError { confirm_at: Some(page), .. }) => go_to(&page),
                 Err(error) => dialog::set_error(&error.to_string()),
             }
         });

@@ -3,6 +3,8 @@
 mod email;
 mod password;
 mod profile;
+mod proof;
+mod second_factor;
 mod sessions;
 mod sign_ins;
 
@@ -11,7 +13,9 @@ use leptos::prelude::*;
 use crate::api;
 use crate::model::{AccountView, paths};
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::context::page;
 use crate::ui::layout::Layout;
+pub use proof::Proof;
 
 /// The page at `/account`.
 #[component]
@@ -50,6 +54,7 @@ fn sections(view: &AccountView) -> AnyView {
         profile::profile(view),
         email::email(view),
         password::password(view),
+        second_factor::second_factor(view, &page()),
         sessions::sessions(view),
         sign_ins::sign_ins(view),
     )

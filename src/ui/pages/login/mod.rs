@@ -1,5 +1,6 @@
 //! The sign-in page, and the pages of people who can't sign in.
 
+mod code;
 mod confirm_email;
 mod forgot;
 mod reset;
@@ -11,6 +12,7 @@ use crate::model::{LoginProblem, LoginView, ProviderLink, Tone};
 use crate::ui::components::provider_button::provider_button;
 use crate::ui::context::page;
 use crate::ui::layout::{BareLayout, clerk};
+pub use code::SignInCode;
 pub use confirm_email::ConfirmEmail;
 pub use forgot::ForgotPassword;
 pub use reset::ResetPassword;
@@ -89,6 +91,15 @@ fn problem_notice(problem: LoginProblem) -> impl IntoView {
             (Tone::Bad, "alert", "That email and password don't match. Check both, then try again.")
         }
         LoginProblem::TooManyAttempts => (Tone::Bad, "alert", "Too many attempts. Wait a minute, then try again."),
+        LoginProblem::WrongCode => {
+            (Tone::Bad, "alert", "That code is wrong or was used already. Wait for the next one, then try again.")
+        }
+        LoginProblem::TooManyCodes => (Tone::Bad, "alert", "Too many wrong codes. Wait five minutes, then try again."),
+        LoginProblem::SignInExpired => (
+            Tone::Bad,
+            "alert",
+            "That sign-in took too long or began in another browser. Enter your email and password again.",
+        ),
         LoginProblem::SignedOut => (Tone::Quiet, "status", "You are signed out. Sign in to continue."),
         LoginProblem::ProviderUnavailable => {
             (Tone::Bad, "alert", "The sign-in service isn't answering. Try again in a minute, or use your password.")

@@ -4,7 +4,7 @@ pub mod list;
 
 use sqlx::{AnyConnection, Row};
 
-use crate::model::{OrgId, UserId};
+use crate::model::{OrgId, ProofMethod, UserId};
 use crate::server::domain::{Secret, latest_plausible};
 use crate::server::store::live::changes::Change;
 use crate::server::store::{RowChange, Store, StoreError};
@@ -33,7 +33,20 @@ pub struct Session {
     pub email: String,
     /// The organization that was last chosen. The user may have left it since: check `memberships`.
     pub active_org: Option<OrgId>,
+    /// When and how the person last proved who they are.
+    pub proof: Proof,
     last_seen_at: i64,
+}
+
+/// The last time at which a person proved in a session who they are, and what can prove it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Unix seconds of the last proof.
+    pub at: i64,
+    /// What is asked for next time.
+    pub method: ProofMethod,
+    /// Whether an OpenID Connect provider vouched for the person when the session began.
+    pub by_provider: bool,
 }
 
 /// From where a person signed in.
@@ -53,12 +66,13 @@ pub struct NewSession<'a> {
     org: Option<&'a OrgId>,
     place: Option<&'a SessionPlace>,
     proof: Option<&'a Secret>,
+    provider_at: Option<i64>,
 }
 
 impl<'a> NewSession<'a> {
     /// A session with this hash that starts in `org`.
     pub fn new(hash: &'a str, user: &'a UserId, org: Option<&'a OrgId>) -> Self {
-        Self { hash, user, org, place: None, proof: None }
+        Self { hash, user, org, place: None, proof: None, provider_at: None }
     }
 
     /// Sets from where the person signed in.
@@ -70,6 +84,11 @@ impl<'a> NewSession<'a> {
     /// was changed in the meantime, because the change ended all sessions.
     pub fn proven_by(self, hash: &'a Secret) -> Self {
         Self { proof: Some(hash), ..self }
+    }
+
+    /// Sets when an OpenID Connect provider vouched for the person, who signed in with it.
+    pub fn vouched_at(self, at: i64) -> Self {
+        Self { provider_at: Some(at), ..self }
     }
 }
 
@@ -108,7 +127,10 @@ impl Store {
     pub async fn session(&self, hash: &str) -> Result<Option<Session>, StoreError> {
         let now = self.clock().now();
         let row = sqlx::query(
-            "SELECT u.id, u.email, s.active_org_id, s.last_seen_at FROM sessions s JOIN users u ON u.id = s.user_id \
+            "SELECT u.id, u.email, s.active_org_id, s.last_seen_at, s.provider_at, \
+             COALESCE(s.proven_at, s.provider_at, s.created_at) AS proof_at, \
+             CAST(CASE WHEN EXISTS (SELECT 1 FROM second_factors f WHERE f.user_id = u.id AND f.confirmed_at IS NOT NULL) \
+             THEN 2 WHEN u.password_hash <> '' THEN 1 ELSE 0 END AS BIGINT) AS method FROM sessions s JOIN users u ON u.id = s.user_id \
              WHERE s.id_hash = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND s.expires_at <= $4 \
              AND u.disabled_at IS NULL AND (u.demo_since IS NULL OR $5 = 1)",
         )
@@ -124,8 +146,27 @@ impl Store {
             user: UserId(row.try_get("id")?),
             email: row.try_get("email")?,
             active_org: row.try_get::<Option<String>, _>("active_org_id")?.map(OrgId),
+            proof: Proof {
+                at: row.try_get("proof_at")?,
+                method: match row.try_get::<i64, _>("method")? {
+                    2 => ProofMethod::Code,
+                    1 => ProofMethod::Password,
+                    _ => ProofMethod::Provider,
+                },
+                by_provider: row.try_get::<Option<i64>, _>("provider_at")?.is_some(),
+            },
             last_seen_at: row.try_get("last_seen_at")?,
         }))
+    }
+
+    /// Records that the person has proved now who they are.
+    pub async fn prove_session(&self, hash: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sessions SET proven_at = $1 WHERE id_hash = $2")
+            .bind(self.clock().now())
+            .bind(hash)
+            .execute(self.pool())
+            .await?;
+        Ok(())
     }
 
     /// Updates `last_seen_at` of the session and `last_used_at` of the organization, at most once an hour, or ten times
@@ -193,8 +234,8 @@ pub(super) async fn insert_session(
     now: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO sessions (id_hash, user_id, active_org_id, created_at, last_seen_at, expires_at, user_agent, address) \
-         VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
+        "INSERT INTO sessions (id_hash, user_id, active_org_id, created_at, last_seen_at, expires_at, user_agent, address, \
+         provider_at) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)",
     )
     .bind(new.hash)
     .bind(new.user.as_str())
@@ -203,6 +244,7 @@ pub(super) async fn insert_session(
     .bind(now + SESSION_LIFETIME)
     .bind(new.place.and_then(|place| place.user_agent.as_deref()))
     .bind(new.place.and_then(|place| place.address.as_deref()))
+    .bind(new.provider_at)
     .execute(connection)
     .await?;
     Ok(())
@@ -278,5 +320,21 @@ mod tests {
         assert_eq!(store.session("s").await.unwrap().unwrap().active_org, Some(org));
         store.delete_session("s").await.unwrap();
         assert_eq!(store.session("s").await.unwrap(), None);
+    }
+
+    #[apply(each_store!)]
+    async fn signing_in_counts_as_proof_and_a_later_one_is_kept(store: Store) {
+        let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
+        _ = store.add_session(NewSession::new("s", &user, Some(&org))).await.unwrap();
+        let vouched = store.clock().now() - 100;
+        _ = store.add_session(NewSession::new("p", &user, None).vouched_at(vouched)).await.unwrap();
+        let proof = async |hash| store.session(hash).await.unwrap().unwrap().proof;
+        let password = Proof { at: store.clock().now(), method: ProofMethod::Password, by_provider: false };
+        assert_eq!(proof("s").await, password);
+        assert_eq!(proof("p").await, Proof { at: vouched, by_provider: true, ..password });
+        store.clock().advance(700);
+        store.prove_session("s").await.unwrap();
+        assert_eq!(proof("s").await, Proof { at: store.clock().now(), ..password });
+        assert_eq!(proof("p").await.at, vouched, "another session proved nothing");
     }
 }

@@ -1,0 +1,91 @@
+//! Sends notices: messages that tell a person of a change to their account, without a link.
+
+use super::account_messages::next_attempt;
+use super::mail::AccountMessage;
+use super::notifier::{DeliveryReport, Notifier};
+use crate::model::{AccountNoticeKind, paths};
+use crate::server::store::{CLAIM_DURATION, StoreError, new_id};
+
+/// How many notices are claimed at a time, each within its claim in the usual case.
+const BATCH_SIZE: i64 = 4;
+
+impl Notifier {
+    /// Sends notices that are due. Without a mail server, leaves them to servers that have one.
+    pub async fn send_account_notices(&self) -> Result<DeliveryReport, StoreError> {
+        let Some(mailer) = self.mailer() else { return Ok(DeliveryReport::default()) };
+        let (store, owner) = (self.store(), new_id::<String>());
+        let claimed = store.claim_notices(&owner, store.clock().now() + CLAIM_DURATION, BATCH_SIZE).await?;
+        let mut report = DeliveryReport { has_more: !claimed.is_empty(), ..DeliveryReport::default() };
+        for notice in claimed {
+            let (subject, text) = words(notice.kind, self.public_url());
+            let (id, now) = (format!("{}.{}", notice.id, notice.attempts), store.clock().now());
+            let message = AccountMessage { id: &id, to: &notice.email, subject, text: &text, now };
+            let next = match mailer.send_account_message(&message).await {
+                Ok(()) => None,
+                Err(error) => {
+                    let kind = notice.kind.as_str();
+                    tracing::warn!(account_notice = notice.id, kind, error = error.message, "notice was not sent");
+                    next_attempt(error.finality, notice.attempts, now)
+                }
+            };
+            match next {
+                None => report.delivered += 1,
+                Some(_) => report.retrying += 1,
+            }
+            store.record_notice_attempt(&notice.id, &owner, next).await?;
+        }
+        Ok(report)
+    }
+}
+
+/// Returns a notice's subject and text.
+fn words(kind: AccountNoticeKind, public_url: &str) -> (&'static str, String) {
+    let account = paths::ACCOUNT;
+    let reset = paths::FORGOT_PASSWORD;
+    let (subject, what) = match kind {
+        AccountNoticeKind::FactorAdded => (
+            "Your Evergrant account has a second factor",
+            "A second factor was added to your Evergrant account. From now on a code is asked for after your password, and \
+             you were signed out everywhere else.",
+        ),
+        AccountNoticeKind::FactorRemoved => (
+            "The second factor of your Evergrant account was removed",
+            "The second factor of your Evergrant account was removed. Your password alone signs you in, and you were signed \
+             out everywhere else.",
+        ),
+        AccountNoticeKind::RecoveryCodeUsed => (
+            "A recovery code of your Evergrant account was used",
+            "Somebody entered one of your recovery codes in place of a code of your authenticator app. It doesn't work again.",
+        ),
+        AccountNoticeKind::RecoveryCodesCreated => (
+            "Your Evergrant account has new recovery codes",
+            "New recovery codes were created for your Evergrant account. The old ones no longer work.",
+        ),
+    };
+    let text = format!(
+        "{what}\n\nYour second factor: {public_url}{account}\n\nIf that wasn't you, reset your password at \
+         {public_url}{reset} and tell the person who runs Evergrant.\n\n-- \nEvergrant, {public_url}\n"
+    );
+    (subject, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_notice_says_what_happened_and_what_to_do() {
+        let mut subjects = BTreeSet::new();
+        for kind in AccountNoticeKind::ALL {
+            let (subject, text) = words(*kind, "https://e.example");
+            assert!(
+                text.contains("If that wasn't you, reset your password at https://e.example/login/forgot"),
+                "{kind:?}"
+            );
+            subjects.insert(subject);
+        }
+        assert_eq!(subjects.len(), AccountNoticeKind::ALL.len());
+    }
+}

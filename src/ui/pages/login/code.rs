@@ -1,0 +1,30 @@
+//! The page that asks for a code after the password.
+
+use leptos::prelude::*;
+
+use super::problem_notice;
+use crate::model::LoginView;
+use crate::ui::components::account_fields::code_field;
+use crate::ui::context::page;
+use crate::ui::layout::BareLayout;
+
+/// The page at `/login/code`.
+#[component]
+pub fn SignInCode() -> impl IntoView {
+    let LoginView { problem, next, .. } = page().login;
+    view! {
+        <BareLayout title="Enter your code">
+            <h1>"Enter your code"</h1>
+            {problem.map(problem_notice)}
+            <form class="card stack" method="post" action="/api/session/code">
+                {next.map(|next| view! { <input type="hidden" name="next" value=next /> })}
+                {code_field("code", "Code", "code-hint")}
+                <p class="hint" id="code-hint">
+                    "The six digits that your authenticator app shows, or one of your recovery codes."
+                </p>
+                <button class="button primary wide">"Sign in"</button>
+            </form>
+            <p class="aside"><a href="/login">"Back to sign in"</a></p>
+        </BareLayout>
+    }
+}
