@@ -139,3 +139,33 @@ pub async fn rename_organization(name: String) -> Result<(), ApiError> {
     .await
     .flash(|()| Renamed)
 }
+
+/// Requires a second factor of every member, in so many days. Owners only.
+#[server(prefix = "/api", endpoint = "organizations/require-factor", input = PostUrl, output = Json)]
+pub async fn require_factor(days: i64) -> Result<(), ApiError> {
+    use crate::model::{MembersFlash::FactorRequired, Permission, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageOwners)?;
+        ctx.require_factor(org, days).await
+    })
+    .await
+    .flash(|()| FactorRequired)
+}
+
+/// Ends the requirement of a second factor. Owners only.
+#[server(prefix = "/api", endpoint = "organizations/stop-requiring-factor", input = PostUrl, output = Json)]
+pub async fn stop_requiring_factor() -> Result<(), ApiError> {
+    use crate::model::{MembersFlash::FactorNotRequired, Permission, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageOwners)?;
+        ctx.stop_requiring_factor(org).await
+    })
+    .await
+    .flash(|()| FactorNotRequired)
+}

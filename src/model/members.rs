@@ -24,6 +24,8 @@ pub struct MembersView {
     pub members: Vec<MemberView>,
     /// Open invitations, newest first; empty if the viewer may not invite.
     pub invitations: Vec<InvitationView>,
+    /// Unix seconds from which on every member needs a second factor; `None` if it isn't required.
+    pub factor_required_from: Option<i64>,
     /// Clerk manages the members: nothing can be changed here.
     pub managed_by_clerk: bool,
     /// Time at which the view was created, in unix seconds.
@@ -41,6 +43,8 @@ pub struct MemberView {
     pub role: Role,
     /// When the member joined, in unix seconds.
     pub since: i64,
+    /// Whether the member has a second factor here.
+    pub has_factor: bool,
     /// Whether the member is the viewer.
     pub is_you: bool,
 }

@@ -53,7 +53,8 @@ pub use problem::ProblemCode;
 pub use reference::{FieldView, OperationView, ReferenceView, ResponseView};
 pub use refresh::{BindingError, RefreshReport, RefreshSummary, XERO_NOT_ANSWERING};
 pub use second_factor::{
-    AccountNoticeKind, FactorEnrollment, PROOF_LIFETIME, ProofMethod, ProofPage, RECOVERY_CODES, SecondFactorView,
+    AccountNoticeKind, FACTOR_DAYS, FactorEnrollment, MAX_FACTOR_DAYS, PROOF_LIFETIME, ProofMethod, ProofPage,
+    RECOVERY_CODES, SecondFactorView,
 };
 pub use session::{OrgView, Role, SessionView, Theme};
 pub use status::{BindingStatus, GrantStatus, Trigger};

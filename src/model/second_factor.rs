@@ -8,6 +8,12 @@ use super::{ProviderLink, RevealedSecret};
 /// How many recovery codes an account gets at a time.
 pub const RECOVERY_CODES: usize = 10;
 
+/// In how many days an organization can require a second factor of its members. A page offers these.
+pub const FACTOR_DAYS: [i64; 4] = [7, 14, 30, 0];
+
+/// The most of these days.
+pub const MAX_FACTOR_DAYS: i64 = 30;
+
 /// How long a proof counts for sensitive actions, in seconds.
 pub const PROOF_LIFETIME: i64 = 10 * 60;
 

@@ -65,6 +65,12 @@ pub struct SessionView {
     pub orgs: Vec<OrgView>,
     /// The current organization; `None` if the person belongs to none.
     pub org: Option<OrgView>,
+    /// The chosen organization, if the person reaches nothing of it because they have no second factor.
+    pub locked_org: Option<OrgView>,
+    /// The organizations that the person belongs to and reaches nothing of.
+    pub locked_orgs: Vec<OrgView>,
+    /// Unix seconds from which on the current organization requires a second factor, which the person has not.
+    pub factor_due: Option<i64>,
     /// Number of the organization's bindings that a person has to act on.
     pub attention: u32,
     /// Number of the organization's events that the person hasn't marked as read.

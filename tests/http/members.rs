@@ -159,6 +159,8 @@ const ENDPOINT_ROLES: &[EndpointRole] = &[
     ("members/remove", &[("user_id", "none")], Role::Admin),
     ("members/transfer-ownership", &[("user_id", "none")], Role::Owner),
     ("organizations/rename", &[("name", "Harbour Group")], Role::Admin),
+    ("organizations/require-factor", &[("days", "7")], Role::Owner),
+    ("organizations/stop-requiring-factor", &[], Role::Owner),
     ("api-keys/view", &[], Role::Admin),
     ("api-keys/create", &[("name", "none")], Role::Admin),
     ("api-keys/revoke", &[("key_id", "none")], Role::Admin),

@@ -16,6 +16,7 @@ mod page_security;
 mod proof;
 mod reference;
 mod request_ids;
+mod required_factor;
 mod second_factor;
 mod server_functions;
 mod shared_users;

@@ -51,6 +51,8 @@ const FORMS: &[(&str, &[(&str, &str)])] = &[
     ("/api/notifications/webhooks/set", &[("endpoint_id", "none"), ("enabled", "false")]),
     ("/api/notifications/webhooks/test", &[("endpoint_id", "none")]),
     ("/api/organizations/rename", &[("name", "Renamed")]),
+    ("/api/organizations/require-factor", &[("days", "7")]),
+    ("/api/organizations/stop-requiring-factor", &[]),
 ];
 
 const BINDING: &str = "the connection";

@@ -42,6 +42,8 @@ str_enum!(
         /// The account has no password, so its provider asks for the second factor.
         FactorElsewhere = "account-factor-elsewhere",
         FactorExpired = "account-factor-expired",
+        /// An organization requires a second factor, and the person has none.
+        FactorRequired = "account-factor-required",
         WrongCode = "account-code-wrong",
         TooManyCodes = "account-too-many-codes",
         RecoveryCodesCreated = "account-recovery-codes",
@@ -108,10 +110,11 @@ impl FlashMessage for AccountFlash {
             Self::FactorUnchanged => "Nothing was changed: look at your second factor again.",
             Self::FactorElsewhere => "You sign in with another service. Turn its second factor on there.",
             Self::FactorExpired => "That took too long, or was begun in another browser. Start again.",
+            Self::FactorRequired => "This organisation requires a second factor. Set yours up first.",
             Self::WrongCode => "That code is wrong or was used already. Wait for the next one, then try again.",
             Self::TooManyCodes => "Too many wrong codes. Wait five minutes, then try again.",
             Self::RecoveryCodesCreated => "The old recovery codes no longer work. Save the new ones now: they are shown once.",
-            Self::ProofNeeded => "Confirm first that it's you: sign in again or open /account/confirm. Nothing was changed.",
+            Self::ProofNeeded => "Confirm first that it's you. Nothing was changed.",
             Self::Proven => "Confirmed. Nothing was changed yet: submit the form again.",
             Self::ManagedByClerk => "Your account is managed in Clerk. Change it there.",
             Self::DemoAccount => "The demo login keeps its email address and password, and has no second factor.",

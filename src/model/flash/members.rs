@@ -29,6 +29,11 @@ str_enum!(
         InvalidName = "organisation-name",
         NameTaken = "organisation-name-taken",
         TooManyOrganizations = "organisation-too-many",
+        FactorRequired = "factor-required",
+        FactorNotRequired = "factor-not-required",
+        /// An owner without a second factor can't require one.
+        OwnFactorFirst = "factor-own-first",
+        InvalidDays = "factor-days",
         NotAllowed = "members-not-allowed",
         ManagedByClerk = "members-elsewhere",
         InvalidEmail = "invitation-email",
@@ -52,7 +57,9 @@ impl FlashMessage for MembersFlash {
             | Self::Left
             | Self::Transferred
             | Self::Created
-            | Self::Renamed => Tone::Good,
+            | Self::Renamed
+            | Self::FactorRequired
+            | Self::FactorNotRequired => Tone::Good,
             _ => Tone::Warn,
         }
     }
@@ -79,6 +86,10 @@ impl FlashMessage for MembersFlash {
             Self::InvalidName => "A name needs 1 to 80 characters on one line.",
             Self::NameTaken => "You already belong to an organisation with that name. Choose another name.",
             Self::TooManyOrganizations => "You already own 20 organisations, the most that one person can own.",
+            Self::FactorRequired => "A second factor is required. Members without one see how long they have.",
+            Self::FactorNotRequired => "A second factor is no longer required.",
+            Self::OwnFactorFirst => "Set up your own second factor first, on your account page.",
+            Self::InvalidDays => "Choose the number of days from the list.",
             Self::NotAllowed => "Your role doesn't allow that. Ask an owner of the organisation.",
             Self::ManagedByClerk => "Members and organisations are managed in Clerk. Change them there.",
             Self::InvalidEmail => "That isn't an email address. Check it, then try again.",

@@ -1,7 +1,7 @@
 //! The signed-in person and their organization. Both come from the session, never from an argument (rule 10).
 
-use crate::model::{OrgId, OrgView, PROOF_LIFETIME, Permission, SessionView, UserId};
-use crate::server::store::Proof;
+use crate::model::{OrgId, OrgView, PROOF_LIFETIME, Permission, ProofMethod, SessionView, UserId};
+use crate::server::store::{FactorDeadline, Proof};
 
 /// How far the clocks of two instances may be apart, in seconds.
 const CLOCK_TOLERANCE: i64 = 60;
@@ -15,8 +15,14 @@ pub struct Caller {
     pub email: String,
     /// The active organization; the person is always a member of it.
     pub org: Option<OrgView>,
-    /// All organizations of the person, by name.
+    /// The organizations of the person, by name, but for those that are locked.
     pub orgs: Vec<OrgView>,
+    /// The organizations of the person that require a second factor, which the person has not.
+    pub locked_orgs: Vec<OrgView>,
+    /// The chosen organization, if it is locked. Then none is active.
+    pub locked_org: Option<OrgView>,
+    /// From when on the active organization requires a second factor, in unix seconds. Set until the person has one.
+    pub factor_due: Option<i64>,
     /// The hash by which the database stores the session.
     pub session_hash: String,
     /// The active organization's id at the identity provider, if there is one.
@@ -35,12 +41,30 @@ impl Caller {
         session_hash: String,
     ) -> Self {
         let org = orgs.iter().find(|org| Some(&org.id) == chosen).or(orgs.first()).cloned();
-        Self { user_id, email, org, orgs, session_hash, external_org: None, proof: None }
+        let (locked_orgs, locked_org, factor_due) = (Vec::new(), None, None);
+        let (external_org, proof) = (None, None);
+        Self { user_id, email, org, orgs, locked_orgs, locked_org, factor_due, session_hash, external_org, proof }
     }
 
     /// Sets when and how the person last proved who they are.
     pub(super) fn proven(self, proof: Proof) -> Self {
         Self { proof: Some(proof), ..self }
+    }
+
+    /// Takes the organizations away whose deadline for a second factor is over. For a person who has none.
+    pub(super) fn without_factor(self, deadlines: &[FactorDeadline], now: i64) -> Self {
+        let deadline = |org: &OrgView| deadlines.iter().find(|one| one.org == org.id).map(|one| one.at);
+        let is_locked = |org: &OrgView| deadline(org).is_some_and(|at| at <= now);
+        let (locked_orgs, orgs) = self.orgs.into_iter().partition(is_locked);
+        let (locked_org, org) =
+            if self.org.as_ref().is_some_and(is_locked) { (self.org, None) } else { (None, self.org) };
+        let factor_due = org.as_ref().and_then(deadline);
+        Self { org, orgs, locked_orgs, locked_org, factor_due, ..self }
+    }
+
+    /// Returns whether the person signed in with a password and has no second factor.
+    pub fn lacks_factor(&self) -> bool {
+        self.proof.is_some_and(|proof| proof.method == ProofMethod::Password && !proof.by_provider)
     }
 
     /// Returns whether the person proved who they are recently enough for a sensitive action. Clerk's sessions count,
@@ -57,14 +81,15 @@ impl Caller {
     /// Returns what pages show. `attention` is the number of bindings that need a person, `unread` the number of events
     /// that this person hasn't marked as read.
     pub fn view(&self, attention: u32, unread: u32) -> SessionView {
-        SessionView { email: self.email.clone(), orgs: self.orgs.clone(), org: self.org.clone(), attention, unread }
+        let Self { email, orgs, org, locked_orgs, locked_org, factor_due, .. } = self.clone();
+        SessionView { email, orgs, org, locked_org, locked_orgs, factor_due, attention, unread }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ProofMethod, Role};
+    use crate::model::Role;
 
     fn org(id: &str, role: Role) -> OrgView {
         OrgView { id: id.into(), name: id.into(), role }
@@ -95,6 +120,20 @@ mod tests {
             assert_eq!(at(proven).is_recently_proven(now), counts, "{}", proven - now);
         }
         assert!(caller(vec![], None).is_recently_proven(now), "Clerk answers for it");
+    }
+
+    #[test]
+    fn organization_is_locked_from_its_deadline_on_and_no_other_takes_its_place() {
+        let (a, b) = (org("a", Role::Member), org("b", Role::Owner));
+        let deadlines = [FactorDeadline { org: "b".into(), at: 100 }];
+        let at = |chosen, now| caller(vec![a.clone(), b.clone()], Some(chosen)).without_factor(&deadlines, now);
+        let before = at("b", 99);
+        assert_eq!((before.org, before.factor_due, before.locked_orgs.len()), (Some(b.clone()), Some(100), 0));
+        let after = at("b", 100);
+        assert_eq!((after.org, after.locked_org, after.factor_due), (None, Some(b.clone()), None));
+        assert_eq!((after.orgs, after.locked_orgs), (vec![a.clone()], vec![b.clone()]));
+        let elsewhere = at("a", 100);
+        assert_eq!((elsewhere.org, elsewhere.locked_org, elsewhere.factor_due), (Some(a.clone()), None, None));
     }
 
     #[test]

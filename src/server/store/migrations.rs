@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "sign-in limits", include_str!("../../../migrations/0013_sign_in_limits.sql")),
     (14, "shared Xero users", include_str!("../../../migrations/0014_shared_xero_users.sql")),
     (17, "second factor", include_str!("../../../migrations/0017_second_factor.sql")),
+    (18, "required factor", include_str!("../../../migrations/0018_required_factor.sql")),
     (22, "token imports", include_str!("../../../migrations/0022_token_imports.sql")),
 ];
 

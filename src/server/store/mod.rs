@@ -35,6 +35,7 @@ pub use accounts::api_keys::{AddApiKeyError, ApiKeyRow, MAX_API_KEYS, NewApiKeyR
 pub use accounts::attempt_limits::{AttemptCount, AttemptLimit, LONGEST_REFILL};
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
+pub use accounts::factor_policy::FactorDeadline;
 pub use accounts::identities::{AddIdentityError, ExternalIdentity};
 pub use accounts::invitations::{AcceptError, INVITATION_LIFETIME, InviteError, Invitee};
 pub use accounts::known_browsers::KNOWN_BROWSER_LIFETIME;

@@ -17,6 +17,7 @@ pub async fn members(
         role: org.role,
         members: store.members(&org.id, you).await?,
         invitations: if invites { store.invitations(&org.id).await? } else { Vec::new() },
+        factor_required_from: store.factor_policy(&org.id).await?,
         managed_by_clerk,
         as_of: store.clock().now(),
     })

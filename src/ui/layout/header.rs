@@ -26,8 +26,9 @@ pub fn header_controls(page: &Page, session: &SessionView) -> impl IntoView + us
 }
 
 fn organization(session: &SessionView) -> impl IntoView + use<> {
-    match (&session.org, session.orgs.as_slice()) {
-        (Some(org), [_, _, ..]) => switcher(org, session).into_any(),
+    let active = session.org.as_ref().or(session.locked_org.as_ref());
+    match (active, session.orgs.len() + session.locked_orgs.len()) {
+        (Some(org), 2..) => switcher(org, session).into_any(),
         // A single organization needs no menu.
         (Some(org), _) => view! { <p class="switcher truncate">{org.name.clone()}</p> }.into_any(),
         (None, _) => view! { <p class="switcher"></p> }.into_any(),

@@ -4,6 +4,7 @@
 //! the compiler.
 
 pub mod clerk;
+mod factor_required;
 mod header;
 mod navigation;
 mod no_organization;
@@ -17,6 +18,7 @@ use super::context::page;
 use super::islands::refresher::XeroTokenRefresher;
 use super::islands::signed_in::SignedIn;
 use super::shared::icons::{LEAF, icon};
+use factor_required::{factor_notice, factor_required};
 use header::header_controls;
 use navigation::navigation;
 pub use navigation::settings_tabs;
@@ -60,9 +62,14 @@ pub fn Layout(
                     {app_alarm(&page)}
                     {page.clerk.as_ref().map(|_| clerk::problem_alert())}
                     {flash_message(&page)}
+                    {factor_notice(&session)}
                     {match (&session.org, &page.clerk) {
                         (Some(_), _) => children(),
                         _ if personal => children(),
+                        _ if session.locked_org.is_some() => {
+                            let name = session.locked_org.as_ref().map(|org| org.name.clone());
+                            factor_required(&name.unwrap_or_default()).into_any()
+                        }
                         (None, Some(_)) => choose_organization().into_any(),
                         (None, None) => no_organization(&session.email).into_any(),
                     }}

@@ -10,6 +10,7 @@ pub fn switcher(active: &OrgView, session: &SessionView) -> impl IntoView + use<
     let items = session
         .orgs
         .iter()
+        .chain(&session.locked_orgs)
         .map(|org| {
             let checked = if org.id == active.id { "true" } else { "false" };
             view! {

@@ -129,7 +129,11 @@ impl LocalAuth {
         let Some((hash, session)) = open else { return Ok(None) };
         let orgs = self.store.memberships(&session.user).await?;
         let (user, email) = (session.user.clone(), session.email.clone());
-        let caller = Caller::new(user, email, orgs, session.active_org.as_ref(), hash).proven(session.proof);
+        let mut caller = Caller::new(user, email, orgs, session.active_org.as_ref(), hash).proven(session.proof);
+        if caller.lacks_factor() {
+            let deadlines = self.store.factor_deadlines(&session.user).await?;
+            caller = caller.without_factor(&deadlines, self.store.clock().now());
+        }
         let org = caller.org.as_ref().map(|org| &org.id);
         self.store.touch_session(&caller.session_hash, &session, org).await?;
         Ok(Some(caller))

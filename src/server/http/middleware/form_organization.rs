@@ -57,6 +57,9 @@ mod tests {
             orgs: org.iter().cloned().collect(),
             org,
             session_hash: "hash".into(),
+            locked_orgs: Vec::new(),
+            locked_org: None,
+            factor_due: None,
             external_org: None,
             proof: None,
         };

@@ -78,6 +78,10 @@ pub async fn activity(
         let wanted = uri.path_and_query().map_or(paths::ACTIVITY, |wanted| wanted.as_str());
         return Ok(see_other(&safe_redirect::login_path(wanted)));
     };
+    if caller.locked_org.is_some() {
+        let why = "This organisation requires a second factor. Set yours up on your account page.\n";
+        return Ok((StatusCode::FORBIDDEN, why).into_response());
+    }
     let Some(org) = caller.org else {
         return Ok((StatusCode::FORBIDDEN, "You don't belong to an organisation yet.\n").into_response());
     };

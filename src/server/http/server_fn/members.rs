@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use super::rejection::{Rejection, reject_with_flash};
 use super::{ServerFnContext, append_cookie};
-use crate::model::{InvitationId, MembersFlash, OrgId, OrgView, Role, UserId};
+use crate::model::{FACTOR_DAYS, InvitationId, MembersFlash, OrgId, OrgView, Role, UserId};
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
@@ -75,6 +75,27 @@ impl ServerFnContext {
         Ok(org)
     }
 
+    /// Requires a second factor of the organization's members in so many days. The caller needs one first, so that
+    /// an owner who can change the setting is not locked out by it.
+    pub async fn require_factor(&self, org: &OrgView, days: i64) -> Result<(), Rejection> {
+        self.require_recent_proof()?;
+        if !FACTOR_DAYS.contains(&days) {
+            return Err(reject_member(MembersFlash::InvalidDays));
+        }
+        if self.caller.lacks_factor() {
+            return Err(reject_member(MembersFlash::OwnFactorFirst));
+        }
+        let required = self.store().set_factor_policy(&org.id, &self.caller.user_id, Some(days)).await;
+        required.map_err(member_change_rejection)
+    }
+
+    /// Ends the requirement of a second factor.
+    pub async fn stop_requiring_factor(&self, org: &OrgView) -> Result<(), Rejection> {
+        self.require_recent_proof()?;
+        let ended = self.store().set_factor_policy(&org.id, &self.caller.user_id, None).await;
+        ended.map_err(member_change_rejection)
+    }
+
     /// Renames the organization.
     pub async fn rename_organization(&self, org: &OrgView, name: &str) -> Result<(), Rejection> {
         Ok(self.store().rename_org(&org.id, validate_organization_name(name)?).await?)
@@ -106,7 +127,7 @@ fn reject_member(notice: MembersFlash) -> Rejection {
     let status = match notice {
         MembersFlash::NotAllowed => StatusCode::FORBIDDEN,
         MembersFlash::NoSuchMember | MembersFlash::NoSuchInvitation => StatusCode::NOT_FOUND,
-        MembersFlash::InvalidName => StatusCode::UNPROCESSABLE_ENTITY,
+        MembersFlash::InvalidName | MembersFlash::InvalidDays => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::CONFLICT,
     };
     reject_with_flash(status, notice)

@@ -20,7 +20,8 @@ use super::middleware::client_ip::ClientIp;
 use super::middleware::form_organization::FormOrganization;
 use super::state::AppState;
 use crate::model::{
-    ApiError, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, NotificationFlash, OrgView, Permission, paths,
+    AccountFlash, ApiError, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, NotificationFlash, OrgView, Permission,
+    paths,
 };
 use crate::server::auth::Caller;
 use crate::server::domain::Actor;
@@ -83,7 +84,9 @@ impl ServerFnContext {
 
     /// Runs the body of a server function. Does not if the form was rendered for another organization.
     pub async fn run<T>(self, body: impl AsyncFnOnce(&Self) -> Result<T, Rejection>) -> Outcome<T> {
-        let result = if self.is_stale {
+        let result = if self.is_stale && self.caller.locked_org.is_some() {
+            Err(factor_required())
+        } else if self.is_stale {
             Err(reject_with_flash(StatusCode::CONFLICT, Flash::OtherOrganization))
         } else {
             body(&self).await
@@ -96,9 +99,12 @@ impl ServerFnContext {
         self.client_ip.actor(&self.caller)
     }
 
-    /// Returns the caller's current organization, or 403 if they have none.
+    /// Returns the caller's current organization, or 403 if they have none or it requires a second factor of them.
     pub fn org(&self) -> Result<&OrgView, Rejection> {
         self.caller.org.as_ref().ok_or_else(|| {
+            if self.caller.locked_org.is_some() {
+                return factor_required();
+            }
             reject(StatusCode::FORBIDDEN, "You don't belong to an organisation yet. Ask an owner to add you.")
         })
     }
@@ -148,6 +154,11 @@ impl<T> Outcome<T> {
 /// Returns the state of the server that handles the current request.
 pub fn state() -> Result<AppState, ApiError> {
     use_context::<AppState>().ok_or_else(no_request)
+}
+
+/// Returns 403: the organization requires a second factor, and the caller has none.
+fn factor_required() -> Rejection {
+    reject_with_flash(StatusCode::FORBIDDEN, AccountFlash::FactorRequired)
 }
 
 fn no_request() -> ApiError {

@@ -7,6 +7,7 @@ pub mod attempt_limits;
 pub mod clerk_events;
 pub mod clerk_rows;
 pub mod clerk_sync;
+pub mod factor_policy;
 pub mod identities;
 pub mod invitations;
 pub mod known_browsers;

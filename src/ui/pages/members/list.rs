@@ -37,6 +37,8 @@ fn managed_by_clerk_hint() -> impl IntoView {
 
 fn row(one: &MemberView, view: &MembersView) -> impl IntoView + use<> {
     let title = format!("member-{}", one.user_id);
+    let manages = view.role.may(Permission::ManageMembers) && !view.managed_by_clerk;
+    let factor = (manages && one.has_factor).then_some(", second factor on");
     let tone = if one.role == Role::Member { Tone::Quiet } else { Tone::Info };
     view! {
         <li class="connection brief">
@@ -45,7 +47,7 @@ fn row(one: &MemberView, view: &MembersView) -> impl IntoView + use<> {
                 {Badge::plain(tone, one.role.label()).render()}
                 <span class="meta">
                     {one.is_you.then_some("You, ")} "since "
-                    {time::date(one.since)}
+                    {time::date(one.since)} {factor}
                 </span>
             </div>
             {actions(one, view)}

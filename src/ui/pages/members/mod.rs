@@ -1,6 +1,7 @@
 //! Settings → Members: members, invitations and the organization's name.
 
 mod confirm_card;
+mod factor_policy;
 mod invitations;
 mod list;
 mod organization;
@@ -14,6 +15,7 @@ use crate::ui::components::load_failure::load_failure;
 use crate::ui::context::page;
 use crate::ui::layout::{Layout, settings_tabs};
 use confirm_card::{MemberAction, confirmation};
+use factor_policy::factor_policy;
 use invitations::{invitation_link, invitations};
 use list::list;
 use organization::organization;
@@ -51,7 +53,7 @@ fn loaded(view: &MembersView, question: Option<AnyView>, link: Option<AnyView>) 
                 </div>
             </header>
             {settings_tabs(paths::MEMBERS)} {question} {link} {list(view)} {invitations(view)}
-            {organization(view)}
+            {factor_policy(view)} {organization(view)}
         </div>
     }
 }

@@ -42,7 +42,8 @@ impl Store {
     /// who reads the list.
     pub async fn members(&self, org: &OrgId, you: &UserId) -> Result<Vec<MemberView>, StoreError> {
         let rows = sqlx::query(
-            "SELECT u.id, u.email, m.role, m.created_at FROM memberships m JOIN users u ON u.id = m.user_id \
+            "SELECT u.id, u.email, m.role, m.created_at, f.confirmed_at FROM memberships m JOIN users u ON u.id = m.user_id \
+             LEFT JOIN second_factors f ON f.user_id = u.id \
              WHERE m.org_id = $1 ORDER BY CASE m.role WHEN 'owner' THEN 0 WHEN 'admin' THEN 1 ELSE 2 END, u.email",
         )
         .bind(org.as_str())
@@ -57,6 +58,7 @@ impl Store {
                     email: row.try_get("email")?,
                     role: role_from(row)?,
                     since: row.try_get("created_at")?,
+                    has_factor: row.try_get::<Option<i64>, _>("confirmed_at")?.is_some(),
                 })
             })
             .collect()
