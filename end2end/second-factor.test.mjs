@@ -99,7 +99,7 @@ story('an organization that requires a second factor shows a member only how to 
 
   const require = async (days) => {
     await owners.goto('/settings/members');
-    await owners.getByLabel('Required', { exact: true }).selectOption(days);
+    await owners.getByRole('combobox', { name: 'Required' }).selectOption(days);
     await owners.getByRole('button', { name: 'Require a second factor' }).click();
     await owners.getByText('A second factor is required.').first().waitFor();
   };
