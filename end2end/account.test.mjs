@@ -53,18 +53,20 @@ async function startMailServer() {
 const mail = await startMailServer();
 const withMail = { env: { EVERGRANT_SMTP_URL: mail.url, EVERGRANT_SMTP_FROM: 'evergrant@example.com' } };
 
-/** Adds a member by an invitation, and returns their page, which is signed in. */
+/** Adds a member by a mailed invitation, and returns their page, which is signed in. */
 async function addPerson(page, server) {
   await signIn(page);
   await switchOrg(page, harbour.org);
   await page.goto('/settings/members');
+  await page.getByLabel('Email (optional)').fill(person.email);
   await page.getByRole('button', { name: 'Create invitation' }).click();
-  const link = await page.locator('#invitation-address').innerText();
+  await page.getByText('It is on its way by email').waitFor();
+  const link = await mail.nextLink();
   const context = await page.context().browser().newContext({ baseURL: server.origin, locale: 'en-GB', timezoneId: 'UTC' });
   await context.addInitScript(markHydration);
   const theirs = await context.newPage();
   await theirs.goto(link);
-  await theirs.getByLabel('Email').fill(person.email);
+  assert.equal(await theirs.getByLabel('Email').inputValue(), person.email, 'the invitation admits no other address');
   await theirs.getByLabel('New password').fill(person.password);
   await theirs.getByRole('button', { name: 'Create account and join' }).click();
   await theirs.getByText('You have joined the organisation.').waitFor();

@@ -44,12 +44,23 @@ async function invitationSteps({ page, server, withPageChecks, contextOptions })
     const invitee = await context.newPage();
     await invitee.goto(link);
     await invitee.getByRole('heading', { level: 1, name: `Join ${harbour.org}` }).waitFor();
+    assert.equal(new URL(invitee.url()).search, '', 'the secret is not in the address');
+    await invitee.getByText('Organisation ID').waitFor();
     if (withPageChecks) await checkPage(invitee, 'invitation');
     await invitee.getByLabel('Email').fill(newUser.email);
     await invitee.getByLabel('New password').fill(newUser.password);
     await invitee.getByRole('button', { name: 'Create account and join' }).click();
-    await invitee.getByText('You have joined the organisation.').waitFor();
+    // Whoever accepts without a session signs in next, whether or not the address had an account.
+    await invitee.waitForURL(/\/login\?/);
+    if (withPageChecks) await checkPage(invitee, 'invitation-sign-in');
+    await invitee.getByLabel('Email').fill(newUser.email);
+    await invitee.getByLabel('Password').fill(newUser.password);
+    await invitee.getByRole('button', { name: 'Sign in', exact: true }).click();
+    await invitee.getByRole('heading', { level: 1, name: `You have joined ${harbour.org}` }).waitFor();
+    if (withPageChecks) await checkPage(invitee, 'invitation-joined');
     await openMembers(invitee);
+    await member(invitee, newUser.email).waitFor();
+    assert.equal(await invitee.getByText('demo@evergrant.example').count(), 0, 'members see no address but their own');
     assert.equal(await invitee.getByRole('button', { name: 'Create invitation' }).count(), 0, 'members cannot invite');
 
     await page.reload();

@@ -5,7 +5,7 @@ use evergrant::model::Role;
 use evergrant::server::clock::Clock;
 use evergrant::server::crypto::random::hash_secret;
 use evergrant::server::domain::Secret;
-use evergrant::server::store::{ExternalIdentity, Store};
+use evergrant::server::store::{ExternalIdentity, NewInvitation, Store};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
@@ -86,16 +86,20 @@ async fn invitation_admits_an_unverified_address_once(database: TestDatabase) {
     let store = &provider.server.store;
     let owner = provider.server.add_user("owner@example.com", "Harbour Group").await;
     let org = owner.org.unwrap().0;
-    store.invite(&org, &owner.user, Role::Admin, &hash_secret(&Secret::new("secret-1"))).await.unwrap();
+    let hash = hash_secret(&Secret::new("secret-1"));
+    let new = NewInvitation { role: Role::Admin, hash: &hash, email: None, by_mail: false };
+    store.invite(&org, &owner.user, new).await.unwrap();
     provider.set_person(json!({ "sub": "bob", "email": "bob@example.com" }));
-    let start = "/api/session/oidc?next=%2Finvite%3Ftoken%3Dsecret-1";
+    let start = "/api/session/oidc?next=%2Finvite";
     let bob = provider.server.browser();
-    assert!(bob.page_text("/invite?token=secret-1").await.contains("Join with Harbour ID"));
+    assert_eq!(bob.get("/invite?token=secret-1").await.location(), "/invite");
+    assert!(bob.page_text("/invite").await.contains("Join with Harbour ID"));
     assert_eq!(provider.sign_in(&bob, start).await.location(), "/");
     assert!(bob.page_text("/").await.contains("Harbour Group"));
 
     provider.set_person(json!({ "sub": "eve", "email": "eve@example.com" }));
     let eve = provider.server.browser();
+    eve.get("/invite?token=secret-1").await;
     let refused = provider.sign_in(&eve, start).await;
     assert!(refused.location().starts_with("/login?problem=not-invited"), "{}", refused.location());
     let eve = ExternalIdentity { issuer: provider.issuer(), subject: "eve" };

@@ -19,19 +19,24 @@ pub async fn members() -> Result<MembersView, ApiError> {
     .without_flash()
 }
 
-/// Creates an invitation and returns its link. The link is shown once: after a plain form post, on the next page.
+/// Creates an invitation and returns its link. The link is shown once: after a plain form post, on the next page. An
+/// invitation for an email address admits no other, and is sent there if there is a mail server.
 #[server(prefix = "/api", endpoint = "members/invite", input = PostUrl, output = Json)]
-pub async fn invite(role: Role) -> Result<String, ApiError> {
-    use crate::model::{MembersFlash::InvitationCreated, Permission, paths};
+pub async fn invite(role: Role, #[server(default)] email: String) -> Result<String, ApiError> {
+    use crate::model::{
+        MembersFlash::{InvitationCreated, InvitationSent},
+        Permission, paths,
+    };
     use crate::server::http::server_fn::ServerFnContext;
 
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageMembers)?;
-        ctx.invite(org, role).await
+        ctx.invite(org, role, &email).await
     })
     .await
-    .flash(|_| InvitationCreated)
+    .flash(|(_, is_mailed)| if *is_mailed { InvitationSent } else { InvitationCreated })
+    .map(|(link, _)| link)
 }
 
 /// Cancels an open invitation.

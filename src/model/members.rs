@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvitationId, Role, UserId};
+use super::{InvitationId, OrgId, Role, UserId};
 
 /// Who manages people and organizations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct InvitationView {
     pub id: InvitationId,
     /// Role that the invited person receives.
     pub role: Role,
+    /// The only email address that may accept it; `None` for whoever has the link.
+    pub email: Option<String>,
     /// Email address of the person who created it; `None` if they were deleted.
     pub invited_by: Option<String>,
     /// When the invitation was created, in unix seconds.
@@ -67,12 +69,20 @@ pub struct InvitationView {
 /// An invitation as its own page describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvitationDetails {
-    /// Name of the organization that the invitation is for.
+    /// Name of the organization that the invitation is for. Its owners choose it, so it proves nothing.
     pub organisation: String,
+    /// Id of the organization.
+    pub org_id: OrgId,
+    /// Email addresses of its owners.
+    pub owners: Vec<String>,
     /// Role that the invited person receives.
     pub role: Role,
     /// Email address of the person who created it; `None` if they were deleted.
     pub invited_by: Option<String>,
+    /// The only email address that may accept it; `None` for whoever has the link.
+    pub email: Option<String>,
+    /// Whether the link came from a mail to that address.
+    pub is_mailed: bool,
 }
 
 impl MembersView {

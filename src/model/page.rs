@@ -110,8 +110,8 @@ pub struct LoginView {
 pub struct InvitationPage {
     /// `None` if the link is invalid, used, canceled or expired.
     pub invitation: Option<InvitationDetails>,
-    /// The link's token, which the form sends back.
-    pub token: RevealedSecret,
+    /// Name of the organization that the signed-in person has joined with this link.
+    pub joined: Option<String>,
     /// Email address of the signed-in person; `None` if nobody is signed in.
     pub signed_in_as: Option<String>,
     /// The link to the OpenID Connect provider, if people may sign in with one.
@@ -160,5 +160,7 @@ str_enum!(
         NotInvited = "not-invited",
         /// Another account has the person's email address.
         EmailTaken = "email-taken",
+        /// The person accepted an invitation. The same whether or not somebody had the address before.
+        SignInToJoin = "sign-in-to-join",
     }
 );

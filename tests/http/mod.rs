@@ -9,6 +9,7 @@ mod bindings_api;
 mod clocks;
 mod events;
 mod import;
+mod invitations;
 mod members;
 mod metrics;
 mod notifications;

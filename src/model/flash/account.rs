@@ -23,6 +23,7 @@ str_enum!(
         LinkNotOpen = "account-link-over",
         EmailRequested = "account-email-asked",
         EmailChanged = "account-email-changed",
+        EmailConfirmed = "account-email-confirmed",
         InvalidEmail = "account-email-invalid",
         SameEmail = "account-email-same",
         EmailTaken = "account-email-taken",
@@ -65,6 +66,7 @@ impl FlashMessage for AccountFlash {
             | Self::PasswordReset
             | Self::EmailRequested
             | Self::EmailChanged
+            | Self::EmailConfirmed
             | Self::NameChanged
             | Self::TimeZoneChanged
             | Self::FactorBegun
@@ -93,6 +95,7 @@ impl FlashMessage for AccountFlash {
             Self::LinkNotOpen => "This link has expired or been used.",
             Self::EmailRequested => "Open the link in the email that is on its way to your new address. It works for 30 minutes.",
             Self::EmailChanged => "Your email address is changed. Sign in with it from now on.",
+            Self::EmailConfirmed => "Your email address is confirmed.",
             Self::InvalidEmail => "That isn't an email address. Check it, then try again.",
             Self::SameEmail => "That is your email address already.",
             Self::EmailTaken => "Another account has that email address by now. Yours is unchanged.",

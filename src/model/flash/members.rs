@@ -11,12 +11,17 @@ str_enum!(
     /// Result of a form about members, invitations or the organization itself.
     MembersFlash {
         InvitationCreated = "invitation-made",
+        InvitationSent = "invitation-sent",
         InvitationRevoked = "invitation-revoked",
         NoSuchInvitation = "invitation-missing",
         TooManyInvitations = "invitation-too-many",
         /// The invitation was used or canceled, or has expired.
         InvitationInvalid = "invitation-over",
+        /// The invitation is for another email address.
+        InvitationOfOther = "invitation-other-address",
         Joined = "joined",
+        /// The session stays in the organization that the person works in.
+        JoinedBeside = "joined-beside",
         AlreadyMember = "member-already",
         RoleChanged = "role-changed",
         Removed = "member-removed",
@@ -49,8 +54,10 @@ impl FlashMessage for MembersFlash {
     fn tone(&self) -> Tone {
         match self {
             Self::InvitationCreated
+            | Self::InvitationSent
             | Self::InvitationRevoked
             | Self::Joined
+            | Self::JoinedBeside
             | Self::AlreadyMember
             | Self::RoleChanged
             | Self::Removed
@@ -67,13 +74,20 @@ impl FlashMessage for MembersFlash {
     fn text(&self) -> Cow<'static, str> {
         match self {
             Self::InvitationCreated => "Invitation created. Copy its link now: it is shown only once.",
+            Self::InvitationSent => "Invitation created. It is on its way by email, and here is a link of it: copy it now, it is shown only once.",
             Self::InvitationRevoked => "Invitation cancelled. Its link no longer works.",
             Self::NoSuchInvitation => "That invitation has already been used or cancelled.",
             Self::TooManyInvitations => "There are already 50 open invitations. Cancel one first.",
             Self::InvitationInvalid => {
                 "This invitation has expired or been used. Ask the person who sent it for a new one."
             }
+            Self::InvitationOfOther => {
+                "This invitation is for another email address. Sign in with that one, or ask for a new invitation."
+            }
             Self::Joined => "You have joined the organisation.",
+            Self::JoinedBeside => {
+                "You have joined the organisation. Choose it at the top of the page to work in it."
+            }
             Self::AlreadyMember => "You already belong to this organisation. The invitation is still open.",
             Self::RoleChanged => "Role changed.",
             Self::Removed => "Member removed.",

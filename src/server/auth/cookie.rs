@@ -29,6 +29,8 @@ pub const RECOVERY_CODES_COOKIE: &str = "evergrant_recovery";
 /// The cookie that binds a sign-in whose code is asked for to the browser that entered the password.
 pub const SIGN_IN_CODE_COOKIE: &str = "evergrant_sign_in";
 
+/// The cookie that holds the secret of an invitation that was opened.
+pub const INVITATION_COOKIE: &str = "evergrant_invited";
 /// The cookie that holds the secret of a reset link.
 pub const RESET_PASSWORD_COOKIE: &str = "evergrant_reset";
 /// The cookie that holds the secret of a link that confirms an email address.

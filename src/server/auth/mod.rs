@@ -27,7 +27,7 @@ pub use csp::CspSources;
 pub use error::AuthError;
 pub use local::{
     AccountChange, AccountError, AddUserError, CodeLogin, JoinResult, LocalAuth, Login, NewAccount, ProofResult,
-    RecoveryCodes, SessionCookies,
+    RecoveryCodes, SessionCookies, normalize_email,
 };
 pub use oidc::{FLOW_LIFETIME_SECONDS, Flow, IdTokenRejection, OidcError, OidcLogin, OidcProvider, ProviderSession};
 

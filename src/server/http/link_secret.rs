@@ -1,5 +1,5 @@
-//! The secret of a link in a message: moved from the query into a cookie by a redirect at once, so that it stays in no
-//! address bar, history or `Referer`. Reading the page uses nothing up.
+//! The secret of a link in a message or of an invitation: moved from the query into a cookie by a redirect at once, so
+//! that it stays in no address bar, history or `Referer`. Reading the page uses nothing up.
 
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
@@ -8,7 +8,7 @@ use super::flash::{see_other, with_cookie};
 use super::state::AppState;
 use crate::model::{AccountMessageKind, paths};
 use crate::server::auth::cookie::{
-    CONFIRM_EMAIL_COOKIE, RESET_PASSWORD_COOKIE, delete_cookie, read_cookie, write_cookie,
+    CONFIRM_EMAIL_COOKIE, INVITATION_COOKIE, RESET_PASSWORD_COOKIE, delete_cookie, read_cookie, write_cookie,
 };
 use crate::server::domain::Secret;
 use crate::server::store::LINK_LIFETIME;
@@ -20,21 +20,34 @@ const MAX_LENGTH: usize = 64;
 pub struct LinkSecret {
     cookie: &'static str,
     page: &'static str,
-    /// What the message is about.
-    pub kind: AccountMessageKind,
+    /// How long the cookie lasts, in seconds.
+    lifetime: i64,
+    /// What the account message is about; `None` for an invitation.
+    pub kind: Option<AccountMessageKind>,
 }
 
 /// The link that resets a password.
-pub const RESET_PASSWORD: LinkSecret =
-    LinkSecret { cookie: RESET_PASSWORD_COOKIE, page: paths::RESET_PASSWORD, kind: AccountMessageKind::ResetPassword };
+pub const RESET_PASSWORD: LinkSecret = LinkSecret {
+    cookie: RESET_PASSWORD_COOKIE,
+    page: paths::RESET_PASSWORD,
+    lifetime: LINK_LIFETIME,
+    kind: Some(AccountMessageKind::ResetPassword),
+};
 /// The link that confirms a new email address.
-pub const CONFIRM_EMAIL: LinkSecret =
-    LinkSecret { cookie: CONFIRM_EMAIL_COOKIE, page: paths::CONFIRM_EMAIL, kind: AccountMessageKind::ConfirmEmail };
+pub const CONFIRM_EMAIL: LinkSecret = LinkSecret {
+    cookie: CONFIRM_EMAIL_COOKIE,
+    page: paths::CONFIRM_EMAIL,
+    lifetime: LINK_LIFETIME,
+    kind: Some(AccountMessageKind::ConfirmEmail),
+};
+/// The link of an invitation. Its cookie outlasts a sign-in, and the person who opens it may first ask somebody.
+pub const INVITATION: LinkSecret =
+    LinkSecret { cookie: INVITATION_COOKIE, page: paths::INVITATION, lifetime: 24 * 60 * 60, kind: None };
 
 impl LinkSecret {
     /// Returns the link whose page has this path.
     pub fn of_page(path: &str) -> Option<Self> {
-        [RESET_PASSWORD, CONFIRM_EMAIL].into_iter().find(|link| link.page == path)
+        [RESET_PASSWORD, CONFIRM_EMAIL, INVITATION].into_iter().find(|link| link.page == path)
     }
 
     /// Returns the redirect that moves the secret of a request's query into the cookie; `None` without one.
@@ -42,7 +55,7 @@ impl LinkSecret {
         let pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
         let token = pairs.into_iter().find(|(key, _)| key == "token")?.1;
         let fits = token.len() <= MAX_LENGTH && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        let cookie = fits.then(|| write_cookie(&state.config.public_url, self.cookie, &token, LINK_LIFETIME)).flatten();
+        let cookie = fits.then(|| write_cookie(&state.config.public_url, self.cookie, &token, self.lifetime)).flatten();
         Some(with_cookie(see_other(self.page), cookie))
     }
 

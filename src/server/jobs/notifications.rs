@@ -54,11 +54,12 @@ async fn run_deliveries(notifier: Notifier, channel: Channel, stopping: Cancella
     repeat(channel.as_str(), &stopping, deliver).await;
 }
 
-/// Sends account messages and notices until `stopping` is canceled.
+/// Sends account messages, notices and invitation mails until `stopping` is canceled.
 async fn run_account_messages(notifier: Notifier, stopping: CancellationToken) {
     repeat("account_messages", &stopping, async || {
         let (messages, notices) = (notifier.send_account_messages().await?, notifier.send_account_notices().await?);
-        Ok(Next::at_once_if(messages.has_more || notices.has_more))
+        let invitations = notifier.send_invitations().await?;
+        Ok(Next::at_once_if(messages.has_more || notices.has_more || invitations.has_more))
     })
     .await;
 }

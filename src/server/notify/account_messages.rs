@@ -1,11 +1,11 @@
-//! Sends account messages: the secret of a message's link is created right before it is sent.
+//! Sends account messages and invitation mails: the secret of a link is created right before it is sent.
 
 use crate::model::{AccountMessageKind, paths};
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::Secret;
-use crate::server::store::{CLAIM_DURATION, ClaimedMessage, RowChange, StoreError, new_id};
+use crate::server::store::{CLAIM_DURATION, ClaimedMessage, InvitationMail, RowChange, StoreError, new_id};
 
-use super::mail::{AccountMessage, Mailer};
+use super::mail::{AccountMessage, Mailer, single_line};
 use super::notifier::{DeliveryReport, Notifier};
 use super::smtp::Finality;
 
@@ -47,6 +47,43 @@ impl Notifier {
         Ok(report)
     }
 
+    /// Sends invitations that are due. Without a mail server, leaves them to servers that have one.
+    pub async fn send_invitations(&self) -> Result<DeliveryReport, StoreError> {
+        let Some(mailer) = self.mailer() else { return Ok(DeliveryReport::default()) };
+        let (store, owner) = (self.store(), new_id::<String>());
+        let claimed = store.claim_invitation_mails(&owner, store.clock().now() + CLAIM_DURATION, BATCH_SIZE).await?;
+        let mut report = DeliveryReport { has_more: !claimed.is_empty(), ..DeliveryReport::default() };
+        for invitation in claimed {
+            let token = match new_secret() {
+                Ok(token) => token,
+                Err(error) => {
+                    tracing::error!(invitation = %invitation.id, %error, "failed to create a link");
+                    continue;
+                }
+            };
+            if store.open_invitation_link(&invitation.id, &hash_secret(&token)).await? == RowChange::NotFound {
+                continue;
+            }
+            let (subject, text) = invitation_words(&invitation, self.public_url(), &token);
+            let id = format!("{}.{}", invitation.id, invitation.attempts);
+            let now = store.clock().now();
+            let message = AccountMessage { id: &id, to: &invitation.email, subject, text: &text, now };
+            let next = match mailer.send_account_message(&message).await {
+                Ok(()) => None,
+                Err(error) => {
+                    tracing::warn!(invitation = %invitation.id, error = error.message, "invitation was not sent");
+                    next_attempt(error.finality, invitation.attempts, now)
+                }
+            };
+            match next {
+                None => report.delivered += 1,
+                Some(_) => report.retrying += 1,
+            }
+            store.record_invitation_mail(&invitation.id, &owner, next).await?;
+        }
+        Ok(report)
+    }
+
     /// Sends a message. The error is when to try again; `None` if its address is refused for good.
     async fn send_account_message(
         &self,
@@ -76,6 +113,22 @@ impl Notifier {
 pub(super) fn next_attempt(finality: Finality, attempts: i64, now: i64) -> Option<i64> {
     let wait = RETRY_BACKOFF.0.saturating_mul(1 << attempts.clamp(0, 16));
     (finality == Finality::Retry).then(|| now + wait.min(RETRY_BACKOFF.1))
+}
+
+/// Returns an invitation's subject and text. The organization's name is its owners' choice, so it stands in quotes and
+/// not in the subject.
+fn invitation_words(invitation: &InvitationMail, public_url: &str, token: &Secret) -> (&'static str, String) {
+    let InvitationMail { organization, invited_by, role, .. } = invitation;
+    let by = invited_by.as_deref().unwrap_or("Somebody");
+    let (role, organization) = (role.with_article(), single_line(organization));
+    let text = format!(
+        "{by} invites you to join the organisation \"{organization}\" in Evergrant as {role}. To see the invitation, open \
+         this link within seven days. It works once, for this email address only.\n\n{public_url}{}?token={}\n\nIf you \
+         don't know what this is about, ignore this email: nothing happens.\n\n-- \nEvergrant, {public_url}\n",
+        paths::INVITATION,
+        token.expose()
+    );
+    ("An invitation to Evergrant", text)
 }
 
 /// Returns a message's subject and text. The token is in the query, which no log has.
@@ -121,9 +174,25 @@ fn words(kind: AccountMessageKind, public_url: &str, token: &Secret) -> (&'stati
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Role;
 
     #[test]
-    fn only_letters_with_a_link_have_the_secret() {
+    fn invitation_names_who_invites_and_only_its_text_has_the_link() {
+        let invitation = InvitationMail {
+            id: "i".into(),
+            email: "bob@example.com".into(),
+            organization: "Harbour\nGroup".into(),
+            invited_by: Some("ann@example.com".into()),
+            role: Role::Admin,
+            attempts: 0,
+        };
+        let (subject, text) = invitation_words(&invitation, "https://e.example", &Secret::new("the-secret"));
+        assert!(text.contains("https://e.example/invite?token=the-secret") && !subject.contains("secret"));
+        assert!(text.contains("ann@example.com") && text.contains("\"Harbour Group\"") && text.contains("an admin"));
+    }
+
+    #[test]
+    fn only_messages_with_a_link_have_the_secret() {
         let token = Secret::new("the-secret");
         for kind in AccountMessageKind::ALL {
             let (subject, text) = words(*kind, "https://e.example", &token);

@@ -159,7 +159,8 @@ fn format_time(unix: i64) -> String {
 }
 
 /// Replaces control characters, so that a name from Xero stays on one line.
-fn single_line(text: &str) -> String {
+/// Replaces line breaks and other control characters with spaces.
+pub(super) fn single_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 

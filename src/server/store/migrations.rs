@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "external identities", include_str!("../../../migrations/0012_external_identities.sql")),
     (13, "sign-in limits", include_str!("../../../migrations/0013_sign_in_limits.sql")),
     (14, "shared Xero users", include_str!("../../../migrations/0014_shared_xero_users.sql")),
+    (15, "invitations", include_str!("../../../migrations/0015_invitations.sql")),
     (17, "second factor", include_str!("../../../migrations/0017_second_factor.sql")),
     (18, "required factor", include_str!("../../../migrations/0018_required_factor.sql")),
     (22, "token imports", include_str!("../../../migrations/0022_token_imports.sql")),

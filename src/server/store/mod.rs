@@ -37,7 +37,10 @@ pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent}
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
 pub use accounts::factor_policy::FactorDeadline;
 pub use accounts::identities::{AddIdentityError, ExternalIdentity};
-pub use accounts::invitations::{AcceptError, INVITATION_LIFETIME, InviteError, Invitee};
+pub use accounts::invitation_mails::InvitationMail;
+pub use accounts::invitations::{
+    AcceptError, AcceptedInvitation, INVITATION_LIFETIME, InviteError, Invitee, NewInvitation,
+};
 pub use accounts::known_browsers::KNOWN_BROWSER_LIFETIME;
 pub use accounts::members::MemberChangeError;
 pub use accounts::operations::DeleteUserError;

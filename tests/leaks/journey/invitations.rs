@@ -26,9 +26,12 @@ impl Journey {
             self.browser.get(&format!("/invite?token={token}")).await;
             let invitee = Browser::new(self.browser.url("").trim_end_matches('/'));
             let email = if by_script { "guest@example.com" } else { "visitor@example.com" };
-            let form = [("token", token.as_str()), ("email", email), ("password", PASSWORD)];
-            invitee.post("/api/invitations/accept", &form).await;
-            assert_eq!(invitee.flash(), "joined");
+            assert_eq!(invitee.get(&format!("/invite?token={token}")).await.location(), "/invite");
+            self.capture("GET /invite", &invitee.get("/invite").await);
+            let answer = invitee.post("/api/invitations/accept", &[("email", email), ("password", PASSWORD)]).await;
+            assert_eq!(answer.location(), "/login?problem=sign-in-to-join&next=%2Finvite");
+            let form = [("email", email), ("password", PASSWORD), ("next", "/invite")];
+            assert_eq!(invitee.post("/api/session/login", &form).await.location(), "/invite");
             let session = invitee.cookie("evergrant_session").expect("the invitee must be signed in");
             self.add_secret("an invitee's session", &session);
         }

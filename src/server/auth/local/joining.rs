@@ -14,7 +14,7 @@ use crate::server::auth::cookie::{BROWSER_COOKIE, read_cookie, session_hashes};
 use crate::server::auth::error::AuthError;
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::Secret;
-use crate::server::store::{AcceptError, Invitee, NewSession, RowChange, SessionPlace};
+use crate::server::store::{AcceptError, AcceptedInvitation, Invitee, NewSession, RowChange, SessionPlace};
 
 /// As much as is kept of a browser's name.
 const MAX_USER_AGENT_CHARACTERS: usize = 300;
@@ -38,10 +38,12 @@ pub(in crate::server::auth) enum SignInProof<'a> {
 
 /// The result of accepting an invitation.
 pub enum JoinResult {
-    /// The existing session was switched to the organization.
+    /// A signed-in person joined. Their session stays in the organization that they work in.
     ExistingSession(MembersFlash),
-    /// A new account joined, in this session.
+    /// A new account joined, in this session. Its address is confirmed.
     NewSession(SessionCookies),
+    /// A new account joined, or somebody has the address already, which stays untold: they sign in next.
+    SignInNext,
     /// Nobody joined; the message says why.
     Refused(MembersFlash),
 }
@@ -55,12 +57,11 @@ impl LocalAuth {
         let guest = Invitee::SignedIn { user: &caller.user_id, email: &caller.email };
         let accepted = self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await;
         Ok(match accepted {
-            Ok((org, _)) => self.switch_to_joined_org(caller, &org, MembersFlash::Joined).await?,
-            Err(AcceptError::AlreadyMember { org }) => {
-                self.switch_to_joined_org(caller, &org, MembersFlash::AlreadyMember).await?
-            }
-            Err(AcceptError::EmailTaken) => JoinResult::Refused(MembersFlash::EmailTaken),
-            Err(AcceptError::NotOpen) => JoinResult::Refused(MembersFlash::InvitationInvalid),
+            Ok(_) if caller.org.is_none() => JoinResult::ExistingSession(MembersFlash::Joined),
+            Ok(_) => JoinResult::ExistingSession(MembersFlash::JoinedBeside),
+            Err(AcceptError::AlreadyMember { .. }) => JoinResult::ExistingSession(MembersFlash::AlreadyMember),
+            Err(AcceptError::OtherAddress) => JoinResult::Refused(MembersFlash::InvitationOfOther),
+            Err(AcceptError::EmailTaken | AcceptError::NotOpen) => JoinResult::Refused(MembersFlash::InvitationInvalid),
             Err(AcceptError::Store(error)) => return Err(error.into()),
         })
     }
@@ -84,18 +85,21 @@ impl LocalAuth {
             Err(problem) => return Ok(JoinResult::Refused(problem.into())),
         };
         // Before the expensive hashing, and so that nobody without a link learns which addresses exist.
-        if self.store.find_open_invitation(&hash_secret(token)).await?.is_none() {
+        let Some(invited) = self.store.find_open_invitation(&hash_secret(token)).await? else {
             return Ok(JoinResult::Refused(MembersFlash::InvitationInvalid));
-        }
+        };
         let hash = self.passwords.hash(password).await?;
         let guest = Invitee::NewAccount { email: &email, password_hash: &hash };
         match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
-            Ok((org, user)) => {
+            Ok(AcceptedInvitation { org, user, is_confirmed: true }) => {
                 let session =
                     self.create_session(headers, from, &user, Some(&org), SignInProof::Password(&hash)).await?;
                 Ok(session.map_or(JoinResult::Refused(MembersFlash::InvitationInvalid), JoinResult::NewSession))
             }
-            Err(AcceptError::EmailTaken) => Ok(JoinResult::Refused(MembersFlash::EmailTaken)),
+            // The mail went to the address, so its reader may know.
+            Err(AcceptError::EmailTaken) if invited.is_mailed => Ok(JoinResult::Refused(MembersFlash::EmailTaken)),
+            Ok(_) | Err(AcceptError::EmailTaken) => Ok(JoinResult::SignInNext),
+            Err(AcceptError::OtherAddress) => Ok(JoinResult::Refused(MembersFlash::InvitationOfOther)),
             Err(AcceptError::AlreadyMember { .. } | AcceptError::NotOpen) => {
                 Ok(JoinResult::Refused(MembersFlash::InvitationInvalid))
             }
@@ -148,16 +152,6 @@ impl LocalAuth {
         };
         self.store.remember_browser(user, &hash_secret(&browser)).await?;
         Ok(Some(SessionCookies { session, browser }))
-    }
-
-    async fn switch_to_joined_org(
-        &self,
-        caller: &Caller,
-        org: &OrgId,
-        said: MembersFlash,
-    ) -> Result<JoinResult, AuthError> {
-        self.switch_org(caller, org).await?;
-        Ok(JoinResult::ExistingSession(said))
     }
 }
 

@@ -171,7 +171,7 @@ impl LocalAuth {
 }
 
 /// Normalizes an email address: trimmed and in lower case. `None` if it can't be one (at most 254 bytes, RFC 5321).
-pub(super) fn normalize_email(email: &str) -> Option<String> {
+pub fn normalize_email(email: &str) -> Option<String> {
     let email = email.trim().to_lowercase();
     let (name, domain) = email.rsplit_once('@')?;
     let plain = !email.contains(|c: char| c.is_whitespace() || c.is_control());

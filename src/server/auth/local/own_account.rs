@@ -64,7 +64,7 @@ impl LocalAuth {
         let Some(email) = normalize_email(email) else {
             return Ok(AccountChange::Refused(AccountFlash::InvalidEmail));
         };
-        if email == caller.email {
+        if email == caller.email && !self.store.is_email_unconfirmed(&caller.user_id).await? {
             return Ok(AccountChange::Refused(AccountFlash::SameEmail));
         }
         if let AccountChange::Refused(why) = self.prove(caller, password, from).await? {
@@ -113,6 +113,7 @@ impl LocalAuth {
         }
         Ok(match self.store.confirm_email(&token, Some(from.to_string())).await? {
             EmailConfirmation::Changed => AccountFlash::EmailChanged,
+            EmailConfirmation::Confirmed => AccountFlash::EmailConfirmed,
             EmailConfirmation::NotOpen => AccountFlash::LinkNotOpen,
             EmailConfirmation::Taken => AccountFlash::EmailTaken,
         })

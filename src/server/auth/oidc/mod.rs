@@ -20,7 +20,7 @@ use super::local::{LocalAuth, SessionCookies, SignInProof, normalize_email};
 use crate::model::{Action, LoginProblem, OrgId, UserId};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::{Actor, Secret};
-use crate::server::store::{AcceptError, AddIdentityError, ExternalIdentity, Invitee};
+use crate::server::store::{AcceptError, AcceptedInvitation, AddIdentityError, ExternalIdentity, Invitee};
 
 /// What a session at the provider counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,13 +91,13 @@ impl LocalAuth {
         let Some(email) = newcomer.email else { return Ok(OidcLogin::Refused(LoginProblem::ProviderRejected)) };
         let guest = Invitee::NewIdentity { email: &email, identity: newcomer.identity };
         match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
-            Ok((org, user)) => {
+            Ok(AcceptedInvitation { org, user, .. }) => {
                 let proof = SignInProof::Provider(newcomer.vouched_at);
                 let session = self.create_session(headers, from, &user, Some(&org), proof).await?;
                 Ok(session.map_or(OidcLogin::Refused(LoginProblem::NotInvited), OidcLogin::Joined))
             }
             Err(AcceptError::EmailTaken) => Ok(OidcLogin::Refused(LoginProblem::EmailTaken)),
-            Err(AcceptError::AlreadyMember { .. } | AcceptError::NotOpen) => {
+            Err(AcceptError::AlreadyMember { .. } | AcceptError::OtherAddress | AcceptError::NotOpen) => {
                 Ok(OidcLogin::Refused(LoginProblem::NotInvited))
             }
             Err(AcceptError::Store(error)) => Err(error.into()),

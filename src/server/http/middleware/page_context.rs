@@ -74,12 +74,12 @@ async fn load_page_context(
     let theme = read_cookie(&state.config.public_url, headers, THEME_COOKIE);
     let theme = theme.and_then(|text| Theme::parse(&text)).unwrap_or_default();
     let invitation = if uri.path() == paths::INVITATION {
-        Some(invitations::load_page(state, &query_param(uri, "token").unwrap_or_default(), caller.as_ref()).await?)
+        Some(invitations::load_page(state, headers, caller.as_ref()).await?)
     } else {
         None
     };
     let link = match LinkSecret::of_page(uri.path()) {
-        Some(link) => Some(link_page(state, &link, headers).await?),
+        Some(link) => link_page(state, &link, headers).await?,
         None => None,
     };
     let page = Page {
@@ -146,12 +146,18 @@ async fn load_page_context(
 }
 
 /// Loads the page behind a link in a message. Only its secret's cookie tells the link.
-async fn link_page(state: &AppState, link: &LinkSecret, headers: &HeaderMap) -> Result<LinkPage, InternalError> {
+async fn link_page(
+    state: &AppState,
+    link: &LinkSecret,
+    headers: &HeaderMap,
+) -> Result<Option<LinkPage>, InternalError> {
+    // The page of an invitation has its own data.
+    let Some(kind) = link.kind else { return Ok(None) };
     let (Some(token), Some(_)) = (link.read(state, headers), state.auth.local()) else {
-        return Ok(LinkPage::default());
+        return Ok(Some(LinkPage::default()));
     };
-    let message = state.store.open_link_of(link.kind, &hash_secret(&token)).await?;
-    Ok(LinkPage { is_open: message.is_some(), email: message.map(|message| message.email) })
+    let message = state.store.open_link_of(kind, &hash_secret(&token)).await?;
+    Ok(Some(LinkPage { is_open: message.is_some(), email: message.map(|message| message.email) }))
 }
 
 async fn session_view(state: &AppState, caller: &Caller) -> Result<SessionView, InternalError> {

@@ -6,28 +6,28 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::model::{InvitationPage, MembersFlash, RevealedSecret, paths};
+use crate::model::{InvitationPage, LoginProblem, MembersFlash, paths};
 use crate::server::auth::{Caller, JoinResult, NewAccount};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
-use crate::server::http::flash::see_other_with_flash;
+use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
+use crate::server::http::link_secret::INVITATION;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::routes::session::with_session_cookies;
+use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 
-/// Form that accepts an invitation.
+/// Form that accepts an invitation. Both are empty if the person is signed in. The link's secret is in its cookie.
 #[derive(Deserialize)]
 pub struct AcceptForm {
-    token: String,
-    /// Empty if the person is signed in.
     #[serde(default)]
     email: String,
     #[serde(default)]
     password: String,
 }
 
-/// Adds the caller to the organization; without a session, creates an account first and signs it in.
+/// Adds the caller to the organization; without a session, creates an account first.
 pub async fn accept(
     State(state): State<AppState>,
     ClientIp(from): ClientIp,
@@ -37,8 +37,9 @@ pub async fn accept(
     let Some(local) = state.auth.local() else {
         return Ok(see_other_with_flash(&state, paths::HOME, &MembersFlash::ManagedByClerk.into()));
     };
-    let back = invitation_page_path(&form.token);
-    let token = Secret::new(form.token);
+    let Some(token) = INVITATION.read(&state, &headers) else {
+        return Ok(see_other_with_flash(&state, paths::INVITATION, &MembersFlash::InvitationInvalid.into()));
+    };
     let joined = match state.auth.caller(&headers).await? {
         Some(caller) => local.join(&token, &caller, from).await?,
         None => {
@@ -47,34 +48,42 @@ pub async fn accept(
         }
     };
     Ok(match joined {
-        JoinResult::ExistingSession(said) => see_other_with_flash(&state, paths::HOME, &said.into()),
+        JoinResult::ExistingSession(said) => {
+            INVITATION.forget(&state, see_other_with_flash(&state, paths::HOME, &said.into()))
+        }
         JoinResult::NewSession(session) => {
             let response = see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into());
-            with_session_cookies(&state, response, &session)
+            INVITATION.forget(&state, with_session_cookies(&state, response, &session))
         }
-        JoinResult::Refused(said) => see_other_with_flash(&state, &back, &said.into()),
+        // The cookie stays, for the page that follows the sign-in.
+        JoinResult::SignInNext => {
+            let query = [("problem", LoginProblem::SignInToJoin.as_str()), ("next", paths::INVITATION)];
+            see_other(&format!("{}?{}", paths::LOGIN, safe_redirect::encode_query(&query)))
+        }
+        JoinResult::Refused(said) => see_other_with_flash(&state, paths::INVITATION, &said.into()),
     })
 }
 
-/// Returns the path of the invitation's page. A malformed token is replaced, so that the page shows it as unknown.
-fn invitation_page_path(token: &str) -> String {
-    let fits = token.len() <= 64 && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    format!("{}?token={}", paths::INVITATION, if fits && !token.is_empty() { token } else { "unknown" })
-}
-
-/// Loads the page behind an invitation link.
+/// Loads the page behind an invitation link, whose secret is in its cookie by now.
 pub async fn load_page(
     state: &AppState,
-    token: &str,
+    headers: &HeaderMap,
     caller: Option<&Caller>,
 ) -> Result<InvitationPage, InternalError> {
     let local = state.auth.local().is_some();
-    let invited = if local { state.store.find_open_invitation(&hash_secret(&Secret::new(token))).await? } else { None };
+    let hash = INVITATION.read(state, headers).filter(|_| local).map(|token| hash_secret(&token));
+    let (mut invitation, mut joined) = (None, None);
+    if let Some(hash) = &hash {
+        invitation = state.store.find_open_invitation(hash).await?;
+        if let (None, Some(caller)) = (&invitation, caller) {
+            joined = state.store.org_joined_with(hash, &caller.user_id).await?;
+        }
+    }
     Ok(InvitationPage {
-        invitation: invited,
-        token: RevealedSecret::new(String::new(), token),
+        invitation,
+        joined,
         signed_in_as: caller.map(|caller| caller.email.clone()),
-        provider: super::oidc::provider_link(state, Some(&invitation_page_path(token))),
+        provider: super::oidc::provider_link(state, Some(paths::INVITATION)),
         managed_by_clerk: !local,
     })
 }

@@ -11,6 +11,7 @@ use crate::server::auth::{FLOW_LIFETIME_SECONDS, Flow, OidcLogin, ProviderSessio
 use crate::server::domain::Secret;
 use crate::server::http::flash::{clear_cookie, see_other, see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
+use crate::server::http::link_secret::INVITATION;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::routes::session::with_session_cookies;
 use crate::server::http::safe_redirect;
@@ -99,7 +100,8 @@ pub async fn callback(
         (Some(code), None) if !code.is_empty() => Secret::new(code),
         _ => return Ok(ended(refuse(LoginProblem::ProviderDeclined, next.as_deref()))),
     };
-    let invitation = next.as_deref().and_then(invitation_token);
+    let is_invited = next.as_deref() == Some(paths::INVITATION);
+    let invitation = if is_invited { INVITATION.read(&state, &headers) } else { None };
     let client = (from, &headers);
     let uri = redirect_uri(&state);
     let login = local.login_with_provider(provider, &flow, &code, &uri, invitation.as_ref(), client).await?;
@@ -109,7 +111,7 @@ pub async fn callback(
         }
         OidcLogin::Joined(session) => {
             let home = see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into());
-            with_session_cookies(&state, home, &session)
+            INVITATION.forget(&state, with_session_cookies(&state, home, &session))
         }
         OidcLogin::Refused(problem) => refuse(problem, next.as_deref()),
     }))
@@ -125,11 +127,4 @@ fn refuse(problem: LoginProblem, next: Option<&str>) -> Response {
 /// Returns the redirect URI to register at the provider.
 fn redirect_uri(state: &AppState) -> String {
     state.config.public_url.url_for(paths::SESSION_OIDC_CALLBACK)
-}
-
-/// Returns the token of the invitation whose page the person came from.
-fn invitation_token(next: &str) -> Option<Secret> {
-    let query = next.strip_prefix(paths::INVITATION)?.strip_prefix('?')?;
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(name, _)| name == "token").map(|(_, token)| Secret::new(token))
 }

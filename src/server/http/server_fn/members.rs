@@ -5,11 +5,12 @@ use axum::http::StatusCode;
 use super::rejection::{Rejection, reject_with_flash};
 use super::{ServerFnContext, append_cookie};
 use crate::model::{FACTOR_DAYS, InvitationId, MembersFlash, OrgId, OrgView, Role, UserId};
+use crate::server::auth::normalize_email;
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
 use crate::server::http::routes::invitations;
-use crate::server::store::{CreateOrgError, InviteError, MemberChangeError, Store};
+use crate::server::store::{CreateOrgError, InviteError, MemberChangeError, NewInvitation, Store};
 
 impl ServerFnContext {
     /// Fails with 409 if Clerk manages members and organizations.
@@ -25,20 +26,25 @@ impl ServerFnContext {
         self.state.store.as_actor(self.actor())
     }
 
-    /// Creates an invitation and returns its link. A plain form also receives the token in a cookie for the next page.
-    pub async fn invite(&self, org: &OrgView, role: Role) -> Result<String, Rejection> {
+    /// Creates an invitation. Returns its link and whether it is sent by mail. A plain form also receives the token in a
+    /// cookie for the next page.
+    pub async fn invite(&self, org: &OrgView, role: Role, email: &str) -> Result<(String, bool), Rejection> {
+        let email = match email.trim() {
+            "" => None,
+            email => Some(normalize_email(email).ok_or_else(|| reject_member(MembersFlash::InvalidEmail))?),
+        };
+        let by_mail = email.is_some() && self.state.notifier.channels().await?.mail;
         let token = new_secret().map_err(|error| InternalError::logged(&error))?;
-        self.store().invite(&org.id, &self.caller.user_id, role, &hash_secret(&token)).await.map_err(|error| {
-            match error {
-                InviteError::NotAllowed => reject_member(MembersFlash::NotAllowed),
-                InviteError::TooMany => reject_member(MembersFlash::TooManyInvitations),
-                InviteError::Store(error) => error.into(),
-            }
+        let new = NewInvitation { role, hash: &hash_secret(&token), email: email.as_deref(), by_mail };
+        self.store().invite(&org.id, &self.caller.user_id, new).await.map_err(|error| match error {
+            InviteError::NotAllowed => reject_member(MembersFlash::NotAllowed),
+            InviteError::TooMany => reject_member(MembersFlash::TooManyInvitations),
+            InviteError::Store(error) => error.into(),
         })?;
         if self.is_plain_form {
             append_cookie(one_time_secret::INVITATION.cookie(&self.state, &token));
         }
-        Ok(invitations::invitation_url(&self.state, &token))
+        Ok((invitations::invitation_url(&self.state, &token), by_mail))
     }
 
     /// Revokes an open invitation, or fails with 404.
@@ -127,7 +133,9 @@ fn reject_member(notice: MembersFlash) -> Rejection {
     let status = match notice {
         MembersFlash::NotAllowed => StatusCode::FORBIDDEN,
         MembersFlash::NoSuchMember | MembersFlash::NoSuchInvitation => StatusCode::NOT_FOUND,
-        MembersFlash::InvalidName | MembersFlash::InvalidDays => StatusCode::UNPROCESSABLE_ENTITY,
+        MembersFlash::InvalidName | MembersFlash::InvalidDays | MembersFlash::InvalidEmail => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         _ => StatusCode::CONFLICT,
     };
     reject_with_flash(status, notice)

@@ -35,6 +35,30 @@ impl From<sqlx::Error> for InviteError {
     }
 }
 
+/// An invitation to create.
+#[derive(Clone, Copy, Debug)]
+pub struct NewInvitation<'a> {
+    /// Role that the invited person receives.
+    pub role: Role,
+    /// Hash of the secret of the link that the inviter receives.
+    pub hash: &'a str,
+    /// The only email address that may accept, in lower case; `None` for whoever has the link.
+    pub email: Option<&'a str>,
+    /// Whether a mail with a link of its own is sent there.
+    pub by_mail: bool,
+}
+
+/// An accepted invitation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AcceptedInvitation {
+    /// The organization.
+    pub org: OrgId,
+    /// The new member.
+    pub user: UserId,
+    /// Whether the link came from a mail to the member's address, which shows that they read its mailbox.
+    pub is_confirmed: bool,
+}
+
 /// The person who follows an invitation link.
 pub enum Invitee<'a> {
     /// A signed-in user.
@@ -73,6 +97,9 @@ pub enum AcceptError {
     /// Another account has the email address.
     #[error("the email address is taken")]
     EmailTaken,
+    /// The invitation is for another email address.
+    #[error("the invitation is for another email address")]
+    OtherAddress,
     /// No open invitation has this link.
     #[error("the invitation was used, canceled, has expired or never existed")]
     NotOpen,
@@ -96,10 +123,25 @@ impl From<sqlx::Error> for AcceptError {
     }
 }
 
+/// SQL condition that `$1` is the hash of a link of the invitation `i`: the inviter's, or one of a mail.
+macro_rules! has_link {
+    () => {
+        "(i.token_hash = $1 OR i.id = (SELECT l.invitation_id FROM invitation_links l WHERE l.token_hash = $1))"
+    };
+}
+
+/// SQL for whether the link with the hash `$1` is one of a mail: 1 or 0.
+macro_rules! is_mailed_link {
+    () => {
+        "(SELECT COUNT(*) FROM invitation_links l WHERE l.token_hash = $1)"
+    };
+}
+
 impl Store {
     /// Creates an invitation, stored under the hash of its link's secret. The acting user can only invite to roles that
     /// they may manage.
-    pub async fn invite(&self, org: &OrgId, by: &UserId, role: Role, hash: &str) -> Result<InvitationId, InviteError> {
+    pub async fn invite(&self, org: &OrgId, by: &UserId, new: NewInvitation<'_>) -> Result<InvitationId, InviteError> {
+        let NewInvitation { role, hash, email, by_mail } = new;
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         lock_org(&mut transaction, org).await?;
@@ -118,8 +160,8 @@ impl Store {
         }
         let id: InvitationId = new_id();
         sqlx::query(
-            "INSERT INTO invitations (id, org_id, token_hash, role, invited_by, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO invitations (id, org_id, token_hash, role, invited_by, created_at, expires_at, email, \
+             mail_due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(id.as_str())
         .bind(org.as_str())
@@ -128,10 +170,17 @@ impl Store {
         .bind(by.as_str())
         .bind(now)
         .bind(now + INVITATION_LIFETIME)
+        .bind(email)
+        .bind((by_mail && email.is_some()).then_some(now))
         .execute(&mut *transaction)
         .await?;
         let event = AuditEvent::new(self.actor(), Action::InvitationCreated).in_org(org).subject("invitation", &id);
-        self.record(&mut transaction, &event.detail("role", role.as_str())).await?;
+        let event = event.detail("role", role.as_str());
+        let event = match email {
+            Some(email) => event.detail("for", email),
+            None => event,
+        };
+        self.record(&mut transaction, &event).await?;
         transaction.commit().await?;
         Ok(id)
     }
@@ -140,7 +189,7 @@ impl Store {
     pub async fn invitations(&self, org: &OrgId) -> Result<Vec<InvitationView>, StoreError> {
         let now = self.clock.now();
         let rows = sqlx::query(
-            "SELECT i.id, i.role, i.created_at, i.expires_at, u.email FROM invitations i \
+            "SELECT i.id, i.role, i.created_at, i.expires_at, i.email AS invited_email, u.email FROM invitations i \
              LEFT JOIN users u ON u.id = i.invited_by WHERE i.org_id = $1 AND i.expires_at > $2 \
              AND i.expires_at <= $3 AND i.accepted_at IS NULL AND i.revoked_at IS NULL ORDER BY i.created_at DESC, i.id",
         )
@@ -154,6 +203,7 @@ impl Store {
                 Ok(InvitationView {
                     id: InvitationId(row.try_get("id")?),
                     role: role_from(row)?,
+                    email: row.try_get("invited_email")?,
                     invited_by: row.try_get("email")?,
                     created_at: row.try_get("created_at")?,
                     expires_at: row.try_get("expires_at")?,
@@ -184,50 +234,85 @@ impl Store {
     /// Returns what the invitation page shows, or `None` if the invitation is no longer open.
     pub async fn find_open_invitation(&self, hash: &str) -> Result<Option<InvitationDetails>, StoreError> {
         let now = self.clock.now();
-        let row = sqlx::query(
-            "SELECT o.name, i.role, u.email FROM invitations i JOIN organizations o ON o.id = i.org_id \
-             LEFT JOIN users u ON u.id = i.invited_by WHERE i.token_hash = $1 AND i.expires_at > $2 \
-             AND i.expires_at <= $3 AND i.accepted_at IS NULL AND i.revoked_at IS NULL",
-        )
+        let row = sqlx::query(concat!(
+            "SELECT o.id, o.name, i.role, i.email AS invited_email, u.email, ",
+            is_mailed_link!(),
+            " AS is_mailed FROM invitations i JOIN organizations o ON o.id = i.org_id \
+             LEFT JOIN users u ON u.id = i.invited_by WHERE ",
+            has_link!(),
+            " AND i.expires_at > $2 AND i.expires_at <= $3 AND i.accepted_at IS NULL AND i.revoked_at IS NULL"
+        ))
         .bind(hash)
         .bind(now)
         .bind(latest_plausible(INVITATION_LIFETIME, now))
         .fetch_optional(self.pool())
         .await?;
         let Some(row) = row else { return Ok(None) };
+        let org = OrgId(row.try_get("id")?);
+        let owners = self.members(&org, &UserId(String::new())).await?;
         Ok(Some(InvitationDetails {
             organisation: row.try_get("name")?,
+            owners: owners.into_iter().filter(|one| one.role == Role::Owner).map(|one| one.email).collect(),
+            org_id: org,
             role: role_from(&row)?,
             invited_by: row.try_get("email")?,
+            email: row.try_get("invited_email")?,
+            is_mailed: row.try_get::<i64, _>("is_mailed")? > 0,
         }))
     }
 
+    /// Returns the name of the organization that the user has joined with this link.
+    pub async fn org_joined_with(&self, hash: &str, user: &UserId) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT o.name FROM invitations i JOIN organizations o ON o.id = i.org_id \
+             JOIN memberships m ON m.org_id = i.org_id AND m.user_id = i.accepted_by \
+             WHERE i.accepted_by = $2 AND ",
+            has_link!()
+        ))
+        .bind(hash)
+        .bind(user.as_str())
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(row.map(|row| row.try_get("name")).transpose()?)
+    }
+
     /// Accepts an invitation: marks it as used, creates the account if needed and inserts the membership, in one
-    /// transaction. Returns the organization and the new member. `address` is the client's IP address, for the audit log.
+    /// transaction. `address` is the client's IP address, for the audit log.
     pub async fn accept_invitation(
         &self,
         hash: &str,
         guest: Invitee<'_>,
         address: Option<String>,
-    ) -> Result<(OrgId, UserId), AcceptError> {
+    ) -> Result<AcceptedInvitation, AcceptError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
-        let Some((id, org, role)) = mark_invitation_used(&mut transaction, hash, now).await? else {
+        let Some(used) = mark_invitation_used(&mut transaction, hash, now).await? else {
             return Err(AcceptError::NotOpen);
         };
-        let (user, email) = match guest {
-            Invitee::SignedIn { user, email } => (user.clone(), email),
-            Invitee::NewAccount { email, password_hash } => {
-                (insert_user(&mut transaction, email, password_hash, now).await?, email)
+        let UsedInvitation { id, org, role, .. } = &used;
+        let (Invitee::SignedIn { email, .. } | Invitee::NewAccount { email, .. } | Invitee::NewIdentity { email, .. }) =
+            guest;
+        if used.email.as_deref().is_some_and(|invited| invited != email) {
+            return Err(AcceptError::OtherAddress);
+        }
+        let is_confirmed = used.is_mailed && used.email.is_some();
+        let user = match guest {
+            Invitee::SignedIn { user, .. } => user.clone(),
+            Invitee::NewAccount { password_hash, .. } => {
+                let user = insert_user(&mut transaction, email, password_hash, now).await?;
+                if !is_confirmed {
+                    self.ask_for_confirmation(&mut transaction, &user, email).await?;
+                }
+                user
             }
-            Invitee::NewIdentity { email, identity } => {
-                (insert_user_with_identity(&mut transaction, email, identity, now).await?, email)
+            Invitee::NewIdentity { identity, .. } => {
+                insert_user_with_identity(&mut transaction, email, identity, now).await?
             }
         };
-        if find_role(&mut transaction, &org, &user).await?.is_some() {
-            return Err(AcceptError::AlreadyMember { org });
+        if find_role(&mut transaction, org, &user).await?.is_some() {
+            return Err(AcceptError::AlreadyMember { org: org.clone() });
         }
-        insert_member(&mut transaction, &org, &user, role, now).await?;
+        insert_member(&mut transaction, org, &user, *role, now).await?;
         for (statement, value) in [
             ("UPDATE invitations SET accepted_by = $1 WHERE id = $2", id.as_str()),
             // The user is back, so their connections are no longer due for offboarding.
@@ -236,12 +321,21 @@ impl Store {
             sqlx::query(statement).bind(user.as_str()).bind(value).execute(&mut *transaction).await?;
         }
         let actor = Actor::person(&user, email, address);
-        let event = AuditEvent::new(&actor, Action::MemberJoined).in_org(&org).subject("user", &user);
+        let event = AuditEvent::new(&actor, Action::MemberJoined).in_org(org).subject("user", &user);
         self.record(&mut transaction, &event.detail("role", role.as_str())).await?;
         transaction.publish(Change::Person { user: user.clone() }).await?;
         transaction.commit().await?;
-        Ok((org, user))
+        Ok(AcceptedInvitation { org: used.org, user, is_confirmed })
     }
+}
+
+/// An invitation that was just marked as used.
+struct UsedInvitation {
+    id: InvitationId,
+    org: OrgId,
+    role: Role,
+    email: Option<String>,
+    is_mailed: bool,
 }
 
 /// Marks the invitation as used, so that only one of several concurrent requests succeeds. The caller rolls back if
@@ -250,16 +344,26 @@ async fn mark_invitation_used(
     connection: &mut AnyConnection,
     hash: &str,
     now: i64,
-) -> Result<Option<(InvitationId, OrgId, Role)>, StoreError> {
-    let row = sqlx::query(
-        "UPDATE invitations SET accepted_at = $1 WHERE token_hash = $2 AND expires_at > $1 \
-         AND expires_at <= $3 AND accepted_at IS NULL AND revoked_at IS NULL RETURNING id, org_id, role",
-    )
-    .bind(now)
+) -> Result<Option<UsedInvitation>, StoreError> {
+    let row = sqlx::query(concat!(
+        "UPDATE invitations AS i SET accepted_at = $2, mail_due_at = NULL WHERE ",
+        has_link!(),
+        " AND i.expires_at > $2 AND i.expires_at <= $3 AND i.accepted_at IS NULL AND i.revoked_at IS NULL \
+         RETURNING id, org_id, role, email, ",
+        is_mailed_link!(),
+        " AS is_mailed"
+    ))
     .bind(hash)
+    .bind(now)
     .bind(latest_plausible(INVITATION_LIFETIME, now))
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some((InvitationId(row.try_get("id")?), OrgId(row.try_get("org_id")?), role_from(&row)?)))
+    Ok(Some(UsedInvitation {
+        id: InvitationId(row.try_get("id")?),
+        org: OrgId(row.try_get("org_id")?),
+        role: role_from(&row)?,
+        email: row.try_get("email")?,
+        is_mailed: row.try_get::<i64, _>("is_mailed")? > 0,
+    }))
 }

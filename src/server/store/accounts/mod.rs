@@ -9,6 +9,7 @@ pub mod clerk_rows;
 pub mod clerk_sync;
 pub mod factor_policy;
 pub mod identities;
+pub mod invitation_mails;
 pub mod invitations;
 pub mod known_browsers;
 pub mod members;

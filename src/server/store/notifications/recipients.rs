@@ -71,14 +71,14 @@ impl Store {
         Ok(RowChange::Applied)
     }
 
-    /// Returns a member's email address and the organization's name, or `None` if they turned email off or their
-    /// address is unknown (as it may be for Clerk's users).
+    /// Returns a member's email address and the organization's name, or `None` if they turned email off, or their
+    /// address is unconfirmed or unknown (as it may be for Clerk's users).
     pub async fn notification_email(&self, org: &OrgId, user: &str) -> Result<Option<(String, String)>, StoreError> {
         let row = sqlx::query(concat!(
             "SELECT u.email, o.name FROM memberships m JOIN users u ON u.id = m.user_id \
              JOIN organizations o ON o.id = m.org_id WHERE m.org_id = $1 AND m.user_id = $2 AND ",
             gets_email_sql!(),
-            " AND u.email LIKE '%@%'"
+            " AND u.email LIKE '%@%' AND u.email_unconfirmed_since IS NULL"
         ))
         .bind(org.as_str())
         .bind(user)

@@ -16,32 +16,65 @@ pub fn Invite() -> impl IntoView {
         <BareLayout title="Invitation">
             {match invitation {
                 Some(InvitationPage { managed_by_clerk: true, .. }) => managed_by_clerk().into_any(),
-                Some(InvitationPage { invitation: Some(invited), token, signed_in_as, provider, .. }) => {
-                    let token = token.expose().to_owned();
+                Some(InvitationPage { invitation: Some(invited), signed_in_as, provider, .. }) => {
                     let text = invitation_text(&invited);
                     match signed_in_as {
-                        Some(email) => view! { {text} {join_form(token, email)} }.into_any(),
-                        None => view! { {text} {sign_up_form(token, provider)} }.into_any(),
+                        Some(email) if invited.email.as_ref().is_some_and(|invited| *invited != email) => {
+                            view! { {text} {other_address(email)} }.into_any()
+                        }
+                        Some(email) => view! { {text} {join_form(email)} }.into_any(),
+                        None => view! { {text} {sign_up_form(invited.email, provider)} }.into_any(),
                     }
                 }
+                Some(InvitationPage { joined: Some(organization), .. }) => joined(organization).into_any(),
                 _ => invalid_invitation().into_any(),
             }}
         </BareLayout>
     }
 }
 
+/// Says what the invitation leads to. The owners and the id tell the organization from another of the same name.
 fn invitation_text(invited: &InvitationDetails) -> impl IntoView + use<> {
     let by = invited.invited_by.clone().map(|by| format!("{by} invites you as "));
+    let owner = if invited.owners.len() == 1 { "Owner" } else { "Owners" };
     view! {
         <h1>{format!("Join {}", invited.organisation)}</h1>
         <p class="lead">{by.unwrap_or_else(|| "You are invited as ".to_owned())} {invited.role.with_article()} "."</p>
+        <dl class="pairs">
+            <dt>{owner}</dt>
+            <dd class="address">{invited.owners.join(", ")}</dd>
+            <dt>"Organisation ID"</dt>
+            <dd>
+                <code>{invited.org_id.0.clone()}</code>
+            </dd>
+        </dl>
     }
 }
 
-fn join_form(token: String, email: String) -> impl IntoView {
+fn joined(organization: String) -> impl IntoView {
+    view! {
+        <h1>{format!("You have joined {organization}")}</h1>
+        <section class="card stack">
+            <a class="button primary" href="/">"Go to Evergrant"</a>
+        </section>
+    }
+}
+
+fn other_address(signed_in_as: String) -> impl IntoView {
+    view! {
+        <section class="card stack">
+            <p>
+                "You are signed in as " <strong>{signed_in_as}</strong>
+                ", and this invitation is for another email address. Sign out, then open its link again."
+            </p>
+            <a class="button" href="/">"Go to Evergrant"</a>
+        </section>
+    }
+}
+
+fn join_form(email: String) -> impl IntoView {
     view! {
         <form class="card stack" method="post" action="/api/invitations/accept">
-            <input type="hidden" name="token" value=token />
             <p>"You are signed in as " <strong>{email}</strong> "."</p>
             <button class="button primary wide">"Join"</button>
             <a href="/">"Not now"</a>
@@ -49,18 +82,27 @@ fn join_form(token: String, email: String) -> impl IntoView {
     }
 }
 
-fn sign_up_form(token: String, provider: Option<ProviderLink>) -> impl IntoView {
+/// An invitation for one address admits no other.
+fn sign_up_form(invited: Option<String>, provider: Option<ProviderLink>) -> impl IntoView {
     let other_way = provider.map(|provider| provider_button("Join", provider));
-    let sign_in = format!("/login?next=%2Finvite%3Ftoken%3D{token}");
     view! {
         <form class="card stack" method="post" action="/api/invitations/accept">
-            <input type="hidden" name="token" value=token />
-            {email_field("Email", "username", None)}
+            {invited.map_or_else(|| email_field("Email", "username", None).into_any(), |email| fixed_email(email).into_any())}
             {new_password_field("password", "")}
             <button class="button primary wide">"Create account and join"</button>
             {other_way}
         </form>
-        <p class="aside">"Already have an account? " <a href=sign_in>"Sign in to join"</a></p>
+        <p class="aside">"Already have an account? " <a href="/login?next=%2Finvite">"Sign in to join"</a></p>
+    }
+}
+
+/// Renders the address that alone may accept, for password managers to read.
+fn fixed_email(email: String) -> impl IntoView {
+    view! {
+        <label class="field">
+            <span>"Email"</span>
+            <input type="email" name="email" autocomplete="username" readonly=true value=email />
+        </label>
     }
 }
 

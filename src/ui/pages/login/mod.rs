@@ -120,6 +120,11 @@ fn problem_notice(problem: LoginProblem) -> impl IntoView {
             "alert",
             "You have no Evergrant account that can sign in. Ask somebody in your organisation for an invitation.",
         ),
+        LoginProblem::SignInToJoin => (
+            Tone::Quiet,
+            "status",
+            "Almost there. Sign in with that email address and its password. If you had an account with it before, use the password of that.",
+        ),
         LoginProblem::EmailTaken => {
             (Tone::Bad, "alert", "An account with your email address exists already. Sign in with its password.")
         }

@@ -39,9 +39,21 @@ fn create_form(mine: Role) -> impl IntoView {
                     {options}
                 </select>
             </label>
+            <label class="field">
+                <span>"Email (optional)"</span>
+                <input
+                    type="email"
+                    name="email"
+                    autocomplete="off"
+                    autocapitalize="none"
+                    spellcheck="false"
+                    maxlength="254"
+                    aria-describedby="invite-hint"
+                />
+            </label>
             <button class="button primary">"Create invitation"</button>
             <p class="hint" id="invite-hint">
-                "You get a link to send to one person. It works once and expires after seven days."
+                "You get a link for one person. It works once and expires after seven days. With an email address, only the person with that address can use it, and Evergrant sends it if it has a mail server."
             </p>
         </form>
     }
@@ -66,7 +78,9 @@ fn row(one: &InvitationView) -> impl IntoView + use<> {
     view! {
         <li class="connection brief">
             <div class="connection-name">
-                <h3 id=title.clone()>{format!("{} invitation", one.role.label())}</h3>
+                <h3 id=title.clone()>
+                    {format!("{} invitation", one.role.label())} {one.email.clone().map(|email| format!(" for {email}"))}
+                </h3>
                 <span class="meta">
                     {one.invited_by.clone().map(|by| format!("by {by}, "))} "expires on "
                     {time::absolute(one.expires_at)}

@@ -50,6 +50,8 @@ pub struct OpenLink {
 pub enum EmailConfirmation {
     /// The account has the new address.
     Changed,
+    /// The address is the account's already, and is confirmed now.
+    Confirmed,
     /// The link was used, has expired or never was.
     NotOpen,
     /// Another account has the address by now.
@@ -85,6 +87,28 @@ impl Store {
         let detail = [("to", email.to_owned())];
         self.record_about_user(&mut transaction, user, Action::EmailChangeRequested, &detail).await?;
         Ok(transaction.commit().await?)
+    }
+
+    /// Marks the address of a new account as unconfirmed and asks for the mail that confirms it, in the caller's
+    /// transaction.
+    pub(super) async fn ask_for_confirmation(
+        &self,
+        connection: &mut AnyConnection,
+        user: &UserId,
+        email: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE users SET email_unconfirmed_since = $1 WHERE id = $2")
+            .bind(self.clock().now())
+            .bind(user.as_str())
+            .execute(&mut *connection)
+            .await?;
+        self.insert_account_message(connection, AccountMessageKind::ConfirmEmail, user, email).await
+    }
+
+    /// Returns whether the account's address is only what the person entered.
+    pub async fn is_email_unconfirmed(&self, user: &UserId) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT id FROM users WHERE id = $1 AND email_unconfirmed_since IS NOT NULL");
+        Ok(row.bind(user.as_str()).fetch_optional(self.pool()).await?.is_some())
     }
 
     /// Returns the email address that waits for its confirmation.
@@ -209,11 +233,14 @@ impl Store {
         let mut transaction = self.begin_change_tx().await?;
         let used = self.use_link(&mut transaction, AccountMessageKind::ResetPassword, token_hash).await?;
         let Some(OpenLink { user, email }) = used else { return Ok(RowChange::NotFound) };
-        let done = sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND disabled_at IS NULL")
-            .bind(password_hash.expose())
-            .bind(user.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        // Whoever uses the link reads the address's mailbox.
+        let done = sqlx::query(
+            "UPDATE users SET password_hash = $1, email_unconfirmed_since = NULL WHERE id = $2 AND disabled_at IS NULL",
+        )
+        .bind(password_hash.expose())
+        .bind(user.as_str())
+        .execute(&mut *transaction)
+        .await?;
         if done.rows_affected() == 0 {
             return Ok(RowChange::NotFound);
         }
@@ -238,8 +265,16 @@ impl Store {
         let row = sqlx::query("SELECT email FROM users WHERE id = $1 AND disabled_at IS NULL").bind(user.as_str());
         let Some(row) = row.fetch_optional(&mut *transaction).await? else { return Ok(EmailConfirmation::NotOpen) };
         let old: String = row.try_get("email")?;
+        if old == email {
+            mark_email_confirmed(&mut transaction, &user).await?;
+            let acting = self.as_actor(Actor::person(&user, &old, address));
+            acting.record_about_user(&mut transaction, &user, Action::EmailConfirmed, &[]).await?;
+            transaction.commit().await?;
+            return Ok(EmailConfirmation::Confirmed);
+        }
         let done = sqlx::query(
-            "UPDATE users SET email = $1 WHERE id = $2 AND NOT EXISTS (SELECT 1 FROM users u WHERE u.email = $1)",
+            "UPDATE users SET email = $1, email_unconfirmed_since = NULL WHERE id = $2 AND NOT EXISTS \
+             (SELECT 1 FROM users u WHERE u.email = $1)",
         )
         .bind(&email)
         .bind(user.as_str())
@@ -318,6 +353,13 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// Marks a person's address as theirs.
+async fn mark_email_confirmed(connection: &mut AnyConnection, user: &UserId) -> Result<(), StoreError> {
+    let confirmed = sqlx::query("UPDATE users SET email_unconfirmed_since = NULL WHERE id = $1").bind(user.as_str());
+    confirmed.execute(connection).await?;
+    Ok(())
 }
 
 /// Makes a person's messages of a kind unusable.

@@ -6,7 +6,7 @@ use crate::server::domain::{Actor, Secret};
 use crate::server::store::testing::each_store;
 use crate::server::store::{
     AcceptError, AuditFilter, CreateOrgError, CreatedUser, INVITATION_LIFETIME, InviteError, Invitee, NewApiKeyRow,
-    NewSession, NewUser, RowChange,
+    NewInvitation, NewSession, NewUser, RowChange,
 };
 
 /// A user with an account, and the actor of their changes.
@@ -20,6 +20,10 @@ impl Person {
     fn acting(&self, store: &Store) -> Store {
         store.as_actor(self.actor.clone())
     }
+}
+
+fn invitation(role: Role, hash: &str) -> NewInvitation<'_> {
+    NewInvitation { role, hash, email: None, by_mail: false }
 }
 
 async fn person(store: &Store, name: &str) -> Person {
@@ -131,7 +135,7 @@ fn uuid() -> String {
 async fn removed_member_loses_active_org_api_keys_and_invitations(store: Store) {
     let (org, ann, bob, _) = org_with_members(&store).await;
     _ = store.add_session(NewSession::new("s", &bob.user, Some(&org))).await.unwrap();
-    bob.acting(&store).invite(&org, &bob.user, Role::Admin, "h").await.unwrap();
+    bob.acting(&store).invite(&org, &bob.user, invitation(Role::Admin, "h")).await.unwrap();
     for (hash, by) in [("bobs", &bob), ("anns", &ann)] {
         let (name, prefix, by) = ("key", hash, Some(&by.user));
         let new = NewApiKeyRow { name, hash, prefix, scopes: Scope::ALL, created_by: by, expires_at: None };
@@ -155,7 +159,8 @@ async fn removed_member_loses_active_org_api_keys_and_invitations(store: Store) 
 #[apply(each_store!)]
 async fn invitation_admits_one_person_once_within_a_week(store: Store) {
     let (org, ann, bob, eve) = org_with_members(&store).await;
-    let invite = async |by: &Person, role, hash: &str| by.acting(&store).invite(&org, &by.user, role, hash).await;
+    let invite =
+        async |by: &Person, role, hash: &str| by.acting(&store).invite(&org, &by.user, invitation(role, hash)).await;
     assert!(matches!(invite(&bob, Role::Owner, "no").await, Err(InviteError::NotAllowed)));
     assert!(matches!(invite(&eve, Role::Member, "no").await, Err(InviteError::NotAllowed)));
     for hash in ["one", "late", "back"] {
@@ -164,6 +169,7 @@ async fn invitation_admits_one_person_once_within_a_week(store: Store) {
     let shown = store.find_open_invitation("one").await.unwrap().unwrap();
     let said = (shown.organisation.as_str(), shown.role, shown.invited_by.as_deref());
     assert_eq!(said, ("Harbour", Role::Admin, Some("ann@example.com")));
+    assert_eq!((&shown.org_id, shown.owners.join(" ").as_str()), (&org, "ann@example.com"));
 
     let known = async |who: &Person, hash: &str| {
         let guest = Invitee::SignedIn { user: &who.user, email: &who.actor.name };
@@ -197,7 +203,7 @@ async fn invitation_admits_one_person_once_within_a_week(store: Store) {
 #[apply(each_store!)]
 async fn invitation_of_a_clock_that_was_set_back_is_not_open(store: Store) {
     let (org, ann, ..) = org_with_members(&store).await;
-    ann.acting(&store).invite(&org, &ann.user, Role::Admin, "h").await.unwrap();
+    ann.acting(&store).invite(&org, &ann.user, invitation(Role::Admin, "h")).await.unwrap();
     store.clock().advance(-13 * 60 * 60);
     assert!(
         store.find_open_invitation("h").await.unwrap().is_none() && store.invitations(&org).await.unwrap().is_empty()
