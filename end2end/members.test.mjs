@@ -77,12 +77,19 @@ async function invitationSteps({ page, server, withPageChecks, contextOptions })
       await page.keyboard.press('Escape');
     }
 
+    // The key that the new admin creates ends with the removal, which says so before.
+    await invitee.goto('/settings/api-keys');
+    await invitee.getByLabel('Name').fill('Nightly export');
+    await invitee.getByRole('button', { name: 'Create API key' }).click();
+    await invitee.getByText('API key created.').waitFor();
+
     await chooseAction(page, newUser.email, 'Remove');
     const confirmation = page.getByRole('region', { name: `Remove ${newUser.email} from ${harbour.org}?` });
     if (withPageChecks) {
       await hydrated(page);
       await checkPage(page, 'members-remove');
     }
+    await confirmation.getByText('These API keys stop working: Nightly export.').waitFor();
     await confirmation.getByRole('button', { name: 'Remove' }).click();
     await page.getByText('Member removed.').waitFor();
     await invitee.reload();

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ApiError, InvitationId, MembersView, OrgId, Role, UserId};
+use crate::model::{ApiError, InvitationId, MemberBelongings, MembersView, OrgId, Role, UserId};
 
 /// Returns what `/settings/members` shows.
 #[server(prefix = "/api", endpoint = "members/view", input = PostUrl, output = Json)]
@@ -14,6 +14,22 @@ pub async fn members() -> Result<MembersView, ApiError> {
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         Ok(views::members(&ctx.state.store, ctx.org()?, &ctx.caller.user_id, ctx.state.auth.member_source()).await?)
+    })
+    .await
+    .without_flash()
+}
+
+/// Returns what a member created here, for the confirmation of their removal. Members may ask about themselves.
+#[server(prefix = "/api", endpoint = "members/belongings", input = PostUrl, output = Json)]
+pub async fn belongings(user_id: UserId) -> Result<MemberBelongings, ApiError> {
+    use crate::model::Permission;
+    use crate::server::http::server_fn::{ServerFnContext, member_not_found};
+
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let own = user_id == ctx.caller.user_id;
+        let org = if own { ctx.org()? } else { ctx.require(Permission::ManageMembers)? };
+        ctx.state.store.member_belongings(&org.id, &user_id).await?.ok_or_else(member_not_found)
     })
     .await
     .without_flash()
@@ -57,7 +73,10 @@ pub async fn revoke_invitation(invitation_id: InvitationId) -> Result<(), ApiErr
 /// Changes a member's role.
 #[server(prefix = "/api", endpoint = "members/set-role", input = PostUrl, output = Json)]
 pub async fn set_role(user_id: UserId, role: Role) -> Result<(), ApiError> {
-    use crate::model::{MembersFlash::RoleChanged, Permission, paths};
+    use crate::model::{
+        MembersFlash::{Demoted, RoleChanged},
+        Permission, paths,
+    };
     use crate::server::http::server_fn::ServerFnContext;
 
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
@@ -66,7 +85,7 @@ pub async fn set_role(user_id: UserId, role: Role) -> Result<(), ApiError> {
         ctx.change_role(org, &user_id, role).await
     })
     .await
-    .flash(|()| RoleChanged)
+    .flash(|()| if role == Role::Member { Demoted } else { RoleChanged })
 }
 
 /// Removes a member from the organization.

@@ -17,6 +17,6 @@ pub use integrations::{
     Disconnect, KeepConnection, RefreshConnection, RefreshIntegrations, TestConnection, disconnect, keep_connection,
     overview, refresh_connection, refresh_integrations, settings, test_connection,
 };
-pub use members::members;
+pub use members::{belongings, members};
 pub use notifications::notifications;
 pub use reference::reference;

@@ -49,6 +49,17 @@ pub struct MemberView {
     pub is_you: bool,
 }
 
+/// What a member created in the organization.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemberBelongings {
+    /// Names of the API keys, which end with the membership.
+    pub api_keys: Vec<String>,
+    /// Hosts of the webhooks, which stay.
+    pub webhooks: Vec<String>,
+    /// Names of the tenants that the member connected, which stay.
+    pub connections: Vec<String>,
+}
+
 /// An open invitation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InvitationView {

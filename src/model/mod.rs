@@ -42,7 +42,7 @@ pub use flash::{
 };
 pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
 pub use import::ImportOutcome;
-pub use members::{InvitationDetails, InvitationView, MemberSource, MemberView, MembersView};
+pub use members::{InvitationDetails, InvitationView, MemberBelongings, MemberSource, MemberView, MembersView};
 pub use notification::{
     Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EmailChoice, EndpointView, EventKind, EventView,
     NotificationsView, RecipientView,

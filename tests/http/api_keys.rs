@@ -8,24 +8,24 @@ use crate::support::browser::{Browser, Page};
 use crate::support::databases::TestDatabase;
 use crate::support::test_server::TestServer;
 
-const API_KEYS_PATH: &str = "/settings/api-keys";
-const BOTH_SCOPES: [(&str, &str); 2] = [("scopes[0]", "bindings:read"), ("scopes[1]", "tokens:read")];
+pub const API_KEYS_PATH: &str = "/settings/api-keys";
+pub const BOTH_SCOPES: [(&str, &str); 2] = [("scopes[0]", "bindings:read"), ("scopes[1]", "tokens:read")];
 
 /// Returns the complete key on a page, if it shows one.
-fn key_on_page(page: &Page) -> Option<String> {
+pub fn key_on_page(page: &Page) -> Option<String> {
     let start = page.text.find("egk_")?;
     let key: String = page.text[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     (key.len() == 76).then_some(key)
 }
 
-async fn create_key(browser: &Browser, name: &str, scopes: &[(&str, &str)], life: &str) -> String {
+pub async fn create_key(browser: &Browser, name: &str, scopes: &[(&str, &str)], life: &str) -> String {
     let form: Vec<_> = [("name", name), ("life", life)].into_iter().chain(scopes.iter().copied()).collect();
     let page = browser.post("/api/api-keys/create", &form).await;
     assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, API_KEYS_PATH), "{}", page.text);
     browser.flash()
 }
 
-async fn list_bindings_status(web: &TestServer, key: &str) -> StatusCode {
+pub async fn list_bindings_status(web: &TestServer, key: &str) -> StatusCode {
     let program = web.browser();
     program.send(program.client.get(program.url("/api/v1/bindings")).bearer_auth(key)).await.status
 }

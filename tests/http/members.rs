@@ -60,7 +60,7 @@ async fn every_endpoint_requires_its_minimum_role(database: TestDatabase) {
     let anns = web.browser();
     anns.sign_in("ann@example.com").await;
     anns.post("/api/members/set-role", &[("user_id", eve.as_str()), ("role", "member")]).await;
-    assert_eq!(anns.flash(), "role-changed", "{db}");
+    assert_eq!(anns.flash(), "role-member", "{db}");
 
     let rank = |role: Role| Role::ALL.iter().rev().position(|one| *one == role).unwrap();
     for (email, role) in

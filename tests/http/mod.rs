@@ -18,6 +18,7 @@ mod proof;
 mod reference;
 mod request_ids;
 mod required_factor;
+mod role_changes;
 mod second_factor;
 mod server_functions;
 mod shared_users;

@@ -24,6 +24,8 @@ str_enum!(
         JoinedBeside = "joined-beside",
         AlreadyMember = "member-already",
         RoleChanged = "role-changed",
+        /// The role is that of a plain member now.
+        Demoted = "role-member",
         Removed = "member-removed",
         Left = "left",
         Transferred = "ownership-transferred",
@@ -60,6 +62,7 @@ impl FlashMessage for MembersFlash {
             | Self::JoinedBeside
             | Self::AlreadyMember
             | Self::RoleChanged
+            | Self::Demoted
             | Self::Removed
             | Self::Left
             | Self::Transferred
@@ -90,6 +93,7 @@ impl FlashMessage for MembersFlash {
             }
             Self::AlreadyMember => "You already belong to this organisation. The invitation is still open.",
             Self::RoleChanged => "Role changed.",
+            Self::Demoted => "Role changed. API keys and open invitations that this person created no longer work.",
             Self::Removed => "Member removed.",
             Self::Left => "You have left the organisation.",
             Self::Transferred => "Ownership transferred. You are now an admin.",

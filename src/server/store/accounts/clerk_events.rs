@@ -6,6 +6,7 @@ use super::clerk_rows::{upsert_membership, upsert_org, upsert_user};
 use super::members::rows::find_role;
 use crate::model::{Action, OrgId, Role, UserId};
 use crate::server::domain::{Actor, AuditEvent};
+use crate::server::store::accounts::api_keys::KeyEnd;
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::{Store, StoreError};
 
@@ -112,7 +113,7 @@ impl Store {
             ClerkEvent::OrganizationDeleted { id } => {
                 let org = upsert_org(writing, id, None, now).await?;
                 mark_org_deleted(writing, &org, at).await?;
-                self.revoke_api_keys(writing, &org, None, at).await?;
+                self.revoke_api_keys(writing, &org, KeyEnd::OrganizationDeleted, at).await?;
                 let event = AuditEvent::new(self.actor(), Action::OrganizationDeleted).in_org(&org);
                 self.record(writing, &event.subject("organization", &org)).await?;
             }
@@ -129,7 +130,7 @@ impl Store {
                 let user = upsert_user(writing, &user.id, user.email.as_deref(), now).await?;
                 let before = find_role(writing, &org, &user).await?;
                 delete_membership(writing, &org, &user, at).await?;
-                self.revoke_api_keys(writing, &org, Some(&user), at).await?;
+                self.revoke_api_keys(writing, &org, KeyEnd::CreatorLeft(&user), at).await?;
                 self.record_role_change(writing, &org, &user, before).await?;
                 writing.publish(Change::Person { user }).await?;
             }

@@ -231,6 +231,6 @@ fn endpoint_from(row: &AnyRow) -> Result<WebhookEndpoint, StoreError> {
 }
 
 /// Returns the host of a URL, which unlike path and query contains no secret.
-fn host(url: &str) -> String {
+pub(in crate::server::store) fn host(url: &str) -> String {
     url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }

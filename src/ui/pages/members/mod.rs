@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::api;
-use crate::model::{MembersView, paths};
+use crate::model::{MemberBelongings, MembersView, UserId, paths};
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::context::page;
 use crate::ui::layout::{Layout, settings_tabs};
@@ -32,7 +32,12 @@ pub fn Members() -> impl IntoView {
             {Suspend::new(async move {
                 match api::members().await {
                     Ok(view) => {
-                        let question = asked.and_then(|asked| confirmation(&view, &asked));
+                        let removed = asked.as_ref().and_then(|asked| removable(&view, asked));
+                        let belongings = match removed {
+                            Some(id) => api::belongings(id).await.unwrap_or_default(),
+                            None => MemberBelongings::default(),
+                        };
+                        let question = asked.and_then(|asked| confirmation(&view, &asked, &belongings));
                         let link = link.as_ref().map(|link| invitation_link(link.expose()).into_any());
                         loaded(&view, question, link).into_any()
                     }
@@ -41,6 +46,12 @@ pub fn Members() -> impl IntoView {
             })}
         </Layout>
     }
+}
+
+/// Returns the member whose removal is asked about, if the viewer may remove them.
+fn removable(view: &MembersView, asked: &MemberAction) -> Option<UserId> {
+    let one = view.members.iter().find(|one| Some(one.user_id.as_str()) == asked.removed())?;
+    (one.is_you || view.role.may_manage(one.role)).then(|| one.user_id.clone())
 }
 
 fn loaded(view: &MembersView, question: Option<AnyView>, link: Option<AnyView>) -> impl IntoView + use<> {

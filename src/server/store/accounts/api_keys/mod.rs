@@ -52,6 +52,17 @@ impl From<sqlx::Error> for AddApiKeyError {
     }
 }
 
+/// Why keys end that nobody revoked one by one.
+#[derive(Clone, Copy)]
+pub(in crate::server::store) enum KeyEnd<'a> {
+    /// The organization was deleted.
+    OrganizationDeleted,
+    /// The person who created them left the organization.
+    CreatorLeft(&'a UserId),
+    /// The person who created them may no longer create any.
+    CreatorDemoted(&'a UserId),
+}
+
 /// The row of a key that a request presented. It may have expired or been revoked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiKeyRow {
@@ -182,24 +193,28 @@ impl Store {
         Ok(RowChange::Applied)
     }
 
-    /// Revokes an organization's keys, or only those that `made_by` created, in the caller's transaction.
+    /// Revokes an organization's keys, or only those that one person created, in the caller's transaction.
     pub(in crate::server::store) async fn revoke_api_keys(
         &self,
         connection: &mut AnyConnection,
         org: &OrgId,
-        made_by: Option<&UserId>,
+        why: KeyEnd<'_>,
         at: i64,
     ) -> Result<(), StoreError> {
+        let (made_by, because) = match why {
+            KeyEnd::OrganizationDeleted => ("", "the organisation was deleted"),
+            KeyEnd::CreatorLeft(user) => (user.as_str(), "the person who created it left"),
+            KeyEnd::CreatorDemoted(user) => (user.as_str(), "the person who created it became a member"),
+        };
         let ended = sqlx::query(
             "UPDATE api_keys SET revoked_at = $1 WHERE org_id = $2 AND ($3 = '' OR created_by = $3) \
              AND revoked_at IS NULL RETURNING id, name",
         )
         .bind(at)
         .bind(org.as_str())
-        .bind(made_by.map_or("", UserId::as_str))
+        .bind(made_by)
         .fetch_all(&mut *connection)
         .await?;
-        let because = if made_by.is_some() { "the person who created it left" } else { "the organisation was deleted" };
         for key in ended {
             let (id, name): (String, String) = (key.try_get("id")?, key.try_get("name")?);
             let event = AuditEvent::new(self.actor(), Action::ApiKeyRevoked).in_org(org).subject("api_key", id);

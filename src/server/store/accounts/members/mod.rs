@@ -6,9 +6,11 @@ pub mod rows;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::model::{Action, MemberView, OrgId, OrgView, Permission, Role, UserId};
+use crate::model::{Action, MemberBelongings, MemberView, OrgId, OrgView, Permission, Role, UserId};
 use crate::server::domain::AuditEvent;
+use crate::server::store::accounts::api_keys::KeyEnd;
 use crate::server::store::live::changes::{Change, ChangeTx};
+use crate::server::store::notifications::webhook_endpoints::host;
 use crate::server::store::{Store, StoreError};
 use rows::{
     Member, find_member, insert_member, is_last_owner, lock_and_load_members, revoke_invitations_of, role_from,
@@ -150,7 +152,7 @@ impl Store {
             sqlx::query(statement).bind(org.as_str()).bind(whom.as_str()).execute(&mut *transaction).await?;
         }
         revoke_invitations_of(&mut transaction, org, whom, now).await?;
-        self.revoke_api_keys(&mut transaction, org, Some(whom), now).await?;
+        self.revoke_api_keys(&mut transaction, org, KeyEnd::CreatorLeft(whom), now).await?;
         let action = if leaves { Action::MemberLeft } else { Action::MemberRemoved };
         let event = AuditEvent::new(self.actor(), action).in_org(org).subject("user", whom);
         let event = event.detail("member", &member.email).detail("role", member.role.as_str());
@@ -158,6 +160,33 @@ impl Store {
         transaction.publish(Change::Person { user: whom.clone() }).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Returns what a member created in the organization, which a removal concerns. `None` if they are no member.
+    pub async fn member_belongings(&self, org: &OrgId, user: &UserId) -> Result<Option<MemberBelongings>, StoreError> {
+        if find_member(&mut *self.pool().acquire().await?, org, user).await?.is_none() {
+            return Ok(None);
+        }
+        let names = async |statement: &'static str| -> Result<Vec<String>, StoreError> {
+            let rows = sqlx::query(statement).bind(org.as_str()).bind(user.as_str()).fetch_all(self.pool()).await?;
+            rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        };
+        Ok(Some(MemberBelongings {
+            api_keys: names(
+                "SELECT name FROM api_keys WHERE org_id = $1 AND created_by = $2 AND revoked_at IS NULL ORDER BY name",
+            )
+            .await?,
+            webhooks: names("SELECT url FROM webhook_endpoints WHERE org_id = $1 AND created_by = $2 ORDER BY url")
+                .await?
+                .iter()
+                .map(|url| host(url))
+                .collect(),
+            connections: names(
+                "SELECT tenant_name FROM integration_tenant_bindings WHERE org_id = $1 AND connected_by = $2 \
+                 AND status <> 'disconnected' ORDER BY tenant_name",
+            )
+            .await?,
+        }))
     }
 
     /// Records in the audit log how a role that Clerk manages has changed since `before`, if it has.
@@ -169,6 +198,11 @@ impl Store {
         before: Option<Role>,
     ) -> Result<(), StoreError> {
         let after = find_member(connection, org, user).await?;
+        if before.is_some_and(|before| before != Role::Member)
+            && after.as_ref().is_some_and(|one| one.role == Role::Member)
+        {
+            self.revoke_api_keys(connection, org, KeyEnd::CreatorDemoted(user), self.clock.now()).await?;
+        }
         let action = match (before, after.as_ref().map(|member| member.role)) {
             (None, Some(_)) => Action::MemberJoined,
             (Some(_), None) => Action::MemberRemoved,
@@ -197,8 +231,10 @@ impl Store {
             .execute(&mut **transaction)
             .await?;
         if role == Role::Member {
-            // A plain member may not invite, so their open invitations end.
-            revoke_invitations_of(transaction, org, &member.user, self.clock.now()).await?;
+            // A plain member may neither invite nor create keys, so what they created as more than that ends.
+            let now = self.clock.now();
+            revoke_invitations_of(transaction, org, &member.user, now).await?;
+            self.revoke_api_keys(transaction, org, KeyEnd::CreatorDemoted(&member.user), now).await?;
         }
         let event = AuditEvent::new(self.actor(), Action::MemberRoleChanged).in_org(org).subject("user", &member.user);
         let event =
