@@ -69,7 +69,7 @@ pub async fn test_connection(
 
     drop(org_id);
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(ctx.state.tokens.test(&ctx.org()?.id, &binding_id).await?))
+    ctx.run(async |ctx| Ok(ctx.state.tokens.test_as(ctx.actor(), &ctx.org()?.id, &binding_id).await?))
         .await
         .flash(|_| ConnectionFlash::TestPassed)
 }

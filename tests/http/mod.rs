@@ -7,6 +7,7 @@ mod api_keys;
 mod api_v1;
 mod bindings_api;
 mod clocks;
+mod connection_tests;
 mod events;
 mod import;
 mod invitations;

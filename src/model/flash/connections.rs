@@ -46,6 +46,8 @@ str_enum!(
         ConfirmationOver = "confirmation-over",
         /// Test connection succeeded.
         TestPassed = "test-passed",
+        /// There were too many tests within a minute.
+        TooManyTests = "test-too-many",
     }
 );
 
@@ -93,6 +95,9 @@ impl FlashMessage for ConnectionFlash {
             Self::NotFound => "That connection isn't in this organisation any more.",
             Self::ConfirmationOver => {
                 "That question has already been answered, or a newer Xero sign-in replaced it. Nothing was changed."
+            }
+            Self::TooManyTests => {
+                "Connections were tested many times just now, and each test uses one of Xero's calls. Wait a minute, then try again."
             }
             Self::TestPassed => "Xero answered: the connection works.",
         }

@@ -56,6 +56,7 @@ pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser, UserOrg};
 pub use audit::{AuditFilter, PendingEvent};
 pub use cleanup::OrphanRevocation;
 pub use connections::bindings::{BindOutcome, BindingWithGrant};
+pub use connections::connection_tests::TestAllowance;
 pub use connections::imports::TokenImport;
 pub use connections::labels::{BindingFilter, LabelError, LabeledBinding, Labels};
 pub use connections::oauth_states::{ConsumedState, NewOauthState, OAUTH_STATE_LIFETIME, PendingConsent};

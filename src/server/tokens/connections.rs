@@ -2,10 +2,10 @@
 
 use super::error::TokenError;
 use super::outcome::{RefreshOutcome, RefreshRequest};
-use super::service::TokenService;
+use super::service::{TokenService, disconnected_reason};
 use crate::model::{BindingId, BindingStatus, GrantStatus, OrgId, OrganizationDetails, Trigger};
 use crate::server::domain::{Actor, Grant};
-use crate::server::store::{BindingWithGrant, StoreError};
+use crate::server::store::{BindingWithGrant, StoreError, TestAllowance};
 use crate::server::xero::{ErrorKind, XeroError};
 
 /// What a disconnect changed.
@@ -29,6 +29,9 @@ pub enum ConnectionError {
     /// Xero refused or failed the call.
     #[error("{}", .0.summary())]
     Xero(XeroError),
+    /// The connection, or the organization's connections, were tested too often within a minute.
+    #[error("tested too often within a minute")]
+    TooManyTests,
     /// The runtime shut down, or the task panicked.
     #[error("the disconnect was interrupted by a shutdown. Try again")]
     Interrupted,
@@ -61,6 +64,25 @@ impl TokenService {
         let work = async move { service.disconnect_now(actor, &org, &binding).await };
         let work = self.shared.lifecycle.spawn_in_request(work);
         work.await.map_err(|_| ConnectionError::Interrupted)?
+    }
+
+    /// Fetches the tenant's details from Xero's API, for a person's click. Records it in the audit log with `actor`, and
+    /// refuses if there were too many within a minute.
+    pub async fn test_as(
+        &self,
+        actor: Actor,
+        org: &OrgId,
+        binding: &BindingId,
+    ) -> Result<OrganizationDetails, ConnectionError> {
+        let store = self.shared.store.as_actor(actor);
+        let bound = store.binding(org, binding).await?.ok_or(TokenError::NotFound)?;
+        if let Some(reason) = disconnected_reason(&bound) {
+            return Err(TokenError::NotConnected(reason).into());
+        }
+        match store.begin_connection_test(org, binding, &bound.binding.tenant.name).await? {
+            TestAllowance::Granted => self.test(org, binding).await,
+            TestAllowance::TooMany => Err(ConnectionError::TooManyTests),
+        }
     }
 
     /// Fetches the tenant's details from Xero's API.

@@ -79,6 +79,9 @@ impl From<ConnectionError> for Rejection {
         match error {
             ConnectionError::Token(error) => error.into(),
             ConnectionError::Xero(error) => reject(StatusCode::BAD_GATEWAY, error.summary()),
+            ConnectionError::TooManyTests => {
+                reject_with_flash(StatusCode::TOO_MANY_REQUESTS, ConnectionFlash::TooManyTests)
+            }
             ConnectionError::Interrupted => InternalError::logged(&error).into(),
         }
     }

@@ -1,6 +1,7 @@
 //! Connections.
 
 pub mod bindings;
+pub mod connection_tests;
 pub mod imports;
 pub mod labels;
 pub mod oauth_states;
