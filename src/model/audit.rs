@@ -29,6 +29,8 @@ str_enum!(
         ConnectionTested = "connection.tested",
         GrantRescued = "grant.rescued",
         TokenVended = "token.vended",
+        /// Further tokens within a minute, in one event.
+        TokensVended = "token.vended_summary",
         XeroCalled = "xero.called",
         ApiKeyCreated = "api_key.created",
         ApiKeyRevoked = "api_key.revoked",
@@ -145,6 +147,7 @@ impl Action {
             Self::ConnectionTested => "Tested a connection",
             Self::GrantRescued => "Rescued a grant",
             Self::TokenVended => "Got an access token",
+            Self::TokensVended => "Got further access tokens",
             Self::XeroCalled => "Called Xero",
             Self::ApiKeyCreated => "Created an API key",
             Self::ApiKeyRevoked => "Revoked an API key",

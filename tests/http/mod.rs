@@ -25,4 +25,5 @@ mod server_functions;
 mod shared_users;
 mod stale_tab;
 mod stuck;
+mod vend_audit;
 mod xero_proxy;

@@ -160,7 +160,13 @@ impl TestServer {
 
     /// Stops the server and waits until it has drained.
     pub async fn stop(self) {
+        self.stop_and_keep_database().await;
+    }
+
+    /// Stops the server, and returns its database for a look at what the stop wrote.
+    pub async fn stop_and_keep_database(self) -> TestDatabase {
         self.server.stop.cancel();
         self.server.running.await.unwrap();
+        self.server.database
     }
 }

@@ -30,6 +30,7 @@ mod spool;
 mod state;
 pub mod tenants;
 mod vend;
+mod vend_audit;
 
 pub use connections::{ConnectionError, DisconnectOutcome};
 pub use error::{MAX_TTL, TokenError};

@@ -4,7 +4,7 @@
 //! on one connection, so that a locked table occupies no more. Audit events are written again until the database accepts
 //! them; a use that can't be written is dropped, because the next one says more.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,9 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::server::domain::{AuditEvent, Grant};
+use super::vend_audit::{Decision, MAX_EVENTS, SPAN, Summary, VendAudit};
+use crate::model::{Action, OrgId};
+use crate::server::domain::{Actor, AuditEvent, Grant};
 use crate::server::lifecycle::Lifecycle;
 use crate::server::store::{ApiKeyRow, PendingEvent, Store, StoreError, bounded};
 use crate::server::telemetry::metrics::Metrics;
@@ -34,6 +36,7 @@ struct Inner {
     store: Store,
     metrics: Metrics,
     lifecycle: Lifecycle,
+    vends: VendAudit,
     events: Mutex<Queue<PendingEvent>>,
     uses: Mutex<Queue<Use>>,
 }
@@ -74,13 +77,49 @@ impl<T> Queue<T> {
 impl Notes {
     /// Creates the queues. Their writers are tasks of `lifecycle`, which shutdown waits for.
     pub fn new(store: Store, metrics: Metrics, lifecycle: Lifecycle) -> Self {
-        Self(Arc::new(Inner { store, metrics, lifecycle, events: Mutex::default(), uses: Mutex::default() }))
+        let (vends, events, uses) = (VendAudit::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { store, metrics, lifecycle, vends, events, uses }))
     }
 
     /// Notes an event that accompanies no change. Waits until it is written, but for no longer than a second.
     pub async fn record_event(&self, event: &AuditEvent<'_>) {
         let event = self.0.store.pending_event(event);
         wait(push(&self.0.events, event, |event| self.give_up(&event), || self.spawn(Self::write_events))).await;
+    }
+
+    /// Notes that a token of `connection` was vended to a key, in an event of its own or, beyond a number a minute, in
+    /// the organization's summary. Waits like `record_event`.
+    pub async fn record_vend(&self, key: &ApiKeyRow, connection: &str, event: &AuditEvent<'_>) {
+        let Decision { is_recorded, first_thinned_in, ended } =
+            self.0.vends.count(&key.org, &key.name, connection, self.0.store.clock().now());
+        if let Some(ended) = ended {
+            self.record_summary(&key.org, &ended).await;
+        }
+        if let Some(starts_at) = first_thinned_in {
+            tracing::warn!(org = %key.org, limit = MAX_EVENTS, "further vended tokens of this minute are recorded in one audit event");
+            let (notes, org) = (self.clone(), key.org.clone());
+            self.0.lifecycle.spawn(async move { notes.end_vend_span(&org, starts_at).await });
+        }
+        if is_recorded {
+            self.record_event(event).await;
+        }
+    }
+
+    /// Records the summary at the end of the span, or when shutdown begins.
+    async fn end_vend_span(&self, org: &OrgId, starts_at: i64) {
+        let span = Duration::from_secs(SPAN.unsigned_abs());
+        _ = self.0.lifecycle.stopping().run_until_cancelled(tokio::time::sleep(span)).await;
+        if let Some(ended) = self.0.vends.end(org, starts_at) {
+            self.record_summary(org, &ended).await;
+        }
+    }
+
+    async fn record_summary(&self, org: &OrgId, Summary { count, keys, connections }: &Summary) {
+        let names = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let system = Actor::system();
+        let event = AuditEvent::new(&system, Action::TokensVended).in_org(org);
+        let event = event.detail("count", count).detail("keys", names(keys)).detail("connections", names(connections));
+        self.record_event(&event).await;
     }
 
     /// Notes that a key was used.

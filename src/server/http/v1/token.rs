@@ -136,7 +136,7 @@ async fn audit_issue(state: &AppState, key: &ApiKeyRow, client_ip: ClientIp, bou
     let (binding, tenant) = bound;
     let actor = Actor::api_key(key.id.as_str(), &key.name, Some(client_ip.0.to_string()));
     let event = AuditEvent::new(&actor, Action::TokenVended).in_org(&key.org).subject("binding", &binding);
-    state.tokens.notes().record_event(&event.detail("connection", tenant)).await;
+    state.tokens.notes().record_vend(key, &tenant, &event.detail("connection", &tenant)).await;
 }
 
 #[cfg(test)]
