@@ -26,7 +26,7 @@ pub async fn activity(
     let filter = ActivityFilter { connection: connection.filter(|id| !id.0.is_empty()), outcome };
     let after = before.and_then(|before| Cursor::parse(&before));
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(views::activity(&ctx.state.store, &ctx.org()?.id, filter, after).await?))
+    ctx.run(async |ctx| Ok(views::activity(&ctx.state.store, (&ctx.org()?.id, &ctx.viewer()?), filter, after).await?))
         .await
         .without_flash()
 }
@@ -54,13 +54,16 @@ pub async fn changes(
     };
     let after = before.and_then(|before| Cursor::parse(&before));
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(views::changes(&ctx.state.store, ctx.org()?, filter, after).await?)).await.without_flash()
+    ctx.run(async |ctx| Ok(views::changes(&ctx.state.store, (ctx.org()?, &ctx.viewer()?), filter, after).await?))
+        .await
+        .without_flash()
 }
 
 /// Returns the connection's last 50 attempts, newest first. Responds 404 if the organization has no such connection.
 #[server(prefix = "/api", endpoint = "integrations/xero/history", input = PostUrl, output = Json)]
 pub async fn connection_history(binding_id: BindingId) -> Result<ConnectionHistoryView, ApiError> {
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
+    use crate::server::views::masked_attempt;
 
     /// Thirty days, in seconds.
     const USAGE_PERIOD: i64 = 30 * 24 * 60 * 60;
@@ -70,7 +73,9 @@ pub async fn connection_history(binding_id: BindingId) -> Result<ConnectionHisto
         let (store, org) = (&ctx.state.store, &ctx.org()?.id);
         store.binding(org, &binding_id).await?.ok_or_else(connection_not_found)?;
         let usage = store.proxy_usage_of(org, &binding_id, store.clock().now() - USAGE_PERIOD).await?;
-        Ok(ConnectionHistoryView { attempts: store.attempts_of_binding(org, &binding_id, 50).await?, usage })
+        let (attempts, viewer) = (store.attempts_of_binding(org, &binding_id, 50).await?, ctx.viewer()?);
+        let attempts = attempts.into_iter().map(|attempt| masked_attempt(attempt, &viewer)).collect();
+        Ok(ConnectionHistoryView { attempts, usage })
     })
     .await
     .without_flash()

@@ -130,7 +130,7 @@ pub async fn settings() -> Result<SettingsView, ApiError> {
     use crate::server::views;
 
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(views::settings(&ctx.state.store, ctx.org()?).await?)).await.without_flash()
+    ctx.run(async |ctx| Ok(views::settings(&ctx.state.store, ctx.org()?, &ctx.viewer()?).await?)).await.without_flash()
 }
 
 /// Returns what `/` shows.
@@ -140,5 +140,7 @@ pub async fn overview() -> Result<OverviewView, ApiError> {
     use crate::server::views;
 
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(views::overview(&ctx.state.store, &ctx.org()?.id).await?)).await.without_flash()
+    ctx.run(async |ctx| Ok(views::overview(&ctx.state.store, &ctx.org()?.id, &ctx.viewer()?).await?))
+        .await
+        .without_flash()
 }

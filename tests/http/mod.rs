@@ -11,6 +11,7 @@ mod connection_tests;
 mod events;
 mod import;
 mod invitations;
+mod member_addresses;
 mod members;
 mod metrics;
 mod notifications;

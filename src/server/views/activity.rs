@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::Viewer;
 use crate::model::{
-    Action, ActivityEntry, ActivityFilter, ActivityView, ActorKind, AuditView, ChangesFilter, ChangesView,
+    Action, ActivityEntry, ActivityFilter, ActivityView, ActorKind, AttemptView, AuditView, ChangesFilter, ChangesView,
     ConnectionName, Cursor, GrantId, OrgId, OrgView, Permission,
 };
 use crate::server::store::{AuditFilter, ConnectionGrants, Store, StoreError};
@@ -17,13 +18,13 @@ pub struct ConnectionNamesByGrant(HashMap<GrantId, Vec<String>>);
 /// Loads the view of `/activity`.
 pub async fn activity(
     store: &Store,
-    org: &OrgId,
+    (org, viewer): (&OrgId, &Viewer),
     filter: ActivityFilter,
     after: Option<Cursor>,
 ) -> Result<ActivityView, StoreError> {
     let connected = store.connections_with_grants(org).await?;
     let names = ConnectionNamesByGrant::of(&connected);
-    let (entries, older) = attempt_page(store, org, &names, &filter, after.as_ref(), PAGE_SIZE).await?;
+    let (entries, older) = attempt_page(store, (org, viewer), &names, &filter, after.as_ref(), PAGE_SIZE).await?;
     let name = |one: ConnectionGrants| ConnectionName { id: one.binding_id, name: one.tenant_name };
     let connections = connected.into_iter().map(name).collect();
     Ok(ActivityView { entries, connections, filter, older, as_of: store.clock().now() })
@@ -32,7 +33,7 @@ pub async fn activity(
 /// Returns up to `at_most` attempts, newest first, and the cursor of the next page if there are more.
 pub async fn attempt_page(
     store: &Store,
-    org: &OrgId,
+    (org, viewer): (&OrgId, &Viewer),
     names: &ConnectionNamesByGrant,
     filter: &ActivityFilter,
     after: Option<&Cursor>,
@@ -44,7 +45,7 @@ pub async fn attempt_page(
     let more = journalled.len() > at_most;
     let entry = |journaled: crate::server::store::JournalEntry| ActivityEntry::Attempt {
         connections: names.of_grant(&journaled.grant_id),
-        attempt: journaled.attempt,
+        attempt: masked_attempt(journaled.attempt, viewer),
     };
     let entries: Vec<ActivityEntry> = journalled.into_iter().take(at_most).map(entry).collect();
     let older = entries.last().filter(|_| more).map(ActivityEntry::cursor);
@@ -54,19 +55,19 @@ pub async fn attempt_page(
 /// Loads the view of `/activity?show=changes`.
 pub async fn changes(
     store: &Store,
-    org: &OrgView,
+    (org, viewer): (&OrgView, &Viewer),
     filter: ChangesFilter,
     after: Option<Cursor>,
 ) -> Result<ChangesView, StoreError> {
-    let (events, older) = audit_page(store, org, filter, after.as_ref(), PAGE_SIZE).await?;
+    let (events, older) = audit_page(store, (org, viewer), filter, after.as_ref(), PAGE_SIZE).await?;
     Ok(ChangesView { events, filter, older, as_of: store.clock().now() })
 }
 
 /// Returns up to `at_most` audit events, newest first, and the cursor of the next page if there are more. App-wide
-/// events are included only for members with `Permission::SeeTheApp`.
+/// events are included only for members with `Permission::ViewAppStatus`.
 pub async fn audit_page(
     store: &Store,
-    org: &OrgView,
+    (org, viewer): (&OrgView, &Viewer),
     filter: ChangesFilter,
     after: Option<&Cursor>,
     at_most: usize,
@@ -84,7 +85,19 @@ pub async fn audit_page(
     let more = events.len() > at_most;
     events.truncate(at_most);
     let older = events.last().filter(|_| more).map(AuditView::cursor);
-    Ok((events, older))
+    Ok((events.into_iter().map(|event| masked_event(event, viewer)).collect(), older))
+}
+
+/// Returns the attempt as its reader may see it.
+pub fn masked_attempt(attempt: AttemptView, viewer: &Viewer) -> AttemptView {
+    AttemptView { actor: attempt.actor.map(|actor| viewer.name(actor)), ..attempt }
+}
+
+/// Returns the event as its reader may see it: also without the IP addresses of others.
+fn masked_event(event: AuditView, viewer: &Viewer) -> AuditView {
+    let address = event.address.filter(|_| viewer.sees(&event.actor));
+    let detail = event.detail.into_iter().map(|(name, value)| (name, viewer.name(value))).collect();
+    AuditView { address, detail, actor: viewer.name(event.actor), ..event }
 }
 
 impl ConnectionNamesByGrant {

@@ -5,12 +5,14 @@ mod activity;
 mod api_keys;
 mod members;
 mod notifications;
+mod viewer;
 
 pub use account::{account, clerk_account};
-pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes};
+pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes, masked_attempt};
 pub use api_keys::api_keys;
 pub use members::members;
 pub use notifications::notifications;
+pub use viewer::Viewer;
 
 use crate::model::{
     BindingStatus, ConnectionView, GrantStatus, Health, HourView, OrgId, OrgView, OverviewView, Permission,
@@ -25,13 +27,13 @@ const SECONDS_PER_HOUR: i64 = 60 * 60;
 
 /// Loads the view of `/settings/integrations`. Pending confirmations and departing members are included only for
 /// members who may manage connections.
-pub async fn settings(store: &Store, org: &OrgView) -> Result<SettingsView, StoreError> {
+pub async fn settings(store: &Store, org: &OrgView, viewer: &Viewer) -> Result<SettingsView, StoreError> {
     let may_manage = org.role.may(Permission::ManageConnections);
     let pending = if may_manage { store.pending_confirmations(&org.id).await? } else { Vec::new() };
     let departing = if may_manage { store.offboarding_connections(&org.id).await? } else { Vec::new() };
     Ok(SettingsView {
         org_id: Some(org.id.clone()),
-        connections: connections(store, &org.id).await?,
+        connections: connections(store, &org.id, viewer).await?,
         pending,
         departing,
         may_manage,
@@ -42,12 +44,12 @@ pub async fn settings(store: &Store, org: &OrgView) -> Result<SettingsView, Stor
 }
 
 /// Loads the view of the overview page, `/`.
-pub async fn overview(store: &Store, org: &OrgId) -> Result<OverviewView, StoreError> {
+pub async fn overview(store: &Store, org: &OrgId, viewer: &Viewer) -> Result<OverviewView, StoreError> {
     let now = store.clock().now();
     let first = (now.div_euclid(SECONDS_PER_HOUR) - CHART_HOURS + 1) * SECONDS_PER_HOUR;
     let held = store.hourly_counts_since(org, first).await?;
     Ok(OverviewView {
-        connections: connections(store, org).await?,
+        connections: connections(store, org, viewer).await?,
         hours: fill_missing_hours(first, &held),
         next: soonest_of_each_kind(store.upcoming_refreshes(org).await?),
         as_of: now,
@@ -77,9 +79,13 @@ fn soonest_of_each_kind(upcoming: Vec<UpcomingRefresh>) -> Vec<UpcomingActionVie
     next
 }
 
-async fn connections(store: &Store, org: &OrgId) -> Result<Vec<ConnectionView>, StoreError> {
+async fn connections(store: &Store, org: &OrgId, viewer: &Viewer) -> Result<Vec<ConnectionView>, StoreError> {
     let now = store.clock().now();
-    Ok(store.bindings_of_org(org).await?.into_iter().map(|bound| connection_view(bound, store.app(), now)).collect())
+    let view = |bound| {
+        let view = connection_view(bound, store.app(), now);
+        ConnectionView { connected_by: view.connected_by.map(|email| viewer.name(email)), ..view }
+    };
+    Ok(store.bindings_of_org(org).await?.into_iter().map(view).collect())
 }
 
 fn connection_view(

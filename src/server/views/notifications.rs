@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::Viewer;
 use crate::model::{
     Channels, DeliveryView, EndpointView, EventId, EventView, NotificationsView, OrgId, OrgView, Permission, Role,
     UserId,
@@ -22,12 +23,14 @@ pub async fn notifications(
     let seen = store.events_read_until(org, user).await?;
     let mut recipients = store.recipients(org, user).await?;
     recipients.retain(|one| may_manage || one.is_you);
+    let own = recipients.iter().find(|one| one.is_you).map(|one| one.email.clone()).unwrap_or_default();
+    let viewer = Viewer::new(*role, &own);
     let mut endpoints = Vec::new();
     for one in store.endpoints(org).await? {
         let last = store.last_delivery(org, one.id.as_str()).await?;
-        endpoints.push(endpoint_view(one, last, *role));
+        endpoints.push(endpoint_view(one, last.map(|one| redacted(one, &viewer, *role)), *role));
     }
-    let events = event_views(store, org, seen, *role).await?;
+    let events = event_views(store, org, seen, (&viewer, *role)).await?;
     Ok(NotificationsView {
         may_manage,
         ways,
@@ -39,13 +42,17 @@ pub async fn notifications(
     })
 }
 
-async fn event_views(store: &Store, org: &OrgId, seen: i64, role: Role) -> Result<Vec<EventView>, StoreError> {
+async fn event_views(
+    store: &Store,
+    org: &OrgId,
+    seen: i64,
+    (viewer, role): (&Viewer, Role),
+) -> Result<Vec<EventView>, StoreError> {
     let events = store.org_events(org, MAX_EVENTS).await?;
     let Some(oldest) = events.last().map(|event| event.occurred_at) else { return Ok(Vec::new()) };
     let mut deliveries_by_event: HashMap<EventId, Vec<DeliveryView>> = HashMap::new();
-    for (event, mut delivery) in store.deliveries_since(org, oldest).await? {
-        delivery.receiver = delivery.receiver.map(|receiver| redact_receiver(&receiver, role));
-        deliveries_by_event.entry(event).or_default().push(delivery);
+    for (event, delivery) in store.deliveries_since(org, oldest).await? {
+        deliveries_by_event.entry(event).or_default().push(redacted(delivery, viewer, role));
     }
     let view = |event: Event| EventView {
         deliveries: deliveries_by_event.remove(&event.id).unwrap_or_default(),
@@ -71,8 +78,14 @@ fn endpoint_view(one: WebhookEndpoint, last: Option<DeliveryView>, role: Role) -
     }
 }
 
+/// Returns the delivery as its reader may see it.
+fn redacted(delivery: DeliveryView, viewer: &Viewer, role: Role) -> DeliveryView {
+    let receiver = delivery.receiver.map(|receiver| viewer.name(redact_receiver(&receiver, role)));
+    DeliveryView { receiver, ..delivery }
+}
+
 /// Reduces a webhook URL to its origin unless the viewer may manage it, because path and query may contain a secret.
-/// Email addresses are returned unchanged.
+/// Email addresses are returned unchanged, for `Viewer` to mask.
 fn redact_receiver(receiver: &str, role: Role) -> String {
     match url::Url::parse(receiver) {
         Ok(url) if !role.may(Permission::ManageNotifications) => url.origin().ascii_serialization(),

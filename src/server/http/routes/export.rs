@@ -21,7 +21,7 @@ use crate::server::http::internal_error::InternalError;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 use crate::server::store::{Store, StoreError};
-use crate::server::views::{ConnectionNamesByGrant, attempt_page, audit_page};
+use crate::server::views::{ConnectionNamesByGrant, Viewer, attempt_page, audit_page};
 
 /// Rows per batch.
 const BATCH_SIZE: usize = 500;
@@ -52,6 +52,7 @@ pub struct ExportQuery {
 struct Export {
     store: Store,
     org: OrgView,
+    viewer: Viewer,
     kind: ExportKind,
     position: ExportPosition,
 }
@@ -105,7 +106,8 @@ pub async fn activity(
         (CONTENT_DISPOSITION, format!("attachment; filename=\"evergrant-{name}-{today}.csv\"")),
         (CACHE_CONTROL, "no-store".to_owned()),
     ];
-    let export = Export { store: state.store, org, kind: what, position: ExportPosition::Header };
+    let viewer = Viewer::new(org.role, &caller.email);
+    let export = Export { store: state.store, org, viewer, kind: what, position: ExportPosition::Header };
     Ok((headers, Body::from_stream(stream::try_unfold(export, Export::next_chunk))).into_response())
 }
 
@@ -134,11 +136,13 @@ impl Export {
     async fn read_batch(&self, after: Option<&Cursor>) -> Result<(String, Option<Cursor>), StoreError> {
         Ok(match &self.kind {
             ExportKind::Attempts { names, filter } => {
-                let (read, older) = attempt_page(&self.store, &self.org.id, names, filter, after, BATCH_SIZE).await?;
+                let (read, older) =
+                    attempt_page(&self.store, (&self.org.id, &self.viewer), names, filter, after, BATCH_SIZE).await?;
                 (read.iter().map(attempt_row).collect(), older)
             }
             ExportKind::Changes(filter) => {
-                let (read, older) = audit_page(&self.store, &self.org, *filter, after, BATCH_SIZE).await?;
+                let (read, older) =
+                    audit_page(&self.store, (&self.org, &self.viewer), *filter, after, BATCH_SIZE).await?;
                 (read.iter().map(change_row).collect(), older)
             }
         })

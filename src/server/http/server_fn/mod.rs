@@ -25,6 +25,7 @@ use crate::model::{
 };
 use crate::server::auth::Caller;
 use crate::server::domain::Actor;
+use crate::server::views::Viewer;
 
 pub use self::members::member_not_found;
 pub use self::rejection::{Rejection, connection_not_found};
@@ -107,6 +108,11 @@ impl ServerFnContext {
             }
             reject(StatusCode::FORBIDDEN, "You don't belong to an organisation yet. Ask an owner to add you.")
         })
+    }
+
+    /// Returns the caller as the reader of a view of their organization.
+    pub fn viewer(&self) -> Result<Viewer, Rejection> {
+        Ok(Viewer::new(self.org()?.role, &self.caller.email))
     }
 
     /// Returns the current organization, or 403 unless the caller has the permission in it. If Clerk manages members
