@@ -10,6 +10,7 @@ str_enum!(
         MissingKey = "missing-key",
         InvalidKey = "invalid-key",
         ExpiredKey = "expired-key",
+        PersonalKey = "personal-key",
         MissingScope = "missing-scope",
         NoSuchConnection = "no-such-connection",
         NotConnected = "not-connected",
@@ -39,7 +40,7 @@ impl ProblemCode {
     /// Returns the HTTP status.
     pub fn status(self) -> u16 {
         match self {
-            Self::MissingKey | Self::InvalidKey | Self::ExpiredKey => 401,
+            Self::MissingKey | Self::InvalidKey | Self::ExpiredKey | Self::PersonalKey => 401,
             Self::XeroBodyIncomplete => 400,
             Self::MissingScope | Self::XeroPathForbidden | Self::XeroScopeMissing => 403,
             Self::NoSuchConnection | Self::NoSuchRoute => 404,
@@ -63,6 +64,7 @@ impl ProblemCode {
             Self::MissingKey => "An API key is required",
             Self::InvalidKey => "The API key is not valid",
             Self::ExpiredKey => "The API key has expired",
+            Self::PersonalKey => "Keys that people create are not accepted",
             Self::MissingScope => "The API key lacks a scope",
             Self::NoSuchConnection => "Connection not found",
             Self::NotConnected => "The connection must be reconnected",
@@ -98,6 +100,9 @@ impl ProblemCode {
                 "The key is malformed, unknown or revoked. Ask an owner or admin of the organisation for a new one."
             }
             Self::ExpiredKey => "The key has expired. Ask an owner or admin of the organisation for a new one.",
+            Self::PersonalKey => {
+                "A person created the key, and Evergrant would not notice that they leave the organisation, because it receives no webhooks from Clerk. Ask your Evergrant administrator to set CLERK_WEBHOOK_SECRET, or for a key from the command line."
+            }
             Self::MissingScope => "The key lacks the scope that detail names. Create a key with that scope.",
             Self::NoSuchConnection => {
                 "The key's organisation has no connection with this id. GET /api/v1/bindings lists its connections."

@@ -1,5 +1,6 @@
 //! Sign-in with Clerk over HTTP: which tokens are valid, what pages contain, and the consent flow.
 
+mod personal_keys;
 mod webhooks;
 
 use axum::http::StatusCode;

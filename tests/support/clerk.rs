@@ -50,6 +50,16 @@ impl ClerkSession {
 
 impl FakeClerk {
     pub async fn on(database: TestDatabase) -> Self {
+        let secret = format!("whsec_{WEBHOOK_KEY}");
+        Self::with_flags(database, &[("--clerk-webhook-secret", secret.as_str())]).await
+    }
+
+    /// Starts a server that accepts no webhooks.
+    pub async fn without_webhooks(database: TestDatabase) -> Self {
+        Self::with_flags(database, &[]).await
+    }
+
+    async fn with_flags(database: TestDatabase, extra_flags: &[(&str, &str)]) -> Self {
         let key = EncodingKey::from_rsa_pem(private_key().as_bytes()).unwrap();
         let mut jwk = Jwk::from_encoding_key(&key, Algorithm::RS256).unwrap();
         jwk.common.key_id = Some("k1".to_owned());
@@ -61,12 +71,8 @@ impl FakeClerk {
         tokio::spawn(async move { axum::serve(listener, router).await });
 
         let publishable = format!("pk_test_{}", STANDARD.encode(format!("{host}$")));
-        let secret = format!("whsec_{WEBHOOK_KEY}");
-        let flags = [
-            ("--auth", "clerk"),
-            ("--clerk-publishable-key", publishable.as_str()),
-            ("--clerk-webhook-secret", secret.as_str()),
-        ];
+        let flags = [("--auth", "clerk"), ("--clerk-publishable-key", publishable.as_str())];
+        let flags = [&flags[..], extra_flags].concat();
         Self { server: TestServer::with_flags(database, &flags).await, issuer: format!("http://{host}"), key }
     }
 

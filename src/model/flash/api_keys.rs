@@ -18,6 +18,8 @@ str_enum!(
         /// The key belongs to another organization, or was revoked meanwhile.
         NoSuchKey = "key-missing",
         NotAllowed = "keys-not-allowed",
+        /// Evergrant would not notice that the person leaves.
+        PersonalKeysRefused = "keys-need-webhooks",
     }
 );
 
@@ -38,6 +40,9 @@ impl FlashMessage for ApiKeyFlash {
             Self::TooMany => "There are already 100 API keys. Revoke one that is no longer used first.",
             Self::NoSuchKey => "That API key isn't in this organisation or has already been revoked.",
             Self::NotAllowed => "Only owners and admins can see and change API keys. Ask one of them.",
+            Self::PersonalKeysRefused => {
+                "No key was created: Evergrant doesn't hear from Clerk who leaves, and a key must not outlast that. Your Evergrant administrator can set CLERK_WEBHOOK_SECRET, or create a key on the command line."
+            }
         }
         .into()
     }

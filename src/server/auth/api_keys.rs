@@ -59,6 +59,9 @@ pub enum CreateKeyError {
     /// The system returned no random bytes for the key.
     #[error("could not create a key: {0}")]
     Random(#[from] RandomError),
+    /// People's keys are not accepted: see `Store::accepts_personal_keys`.
+    #[error("keys that people create are not accepted")]
+    PersonalKeysRefused,
     /// The store or its database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -73,6 +76,8 @@ pub enum KeyRejection {
     Malformed,
     /// Unknown or revoked. The response doesn't say which.
     Unknown,
+    /// A person created the key, and nobody would tell Evergrant that they have left the organization.
+    PersonalKey,
     /// The key was valid until it expired.
     Expired {
         /// Unix seconds at which the key expired.
@@ -106,6 +111,9 @@ pub async fn create(store: &Store, org: &OrgId, wanted: RequestedApiKey<'_>) -> 
     if wanted.scopes.is_empty() {
         return Err(CreateKeyError::NoScopes);
     }
+    if wanted.created_by.is_some() && !store.accepts_personal_keys() {
+        return Err(CreateKeyError::PersonalKeysRefused);
+    }
     let key = generate_key()?;
     let expires_at = wanted.life.seconds().map(|seconds| store.clock().now() + seconds);
     let new = NewApiKeyRow {
@@ -126,7 +134,7 @@ pub async fn create(store: &Store, org: &OrgId, wanted: RequestedApiKey<'_>) -> 
 /// Returns the key that authenticates the request.
 pub async fn authenticate(store: &Store, headers: &HeaderMap) -> Result<ApiKeyRow, KeyError> {
     let row = store.api_key(&hash_key(&bearer_key(headers)?)).await?;
-    Ok(validate(row, store.clock().now())?)
+    Ok(validate(row, store)?)
 }
 
 /// Like `authenticate`, and reads a binding of the key's organization in the same query.
@@ -136,7 +144,7 @@ pub async fn authenticate_with_binding(
     binding: &BindingId,
 ) -> Result<(ApiKeyRow, Option<BindingWithGrant>), KeyError> {
     let (row, bound) = store.api_key_and_binding(&hash_key(&bearer_key(headers)?), binding).await?.unzip();
-    Ok((validate(row, store.clock().now())?, bound.flatten()))
+    Ok((validate(row, store)?, bound.flatten()))
 }
 
 /// Returns whether a bearer token has the prefix of our keys, and so can't be a session token.
@@ -149,9 +157,12 @@ pub fn display_prefix(key: &str) -> &str {
     key.get(..DISPLAY_PREFIX_LENGTH).unwrap_or(key)
 }
 
-fn validate(row: Option<ApiKeyRow>, now: i64) -> Result<ApiKeyRow, KeyRejection> {
+fn validate(row: Option<ApiKeyRow>, store: &Store) -> Result<ApiKeyRow, KeyRejection> {
     let row = row.filter(|row| row.revoked_at.is_none()).ok_or(KeyRejection::Unknown)?;
-    match row.expires_at.filter(|end| *end <= now) {
+    if row.created_by.is_some() && !store.accepts_personal_keys() {
+        return Err(KeyRejection::PersonalKey);
+    }
+    match row.expires_at.filter(|end| *end <= store.clock().now()) {
         Some(at) => Err(KeyRejection::Expired { at }),
         None => Ok(row),
     }

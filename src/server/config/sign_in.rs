@@ -33,7 +33,8 @@ pub struct SignInSettings {
     #[arg(long, env = "CLERK_AUTHORIZED_PARTIES", value_name = "ORIGINS")]
     clerk_authorized_parties: Option<String>,
 
-    /// The signing secret of Clerk's webhook endpoint, whsec_…; without it no webhook is accepted.
+    /// The signing secret of Clerk's webhook endpoint, whsec_…; without it no webhook is accepted, and no API key that a
+    /// person created.
     #[arg(long, env = "CLERK_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true, value_parser = parse_secret)]
     clerk_webhook_secret: Option<Arc<Secret>>,
 }
@@ -98,6 +99,14 @@ pub enum ClerkError {
 }
 
 impl SignIn {
+    /// Returns whether this server learns that a person left an organization, although they never come back.
+    pub fn tells_who_leaves(&self) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Clerk(app) => app.webhook_key.is_some(),
+        }
+    }
+
     /// Says what to do instead of adding people here, if Clerk manages them.
     pub fn delegated_advice(&self) -> Option<&'static str> {
         match self {

@@ -59,9 +59,11 @@ pub(super) fn call_limits(config: &Config) -> CallLimits {
     }
 }
 
-/// Gives a store the settings that its statements depend on. Only without Xero credentials is there a demo login.
+/// Gives a store the settings that its statements depend on. Only without Xero credentials is there a demo login. Keys
+/// that people created are accepted if Evergrant manages members, or if Clerk's webhooks tell it who leaves.
 pub fn configured_store(config: &Config, store: Store) -> Store {
     let store = store.with_plan(plan(config)).with_demo_login(config.xero.app.is_none());
+    let store = store.with_personal_keys(config.sign_in.tells_who_leaves());
     store.with_session_idle_timeout(seconds(config.session_idle_timeout))
 }
 

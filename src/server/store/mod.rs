@@ -117,6 +117,8 @@ pub struct Store {
     session_idle_timeout: i64,
     /// Whether the sandbox's demo login exists: in sandbox mode only.
     demo_login: bool,
+    /// Whether API keys that people created are accepted: not if nobody would tell that such a person has left.
+    personal_keys: bool,
 }
 
 /// An error of the store or its database.
@@ -184,9 +186,21 @@ impl Store {
     pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
         let (app, actor) = (Arc::new(AppIdentity::sandbox()), Arc::new(Actor::system()));
         let (ring, plan, changes) = (Arc::new(ring), Plan::default(), ChangeHub::default());
-        let (session_idle_timeout, demo_login) = (DEFAULT_SESSION_IDLE_TIMEOUT, false);
+        let (session_idle_timeout, demo_login, personal_keys) = (DEFAULT_SESSION_IDLE_TIMEOUT, false, true);
         let heartbeats = HeartbeatWatch::default();
-        Self { database, ring, clock, plan, app, changes, heartbeats, actor, session_idle_timeout, demo_login }
+        Self {
+            database,
+            ring,
+            clock,
+            plan,
+            app,
+            changes,
+            heartbeats,
+            actor,
+            session_idle_timeout,
+            demo_login,
+            personal_keys,
+        }
     }
 
     /// Returns a copy of this store whose audit events name `actor`.
@@ -211,6 +225,16 @@ impl Store {
     /// Says whether the sandbox's demo login exists, which is so in sandbox mode only.
     pub fn with_demo_login(self, demo_login: bool) -> Self {
         Self { demo_login, ..self }
+    }
+
+    /// Sets whether API keys that people created are accepted.
+    pub fn with_personal_keys(self, personal_keys: bool) -> Self {
+        Self { personal_keys, ..self }
+    }
+
+    /// Returns whether API keys that people created are accepted. Those of operators always are.
+    pub fn accepts_personal_keys(&self) -> bool {
+        self.personal_keys
     }
 
     /// Replaces the app, to which the tokens of new grants belong. Grants of other apps are never claimed.

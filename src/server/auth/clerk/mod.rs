@@ -71,6 +71,9 @@ impl ClerkAuth {
         };
         let verifier = Verifier::new(keys, store.clock().clone(), &app);
         tracing::info!(at = %app.frontend_api, parties = ?app.authorized_parties, "clerk sign-in enabled");
+        if app.webhook_key.is_none() {
+            tracing::warn!("CLERK_WEBHOOK_SECRET is not set: API keys that people created are refused");
+        }
         let suffixed_cookie = suffixed_cookie(&app.publishable_key).into();
         Ok(Self { store, app: Arc::new(app), verifier: Arc::new(verifier), suffixed_cookie })
     }

@@ -45,7 +45,8 @@ fn webhooks(app: &ClerkApp) -> Check {
         Some(_) => Check::ok(name, "Accepted at /api/webhooks/clerk."),
         None => Check::warn(
             name,
-            "None are accepted: new names and removals are only noticed at a person's next request.",
+            "None are accepted: new names and removals are only noticed at a person's next request, and API keys that \
+             people create are refused.",
             "Create an endpoint for organization and organizationMembership events in Clerk's dashboard, and set \
              CLERK_WEBHOOK_SECRET.",
         ),

@@ -41,6 +41,7 @@ impl From<CreateKeyError> for Rejection {
             CreateKeyError::InvalidName => reject_key(ApiKeyFlash::InvalidName),
             CreateKeyError::NoScopes => reject_key(ApiKeyFlash::NoScope),
             CreateKeyError::TooMany => reject_key(ApiKeyFlash::TooMany),
+            CreateKeyError::PersonalKeysRefused => reject_key(ApiKeyFlash::PersonalKeysRefused),
             CreateKeyError::Random(error) => InternalError::logged(&error).into(),
             CreateKeyError::Store(error) => error.into(),
         }
@@ -51,7 +52,7 @@ fn reject_key(notice: ApiKeyFlash) -> Rejection {
     let status = match notice {
         ApiKeyFlash::NotAllowed => StatusCode::FORBIDDEN,
         ApiKeyFlash::NoSuchKey => StatusCode::NOT_FOUND,
-        ApiKeyFlash::TooMany => StatusCode::CONFLICT,
+        ApiKeyFlash::TooMany | ApiKeyFlash::PersonalKeysRefused => StatusCode::CONFLICT,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     reject_with_flash(status, notice)

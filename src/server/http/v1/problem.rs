@@ -225,6 +225,7 @@ impl From<KeyRejection> for Problem {
                 "This API key is unknown or was revoked. Ask an owner or admin of your organisation for a new one."
                     .to_owned(),
             ),
+            KeyRejection::PersonalKey => (ProblemCode::PersonalKey, ProblemCode::PersonalKey.advice().to_owned()),
             KeyRejection::Expired { at } => {
                 let when = DateTime::from_timestamp(at, 0).map(|at| at.format(" at %Y-%m-%d %H:%M:%S UTC").to_string());
                 let when = when.unwrap_or_default();

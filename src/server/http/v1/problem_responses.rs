@@ -14,10 +14,11 @@ use super::problem::{PROBLEM_JSON, Problem, ProblemBody};
 use crate::model::ProblemCode;
 
 /// The problems that any call with a key can return.
-const KEY_PROBLEMS: [ProblemCode; 7] = [
+const KEY_PROBLEMS: [ProblemCode; 8] = [
     ProblemCode::MissingKey,
     ProblemCode::InvalidKey,
     ProblemCode::ExpiredKey,
+    ProblemCode::PersonalKey,
     ProblemCode::MissingScope,
     ProblemCode::MethodNotAllowed,
     ProblemCode::TooManyRequests,

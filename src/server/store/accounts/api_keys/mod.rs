@@ -78,6 +78,8 @@ pub struct ApiKeyRow {
     pub expires_at: Option<i64>,
     /// When the key was revoked, in unix seconds; `None` if it wasn't.
     pub revoked_at: Option<i64>,
+    /// The person who created the key; `None` for an operator.
+    pub created_by: Option<UserId>,
     /// When the key was last used, in unix seconds, to the minute; `None` if it never was.
     pub last_used_at: Option<i64>,
 }
@@ -86,7 +88,8 @@ pub struct ApiKeyRow {
 macro_rules! key_columns {
     () => {
         "k.id AS key_id, k.org_id AS key_org, k.name AS key_name, k.scopes AS key_scopes, \
-         k.expires_at AS key_expires_at, k.revoked_at AS key_revoked_at, k.last_used_at AS key_last_used_at"
+         k.created_by AS key_created_by, k.expires_at AS key_expires_at, k.revoked_at AS key_revoked_at, \
+         k.last_used_at AS key_last_used_at"
     };
 }
 
@@ -287,6 +290,7 @@ fn key_from(row: &AnyRow) -> Result<ApiKeyRow, StoreError> {
         scopes: Scope::split(&row.try_get::<String, _>("key_scopes")?),
         expires_at: row.try_get("key_expires_at")?,
         revoked_at: row.try_get("key_revoked_at")?,
+        created_by: row.try_get::<Option<String>, _>("key_created_by")?.map(UserId),
         last_used_at: row.try_get("key_last_used_at")?,
     })
 }
