@@ -1,5 +1,6 @@
 //! Tests of the whole server over HTTP, as browsers and API clients use it.
 
+mod access;
 mod account;
 mod activity;
 mod alarm;

@@ -17,6 +17,7 @@ pub mod oidc;
 pub mod outages;
 pub mod skewed_clock;
 pub mod statement_capture;
+pub mod table_dump;
 pub mod test_server;
 pub mod test_service;
 pub mod wait;

@@ -1,0 +1,46 @@
+//! The contents of the tables that a request could change, to show that it changed nothing.
+
+use evergrant::model::OrgId;
+use sqlx::{AnyPool, Row};
+
+/// The tables that a form could change.
+const TABLES: [&str; 13] = [
+    "api_keys",
+    "audit_events",
+    "deliveries",
+    "integration_grants",
+    "integration_tenant_bindings",
+    "invitations",
+    "membership_removals",
+    "memberships",
+    "oauth_states",
+    "organizations",
+    "outbox",
+    "refresh_attempts",
+    "webhook_endpoints",
+];
+
+/// Returns the rows of the tables, or only those of one organization.
+pub async fn dump(pool: &AnyPool, org: Option<&OrgId>) -> Vec<String> {
+    let mut all = Vec::new();
+    for table in TABLES {
+        let select: &'static str = format!("SELECT * FROM {table}").leak();
+        let mut rows: Vec<String> = sqlx::query(select)
+            .fetch_all(pool)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| {
+                let value = |at: usize| match row.try_get::<Option<String>, _>(at) {
+                    Ok(text) => format!("{text:?}"),
+                    Err(_) => format!("{:?}", row.try_get::<Option<i64>, _>(at).unwrap()),
+                };
+                format!("{table}: {}", (0..row.len()).map(value).collect::<Vec<_>>().join(", "))
+            })
+            .filter(|row| org.is_none_or(|org| row.contains(org.as_str())))
+            .collect();
+        rows.sort();
+        all.extend(rows);
+    }
+    all
+}
