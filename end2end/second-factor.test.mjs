@@ -23,7 +23,11 @@ async function addPerson(page, server, person, role) {
   await theirs.getByLabel('Email').fill(person.email);
   await theirs.getByLabel('New password').fill(person.password);
   await theirs.getByRole('button', { name: 'Create account and join' }).click();
-  await theirs.getByText('You have joined the organisation.').waitFor();
+  await theirs.waitForURL(/\/login\?/);
+  await theirs.getByLabel('Email').fill(person.email);
+  await theirs.getByLabel('Password').fill(person.password);
+  await theirs.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await theirs.getByRole('heading', { level: 1, name: /^You have joined/ }).waitFor();
   return theirs;
 }
 

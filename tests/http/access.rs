@@ -45,10 +45,14 @@ type Fields = &'static [(&'static str, &'static str)];
 
 /// The server functions. Those that end the session's membership or change its organization stand last.
 const FUNCTIONS: &[(&str, Fields, Access)] = &[
+    ("account/begin-second-factor", &[], SignedIn),
     ("account/change-email", &[("email", "new@example.com"), ("current_password", "none")], SignedIn),
     ("account/change-password", &[("current_password", PASSWORD), ("new_password", "none")], SignedIn),
+    ("account/confirm-second-factor", &[("code", "000000")], SignedIn),
+    ("account/create-recovery-codes", &[], SignedIn),
     ("account/end-other-sessions", &[], SignedIn),
     ("account/end-session", &[("session", "none")], SignedIn),
+    ("account/remove-second-factor", &[], SignedIn),
     ("account/set-name", &[("name", "A. Person")], SignedIn),
     ("account/set-time-zone", &[("time_zone", "UTC")], SignedIn),
     ("account/view", &[], SignedIn),
@@ -82,6 +86,8 @@ const FUNCTIONS: &[(&str, Fields, Access)] = &[
     ("notifications/webhooks/set", &[("endpoint_id", ENDPOINT), ("enabled", "true")], From(Admin)),
     ("notifications/webhooks/test", &[("endpoint_id", ENDPOINT)], From(Admin)),
     ("organizations/rename", &[("name", "Harbour Group")], From(Admin)),
+    ("organizations/require-factor", &[("days", "7")], From(Owner)),
+    ("organizations/stop-requiring-factor", &[], From(Owner)),
     ("overview", &[], From(Member)),
     ("members/leave", &[], From(Member)),
     ("organizations/create", &[("name", "")], SignedIn),
@@ -92,6 +98,8 @@ const ROUTES: &[(Method, &str, Fields, Access)] = &[
     (Method::GET, paths::SESSION, &[], Anyone),
     (Method::POST, paths::SESSION_LOGIN, &[("email", "none"), ("password", "none")], Anyone),
     (Method::POST, paths::SESSION_SWITCH_ORGANIZATION, &[("org_id", "none")], SignedIn),
+    (Method::POST, paths::SESSION_CODE, &[("code", "000000")], Anyone),
+    (Method::POST, paths::SESSION_PROOF, &[("proof", "none")], SignedIn),
     (Method::POST, paths::SESSION_FORGOT, &[("email", "none")], Anyone),
     (Method::POST, paths::SESSION_RESET, &[("new_password", "none")], Anyone),
     (Method::POST, paths::SESSION_CONFIRM_EMAIL, &[], Anyone),
@@ -125,6 +133,7 @@ const OPERATIONS: &[(Method, &str, Scope)] = &[
     (Method::PUT, paths::V1_XERO, Scope::XeroWrite),
     (Method::PATCH, paths::V1_XERO, Scope::XeroWrite),
     (Method::DELETE, paths::V1_XERO, Scope::XeroWrite),
+    (Method::POST, paths::V1_IMPORT, Scope::ImportWrite),
 ];
 
 struct Call {
