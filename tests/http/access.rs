@@ -45,10 +45,10 @@ type Fields = &'static [(&'static str, &'static str)];
 
 /// The server functions. Those that end the session's membership or change its organization stand last.
 const FUNCTIONS: &[(&str, Fields, Access)] = &[
-    ("account/begin-second-factor", &[], SignedIn),
     ("account/change-email", &[("email", "new@example.com"), ("current_password", "none")], SignedIn),
     ("account/change-password", &[("current_password", PASSWORD), ("new_password", "none")], SignedIn),
     ("account/confirm-second-factor", &[("code", "000000")], SignedIn),
+    ("account/begin-second-factor", &[], SignedIn),
     ("account/create-recovery-codes", &[], SignedIn),
     ("account/end-other-sessions", &[], SignedIn),
     ("account/end-session", &[("session", "none")], SignedIn),

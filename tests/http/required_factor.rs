@@ -100,7 +100,8 @@ async fn person_who_signs_in_with_a_provider_is_not_locked_out() {
     assert_eq!(provider.sign_in(&ann, "/api/session/oidc").await.location(), "/");
     let invitation = owner.call_server_fn("/api/members/invite", &[("role", "member")]).await.1;
     let token = invitation.as_str().unwrap().split("token=").nth(1).unwrap().to_owned();
-    ann.post("/api/invitations/accept", &[("token", &token)]).await;
+    ann.get(&format!("/invite?token={token}")).await;
+    ann.post("/api/invitations/accept", &[]).await;
     Factor::add(server, &owner).await;
     require(&owner, &org, "0").await;
     assert_eq!(ann.call_server_fn("/api/overview", &[]).await.0, StatusCode::OK);

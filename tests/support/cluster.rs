@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use evergrant::model::{BindingStatus, GrantStatus};
+use evergrant::model::{ApiKeyLifetime, BindingStatus, GrantStatus, Scope};
+use evergrant::server::auth::api_keys::{self, RequestedApiKey};
 use evergrant::server::clock::Clock;
 use evergrant::server::store::Store;
 use reqwest::header::COOKIE;
@@ -31,6 +32,8 @@ pub struct TestCluster {
     pub connected: ConnectedOrg,
     pub instances: Vec<Instance>,
     cookie: String,
+    /// An API key of the organization.
+    key: String,
     /// The instances' working directories, which hold their data directories.
     working_dirs: Vec<Arc<TempDir>>,
     settings: EnvVars,
@@ -69,6 +72,9 @@ impl TestCluster {
         let store = Store::new(database.open().await, test_key_ring(), clock);
         let org = seed_ana(&store).await;
         let connected = TestConsent::new(&store, &provider).access_seconds_left(300).connect(org).await;
+        let scopes = &[Scope::TokensRead];
+        let new = RequestedApiKey { name: "Cluster", scopes, life: ApiKeyLifetime::Month, created_by: None };
+        let key = api_keys::create(&store, &connected.org, new).await.unwrap().key.expose().to_owned();
         let (instances, cookie) = (Vec::new(), String::new());
         let clocks = folders.iter().map(|folder| SkewedClock::new(folder.path())).collect();
         let mut cluster = Self {
@@ -78,6 +84,7 @@ impl TestCluster {
             connected,
             instances,
             cookie,
+            key,
             working_dirs: folders,
             settings,
             clocks,
@@ -183,9 +190,13 @@ impl TestCluster {
     pub async fn assert_ok(&mut self, instance: usize, case: &str) {
         let report: Value = self.refresh(instance).send().await.unwrap().json().await.unwrap();
         assert_eq!((&report["success"], &report["errors"]), (&json!(true), &json!([])), "{case}: {report}");
-        let form = [("binding_id", self.connected.bindings[0].as_str())];
-        let test = self.post(instance, "test").form(&form).send().await.unwrap();
-        let (status, text) = (test.status(), test.text().await.unwrap());
+        let (client, base) = (&self.provider.client, &self.instances[instance].base);
+        let vend = client.get(format!("{base}/api/v1/bindings/{}/token?min_ttl=0", self.connected.bindings[0]));
+        let vended: Value = vend.bearer_auth(&self.key).send().await.unwrap().json().await.unwrap();
+        let call = client.get(format!("{}/api.xro/2.0/Organisation", self.provider.base));
+        let call = call.bearer_auth(vended["accessToken"].as_str().unwrap_or_else(|| panic!("{case}: {vended}")));
+        let call = call.header("xero-tenant-id", vended["tenantId"].as_str().unwrap()).send().await.unwrap();
+        let (status, text) = (call.status(), call.text().await.unwrap());
         assert_eq!(status, StatusCode::OK, "{case}: {text}");
         let bound = self.store.binding(&self.connected.org, &self.connected.bindings[0]).await.unwrap().unwrap();
         let grant = bound.grant.unwrap();
