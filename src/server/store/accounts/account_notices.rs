@@ -4,6 +4,7 @@
 use sqlx::{AnyConnection, Row};
 
 use crate::model::{AccountNoticeKind, UserId};
+use crate::server::store::database_kind::claim_sql;
 use crate::server::store::text_values::text_value;
 use crate::server::store::{Store, StoreError, new_id};
 
@@ -48,12 +49,13 @@ impl Store {
 
     /// Claims notices that are due until `until`, so that no other server sends them meanwhile.
     pub async fn claim_notices(&self, owner: &str, until: i64, limit: i64) -> Result<Vec<ClaimedNotice>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sqlx::query(claim_sql!(
+            self.database().kind(),
             "UPDATE account_notices SET claimed_by = $1, claimed_until = $2 WHERE id IN (SELECT id FROM account_notices \
              WHERE next_attempt_at <= $3 AND expires_at > $3 AND (claimed_until IS NULL OR claimed_until <= $3) \
-             ORDER BY next_attempt_at LIMIT $4) AND (claimed_until IS NULL OR claimed_until <= $3) \
-             RETURNING id, kind, email, attempts",
-        )
+             ORDER BY next_attempt_at LIMIT $4",
+            ") AND (claimed_until IS NULL OR claimed_until <= $3) RETURNING id, kind, email, attempts"
+        ))
         .bind(owner)
         .bind(until)
         .bind(self.clock().now())

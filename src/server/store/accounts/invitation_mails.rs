@@ -7,6 +7,7 @@ use super::invitations::INVITATION_LIFETIME;
 use super::members::rows::role_from;
 use crate::model::{InvitationId, Role};
 use crate::server::domain::latest_plausible;
+use crate::server::store::database_kind::claim_sql;
 use crate::server::store::{RowChange, Store, StoreError};
 
 /// An invitation mail that a server has claimed to send it.
@@ -35,13 +36,14 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<InvitationMail>, StoreError> {
         let now = self.clock().now();
-        let claimed = sqlx::query(
+        let claimed = sqlx::query(claim_sql!(
+            self.database().kind(),
             "UPDATE invitations SET mail_claimed_by = $1, mail_claimed_until = $2 WHERE id IN (SELECT id FROM \
              invitations WHERE mail_due_at <= $3 AND expires_at > $3 AND expires_at <= $5 AND accepted_at IS NULL \
              AND revoked_at IS NULL AND (mail_claimed_until IS NULL OR mail_claimed_until <= $3) \
-             ORDER BY mail_due_at LIMIT $4) AND (mail_claimed_until IS NULL OR mail_claimed_until <= $3) \
-             RETURNING id",
-        )
+             ORDER BY mail_due_at LIMIT $4",
+            ") AND (mail_claimed_until IS NULL OR mail_claimed_until <= $3) RETURNING id"
+        ))
         .bind(owner)
         .bind(until)
         .bind(now)

@@ -7,6 +7,7 @@ use sqlx::{AnyConnection, Row};
 
 use crate::model::{AccountMessageKind, Action, UserId};
 use crate::server::domain::{Actor, Secret};
+use crate::server::store::database_kind::claim_sql;
 use crate::server::store::live::changes::Change;
 use crate::server::store::text_values::text_value;
 use crate::server::store::{RowChange, Store, StoreError, new_id};
@@ -131,12 +132,14 @@ impl Store {
         until: i64,
         limit: i64,
     ) -> Result<Vec<ClaimedMessage>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sqlx::query(claim_sql!(
+            self.database().kind(),
             "UPDATE account_messages SET claimed_by = $1, claimed_until = $2 WHERE id IN (SELECT id FROM account_messages \
              WHERE next_attempt_at <= $3 AND expires_at > $3 AND (claimed_until IS NULL OR claimed_until <= $3) \
-             ORDER BY next_attempt_at LIMIT $4) AND (claimed_until IS NULL OR claimed_until <= $3) \
-             RETURNING id, kind, user_id, email, address, attempts",
-        )
+             ORDER BY next_attempt_at LIMIT $4",
+            ") AND (claimed_until IS NULL OR claimed_until <= $3) \
+             RETURNING id, kind, user_id, email, address, attempts"
+        ))
         .bind(owner)
         .bind(until)
         .bind(self.clock().now())
