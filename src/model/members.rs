@@ -67,7 +67,7 @@ pub struct InvitationView {
     pub id: InvitationId,
     /// Role that the invited person receives.
     pub role: Role,
-    /// The only email address that may accept it; `None` for whoever has the link.
+    /// The only email address that may accept it; `None` if the link is enough.
     pub email: Option<String>,
     /// Email address of the person who created it; `None` if they were deleted.
     pub invited_by: Option<String>,
@@ -90,7 +90,7 @@ pub struct InvitationDetails {
     pub role: Role,
     /// Email address of the person who created it; `None` if they were deleted.
     pub invited_by: Option<String>,
-    /// The only email address that may accept it; `None` for whoever has the link.
+    /// The only email address that may accept it; `None` if the link is enough.
     pub email: Option<String>,
     /// Whether the link came from a mail to that address.
     pub is_mailed: bool,

@@ -160,7 +160,7 @@ str_enum!(
         NotInvited = "not-invited",
         /// Another account has the person's email address.
         EmailTaken = "email-taken",
-        /// The person accepted an invitation. The same whether or not somebody had the address before.
+        /// The person accepted an invitation. The same for a new address and a known one.
         SignInToJoin = "sign-in-to-join",
     }
 );

@@ -16,7 +16,7 @@ pub const RESET_PASSWORD: &str = "/login/reset";
 pub const CONFIRM_EMAIL: &str = "/login/email";
 /// The page that asks for a code after the password.
 pub const SIGN_IN_CODE: &str = "/login/code";
-/// The page that asks again who somebody is, before a sensitive action.
+/// The page that asks for a proof of identity before a sensitive action.
 pub const PROOF: &str = "/account/confirm";
 /// The page of a person's own account.
 pub const ACCOUNT: &str = "/account";

@@ -97,7 +97,7 @@ pub struct PendingConfirmation {
     pub tenant_names: Vec<String>,
     /// Whether the tenants are bound through another Xero user.
     pub replaces_user: bool,
-    /// Whether the Xero user also connects another organization, whose Xero its access tokens open.
+    /// Whether the Xero user also connects another organization, so that its access tokens open that one, too.
     pub is_shared_user: bool,
 }
 

@@ -165,7 +165,7 @@ fn calls() -> Vec<Call> {
     routes.filter(|call| call.path != paths::SESSION_LOGOUT).chain(functions).chain(operations).collect()
 }
 
-/// Makes a call, with the ids of `ids` for the placeholders, and a key if there is one.
+/// Makes a call, with these ids in its path and fields, and with a key if one is given.
 async fn make(browser: &Browser, call: &Call, ids: &BTreeMap<&str, String>, key: Option<&str>) -> Page {
     let id = |name: &str| ids.get(name).cloned().unwrap_or_else(|| "none".to_owned());
     let is_id = |value: &str| [BINDING, PERSON, API_KEY, INVITATION, ENDPOINT].contains(&value);

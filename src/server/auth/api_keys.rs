@@ -76,7 +76,7 @@ pub enum KeyRejection {
     Malformed,
     /// Unknown or revoked. The response doesn't say which.
     Unknown,
-    /// A person created the key, and nobody would tell Evergrant that they have left the organization.
+    /// A person created the key, and Evergrant does not learn when that person leaves the organization.
     PersonalKey,
     /// The key was valid until it expired.
     Expired {

@@ -117,7 +117,7 @@ pub struct Store {
     session_idle_timeout: i64,
     /// Whether the sandbox's demo login exists: in sandbox mode only.
     demo_login: bool,
-    /// Whether API keys that people created are accepted: not if nobody would tell that such a person has left.
+    /// Whether API keys that people created are accepted: not if Evergrant does not learn when such a person leaves.
     personal_keys: bool,
 }
 

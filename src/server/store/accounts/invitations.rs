@@ -42,7 +42,7 @@ pub struct NewInvitation<'a> {
     pub role: Role,
     /// Hash of the secret of the link that the inviter receives.
     pub hash: &'a str,
-    /// The only email address that may accept, in lower case; `None` for whoever has the link.
+    /// The only email address that may accept, in lower case; `None` if the link is enough.
     pub email: Option<&'a str>,
     /// Whether a mail with a link of its own is sent there.
     pub by_mail: bool,

@@ -1,4 +1,4 @@
-//! The page that asks again who somebody is, before a sensitive action.
+//! The page that asks for a proof of identity before a sensitive action.
 
 use leptos::prelude::*;
 
