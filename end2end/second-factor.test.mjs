@@ -52,6 +52,7 @@ async function enroll(page, withPageChecks) {
 }
 
 async function signOut(page) {
+  await hydrated(page);
   await page.getByRole('button', { name: /^Account: / }).click();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('You are signed out.').waitFor();
