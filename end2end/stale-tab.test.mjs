@@ -42,7 +42,7 @@ story('a form of a tab left behind changes nothing in another organisation', (vi
 );
 story('without JavaScript: a form of a tab left behind changes nothing', { context: { javaScriptEnabled: false } }, staleForms);
 
-story('an action of a tab left behind is refused in place', async ({ page, expectConsoleProblem }) => {
+story('an action of a tab left behind changes nothing, and the page shows the organisation of now', async ({ page, expectConsoleProblem }) => {
   expectConsoleProblem(/409/);
   await signIn(page);
   await switchOrg(page, harbour.org);
@@ -55,4 +55,6 @@ story('an action of a tab left behind is refused in place', async ({ page, expec
   await switchOrg(other, southerly.org);
   await page.getByRole('menuitem', { name: 'Refresh now' }).click();
   await page.getByText(REFUSED).waitFor();
+  // It stands on the page of the organisation that the person works in now.
+  await page.getByRole('button', { name: `Organisation: ${southerly.org}` }).waitFor();
 });

@@ -21,6 +21,7 @@ pub async fn refresh_integrations(
 
     drop(org_id);
     let ctx = ServerFnContext::authenticated().await?;
+    let ctx = if clicked { ctx } else { ctx.by_itself() };
     let Some(org) = ctx.caller.org.clone() else {
         let nothing_to_refresh = RefreshReport { success: true, ..RefreshReport::default() };
         return ctx.run(async |_| Ok(nothing_to_refresh)).await.without_flash();

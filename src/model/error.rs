@@ -20,9 +20,10 @@ pub struct ApiError {
     /// Unix seconds of the next automatic attempt, if waiting for it can help.
     #[serde(default, rename = "nextAttemptAt", skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<i64>,
-    /// Path of the page that asks for a proof of who the person is, if the action needs one.
-    #[serde(default, rename = "confirmAt", skip_serializing_if = "Option::is_none")]
-    pub confirm_at: Option<String>,
+    /// Path of the page on which the person goes on: the one that asks who they are, or the organization's that they work
+    /// in now. It shows the same sentence.
+    #[serde(default, rename = "continueAt", skip_serializing_if = "Option::is_none")]
+    pub continue_at: Option<String>,
 }
 
 /// Request context that records whether a server function's arguments could not be parsed, so that the response is a
@@ -40,7 +41,7 @@ impl MalformedArguments {
 impl ApiError {
     /// Creates an error from a sentence for a person.
     pub fn new(error: impl Into<String>) -> Self {
-        Self { error: error.into(), id: None, next_attempt_at: None, confirm_at: None }
+        Self { error: error.into(), id: None, next_attempt_at: None, continue_at: None }
     }
 }
 

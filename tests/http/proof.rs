@@ -38,7 +38,7 @@ async fn each_sensitive_action_is_refused_after_eleven_minutes(database: TestDat
         let (status, body) = ann.call_server_fn(path, &fields).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path}: {body}");
         assert!(body["error"].as_str().unwrap().starts_with("Confirm first that it's you"), "{path}: {body}");
-        assert!(body["confirmAt"].as_str().unwrap().starts_with("/account/confirm?next="), "{path}: {body}");
+        assert!(body["continueAt"].as_str().unwrap().starts_with("/account/confirm?next="), "{path}: {body}");
         let page = ann.post(path, &fields).await;
         let to = "/account/confirm?next=%2Fsettings%2Fintegrations";
         assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, to), "{path}");

@@ -58,6 +58,9 @@ const FORMS: &[(&str, &[(&str, &str)])] = &[
 
 const BINDING: &str = "the connection";
 
+/// What the person reads.
+const REFUSED: &str = "this page was for another organisation";
+
 #[apply(each_database!)]
 async fn form_of_a_tab_left_behind_is_refused_and_changes_nothing(database: TestDatabase) {
     let db = database.name;
@@ -81,15 +84,23 @@ async fn form_of_a_tab_left_behind_is_refused_and_changes_nothing(database: Test
         let stale: Vec<_> = stale.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let page = ann.post(path, &stale).await;
         assert_eq!((page.status, ann.flash().as_str()), (StatusCode::SEE_OTHER, "other-organisation"), "{db}: {path}");
+        assert!(ann.get(page.location()).await.text.contains(REFUSED), "{db}: {path}");
         if ![paths::CONNECT, paths::CONFIRM].contains(path) {
             let (status, body) = ann.call_server_fn(path, &stale).await;
             assert_eq!(status, StatusCode::CONFLICT, "{db}: {path}: {body}");
             assert!(body["error"].as_str().unwrap().starts_with("Nothing was changed"), "{db}: {path}: {body}");
+            // The page that is read instead of the stale one says so, too.
+            assert_eq!(body["continueAt"], page.location(), "{db}: {path}: {body}");
+            assert!(ann.get(page.location()).await.text.contains(REFUSED), "{db}: {path}");
         }
         assert_eq!(dump(database.pool(), None).await, before, "{db}: {path} changed something");
-        let shown = ann.get(page.location()).await.text;
-        assert!(shown.contains("this page was for another organisation"), "{db}: {path}");
     }
+
+    // What the page does by itself is refused without a word on the next page.
+    let form = [("org_id", southerly.as_str())];
+    let (status, body) = ann.call_server_fn("/api/integrations/xero/refresh", &form).await;
+    assert_eq!((status, body.get("continueAt")), (StatusCode::CONFLICT, None), "{db}: {body}");
+    assert_eq!(ann.flash(), "", "{db}");
 
     // With the right organization, or with none as a program does, the same forms are taken.
     let form = [("name", "Harbour"), ("org_id", harbour.as_str())];

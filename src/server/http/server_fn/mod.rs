@@ -42,6 +42,8 @@ pub struct ServerFnContext {
     is_stale: bool,
     /// The browser posted a plain form, without wasm, and renders the response itself.
     is_plain_form: bool,
+    /// A person waits for the response. Otherwise the page itself made the call.
+    is_by_person: bool,
     /// The page that a plain form returns to.
     return_path: &'static str,
 }
@@ -64,6 +66,7 @@ impl ServerFnContext {
                 caller,
                 client_ip: ClientIp::of(&parts, &state),
                 is_plain_form: is_plain_form(&parts),
+                is_by_person: true,
                 return_path: paths::INTEGRATIONS,
                 state,
             }),
@@ -83,16 +86,29 @@ impl ServerFnContext {
         Self { return_path: page, ..self }
     }
 
+    /// Marks a call that the page makes by itself: nobody needs to read its refusal.
+    pub fn by_itself(self) -> Self {
+        Self { is_by_person: false, ..self }
+    }
+
     /// Runs the body of a server function. Does not if the form was rendered for another organization.
     pub async fn run<T>(self, body: impl AsyncFnOnce(&Self) -> Result<T, Rejection>) -> Outcome<T> {
         let result = if self.is_stale && self.caller.locked_org.is_some() {
             Err(factor_required())
         } else if self.is_stale {
-            Err(reject_with_flash(StatusCode::CONFLICT, Flash::OtherOrganization))
+            Err(self.stale_page())
         } else {
             body(&self).await
         };
         Outcome { ctx: self, result }
+    }
+
+    /// Returns 409: the page was rendered for another organization. A person reads it on the page of the organization that
+    /// they work in now.
+    fn stale_page(&self) -> Rejection {
+        let mut rejection = reject_with_flash(StatusCode::CONFLICT, Flash::OtherOrganization);
+        rejection.error.continue_at = self.is_by_person.then(|| self.return_path.to_owned());
+        rejection
     }
 
     /// Returns the caller as the actor of audit events.
@@ -141,18 +157,19 @@ impl<T> Outcome<T> {
 
     fn respond(self, flash: impl FnOnce(&T) -> Option<Flash>) -> Result<T, ApiError> {
         let Self { ctx, result } = self;
-        if !ctx.is_plain_form {
-            return result.map_err(Rejection::into_api_error);
-        }
+        let elsewhere = result.as_ref().err().and_then(|rejection| rejection.error.continue_at.as_deref());
         let flash = match &result {
             Ok(value) => flash(value),
             Err(rejection) => Some(rejection.flash()),
         };
-        let elsewhere = result.as_ref().err().and_then(|rejection| rejection.error.confirm_at.as_deref());
-        redirect(elsewhere.unwrap_or(ctx.return_path));
-        if let Some(flash) = flash {
+        let next_page_shows_it = ctx.is_plain_form || elsewhere.is_some();
+        if let (true, Some(flash)) = (next_page_shows_it, flash) {
             append_cookie(flash::cookie(&ctx.state, &flash));
         }
+        if !ctx.is_plain_form {
+            return result.map_err(Rejection::into_api_error);
+        }
+        redirect(elsewhere.unwrap_or(ctx.return_path));
         result.map_err(|rejection| rejection.error)
     }
 }

@@ -26,7 +26,7 @@ impl ServerFnContext {
         let from = referer_page(&self.state.config.public_url, &headers);
         let path = proof_path(from.as_deref().unwrap_or(self.return_path));
         let mut rejection = reject_with_flash(StatusCode::FORBIDDEN, AccountFlash::ProofNeeded);
-        rejection.error.confirm_at = Some(path);
+        rejection.error.continue_at = Some(path);
         Err(rejection)
     }
 

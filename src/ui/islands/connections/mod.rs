@@ -102,6 +102,7 @@ impl LiveBody {
                     self.reread(Reread::AfterAction).await;
                     message
                 }
+                Err(ApiError { continue_at: Some(page), .. }) => return go_to(&page),
                 Err(error) => (Tone::Bad, error.to_string()),
             };
             self.busy.set_value(false);
@@ -129,8 +130,7 @@ impl LiveBody {
                     self.reread(Reread::AfterAction).await;
                     announce(None, Tone::Good, format!("{name} is disconnected."));
                 }
-                // Who the person is has to be proven again. The page that asks leads back here.
-                Err(ApiError { confirm_at: Some(page), .. }) => go_to(&page),
+                Err(ApiError { continue_at: Some(page), .. }) => go_to(&page),
                 Err(error) => dialog::set_error(&error.to_string()),
             }
         });
