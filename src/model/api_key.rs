@@ -14,6 +14,8 @@ str_enum!(
         BindingsWrite = "bindings:write",
         /// Get the connections' access tokens.
         TokensRead = "tokens:read",
+        /// Read the events of the connections.
+        EventsRead = "events:read",
         /// Read from Xero through Evergrant: GET and HEAD.
         XeroRead = "xero:read",
         /// Change data in Xero through Evergrant: every other method.
@@ -90,6 +92,7 @@ impl Scope {
             Self::BindingsRead => "List connections",
             Self::BindingsWrite => "Label, refresh and disconnect connections",
             Self::TokensRead => "Get access tokens",
+            Self::EventsRead => "Read events",
             Self::XeroRead => "Read from Xero",
             Self::XeroWrite => "Change data in Xero",
             Self::ImportWrite => "Import connections",

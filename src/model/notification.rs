@@ -21,6 +21,12 @@ str_enum!(
         /// The grant ended, or the tenant was disconnected in Xero: a person has to reconnect.
         NeedsReconnecting = "connection.needs_reconnecting",
         Recovered = "connection.recovered",
+        /// A tenant was connected for the first time.
+        Created = "connection.created",
+        /// A tenant that was connected before got a new consent.
+        Reconnected = "connection.reconnected",
+        /// A connection was ended in Evergrant.
+        Disconnected = "connection.disconnected",
         /// The refresh token is close to its expiry and its renewal keeps failing.
         WillExpireSoon = "connection.will_expire_soon",
         /// Xero refuses the app's credentials: the operator has to act.
@@ -61,12 +67,19 @@ str_enum!(
 );
 
 impl EventKind {
+    /// The kinds that only programs are notified of, because a person has just made the change. The audit log has them,
+    /// too.
+    pub const FOR_PROGRAMS: [Self; 3] = [Self::Created, Self::Reconnected, Self::Disconnected];
+
     /// Describes the event in a sentence. `tenant` is the name of the tenant that it concerns.
     pub fn sentence(self, tenant: Option<&str>) -> String {
         let tenant = tenant.unwrap_or("A connection");
         match self {
             Self::NeedsReconnecting => format!("{tenant} needs reconnecting to Xero."),
             Self::Recovered => format!("{tenant} is connected to Xero again."),
+            Self::Created => format!("{tenant} was connected to Xero."),
+            Self::Reconnected => format!("{tenant} was reconnected to Xero."),
+            Self::Disconnected => format!("{tenant} was disconnected from Xero."),
             Self::WillExpireSoon => format!("{tenant} will lose its connection to Xero soon."),
             Self::CredentialsRefused => "Xero refuses Evergrant's app credentials.".to_owned(),
             Self::CredentialsAccepted => "Xero accepts Evergrant's app credentials again.".to_owned(),
@@ -84,13 +97,21 @@ impl EventKind {
             Self::CredentialsRefused => {
                 "Your connections are safe, but get no new tokens. Your Evergrant administrator needs to fix the Xero app's client id and secret."
             }
-            Self::Recovered | Self::CredentialsAccepted | Self::Test => "You don't need to do anything.",
+            Self::Disconnected => "It gets no more tokens. An owner or admin can connect it again in the settings.",
+            Self::Recovered | Self::Created | Self::Reconnected | Self::CredentialsAccepted | Self::Test => {
+                "You don't need to do anything."
+            }
         }
+    }
+
+    /// Returns whether people are notified of the event, by email and on the page.
+    pub fn is_for_people(self) -> bool {
+        !Self::FOR_PROGRAMS.contains(&self)
     }
 
     /// Returns whether the event counts as unread news. A test doesn't.
     pub fn counts_as_unread(self) -> bool {
-        self != Self::Test
+        self.is_for_people() && self != Self::Test
     }
 
     /// Returns whether a person has to act.

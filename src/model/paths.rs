@@ -80,6 +80,8 @@ pub const CLERK_WEBHOOK: &str = "/api/webhooks/clerk";
 pub const OPENAPI: &str = "/api/openapi.json";
 /// What the paths of the API for programs begin with.
 pub const V1: &str = "/api/v1/";
+/// Lists events after a cursor, for programs with an API key.
+pub const V1_EVENTS: &str = "/api/v1/events";
 /// Lists the organization's bindings, for programs with an API key.
 pub const V1_BINDINGS: &str = "/api/v1/bindings";
 /// Reads, labels or disconnects one binding.

@@ -133,6 +133,7 @@ const OPERATIONS: &[(Method, &str, Scope)] = &[
     (Method::PUT, paths::V1_XERO, Scope::XeroWrite),
     (Method::PATCH, paths::V1_XERO, Scope::XeroWrite),
     (Method::DELETE, paths::V1_XERO, Scope::XeroWrite),
+    (Method::GET, paths::V1_EVENTS, Scope::EventsRead),
     (Method::POST, paths::V1_IMPORT, Scope::ImportWrite),
 ];
 

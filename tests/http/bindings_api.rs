@@ -13,38 +13,38 @@ use crate::support::databases::TestDatabase;
 use crate::support::http::test_client;
 use crate::support::test_server::TestServer;
 
-struct Program {
-    client: Client,
-    base: String,
-    key: String,
+pub struct Program {
+    pub client: Client,
+    pub base: String,
+    pub key: String,
 }
 
 impl Program {
-    async fn of(server: &TestServer, org: &OrgId, scopes: &[Scope]) -> Self {
+    pub async fn of(server: &TestServer, org: &OrgId, scopes: &[Scope]) -> Self {
         let new = RequestedApiKey { name: "Sync", scopes, life: ApiKeyLifetime::Month, created_by: None };
         let created = api_keys::create(&server.store.as_actor(Actor::operator()), org, new).await.unwrap();
         Self { client: test_client(), base: server.base.clone(), key: created.key.expose().into() }
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}/api/v1/bindings{path}", self.base)).bearer_auth(&self.key)
     }
 
-    async fn send(&self, method: Method, path: &str) -> (StatusCode, Value) {
+    pub async fn send(&self, method: Method, path: &str) -> (StatusCode, Value) {
         read(self.request(method, path).send().await.unwrap()).await
     }
 
-    async fn patch(&self, id: &str, body: Value) -> (StatusCode, Value) {
+    pub async fn patch(&self, id: &str, body: Value) -> (StatusCode, Value) {
         read(self.request(Method::PATCH, &format!("/{id}")).json(&body).send().await.unwrap()).await
     }
 }
 
-async fn read(response: Response) -> (StatusCode, Value) {
+pub async fn read(response: Response) -> (StatusCode, Value) {
     (response.status(), response.json().await.unwrap())
 }
 
 /// A server and an organization with three connections, oldest first.
-async fn connected(database: TestDatabase) -> (TestServer, OrgId, Vec<String>) {
+pub async fn connected(database: TestDatabase) -> (TestServer, OrgId, Vec<String>) {
     let server = TestServer::on(database).await;
     let org = server.add_user("ana@example.com", "Harbour Group").await.org.unwrap().0;
     let mut ids = Vec::new();

@@ -9,6 +9,7 @@ mod api_v1;
 mod bindings_api;
 mod clocks;
 mod connection_tests;
+mod event_feed;
 mod events;
 mod import;
 mod invitations;

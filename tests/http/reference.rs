@@ -37,6 +37,7 @@ fn schema_differences(document: &Value, schema: &Value, value: &Value, path: &st
     let kind = match value {
         Value::String(_) => "string",
         Value::Number(number) if number.is_i64() => "integer",
+        Value::Bool(_) => "boolean",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
         _ => "null",

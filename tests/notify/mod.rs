@@ -80,6 +80,9 @@ async fn add_endpoint(store: &Store, org: &OrgId, url: &str) -> (EndpointId, Sec
 async fn connect_with_receiver(harness: &TestService) -> (ConnectedOrg, Receiver, EndpointId) {
     let receiver = Receiver::start().await;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    // The endpoint gets what happens after it was added.
+    harness.store.fan_out(10).await.unwrap();
+    harness.store.number_events(10).await.unwrap();
     let (id, secret) = add_endpoint(&harness.store, &connected.org, &receiver.url()).await;
     receiver.set_secret(secret);
     (connected, receiver, id)

@@ -25,6 +25,8 @@ async fn event_of_a_killed_instance_is_delivered_once_by_the_next(database: Test
     let org = seed_ana(&store).await;
     let connected = TestConsent::new(&store, &provider).connect(org.clone()).await;
     let receiver = Receiver::start().await;
+    // What the connect itself caused is not of interest here.
+    store.fan_out(10).await.unwrap();
     let (_, secret) = add_endpoint(&store, &org, &receiver.url()).await;
     receiver.set_secret(secret);
     provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();

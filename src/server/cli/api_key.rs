@@ -31,7 +31,7 @@ pub struct Add {
     /// A name that says what the key is for.
     #[arg(long)]
     name: String,
-    /// What the key may do, separated by commas: bindings:read, tokens:read. [default: all scopes]
+    /// What the key may do, separated by commas: bindings:read, tokens:read, events:read. [default: all scopes]
     #[arg(long, value_name = "SCOPES", value_delimiter = ',', value_parser = scope)]
     scopes: Vec<Scope>,
     /// How long the key is valid: 30d, 90d, 365d or never (until it is revoked).

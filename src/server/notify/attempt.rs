@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::backoff::next_attempt_at;
 use super::mail::Digest;
 use super::notifier::{HTTP_GONE, Notifier};
-use super::payload::body;
+use super::payload::EventBody;
 use super::smtp::Finality;
 use super::webhook::{PostOutcome, WebhookMessage};
 use crate::model::{Channel, EventKind, OrgId};
@@ -101,7 +101,8 @@ impl Notifier {
     async fn post(&self, event: &Event, endpoint: &WebhookEndpoint) -> Result<PostOutcome, StoreError> {
         let store = self.store();
         let secrets = store.signing_secrets(endpoint).await?;
-        let body = body(event, &endpoint.org, &self.org_name(&endpoint.org).await?, self.public_url());
+        let body = EventBody::new(event, &endpoint.org, &self.org_name(&endpoint.org).await?, self.public_url());
+        let body = serde_json::json!(body).to_string();
         let message = WebhookMessage {
             url: &endpoint.url,
             id: event.id.as_str(),

@@ -181,6 +181,8 @@ mod tests {
             org: Some("o".into()),
             kind,
             about: EventSubject { tenant_name: Some(tenant.into()), ..EventSubject::default() },
+            external_id: None,
+            tags: Vec::new(),
             reason: None,
             ends_at: None,
             occurred_at: 1_800_000_000,

@@ -21,4 +21,5 @@ pub use egress::{DnsLookup, EgressPolicy};
 pub use endpoints::WebhookEndpointError;
 pub use mail::{MailSettingsError, Mailer};
 pub use notifier::{DeliveryReport, Notifier, PrepareReport};
+pub use payload::EventBody;
 pub use webhook::WebhookClient;

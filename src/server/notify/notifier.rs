@@ -129,14 +129,17 @@ impl Notifier {
         &self.0.public_url
     }
 
-    /// Updates the credentials alarm, warns of expiring grants, and creates the deliveries of new events.
+    /// Updates the credentials alarm, warns of expiring grants, and puts new events into the feed and creates their
+    /// deliveries.
     pub async fn prepare(&self) -> Result<PrepareReport, StoreError> {
         // Before events are fanned out: email is only created if somebody can send it.
         self.record_mailer_heartbeat().await?;
         self.0.credentials.update_alarm(self.store()).await?;
         let warned = self.warn_of_expiring_grants().await?;
+        let numbered = self.store().number_events(BATCH_SIZE).await?;
         let fanned_out = self.store().fan_out(BATCH_SIZE).await?;
-        Ok(PrepareReport { warned, fanned_out, has_more: is_full_batch(warned) || is_full_batch(fanned_out) })
+        let has_more = [warned, numbered, fanned_out].into_iter().any(is_full_batch);
+        Ok(PrepareReport { warned, fanned_out, has_more })
     }
 
     async fn record_mailer_heartbeat(&self) -> Result<(), StoreError> {

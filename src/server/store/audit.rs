@@ -15,7 +15,7 @@ use crate::server::domain::{Actor, AuditEvent};
 static EVENT_SEQUENCE: AtomicU32 = AtomicU32::new(0);
 
 /// Returns an id that sorts after every id that this process created before.
-fn ordered_id(milliseconds: i64) -> String {
+pub(in crate::server::store) fn ordered_id(milliseconds: i64) -> String {
     let written = EVENT_SEQUENCE.fetch_add(1, Ordering::Relaxed);
     format!("{milliseconds:011x}-{written:08x}-{}", uuid::Uuid::new_v4().simple())
 }

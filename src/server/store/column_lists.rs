@@ -31,7 +31,8 @@ pub(super) use attempt_columns;
 
 macro_rules! event_columns {
     ($of:literal) => {
-        columns!($of: id, org_id, kind, binding_id, grant_id, tenant_id, tenant_name, reason, ends_at, occurred_at)
+        columns!($of: id, org_id, kind, binding_id, grant_id, tenant_id, tenant_name, external_id, tags, reason, ends_at,
+            occurred_at)
     };
 }
 pub(super) use event_columns;

@@ -78,6 +78,7 @@ pub use migrations::SchemaState;
 pub use notifications::deliveries::{
     CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, MAX_DELIVERY_WAIT, RETRY_PERIOD, RecordedAttempt,
 };
+pub use notifications::event_feed::{EventFilter, NumberedEvent};
 pub use notifications::outbox::{Event, EventSubject};
 pub use notifications::webhook_endpoints::{
     AddEndpointError, DisableResult, MAX_ENDPOINTS, NewWebhookEndpoint, WebhookEndpoint,

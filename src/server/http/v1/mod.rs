@@ -1,9 +1,12 @@
 //! `/api/v1`: the API for other programs, authenticated by API keys of an organization.
 
+mod binding_path;
 mod bindings;
 mod etag;
+mod events;
 mod import;
 mod openapi;
+mod paging;
 mod problem;
 mod problem_responses;
 mod rate_limit;
@@ -26,6 +29,7 @@ pub fn database_routes() -> Router<AppState> {
     Router::new()
         .route(paths::OPENAPI, get(openapi::get_document))
         .route(paths::V1_BINDINGS, get(bindings::list).fallback(method_not_allowed))
+        .route(paths::V1_EVENTS, get(events::list).fallback(method_not_allowed))
         .route("/api/v1", any(not_found))
         .route("/api/v1/{*path}", any(not_found))
         .layer(limits::database_route_timeout())

@@ -13,7 +13,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::ProblemBody;
 use super::problem_responses::header;
-use super::{bindings, import, token, xero};
+use super::{bindings, events, import, token, xero};
 use crate::model::Scope;
 use crate::server::http::state::AppState;
 
@@ -38,6 +38,7 @@ const RATE_LIMIT_HEADERS: [(&str, &str); 3] = [
         bindings::label,
         bindings::disconnect,
         bindings::refresh,
+        events::list,
         token::vend,
         import::import,
         xero::forward

@@ -62,7 +62,7 @@ fn response_view(status: &str, answer: &Value) -> ResponseView {
     ResponseView { status: status.to_owned(), description: text(&answer["description"]), headers: headers.collect() }
 }
 
-/// Lists an object's fields and the fields of its items, each with its path from the root.
+/// Lists an object's fields, the fields of its objects and those of its items, each with its path from the root.
 fn fields(document: &Value, schema: &Value, at: &str) -> Vec<FieldView> {
     let schema = resolve_ref(document, schema);
     let required: Vec<_> = items(&schema["required"]).map(text).collect();
@@ -72,6 +72,7 @@ fn fields(document: &Value, schema: &Value, at: &str) -> Vec<FieldView> {
         let shown = field(&Value::from(path.as_str()), one, one);
         all.push(FieldView { required: required.iter().any(|needed| needed == name), ..shown });
         all.extend(fields(document, &one["items"], &format!("{path}[].")));
+        all.extend(fields(document, one, &format!("{path}.")));
     }
     all
 }
@@ -132,7 +133,7 @@ mod tests {
     fn view_has_every_operation_with_fields_and_an_example() {
         let view = reference("https://evergrant.example.com");
         let calls: Vec<_> = view.operations.iter().map(|one| (one.method.as_str(), one.path.as_str())).collect();
-        let [list, .., token, xero, import] = &view.operations[..] else { panic!("{calls:?}") };
+        let [list, .., token, xero, _events, import] = &view.operations[..] else { panic!("{calls:?}") };
         let expected = [
             ("GET", "/api/v1/bindings"),
             ("GET", "/api/v1/bindings/{id}"),
@@ -141,6 +142,7 @@ mod tests {
             ("POST", "/api/v1/bindings/{id}/refresh"),
             ("GET", "/api/v1/bindings/{id}/token"),
             ("GET, POST, PUT, PATCH, DELETE", "/api/v1/bindings/{id}/xero/{path}"),
+            ("GET", "/api/v1/events"),
             ("POST", "/api/v1/import"),
         ];
         assert_eq!(calls, expected);

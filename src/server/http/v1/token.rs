@@ -1,14 +1,14 @@
 //! `GET /api/v1/bindings/{id}/token`: vends an access token for one tenant.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::binding_path::BindingPath;
 use super::problem::Problem;
 use super::problem_responses::TokenProblems;
 use super::rate_limit::rate_limited;
@@ -51,13 +51,11 @@ const SHARED_USER_WARNING: &str = "The Xero user who made this connection also c
 pub async fn vend(
     State(state): State<AppState>,
     client_ip: ClientIp,
-    binding: Result<Path<BindingId>, PathRejection>,
+    BindingPath(id): BindingPath,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    // An id that is not UTF-8 matches no binding.
-    let binding = binding.map_or_else(|_| BindingId(String::new()), |Path(id)| id);
-    let (key, bound) = api_keys::authenticate_with_binding(&state.store, &headers, &binding).await?;
+    let (key, bound) = api_keys::authenticate_with_binding(&state.store, &headers, &id).await?;
     let work = async {
         let TokenQuery { min_ttl } = TokenQuery::parse(query.as_deref().unwrap_or_default())?;
         let bound = bound.ok_or_else(|| Problem::of(ProblemCode::NoSuchConnection))?;

@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::model::{Action, BindingId, BindingStatus, GrantId, OrgId, UserId};
+use crate::model::{Action, BindingId, BindingStatus, EventKind, GrantId, OrgId, UserId};
 use crate::server::domain::{AuditEvent, Binding, Grant, RemoteConnection, Tenant};
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::connections::shared_connections::reaches_other_orgs;
@@ -157,6 +157,8 @@ impl Store {
             } else {
                 connection_events::binding_recovered(&mut transaction, &binding_id, now).await?;
             }
+            let kind = if before.is_some() { EventKind::Reconnected } else { EventKind::Created };
+            connection_events::binding_changed(&mut transaction, &binding_id, kind, now).await?;
             // Earlier grants stay listed, so that their attempts remain in the binding's history.
             sqlx::query("INSERT INTO binding_grants (binding_id, grant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind(binding_id.as_str())
@@ -178,14 +180,15 @@ impl Store {
         Ok(rebound)
     }
 
-    /// Marks a binding disconnected, and revokes its grant if no other binding uses it.
+    /// Marks a binding disconnected, and revokes its grant if no other binding uses it. Changes nothing if it is
+    /// disconnected already.
     pub async fn disconnect_binding(&self, org: &OrgId, id: &BindingId) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         let row = sqlx::query(
             "UPDATE integration_tenant_bindings SET status = 'disconnected', missing_since = NULL, updated_at = $1, \
              broken_notified_at = NULL \
-             WHERE id = $2 AND org_id = $3 RETURNING active_grant_id, tenant_name",
+             WHERE id = $2 AND org_id = $3 AND status <> 'disconnected' RETURNING active_grant_id, tenant_name",
         )
         .bind(now)
         .bind(id.as_str())
@@ -196,6 +199,7 @@ impl Store {
             let event = AuditEvent::new(self.actor(), Action::GrantDisconnected).in_org(org).subject("binding", id);
             let name: String = row.try_get("tenant_name")?;
             self.record(&mut transaction, &event.detail("connection", name)).await?;
+            connection_events::binding_changed(&mut transaction, id, EventKind::Disconnected, now).await?;
             let (org, binding, status) = (org.clone(), id.clone(), BindingStatus::Disconnected);
             transaction.publish(Change::Binding { org, binding, status }).await?;
         }

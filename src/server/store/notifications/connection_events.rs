@@ -53,6 +53,24 @@ macro_rules! returning_event_subject {
     };
 }
 
+/// Inserts an event about a binding that a person or a program has changed, as it is now.
+pub(in crate::server::store) async fn binding_changed(
+    connection: &mut AnyConnection,
+    binding: &BindingId,
+    kind: EventKind,
+    now: i64,
+) -> Result<(), StoreError> {
+    let row = sqlx::query(
+        "SELECT id, org_id, tenant_id, tenant_name, active_grant_id FROM integration_tenant_bindings WHERE id = $1",
+    )
+    .bind(binding.as_str())
+    .fetch_one(&mut *connection)
+    .await?;
+    let (org, about) = event_subject(&row)?;
+    insert_event(connection, NewEvent { org: Some(&org), kind, about, reason: None, ends_at: None }, now).await?;
+    Ok(())
+}
+
 /// Inserts a `NeedsReconnecting` event for a binding, unless people were already notified. `reason` is a
 /// machine-readable cause.
 pub(in crate::server::store) async fn binding_broken(

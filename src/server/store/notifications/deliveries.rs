@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::recipients::gets_email_sql;
-use crate::model::{Channel, DeliveryId, DeliveryStatus, DeliveryView, EventId, OrgId};
+use crate::model::{Channel, DeliveryId, DeliveryStatus, DeliveryView, EventId, EventKind, OrgId};
 use crate::server::domain::latest_plausible;
 use crate::server::store::column_lists::{columns, delivery_columns};
 use crate::server::store::database_kind::DatabaseKind;
@@ -137,14 +137,18 @@ impl Store {
     /// twice. Returns the number of processed events.
     pub async fn fan_out(&self, limit: i64) -> Result<usize, StoreError> {
         let can_send_email = self.can_send_email().await?;
-        let rows =
-            sqlx::query("SELECT id, org_id FROM outbox WHERE fanned_out_at IS NULL ORDER BY occurred_at, id LIMIT $1")
-                .bind(limit)
-                .fetch_all(self.pool())
-                .await?;
+        let rows = sqlx::query(
+            "SELECT id, org_id, kind FROM outbox WHERE fanned_out_at IS NULL ORDER BY occurred_at, id LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
         let mut done = 0;
         for row in rows {
             let (event, org) = (EventId(row.try_get("id")?), row.try_get::<Option<String>, _>("org_id")?.map(OrgId));
+            // A kind of a newer version is for people, too, until this version knows better.
+            let kind = EventKind::parse(&row.try_get::<String, _>("kind")?);
+            let is_for_people = kind.is_none_or(EventKind::is_for_people);
             let mut transaction = self.database.begin().await?;
             let ours = sqlx::query("UPDATE outbox SET fanned_out_at = $1 WHERE id = $2 AND fanned_out_at IS NULL")
                 .bind(self.clock.now())
@@ -160,7 +164,7 @@ impl Store {
                 (APP_EVENT_TO_ENDPOINTS, APP_EVENT_TO_USERS)
             };
             self.insert_deliveries(&mut transaction, endpoints, &event, org.as_ref()).await?;
-            if can_send_email {
+            if can_send_email && is_for_people {
                 self.insert_deliveries(&mut transaction, people, &event, org.as_ref()).await?;
             }
             transaction.commit().await?;

@@ -3,6 +3,7 @@
 pub mod connection_events;
 mod credentials_alarm;
 pub mod deliveries;
+pub mod event_feed;
 mod mailer_heartbeat;
 pub mod outbox;
 mod read_markers;

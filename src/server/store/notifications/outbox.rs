@@ -4,9 +4,10 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::model::{BindingId, EventId, EventKind, GrantId, OrgId};
+use crate::server::store::audit::ordered_id;
 use crate::server::store::column_lists::{columns, event_columns};
 use crate::server::store::text_values::text_value;
-use crate::server::store::{Store, StoreError, new_id};
+use crate::server::store::{Store, StoreError};
 
 /// A stored event: a change of state, described as it was when it happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,10 @@ pub struct Event {
     pub kind: EventKind,
     /// Connection that the event is about.
     pub about: EventSubject,
+    /// The program's own id of the connection.
+    pub external_id: Option<String>,
+    /// The connection's tags, sorted.
+    pub tags: Vec<String>,
     /// A machine-readable cause, such as `invalid_grant`.
     pub reason: Option<String>,
     /// When the connection will end if nothing changes, in unix seconds.
@@ -49,16 +54,18 @@ pub(in crate::server::store) struct NewEvent<'a> {
     pub ends_at: Option<i64>,
 }
 
-/// Inserts an event, in the caller's transaction.
+/// Inserts an event, in the caller's transaction. The event keeps the connection's labels as they are now.
 pub(in crate::server::store) async fn insert_event(
     connection: &mut AnyConnection,
     new: NewEvent<'_>,
     now: i64,
 ) -> Result<EventId, StoreError> {
-    let id: EventId = new_id();
+    // Of two events of one second, the feed has the later one last.
+    let id = EventId(ordered_id(now * 1_000));
+    let (external_id, tags) = labels_of(connection, new.about.binding.as_ref()).await?;
     sqlx::query(
-        "INSERT INTO outbox (id, org_id, kind, binding_id, grant_id, tenant_id, tenant_name, reason, ends_at, occurred_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO outbox (id, org_id, kind, binding_id, grant_id, tenant_id, tenant_name, reason, ends_at, \
+         occurred_at, external_id, tags) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(id.as_str())
     .bind(new.org.map(OrgId::as_str))
@@ -70,9 +77,30 @@ pub(in crate::server::store) async fn insert_event(
     .bind(new.reason)
     .bind(new.ends_at)
     .bind(now)
+    .bind(external_id)
+    .bind(tags)
     .execute(connection)
     .await?;
     Ok(id)
+}
+
+/// Returns a binding's external id, and its tags as the outbox stores them.
+async fn labels_of(
+    connection: &mut AnyConnection,
+    binding: Option<&BindingId>,
+) -> Result<(Option<String>, Option<String>), StoreError> {
+    let Some(binding) = binding else { return Ok((None, None)) };
+    let row = sqlx::query("SELECT external_id FROM integration_tenant_bindings WHERE id = $1")
+        .bind(binding.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let external_id = row.map(|row| row.try_get("external_id")).transpose()?.flatten();
+    let rows = sqlx::query("SELECT tag FROM binding_tags WHERE binding_id = $1 ORDER BY tag")
+        .bind(binding.as_str())
+        .fetch_all(connection)
+        .await?;
+    let tags: Vec<String> = rows.iter().map(|row| row.try_get("tag")).collect::<Result<_, _>>()?;
+    Ok((external_id, Some(tags.join(" "))))
 }
 
 impl Store {
@@ -85,19 +113,22 @@ impl Store {
         row.as_ref().map(event_from).transpose()
     }
 
-    /// Returns the newest events of an organization and of the whole app, newest first.
+    /// Returns the newest events that people are notified of, of an organization and of the whole app, newest first.
     pub async fn org_events(&self, org: &OrgId, limit: i64) -> Result<Vec<Event>, StoreError> {
         // Two subqueries that each use an index, because an OR would use none.
         let rows = sqlx::query(concat!(
             "SELECT ",
             event_columns!("e."),
             " FROM outbox e JOIN (SELECT o.id FROM (SELECT id FROM outbox WHERE org_id = $1 \
-             ORDER BY occurred_at DESC LIMIT $2) o UNION ALL SELECT a.id FROM (SELECT id FROM outbox \
+             AND kind NOT IN ($3, $4, $5) ORDER BY occurred_at DESC LIMIT $2) o UNION ALL SELECT a.id FROM (SELECT id FROM outbox \
              WHERE org_id IS NULL ORDER BY occurred_at DESC LIMIT $2) a) newest ON newest.id = e.id \
              ORDER BY e.occurred_at DESC, e.id LIMIT $2"
         ))
         .bind(org.as_str())
         .bind(limit)
+        .bind(EventKind::FOR_PROGRAMS[0].as_str())
+        .bind(EventKind::FOR_PROGRAMS[1].as_str())
+        .bind(EventKind::FOR_PROGRAMS[2].as_str())
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(event_from).collect()
@@ -120,7 +151,8 @@ impl Store {
     }
 }
 
-fn event_from(row: &AnyRow) -> Result<Event, StoreError> {
+pub(super) fn event_from(row: &AnyRow) -> Result<Event, StoreError> {
+    let tags = row.try_get::<Option<String>, _>("tags")?.unwrap_or_default();
     Ok(Event {
         id: EventId(row.try_get("id")?),
         org: row.try_get::<Option<String>, _>("org_id")?.map(OrgId),
@@ -131,6 +163,8 @@ fn event_from(row: &AnyRow) -> Result<Event, StoreError> {
             tenant_id: row.try_get("tenant_id")?,
             tenant_name: row.try_get("tenant_name")?,
         },
+        external_id: row.try_get("external_id")?,
+        tags: tags.split_whitespace().map(str::to_owned).collect(),
         reason: row.try_get("reason")?,
         ends_at: row.try_get("ends_at")?,
         occurred_at: row.try_get("occurred_at")?,

@@ -23,12 +23,16 @@ impl Store {
     pub async fn unread_event_count(&self, org: &OrgId, user: &UserId) -> Result<i64, StoreError> {
         let seen = self.events_read_until(org, user).await?;
         let row = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM outbox WHERE org_id = $1 AND occurred_at > $2 AND kind <> $3) \
+            "SELECT (SELECT COUNT(*) FROM outbox WHERE org_id = $1 AND occurred_at > $2 \
+             AND kind NOT IN ($3, $4, $5, $6)) \
              + (SELECT COUNT(*) FROM outbox WHERE org_id IS NULL AND occurred_at > $2)",
         )
         .bind(org.as_str())
         .bind(seen)
         .bind(EventKind::Test.as_str())
+        .bind(EventKind::FOR_PROGRAMS[0].as_str())
+        .bind(EventKind::FOR_PROGRAMS[1].as_str())
+        .bind(EventKind::FOR_PROGRAMS[2].as_str())
         .fetch_one(self.pool())
         .await?;
         Ok(row.try_get(0)?)

@@ -221,6 +221,7 @@ mod tests {
         let listed = store.database().grant_summaries(Some(&theirs)).await.unwrap();
         assert_eq!(listed.iter().map(|one| &one.grant.id).collect::<Vec<_>>(), [&dead]);
 
+        store.fan_out(10).await.unwrap();
         let outbox = async || store.database().count_outbox().await.unwrap();
         assert_eq!(outbox().await, OutboxCounts::default(), "no connection broke");
         fail(&store, &well, true).await;

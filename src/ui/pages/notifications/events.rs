@@ -30,7 +30,8 @@ fn row(one: &EventView) -> impl IntoView + use<> {
         EventKind::NeedsReconnecting | EventKind::CredentialsRefused => (Tone::Bad, WARNING),
         EventKind::WillExpireSoon => (Tone::Warn, CLOCK),
         EventKind::Recovered | EventKind::CredentialsAccepted => (Tone::Good, CHECK),
-        EventKind::Test => (Tone::Quiet, INFO),
+        EventKind::Created | EventKind::Reconnected => (Tone::Good, CHECK),
+        EventKind::Disconnected | EventKind::Test => (Tone::Quiet, INFO),
     };
     let deliveries = one.deliveries.iter().map(delivery).collect_view();
     view! {

@@ -1,17 +1,12 @@
 //! The query of the list: filters, and where the last page ended.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use url::form_urlencoded;
 use utoipa::IntoParams;
 
 use crate::model::BindingStatus;
+use crate::server::http::v1::paging::{DEFAULT_LIMIT, decode_cursor, encode_cursor, parse_limit};
 use crate::server::http::v1::problem::Problem;
 use crate::server::store::BindingFilter;
-
-/// The most connections of a page, and as many as one has by default.
-const MAX_LIMIT: i64 = 500;
-const DEFAULT_LIMIT: i64 = 100;
 
 /// The parsed query.
 #[derive(Debug, IntoParams)]
@@ -49,10 +44,7 @@ impl ListQuery {
                 }
                 "externalId" => parsed.filter.external_id = Some(value.into_owned()).filter(|id| !id.is_empty()),
                 "tag" => parsed.filter.tag = Some(value.into_owned()).filter(|tag| !tag.is_empty()),
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                    parsed.limit = limit.ok_or_else(|| invalid("is a whole number from 1 to 500"))?;
-                }
+                "limit" => parsed.limit = parse_limit(&value)?,
                 "cursor" => parsed.after = parse_cursor(&value).ok_or_else(|| invalid("is not a nextCursor"))?,
                 _ => return Err(Problem::invalid_argument(&format!("There is no parameter {name:?}."))),
             }
@@ -63,11 +55,11 @@ impl ListQuery {
 
 /// Returns the cursor that continues after a connection.
 pub fn cursor_after(created_at: i64, id: &str) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{created_at}:{id}"))
+    encode_cursor(&format!("{created_at}:{id}"))
 }
 
 fn parse_cursor(text: &str) -> Option<(i64, String)> {
-    let decoded = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let decoded = decode_cursor(text)?;
     let (created_at, id) = decoded.split_once(':')?;
     let is_plain = !id.is_empty() && !id.chars().any(char::is_control);
     is_plain.then_some((created_at.parse().ok()?, id.to_owned()))

@@ -3,8 +3,7 @@
 mod list_query;
 mod patch;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -13,6 +12,7 @@ use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use self::list_query::{ListQuery, cursor_after};
 use self::patch::read_patch;
+use super::binding_path::BindingPath;
 use super::etag::{etag_of, matches_etag, respond_with_etag};
 use super::problem::Problem;
 use super::problem_responses::{BindingProblems, ListProblems};
@@ -189,12 +189,12 @@ pub async fn list(
 )]
 pub async fn read(
     State(state): State<AppState>,
-    binding: Result<Path<BindingId>, PathRejection>,
+    BindingPath(id): BindingPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
-        let found = find(&state, &key, &id_of(binding)).await?;
+        let found = find(&state, &key, &id).await?;
         Ok(respond_with_etag(&headers, &Connection::from(found)))
     };
     Ok(rate_limited(&state, &key, Scope::BindingsRead, work).await)
@@ -225,13 +225,13 @@ pub async fn read(
 pub async fn label(
     State(state): State<AppState>,
     ClientIp(from): ClientIp,
-    binding: Result<Path<BindingId>, PathRejection>,
+    BindingPath(id): BindingPath,
     headers: HeaderMap,
     body: axum::body::Bytes,
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
-        let (id, patch) = (id_of(binding), read_patch(&body)?);
+        let patch = read_patch(&body)?;
         let found = find(&state, &key, &id).await?;
         let labels = patch.apply(found.labels.clone())?;
         if !matches_etag(&headers, &etag_of(&Connection::from(found))?) {
@@ -269,10 +269,10 @@ pub async fn label(
 )]
 pub async fn refresh(
     State(state): State<AppState>,
-    binding: Result<Path<BindingId>, PathRejection>,
+    BindingPath(id): BindingPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (key, bound) = api_keys::authenticate_with_binding(&state.store, &headers, &id_of(binding)).await?;
+    let (key, bound) = api_keys::authenticate_with_binding(&state.store, &headers, &id).await?;
     let work = async {
         let bound = bound.ok_or_else(|| Problem::of(ProblemCode::NoSuchConnection))?;
         let refreshed = state.tokens.refresh_for_program(bound).await;
@@ -307,12 +307,11 @@ pub async fn refresh(
 pub async fn disconnect(
     State(state): State<AppState>,
     ClientIp(from): ClientIp,
-    binding: Result<Path<BindingId>, PathRejection>,
+    BindingPath(id): BindingPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
-        let id = id_of(binding);
         let found = find(&state, &key, &id).await?;
         if !matches_etag(&headers, &etag_of(&Connection::from(found))?) {
             return Err(Problem::of(ProblemCode::PreconditionFailed));
@@ -326,11 +325,6 @@ pub async fn disconnect(
         Ok(axum::Json(Disconnected { removed_at_xero }).into_response())
     };
     Ok(rate_limited(&state, &key, Scope::BindingsWrite, work).await)
-}
-
-/// Returns the id in the path. One that is not UTF-8 matches no binding.
-fn id_of(binding: Result<Path<BindingId>, PathRejection>) -> BindingId {
-    binding.map_or_else(|_| BindingId(String::new()), |Path(id)| id)
 }
 
 async fn find(state: &AppState, key: &ApiKeyRow, id: &BindingId) -> Result<LabeledBinding, Problem> {
