@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-__all__ = ["Connection", "Evergrant", "EvergrantError", "ImportReport", "Token"]
+__all__ = ["Connection", "EventPage", "Evergrant", "EvergrantError", "ImportReport", "Token"]
 
 _UNSET: Any = object()
 
@@ -50,6 +50,15 @@ class Token:
     tenant_id: str
     expires_at: int
     warning: str | None
+
+
+@dataclass(frozen=True)
+class EventPage:
+    """A page of events, each as webhooks get it: a mapping with `id`, `type`, `timestamp` and `data`."""
+
+    events: tuple[Mapping[str, Any], ...]
+    next_cursor: str
+    has_more: bool
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,11 @@ class Evergrant:
         """Returns an access token that is valid for at least `min_ttl` seconds. Prefer `xero`."""
         body = self._json("GET", f"{_binding(id)}/token", params={"min_ttl": min_ttl})
         return Token(body["accessToken"], body["tenantId"], body["expiresAt"], body.get("warning"))
+
+    def events(self, cursor: str | None = None) -> EventPage:
+        """Returns the events after a cursor, the oldest first. Store `next_cursor`, and read on from there."""
+        page = self._json("GET", "events", params={} if cursor is None else {"cursor": cursor})
+        return EventPage(tuple(page["events"]), page["nextCursor"], page["hasMore"])
 
     def xero(self, id: str, path: str, *, method: str = "GET", **request: Any) -> httpx.Response:
         """Calls Xero's API as a connection.

@@ -38,6 +38,12 @@ class EvergrantTest(unittest.TestCase):
         self.assertNotIn(token.access_token, repr(token))
         self.assertGreaterEqual(self.evergrant.refresh(self.active.id), token.expires_at)
 
+    def test_events_are_read_on_from_a_cursor(self) -> None:
+        first = self.evergrant.events()
+        self.assertFalse(first.has_more)
+        rest = self.evergrant.events(first.next_cursor)
+        self.assertEqual((rest.events, rest.next_cursor), ((), first.next_cursor))
+
     def test_problems_are_errors_with_a_code(self) -> None:
         self.assert_fails(404, "no-such-connection", lambda: self.evergrant.connection("no such"))
         self.assert_fails(403, "xero-path-forbidden", lambda: self.evergrant.xero(self.active.id, "connections"))

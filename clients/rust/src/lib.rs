@@ -49,6 +49,18 @@ pub struct Token {
     pub warning: Option<String>,
 }
 
+/// A page of events.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventPage {
+    /// The oldest first, each as webhooks get it: an object with `id`, `type`, `timestamp` and `data`.
+    pub events: Vec<Value>,
+    /// From where to read on.
+    pub next_cursor: String,
+    /// Whether there are more events already.
+    pub has_more: bool,
+}
+
 /// Which connections to list. All filters have to match.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -191,6 +203,13 @@ impl Evergrant {
     pub async fn token(&self, id: &str, min_ttl: Duration) -> Result<Token, Error> {
         let mut url = self.url(&["bindings", id, "token"]);
         url.query_pairs_mut().append_pair("min_ttl", &min_ttl.as_secs().to_string());
+        read(self.client.get(url)).await
+    }
+
+    /// Returns the events after a cursor, the oldest first. Store `next_cursor`, and read on from there.
+    pub async fn events(&self, cursor: Option<&str>) -> Result<EventPage, Error> {
+        let mut url = self.url(&["events"]);
+        url.query_pairs_mut().extend_pairs(cursor.map(|cursor| ("cursor", cursor)));
         read(self.client.get(url)).await
     }
 

@@ -71,3 +71,12 @@ async fn problems_are_errors_with_a_code() {
     let refused = evergrant.import_tokens(&[row("used-long-ago")], false).await.unwrap_err();
     assert_eq!(status_and_code(refused), (422, Some("invalid-argument".to_owned())));
 }
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/test-clients runs it"]
+async fn events_are_read_on_from_a_cursor() {
+    let first = evergrant().events(None).await.unwrap();
+    assert!(!first.has_more);
+    let rest = evergrant().events(Some(&first.next_cursor)).await.unwrap();
+    assert_eq!((rest.events.len(), rest.next_cursor), (0, first.next_cursor));
+}

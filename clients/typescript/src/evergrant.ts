@@ -38,6 +38,27 @@ export interface ImportReport {
   detail?: string;
 }
 
+/** What happened to a connection. */
+export interface ConnectionEvent {
+  id: string;
+  /** Such as `connection.created` or `connection.needs_reconnecting`. */
+  type: string;
+  /** RFC 3339, UTC. */
+  timestamp: string;
+  data: {
+    message: string;
+    connection?: { id: string; externalId?: string; tags: string[]; tenantId: string; tenantName: string };
+    [more: string]: unknown;
+  };
+}
+
+/** A page of events. */
+export interface EventPage {
+  events: ConnectionEvent[];
+  nextCursor: string;
+  hasMore: boolean;
+}
+
 /** Which connections to list. All filters have to match. */
 export interface Filter {
   status?: Connection['status'];
@@ -111,6 +132,11 @@ export class Evergrant {
   /** Returns an access token that is valid for at least `minTtl` seconds. Prefer `xeroFetch`. */
   token(id: string, minTtl = 300): Promise<Token> {
     return this.#json('GET', `${binding(id)}/token?min_ttl=${minTtl}`);
+  }
+
+  /** Returns the events after a cursor, the oldest first. Store `nextCursor`, and read on from there. */
+  events(cursor?: string): Promise<EventPage> {
+    return this.#json('GET', cursor === undefined ? 'events' : `events?cursor=${encodeURIComponent(cursor)}`);
   }
 
   /**

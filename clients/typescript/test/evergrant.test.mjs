@@ -44,3 +44,10 @@ test('problems are errors with a code', async () => {
   const [report] = await evergrant.importTokens([{ refreshToken: 'used-long-ago' }], true);
   assert.deepEqual([report.outcome, report.bindings], ['refused', []]);
 });
+
+test('events are read on from a cursor', async () => {
+  const first = await evergrant.events();
+  assert.ok(Array.isArray(first.events) && first.hasMore === false);
+  const { events, nextCursor } = await evergrant.events(first.nextCursor);
+  assert.deepEqual([events, nextCursor], [[], first.nextCursor]);
+});
