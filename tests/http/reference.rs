@@ -115,7 +115,7 @@ async fn openapi_examples_run_and_responses_match_their_schemas(database: TestDa
         assert!(wrong.is_empty(), "{path}: {wrong:?}");
         ran += 1;
     }
-    assert_eq!(ran, 4, "the document has four calls that read");
+    assert_eq!(ran, 5, "the document has five calls that read");
 }
 
 #[tokio::test]
