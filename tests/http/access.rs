@@ -288,8 +288,9 @@ async fn strangers_neither_change_nor_read_rows_of_another_organization(database
     let new = NewInvitation { role: Member, hash: "hash", email: None, by_mail: false };
     let invitation = web.store.invite(&org, &ann.as_str().into(), new).await.unwrap();
     let (key_id, _) = new_key(&web, &org, Scope::ALL).await;
-    let endpoint = "INSERT INTO webhook_endpoints (id, org_id, url, secret_enc, created_at) \
-                    VALUES ('e-1', $1, 'https://example.com/harbour', 'x', 0)";
+    // Disabled, so that no delivery to it begins meanwhile.
+    let endpoint = "INSERT INTO webhook_endpoints (id, org_id, url, secret_enc, created_at, disabled_at) \
+                    VALUES ('e-1', $1, 'https://example.com/harbour', 'x', 0, 1)";
     let pool = web.store.database().pool();
     sqlx::query(endpoint).bind(org.as_str()).execute(pool).await.unwrap();
     let ids = BTreeMap::from([

@@ -158,7 +158,7 @@ async fn slow_mail_server_holds_up_no_webhook(database: TestDatabase) {
     eventually("the message", MAX_WAIT, async || mail_server.message_count() == 1).await;
     // The mail server has not answered.
     end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
-    eventually("three webhooks", MAX_WAIT, async || receiver.deliveries().len() == 3).await;
+    eventually("four webhooks", MAX_WAIT, async || receiver.deliveries().len() == 4).await;
     mail_server.release();
     lifecycle.begin_stop();
     lifecycle.wait_for_tasks().await;
