@@ -57,8 +57,11 @@ async fn clock_and_lifetimes_can_be_changed() {
     assert_eq!(tokens["expires_in"], 90);
     provider.control("clock", json!({ "advance": 5 })).await;
     assert_eq!(provider.refresh(&minted.refresh_token).await, invalid_grant());
+    provider.control("settings", json!({ "call_limits": { "minute": 1 } })).await;
     let settings: Value = provider.get("/_control/settings").await.json().await.unwrap();
     assert_eq!((&settings["grace"], &settings["refresh_ttl"]), (&json!(5), &json!(60 * 86_400)));
+    let limits = json!({ "concurrent": 5, "minute": 1, "day": 5_000, "app_minute": 10_000 });
+    assert_eq!(settings["call_limits"], limits, "the others are Xero's own");
 }
 
 #[tokio::test]

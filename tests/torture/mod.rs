@@ -26,6 +26,8 @@ use crate::support::wait::{MAX_WAIT, within};
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "2s"), ("EVERGRANT_XERO_TIMEOUT", "1s")];
 const REPLAYS: [&str; 3] = ["same", "sibling", "newest"];
 const DEFAULT_ROUNDS: usize = 8;
+/// Calls to the API that the provider accepts in a minute and in a day: as many as the rounds make.
+const CALLS: u32 = 1_000_000;
 /// The number of concurrent clusters. Most of a round waits.
 const LANES: usize = 4;
 
@@ -136,7 +138,13 @@ impl Lane {
             self.cluster.database.name, self.seed, self.rounds
         );
         let latency = self.dice.below(60);
-        self.cluster.provider.control("settings", json!({"replay": replay, "latency_ms": latency})).await;
+        self.cluster
+            .provider
+            .control(
+                "settings",
+                json!({"replay": replay, "latency_ms": latency, "call_limits": {"minute": CALLS, "day": CALLS}}),
+            )
+            .await;
         let (of_provider, of_others): (Vec<Trouble>, Vec<Trouble>) =
             drawn.iter().partition(|trouble| PROVIDER.contains(trouble));
         let mut started = Vec::new();

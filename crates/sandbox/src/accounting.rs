@@ -86,7 +86,11 @@ impl CallPermit {
     #[expect(clippy::result_large_err, reason = "the refusal is the whole response, built once per request")]
     fn acquire(sandbox: &Sandbox, tenant_id: &str) -> Result<Self, Response> {
         let now = sandbox.now();
-        let (remaining, acquired) = sandbox.live().rate_limits.acquire(tenant_id, now);
+        let (remaining, acquired) = {
+            let mut live = sandbox.live();
+            let limits = live.settings.call_limits;
+            live.rate_limits.acquire(&limits, tenant_id, now)
+        };
         match acquired {
             Ok(()) => Ok(Self { sandbox: sandbox.clone(), tenant_id: tenant_id.to_owned(), remaining }),
             Err(exceeded) => Err(too_many_requests(&exceeded, &remaining)),

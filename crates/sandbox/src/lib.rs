@@ -40,5 +40,6 @@ pub use oddities::{Oddity, OddityKind};
 pub use options::{
     Client, DEFAULT_SCOPES, ISSUER, InvalidClient, NowFn, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET,
 };
+pub use rate_limits::CallLimits;
 pub use sandbox::Sandbox;
 pub use signer::TEST_SIGNING_KEY;

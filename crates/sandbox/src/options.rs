@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::faults::Fault;
 use crate::oddities::Oddity;
+use crate::rate_limits::CallLimits;
 
 /// Returns the current time in unix seconds. The sandbox adds its own offset.
 pub type NowFn = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -99,6 +100,8 @@ pub struct Options {
     pub extra_tenants: usize,
     /// Allows any number of tenants in one consent instead of exactly one.
     pub bulk_connections: bool,
+    /// How many API calls are accepted.
+    pub call_limits: CallLimits,
     /// Delay before each response, in milliseconds.
     pub latency_ms: u64,
     /// Faults that are queued from the start, in this order.
@@ -131,6 +134,7 @@ impl Options {
             keep_auth_event_id: false,
             extra_tenants: 0,
             bulk_connections: false,
+            call_limits: CallLimits::default(),
             latency_ms: 0,
             faults: Vec::new(),
             oddities: Vec::new(),
@@ -159,6 +163,7 @@ pub(crate) struct Settings {
     pub keep_auth_event_id: bool,
     pub extra_tenants: usize,
     pub bulk_connections: bool,
+    pub call_limits: CallLimits,
     pub latency_ms: u64,
 }
 
@@ -172,6 +177,7 @@ impl From<&Options> for Settings {
             keep_auth_event_id: options.keep_auth_event_id,
             extra_tenants: options.extra_tenants,
             bulk_connections: options.bulk_connections,
+            call_limits: options.call_limits,
             latency_ms: options.latency_ms,
         }
     }

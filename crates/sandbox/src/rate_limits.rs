@@ -1,16 +1,32 @@
-//! Xero's limits on API calls: per tenant 5 concurrent, 60 a minute and 5,000 a day; per app 10,000 a minute.
+//! The limits on API calls, and the calls that count against them.
 
 use std::collections::HashMap;
 
-use serde::Serialize;
-
-const MAX_CONCURRENT: u32 = 5;
-const PER_MINUTE: u32 = 60;
-const PER_DAY: u32 = 5_000;
-const APP_PER_MINUTE: u32 = 10_000;
+use serde::{Deserialize, Serialize};
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 60 * MINUTE;
+
+/// How many calls are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallLimits {
+    /// Calls at a time for one tenant.
+    pub concurrent: u32,
+    /// Calls a minute for one tenant.
+    pub minute: u32,
+    /// Calls a day for one tenant.
+    pub day: u32,
+    /// Calls a minute for all tenants of the app.
+    pub app_minute: u32,
+}
+
+impl Default for CallLimits {
+    /// Returns Xero's own limits ("OAuth 2.0 API limits" on its developer site).
+    fn default() -> Self {
+        Self { concurrent: 5, minute: 60, day: 5_000, app_minute: 10_000 }
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct RateLimits {
@@ -70,19 +86,24 @@ pub(crate) struct Remaining {
 
 impl RateLimits {
     /// Counts a call that starts, unless it exceeds a limit. Call `release` when it has ended.
-    pub fn acquire(&mut self, tenant_id: &str, now: i64) -> (Remaining, Result<(), LimitExceeded>) {
+    pub fn acquire(
+        &mut self,
+        limits: &CallLimits,
+        tenant_id: &str,
+        now: i64,
+    ) -> (Remaining, Result<(), LimitExceeded>) {
         let usage = self.tenants.entry(tenant_id.to_owned()).or_default();
         self.app.roll(now, MINUTE);
         usage.minute.roll(now, MINUTE);
         usage.day.roll(now, DAY);
         let until_end = |window: &Window, length: i64| window.start + length - now;
-        let acquired = if usage.concurrent >= MAX_CONCURRENT {
+        let acquired = if usage.concurrent >= limits.concurrent {
             Err(LimitExceeded::Concurrent)
-        } else if usage.day.count >= PER_DAY {
+        } else if usage.day.count >= limits.day {
             Err(LimitExceeded::Day(until_end(&usage.day, DAY)))
-        } else if usage.minute.count >= PER_MINUTE {
+        } else if usage.minute.count >= limits.minute {
             Err(LimitExceeded::Minute(until_end(&usage.minute, MINUTE)))
-        } else if self.app.count >= APP_PER_MINUTE {
+        } else if self.app.count >= limits.app_minute {
             Err(LimitExceeded::Minute(until_end(&self.app, MINUTE)))
         } else {
             usage.concurrent += 1;
@@ -97,9 +118,9 @@ impl RateLimits {
             Err(_) => self.counts.refused += 1,
         }
         let remaining = Remaining {
-            minute: PER_MINUTE - usage.minute.count,
-            day: PER_DAY - usage.day.count,
-            app_minute: APP_PER_MINUTE - self.app.count,
+            minute: limits.minute.saturating_sub(usage.minute.count),
+            day: limits.day.saturating_sub(usage.day.count),
+            app_minute: limits.app_minute.saturating_sub(self.app.count),
         };
         (remaining, acquired)
     }
@@ -124,7 +145,7 @@ mod tests {
     const START: i64 = 1_700_000_000;
 
     fn call(limits: &mut RateLimits, tenant: &str, now: i64) -> Result<(), LimitExceeded> {
-        let (_, acquired) = limits.acquire(tenant, now);
+        let (_, acquired) = limits.acquire(&CallLimits::default(), tenant, now);
         if acquired.is_ok() {
             limits.release(tenant);
         }
@@ -146,11 +167,11 @@ mod tests {
     fn sixth_concurrent_call_is_refused_until_another_ends() {
         let mut limits = RateLimits::default();
         for _ in 0..5 {
-            assert_eq!(limits.acquire("a", START).1, Ok(()));
+            assert_eq!(limits.acquire(&CallLimits::default(), "a", START).1, Ok(()));
         }
-        assert_eq!(limits.acquire("a", START).1, Err(LimitExceeded::Concurrent));
+        assert_eq!(limits.acquire(&CallLimits::default(), "a", START).1, Err(LimitExceeded::Concurrent));
         limits.release("a");
-        assert_eq!(limits.acquire("a", START).1, Ok(()));
+        assert_eq!(limits.acquire(&CallLimits::default(), "a", START).1, Ok(()));
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::server::config::parse_duration;
 use crate::server::telemetry::logging;
 use crate::server::telemetry::logging::LogFormat;
 use evergrant_sandbox::{
-    Client, Fault, Oddity, OddityKind, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox,
+    CallLimits, Client, Fault, Oddity, OddityKind, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET,
+    Sandbox,
 };
 
 #[derive(Args)]
@@ -129,6 +130,7 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
         keep_auth_event_id: flags.keep_auth_event_id,
         extra_tenants: flags.extra_tenants,
         bulk_connections: flags.bulk_connections,
+        call_limits: CallLimits::default(),
         latency_ms: u64::try_from(flags.latency.as_millis()).unwrap_or(u64::MAX),
         faults: flags.fault,
         oddities: flags.oddity.into_iter().map(Oddity::standing).collect(),

@@ -10,6 +10,7 @@ use super::response::{ControlResult, error_response, sandbox_error};
 use crate::faults::Fault;
 use crate::oddities::Oddity;
 use crate::options::{Client, ReplayMode};
+use crate::rate_limits::CallLimits;
 use crate::sandbox::Sandbox;
 
 pub(super) async fn clock(State(sandbox): State<Sandbox>) -> Json<Value> {
@@ -46,6 +47,7 @@ pub(super) struct ChangeSettings {
     keep_auth_event_id: Option<bool>,
     extra_tenants: Option<usize>,
     bulk_connections: Option<bool>,
+    call_limits: Option<CallLimits>,
     latency_ms: Option<u64>,
 }
 
@@ -59,6 +61,7 @@ pub(super) async fn change_settings(State(sandbox): State<Sandbox>, Json(body): 
     settings.keep_auth_event_id = body.keep_auth_event_id.unwrap_or(settings.keep_auth_event_id);
     settings.extra_tenants = body.extra_tenants.unwrap_or(settings.extra_tenants);
     settings.bulk_connections = body.bulk_connections.unwrap_or(settings.bulk_connections);
+    settings.call_limits = body.call_limits.unwrap_or(settings.call_limits);
     settings.latency_ms = body.latency_ms.unwrap_or(settings.latency_ms);
     Json(json!(settings))
 }
