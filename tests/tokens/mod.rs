@@ -14,6 +14,7 @@ mod oddities;
 mod outage;
 mod processes;
 mod refusals;
+mod siblings;
 mod single_flight;
 mod spool;
 mod storms;

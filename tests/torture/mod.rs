@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use self::draw::{Deck, Dice};
 use self::troubles::{CLOCK, INSTANCE, PROVIDER, Started, Trouble};
-use crate::support::cluster::TestCluster;
+use crate::support::cluster::{TestCluster, refusals};
 use crate::support::databases::TestDatabase;
 use crate::support::wait::{MAX_WAIT, within};
 
@@ -229,7 +229,7 @@ impl Lane {
             self.cluster.assert_ok(number, case).await;
         }
         let ledger: Vec<Value> = self.cluster.provider.ledger().await;
-        let refused: Vec<_> = ledger.iter().filter(|line| line["outcome"] == "invalid_grant").collect();
+        let refused: Vec<_> = refusals(&ledger);
         assert!(refused.is_empty(), "{case}: {refused:?}");
     }
 }

@@ -47,6 +47,22 @@ pub struct Grant {
     pub reply_lost_at: Option<i64>,
     /// Unix seconds at which Xero first refused the current generation, while that refusal is not believed yet.
     pub refused_at: Option<i64>,
+    /// The refresh token that was exchanged for the current one.
+    pub predecessor: Option<Predecessor>,
+    /// Unix seconds by which the current token has to be used, because another exchange of its predecessor may have ended
+    /// it. Later, the predecessor is of no help any more.
+    pub prove_by: Option<i64>,
+}
+
+/// A spent refresh token, which Xero exchanges again within its replay window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predecessor {
+    /// The sealed token.
+    pub sealed: SealedToken,
+    /// The generation that it is sealed for.
+    pub generation: i64,
+    /// Unix seconds at which its replay window ends.
+    pub until: i64,
 }
 
 impl Grant {
@@ -84,6 +100,8 @@ impl Grant {
             last_used_at: None,
             reply_lost_at: None,
             refused_at: None,
+            predecessor: None,
+            prove_by: None,
         }
     }
 }
@@ -129,6 +147,40 @@ impl std::fmt::Debug for SealedTokens {
     }
 }
 
+/// One token as the database stores it. `Debug` does not show the ciphertext.
+#[derive(Clone, PartialEq)]
+pub struct SealedToken(pub String);
+
+impl std::fmt::Debug for SealedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedToken")
+    }
+}
+
+/// Which refresh token a rotation was obtained with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExchangedToken {
+    /// The row's own.
+    #[default]
+    Current,
+    /// The one before it, because the row's own was refused.
+    Predecessor,
+    /// An operator's, of which the row knows nothing.
+    Foreign,
+}
+
+impl ExchangedToken {
+    /// Returns the word that statements use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Predecessor => "predecessor",
+            Self::Foreign => "foreign",
+        }
+    }
+}
+
 /// A new token set from Xero, sealed for the next generation, before it is committed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SealedRotation {
@@ -151,6 +203,8 @@ pub struct SealedRotation {
     pub database_id: Option<String>,
     /// The consent that the tokens come from, if it may differ from the row's.
     pub consent: Option<Consent>,
+    /// The token that was exchanged.
+    pub sent: ExchangedToken,
 }
 
 /// The consent that a token set comes from, according to its access token's claims.

@@ -22,7 +22,10 @@ pub use attempt::{AttemptEnd, FailureClass, FaultScope, PriorAttempt, RequestSen
 pub use audit::{Actor, AuditEvent};
 pub use binding::{Binding, RemoteConnection, Tenant};
 pub use connection_list::{BoundConnection, CONFIRM_MISSING_AFTER, ListedChange, ListedChangeKind, Listing};
-pub use grant::{Consent, Grant, GrantCounts, Lease, OutboxCounts, SealedRotation, SealedTokens, XERO_REPLAY_WINDOW};
+pub use grant::{
+    Consent, ExchangedToken, Grant, GrantCounts, Lease, OutboxCounts, Predecessor, SealedRotation, SealedToken,
+    SealedTokens, XERO_REPLAY_WINDOW,
+};
 pub use grant_end::GrantEnd;
 pub use import::{ImportReport, ImportRow};
 pub use plan::{DueTimes, KeepHot, Plan};

@@ -27,6 +27,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (17, "second factor", include_str!("../../../migrations/0017_second_factor.sql")),
     (18, "required factor", include_str!("../../../migrations/0018_required_factor.sql")),
     (19, "events for programs", include_str!("../../../migrations/0019_events_for_programs.sql")),
+    (20, "predecessors", include_str!("../../../migrations/0020_predecessors.sql")),
     (22, "token imports", include_str!("../../../migrations/0022_token_imports.sql")),
 ];
 

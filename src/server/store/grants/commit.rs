@@ -12,10 +12,13 @@ use super::lease_guard::{Fenced, JournaledLease, SpoolCommit};
 use super::protocol::ProtocolStep;
 use crate::model::{AttemptId, BindingId, BindingStatus, GrantStatus, OrgId, Outcome};
 use crate::server::clock::Clock;
-use crate::server::domain::{AttemptEnd, SealedRotation, TokenTimes};
+use crate::server::domain::{AttemptEnd, MAX_LEASE, SealedRotation, TokenTimes, XERO_REPLAY_WINDOW, latest_plausible};
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::notifications::connection_events;
 use crate::server::store::{Store, StoreError};
+
+/// How many seconds after a reply was lost its successor's token has to be used: well before the replay window ends.
+const PROVE_AFTER: i64 = XERO_REPLAY_WINDOW / 3 * 2;
 
 /// What a failed exchange stores in the grant's row.
 pub struct AttemptFailure<'a> {
@@ -38,7 +41,16 @@ macro_rules! rotate_grant_sql {
             // A refresh token that was kept for the first time may have a successor that was lost. It is due within the
             // replay window, as a hot grant's is.
             "lease_owner = NULL, lease_until = NULL, ",
-            "due_at = CASE WHEN COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
+            "previous_token_enc = CASE CAST($15 AS TEXT) WHEN 'current' THEN refresh_token_enc ",
+            "WHEN 'predecessor' THEN previous_token_enc END, ",
+            "previous_generation = CASE CAST($15 AS TEXT) WHEN 'current' THEN generation ELSE previous_generation END, ",
+            "previous_until = CASE WHEN $15 <> 'current' THEN previous_until ",
+            "WHEN reply_lost_at < $14 THEN reply_lost_at + $16 ELSE CAST($14 AS BIGINT) + $16 END, ",
+            // Another reply to the same token was lost, or waits to be committed: it may have ended this one's token. That
+            // shows when it is used, which is soon enough while the predecessor's replay window ($16) is open.
+            "prove_by = CASE WHEN reply_lost_at + $16 > $14 AND $15 <> 'foreign' THEN reply_lost_at + $17 END, ",
+            "due_at = CASE WHEN reply_lost_at + $16 > $14 AND reply_lost_at + $17 < $9 THEN reply_lost_at + $17 ",
+            "WHEN reply_lost_at + $16 > $14 OR COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
             "AND COALESCE(last_refreshed_at, 0) <= refresh_token_issued_at) THEN $9 ELSE $10 END, ",
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 OR connections_read_at > $14 ",
             "THEN $14 ELSE connections_due_at END ",
@@ -64,7 +76,7 @@ impl Store {
         let mut transaction = self.begin_change_tx().await?;
         let done = self
             .rotate_grant(
-                rotate_grant_sql!("WHERE id = $6 AND generation = $7 AND lease_owner = $15 AND status = 'active'"),
+                rotate_grant_sql!("WHERE id = $6 AND generation = $7 AND lease_owner = $18 AND status = 'active'"),
                 rotation,
             )
             .bind(&lease.owner)
@@ -97,12 +109,14 @@ impl Store {
             .rotate_grant(
                 rotate_grant_sql!(
                     ", status = 'active' WHERE id = $6 AND generation <= $7 AND status IN ('active', 'refresh_failed') \
-                     AND (lease_owner IS NULL OR lease_owner = $15 OR lease_until <= $16)"
+                     AND (lease_owner IS NULL OR lease_owner = $18 OR lease_until <= $19 OR lease_until > $20)"
                 ),
                 rotation,
             )
             .bind(lease_owner)
             .bind(now)
+            // A wrong clock wrote a lease that ends later: nothing waits for it.
+            .bind(latest_plausible(MAX_LEASE, now))
             .fetch_optional(&mut *transaction)
             .await?;
         if let Some(row) = &done {
@@ -198,6 +212,9 @@ impl Store {
             .bind(rotation.consent.as_ref().map(|consent| consent.xero_user_id.as_str()))
             .bind(rotation.consent.as_ref().map(|consent| consent.auth_event_id.as_str()))
             .bind(received_at)
+            .bind(rotation.sent.as_str())
+            .bind(XERO_REPLAY_WINDOW)
+            .bind(PROVE_AFTER)
     }
 }
 

@@ -123,8 +123,9 @@ impl Store {
 
     /// Releases the lease and makes the grant due as planned. Does nothing if another owner holds it.
     pub async fn release_lease(&self, lease: &LeaseGuard) -> Result<(), StoreError> {
-        let due = match (lease.failure_count, lease.reply_lost_at) {
-            (0, None) => self.plan.due(&lease.id, lease.token_times()),
+        let due = match (lease.failure_count, lease.reply_lost_at, lease.prove_by) {
+            (0, None, Some(at)) => DueTimes::at(at.max(self.clock.now())),
+            (0, None, None) => self.plan.due(&lease.id, lease.token_times()),
             _ => DueTimes::at(lease.next_attempt_at.unwrap_or_else(|| self.clock.now())),
         };
         self.clear_lease(lease, due).await

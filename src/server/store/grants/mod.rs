@@ -18,7 +18,8 @@ use super::{Store, StoreError, new_id};
 use crate::model::{GrantId, OrgId};
 use crate::server::crypto::sealed::{CipherError, SealContext, TokenField};
 use crate::server::domain::{
-    AccessToken, AppIdentity, Grant, Lease, RefreshToken, SealedRotation, SealedTokens, TokenSet, TokenTimes,
+    AccessToken, AppIdentity, ExchangedToken, Grant, Lease, Predecessor, RefreshToken, SealedRotation, SealedToken,
+    SealedTokens, TokenSet, TokenTimes,
 };
 use attempts::close_abandoned;
 
@@ -98,6 +99,13 @@ impl Store {
         Ok(RefreshToken::new(secret.expose()))
     }
 
+    /// Opens the refresh token that was exchanged for the grant's current one.
+    pub fn open_predecessor(&self, grant: &Grant, predecessor: &Predecessor) -> Result<RefreshToken, StoreError> {
+        let place = token_context(&grant.org_id, &grant.id, TokenField::Refresh, predecessor.generation);
+        let secret = self.ring.open(&place, &predecessor.sealed.0).map_err(|e| cipher_error(&grant.id, e))?;
+        Ok(RefreshToken::new(secret.expose()))
+    }
+
     /// Returns whether the same Xero user has another active grant in any organization, bound or pending confirmation.
     /// If so, revoking this grant's token would end the other grant's connections too.
     pub async fn xero_user_has_another_grant(&self, grant: &Grant) -> Result<bool, StoreError> {
@@ -135,6 +143,7 @@ impl Store {
             received_at: self.clock.now(),
             database_id: self.database.id().map(str::to_owned),
             consent: None,
+            sent: ExchangedToken::Current,
         })
     }
 
@@ -158,7 +167,7 @@ impl Store {
 /// Marks a grant revoked, erases its tokens and closes its open attempts, within the caller's transaction.
 pub(super) async fn mark_revoked(connection: &mut AnyConnection, id: &GrantId, now: i64) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE integration_grants SET status = 'revoked', access_token_enc = '', refresh_token_enc = '', \
+        "UPDATE integration_grants SET status = 'revoked', access_token_enc = '', refresh_token_enc = '', previous_token_enc = NULL, \
          lease_owner = NULL, lease_until = NULL, next_attempt_at = NULL, connections_due_at = NULL WHERE id = $1",
     )
     .bind(id.as_str())
@@ -176,6 +185,9 @@ pub(super) fn grant_from(row: &AnyRow, now: i64) -> Result<Grant, StoreError> {
 pub(super) fn stored_grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
     let lease_owner: Option<String> = row.try_get("lease_owner")?;
     let lease_until: Option<i64> = row.try_get("lease_until")?;
+    let previous: Option<String> = row.try_get("previous_token_enc")?;
+    let previous_generation: Option<i64> = row.try_get("previous_generation")?;
+    let previous_until: Option<i64> = row.try_get("previous_until")?;
     Ok(Grant {
         id: GrantId(row.try_get("id")?),
         org_id: OrgId(row.try_get("org_id")?),
@@ -196,6 +208,11 @@ pub(super) fn stored_grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
         last_used_at: row.try_get("last_used_at")?,
         reply_lost_at: row.try_get("reply_lost_at")?,
         refused_at: row.try_get("refused_at")?,
+        predecessor: previous
+            .zip(previous_generation)
+            .zip(previous_until)
+            .map(|((sealed, generation), until)| Predecessor { sealed: SealedToken(sealed), generation, until }),
+        prove_by: row.try_get("prove_by")?,
     })
 }
 

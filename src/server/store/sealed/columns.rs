@@ -38,7 +38,7 @@ enum ColumnKind {
     SecondFactor,
 }
 
-pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 6] = [
+pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 7] = [
     SealedColumn {
         label: "the refresh token of grant",
         table: "integration_grants",
@@ -49,6 +49,18 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 6] = [
         needed_if: "refresh_token_enc <> ''",
         needed_until: None,
         must_open: true,
+        kind: ColumnKind::Token(TokenField::Refresh),
+    },
+    SealedColumn {
+        label: "the previous refresh token of grant",
+        table: "integration_grants",
+        id: "id",
+        org: "org_id",
+        generation: "previous_generation",
+        name: "previous_token_enc",
+        needed_if: "previous_token_enc IS NOT NULL",
+        needed_until: Some("previous_until"),
+        must_open: false,
         kind: ColumnKind::Token(TokenField::Refresh),
     },
     SealedColumn {

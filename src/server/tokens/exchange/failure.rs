@@ -18,10 +18,19 @@ impl Exchange {
         lease: &JournaledLease,
         error: &XeroError,
     ) -> Result<RefreshOutcome, StoreError> {
-        let store = &self.shared.store;
-        if error.kind == ErrorKind::Reconnect {
-            return self.judge_refusal(lease, error).await;
+        match error.kind {
+            ErrorKind::Reconnect => self.record_refusal(lease, error).await,
+            _ => self.record_failure(lease, error).await,
         }
+    }
+
+    /// Records a failure that says nothing about the token.
+    pub(super) async fn record_failure(
+        &self,
+        lease: &JournaledLease,
+        error: &XeroError,
+    ) -> Result<RefreshOutcome, StoreError> {
+        let store = &self.shared.store;
         let outcome = if error.kind == ErrorKind::Operator { Outcome::Operator } else { Outcome::Transient };
         let reply_lost_at = reply_lost_at_after(error.class.rotation, lease.reply_lost_at, lease.sent_at());
         let failed = RefreshFailure::from_xero(error, self.next_attempt_at(lease, error.retry_after, reply_lost_at));

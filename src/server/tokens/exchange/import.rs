@@ -7,6 +7,7 @@ use super::Exchange;
 use super::failure::attempt_end;
 use super::rescue::{RescueError, consent_of};
 use crate::model::{GrantId, GrantStatus, ImportOutcome, Outcome, Trigger};
+use crate::server::domain::ExchangedToken;
 use crate::server::store::{LeaseGuard, StoreError, bounded};
 use crate::server::tokens::outcome::{FailureCause, RefreshOutcome, RefreshRequest};
 use crate::server::tokens::state::ServiceState;
@@ -66,7 +67,7 @@ impl Exchange {
         match self.send_renewing_lease(&lease, &token, permit).await {
             Ok(exchanged) => {
                 let consent = consent_of(&exchanged.tokens.access_token);
-                Ok(match self.commit(&lease, exchanged, consent).await? {
+                Ok(match self.commit(&lease, exchanged, ExchangedToken::Current, consent).await? {
                     RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal => {
                         Some(ImportOutcome::NotSaved)
                     }

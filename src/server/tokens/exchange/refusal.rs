@@ -53,7 +53,7 @@ impl Exchange {
     }
 
     /// Records a refusal that is not believed yet. The token is sent again at `failed.next_attempt_at`.
-    async fn keep_checking(
+    pub(super) async fn keep_checking(
         &self,
         lease: &JournaledLease,
         error: &XeroError,

@@ -10,7 +10,8 @@ use super::failure::attempt_end;
 use super::{Exchange, LEASE_POLL_INTERVAL, new_lease_owner};
 use crate::model::{GrantId, GrantStatus, Outcome, Trigger};
 use crate::server::domain::{
-    AccessToken, AppIdentity, AttemptEnd, Consent, FailureClass, FaultScope, Grant, RefreshToken, SealedRotation,
+    AccessToken, AppIdentity, AttemptEnd, Consent, ExchangedToken, FailureClass, FaultScope, Grant, RefreshToken,
+    SealedRotation,
 };
 use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, StoreError, bounded};
 use crate::server::tokens::outcome::{RefreshOutcome, RefreshRequest};
@@ -137,7 +138,7 @@ impl Exchange {
         let (lease, permit) = self.prepare_request(&lease).await?;
         let exchanged = match self.send_renewing_lease(&lease, token, permit).await {
             Ok(exchanged) => exchanged,
-            Err(error) => return Err(self.record_refusal(&lease, error).await),
+            Err(error) => return Err(self.record_rescue_refusal(&lease, error).await),
         };
         let consent = consent_of(&exchanged.tokens.access_token);
         let user = consent.as_ref().map(|consent| consent.xero_user_id.clone());
@@ -192,7 +193,7 @@ impl Exchange {
     }
 
     /// Records a failed request. The grant does not change, because the token that failed is not its own.
-    async fn record_refusal(&self, lease: &JournaledLease, error: XeroError) -> RescueError {
+    async fn record_rescue_refusal(&self, lease: &JournaledLease, error: XeroError) -> RescueError {
         let end = attempt_end(Outcome::Refused, &error);
         match bounded(self.shared.store.finish_and_release(lease, &end)).await {
             Err(error) => error.into(),
@@ -208,7 +209,7 @@ impl Exchange {
         exchanged: ExchangedTokens,
         consent: Option<Consent>,
     ) -> Result<RescueReport, RescueError> {
-        let rotation = SealedRotation { consent, ..self.seal(lease, &exchanged).await };
+        let rotation = SealedRotation { consent, sent: ExchangedToken::Foreign, ..self.seal(lease, &exchanged).await };
         let ExchangedTokens { tokens, correlation_id, status, .. } = exchanged;
         let end = AttemptEnd::refreshed(Some(status), correlation_id);
         let spooled = SpooledRotation::of(lease, rotation, end);

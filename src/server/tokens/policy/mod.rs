@@ -36,11 +36,12 @@ pub struct Policy {
 
 impl Policy {
     /// Returns whether the grant is due: its access token has less than `buffer` left, its refresh token is older than
-    /// `roll_after` and was not kept within the last day, or a reply may have been lost. Xero replays a lost reply only within its replay window (rule 3).
+    /// `roll_after` and was not kept within the last day, a reply may have been lost, or another exchange may have ended the refresh token. Xero replays a lost reply only within its replay window (rule 3).
     pub fn needs_refresh(&self, grant: &Grant, now: i64) -> bool {
         grant.expires_at - now < self.buffer
             || now > grant.token_times().roll_at(self.roll_after)
             || reply_may_be_lost(grant, now)
+            || grant.prove_by.is_some_and(|at| at <= now)
     }
 
     /// Returns the unix seconds at which a lease that is taken now ends.
