@@ -233,6 +233,18 @@ async fn spooled_rotation_commits_only_onto_its_own_generation(store: Store) {
 }
 
 #[apply(each_store!)]
+async fn spooled_rotation_does_not_wait_for_a_lease_of_a_wrong_clock(store: Store) {
+    let org = store.add_org("A").await.unwrap();
+    let id = TestGrant::of(&store, &org).insert().await;
+    let lease = lease_with_attempt(&store, &id, "one").await;
+    let kept = store.seal_rotation(&lease, &tokens("kept")).unwrap();
+    let until = START + 3 * 60 * 60;
+    let taken = "UPDATE integration_grants SET lease_owner = 'another', lease_until = $1";
+    sqlx::query(taken).bind(until).execute(store.pool()).await.unwrap();
+    assert_eq!(store.commit_spooled_rotation(&kept, Some("one")).await.unwrap(), SpoolCommit::Applied);
+}
+
+#[apply(each_store!)]
 async fn reconnect_keeps_the_binding_and_revokes_the_unused_grant(store: Store) {
     let org = store.add_org("A").await.unwrap();
     let old = TestGrant::of(&store, &org).insert().await;
