@@ -28,11 +28,10 @@ pub const LEASE_LOST_BEFORE_SENDING: Landmark = ("a process has lost its lease b
     state.row.lease_valid && (state.row.owner == 1 && lost(a, b) || state.row.owner == 0 && lost(b, a))
 });
 
-pub const NEWEST_LANDMARKS: [Landmark; 4] = [
-    ("two rotations are committed", |state| state.row.generation == 2),
+pub const NEWEST_LANDMARKS: [Landmark; 3] = [
     ("a later replay ended a spooled token", |state| state.processes.iter().any(|p| state.tokens.is_replaced(p.spool))),
-    SPOOL_WAITS,
-    LEASE_LOST_BEFORE_SENDING,
+    ("a later replay ended the row's token", |state| state.tokens.is_replaced(state.row.token)),
+    ("a predecessor is sent again", |state| state.processes.iter().any(|p| p.is_replay && p.phase == Phase::Answered)),
 ];
 
 pub const RESTORE_LANDMARKS: [Landmark; 4] = [

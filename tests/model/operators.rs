@@ -29,7 +29,7 @@ pub fn each_step(state: &State, rules: &Rules, found: &mut impl FnMut(Step, Stat
 
 /// Returns the state after the row went back to its first generation. The lease that the backup may have is nobody's.
 pub fn restore(state: &State, owner: u8) -> State {
-    let row = Row { token: 0, generation: 0, dead: false, owner, lease_valid: owner != NONE };
+    let row = Row { token: 0, previous: NONE, generation: 0, dead: false, owner, lease_valid: owner != NONE };
     let mut next = State { row, restored: true, ..*state };
     // Some of them were in the row, and the others were dropped for them.
     for token in state.tokens.valid_tokens() {

@@ -4,7 +4,7 @@ use super::explore::explore;
 use super::provider::{ProviderBehavior, Replay};
 use super::rules::Rules;
 use super::state::Violation;
-use super::{AT_ANY_PACE, rules_with_rescue, rules_with_reseal, rules_with_restore};
+use super::{MODES, rules_with_rescue, rules_with_reseal, rules_with_restore};
 
 /// The removed protection, the resulting violation, and the least number of steps to it.
 type Case = (&'static str, fn(Rules) -> Rules, Violation, usize);
@@ -29,7 +29,7 @@ fn removing_any_one_protection_causes_a_violation() {
         ("waiting for the other holder", |all| Rules { await_successor: false, ..all }, Violation::TokenLost, 8),
         ("reviving a grant that was marked dead", |all| Rules { revive: false, ..all }, Violation::TokenLost, 13),
     ];
-    for replay in AT_ANY_PACE {
+    for replay in MODES {
         for case in cases {
             assert_violation(Rules::all(ProviderBehavior { replay, max_tokens: 4 }), case);
         }
@@ -44,23 +44,10 @@ fn assert_violation(rules: Rules, (missing, without, breaks, steps): Case) {
 
 #[test]
 fn removing_a_protection_from_replays_that_end_siblings_causes_a_violation() {
-    let cases: [Case; 2] = [
-        (
-            "the spool's wait for a held lease",
-            |all| Rules { spool_awaits_lease: false, ..all },
-            Violation::TokenLost,
-            11,
-        ),
-        (
-            "the look at the lease right before sending",
-            |all| Rules { look_before_send: false, ..all },
-            Violation::TokenLost,
-            10,
-        ),
-    ];
-    for case in cases {
-        assert_violation(Rules::all(ProviderBehavior { replay: Replay::Newest, max_tokens: 4 }), case);
-    }
+    let rules = Rules::all(ProviderBehavior { replay: Replay::Newest, max_tokens: 4 });
+    let without: Case =
+        ("sending the predecessor", |all| Rules { predecessor: false, ..all }, Violation::TokenLost, 10);
+    assert_violation(rules, without);
 }
 
 #[test]
@@ -79,20 +66,11 @@ fn removing_a_protection_from_a_restored_row_causes_a_violation() {
             12,
         ),
     ];
-    for replay in AT_ANY_PACE {
+    for replay in MODES {
         for case in cases {
             assert_violation(rules_with_restore(ProviderBehavior { replay, max_tokens: 3 }), case);
         }
     }
-}
-
-/// What nobody can prevent if the newest replay ends its siblings: a request that arrives after another holder's ends
-/// the token that this one commits.
-#[test]
-fn newest_replay_loses_a_token_if_a_request_arrives_late() {
-    let rules = Rules::all(ProviderBehavior { replay: Replay::Newest, max_tokens: 4 });
-    let late: Case = ("promptness", |all| Rules { prompt: false, ..all }, Violation::TokenLost, 10);
-    assert_violation(rules, late);
 }
 
 /// A case whose rules depend on the provider's behavior.
@@ -129,7 +107,7 @@ fn removing_any_one_operator_protection_causes_a_violation() {
             12,
         ),
     ];
-    for replay in AT_ANY_PACE {
+    for replay in MODES {
         for (missing, without, breaks, steps) in cases {
             let seen = explore(&without(ProviderBehavior { replay, max_tokens: 4 }), |_| {});
             let found = seen.counterexample.unwrap_or_else(|| panic!("{replay:?}: no violation without {missing}"));

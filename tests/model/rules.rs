@@ -1,6 +1,6 @@
 //! The protections that are in force, and the actors besides the two processes.
 
-use super::provider::{ProviderBehavior, Replay};
+use super::provider::ProviderBehavior;
 
 /// The protections against lost tokens. Each can be turned off to show what it prevents.
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +36,8 @@ pub struct Rules {
     pub revive: bool,
     /// A sweep releases its claim on a grant for which this process has a spooled successor.
     pub claim_checks_spool: bool,
-    /// A request arrives, and its answer is committed or spooled, before the lease ends. The database fails for one of
-    /// two successors of a token at most, and no backup ends the lease that a spooled successor waits for.
-    pub prompt: bool,
+    /// A refused token's predecessor is sent again.
+    pub predecessor: bool,
     /// The row is restored once from a backup of its first generation, while everything else goes on.
     pub with_restore: bool,
     /// Operators run rescues, and people revoke consents.
@@ -74,7 +73,7 @@ impl Rules {
             await_successor: true,
             revive: true,
             claim_checks_spool: true,
-            prompt: provider.replay == Replay::Newest,
+            predecessor: true,
             with_restore: false,
             with_rescue: false,
             with_reseal: false,

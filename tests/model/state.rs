@@ -30,6 +30,8 @@ pub struct State {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Row {
     pub token: u8,
+    /// The token that was exchanged for it, or `NONE`.
+    pub previous: u8,
     pub generation: u8,
     pub dead: bool,
     /// A process, `ORPHANED` and its number, `BACKUP` or `NONE`.
@@ -44,6 +46,9 @@ pub struct Process {
     /// The generation that the exchange read, and the token that it sends.
     pub generation: u8,
     pub token: u8,
+    /// The row's previous token as it read it, and whether it sends that one, because the row's was refused.
+    pub previous: u8,
+    pub is_replay: bool,
     /// The token in the provider's response.
     pub answer: u8,
     /// The deadline that the process wrote has not passed, so it believes that it holds the lease.
@@ -53,6 +58,8 @@ pub struct Process {
     /// The spooled successor, and the generation that it replaces.
     pub spool: u8,
     pub spool_generation: u8,
+    pub spool_is_replay: bool,
+    pub spool_predecessor: u8,
 }
 
 /// The progress of a process's exchange.
@@ -96,14 +103,18 @@ impl State {
             phase: Phase::Idle,
             generation: 0,
             token: NONE,
+            previous: NONE,
+            is_replay: false,
             answer: NONE,
             believes_leased: false,
             is_rescue: false,
             spool: NONE,
             spool_generation: 0,
+            spool_is_replay: false,
+            spool_predecessor: NONE,
         };
         Self {
-            row: Row { token: 0, generation: 0, dead: false, owner: NONE, lease_valid: false },
+            row: Row { token: 0, previous: NONE, generation: 0, dead: false, owner: NONE, lease_valid: false },
             processes: [process; 2],
             tokens: Tokens::initial(rescues),
             late_request: NONE,
@@ -135,7 +146,7 @@ impl State {
             let on_disk = process.spool == token && process.spool_generation >= self.row.generation;
             (in_memory && current) || on_disk
         };
-        token != NONE && (self.row.token == token || self.processes.iter().any(held))
+        token != NONE && ([self.row.token, self.row.previous].contains(&token) || self.processes.iter().any(held))
     }
 
     /// Returns the violation of this state or of the step that led here.
@@ -156,11 +167,13 @@ impl State {
     }
 
     /// Returns whether the loss is excused: the row's token was sent, its replay window has ended, and every valid
-    /// successor was lost with a reply or in a crash before it could be written.
+    /// successor was lost with a reply or in a crash before it could be written. Or a sibling ended the row's token, and
+    /// their predecessor, which could have been sent again, has expired.
     fn loss_is_excused(&self) -> bool {
         let spent = self.row.token != NONE && !self.tokens.is_valid(self.row.token);
         let replaced = u8::from(self.tokens.is_replaced(self.row.token));
-        let newer = |token: &u8| self.tokens.depth(*token) + replaced > self.row.generation;
+        let is_sibling = |token: u8| self.row.previous != NONE && self.tokens.is_successor(token, self.row.previous);
+        let newer = |token: &u8| self.tokens.depth(*token) + replaced > self.row.generation && !is_sibling(*token);
         spent && self.tokens.valid_tokens().filter(newer).all(|token| self.tokens.is_lost(token))
     }
 }

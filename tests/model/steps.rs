@@ -5,7 +5,7 @@
 use super::operators;
 use super::provider::RotateResponse;
 use super::rules::Rules;
-use super::state::{BACKUP, NONE, ORPHANED, Phase, State};
+use super::state::{BACKUP, NONE, Phase, State};
 use super::turn::Turn;
 
 /// A step's name, and the process that takes it (`NONE` for the environment).
@@ -48,32 +48,29 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
             Phase::Sent => {
                 after("receives the response", &Turn::provider_answers);
                 after("times out, its request lost", &|turn| turn.set_phase(Phase::Failing));
-                if !rules.prompt {
-                    after("times out, its request in flight", &|turn| {
-                        turn.state.late_request = turn.process().token;
-                        turn.set_phase(Phase::Failing);
-                    });
-                }
+                after("times out, its request in flight", &|turn| {
+                    turn.state.late_request = turn.process().token;
+                    turn.set_phase(Phase::Failing);
+                });
                 after("renews its lease", &Turn::renew);
             }
             Phase::Answered => {
                 after("loses the reply", &Turn::lose_reply);
                 after("commits", &Turn::commit);
-                let other = &state.processes[usize::from(1 - who)];
-                if !rules.prompt || other.spool == NONE {
-                    after("fails to commit", &Turn::spool_and_end);
-                    after("commits without the result", &|turn| {
-                        turn.spool_answer();
-                        turn.commit();
-                        turn.end_without_release();
-                    });
-                }
+                after("fails to commit", &Turn::spool_and_end);
+                after("commits without the result", &|turn| {
+                    turn.spool_answer();
+                    turn.commit();
+                    turn.end_without_release();
+                });
                 after("renews its lease", &Turn::renew);
             }
             Phase::Refused => {
                 after("loses the reply", &Turn::lose_reply);
                 if me.is_rescue && rules.rescue_refusal_keeps_grant {
                     after("leaves the grant alone", &Turn::record_failure);
+                } else if Turn::may_send_predecessor(state, rules, me) {
+                    after("sends the predecessor", &Turn::send_predecessor);
                 } else {
                     after("marks the grant dead", &Turn::fail_grant);
                     after("holds the refusal back", &Turn::record_failure);
@@ -89,7 +86,7 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
         if me.spool != NONE {
             after("replays its spool", &|turn| {
                 if turn.commit_spooled() {
-                    turn.process_mut().spool = NONE;
+                    turn.clear_spool();
                 }
             });
             after("replays its spool without removing it", &|turn| _ = turn.commit_spooled());
@@ -109,7 +106,7 @@ pub fn each_step(state: &State, rules: &Rules, mut found: impl FnMut(Step, State
 }
 
 fn environment_steps(state: &State, rules: &Rules, mut found: impl FnMut(Step, State)) {
-    if state.row.owner != NONE && state.row.lease_valid && !(rules.prompt && is_under_way(state)) {
+    if state.row.owner != NONE && state.row.lease_valid {
         let mut next = *state;
         next.row.lease_valid = false;
         // A process that lost its lease to another one also observes its own deadline.
@@ -120,8 +117,7 @@ fn environment_steps(state: &State, rules: &Rules, mut found: impl FnMut(Step, S
     if next.tokens.end_replay_windows() {
         found(("the replay window ends", NONE), next);
     }
-    let frees_the_spool = state.row.owner < ORPHANED && state.processes.iter().any(|process| process.spool != NONE);
-    if rules.with_restore && !state.restored && state.row.generation > 0 && !(rules.prompt && frees_the_spool) {
+    if rules.with_restore && !state.restored && state.row.generation > 0 {
         found(("a backup is restored", NONE), operators::restore(state, NONE));
         found(("a backup with a lease is restored", NONE), operators::restore(state, BACKUP));
     }
@@ -138,10 +134,4 @@ fn environment_steps(state: &State, rules: &Rules, mut found: impl FnMut(Step, S
             found(("a late request is refused", NONE), next);
         }
     }
-}
-
-/// Returns whether the lease's holder has sent a request whose answer is not yet committed, spooled or lost.
-fn is_under_way(state: &State) -> bool {
-    let holder = state.processes.get(usize::from(state.row.owner));
-    state.late_request != NONE || holder.is_some_and(|holder| matches!(holder.phase, Phase::Sent | Phase::Answered))
 }

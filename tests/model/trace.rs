@@ -145,7 +145,7 @@ fn event_of(name: &str, who: usize, before: &State, after: &State) -> Option<Eve
             ("leased", before.row.generation, is_free && !before.row.dead)
         }
         "journals" => ("journaled", was.generation, true),
-        "sends" => ("sent", was.generation, true),
+        "sends" | "sends the predecessor" => ("sent", was.generation, is.phase == Phase::Sent),
         "commits" => ("committed", was.generation, after.row.generation > before.row.generation),
         "fails to commit" | "commits without the result" => ("spooled", was.generation, true),
         "waits for the other holder" => ("spooled", was.generation, is.spool != was.spool),

@@ -2,7 +2,13 @@
 
 use super::provider::{FOREIGN, RotateResponse};
 use super::rules::Rules;
-use super::state::{NONE, ORPHANED, Phase, Process, State, Violation};
+use super::state::{NONE, ORPHANED, Phase, Process, Row, State, Violation};
+
+impl Process {
+    fn having_read(self, row: Row) -> Self {
+        Self { generation: row.generation, token: row.token, previous: row.previous, ..self }
+    }
+}
 
 /// A step of one process.
 pub struct Turn {
@@ -28,8 +34,7 @@ impl Turn {
     pub fn read_row(&mut self) {
         let row = self.state.row;
         if !row.dead {
-            *self.process_mut() =
-                Process { phase: Phase::RowRead, generation: row.generation, token: row.token, ..self.process() };
+            *self.process_mut() = Process { phase: Phase::RowRead, ..self.process().having_read(row) };
         }
     }
 
@@ -37,8 +42,7 @@ impl Turn {
     pub fn claim(&mut self) {
         let row = self.state.row;
         if !row.dead && self.lease_is_free() {
-            let read = Process { generation: row.generation, token: row.token, ..self.process() };
-            *self.process_mut() = read;
+            *self.process_mut() = self.process().having_read(row);
             self.set_leased();
         }
     }
@@ -82,7 +86,7 @@ impl Turn {
                 return self.end();
             }
             // A row that was restored has an earlier generation.
-            *self.process_mut() = Process { generation: row.generation, token: row.token, ..self.process() };
+            *self.process_mut() = self.process().having_read(row);
         }
         self.set_leased();
     }
@@ -141,6 +145,21 @@ impl Turn {
         }
     }
 
+    /// Returns whether the process holds back a refusal until it has sent the predecessor.
+    pub fn may_send_predecessor(state: &State, rules: &Rules, me: &Process) -> bool {
+        rules.predecessor && !me.is_rescue && !me.is_replay && state.tokens.is_valid(me.previous)
+    }
+
+    /// Renews the lease and sends the refused token's predecessor, or ends because another holder has it.
+    pub fn send_predecessor(&mut self) {
+        if !self.passes_fence() {
+            return self.end();
+        }
+        self.renew();
+        let me = self.process();
+        *self.process_mut() = Process { token: me.previous, is_replay: true, phase: Phase::Sent, ..me };
+    }
+
     pub fn renew(&mut self) {
         if self.passes_fence() {
             self.state.row.lease_valid = true;
@@ -160,7 +179,7 @@ impl Turn {
         let me = self.process();
         let unfenced = me.is_rescue && !self.rules.rescue_fence;
         if (self.passes_fence() || unfenced) && (me.is_rescue || !self.state.row.dead) {
-            self.write_tokens(me.answer, me.generation);
+            self.write_tokens(me.answer, me.generation, me.is_replay, me.token);
             return self.end();
         }
         if self.rules.await_successor && !self.has_moved() { self.set_phase(Phase::Superseded) } else { self.end() }
@@ -174,9 +193,11 @@ impl Turn {
 
     /// Writes a token set to the row. A successor of the row's own token must follow it directly. A successor of the
     /// operator's token must find the generation at which the lease was taken.
-    pub fn write_tokens(&mut self, token: u8, from_generation: u8) {
+    pub fn write_tokens(&mut self, token: u8, from_generation: u8, is_replay: bool, predecessor: u8) {
         let State { row, tokens, restored, .. } = &mut self.state;
-        let follows = if *restored {
+        let follows = if is_replay {
+            tokens.is_successor(token, predecessor) && row.generation <= from_generation
+        } else if *restored {
             from_generation >= row.generation && tokens.depth(token) == from_generation + 1
         } else if self.rules.with_rescue && tokens.is_successor(token, FOREIGN) {
             row.generation == from_generation
@@ -188,6 +209,7 @@ impl Turn {
             self.state.violation = Some(Violation::StaleCommit);
         }
         let row = &mut self.state.row;
+        row.previous = if self.rules.predecessor { predecessor } else { NONE };
         (row.token, row.generation, row.dead, row.owner) = (token, from_generation + 1, false, NONE);
         self.state.tokens.set_depth(token, self.state.row.generation);
     }
@@ -201,8 +223,20 @@ impl Turn {
     pub fn spool_answer(&mut self) {
         let me = self.process();
         if self.rules.spool && me.answer != NONE {
-            (self.process_mut().spool, self.process_mut().spool_generation) = (me.answer, me.generation);
+            *self.process_mut() = Process {
+                spool: me.answer,
+                spool_generation: me.generation,
+                spool_is_replay: me.is_replay,
+                spool_predecessor: me.token,
+                ..me
+            };
         }
+    }
+
+    pub fn clear_spool(&mut self) {
+        let me = self.process();
+        *self.process_mut() =
+            Process { spool: NONE, spool_generation: 0, spool_is_replay: false, spool_predecessor: NONE, ..me };
     }
 
     /// Commits the spooled successor, unless the row has a later generation or another holder has the lease. Returns
@@ -218,7 +252,7 @@ impl Turn {
         if self.rules.spool_awaits_lease && !is_own && !self.lease_is_free() {
             return false;
         }
-        self.write_tokens(me.spool, me.spool_generation);
+        self.write_tokens(me.spool, me.spool_generation, me.spool_is_replay, me.spool_predecessor);
         true
     }
 
@@ -235,7 +269,8 @@ impl Turn {
         if self.passes_fence() && !self.state.row.dead {
             let (row, me) = (self.state.row, self.process());
             let kept = me.spool_generation >= row.generation && self.state.tokens.is_valid(me.spool);
-            if self.state.tokens.is_valid(row.token) || kept {
+            let replayable = self.rules.predecessor && !me.is_rescue && self.state.tokens.is_valid(row.previous);
+            if self.state.tokens.is_valid(row.token) || kept || replayable {
                 self.state.violation = Some(Violation::FalselyDead);
             }
             (self.state.row.dead, self.state.row.owner) = (true, NONE);
@@ -281,7 +316,16 @@ impl Turn {
     pub fn end(&mut self) {
         let me = self.process();
         let (phase, generation) = (Phase::Idle, 0);
-        *self.process_mut() =
-            Process { phase, generation, token: NONE, answer: NONE, believes_leased: false, is_rescue: false, ..me };
+        *self.process_mut() = Process {
+            phase,
+            generation,
+            token: NONE,
+            previous: NONE,
+            is_replay: false,
+            answer: NONE,
+            believes_leased: false,
+            is_rescue: false,
+            ..me
+        };
     }
 }

@@ -108,7 +108,8 @@ async fn reply_that_a_proxy_replaced_by_its_page_is_fetched_again_within_the_rep
         harness.advance(60);
     }
     let grant = harness.read_grant(&connected.grant).await;
-    assert_eq!((grant.status, grant.generation, grant.failure_count), (GrantStatus::Active, 1, 0), "{db}");
+    // Its successor was used once, because one of the lost replies may have been a later one.
+    assert_eq!((grant.status, grant.generation, grant.failure_count), (GrantStatus::Active, 2, 0), "{db}");
 }
 
 #[apply(each_database!)]

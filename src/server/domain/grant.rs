@@ -55,7 +55,7 @@ pub struct Grant {
 }
 
 /// A spent refresh token, which Xero exchanges again within its replay window.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predecessor {
     /// The sealed token.
     pub sealed: SealedToken,
@@ -72,6 +72,17 @@ impl Grant {
             expires_at: self.expires_at,
             refresh_token_issued_at: self.refresh_token_issued_at,
             received_at: self.last_refreshed_at.unwrap_or(self.refresh_token_issued_at),
+        }
+    }
+
+    /// Returns the current refresh token as the predecessor of the one that it was exchanged for at `sent_at`. An earlier
+    /// exchange, whose reply was lost, began its replay window.
+    pub fn as_predecessor(&self, sent_at: i64) -> Predecessor {
+        let first = self.reply_lost_at.map_or(sent_at, |lost| lost.min(sent_at));
+        Predecessor {
+            sealed: SealedToken(self.sealed.refresh.clone()),
+            generation: self.generation,
+            until: first + XERO_REPLAY_WINDOW,
         }
     }
 }
@@ -148,36 +159,12 @@ impl std::fmt::Debug for SealedTokens {
 }
 
 /// One token as the database stores it. `Debug` does not show the ciphertext.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SealedToken(pub String);
 
 impl std::fmt::Debug for SealedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SealedToken")
-    }
-}
-
-/// Which refresh token a rotation was obtained with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExchangedToken {
-    /// The row's own.
-    #[default]
-    Current,
-    /// The one before it, because the row's own was refused.
-    Predecessor,
-    /// An operator's, of which the row knows nothing.
-    Foreign,
-}
-
-impl ExchangedToken {
-    /// Returns the word that statements use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Current => "current",
-            Self::Predecessor => "predecessor",
-            Self::Foreign => "foreign",
-        }
     }
 }
 
@@ -203,8 +190,8 @@ pub struct SealedRotation {
     pub database_id: Option<String>,
     /// The consent that the tokens come from, if it may differ from the row's.
     pub consent: Option<Consent>,
-    /// The token that was exchanged.
-    pub sent: ExchangedToken,
+    /// The token that was exchanged; `None` if it is not known.
+    pub predecessor: Option<Predecessor>,
 }
 
 /// The consent that a token set comes from, according to its access token's claims.

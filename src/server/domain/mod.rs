@@ -23,8 +23,8 @@ pub use audit::{Actor, AuditEvent};
 pub use binding::{Binding, RemoteConnection, Tenant};
 pub use connection_list::{BoundConnection, CONFIRM_MISSING_AFTER, ListedChange, ListedChangeKind, Listing};
 pub use grant::{
-    Consent, ExchangedToken, Grant, GrantCounts, Lease, OutboxCounts, Predecessor, SealedRotation, SealedToken,
-    SealedTokens, XERO_REPLAY_WINDOW,
+    Consent, Grant, GrantCounts, Lease, OutboxCounts, Predecessor, SealedRotation, SealedToken, SealedTokens,
+    XERO_REPLAY_WINDOW,
 };
 pub use grant_end::GrantEnd;
 pub use import::{ImportReport, ImportRow};

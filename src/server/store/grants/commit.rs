@@ -38,19 +38,15 @@ macro_rules! rotate_grant_sql {
             "refresh_token_issued_at = $4, last_refreshed_at = $14, scopes = $5, generation = CAST($7 AS BIGINT) + 1, ",
             "xero_user_id = COALESCE($12, xero_user_id), auth_event_id = COALESCE($13, auth_event_id), ",
             "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, refused_at = NULL, ",
+            "lease_owner = NULL, lease_until = NULL, ",
+            "previous_token_enc = $15, previous_generation = $16, previous_until = $17, ",
+            // Another reply to the same token was lost, or waits to be committed: it may have ended this one's token. That
+            // shows when it is used, which is soon enough while the predecessor's replay window ($18) is open.
+            "prove_by = CASE WHEN reply_lost_at + $18 > $14 THEN reply_lost_at + $19 END, ",
             // A refresh token that was kept for the first time may have a successor that was lost. It is due within the
             // replay window, as a hot grant's is.
-            "lease_owner = NULL, lease_until = NULL, ",
-            "previous_token_enc = CASE CAST($15 AS TEXT) WHEN 'current' THEN refresh_token_enc ",
-            "WHEN 'predecessor' THEN previous_token_enc END, ",
-            "previous_generation = CASE CAST($15 AS TEXT) WHEN 'current' THEN generation ELSE previous_generation END, ",
-            "previous_until = CASE WHEN $15 <> 'current' THEN previous_until ",
-            "WHEN reply_lost_at < $14 THEN reply_lost_at + $16 ELSE CAST($14 AS BIGINT) + $16 END, ",
-            // Another reply to the same token was lost, or waits to be committed: it may have ended this one's token. That
-            // shows when it is used, which is soon enough while the predecessor's replay window ($16) is open.
-            "prove_by = CASE WHEN reply_lost_at + $16 > $14 AND $15 <> 'foreign' THEN reply_lost_at + $17 END, ",
-            "due_at = CASE WHEN reply_lost_at + $16 > $14 AND reply_lost_at + $17 < $9 THEN reply_lost_at + $17 ",
-            "WHEN reply_lost_at + $16 > $14 OR COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
+            "due_at = CASE WHEN reply_lost_at + $18 > $14 AND reply_lost_at + $19 < $9 THEN reply_lost_at + $19 ",
+            "WHEN reply_lost_at + $18 > $14 OR COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
             "AND COALESCE(last_refreshed_at, 0) <= refresh_token_issued_at) THEN $9 ELSE $10 END, ",
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 OR connections_read_at > $14 ",
             "THEN $14 ELSE connections_due_at END ",
@@ -76,7 +72,7 @@ impl Store {
         let mut transaction = self.begin_change_tx().await?;
         let done = self
             .rotate_grant(
-                rotate_grant_sql!("WHERE id = $6 AND generation = $7 AND lease_owner = $18 AND status = 'active'"),
+                rotate_grant_sql!("WHERE id = $6 AND generation = $7 AND lease_owner = $20 AND status = 'active'"),
                 rotation,
             )
             .bind(&lease.owner)
@@ -109,7 +105,7 @@ impl Store {
             .rotate_grant(
                 rotate_grant_sql!(
                     ", status = 'active' WHERE id = $6 AND generation <= $7 AND status IN ('active', 'refresh_failed') \
-                     AND (lease_owner IS NULL OR lease_owner = $18 OR lease_until <= $19 OR lease_until > $20)"
+                     AND (lease_owner IS NULL OR lease_owner = $20 OR lease_until <= $21 OR lease_until > $22)"
                 ),
                 rotation,
             )
@@ -212,7 +208,9 @@ impl Store {
             .bind(rotation.consent.as_ref().map(|consent| consent.xero_user_id.as_str()))
             .bind(rotation.consent.as_ref().map(|consent| consent.auth_event_id.as_str()))
             .bind(received_at)
-            .bind(rotation.sent.as_str())
+            .bind(rotation.predecessor.as_ref().map(|previous| previous.sealed.0.as_str()))
+            .bind(rotation.predecessor.as_ref().map(|previous| previous.generation))
+            .bind(rotation.predecessor.as_ref().map(|previous| previous.until))
             .bind(XERO_REPLAY_WINDOW)
             .bind(PROVE_AFTER)
     }

@@ -18,8 +18,8 @@ use super::{Store, StoreError, new_id};
 use crate::model::{GrantId, OrgId};
 use crate::server::crypto::sealed::{CipherError, SealContext, TokenField};
 use crate::server::domain::{
-    AccessToken, AppIdentity, ExchangedToken, Grant, Lease, Predecessor, RefreshToken, SealedRotation, SealedToken,
-    SealedTokens, TokenSet, TokenTimes,
+    AccessToken, AppIdentity, Grant, Lease, Predecessor, RefreshToken, SealedRotation, SealedToken, SealedTokens,
+    TokenSet, TokenTimes, XERO_REPLAY_WINDOW,
 };
 use attempts::close_abandoned;
 
@@ -143,8 +143,16 @@ impl Store {
             received_at: self.clock.now(),
             database_id: self.database.id().map(str::to_owned),
             consent: None,
-            sent: ExchangedToken::Current,
+            predecessor: Some(held.as_predecessor(self.clock.now())),
         })
+    }
+
+    /// Seals a refresh token that is not the grant's own as the predecessor of what it was exchanged for now.
+    pub fn seal_predecessor(&self, held: &Grant, token: &RefreshToken) -> Result<Predecessor, StoreError> {
+        let place = token_context(&held.org_id, &held.id, TokenField::Refresh, held.generation);
+        let sealed = self.ring.seal(&place, token.expose()).map_err(|e| cipher_error(&held.id, e))?;
+        let until = self.clock.now() + XERO_REPLAY_WINDOW;
+        Ok(Predecessor { sealed: SealedToken(sealed), generation: held.generation, until })
     }
 
     fn seal_tokens(

@@ -22,7 +22,7 @@ impl Store {
         let done = self
             .rotate_grant(
                 rotate_grant_sql!(
-                    ", status = 'active' WHERE id = $6 AND generation = $7 AND lease_owner = $18 \
+                    ", status = 'active' WHERE id = $6 AND generation = $7 AND lease_owner = $20 \
                      AND status IN ('active', 'refresh_failed')"
                 ),
                 rotation,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Exchange, LEASE_POLL_INTERVAL};
 use crate::model::{GrantId, GrantStatus, Outcome};
-use crate::server::domain::{AttemptEnd, Consent, ExchangedToken, Grant, SealedRotation};
+use crate::server::domain::{AttemptEnd, Consent, Grant, Predecessor, SealedRotation};
 use crate::server::store::{Fenced, JournaledLease, ProtocolStep, StoreError, bounded};
 use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
 use crate::server::tokens::spool::SpooledRotation;
@@ -20,16 +20,16 @@ use crate::server::xero::{ExchangedTokens, RefreshTokenIssue};
 const COMMIT_RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
 impl Exchange {
-    /// Commits the token set if the lease and the generation are still this exchange's. `sent` is the token that was
-    /// exchanged for it. `consent` replaces what the grant knows of its consent.
+    /// Commits the token set if the lease and the generation are still this exchange's. `predecessor` is the
+    /// token that was exchanged for it. `consent` replaces what the grant knows of its consent.
     pub(super) async fn commit(
         &self,
         lease: &JournaledLease,
         exchanged: ExchangedTokens,
-        sent: ExchangedToken,
+        predecessor: Option<Predecessor>,
         consent: Option<Consent>,
     ) -> Result<RefreshOutcome, StoreError> {
-        let rotation = SealedRotation { consent, sent, ..self.seal(lease, &exchanged).await };
+        let rotation = SealedRotation { consent, predecessor, ..self.seal(lease, &exchanged).await };
         let end = AttemptEnd::refreshed(Some(exchanged.status), exchanged.correlation_id);
         let spooled = SpooledRotation::of(lease, rotation, end);
         match bounded(self.shared.store.commit_rotation(lease, &spooled.rotation, &spooled.end)).await {

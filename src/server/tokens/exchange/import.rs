@@ -7,7 +7,6 @@ use super::Exchange;
 use super::failure::attempt_end;
 use super::rescue::{RescueError, consent_of};
 use crate::model::{GrantId, GrantStatus, ImportOutcome, Outcome, Trigger};
-use crate::server::domain::ExchangedToken;
 use crate::server::store::{LeaseGuard, StoreError, bounded};
 use crate::server::tokens::outcome::{FailureCause, RefreshOutcome, RefreshRequest};
 use crate::server::tokens::state::ServiceState;
@@ -67,7 +66,8 @@ impl Exchange {
         match self.send_renewing_lease(&lease, &token, permit).await {
             Ok(exchanged) => {
                 let consent = consent_of(&exchanged.tokens.access_token);
-                Ok(match self.commit(&lease, exchanged, ExchangedToken::Current, consent).await? {
+                let predecessor = Some(lease.as_predecessor(lease.sent_at()));
+                Ok(match self.commit(&lease, exchanged, predecessor, consent).await? {
                     RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal => {
                         Some(ImportOutcome::NotSaved)
                     }

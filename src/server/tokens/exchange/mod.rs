@@ -20,7 +20,6 @@ use self::precheck::Precheck;
 use super::outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::state::ServiceState;
 use crate::model::{GrantId, Outcome, Trigger};
-use crate::server::domain::ExchangedToken;
 use crate::server::store::{JournaledLease, LeaseGuard, NewAttempt, StoreError, bounded};
 use crate::server::telemetry::metrics::Metrics;
 use crate::server::telemetry::traces;
@@ -197,7 +196,7 @@ impl Exchange {
         let answer = self.send_renewing_lease(lease, &token, permit).await;
         self.shared.metrics.record_exchange_duration(asked.elapsed());
         match answer {
-            Ok(exchanged) => self.commit(lease, exchanged, ExchangedToken::Current, None).await,
+            Ok(exchanged) => self.commit(lease, exchanged, Some(lease.as_predecessor(lease.sent_at())), None).await,
             Err(error) => self.record_error(lease, &error).await,
         }
     }

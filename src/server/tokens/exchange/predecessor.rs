@@ -5,7 +5,7 @@
 //! consent, and its predecessor still yields a valid one within its replay window.
 
 use super::Exchange;
-use crate::server::domain::{ExchangedToken, RefreshToken};
+use crate::server::domain::RefreshToken;
 use crate::server::store::{JournaledLease, StoreError};
 use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
 use crate::server::xero::{ErrorKind, Priority, XeroError};
@@ -31,7 +31,7 @@ impl Exchange {
         }
         tracing::warn!(grant = %lease.id, generation = lease.generation, "token refused by Xero, sending its predecessor again");
         match self.send_renewing_lease(lease, &predecessor, permit).await {
-            Ok(exchanged) => self.commit(lease, exchanged, ExchangedToken::Predecessor, None).await,
+            Ok(exchanged) => self.commit(lease, exchanged, lease.predecessor.clone(), None).await,
             Err(error) if error.kind == ErrorKind::Reconnect => self.judge_refusal(lease, refused).await,
             Err(error) => self.record_failure(lease, &error).await,
         }

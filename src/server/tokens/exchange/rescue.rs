@@ -10,7 +10,7 @@ use super::failure::attempt_end;
 use super::{Exchange, LEASE_POLL_INTERVAL, new_lease_owner};
 use crate::model::{GrantId, GrantStatus, Outcome, Trigger};
 use crate::server::domain::{
-    AccessToken, AppIdentity, AttemptEnd, Consent, ExchangedToken, FailureClass, FaultScope, Grant, RefreshToken,
+    AccessToken, AppIdentity, AttemptEnd, Consent, FailureClass, FaultScope, Grant, Predecessor, RefreshToken,
     SealedRotation,
 };
 use crate::server::store::{Fenced, JournaledLease, LeaseGuard, NewAttempt, StoreError, bounded};
@@ -155,7 +155,9 @@ impl Exchange {
             store.finish_and_release(&lease, &AttemptEnd { http_status, ..ended }).await?;
             return self.report(lease.generation, &exchanged.tokens.access_token).await;
         }
-        self.commit_rescued(&lease, exchanged, consent).await
+        // Sealing fails only if the system provides no random bytes. The new token set is what matters.
+        let predecessor = store.seal_predecessor(&lease, token).ok();
+        self.commit_rescued(&lease, exchanged, predecessor, consent).await
     }
 
     /// Returns whether the row already has these tokens: the same token was rescued before, and Xero replayed its
@@ -207,9 +209,10 @@ impl Exchange {
         &self,
         lease: &JournaledLease,
         exchanged: ExchangedTokens,
+        predecessor: Option<Predecessor>,
         consent: Option<Consent>,
     ) -> Result<RescueReport, RescueError> {
-        let rotation = SealedRotation { consent, sent: ExchangedToken::Foreign, ..self.seal(lease, &exchanged).await };
+        let rotation = SealedRotation { consent, predecessor, ..self.seal(lease, &exchanged).await };
         let ExchangedTokens { tokens, correlation_id, status, .. } = exchanged;
         let end = AttemptEnd::refreshed(Some(status), correlation_id);
         let spooled = SpooledRotation::of(lease, rotation, end);

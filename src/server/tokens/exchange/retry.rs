@@ -38,7 +38,10 @@ impl Exchange {
         };
         let (lease, permit) = self.prepare_request(&lease).await?;
         match self.send_renewing_lease(&lease, &token, permit).await {
-            Ok(exchanged) => self.commit_rescued(&lease, exchanged, None).await.map(|_| ()),
+            Ok(exchanged) => {
+                let predecessor = Some(lease.as_predecessor(lease.sent_at()));
+                self.commit_rescued(&lease, exchanged, predecessor, None).await.map(|_| ())
+            }
             Err(error) => {
                 let outcome = match error.kind {
                     ErrorKind::Reconnect => Outcome::Reconnect,

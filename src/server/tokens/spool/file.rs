@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SpooledRotation;
 use crate::model::{AttemptId, GrantId};
-use crate::server::domain::{AttemptEnd, Consent, ExchangedToken, SealedRotation, SealedTokens};
+use crate::server::domain::{AttemptEnd, Consent, Predecessor, SealedRotation, SealedTokens};
 
 /// The JSON format of a spool file.
 #[derive(Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub(super) struct SpoolFile {
     #[serde(default)]
     pub(super) consent: Option<Consent>,
     #[serde(default)]
-    pub(super) sent: ExchangedToken,
+    pub(super) predecessor: Option<Predecessor>,
     pub(super) attempt_id: String,
     pub(super) http_status: Option<u16>,
     #[serde(alias = "trace_id")]
@@ -75,7 +75,7 @@ impl From<&SpooledRotation> for SpoolFile {
             received_at: Some(rotation.received_at),
             database_id: rotation.database_id.clone(),
             consent: rotation.consent.clone(),
-            sent: rotation.sent,
+            predecessor: rotation.predecessor.clone(),
             attempt_id: attempt.0.clone(),
             http_status: end.http_status,
             correlation_id: end.correlation_id.clone(),
@@ -97,7 +97,7 @@ impl From<SpoolFile> for SpooledRotation {
                 received_at: entry.received_at.unwrap_or(entry.refresh_token_issued_at),
                 database_id: entry.database_id,
                 consent: entry.consent,
-                sent: entry.sent,
+                predecessor: entry.predecessor,
             },
             attempt: AttemptId(entry.attempt_id),
             end: AttemptEnd::refreshed(entry.http_status, entry.correlation_id),

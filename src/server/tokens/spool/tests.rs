@@ -1,7 +1,7 @@
 //! What the spool folder contains, and which process removes a file.
 
 use super::*;
-use crate::server::domain::{ExchangedToken, SealedTokens};
+use crate::server::domain::{Predecessor, SealedToken, SealedTokens};
 
 fn sealed_with(kid: &str) -> String {
     format!("v1.{kid}.{}.AAAA", "A".repeat(16))
@@ -18,7 +18,11 @@ fn spooled(from_generation: i64) -> SpooledRotation {
         received_at: 20,
         database_id: Some("d1".into()),
         consent: None,
-        sent: ExchangedToken::Predecessor,
+        predecessor: Some(Predecessor {
+            sealed: SealedToken(sealed_with("old")),
+            generation: from_generation,
+            until: 40,
+        }),
     };
     let end = AttemptEnd::refreshed(Some(200), Some("trace".into()));
     SpooledRotation { rotation, attempt: "a1".into(), end, lease_owner: Some("owner".into()) }
