@@ -194,6 +194,26 @@ async fn refusal_and_foreign_issuer_sign_nobody_in() {
 }
 
 #[tokio::test]
+async fn outcomes_are_counted() {
+    const TOKEN: &str = "scrape-me-if-you-can-0123456789abcdef";
+    let provider = FakeOidc::on(TestDatabase::sqlite(), &[("--metrics-token", TOKEN)]).await;
+    let browser = provider.server.browser();
+    provider.sign_in(&browser, START).await;
+    let callback = provider.authorize(&browser, START).await;
+    browser.get(&callback.replace("code=code-1", "code=guessed")).await;
+    provider.set_down(true);
+    browser.get(&callback).await;
+    let request = reqwest::Client::new().get(format!("{}/metrics", provider.server.base)).bearer_auth(TOKEN);
+    let page = request.send().await.unwrap().text().await.unwrap();
+    for (outcome, count) in
+        [("signed_in", 1), ("provider-rejected", 1), ("provider-expired", 1), ("provider-unavailable", 0)]
+    {
+        let line = format!("evergrant_sign_ins_total{{outcome=\"{outcome}\",limit=\"\"}} {count}");
+        assert!(page.lines().any(|existing| existing == line), "no {line} in {page}");
+    }
+}
+
+#[tokio::test]
 async fn provider_that_is_down_stops_neither_the_start_nor_passwords() {
     let provider = FakeOidc::on(TestDatabase::sqlite(), &[]).await;
     provider.server.add_user("admin@example.com", "Harbour Group").await;

@@ -1,5 +1,6 @@
 //! Tests of notifications: from a state change to a receiver that verifies deliveries, on both databases.
 
+mod claims;
 mod egress;
 mod events;
 mod mail;

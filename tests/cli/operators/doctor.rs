@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
 use crate::support::http::CLOSED_ADDRESS;
+use crate::support::oidc::FakeOidc;
 
 /// Returns the verdict and the text (finding and remedy) of one check of a report.
 fn verdict_and_text(report: &Value, name: &str) -> (String, String) {
@@ -54,6 +55,22 @@ async fn clerk_settings_are_checked_and_local_users_are_refused_with_clerk() {
     assert!(output.code == Some(1) && output.combined.contains("invite them there"), "{}", output.combined);
     let output = env.run_with_settings(&["user", "add", "--email", "a@b.c"], &[settings[0]]).await;
     assert!(output.code == Some(2) && output.combined.contains("needs CLERK_PUBLISHABLE_KEY"), "{}", output.combined);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sign_in_provider_is_asked_for_its_keys() {
+    let provider = FakeOidc::on(TestDatabase::sqlite(), &[]).await;
+    let env = OperatorEnv::on(TestDatabase::sqlite()).await;
+    let issuer = ("EVERGRANT_OIDC_ISSUER", provider.issuer());
+    let settings = [issuer, ("EVERGRANT_OIDC_CLIENT_ID", "evergrant"), ("EVERGRANT_OIDC_CLIENT_SECRET", "x")];
+    let report = env.run_with_settings(&["doctor", "--json"], &settings).await.json();
+    let (verdict, text) = verdict_and_text(&report, "OpenID Connect");
+    assert!(verdict == "ok" && text.contains("1 key"), "{text}");
+
+    provider.set_down(true);
+    let report = env.run_with_settings(&["doctor", "--json"], &settings).await.json();
+    let (verdict, text) = verdict_and_text(&report, "OpenID Connect");
+    assert!(verdict == "fail" && text.contains("EVERGRANT_OIDC_ISSUER"), "{text}");
 }
 
 #[apply(each_database!)]

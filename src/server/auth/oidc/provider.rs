@@ -129,6 +129,12 @@ impl OidcProvider {
         &self.0.issuer
     }
 
+    /// Reads the discovery document and the keys, as the first sign-in does. Returns how many keys there are.
+    pub async fn probe(&self) -> Result<usize, OidcError> {
+        // `None` only for a configured key, which a provider has none of.
+        Ok(self.discover().await?.keys.fetch_count().await?.unwrap_or_default())
+    }
+
     /// Returns the organization that people of the admitted domains join.
     pub(super) fn org(&self) -> Option<&OrgId> {
         self.0.org.as_ref()

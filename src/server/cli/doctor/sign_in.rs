@@ -1,14 +1,34 @@
-//! Checks that people can sign in with Clerk, if they do.
+//! Checks that people can sign in with Clerk or an OpenID Connect provider, if they do.
 
 use super::check::{Check, pluralize, to_sentence};
-use crate::server::auth::probe_keys;
+use crate::server::auth::{OidcProvider, probe_keys};
 use crate::server::clock::Clock;
-use crate::server::config::{ClerkApp, Config, SignIn};
+use crate::server::config::{ClerkApp, Config, OidcConfig, SignIn};
 
 pub async fn all(config: &Config, clock: &Clock) -> Vec<Check> {
     match &config.sign_in {
-        SignIn::Local => Vec::new(),
+        SignIn::Local => match &config.oidc {
+            Some(oidc) => vec![provider(oidc, clock).await],
+            None => Vec::new(),
+        },
         SignIn::Clerk(app) => vec![keys(app, clock).await, parties(app, config), webhooks(app)],
+    }
+}
+
+async fn provider(oidc: &OidcConfig, clock: &Clock) -> Check {
+    let (name, issuer) = ("OpenID Connect", &oidc.issuer);
+    let probed = match OidcProvider::new(oidc, clock.clone()) {
+        Ok(provider) => provider.probe().await,
+        Err(error) => Err(error.into()),
+    };
+    match probed {
+        Ok(number) => Check::ok(name, format!("{issuer} answers with {}.", pluralize(number, "key", "keys"))),
+        Err(error) => Check::fail(
+            name,
+            to_sentence(&error),
+            "Check EVERGRANT_OIDC_ISSUER, and this machine's DNS, firewall and HTTPS_PROXY. Until then nobody can sign in \
+             with it. Passwords still work.",
+        ),
     }
 }
 

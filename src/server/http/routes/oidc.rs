@@ -1,5 +1,7 @@
 //! Signing in with the OpenID Connect provider: the redirect to it, and the callback from it.
 
+use std::net::IpAddr;
+
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -16,6 +18,7 @@ use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::routes::session::with_session_cookies;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
+use crate::server::telemetry::metrics::SignInOutcome;
 
 /// Query of the start.
 #[derive(Deserialize)]
@@ -52,6 +55,7 @@ pub fn proof_link(state: &AppState, next: &str) -> Option<ProviderLink> {
 /// `GET /api/session/oidc`: binds a sign-in to this browser and redirects to the provider.
 pub async fn start(
     State(state): State<AppState>,
+    ClientIp(from): ClientIp,
     Query(StartQuery { next, again }): Query<StartQuery>,
 ) -> Result<Response, InternalError> {
     let Some(provider) = state.auth.oidc() else { return Ok(see_other(paths::LOGIN)) };
@@ -66,7 +70,7 @@ pub async fn start(
         }
         Err(error) => {
             tracing::warn!(issuer = provider.issuer(), %error, "sign-in with oidc could not start");
-            refuse(error.problem(), flow.next.as_deref())
+            refuse(&state, from, error.problem(), flow.next.as_deref())
         }
     })
 }
@@ -86,26 +90,33 @@ pub async fn callback(
     let flow = read_cookie(&state.config.public_url, &headers, OIDC_COOKIE);
     let flow = flow.and_then(|cookie| Flow::parse(&cookie, state.store.clock().now()));
     let Some(flow) = flow.filter(|flow| query.state.as_deref().is_some_and(|state| flow.has_state(state))) else {
-        return Ok(ended(refuse(LoginProblem::ProviderExpired, None)));
+        return Ok(ended(refuse(&state, from, LoginProblem::ProviderExpired, None)));
     };
     // The cookie came from the browser, so its page is checked again.
     let next = flow.next.as_deref().and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, next));
     let code = match (query.code, query.error.as_deref()) {
         _ if query.iss.as_deref().is_some_and(|issuer| issuer != provider.issuer()) => {
-            return Ok(ended(refuse(LoginProblem::ProviderRejected, next.as_deref())));
+            return Ok(ended(refuse(&state, from, LoginProblem::ProviderRejected, next.as_deref())));
         }
         (_, Some("temporarily_unavailable" | "server_error")) => {
-            return Ok(ended(refuse(LoginProblem::ProviderUnavailable, next.as_deref())));
+            return Ok(ended(refuse(&state, from, LoginProblem::ProviderUnavailable, next.as_deref())));
         }
         (Some(code), None) if !code.is_empty() => Secret::new(code),
-        _ => return Ok(ended(refuse(LoginProblem::ProviderDeclined, next.as_deref()))),
+        _ => return Ok(ended(refuse(&state, from, LoginProblem::ProviderDeclined, next.as_deref()))),
     };
     let is_invited = next.as_deref() == Some(paths::INVITATION);
     let invitation = if is_invited { INVITATION.read(&state, &headers) } else { None };
     let client = (from, &headers);
     let uri = redirect_uri(&state);
-    let login = local.login_with_provider(provider, &flow, &code, &uri, invitation.as_ref(), client).await?;
-    Ok(ended(match login {
+    let login = local.login_with_provider(provider, &flow, &code, &uri, invitation.as_ref(), client).await;
+    match &login {
+        Ok(OidcLogin::SignedIn(_) | OidcLogin::Joined(_)) => {
+            state.tokens.metrics().count_sign_in(SignInOutcome::SignedIn);
+        }
+        Ok(OidcLogin::Refused(_)) => {}
+        Err(_) => state.tokens.metrics().count_sign_in(SignInOutcome::Failed),
+    }
+    Ok(ended(match login? {
         OidcLogin::SignedIn(session) => {
             with_session_cookies(&state, see_other(next.as_deref().unwrap_or(paths::HOME)), &session)
         }
@@ -113,12 +124,14 @@ pub async fn callback(
             let home = see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into());
             INVITATION.forget(&state, with_session_cookies(&state, home, &session))
         }
-        OidcLogin::Refused(problem) => refuse(problem, next.as_deref()),
+        OidcLogin::Refused(problem) => refuse(&state, from, problem, next.as_deref()),
     }))
 }
 
-/// Redirects to the login page, which says why nobody was signed in.
-fn refuse(problem: LoginProblem, next: Option<&str>) -> Response {
+/// Counts and logs that nobody was signed in, and redirects to the login page, which says why.
+fn refuse(state: &AppState, from: IpAddr, problem: LoginProblem, next: Option<&str>) -> Response {
+    tracing::info!(%from, problem = problem.as_str(), "sign-in with oidc refused");
+    state.tokens.metrics().count_sign_in(SignInOutcome::Refused(problem));
     let mut pairs = vec![("problem", problem.as_str())];
     pairs.extend(next.map(|next| ("next", next)));
     see_other(&format!("{}?{}", paths::LOGIN, safe_redirect::encode_query(&pairs)))

@@ -1,9 +1,10 @@
-//! Counts sign-ins with a password.
+//! Counts sign-ins, with a password or with an OpenID Connect provider.
 
 use metrics::counter;
 
 use super::Metrics;
 use super::names::SIGN_INS;
+use crate::model::LoginProblem;
 
 /// How a sign-in ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum SignInOutcome {
     Limited(&'static str),
     /// People sign in with the identity provider.
     Delegated,
+    /// The OpenID Connect provider, or what it said, kept the person out.
+    Refused(LoginProblem),
     /// The server failed.
     Failed,
 }
@@ -33,6 +36,7 @@ impl SignInOutcome {
             Self::WrongCredentials => ("wrong_credentials", ""),
             Self::Limited(scope) => ("limited", scope),
             Self::Delegated => ("delegated", ""),
+            Self::Refused(problem) => (problem.as_str(), ""),
             Self::Failed => ("failed", ""),
         }
     }
@@ -47,7 +51,9 @@ impl Metrics {
 
     /// Makes the usual outcomes present from the start, so that alert rules see the first increment.
     pub(super) fn init_sign_ins(&self) {
-        for outcome in [SignInOutcome::SignedIn, SignInOutcome::WrongCredentials, SignInOutcome::Failed] {
+        let refused = [LoginProblem::ProviderUnavailable, LoginProblem::ProviderRejected].map(SignInOutcome::Refused);
+        let usual = [SignInOutcome::SignedIn, SignInOutcome::WrongCredentials, SignInOutcome::Failed];
+        for outcome in usual.into_iter().chain(refused) {
             let (outcome, limit) = outcome.labels();
             self.with_recorder(|| counter!(SIGN_INS, "outcome" => outcome, "limit" => limit).absolute(0));
         }
