@@ -65,6 +65,56 @@ async function apiKeySteps({ page, server, withPageChecks }) {
   await page.getByRole('row').filter({ hasText: 'Revoked an API key' }).filter({ hasText: 'Nightly export' }).waitFor();
 }
 
+const keyMenu = async (page, item) => {
+  await page.getByRole('button', { name: 'Actions for Till' }).click();
+  await page.getByRole('menuitem', { name: item }).click();
+};
+
+async function limitedKeySteps({ page, server, withPageChecks }) {
+  await signIn(page);
+  await switchOrg(page, harbour.org);
+  await openApiKeys(page);
+  await page.getByLabel('Name').fill('Till');
+  await page.getByRole('group', { name: 'Only these connections' }).getByLabel(harbour.tenant).check();
+  await page.getByRole('button', { name: 'Create API key' }).click();
+  await page.getByText('API key created.').waitFor();
+  const old = await page.locator('#new-key').innerText();
+  const status = async (key) => (await fetch(`${server.origin}/api/v1/bindings`, { headers: { authorization: `Bearer ${key}` } })).status;
+  const listed = await fetch(`${server.origin}/api/v1/bindings`, { headers: { authorization: `Bearer ${old}` } });
+  assert.deepEqual((await listed.json()).bindings.map((one) => one.tenantName), [harbour.tenant]);
+
+  await keyMenu(page, 'Rotate');
+  const question = page.getByRole('region', { name: 'Rotate Till?' });
+  await question.getByLabel('The old key works for').selectOption('1h');
+  if (withPageChecks) {
+    await hydrated(page);
+    await checkPage(page, 'api-keys-rotate');
+  }
+  await question.getByRole('button', { name: 'Rotate' }).click();
+  await page.getByText('API key rotated.').waitFor();
+  const secret = await page.locator('#new-key').innerText();
+  assert.notEqual(secret, old);
+  await page.getByText(`The old key ${old.slice(0, 12)}…`).waitFor();
+  assert.deepEqual([await status(old), await status(secret)], [200, 200]);
+  await keyMenu(page, 'End the old key');
+  await page.getByText('The old key has ended.').waitFor();
+  assert.deepEqual([await status(old), await status(secret)], [401, 200]);
+
+  await keyMenu(page, 'Rename');
+  await page.getByLabel('New name').fill('Front till');
+  await page.getByRole('button', { name: 'Rename' }).click();
+  await page.getByText('API key renamed.').waitFor();
+  await page.getByRole('heading', { level: 3, name: 'Front till' }).waitFor();
+  if (withPageChecks) {
+    await hydrated(page);
+    await checkPage(page, 'api-keys-limited');
+  }
+}
+
+story('an API key is limited to a connection, rotated and renamed', (visitor) => limitedKeySteps({ ...visitor, withPageChecks: true }));
+
+story('without JavaScript: an API key is limited, rotated and renamed', { context: { javaScriptEnabled: false } }, limitedKeySteps);
+
 story('an API key is created, used and revoked', (visitor) => apiKeySteps({ ...visitor, withPageChecks: true }));
 
 story('without JavaScript: an API key is created, used and revoked', { context: { javaScriptEnabled: false } }, apiKeySteps);

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ApiKeyId;
 use super::text_enum::str_enum;
+use super::{ApiKeyId, BindingId};
 
 str_enum!(
     /// A permission of an API key.
@@ -38,6 +38,19 @@ str_enum!(
 );
 
 str_enum!(
+    /// How long the old secret works after a rotation.
+    #[derive(Default)]
+    KeyOverlap {
+        None = "0",
+        Hour = "1h",
+        #[default]
+        Day = "24h",
+        ThreeDays = "3d",
+        Week = "7d",
+    }
+);
+
+str_enum!(
     /// Whether a key is accepted.
     ApiKeyStatus {
         Active = "active",
@@ -53,6 +66,8 @@ pub struct ApiKeysView {
     pub organisation: String,
     /// Newest first, including those that were revoked recently.
     pub keys: Vec<ApiKeyView>,
+    /// The connections that a key can be limited to.
+    pub connections: Vec<KeyConnection>,
     /// Base URL for programs, such as `https://evergrant.example.com`.
     pub origin: String,
     /// Unix seconds at which this view was created.
@@ -71,18 +86,58 @@ pub struct ApiKeyView {
     pub prefix: String,
     /// What the key may do.
     pub scopes: Vec<Scope>,
+    /// The only connections that the key opens; `None` if it opens all.
+    pub connections: Option<Vec<KeyConnection>>,
     /// Whether the key is accepted now.
     pub status: ApiKeyStatus,
     /// Email address of the person who created it; absent if the command line did.
     pub created_by: Option<String>,
     /// Unix seconds at which the key was created.
     pub created_at: i64,
+    /// Unix seconds at which its secret was last replaced; `None` if it never was.
+    pub rotated_at: Option<i64>,
     /// Unix seconds at which the key expires; `None` if it never does.
     pub expires_at: Option<i64>,
-    /// Unix seconds of the last use, accurate to a minute; `None` if it was never used.
-    pub last_used_at: Option<i64>,
+    /// The last use of its secret.
+    pub last_use: KeyUseView,
+    /// The secret before the last rotation, while it still works.
+    pub previous: Option<PreviousKeyView>,
     /// Unix seconds at which the key was revoked; `None` if it was not.
     pub revoked_at: Option<i64>,
+}
+
+/// The last use of a key's secret.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyUseView {
+    /// Unix seconds, accurate to a minute; `None` if it was never used.
+    pub at: Option<i64>,
+    /// The address of the client.
+    pub from: Option<String>,
+    /// The first word of the client's user agent.
+    pub agent: Option<String>,
+}
+
+/// The secret that a rotation replaced and that still works.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviousKeyView {
+    /// Its first characters.
+    pub prefix: String,
+    /// Unix seconds at which it ends.
+    pub ends_at: i64,
+    /// Its last use.
+    pub last_use: KeyUseView,
+}
+
+/// A connection that a key may be limited to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyConnection {
+    /// The connection's id.
+    pub id: BindingId,
+    /// The tenant's name.
+    pub name: String,
 }
 
 impl Scope {
@@ -130,6 +185,38 @@ impl ApiKeyLifetime {
             Self::Year => Some(365 * DAY),
             Self::NoExpiry => None,
         }
+    }
+}
+
+impl KeyOverlap {
+    /// Returns the overlap's label on a page.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "Not at all: it ends at once",
+            Self::Hour => "1 hour",
+            Self::Day => "24 hours",
+            Self::ThreeDays => "3 days",
+            Self::Week => "7 days",
+        }
+    }
+
+    /// Returns the overlap in seconds.
+    pub fn seconds(self) -> i64 {
+        const HOUR: i64 = 60 * 60;
+        match self {
+            Self::None => 0,
+            Self::Hour => HOUR,
+            Self::Day => 24 * HOUR,
+            Self::ThreeDays => 3 * 24 * HOUR,
+            Self::Week => 7 * 24 * HOUR,
+        }
+    }
+}
+
+impl KeyUseView {
+    /// Returns who used the key, as "203.0.113.7, curl/8.5.0".
+    pub fn by(&self) -> String {
+        [self.from.as_deref(), self.agent.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 

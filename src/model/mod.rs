@@ -33,7 +33,10 @@ pub use activity::{
     ActivityEntry, ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, HourView, Outcome,
     UpcomingActionKind, UpcomingActionView,
 };
-pub use api_key::{ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, Scope};
+pub use api_key::{
+    ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, KeyConnection, KeyOverlap, KeyUseView, PreviousKeyView,
+    Scope,
+};
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 pub use call_limit::CallLimit;
 pub use error::{ApiError, MalformedArguments};

@@ -12,6 +12,7 @@ str_enum!(
         ExpiredKey = "expired-key",
         PersonalKey = "personal-key",
         MissingScope = "missing-scope",
+        LimitedKey = "limited-key",
         NoSuchConnection = "no-such-connection",
         NotConnected = "not-connected",
         TokenReachesOtherOrganizations = "token_reaches_other_organizations",
@@ -42,7 +43,7 @@ impl ProblemCode {
         match self {
             Self::MissingKey | Self::InvalidKey | Self::ExpiredKey | Self::PersonalKey => 401,
             Self::XeroBodyIncomplete => 400,
-            Self::MissingScope | Self::XeroPathForbidden | Self::XeroScopeMissing => 403,
+            Self::MissingScope | Self::LimitedKey | Self::XeroPathForbidden | Self::XeroScopeMissing => 403,
             Self::NoSuchConnection | Self::NoSuchRoute => 404,
             Self::MethodNotAllowed => 405,
             Self::NotConnected
@@ -66,6 +67,7 @@ impl ProblemCode {
             Self::ExpiredKey => "The API key has expired",
             Self::PersonalKey => "Keys that people create are not accepted",
             Self::MissingScope => "The API key lacks a scope",
+            Self::LimitedKey => "The key is limited to some connections",
             Self::NoSuchConnection => "Connection not found",
             Self::NotConnected => "The connection must be reconnected",
             Self::TokenReachesOtherOrganizations => "The token would open another organisation's Xero data",
@@ -104,8 +106,11 @@ impl ProblemCode {
                 "A person created the key, and Evergrant would not notice that they leave the organisation, because it receives no webhooks from Clerk. Ask your Evergrant administrator to set CLERK_WEBHOOK_SECRET, or for a key from the command line."
             }
             Self::MissingScope => "The key lacks the scope that detail names. Create a key with that scope.",
+            Self::LimitedKey => {
+                "The call would reach more than the connections that the key is limited to. Use a key for all connections, or call Xero through /api/v1/bindings/ID/xero."
+            }
             Self::NoSuchConnection => {
-                "The key's organisation has no connection with this id. GET /api/v1/bindings lists its connections."
+                "The key's organisation has no connection with this id, or the key is limited to others. GET /api/v1/bindings lists its connections."
             }
             Self::NotConnected => {
                 "The connection was disconnected, or its access was removed in Xero. Don't retry: a person has to reconnect it."

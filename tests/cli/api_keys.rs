@@ -55,3 +55,38 @@ fn api_key_is_printed_once_listed_by_its_prefix_and_revoked() {
         assert_eq!(code, Some(2), "{text}");
     }
 }
+
+#[test]
+fn key_is_renamed_and_rotated_with_an_overlap_and_limited_to_a_known_connection() {
+    let folder = TempDir::new().unwrap();
+    let run = |arguments: &[&str]| run_evergrant(&folder, arguments, "");
+    assert_eq!(run(&["org", "add", "--name", "Harbour Group"]).status.code(), Some(0));
+    let add = ["api-key", "add", "--org", "Harbour Group", "--name", "Export"];
+    let (code, text) = exit_code_and_text(&run(&[&add[..], &["--binding", "none"]].concat()));
+    assert!(code == Some(1) && text.contains("has no connection none"), "{text}");
+    let old = String::from_utf8(run(&add).stdout).unwrap().trim().to_owned();
+
+    let rotated = run(&["api-key", "rotate", "--key", &old[..12], "--overlap", "2h", "--json"]);
+    let rotated: Value = serde_json::from_slice(&rotated.stdout).unwrap();
+    let new = rotated["key"].as_str().unwrap();
+    assert!(new.starts_with("egk_") && new != old && rotated["previousEndsAt"].is_i64(), "the key is new");
+    let (_, text) = exit_code_and_text(&run(&["api-key", "list"]));
+    assert!(text.contains(&new[..12]) && text.contains(&old[..12]) && text.contains("until"), "{text}");
+    let (code, text) = exit_code_and_text(&run(&["api-key", "rotate", "--key", &new[..12]]));
+    assert!(code == Some(1) && text.contains("rotated already"), "{text}");
+    let (code, _) = exit_code_and_text(&run(&["api-key", "end-previous", "--key", &new[..12]]));
+    assert_eq!(code, Some(0));
+    let (code, text) = exit_code_and_text(&run(&["api-key", "end-previous", "--key", &new[..12]]));
+    assert!(code == Some(1) && text.contains("no old key"), "{text}");
+    let (code, text) = exit_code_and_text(&run(&["api-key", "rotate", "--key", &new[..12], "--overlap", "8d"]));
+    assert!(code == Some(1) && text.contains("7 days"), "{text}");
+
+    assert_eq!(run(&["api-key", "rename", "--key", &new[..12], "--name", "Nightly"]).status.code(), Some(0));
+    let listed: Value = serde_json::from_slice(&run(&["api-key", "list", "--json"]).stdout).unwrap();
+    let key = &listed["keys"][0];
+    assert_eq!(
+        (key["name"].as_str(), key["lastUse"]["at"].as_i64(), key["previous"].is_null()),
+        (Some("Nightly"), None, true)
+    );
+    assert!(key["connections"].is_null(), "it opens all: {key}");
+}

@@ -102,7 +102,7 @@ async fn api_client_lists_connections_and_gets_working_tokens(database: TestData
         assert_eq!(app.exchange_count().await, exchanges, "the second call gets the fresh token");
     }
     // The use is recorded in the background.
-    let used = async || program.store.api_keys(&program.org).await.unwrap()[0].last_used_at;
+    let used = async || program.store.api_keys(&program.org).await.unwrap()[0].last_use.at;
     eventually("the note of the use", MAX_WAIT, async || used().await.is_some()).await;
     assert_eq!(used().await, Some(START));
 

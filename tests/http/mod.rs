@@ -13,6 +13,7 @@ mod event_feed;
 mod events;
 mod import;
 mod invitations;
+mod limited_keys;
 mod member_addresses;
 mod members;
 mod metrics;

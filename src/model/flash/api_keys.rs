@@ -11,10 +11,19 @@ str_enum!(
     /// Result of a form on `/settings/api-keys`.
     ApiKeyFlash {
         Created = "key-created",
+        Rotated = "key-rotated",
+        PreviousEnded = "key-previous-ended",
+        Renamed = "key-renamed",
         Revoked = "key-revoked",
         InvalidName = "key-no-name",
         NoScope = "key-no-scope",
         TooMany = "key-too-many",
+        /// A connection to limit the key to is not in the organization.
+        NoSuchConnection = "key-no-connection",
+        /// The secret before the last rotation still works.
+        StillReplacing = "key-still-replacing",
+        /// There is no secret before that still works.
+        NoPrevious = "key-no-previous",
         /// The key belongs to another organization, or was revoked meanwhile.
         NoSuchKey = "key-missing",
         NotAllowed = "keys-not-allowed",
@@ -26,7 +35,7 @@ str_enum!(
 impl FlashMessage for ApiKeyFlash {
     fn tone(&self) -> Tone {
         match self {
-            Self::Created | Self::Revoked => Tone::Good,
+            Self::Created | Self::Rotated | Self::PreviousEnded | Self::Renamed | Self::Revoked => Tone::Good,
             _ => Tone::Warn,
         }
     }
@@ -34,10 +43,18 @@ impl FlashMessage for ApiKeyFlash {
     fn text(&self) -> Cow<'static, str> {
         match self {
             Self::Created => "API key created. Copy it now: it is shown only once.",
+            Self::Rotated => "API key rotated. Copy the new key now: it is shown only once.",
+            Self::PreviousEnded => "The old key has ended. Requests with it are refused from now on.",
+            Self::Renamed => "API key renamed.",
             Self::Revoked => "API key revoked. Requests with it are refused from now on.",
-            Self::InvalidName => "No key was created. Give it a name of at most 100 characters.",
+            Self::InvalidName => "Nothing was changed. A key needs a name of at most 100 characters.",
             Self::NoScope => "No key was created. Choose at least one permission.",
             Self::TooMany => "There are already 100 API keys. Revoke one that is no longer used first.",
+            Self::NoSuchConnection => "No key was created: a connection that you chose isn't in this organisation any more.",
+            Self::StillReplacing => {
+                "That key was rotated already, and its old key still works. End the old key first."
+            }
+            Self::NoPrevious => "That API key has no old key that still works.",
             Self::NoSuchKey => "That API key isn't in this organisation or has already been revoked.",
             Self::NotAllowed => "Only owners and admins can see and change API keys. Ask one of them.",
             Self::PersonalKeysRefused => {

@@ -16,7 +16,7 @@ use super::vend_audit::{Decision, MAX_EVENTS, SPAN, Summary, VendAudit};
 use crate::model::{Action, OrgId};
 use crate::server::domain::{Actor, AuditEvent, Grant};
 use crate::server::lifecycle::Lifecycle;
-use crate::server::store::{ApiKeyRow, PendingEvent, Store, StoreError, bounded};
+use crate::server::store::{ApiKeyRow, KeyUse, PendingEvent, Store, StoreError, bounded};
 use crate::server::telemetry::metrics::Metrics;
 
 /// How long an answer waits for its note, unless notes are failing already.
@@ -44,7 +44,7 @@ struct Inner {
 /// The use of a grant or a key.
 enum Use {
     Grant(Box<Grant>),
-    Key(Box<ApiKeyRow>),
+    Key(Box<(ApiKeyRow, KeyUse)>),
 }
 
 struct Queue<T> {
@@ -122,10 +122,10 @@ impl Notes {
         self.record_event(&event).await;
     }
 
-    /// Notes that a key was used.
-    pub fn record_key_use(&self, key: &ApiKeyRow) {
+    /// Notes by whom a key was used.
+    pub fn record_key_use(&self, key: &ApiKeyRow, by: KeyUse) {
         if self.0.store.is_key_use_due(key) {
-            drop(self.push_use(Use::Key(Box::new(key.clone()))));
+            drop(self.push_use(Use::Key(Box::new((key.clone(), by)))));
         }
     }
 
@@ -178,7 +178,7 @@ impl Notes {
             let Some((used, waiter)) = queue.lock().take(1).pop() else { return };
             let write: BoxFuture<'_, Result<(), StoreError>> = match &used {
                 Use::Grant(grant) => Box::pin(store.mark_used(&grant.id)),
-                Use::Key(key) => Box::pin(store.record_key_use(key)),
+                Use::Key(used) => Box::pin(store.record_key_use(&used.0, &used.1)),
             };
             let written = bounded(write).await;
             let mut queue = queue.lock();

@@ -9,6 +9,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 
+use super::call_origin::CallOrigin;
 use super::paging::{DEFAULT_LIMIT, decode_cursor, encode_cursor, parse_limit};
 use super::problem::Problem;
 use super::problem_responses::ListProblems;
@@ -77,12 +78,14 @@ impl EventList {
 )]
 pub async fn list(
     State(state): State<AppState>,
+    origin: CallOrigin,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
-        let EventQuery { filter, after, limit, .. } = EventQuery::parse(query.as_deref().unwrap_or_default())?;
+        let EventQuery { mut filter, after, limit, .. } = EventQuery::parse(query.as_deref().unwrap_or_default())?;
+        filter.limited_by = key.limited_by();
         let store = &state.store;
         if after > store.last_event_number().await? {
             return Err(Problem::invalid_argument(
@@ -101,7 +104,7 @@ pub async fn list(
         let list = EventList { events: found.iter().map(body).collect(), next_cursor, has_more };
         Ok(([(CACHE_CONTROL, "no-store")], Json(list)).into_response())
     };
-    Ok(rate_limited(&state, &key, Scope::EventsRead, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::EventsRead, work).await)
 }
 
 /// The parsed query.
@@ -168,7 +171,7 @@ mod tests {
     fn query_has_kind_binding_limit_and_cursor() {
         let query = format!("type=connection.created&bindingId=b1&limit=7&cursor={}", cursor_after(9));
         let parsed = EventQuery::parse(&query).unwrap();
-        let filter = EventFilter { kind: Some(EventKind::Created), binding: Some("b1".into()) };
+        let filter = EventFilter { kind: Some(EventKind::Created), binding: Some("b1".into()), limited_by: None };
         assert_eq!((parsed.filter, parsed.limit, parsed.after), (filter, 7, 9));
         for wrong in ["type=x", "type=", "limit=0", "cursor=x", "cursor=ZTotMQ", "kind=connection.created"] {
             assert!(EventQuery::parse(wrong).is_err(), "{wrong}");

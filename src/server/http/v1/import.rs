@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
 
+use super::call_origin::CallOrigin;
 use super::problem::Problem;
-use super::problem_responses::ListProblems;
-use super::rate_limit::rate_limited;
+use super::problem_responses::ImportProblems;
+use super::rate_limit::{rate_limited, require_unlimited};
 use crate::model::{BindingId, ImportOutcome, Scope, paths};
 use crate::server::auth::api_keys;
-use crate::server::domain::{Actor, ImportReport, ImportRow, RefreshToken};
+use crate::server::domain::{ImportReport, ImportRow, RefreshToken};
 use crate::server::http::internal_error::InternalError;
-use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::state::AppState;
 use crate::server::tokens::{ImportTarget, SharedUsers};
 
@@ -129,17 +129,18 @@ impl From<TokenRow> for ImportRow {
     responses(
         (status = 200, description = "What became of each row. Some may have failed.", body = ImportResult,
             example = json!(ImportResult::example())),
-        ListProblems,
+        ImportProblems,
     ),
 )]
 pub async fn import(
     State(state): State<AppState>,
-    ClientIp(from): ClientIp,
+    origin: CallOrigin,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
+        require_unlimited(&key)?;
         let ImportRequest { old_system_stopped, rows } = read_request(&body)?;
         if !old_system_stopped {
             return Err(Problem::invalid_argument(
@@ -151,7 +152,7 @@ pub async fn import(
         }
         let target = &ImportTarget {
             org: key.org.clone(),
-            actor: Actor::api_key(key.id.as_str(), &key.name, Some(from.to_string())),
+            actor: origin.actor(&key),
             user: None,
             shared_users: SharedUsers::Refuse,
         };
@@ -159,7 +160,7 @@ pub async fn import(
         let reports: Vec<ImportReport> = reports.try_collect().await.map_err(|error| InternalError::logged(&error))?;
         Ok(Json(ImportResult { rows: reports.into_iter().map(RowReport::from).collect() }).into_response())
     };
-    Ok(rate_limited(&state, &key, Scope::ImportWrite, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::ImportWrite, work).await)
 }
 
 /// Reads the body. Says where it is wrong, never what it says there: that may be a token.

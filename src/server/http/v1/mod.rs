@@ -2,6 +2,7 @@
 
 mod binding_path;
 mod bindings;
+mod call_origin;
 mod etag;
 mod events;
 mod import;

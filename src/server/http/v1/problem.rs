@@ -110,6 +110,13 @@ impl Problem {
         Self { challenge: Some(challenge), ..Self::new(ProblemCode::MissingScope, detail) }
     }
 
+    /// A limited key asked for a token that opens more than the key does.
+    pub fn token_of_limited_key() -> Self {
+        let detail = "This key is limited to some connections, and an access token of this one's Xero user opens others, \
+            too. Call Xero through /api/v1/bindings/ID/xero instead.";
+        Self::new(ProblemCode::LimitedKey, detail)
+    }
+
     /// A parameter or a field is not valid; `detail` says which and why.
     pub fn invalid_argument(detail: &str) -> Self {
         Self::new(ProblemCode::InvalidArgument, detail)

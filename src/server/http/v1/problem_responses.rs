@@ -25,7 +25,8 @@ const KEY_PROBLEMS: [ProblemCode; 8] = [
     ProblemCode::Internal,
 ];
 /// The further problems that a call for a token can return.
-const TOKEN_PROBLEMS: [ProblemCode; 6] = [
+const TOKEN_PROBLEMS: [ProblemCode; 7] = [
+    ProblemCode::LimitedKey,
     ProblemCode::NoSuchConnection,
     ProblemCode::NotConnected,
     ProblemCode::TokenReachesOtherOrganizations,
@@ -65,6 +66,15 @@ pub struct ListProblems;
 impl IntoResponses for ListProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         responses(&[&KEY_PROBLEMS[..], &[ProblemCode::InvalidArgument]].concat())
+    }
+}
+
+/// The responses of an import that fails.
+pub struct ImportProblems;
+
+impl IntoResponses for ImportProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[&KEY_PROBLEMS[..], &[ProblemCode::InvalidArgument, ProblemCode::LimitedKey]].concat())
     }
 }
 

@@ -4,8 +4,9 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
+use super::call_origin::CallOrigin;
 use super::problem::Problem;
-use crate::model::Scope;
+use crate::model::{ProblemCode, Scope};
 use crate::server::auth::Allowance;
 use crate::server::http::state::AppState;
 use crate::server::store::ApiKeyRow;
@@ -14,6 +15,7 @@ use crate::server::store::ApiKeyRow;
 pub async fn rate_limited(
     state: &AppState,
     key: &ApiKeyRow,
+    origin: &CallOrigin,
     scope: Scope,
     work: impl Future<Output = Result<Response, Problem>>,
 ) -> Response {
@@ -25,12 +27,17 @@ pub async fn rate_limited(
         if !key.scopes.contains(&scope) {
             return Err(Problem::missing_scope(scope));
         }
-        state.tokens.notes().record_key_use(key);
+        state.tokens.notes().record_key_use(key, origin.key_use());
         work.await
     };
     let mut answer = done.await.unwrap_or_else(IntoResponse::into_response);
     add_rate_limit_headers(&mut answer, allowance);
     answer
+}
+
+/// Fails if the key is limited to some connections, for calls that are not about one of them.
+pub fn require_unlimited(key: &ApiKeyRow) -> Result<(), Problem> {
+    if key.is_limited { Err(Problem::of(ProblemCode::LimitedKey)) } else { Ok(()) }
 }
 
 /// Adds the headers of draft-ietf-httpapi-ratelimit-headers-07, and `Retry-After` if the limit is exceeded.

@@ -9,14 +9,14 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::binding_path::BindingPath;
+use super::call_origin::CallOrigin;
 use super::problem::Problem;
 use super::problem_responses::TokenProblems;
 use super::rate_limit::rate_limited;
 use crate::model::{Action, BindingId, ProblemCode, Scope, paths};
 use crate::server::auth::api_keys;
 use crate::server::config::SharedUsers;
-use crate::server::domain::{Actor, AuditEvent};
-use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::domain::AuditEvent;
 use crate::server::http::state::AppState;
 use crate::server::store::ApiKeyRow;
 use crate::server::tokens::{MAX_TTL, VendedToken};
@@ -50,7 +50,7 @@ const SHARED_USER_WARNING: &str = "The Xero user who made this connection also c
 )]
 pub async fn vend(
     State(state): State<AppState>,
-    client_ip: ClientIp,
+    origin: CallOrigin,
     BindingPath(id): BindingPath,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -61,6 +61,9 @@ pub async fn vend(
         let bound = bound.ok_or_else(|| Problem::of(ProblemCode::NoSuchConnection))?;
         let audited = (bound.binding.id.clone(), bound.binding.tenant.name.clone());
         let reaches_other_orgs = bound.reaches_other_orgs;
+        if state.store.token_reaches_beyond(&key, &bound.binding).await? || reaches_other_orgs && key.is_limited {
+            return Err(Problem::token_of_limited_key());
+        }
         if reaches_other_orgs && state.config.api.shared_users == SharedUsers::Refuse {
             return Err(Problem::of(ProblemCode::TokenReachesOtherOrganizations));
         }
@@ -70,10 +73,10 @@ pub async fn vend(
             let earlier = token.warning.take().map_or_else(String::new, |warning| format!("{warning} "));
             token.warning = Some(format!("{earlier}{SHARED_USER_WARNING}"));
         }
-        audit_issue(&state, &key, client_ip, audited).await;
+        audit_issue(&state, &key, &origin, audited).await;
         Ok(token_response(&token))
     };
-    Ok(rate_limited(&state, &key, Scope::TokensRead, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::TokensRead, work).await)
 }
 
 /// The query of a call for a token.
@@ -130,9 +133,9 @@ fn token_response(VendedToken { access, tenant_id, expires_at, warning }: &Vende
 
 /// Records the vend in the audit log. If the database does not accept it within a second, the token is vended anyway,
 /// and the event is written later.
-async fn audit_issue(state: &AppState, key: &ApiKeyRow, client_ip: ClientIp, bound: (BindingId, String)) {
+async fn audit_issue(state: &AppState, key: &ApiKeyRow, origin: &CallOrigin, bound: (BindingId, String)) {
     let (binding, tenant) = bound;
-    let actor = Actor::api_key(key.id.as_str(), &key.name, Some(client_ip.0.to_string()));
+    let actor = origin.actor(key);
     let event = AuditEvent::new(&actor, Action::TokenVended).in_org(&key.org).subject("binding", &binding);
     state.tokens.notes().record_vend(key, &tenant, &event.detail("connection", &tenant)).await;
 }

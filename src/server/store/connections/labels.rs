@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::bindings::{binding_with_grant_columns, binding_with_grant_from, select_binding_with_grant};
 use super::shared_connections::reaches_other_orgs;
-use crate::model::{Action, BindingId, BindingStatus, OrgId};
+use crate::model::{Action, ApiKeyId, BindingId, BindingStatus, OrgId};
 use crate::server::domain::{AuditEvent, Binding};
 use crate::server::store::column_lists::{columns, grant_columns};
 use crate::server::store::{Store, StoreError};
@@ -39,6 +39,8 @@ pub struct BindingFilter {
     pub external_id: Option<String>,
     /// A tag.
     pub tag: Option<String>,
+    /// The key whose bindings these are, if it is limited to some.
+    pub limited_by: Option<ApiKeyId>,
 }
 
 /// Why labels were not changed.
@@ -76,6 +78,7 @@ impl Store {
         let rows = sqlx::query(select_binding_with_grant!(
             "WHERE b.org_id = $1 AND ($2 = '' OR b.status = $2) AND ($3 = '' OR b.external_id = $3) \
              AND ($4 = '' OR EXISTS (SELECT 1 FROM binding_tags t WHERE t.binding_id = b.id AND t.tag = $4)) \
+             AND ($8 = '' OR EXISTS (SELECT 1 FROM api_key_bindings r WHERE r.key_id = $8 AND r.binding_id = b.id)) \
              AND (b.created_at > $5 OR (b.created_at = $5 AND b.id > $6)) ORDER BY b.created_at, b.id LIMIT $7"
         ))
         .bind(org.as_str())
@@ -85,6 +88,7 @@ impl Store {
         .bind(after.0)
         .bind(after.1)
         .bind(limit)
+        .bind(filter.limited_by.as_ref().map_or("", ApiKeyId::as_str))
         .fetch_all(self.pool())
         .await?;
         let mut bindings = rows.iter().map(|row| self.labeled_from(row)).collect::<Result<Vec<_>, _>>()?;

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::outbox::{Event, event_from};
-use crate::model::{BindingId, EventKind, OrgId};
+use crate::model::{ApiKeyId, BindingId, EventKind, OrgId};
 use crate::server::store::column_lists::{columns, event_columns};
 use crate::server::store::{Store, StoreError};
 
@@ -19,6 +19,8 @@ pub struct EventFilter {
     pub kind: Option<EventKind>,
     /// Binding that the event is about.
     pub binding: Option<BindingId>,
+    /// The key whose bindings the events are about, if it is limited to some.
+    pub limited_by: Option<ApiKeyId>,
 }
 
 /// An event and its number in the feed.
@@ -41,6 +43,8 @@ macro_rules! select_feed {
             ", feed_number FROM outbox WHERE ",
             $org,
             " AND feed_number > $1 AND kind <> $3 AND ($4 = '' OR kind = $4) AND ($5 = '' OR binding_id = $5) \
+             AND ($7 = '' OR EXISTS (SELECT 1 FROM api_key_bindings r \
+             WHERE r.key_id = $7 AND r.binding_id = outbox.binding_id)) \
              ORDER BY feed_number LIMIT $6) AS part"
         )
     };
@@ -108,6 +112,7 @@ impl Store {
         .bind(filter.kind.map_or("", EventKind::as_str))
         .bind(filter.binding.as_ref().map_or("", BindingId::as_str))
         .bind(limit)
+        .bind(filter.limited_by.as_ref().map_or("", ApiKeyId::as_str))
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(numbered_from).collect()
@@ -184,9 +189,9 @@ mod tests {
         assert_eq!((feed(&store, &ours, 0).await.len(), feed(&store, &theirs, 0).await.len()), (3, 2));
         let binding = store.bindings_of_org(&ours).await.unwrap().remove(0).binding;
         let with = async |filter: EventFilter| store.events_after(&ours, &filter, 0, 9).await.unwrap();
-        let one = with(EventFilter { binding: Some(binding.id), kind: None }).await;
+        let one = with(EventFilter { binding: Some(binding.id), ..Default::default() }).await;
         assert_eq!(one[0].event.about.tenant_name, Some(binding.tenant.name));
-        let alarms = with(EventFilter { binding: None, kind: Some(EventKind::CredentialsRefused) }).await;
+        let alarms = with(EventFilter { kind: Some(EventKind::CredentialsRefused), ..Default::default() }).await;
         assert_eq!((one.len(), alarms.len()), (1, 1));
     }
 }

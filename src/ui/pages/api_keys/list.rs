@@ -1,11 +1,11 @@
-//! The parts of the API keys page: plain HTML and forms.
+//! The list of API keys, and the card that shows a new one once.
 
 use leptos::prelude::*;
 
-use crate::model::{ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, RevealedSecret, Scope, Tone, paths};
+use crate::model::{ApiKeyStatus, ApiKeyView, ApiKeysView, KeyUseView, PreviousKeyView, RevealedSecret, Tone, paths};
+use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::badge::Badge;
 use crate::ui::components::org_field::org_field;
-use crate::ui::components::question_card::ConfirmationCard;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
 use crate::ui::shared::icons::{CHECK, CLOCK, SLASH};
@@ -53,15 +53,9 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
         ApiKeyStatus::Revoked => Badge::new(Tone::Quiet, SLASH, "Revoked"),
     };
     let title = format!("key-{}", key.id);
-    let revoke = (key.status != ApiKeyStatus::Revoked).then(|| {
-        view! {
-            <div class="connection-actions">
-                <a class="button" href=format!("{}?revoke={}", paths::API_KEYS, key.id) aria-describedby=title.clone()>
-                    "Revoke"
-                </a>
-            </div>
-        }
-    });
+    let is_revoked = key.status == ApiKeyStatus::Revoked;
+    let (key_actions, previous) = ((!is_revoked).then(|| actions(key, title.clone())), key.previous.as_ref());
+    let previous = previous.filter(|_| !is_revoked).map(replaced);
     let may = key.scopes.iter().map(|scope| view! { <div>{scope.label()}</div> }).collect_view();
     view! {
         <li class="connection">
@@ -72,25 +66,25 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
                 </div>
                 <p class="meta">
                     <code>{format!("{}…", key.prefix)}</code>
-                    ", created on "
-                    {time::date(key.created_at)}
+                    {if key.rotated_at.is_some() { ", rotated on " } else { ", created on " }}
+                    {time::date(key.rotated_at.unwrap_or(key.created_at))}
                     {key.created_by.clone().map_or_else(|| " from the command line".to_owned(), |by| format!(" by {by}"))}
                 </p>
+                {previous}
             </div>
-            {revoke}
+            {key_actions}
             <dl class="facts">
                 <div>
                     <dt>"Permissions"</dt>
                     <dd>{may}</dd>
                 </div>
                 <div>
+                    <dt>"Connections"</dt>
+                    <dd>{opens(key)}</dd>
+                </div>
+                <div>
                     <dt>"Last used"</dt>
-                    <dd>
-                        {match key.last_used_at {
-                            Some(at) => time::age(at).into_any(),
-                            None => "Never".into_any(),
-                        }}
-                    </dd>
+                    <dd>{last_use(&key.last_use)}</dd>
                 </div>
                 {expiry(key)}
             </dl>
@@ -113,77 +107,66 @@ fn expiry(key: &ApiKeyView) -> impl IntoView + use<> {
     }
 }
 
-/// Renders the form that creates a key.
-pub fn create_form() -> impl IntoView {
-    let scopes = Scope::ALL.iter().enumerate().map(|(place, scope)| {
-        view! {
-            <label class="check">
-                <input type="checkbox" name=format!("scopes[{place}]") value=scope.as_str() checked=true />
-                {scope.label()}
-            </label>
-        }
-    });
-    let lives = ApiKeyLifetime::ALL.iter().map(|&life| {
-        view! {
-            <option value=life.as_str() selected=life == ApiKeyLifetime::default()>
-                {life.label()}
-            </option>
-        }
-    });
-    view! {
-        <section aria-labelledby="new">
-            <div class="section-head">
-                <h2 id="new">"New key"</h2>
-            </div>
-            <form class="card fields" method="post" action="/api/api-keys/create">
-                {org_field()}
-                <label class="field">
-                    <span>"Name"</span>
-                    <input
-                        name="name"
-                        maxlength="100"
-                        autocomplete="off"
-                        placeholder="Nightly export"
-                        required=true
-                        aria-describedby="name-hint"
-                    />
-                    <span class="hint" id="name-hint">
-                        "The program that will use the key. This list and the activity page show it."
-                    </span>
-                </label>
-                <fieldset class="checks">
-                    <legend>"Permissions"</legend>
-                    {scopes.collect_view()}
-                </fieldset>
-                <label class="field">
-                    <span>"Expires after"</span>
-                    <select name="life">{lives.collect_view()}</select>
-                </label>
-                <p>
-                    <button class="button primary">"Create API key"</button>
-                </p>
-            </form>
-        </section>
+/// Names the connections that the key opens.
+fn opens(key: &ApiKeyView) -> String {
+    match &key.connections {
+        None => "All".to_owned(),
+        Some(only) if only.is_empty() => "None any more".to_owned(),
+        Some(only) => only.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", "),
     }
 }
 
-/// Asks for confirmation before a key is revoked. `None` if there is no such key or it has been revoked.
-pub fn revoke_confirmation(view: &ApiKeysView, asked: &str) -> Option<AnyView> {
-    let key = view.keys.iter().find(|key| key.id.0 == asked && key.status != ApiKeyStatus::Revoked)?;
-    let text = view! {
-        "Requests with "
-        <code>{format!("{}…", key.prefix)}</code>
-        " will be refused from then on. You can't undo this. Access tokens that it has already returned work until they expire, after 30 minutes at most."
-    };
-    let card = view! {
-        <ConfirmationCard
-            title=format!("Revoke {}?", key.name)
-            text=text.into_any()
-            action="/api/api-keys/revoke"
-            field=("key_id", key.id.0.clone())
-            cancel=paths::API_KEYS
-            verb="Revoke"
-        />
-    };
-    Some(card.into_any())
+fn last_use(used: &KeyUseView) -> impl IntoView + use<> {
+    let Some(at) = used.at else { return "Never".into_any() };
+    let by = Some(used.by()).filter(|by| !by.is_empty());
+    view! {
+        {time::age(at)}
+        {by.map(|by| view! { <div class="meta">{by}</div> })}
+    }
+    .into_any()
+}
+
+/// Names the old key while it still works.
+fn replaced(previous: &PreviousKeyView) -> impl IntoView + use<> {
+    let by = Some(previous.last_use.by()).filter(|by| !by.is_empty()).map(|by| format!(" by {by}"));
+    view! {
+        <p class="meta">
+            "The old key " <code>{format!("{}…", previous.prefix)}</code> " works until "
+            {time::absolute(previous.ends_at)}
+            {match previous.last_use.at {
+                Some(at) => view! { ", last used " {time::age(at)} {by} }.into_any(),
+                None => ", never used".into_any(),
+            }}
+        </p>
+    }
+}
+
+/// Renders the link that revokes the key, and the menu with what else can be done.
+fn actions(key: &ApiKeyView, described_by: String) -> impl IntoView + use<> {
+    let link = |verb| format!("{}?{verb}={}", paths::API_KEYS, key.id);
+    let (revoke, rename) = (link("revoke"), link("rename"));
+    let is_active = key.status == ApiKeyStatus::Active;
+    let rotate = (is_active && key.previous.is_none()).then(|| {
+        view! {
+            <a class="menu-item" role="menuitem" href=link("rotate")>
+                "Rotate"
+            </a>
+        }
+    });
+    let end =
+        key.previous.is_some().then(|| view! { <button class="menu-item" role="menuitem">"End the old key"</button> });
+    view! {
+        <form class="connection-actions" method="post" action="/api/api-keys/end-previous">
+            {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
+            <a class="button" href=revoke aria-describedby=described_by>
+                "Revoke"
+            </a>
+            <ActionsMenu id=key.id.0.clone() name=key.name.clone()>
+                {rotate} {end}
+                <a class="menu-item" role="menuitem" href=rename>
+                    "Rename"
+                </a>
+            </ActionsMenu>
+        </form>
+    }
 }

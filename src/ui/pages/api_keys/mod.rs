@@ -1,6 +1,8 @@
 //! Settings → API keys: the keys of the organization's programs.
 
+mod create;
 mod list;
+mod questions;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -10,13 +12,18 @@ use crate::model::{ApiKeysView, Permission, RevealedSecret, paths};
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::context::{may, page};
 use crate::ui::layout::{Layout, settings_tabs};
-use list::{create_form, list, new_key_card, revoke_confirmation};
+use create::create_form;
+use list::{list, new_key_card};
+use questions::{Asked, question};
 
 /// The page at `/settings/api-keys`.
 #[component]
 pub fn ApiKeys() -> impl IntoView {
-    // Set by a key's Revoke link.
-    let asked = use_query_map().read_untracked().get("revoke");
+    // Set by the links of a key's row.
+    let query = use_query_map().read_untracked().clone();
+    let asked = query.get("revoke").map(Asked::Revoke);
+    let asked =
+        asked.or_else(|| query.get("rotate").map(Asked::Rotate)).or_else(|| query.get("rename").map(Asked::Rename));
     let new = page().new_api_key;
     let allowed = may(Permission::ManageApiKeys);
     view! {
@@ -26,7 +33,7 @@ pub fn ApiKeys() -> impl IntoView {
                     return forbidden().into_any();
                 }
                 match api::api_keys().await {
-                    Ok(view) => loaded(&view, asked.as_deref(), new.as_ref()).into_any(),
+                    Ok(view) => loaded(&view, asked.as_ref(), new.as_ref()).into_any(),
                     Err(error) => load_failure("API keys", &error, paths::API_KEYS.to_owned()).into_any(),
                 }
             })}
@@ -34,7 +41,7 @@ pub fn ApiKeys() -> impl IntoView {
     }
 }
 
-fn loaded(view: &ApiKeysView, asked: Option<&str>, new: Option<&RevealedSecret>) -> impl IntoView + use<> {
+fn loaded(view: &ApiKeysView, asked: Option<&Asked>, new: Option<&RevealedSecret>) -> impl IntoView + use<> {
     view! {
         <div class="contents" data-as-of=view.as_of>
             <header class="page-head">
@@ -46,8 +53,8 @@ fn loaded(view: &ApiKeysView, asked: Option<&str>, new: Option<&RevealedSecret>)
                     </p>
                 </div>
             </header>
-            {settings_tabs(paths::API_KEYS)} {asked.and_then(|id| revoke_confirmation(view, id))}
-            {new.map(|key| new_key_card(key, &view.origin))} {list(view)} {create_form()}
+            {settings_tabs(paths::API_KEYS)} {asked.and_then(|asked| question(view, asked))}
+            {new.map(|key| new_key_card(key, &view.origin))} {list(view)} {create_form(view)}
         </div>
     }
 }

@@ -13,14 +13,14 @@ use utoipa::openapi::{Object, ObjectBuilder, Type};
 use self::list_query::{ListQuery, cursor_after};
 use self::patch::read_patch;
 use super::binding_path::BindingPath;
+use super::call_origin::CallOrigin;
 use super::etag::{etag_of, matches_etag, respond_with_etag};
 use super::problem::Problem;
 use super::problem_responses::{BindingProblems, ListProblems};
 use super::rate_limit::rate_limited;
 use crate::model::{BindingId, BindingStatus, ProblemCode, Scope, paths};
 use crate::server::auth::api_keys;
-use crate::server::domain::{Actor, Binding};
-use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::domain::Binding;
 use crate::server::http::state::AppState;
 use crate::server::store::{ApiKeyRow, LabelError, LabeledBinding};
 use crate::server::tokens::DisconnectOutcome;
@@ -147,12 +147,14 @@ impl From<LabeledBinding> for Connection {
 )]
 pub async fn list(
     State(state): State<AppState>,
+    origin: CallOrigin,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
-        let ListQuery { filter, after, limit, .. } = ListQuery::parse(query.as_deref().unwrap_or_default())?;
+        let ListQuery { mut filter, after, limit, .. } = ListQuery::parse(query.as_deref().unwrap_or_default())?;
+        filter.limited_by = key.limited_by();
         // One more than asked for tells whether there are more.
         let found = state.store.labeled_bindings(&key.org, &filter, (after.0, &after.1), limit + 1).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -162,7 +164,7 @@ pub async fn list(
         let next_cursor = last.map(|last| cursor_after(last.connected_at, last.id.as_str()));
         Ok(respond_with_etag(&headers, &ConnectionList { bindings, next_cursor }))
     };
-    Ok(rate_limited(&state, &key, Scope::BindingsRead, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::BindingsRead, work).await)
 }
 
 /// Returns one connection.
@@ -189,6 +191,7 @@ pub async fn list(
 )]
 pub async fn read(
     State(state): State<AppState>,
+    origin: CallOrigin,
     BindingPath(id): BindingPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -197,7 +200,7 @@ pub async fn read(
         let found = find(&state, &key, &id).await?;
         Ok(respond_with_etag(&headers, &Connection::from(found)))
     };
-    Ok(rate_limited(&state, &key, Scope::BindingsRead, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::BindingsRead, work).await)
 }
 
 /// Changes a connection's labels.
@@ -224,7 +227,7 @@ pub async fn read(
 )]
 pub async fn label(
     State(state): State<AppState>,
-    ClientIp(from): ClientIp,
+    origin: CallOrigin,
     BindingPath(id): BindingPath,
     headers: HeaderMap,
     body: axum::body::Bytes,
@@ -237,7 +240,7 @@ pub async fn label(
         if !matches_etag(&headers, &etag_of(&Connection::from(found))?) {
             return Err(Problem::of(ProblemCode::PreconditionFailed));
         }
-        let store = state.store.as_actor(Actor::api_key(key.id.as_str(), &key.name, Some(from.to_string())));
+        let store = state.store.as_actor(origin.actor(&key));
         store.set_labels(&key.org, &id, &labels).await.map_err(|error| match error {
             LabelError::NotFound => Problem::of(ProblemCode::NoSuchConnection),
             LabelError::Changed => Problem::of(ProblemCode::PreconditionFailed),
@@ -247,7 +250,7 @@ pub async fn label(
         let changed = find(&state, &key, &id).await?;
         Ok(respond_with_etag(&HeaderMap::new(), &Connection::from(changed)))
     };
-    Ok(rate_limited(&state, &key, Scope::BindingsWrite, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::BindingsWrite, work).await)
 }
 
 /// Refreshes a connection's token now.
@@ -269,6 +272,7 @@ pub async fn label(
 )]
 pub async fn refresh(
     State(state): State<AppState>,
+    origin: CallOrigin,
     BindingPath(id): BindingPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -280,7 +284,7 @@ pub async fn refresh(
         let expires_at = refreshed.map_err(|error| Problem::of_token_error(error, now))?;
         Ok(axum::Json(Refreshed { expires_at }).into_response())
     };
-    Ok(rate_limited(&state, &key, Scope::BindingsWrite, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::BindingsWrite, work).await)
 }
 
 /// Disconnects a connection, at Xero and here.
@@ -306,7 +310,7 @@ pub async fn refresh(
 )]
 pub async fn disconnect(
     State(state): State<AppState>,
-    ClientIp(from): ClientIp,
+    origin: CallOrigin,
     BindingPath(id): BindingPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -316,18 +320,18 @@ pub async fn disconnect(
         if !matches_etag(&headers, &etag_of(&Connection::from(found))?) {
             return Err(Problem::of(ProblemCode::PreconditionFailed));
         }
-        let actor = Actor::api_key(key.id.as_str(), &key.name, Some(from.to_string()));
-        let outcome = state.tokens.disconnect_as(actor, &key.org, &id).await.map_err(|error| {
+        let outcome = state.tokens.disconnect_as(origin.actor(&key), &key.org, &id).await.map_err(|error| {
             tracing::warn!(%error, binding = %id, "a program's disconnect failed");
             Problem::disconnect_failed()
         })?;
         let removed_at_xero = outcome == DisconnectOutcome::RemovedAtXero;
         Ok(axum::Json(Disconnected { removed_at_xero }).into_response())
     };
-    Ok(rate_limited(&state, &key, Scope::BindingsWrite, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::BindingsWrite, work).await)
 }
 
 async fn find(state: &AppState, key: &ApiKeyRow, id: &BindingId) -> Result<LabeledBinding, Problem> {
     let found = state.store.labeled_binding(&key.org, id).await?;
+    let found = if state.store.key_opens(key, id).await? { found } else { None };
     found.ok_or_else(|| Problem::of(ProblemCode::NoSuchConnection))
 }

@@ -17,13 +17,13 @@ use tokio::time::Instant;
 
 use self::body::CallBody;
 use self::running_call::RunningCall;
+use super::call_origin::CallOrigin;
 use super::problem::Problem;
 use super::problem_responses::XeroProblems;
 use super::rate_limit::rate_limited;
 use crate::model::{BindingId, CallLimit, ProblemCode, Scope};
 use crate::server::auth::api_keys;
 use crate::server::domain::AccessToken;
-use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::state::AppState;
 use crate::server::proxy::headers::{request_headers, response_headers};
 use crate::server::proxy::{ForbiddenPath, TurnError, parse_target};
@@ -64,11 +64,7 @@ const DEFAULT_PAUSE_SECONDS: i64 = 1;
     ),
     responses((status = 200, description = "Xero's response, of any status."), XeroProblems),
 )]
-pub async fn forward(
-    State(state): State<AppState>,
-    ClientIp(from): ClientIp,
-    request: Request,
-) -> Result<Response, Problem> {
+pub async fn forward(State(state): State<AppState>, origin: CallOrigin, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let (binding, path) = split_path(head.uri.path());
     let (key, bound) = api_keys::authenticate_with_binding(&state.store, &head.headers, &binding).await?;
@@ -77,9 +73,9 @@ pub async fn forward(
         let path = parse_target(path).map_err(|ForbiddenPath| Problem::of(ProblemCode::XeroPathForbidden))?;
         let bound = bound.ok_or_else(|| Problem::of(ProblemCode::NoSuchConnection))?;
         let deadline = Instant::now() + RESPONSE_TIMEOUT;
-        Call { state: &state, key: &key, bound, from, head: &head, path, deadline }.run(body).await
+        Call { state: &state, key: &key, bound, from: origin.ip, head: &head, path, deadline }.run(body).await
     };
-    let mut response = rate_limited(&state, &key, scope, work).await;
+    let mut response = rate_limited(&state, &key, &origin, scope, work).await;
     if let Some(id) = traces::request_id().and_then(|id| HeaderValue::from_str(&id).ok()) {
         response.headers_mut().insert(HeaderName::from_static("x-evergrant-request-id"), id);
     }

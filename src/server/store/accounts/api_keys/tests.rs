@@ -1,10 +1,14 @@
 //! Tests of API keys: isolation between organizations, their maximum number, last use, and revocation.
 
+use super::list::REVOKED_KEY_LISTED_FOR;
 use super::*;
-use crate::model::Role;
+use crate::model::{ApiKeyStatus, ApiKeyView, KeyConnection, KeyUseView, Role};
 use crate::server::domain::Secret;
+use crate::server::store::testing::grants::TestGrant;
 use crate::server::store::testing::{START, each_store};
-use crate::server::store::{ClerkEvent, ClerkOrg, ClerkUser, IdentityClaims, NewUser, OrgClaims, UserOrg};
+use crate::server::store::{
+    BindingFilter, ClerkEvent, ClerkOrg, ClerkUser, IdentityClaims, NewUser, OrgClaims, UserOrg,
+};
 
 fn new_key<'a>(hash: &'a str, by: Option<&'a UserId>) -> NewApiKeyRow<'a> {
     NewApiKeyRow {
@@ -14,7 +18,12 @@ fn new_key<'a>(hash: &'a str, by: Option<&'a UserId>) -> NewApiKeyRow<'a> {
         scopes: &[Scope::TokensRead],
         expires_at: Some(START + 9),
         created_by: by,
+        bindings: &[],
     }
+}
+
+fn by(address: &str) -> KeyUse {
+    KeyUse { address: address.into(), agent: Some("curl/8.5.0".into()) }
 }
 
 #[apply(each_store!)]
@@ -30,11 +39,14 @@ async fn organization_lists_and_revokes_only_its_own_keys(store: Store) {
         name: "Nightly export".into(),
         prefix: "egk_12345678".into(),
         scopes: vec![Scope::TokensRead],
+        connections: None,
         status: ApiKeyStatus::Active,
         created_by: Some("ann@example.com".into()),
         created_at: START,
+        rotated_at: None,
         expires_at: Some(START + 9),
-        last_used_at: None,
+        last_use: KeyUseView::default(),
+        previous: None,
         revoked_at: None,
     };
     assert_eq!(store.api_keys(&org).await.unwrap(), std::slice::from_ref(&expected));
@@ -74,8 +86,10 @@ async fn last_use_of_a_key_is_recorded_to_the_minute(store: Store) {
     let read = async || store.api_key("h1").await.unwrap().unwrap();
     for (wait, noted) in [(0, START), (60, START), (1, START + 61)] {
         store.clock().advance(wait);
-        store.record_key_use(&read().await).await.unwrap();
+        store.record_key_use(&read().await, &by("203.0.113.7")).await.unwrap();
         assert_eq!(read().await.last_used_at, Some(noted));
+        let listed = store.api_keys(&org).await.unwrap().remove(0).last_use;
+        assert_eq!((listed.at, listed.by().as_str()), (Some(noted), "203.0.113.7, curl/8.5.0"));
     }
 }
 
@@ -107,4 +121,71 @@ async fn keys_are_revoked_with_their_creators_membership_and_their_organization(
     assert_eq!(store.api_key("an operators").await.unwrap(), None);
     store.add_api_key(&org, new_key("afterwards", None)).await.unwrap();
     assert_eq!(store.api_key("afterwards").await.unwrap(), None, "a key of a deleted organization is never found");
+}
+
+#[apply(each_store!)]
+async fn limited_key_opens_its_bindings_alone_and_nothing_once_they_are_gone(store: Store) {
+    let org = store.add_org("Harbour Group").await.unwrap();
+    let elsewhere = store.add_org("Elsewhere").await.unwrap();
+    let ids = async |org: &OrgId| -> Vec<BindingId> {
+        store.bindings_of_org(org).await.unwrap().into_iter().map(|one| one.binding.id).collect()
+    };
+    TestGrant::of(&store, &org).xero_user("mere").bound_to(&["Bakery", "Coffee"]).insert().await;
+    TestGrant::of(&store, &elsewhere).xero_user("jonas").bound_to(&["Joinery"]).insert().await;
+    let (ours, theirs) = (ids(&org).await, ids(&elsewhere).await);
+    let foreign = NewApiKeyRow { bindings: &theirs, ..new_key("h0", None) };
+    let refused = store.add_api_key(&org, foreign).await;
+    assert!(matches!(refused, Err(AddApiKeyError::NoSuchBinding(_))), "{refused:?}");
+    assert!(store.api_keys(&org).await.unwrap().is_empty(), "nothing is left of it");
+
+    let id = store.add_api_key(&org, NewApiKeyRow { bindings: &ours[..1], ..new_key("h1", None) }).await.unwrap();
+    let read = async |binding| store.api_key_and_binding("h1", binding).await.unwrap().unwrap();
+    let (key, bound) = read(&ours[0]).await;
+    assert_eq!((key.limited_by().as_ref(), bound.as_ref().map(|one| &one.binding.id)), (Some(&id), Some(&ours[0])));
+    assert!(read(&ours[1]).await.1.is_none() && read(&theirs[0]).await.1.is_none());
+    assert!(store.key_opens(&key, &ours[0]).await.unwrap() && !store.key_opens(&key, &ours[1]).await.unwrap());
+    assert!(store.token_reaches_beyond(&key, &bound.unwrap().binding).await.unwrap(), "one user made both");
+    let filter = BindingFilter { limited_by: key.limited_by(), ..Default::default() };
+    let listed = async || store.labeled_bindings(&org, &filter, (0, ""), 9).await.unwrap().len();
+    assert_eq!(listed().await, 1);
+    let shown = store.api_keys(&org).await.unwrap().remove(0).connections;
+    assert_eq!(shown, Some(vec![KeyConnection { id: ours[0].clone(), name: "Bakery".into() }]));
+
+    store.disconnect_binding(&org, &ours[1]).await.unwrap();
+    let (key, bound) = read(&ours[0]).await;
+    assert!(!store.token_reaches_beyond(&key, &bound.unwrap().binding).await.unwrap());
+    sqlx::query("DELETE FROM integration_tenant_bindings WHERE id = $1")
+        .bind(ours[0].as_str())
+        .execute(store.pool())
+        .await
+        .unwrap();
+    assert!(read(&ours[0]).await.0.is_limited && read(&ours[1]).await.1.is_none());
+    assert_eq!(listed().await, 0, "the key does not open all connections");
+    assert_eq!(store.api_keys(&org).await.unwrap().remove(0).connections, Some(vec![]));
+}
+
+#[apply(each_store!)]
+async fn uses_of_the_old_secret_are_told_apart_and_it_ends_with_its_creators_membership(store: Store) {
+    let org = OrgClaims { id: "org_1", slug: Some("harbour"), role: Role::Admin };
+    let claim = IdentityClaims { user: "user_1", email: None, org: Some(org), issued_at: START };
+    let known = store.sync_identity(&claim).await.unwrap();
+    let (org, ann) = (known.org.unwrap().id, known.user);
+    let id = store.add_api_key(&org, new_key("old", Some(&ann))).await.unwrap();
+    let bob = store.sync_identity(&IdentityClaims { user: "user_2", ..claim }).await.unwrap().user;
+    let new = NewSecret { hash: "new", prefix: "egk_87654321", overlap: 3600, by: Some(&bob) };
+    let replaced = store.rotate_api_key(&org, &id, new).await.unwrap();
+    assert_eq!(replaced.previous_ends_at, START + 9, "no later than the old one would have expired");
+    let (old, new) = (store.api_key("old").await.unwrap().unwrap(), store.api_key("new").await.unwrap().unwrap());
+    assert_eq!((old.created_by.as_ref(), new.created_by.as_ref()), (Some(&ann), Some(&bob)));
+    store.record_key_use(&old, &by("203.0.113.7")).await.unwrap();
+    let view = store.api_keys(&org).await.unwrap().remove(0);
+    let previous = view.previous.unwrap();
+    assert_eq!((view.last_use.at, view.prefix.as_str()), (None, "egk_87654321"));
+    assert_eq!((previous.last_use.at, previous.prefix.as_str()), (Some(START), "egk_12345678"));
+
+    let external = ClerkOrg { id: "org_1".into(), name: "Harbour Group".into(), slug: None };
+    let user = ClerkUser { id: "user_1".into(), email: None };
+    store.receive_clerk_event("1", START + 5, &ClerkEvent::MembershipDeleted { org: external, user }).await.unwrap();
+    assert_eq!(store.api_key("old").await.unwrap().unwrap().expires_at, Some(START + 5), "it ended with the event");
+    assert_eq!(store.api_key("new").await.unwrap().unwrap().revoked_at, None);
 }

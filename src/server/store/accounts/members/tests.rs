@@ -138,7 +138,8 @@ async fn removed_member_loses_active_org_api_keys_and_invitations(store: Store) 
     bob.acting(&store).invite(&org, &bob.user, invitation(Role::Admin, "h")).await.unwrap();
     for (hash, by) in [("bobs", &bob), ("anns", &ann)] {
         let (name, prefix, by) = ("key", hash, Some(&by.user));
-        let new = NewApiKeyRow { name, hash, prefix, scopes: Scope::ALL, created_by: by, expires_at: None };
+        let new =
+            NewApiKeyRow { name, hash, prefix, scopes: Scope::ALL, created_by: by, expires_at: None, bindings: &[] };
         store.add_api_key(&org, new).await.unwrap();
     }
     ann.acting(&store).remove_member(&org, &ann.user, &bob.user).await.unwrap();

@@ -19,6 +19,7 @@ async fn key_of(store: &Store, org: &crate::model::OrgId, user: &UserId, hash: &
         scopes: Scope::ALL,
         expires_at: None,
         created_by: Some(user),
+        bindings: &[],
     };
     store.add_api_key(org, new).await.unwrap();
 }

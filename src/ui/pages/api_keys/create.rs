@@ -1,0 +1,80 @@
+//! The form that creates an API key.
+
+use leptos::prelude::*;
+
+use crate::model::{ApiKeyLifetime, ApiKeysView, Scope};
+use crate::ui::components::org_field::org_field;
+
+/// Renders the form that creates a key.
+pub fn create_form(view: &ApiKeysView) -> impl IntoView + use<> {
+    let scopes = Scope::ALL.iter().enumerate().map(|(place, scope)| {
+        view! {
+            <label class="check">
+                <input type="checkbox" name=format!("scopes[{place}]") value=scope.as_str() checked=true />
+                {scope.label()}
+            </label>
+        }
+    });
+    let connections = view.connections.iter().enumerate().map(|(place, one)| {
+        view! {
+            <label class="check">
+                <input type="checkbox" name=format!("bindings[{place}]") value=one.id.0.clone() />
+                {one.name.clone()}
+            </label>
+        }
+    });
+    let connections = (!view.connections.is_empty()).then(|| {
+        view! {
+            <fieldset class="checks" aria-describedby="connections-hint">
+                <legend>"Only these connections"</legend>
+                {connections.collect_view()}
+                <span class="hint" id="connections-hint">
+                    "Tick none for a key that opens all connections, also later ones."
+                </span>
+            </fieldset>
+        }
+    });
+    let lives = ApiKeyLifetime::ALL.iter().map(|&life| {
+        view! {
+            <option value=life.as_str() selected=life == ApiKeyLifetime::default()>
+                {life.label()}
+            </option>
+        }
+    });
+    view! {
+        <section aria-labelledby="new">
+            <div class="section-head">
+                <h2 id="new">"New key"</h2>
+            </div>
+            <form class="card fields" method="post" action="/api/api-keys/create">
+                {org_field()}
+                <label class="field">
+                    <span>"Name"</span>
+                    <input
+                        name="name"
+                        maxlength="100"
+                        autocomplete="off"
+                        placeholder="Nightly export"
+                        required=true
+                        aria-describedby="name-hint"
+                    />
+                    <span class="hint" id="name-hint">
+                        "The program that will use the key. This list and the activity page show it."
+                    </span>
+                </label>
+                <fieldset class="checks">
+                    <legend>"Permissions"</legend>
+                    {scopes.collect_view()}
+                </fieldset>
+                {connections}
+                <label class="field">
+                    <span>"Expires after"</span>
+                    <select name="life">{lives.collect_view()}</select>
+                </label>
+                <p>
+                    <button class="button primary">"Create API key"</button>
+                </p>
+            </form>
+        </section>
+    }
+}

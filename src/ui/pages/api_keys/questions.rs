@@ -1,0 +1,101 @@
+//! The cards of a key's actions: revoke, rotate and rename.
+
+use leptos::prelude::*;
+
+use crate::model::{ApiKeyStatus, ApiKeyView, ApiKeysView, KeyOverlap, paths};
+use crate::ui::components::org_field::org_field;
+use crate::ui::components::question_card::ConfirmationCard;
+
+/// The key that a link of its row is about, and what the link does.
+pub enum Asked {
+    /// Revoke the key with this id.
+    Revoke(String),
+    /// Rotate it.
+    Rotate(String),
+    /// Rename it.
+    Rename(String),
+}
+
+/// Renders the card of the chosen action. `None` if there is no such key or the action isn't possible.
+pub fn question(view: &ApiKeysView, asked: &Asked) -> Option<AnyView> {
+    let (Asked::Revoke(id) | Asked::Rotate(id) | Asked::Rename(id)) = asked;
+    let key = view.keys.iter().find(|key| key.id.0 == *id && key.status != ApiKeyStatus::Revoked)?;
+    match asked {
+        Asked::Revoke(_) => Some(revoke(key).into_any()),
+        Asked::Rotate(_) if key.status == ApiKeyStatus::Active && key.previous.is_none() => {
+            Some(rotate(key).into_any())
+        }
+        Asked::Rotate(_) => None,
+        Asked::Rename(_) => Some(rename(key).into_any()),
+    }
+}
+
+fn revoke(key: &ApiKeyView) -> impl IntoView + use<> {
+    let text = view! {
+        "Requests with "
+        <code>{format!("{}…", key.prefix)}</code>
+        " will be refused from then on. You can't undo this. Access tokens that it has already returned work until they expire, after 30 minutes at most."
+    };
+    view! {
+        <ConfirmationCard
+            title=format!("Revoke {}?", key.name)
+            text=text.into_any()
+            action="/api/api-keys/revoke"
+            field=("key_id", key.id.0.clone())
+            cancel=paths::API_KEYS
+            verb="Revoke"
+        />
+    }
+}
+
+fn rotate(key: &ApiKeyView) -> impl IntoView + use<> {
+    let choices = KeyOverlap::ALL.iter().map(|&overlap| {
+        view! {
+            <option value=overlap.as_str() selected=overlap == KeyOverlap::default()>
+                {overlap.label()}
+            </option>
+        }
+    });
+    let text = "A new key takes the place of this one, with the same permissions. It is shown once. Give it to your program before the old key ends.";
+    view! {
+        <section class="card question" aria-labelledby="question">
+            <h2 id="question">{format!("Rotate {}?", key.name)}</h2>
+            <p>{text}</p>
+            <form class="fields" method="post" action="/api/api-keys/rotate">
+                {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
+                <label class="field">
+                    <span>"The old key works for"</span>
+                    <select name="overlap">{choices.collect_view()}</select>
+                </label>
+                {buttons("Rotate")}
+            </form>
+        </section>
+    }
+}
+
+fn rename(key: &ApiKeyView) -> impl IntoView + use<> {
+    view! {
+        <section class="card question" aria-labelledby="question">
+            <h2 id="question">{format!("Rename {}", key.name)}</h2>
+            <form class="fields" method="post" action="/api/api-keys/rename">
+                {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
+                <label class="field">
+                    <span>"New name"</span>
+                    <input name="name" maxlength="100" autocomplete="off" required=true value=key.name.clone() />
+                </label>
+                {buttons("Rename")}
+            </form>
+        </section>
+    }
+}
+
+fn buttons(verb: &'static str) -> impl IntoView {
+    view! {
+        <div class="dialog-actions">
+            <a class="button" href=paths::API_KEYS>
+                "Cancel"
+            </a>
+            <button class="button primary">{verb}</button>
+        </div>
+    }
+}
