@@ -97,6 +97,21 @@ async function webhookSteps({ page, provider }) {
     await page.getByRole('link', { name: 'Notifications', exact: true }).first().waitFor();
     assert.equal(await page.getByRole('button', { name: 'Mark all as read' }).count(), 0);
 
+    await chooseAction(page, 'Deliveries');
+    await page.getByRole('heading', { level: 1, name: 'Deliveries' }).waitFor();
+    const delivery = page.getByRole('list', { name: 'Deliveries' }).getByRole('listitem').filter({ hasText: 'needs reconnecting' }).first();
+    await delivery.getByText('answered 204').waitFor();
+    await delivery.getByRole('button', { name: 'Resend' }).click();
+    await page.getByText('The event was delivered again.').waitFor();
+    assert.equal(receiver.deliveries[2].headers['webhook-id'], receiver.deliveries[1].headers['webhook-id']);
+
+    await openNotifications(page);
+    await chooseAction(page, 'Choose events');
+    await page.getByRole('group', { name: 'Only these events' }).getByLabel('A connection works again').check();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('The webhook gets the events that you chose').waitFor();
+    await webhook(page).getByText('A connection works again').waitFor();
+
     await chooseAction(page, 'Turn off');
     await page.getByText('The webhook is off.').waitFor();
     await chooseAction(page, 'Remove');

@@ -18,5 +18,5 @@ pub use integrations::{
     overview, refresh_connection, refresh_integrations, settings, test_connection,
 };
 pub use members::{belongings, members};
-pub use notifications::notifications;
+pub use notifications::{delivery_log, notifications};
 pub use reference::reference;

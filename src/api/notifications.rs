@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ApiError, EndpointId, NotificationsView, UserId};
+use crate::model::{ApiError, DeliveryId, DeliveryLogView, EndpointId, EventKind, NotificationsView, UserId};
 
 /// Returns what `/settings/notifications` shows.
 #[server(prefix = "/api", endpoint = "notifications/view", input = PostUrl, output = Json)]
@@ -92,6 +92,56 @@ pub async fn set_webhook(endpoint_id: EndpointId, enabled: bool) -> Result<(), A
     })
     .await
     .flash(|()| if enabled { WebhookEnabled } else { WebhookDisabled })
+}
+
+/// Sets the kinds of events that an endpoint gets, or all if there are none.
+#[server(prefix = "/api", endpoint = "notifications/webhooks/events", input = PostUrl, output = Json)]
+pub async fn choose_events(endpoint_id: EndpointId, #[server(default)] kinds: Vec<EventKind>) -> Result<(), ApiError> {
+    use crate::model::{NotificationFlash::EventsChosen, Permission, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageNotifications)?;
+        Ok(ctx.state.notifier.as_actor(ctx.actor()).choose_events(&org.id, &endpoint_id, &kinds).await?)
+    })
+    .await
+    .flash(|()| EventsChosen)
+}
+
+/// Returns the last deliveries to the organization's webhooks, or to one of them, with their attempts.
+#[server(prefix = "/api", endpoint = "notifications/webhooks/log", input = PostUrl, output = Json)]
+pub async fn delivery_log(#[server(default)] endpoint_id: Option<EndpointId>) -> Result<DeliveryLogView, ApiError> {
+    use crate::model::Permission;
+    use crate::server::http::server_fn::{ServerFnContext, webhook_not_found};
+    use crate::server::views;
+
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageNotifications)?;
+        let log = views::delivery_log(&ctx.state.store, &org.id, endpoint_id.as_ref()).await?;
+        log.ok_or_else(webhook_not_found)
+    })
+    .await
+    .without_flash()
+}
+
+/// Sends a delivery to a webhook again now. Returns whether it was delivered.
+#[server(prefix = "/api", endpoint = "notifications/webhooks/resend", input = PostUrl, output = Json)]
+pub async fn resend_delivery(delivery_id: DeliveryId) -> Result<bool, ApiError> {
+    use crate::model::{
+        NotificationFlash::{ResendFailed, Resent},
+        Permission, paths,
+    };
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::DELIVERIES);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageNotifications)?;
+        Ok(ctx.state.notifier.as_actor(ctx.actor()).resend(&org.id, &delivery_id).await?)
+    })
+    .await
+    .flash(|delivered| if *delivered { Resent } else { ResendFailed })
 }
 
 /// Removes an endpoint and cancels its pending deliveries.

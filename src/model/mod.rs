@@ -47,8 +47,8 @@ pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, Gr
 pub use import::ImportOutcome;
 pub use members::{InvitationDetails, InvitationView, MemberBelongings, MemberSource, MemberView, MembersView};
 pub use notification::{
-    Channel, Channels, DeliveryStatus, DeliveryView, DisabledBy, EmailChoice, EndpointView, EventKind, EventView,
-    NotificationsView, RecipientView,
+    AttemptLogView, Channel, Channels, DeliveryLogView, DeliveryStatus, DeliveryView, DisabledBy, EmailChoice,
+    EndpointView, EventKind, EventView, LoggedDeliveryView, NotificationsView, RecipientView,
 };
 pub use page::{ClerkView, InvitationPage, LinkPage, LoginProblem, LoginView, Page, ProviderLink, RevealedSecret};
 pub use permission::Permission;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text_enum::str_enum;
-use super::{EndpointId, EventId, Role, UserId};
+use super::{DeliveryId, EndpointId, EventId, Role, UserId};
 
 str_enum!(
     /// Whether a member wants email, if they have chosen.
@@ -70,6 +70,26 @@ impl EventKind {
     /// The kinds that only programs are notified of, because a person has just made the change. The audit log has them,
     /// too.
     pub const FOR_PROGRAMS: [Self; 3] = [Self::Created, Self::Reconnected, Self::Disconnected];
+
+    /// Returns the label of the events of this kind on a page.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NeedsReconnecting => "A connection needs reconnecting",
+            Self::Recovered => "A connection works again",
+            Self::Created => "Connected",
+            Self::Reconnected => "Reconnected",
+            Self::Disconnected => "Disconnected",
+            Self::WillExpireSoon => "A connection will expire soon",
+            Self::CredentialsRefused => "Xero refuses the app",
+            Self::CredentialsAccepted => "Xero accepts the app again",
+            Self::Test => "A test",
+        }
+    }
+
+    /// Returns whether an endpoint's choice of events can name the kind. A test is always sent.
+    pub fn can_be_chosen(self) -> bool {
+        self != Self::Test
+    }
 
     /// Describes the event in a sentence. `tenant` is the name of the tenant that it concerns.
     pub fn sentence(self, tenant: Option<&str>) -> String {
@@ -178,6 +198,8 @@ pub struct EndpointView {
     pub disabled_by: Option<DisabledBy>,
     /// Until when the previous secret also signs.
     pub previous_until: Option<i64>,
+    /// The kinds of events that it gets; `None` for all, also those of later versions.
+    pub events: Option<Vec<EventKind>>,
     /// The latest delivery.
     pub last: Option<DeliveryView>,
 }
@@ -220,4 +242,53 @@ pub struct EventView {
     pub is_new: bool,
     /// The event's deliveries, one for each receiver.
     pub deliveries: Vec<DeliveryView>,
+}
+
+/// What `/settings/notifications/deliveries` shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryLogView {
+    /// The URL of the only webhook whose deliveries these are; `None` for those of all.
+    pub webhook: Option<String>,
+    /// Newest first.
+    pub deliveries: Vec<LoggedDeliveryView>,
+    /// Time at which the view was created.
+    pub as_of: i64,
+}
+
+/// A delivery to a webhook, with its last attempts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoggedDeliveryView {
+    /// The delivery's id.
+    pub id: DeliveryId,
+    /// The event's id, which the receiver gets in every attempt.
+    pub event_id: String,
+    /// What happened; `None` if another version of Evergrant wrote the event.
+    pub kind: Option<EventKind>,
+    /// Name of the tenant that the event concerns.
+    pub tenant_name: Option<String>,
+    /// When the event occurred.
+    pub occurred_at: i64,
+    /// The webhook.
+    pub endpoint: EndpointId,
+    /// The webhook's URL.
+    pub url: String,
+    /// State of the delivery.
+    pub status: DeliveryStatus,
+    /// When the next attempt is due; `None` if no more are planned.
+    pub next_attempt_at: Option<i64>,
+    /// The last attempts, newest first.
+    pub attempts: Vec<AttemptLogView>,
+}
+
+/// One attempt to deliver an event to a webhook.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptLogView {
+    /// When it ended.
+    pub at: i64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: i64,
+    /// HTTP status of the response; `None` if there was none.
+    pub http_status: Option<i64>,
+    /// What failed; `None` if the event was delivered.
+    pub error: Option<String>,
 }

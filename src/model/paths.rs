@@ -32,6 +32,8 @@ pub const MEMBERS: &str = "/settings/members";
 pub const API_KEYS: &str = "/settings/api-keys";
 /// The page that manages email notifications and webhooks.
 pub const NOTIFICATIONS: &str = "/settings/notifications";
+/// The log of deliveries to webhooks.
+pub const DELIVERIES: &str = "/settings/notifications/deliveries";
 /// The page that invitation links lead to. The secret is in the query, because paths are logged and queries are not.
 pub const INVITATION: &str = "/invite";
 /// The API's description for people.
@@ -120,6 +122,7 @@ pub const PAGES: &[&str] = &[
     MEMBERS,
     API_KEYS,
     NOTIFICATIONS,
+    DELIVERIES,
     INVITATION,
     API_REFERENCE,
 ];

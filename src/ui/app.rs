@@ -8,8 +8,8 @@ use leptos_router::path;
 
 use super::layout::clerk;
 use super::pages::{
-    Account, Activity, ApiKeys, ConfirmEmail, ForgotPassword, History, Integrations, Invite, Login, Members, NotFound,
-    Notifications, Overview, Proof, Reference, ResetPassword, SignInCode,
+    Account, Activity, ApiKeys, ConfirmEmail, Deliveries, ForgotPassword, History, Integrations, Invite, Login,
+    Members, NotFound, Notifications, Overview, Proof, Reference, ResetPassword, SignInCode,
 };
 use crate::model::{Page, Theme};
 
@@ -62,6 +62,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/members") view=Members ssr=SsrMode::Async />
                 <Route path=path!("/settings/api-keys") view=ApiKeys ssr=SsrMode::Async />
                 <Route path=path!("/settings/notifications") view=Notifications ssr=SsrMode::Async />
+                <Route path=path!("/settings/notifications/deliveries") view=Deliveries ssr=SsrMode::Async />
             </FlatRoutes>
         </Router>
     }

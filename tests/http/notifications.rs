@@ -99,6 +99,52 @@ async fn webhook_is_tested_disabled_enabled_and_removed(database: TestDatabase) 
 }
 
 #[apply(each_database!)]
+async fn events_are_chosen_and_the_log_shows_each_attempt_and_sends_a_delivery_again(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    let db = app.database().name;
+    let demo = app.demo_browser().await;
+    let (_, id) = demo.call_server_fn(ADD_WEBHOOK_PATH, &[("url", "http://127.0.0.1:9/hooks?key=private")]).await;
+    let id = id.as_str().unwrap().to_owned();
+    demo.call_server_fn("/api/notifications/webhooks/test", &[("endpoint_id", &id)]).await;
+
+    let card = demo.page_text(&format!("{NOTIFICATIONS_PATH}?events={id}")).await;
+    assert!(card.contains("Which events does this webhook get?") && !card.contains("A test</label>"), "{db}");
+    let choice =
+        [("endpoint_id", id.as_str()), ("kinds[0]", "connection.created"), ("kinds[1]", "connection.recovered")];
+    demo.post("/api/notifications/webhooks/events", &choice).await;
+    assert_eq!(demo.flash(), "webhook-events", "{db}");
+    let chosen = async || notifications_view(&demo).await["endpoints"][0]["events"].clone();
+    assert_eq!(chosen().await, json!(["connection.created", "connection.recovered"]), "{db}");
+    assert!(demo.page_text(NOTIFICATIONS_PATH).await.contains("A connection works again"), "{db}");
+    demo.post("/api/notifications/webhooks/events", &choice[..1]).await;
+    assert_eq!(chosen().await, json!(null), "{db}: it gets all again");
+
+    let log = async || {
+        let (status, log) = demo.call_server_fn("/api/notifications/webhooks/log", &[("endpoint_id", &id)]).await;
+        assert_eq!(status, StatusCode::OK, "{db}: {log}");
+        log["deliveries"].clone()
+    };
+    let first = log().await[0].clone();
+    assert_eq!(first["attempts"].as_array().unwrap().len(), 1, "{db}: {first}");
+    assert_eq!(first["attempts"][0]["error"], "could not connect", "{db}: {first}");
+    assert!(first["attempts"][0]["duration_ms"].is_i64(), "{db}: {first}");
+    let page = demo.page_text(&format!("/settings/notifications/deliveries?webhook={id}")).await;
+    assert!(page.contains("could not connect") && page.contains(first["event_id"].as_str().unwrap()), "{db}: {page}");
+    assert!(!page.contains("whsec_"), "{db}");
+    assert!(demo.page_text("/settings/notifications/deliveries").await.contains("to all webhooks"), "{db}");
+
+    let again = [("delivery_id", first["id"].as_str().unwrap())];
+    demo.post("/api/notifications/webhooks/resend", &again).await;
+    assert_eq!(demo.flash(), "delivery-resend-failed", "{db}");
+    let second = log().await[0].clone();
+    assert_eq!((&second["event_id"], second["attempts"].as_array().unwrap().len()), (&first["event_id"], 2), "{db}");
+    let changes = demo.page_text("/activity?show=changes").await;
+    assert!(changes.contains("Sent a delivery again"), "{db}");
+    demo.post("/api/notifications/webhooks/resend", &[("delivery_id", "none")]).await;
+    assert_eq!(demo.flash(), "delivery-missing", "{db}");
+}
+
+#[apply(each_database!)]
 async fn members_can_only_view_and_change_their_own_email_setting(database: TestDatabase) {
     let app = DemoServer::start(database).await;
     let db = app.database().name;

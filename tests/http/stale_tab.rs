@@ -13,7 +13,7 @@ use crate::support::table_dump::dump;
 use crate::support::test_server::TestServer;
 
 /// Server functions that only read, and those that are not about the organization that the person works in.
-const NOT_CONCERNED: [&str; 11] = [
+const NOT_CONCERNED: [&str; 12] = [
     "/api/account/",
     "/api/activity",
     "/api/api-keys/view",
@@ -23,6 +23,7 @@ const NOT_CONCERNED: [&str; 11] = [
     "/api/members/belongings",
     "/api/members/view",
     "/api/notifications/view",
+    "/api/notifications/webhooks/log",
     "/api/organizations/create",
     "/api/overview",
 ];
@@ -50,6 +51,8 @@ const FORMS: &[(&str, &[(&str, &str)])] = &[
     ("/api/notifications/mail", &[("user_id", "none"), ("on", "false")]),
     ("/api/notifications/read", &[("up_to", "1")]),
     ("/api/notifications/webhooks/add", &[("url", "https://example.com/hooks")]),
+    ("/api/notifications/webhooks/events", &[("endpoint_id", "none"), ("kinds[0]", "connection.created")]),
+    ("/api/notifications/webhooks/resend", &[("delivery_id", "none")]),
     ("/api/notifications/webhooks/remove", &[("endpoint_id", "none")]),
     ("/api/notifications/webhooks/rotate", &[("endpoint_id", "none")]),
     ("/api/notifications/webhooks/set", &[("endpoint_id", "none"), ("enabled", "false")]),

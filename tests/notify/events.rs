@@ -92,7 +92,8 @@ async fn crash_between_change_and_delivery_loses_no_event(database: TestDatabase
     assert_eq!(tick(&notifier).await.delivered, 1, "{db}");
     assert_eq!(receiver.deliveries().len(), 1, "{db}");
     assert_eq!(receiver.deliveries()[0].id, claimed[0].event.as_str(), "{db}");
-    let late_result = DeliveryAttempt { outcome: DeliveryOutcome::GivenUp, http_status: None, error: None };
+    let late_result =
+        DeliveryAttempt { outcome: DeliveryOutcome::GivenUp, http_status: None, error: None, duration_ms: None };
     assert!(
         store.record_delivery_attempt(&claimed[0].id, "dead", &late_result).await.unwrap()
             == RecordedAttempt::ClaimLost,

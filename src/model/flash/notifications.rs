@@ -18,6 +18,16 @@ str_enum!(
         TooManyWebhooks = "webhook-too-many",
         /// The webhook belongs to another organization, or was removed meanwhile.
         NoSuchWebhook = "webhook-missing",
+        EventsChosen = "webhook-events",
+        Resent = "delivery-resent",
+        ResendFailed = "delivery-resend-failed",
+        /// Too many deliveries were sent again within a minute.
+        TooManyResends = "delivery-too-many",
+        /// The delivery is being attempted right now.
+        ResendInProgress = "delivery-in-progress",
+        /// The delivery belongs to another organization, or is deleted.
+        NoSuchDelivery = "delivery-missing",
+        WebhookOff = "webhook-off",
         TestDelivered = "webhook-test-delivered",
         TestFailed = "webhook-test-failed",
         MailOn = "mail-on",
@@ -43,7 +53,15 @@ str_enum!(
 impl FlashMessage for NotificationFlash {
     fn tone(&self) -> Tone {
         match self {
-            Self::TooManyWebhooks | Self::NoSuchWebhook | Self::TestFailed | Self::NotAllowed => Tone::Warn,
+            Self::TooManyWebhooks
+            | Self::NoSuchWebhook
+            | Self::TestFailed
+            | Self::ResendFailed
+            | Self::TooManyResends
+            | Self::ResendInProgress
+            | Self::NoSuchDelivery
+            | Self::WebhookOff
+            | Self::NotAllowed => Tone::Warn,
             _ => Tone::Good,
         }
     }
@@ -59,6 +77,13 @@ impl FlashMessage for NotificationFlash {
             Self::WebhookRemoved => "Webhook removed.",
             Self::TooManyWebhooks => "There are already 20 webhooks. Remove one first.",
             Self::NoSuchWebhook => "That webhook is no longer in this organisation.",
+            Self::EventsChosen => "The webhook gets the events that you chose from now on.",
+            Self::Resent => "The event was delivered again.",
+            Self::ResendFailed => "The event was not delivered. The log says why.",
+            Self::TooManyResends => "That is too often. Wait a minute, then try again.",
+            Self::ResendInProgress => "That event is being delivered right now.",
+            Self::NoSuchDelivery => "That delivery is no longer in this organisation.",
+            Self::WebhookOff => "The webhook is off. Turn it on first.",
             Self::TestDelivered => "The test was delivered.",
             Self::TestFailed => "The test was not delivered. See the webhook's row for the reason.",
             Self::MailOn => "Email is on.",

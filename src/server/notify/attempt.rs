@@ -22,8 +22,12 @@ impl Notifier {
                     continue;
                 }
                 Ok(Some(event)) => {
+                    let started = self.store().clock().monotonic();
                     let outcome = self.attempt_by_webhook(&claimed, &event).await;
-                    outcome.unwrap_or_else(|error| self.preparation_failed(&claimed, Some(&event), &error))
+                    let outcome =
+                        outcome.unwrap_or_else(|error| self.preparation_failed(&claimed, Some(&event), &error));
+                    let took = self.store().clock().monotonic().saturating_sub(started);
+                    outcome.that_took(took)
                 }
                 Ok(None) => canceled_attempt(),
                 Err(error) => self.preparation_failed(&claimed, None, &error),
@@ -50,6 +54,7 @@ impl Notifier {
             outcome: next.map_or(DeliveryOutcome::GivenUp, DeliveryOutcome::RetryAt),
             http_status: None,
             error,
+            duration_ms: None,
         }
     }
 
@@ -85,14 +90,24 @@ impl Notifier {
         let digest = Digest { to: &to, org_name: &org_name, events: &events, public_url: self.public_url(), now };
         let taken = mailer.send(&digest).await;
         let outcome = |one: &ClaimedDelivery| match &taken {
-            Ok(()) => DeliveryAttempt { outcome: DeliveryOutcome::Delivered, http_status: None, error: None },
+            Ok(()) => DeliveryAttempt {
+                outcome: DeliveryOutcome::Delivered,
+                http_status: None,
+                error: None,
+                duration_ms: None,
+            },
             Err(returned) => {
                 let next = match returned.finality {
                     Finality::RecipientRefused => None,
                     Finality::Retry => self.next_attempt_at(one, None),
                 };
                 let end = next.map_or(DeliveryOutcome::GivenUp, DeliveryOutcome::RetryAt);
-                DeliveryAttempt { outcome: end, http_status: None, error: Some(returned.message.clone()) }
+                DeliveryAttempt {
+                    outcome: end,
+                    http_status: None,
+                    error: Some(returned.message.clone()),
+                    duration_ms: None,
+                }
             }
         };
         claimed.into_iter().map(|one| (outcome(&one), one)).map(|(tried, one)| (one, tried)).collect()
@@ -116,11 +131,21 @@ impl Notifier {
     fn attempt_from_outcome(&self, claimed: &ClaimedDelivery, event: &Event, answer: PostOutcome) -> DeliveryAttempt {
         let (http_status, error, retry_after) = match answer {
             PostOutcome::Accepted(status) => {
-                return DeliveryAttempt { outcome: DeliveryOutcome::Delivered, http_status: Some(status), error: None };
+                return DeliveryAttempt {
+                    outcome: DeliveryOutcome::Delivered,
+                    http_status: Some(status),
+                    error: None,
+                    duration_ms: None,
+                };
             }
             PostOutcome::Gone => {
                 let error = Some("answered 410: no more events wanted".to_owned());
-                return DeliveryAttempt { outcome: DeliveryOutcome::GivenUp, http_status: Some(HTTP_GONE), error };
+                return DeliveryAttempt {
+                    outcome: DeliveryOutcome::GivenUp,
+                    http_status: Some(HTTP_GONE),
+                    error,
+                    duration_ms: None,
+                };
             }
             PostOutcome::Rejected { status, retry_after } => (Some(status), format!("answered {status}"), retry_after),
             PostOutcome::NoResponse(words) => (None, words.to_owned(), None),
@@ -131,6 +156,7 @@ impl Notifier {
             outcome: next.map_or(DeliveryOutcome::GivenUp, DeliveryOutcome::RetryAt),
             http_status,
             error: Some(error),
+            duration_ms: None,
         }
     }
 
@@ -146,5 +172,5 @@ impl Notifier {
 
 /// The attempt of a delivery whose receiver no longer exists.
 fn canceled_attempt() -> DeliveryAttempt {
-    DeliveryAttempt { outcome: DeliveryOutcome::Canceled, http_status: None, error: None }
+    DeliveryAttempt { outcome: DeliveryOutcome::Canceled, http_status: None, error: None, duration_ms: None }
 }

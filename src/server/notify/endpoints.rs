@@ -2,11 +2,11 @@
 
 use super::egress::EgressPolicy;
 use super::notifier::Notifier;
-use crate::model::{AddressProblem, DisabledBy, EndpointId, OrgId, UserId};
+use crate::model::{AddressProblem, DeliveryId, DisabledBy, EndpointId, EventKind, OrgId, UserId};
 use crate::server::crypto::random::RandomError;
 use crate::server::crypto::webhook_key::WebhookKey;
 use crate::server::domain::Actor;
-use crate::server::store::{AddEndpointError, DisableResult, NewWebhookEndpoint, Store, StoreError};
+use crate::server::store::{AddEndpointError, DisableResult, NewWebhookEndpoint, ResendError, Store, StoreError};
 
 /// Why an endpoint could not be added or changed.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +41,14 @@ impl From<AddEndpointError> for WebhookEndpointError {
 pub struct WebhookEndpoints {
     store: Store,
     policy: EgressPolicy,
+    notifier: Notifier,
 }
 
 impl Notifier {
     /// Returns the operations on endpoints. The audit log names `actor` for them.
     pub fn as_actor(&self, actor: Actor) -> WebhookEndpoints {
-        WebhookEndpoints { store: self.store().as_actor(actor), policy: self.webhooks().egress_policy().clone() }
+        let (store, policy) = (self.store().as_actor(actor), self.webhooks().egress_policy().clone());
+        WebhookEndpoints { store, policy, notifier: self.clone() }
     }
 
     /// Sends a test event to an endpoint now, without retries. Returns whether it was delivered; the delivery's row
@@ -94,6 +96,21 @@ impl WebhookEndpoints {
             DisableResult::Disabled | DisableResult::AlreadyDisabled => Ok(()),
             DisableResult::NotFound => Err(WebhookEndpointError::NotFound),
         }
+    }
+
+    /// Sets the kinds of events that an endpoint gets, or all if there are none.
+    pub async fn choose_events(
+        &self,
+        org: &OrgId,
+        id: &EndpointId,
+        kinds: &[EventKind],
+    ) -> Result<(), WebhookEndpointError> {
+        self.store.choose_events(org, id, kinds).await?.ok_or_else(|| WebhookEndpointError::NotFound)
+    }
+
+    /// Sends a delivery again now. Returns whether it was delivered; the log has the error.
+    pub async fn resend(&self, org: &OrgId, id: &DeliveryId) -> Result<bool, ResendError> {
+        self.notifier.resend(&self.store, org, id).await
     }
 
     /// Deletes an endpoint.

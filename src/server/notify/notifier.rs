@@ -17,7 +17,7 @@ use super::mail::Mailer;
 use super::webhook::WebhookClient;
 use crate::model::{Channel, Channels, DeliveryId, DisabledBy, OrgId};
 use crate::server::store::{
-    CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, RecordedAttempt, Store, StoreError,
+    CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, RecordedAttempt, ResendError, Store, StoreError,
     WebhookEndpoint, bounded, new_id,
 };
 
@@ -208,6 +208,14 @@ impl Notifier {
     pub(super) async fn send_test(&self, endpoint: &WebhookEndpoint) -> Result<bool, StoreError> {
         let owner: String = new_id();
         let claimed = self.store().add_test_delivery(endpoint, &owner, self.claim_until()).await?;
+        let ended = self.deliver_group(vec![claimed], &owner).await?;
+        Ok(ended == [DeliveryOutcome::Delivered])
+    }
+
+    /// Sends a delivery again now. Returns whether it was delivered; if not, it is retried while it is not too old.
+    pub(super) async fn resend(&self, store: &Store, org: &OrgId, id: &DeliveryId) -> Result<bool, ResendError> {
+        let owner: String = new_id();
+        let claimed = store.claim_resend(org, id, &owner, self.claim_until()).await?;
         let ended = self.deliver_group(vec![claimed], &owner).await?;
         Ok(ended == [DeliveryOutcome::Delivered])
     }

@@ -30,6 +30,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (20, "predecessors", include_str!("../../../migrations/0020_predecessors.sql")),
     (22, "token imports", include_str!("../../../migrations/0022_token_imports.sql")),
     (26, "API key limits", include_str!("../../../migrations/0026_api_key_limits.sql")),
+    (27, "delivery log", include_str!("../../../migrations/0027_delivery_log.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

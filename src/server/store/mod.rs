@@ -80,11 +80,13 @@ pub use migrations::SchemaState;
 pub use notifications::deliveries::{
     CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, MAX_DELIVERY_WAIT, RETRY_PERIOD, RecordedAttempt,
 };
+pub use notifications::delivery_log::{MAX_RESENDS_PER_MINUTE, ResendError};
 pub use notifications::event_feed::{EventFilter, NumberedEvent};
 pub use notifications::outbox::{Event, EventSubject};
 pub use notifications::webhook_endpoints::{
     AddEndpointError, DisableResult, MAX_ENDPOINTS, NewWebhookEndpoint, WebhookEndpoint,
 };
+pub use notifications::webhook_events::ChosenEvents;
 pub use notifications::webhook_secrets::SECRET_OVERLAP_PERIOD;
 pub use reports::activity::{ConnectionGrants, JournalEntry, UpcomingRefresh};
 pub use reports::operator_queries::{DanglingAttempt, GrantSummary};

@@ -11,7 +11,7 @@ pub use account::{account, clerk_account};
 pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes, masked_attempt};
 pub use api_keys::api_keys;
 pub use members::members;
-pub use notifications::notifications;
+pub use notifications::{delivery_log, notifications};
 pub use viewer::Viewer;
 
 use crate::model::{

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use super::Viewer;
 use crate::model::{
-    Channels, DeliveryView, EndpointView, EventId, EventView, NotificationsView, OrgId, OrgView, Permission, Role,
-    UserId,
+    Channels, DeliveryLogView, DeliveryView, EndpointId, EndpointView, EventId, EventView, NotificationsView, OrgId,
+    OrgView, Permission, Role, UserId,
 };
 use crate::server::store::{Event, Store, StoreError, WebhookEndpoint};
 
 /// The number of events on the page. Deliveries of older events are not loaded.
 const MAX_EVENTS: i64 = 30;
+/// The number of deliveries in the log.
+const MAX_LOGGED_DELIVERIES: i64 = 50;
 
 /// Loads recipients, webhook endpoints and recent events of `org`, as its member `user` may see them.
 pub async fn notifications(
@@ -26,9 +28,12 @@ pub async fn notifications(
     let own = recipients.iter().find(|one| one.is_you).map(|one| one.email.clone()).unwrap_or_default();
     let viewer = Viewer::new(*role, &own);
     let mut endpoints = Vec::new();
+    let chosen = store.chosen_events(org).await?;
     for one in store.endpoints(org).await? {
         let last = store.last_delivery(org, one.id.as_str()).await?;
-        endpoints.push(endpoint_view(one, last.map(|one| redacted(one, &viewer, *role)), *role));
+        let events = chosen.iter().find(|choice| choice.endpoint == one.id).map(|choice| choice.kinds.clone());
+        let view = endpoint_view(one, last.map(|one| redacted(one, &viewer, *role)), *role);
+        endpoints.push(EndpointView { events, ..view });
     }
     let events = event_views(store, org, seen, (&viewer, *role)).await?;
     Ok(NotificationsView {
@@ -40,6 +45,24 @@ pub async fn notifications(
         events,
         as_of: store.clock().now(),
     })
+}
+
+/// Loads the log of deliveries to the webhooks of `org`, or to one of them. `None` if there is no such webhook. The
+/// caller checks the permission.
+pub async fn delivery_log(
+    store: &Store,
+    org: &OrgId,
+    endpoint: Option<&EndpointId>,
+) -> Result<Option<DeliveryLogView>, StoreError> {
+    let webhook = match endpoint {
+        None => None,
+        Some(id) => match store.endpoint(org, id).await? {
+            Some(endpoint) => Some(endpoint.url),
+            None => return Ok(None),
+        },
+    };
+    let deliveries = store.delivery_log(org, endpoint, MAX_LOGGED_DELIVERIES).await?;
+    Ok(Some(DeliveryLogView { webhook, deliveries, as_of: store.clock().now() }))
 }
 
 async fn event_views(
@@ -74,6 +97,7 @@ fn endpoint_view(one: WebhookEndpoint, last: Option<DeliveryView>, role: Role) -
         disabled_at: one.disabled_at,
         disabled_by: one.disabled_by,
         previous_until: one.previous_until,
+        events: None,
         last,
     }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod activity;
 mod api_keys;
+mod deliveries;
 mod history;
 mod integrations;
 mod invite;
@@ -16,6 +17,7 @@ mod reference;
 pub use account::{Account, Proof};
 pub use activity::Activity;
 pub use api_keys::ApiKeys;
+pub use deliveries::Deliveries;
 pub use history::History;
 pub use integrations::Integrations;
 pub use invite::Invite;

@@ -28,7 +28,7 @@ use crate::server::domain::Actor;
 use crate::server::views::Viewer;
 
 pub use self::members::member_not_found;
-pub use self::rejection::{Rejection, connection_not_found};
+pub use self::rejection::{Rejection, connection_not_found, webhook_not_found};
 
 /// The context of one authenticated server function call.
 pub struct ServerFnContext {

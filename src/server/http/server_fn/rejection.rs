@@ -7,7 +7,7 @@ use leptos_axum::ResponseOptions;
 use crate::model::{ApiError, ConnectionFlash, Flash, FlashMessage, NotificationFlash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::notify::WebhookEndpointError;
-use crate::server::store::StoreError;
+use crate::server::store::{ResendError, StoreError};
 use crate::server::tokens::{ConnectionError, FailureCause, RefreshFailure, TokenError};
 
 /// The error response of a server function.
@@ -97,11 +97,21 @@ impl From<WebhookEndpointError> for Rejection {
             WebhookEndpointError::TooMany => {
                 reject_with_flash(StatusCode::CONFLICT, NotificationFlash::TooManyWebhooks)
             }
-            WebhookEndpointError::NotFound => {
-                reject_with_flash(StatusCode::NOT_FOUND, NotificationFlash::NoSuchWebhook)
-            }
+            WebhookEndpointError::NotFound => webhook_not_found(),
             WebhookEndpointError::Random(error) => InternalError::logged(&error).into(),
             WebhookEndpointError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResendError> for Rejection {
+    fn from(error: ResendError) -> Self {
+        match error {
+            ResendError::NotFound => reject_with_flash(StatusCode::NOT_FOUND, NotificationFlash::NoSuchDelivery),
+            ResendError::EndpointDisabled => reject_with_flash(StatusCode::CONFLICT, NotificationFlash::WebhookOff),
+            ResendError::InProgress => reject_with_flash(StatusCode::CONFLICT, NotificationFlash::ResendInProgress),
+            ResendError::TooMany => reject_with_flash(StatusCode::TOO_MANY_REQUESTS, NotificationFlash::TooManyResends),
+            ResendError::Store(error) => error.into(),
         }
     }
 }
@@ -111,6 +121,11 @@ pub fn connection_not_found() -> Rejection {
     let rejection =
         reject(StatusCode::NOT_FOUND, "That connection isn't in this organisation any more. Reload the page.");
     Rejection { flash: Some(Box::new(ConnectionFlash::NotFound.into())), ..rejection }
+}
+
+/// Returns 404. The response does not reveal whether the webhook exists in another organization.
+pub fn webhook_not_found() -> Rejection {
+    reject_with_flash(StatusCode::NOT_FOUND, NotificationFlash::NoSuchWebhook)
 }
 
 pub(super) fn reject(status: StatusCode, words: impl Into<String>) -> Rejection {

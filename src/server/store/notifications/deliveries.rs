@@ -2,10 +2,14 @@
 //!
 //! Instances share the table: one claims a delivery for a limited time, and only the claim's owner records its result.
 
+use std::time::Duration;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::delivery_log::insert_attempt;
 use super::recipients::gets_email_sql;
+use super::webhook_events::wants_event_sql;
 use crate::model::{Channel, DeliveryId, DeliveryStatus, DeliveryView, EventId, EventKind, OrgId};
 use crate::server::domain::latest_plausible;
 use crate::server::store::column_lists::{columns, delivery_columns};
@@ -48,6 +52,16 @@ pub struct DeliveryAttempt {
     pub http_status: Option<u16>,
     /// A short description without addresses and secrets. `None` if the event was delivered.
     pub error: Option<String>,
+    /// How long the attempt took, in milliseconds; `None` for email, or if nothing was attempted.
+    pub duration_ms: Option<i64>,
+}
+
+impl DeliveryAttempt {
+    /// Sets how long the attempt took, unless nothing was attempted.
+    pub fn that_took(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self { duration_ms: (self.outcome != DeliveryOutcome::Canceled).then_some(millis), ..self }
+    }
 }
 
 /// What an attempt means for its delivery.
@@ -87,13 +101,15 @@ macro_rules! fan_out {
 /// To every enabled endpoint of the event's organization.
 const ORG_EVENT_TO_ENDPOINTS: &str = fan_out!(
     "SELECT CAST($1 AS TEXT) || '.' || e.id, $1, e.org_id, 'webhook', e.id, 'pending', $2, $2 \
-     FROM webhook_endpoints e WHERE e.disabled_at IS NULL AND e.org_id = $3"
+     FROM webhook_endpoints e WHERE e.disabled_at IS NULL AND e.org_id = $3 AND ",
+    wants_event_sql!()
 );
 /// App-wide events, to the endpoints of every organization that has an active connection.
 const APP_EVENT_TO_ENDPOINTS: &str = fan_out!(
     "SELECT CAST($1 AS TEXT) || '.' || e.id, $1, e.org_id, 'webhook', e.id, 'pending', $2, $2 \
      FROM webhook_endpoints e WHERE e.disabled_at IS NULL AND EXISTS (SELECT 1 FROM integration_tenant_bindings b \
-     WHERE b.org_id = e.org_id AND b.status = 'active')"
+     WHERE b.org_id = e.org_id AND b.status = 'active') AND ",
+    wants_event_sql!()
 );
 /// To every member of the event's organization who gets email.
 const ORG_EVENT_TO_MEMBERS: &str = fan_out!(
@@ -248,6 +264,7 @@ impl Store {
             DeliveryOutcome::GivenUp => (DeliveryStatus::GivenUp, None),
             DeliveryOutcome::Canceled => (DeliveryStatus::Cancelled, None),
         };
+        let mut transaction = self.database.begin().await?;
         let done = sqlx::query(
             "UPDATE deliveries SET status = $1, next_attempt_at = $2, last_http_status = $3, last_error = $4, \
              attempts = attempts + 1, last_attempt_at = $5, claimed_by = NULL, claimed_until = NULL \
@@ -260,9 +277,14 @@ impl Store {
         .bind(self.clock.now())
         .bind(id.as_str())
         .bind(owner)
-        .execute(self.pool())
+        .execute(&mut *transaction)
         .await?;
-        Ok(if done.rows_affected() == 1 { RecordedAttempt::Recorded } else { RecordedAttempt::ClaimLost })
+        if done.rows_affected() == 0 {
+            return Ok(RecordedAttempt::ClaimLost);
+        }
+        insert_attempt(&mut transaction, id, tried, self.clock.now()).await?;
+        transaction.commit().await?;
+        Ok(RecordedAttempt::Recorded)
     }
 
     /// Returns the organization's deliveries since `since` (unix seconds) with the events that they belong to, newest

@@ -1,6 +1,7 @@
 //! Settings → Notifications: who is notified, how, and recent events.
 
 mod delivery;
+mod event_choice;
 mod events;
 mod mail;
 mod webhooks;
@@ -15,6 +16,7 @@ use crate::ui::components::org_field::org_field;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::context::page;
 use crate::ui::layout::{Layout, settings_tabs};
+use event_choice::event_choice;
 use events::events;
 use mail::email_settings;
 use webhooks::{remove_confirmation, webhooks};
@@ -22,8 +24,9 @@ use webhooks::{remove_confirmation, webhooks};
 /// The page at `/settings/notifications`.
 #[component]
 pub fn Notifications() -> impl IntoView {
-    // Set by a webhook's Remove link.
-    let asked = use_query_map().read_untracked().get("remove");
+    // Set by the links of a webhook's row.
+    let query = use_query_map().read_untracked().clone();
+    let asked = Asked { remove: query.get("remove"), events: query.get("events") };
     let revealed = page().webhook_secret;
     view! {
         <Layout title="Notifications">
@@ -37,8 +40,18 @@ pub fn Notifications() -> impl IntoView {
     }
 }
 
-fn loaded(view: NotificationsView, asked: Option<String>, revealed: Option<RevealedSecret>) -> impl IntoView {
-    let asked = asked.and_then(|id| view.endpoints.iter().find(|one| one.id.0 == id)).filter(|_| view.may_manage);
+/// The webhooks that the links of a row are about.
+struct Asked {
+    remove: Option<String>,
+    events: Option<String>,
+}
+
+fn loaded(view: NotificationsView, asked: Asked, revealed: Option<RevealedSecret>) -> impl IntoView {
+    let find = |id: Option<String>| {
+        let id = id.filter(|_| view.may_manage)?;
+        view.endpoints.iter().find(|one| one.id.0 == id)
+    };
+    let (removed, chosen) = (find(asked.remove), find(asked.events));
     view! {
         <div class="contents" data-as-of=view.as_of>
             <header class="page-head">
@@ -50,7 +63,7 @@ fn loaded(view: NotificationsView, asked: Option<String>, revealed: Option<Revea
                 </div>
                 <div class="page-actions">{(view.unread > 0).then(|| mark_read(view.as_of))}</div>
             </header>
-            {settings_tabs(paths::NOTIFICATIONS)} {asked.map(remove_confirmation)} {revealed.as_ref().map(secret_card)} {email_settings(&view)}
+            {settings_tabs(paths::NOTIFICATIONS)} {removed.map(remove_confirmation)} {chosen.map(event_choice)} {revealed.as_ref().map(secret_card)} {email_settings(&view)}
             {webhooks(&view)} {events(&view)}
         </div>
     }

@@ -90,9 +90,24 @@ fn row(one: &EndpointView, view: &NotificationsView) -> impl IntoView + use<> {
                 </p>
             </div>
             {view.may_manage.then(|| actions(one, title))}
-            <dl class="facts">{last_delivery(one)}</dl>
+            <dl class="facts">{last_delivery(one)} {chosen(one)}</dl>
         </li>
     }
+}
+
+/// Names the events that the endpoint gets, if somebody chose some.
+fn chosen(one: &EndpointView) -> Option<AnyView> {
+    let kinds = one.events.as_ref()?;
+    let labels = kinds.iter().map(|kind| view! { <div>{kind.label()}</div> }).collect_view();
+    Some(
+        view! {
+            <div>
+                <dt>"Events"</dt>
+                <dd>{labels}</dd>
+            </div>
+        }
+        .into_any(),
+    )
 }
 
 fn last_delivery(one: &EndpointView) -> impl IntoView + use<> {
@@ -137,6 +152,8 @@ fn last_delivery(one: &EndpointView) -> impl IntoView + use<> {
 fn actions(one: &EndpointView, described_by: String) -> impl IntoView + use<> {
     let on = one.disabled_at.is_none();
     let remove = format!("{}?remove={}", paths::NOTIFICATIONS, one.id);
+    let choose = format!("{}?events={}", paths::NOTIFICATIONS, one.id);
+    let log = format!("{}?webhook={}", paths::DELIVERIES, one.id);
     view! {
         <form class="connection-actions" method="post" action="/api/notifications/webhooks/test">
             {org_field()}
@@ -144,6 +161,12 @@ fn actions(one: &EndpointView, described_by: String) -> impl IntoView + use<> {
             <input type="hidden" name="enabled" value=(!on).to_string() />
             <button class="button" aria-describedby=described_by>"Send a test"</button>
             <ActionsMenu id=one.id.0.clone() name=one.url.clone()>
+                <a class="menu-item" role="menuitem" href=log>
+                    "Deliveries"
+                </a>
+                <a class="menu-item" role="menuitem" href=choose>
+                    "Choose events"
+                </a>
                 <button class="menu-item" role="menuitem" formaction="/api/notifications/webhooks/rotate">
                     "New secret"
                 </button>

@@ -1,0 +1,134 @@
+//! The log of deliveries to webhooks: each attempt, and a button that sends a delivery again.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use crate::api;
+use crate::model::{
+    AttemptLogView, DeliveryLogView, DeliveryStatus, EndpointId, LoggedDeliveryView, Permission, Tone, paths,
+};
+use crate::ui::components::badge::Badge;
+use crate::ui::components::list_parts::empty_state;
+use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::org_field::org_field;
+use crate::ui::components::time;
+use crate::ui::context::may;
+use crate::ui::layout::Layout;
+use crate::ui::shared::icons::{CHECK, CLOCK, SLASH, WARNING};
+
+/// The page at `/settings/notifications/deliveries`.
+#[component]
+pub fn Deliveries() -> impl IntoView {
+    // Set by a webhook's row. Without it, the page shows the deliveries to all webhooks.
+    let webhook = use_query_map().read_untracked().get("webhook").filter(|id| !id.is_empty()).map(EndpointId);
+    let allowed = may(Permission::ManageNotifications);
+    view! {
+        <Layout title="Deliveries">
+            {Suspend::new(async move {
+                if !allowed {
+                    return forbidden().into_any();
+                }
+                match api::delivery_log(webhook).await {
+                    Ok(log) => loaded(&log).into_any(),
+                    Err(error) => load_failure("Deliveries", &error, paths::DELIVERIES.to_owned()).into_any(),
+                }
+            })}
+        </Layout>
+    }
+}
+
+fn loaded(log: &DeliveryLogView) -> impl IntoView + use<> {
+    let rows = log.deliveries.iter().map(row).collect_view();
+    view! {
+        <div class="contents" data-as-of=log.as_of>
+            <header class="page-head">
+                <div>
+                    {crumb()} <h1>"Deliveries"</h1>
+                    <p class="lead">
+                        {match &log.webhook {
+                            Some(url) => view! { "The last deliveries to " <span class="address">{url.clone()}</span> }.into_any(),
+                            None => "The last deliveries to all webhooks.".into_any(),
+                        }}
+                    </p>
+                </div>
+            </header>
+            {if log.deliveries.is_empty() {
+                empty_state("No deliveries yet", "Each event that Evergrant posts is listed here.").into_any()
+            } else {
+                view! { <ul class="connections" aria-label="Deliveries">{rows}</ul> }.into_any()
+            }}
+        </div>
+    }
+}
+
+fn row(one: &LoggedDeliveryView) -> impl IntoView + use<> {
+    let title = one.kind.map_or("An event of another version", |kind| kind.label());
+    let title = match &one.tenant_name {
+        Some(tenant) => format!("{tenant}: {title}"),
+        None => title.to_owned(),
+    };
+    let id = format!("delivery-{}", one.id);
+    let attempts = one.attempts.iter().map(attempt).collect_view();
+    let next = one.next_attempt_at.map(|at| view! { <li>"Next attempt: " {time::absolute(at)}</li> });
+    view! {
+        <li class="connection">
+            <div class="connection-who">
+                <div class="connection-name">
+                    <h3 id=id.clone()>{title}</h3>
+                    {badge(one).render()}
+                </div>
+                <p class="meta">
+                    {time::absolute(one.occurred_at)} " to " <span class="address">{one.url.clone()}</span> ", event "
+                    <code>{one.event_id.clone()}</code>
+                </p>
+            </div>
+            <form class="connection-actions" method="post" action="/api/notifications/webhooks/resend">
+                {org_field()} <input type="hidden" name="delivery_id" value=one.id.0.clone() />
+                <button class="button" aria-describedby=id.clone()>
+                    "Resend"
+                </button>
+            </form>
+            <ul class="meta" aria-label="Attempts">
+                {next} {attempts}
+            </ul>
+        </li>
+    }
+    .into_any()
+}
+
+/// Says when an attempt was, what came of it, and how long it took.
+fn attempt(one: &AttemptLogView) -> impl IntoView + use<> {
+    let result = match (&one.error, one.http_status) {
+        (Some(error), _) => error.clone(),
+        (None, Some(status)) => format!("answered {status}"),
+        (None, None) => "delivered".to_owned(),
+    };
+    view! { <li>{time::absolute(one.at)} {format!(": {result}, {} ms", one.duration_ms)}</li> }
+}
+
+fn badge(one: &LoggedDeliveryView) -> Badge {
+    match one.status {
+        DeliveryStatus::Delivered => Badge::new(Tone::Good, CHECK, "Delivered"),
+        DeliveryStatus::Pending if one.attempts.is_empty() => Badge::new(Tone::Info, CLOCK, "Queued"),
+        DeliveryStatus::Pending => Badge::new(Tone::Warn, CLOCK, "Retrying"),
+        DeliveryStatus::GivenUp => Badge::new(Tone::Bad, WARNING, "Not delivered"),
+        DeliveryStatus::Cancelled => Badge::new(Tone::Quiet, SLASH, "Cancelled"),
+    }
+}
+
+fn crumb() -> impl IntoView {
+    view! {
+        <p class="crumb">
+            <a href="/settings/notifications">"Notifications"</a>
+        </p>
+    }
+}
+
+fn forbidden() -> impl IntoView {
+    view! {
+        <header class="page-head">
+            <div>{crumb()} <h1>"Deliveries"</h1></div>
+        </header>
+        <p class="hint">"Only owners and admins can see deliveries to webhooks. Ask one of them."</p>
+    }
+}

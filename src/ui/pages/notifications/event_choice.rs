@@ -1,0 +1,48 @@
+//! The card in which a person chooses the events that a webhook gets.
+
+use leptos::prelude::*;
+
+use crate::model::{EndpointView, EventKind, paths};
+use crate::ui::components::org_field::org_field;
+
+/// Renders the card.
+pub fn event_choice(one: &EndpointView) -> impl IntoView + use<> {
+    let chosen = one.events.clone().unwrap_or_default();
+    let kinds = EventKind::ALL.iter().copied().filter(|kind| kind.can_be_chosen());
+    let boxes = kinds.enumerate().map(|(place, kind)| {
+        view! {
+            <label class="check">
+                <input
+                    type="checkbox"
+                    name=format!("kinds[{place}]")
+                    value=kind.as_str()
+                    checked=chosen.contains(&kind)
+                />
+                {kind.label()}
+            </label>
+        }
+    });
+    let boxes = boxes.collect_view();
+    view! {
+        <section class="card question" aria-labelledby="question">
+            <h2 id="question">"Which events does this webhook get?"</h2>
+            <p class="address">{one.url.clone()}</p>
+            <form class="fields" method="post" action="/api/notifications/webhooks/events">
+                {org_field()} <input type="hidden" name="endpoint_id" value=one.id.0.clone() />
+                <fieldset class="checks" aria-describedby="events-hint">
+                    <legend>"Only these events"</legend>
+                    {boxes}
+                    <span class="hint" id="events-hint">
+                        "Tick none for all events, also those that a later version adds."
+                    </span>
+                </fieldset>
+                <div class="dialog-actions">
+                    <a class="button" href=paths::NOTIFICATIONS>
+                        "Cancel"
+                    </a>
+                    <button class="button primary">"Save"</button>
+                </div>
+            </form>
+        </section>
+    }
+}
