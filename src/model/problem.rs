@@ -23,6 +23,8 @@ str_enum!(
         InvalidArgument = "invalid-argument",
         ExternalIdTaken = "external-id-taken",
         PreconditionFailed = "precondition-failed",
+        IdempotencyKeyReused = "idempotency-key-reused",
+        IdempotencyInProgress = "idempotency-in-progress",
         DisconnectFailed = "disconnect-failed",
         XeroPathForbidden = "xero-path-forbidden",
         XeroBodyIncomplete = "xero-body-incomplete",
@@ -49,9 +51,10 @@ impl ProblemCode {
             Self::NotConnected
             | Self::TokenReachesOtherOrganizations
             | Self::XeroTenantGone
+            | Self::IdempotencyInProgress
             | Self::ExternalIdTaken => 409,
             Self::PreconditionFailed => 412,
-            Self::InvalidMinTtl | Self::InvalidArgument => 422,
+            Self::InvalidMinTtl | Self::InvalidArgument | Self::IdempotencyKeyReused => 422,
             Self::TooManyRequests | Self::XeroLimitReached => 429,
             Self::Internal => 500,
             Self::NotFresh | Self::TooShort | Self::XeroUnreachable | Self::DisconnectFailed => 503,
@@ -78,6 +81,8 @@ impl ProblemCode {
             Self::InvalidArgument => "An argument is not valid",
             Self::ExternalIdTaken => "Another connection has this externalId",
             Self::PreconditionFailed => "The connection has changed",
+            Self::IdempotencyKeyReused => "Another request had this Idempotency-Key",
+            Self::IdempotencyInProgress => "The same call is running",
             Self::DisconnectFailed => "The connection could not be removed",
             Self::XeroPathForbidden => "This path of Xero's API is not reachable",
             Self::XeroBodyIncomplete => "The call's body did not arrive",
@@ -134,6 +139,12 @@ impl ProblemCode {
             }
             Self::PreconditionFailed => {
                 "It was changed since you read it: If-Match names another version. Read the connection again, then repeat the change."
+            }
+            Self::IdempotencyKeyReused => {
+                "An Idempotency-Key names one request for 24 hours, and this one has another path or body. Send a new key with a new request."
+            }
+            Self::IdempotencyInProgress => {
+                "A call with this Idempotency-Key has not ended yet. Wait as many seconds as Retry-After says, then repeat it to get its response."
             }
             Self::DisconnectFailed => "Xero did not remove the connection, so nothing was changed. Try again later.",
             Self::XeroPathForbidden => {

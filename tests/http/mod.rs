@@ -11,6 +11,7 @@ mod clocks;
 mod connection_tests;
 mod event_feed;
 mod events;
+mod idempotency;
 mod import;
 mod invitations;
 mod limited_keys;

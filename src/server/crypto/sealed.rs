@@ -42,6 +42,11 @@ pub enum SealContext<'a> {
         /// Person whose authenticator app has the secret.
         user: &'a UserId,
     },
+    /// The answer of a call with an `Idempotency-Key`.
+    IdempotentAnswer {
+        /// Id of the call's row.
+        call: &'a str,
+    },
 }
 
 /// One of a grant's two tokens.
@@ -109,6 +114,7 @@ impl SealContext<'_> {
             Self::PkceVerifier { state_hash } => ["verifier", state_hash, "", "", ""],
             Self::WebhookSecret { org, endpoint } => ["webhook", org.as_str(), endpoint.as_str(), "", ""],
             Self::SecondFactor { user } => ["second_factor", user.as_str(), "", "", ""],
+            Self::IdempotentAnswer { call } => ["idempotent_answer", call, "", "", ""],
         };
         let mut bytes = Vec::new();
         for part in parts {

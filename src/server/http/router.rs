@@ -45,12 +45,17 @@ fn ours(state: &AppState) -> Router {
         .route(paths::SERVER_FUNCTIONS, get(api_not_found).post(handle_server_function))
         .merge(database_routes())
         .merge(xero_routes())
-        .merge(v1::database_routes())
-        .merge(v1::xero_routes())
+        .merge(api_routes(state))
         .merge(assets::asset_routes(&state.leptos))
         .route_layer(from_fn_with_state(state.clone(), request_metrics::count_request))
         .fallback_service(pages(state))
         .with_state(state.clone())
+}
+
+/// Returns the API for programs, without its route to Xero's, which passes an `Idempotency-Key` on.
+fn api_routes(state: &AppState) -> Router<AppState> {
+    let routes = v1::database_routes().merge(v1::xero_routes());
+    routes.route_layer(from_fn_with_state(state.clone(), v1::replay_repeated_posts))
 }
 
 /// Returns the routes that only need the database, with the short timeout.

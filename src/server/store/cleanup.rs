@@ -41,7 +41,7 @@ pub enum OrphanRevocation {
 
 impl Store {
     /// Deletes ended sessions and sign-ins, unfinished consents, consents that nobody confirmed, messages whose time is
-    /// over, refilled limits and forgotten browsers. Returns the number of rows.
+    /// over, refilled limits, forgotten browsers, and answers of idempotent calls. Returns the number of rows.
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
         let sessions = sqlx::query(DELETE_ENDED_SESSIONS)
@@ -66,8 +66,9 @@ impl Store {
         let limits = self.delete_refilled_limits().await?;
         let browsers = self.delete_forgotten_browsers().await?;
         let forwarders = self.delete_old_forwarders().await?;
+        let calls = self.delete_old_calls().await?;
         let rows = sessions.rows_affected() + consents.rows_affected() + messages.rows_affected();
-        Ok(rows + challenges + notices + limits + browsers + forwarders)
+        Ok(rows + challenges + notices + limits + browsers + forwarders + calls)
     }
 
     /// Returns up to `limit` grants that have been unused for a week, oldest first.

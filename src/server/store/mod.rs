@@ -38,6 +38,7 @@ pub use accounts::attempt_limits::{AttemptCount, AttemptLimit, LONGEST_REFILL};
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
 pub use accounts::factor_policy::FactorDeadline;
+pub use accounts::idempotent_calls::{CALL_CLAIM_DURATION, CallClaim, IdempotentCall};
 pub use accounts::identities::{AddIdentityError, ExternalIdentity};
 pub use accounts::invitation_mails::InvitationMail;
 pub use accounts::invitations::{

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use super::call_origin::CallOrigin;
+use super::idempotency::IdempotencyKey;
 use super::problem::Problem;
 use super::problem_responses::ImportProblems;
 use super::rate_limit::{rate_limited, require_unlimited};
@@ -122,6 +123,7 @@ impl From<TokenRow> for ImportRow {
     description = "Takes over refresh tokens of another system, one report for each row. Each token is exchanged at \
         once and can't be used elsewhere after that, so the other system must have stopped first. A call that was \
         interrupted can be repeated: it goes on where it stopped.",
+    params(IdempotencyKey),
     request_body(content = ImportRequest, example = json!({ "oldSystemStopped": true, "rows": [{
         "refreshToken": "the token", "tenantId": "45e4708e-d862-4111-ab3a-dd8cd03913e1", "externalId": "customer-4711"
     }] })),

@@ -5,6 +5,7 @@ mod bindings;
 mod call_origin;
 mod etag;
 mod events;
+mod idempotency;
 mod import;
 mod openapi;
 mod paging;
@@ -20,6 +21,7 @@ use axum::http::header::ALLOW;
 use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
 
+pub use self::idempotency::replay_repeated_posts;
 use self::problem::Problem;
 use super::middleware::limits;
 use super::state::AppState;

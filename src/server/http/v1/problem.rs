@@ -127,6 +127,11 @@ impl Problem {
         Self { retry_after: Some(DEFAULT_RETRY_AFTER_SECONDS), ..Self::of(ProblemCode::DisconnectFailed) }
     }
 
+    /// A call with the same `Idempotency-Key` is running; `wait` is in seconds.
+    pub fn idempotency_in_progress(wait: u64) -> Self {
+        Self { retry_after: Some(wait.max(1)), ..Self::of(ProblemCode::IdempotencyInProgress) }
+    }
+
     /// A call to Xero did not get its turn.
     pub fn xero_limit_reached(reached: LimitReached) -> Self {
         let LimitReached { limit, retry_after } = reached;

@@ -69,12 +69,25 @@ impl IntoResponses for ListProblems {
     }
 }
 
+/// The further problems of a POST that may have an `Idempotency-Key`.
+const IDEMPOTENCY_PROBLEMS: [ProblemCode; 2] = [ProblemCode::IdempotencyKeyReused, ProblemCode::IdempotencyInProgress];
+
+/// The responses of a refresh that fails.
+pub struct RefreshProblems;
+
+impl IntoResponses for RefreshProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[&KEY_PROBLEMS[..], &BINDING_PROBLEMS, &IDEMPOTENCY_PROBLEMS].concat())
+    }
+}
+
 /// The responses of an import that fails.
 pub struct ImportProblems;
 
 impl IntoResponses for ImportProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[&KEY_PROBLEMS[..], &[ProblemCode::InvalidArgument, ProblemCode::LimitedKey]].concat())
+        let further = [ProblemCode::InvalidArgument, ProblemCode::LimitedKey];
+        responses(&[&KEY_PROBLEMS[..], &further, &IDEMPOTENCY_PROBLEMS].concat())
     }
 }
 
@@ -127,7 +140,7 @@ fn response(status: u16, codes: &[ProblemCode]) -> Response {
     match status {
         401 | 403 => answer.header("WWW-Authenticate", header(Type::String, "What is required (RFC 6750).")),
         405 => answer.header("Allow", header(Type::String, "GET.")),
-        429 | 503 => answer.header("Retry-After", waits),
+        409 | 429 | 503 => answer.header("Retry-After", waits),
         _ => answer,
     }
     .build()

@@ -19,15 +19,27 @@ pub async fn rate_limited(
     scope: Scope,
     work: impl Future<Output = Result<Response, Problem>>,
 ) -> Response {
+    let scoped = async {
+        if !key.scopes.contains(&scope) {
+            return Err(Problem::missing_scope(scope));
+        }
+        state.tokens.notes().record_key_use(key, origin.key_use());
+        work.await
+    };
+    counted(state, key, scoped).await
+}
+
+/// Counts a call against the key's rate limit, runs `work`, and adds the rate limit headers.
+pub async fn counted(
+    state: &AppState,
+    key: &ApiKeyRow,
+    work: impl Future<Output = Result<Response, Problem>>,
+) -> Response {
     let allowance = state.api_rate_limiter.check(&key.id);
     let done = async {
         if let Some(seconds) = allowance.retry_after {
             return Err(Problem::too_many_requests(allowance.limit, seconds));
         }
-        if !key.scopes.contains(&scope) {
-            return Err(Problem::missing_scope(scope));
-        }
-        state.tokens.notes().record_key_use(key, origin.key_use());
         work.await
     };
     let mut answer = done.await.unwrap_or_else(IntoResponse::into_response);

@@ -8,6 +8,7 @@ pub mod clerk_events;
 pub mod clerk_rows;
 pub mod clerk_sync;
 pub mod factor_policy;
+pub mod idempotent_calls;
 pub mod identities;
 pub mod invitation_mails;
 pub mod invitations;

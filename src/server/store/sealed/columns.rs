@@ -36,9 +36,10 @@ enum ColumnKind {
     Verifier,
     Webhook,
     SecondFactor,
+    IdempotentAnswer,
 }
 
-pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 7] = [
+pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 8] = [
     SealedColumn {
         label: "the refresh token of grant",
         table: "integration_grants",
@@ -123,6 +124,18 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 7] = [
         must_open: true,
         kind: ColumnKind::SecondFactor,
     },
+    SealedColumn {
+        label: "the answer of call",
+        table: "idempotent_calls",
+        id: "id",
+        org: "CAST('' AS TEXT)",
+        generation: "CAST(0 AS BIGINT)",
+        name: "answer_enc",
+        needed_if: "answer_enc <> ''",
+        needed_until: Some("expires_at"),
+        must_open: false,
+        kind: ColumnKind::IdempotentAnswer,
+    },
 ];
 
 /// A sealed value and its row.
@@ -163,6 +176,7 @@ impl SealedValue {
             ColumnKind::Webhook => {
                 act(&SealContext::WebhookSecret { org: &self.org, endpoint: &EndpointId(self.id.clone()) })
             }
+            ColumnKind::IdempotentAnswer => act(&SealContext::IdempotentAnswer { call: &self.id }),
             ColumnKind::SecondFactor => act(&SealContext::SecondFactor { user: &UserId(self.id.clone()) }),
         };
         done.map_err(|source| StoreError::Cipher { what: self.column.label, id: self.id.clone(), source })

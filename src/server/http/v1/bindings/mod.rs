@@ -15,8 +15,9 @@ use self::patch::read_patch;
 use super::binding_path::BindingPath;
 use super::call_origin::CallOrigin;
 use super::etag::{etag_of, matches_etag, respond_with_etag};
+use super::idempotency::IdempotencyKey;
 use super::problem::Problem;
-use super::problem_responses::{BindingProblems, ListProblems};
+use super::problem_responses::{BindingProblems, ListProblems, RefreshProblems};
 use super::rate_limit::rate_limited;
 use crate::model::{BindingId, BindingStatus, ProblemCode, Scope, paths};
 use crate::server::auth::api_keys;
@@ -262,12 +263,15 @@ pub async fn label(
     summary = "Refresh a connection",
     description = "Exchanges the refresh token now, although it may not be due. Programs need this only after a change \
         in Xero. A token that was refreshed in the last minute is not refreshed again, so a repeated call does no harm.",
-    params(("id" = String, Path, description = "The connection's id, from the list.")),
+    params(
+        ("id" = String, Path, description = "The connection's id, from the list."),
+        IdempotencyKey,
+    ),
     security(("apiKey" = [Scope::BindingsWrite.as_str()])),
     responses(
         (status = 200, description = "The token is new.", body = Refreshed,
             example = json!(Refreshed { expires_at: 1_800_001_800 })),
-        BindingProblems,
+        RefreshProblems,
     ),
 )]
 pub async fn refresh(
