@@ -1,10 +1,11 @@
 # Each target runs a script. scripts/setup installs what the scripts need.
-.PHONY: run test torture fuzz check setup bench bench-sweep bench-abuse e2e pictures fmt advisories release-check
+.PHONY: run test torture fuzz fuzz-api check setup bench bench-sweep bench-abuse e2e pictures fmt advisories release-check
 
 run: ; @scripts/run
 test: ; @scripts/test
 torture: ; @scripts/torture
 fuzz: ; @scripts/fuzz
+fuzz-api: ; @scripts/fuzz-api
 check: ; @scripts/check
 setup: ; @scripts/setup test
 bench: ; @scripts/bench
@@ -15,5 +16,5 @@ pictures: ; @scripts/e2e pictures.test.mjs
 fmt: ; @cargo fmt
 advisories: ; @cargo deny check advisories
 # Needs the network for the advisories. A release is built from a commit that passed it.
-release-check: advisories test
+release-check: advisories test fuzz-api
 	@scripts/test-clients typescript python

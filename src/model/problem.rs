@@ -27,6 +27,7 @@ str_enum!(
         IdempotencyInProgress = "idempotency-in-progress",
         DisconnectFailed = "disconnect-failed",
         XeroPathForbidden = "xero-path-forbidden",
+        NulCharacter = "nul-character",
         XeroBodyIncomplete = "xero-body-incomplete",
         XeroLimitReached = "xero-limit-reached",
         XeroUnreachable = "xero-unreachable",
@@ -44,7 +45,7 @@ impl ProblemCode {
     pub fn status(self) -> u16 {
         match self {
             Self::MissingKey | Self::InvalidKey | Self::ExpiredKey | Self::PersonalKey => 401,
-            Self::XeroBodyIncomplete => 400,
+            Self::XeroBodyIncomplete | Self::NulCharacter => 400,
             Self::MissingScope | Self::LimitedKey | Self::XeroPathForbidden | Self::XeroScopeMissing => 403,
             Self::NoSuchConnection | Self::NoSuchRoute => 404,
             Self::MethodNotAllowed => 405,
@@ -85,6 +86,7 @@ impl ProblemCode {
             Self::IdempotencyInProgress => "The same call is running",
             Self::DisconnectFailed => "The connection could not be removed",
             Self::XeroPathForbidden => "This path of Xero's API is not reachable",
+            Self::NulCharacter => "The path or the query contains a NUL",
             Self::XeroBodyIncomplete => "The call's body did not arrive",
             Self::XeroLimitReached => "A limit of Xero's is reached",
             Self::XeroUnreachable => "Xero can't be reached",
@@ -150,6 +152,7 @@ impl ProblemCode {
             Self::XeroPathForbidden => {
                 "Only paths below api.xro, payroll.xro, files.xro, assets.xro, projects.xro, finance.xro and bankfeeds.xro are passed on."
             }
+            Self::NulCharacter => "No ID or label contains a NUL character. Remove it from the path or the query.",
             Self::XeroBodyIncomplete => {
                 "The connection failed before the whole body was received. Nothing was sent to Xero."
             }

@@ -9,6 +9,7 @@ mod api_v1;
 mod bindings_api;
 mod clocks;
 mod connection_tests;
+mod documented_methods;
 mod event_feed;
 mod events;
 mod idempotency;

@@ -32,7 +32,8 @@ pub fn router(state: &AppState, sandbox: Option<Router>) -> Router {
 
 /// Adds the route to Xero's API. Its bodies are streamed; all others are limited and buffered.
 fn with_proxy(ours: Router, state: &AppState) -> Router {
-    let limited = ours.layer(from_fn(reject_nul::reject_nul)).layer(limits::body_limit());
+    let checked = ours.layer(from_fn(reject_nul::reject_nul)).layer(from_fn(v1::refuse_nul));
+    let limited = checked.layer(limits::body_limit());
     v1::proxy_routes()
         .route_layer(from_fn_with_state(state.clone(), request_metrics::count_request))
         .fallback_service(limited)

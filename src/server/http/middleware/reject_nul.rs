@@ -58,7 +58,7 @@ fn is_checked(request: &Request) -> bool {
 }
 
 /// Finds a raw or a percent-encoded NUL.
-fn has_nul(text: &[u8]) -> bool {
+pub fn has_nul(text: &[u8]) -> bool {
     text.contains(&0) || text.windows(3).any(|three| three == b"%00")
 }
 

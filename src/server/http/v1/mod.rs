@@ -17,13 +17,16 @@ mod token;
 mod xero;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::header::ALLOW;
-use axum::response::IntoResponse;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
 pub use self::idempotency::replay_repeated_posts;
 use self::problem::Problem;
 use super::middleware::limits;
+use super::middleware::reject_nul::has_nul;
 use super::state::AppState;
 use crate::model::{ProblemCode, paths};
 
@@ -54,6 +57,15 @@ pub fn xero_routes() -> Router<AppState> {
 pub fn proxy_routes() -> Router<AppState> {
     let forward = get(xero::forward).post(xero::forward).put(xero::forward).patch(xero::forward);
     Router::new().route(paths::V1_XERO, forward.delete(xero::forward).fallback(method_not_allowed))
+}
+
+/// Answers calls of programs whose URL contains a NUL with a problem, before `reject_nul` answers as it does a browser.
+pub async fn refuse_nul(request: Request, next: Next) -> Response {
+    let is_call = request.uri().path().starts_with(paths::V1);
+    if is_call && has_nul(request.uri().to_string().as_bytes()) {
+        return Problem::of(ProblemCode::NulCharacter).into_response();
+    }
+    next.run(request).await
 }
 
 async fn not_found() -> Problem {

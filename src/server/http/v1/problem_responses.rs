@@ -14,7 +14,8 @@ use super::problem::{PROBLEM_JSON, Problem, ProblemBody};
 use crate::model::ProblemCode;
 
 /// The problems that any call with a key can return.
-const KEY_PROBLEMS: [ProblemCode; 8] = [
+const KEY_PROBLEMS: [ProblemCode; 9] = [
+    ProblemCode::NulCharacter,
     ProblemCode::MissingKey,
     ProblemCode::InvalidKey,
     ProblemCode::ExpiredKey,
