@@ -37,7 +37,8 @@ async fn claim_of_mails_waits_for_none_that_another_instance_is_about_to_claim()
     let new = NewUser { email: "ann@example.com", password_hash: &Secret::new("hash"), org };
     let ann = store.add_user(new).await.unwrap();
     for (table, insert) in MAILS {
-        let insert = sqlx::query(insert).bind(now).bind(ann.user.as_str()).bind(ann.org.as_ref().map(|(org, _)| org.as_str()));
+        let insert =
+            sqlx::query(insert).bind(now).bind(ann.user.as_str()).bind(ann.org.as_ref().map(|(org, _)| org.as_str()));
         insert.execute(store.database().pool()).await.unwrap();
         let lock = HeldLock::on_rows(&harness.database, table, "id = 'a'").await;
         let claim = async || match table {
