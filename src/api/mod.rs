@@ -5,6 +5,7 @@
 mod account;
 mod activity;
 mod api_keys;
+mod connect_links;
 mod integrations;
 mod members;
 mod notifications;

@@ -22,6 +22,8 @@ str_enum!(
         XeroWrite = "xero:write",
         /// Import refresh tokens from another system.
         ImportWrite = "import:write",
+        /// Create, read and cancel connect links.
+        LinksWrite = "links:write",
     }
 );
 
@@ -151,6 +153,7 @@ impl Scope {
             Self::XeroRead => "Read from Xero",
             Self::XeroWrite => "Change data in Xero",
             Self::ImportWrite => "Import connections",
+            Self::LinksWrite => "Create connect links",
         }
     }
 

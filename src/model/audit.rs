@@ -13,6 +13,8 @@ str_enum!(
         /// A person at the command line.
         Operator = "operator",
         Clerk = "clerk",
+        /// Somebody who came by a connect link. Nothing else is known of them.
+        ConnectLink = "connect_link",
         /// Evergrant's own background jobs.
         System = "system",
     }
@@ -27,6 +29,13 @@ str_enum!(
         ConnectionKept = "grant.kept",
         ConnectionLabeled = "connection.labeled",
         ConnectionTested = "connection.tested",
+        ConnectLinkCreated = "connect_link.created",
+        ConnectLinkCancelled = "connect_link.cancelled",
+        /// Somebody went on to Xero with a link.
+        ConnectLinkStarted = "connect_link.started",
+        /// A consent by a link ended.
+        ConnectLinkUsed = "connect_link.used",
+        ReturnUrlsChanged = "organization.return_urls_changed",
         GrantRescued = "grant.rescued",
         TokenVended = "token.vended",
         /// Further tokens within a minute, in one event.
@@ -136,6 +145,7 @@ impl ActorKind {
             Self::ApiKey => "An API key",
             Self::Operator => "The command line",
             Self::Clerk => "Clerk",
+            Self::ConnectLink => "A connect link",
             Self::System => "Evergrant",
         }
     }
@@ -151,6 +161,11 @@ impl Action {
             Self::ConnectionKept => "Kept a connection",
             Self::ConnectionLabeled => "Changed a connection's labels",
             Self::ConnectionTested => "Tested a connection",
+            Self::ConnectLinkCreated => "Created a connect link",
+            Self::ConnectLinkCancelled => "Cancelled a connect link",
+            Self::ConnectLinkStarted => "Went to Xero by a connect link",
+            Self::ConnectLinkUsed => "Came back from Xero by a connect link",
+            Self::ReturnUrlsChanged => "Changed the return addresses of connect links",
             Self::GrantRescued => "Rescued a grant",
             Self::TokenVended => "Got an access token",
             Self::TokensVended => "Got further access tokens",

@@ -76,3 +76,7 @@ id!(
     /// An API key of an organization.
     ApiKeyId
 );
+id!(
+    /// A link by which anybody can connect Xero for an organization.
+    ConnectLinkId
+);

@@ -7,6 +7,7 @@ mod activity;
 mod api_key;
 mod audit;
 mod call_limit;
+mod connect_link;
 mod error;
 mod flash;
 mod id;
@@ -25,6 +26,7 @@ mod status;
 pub(crate) mod text_enum;
 mod tone;
 mod view;
+mod xero_scope;
 
 pub use account::{
     AccountMessageKind, AccountSession, AccountView, MIN_PASSWORD_CHARACTERS, PasswordProblem, SignInView, time_zones,
@@ -39,11 +41,18 @@ pub use api_key::{
 };
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 pub use call_limit::CallLimit;
+pub use connect_link::{
+    ConnectLinkPage, ConnectLinkView, DEFAULT_LINK_LIFETIME, LinkOutcome, LinkStatus, MAX_LINK_LIFETIME,
+    MIN_LINK_LIFETIME,
+};
 pub use error::{ApiError, MalformedArguments};
 pub use flash::{
     AccountFlash, AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessage, MembersFlash, NotificationFlash,
 };
-pub use id::{ApiKeyId, AttemptId, BindingId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId, UserId};
+pub use id::{
+    ApiKeyId, AttemptId, BindingId, ConnectLinkId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId,
+    UserId,
+};
 pub use import::ImportOutcome;
 pub use members::{InvitationDetails, InvitationView, MemberBelongings, MemberSource, MemberView, MembersView};
 pub use notification::{
@@ -67,3 +76,4 @@ pub use view::{
     ConnectionHistoryView, ConnectionView, DepartingConnection, Health, OrganizationDetails, OverviewView,
     PendingConfirmation, ProxyUsageView, SettingsView,
 };
+pub use xero_scope::{scope_sentence, scope_sentences};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text_enum::str_enum;
-use super::{FactorEnrollment, Flash, InvitationDetails, ProofPage, SessionView, Theme};
+use super::{ConnectLinkPage, FactorEnrollment, Flash, InvitationDetails, ProofPage, SessionView, Theme};
 
 /// Everything a page needs besides its own data. Never leaves the server.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +38,10 @@ pub struct Page {
     pub proof: Option<ProofPage>,
     /// Set on the page behind an invitation link.
     pub invitation: Option<InvitationPage>,
+    /// A new connect link's URL, shown once.
+    pub new_connect_link: Option<RevealedSecret>,
+    /// The link, on the page behind a connect link; `None` if it doesn't exist or was not opened.
+    pub connect_link: Option<ConnectLinkPage>,
     /// Set on the page behind a link in a message about an account.
     pub link: Option<LinkPage>,
     /// Path of the request, without the query.

@@ -2,7 +2,7 @@
 //!
 //! The macros that declare pages and server functions take only literals; a test holds the constants to them.
 
-use super::BindingId;
+use super::{BindingId, ConnectLinkId};
 
 /// The overview.
 pub const HOME: &str = "/";
@@ -36,6 +36,8 @@ pub const NOTIFICATIONS: &str = "/settings/notifications";
 pub const DELIVERIES: &str = "/settings/notifications/deliveries";
 /// The page that invitation links lead to. The secret is in the query, because paths are logged and queries are not.
 pub const INVITATION: &str = "/invite";
+/// What the pages behind connect links begin with; the link's id follows. The secret is in the query.
+pub const CONNECT_LINKS: &str = "/connect/";
 /// The API's description for people.
 pub const API_REFERENCE: &str = "/api-reference";
 
@@ -67,6 +69,8 @@ pub const SESSION_SWITCH_ORGANIZATION: &str = "/api/session/switch-organization"
 pub const SESSION_THEME: &str = "/api/session/theme";
 /// Accepts an invitation.
 pub const ACCEPT_INVITATION: &str = "/api/invitations/accept";
+/// Starts a consent by a connect link and redirects to Xero's consent page.
+pub const START_CONNECT_LINK: &str = "/api/connect-links/start";
 /// Starts the OAuth flow and redirects to Xero's consent page.
 pub const CONNECT: &str = "/api/integrations/xero/connect";
 /// The path of the redirect URI. It must match the app's settings at Xero exactly.
@@ -92,6 +96,10 @@ pub const V1_BINDING: &str = "/api/v1/bindings/{id}";
 pub const V1_REFRESH: &str = "/api/v1/bindings/{id}/refresh";
 /// Returns an access token for one binding, for programs with an API key.
 pub const V1_TOKEN: &str = "/api/v1/bindings/{id}/token";
+/// Lists and creates connect links.
+pub const V1_CONNECT_LINKS: &str = "/api/v1/connect-links";
+/// Reads or cancels one connect link.
+pub const V1_CONNECT_LINK: &str = "/api/v1/connect-links/{id}";
 /// Imports refresh tokens of another system.
 pub const V1_IMPORT: &str = "/api/v1/import";
 /// Xero's API with one binding's token and tenant, for programs with an API key.
@@ -130,4 +138,9 @@ pub const PAGES: &[&str] = &[
 /// Returns the path of a connection's history page.
 pub fn history(connection: &BindingId) -> String {
     format!("{INTEGRATIONS}/{connection}/history")
+}
+
+/// Returns the path of the page behind a connect link.
+pub fn connect_link(link: &ConnectLinkId) -> String {
+    format!("{CONNECT_LINKS}{link}")
 }

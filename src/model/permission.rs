@@ -20,6 +20,8 @@ pub enum Permission {
     ViewAppStatus,
     /// Promote, demote and remove owners, and transfer ownership.
     ManageOwners,
+    /// Change where connect links may send the browser.
+    ManageReturnUrls,
 }
 
 impl Permission {
@@ -32,7 +34,15 @@ impl Permission {
         Self::RenameOrganization,
         Self::ViewAppStatus,
         Self::ManageOwners,
+        Self::ManageReturnUrls,
     ];
+}
+
+impl Permission {
+    /// Returns whether only owners have it.
+    fn is_owners_only(self) -> bool {
+        matches!(self, Self::ManageOwners | Self::ManageReturnUrls)
+    }
 }
 
 impl Role {
@@ -40,7 +50,7 @@ impl Role {
     pub fn may(self, permission: Permission) -> bool {
         match self {
             Self::Owner => true,
-            Self::Admin => permission != Permission::ManageOwners,
+            Self::Admin => !permission.is_owners_only(),
             Self::Member => false,
         }
     }
@@ -56,10 +66,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_have_every_permission_admins_all_but_manage_owners_members_none() {
+    fn owners_have_every_permission_admins_all_but_the_owners_and_members_none() {
         for permission in Permission::ALL {
             assert!(Role::Owner.may(*permission));
-            assert_eq!(Role::Admin.may(*permission), *permission != Permission::ManageOwners);
+            let owners_only = [Permission::ManageOwners, Permission::ManageReturnUrls].contains(permission);
+            assert_eq!(Role::Admin.may(*permission), !owners_only);
             assert!(!Role::Member.may(*permission));
         }
         assert!(Role::Owner.may_manage(Role::Owner) && Role::Admin.may_manage(Role::Admin));

@@ -34,6 +34,9 @@ str_enum!(
         XeroNoAnswer = "xero-no-answer",
         XeroTenantGone = "xero-tenant-gone",
         XeroScopeMissing = "xero-scope-missing",
+        NoSuchLink = "no-such-link",
+        ReturnUrlNotAllowed = "return-url-not-allowed",
+        TooManyLinks = "too-many-links",
         NoSuchRoute = "no-such-route",
         MethodNotAllowed = "method-not-allowed",
         Internal = "internal",
@@ -47,15 +50,16 @@ impl ProblemCode {
             Self::MissingKey | Self::InvalidKey | Self::ExpiredKey | Self::PersonalKey => 401,
             Self::XeroBodyIncomplete | Self::NulCharacter => 400,
             Self::MissingScope | Self::LimitedKey | Self::XeroPathForbidden | Self::XeroScopeMissing => 403,
-            Self::NoSuchConnection | Self::NoSuchRoute => 404,
+            Self::NoSuchConnection | Self::NoSuchLink | Self::NoSuchRoute => 404,
             Self::MethodNotAllowed => 405,
             Self::NotConnected
             | Self::TokenReachesOtherOrganizations
             | Self::XeroTenantGone
             | Self::IdempotencyInProgress
-            | Self::ExternalIdTaken => 409,
+            | Self::ExternalIdTaken
+            | Self::TooManyLinks => 409,
             Self::PreconditionFailed => 412,
-            Self::InvalidMinTtl | Self::InvalidArgument | Self::IdempotencyKeyReused => 422,
+            Self::InvalidMinTtl | Self::InvalidArgument | Self::IdempotencyKeyReused | Self::ReturnUrlNotAllowed => 422,
             Self::TooManyRequests | Self::XeroLimitReached => 429,
             Self::Internal => 500,
             Self::NotFresh | Self::TooShort | Self::XeroUnreachable | Self::DisconnectFailed => 503,
@@ -93,6 +97,9 @@ impl ProblemCode {
             Self::XeroNoAnswer => "Xero's response was lost",
             Self::XeroTenantGone => "Xero no longer gives access to this organisation",
             Self::XeroScopeMissing => "The connection lacks a scope of Xero's",
+            Self::NoSuchLink => "Connect link not found",
+            Self::ReturnUrlNotAllowed => "The return address is not allowed",
+            Self::TooManyLinks => "Too many open connect links",
             Self::NoSuchRoute => "Route not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::Internal => "Something went wrong on our side",
@@ -171,6 +178,13 @@ impl ProblemCode {
             Self::XeroScopeMissing => {
                 "The consent does not cover this call. Evergrant's administrator sets the scopes, then a person has to reconnect the connection."
             }
+            Self::NoSuchLink => {
+                "The key's organisation has no connect link with this id. GET /api/v1/connect-links lists its open ones."
+            }
+            Self::ReturnUrlNotAllowed => {
+                "returnUrl has to begin with one of the organisation's return addresses. An owner adds them under Settings, Integrations."
+            }
+            Self::TooManyLinks => "An organisation may have 500 open connect links. Cancel some, or let them expire.",
             Self::NoSuchRoute => {
                 "GET /api/v1/bindings lists the connections, GET /api/v1/bindings/ID/token returns an access token of one."
             }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptView, BindingId, BindingStatus, GrantStatus, HourView, OrgId, UpcomingActionView};
+use super::{AttemptView, BindingId, BindingStatus, ConnectLinkView, GrantStatus, HourView, OrgId, UpcomingActionView};
 
 /// State of a connection as its badge shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +112,15 @@ pub struct SettingsView {
     pub pending: Vec<PendingConfirmation>,
     /// Connections of former members; empty if the viewer may not keep them.
     pub departing: Vec<DepartingConnection>,
+    /// Open connect links; empty if the viewer may not manage connections.
+    #[serde(default)]
+    pub links: Vec<ConnectLinkView>,
+    /// The addresses that connect links may return to; empty if the viewer may not manage connections.
+    #[serde(default)]
+    pub return_urls: Vec<String>,
+    /// Whether the viewer may change these addresses.
+    #[serde(default)]
+    pub may_edit_return_urls: bool,
     /// Whether the viewer may manage connections.
     pub may_manage: bool,
     /// The age of a refresh token, in seconds, from which it is renewed in any case (`EVERGRANT_ROLL_AFTER`).

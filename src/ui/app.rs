@@ -8,8 +8,8 @@ use leptos_router::path;
 
 use super::layout::clerk;
 use super::pages::{
-    Account, Activity, ApiKeys, ConfirmEmail, Deliveries, ForgotPassword, History, Integrations, Invite, Login,
-    Members, NotFound, Notifications, Overview, Proof, Reference, ResetPassword, SignInCode,
+    Account, Activity, ApiKeys, ConfirmEmail, ConnectLink, Deliveries, ForgotPassword, History, Integrations, Invite,
+    Login, Members, NotFound, Notifications, Overview, Proof, Reference, ResetPassword, SignInCode,
 };
 use crate::model::{Page, Theme};
 
@@ -58,6 +58,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations/:id/history") view=History ssr=SsrMode::Async />
                 <Route path=path!("/api-reference") view=Reference ssr=SsrMode::Async />
+                <Route path=path!("/connect/:id") view=ConnectLink ssr=SsrMode::Async />
                 <Route path=path!("/invite") view=Invite ssr=SsrMode::Async />
                 <Route path=path!("/settings/members") view=Members ssr=SsrMode::Async />
                 <Route path=path!("/settings/api-keys") view=ApiKeys ssr=SsrMode::Async />

@@ -40,6 +40,7 @@ const PERSON: &str = "its owner";
 const API_KEY: &str = "its key";
 const INVITATION: &str = "its invitation";
 const ENDPOINT: &str = "its webhook";
+const LINK: &str = "its connect link";
 
 type Fields = &'static [(&'static str, &'static str)];
 
@@ -65,6 +66,9 @@ const FUNCTIONS: &[(&str, Fields, Access)] = &[
     ("api-keys/rotate", &[("key_id", API_KEY)], From(Admin)),
     ("api-keys/view", &[], From(Admin)),
     ("docs/view", &[], Anyone),
+    ("integrations/links/cancel", &[("link_id", LINK)], From(Admin)),
+    ("integrations/links/create", &[("binding_id", BINDING)], From(Admin)),
+    ("integrations/links/return-urls", &[("urls", "none")], From(Owner)),
     ("integrations/view", &[], From(Member)),
     ("integrations/xero/disconnect", &[("binding_id", BINDING)], From(Admin)),
     ("integrations/xero/history", &[("binding_id", BINDING)], From(Member)),
@@ -113,6 +117,7 @@ const ROUTES: &[(Method, &str, Fields, Access)] = &[
     (Method::GET, paths::SESSION_OIDC, &[], Anyone),
     (Method::GET, paths::SESSION_OIDC_CALLBACK, &[], Anyone),
     (Method::POST, paths::ACCEPT_INVITATION, &[], Anyone),
+    (Method::POST, paths::START_CONNECT_LINK, &[("id", "none")], Anyone),
     (Method::POST, paths::CONNECT, &[("binding_id", BINDING)], From(Admin)),
     (Method::POST, paths::CONFIRM, &[("id", "none"), ("decision", "keep")], From(Admin)),
     (Method::GET, paths::CALLBACK, &[], SignedIn),
@@ -140,6 +145,10 @@ const OPERATIONS: &[(Method, &str, Scope)] = &[
     (Method::PATCH, paths::V1_XERO, Scope::XeroWrite),
     (Method::DELETE, paths::V1_XERO, Scope::XeroWrite),
     (Method::GET, paths::V1_EVENTS, Scope::EventsRead),
+    (Method::GET, paths::V1_CONNECT_LINKS, Scope::LinksWrite),
+    (Method::POST, paths::V1_CONNECT_LINKS, Scope::LinksWrite),
+    (Method::GET, paths::V1_CONNECT_LINK, Scope::LinksWrite),
+    (Method::DELETE, paths::V1_CONNECT_LINK, Scope::LinksWrite),
     (Method::POST, paths::V1_IMPORT, Scope::ImportWrite),
 ];
 
@@ -175,10 +184,14 @@ fn calls() -> Vec<Call> {
 /// Makes a call, with these ids in its path and fields, and with a key if one is given.
 async fn make(browser: &Browser, call: &Call, ids: &BTreeMap<&str, String>, key: Option<&str>) -> Page {
     let id = |name: &str| ids.get(name).cloned().unwrap_or_else(|| "none".to_owned());
-    let is_id = |value: &str| [BINDING, PERSON, API_KEY, INVITATION, ENDPOINT].contains(&value);
+    let is_id = |value: &str| [BINDING, PERSON, API_KEY, INVITATION, ENDPOINT, LINK].contains(&value);
     let fields =
         call.fields.iter().map(|(name, value)| (*name, if is_id(value) { id(value) } else { (*value).into() }));
-    let mut request = browser.request(call.method.clone(), &call.path.replace("{id}", &id(BINDING)), JSON);
+    let mut request = browser.request(
+        call.method.clone(),
+        &call.path.replace("{id}", &id(if call.path == paths::V1_CONNECT_LINK { LINK } else { BINDING })),
+        JSON,
+    );
     if call.method == Method::POST && !call.path.starts_with(paths::V1) {
         request = request.form(&fields.collect::<Vec<_>>());
     }
@@ -299,12 +312,16 @@ async fn strangers_neither_change_nor_read_rows_of_another_organization(database
                     VALUES ('e-1', $1, 'https://example.com/harbour', 'x', 0, 1)";
     let pool = web.store.database().pool();
     sqlx::query(endpoint).bind(org.as_str()).execute(pool).await.unwrap();
+    let link = "INSERT INTO connect_links (id, org_id, secret_hash, requested_by, note, tags, created_by, created_at, \
+                expires_at) VALUES ('l-1', $1, 'hash', '', 'harbour', '', 'ann', 1800000000, 1800086400)";
+    sqlx::query(link).bind(org.as_str()).execute(pool).await.unwrap();
     let ids = BTreeMap::from([
         (BINDING, connected.bindings[0].0.clone()),
         (PERSON, ann),
         (API_KEY, key_id),
         (INVITATION, invitation.0),
         (ENDPOINT, "e-1".to_owned()),
+        (LINK, "l-1".to_owned()),
     ]);
     let (mallory, elsewhere) = web.signed_in_user("mallory@example.com", "Elsewhere").await;
     let (_, key) = new_key(&web, &elsewhere, Scope::ALL).await;

@@ -8,6 +8,7 @@ mod api_keys;
 mod api_v1;
 mod bindings_api;
 mod clocks;
+mod connect_links;
 mod connection_tests;
 mod documented_methods;
 mod event_feed;

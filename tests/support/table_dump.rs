@@ -4,9 +4,12 @@ use evergrant::model::OrgId;
 use sqlx::{AnyPool, Row};
 
 /// The tables that a form could change.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 16] = [
     "api_keys",
     "audit_events",
+    "connect_link_states",
+    "connect_links",
+    "connect_return_urls",
     "deliveries",
     "integration_grants",
     "integration_tenant_bindings",

@@ -101,8 +101,14 @@ fn reachable<'a>(start: &str, imports: &'a BTreeMap<String, BTreeSet<String>>) -
 }
 
 /// Actions of forms that are not about the organization that the person works in.
-const WITHOUT_ORGANIZATION: [&str; 5] =
-    ["/api/invitations/accept", "/api/organizations/create", "/api/session/", "/api/account/", "/login/"];
+const WITHOUT_ORGANIZATION: [&str; 6] = [
+    "/api/connect-links/start",
+    "/api/invitations/accept",
+    "/api/organizations/create",
+    "/api/session/",
+    "/api/account/",
+    "/login/",
+];
 
 #[test]
 fn form_that_posts_names_its_organization() {

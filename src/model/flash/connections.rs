@@ -17,6 +17,8 @@ str_enum!(
         DisconnectedShared = "disconnected-shared",
         /// The person declined on Xero's consent page.
         ConsentRefused = "consent-refused",
+        /// The app may not ask Xero for the scopes that it is configured with.
+        ScopesRefused = "scopes-refused",
         /// Xero redirected to the callback with another error.
         ConsentFailed = "consent-failed",
         /// The `state` was unknown, used or expired.
@@ -44,6 +46,20 @@ str_enum!(
         NotFound = "not-found",
         /// The question about the Xero user was answered already, or a newer consent replaced it.
         ConfirmationOver = "confirmation-over",
+        LinkCreated = "link-created",
+        LinkCancelled = "link-cancelled",
+        /// The link was used, cancelled or has expired.
+        NoSuchLink = "link-not-found",
+        TooManyLinks = "link-too-many",
+        /// The note or the name is too long, or the lifetime is out of range.
+        LinkInvalid = "link-invalid",
+        LinkLabels = "link-labels",
+        ExternalIdTaken = "link-external-id",
+        ReturnUrlNotAllowed = "link-return-url",
+        ReturnUrlsSaved = "return-urls-saved",
+        ReturnUrlsInvalid = "return-urls-invalid",
+        /// A link was used too often within a minute.
+        TooManyLinkAttempts = "link-attempts",
         /// Test connection succeeded.
         TestPassed = "test-passed",
         /// There were too many tests within a minute.
@@ -54,9 +70,14 @@ str_enum!(
 impl FlashMessage for ConnectionFlash {
     fn tone(&self) -> Tone {
         match self {
-            Self::Disconnected | Self::DisconnectedShared | Self::Kept | Self::NotConnected | Self::TestPassed => {
-                Tone::Good
-            }
+            Self::Disconnected
+            | Self::DisconnectedShared
+            | Self::Kept
+            | Self::NotConnected
+            | Self::LinkCreated
+            | Self::LinkCancelled
+            | Self::ReturnUrlsSaved
+            | Self::TestPassed => Tone::Good,
             _ => Tone::Warn,
         }
     }
@@ -99,6 +120,28 @@ impl FlashMessage for ConnectionFlash {
             Self::TooManyTests => {
                 "Connections were tested many times just now, and each test uses one of Xero's calls. Wait a minute, then try again."
             }
+            Self::ScopesRefused => {
+                "Nothing was connected: the app may not ask Xero for these scopes. Your Evergrant administrator needs to correct XERO_SCOPES."
+            }
+            Self::LinkCreated => "The link is ready. Copy it now: you won't be able to see it again.",
+            Self::LinkCancelled => "The link is cancelled.",
+            Self::NoSuchLink => "That link has already been used or cancelled, or it has expired.",
+            Self::TooManyLinks => "There are too many open links. Cancel some first.",
+            Self::LinkInvalid => {
+                "No link was created: the name has at most 100 characters and the note at most 300, on one line each."
+            }
+            Self::LinkLabels => {
+                "No link was created: the ID has at most 255 characters. Tags are lower case letters, digits and - _ . : / with spaces between them, at most 20."
+            }
+            Self::ExternalIdTaken => "No link was created: another connection has this ID.",
+            Self::ReturnUrlNotAllowed => {
+                "No link was created: the return address has to begin with one of this organisation's return addresses. An owner adds them below."
+            }
+            Self::ReturnUrlsSaved => "The return addresses are saved.",
+            Self::ReturnUrlsInvalid => {
+                "Nothing was changed: each line is an https address without ? and #, and there are at most 20."
+            }
+            Self::TooManyLinkAttempts => "This link was used many times just now. Wait a minute, then try again.",
             Self::TestPassed => "Xero answered: the connection works.",
         }
         .into()

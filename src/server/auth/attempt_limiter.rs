@@ -31,6 +31,8 @@ pub enum AttemptPurpose {
     SecondFactor,
     /// An invitation's secret.
     Invitation,
+    /// A connect link, which starts a consent.
+    ConnectLink,
 }
 
 /// Which limit an attempt counts against.
@@ -83,6 +85,7 @@ impl AttemptPurpose {
             Self::PasswordReset => "password_reset",
             Self::SecondFactor => "second_factor",
             Self::Invitation => "invitation",
+            Self::ConnectLink => "connect_link",
         }
     }
 
@@ -273,8 +276,8 @@ mod tests {
 
     #[tokio::test]
     async fn purposes_are_counted_apart_and_refill_within_the_longest_span() {
-        use AttemptPurpose::{Invitation, Login, PasswordReset, SecondFactor};
-        for purpose in [Login, PasswordReset, SecondFactor, Invitation] {
+        use AttemptPurpose::{ConnectLink, Invitation, Login, PasswordReset, SecondFactor};
+        for purpose in [Login, PasswordReset, SecondFactor, Invitation, ConnectLink] {
             for scope in AttemptScope::ALL {
                 let (burst, refill) = purpose.quota(scope);
                 assert!(burst * refill <= LONGEST_REFILL, "{purpose:?} {scope:?}");

@@ -31,6 +31,10 @@ pub const SIGN_IN_CODE_COOKIE: &str = "evergrant_sign_in";
 
 /// The cookie that holds the secret of an invitation that was opened.
 pub const INVITATION_COOKIE: &str = "evergrant_invited";
+/// The cookie that carries a new connect link to the page that shows it.
+pub const NEW_CONNECT_LINK_COOKIE: &str = "evergrant_new_link";
+/// The cookie that holds the secret of a connect link that was opened; its name ends with the link's id.
+pub const CONNECT_LINK_COOKIE: &str = "evergrant_link";
 /// The cookie that holds the secret of a reset link.
 pub const RESET_PASSWORD_COOKIE: &str = "evergrant_reset";
 /// The cookie that holds the secret of a link that confirms an email address.

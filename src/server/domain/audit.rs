@@ -1,6 +1,6 @@
 //! Actors and audit events. The store writes an event in the transaction of the change that it describes.
 
-use crate::model::{Action, ActorKind, OrgId, UserId};
+use crate::model::{Action, ActorKind, ConnectLinkId, OrgId, UserId};
 
 /// Who does something, and from where.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +50,11 @@ impl Actor {
     /// Returns Clerk, for its webhooks.
     pub fn clerk() -> Self {
         Self { kind: ActorKind::Clerk, id: None, name: "Clerk".to_owned(), address: None }
+    }
+
+    /// Returns somebody who came by a connect link.
+    pub fn connect_link(id: &ConnectLinkId, address: Option<String>) -> Self {
+        Self { kind: ActorKind::ConnectLink, id: Some(id.0.clone()), name: "Connect link".to_owned(), address }
     }
 
     /// Returns Evergrant, for automatic changes.

@@ -13,6 +13,7 @@ pub mod lost_reply;
 mod plan;
 pub mod refusal;
 mod retry_after;
+pub mod return_url;
 pub mod secret;
 mod stored_time;
 mod token_times;

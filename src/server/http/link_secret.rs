@@ -1,4 +1,4 @@
-//! The secret of a link in a message or of an invitation: moved from the query into a cookie by a redirect at once, so
+//! The secret of a link in a message, of an invitation or of a connect link: moved from the query into a cookie by a redirect at once, so
 //! that it stays in no address bar, history or `Referer`. Reading the page uses nothing up.
 
 use axum::http::{HeaderMap, Uri};
@@ -8,7 +8,8 @@ use super::flash::{see_other, with_cookie};
 use super::state::AppState;
 use crate::model::{AccountMessageKind, paths};
 use crate::server::auth::cookie::{
-    CONFIRM_EMAIL_COOKIE, INVITATION_COOKIE, RESET_PASSWORD_COOKIE, delete_cookie, read_cookie, write_cookie,
+    CONFIRM_EMAIL_COOKIE, CONNECT_LINK_COOKIE, INVITATION_COOKIE, RESET_PASSWORD_COOKIE, delete_cookie, read_cookie,
+    write_cookie,
 };
 use crate::server::domain::Secret;
 use crate::server::store::LINK_LIFETIME;
@@ -22,7 +23,7 @@ pub struct LinkSecret {
     page: &'static str,
     /// How long the cookie lasts, in seconds.
     lifetime: i64,
-    /// What the account message is about; `None` for an invitation.
+    /// What the account message is about; `None` for another link.
     pub kind: Option<AccountMessageKind>,
 }
 
@@ -43,11 +44,27 @@ pub const CONFIRM_EMAIL: LinkSecret = LinkSecret {
 /// The link of an invitation. Its cookie outlasts a sign-in, and the person who opens it may first ask somebody.
 pub const INVITATION: LinkSecret =
     LinkSecret { cookie: INVITATION_COOKIE, page: paths::INVITATION, lifetime: 24 * 60 * 60, kind: None };
+/// The connect links. Each has a page and a cookie of its own, whose names end with the link's id.
+pub const CONNECT_LINK: LinkSecret =
+    LinkSecret { cookie: CONNECT_LINK_COOKIE, page: paths::CONNECT_LINKS, lifetime: 24 * 60 * 60, kind: None };
 
 impl LinkSecret {
     /// Returns the link whose page has this path.
     pub fn of_page(path: &str) -> Option<Self> {
-        [RESET_PASSWORD, CONFIRM_EMAIL, INVITATION].into_iter().find(|link| link.page == path)
+        [RESET_PASSWORD, CONFIRM_EMAIL, INVITATION, CONNECT_LINK]
+            .into_iter()
+            .find(|link| link.cookie_at(path).is_some())
+    }
+
+    /// Returns the name of the cookie for the page at this path; `None` if it is no page of this link.
+    fn cookie_at(&self, path: &str) -> Option<String> {
+        let id = path.strip_prefix(self.page)?;
+        let is_id = id.len() <= MAX_LENGTH && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        match (self.page.ends_with('/'), id) {
+            (false, "") => Some(self.cookie.to_owned()),
+            (true, id) if is_id && !id.is_empty() => Some(format!("{}_{id}", self.cookie)),
+            _ => None,
+        }
     }
 
     /// Returns the redirect that moves the secret of a request's query into the cookie; `None` without one.
@@ -55,13 +72,19 @@ impl LinkSecret {
         let pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
         let token = pairs.into_iter().find(|(key, _)| key == "token")?.1;
         let fits = token.len() <= MAX_LENGTH && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        let cookie = fits.then(|| write_cookie(&state.config.public_url, self.cookie, &token, self.lifetime)).flatten();
-        Some(with_cookie(see_other(self.page), cookie))
+        let name = self.cookie_at(uri.path()).filter(|_| fits);
+        let cookie = name.and_then(|name| write_cookie(&state.config.public_url, &name, &token, self.lifetime));
+        Some(with_cookie(see_other(uri.path()), cookie))
     }
 
     /// Reads the secret from the request's cookie.
     pub fn read(&self, state: &AppState, headers: &HeaderMap) -> Option<Secret> {
         read_cookie(&state.config.public_url, headers, self.cookie).map(Secret::new)
+    }
+
+    /// Reads the secret of the page at this path from the request's cookie.
+    pub fn read_at(&self, state: &AppState, headers: &HeaderMap, path: &str) -> Option<Secret> {
+        read_cookie(&state.config.public_url, headers, &self.cookie_at(path)?).map(Secret::new)
     }
 
     /// Deletes the cookie.

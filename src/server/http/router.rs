@@ -73,6 +73,7 @@ fn database_routes() -> Router<AppState> {
         .route(paths::SESSION_CONFIRM_EMAIL, post(routes::account_links::confirm_email))
         .route(paths::ACCEPT_INVITATION, post(routes::invitations::accept))
         .route(paths::SESSION_THEME, post(routes::session::set_theme))
+        .route(paths::START_CONNECT_LINK, post(oauth::link::start))
         .route(paths::CONNECT, post(oauth::connect::connect))
         .route(paths::ACTIVITY_CSV, get(routes::export::activity))
         .route(paths::EVENTS, get(routes::events::events))
@@ -174,7 +175,8 @@ mod tests {
     async fn page_paths_are_the_pages_of_the_router() {
         let pages: BTreeSet<String> = generate_route_list(App).iter().map(|route| route.path().to_owned()).collect();
         let history = paths::history(&"{id}".into());
-        let constants = paths::PAGES.iter().map(|page| (*page).to_owned()).chain([history]);
+        let link = paths::connect_link(&"{id}".into());
+        let constants = paths::PAGES.iter().map(|page| (*page).to_owned()).chain([history, link]);
         assert_eq!(pages, constants.collect());
     }
 
@@ -192,6 +194,7 @@ mod tests {
             paths::SESSION_SWITCH_ORGANIZATION,
             paths::SESSION_THEME,
             paths::ACCEPT_INVITATION,
+            paths::START_CONNECT_LINK,
             paths::CONNECT,
             paths::CONFIRM,
             paths::EVENTS,

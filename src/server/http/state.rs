@@ -8,7 +8,7 @@ use leptos::prelude::LeptosOptions;
 use super::listener::HttpListener;
 use super::middleware::client_ip::UntrustedForwarders;
 use super::readiness::Readiness;
-use crate::server::auth::{ApiRateLimiter, Auth};
+use crate::server::auth::{ApiRateLimiter, AttemptLimiter, Auth};
 use crate::server::config::Config;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::notify::Notifier;
@@ -40,6 +40,8 @@ pub struct AppState {
     pub auth: Auth,
     /// Limits the calls per minute of each API key.
     pub api_rate_limiter: Arc<ApiRateLimiter>,
+    /// Limits how often connect links are used.
+    pub link_limiter: Arc<AttemptLimiter>,
     /// Client for the Xero API.
     pub xero: XeroClient,
     /// Refreshes the tokens of grants.

@@ -10,7 +10,7 @@ use super::StartupError;
 use super::from_config::{call_limits, configured_store, notifier, policy, sandbox, xero_client};
 use super::provider_check::check_provider;
 use super::seed::{self, SeedError};
-use crate::server::auth::{AddUserError, ApiRateLimiter, Auth, AuthError};
+use crate::server::auth::{AddUserError, ApiRateLimiter, AttemptLimiter, Auth, AuthError};
 use crate::server::clock::Clock;
 use crate::server::config::Config;
 use crate::server::encryption_keys::{self, KeyHeartbeat, KeyRingError};
@@ -103,6 +103,7 @@ async fn build(
     };
     let state = AppState {
         api_rate_limiter: Arc::new(ApiRateLimiter::new(config.api.calls_per_minute_and_key, clock)),
+        link_limiter: Arc::new(AttemptLimiter::new(store.clone())),
         listener: listener.clone(),
         config: Arc::clone(config),
         readiness: Readiness::new(store.clone(), heartbeat.run_id()),

@@ -22,6 +22,7 @@ macro_rules! orphaned_grants_sql {
             "AND NOT EXISTS (SELECT 1 FROM integration_tenant_bindings b WHERE b.active_grant_id = integration_grants.id ",
             "AND (b.status <> 'disconnected' OR b.updated_at >= $1)) ",
             "AND NOT EXISTS (SELECT 1 FROM oauth_states s WHERE s.pending_grant_id = integration_grants.id) ",
+            "AND NOT EXISTS (SELECT 1 FROM connect_link_states s WHERE s.pending_grant_id = integration_grants.id) ",
             "AND NOT EXISTS (SELECT 1 FROM token_imports i WHERE i.grant_id = integration_grants.id ",
             "AND i.finished_at IS NULL) ",
             $rest
@@ -59,6 +60,8 @@ impl Store {
         .bind(latest_plausible(OAUTH_STATE_LIFETIME, now))
         .execute(self.pool())
         .await?;
+        let links = self.delete_old_connect_links().await?
+            + self.delete_ended_link_states(now - PENDING_CONSENT_LIFETIME).await?;
         let messages =
             sqlx::query("DELETE FROM account_messages WHERE expires_at <= $1").bind(now).execute(self.pool()).await?;
         let challenges = self.delete_ended_challenges().await?;
@@ -68,7 +71,7 @@ impl Store {
         let forwarders = self.delete_old_forwarders().await?;
         let calls = self.delete_old_calls().await?;
         let rows = sessions.rows_affected() + consents.rows_affected() + messages.rows_affected();
-        Ok(rows + challenges + notices + limits + browsers + forwarders + calls)
+        Ok(rows + links + challenges + notices + limits + browsers + forwarders + calls)
     }
 
     /// Returns up to `limit` grants that have been unused for a week, oldest first.

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (19, "events for programs", include_str!("../../../migrations/0019_events_for_programs.sql")),
     (20, "predecessors", include_str!("../../../migrations/0020_predecessors.sql")),
     (22, "token imports", include_str!("../../../migrations/0022_token_imports.sql")),
+    (23, "connect links", include_str!("../../../migrations/0023_connect_links.sql")),
     (26, "API key limits", include_str!("../../../migrations/0026_api_key_limits.sql")),
     (27, "delivery log", include_str!("../../../migrations/0027_delivery_log.sql")),
     (28, "idempotent calls", include_str!("../../../migrations/0028_idempotent_calls.sql")),

@@ -15,11 +15,11 @@ pub use notifications::{delivery_log, notifications};
 pub use viewer::Viewer;
 
 use crate::model::{
-    BindingStatus, ConnectionView, GrantStatus, Health, HourView, OrgId, OrgView, OverviewView, Permission,
-    SettingsView, UpcomingActionKind, UpcomingActionView,
+    BindingStatus, ConnectLinkView, ConnectionView, GrantStatus, Health, HourView, OrgId, OrgView, OverviewView,
+    Permission, SettingsView, UpcomingActionKind, UpcomingActionView,
 };
 use crate::server::domain::{AppIdentity, Grant, GrantEnd, REFRESH_TOKEN_LIFETIME};
-use crate::server::store::{BindingWithGrant, Store, StoreError, UpcomingRefresh};
+use crate::server::store::{BindingWithGrant, ConnectLink, Store, StoreError, UpcomingRefresh};
 
 /// The hours in the overview's chart: the current clock hour and the ones before it.
 const CHART_HOURS: i64 = 24;
@@ -31,16 +31,34 @@ pub async fn settings(store: &Store, org: &OrgView, viewer: &Viewer) -> Result<S
     let may_manage = org.role.may(Permission::ManageConnections);
     let pending = if may_manage { store.pending_confirmations(&org.id).await? } else { Vec::new() };
     let departing = if may_manage { store.offboarding_connections(&org.id).await? } else { Vec::new() };
+    let links = if may_manage { store.open_connect_links(&org.id).await? } else { Vec::new() };
+    let return_urls = if may_manage { store.return_urls(&org.id).await? } else { Vec::new() };
     Ok(SettingsView {
         org_id: Some(org.id.clone()),
         connections: connections(store, &org.id, viewer).await?,
         pending,
         departing,
+        links: links.into_iter().map(link_view).collect(),
+        return_urls,
+        may_edit_return_urls: org.role.may(Permission::ManageReturnUrls),
         may_manage,
         roll_after: store.plan().roll_after,
         refresh_token_lifetime: REFRESH_TOKEN_LIFETIME,
         as_of: store.clock().now(),
     })
+}
+
+fn link_view(link: ConnectLink) -> ConnectLinkView {
+    ConnectLinkView {
+        id: link.id,
+        requested_by: link.requested_by,
+        note: link.note,
+        binding_id: link.binding,
+        tenant_name: link.tenant.map(|(_, name)| name),
+        created_by: link.created_by,
+        expires_at: link.expires_at,
+        outcome: link.outcome,
+    }
 }
 
 /// Loads the view of the overview page, `/`.

@@ -3,6 +3,7 @@
 mod account;
 mod activity;
 mod api_keys;
+mod connect_link;
 mod deliveries;
 mod history;
 mod integrations;
@@ -17,6 +18,7 @@ mod reference;
 pub use account::{Account, Proof};
 pub use activity::Activity;
 pub use api_keys::ApiKeys;
+pub use connect_link::ConnectLink;
 pub use deliveries::Deliveries;
 pub use history::History;
 pub use integrations::Integrations;

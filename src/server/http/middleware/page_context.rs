@@ -1,7 +1,7 @@
 //! The middleware of pages: loads the page context, redirects to and from the login, and sets the page's headers.
 
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
@@ -22,8 +22,8 @@ use crate::server::http::flash;
 use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::link_secret::LinkSecret;
-use crate::server::http::one_time_secret::{API_KEY, INVITATION, OneTimeSecret};
-use crate::server::http::routes::{invitations, oidc};
+use crate::server::http::one_time_secret::{API_KEY, CONNECT_LINK, INVITATION, OneTimeSecret};
+use crate::server::http::routes::{connect_links, invitations, oidc};
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 
@@ -32,8 +32,9 @@ use crate::server::http::state::AppState;
 pub async fn with_page_context(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
     let link = LinkSecret::of_page(request.uri().path());
+    let is_connect_link = is_connect_link(request.uri().path());
     if let Some(moved) = link.and_then(|link| link.moved_from_query(&state, request.uri())) {
-        return no_store(moved);
+        return if is_connect_link { no_referrer(no_store(moved)) } else { no_store(moved) };
     }
     let page = match load_page_context(&state, &headers, request.uri()).await {
         Ok(Ok(page)) => page,
@@ -47,7 +48,8 @@ pub async fn with_page_context(State(state): State<AppState>, mut request: Reque
     if !shown {
         return no_store(response);
     }
-    no_store(flash::clear(&state, &headers, response))
+    let response = no_store(flash::clear(&state, &headers, response));
+    if is_connect_link { no_referrer(response) } else { response }
 }
 
 /// Runs inside a render: provides the `Page` and the `AppState` to the components, and sets the content security policy
@@ -89,6 +91,7 @@ async fn load_page_context(
         path: uri.path().to_owned(),
         clerk: state.auth.clerk_view(caller.as_ref().filter(|_| !at_login)),
         invitation,
+        connect_link: connect_links::load_page(state, headers, uri.path()).await?,
         link,
         ..Page::default()
     };
@@ -108,7 +111,7 @@ async fn load_page_context(
                 Err(format!("{}?problem={}", paths::LOGIN, LoginProblem::SignInExpired.as_str()))
             }
         }
-        _ if page.link.is_some() => Ok(page),
+        _ if page.link.is_some() || is_connect_link(uri.path()) => Ok(page),
         _ if uri.path() == paths::FORGOT_PASSWORD => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None if page.invitation.is_some() || uri.path() == paths::API_REFERENCE => Ok(page),
         Some(caller) => {
@@ -122,6 +125,8 @@ async fn load_page_context(
             let new_key = one_time_secret(API_KEY, Permission::ManageApiKeys)
                 .filter(|key| api_keys::is_well_formed(key.expose()));
             let new_key = new_key.map(|key| RevealedSecret::new(String::new(), key.expose()));
+            let new_link = one_time_secret(CONNECT_LINK, Permission::ManageConnections);
+            let new_link = new_link.and_then(|link| connect_links::url_in_cookie(state, &link));
             let alarm = state.tokens.alarm().filter(|_| caller.may(Permission::ViewAppStatus));
             let flash_tenant = flash_tenant(state, &caller, page.flash.as_ref()).await?;
             let revealed = take_new_webhook_secret(state, &caller, uri.path()).await?;
@@ -133,6 +138,7 @@ async fn load_page_context(
                 webhook_secret: revealed,
                 invitation_link: invited,
                 new_api_key: new_key,
+                new_connect_link: new_link.map(|url| RevealedSecret::new(String::new(), &url)),
                 flash_tenant,
                 ..page
             })
@@ -218,6 +224,17 @@ fn query_param(uri: &Uri, name: &str) -> Option<String> {
 fn no_store(mut response: Response) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Sends no address of the page anywhere, not even to ourselves.
+fn no_referrer(mut response: Response) -> Response {
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// Returns whether the page is for anybody who has a connect link.
+fn is_connect_link(path: &str) -> bool {
+    path.starts_with(paths::CONNECT_LINKS)
 }
 
 /// Returns the live-reload port, only while `cargo leptos watch` runs.

@@ -4,16 +4,18 @@
 //! login page renews the token, and are resumed here when it redirects back.
 
 use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 
+use super::callback_params::{CallbackParams, ConsentAnswer, is_lookahead};
 use super::complete::{ConsentResult, complete};
 use super::connect::redirect_uri;
+use super::link;
+use super::receive::AuthorizationCode;
 use crate::model::{ConnectionFlash, Flash, Permission, paths};
 use crate::server::auth::Caller;
 use crate::server::auth::cookie::{PENDING_CALLBACK_COOKIE, read_cookie, write_cookie};
 use crate::server::crypto::random::hash_secret;
-use crate::server::domain::Secret;
 use crate::server::http::flash::{clear_cookie, see_other, see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
@@ -24,21 +26,22 @@ use crate::server::store::ConsumedState;
 /// The pending callback's lifetime in seconds: as long as an authorization code is valid.
 const PENDING_CALLBACK_MAX_AGE_SECONDS: i64 = 5 * 60;
 
-#[derive(Default)]
-struct CallbackParams {
-    state: Option<String>,
-    code: Option<String>,
-    error: Option<String>,
-}
-
 /// Completes the consent. Always responds with a redirect, because the URL contains the code.
 pub async fn callback(
     State(state): State<AppState>,
     client_ip: ClientIp,
+    method: Method,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, InternalError> {
+    if is_lookahead(&method, &headers) {
+        // A failure, so that no browser shows the response instead of asking again.
+        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    }
     let query = query.filter(|query| !query.is_empty());
+    if let Some(ended) = link::callback(&state, client_ip, &headers, query.as_deref().unwrap_or_default()).await? {
+        return Ok(ended);
+    }
     let Some(caller) = state.auth.caller(&headers).await? else { return Ok(store_pending(&state, query.as_deref())) };
     let pending = read_cookie(&state.config.public_url, &headers, PENDING_CALLBACK_COOKIE);
     let params = CallbackParams::parse(&query.or(pending).unwrap_or_default());
@@ -65,38 +68,27 @@ fn fits_in_cookie(query: &str) -> bool {
     query.len() <= 3000 && query.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b',' | b';' | b'\\'))
 }
 
-impl CallbackParams {
-    fn parse(query: &str) -> Self {
-        let mut params = Self::default();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            match name.as_ref() {
-                "state" => params.state = Some(value.into_owned()),
-                "code" => params.code = Some(value.into_owned()),
-                "error" => params.error = Some(value.into_owned()),
-                _ => {}
-            }
-        }
-        params
-    }
-}
-
 async fn resume(
     state: &AppState,
     caller: Caller,
     client_ip: ClientIp,
     params: CallbackParams,
 ) -> Result<Flash, InternalError> {
-    let Some(secret) = params.state.map(Secret::new) else { return Ok(ConnectionFlash::StateExpired.into()) };
-    let state_hash = hash_secret(&secret);
+    let Some(secret) = &params.state else { return Ok(ConnectionFlash::StateExpired.into()) };
+    let state_hash = hash_secret(secret);
     let (org, user, verifier) = match state.store.consume_oauth_state(&state_hash, &caller.session_hash).await? {
         ConsumedState::Valid { org, user, verifier } => (org, user, verifier),
         ConsumedState::OtherSession => return Ok(ConnectionFlash::StateOfOtherSession.into()),
         ConsumedState::Invalid => return Ok(ConnectionFlash::StateExpired.into()),
     };
-    let code = match (params.code, params.error.as_deref()) {
-        (_, Some("access_denied")) => return Ok(ConnectionFlash::ConsentRefused.into()),
-        (Some(code), None) if !code.is_empty() => Secret::new(code),
-        _ => return Ok(ConnectionFlash::ConsentFailed.into()),
+    let code = match params.answer() {
+        ConsentAnswer::Code(code) => code,
+        ConsentAnswer::Declined => return Ok(ConnectionFlash::ConsentRefused.into()),
+        ConsentAnswer::ScopesRefused => {
+            tracing::error!(%org, scopes = %state.config.xero.scopes, "Xero refused the scopes of a consent; correct XERO_SCOPES");
+            return Ok(ConnectionFlash::ScopesRefused.into());
+        }
+        ConsentAnswer::Failed => return Ok(ConnectionFlash::ConsentFailed.into()),
     };
     // The role may have changed during the ten minutes that the state is valid.
     if !caller.orgs.iter().any(|one| one.id == org && one.role.may(Permission::ManageConnections)) {
@@ -108,9 +100,10 @@ async fn resume(
     }
     let redirect_uri = redirect_uri(&state.config.public_url);
     let actor = client_ip.actor(&caller);
-    let consent = ConsentResult { org, user, actor, state_hash, code, verifier, redirect_uri };
+    let code = AuthorizationCode { org: org.clone(), code, verifier, redirect_uri };
+    let consent = ConsentResult { org, user, actor, state_hash };
     // In a task of its own, so that a disconnecting browser doesn't lose the tokens.
-    let work = state.lifecycle.spawn_in_request(complete(state.clone(), consent));
+    let work = state.lifecycle.spawn_in_request(complete(state.clone(), code, consent));
     work.await
         .unwrap_or_else(|error| Err(InternalError::logged(&error)))
         .or_else(|failure| Ok(Flash::Failed { id: Some(failure.id) }))

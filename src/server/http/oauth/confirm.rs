@@ -8,15 +8,15 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::complete::{abandon_unused_grant, flash_of};
-use crate::model::{BindingStatus, ConnectionFlash, Flash, GrantStatus, OrgId, Permission, Trigger, UserId, paths};
+use super::unused::delete_connections_at_xero;
+use crate::model::{BindingStatus, ConnectionFlash, Flash, OrgId, Permission, UserId, paths};
 use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::middleware::form_organization::FormOrganization;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
-use crate::server::store::{BindingWithGrant, PendingConsent};
-use crate::server::tokens::RefreshRequest;
+use crate::server::store::{BindingWithGrant, ConnectLink, PendingConsent};
 
 #[derive(Deserialize)]
 pub struct ConfirmForm {
@@ -48,13 +48,14 @@ pub async fn confirm(
     let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::NotAllowed.into()));
     };
+    let link = state.store.link_of_state(&id).await?.filter(|link| link.org == org.id);
     let Some(pending) = state.store.remove_pending_consent(&org.id, &id).await? else {
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::ConfirmationOver.into()));
     };
     // In a task of its own: the pending row is consumed, so the decision has to be applied even if the client
     // disconnects.
     let state_as_caller = AppState { store: state.store.as_actor(client_ip.actor(&caller)), ..state.clone() };
-    let decided = apply_decision(state_as_caller, org.id.clone(), caller.user_id, pending, decision);
+    let decided = apply_decision(state_as_caller, org.id.clone(), caller.user_id, (pending, link), decision);
     let work = state.lifecycle.spawn_in_request(decided);
     let notice = work.await.unwrap_or_else(|error| Err(InternalError::logged(&error)));
     Ok(see_other_with_flash(
@@ -68,12 +69,15 @@ async fn apply_decision(
     state: AppState,
     org: OrgId,
     user: UserId,
-    pending: PendingConsent,
+    (pending, link): (PendingConsent, Option<ConnectLink>),
     decision: Decision,
 ) -> Result<Flash, InternalError> {
     match decision {
         Decision::Replace => {
-            let bound = state.store.bind(&org, &pending.grant, &pending.tenants, Some(&user)).await?;
+            let bound = match &link {
+                Some(link) => state.store.bind_confirmed_link(link, &pending, &user).await?,
+                None => state.store.bind(&org, &pending.grant, &pending.tenants, Some(&user)).await?,
+            };
             Ok(flash_of(&bound))
         }
         Decision::Keep => {
@@ -88,34 +92,4 @@ async fn apply_decision(
             Ok(if kept { ConnectionFlash::Kept } else { ConnectionFlash::NotConnected }.into())
         }
     }
-}
-
-/// Deletes the connections that the rejected consent created at Xero. If Xero can't be reached they stay there unused,
-/// and the person can remove them in Xero. Our bindings don't change either way.
-async fn delete_connections_at_xero(
-    state: &AppState,
-    org: &OrgId,
-    pending: &PendingConsent,
-) -> Result<(), InternalError> {
-    // The access token may have expired while the confirmation was pending.
-    state.tokens.refresh_grant_single_flight(&pending.grant, RefreshRequest::automatic(Trigger::Client)).await;
-    let grant = state.store.grant(&pending.grant).await?.filter(|grant| grant.status == GrantStatus::Active);
-    let Some(grant) = grant else { return Ok(()) };
-    let access = state.store.open_access(&grant)?;
-    let bound = state.store.bindings_of_org(org).await?;
-    for tenant in &pending.tenants {
-        // Both users may share one connection at Xero, or another organization may stand on it. Then it has to stay.
-        let is_ours = bound.iter().any(|one| one.binding.tenant.connection_id == tenant.connection_id);
-        if is_ours || state.store.connection_serves_another_org(org, tenant, &grant).await? {
-            continue;
-        }
-        if let Err(error) = state.xero.delete_connection(&access, &tenant.connection_id).await {
-            tracing::warn!(
-                grant = %grant.id,
-                code = error.evidence_code(),
-                "failed to delete an unused connection at Xero"
-            );
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,10 @@
 //! Connecting to Xero: the redirect to the consent page, the callback, and the question that may follow.
 
 pub mod callback;
+mod callback_params;
 pub mod complete;
 pub mod confirm;
 pub mod connect;
+pub mod link;
+mod receive;
+mod unused;

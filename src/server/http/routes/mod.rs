@@ -2,6 +2,7 @@
 
 pub mod account_links;
 pub mod clerk_webhook;
+pub mod connect_links;
 pub mod events;
 pub mod export;
 pub mod health;

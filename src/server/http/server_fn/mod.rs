@@ -3,6 +3,7 @@
 
 mod account;
 mod api_keys;
+mod connect_links;
 mod members;
 mod rejection;
 mod second_factor;
@@ -191,7 +192,9 @@ fn no_request() -> ApiError {
 /// Returns what a caller without the permission reads.
 fn refusal(permission: Permission) -> Flash {
     match permission {
-        Permission::ManageConnections | Permission::ViewAppStatus => ConnectionFlash::NotAllowed.into(),
+        Permission::ManageConnections | Permission::ViewAppStatus | Permission::ManageReturnUrls => {
+            ConnectionFlash::NotAllowed.into()
+        }
         Permission::ManageNotifications => NotificationFlash::NotAllowed.into(),
         Permission::ManageApiKeys => ApiKeyFlash::NotAllowed.into(),
         Permission::ManageMembers | Permission::ManageOwners | Permission::RenameOrganization => {

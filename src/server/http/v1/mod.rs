@@ -3,6 +3,7 @@
 mod binding_path;
 mod bindings;
 mod call_origin;
+mod connect_links;
 mod etag;
 mod events;
 mod idempotency;
@@ -32,9 +33,13 @@ use crate::model::{ProblemCode, paths};
 
 /// Returns the routes that only need the database, with the short timeout.
 pub fn database_routes() -> Router<AppState> {
+    let links = get(connect_links::list).post(connect_links::post);
+    let link = get(connect_links::read).delete(connect_links::cancel);
     Router::new()
         .route(paths::OPENAPI, get(openapi::get_document))
         .route(paths::V1_BINDINGS, get(bindings::list).fallback(method_not_allowed))
+        .route(paths::V1_CONNECT_LINKS, links.fallback(method_not_allowed))
+        .route(paths::V1_CONNECT_LINK, link.fallback(method_not_allowed))
         .route(paths::V1_EVENTS, get(events::list).fallback(method_not_allowed))
         .route("/api/v1", any(not_found))
         .route("/api/v1/{*path}", any(not_found))

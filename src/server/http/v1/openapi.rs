@@ -13,7 +13,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::ProblemBody;
 use super::problem_responses::header;
-use super::{bindings, events, import, token, xero};
+use super::{bindings, connect_links, events, import, token, xero};
 use crate::model::Scope;
 use crate::server::http::state::AppState;
 
@@ -38,6 +38,10 @@ const RATE_LIMIT_HEADERS: [(&str, &str); 3] = [
         bindings::label,
         bindings::disconnect,
         bindings::refresh,
+        connect_links::list,
+        connect_links::post,
+        connect_links::read,
+        connect_links::cancel,
         events::list,
         token::vend,
         import::import,
@@ -91,7 +95,7 @@ pub fn build_document(origin: &str) -> openapi::OpenApi {
 fn add_rate_limit_headers(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response
-            && ["200", "304"].contains(&status.as_str())
+            && ["200", "201", "204", "304"].contains(&status.as_str())
         {
             let headers = RATE_LIMIT_HEADERS.map(|(name, what)| (name.to_owned(), header(Type::Integer, what).into()));
             response.headers.extend(headers);

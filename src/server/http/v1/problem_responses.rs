@@ -61,6 +61,25 @@ const BINDING_PROBLEMS: [ProblemCode; 7] = [
     ProblemCode::DisconnectFailed,
 ];
 
+/// The further problems that a call about connect links can return.
+const LINK_PROBLEMS: [ProblemCode; 6] = [
+    ProblemCode::NoSuchLink,
+    ProblemCode::NoSuchConnection,
+    ProblemCode::ExternalIdTaken,
+    ProblemCode::TooManyLinks,
+    ProblemCode::InvalidArgument,
+    ProblemCode::ReturnUrlNotAllowed,
+];
+
+/// The responses of a call about connect links that fails.
+pub struct LinkProblems;
+
+impl IntoResponses for LinkProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[&KEY_PROBLEMS[..], &LINK_PROBLEMS].concat())
+    }
+}
+
 /// The responses of a list that fails.
 pub struct ListProblems;
 

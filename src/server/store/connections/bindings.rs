@@ -6,9 +6,10 @@ use sqlx::{AnyConnection, Row};
 use crate::model::{Action, BindingId, BindingStatus, EventKind, GrantId, OrgId, UserId};
 use crate::server::domain::{AuditEvent, Binding, Grant, RemoteConnection, Tenant};
 use crate::server::store::column_lists::{columns, grant_columns};
+use crate::server::store::connections::labels::{NewLabels, add_labels};
 use crate::server::store::connections::shared_connections::reaches_other_orgs;
 use crate::server::store::grants::{grant_from, mark_revoked};
-use crate::server::store::live::changes::Change;
+use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::notifications::connection_events;
 use crate::server::store::text_values::text_value;
 use crate::server::store::{Store, StoreError, new_id};
@@ -105,13 +106,28 @@ impl Store {
         tenants: &[Tenant],
         by: Option<&UserId>,
     ) -> Result<Vec<BindOutcome>, StoreError> {
-        let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
+        let bound = self.bind_tenants(&mut transaction, org, grant, tenants, by, &NewLabels::default()).await?;
+        transaction.commit().await?;
+        Ok(bound)
+    }
+
+    /// Binds like `bind`, within the caller's transaction, and labels the bindings.
+    pub(in crate::server::store) async fn bind_tenants(
+        &self,
+        transaction: &mut ChangeTx,
+        org: &OrgId,
+        grant: &GrantId,
+        tenants: &[Tenant],
+        by: Option<&UserId>,
+        labels: &NewLabels<'_>,
+    ) -> Result<Vec<BindOutcome>, StoreError> {
+        let now = self.clock.now();
         let mut rebound = Vec::new();
         // Locks the row, so that nothing revokes the grant meanwhile.
         let held = sqlx::query("UPDATE integration_grants SET status = status WHERE id = $1 AND status <> 'revoked'")
             .bind(grant.as_str())
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await?;
         if held.rows_affected() == 0 {
             return Ok(rebound);
@@ -124,7 +140,7 @@ impl Store {
             )
             .bind(org.as_str())
             .bind(&tenant.id)
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut **transaction)
             .await?;
             let row = sqlx::query(
                 "INSERT INTO integration_tenant_bindings (id, org_id, tenant_id, tenant_name, tenant_type, \
@@ -146,37 +162,38 @@ impl Store {
             .bind(by.map(UserId::as_str))
             .bind(now)
             .bind(now)
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut **transaction)
             .await?;
             let binding_id = BindingId(row.try_get("id")?);
+            // Before the events, which carry the labels.
+            add_labels(transaction, org, &binding_id, labels).await?;
             let old: Option<String> = before.as_ref().map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
             let ageing_notified: Option<i64> =
                 before.as_ref().map(|row| row.try_get("ageing_notified_day")).transpose()?.flatten();
             if ageing_notified.is_some() {
-                connection_events::warned_binding_recovered(&mut transaction, &binding_id, now).await?;
+                connection_events::warned_binding_recovered(transaction, &binding_id, now).await?;
             } else {
-                connection_events::binding_recovered(&mut transaction, &binding_id, now).await?;
+                connection_events::binding_recovered(transaction, &binding_id, now).await?;
             }
             let kind = if before.is_some() { EventKind::Reconnected } else { EventKind::Created };
-            connection_events::binding_changed(&mut transaction, &binding_id, kind, now).await?;
+            connection_events::binding_changed(transaction, &binding_id, kind, now).await?;
             // Earlier grants stay listed, so that their attempts remain in the binding's history.
             sqlx::query("INSERT INTO binding_grants (binding_id, grant_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                 .bind(binding_id.as_str())
                 .bind(grant.as_str())
-                .execute(&mut *transaction)
+                .execute(&mut **transaction)
                 .await?;
             let (org, binding, status) = (org.clone(), binding_id.clone(), BindingStatus::Active);
             transaction.publish(Change::Binding { org: org.clone(), binding, status }).await?;
             let is_reconnect = before.is_some();
             let action = if is_reconnect { Action::GrantReconnected } else { Action::GrantConnected };
             let event = AuditEvent::new(self.actor(), action).in_org(&org).subject("binding", &binding_id);
-            self.record(&mut transaction, &event.detail("connection", &tenant.name)).await?;
+            self.record(transaction, &event.detail("connection", &tenant.name)).await?;
             rebound.push(BindOutcome { binding_id, reconnected: before.is_some() });
             if let Some(old) = old.map(GrantId).filter(|old| old != grant) {
-                mark_revoked_if_unbound(&mut transaction, &old, now).await?;
+                mark_revoked_if_unbound(transaction, &old, now).await?;
             }
         }
-        transaction.commit().await?;
         Ok(rebound)
     }
 

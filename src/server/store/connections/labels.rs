@@ -1,7 +1,7 @@
 //! The labels that programs give a connection, an id of their own and tags, and the list that is filtered by them.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::bindings::{binding_with_grant_columns, binding_with_grant_from, select_binding_with_grant};
 use super::shared_connections::reaches_other_orgs;
@@ -64,6 +64,45 @@ impl From<sqlx::Error> for LabelError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
     }
+}
+
+/// Labels that a connection gets in addition to those it has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::server::store) struct NewLabels<'a> {
+    /// The program's own id, unless the connection has one, or another connection has this one.
+    pub external_id: Option<&'a str>,
+    /// Tags.
+    pub tags: &'a [String],
+}
+
+/// Adds labels within the caller's transaction.
+pub(in crate::server::store) async fn add_labels(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    id: &BindingId,
+    labels: &NewLabels<'_>,
+) -> Result<(), StoreError> {
+    if labels.external_id.is_none() && labels.tags.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE integration_tenant_bindings SET labels_version = labels_version + 1, \
+         external_id = CASE WHEN EXISTS (SELECT 1 FROM integration_tenant_bindings o WHERE o.org_id = $2 \
+         AND o.external_id = $1) THEN external_id ELSE COALESCE(external_id, $1) END WHERE id = $3",
+    )
+    .bind(labels.external_id)
+    .bind(org.as_str())
+    .bind(id.as_str())
+    .execute(&mut *connection)
+    .await?;
+    for tag in labels.tags {
+        sqlx::query("INSERT INTO binding_tags (binding_id, tag) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(id.as_str())
+            .bind(tag)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 impl Store {

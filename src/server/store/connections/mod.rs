@@ -1,11 +1,14 @@
 //! Connections.
 
 pub mod bindings;
+pub mod connect_links;
 pub mod connection_tests;
 pub mod imports;
 pub mod labels;
+pub mod link_consents;
 pub mod oauth_states;
 pub mod offboarding;
 pub mod reconcile;
 pub mod request_slots;
+pub mod return_urls;
 pub mod shared_connections;

@@ -154,7 +154,9 @@ impl Store {
     /// Returns the organization's consents that wait for confirmation with their ids, oldest first.
     pub async fn pending_consents(&self, org: &OrgId) -> Result<Vec<(String, PendingConsent)>, StoreError> {
         sqlx::query(
-            "SELECT id_hash, pending_grant_id, pending_tenants FROM oauth_states \
+            "SELECT id_hash, pending_grant_id, pending_tenants, created_at FROM oauth_states \
+             WHERE org_id = $1 AND pending_grant_id IS NOT NULL UNION ALL \
+             SELECT id_hash, pending_grant_id, pending_tenants, created_at FROM connect_link_states \
              WHERE org_id = $1 AND pending_grant_id IS NOT NULL ORDER BY created_at, id_hash",
         )
         .bind(org.as_str())
@@ -167,15 +169,18 @@ impl Store {
 
     /// Removes and returns a consent that waits for confirmation. Only one of two concurrent calls gets it.
     pub async fn remove_pending_consent(&self, org: &OrgId, id: &str) -> Result<Option<PendingConsent>, StoreError> {
-        let row = sqlx::query(
+        for statement in [
             "DELETE FROM oauth_states WHERE id_hash = $1 AND org_id = $2 AND pending_grant_id IS NOT NULL \
              RETURNING pending_grant_id, pending_tenants",
-        )
-        .bind(id)
-        .bind(org.as_str())
-        .fetch_optional(self.pool())
-        .await?;
-        row.as_ref().map(pending_consent_from).transpose()
+            "DELETE FROM connect_link_states WHERE id_hash = $1 AND org_id = $2 AND pending_grant_id IS NOT NULL \
+             RETURNING pending_grant_id, pending_tenants",
+        ] {
+            let row = sqlx::query(statement).bind(id).bind(org.as_str()).fetch_optional(self.pool()).await?;
+            if let Some(row) = row {
+                return pending_consent_from(&row).map(Some);
+            }
+        }
+        Ok(None)
     }
 }
 

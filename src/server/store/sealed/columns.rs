@@ -39,7 +39,7 @@ enum ColumnKind {
     IdempotentAnswer,
 }
 
-pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 8] = [
+pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 9] = [
     SealedColumn {
         label: "the refresh token of grant",
         table: "integration_grants",
@@ -79,6 +79,18 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 8] = [
     SealedColumn {
         label: "the verifier of consent",
         table: "oauth_states",
+        id: "id_hash",
+        org: "org_id",
+        generation: "CAST(0 AS BIGINT)",
+        name: "code_verifier_enc",
+        needed_if: "consumed_at IS NULL",
+        needed_until: Some("expires_at"),
+        must_open: false,
+        kind: ColumnKind::Verifier,
+    },
+    SealedColumn {
+        label: "the verifier of a connect link's consent",
+        table: "connect_link_states",
         id: "id_hash",
         org: "org_id",
         generation: "CAST(0 AS BIGINT)",

@@ -4,6 +4,7 @@
 use leptos::prelude::*;
 
 use super::confirm_dialog::disconnect_dialog;
+use super::links::links;
 use super::row::row;
 use crate::model::{BindingStatus, Health, SettingsView, paths};
 use crate::ui::components::org_field::org_field;
@@ -69,6 +70,7 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
                         </p>
                     }
                 })}
+            {links(view)}
         </div>
     };
     view! { <Connections>{body.into_any()} {disconnect_dialog()}</Connections> }

@@ -1,6 +1,7 @@
 //! Settings → Integrations: pending questions and the connections.
 
 mod confirm_dialog;
+mod links;
 mod list;
 mod questions;
 mod row;
@@ -11,8 +12,10 @@ use leptos_router::hooks::use_query_map;
 use crate::api;
 use crate::model::{SettingsView, paths};
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::context::page;
 use crate::ui::layout::Layout;
 use confirm_dialog::disconnect_card;
+use links::new_link;
 use list::connections;
 use questions::{departing_card, xero_user_card};
 
@@ -21,8 +24,10 @@ use questions::{departing_card, xero_user_card};
 pub fn Integrations() -> impl IntoView {
     // Set by a row's Disconnect link, without wasm.
     let asked = use_query_map().read_untracked().get("disconnect");
+    let link = page().new_connect_link;
     view! {
         <Layout title="Integrations">
+            {link.map(|link| new_link(link.expose()))}
             {Suspend::new(async move {
                 match api::settings().await {
                     Ok(view) => loaded(view, asked).into_any(),

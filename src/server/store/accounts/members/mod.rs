@@ -12,9 +12,7 @@ use crate::server::store::accounts::api_keys::KeyEnd;
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::notifications::webhook_endpoints::host;
 use crate::server::store::{Store, StoreError};
-use rows::{
-    Member, find_member, insert_member, is_last_owner, lock_and_load_members, revoke_invitations_of, role_from,
-};
+use rows::{Member, find_member, insert_member, is_last_owner, lock_and_load_members, revoke_links_of, role_from};
 
 /// Why a membership was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +149,7 @@ impl Store {
         ] {
             sqlx::query(statement).bind(org.as_str()).bind(whom.as_str()).execute(&mut *transaction).await?;
         }
-        revoke_invitations_of(&mut transaction, org, whom, now).await?;
+        revoke_links_of(&mut transaction, org, whom, now).await?;
         self.revoke_api_keys(&mut transaction, org, KeyEnd::CreatorLeft(whom), now).await?;
         let action = if leaves { Action::MemberLeft } else { Action::MemberRemoved };
         let event = AuditEvent::new(self.actor(), action).in_org(org).subject("user", whom);
@@ -233,7 +231,7 @@ impl Store {
         if role == Role::Member {
             // A plain member may neither invite nor create keys, so what they created as more than that ends.
             let now = self.clock.now();
-            revoke_invitations_of(transaction, org, &member.user, now).await?;
+            revoke_links_of(transaction, org, &member.user, now).await?;
             self.revoke_api_keys(transaction, org, KeyEnd::CreatorDemoted(&member.user), now).await?;
         }
         let event = AuditEvent::new(self.actor(), Action::MemberRoleChanged).in_org(org).subject("user", &member.user);

@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, Row};
 use super::MemberChangeError;
 use crate::model::{OrgId, Role, UserId};
 use crate::server::store::StoreError;
+use crate::server::store::connections::link_consents::cancel_links_of;
 use crate::server::store::text_values::text_value;
 
 /// A member as read in the current transaction.
@@ -92,8 +93,8 @@ pub(in crate::server::store::accounts) async fn is_last_owner(
     Ok(row.try_get::<i64, _>(0)? <= 1)
 }
 
-/// Revokes the open invitations that a user sent.
-pub(super) async fn revoke_invitations_of(
+/// Revokes the open invitations that a user sent, and the open connect links that they created.
+pub(super) async fn revoke_links_of(
     connection: &mut AnyConnection,
     org: &OrgId,
     user: &UserId,
@@ -106,9 +107,9 @@ pub(super) async fn revoke_invitations_of(
     .bind(now)
     .bind(org.as_str())
     .bind(user.as_str())
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    cancel_links_of(connection, org, user, now).await
 }
 
 /// Reads the `role` column.

@@ -1,0 +1,84 @@
+//! Server functions for connect links.
+
+use leptos::prelude::*;
+use leptos::server_fn::codec::{Json, PostUrl};
+
+use crate::model::{ApiError, BindingId, ConnectLinkId};
+
+/// Creates a link and returns its URL. It is shown once: after a plain form post, on the next page.
+#[server(prefix = "/api", endpoint = "integrations/links/create", input = PostUrl, output = Json)]
+pub async fn create_connect_link(
+    /// The connection to reconnect; empty for a new one.
+    #[server(default)]
+    binding_id: String,
+    /// Who asks.
+    #[server(default)]
+    requested_by: String,
+    /// What for.
+    #[server(default)]
+    note: String,
+    /// The program's own id of the connection; empty for none.
+    #[server(default)]
+    external_id: String,
+    /// Tags with spaces between them.
+    #[server(default)]
+    tags: String,
+    /// Where the browser goes afterwards; empty for the link's page.
+    #[server(default)]
+    return_url: String,
+    /// How long the link lives, in seconds; seven days if missing.
+    #[server(default)]
+    lifetime: Option<i64>,
+) -> Result<String, ApiError> {
+    use crate::model::{ConnectionFlash, DEFAULT_LINK_LIFETIME, Permission};
+    use crate::server::http::routes::connect_links::RequestedLink;
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageConnections)?;
+        let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let requested = RequestedLink {
+            binding: filled(&binding_id).map(BindingId),
+            requested_by: requested_by.clone(),
+            note: note.clone(),
+            external_id: filled(&external_id),
+            tags: tags.split_whitespace().map(str::to_owned).collect(),
+            return_url: filled(&return_url),
+            lifetime: lifetime.unwrap_or(DEFAULT_LINK_LIFETIME),
+        };
+        ctx.create_connect_link(org, requested).await
+    })
+    .await
+    .flash(|_| ConnectionFlash::LinkCreated)
+}
+
+/// Cancels an open link.
+#[server(prefix = "/api", endpoint = "integrations/links/cancel", input = PostUrl, output = Json)]
+pub async fn cancel_connect_link(link_id: ConnectLinkId) -> Result<(), ApiError> {
+    use crate::model::{ConnectionFlash, Permission};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageConnections)?;
+        ctx.cancel_connect_link(org, &link_id).await
+    })
+    .await
+    .flash(|()| ConnectionFlash::LinkCancelled)
+}
+
+/// Replaces the addresses that links may return to, one a line. Owners only.
+#[server(prefix = "/api", endpoint = "integrations/links/return-urls", input = PostUrl, output = Json)]
+pub async fn set_return_urls(#[server(default)] urls: String) -> Result<(), ApiError> {
+    use crate::model::{ConnectionFlash, Permission};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageReturnUrls)?;
+        ctx.set_return_urls(org, &urls).await
+    })
+    .await
+    .flash(|()| ConnectionFlash::ReturnUrlsSaved)
+}

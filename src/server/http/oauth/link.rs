@@ -1,0 +1,185 @@
+//! A consent by a connect link: `POST /api/connect-links/start`, and the callback of whoever came by the link. They have
+//! no session and get none; the link's secret in its cookie is what the consent is bound to.
+
+use axum::Form;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::callback_params::{CallbackParams, ConsentAnswer};
+use super::complete::{abandon_unused_grant, cancel_superseded_confirmations};
+use super::connect::redirect_uri;
+use super::receive::{AuthorizationCode, ConsentError, ReceivedConsent, receive};
+use super::unused::delete_connections_at_xero;
+use crate::model::{ConnectLinkId, ConnectionFlash, LinkOutcome, LinkStatus, paths};
+use crate::server::auth::{Attempt, AttemptError, AttemptPurpose};
+use crate::server::crypto::random::{hash_secret, new_secret};
+use crate::server::domain::return_url::allowed_return_url;
+use crate::server::domain::{Actor, Tenant};
+use crate::server::http::flash::{see_other, see_other_with_flash};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::middleware::client_ip::ClientIp;
+use crate::server::http::routes::connect_links::{browser_name, opened_link};
+use crate::server::http::state::AppState;
+use crate::server::store::{ConnectLink, ConsumedLinkState, PendingConsent};
+
+/// Form of the page behind a link.
+#[derive(Deserialize)]
+pub struct StartForm {
+    id: ConnectLinkId,
+}
+
+/// Redirects to Xero's authorize URL, if the browser has opened the link and the link is open.
+pub async fn start(
+    State(state): State<AppState>,
+    ClientIp(from): ClientIp,
+    headers: HeaderMap,
+    Form(StartForm { id }): Form<StartForm>,
+) -> Result<Response, InternalError> {
+    let page = paths::connect_link(&id);
+    let attempt = Attempt { purpose: AttemptPurpose::ConnectLink, account: id.as_str(), from, known_browser: None };
+    match state.link_limiter.check(&attempt).await {
+        Ok(()) => {}
+        Err(AttemptError::TooMany(scope)) => {
+            tracing::warn!(%from, limit = scope.as_str(), "connect link refused: too many attempts");
+            return Ok(see_other_with_flash(&state, &page, &ConnectionFlash::TooManyLinkAttempts.into()));
+        }
+        Err(AttemptError::Store(error)) => return Err(error.into()),
+    }
+    let link = opened_link(&state, &headers, &id).await?.filter(|link| link.status == LinkStatus::Open);
+    let Some(link) = link else { return Ok(see_other(&page)) };
+    let (secret, verifier) = (new_secret()?, new_secret()?);
+    let store = state.store.as_actor(Actor::connect_link(&id, Some(from.to_string())));
+    store.insert_link_state(&hash_secret(&secret), &link, &verifier, &browser_name(&headers)).await?;
+    let redirect = redirect_uri(&state.config.public_url);
+    let challenge = hash_secret(&verifier);
+    Ok(see_other(state.xero.authorize_url(&redirect, &state.config.xero.scopes, &secret, &challenge).as_str()))
+}
+
+/// Ends the consent that a link started. Returns `None` if the callback belongs to no link.
+pub async fn callback(
+    state: &AppState,
+    ClientIp(from): ClientIp,
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<Option<Response>, InternalError> {
+    let params = CallbackParams::parse(query);
+    let Some(hash) = params.state.as_ref().map(hash_secret) else { return Ok(None) };
+    let Some(link) = state.store.link_of_state(&hash).await? else { return Ok(None) };
+    let page = see_other(&paths::connect_link(&link.id));
+    if opened_link(state, headers, &link.id).await?.is_none() {
+        // Another browser started the consent. The page says that the link has to be opened first.
+        return Ok(Some(page));
+    }
+    let actor = Actor::connect_link(&link.id, Some(from.to_string()));
+    let state = AppState { store: state.store.as_actor(actor), ..state.clone() };
+    let verifier = match state.store.consume_link_state(&hash).await? {
+        ConsumedLinkState::Valid { verifier } => verifier,
+        // It came again. The link remembers what became of it.
+        ConsumedLinkState::Used => return Ok(Some(ending(&state, &link, link.outcome).await?)),
+        ConsumedLinkState::Expired => {
+            let consent = LinkConsent { state: state.clone(), link, state_hash: hash, browser: browser_name(headers) };
+            return consent.end(LinkOutcome::Expired, &[]).await.map(Some);
+        }
+    };
+    let consent = LinkConsent { state: state.clone(), link, state_hash: hash, browser: browser_name(headers) };
+    let code = match params.answer() {
+        ConsentAnswer::Code(code) => code,
+        ConsentAnswer::Declined => return consent.end(LinkOutcome::Declined, &[]).await.map(Some),
+        ConsentAnswer::ScopesRefused => {
+            tracing::error!(link = %consent.link.id, scopes = %state.config.xero.scopes, "Xero refused the scopes of a consent; correct XERO_SCOPES");
+            return consent.end(LinkOutcome::ScopeRefused, &[]).await.map(Some);
+        }
+        ConsentAnswer::Failed => return consent.end(LinkOutcome::Failed, &[]).await.map(Some),
+    };
+    let redirect_uri = redirect_uri(&state.config.public_url);
+    let code = AuthorizationCode { org: consent.link.org.clone(), code, verifier, redirect_uri };
+    // In a task of its own, so that a disconnecting browser doesn't lose the tokens.
+    let work = state.lifecycle.spawn_in_request(consent.complete(code)).await;
+    work.unwrap_or_else(|error| Err(InternalError::logged(&error))).map(Some)
+}
+
+/// A consent by a link, and who gave it.
+struct LinkConsent {
+    /// Its store audits whoever came by the link.
+    state: AppState,
+    link: ConnectLink,
+    state_hash: String,
+    browser: String,
+}
+
+impl LinkConsent {
+    async fn complete(self, code: AuthorizationCode) -> Result<Response, InternalError> {
+        let received = match receive(&self.state, code).await {
+            Ok(received) => received,
+            Err(ConsentError::Refused(ConnectionFlash::NoTenants)) => {
+                return self.end(LinkOutcome::NothingChosen, &[]).await;
+            }
+            Err(ConsentError::Refused(_)) => return self.end(LinkOutcome::Failed, &[]).await,
+            Err(ConsentError::Internal(error)) => return Err(error),
+        };
+        let (contested, free) = self.partition(&received).await?;
+        let (tenants, outcome) = match (free.is_empty(), contested.is_empty()) {
+            (true, true) => {
+                self.drop_unused(&received, &received.tenants).await?;
+                return self.end(LinkOutcome::WrongOrganization, &received.tenants).await;
+            }
+            (true, false) => (contested, LinkOutcome::Waiting),
+            _ => (free, LinkOutcome::Connected),
+        };
+        let (store, grant) = (&self.state.store, &received.grant);
+        let is_open = if outcome == LinkOutcome::Waiting {
+            cancel_superseded_confirmations(&self.state, &self.link.org, &tenants).await?;
+            store.await_confirmation_of_link(&self.link, &self.state_hash, grant, &tenants, &self.browser).await?
+        } else {
+            !store.bind_by_link(&self.link, grant, &tenants, &self.browser).await?.is_empty()
+        };
+        let is_left = |tenant: &&Tenant| !is_open || !tenants.iter().any(|used| used.id == tenant.id);
+        let unused: Vec<Tenant> = received.tenants.iter().filter(is_left).cloned().collect();
+        self.drop_unused(&received, &unused).await?;
+        // If the link was used or cancelled meanwhile, its page says so.
+        ending(&self.state, &self.link, is_open.then_some(outcome)).await
+    }
+
+    /// Splits the tenants like `ReceivedConsent::partition`. A link for one connection takes only its tenant, and takes it
+    /// from any Xero user: it was made so that somebody else can reconnect it.
+    async fn partition(&self, received: &ReceivedConsent) -> Result<(Vec<Tenant>, Vec<Tenant>), InternalError> {
+        let Some((wanted, _)) = &self.link.tenant else { return received.partition(&self.state).await };
+        let of_link: Vec<Tenant> = received.tenants.iter().filter(|tenant| tenant.id == *wanted).cloned().collect();
+        Ok(match self.state.store.is_shared_user_new_here(&received.grant).await? {
+            true => (of_link, Vec::new()),
+            false => (Vec::new(), of_link),
+        })
+    }
+
+    /// Removes the connections at Xero that nothing uses, and the grant if that is all it was for.
+    async fn drop_unused(&self, received: &ReceivedConsent, unused: &[Tenant]) -> Result<(), InternalError> {
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let pending = PendingConsent { grant: received.grant.clone(), tenants: unused.to_vec() };
+        delete_connections_at_xero(&self.state, &self.link.org, &pending).await?;
+        if unused.len() == received.tenants.len() {
+            abandon_unused_grant(&self.state, &self.link.org, &received.grant).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers an end without a connection, and redirects.
+    async fn end(&self, outcome: LinkOutcome, chosen: &[Tenant]) -> Result<Response, InternalError> {
+        self.state.store.note_link_outcome(&self.link, outcome, chosen, &self.browser).await?;
+        ending(&self.state, &self.link, Some(outcome)).await
+    }
+}
+
+/// Redirects to the link's return address, if it has one and it is still allowed, otherwise to the link's page.
+async fn ending(state: &AppState, link: &ConnectLink, outcome: Option<LinkOutcome>) -> Result<Response, InternalError> {
+    let page = paths::connect_link(&link.id);
+    let (Some(url), Some(outcome)) = (&link.return_url, outcome) else { return Ok(see_other(&page)) };
+    let Some(mut url) = allowed_return_url(&state.store.return_urls(&link.org).await?, url) else {
+        return Ok(see_other(&page));
+    };
+    url.query_pairs_mut().append_pair("status", outcome.as_str()).append_pair("id", link.id.as_str());
+    Ok(see_other(url.as_str()))
+}

@@ -1,0 +1,112 @@
+//! Receives what a consent gives: exchanges the authorization code, stores the grant, and reads its tenants.
+
+use crate::model::{ConnectionFlash, GrantId, OrgId};
+use crate::server::domain::{AccessToken, Secret, Tenant};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::state::AppState;
+use crate::server::store::{BindingWithGrant, NewGrant, StoreError};
+use crate::server::tokens::tenants;
+use crate::server::xero::{CodeExchange, parse_claims};
+
+/// A validated code, ready for the exchange.
+pub struct AuthorizationCode {
+    /// The organization that connects to Xero.
+    pub org: OrgId,
+    pub code: Secret,
+    pub verifier: Secret,
+    pub redirect_uri: String,
+}
+
+/// A consent whose tokens are stored, and that nothing is bound to yet.
+pub struct ReceivedConsent {
+    pub grant: GrantId,
+    /// At least one.
+    pub tenants: Vec<Tenant>,
+    pub xero_user_id: String,
+    /// The organization's bindings of before.
+    pub bound: Vec<BindingWithGrant>,
+}
+
+/// Why a consent can't be used.
+pub enum ConsentError {
+    /// Xero gave nothing to connect. The flash says why.
+    Refused(ConnectionFlash),
+    /// Evergrant failed.
+    Internal(InternalError),
+}
+
+impl From<StoreError> for ConsentError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<InternalError> for ConsentError {
+    fn from(error: InternalError) -> Self {
+        Self::Internal(error)
+    }
+}
+
+/// Exchanges the code, stores the tokens first of all, and reads the consent's tenants.
+pub async fn receive(state: &AppState, code: AuthorizationCode) -> Result<ReceivedConsent, ConsentError> {
+    let AuthorizationCode { org, code, verifier, redirect_uri } = code;
+    let exchanged = match state.xero.exchange_code(&code, &redirect_uri, &verifier).await {
+        Ok(CodeExchange::Refreshable(exchanged)) => exchanged,
+        Ok(CodeExchange::NoRefreshToken) => return Err(ConsentError::Refused(ConnectionFlash::NoRefreshToken)),
+        Err(error) => {
+            tracing::warn!(
+                %org,
+                code = error.evidence_code(),
+                correlation_id = error.correlation_id.as_deref(),
+                "authorization code exchange failed"
+            );
+            return Err(ConsentError::Refused(ConnectionFlash::ExchangeFailed));
+        }
+    };
+    exchanged.log_oddities(&org, None);
+    let access = AccessToken::new(exchanged.tokens.access_token.expose());
+    let claims = parse_claims(&access);
+    let ids = claims.clone().map(|claims| (claims.xero_user_id, claims.authentication_event_id));
+    let (xero_user_id, auth_event_id) = ids.unwrap_or_default();
+    let new = NewGrant { org_id: org.clone(), xero_user_id, auth_event_id, tokens: exchanged.tokens };
+    let grant = state.store.insert_grant(new).await?;
+    let Some(claims) = claims else {
+        // Without this id the consent's tenants can't be distinguished from those of another organization.
+        tracing::warn!(%grant, "new access token has no authentication_event_id, no tenant was bound");
+        return Err(ConsentError::Refused(ConnectionFlash::ConnectionListFailed));
+    };
+    let bound = state.store.bindings_of_org(&org).await?;
+    let tenants = match tenants::of_consent(&state.xero, &access, &claims, &bound).await {
+        Ok(tenants) => tenants,
+        Err(error) => {
+            tracing::warn!(%grant, code = error.evidence_code(), "failed to list the connections of a new grant");
+            return Err(ConsentError::Refused(ConnectionFlash::ConnectionListFailed));
+        }
+    };
+    if tenants.is_empty() {
+        state.store.mark_grant_revoked(&grant).await?;
+        return Err(ConsentError::Refused(ConnectionFlash::NoTenants));
+    }
+    Ok(ReceivedConsent { grant, tenants, xero_user_id: claims.xero_user_id, bound })
+}
+
+impl ReceivedConsent {
+    /// Splits the tenants into those that a person has to decide about first, and the others. The tokens of a Xero user
+    /// who connects several organizations open all of them, and a tenant may be bound through another user.
+    pub async fn partition(&self, state: &AppState) -> Result<(Vec<Tenant>, Vec<Tenant>), InternalError> {
+        let tenants = self.tenants.clone();
+        Ok(match state.store.is_shared_user_new_here(&self.grant).await? {
+            true => (tenants, Vec::new()),
+            false => tenants.into_iter().partition(|tenant| self.is_bound_to_other_user(tenant)),
+        })
+    }
+
+    /// Returns whether the tenant is already bound through another Xero user. A person then decides which to use.
+    fn is_bound_to_other_user(&self, tenant: &Tenant) -> bool {
+        self.bound
+            .iter()
+            .filter(|known| known.binding.tenant.id == tenant.id)
+            .filter_map(|known| known.grant.as_ref())
+            .any(|grant| grant.xero_user_id != self.xero_user_id)
+    }
+}

@@ -1,0 +1,65 @@
+//! The operations of server functions on connect links, and their errors.
+
+use axum::http::StatusCode;
+
+use super::rejection::{Rejection, reject_with_flash};
+use super::{ServerFnContext, append_cookie};
+use crate::model::{ConnectLinkId, ConnectionFlash, OrgView};
+use crate::server::domain::return_url::{MAX_RETURN_URLS, normalize_return_url};
+use crate::server::http::internal_error::InternalError;
+use crate::server::http::one_time_secret;
+use crate::server::http::routes::connect_links::{LinkRequestError, RequestedLink, create};
+use crate::server::store::CreateLinkError;
+
+impl ServerFnContext {
+    /// Creates a link and returns its URL. A plain form also receives it in a cookie for the next page.
+    pub async fn create_connect_link(&self, org: &OrgView, requested: RequestedLink) -> Result<String, Rejection> {
+        let store = self.state.store.as_actor(self.actor());
+        let created = create(&store, &org.id, requested, Some(&self.caller.user_id)).await?;
+        if self.is_plain_form {
+            append_cookie(one_time_secret::CONNECT_LINK.cookie(&self.state, &created.in_cookie()));
+        }
+        Ok(created.url(&self.state))
+    }
+
+    /// Cancels an open link, or fails with 404.
+    pub async fn cancel_connect_link(&self, org: &OrgView, id: &ConnectLinkId) -> Result<(), Rejection> {
+        let cancelled = self.state.store.as_actor(self.actor()).cancel_connect_link(&org.id, id).await?;
+        cancelled.ok_or_else(|| reject_link(ConnectionFlash::NoSuchLink))
+    }
+
+    /// Replaces the addresses that links may return to, one a line.
+    pub async fn set_return_urls(&self, org: &OrgView, lines: &str) -> Result<(), Rejection> {
+        let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+        let urls: Option<Vec<String>> = lines.map(normalize_return_url).collect();
+        let urls = urls.filter(|urls| urls.len() <= MAX_RETURN_URLS);
+        let urls = urls.ok_or_else(|| reject_link(ConnectionFlash::ReturnUrlsInvalid))?;
+        Ok(self.state.store.as_actor(self.actor()).set_return_urls(&org.id, &urls).await?)
+    }
+}
+
+impl From<LinkRequestError> for Rejection {
+    fn from(error: LinkRequestError) -> Self {
+        match error {
+            LinkRequestError::Invalid(_) => reject_link(ConnectionFlash::LinkInvalid),
+            LinkRequestError::InvalidLabels(_) => reject_link(ConnectionFlash::LinkLabels),
+            LinkRequestError::Create(CreateLinkError::NoSuchConnection) => reject_link(ConnectionFlash::NotFound),
+            LinkRequestError::Create(CreateLinkError::ReturnUrlNotAllowed) => {
+                reject_link(ConnectionFlash::ReturnUrlNotAllowed)
+            }
+            LinkRequestError::Create(CreateLinkError::ExternalIdTaken) => reject_link(ConnectionFlash::ExternalIdTaken),
+            LinkRequestError::Create(CreateLinkError::TooMany) => reject_link(ConnectionFlash::TooManyLinks),
+            LinkRequestError::Create(CreateLinkError::Store(error)) => error.into(),
+            LinkRequestError::Random(error) => InternalError::logged(&error).into(),
+        }
+    }
+}
+
+fn reject_link(notice: ConnectionFlash) -> Rejection {
+    let status = match notice {
+        ConnectionFlash::NoSuchLink | ConnectionFlash::NotFound => StatusCode::NOT_FOUND,
+        ConnectionFlash::TooManyLinks | ConnectionFlash::ExternalIdTaken => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    reject_with_flash(status, notice)
+}

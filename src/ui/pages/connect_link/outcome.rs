@@ -1,0 +1,106 @@
+//! What became of a consent by a connect link.
+
+use leptos::prelude::*;
+
+use crate::model::{ConnectLinkPage, LinkOutcome, LinkStatus};
+use crate::ui::shared::icons::{WARNING, icon};
+
+/// Says why the last consent connected nothing, above the form that tries again.
+pub fn problem(link: &ConnectLinkPage) -> impl IntoView + use<> {
+    let text = problem_text(link)?;
+    Some(view! {
+        <div class="notice" data-tone="bad" role="alert">
+            {icon(WARNING)}
+            <p>{text}</p>
+        </div>
+    })
+}
+
+fn problem_text(link: &ConnectLinkPage) -> Option<String> {
+    let text = match link.outcome? {
+        LinkOutcome::Connected | LinkOutcome::Waiting => return None,
+        LinkOutcome::Declined => {
+            "Nothing was connected: the request was declined at Xero. You can try again.".to_owned()
+        }
+        LinkOutcome::WrongOrganization => format!(
+            "Nothing was connected: this link is for {}, and {} was chosen at Xero. Try again and choose {}.",
+            link.tenant_name.as_deref().unwrap_or("another organisation"),
+            link.chosen.join(", "),
+            link.tenant_name.as_deref().unwrap_or("that one"),
+        ),
+        LinkOutcome::ScopeRefused => format!(
+            "Nothing was connected: Xero says that the app may not ask for these scopes. Trying again won't help. Tell {}, so that their Evergrant administrator can correct it.",
+            link.organisation
+        ),
+        LinkOutcome::Expired => {
+            "Nothing was connected: the Xero sign-in took longer than ten minutes. Try again.".to_owned()
+        }
+        LinkOutcome::NothingChosen => {
+            "Nothing was connected: no organisation was chosen at Xero. Try again and choose one.".to_owned()
+        }
+        LinkOutcome::Failed => "Nothing was connected: Xero reported an error. Try again in a moment.".to_owned(),
+    };
+    Some(text)
+}
+
+/// Says how a link ended.
+pub fn ended(link: &ConnectLinkPage) -> impl IntoView + use<> {
+    let (title, text) = ended_text(link);
+    view! {
+        <h1>{title}</h1>
+        <section class="card stack">
+            <p role="status">{text}</p>
+        </section>
+    }
+}
+
+fn ended_text(link: &ConnectLinkPage) -> (String, String) {
+    let (organisation, chosen) = (&link.organisation, link.chosen.join(", "));
+    let verb = if link.chosen.len() == 1 { "is" } else { "are" };
+    match (link.status, link.outcome) {
+        (LinkStatus::Used, Some(LinkOutcome::Waiting)) => (
+            "Almost done".to_owned(),
+            format!(
+                "{organisation} has to confirm the connection of {chosen}. You have nothing more to do, and can close this page."
+            ),
+        ),
+        (LinkStatus::Used, _) => (
+            format!("{chosen} {verb} connected"),
+            format!(
+                "{organisation} can work with it in Xero now. This link can't be used again, and you can close this page."
+            ),
+        ),
+        (LinkStatus::Cancelled, _) => (
+            "This link was cancelled".to_owned(),
+            format!("Nothing was connected. If you still expect to connect Xero, ask {organisation} for a new link."),
+        ),
+        (LinkStatus::Expired | LinkStatus::Open, _) => {
+            ("This link has expired".to_owned(), format!("Nothing was connected. Ask {organisation} for a new link."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_organization_names_the_wanted_one_and_the_chosen_ones() {
+        let link = ConnectLinkPage {
+            id: "l".into(),
+            status: LinkStatus::Open,
+            organisation: "Harbour Group".into(),
+            requested_by: String::new(),
+            note: String::new(),
+            tenant_name: Some("Harbour Coffee".into()),
+            permissions: Vec::new(),
+            expires_at: 0,
+            outcome: Some(LinkOutcome::WrongOrganization),
+            chosen: vec!["Kauri Joinery".into(), "Southerly Cycles".into()],
+        };
+        let text = problem_text(&link).unwrap();
+        assert!(text.contains("for Harbour Coffee, and Kauri Joinery, Southerly Cycles was chosen"), "{text}");
+        let used = ConnectLinkPage { status: LinkStatus::Used, outcome: Some(LinkOutcome::Connected), ..link };
+        assert_eq!(ended_text(&used).0, "Kauri Joinery, Southerly Cycles are connected");
+    }
+}
