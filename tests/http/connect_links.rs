@@ -158,10 +158,12 @@ async fn each_ending_is_told_on_the_page_and_to_the_return_address() {
     let page = format!("/connect/{id}");
     assert!(stranger.page_text(&page).await.contains("declined at Xero"));
 
-    let state = start(&stranger, &id).await.into_iter().find(|(name, _)| name == "state").unwrap().1;
-    let refused = "error=access_denied&error_description=Requested+wrong+apps+scopes";
-    let path = format!("/api/integrations/xero/callback?state={state}&{refused}");
-    assert!(stranger.get(&path).await.location().contains("status=scope_refused"));
+    web.provider.control("settings", json!({ "refused_scopes": ["accounting.settings.read"] })).await;
+    let back = answer(&web, &stranger, &id, &ALLOW_HARBOUR).await;
+    assert!(back.contains("status=scope_refused"), "{back}");
+    let refused = submit_consent(&web.provider, &ann.connect().await, &ALLOW_HARBOUR).await;
+    assert_eq!(ann.follow_callback(&refused).await, "scopes-refused", "a member is told the same");
+    web.provider.control("settings", json!({ "refused_scopes": [] })).await;
     assert!(stranger.page_text(&page).await.contains("may not ask for these scopes"));
 
     let late = submit_consent(&web.provider, &start(&stranger, &id).await, &ALLOW_HARBOUR).await;

@@ -163,6 +163,8 @@ pub(crate) struct Settings {
     pub keep_auth_event_id: bool,
     pub extra_tenants: usize,
     pub bulk_connections: bool,
+    /// Scopes that the app may not ask for.
+    pub refused_scopes: Vec<String>,
     pub call_limits: CallLimits,
     pub latency_ms: u64,
 }
@@ -177,6 +179,7 @@ impl From<&Options> for Settings {
             keep_auth_event_id: options.keep_auth_event_id,
             extra_tenants: options.extra_tenants,
             bulk_connections: options.bulk_connections,
+            refused_scopes: Vec::new(),
             call_limits: options.call_limits,
             latency_ms: options.latency_ms,
         }

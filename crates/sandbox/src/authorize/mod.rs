@@ -18,9 +18,21 @@ use request::{AuthorizeRequest, Fields, InvalidRequest};
 /// Shows the consent page, or an error page if the request is invalid.
 pub(crate) async fn show(State(sandbox): State<Sandbox>, RawQuery(query): RawQuery) -> Response {
     match AuthorizeRequest::parse(&Fields::parse(query.as_deref().unwrap_or_default()), &sandbox) {
+        Ok(request) if asks_for_refused_scope(&sandbox, &request) => refuse_scopes(&request),
         Ok(request) => consent_page(&sandbox, &request, None),
         Err(invalid) => error_page(&invalid),
     }
+}
+
+/// Returns whether the request has a scope that the settings say the app may not ask for.
+fn asks_for_refused_scope(sandbox: &Sandbox, request: &AuthorizeRequest) -> bool {
+    let refused = &sandbox.live().settings.refused_scopes;
+    request.scope.split(' ').any(|scope| refused.iter().any(|one| one == scope))
+}
+
+/// Redirects as Xero does if the app may not ask for the scopes: the same error as if the person had declined.
+fn refuse_scopes(request: &AuthorizeRequest) -> Response {
+    request.redirect(&[("error", "access_denied"), ("error_description", "Requested wrong apps scopes")])
 }
 
 /// Accepts the consent form. Its hidden fields are checked again, because they passed through the browser.
@@ -30,6 +42,9 @@ pub(crate) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Resp
         Ok(request) => request,
         Err(invalid) => return error_page(&invalid),
     };
+    if asks_for_refused_scope(&sandbox, &request) {
+        return refuse_scopes(&request);
+    }
     if fields.get("decision") != Some("allow") {
         return request.redirect(&[("error", "access_denied")]);
     }

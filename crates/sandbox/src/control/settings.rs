@@ -47,6 +47,7 @@ pub(super) struct ChangeSettings {
     keep_auth_event_id: Option<bool>,
     extra_tenants: Option<usize>,
     bulk_connections: Option<bool>,
+    refused_scopes: Option<Vec<String>>,
     call_limits: Option<CallLimits>,
     latency_ms: Option<u64>,
 }
@@ -61,6 +62,9 @@ pub(super) async fn change_settings(State(sandbox): State<Sandbox>, Json(body): 
     settings.keep_auth_event_id = body.keep_auth_event_id.unwrap_or(settings.keep_auth_event_id);
     settings.extra_tenants = body.extra_tenants.unwrap_or(settings.extra_tenants);
     settings.bulk_connections = body.bulk_connections.unwrap_or(settings.bulk_connections);
+    if let Some(refused_scopes) = body.refused_scopes {
+        settings.refused_scopes = refused_scopes;
+    }
     settings.call_limits = body.call_limits.unwrap_or(settings.call_limits);
     settings.latency_ms = body.latency_ms.unwrap_or(settings.latency_ms);
     Json(json!(settings))
