@@ -53,6 +53,3 @@ CREATE TABLE connect_return_urls (
     url TEXT NOT NULL,
     PRIMARY KEY (org_id, url)
 );
-
--- What became of a consent, as the flash that says it, for the same callback if it comes again.
-ALTER TABLE oauth_states ADD COLUMN outcome TEXT;
