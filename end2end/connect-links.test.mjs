@@ -42,7 +42,7 @@ async function linkSteps({ page, server, withPageChecks, contextOptions }) {
     if (withPageChecks) await checkPage(stranger, 'connect-link-declined');
 
     await stranger.getByRole('button', { name: 'Connect to Xero' }).click();
-    await allowAccess(stranger, kauri);
+    await allowAccess(stranger, kauri, '**/connect/*');
     await stranger.getByRole('heading', { level: 1, name: `${kauri.tenant} is connected` }).waitFor();
     if (withPageChecks) await checkPage(stranger, 'connect-link-connected');
     await stranger.goto('/settings/integrations');

@@ -60,10 +60,10 @@ export async function chooseFromMenu(page, tenant, item) {
 }
 
 /** Fills in the consent page and allows access. Ends on the integrations page. */
-export async function allowAccess(page, { person, tenant }) {
+export async function allowAccess(page, { person, tenant }, endsAt = '**/settings/integrations') {
   await page.getByRole('heading', { name: 'Evergrant asks for access' }).waitFor();
   await page.getByLabel(person).check();
   await page.getByLabel(tenant).check();
   await page.getByRole('button', { name: 'Allow access' }).click();
-  await page.waitForURL('**/settings/integrations');
+  await page.waitForURL(endsAt);
 }
