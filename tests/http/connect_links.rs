@@ -107,7 +107,8 @@ async fn stranger_connects_once_by_a_link_and_gets_no_session(database: TestData
     let events = web.store.audit_events(Some(&org), AuditFilter::default(), None, 20).await.unwrap();
     for action in [Action::ConnectLinkCreated, Action::ConnectLinkStarted, Action::ConnectLinkUsed] {
         let event = events.iter().find(|event| event.action.as_str() == action.as_str());
-        assert_eq!(event.expect(action.as_str()).address.as_deref(), Some("127.0.0.1"), "{db}");
+        let event = event.unwrap_or_else(|| panic!("{db}: no {}", action.as_str()));
+        assert_eq!(event.address.as_deref(), Some("127.0.0.1"), "{db}");
     }
     web.stop().await;
 }

@@ -9,14 +9,14 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::call_origin::CallOrigin;
+use super::idempotency::IdempotencyKey;
 use super::problem::Problem;
 use super::problem_responses::LinkProblems;
-use super::rate_limit::rate_limited;
+use super::rate_limit::{rate_limited, require_unlimited};
 use crate::model::{BindingId, ConnectLinkId, DEFAULT_LINK_LIFETIME, ProblemCode, Scope, paths};
 use crate::server::auth::api_keys;
-use crate::server::domain::Actor;
 use crate::server::http::internal_error::InternalError;
-use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::routes::connect_links::{LinkRequestError, RequestedLink, create};
 use crate::server::http::state::AppState;
 use crate::server::store::{ConnectLink, CreateLinkError};
@@ -174,6 +174,7 @@ impl From<LinkRequestError> for Problem {
     operation_id = "createConnectLink",
     summary = "Create a connect link",
     description = "Creates a link by which a person without an account connects Xero, once. The URL is in this response         only.",
+    params(IdempotencyKey),
     request_body(content = NewLink, example = json!({ "requestedBy": "Ann of Harbour Group",
         "note": "Your monthly books", "externalId": "customer-4711", "expiresIn": 604800 })),
     security(("apiKey" = [Scope::LinksWrite.as_str()])),
@@ -185,12 +186,13 @@ impl From<LinkRequestError> for Problem {
 )]
 pub async fn post(
     State(state): State<AppState>,
-    ClientIp(from): ClientIp,
+    origin: CallOrigin,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
+        require_unlimited(&key)?;
         let new: NewLink = serde_json::from_slice(&body)
             .map_err(|error| Problem::invalid_argument(&format!("The body is not valid: {error}.")))?;
         let lifetime = new.expires_in.unwrap_or(DEFAULT_LINK_LIFETIME);
@@ -203,14 +205,14 @@ pub async fn post(
             return_url: new.return_url,
             lifetime,
         };
-        let store = state.store.as_actor(Actor::api_key(key.id.as_str(), &key.name, Some(from.to_string())));
+        let store = state.store.as_actor(origin.actor(&key));
         let expires_at = store.clock().now() + lifetime;
         let created = create(&store, &key.org, requested, None).await?;
         let url = created.url(&state);
         let created = CreatedConnectLink { id: created.id.0, url, expires_at };
         Ok((StatusCode::CREATED, Json(created)).into_response())
     };
-    Ok(rate_limited(&state, &key, Scope::LinksWrite, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::LinksWrite, work).await)
 }
 
 /// Lists the open links.
@@ -228,13 +230,14 @@ pub async fn post(
         LinkProblems,
     ),
 )]
-pub async fn list(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn list(State(state): State<AppState>, origin: CallOrigin, headers: HeaderMap) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
+        require_unlimited(&key)?;
         let links = state.store.open_connect_links(&key.org).await?;
         Ok(Json(LinkList { links: links.into_iter().map(Link::from).collect() }).into_response())
     };
-    Ok(rate_limited(&state, &key, Scope::LinksWrite, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::LinksWrite, work).await)
 }
 
 /// Returns one link.
@@ -254,16 +257,18 @@ pub async fn list(State(state): State<AppState>, headers: HeaderMap) -> Result<R
 )]
 pub async fn read(
     State(state): State<AppState>,
+    origin: CallOrigin,
     Path(id): Path<ConnectLinkId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
+        require_unlimited(&key)?;
         let link = state.store.connect_link(&id).await?.filter(|link| link.org == key.org);
         let link = link.ok_or_else(|| Problem::of(ProblemCode::NoSuchLink))?;
         Ok(Json(Link::from(link)).into_response())
     };
-    Ok(rate_limited(&state, &key, Scope::LinksWrite, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::LinksWrite, work).await)
 }
 
 /// Cancels an open link.
@@ -280,16 +285,17 @@ pub async fn read(
 )]
 pub async fn cancel(
     State(state): State<AppState>,
-    ClientIp(from): ClientIp,
+    origin: CallOrigin,
     Path(id): Path<ConnectLinkId>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
-        let store = state.store.as_actor(Actor::api_key(key.id.as_str(), &key.name, Some(from.to_string())));
+        require_unlimited(&key)?;
+        let store = state.store.as_actor(origin.actor(&key));
         let cancelled = store.cancel_connect_link(&key.org, &id).await?;
         cancelled.ok_or_else(|| Problem::of(ProblemCode::NoSuchLink))?;
         Ok(StatusCode::NO_CONTENT.into_response())
     };
-    Ok(rate_limited(&state, &key, Scope::LinksWrite, work).await)
+    Ok(rate_limited(&state, &key, &origin, Scope::LinksWrite, work).await)
 }
