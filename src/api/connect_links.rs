@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ApiError, BindingId, ConnectLinkId};
+use crate::model::{ApiError, ConnectLinkId};
 
 /// Creates a link and returns its URL. It is shown once: after a plain form post, on the next page.
 #[server(prefix = "/api", endpoint = "integrations/links/create", input = PostUrl, output = Json)]
@@ -30,7 +30,7 @@ pub async fn create_connect_link(
     #[server(default)]
     lifetime: Option<i64>,
 ) -> Result<String, ApiError> {
-    use crate::model::{ConnectionFlash, DEFAULT_LINK_LIFETIME, Permission};
+    use crate::model::{BindingId, ConnectionFlash, DEFAULT_LINK_LIFETIME, Permission};
     use crate::server::http::routes::connect_links::RequestedLink;
     use crate::server::http::server_fn::ServerFnContext;
 
