@@ -13,8 +13,6 @@ str_enum!(
         /// A person at the command line.
         Operator = "operator",
         Clerk = "clerk",
-        /// Somebody who came by a connect link. Nothing else is known of them.
-        ConnectLink = "connect_link",
         /// Evergrant's own background jobs.
         System = "system",
     }
@@ -145,7 +143,6 @@ impl ActorKind {
             Self::ApiKey => "An API key",
             Self::Operator => "The command line",
             Self::Clerk => "Clerk",
-            Self::ConnectLink => "A connect link",
             Self::System => "Evergrant",
         }
     }

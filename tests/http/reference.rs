@@ -76,7 +76,10 @@ async fn openapi_examples_run_and_responses_match_their_schemas(database: TestDa
     assert_eq!((&document["openapi"], &document["servers"][0]["url"]), (&"3.1.0".into(), &app.base.clone().into()));
     let program = ApiClient::for_org(&app, "Harbour Group", Scope::ALL).await;
     let binding = program.first_connection().await["id"].as_str().unwrap().to_owned();
-    let variables = [("EVERGRANT_KEY", program.key.as_str()), ("BINDING", binding.as_str())];
+    let created = app.client.post(format!("{}/api/v1/connect-links", app.base)).bearer_auth(&program.key);
+    let created: Value = created.json(&serde_json::json!({})).send().await.unwrap().json().await.unwrap();
+    let link = created["id"].as_str().unwrap();
+    let variables = [("EVERGRANT_KEY", program.key.as_str()), ("BINDING", binding.as_str()), ("LINK", link)];
     let mut ran = 0;
     let calls = document["paths"].as_object().unwrap().iter().filter_map(|(path, item)| Some((path, item.get("get")?)));
     for (path, call) in calls {
@@ -115,7 +118,7 @@ async fn openapi_examples_run_and_responses_match_their_schemas(database: TestDa
         assert!(wrong.is_empty(), "{path}: {wrong:?}");
         ran += 1;
     }
-    assert_eq!(ran, 5, "the document has five calls that read");
+    assert_eq!(ran, 7, "the document has seven calls that read");
 }
 
 #[tokio::test]

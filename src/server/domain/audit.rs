@@ -52,9 +52,9 @@ impl Actor {
         Self { kind: ActorKind::Clerk, id: None, name: "Clerk".to_owned(), address: None }
     }
 
-    /// Returns somebody who came by a connect link.
+    /// Returns somebody who came by a connect link. The database knows no kind of its own for them.
     pub fn connect_link(id: &ConnectLinkId, address: Option<String>) -> Self {
-        Self { kind: ActorKind::ConnectLink, id: Some(id.0.clone()), name: "Connect link".to_owned(), address }
+        Self { kind: ActorKind::System, id: Some(id.0.clone()), name: "Connect link".to_owned(), address }
     }
 
     /// Returns Evergrant, for automatic changes.

@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi};
 use super::problem::ProblemBody;
 use super::problem_responses::header;
 use super::{bindings, connect_links, events, import, token, xero};
-use crate::model::Scope;
+use crate::model::{Scope, paths};
 use crate::server::http::state::AppState;
 
 /// The headers of every response to a valid key.
@@ -103,10 +103,11 @@ fn add_rate_limit_headers(operation: &mut Operation) {
     }
 }
 
-/// Returns a command that runs as it is in a shell with the variables `EVERGRANT_KEY` and `BINDING`.
+/// Returns a command that runs as it is in a shell with the variables `EVERGRANT_KEY`, and `BINDING` or `LINK`.
 fn curl_sample(origin: &str, method: &str, path: &str) -> String {
     let query = if path.ends_with("/token") { token::SAMPLE_QUERY } else { "" };
-    let path = path.replace("{id}", "$BINDING").replace("{path}", "api.xro/2.0/Organisation");
+    let id = if path == paths::V1_CONNECT_LINK { "$LINK" } else { "$BINDING" };
+    let path = path.replace("{id}", id).replace("{path}", "api.xro/2.0/Organisation");
     let method = if method == "get" { String::new() } else { format!("-X {} ", method.to_uppercase()) };
     format!("curl {method}-H \"Authorization: Bearer $EVERGRANT_KEY\" \"{origin}{path}{query}\"")
 }
