@@ -133,7 +133,7 @@ mod tests {
     fn view_has_every_operation_with_fields_and_an_example() {
         let view = reference("https://evergrant.example.com");
         let calls: Vec<_> = view.operations.iter().map(|one| (one.method.as_str(), one.path.as_str())).collect();
-        let [list, .., token, xero, _events, import] = &view.operations[..] else { panic!("{calls:?}") };
+        let [list, .., token, xero, _, _, _, _, _events, import] = &view.operations[..] else { panic!("{calls:?}") };
         let expected = [
             ("GET", "/api/v1/bindings"),
             ("GET", "/api/v1/bindings/{id}"),
@@ -142,6 +142,10 @@ mod tests {
             ("POST", "/api/v1/bindings/{id}/refresh"),
             ("GET", "/api/v1/bindings/{id}/token"),
             ("GET, POST, PUT, PATCH, DELETE", "/api/v1/bindings/{id}/xero/{path}"),
+            ("GET", "/api/v1/connect-links"),
+            ("POST", "/api/v1/connect-links"),
+            ("GET", "/api/v1/connect-links/{id}"),
+            ("DELETE", "/api/v1/connect-links/{id}"),
             ("GET", "/api/v1/events"),
             ("POST", "/api/v1/import"),
         ];
