@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 
 import { checkPage } from './lib/look.mjs';
 import { hydrated, story } from './lib/story.mjs';
-import { allowAccess, connectionRow, harbour, openIntegrations, signIn } from './lib/app.mjs';
+import { allowAccess, connectionRow, harbour, signIn } from './lib/app.mjs';
 
 const kauri = { person: 'Mere Tane', tenant: 'Kauri Joinery' };
 
 async function linkSteps({ page, server, withPageChecks, contextOptions }) {
   await signIn(page);
-  await openIntegrations(page);
+  await page.goto('/settings/integrations');
   await page.getByLabel('Your name (optional)').fill('Ann');
   await page.getByLabel('What for (optional)').fill('Your monthly books');
   await page.getByRole('button', { name: 'Create link' }).click();
@@ -22,7 +22,7 @@ async function linkSteps({ page, server, withPageChecks, contextOptions }) {
   }
   // A minute later the browser has forgotten it.
   await page.context().clearCookies({ name: /^evergrant_new_link/ });
-  await openIntegrations(page);
+  await page.goto('/settings/integrations');
   assert.equal(await page.locator('#connect-link-address').count(), 0, 'the link is shown once');
   const links = page.getByRole('list', { name: 'Connect links' });
   await links.getByText('Your monthly books').waitFor();
@@ -51,7 +51,7 @@ async function linkSteps({ page, server, withPageChecks, contextOptions }) {
     await context.close();
   }
 
-  await openIntegrations(page);
+  await page.goto('/settings/integrations');
   await connectionRow(page, kauri.tenant).getByText('Connected', { exact: true }).waitFor();
   assert.equal(await links.count(), 0, 'a used link is not listed');
 }
