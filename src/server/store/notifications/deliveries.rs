@@ -147,6 +147,19 @@ macro_rules! claim_deliveries_sql {
     };
 }
 
+/// Renews the claims on deliveries to one receiver. `$lock` ends the statement that selects their rows: with PostgreSQL
+/// they are locked in one order, because several renewals of one owner at once would else be a deadlock.
+macro_rules! renew_claims_sql {
+    ($lock:literal) => {
+        concat!(
+            "UPDATE deliveries SET claimed_until = $1 WHERE id IN (SELECT id FROM deliveries \
+             WHERE target_id = $2 AND org_id = $3 AND claimed_by = $4 AND status = 'pending' ",
+            $lock,
+            ") RETURNING id"
+        )
+    };
+}
+
 impl Store {
     /// Creates the deliveries of up to `limit` events that have none yet: to webhooks, and by email if any server can
     /// send it. Each event has its own transaction, so that a crash loses no event and two instances create no delivery
@@ -238,16 +251,17 @@ impl Store {
         target: &str,
         until: i64,
     ) -> Result<Vec<DeliveryId>, StoreError> {
-        let rows = sqlx::query(
-            "UPDATE deliveries SET claimed_until = $1 \
-             WHERE target_id = $2 AND org_id = $3 AND claimed_by = $4 AND status = 'pending' RETURNING id",
-        )
-        .bind(until)
-        .bind(target)
-        .bind(org.as_str())
-        .bind(owner)
-        .fetch_all(self.pool())
-        .await?;
+        let statement = match self.database.kind() {
+            DatabaseKind::Sqlite => renew_claims_sql!(""),
+            DatabaseKind::Postgres => renew_claims_sql!("ORDER BY id FOR UPDATE"),
+        };
+        let rows = sqlx::query(statement)
+            .bind(until)
+            .bind(target)
+            .bind(org.as_str())
+            .bind(owner)
+            .fetch_all(self.pool())
+            .await?;
         rows.iter().map(|row| Ok(DeliveryId(row.try_get("id")?))).collect()
     }
 
