@@ -247,7 +247,7 @@ pub struct EventView {
 /// What `/settings/notifications/deliveries` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryLogView {
-    /// The URL of the only webhook whose deliveries these are; `None` for those of all.
+    /// URL of the webhook that the log is narrowed to; `None` if it has the deliveries of all.
     pub webhook: Option<String>,
     /// Newest first.
     pub deliveries: Vec<LoggedDeliveryView>,

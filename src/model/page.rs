@@ -164,7 +164,7 @@ str_enum!(
         NotInvited = "not-invited",
         /// Another account has the person's email address.
         EmailTaken = "email-taken",
-        /// The person accepted an invitation. The same for a new address and a known one.
+        /// The person accepted an invitation, and signs in next. It is said for a new address and for a known one.
         SignInToJoin = "sign-in-to-join",
     }
 );

@@ -52,7 +52,7 @@ impl Actor {
         Self { kind: ActorKind::Clerk, id: None, name: "Clerk".to_owned(), address: None }
     }
 
-    /// Returns somebody who came by a connect link. The database knows no kind of its own for them.
+    /// Returns a visitor with a connect link. Recorded as the system, because the audit table has no kind for visitors.
     pub fn connect_link(id: &ConnectLinkId, address: Option<String>) -> Self {
         Self { kind: ActorKind::System, id: Some(id.0.clone()), name: "Connect link".to_owned(), address }
     }

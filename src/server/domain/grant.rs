@@ -75,8 +75,8 @@ impl Grant {
         }
     }
 
-    /// Returns the current refresh token as the predecessor of the one that it was exchanged for at `sent_at`. An earlier
-    /// exchange, whose reply was lost, began its replay window.
+    /// Returns the current refresh token as the predecessor of the one that it was exchanged for at `sent_at`. If the
+    /// reply to an earlier request was lost, the replay window began with that one.
     pub fn as_predecessor(&self, sent_at: i64) -> Predecessor {
         let first = self.reply_lost_at.map_or(sent_at, |lost| lost.min(sent_at));
         Predecessor {

@@ -42,7 +42,7 @@ pub enum JoinResult {
     ExistingSession(MembersFlash),
     /// A new account joined, in this session. Its address is confirmed.
     NewSession(SessionCookies),
-    /// A new account joined, or somebody has the address already, which stays untold: they sign in next.
+    /// The person signs in next. A new account joined, or the address has one already: the answer does not tell which.
     SignInNext,
     /// Nobody joined; the message says why.
     Refused(MembersFlash),

@@ -87,7 +87,8 @@ pub async fn rotate(flags: Rotate) -> Result<(), CliError> {
     let rotated = rotated?;
     if flags.output == Output::Text {
         // Only the key goes to standard output, so that it can be piped.
-        eprintln!("Copy this key now: it is not shown again. The old key works for {}s more.", overlap);
+        let overlap = humantime::format_duration(flags.overlap);
+        eprintln!("Copy this key now: it is not shown again. The old key works for another {overlap}.");
     }
     let replaced = rotated.replaced;
     let value = json!({

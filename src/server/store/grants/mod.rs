@@ -147,7 +147,7 @@ impl Store {
         })
     }
 
-    /// Seals a refresh token that is not the grant's own as the predecessor of what it was exchanged for now.
+    /// Seals an operator's refresh token, which was just exchanged, as the predecessor of its successor.
     pub fn seal_predecessor(&self, held: &Grant, token: &RefreshToken) -> Result<Predecessor, StoreError> {
         let place = token_context(&held.org_id, &held.id, TokenField::Refresh, held.generation);
         let sealed = self.ring.seal(&place, token.expose()).map_err(|e| cipher_error(&held.id, e))?;
