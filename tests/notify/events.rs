@@ -146,6 +146,24 @@ async fn claim_waits_for_no_delivery_that_another_instance_is_about_to_claim() {
     assert_eq!(claim().await, 1);
 }
 
+#[tokio::test]
+async fn renewal_of_a_claim_waits_for_no_other_delivery_of_its_batch() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let harness = TestService::start(database).await;
+    let (connected, _receiver, _) = connect_with_receiver(&harness).await;
+    end_at_xero(&harness, &harness.reconnect(&connected, &["harbour"]).await).await;
+    notifier(&harness.store).prepare().await.unwrap();
+    let (store, until) = (&harness.store, harness.clock.now() + 60);
+    let claimed = store.claim_deliveries(Channel::Webhook, "an instance", until, 100).await.unwrap();
+    let (first, others) = claimed.split_first().unwrap();
+    assert!(!others.is_empty());
+    let lock = HeldLock::on_rows(&harness.database, "deliveries", &format!("id = '{}'", first.id)).await;
+    let others: Vec<_> = others.iter().map(|one| one.id.clone()).collect();
+    assert_eq!(store.renew_claims("an instance", &others, until + 60).await.unwrap(), others);
+    lock.release().await;
+    assert_eq!(store.renew_claims("another", &others, until + 60).await.unwrap(), [], "their claims are not its own");
+}
+
 #[apply(each_database!)]
 async fn expiry_warnings_are_sent_at_three_ages_and_followed_by_the_recovery(database: TestDatabase) {
     let harness = TestService::start(database).await;

@@ -227,15 +227,15 @@ impl Notifier {
         mut group: Vec<ClaimedDelivery>,
         owner: &str,
     ) -> Result<Vec<DeliveryOutcome>, StoreError> {
-        let Some(ClaimedDelivery { org, target, .. }) = group.first().cloned() else { return Ok(Vec::new()) };
+        let ids: Vec<DeliveryId> = group.iter().map(|claimed| claimed.id.clone()).collect();
         // The group may have waited for its turn for longer than the claim lasts.
-        let held = self.renew_claims(owner, &org, &target).await?;
+        let held = self.store().renew_claims(owner, &ids, self.claim_until()).await?;
         group.retain(|claimed| held.contains(&claimed.id));
         // A renewal that waits for the database does not keep the attempt waiting.
         let tried = tokio::select! {
             biased;
             tried = self.attempt(group) => tried,
-            never = self.keep_claims(owner, &org, &target) => match never {},
+            never = self.keep_claims(owner, &held) => match never {},
         };
         let mut ended = Vec::new();
         for (claimed, tried) in tried {
@@ -246,8 +246,8 @@ impl Notifier {
         Ok(ended)
     }
 
-    /// Renews the claims on deliveries to one receiver, again and again.
-    async fn keep_claims(&self, owner: &str, org: &OrgId, target: &str) -> Infallible {
+    /// Renews the claims on these deliveries, again and again.
+    async fn keep_claims(&self, owner: &str, deliveries: &[DeliveryId]) -> Infallible {
         let clock = self.store().clock();
         let mut renewed_at = clock.monotonic_seconds();
         loop {
@@ -256,15 +256,11 @@ impl Notifier {
             if now < renewed_at + CLAIM_RENEWAL_AGE {
                 continue;
             }
-            match bounded(self.renew_claims(owner, org, target)).await {
+            match bounded(self.store().renew_claims(owner, deliveries, self.claim_until())).await {
                 Ok(_) => renewed_at = now,
                 Err(error) => tracing::warn!(%error, "failed to renew the claim on a delivery"),
             }
         }
-    }
-
-    async fn renew_claims(&self, owner: &str, org: &OrgId, target: &str) -> Result<Vec<DeliveryId>, StoreError> {
-        self.store().renew_claims(owner, org, target, self.claim_until()).await
     }
 
     fn claim_until(&self) -> i64 {

@@ -147,19 +147,6 @@ macro_rules! claim_deliveries_sql {
     };
 }
 
-/// Renews the claims on deliveries to one receiver. `$lock` ends the statement that selects their rows: with PostgreSQL
-/// they are locked in one order, because several renewals of one owner at once would else be a deadlock.
-macro_rules! renew_claims_sql {
-    ($lock:literal) => {
-        concat!(
-            "UPDATE deliveries SET claimed_until = $1 WHERE id IN (SELECT id FROM deliveries \
-             WHERE target_id = $2 AND org_id = $3 AND claimed_by = $4 AND status = 'pending' ",
-            $lock,
-            ") RETURNING id"
-        )
-    };
-}
-
 impl Store {
     /// Creates the deliveries of up to `limit` events that have none yet: to webhooks, and by email if any server can
     /// send it. Each event has its own transaction, so that a crash loses no event and two instances create no delivery
@@ -242,27 +229,29 @@ impl Store {
         rows.iter().map(claimed_delivery_from).collect()
     }
 
-    /// Renews the claims of `owner` on deliveries to one receiver until `until` (unix seconds). Returns those that it
+    /// Renews the claims of `owner` on these deliveries until `until` (unix seconds), each by itself. Returns those that it
     /// still holds: another owner may have taken over what expired, and a delivery may have been canceled.
     pub async fn renew_claims(
         &self,
         owner: &str,
-        org: &OrgId,
-        target: &str,
+        deliveries: &[DeliveryId],
         until: i64,
     ) -> Result<Vec<DeliveryId>, StoreError> {
-        let statement = match self.database.kind() {
-            DatabaseKind::Sqlite => renew_claims_sql!(""),
-            DatabaseKind::Postgres => renew_claims_sql!("ORDER BY id FOR UPDATE"),
-        };
-        let rows = sqlx::query(statement)
+        let mut held = Vec::new();
+        for id in deliveries {
+            let renewed = sqlx::query(
+                "UPDATE deliveries SET claimed_until = $1 WHERE id = $2 AND claimed_by = $3 AND status = 'pending'",
+            )
             .bind(until)
-            .bind(target)
-            .bind(org.as_str())
+            .bind(id.as_str())
             .bind(owner)
-            .fetch_all(self.pool())
+            .execute(self.pool())
             .await?;
-        rows.iter().map(|row| Ok(DeliveryId(row.try_get("id")?))).collect()
+            if renewed.rows_affected() == 1 {
+                held.push(id.clone());
+            }
+        }
+        Ok(held)
     }
 
     /// Records the result of an attempt, if `owner` still holds the claim.
