@@ -14,7 +14,7 @@ const TRIES: usize = 600;
 
 /// The most memory that the process may hold afterwards, without the pages of its own file: the code of a build without
 /// optimization takes 50 MB more than a release's.
-const MAX_ALLOCATED_KIB: u64 = 80 * 1024;
+const MAX_ALLOCATED_KIB: u64 = 64 * 1024;
 
 fn allocated_kib(instance: &Instance) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", instance.pid())).unwrap();
