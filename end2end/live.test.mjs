@@ -97,3 +97,22 @@ story('an organization switch and a sign-out in another window are followed', as
   await page.getByRole('button', { name: 'Sign out' }).click();
   await other.waitForURL('**/login**', { timeout: 5_000 });
 });
+
+story('the response to a form is not replaced by a page that reads itself again', async ({ page, expectConsoleProblem }) => {
+  expectConsoleProblem(/401 .*\/api\/events/);
+  await signIn(page);
+  await openIntegrations(page);
+  await page.route('**/api/session/logout', async (route) => {
+    // The session ends in another window while the response is awaited. The stream tells the page, which reads itself
+    // again well before it opens the stream for the second time.
+    const refused = () => page.waitForResponse((response) => response.url().includes('/api/events') && response.status() === 401);
+    const first = refused();
+    await page.context().request.post('/api/session/logout', { headers: { origin: new URL(page.url()).origin } });
+    await first;
+    await refused();
+    await route.continue();
+  });
+  await page.getByRole('button', { name: /^Account: / }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You are signed out.').waitFor();
+});

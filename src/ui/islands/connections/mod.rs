@@ -34,6 +34,8 @@ struct LiveBody {
     read_count: StoredValue<u32>,
     /// A read is running.
     is_reading: StoredValue<bool>,
+    /// When a form was last submitted, in milliseconds of the browser's clock. Its response is about to replace the page.
+    submitted_at: StoredValue<f64>,
 }
 
 /// Wraps the body and the dialog.
@@ -45,6 +47,7 @@ pub fn Connections(children: Children) -> impl IntoView {
         last_read_at: StoredValue::new(0.0),
         read_count: StoredValue::new(0),
         is_reading: StoredValue::new(false),
+        submitted_at: StoredValue::new(0.0),
     };
     let version = use_context::<ConnectionsVersion>();
     Effect::new(move |before: Option<()>| {
@@ -56,7 +59,15 @@ pub fn Connections(children: Children) -> impl IntoView {
         }
         live.reread_if_due();
     });
-    Effect::new(move |_| set_interval(move || live.reread_if_due(), Duration::from_secs(1)));
+    Effect::new(move |_| {
+        set_interval(move || live.reread_if_due(), Duration::from_secs(1));
+        // The listener lives as long as the page does.
+        let _ = window_event_listener_untyped("submit", move |event| {
+            if closest(&event, "form[method=post]").is_some() {
+                live.submitted_at.set_value(js_sys::Date::now());
+            }
+        });
+    });
     view! {
         <div class="contents" on:click=move |event| live.handle_click(&event)>
             {children()}

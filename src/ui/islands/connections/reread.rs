@@ -17,6 +17,10 @@ const TIMED_REREAD_INTERVAL_MS: f64 = 5_000.0;
 /// Minimum time between two reads after changes, in milliseconds.
 const MIN_REREAD_INTERVAL_MS: f64 = 1_000.0;
 
+/// For how long after a form's submission nothing is read, in milliseconds: what the read leads to, such as a reload,
+/// would take the place of the form's response. Longer than the server takes to respond.
+const RESPONSE_WAIT_MS: f64 = 60_000.0;
+
 /// Selector of focusable elements.
 const FOCUSABLE: &str = "a, button, input, select, textarea";
 
@@ -77,7 +81,8 @@ impl LiveBody {
     }
 
     fn would_interrupt(self, body: &Element) -> bool {
-        self.busy.get_value() || interrupts_input(body)
+        let since_submission = js_sys::Date::now() - self.submitted_at.get_value();
+        self.busy.get_value() || since_submission < RESPONSE_WAIT_MS || interrupts_input(body)
     }
 }
 
