@@ -5,6 +5,7 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 
+import { checkPage } from './lib/look.mjs';
 import { hydrated, story } from './lib/story.mjs';
 import { chooseFromMenu, harbour, connectionRow, signIn, southerly, switchOrg } from './lib/app.mjs';
 
@@ -48,7 +49,7 @@ const chooseAction = async (page, item) => {
   await page.getByRole('menuitem', { name: item }).click();
 };
 
-async function webhookSteps({ page, provider }) {
+async function webhookSteps({ page, provider, withPageChecks }) {
   const receiver = await startReceiver();
   try {
     await signIn(page);
@@ -104,9 +105,12 @@ async function webhookSteps({ page, provider }) {
     await delivery.getByRole('button', { name: 'Resend' }).click();
     await page.getByText('The event was delivered again.').waitFor();
     assert.equal(receiver.deliveries[2].headers['webhook-id'], receiver.deliveries[1].headers['webhook-id']);
+    if (withPageChecks) await checkPage(page, 'deliveries');
 
     await openNotifications(page);
     await chooseAction(page, 'Choose events');
+    await page.getByRole('group', { name: 'Only these events' }).waitFor();
+    if (withPageChecks) await checkPage(page, 'webhook-events');
     await page.getByRole('group', { name: 'Only these events' }).getByLabel('A connection works again').check();
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByText('The webhook gets the events that you chose').waitFor();
@@ -129,7 +133,7 @@ async function webhookSteps({ page, provider }) {
   }
 }
 
-story('a webhook is added, tested, rotated, disabled and removed', webhookSteps);
+story('a webhook is added, tested, rotated, disabled and removed', (visitor) => webhookSteps({ ...visitor, withPageChecks: true }));
 
 story('without JavaScript: a webhook is added, tested, rotated, disabled and removed', { context: { javaScriptEnabled: false } }, webhookSteps);
 

@@ -74,7 +74,7 @@ fn row(one: &LoggedDeliveryView) -> impl IntoView + use<> {
         <li class="connection">
             <div class="connection-who">
                 <div class="connection-name">
-                    <h3 id=id.clone()>{title}</h3>
+                    <h2 id=id.clone()>{title}</h2>
                     {badge(one).render()}
                 </div>
                 <p class="meta">
