@@ -53,7 +53,7 @@ impl Default for ServiceOptions {
     fn default() -> Self {
         Self {
             lease_ttl: Duration::from_secs(60),
-            xero_timeout: Duration::from_millis(500),
+            xero_timeout: Duration::from_secs(60),
             keep_hot: KeepHot::Used,
             timeouts: Timeouts::default(),
         }
@@ -61,9 +61,9 @@ impl Default for ServiceOptions {
 }
 
 impl ServiceOptions {
-    /// For tests in which requests are held, or many run at once: a busy machine makes none of them time out.
-    pub fn patient() -> Self {
-        Self { xero_timeout: Duration::from_secs(60), ..Self::default() }
+    /// For tests of requests that are never answered. With the default, a busy machine makes no request time out.
+    pub fn impatient() -> Self {
+        Self { xero_timeout: Duration::from_millis(500), ..Self::default() }
     }
 }
 

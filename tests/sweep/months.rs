@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use crate::support::consents::{ConnectedOrg, TestConsent};
 use crate::support::databases::TestDatabase;
-use crate::support::test_service::{DAY, ServiceOptions, TestService};
+use crate::support::test_service::{DAY, TestService};
 
 /// The time between sweeps, in seconds.
 const STEP_SECONDS: i64 = 6 * 60 * 60;
@@ -41,7 +41,7 @@ async fn thousands_of_grants_survive_four_months_without_a_login_on_postgresql()
 }
 
 async fn four_months(database: TestDatabase, grants: usize) {
-    let harness = &TestService::on(database, ServiceOptions::patient()).await;
+    let harness = &TestService::start(database).await;
     let db = harness.database.name;
     let mut sweeper = harness.sweeper(&harness.service, 32);
     let mut connected: Vec<ConnectedOrg> = Vec::new();

@@ -225,7 +225,8 @@ async fn connections_of_the_same_user_in_another_organization_are_ignored(databa
 
 #[apply(each_database!)]
 async fn failed_connection_read_disconnects_nothing_and_is_retried(database: TestDatabase) {
-    let harness = start(database).await;
+    let harness =
+        TestService::on(database, ServiceOptions { keep_hot: KeepHot::All, ..ServiceOptions::impatient() }).await;
     let faults = [
         json!({"endpoint": "connections", "kind": "status", "status": 503}),
         json!({"endpoint": "connections", "kind": "status", "status": 403}),

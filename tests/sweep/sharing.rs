@@ -3,7 +3,6 @@
 use crate::support::databases::TestDatabase;
 use std::collections::HashSet;
 use std::pin::pin;
-use std::time::Duration;
 
 use evergrant::model::{GrantId, Trigger};
 use evergrant::server::domain::KeepHot;
@@ -15,7 +14,7 @@ use crate::support::test_service::{ServiceOptions, TestService};
 
 /// Options under which every grant is due after twenty minutes and a slow provider does not time out.
 fn slow_and_hot_options() -> ServiceOptions {
-    ServiceOptions { keep_hot: KeepHot::All, xero_timeout: Duration::from_secs(60), ..ServiceOptions::default() }
+    ServiceOptions { keep_hot: KeepHot::All, ..ServiceOptions::default() }
 }
 
 async fn connect_due_grants(harness: &TestService, number: usize) -> Vec<GrantId> {

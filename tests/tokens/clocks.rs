@@ -1,7 +1,5 @@
 //! Wrong clocks: instances whose machines disagree, a clock that is set back, and one that was ahead and is mended.
 
-use std::time::Duration;
-
 use evergrant::model::{GrantStatus, Trigger};
 use evergrant::server::domain::refusal::CHECK_INTERVAL;
 use evergrant::server::store::DueFilter;
@@ -29,8 +27,7 @@ async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutc
 async fn instances_minutes_apart_cause_one_exchange() {
     for ahead in [120, -120] {
         let Some(database) = TestDatabase::postgres().await else { return };
-        let options = ServiceOptions { xero_timeout: Duration::from_secs(60), ..ServiceOptions::default() };
-        let harness = TestService::on_system_time(database, options).await;
+        let harness = TestService::on_system_time(database, ServiceOptions::default()).await;
         let connected = harness.connect("Harbour", &["harbour"], 60).await;
         let (other, other_store) = harness.second_service_off_by(ahead).await;
 

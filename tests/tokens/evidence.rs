@@ -10,7 +10,7 @@ use evergrant::server::views;
 use serde_json::json;
 
 use crate::support::consents::ConnectedOrg;
-use crate::support::test_service::TestService;
+use crate::support::test_service::{ServiceOptions, TestService};
 
 async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
     harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await
@@ -82,7 +82,7 @@ async fn reply_lost_in_a_crash_is_distinguished_from_a_revocation(database: Test
 
 #[apply(each_database!)]
 async fn lost_unreadable_or_replaced_reply_is_distinguished_from_a_revocation(database: TestDatabase) {
-    let harness = TestService::start(database).await;
+    let harness = TestService::on(database, ServiceOptions::impatient()).await;
     let lost = ["reset_after", "timeout_after", "truncated"].map(|kind| json!({ "endpoint": "token", "kind": kind }));
     let unreadable = ["malformed", "wrong_content_type"].map(|kind| json!({ "endpoint": "token", "kind": kind }));
     let replaced = [403, 502].map(|status| json!({ "endpoint": "token", "kind": "status_after", "status": status }));

@@ -7,7 +7,7 @@ use evergrant::server::tokens::{FailureCause, RefreshFailure, RefreshOutcome, Re
 use serde_json::json;
 
 use crate::support::consents::ConnectedOrg;
-use crate::support::test_service::TestService;
+use crate::support::test_service::{ServiceOptions, TestService};
 
 async fn refresh(harness: &TestService, connected: &ConnectedOrg) -> RefreshOutcome {
     harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Client)).await
@@ -58,7 +58,7 @@ async fn transient_failures_never_end_a_grant(database: TestDatabase) {
         json!({"endpoint": "token", "kind": "truncated", "times": 1}),
         json!({"endpoint": "token", "kind": "wrong_content_type", "times": 1}),
     ];
-    let harness = TestService::start(database).await;
+    let harness = TestService::on(database, ServiceOptions::impatient()).await;
     for (number, trouble) in troubles.iter().enumerate() {
         let case = format!("{}: {trouble}", harness.database.name);
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
@@ -80,7 +80,7 @@ async fn transient_failures_never_end_a_grant(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn lost_reply_is_recovered_by_resending_the_same_token(database: TestDatabase) {
-    let harness = TestService::start(database).await;
+    let harness = TestService::on(database, ServiceOptions::impatient()).await;
     for (number, (kind, mode)) in
         [("timeout_after", "same"), ("timeout_after", "sibling"), ("reset_after", "same"), ("reset_after", "sibling")]
             .into_iter()

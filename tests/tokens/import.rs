@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::json;
 
 use crate::support::databases::TestDatabase;
-use crate::support::test_service::{PAST_REPLAY_WINDOW, ServiceOptions, TestService};
+use crate::support::test_service::{PAST_REPLAY_WINDOW, TestService};
 
 /// A consent that another system stored.
 struct Foreign {
@@ -187,7 +187,7 @@ async fn rate_limit_and_refused_app_are_told_apart(database: TestDatabase) {
 
 #[apply(each_database!)]
 async fn row_that_several_instances_import_at_once_is_exchanged_once(database: TestDatabase) {
-    let harness = TestService::on(database, ServiceOptions::patient()).await;
+    let harness = TestService::start(database).await;
     let org = harness.store.add_org("Harbour Group").await.unwrap();
     let foreign = consent_elsewhere(&harness, "mere", &["harbour"]);
     let services = [harness.service.clone(), harness.second_service().await, harness.second_service().await];

@@ -16,11 +16,7 @@ use crate::support::test_service::{PAST_REPLAY_WINDOW, ServiceOptions, TestServi
 use crate::support::wait::{MAX_WAIT, eventually, within};
 
 fn slow_provider_options(lease: u64) -> ServiceOptions {
-    ServiceOptions {
-        lease_ttl: Duration::from_secs(lease),
-        xero_timeout: Duration::from_secs(60),
-        ..ServiceOptions::default()
-    }
+    ServiceOptions { lease_ttl: Duration::from_secs(lease), ..ServiceOptions::default() }
 }
 
 fn spawn_refresh(service: &TokenService, connected: &ConnectedOrg) -> JoinHandle<RefreshOutcome> {

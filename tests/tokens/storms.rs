@@ -8,7 +8,7 @@ use futures::future::join_all;
 use serde_json::json;
 
 use crate::support::consents::ConnectedOrg;
-use crate::support::test_service::{ServiceOptions, TestService};
+use crate::support::test_service::TestService;
 
 const HOUR: i64 = 60 * 60;
 const REPLAY_WINDOW: i64 = 30 * 60;
@@ -216,7 +216,7 @@ async fn open_circuit_after_lost_reply(harness: &TestService, grants: &[Connecte
 
 #[apply(each_database!)]
 async fn failed_result_is_shared_with_all_waiting_callers(database: TestDatabase) {
-    let harness = TestService::on(database, ServiceOptions::patient()).await;
+    let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour"], 60).await;
     let services = [harness.service.clone(), harness.second_service().await, harness.second_service().await];
@@ -244,7 +244,7 @@ async fn failed_result_is_shared_with_all_waiting_callers(database: TestDatabase
 
 #[apply(each_database!)]
 async fn exchanges_of_one_organization_do_not_delay_another(database: TestDatabase) {
-    let harness = TestService::on(database, ServiceOptions::patient()).await;
+    let harness = TestService::start(database).await;
     let db = harness.database.name;
     let stormy = harness.connect("Stormy", &["harbour"], 60).await;
     let mut theirs = vec![stormy.grant];

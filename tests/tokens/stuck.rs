@@ -18,7 +18,7 @@ use crate::support::wait::{MAX_WAIT, within};
 /// A wait for a lock that a test can sit out.
 fn impatient_options() -> ServiceOptions {
     let timeouts = Timeouts { lock: Duration::from_millis(200), ..Timeouts::default() };
-    ServiceOptions { timeouts, xero_timeout: Duration::from_secs(60), ..ServiceOptions::default() }
+    ServiceOptions { timeouts, ..ServiceOptions::default() }
 }
 
 #[apply(each_database!)]
