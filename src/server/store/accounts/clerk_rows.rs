@@ -22,19 +22,29 @@ pub(in crate::server::store) async fn upsert_user(
         .await?
         .is_some();
     let email = email.filter(|_| !taken);
-    let row = sqlx::query(
-        "INSERT INTO users (id, email, password_hash, created_at, external_id) VALUES ($1, $2, '', $3, $4) \
-         ON CONFLICT (external_id) WHERE external_id IS NOT NULL \
-         DO UPDATE SET email = COALESCE($5, users.email) RETURNING id",
-    )
-    .bind(new_id::<UserId>().as_str())
-    .bind(email.as_deref().unwrap_or(external))
-    .bind(now)
-    .bind(external)
-    .bind(email.as_deref())
-    .fetch_one(&mut *connection)
-    .await?;
-    Ok(UserId(row.try_get("id")?))
+    // Another request may add the same user now, or another account with the same address. No conflict target is named,
+    // because either of two unique columns may then refuse the row.
+    for address in [email.as_deref().unwrap_or(external), external] {
+        sqlx::query(
+            "INSERT INTO users (id, email, password_hash, created_at, external_id) VALUES ($1, $2, '', $3, $4) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(new_id::<UserId>().as_str())
+        .bind(address)
+        .bind(now)
+        .bind(external)
+        .execute(&mut *connection)
+        .await?;
+        let row = sqlx::query("UPDATE users SET email = COALESCE($1, email) WHERE external_id = $2 RETURNING id")
+            .bind(email.as_deref())
+            .bind(external)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if let Some(row) = row {
+            return Ok(UserId(row.try_get("id")?));
+        }
+    }
+    Err(sqlx::Error::RowNotFound.into())
 }
 
 /// Inserts or updates the row of a Clerk organization. The slug is its name until a Clerk event brings the real one.
