@@ -96,13 +96,21 @@ async fn each_consent_failure_has_its_own_message_and_binds_nothing() {
 
     let callback = submit_consent(&web.provider, &ann.connect().await, &[("decision", "cancel")]).await;
     assert_eq!(ann.follow_callback(&callback).await, "consent-refused");
-    assert_eq!(ann.follow_callback(&callback).await, "state-expired", "a refusal consumes the state too");
+    assert_eq!(ann.follow_callback(&callback).await, "consent-refused", "and so when it comes again");
 
     let authorize_params = ann.connect().await;
     let state = authorize_params.iter().find(|(name, _)| name == "state").unwrap().1.clone();
     let with = |rest: &str| ann.url(&format!("/api/integrations/xero/callback?state={state}{rest}"));
     assert_eq!(ann.follow_callback(&with("&error=server_error")).await, "consent-failed");
     assert_eq!(ann.follow_callback(&ann.url("/api/integrations/xero/callback?code=c")).await, "state-expired");
+    for (without_state, expected) in [
+        ("error=access_denied", "consent-refused"),
+        ("error=access_denied&error_description=wrong+scopes", "scopes-refused"),
+        ("error=server_error", "consent-failed"),
+    ] {
+        let callback = ann.url(&format!("/api/integrations/xero/callback?{without_state}"));
+        assert_eq!(ann.follow_callback(&callback).await, expected, "{without_state}");
+    }
     assert_eq!(
         ann.follow_callback(&ann.url("/api/integrations/xero/callback?state=guess&code=c")).await,
         "state-expired"
@@ -141,16 +149,67 @@ async fn oauth_state_is_bound_to_its_session_and_single_use() {
 
     assert_eq!(eve.follow_callback(&callback).await, "state-foreign");
     let nobody = web.browser().get(callback.strip_prefix(&web.base).unwrap()).await;
-    assert_eq!(nobody.location(), "/login?next=%2Fsettings%2Fintegrations");
+    assert_eq!(nobody.location(), "/login?next=%2Fapi%2Fintegrations%2Fxero%2Fcallback");
     let flash = ann.follow_callback(&callback).await;
     let [connected] = &web.bindings(&org).await[..] else { panic!("{flash}") };
     let wanted = format!("connected.1.{}", connected.binding.id);
     assert_eq!(flash, wanted, "the foreign session did not consume the state");
-    assert_eq!(ann.follow_callback(&callback).await, "state-expired", "a replay is rejected");
+    assert_eq!(ann.follow_callback(&callback).await, wanted, "the outcome is repeated");
+    assert_eq!(eve.follow_callback(&callback).await, "state-foreign", "and told to nobody else");
     assert_eq!(web.bindings(&org).await.len(), 1);
     assert!(web.bindings(&theirs).await.is_empty());
     let codes = web.provider.ledger().await;
     assert_eq!(codes.iter().filter(|entry| entry["grant_type"] == "authorization_code").count(), 1);
+}
+
+#[apply(each_database!)]
+async fn callback_that_comes_twice_at_once_has_one_outcome(database: TestDatabase) {
+    let web = TestServer::on(database).await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let callback = submit_consent(&web.provider, &ann.connect().await, &ALLOW_HARBOUR).await;
+    web.provider.control("hold", json!({})).await;
+    let release = async {
+        web.provider.waiting(1).await;
+        web.provider.control("release", json!({})).await;
+    };
+    let path = callback.strip_prefix(&web.base).unwrap();
+    let (one, other, ()) = tokio::join!(ann.get(path), ann.get(path), release);
+    let connected = web.bindings(&org).await.remove(0).binding.id;
+    for page in [one, other] {
+        let cookies = page.header("set-cookie");
+        assert!(cookies.contains(&format!("connected.1.{connected}")), "{cookies}");
+    }
+    let codes = web.provider.ledger().await;
+    assert_eq!(codes.iter().filter(|entry| entry["grant_type"] == "authorization_code").count(), 1);
+}
+
+#[tokio::test]
+async fn person_whose_session_ended_at_xero_learns_the_outcome_after_signing_in_again() {
+    let web = TestServer::start().await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let used = submit_consent(&web.provider, &ann.connect().await, &ALLOW_HARBOUR).await;
+    let connected = ann.follow_callback(&used).await;
+    let unused = submit_consent(&web.provider, &ann.connect().await, &ALLOW_HARBOUR).await;
+    for (callback, outcome) in [(used, connected.as_str()), (unused, "state-foreign")] {
+        ann.post("/api/session/logout", &[]).await;
+        let page = ann.get(callback.strip_prefix(&web.base).unwrap()).await;
+        assert_eq!(page.location(), "/login?next=%2Fapi%2Fintegrations%2Fxero%2Fcallback");
+        ann.sign_in("ann@example.com").await;
+        assert_eq!(ann.follow_callback(&ann.url(paths::CALLBACK)).await, outcome);
+    }
+    assert_eq!(web.bindings(&org).await.len(), 1);
+}
+
+#[tokio::test]
+async fn message_about_a_connection_names_what_still_needs_reconnecting() {
+    let web = TestServer::start().await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    connect_as(&web, &ann, "mere", "kauri").await;
+    let breaks = "UPDATE integration_tenant_bindings SET status = 'needs_reauth'";
+    sqlx::query(breaks).execute(web.store.database().pool()).await.unwrap();
+    connect_as(&web, &ann, "mere", "harbour").await;
+    let page = ann.get("/settings/integrations").await.text;
+    assert!(page.contains("Harbour Coffee is connected. Kauri Joinery still needs reconnecting."), "{page}");
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ pub use connect_link::{
 pub use error::{ApiError, MalformedArguments};
 pub use flash::{
     AccountFlash, AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessage, MembersFlash, NotificationFlash,
+    still_broken_text,
 };
 pub use id::{
     ApiKeyId, AttemptId, BindingId, ConnectLinkId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId,

@@ -18,6 +18,8 @@ pub struct Page {
     pub flash: Option<Flash>,
     /// Name of the tenant that the message is about.
     pub flash_tenant: Option<String>,
+    /// Names of the tenants that need reconnecting, beside a message about others that work now.
+    pub still_broken: Vec<String>,
     /// The signed-in person; `None` on pages that anyone may see.
     pub session: Option<SessionView>,
     /// Data of the login page.

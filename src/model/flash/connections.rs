@@ -21,6 +21,8 @@ str_enum!(
         ScopesRefused = "scopes-refused",
         /// Xero redirected to the callback with another error.
         ConsentFailed = "consent-failed",
+        /// The same callback came before, and is still at work.
+        ConsentRunning = "consent-running",
         /// The `state` was unknown, used or expired.
         StateExpired = "state-expired",
         /// The `state` belonged to another session.
@@ -93,11 +95,12 @@ impl FlashMessage for ConnectionFlash {
             }
             Self::ConsentRefused => "Nothing was connected: the request was declined at Xero.",
             Self::ConsentFailed => "Nothing was connected: Xero reported an error. Try again in a moment.",
+            Self::ConsentRunning => "Evergrant is still waiting for Xero. Look again in a moment.",
             Self::StateExpired => {
-                "Nothing was connected: this Xero sign-in has expired or has already been used. Start again with Connect to Xero."
+                "Nothing was changed: this Xero sign-in has expired or was used before. If a connection is missing, start again with Connect to Xero."
             }
             Self::StateOfOtherSession => {
-                "Nothing was connected: this Xero sign-in was started in another session. Start again with Connect to Xero."
+                "Nothing was connected: this Xero sign-in was started in another session, or before you signed in again. Start again with Connect to Xero."
             }
             Self::NoRefreshToken => {
                 "Nothing was connected: Xero granted no offline access. Your Evergrant administrator needs to add offline_access to XERO_SCOPES."

@@ -145,6 +145,11 @@ impl Flash {
         }
     }
 
+    /// Returns whether the message says what a consent connected.
+    pub fn is_about_consent(&self) -> bool {
+        matches!(self, Self::Connected { .. } | Self::Reconnected { .. })
+    }
+
     /// Returns the sentence with the name of the tenant that the message is about.
     pub fn text_about(&self, tenant: &str) -> Cow<'static, str> {
         match self {
@@ -163,9 +168,28 @@ impl Flash {
     }
 }
 
+/// Says which connections still need reconnecting: the first by name, and how many others. Empty if there are none.
+pub fn still_broken_text(tenants: &[String]) -> String {
+    match tenants {
+        [] => String::new(),
+        [one] => format!("{one} still needs reconnecting."),
+        [one, other] => format!("{one} and {other} still need reconnecting."),
+        [one, rest @ ..] => format!("{one} and {} others still need reconnecting.", rest.len()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_that_still_need_reconnecting_are_named() {
+        let names: Vec<String> = ["Southerly Cycles", "Kauri Books", "Fernhill"].map(Into::into).into();
+        assert_eq!(still_broken_text(&names[..0]), "");
+        assert_eq!(still_broken_text(&names[..1]), "Southerly Cycles still needs reconnecting.");
+        assert_eq!(still_broken_text(&names[..2]), "Southerly Cycles and Kauri Books still need reconnecting.");
+        assert_eq!(still_broken_text(&names), "Southerly Cycles and 2 others still need reconnecting.");
+    }
 
     #[test]
     fn message_about_one_connection_names_its_tenant() {

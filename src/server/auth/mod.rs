@@ -95,15 +95,6 @@ impl Auth {
         }
     }
 
-    /// Returns whether an ended session can come back with the same id, so that what it started is worth keeping. Local
-    /// sign-in always creates a new one.
-    pub fn sessions_can_resume(&self) -> bool {
-        match self {
-            Self::Local(_) => false,
-            Self::Clerk(_) => true,
-        }
-    }
-
     /// Returns whether there is no user yet, so that one must be added before anyone can sign in.
     pub async fn needs_first_user(&self) -> Result<bool, AuthError> {
         match self {

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::model::{FlashMessage, Page, Tone};
+use crate::model::{FlashMessage, Page, Tone, still_broken_text};
 use crate::ui::components::time;
 use crate::ui::shared::icons::{CHECK, CLOCK, INFO, WARNING, icon};
 
@@ -40,6 +40,8 @@ pub fn flash_message(page: &Page) -> impl IntoView + use<> {
             None => flash.text(),
         };
         let retry = flash.retry_at().map(|at| view! { " Evergrant will try again at " {time::time_of_day(at)} "." });
+        let rest = still_broken_text(&page.still_broken);
+        let text = if rest.is_empty() { text.into_owned() } else { format!("{text} {rest}") };
         let (role, path) = match flash.tone() {
             Tone::Good => ("status", CHECK),
             // Nobody has to act.

@@ -12,7 +12,8 @@ use leptos_axum::ResponseOptions;
 
 use super::security_headers::page_content_security_policy;
 use crate::model::{
-    Flash, LinkPage, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme, paths,
+    BindingStatus, Flash, LinkPage, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme,
+    paths,
 };
 use crate::server::auth::cookie::{THEME_COOKIE, read_cookie};
 use crate::server::auth::{Caller, api_keys};
@@ -129,6 +130,7 @@ async fn load_page_context(
             let new_link = new_link.and_then(|link| connect_links::url_in_cookie(state, &link));
             let alarm = state.tokens.alarm().filter(|_| caller.may(Permission::ViewAppStatus));
             let flash_tenant = flash_tenant(state, &caller, page.flash.as_ref()).await?;
+            let still_broken = still_broken(state, &caller, page.flash.as_ref()).await?;
             let revealed = take_new_webhook_secret(state, &caller, uri.path()).await?;
             let next = query_param(uri, "next").and_then(|next| safe_next(state, &next));
             let page = add_account_parts(state, &caller, headers, next, page).await?;
@@ -140,6 +142,7 @@ async fn load_page_context(
                 new_api_key: new_key,
                 new_connect_link: new_link.map(|url| RevealedSecret::new(String::new(), &url)),
                 flash_tenant,
+                still_broken,
                 ..page
             })
         }
@@ -182,6 +185,16 @@ async fn flash_tenant(
 ) -> Result<Option<String>, InternalError> {
     let (Some(org), Some(id)) = (&caller.org, flash.and_then(Flash::binding)) else { return Ok(None) };
     Ok(state.store.binding(&org.id, id).await?.map(|bound| bound.binding.tenant.name))
+}
+
+/// Returns the tenants that a consent has left broken, for the message about those that it connected.
+async fn still_broken(state: &AppState, caller: &Caller, flash: Option<&Flash>) -> Result<Vec<String>, InternalError> {
+    let Some(org) = caller.org.as_ref().filter(|_| flash.is_some_and(Flash::is_about_consent)) else {
+        return Ok(Vec::new());
+    };
+    let bound = state.store.bindings_of_org(&org.id).await?;
+    let broken = bound.into_iter().filter(|one| one.binding.status == BindingStatus::NeedsReauth);
+    Ok(broken.map(|one| one.binding.tenant.name).collect())
 }
 
 /// Takes the webhook secret that this session has just created, on the page that shows it.

@@ -1,7 +1,7 @@
 //! `GET /api/integrations/xero/callback`: receives the authorization code, or the error, from Xero.
 //!
-//! With Clerk, the session token may have expired during the consent. The parameters then wait in a cookie while the
-//! login page renews the token, and are resumed here when it redirects back.
+//! The session may have ended during the consent. The parameters then wait in a cookie during the sign-in, and are
+//! resumed here when it redirects back. With Clerk, the same session may go on; otherwise the person learns the outcome.
 
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -12,7 +12,8 @@ use super::complete::{ConsentResult, complete};
 use super::connect::redirect_uri;
 use super::link;
 use super::receive::AuthorizationCode;
-use crate::model::{ConnectionFlash, Flash, Permission, paths};
+use super::repeated::{remember, remembered};
+use crate::model::{ConnectionFlash, Flash, OrgId, Permission, paths};
 use crate::server::auth::Caller;
 use crate::server::auth::cookie::{PENDING_CALLBACK_COOKIE, read_cookie, write_cookie};
 use crate::server::crypto::random::hash_secret;
@@ -53,8 +54,7 @@ pub async fn callback(
 /// Stores the query in a cookie and redirects to the login. The cookie is `HttpOnly`, and the code is useless without
 /// the client secret and the verifier.
 fn store_pending(state: &AppState, query: Option<&str>) -> Response {
-    let can_store = |query: &&str| state.auth.sessions_can_resume() && fits_in_cookie(query);
-    let Some(query) = query.filter(can_store) else {
+    let Some(query) = query.filter(|query| fits_in_cookie(query)) else {
         return see_other(&safe_redirect::login_path(paths::INTEGRATIONS));
     };
     with_cookie(
@@ -74,26 +74,22 @@ async fn resume(
     client_ip: ClientIp,
     params: CallbackParams,
 ) -> Result<Flash, InternalError> {
-    let Some(secret) = &params.state else { return Ok(ConnectionFlash::StateExpired.into()) };
+    let Some(secret) = &params.state else { return Ok(without_state(state, params)) };
     let state_hash = hash_secret(secret);
-    let (org, user, verifier) = match state.store.consume_oauth_state(&state_hash, &caller.session_hash).await? {
+    let consumed = state.store.consume_oauth_state(&state_hash, &caller.session_hash, &caller.user_id).await?;
+    let (org, user, verifier) = match consumed {
         ConsumedState::Valid { org, user, verifier } => (org, user, verifier),
+        ConsumedState::Used { outcome } => return remembered(state, &state_hash, &caller, outcome).await,
         ConsumedState::OtherSession => return Ok(ConnectionFlash::StateOfOtherSession.into()),
         ConsumedState::Invalid => return Ok(ConnectionFlash::StateExpired.into()),
     };
-    let code = match params.answer() {
-        ConsentAnswer::Code(code) => code,
-        ConsentAnswer::Declined => return Ok(ConnectionFlash::ConsentRefused.into()),
-        ConsentAnswer::ScopesRefused => {
-            tracing::error!(%org, scopes = %state.config.xero.scopes, "Xero refused the scopes of a consent; correct XERO_SCOPES");
-            return Ok(ConnectionFlash::ScopesRefused.into());
-        }
-        ConsentAnswer::Failed => return Ok(ConnectionFlash::ConsentFailed.into()),
-    };
     // The role may have changed during the ten minutes that the state is valid.
-    if !caller.orgs.iter().any(|one| one.id == org && one.role.may(Permission::ManageConnections)) {
-        return Ok(ConnectionFlash::NotAllowed.into());
-    }
+    let may_connect = caller.orgs.iter().any(|one| one.id == org && one.role.may(Permission::ManageConnections));
+    let code = match params.answer() {
+        ConsentAnswer::Code(code) if may_connect => code,
+        ConsentAnswer::Code(_) => return Ok(ended(state, &state_hash, ConnectionFlash::NotAllowed).await),
+        failure => return Ok(ended(state, &state_hash, explain(state, Some(&org), &failure)).await),
+    };
     if caller.org.as_ref().is_none_or(|active| active.id != org) {
         // The page that follows shows the current organization, which must be the one that was connected.
         state.auth.switch_org(&caller, &org).await?;
@@ -103,8 +99,41 @@ async fn resume(
     let code = AuthorizationCode { org: org.clone(), code, verifier, redirect_uri };
     let consent = ConsentResult { org, user, actor, state_hash };
     // In a task of its own, so that a disconnecting browser doesn't lose the tokens.
-    let work = state.lifecycle.spawn_in_request(complete(state.clone(), code, consent));
-    work.await
-        .unwrap_or_else(|error| Err(InternalError::logged(&error)))
-        .or_else(|failure| Ok(Flash::Failed { id: Some(failure.id) }))
+    let work = state.lifecycle.spawn_in_request(complete_and_remember(state.clone(), code, consent));
+    Ok(work.await.unwrap_or_else(|error| Flash::Failed { id: Some(InternalError::logged(&error).id) }))
+}
+
+async fn complete_and_remember(state: AppState, code: AuthorizationCode, consent: ConsentResult) -> Flash {
+    let state_hash = consent.state_hash.clone();
+    let outcome = complete(state.clone(), code, consent).await;
+    let outcome = outcome.unwrap_or_else(|failure| Flash::Failed { id: Some(failure.id) });
+    remember(&state, &state_hash, &outcome).await;
+    outcome
+}
+
+/// Remembers how a consent without a code ended, and returns it.
+async fn ended(state: &AppState, state_hash: &str, outcome: ConnectionFlash) -> Flash {
+    let outcome = Flash::from(outcome);
+    remember(state, state_hash, &outcome).await;
+    outcome
+}
+
+/// Returns the outcome of a callback that names no consent. Xero leaves the state out of some errors.
+fn without_state(state: &AppState, params: CallbackParams) -> Flash {
+    match params.names_error() {
+        true => explain(state, None, &params.answer()).into(),
+        false => ConnectionFlash::StateExpired.into(),
+    }
+}
+
+/// Says why Xero gave no code. Scopes that it refused are an operator's to correct.
+fn explain(state: &AppState, org: Option<&OrgId>, answer: &ConsentAnswer) -> ConnectionFlash {
+    match answer {
+        ConsentAnswer::Declined => ConnectionFlash::ConsentRefused,
+        ConsentAnswer::ScopesRefused => {
+            tracing::error!(org = org.map(OrgId::as_str), scopes = %state.config.xero.scopes, "Xero refused the scopes of a consent; correct XERO_SCOPES");
+            ConnectionFlash::ScopesRefused
+        }
+        ConsentAnswer::Code(_) | ConsentAnswer::Failed => ConnectionFlash::ConsentFailed,
+    }
 }

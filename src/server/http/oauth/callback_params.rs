@@ -42,6 +42,11 @@ impl CallbackParams {
         params
     }
 
+    /// Returns whether Xero reported an error.
+    pub fn names_error(&self) -> bool {
+        self.error.is_some()
+    }
+
     /// Returns how the consent page was left.
     pub fn answer(self) -> ConsentAnswer {
         match (self.result, self.error.as_deref()) {

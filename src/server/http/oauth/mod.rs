@@ -7,4 +7,5 @@ pub mod confirm;
 pub mod connect;
 pub mod link;
 mod receive;
+mod repeated;
 mod unused;

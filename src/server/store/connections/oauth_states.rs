@@ -36,9 +36,14 @@ pub enum ConsumedState {
         /// The PKCE code verifier for the code exchange.
         verifier: Secret,
     },
-    /// Another session started it and may still finish it.
+    /// Another session started it and may still finish it, or another person started it.
     OtherSession,
-    /// Unknown, already used, or expired.
+    /// The same person used it before.
+    Used {
+        /// What became of the consent; `None` while it is being completed.
+        outcome: Option<String>,
+    },
+    /// Unknown or expired.
     Invalid,
 }
 
@@ -80,7 +85,12 @@ impl Store {
     }
 
     /// Consumes a `state`. A single statement decides, so only one of two concurrent callbacks succeeds.
-    pub async fn consume_oauth_state(&self, hash: &str, session_hash: &str) -> Result<ConsumedState, StoreError> {
+    pub async fn consume_oauth_state(
+        &self,
+        hash: &str,
+        session_hash: &str,
+        user: &UserId,
+    ) -> Result<ConsumedState, StoreError> {
         let now = self.clock().now();
         let row = sqlx::query(
             "UPDATE oauth_states SET consumed_at = $1 \
@@ -93,7 +103,7 @@ impl Store {
         .bind(latest_plausible(OAUTH_STATE_LIFETIME, now))
         .fetch_optional(self.pool())
         .await?;
-        let Some(row) = row else { return self.consume_rejection(hash, session_hash).await };
+        let Some(row) = row else { return self.consume_rejection(hash, session_hash, user).await };
         let sealed: String = row.try_get("code_verifier_enc")?;
         let verifier = self
             .ring
@@ -102,17 +112,36 @@ impl Store {
         Ok(ConsumedState::Valid { org: OrgId(row.try_get("org_id")?), user: UserId(row.try_get("user_id")?), verifier })
     }
 
-    async fn consume_rejection(&self, hash: &str, session_hash: &str) -> Result<ConsumedState, StoreError> {
+    async fn consume_rejection(
+        &self,
+        hash: &str,
+        session_hash: &str,
+        user: &UserId,
+    ) -> Result<ConsumedState, StoreError> {
         let row = sqlx::query(
-            "SELECT session_hash FROM oauth_states WHERE id_hash = $1 AND consumed_at IS NULL AND expires_at > $2",
+            "SELECT user_id, session_hash, consumed_at, outcome, expires_at FROM oauth_states WHERE id_hash = $1",
         )
         .bind(hash)
-        .bind(self.clock().now())
         .fetch_optional(self.pool())
         .await?;
         let Some(row) = row else { return Ok(ConsumedState::Invalid) };
-        let owner: String = row.try_get("session_hash")?;
-        Ok(if owner == session_hash { ConsumedState::Invalid } else { ConsumedState::OtherSession })
+        let is_theirs = row.try_get::<String, _>("user_id")? == user.as_str();
+        if is_theirs && row.try_get::<Option<i64>, _>("consumed_at")?.is_some() {
+            return Ok(ConsumedState::Used { outcome: row.try_get("outcome")? });
+        }
+        let is_open = row.try_get::<i64, _>("expires_at")? > self.clock().now();
+        let is_other = row.try_get::<String, _>("session_hash")? != session_hash;
+        Ok(if is_open && is_other { ConsumedState::OtherSession } else { ConsumedState::Invalid })
+    }
+
+    /// Stores what became of a consent.
+    pub async fn record_consent_outcome(&self, hash: &str, outcome: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE oauth_states SET outcome = $1 WHERE id_hash = $2")
+            .bind(outcome)
+            .bind(hash)
+            .execute(self.pool())
+            .await?;
+        Ok(())
     }
 
     /// Stores a finished consent until a person confirms that it may take over tenants.
@@ -205,6 +234,10 @@ mod tests {
     use crate::server::store::{NewUser, UserOrg};
 
     async fn start_consent(store: &Store, hash: &str) -> OrgId {
+        start_consent_of(store, hash).await.0
+    }
+
+    async fn start_consent_of(store: &Store, hash: &str) -> (OrgId, UserId) {
         let email = format!("{hash}@example.com");
         let new =
             NewUser { email: &email, password_hash: &Secret::new("hash"), org: Some(UserOrg::New("Harbour Coffee")) };
@@ -213,25 +246,32 @@ mod tests {
         let verifier = Secret::new("the verifier");
         let state = NewOauthState { hash, org: &org, user: &added.user, session_hash: "mine", verifier: &verifier };
         store.insert_oauth_state(state).await.unwrap();
-        org
+        (org, added.user)
     }
 
     #[apply(each_store!)]
     async fn state_is_valid_once_for_its_session_until_it_expires(store: Store) {
-        let org = start_consent(&store, "a").await;
-        assert!(matches!(store.consume_oauth_state("a", "theirs").await.unwrap(), ConsumedState::OtherSession));
-        let ConsumedState::Valid { org: bound, verifier, .. } = store.consume_oauth_state("a", "mine").await.unwrap()
-        else {
+        let (org, ann) = start_consent_of(&store, "a").await;
+        let eve = UserId("eve".into());
+        let consume = async |hash, session, user| store.consume_oauth_state(hash, session, user).await.unwrap();
+        assert!(matches!(consume("a", "theirs", &ann).await, ConsumedState::OtherSession));
+        assert!(matches!(consume("a", "theirs", &eve).await, ConsumedState::OtherSession));
+        let ConsumedState::Valid { org: bound, verifier, .. } = consume("a", "mine", &ann).await else {
             panic!("a fresh state is refused");
         };
         assert_eq!((bound, verifier.expose()), (org, "the verifier"));
-        assert!(matches!(store.consume_oauth_state("a", "mine").await.unwrap(), ConsumedState::Invalid));
-        assert!(matches!(store.consume_oauth_state("a", "theirs").await.unwrap(), ConsumedState::Invalid));
-        assert!(matches!(store.consume_oauth_state("unknown", "mine").await.unwrap(), ConsumedState::Invalid));
+        assert!(matches!(consume("a", "mine", &ann).await, ConsumedState::Used { outcome: None }));
+        store.record_consent_outcome("a", "connected").await.unwrap();
+        for session in ["mine", "after signing in again"] {
+            let ConsumedState::Used { outcome } = consume("a", session, &ann).await else { panic!("{session}") };
+            assert_eq!(outcome.as_deref(), Some("connected"), "{session}");
+        }
+        assert!(!matches!(consume("a", "theirs", &eve).await, ConsumedState::Used { .. }), "nobody else learns it");
+        assert!(matches!(consume("unknown", "mine", &ann).await, ConsumedState::Invalid));
 
-        start_consent(&store, "b").await;
+        let (_, ben) = start_consent_of(&store, "b").await;
         store.clock().advance(OAUTH_STATE_LIFETIME);
-        assert!(matches!(store.consume_oauth_state("b", "mine").await.unwrap(), ConsumedState::Invalid));
+        assert!(matches!(consume("b", "mine", &ben).await, ConsumedState::Invalid));
         start_consent(&store, "c").await;
         let row = sqlx::query("SELECT COUNT(*) AS n FROM oauth_states").fetch_one(store.pool()).await.unwrap();
         assert_eq!(row.get::<i64, _>("n"), 1, "expired states are still there");
@@ -239,16 +279,16 @@ mod tests {
 
     #[apply(each_store!)]
     async fn state_of_a_clock_that_was_set_back_has_expired(store: Store) {
-        start_consent(&store, "a").await;
+        let (_, ann) = start_consent_of(&store, "a").await;
         store.clock().advance(-13 * 60 * 60);
-        assert!(matches!(store.consume_oauth_state("a", "mine").await.unwrap(), ConsumedState::Invalid));
+        assert!(matches!(store.consume_oauth_state("a", "mine", &ann).await.unwrap(), ConsumedState::Invalid));
         assert_eq!(store.delete_expired().await.unwrap(), 1);
     }
 
     #[apply(each_store!)]
     async fn only_one_of_concurrent_callbacks_succeeds(store: Store) {
-        start_consent(&store, "a").await;
-        let tries = (0..8).map(|_| store.consume_oauth_state("a", "mine"));
+        let (_, ann) = start_consent_of(&store, "a").await;
+        let tries = (0..8).map(|_| store.consume_oauth_state("a", "mine", &ann));
         let results = futures::future::join_all(tries).await;
         let fresh = results.into_iter().filter(|result| matches!(result, Ok(ConsumedState::Valid { .. }))).count();
         assert_eq!(fresh, 1);

@@ -143,7 +143,7 @@ mod tests {
         let row = alone.grant(&grant).await.unwrap().unwrap();
         assert_eq!(alone.open_access(&row).unwrap().expose(), "access-first");
         assert_eq!(alone.open_refresh(&row).unwrap().expose(), "refresh-first");
-        let ConsumedState::Valid { verifier, .. } = alone.consume_oauth_state("h", "s").await.unwrap() else {
+        let ConsumedState::Valid { verifier, .. } = alone.consume_oauth_state("h", "s", &user).await.unwrap() else {
             panic!("the consent is lost")
         };
         assert_eq!(verifier.expose(), "verifier");
