@@ -1,6 +1,6 @@
 //! The connect flow as a browser runs it: the Connect form, Xero's consent page, and the callback.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use evergrant::model::{BindingStatus, GrantStatus, paths};
 use serde_json::json;
 
@@ -198,6 +198,16 @@ async fn person_whose_session_ended_at_xero_learns_the_outcome_after_signing_in_
         assert_eq!(ann.follow_callback(&ann.url(paths::CALLBACK)).await, outcome);
     }
     assert_eq!(web.bindings(&org).await.len(), 1);
+}
+
+#[tokio::test]
+async fn page_asked_for_by_another_name_of_this_machine_is_at_the_public_url() {
+    let web = TestServer::start().await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let path = "/settings/integrations?disconnect=b-1";
+    let other = web.base.replace("http://127.0.0.1", "localhost");
+    let page = ann.send(ann.request(Method::GET, path, "text/html").header("host", other)).await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, ann.url(path).as_str()));
 }
 
 #[tokio::test]

@@ -45,6 +45,20 @@ impl PublicUrl {
         self.distinct_loopback_port
     }
 
+    /// Returns whether a `Host` header names this machine otherwise than the public URL does, such as `127.0.0.1:3000`
+    /// for `localhost:3000`. Browsers keep the cookies of the two apart, so a consent that began at one ends without its
+    /// session at the other.
+    pub fn is_other_loopback_name(&self, host: &str) -> bool {
+        let (Ok(public), Ok(other)) = (Url::parse(&self.origin), Url::parse(&format!("http://{host}"))) else {
+            return false;
+        };
+        !self.https
+            && is_loopback(&public)
+            && is_loopback(&other)
+            && public.port_or_known_default() == other.port_or_known_default()
+            && public.host() != other.host()
+    }
+
     /// Returns the URL of a path, which must begin with a slash.
     pub fn url_for(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
@@ -104,6 +118,23 @@ mod tests {
             assert_eq!((url.origin(), url.is_https()), (origin, https));
             assert_eq!(url.url_for("/login"), format!("{origin}/login"));
         }
+    }
+
+    #[test]
+    fn other_names_of_this_machine_are_recognized() {
+        let public: PublicUrl = "http://localhost:3000".parse().unwrap();
+        for (host, expected) in [
+            ("127.0.0.1:3000", true),
+            ("[::1]:3000", true),
+            ("localhost:3000", false),
+            ("127.0.0.1:8080", false),
+            ("evergrant.example.com:3000", false),
+            ("", false),
+        ] {
+            assert_eq!(public.is_other_loopback_name(host), expected, "{host}");
+        }
+        let deployed: PublicUrl = "https://evergrant.example.com".parse().unwrap();
+        assert!(!deployed.is_other_loopback_name("127.0.0.1"));
     }
 
     #[test]

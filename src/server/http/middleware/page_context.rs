@@ -1,8 +1,9 @@
 //! The middleware of pages: loads the page context, redirects to and from the login, and sets the page's headers.
 
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, LOCATION, REFERRER_POLICY};
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -32,6 +33,9 @@ use crate::server::http::state::AppState;
 /// without a session, and away from it with one.
 pub async fn with_page_context(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
+    if let Some(elsewhere) = public_address(&state, &headers, request.uri()) {
+        return no_store(see_other(&elsewhere));
+    }
     let link = LinkSecret::of_page(request.uri().path());
     let is_connect_link = is_connect_link(request.uri().path());
     if let Some(moved) = link.and_then(|link| link.moved_from_query(&state, request.uri())) {
@@ -51,6 +55,13 @@ pub async fn with_page_context(State(state): State<AppState>, mut request: Reque
     }
     let response = no_store(flash::clear(&state, &headers, response));
     if is_connect_link { no_referrer(response) } else { response }
+}
+
+/// Returns where a page is, if it was asked for by another name of this machine.
+fn public_address(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let public = &state.config.public_url;
+    let host = headers.get(HOST)?.to_str().ok().filter(|host| public.is_other_loopback_name(host));
+    host.map(|_| public.url_for(uri.path_and_query().map_or("/", PathAndQuery::as_str)))
 }
 
 /// Runs inside a render: provides the `Page` and the `AppState` to the components, and sets the content security policy
