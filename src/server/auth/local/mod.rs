@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 
+mod identity_link;
 mod joining;
 mod operators;
 mod own_account;
@@ -13,6 +14,7 @@ mod proof;
 mod second_factor;
 mod sign_in;
 
+pub use identity_link::LinkLogin;
 pub(super) use joining::SignInProof;
 pub use joining::{JoinResult, NewAccount};
 pub use operators::AccountError;

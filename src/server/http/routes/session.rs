@@ -41,14 +41,7 @@ pub async fn login(
 ) -> Result<Response, InternalError> {
     let next = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next));
     let login = state.auth.login(&email, Secret::new(password), from, &headers).await;
-    state.tokens.metrics().count_sign_in(match &login {
-        Ok(Login::SignedIn(_)) => SignInOutcome::SignedIn,
-        Ok(Login::CodeRequired(_)) => SignInOutcome::CodeRequired,
-        Ok(Login::WrongCredentials) => SignInOutcome::WrongCredentials,
-        Ok(Login::Limited(scope)) => SignInOutcome::Limited(scope.as_str()),
-        Ok(Login::Delegated) => SignInOutcome::Delegated,
-        Err(_) => SignInOutcome::Failed,
-    });
+    state.tokens.metrics().count_sign_in(login.as_ref().map_or(SignInOutcome::Failed, sign_in_outcome));
     let refused = |problem: LoginProblem| {
         let mut pairs = vec![("problem", problem.as_str())];
         pairs.extend(next.as_deref().map(|next| ("next", next)));
@@ -63,6 +56,17 @@ pub async fn login(
         Login::Limited(_) => refused(LoginProblem::TooManyAttempts),
         Login::Delegated => see_other(&safe_redirect::login_path(next.as_deref().unwrap_or(paths::HOME))),
     })
+}
+
+/// Returns as what a sign-in with a password is counted.
+pub fn sign_in_outcome(login: &Login) -> SignInOutcome {
+    match login {
+        Login::SignedIn(_) => SignInOutcome::SignedIn,
+        Login::CodeRequired(_) => SignInOutcome::CodeRequired,
+        Login::WrongCredentials => SignInOutcome::WrongCredentials,
+        Login::Limited(scope) => SignInOutcome::Limited(scope.as_str()),
+        Login::Delegated => SignInOutcome::Delegated,
+    }
 }
 
 /// Adds the cookies of a new session.
