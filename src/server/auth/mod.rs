@@ -161,9 +161,9 @@ impl Auth {
     }
 
     /// Ends the request's session. A Clerk session is ended by Clerk.
-    pub async fn logout(&self, headers: &HeaderMap) -> Result<(), AuthError> {
+    pub async fn logout(&self, headers: &HeaderMap, from: IpAddr) -> Result<(), AuthError> {
         match self {
-            Self::Local(local) => local.logout(headers).await,
+            Self::Local(local) => local.logout(headers, from).await,
             Self::Clerk(_) => Ok(()),
         }
     }

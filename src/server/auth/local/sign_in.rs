@@ -178,12 +178,11 @@ impl LocalAuth {
     ) -> Result<Option<SessionCookies>, AuthError> {
         let first = self.store.memberships(user).await?.into_iter().next();
         let org = first.as_ref().map(|org| &org.id);
-        let Some(session) = self.create_session(headers, from, user, org, SignInProof::Password(proof)).await? else {
+        let proof = SignInProof::Password(proof);
+        let Some(session) = self.create_session(headers, from, (user, email), org, proof).await? else {
             tracing::info!(%user, %from, "sign-in refused: the account changed meanwhile");
             return Ok(None);
         };
-        let actor = Actor::person(user, email, Some(from.to_string()));
-        self.store.as_actor(actor).record_in_orgs_of(user, Action::SignedIn).await?;
         tracing::info!(%user, %from, "signed in");
         Ok(Some(session))
     }

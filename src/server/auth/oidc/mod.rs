@@ -19,9 +19,9 @@ pub use self::provider::{OidcError, OidcProvider};
 use self::id_token::Identity;
 use super::error::AuthError;
 use super::local::{LocalAuth, SessionCookies, SignInProof, normalize_email};
-use crate::model::{Action, LoginProblem, OrgId, UserId};
+use crate::model::{LoginProblem, OrgId, UserId};
 use crate::server::crypto::random::hash_secret;
-use crate::server::domain::{Actor, Secret};
+use crate::server::domain::Secret;
 use crate::server::store::{AcceptError, AcceptedInvitation, AddIdentityError, ExternalIdentity, Invitee};
 
 /// What a session at the provider counts for.
@@ -107,7 +107,7 @@ impl LocalAuth {
         match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
             Ok(AcceptedInvitation { org, user, .. }) => {
                 let proof = SignInProof::Provider(newcomer.vouched_at);
-                let session = self.create_session(headers, from, &user, Some(&org), proof).await?;
+                let session = self.create_session(headers, from, (&user, &email), Some(&org), proof).await?;
                 Ok(session.map_or(OidcLogin::Refused(LoginProblem::NotInvited), OidcLogin::Joined))
             }
             Err(AcceptError::EmailTaken) => self.ask_for_password(newcomer.identity, email, true).await,
@@ -152,11 +152,7 @@ impl LocalAuth {
         let first: Option<OrgId> = self.store.memberships(user).await?.into_iter().next().map(|org| org.id);
         // `None` if the account is disabled.
         let proof = SignInProof::Provider(vouched_at);
-        let Some(session) = self.create_session(headers, from, user, first.as_ref(), proof).await? else {
-            return Ok(OidcLogin::Refused(LoginProblem::NotInvited));
-        };
-        let actor = Actor::person(user, email, Some(from.to_string()));
-        self.store.as_actor(actor).record_in_orgs_of(user, Action::SignedIn).await?;
-        Ok(OidcLogin::SignedIn(session))
+        let session = self.create_session(headers, from, (user, email), first.as_ref(), proof).await?;
+        Ok(session.map_or(OidcLogin::Refused(LoginProblem::NotInvited), OidcLogin::SignedIn))
     }
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::model::{Action, LoginProblem, OrgId, Theme, paths};
+use crate::model::{LoginProblem, OrgId, Theme, paths};
 use crate::server::auth::cookie::{BROWSER_COOKIE, SESSION_COOKIE, THEME_COOKIE, write_cookie};
 use crate::server::auth::{Login, SessionCookies, Switched};
 use crate::server::domain::Secret;
@@ -79,16 +79,10 @@ pub fn with_session_cookies(state: &AppState, response: Response, new: &SessionC
 /// `POST /api/session/logout`: ends the session and records it in the audit log.
 pub async fn logout(
     State(state): State<AppState>,
-    client_ip: ClientIp,
+    ClientIp(from): ClientIp,
     headers: HeaderMap,
 ) -> Result<Response, InternalError> {
-    if state.auth.local().is_some()
-        && let Some(caller) = state.auth.caller(&headers).await?
-    {
-        let store = state.store.as_actor(client_ip.actor(&caller));
-        store.record_in_orgs_of(&caller.user_id, Action::SignedOut).await?;
-    }
-    state.auth.logout(&headers).await?;
+    state.auth.logout(&headers, from).await?;
     let query = safe_redirect::encode_query(&[("problem", LoginProblem::SignedOut.as_str())]);
     let to = format!("{}?{query}", paths::LOGIN);
     let expired = state.auth.expired_session_cookies(&state.config.public_url);
