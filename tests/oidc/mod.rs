@@ -1,6 +1,7 @@
 //! Sign-in with an OpenID Connect provider, over HTTP, against a fake one.
 
 mod links;
+mod xero;
 
 use axum::http::StatusCode;
 use evergrant::model::Role;
