@@ -7,6 +7,7 @@ extern crate macro_rules_attribute;
 #[macro_use]
 mod support;
 
+mod audit;
 mod auth;
 mod clerk;
 mod cli;

@@ -105,6 +105,26 @@ pub async fn remove_second_factor() -> Result<(), ApiError> {
     ctx.run(async |ctx| ctx.remove_second_factor().await).await.flash(|()| FactorRemoved)
 }
 
+/// Links the account at the OpenID Connect provider that the caller's session asked for.
+#[server(prefix = "/api", endpoint = "account/link-provider", input = PostUrl, output = Json)]
+pub async fn link_provider() -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::ProviderLinked, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.link_provider().await).await.flash(|()| ProviderLinked)
+}
+
+/// Unlinks the OpenID Connect provider from the caller's account, which ends their other sessions.
+#[server(prefix = "/api", endpoint = "account/unlink-provider", input = PostUrl, output = Json)]
+pub async fn unlink_provider() -> Result<(), ApiError> {
+    use crate::model::{AccountFlash::ProviderUnlinked, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
+    ctx.run(async |ctx| ctx.unlink_provider().await).await.flash(|()| ProviderUnlinked)
+}
+
 /// Replaces the caller's recovery codes and returns the new ones. They are shown once, as those of a new factor.
 #[server(prefix = "/api", endpoint = "account/create-recovery-codes", input = PostUrl, output = Json)]
 pub async fn create_recovery_codes() -> Result<Vec<String>, ApiError> {

@@ -69,6 +69,10 @@ pub struct AccountView {
     pub can_send_email: bool,
     /// Whether this is the sandbox's demo login. Its email address and password can't be changed.
     pub is_demo: bool,
+    /// Whether the account has a password. One that began with the OpenID Connect provider has none.
+    pub has_password: bool,
+    /// The OpenID Connect provider, if people may sign in with one.
+    pub provider: Option<ProviderSignIn>,
     /// The second factor.
     pub second_factor: SecondFactorView,
     /// Where the person is signed in, the latest first.
@@ -77,6 +81,24 @@ pub struct AccountView {
     pub sign_ins: Vec<SignInView>,
     /// Unix seconds at which the view was read.
     pub as_of: i64,
+}
+
+/// The OpenID Connect provider, and whether it signs the person in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProviderSignIn {
+    /// What the provider is called.
+    pub name: String,
+    /// Unix seconds since which an account there is linked; `None` if there is none.
+    pub linked_since: Option<i64>,
+}
+
+/// What pages show of an identity at the provider that waits to be linked. Never leaves the server but on that page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingIdentityPage {
+    /// What the provider is called.
+    pub provider: String,
+    /// The address that the provider names.
+    pub email: Option<String>,
 }
 
 /// A browser that is signed in.

@@ -29,7 +29,8 @@ mod view;
 mod xero_scope;
 
 pub use account::{
-    AccountMessageKind, AccountSession, AccountView, MIN_PASSWORD_CHARACTERS, PasswordProblem, SignInView, time_zones,
+    AccountMessageKind, AccountSession, AccountView, MIN_PASSWORD_CHARACTERS, PasswordProblem, PendingIdentityPage,
+    ProviderSignIn, SignInView, time_zones,
 };
 pub use activity::{
     ActivityEntry, ActivityFilter, ActivityView, AttemptView, ConnectionName, Cursor, HourView, Outcome,

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::text_enum::str_enum;
-use super::{ConnectLinkPage, FactorEnrollment, Flash, InvitationDetails, ProofPage, SessionView, Theme};
+use super::{
+    ConnectLinkPage, FactorEnrollment, Flash, InvitationDetails, PendingIdentityPage, ProofPage, SessionView, Theme,
+};
 
 /// Everything a page needs besides its own data. Never leaves the server.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +38,8 @@ pub struct Page {
     pub factor_enrollment: Option<FactorEnrollment>,
     /// New recovery codes, one a line, shown once.
     pub recovery_codes: Option<RevealedSecret>,
+    /// The identity at the provider that waits to be linked, on the pages that ask about it.
+    pub pending_identity: Option<PendingIdentityPage>,
     /// Set on the page that asks for a proof.
     pub proof: Option<ProofPage>,
     /// Set on the page behind an invitation link.
@@ -144,6 +148,8 @@ str_enum!(
     LoginProblem {
         /// The email address or the password is wrong.
         Credentials = "credentials",
+        /// The password of the account to link is wrong.
+        WrongPassword = "wrong-password",
         /// The rate limit of login attempts was reached.
         TooManyAttempts = "too-many-tries",
         /// The code at sign-in is wrong, or was used.

@@ -18,6 +18,10 @@ pub const CONFIRM_EMAIL: &str = "/login/email";
 pub const SIGN_IN_CODE: &str = "/login/code";
 /// The page that asks for a proof of identity before a sensitive action.
 pub const PROOF: &str = "/account/confirm";
+/// The page that asks for an account's password, to link it with the identity that the provider vouched for.
+pub const SIGN_IN_LINK: &str = "/login/link";
+/// The page that asks whether the identity that the provider vouched for is linked to the person's account.
+pub const LINK_PROVIDER: &str = "/account/link";
 /// The page of a person's own account.
 pub const ACCOUNT: &str = "/account";
 /// The page of refresh attempts and audit events.
@@ -55,6 +59,8 @@ pub const SESSION_PROOF: &str = "/api/session/proof";
 pub const SESSION_OIDC: &str = "/api/session/oidc";
 /// The redirect URI to register at the OpenID Connect provider.
 pub const SESSION_OIDC_CALLBACK: &str = "/api/session/oidc/callback";
+/// Links the identity that the provider vouched for to the account whose password is entered, and signs in.
+pub const SESSION_OIDC_LINK: &str = "/api/session/oidc/link";
 /// Signs out.
 pub const SESSION_LOGOUT: &str = "/api/session/logout";
 /// Asks for a message with a reset link.
@@ -123,7 +129,9 @@ pub const PAGES: &[&str] = &[
     RESET_PASSWORD,
     CONFIRM_EMAIL,
     SIGN_IN_CODE,
+    SIGN_IN_LINK,
     ACCOUNT,
+    LINK_PROVIDER,
     PROOF,
     ACTIVITY,
     INTEGRATIONS,

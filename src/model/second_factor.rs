@@ -28,6 +28,10 @@ str_enum!(
         RecoveryCodeUsed = "recovery_code_used",
         /// New recovery codes replaced the old ones.
         RecoveryCodesCreated = "recovery_codes_created",
+        /// The OpenID Connect provider signs the person in from now on.
+        SignInLinked = "sign_in_linked",
+        /// The provider no longer signs the person in.
+        SignInUnlinked = "sign_in_unlinked",
     }
 );
 

@@ -9,7 +9,8 @@ use leptos_router::path;
 use super::layout::clerk;
 use super::pages::{
     Account, Activity, ApiKeys, ConfirmEmail, ConnectLink, Deliveries, ForgotPassword, History, Integrations, Invite,
-    Login, Members, NotFound, Notifications, Overview, Proof, Reference, ResetPassword, SignInCode,
+    LinkProvider, Login, Members, NotFound, Notifications, Overview, Proof, Reference, ResetPassword, SignInCode,
+    SignInLink,
 };
 use crate::model::{Page, Theme};
 
@@ -51,8 +52,10 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/login/reset") view=ResetPassword ssr=SsrMode::Async />
                 <Route path=path!("/login/email") view=ConfirmEmail ssr=SsrMode::Async />
                 <Route path=path!("/login/code") view=SignInCode ssr=SsrMode::Async />
+                <Route path=path!("/login/link") view=SignInLink ssr=SsrMode::Async />
                 <Route path=path!("/account") view=Account ssr=SsrMode::Async />
                 <Route path=path!("/account/confirm") view=Proof ssr=SsrMode::Async />
+                <Route path=path!("/account/link") view=LinkProvider ssr=SsrMode::Async />
                 <Route path=path!("/") view=Overview ssr=SsrMode::Async />
                 <Route path=path!("/activity") view=Activity ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />

@@ -1,7 +1,7 @@
 //! Tests of the whole server over HTTP, as browsers and API clients use it.
 
 mod access;
-mod account;
+pub mod account;
 mod activity;
 mod alarm;
 mod api_keys;
@@ -27,7 +27,7 @@ mod reference;
 mod request_ids;
 mod required_factor;
 mod role_changes;
-mod second_factor;
+pub mod second_factor;
 mod server_functions;
 mod shared_users;
 mod stale_tab;

@@ -34,6 +34,8 @@ async fn each_sensitive_action_is_refused_after_eleven_minutes(database: TestDat
         ("/api/account/confirm-second-factor", vec![("code", "123456")]),
         ("/api/account/remove-second-factor", vec![]),
         ("/api/account/create-recovery-codes", vec![]),
+        ("/api/account/link-provider", vec![]),
+        ("/api/account/unlink-provider", vec![]),
     ] {
         let (status, body) = ann.call_server_fn(path, &fields).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path}: {body}");

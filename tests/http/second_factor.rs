@@ -31,6 +31,12 @@ impl Factor {
         Self { secret, recovery_codes: codes }
     }
 
+    /// Returns the code that confirms the factor which this browser is adding.
+    pub async fn pending_code(web: &TestServer, browser: &Browser) -> String {
+        let secret = text_of(&browser.page_text("/account").await, "factor-secret").replace(' ', "");
+        code_of(&secret, web.clock.now())
+    }
+
     /// Returns the code that the app shows now.
     pub fn code(&self, web: &TestServer) -> String {
         code_of(&self.secret, web.clock.now())

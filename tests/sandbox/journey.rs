@@ -112,7 +112,7 @@ async fn tokens_have_the_claims_of_xero_and_are_not_cached() {
     let info: Value = provider.get_as(&text(&tokens, "access_token"), "/connect/userinfo").await.json().await.unwrap();
     assert_eq!(info["sub"], identity["sub"]);
     let discovery: Value = provider.get("/.well-known/openid-configuration").await.json().await.unwrap();
-    assert_eq!(discovery["issuer"], ISSUER);
+    assert_eq!(discovery["issuer"], provider.base);
     let keys: Value = reqwest::get(text(&discovery, "jwks_uri")).await.unwrap().json().await.unwrap();
     let header: Value = {
         let token = text(&tokens, "access_token");

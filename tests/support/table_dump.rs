@@ -25,8 +25,18 @@ const TABLES: [&str; 16] = [
 
 /// Returns the rows of the tables, or only those of one organization.
 pub async fn dump(pool: &AnyPool, org: Option<&OrgId>) -> Vec<String> {
+    dump_tables(pool, TABLES.into_iter(), org).await
+}
+
+/// Returns the rows of these tables, or only those of one organization.
+pub async fn dump_tables(
+    pool: &AnyPool,
+    tables: impl Iterator<Item = impl AsRef<str>>,
+    org: Option<&OrgId>,
+) -> Vec<String> {
     let mut all = Vec::new();
-    for table in TABLES {
+    for table in tables {
+        let table = table.as_ref();
         // A background job numbers committed events.
         let columns = if table == "outbox" { "id, org_id, kind, grant_id, occurred_at" } else { "*" };
         let select: &'static str = format!("SELECT {columns} FROM {table}").leak();

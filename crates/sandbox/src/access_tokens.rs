@@ -49,17 +49,26 @@ impl Sandbox {
         }))
     }
 
-    /// Returns a signed id token that names the person, or `None` without the `openid` scope.
-    pub(crate) fn id_token(&self, grant: &Grant, now: i64) -> Result<Option<String>, SandboxError> {
+    /// Returns a signed id token that names the person, or `None` without the `openid` scope. Its issuer is this sandbox's
+    /// address, as the discovery document says, so that people can sign in with it.
+    pub(crate) fn id_token(
+        &self,
+        grant: &Grant,
+        nonce: Option<&str>,
+        now: i64,
+    ) -> Result<Option<String>, SandboxError> {
         if !grant.has_scope("openid") {
             return Ok(None);
         }
         let mut claims = profile(&grant.xero_user_id);
-        claims["iss"] = json!(ISSUER);
+        claims["iss"] = json!(self.options().public_url);
         claims["aud"] = json!(grant.client_id);
         claims["iat"] = json!(now);
         claims["nbf"] = json!(now);
         claims["exp"] = json!(now + ID_TOKEN_TTL);
+        if let Some(nonce) = nonce {
+            claims["nonce"] = json!(nonce);
+        }
         self.signer().sign(&claims).map(Some)
     }
 

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use crate::access_tokens::profile;
 use crate::faults::Endpoint;
 use crate::oddities;
-use crate::options::ISSUER;
 use crate::responses::{connection_date, internal_error, not_found};
 use crate::sandbox::Sandbox;
 
@@ -104,7 +103,7 @@ pub(crate) async fn userinfo(State(sandbox): State<Sandbox>, headers: HeaderMap)
 pub(crate) async fn discovery(State(sandbox): State<Sandbox>) -> Json<Value> {
     let base = &sandbox.options().public_url;
     Json(json!({
-        "issuer": ISSUER,
+        "issuer": base,
         "authorization_endpoint": format!("{base}/identity/connect/authorize"),
         "token_endpoint": format!("{base}/connect/token"),
         "revocation_endpoint": format!("{base}/connect/revocation"),

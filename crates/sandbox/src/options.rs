@@ -16,7 +16,7 @@ pub type NowFn = Arc<dyn Fn() -> i64 + Send + Sync>;
 pub const SANDBOX_CLIENT_ID: &str = "5A4DB0C0E7E04C4C9A6B1F0D2E3C4B5A";
 /// The client secret of sandbox mode. It protects nothing: it is public and works against the sandbox only.
 pub const SANDBOX_CLIENT_SECRET: &str = "sandbox-secret-that-guards-nothing";
-/// The issuer in every token, wherever the sandbox runs. It is no address, so that a token of the sandbox never passes for
+/// The issuer in every access token, wherever the sandbox runs. It is no address, so that a token of the sandbox never passes for
 /// one of Xero's, whose issuer is `https://identity.xero.com`.
 pub const ISSUER: &str = "xero-sandbox";
 /// The scopes that Evergrant requests by default.

@@ -74,6 +74,7 @@ pub(crate) fn rotate(
 pub(crate) struct Redeemed {
     pub auth_event_id: String,
     pub refresh_token: Option<String>,
+    pub nonce: Option<String>,
 }
 
 /// Redeems a code, which is removed whether or not the attempt succeeds. `None` means `invalid_grant`.
@@ -96,7 +97,7 @@ pub(crate) fn redeem_code(
     let grant = state.grants.get(&code.auth_event_id).filter(|grant| grant.client_id == client_id)?;
     let is_offline = grant.has_scope("offline_access");
     let refresh_token = is_offline.then(|| issue_refresh_token(state, &code.auth_event_id, None, now));
-    Some(Redeemed { auth_event_id: code.auth_event_id, refresh_token })
+    Some(Redeemed { auth_event_id: code.auth_event_id, refresh_token, nonce: code.nonce })
 }
 
 /// Issues a refresh token for a consent.
@@ -165,6 +166,7 @@ mod tests {
             auth_event_id: event,
             redirect_uri: "http://localhost/cb".to_owned(),
             code_challenge: Some(s256(VERIFIER)),
+            nonce: None,
             expires_at: START + 300,
         };
         state.codes.insert("code".to_owned(), code);

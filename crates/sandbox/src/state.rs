@@ -67,6 +67,9 @@ pub(crate) struct Code {
     pub redirect_uri: String,
     /// Method S256.
     pub code_challenge: Option<String>,
+    /// What the app sent to recognize the id token by (OpenID Connect Core, 3.1.2.1).
+    #[serde(default)]
+    pub nonce: Option<String>,
     pub expires_at: i64,
 }
 

@@ -75,6 +75,8 @@ struct IssuedTokens {
     outcome: Outcome,
     auth_event_id: String,
     refresh_token: Option<String>,
+    /// What the authorize request sent, for the id token.
+    nonce: Option<String>,
     grant: Grant,
     now: i64,
     access_ttl: i64,
@@ -159,6 +161,7 @@ impl Sandbox {
                         grant: state.grants.get(&refreshed.auth_event_id)?.clone(),
                         auth_event_id: refreshed.auth_event_id,
                         refresh_token: Some(refreshed.refresh_token),
+                        nonce: None,
                         now,
                         access_ttl: settings.access_ttl,
                     })
@@ -175,6 +178,7 @@ impl Sandbox {
                         grant: state.grants.get(&redeemed.auth_event_id)?.clone(),
                         auth_event_id: redeemed.auth_event_id,
                         refresh_token: redeemed.refresh_token,
+                        nonce: redeemed.nonce,
                         now,
                         access_ttl: settings.access_ttl,
                     })
@@ -199,7 +203,7 @@ impl Sandbox {
             body["refresh_token"] = json!(refresh_token);
         }
         if (issued.outcome == Outcome::Issued || oddities.contains(&OddityKind::IdToken))
-            && let Some(id_token) = self.id_token(grant, *now)?
+            && let Some(id_token) = self.id_token(grant, issued.nonce.as_deref(), *now)?
         {
             body["id_token"] = json!(id_token);
         }

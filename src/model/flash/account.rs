@@ -51,6 +51,17 @@ str_enum!(
         /// A sensitive action needs a proof of the last ten minutes.
         ProofNeeded = "account-proof-needed",
         Proven = "account-proven",
+        ProviderLinked = "account-provider-linked",
+        ProviderUnlinked = "account-provider-unlinked",
+        /// The provider didn't say who the person is.
+        ProviderNotLinked = "account-provider-not-linked",
+        /// The provider's account signs in another person.
+        ProviderTaken = "account-provider-taken",
+        /// No account of the provider is linked, or none can be.
+        ProviderUnchanged = "account-provider-unchanged",
+        LinkExpired = "account-link-expired",
+        /// Without the provider nobody could sign in to the account.
+        PasswordNeeded = "account-password-needed",
         /// Clerk manages the account.
         ManagedByClerk = "account-elsewhere",
         /// The demo login's address and password stay as they are.
@@ -74,6 +85,8 @@ impl FlashMessage for AccountFlash {
             | Self::FactorRemoved
             | Self::RecoveryCodesCreated
             | Self::Proven
+            | Self::ProviderLinked
+            | Self::ProviderUnlinked
             | Self::SessionEnded
             | Self::SessionsEnded => Tone::Good,
             _ => Tone::Warn,
@@ -119,6 +132,15 @@ impl FlashMessage for AccountFlash {
             Self::RecoveryCodesCreated => "The old recovery codes no longer work. Save the new ones now: they are shown once.",
             Self::ProofNeeded => "Confirm first that it's you. Nothing was changed.",
             Self::Proven => "Confirmed. Nothing was changed yet: submit the form again.",
+            Self::ProviderLinked => "Linked. From now on you can sign in with it, too.",
+            Self::ProviderUnlinked => "Unlinked. You are signed out everywhere else.",
+            Self::ProviderNotLinked => "Nothing was linked: the sign-in service didn't say who you are. Try again.",
+            Self::ProviderTaken => "Nothing was linked: that account signs in to another Evergrant account.",
+            Self::ProviderUnchanged => "Nothing was changed: look at your ways to sign in again.",
+            Self::LinkExpired => "Nothing was linked: that took too long, or was begun in another browser. Start again.",
+            Self::PasswordNeeded => {
+                "You sign in with nothing else. Set a password first: sign out, then choose \"Forgot your password?\"."
+            }
             Self::ManagedByClerk => "Your account is managed in Clerk. Change it there.",
             Self::DemoAccount => "The demo login keeps its email address and password, and has no second factor.",
         }

@@ -19,6 +19,8 @@ pub const FLASH_COOKIE: &str = "evergrant_notice";
 pub const PENDING_CALLBACK_COOKIE: &str = "evergrant_consent";
 /// The cookie that binds a sign-in with OpenID Connect to the browser that started it.
 pub const OIDC_COOKIE: &str = "evergrant_oidc";
+/// The cookie that names an identity of the provider that waits to be linked to an account.
+pub const PENDING_IDENTITY_COOKIE: &str = "evergrant_identity";
 /// The cookie that carries a new invitation's token to the page that shows it.
 pub const NEW_INVITATION_COOKIE: &str = "evergrant_invitation";
 /// The cookie that carries a new API key to the page that shows it.

@@ -26,10 +26,12 @@ pub use clerk::{ClerkAuth, InboundWebhookResult, WebhookRejection, probe_keys};
 pub use csp::CspSources;
 pub use error::AuthError;
 pub use local::{
-    AccountChange, AccountError, AddUserError, CodeLogin, JoinResult, LocalAuth, Login, NewAccount, ProofResult,
-    RecoveryCodes, SessionCookies, normalize_email,
+    AccountChange, AccountError, AddUserError, CodeLogin, JoinResult, LinkLogin, LocalAuth, Login, NewAccount,
+    ProofResult, RecoveryCodes, SessionCookies, normalize_email,
 };
-pub use oidc::{FLOW_LIFETIME_SECONDS, Flow, IdTokenRejection, OidcError, OidcLogin, OidcProvider, ProviderSession};
+pub use oidc::{
+    FLOW_LIFETIME_SECONDS, Flow, IdTokenRejection, OidcError, OidcLink, OidcLogin, OidcProvider, ProviderSession,
+};
 
 use self::cookie::{SESSION_COOKIE, delete_cookie};
 use super::config::{ClerkApp, OidcConfig, PublicUrl, SignIn};
@@ -150,9 +152,9 @@ impl Auth {
     }
 
     /// Ends the request's session. A Clerk session is ended by Clerk.
-    pub async fn logout(&self, headers: &HeaderMap) -> Result<(), AuthError> {
+    pub async fn logout(&self, headers: &HeaderMap, from: IpAddr) -> Result<(), AuthError> {
         match self {
-            Self::Local(local) => local.logout(headers).await,
+            Self::Local(local) => local.logout(headers, from).await,
             Self::Clerk(_) => Ok(()),
         }
     }

@@ -5,12 +5,12 @@ use axum::http::HeaderMap;
 
 use super::internal_error::InternalError;
 use super::one_time_secret::RECOVERY_CODES;
-use super::routes::{oidc, second_factor};
+use super::routes::{identity_link, oidc, second_factor};
 use super::state::AppState;
 use crate::model::{Page, ProofMethod, ProofPage, RevealedSecret, paths};
 use crate::server::auth::Caller;
 
-/// Adds to the page of a signed-in person what `/account` and the page of proofs show.
+/// Adds to the page of a signed-in person what `/account`, the page of proofs and that of a link show.
 pub async fn add_account_parts(
     state: &AppState,
     caller: &Caller,
@@ -27,6 +27,9 @@ pub async fn add_account_parts(
             };
             let codes = codes.map(|codes| RevealedSecret::new(String::new(), &codes.exposed().join("\n")));
             Ok(Page { factor_enrollment: local.enrollment(caller).await?, recovery_codes: codes, ..page })
+        }
+        paths::LINK_PROVIDER => {
+            Ok(Page { pending_identity: identity_link::confirm_page(state, headers, caller).await?, ..page })
         }
         paths::PROOF => {
             let next = next.unwrap_or_else(|| paths::ACCOUNT.to_owned());

@@ -64,6 +64,7 @@ fn database_routes() -> Router<AppState> {
     Router::new()
         .route(paths::SESSION, get(routes::session::get_session))
         .route(paths::SESSION_LOGIN, post(routes::session::login))
+        .route(paths::SESSION_OIDC_LINK, post(routes::identity_link::sign_in_and_link))
         .route(paths::SESSION_CODE, post(routes::second_factor::enter_code))
         .route(paths::SESSION_PROOF, post(routes::second_factor::prove))
         .route(paths::SESSION_LOGOUT, post(routes::session::logout))
@@ -191,6 +192,7 @@ mod tests {
             paths::SESSION_RESET,
             paths::SESSION_CONFIRM_EMAIL,
             paths::SESSION_OIDC,
+            paths::SESSION_OIDC_LINK,
             paths::SESSION_SWITCH_ORGANIZATION,
             paths::SESSION_THEME,
             paths::ACCEPT_INVITATION,

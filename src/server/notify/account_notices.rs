@@ -61,9 +61,19 @@ fn words(kind: AccountNoticeKind, public_url: &str) -> (&'static str, String) {
             "Your Evergrant account has new recovery codes",
             "New recovery codes were created for your Evergrant account. The old ones no longer work.",
         ),
+        AccountNoticeKind::SignInLinked => (
+            "Your Evergrant account has another way to sign in",
+            "Your account at the sign-in service was linked to your Evergrant account. From now on it signs you in, beside \
+             your password.",
+        ),
+        AccountNoticeKind::SignInUnlinked => (
+            "A way to sign in to your Evergrant account was removed",
+            "The sign-in service was unlinked from your Evergrant account and no longer signs you in. You were signed out \
+             everywhere else.",
+        ),
     };
     let text = format!(
-        "{what}\n\nYour second factor: {public_url}{account}\n\nIf that wasn't you, reset your password at \
+        "{what}\n\nYour account: {public_url}{account}\n\nIf that wasn't you, reset your password at \
          {public_url}{reset} and tell the person who runs Evergrant.\n\n-- \nEvergrant, {public_url}\n"
     );
     (subject, text)

@@ -141,7 +141,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Records a user's login or logout in each of their organizations.
+    /// Records what a user did without a change, such as a refused sign-in, in each of their organizations.
     pub async fn record_in_orgs_of(&self, person: &UserId, action: Action) -> Result<(), StoreError> {
         let mut transaction = self.database().begin().await?;
         self.record_about_user(&mut transaction, person, action, &[]).await?;

@@ -41,7 +41,7 @@ pub enum OrphanRevocation {
 }
 
 impl Store {
-    /// Deletes ended sessions and sign-ins, unfinished consents, consents that nobody confirmed, messages whose time is
+    /// Deletes ended sessions, sign-ins and links, unfinished consents, consents that nobody confirmed, messages whose time is
     /// over, refilled limits, forgotten browsers, and answers of idempotent calls. Returns the number of rows.
     pub async fn delete_expired(&self) -> Result<u64, StoreError> {
         let now = self.clock.now();
@@ -64,7 +64,7 @@ impl Store {
             + self.delete_ended_link_states(now - PENDING_CONSENT_LIFETIME).await?;
         let messages =
             sqlx::query("DELETE FROM account_messages WHERE expires_at <= $1").bind(now).execute(self.pool()).await?;
-        let challenges = self.delete_ended_challenges().await?;
+        let challenges = self.delete_ended_challenges().await? + self.delete_ended_identities().await?;
         let notices = self.delete_old_notices().await?;
         let limits = self.delete_refilled_limits().await?;
         let browsers = self.delete_forgotten_browsers().await?;

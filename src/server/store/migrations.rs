@@ -34,6 +34,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (27, "delivery log", include_str!("../../../migrations/0027_delivery_log.sql")),
     (28, "idempotent calls", include_str!("../../../migrations/0028_idempotent_calls.sql")),
     (33, "consent outcomes", include_str!("../../../migrations/0033_consent_outcomes.sql")),
+    (29, "pending identities", include_str!("../../../migrations/0029_pending_identities.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

@@ -40,6 +40,7 @@ pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
 pub use accounts::factor_policy::FactorDeadline;
 pub use accounts::idempotent_calls::{CALL_CLAIM_DURATION, CallClaim, IdempotentCall};
 pub use accounts::identities::{AddIdentityError, ExternalIdentity};
+pub use accounts::identity_links::{LinkIdentityError, UnlinkIdentityError};
 pub use accounts::invitation_mails::InvitationMail;
 pub use accounts::invitations::{
     AcceptError, AcceptedInvitation, INVITATION_LIFETIME, InviteError, Invitee, NewInvitation,
@@ -48,6 +49,7 @@ pub use accounts::known_browsers::KNOWN_BROWSER_LIFETIME;
 pub use accounts::members::MemberChangeError;
 pub use accounts::operations::DeleteUserError;
 pub use accounts::orgs::{AddOrgError, CreateOrgError};
+pub use accounts::pending_identities::{PENDING_IDENTITY_LIFETIME, PendingIdentity, PendingKey};
 pub use accounts::profile::Profile;
 pub use accounts::second_factors::{ENROLLMENT_LIFETIME, PendingEnrollment};
 pub use accounts::sessions::list::EndSessions;

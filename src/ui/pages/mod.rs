@@ -15,7 +15,7 @@ mod notifications;
 mod overview;
 mod reference;
 
-pub use account::{Account, Proof};
+pub use account::{Account, LinkProvider, Proof};
 pub use activity::Activity;
 pub use api_keys::ApiKeys;
 pub use connect_link::ConnectLink;
@@ -23,7 +23,7 @@ pub use deliveries::Deliveries;
 pub use history::History;
 pub use integrations::Integrations;
 pub use invite::Invite;
-pub use login::{ConfirmEmail, ForgotPassword, Login, ResetPassword, SignInCode};
+pub use login::{ConfirmEmail, ForgotPassword, Login, ResetPassword, SignInCode, SignInLink};
 pub use members::Members;
 pub use not_found::NotFound;
 pub use notifications::Notifications;

@@ -1,5 +1,6 @@
 //! Tests of the operator commands: the binary as a process, a database with grants, and a sandbox on loopback.
 
+mod audit;
 mod doctor;
 mod encryption_keys;
 mod grants;

@@ -10,14 +10,14 @@ use crate::support::consents::ConnectedOrg;
 use crate::support::databases::TestDatabase;
 
 /// Returns the refresh token of another consent, as an operator might have it from elsewhere.
-async fn mint_refresh_token(env: &OperatorEnv, person: &'static str, tenant: &'static str) -> String {
+pub(super) async fn mint_refresh_token(env: &OperatorEnv, person: &'static str, tenant: &'static str) -> String {
     let sandbox = env.provider.sandbox.clone();
     let minted = tokio::task::spawn_blocking(move || sandbox.mint(person, &[tenant], 1800).unwrap()).await.unwrap();
     minted.refresh_token
 }
 
 /// Connects a grant that then ends at Xero.
-async fn connect_ended_grant(env: &OperatorEnv) -> ConnectedOrg {
+pub(super) async fn connect_ended_grant(env: &OperatorEnv) -> ConnectedOrg {
     let shop = env.connect("Corner Shop", &["southerly"], 60).await;
     let (sandbox, token) = (env.provider.sandbox.clone(), shop.minted.refresh_token.clone());
     tokio::task::spawn_blocking(move || sandbox.revoke_grant(&token)).await.unwrap().unwrap();

@@ -51,9 +51,10 @@ pub(crate) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Resp
     let Some(person) = fields.get("person").and_then(person) else {
         return consent_page(&sandbox, &request, Some("Choose who you are."));
     };
-    let tenants: Vec<&'static Tenant> = fields.all("tenant").filter_map(tenant).collect();
+    let chosen = fields.all("tenant").filter(|_| !request.is_sign_in());
+    let tenants: Vec<&'static Tenant> = chosen.filter_map(tenant).collect();
     let allows_many = sandbox.live().settings.bulk_connections;
-    if !allows_many && tenants.len() != 1 {
+    if !request.is_sign_in() && !allows_many && tenants.len() != 1 {
         return consent_page(&sandbox, &request, Some("Choose one organisation to connect."));
     }
     let code = random_token();
@@ -71,6 +72,7 @@ pub(crate) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Resp
             auth_event_id,
             redirect_uri: request.redirect_text.clone(),
             code_challenge: request.code_challenge.clone(),
+            nonce: request.nonce.clone(),
             expires_at: now + sandbox.options().code_ttl,
         };
         state.codes.insert(code.clone(), row);

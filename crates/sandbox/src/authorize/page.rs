@@ -38,6 +38,7 @@ pub(super) fn consent(page: &ConsentPage<'_>) -> String {
         ("scope", Some(request.scope.as_str())),
         ("state", request.state.as_deref()),
         ("code_challenge", request.code_challenge.as_deref()),
+        ("nonce", request.nonce.as_deref()),
         ("code_challenge_method", request.code_challenge.as_ref().map(|_| "S256")),
     ];
     for (name, value) in hidden {
@@ -51,18 +52,12 @@ pub(super) fn consent(page: &ConsentPage<'_>) -> String {
         let detail = format!("{}, {}", person.role, person.email);
         choice(&mut main, ("radio", "person", person.key, checked), &person.full_name(), &detail);
     }
-    let (legend, kind, required) = if page.allows_many {
-        ("Which organisations may it see?", "checkbox", "")
-    } else {
-        ("Which organisation may it see?", "radio", "required")
-    };
-    _ = writeln!(main, "</fieldset>\n<fieldset>\n<legend>{legend}</legend>");
-    for tenant in TENANTS {
-        let name = page.tenant_names.get(tenant.tenant_id).map_or(tenant.name, String::as_str);
-        choice(&mut main, (kind, "tenant", tenant.key, required), name, &tenant_detail(tenant));
+    main.push_str("</fieldset>\n");
+    if !request.is_sign_in() {
+        tenant_choice(&mut main, page);
     }
     main.push_str(
-        "</fieldset>\n<div class=\"buttons\">\n\
+        "<div class=\"buttons\">\n\
          <button class=\"allow\" name=\"decision\" value=\"allow\">Allow access</button>\n\
          <button name=\"decision\" value=\"cancel\" formnovalidate>Cancel</button>\n</div>\n</form>\n",
     );
@@ -72,6 +67,20 @@ pub(super) fn consent(page: &ConsentPage<'_>) -> String {
         escape(&request.redirect_uri.origin().ascii_serialization())
     );
     document("Allow access", &main)
+}
+
+fn tenant_choice(main: &mut String, page: &ConsentPage<'_>) {
+    let (legend, kind, required) = if page.allows_many {
+        ("Which organisations may it see?", "checkbox", "")
+    } else {
+        ("Which organisation may it see?", "radio", "required")
+    };
+    _ = writeln!(main, "<fieldset>\n<legend>{legend}</legend>");
+    for tenant in TENANTS {
+        let name = page.tenant_names.get(tenant.tenant_id).map_or(tenant.name, String::as_str);
+        choice(main, (kind, "tenant", tenant.key, required), name, &tenant_detail(tenant));
+    }
+    main.push_str("</fieldset>\n");
 }
 
 /// Returns the page that ends an invalid request, as Xero does, without a redirect to the app.

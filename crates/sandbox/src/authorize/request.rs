@@ -33,6 +33,7 @@ pub(super) struct AuthorizeRequest {
     pub scope: String,
     pub state: Option<String>,
     pub code_challenge: Option<String>,
+    pub nonce: Option<String>,
 }
 
 /// A request that Xero refuses on its own page, without a callback.
@@ -86,7 +87,13 @@ impl AuthorizeRequest {
             scope: scope.join(" "),
             state: fields.get("state").map(str::to_owned),
             code_challenge,
+            nonce: fields.get("nonce").map(str::to_owned),
         })
+    }
+
+    /// Returns whether the app asks only who the person is. Then no organization is chosen.
+    pub fn is_sign_in(&self) -> bool {
+        self.scope.split(' ').all(|scope| ["openid", "profile", "email"].contains(&scope))
     }
 
     /// Redirects the browser to the app with these parameters and the request's own `state`.

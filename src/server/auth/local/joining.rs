@@ -13,7 +13,7 @@ use crate::server::auth::caller::Caller;
 use crate::server::auth::cookie::{BROWSER_COOKIE, read_cookie, session_hashes};
 use crate::server::auth::error::AuthError;
 use crate::server::crypto::random::{hash_secret, new_secret};
-use crate::server::domain::Secret;
+use crate::server::domain::{Actor, Secret};
 use crate::server::store::{AcceptError, AcceptedInvitation, Invitee, NewSession, RowChange, SessionPlace};
 
 /// As much as is kept of a browser's name.
@@ -92,8 +92,9 @@ impl LocalAuth {
         let guest = Invitee::NewAccount { email: &email, password_hash: &hash };
         match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
             Ok(AcceptedInvitation { org, user, is_confirmed: true }) => {
-                let session =
-                    self.create_session(headers, from, &user, Some(&org), SignInProof::Password(&hash)).await?;
+                let session = self
+                    .create_session(headers, from, (&user, &email), Some(&org), SignInProof::Password(&hash))
+                    .await?;
                 Ok(session.map_or(JoinResult::Refused(MembersFlash::InvitationInvalid), JoinResult::NewSession))
             }
             // The mail went to the address, so its reader may know.
@@ -120,20 +121,17 @@ impl LocalAuth {
         }
     }
 
-    /// Creates a session. Deletes the browser's previous sessions, to prevent session fixation. The browser is known to
+    /// Creates a session and records the sign-in. Deletes the browser's previous sessions, to prevent session fixation. The browser is known to
     /// the account from now on, by the cookie that it has if this server issued it. `None` if the account changed in the
     /// meantime.
     pub(in crate::server::auth) async fn create_session(
         &self,
         headers: &HeaderMap,
         from: IpAddr,
-        user: &UserId,
+        (user, email): (&UserId, &str),
         org: Option<&OrgId>,
         proof: SignInProof<'_>,
     ) -> Result<Option<SessionCookies>, AuthError> {
-        for old in session_hashes(&self.public_url, headers) {
-            self.store.delete_session(&old).await?;
-        }
         let session = new_secret()?;
         let place = session_place(headers, from);
         let hash = hash_secret(&session);
@@ -142,9 +140,13 @@ impl LocalAuth {
             SignInProof::Password(hash) => new.proven_by(hash),
             SignInProof::Provider(at) => new.vouched_at(at),
         };
-        match self.store.add_session(new).await? {
+        let actor = Actor::person(user, email, Some(from.to_string()));
+        match self.store.as_actor(actor).sign_in(new).await? {
             RowChange::Applied => {}
             RowChange::NotFound => return Ok(None),
+        }
+        for old in session_hashes(&self.public_url, headers) {
+            self.store.delete_session(&old).await?;
         }
         let browser = match read_cookie(&self.public_url, headers, BROWSER_COOKIE).map(Secret::new) {
             Some(issued) if self.store.issued_browser(&hash_secret(&issued)).await? => issued,

@@ -1,9 +1,11 @@
 //! Local sign-in with an email address and a password.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
 
+mod identity_link;
 mod joining;
 mod operators;
 mod own_account;
@@ -13,6 +15,7 @@ mod proof;
 mod second_factor;
 mod sign_in;
 
+pub use identity_link::LinkLogin;
 pub(super) use joining::SignInProof;
 pub use joining::{JoinResult, NewAccount};
 pub use operators::AccountError;
@@ -106,12 +109,9 @@ impl LocalAuth {
         Ok(self.store.knows_browser(user, &hash).await?.then_some(hash))
     }
 
-    /// Deletes the sessions that the request's cookies name.
-    pub async fn logout(&self, headers: &HeaderMap) -> Result<(), AuthError> {
-        for hash in session_hashes(&self.public_url, headers) {
-            self.store.delete_session(&hash).await?;
-        }
-        Ok(())
+    /// Deletes the sessions that the request's cookies name, and records it.
+    pub async fn logout(&self, headers: &HeaderMap, from: IpAddr) -> Result<(), AuthError> {
+        Ok(self.store.sign_out(&session_hashes(&self.public_url, headers), &from.to_string()).await?)
     }
 
     /// Returns the person whose session the request's cookie names, and records that the session was used. Of several
@@ -227,7 +227,7 @@ mod tests {
         assert!(auth.caller(&with_cookie(&Secret::new("guess"))).await.unwrap().is_none());
         assert!(auth.caller(&HeaderMap::new()).await.unwrap().is_none());
 
-        auth.logout(&cookie).await.unwrap();
+        auth.logout(&cookie, HOME).await.unwrap();
         assert!(auth.caller(&cookie).await.unwrap().is_none());
     }
 

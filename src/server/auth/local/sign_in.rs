@@ -11,7 +11,7 @@ use crate::server::auth::attempt_limiter::{Attempt, AttemptError, AttemptPurpose
 use crate::server::auth::error::AuthError;
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::{Actor, Secret};
-use crate::server::store::{RowChange, SignInChallenge};
+use crate::server::store::{Account, LinkIdentityError, PendingKey, RowChange, SignInChallenge};
 
 /// The result of a sign-in's first step.
 pub enum Login {
@@ -25,6 +25,16 @@ pub enum Login {
     Limited(AttemptScope),
     /// People sign in with the identity provider; the login page links to it.
     Delegated,
+}
+
+/// The result of checking an address and a password.
+pub(super) enum CredentialCheck {
+    /// They are right.
+    Right(Account),
+    /// The email address or the password is wrong, or the account is disabled.
+    Wrong,
+    /// Too many attempts: this limit is used up.
+    Limited(AttemptScope),
 }
 
 /// The result of a sign-in's second step.
@@ -51,20 +61,40 @@ impl LocalAuth {
     ) -> Result<Login, AuthError> {
         // An invalid address is verified too, so that the response takes as long.
         let email = normalize_email(email).unwrap_or_default();
-        let account = self.store.account(&email).await?;
+        let account = match self.check_credentials(&email, password, from, headers).await? {
+            CredentialCheck::Right(account) => account,
+            CredentialCheck::Wrong => return Ok(Login::WrongCredentials),
+            CredentialCheck::Limited(scope) => return Ok(Login::Limited(scope)),
+        };
+        if let Some(token) = self.challenge(&account).await? {
+            return Ok(Login::CodeRequired(token));
+        }
+        let session = self.start_session((&account.id, &email), &account.password_hash, from, headers).await?;
+        Ok(session.map_or(Login::WrongCredentials, Login::SignedIn))
+    }
+
+    /// Verifies the password of the account with this address, within the limits on guessing.
+    pub(super) async fn check_credentials(
+        &self,
+        email: &str,
+        password: Secret,
+        from: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<CredentialCheck, AuthError> {
+        let account = self.store.account(email).await?;
         let browser = match &account {
             Some(account) => self.known_browser(&account.id, headers).await?,
             None => None,
         };
         let purpose = AttemptPurpose::Login;
-        let attempt = Attempt { purpose, account: &email, from, known_browser: browser.as_deref() };
+        let attempt = Attempt { purpose, account: email, from, known_browser: browser.as_deref() };
         let known = account.as_ref().map(|account| account.id.clone());
         let id = known.clone().map(tracing::field::display);
         match self.attempts.check(&attempt).await {
             Ok(()) => {}
             Err(AttemptError::TooMany(scope)) => {
                 tracing::warn!(user = id, %from, limit = scope.as_str(), "sign-in refused: too many attempts");
-                return Ok(Login::Limited(scope));
+                return Ok(CredentialCheck::Limited(scope));
             }
             Err(AttemptError::Store(error)) => return Err(error.into()),
         }
@@ -73,19 +103,23 @@ impl LocalAuth {
         let Some(account) = account.filter(|account| right && !account.is_disabled) else {
             tracing::info!(user = id, %from, "sign-in refused: wrong address or password");
             if let Some(user) = known {
-                self.record_refused_sign_in(user, &email, from);
+                self.record_refused_sign_in(user, email, from);
             }
-            return Ok(Login::WrongCredentials);
+            return Ok(CredentialCheck::Wrong);
         };
         self.attempts.succeeded(&attempt).await?;
-        if self.store.factor_view(&account.id).await?.is_on() {
-            let token = new_secret()?;
-            let mark = hash_secret(&account.password_hash);
-            self.store.add_challenge(&hash_secret(&token), &account.id, &mark).await?;
-            return Ok(Login::CodeRequired(token));
+        Ok(CredentialCheck::Right(account))
+    }
+
+    /// Asks for a code if the account has a second factor. The secret is for the browser's cookie.
+    pub(in crate::server::auth) async fn challenge(&self, account: &Account) -> Result<Option<Secret>, AuthError> {
+        if !self.store.factor_view(&account.id).await?.is_on() {
+            return Ok(None);
         }
-        let session = self.start_session((&account.id, &email), &account.password_hash, from, headers).await?;
-        Ok(session.map_or(Login::WrongCredentials, Login::SignedIn))
+        let token = new_secret()?;
+        let mark = hash_secret(&account.password_hash);
+        self.store.add_challenge(&hash_secret(&token), &account.id, &mark).await?;
+        Ok(Some(token))
     }
 
     /// Returns whether the secret is of a sign-in that waits for its code.
@@ -121,13 +155,21 @@ impl LocalAuth {
         if self.store.use_challenge(&token).await? == RowChange::NotFound {
             return Ok(CodeLogin::Expired);
         }
+        let store = self.store.as_actor(Actor::person(&user, &email, Some(from.to_string())));
+        match store.link_identity(PendingKey::Challenge(&token), &user, &account.password_hash).await {
+            Ok(()) => tracing::info!(%user, %from, "linked an identity of the provider"),
+            // Usually none waits for this code.
+            Err(LinkIdentityError::NotOpen) => {}
+            Err(LinkIdentityError::Taken) => return Ok(CodeLogin::Expired),
+            Err(LinkIdentityError::Store(error)) => return Err(error.into()),
+        }
         let session = self.start_session((&user, &email), &account.password_hash, from, headers).await?;
         Ok(session.map_or(CodeLogin::Expired, CodeLogin::SignedIn))
     }
 
     /// Creates the session of a person whose password matched `proof`, and records the sign-in. `None` if the account
     /// changed in the meantime.
-    async fn start_session(
+    pub(super) async fn start_session(
         &self,
         (user, email): (&UserId, &str),
         proof: &Secret,
@@ -136,12 +178,11 @@ impl LocalAuth {
     ) -> Result<Option<SessionCookies>, AuthError> {
         let first = self.store.memberships(user).await?.into_iter().next();
         let org = first.as_ref().map(|org| &org.id);
-        let Some(session) = self.create_session(headers, from, user, org, SignInProof::Password(proof)).await? else {
+        let proof = SignInProof::Password(proof);
+        let Some(session) = self.create_session(headers, from, (user, email), org, proof).await? else {
             tracing::info!(%user, %from, "sign-in refused: the account changed meanwhile");
             return Ok(None);
         };
-        let actor = Actor::person(user, email, Some(from.to_string()));
-        self.store.as_actor(actor).record_in_orgs_of(user, Action::SignedIn).await?;
         tracing::info!(%user, %from, "signed in");
         Ok(Some(session))
     }

@@ -18,6 +18,8 @@ const MAX_NEXT_BYTES: usize = 1500;
 pub struct Flow {
     secret: Secret,
     started_at: i64,
+    /// A hash that names the session whose account is linked; `None` if somebody signs in.
+    link_mark: Option<String>,
     /// The page to show afterwards.
     pub next: Option<String>,
 }
@@ -25,24 +27,43 @@ pub struct Flow {
 impl Flow {
     /// Starts a sign-in.
     pub fn start(next: Option<String>, now: i64) -> Result<Self, RandomError> {
-        Ok(Self { secret: new_secret()?, started_at: now, next: next.filter(|next| next.len() <= MAX_NEXT_BYTES) })
+        let next = next.filter(|next| next.len() <= MAX_NEXT_BYTES);
+        Ok(Self { secret: new_secret()?, started_at: now, link_mark: None, next })
+    }
+
+    /// Makes it a link to the account of the session with this hash, instead of a sign-in.
+    pub fn linking(self, session_hash: &str) -> Self {
+        Self { link_mark: Some(mark_of(session_hash)), ..self }
+    }
+
+    /// Returns whether it links an account instead of signing in.
+    pub fn is_link(&self) -> bool {
+        self.link_mark.is_some()
+    }
+
+    /// Returns whether it links the account of the session with this hash.
+    pub fn links(&self, session_hash: &str) -> bool {
+        self.link_mark.as_ref().is_some_and(|mark| *mark == mark_of(session_hash))
     }
 
     /// Returns the cookie's value.
     pub fn cookie(&self) -> Secret {
         let next = URL_SAFE_NO_PAD.encode(self.next.as_deref().unwrap_or_default());
-        Secret::new(format!("{}.{}.{next}", self.secret.expose(), self.started_at))
+        let mark = self.link_mark.as_deref().unwrap_or_default();
+        Secret::new(format!("{}.{}.{mark}.{next}", self.secret.expose(), self.started_at))
     }
 
     /// Reads the cookie's value. `None` if it is malformed, or too old.
     pub fn parse(cookie: &str, now: i64) -> Option<Self> {
-        let mut parts = cookie.splitn(3, '.');
-        let (secret, started_at, next) = (parts.next()?, parts.next()?.parse::<i64>().ok()?, parts.next()?);
+        let mut parts = cookie.splitn(4, '.');
+        let (secret, started_at) = (parts.next()?, parts.next()?.parse::<i64>().ok()?);
+        let (mark, next) = (parts.next()?, parts.next()?);
         let fits = URL_SAFE_NO_PAD.decode(secret).is_ok_and(|bytes| bytes.len() == 32);
         let next = String::from_utf8(URL_SAFE_NO_PAD.decode(next).ok()?).ok()?;
         let in_time = (0..FLOW_LIFETIME_SECONDS).contains(&now.checked_sub(started_at)?);
-        let next = Some(next).filter(|next| !next.is_empty());
-        (fits && in_time).then(|| Self { secret: Secret::new(secret), started_at, next })
+        let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let (link_mark, next) = (given(mark), given(&next));
+        (fits && in_time).then(|| Self { secret: Secret::new(secret), started_at, link_mark, next })
     }
 
     /// Returns the `state` of the authorization request.
@@ -71,6 +92,11 @@ impl Flow {
     }
 }
 
+/// Hashes a session's hash, so that the cookie has nothing that the database has.
+fn mark_of(session_hash: &str) -> String {
+    hash_secret(&Secret::new(session_hash))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +116,17 @@ mod tests {
     }
 
     #[test]
+    fn link_is_of_one_session_and_no_sign_in() {
+        let flow = Flow::start(Some("/account".to_owned()), NOW).unwrap().linking("session");
+        let again = Flow::parse(flow.cookie().expose(), NOW).unwrap();
+        assert!(again.is_link() && again.links("session") && !again.links("another") && !again.links(""));
+        assert_eq!(again.next.as_deref(), Some("/account"));
+        assert!(!flow.cookie().expose().contains(".session."));
+        let sign_in = Flow::start(None, NOW).unwrap();
+        assert!(!sign_in.is_link() && !sign_in.links("session") && !sign_in.links(""));
+    }
+
+    #[test]
     fn values_differ_by_purpose_and_by_flow() {
         let (one, other) = (Flow::start(None, NOW).unwrap(), Flow::start(None, NOW).unwrap());
         let mut values = vec![];
@@ -105,10 +142,11 @@ mod tests {
 
     #[test]
     fn malformed_cookies_are_no_flow() {
-        for cookie in ["", ".", "a.1.", "..", &format!("{}.x.", "A".repeat(43)), &format!("{}.{NOW}.*", "A".repeat(43))]
+        for cookie in
+            ["", ".", "a.1..", "...", &format!("{}.x..", "A".repeat(43)), &format!("{}.{NOW}..*", "A".repeat(43))]
         {
             assert!(Flow::parse(cookie, NOW).is_none(), "{cookie}");
         }
-        assert!(Flow::parse(&format!("{}.{}.", "A".repeat(43), i64::MIN), NOW).is_none());
+        assert!(Flow::parse(&format!("{}.{}..", "A".repeat(43), i64::MIN), NOW).is_none());
     }
 }

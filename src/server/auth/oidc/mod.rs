@@ -4,6 +4,7 @@
 
 mod flow;
 mod id_token;
+mod link;
 mod provider;
 
 use std::net::IpAddr;
@@ -12,14 +13,15 @@ use axum::http::HeaderMap;
 
 pub use self::flow::{FLOW_LIFETIME_SECONDS, Flow};
 pub use self::id_token::IdTokenRejection;
+pub use self::link::OidcLink;
 pub use self::provider::{OidcError, OidcProvider};
 
 use self::id_token::Identity;
 use super::error::AuthError;
 use super::local::{LocalAuth, SessionCookies, SignInProof, normalize_email};
-use crate::model::{Action, LoginProblem, OrgId, UserId};
+use crate::model::{LoginProblem, OrgId, UserId};
 use crate::server::crypto::random::hash_secret;
-use crate::server::domain::{Actor, Secret};
+use crate::server::domain::Secret;
 use crate::server::store::{AcceptError, AcceptedInvitation, AddIdentityError, ExternalIdentity, Invitee};
 
 /// What a session at the provider counts for.
@@ -37,6 +39,17 @@ pub enum OidcLogin {
     SignedIn(SessionCookies),
     /// A new account joined the invitation's organization: its session's id, for the cookie.
     Joined(SessionCookies),
+    /// The account has a second factor, and a code is asked for. The secret is for the browser's cookie.
+    CodeRequired(Secret),
+    /// The password of an account is asked for, to link it.
+    PasswordRequired {
+        /// For the browser's cookie.
+        token: Secret,
+        /// Why nobody was signed in.
+        problem: LoginProblem,
+        /// Whether the person may know that the account exists.
+        is_told: bool,
+    },
     /// Nobody was signed in, for this reason.
     Refused(LoginProblem),
 }
@@ -51,7 +64,8 @@ struct Newcomer<'a> {
 
 impl LocalAuth {
     /// Signs in the person whom the provider's `code` stands for. An identity that nobody has used gets an account by
-    /// `invitation`, or by the domain of its verified address. An existing account is never linked by its address.
+    /// `invitation`, or by the domain of its verified address. An existing account is never linked by its address: its
+    /// password is asked for.
     pub async fn login_with_provider(
         &self,
         provider: &OidcProvider,
@@ -93,10 +107,10 @@ impl LocalAuth {
         match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
             Ok(AcceptedInvitation { org, user, .. }) => {
                 let proof = SignInProof::Provider(newcomer.vouched_at);
-                let session = self.create_session(headers, from, &user, Some(&org), proof).await?;
+                let session = self.create_session(headers, from, (&user, &email), Some(&org), proof).await?;
                 Ok(session.map_or(OidcLogin::Refused(LoginProblem::NotInvited), OidcLogin::Joined))
             }
-            Err(AcceptError::EmailTaken) => Ok(OidcLogin::Refused(LoginProblem::EmailTaken)),
+            Err(AcceptError::EmailTaken) => self.ask_for_password(newcomer.identity, email, true).await,
             Err(AcceptError::AlreadyMember { .. } | AcceptError::OtherAddress | AcceptError::NotOpen) => {
                 Ok(OidcLogin::Refused(LoginProblem::NotInvited))
             }
@@ -111,12 +125,14 @@ impl LocalAuth {
         from: IpAddr,
         headers: &HeaderMap,
     ) -> Result<OidcLogin, AuthError> {
-        let admitted = newcomer.email.filter(|email| newcomer.email_verified && provider.admits(email));
-        let Some(email) = admitted else { return Ok(OidcLogin::Refused(LoginProblem::NotInvited)) };
+        let Some(email) = newcomer.email else { return Ok(OidcLogin::Refused(LoginProblem::NotInvited)) };
+        if !newcomer.email_verified || !provider.admits(&email) {
+            return self.ask_for_password(newcomer.identity, email, newcomer.email_verified).await;
+        }
         let address = Some(from.to_string());
         match self.store.add_user_with_identity(&email, newcomer.identity, provider.org(), address).await {
             Ok(user) => self.open_session((&user, &email), newcomer.vouched_at, from, headers).await,
-            Err(AddIdentityError::EmailTaken) => Ok(OidcLogin::Refused(LoginProblem::EmailTaken)),
+            Err(AddIdentityError::EmailTaken) => self.ask_for_password(newcomer.identity, email, true).await,
             Err(AddIdentityError::Store(error)) => Err(error.into()),
         }
     }
@@ -128,14 +144,15 @@ impl LocalAuth {
         from: IpAddr,
         headers: &HeaderMap,
     ) -> Result<OidcLogin, AuthError> {
+        if let Some(account) = self.store.account(email).await?.filter(|account| !account.is_disabled)
+            && let Some(token) = self.challenge(&account).await?
+        {
+            return Ok(OidcLogin::CodeRequired(token));
+        }
         let first: Option<OrgId> = self.store.memberships(user).await?.into_iter().next().map(|org| org.id);
         // `None` if the account is disabled.
         let proof = SignInProof::Provider(vouched_at);
-        let Some(session) = self.create_session(headers, from, user, first.as_ref(), proof).await? else {
-            return Ok(OidcLogin::Refused(LoginProblem::NotInvited));
-        };
-        let actor = Actor::person(user, email, Some(from.to_string()));
-        self.store.as_actor(actor).record_in_orgs_of(user, Action::SignedIn).await?;
-        Ok(OidcLogin::SignedIn(session))
+        let session = self.create_session(headers, from, (user, email), first.as_ref(), proof).await?;
+        Ok(session.map_or(OidcLogin::Refused(LoginProblem::NotInvited), OidcLogin::SignedIn))
     }
 }

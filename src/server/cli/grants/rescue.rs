@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 use serde_json::json;
 
-use crate::model::GrantId;
+use crate::model::{Action, GrantId};
 use crate::server::cli::one_shot_service::{OneShotService, spool_advice};
 use crate::server::cli::output::Output;
 use crate::server::cli::{CliError, input};
 use crate::server::config::Settings;
-use crate::server::domain::{RefreshToken, Secret};
+use crate::server::domain::{Actor, AuditEvent, RefreshToken, Secret};
 use crate::server::tokens::{RescueError, RescueReport, UserCheck};
 
 #[derive(Args)]
@@ -48,6 +48,10 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     if let (Err(RescueError::Spooled), Some(before)) = (&rescued, &before)
         && one_shot.was_rotated_since(before).await
     {
+        // The spool commits a token set without its event, because none waits for the audit log.
+        let operator = Actor::operator();
+        let event = AuditEvent::new(&operator, Action::GrantRescued).in_org(&before.org_id).subject("grant", &id);
+        one_shot.store.record_standalone(&event).await?;
         rescued = Ok(RescueReport { generation: before.generation + 1, unconnected_tenants: None });
     }
     let spool = one_shot.config.spool_dir();

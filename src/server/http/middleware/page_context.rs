@@ -25,7 +25,7 @@ use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::link_secret::LinkSecret;
 use crate::server::http::one_time_secret::{API_KEY, CONNECT_LINK, INVITATION, OneTimeSecret};
-use crate::server::http::routes::{connect_links, invitations, oidc};
+use crate::server::http::routes::{connect_links, identity_link, invitations, oidc};
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 
@@ -115,7 +115,7 @@ async fn load_page_context(
         Some(_) if at_login => Err(query_param(uri, "next")
             .and_then(|next| safe_next(state, &next))
             .unwrap_or_else(|| paths::HOME.to_owned())),
-        Some(_) if uri.path() == paths::SIGN_IN_CODE => Err(paths::HOME.to_owned()),
+        Some(_) if [paths::SIGN_IN_CODE, paths::SIGN_IN_LINK].contains(&uri.path()) => Err(paths::HOME.to_owned()),
         None if uri.path() == paths::SIGN_IN_CODE => {
             if awaits_code(state, headers).await? {
                 Ok(Page { login: login_view(state, uri).await?, ..page })
@@ -123,6 +123,10 @@ async fn load_page_context(
                 Err(format!("{}?problem={}", paths::LOGIN, LoginProblem::SignInExpired.as_str()))
             }
         }
+        None if uri.path() == paths::SIGN_IN_LINK => match identity_link::sign_in_page(state, headers).await? {
+            Some(pending) => Ok(Page { login: login_view(state, uri).await?, pending_identity: Some(pending), ..page }),
+            None => Err(format!("{}?problem={}", paths::LOGIN, LoginProblem::ProviderExpired.as_str())),
+        },
         _ if page.link.is_some() || is_connect_link(uri.path()) => Ok(page),
         _ if uri.path() == paths::FORGOT_PASSWORD => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None if page.invitation.is_some() || uri.path() == paths::API_REFERENCE => Ok(page),

@@ -6,6 +6,7 @@ pub mod connect_links;
 pub mod events;
 pub mod export;
 pub mod health;
+pub mod identity_link;
 pub mod invitations;
 pub mod metrics;
 pub mod oidc;

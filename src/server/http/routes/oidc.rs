@@ -1,4 +1,5 @@
-//! Signing in with the OpenID Connect provider: the redirect to it, and the callback from it.
+//! Signing in with the OpenID Connect provider: the redirect to it, and the callback from it. Linking an account takes
+//! the same way.
 
 use std::net::IpAddr;
 
@@ -7,7 +8,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::model::{LoginProblem, MembersFlash, ProviderLink, paths};
+use super::identity_link;
+use super::second_factor::ask_for_code;
+use crate::model::{AccountFlash, LoginProblem, MembersFlash, ProviderLink, paths};
 use crate::server::auth::cookie::{OIDC_COOKIE, read_cookie, write_cookie};
 use crate::server::auth::{FLOW_LIFETIME_SECONDS, Flow, OidcLogin, ProviderSession};
 use crate::server::domain::Secret;
@@ -26,6 +29,8 @@ pub struct StartQuery {
     next: Option<String>,
     /// Present if a session at the provider is no proof.
     again: Option<String>,
+    /// Present if the account of the session is linked instead of signing in.
+    link: Option<String>,
 }
 
 /// Query of the callback.
@@ -56,11 +61,20 @@ pub fn proof_link(state: &AppState, next: &str) -> Option<ProviderLink> {
 pub async fn start(
     State(state): State<AppState>,
     ClientIp(from): ClientIp,
-    Query(StartQuery { next, again }): Query<StartQuery>,
+    headers: HeaderMap,
+    Query(StartQuery { next, again, link }): Query<StartQuery>,
 ) -> Result<Response, InternalError> {
     let Some(provider) = state.auth.oidc() else { return Ok(see_other(paths::LOGIN)) };
     let next = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next));
     let flow = Flow::start(next, state.store.clock().now())?;
+    let flow = if link.is_some() {
+        match identity_link::bind_to_session(&state, &headers, flow).await? {
+            Ok(flow) => flow,
+            Err(elsewhere) => return Ok(elsewhere),
+        }
+    } else {
+        flow
+    };
     let session = if again.is_some() { ProviderSession::SignInAgain } else { ProviderSession::Accepted };
     Ok(match provider.authorize_url(&flow, &redirect_uri(&state), session).await {
         Ok(url) => {
@@ -70,6 +84,10 @@ pub async fn start(
         }
         Err(error) => {
             tracing::warn!(issuer = provider.issuer(), %error, "sign-in with oidc could not start");
+            if flow.is_link() {
+                log_refusal(&state, from, error.problem());
+                return Ok(see_other_with_flash(&state, paths::ACCOUNT, &AccountFlash::ProviderNotLinked.into()));
+            }
             refuse(&state, from, error.problem(), flow.next.as_deref())
         }
     })
@@ -96,13 +114,19 @@ pub async fn callback(
     let next = flow.next.as_deref().and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, next));
     let code = match (query.code, query.error.as_deref()) {
         _ if query.iss.as_deref().is_some_and(|issuer| issuer != provider.issuer()) => {
-            return Ok(ended(refuse(&state, from, LoginProblem::ProviderRejected, next.as_deref())));
+            Err(LoginProblem::ProviderRejected)
         }
-        (_, Some("temporarily_unavailable" | "server_error")) => {
-            return Ok(ended(refuse(&state, from, LoginProblem::ProviderUnavailable, next.as_deref())));
-        }
-        (Some(code), None) if !code.is_empty() => Secret::new(code),
-        _ => return Ok(ended(refuse(&state, from, LoginProblem::ProviderDeclined, next.as_deref()))),
+        (_, Some("temporarily_unavailable" | "server_error")) => Err(LoginProblem::ProviderUnavailable),
+        (Some(code), None) if !code.is_empty() => Ok(Secret::new(code)),
+        _ => Err(LoginProblem::ProviderDeclined),
+    };
+    if flow.is_link() {
+        let client = (from, &headers);
+        return Ok(ended(identity_link::returned(&state, (provider, local), client, &flow, code).await?));
+    }
+    let code = match code {
+        Ok(code) => code,
+        Err(problem) => return Ok(ended(refuse(&state, from, problem, next.as_deref()))),
     };
     let is_invited = next.as_deref() == Some(paths::INVITATION);
     let invitation = if is_invited { INVITATION.read(&state, &headers) } else { None };
@@ -113,6 +137,8 @@ pub async fn callback(
         Ok(OidcLogin::SignedIn(_) | OidcLogin::Joined(_)) => {
             state.tokens.metrics().count_sign_in(SignInOutcome::SignedIn);
         }
+        Ok(OidcLogin::CodeRequired(_)) => state.tokens.metrics().count_sign_in(SignInOutcome::CodeRequired),
+        Ok(OidcLogin::PasswordRequired { problem, .. }) => log_refusal(&state, from, *problem),
         Ok(OidcLogin::Refused(_)) => {}
         Err(_) => state.tokens.metrics().count_sign_in(SignInOutcome::Failed),
     }
@@ -124,20 +150,29 @@ pub async fn callback(
             let home = see_other_with_flash(&state, paths::HOME, &MembersFlash::Joined.into());
             INVITATION.forget(&state, with_session_cookies(&state, home, &session))
         }
+        OidcLogin::CodeRequired(token) => ask_for_code(&state, &token, next.as_deref()),
+        OidcLogin::PasswordRequired { token, is_told, .. } => {
+            identity_link::ask_for_password(&state, &token, is_told, next.as_deref())
+        }
         OidcLogin::Refused(problem) => refuse(&state, from, problem, next.as_deref()),
     }))
 }
 
 /// Counts and logs that nobody was signed in, and redirects to the login page, which says why.
 fn refuse(state: &AppState, from: IpAddr, problem: LoginProblem, next: Option<&str>) -> Response {
-    tracing::info!(%from, problem = problem.as_str(), "sign-in with oidc refused");
-    state.tokens.metrics().count_sign_in(SignInOutcome::Refused(problem));
+    log_refusal(state, from, problem);
     let mut pairs = vec![("problem", problem.as_str())];
     pairs.extend(next.map(|next| ("next", next)));
     see_other(&format!("{}?{}", paths::LOGIN, safe_redirect::encode_query(&pairs)))
 }
 
+/// Counts and logs that nobody was signed in or linked.
+pub fn log_refusal(state: &AppState, from: IpAddr, problem: LoginProblem) {
+    tracing::info!(%from, problem = problem.as_str(), "sign-in with oidc refused");
+    state.tokens.metrics().count_sign_in(SignInOutcome::Refused(problem));
+}
+
 /// Returns the redirect URI to register at the provider.
-fn redirect_uri(state: &AppState) -> String {
+pub fn redirect_uri(state: &AppState) -> String {
     state.config.public_url.url_for(paths::SESSION_OIDC_CALLBACK)
 }

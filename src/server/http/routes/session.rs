@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::model::{Action, LoginProblem, OrgId, Theme, paths};
+use crate::model::{LoginProblem, OrgId, Theme, paths};
 use crate::server::auth::cookie::{BROWSER_COOKIE, SESSION_COOKIE, THEME_COOKIE, write_cookie};
 use crate::server::auth::{Login, SessionCookies, Switched};
 use crate::server::domain::Secret;
@@ -41,14 +41,7 @@ pub async fn login(
 ) -> Result<Response, InternalError> {
     let next = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next));
     let login = state.auth.login(&email, Secret::new(password), from, &headers).await;
-    state.tokens.metrics().count_sign_in(match &login {
-        Ok(Login::SignedIn(_)) => SignInOutcome::SignedIn,
-        Ok(Login::CodeRequired(_)) => SignInOutcome::CodeRequired,
-        Ok(Login::WrongCredentials) => SignInOutcome::WrongCredentials,
-        Ok(Login::Limited(scope)) => SignInOutcome::Limited(scope.as_str()),
-        Ok(Login::Delegated) => SignInOutcome::Delegated,
-        Err(_) => SignInOutcome::Failed,
-    });
+    state.tokens.metrics().count_sign_in(login.as_ref().map_or(SignInOutcome::Failed, sign_in_outcome));
     let refused = |problem: LoginProblem| {
         let mut pairs = vec![("problem", problem.as_str())];
         pairs.extend(next.as_deref().map(|next| ("next", next)));
@@ -65,6 +58,17 @@ pub async fn login(
     })
 }
 
+/// Returns as what a sign-in with a password is counted.
+pub fn sign_in_outcome(login: &Login) -> SignInOutcome {
+    match login {
+        Login::SignedIn(_) => SignInOutcome::SignedIn,
+        Login::CodeRequired(_) => SignInOutcome::CodeRequired,
+        Login::WrongCredentials => SignInOutcome::WrongCredentials,
+        Login::Limited(scope) => SignInOutcome::Limited(scope.as_str()),
+        Login::Delegated => SignInOutcome::Delegated,
+    }
+}
+
 /// Adds the cookies of a new session.
 pub fn with_session_cookies(state: &AppState, response: Response, new: &SessionCookies) -> Response {
     let url = &state.config.public_url;
@@ -75,16 +79,10 @@ pub fn with_session_cookies(state: &AppState, response: Response, new: &SessionC
 /// `POST /api/session/logout`: ends the session and records it in the audit log.
 pub async fn logout(
     State(state): State<AppState>,
-    client_ip: ClientIp,
+    ClientIp(from): ClientIp,
     headers: HeaderMap,
 ) -> Result<Response, InternalError> {
-    if state.auth.local().is_some()
-        && let Some(caller) = state.auth.caller(&headers).await?
-    {
-        let store = state.store.as_actor(client_ip.actor(&caller));
-        store.record_in_orgs_of(&caller.user_id, Action::SignedOut).await?;
-    }
-    state.auth.logout(&headers).await?;
+    state.auth.logout(&headers, from).await?;
     let query = safe_redirect::encode_query(&[("problem", LoginProblem::SignedOut.as_str())]);
     let to = format!("{}?{query}", paths::LOGIN);
     let expired = state.auth.expired_session_cookies(&state.config.public_url);

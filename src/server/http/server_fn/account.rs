@@ -24,7 +24,8 @@ impl ServerFnContext {
             return Ok(views::clerk_account(store, &caller.email));
         }
         let mail = self.state.notifier.channels().await?.mail;
-        Ok(views::account(store, (&caller.user_id, &caller.email), &caller.session_hash, mail).await?)
+        let view = views::account(store, (&caller.user_id, &caller.email), &caller.session_hash, mail).await?;
+        Ok(AccountView { provider: self.provider_sign_in().await?, ..view })
     }
 
     /// Changes the caller's password. The response has the cookie of the session that goes on.
@@ -112,7 +113,11 @@ pub(super) fn reject_account(notice: AccountFlash) -> Rejection {
         | AccountFlash::NoMailServer
         | AccountFlash::FactorElsewhere
         | AccountFlash::FactorUnchanged
-        | AccountFlash::FactorExpired => StatusCode::CONFLICT,
+        | AccountFlash::FactorExpired
+        | AccountFlash::ProviderTaken
+        | AccountFlash::ProviderUnchanged
+        | AccountFlash::LinkExpired
+        | AccountFlash::PasswordNeeded => StatusCode::CONFLICT,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     reject_with_flash(status, notice)

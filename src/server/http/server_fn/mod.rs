@@ -4,6 +4,7 @@
 mod account;
 mod api_keys;
 mod connect_links;
+mod identity_link;
 mod members;
 mod rejection;
 mod second_factor;

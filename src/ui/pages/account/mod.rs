@@ -4,6 +4,7 @@ mod email;
 mod password;
 mod profile;
 mod proof;
+mod provider;
 mod second_factor;
 mod sessions;
 mod sign_ins;
@@ -16,6 +17,7 @@ use crate::ui::components::load_failure::load_failure;
 use crate::ui::context::page;
 use crate::ui::layout::Layout;
 pub use proof::Proof;
+pub use provider::LinkProvider;
 
 /// The page at `/account`.
 #[component]
@@ -54,6 +56,7 @@ fn sections(view: &AccountView) -> AnyView {
         profile::profile(view),
         email::email(view),
         password::password(view),
+        provider::provider(view),
         second_factor::second_factor(view, &page()),
         sessions::sessions(view),
         sign_ins::sign_ins(view),

@@ -10,21 +10,35 @@ pub fn password(view: &AccountView) -> impl IntoView + use<> {
     if view.is_demo {
         return None;
     }
-    let email = view.email.clone();
+    let form = if view.has_password { change(view.email.clone()).into_any() } else { none().into_any() };
     Some(view! {
         <section aria-labelledby="password">
             <div class="section-head">
                 <h2 id="password">"Password"</h2>
             </div>
-            <form class="card stack" method="post" action="/api/account/change-password">
-                // For password managers, which keep the two together.
-                <input type="text" name="username" value=email autocomplete="username" hidden=true readonly=true />
-                {current_password_field()}
-                {new_password_field("new_password", " You are signed out everywhere else.")}
-                <div>
-                    <button class="button">"Change password"</button>
-                </div>
-            </form>
+            {form}
         </section>
     })
+}
+
+fn change(email: String) -> impl IntoView {
+    view! {
+        <form class="card stack" method="post" action="/api/account/change-password">
+            // For password managers, which keep the two together.
+            <input type="text" name="username" value=email autocomplete="username" hidden=true readonly=true />
+            {current_password_field()}
+            {new_password_field("new_password", " You are signed out everywhere else.")}
+            <div>
+                <button class="button">"Change password"</button>
+            </div>
+        </form>
+    }
+}
+
+fn none() -> impl IntoView {
+    view! {
+        <p class="hint">
+            "Your account has no password. To set one, sign out, then choose \"Forgot your password?\" on the sign-in page."
+        </p>
+    }
 }

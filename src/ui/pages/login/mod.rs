@@ -3,6 +3,7 @@
 mod code;
 mod confirm_email;
 mod forgot;
+mod link;
 mod reset;
 
 use leptos::either::EitherOf3;
@@ -15,6 +16,7 @@ use crate::ui::layout::{BareLayout, clerk};
 pub use code::SignInCode;
 pub use confirm_email::ConfirmEmail;
 pub use forgot::ForgotPassword;
+pub use link::SignInLink;
 pub use reset::ResetPassword;
 
 /// The page at `/login`.
@@ -90,6 +92,9 @@ fn problem_notice(problem: LoginProblem) -> impl IntoView {
         LoginProblem::Credentials => {
             (Tone::Bad, "alert", "That email and password don't match. Check both, then try again.")
         }
+        LoginProblem::WrongPassword => {
+            (Tone::Bad, "alert", "That isn't the password of an account with this address. Check it, then try again.")
+        }
         LoginProblem::TooManyAttempts => (Tone::Bad, "alert", "Too many attempts. Wait a minute, then try again."),
         LoginProblem::WrongCode => {
             (Tone::Bad, "alert", "That code is wrong or was used already. Wait for the next one, then try again.")
@@ -125,9 +130,11 @@ fn problem_notice(problem: LoginProblem) -> impl IntoView {
             "status",
             "Almost there. Sign in with that email address and its password. If you had an account with it before, use the password of that.",
         ),
-        LoginProblem::EmailTaken => {
-            (Tone::Bad, "alert", "An account with your email address exists already. Sign in with its password.")
-        }
+        LoginProblem::EmailTaken => (
+            Tone::Quiet,
+            "status",
+            "An account with your email address exists already. Enter its password to link the two.",
+        ),
     };
     view! {
         <div class="notice" data-tone=tone.as_str() role=role>

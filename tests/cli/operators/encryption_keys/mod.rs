@@ -23,14 +23,14 @@ use crate::support::wait::{MAX_WAIT, within};
 /// Number of grants that exist only to be resealed.
 const IDLE_GRANTS: usize = 250;
 /// The setting for a key ring in a file instead of the environment.
-const KEYS_FROM_FILE: (&str, &str) = ("EVERGRANT_KEYS", "");
+pub(super) const KEYS_FROM_FILE: (&str, &str) = ("EVERGRANT_KEYS", "");
 
 fn key_file(env: &OperatorEnv) -> PathBuf {
     env.folder.path().join("data/keys")
 }
 
 /// Creates an environment whose key ring is in a file.
-async fn env_with_key_file(database: TestDatabase) -> OperatorEnv {
+pub(super) async fn env_with_key_file(database: TestDatabase) -> OperatorEnv {
     let env = OperatorEnv::on(database).await;
     std::fs::write(key_file(&env), format!("test:{}=\n", "A".repeat(43))).unwrap();
     std::fs::set_permissions(key_file(&env), std::fs::Permissions::from_mode(0o600)).unwrap();

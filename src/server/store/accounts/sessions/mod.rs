@@ -1,10 +1,11 @@
 //! Login sessions, found by the hash of their cookie.
 
 pub mod list;
+pub mod signing;
 
 use sqlx::{AnyConnection, Row};
 
-use crate::model::{OrgId, ProofMethod, UserId};
+use crate::model::{Action, OrgId, ProofMethod, UserId};
 use crate::server::domain::{Secret, latest_plausible};
 use crate::server::store::live::changes::Change;
 use crate::server::store::{RowChange, Store, StoreError};
@@ -96,6 +97,11 @@ impl Store {
     /// Creates a session and deletes every ended session of all users. `NotFound` if the account was disabled or deleted,
     /// or its password changed, in the meantime.
     pub async fn add_session(&self, new: NewSession<'_>) -> Result<RowChange, StoreError> {
+        self.create_session(new, None).await
+    }
+
+    /// Creates a session, and records this action of its user in the same transaction.
+    async fn create_session(&self, new: NewSession<'_>, recorded: Option<Action>) -> Result<RowChange, StoreError> {
         let now = self.clock().now();
         sqlx::query(DELETE_ENDED_SESSIONS)
             .bind(now)
@@ -116,6 +122,9 @@ impl Store {
             return Ok(RowChange::NotFound);
         }
         insert_session(&mut transaction, new, now).await?;
+        if let Some(action) = recorded {
+            self.record_about_user(&mut transaction, new.user, action, &[]).await?;
+        }
         transaction.commit().await?;
         if let Some(org) = new.org {
             self.touch_org(org).await?;
