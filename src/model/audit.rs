@@ -35,6 +35,8 @@ str_enum!(
         ConnectLinkUsed = "connect_link.used",
         ReturnUrlsChanged = "organization.return_urls_changed",
         GrantRescued = "grant.rescued",
+        /// A connection was moved to another system, with its refresh token.
+        GrantExported = "grant.exported",
         TokenVended = "token.vended",
         /// Further tokens within a minute, in one event.
         TokensVended = "token.vended_summary",
@@ -164,6 +166,7 @@ impl Action {
             Self::ConnectLinkUsed => "Came back from Xero by a connect link",
             Self::ReturnUrlsChanged => "Changed the return addresses of connect links",
             Self::GrantRescued => "Rescued a grant",
+            Self::GrantExported => "Moved a connection to another system",
             Self::TokenVended => "Got an access token",
             Self::TokensVended => "Got further access tokens",
             Self::XeroCalled => "Called Xero",

@@ -6,6 +6,7 @@ mod api_key;
 mod context;
 mod doctor;
 mod encryption_key;
+mod export;
 mod grants;
 mod healthcheck;
 mod import;
@@ -65,6 +66,8 @@ enum Command {
     Grants(grants::Command),
     /// Take over refresh tokens of another system, which must have stopped. Works beside running servers.
     Import(Box<import::Flags>),
+    /// Hand refresh tokens over to another system, encrypted, and stop refreshing them here. Works beside running servers.
+    Export(Box<export::Flags>),
     /// Manage API keys, with which organizations' programs authenticate.
     #[command(subcommand, alias = "key")]
     ApiKey(api_key::Command),
@@ -123,6 +126,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Some(Command::Org(command)) => org::run(command).await,
         Some(Command::Grants(command)) => grants::run(command).await,
         Some(Command::Import(flags)) => import::run(*flags).await,
+        Some(Command::Export(flags)) => export::run(*flags).await,
         Some(Command::ApiKey(command)) => api_key::run(command).await,
         Some(Command::EncryptionKey(command)) => encryption_key::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,
@@ -198,6 +202,9 @@ mod tests {
             "evergrant api-key add --org O --name N --life 2d",
             "evergrant api-key revoke",
             "evergrant user add",
+            "evergrant export --org O",
+            "evergrant export --to age1",
+            "evergrant grants retry --grant g --exported",
             "evergrant sing",
             "evergrant --listen nowhere",
             "evergrant org add",

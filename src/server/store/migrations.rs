@@ -33,6 +33,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (26, "API key limits", include_str!("../../../migrations/0026_api_key_limits.sql")),
     (27, "delivery log", include_str!("../../../migrations/0027_delivery_log.sql")),
     (28, "idempotent calls", include_str!("../../../migrations/0028_idempotent_calls.sql")),
+    (31, "exported grants", include_str!("../../../migrations/0031_exported_grants.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

@@ -75,6 +75,7 @@ pub use grants::NewGrant;
 pub use grants::attempts::NewAttempt;
 pub use grants::commit::AttemptFailure;
 pub use grants::due::DueFilter;
+pub use grants::export::{ExportedConnection, ExportedGrant};
 pub use grants::lease_guard::{Fenced, JournaledLease, LeaseGuard, SpoolCommit};
 pub use grants::protocol::ProtocolStep;
 pub use grants::refusal::PendingRefusal;

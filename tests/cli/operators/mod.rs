@@ -2,6 +2,7 @@
 
 mod doctor;
 mod encryption_keys;
+mod export;
 mod grants;
 mod import;
 mod rescue;
