@@ -46,6 +46,8 @@ str_enum!(
         /// The secret before the last rotation ended early.
         ApiKeyPreviousEnded = "api_key.previous_ended",
         ApiKeyRenamed = "api_key.renamed",
+        /// The connections that the key opens were changed.
+        ApiKeyLimited = "api_key.limited",
         ApiKeyRevoked = "api_key.revoked",
         InvitationCreated = "invitation.created",
         InvitationRevoked = "invitation.revoked",
@@ -174,6 +176,7 @@ impl Action {
             Self::ApiKeyRotated => "Rotated an API key",
             Self::ApiKeyPreviousEnded => "Ended an API key's old secret",
             Self::ApiKeyRenamed => "Renamed an API key",
+            Self::ApiKeyLimited => "Changed an API key's connections",
             Self::ApiKeyRevoked => "Revoked an API key",
             Self::InvitationCreated => "Created an invitation",
             Self::InvitationRevoked => "Cancelled an invitation",

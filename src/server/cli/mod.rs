@@ -180,7 +180,13 @@ mod tests {
         assert!(matches!(parse("evergrant grants list --org N").unwrap().command, Some(Command::Grants(_))));
         assert!(matches!(parse("evergrant grants refresh --all-due").unwrap().command, Some(Command::Grants(_))));
         for api_key in ["api-key", "key"] {
-            for arguments in ["add --org O --name N", "list --json", "revoke --key egk_12345678"] {
+            for arguments in [
+                "add --org O --name N",
+                "limit egk_12345678 --all",
+                "limit k --binding a --binding b",
+                "list --json",
+                "revoke --key egk_12345678",
+            ] {
                 let parsed = parse(&format!("evergrant {api_key} {arguments}")).unwrap().command;
                 assert!(matches!(parsed, Some(Command::ApiKey(_))), "{api_key} {arguments}");
             }
@@ -201,6 +207,8 @@ mod tests {
             "evergrant user add --email a@b.c --join",
             "evergrant api-key add --org O --name N --life 2d",
             "evergrant api-key revoke",
+            "evergrant api-key limit k",
+            "evergrant api-key limit k --all --binding b",
             "evergrant user add",
             "evergrant export --org O",
             "evergrant export --to age1",

@@ -32,7 +32,8 @@ use std::sync::Arc;
 pub use accounts::account_messages::{ClaimedMessage, EmailConfirmation, LINK_LIFETIME, OpenLink};
 pub use accounts::account_notices::ClaimedNotice;
 pub use accounts::api_keys::{
-    AddApiKeyError, ApiKeyRow, KeyUse, MAX_API_KEYS, NewApiKeyRow, NewSecret, ReplacedSecret, RotateKeyError,
+    AddApiKeyError, ApiKeyRow, KeyUse, LimitKeyError, MAX_API_KEYS, NewApiKeyRow, NewSecret, ReplacedSecret,
+    RotateKeyError,
 };
 pub use accounts::attempt_limits::{AttemptCount, AttemptLimit, LONGEST_REFILL};
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
