@@ -109,6 +109,20 @@ async function limitedKeySteps({ page, server, withPageChecks }) {
     await hydrated(page);
     await checkPage(page, 'api-keys-limited');
   }
+
+  await page.getByRole('button', { name: 'Actions for Front till' }).click();
+  await page.getByRole('menuitem', { name: 'Choose connections' }).click();
+  const choice = page.getByRole('region', { name: 'Which connections does Front till open?' });
+  assert.ok(await choice.getByLabel(harbour.tenant).isChecked());
+  if (withPageChecks) {
+    await hydrated(page);
+    await checkPage(page, 'api-keys-choose');
+  }
+  await choice.getByLabel('All connections, also later ones').check();
+  await choice.getByRole('button', { name: 'Save' }).click();
+  await page.getByText("The API key's connections were changed.").waitFor();
+  const all = await fetch(`${server.origin}/api/v1/bindings`, { headers: { authorization: `Bearer ${secret}` } });
+  assert.ok((await all.json()).bindings.length >= 1);
 }
 
 story('an API key is limited to a connection, rotated and renamed', (visitor) => limitedKeySteps({ ...visitor, withPageChecks: true }));

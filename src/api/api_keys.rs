@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ApiError, ApiKeyId, ApiKeyLifetime, ApiKeysView, BindingId, KeyOverlap, Scope};
+use crate::model::{ApiError, ApiKeyId, ApiKeyLifetime, ApiKeysView, BindingId, KeyOverlap, KeyReach, Scope};
 
 /// Returns what `/settings/api-keys` shows.
 #[server(prefix = "/api", endpoint = "api-keys/view", input = PostUrl, output = Json)]
@@ -90,6 +90,27 @@ pub async fn rename_api_key(key_id: ApiKeyId, #[server(default)] name: String) -
     })
     .await
     .flash(|()| Renamed)
+}
+
+/// Changes which connections an existing API key opens: `bindings`, or all of them.
+#[server(prefix = "/api", endpoint = "api-keys/limit", input = PostUrl, output = Json)]
+pub async fn limit_api_key(
+    key_id: ApiKeyId,
+    #[server(default)] reach: KeyReach,
+    #[server(default)] bindings: Vec<BindingId>,
+) -> Result<(), ApiError> {
+    use crate::model::{ApiKeyFlash::Limited, Permission, paths};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::API_KEYS);
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageApiKeys)?;
+        // A key without its limit opens as much as a new one.
+        ctx.require_recent_proof()?;
+        ctx.limit_api_key(org, &key_id, reach, &bindings).await
+    })
+    .await
+    .flash(|()| Limited)
 }
 
 /// Revokes an API key. Requests with it are refused from then on.

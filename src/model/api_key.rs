@@ -53,6 +53,18 @@ str_enum!(
 );
 
 str_enum!(
+    /// Whether a key opens all connections or chosen ones.
+    #[derive(Default)]
+    KeyReach {
+        /// Those that are chosen. The default, so that a form without an answer widens nothing.
+        #[default]
+        Chosen = "chosen",
+        /// All, also later ones.
+        All = "all",
+    }
+);
+
+str_enum!(
     /// Whether a key is accepted.
     ApiKeyStatus {
         Active = "active",

@@ -35,6 +35,8 @@ str_enum!(
         ConnectLinkUsed = "connect_link.used",
         ReturnUrlsChanged = "organization.return_urls_changed",
         GrantRescued = "grant.rescued",
+        /// A connection was moved to another system, with its refresh token.
+        GrantExported = "grant.exported",
         TokenVended = "token.vended",
         /// Further tokens within a minute, in one event.
         TokensVended = "token.vended_summary",
@@ -44,6 +46,8 @@ str_enum!(
         /// The secret before the last rotation ended early.
         ApiKeyPreviousEnded = "api_key.previous_ended",
         ApiKeyRenamed = "api_key.renamed",
+        /// The connections that the key opens were changed.
+        ApiKeyLimited = "api_key.limited",
         ApiKeyRevoked = "api_key.revoked",
         InvitationCreated = "invitation.created",
         InvitationRevoked = "invitation.revoked",
@@ -166,6 +170,7 @@ impl Action {
             Self::ConnectLinkUsed => "Came back from Xero by a connect link",
             Self::ReturnUrlsChanged => "Changed the return addresses of connect links",
             Self::GrantRescued => "Rescued a grant",
+            Self::GrantExported => "Moved a connection to another system",
             Self::TokenVended => "Got an access token",
             Self::TokensVended => "Got further access tokens",
             Self::XeroCalled => "Called Xero",
@@ -173,6 +178,7 @@ impl Action {
             Self::ApiKeyRotated => "Rotated an API key",
             Self::ApiKeyPreviousEnded => "Ended an API key's old secret",
             Self::ApiKeyRenamed => "Renamed an API key",
+            Self::ApiKeyLimited => "Changed an API key's connections",
             Self::ApiKeyRevoked => "Revoked an API key",
             Self::InvitationCreated => "Created an invitation",
             Self::InvitationRevoked => "Cancelled an invitation",

@@ -37,8 +37,8 @@ pub use activity::{
     UpcomingActionKind, UpcomingActionView,
 };
 pub use api_key::{
-    ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, KeyConnection, KeyOverlap, KeyUseView, PreviousKeyView,
-    Scope,
+    ApiKeyLifetime, ApiKeyStatus, ApiKeyView, ApiKeysView, KeyConnection, KeyOverlap, KeyReach, KeyUseView,
+    PreviousKeyView, Scope,
 };
 pub use audit::{Action, ActorKind, AuditView, ChangesFilter, ChangesView};
 pub use call_limit::CallLimit;

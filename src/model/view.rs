@@ -16,6 +16,8 @@ pub enum Health {
     Retrying,
     /// Someone must reconnect it: the consent was revoked, or the refresh token no longer works.
     NeedsReauth,
+    /// Another system keeps it alive, to which its token was exported.
+    Moved,
     /// Evergrant has no access, until someone reconnects it.
     Disconnected,
 }
@@ -28,6 +30,7 @@ impl Health {
             Self::Refreshing => "Refreshing",
             Self::Retrying => "Retrying",
             Self::NeedsReauth => "Reconnect needed",
+            Self::Moved => "Moved to another system",
             Self::Disconnected => "Disconnected",
         }
     }

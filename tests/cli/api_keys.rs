@@ -90,3 +90,22 @@ fn key_is_renamed_and_rotated_with_an_overlap_and_limited_to_a_known_connection(
     );
     assert!(key["connections"].is_null(), "it opens all: {key}");
 }
+
+#[test]
+fn limit_of_a_key_names_known_connections_or_is_removed() {
+    let folder = TempDir::new().unwrap();
+    let run = |arguments: &[&str]| run_evergrant(&folder, arguments, "");
+    assert_eq!(run(&["org", "add", "--name", "Harbour Group"]).status.code(), Some(0));
+    let key = run(&["api-key", "add", "--org", "Harbour Group", "--name", "Export"]).stdout;
+    let key = String::from_utf8(key).unwrap().trim().to_owned();
+    for (arguments, code, words) in [
+        (&[&key[..12], "--binding", "none"][..], 1, "has no connection none"),
+        (&["egk_00000000", "--all"], 1, "no such API key"),
+        (&[&key[..12], "--all", "--binding", "none"], 2, "--all"),
+        (&[&key[..12]], 2, "--binding"),
+        (&[&key, "--all"], 0, "opens all connections"),
+    ] {
+        let (got, text) = exit_code_and_text(&run(&[&["api-key", "limit"], arguments].concat()));
+        assert!(got == Some(code) && text.contains(words) && !text.contains(&key[12..]), "{words}: {text}");
+    }
+}

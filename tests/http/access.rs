@@ -63,6 +63,7 @@ const FUNCTIONS: &[(&str, Fields, Access)] = &[
     ("activity/changes", &[], From(Member)),
     ("api-keys/create", &[("name", "none")], From(Admin)),
     ("api-keys/end-previous", &[("key_id", API_KEY)], From(Admin)),
+    ("api-keys/limit", &[("key_id", API_KEY), ("reach", "all")], From(Admin)),
     ("api-keys/rename", &[("key_id", API_KEY), ("name", "Renamed")], From(Admin)),
     ("api-keys/revoke", &[("key_id", API_KEY)], From(Admin)),
     ("api-keys/rotate", &[("key_id", API_KEY)], From(Admin)),

@@ -1,9 +1,10 @@
 //! API keys that are limited to some connections, and rotated ones.
 
 use axum::http::StatusCode;
-use evergrant::model::{ApiKeyId, ApiKeyLifetime, BindingId, OrgId, Scope, paths};
+use evergrant::model::{Action, ApiKeyId, ApiKeyLifetime, BindingId, OrgId, Scope, paths};
 use evergrant::server::auth::api_keys::{self, RequestedApiKey};
 use evergrant::server::domain::Actor;
+use evergrant::server::store::AuditFilter;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -144,5 +145,49 @@ async fn person_limits_rotates_and_renames_a_key_on_the_page(database: TestDatab
     let page = ana.post("/api/api-keys/rotate", &[("key_id", id)]).await;
     assert!(page.location().starts_with("/account/confirm?"), "{db}: {}", page.location());
     assert_eq!(web.store.api_keys(&org).await.unwrap()[0].previous, None, "{db}");
+    web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn person_sets_changes_and_removes_the_limit_of_an_existing_key(database: TestDatabase) {
+    let db = database.name;
+    let (web, org, ids) = connected(database).await;
+    let ana = web.browser();
+    ana.sign_in("ana@example.com").await;
+    let (program, id) = limited(&web, &org, &[]).await;
+    let (id, action) = (id.as_str(), "/api/api-keys/limit");
+    let opened = async || program.send(Method::GET, "").await.1["bindings"].as_array().unwrap().len();
+    assert_eq!(opened().await, 3, "{db}");
+    let card = ana.get(&format!("{API_KEYS_PATH}?limit={id}")).await.text;
+    assert!(card.contains("Which connections does Till open?") && card.contains(&ids[2]), "{db}: {card}");
+
+    for (form, flash, number) in [
+        (&[("reach", "chosen"), ("bindings[0]", ids[0].as_str()), ("bindings[1]", &ids[2])][..], "key-limited", 2),
+        (&[("bindings[1]", ids[1].as_str())], "key-limited", 1),
+        (&[("reach", "chosen")], "key-none-chosen", 1),
+        (&[], "key-none-chosen", 1),
+        (&[("bindings[0]", "none"), ("bindings[1]", ids[0].as_str())], "key-no-connection", 1),
+        (&[("reach", "all"), ("bindings[0]", ids[0].as_str())], "key-limited", 3),
+    ] {
+        ana.post(action, &[&[("key_id", id)], form].concat()).await;
+        assert_eq!((ana.flash().as_str(), opened().await), (flash, number), "{db}: {form:?}");
+    }
+    ana.post(action, &[("key_id", "none"), ("reach", "all")]).await;
+    assert_eq!(ana.flash(), "key-missing", "{db}");
+    let filter = AuditFilter { action: Action::ApiKeyLimited.as_str(), ..AuditFilter::default() };
+    let events = web.store.audit_events(Some(&org), filter, None, 9).await.unwrap();
+    let details: Vec<_> = events.iter().map(|event| event.detail.len()).collect();
+    assert_eq!(details, [3; 3], "{db}: name, connections and what they were before");
+    assert!(events.iter().all(|event| event.actor == "ana@example.com"), "{db}");
+
+    // Another organization's key is not found, and a limit is removed only with a recent proof.
+    let (eve, _) = web.signed_in_user("eve@example.com", "Elsewhere").await;
+    eve.post(action, &[("key_id", id), ("bindings[0]", ids[0].as_str())]).await;
+    assert_eq!((eve.flash().as_str(), opened().await), ("key-missing", 3), "{db}");
+    ana.post(action, &[("key_id", id), ("bindings[0]", ids[0].as_str())]).await;
+    web.advance(11 * 60);
+    let page = ana.post(action, &[("key_id", id), ("reach", "all")]).await;
+    assert!(page.location().starts_with("/account/confirm?"), "{db}: {}", page.location());
+    assert_eq!(opened().await, 1, "{db}");
     web.stop().await;
 }

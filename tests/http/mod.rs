@@ -13,6 +13,7 @@ mod connection_tests;
 mod documented_methods;
 mod event_feed;
 mod events;
+mod exported;
 mod idempotency;
 mod import;
 mod invitations;

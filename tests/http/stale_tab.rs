@@ -34,6 +34,7 @@ const FORMS: &[(&str, &[(&str, &str)])] = &[
     (paths::CONFIRM, &[("id", "none"), ("decision", "keep")]),
     ("/api/api-keys/create", &[("name", "Export"), ("scopes[0]", "tokens:read")]),
     ("/api/api-keys/end-previous", &[("key_id", "none")]),
+    ("/api/api-keys/limit", &[("key_id", "none"), ("reach", "all")]),
     ("/api/api-keys/rename", &[("key_id", "none"), ("name", "Renamed")]),
     ("/api/api-keys/revoke", &[("key_id", "none")]),
     ("/api/api-keys/rotate", &[("key_id", "none"), ("overlap", "1h")]),

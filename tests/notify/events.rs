@@ -5,9 +5,9 @@ use crate::support::wait::{MAX_WAIT, eventually};
 use std::sync::Arc;
 
 use evergrant::model::{Channel, DeliveryStatus, EventKind, Outcome, Trigger};
-use evergrant::server::domain::{AttemptEnd, FailureClass};
+use evergrant::server::domain::{AttemptEnd, FailureClass, GrantEnd};
 use evergrant::server::store::{DeliveryAttempt, DeliveryOutcome, Fenced, NewAttempt, RecordedAttempt, Store};
-use evergrant::server::tokens::{RefreshFailure, RefreshRequest};
+use evergrant::server::tokens::RefreshRequest;
 use serde_json::json;
 
 use super::{
@@ -68,8 +68,8 @@ async fn fenced_change_creates_no_event(database: TestDatabase) {
     harness.advance(60);
     assert!(store.acquire_lease(&connected.grant, "another", until()).await.unwrap().is_some());
     let end = AttemptEnd::failed(Outcome::Reconnect, "invalid_grant", FailureClass::ANSWERED);
-    let message = RefreshFailure::reconnect_needed(None).message;
-    let fenced = store.fail_grant(&lease, &message, &end).await.unwrap();
+    let message = GrantEnd::RevokedAtXero.message();
+    let fenced = store.fail_grant(&lease, message, &end).await.unwrap();
     assert_eq!(fenced, Fenced::Superseded, "the fence rejects another owner");
     assert_eq!(event_kinds(store, &connected.org).await, [], "{}", harness.database.name);
 }

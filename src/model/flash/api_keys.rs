@@ -14,12 +14,15 @@ str_enum!(
         Rotated = "key-rotated",
         PreviousEnded = "key-previous-ended",
         Renamed = "key-renamed",
+        Limited = "key-limited",
         Revoked = "key-revoked",
         InvalidName = "key-no-name",
         NoScope = "key-no-scope",
         TooMany = "key-too-many",
         /// A connection to limit the key to is not in the organization.
         NoSuchConnection = "key-no-connection",
+        /// A key was to be limited to no connection at all.
+        NoneChosen = "key-none-chosen",
         /// The secret before the last rotation still works.
         StillReplacing = "key-still-replacing",
         /// There is no secret before that still works.
@@ -35,7 +38,9 @@ str_enum!(
 impl FlashMessage for ApiKeyFlash {
     fn tone(&self) -> Tone {
         match self {
-            Self::Created | Self::Rotated | Self::PreviousEnded | Self::Renamed | Self::Revoked => Tone::Good,
+            Self::Created | Self::Rotated | Self::PreviousEnded | Self::Renamed | Self::Limited | Self::Revoked => {
+                Tone::Good
+            }
             _ => Tone::Warn,
         }
     }
@@ -46,11 +51,13 @@ impl FlashMessage for ApiKeyFlash {
             Self::Rotated => "API key rotated. Copy the new key now: it is shown only once.",
             Self::PreviousEnded => "The old key has ended. Requests with it are refused from now on.",
             Self::Renamed => "API key renamed.",
+            Self::Limited => "The API key's connections were changed. This applies from its next request.",
+            Self::NoneChosen => "Nothing was changed. Choose at least one connection, or revoke the key.",
             Self::Revoked => "API key revoked. Requests with it are refused from now on.",
             Self::InvalidName => "Nothing was changed. A key needs a name of at most 100 characters.",
             Self::NoScope => "No key was created. Choose at least one permission.",
             Self::TooMany => "There are already 100 API keys. Revoke one that is no longer used first.",
-            Self::NoSuchConnection => "No key was created: a connection that you chose isn't in this organisation any more.",
+            Self::NoSuchConnection => "Nothing was changed: a connection that you chose isn't in this organisation any more.",
             Self::StillReplacing => {
                 "That key was rotated already, and its old key still works. End the old key first."
             }

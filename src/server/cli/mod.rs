@@ -6,6 +6,7 @@ mod api_key;
 mod context;
 mod doctor;
 mod encryption_key;
+mod export;
 mod grants;
 mod healthcheck;
 mod import;
@@ -65,6 +66,8 @@ enum Command {
     Grants(grants::Command),
     /// Take over refresh tokens of another system, which must have stopped. Works beside running servers.
     Import(Box<import::Flags>),
+    /// Hand refresh tokens over to another system, encrypted, and stop refreshing them here. Works beside running servers.
+    Export(Box<export::Flags>),
     /// Manage API keys, with which organizations' programs authenticate.
     #[command(subcommand, alias = "key")]
     ApiKey(api_key::Command),
@@ -123,6 +126,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Some(Command::Org(command)) => org::run(command).await,
         Some(Command::Grants(command)) => grants::run(command).await,
         Some(Command::Import(flags)) => import::run(*flags).await,
+        Some(Command::Export(flags)) => export::run(*flags).await,
         Some(Command::ApiKey(command)) => api_key::run(command).await,
         Some(Command::EncryptionKey(command)) => encryption_key::run(command).await,
         Some(Command::Doctor(flags)) => doctor::run(*flags).await,
@@ -176,7 +180,13 @@ mod tests {
         assert!(matches!(parse("evergrant grants list --org N").unwrap().command, Some(Command::Grants(_))));
         assert!(matches!(parse("evergrant grants refresh --all-due").unwrap().command, Some(Command::Grants(_))));
         for api_key in ["api-key", "key"] {
-            for arguments in ["add --org O --name N", "list --json", "revoke --key egk_12345678"] {
+            for arguments in [
+                "add --org O --name N",
+                "limit egk_12345678 --all",
+                "limit k --binding a --binding b",
+                "list --json",
+                "revoke --key egk_12345678",
+            ] {
                 let parsed = parse(&format!("evergrant {api_key} {arguments}")).unwrap().command;
                 assert!(matches!(parsed, Some(Command::ApiKey(_))), "{api_key} {arguments}");
             }
@@ -197,7 +207,12 @@ mod tests {
             "evergrant user add --email a@b.c --join",
             "evergrant api-key add --org O --name N --life 2d",
             "evergrant api-key revoke",
+            "evergrant api-key limit k",
+            "evergrant api-key limit k --all --binding b",
             "evergrant user add",
+            "evergrant export --org O",
+            "evergrant export --to age1",
+            "evergrant grants retry --grant g --exported",
             "evergrant sing",
             "evergrant --listen nowhere",
             "evergrant org add",

@@ -20,6 +20,8 @@ pub struct Binding {
     /// Unix seconds at which Xero was first seen not to list the connection. If the binding is active, a second list has to
     /// confirm that. If it is disconnected, it recovers if Xero lists the connection again.
     pub unlisted_at: Option<i64>,
+    /// Unix seconds at which its grant's token was exported, if another system keeps the connection alive since then.
+    pub moved_at: Option<i64>,
     /// The user who connected it; `None` if unknown or deleted.
     pub connected_by: Option<UserId>,
     /// Unix seconds at which the tenant was first bound.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::app_identity::AppIdentity;
+use super::grant_end::GrantEnd;
 use super::token_times::TokenTimes;
 use crate::model::{GrantId, GrantStatus, OrgId};
 
@@ -52,6 +53,8 @@ pub struct Grant {
     /// Unix seconds by which the current token has to be used, because another exchange of its predecessor may have ended
     /// it. Later, the predecessor is of no help any more.
     pub prove_by: Option<i64>,
+    /// Unix seconds at which the refresh token was exported to another system, which refreshes it since then.
+    pub exported_at: Option<i64>,
 }
 
 /// A spent refresh token, which Xero exchanges again within its replay window.
@@ -72,6 +75,14 @@ impl Grant {
             expires_at: self.expires_at,
             refresh_token_issued_at: self.refresh_token_issued_at,
             received_at: self.last_refreshed_at.unwrap_or(self.refresh_token_issued_at),
+        }
+    }
+
+    /// Returns the message for people why the grant has ended, if it has.
+    pub fn end_message(&self) -> &str {
+        match self.exported_at {
+            Some(_) => GrantEnd::Exported.message(),
+            None => self.last_error.as_deref().unwrap_or(GrantEnd::RevokedAtXero.message()),
         }
     }
 
@@ -113,6 +124,7 @@ impl Grant {
             refused_at: None,
             predecessor: None,
             prove_by: None,
+            exported_at: None,
         }
     }
 }
@@ -124,7 +136,7 @@ pub struct GrantCounts {
     pub active: i64,
     /// Active, but the last exchange failed.
     pub failing: i64,
-    /// Refused by Xero; only a new consent helps.
+    /// Refused by Xero; only a new consent helps. Without those that were exported.
     pub needs_reauth: i64,
     /// Active, and refused by Xero, but the refusal is not believed yet. Counted as failing, too.
     pub refused: i64,

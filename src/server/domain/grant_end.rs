@@ -1,4 +1,5 @@
-//! Classifies why Xero no longer accepts a refresh token, from the journal. Xero itself only answers `invalid_grant`.
+//! Why a grant ended. If Xero no longer accepts its refresh token, the journal tells why: Xero itself only answers
+//! `invalid_grant`.
 
 use super::grant::{Grant, XERO_REPLAY_WINDOW};
 use super::token_times::REFRESH_TOKEN_LIFETIME;
@@ -13,6 +14,8 @@ pub enum GrantEnd {
     ReplyLost,
     /// The token was not rotated within its lifetime.
     Expired,
+    /// An operator exported the token: another system refreshes it now.
+    Exported,
 }
 
 impl GrantEnd {
@@ -29,12 +32,13 @@ impl GrantEnd {
         }
     }
 
-    /// Returns the error code for the journal: Xero's code, extended by what the journal shows.
+    /// Returns the code for programs. For the journal, it is Xero's code, extended by what the journal shows.
     pub fn code(self) -> &'static str {
         match self {
             Self::RevokedAtXero => "invalid_grant",
             Self::ReplyLost => "invalid_grant_after_lost_reply",
             Self::Expired => "invalid_grant_after_sixty_days",
+            Self::Exported => "exported",
         }
     }
 
@@ -49,6 +53,10 @@ impl GrantEnd {
             Self::Expired => {
                 "Xero no longer accepts this connection: it was not renewed for sixty days. Your Xero data is safe. \
                  Reconnect to continue."
+            }
+            Self::Exported => {
+                "Moved to another system, which keeps this connection alive now. Evergrant has stopped. Reconnect here \
+                 only once the other system has stopped."
             }
         }
     }

@@ -33,8 +33,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (26, "API key limits", include_str!("../../../migrations/0026_api_key_limits.sql")),
     (27, "delivery log", include_str!("../../../migrations/0027_delivery_log.sql")),
     (28, "idempotent calls", include_str!("../../../migrations/0028_idempotent_calls.sql")),
-    (33, "consent outcomes", include_str!("../../../migrations/0033_consent_outcomes.sql")),
     (29, "pending identities", include_str!("../../../migrations/0029_pending_identities.sql")),
+    (31, "exported grants", include_str!("../../../migrations/0031_exported_grants.sql")),
+    (33, "consent outcomes", include_str!("../../../migrations/0033_consent_outcomes.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

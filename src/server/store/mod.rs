@@ -32,7 +32,8 @@ use std::sync::Arc;
 pub use accounts::account_messages::{ClaimedMessage, EmailConfirmation, LINK_LIFETIME, OpenLink};
 pub use accounts::account_notices::ClaimedNotice;
 pub use accounts::api_keys::{
-    AddApiKeyError, ApiKeyRow, KeyUse, MAX_API_KEYS, NewApiKeyRow, NewSecret, ReplacedSecret, RotateKeyError,
+    AddApiKeyError, ApiKeyRow, KeyUse, LimitKeyError, MAX_API_KEYS, NewApiKeyRow, NewSecret, ReplacedSecret,
+    RotateKeyError,
 };
 pub use accounts::attempt_limits::{AttemptCount, AttemptLimit, LONGEST_REFILL};
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
@@ -77,6 +78,7 @@ pub use grants::NewGrant;
 pub use grants::attempts::NewAttempt;
 pub use grants::commit::AttemptFailure;
 pub use grants::due::DueFilter;
+pub use grants::export::{ExportedConnection, ExportedGrant};
 pub use grants::lease_guard::{Fenced, JournaledLease, LeaseGuard, SpoolCommit};
 pub use grants::protocol::ProtocolStep;
 pub use grants::refusal::PendingRefusal;

@@ -71,7 +71,7 @@ impl TokenService {
         if import.org_id != target.org {
             return Ok(ImportReport::of(ImportOutcome::OtherOrganization));
         }
-        if import.is_finished {
+        if import.is_finished && !self.names_further_tenant(target, &row, &import).await? {
             let bindings = store.bindings_of_grant(&target.org, &import.grant_id).await?;
             return Ok(ImportReport { bindings, ..ImportReport::of(ImportOutcome::AlreadyImported) });
         }
@@ -80,6 +80,8 @@ impl TokenService {
             Some(outcome) => ImportReport::of(outcome),
         };
         match report.outcome {
+            // Its grant serves the tenant of an earlier row.
+            _ if import.is_finished => {}
             ImportOutcome::Refused => store.discard_token_import(&hash, &import.grant_id).await?,
             outcome if outcome.is_success() => store.finish_token_import(&hash).await?,
             _ => {}
@@ -87,6 +89,24 @@ impl TokenService {
         let outcome = report.outcome.as_str();
         tracing::info!(org = %target.org, grant = %import.grant_id, outcome, "refresh token imported");
         Ok(report)
+    }
+
+    /// Returns whether the row of a token that was imported names a tenant that no connection of the organization has had
+    /// by this token: a file has one row for each tenant of a consent.
+    async fn names_further_tenant(
+        &self,
+        target: &ImportTarget,
+        row: &ImportRow,
+        import: &TokenImport,
+    ) -> Result<bool, StoreError> {
+        let Some(tenant) = &row.tenant_id else { return Ok(false) };
+        let store = &self.shared.store;
+        let (served, bound) =
+            (store.bindings_of_grant(&target.org, &import.grant_id).await?, store.bindings_of_org(&target.org).await?);
+        let is_served = |bound: &BindingWithGrant| {
+            bound.binding.tenant.id == *tenant && (served.contains(&bound.binding.id) || is_working(bound))
+        };
+        Ok(!bound.iter().any(is_served))
     }
 
     /// Returns the outcome of a row whose token need not or must not be sent.
@@ -155,11 +175,17 @@ impl TokenService {
         let free: Vec<Tenant> = tenants.iter().filter(|tenant| !working(tenant)).cloned().collect();
         if free.is_empty() {
             // Its own consent stays as it is at Xero: the working connection stands on it.
-            store.mark_grant_revoked(&grant.id).await?;
+            if !import.is_finished {
+                store.mark_grant_revoked(&grant.id).await?;
+            }
             return Ok(ImportReport::of(ImportOutcome::AlreadyBound));
         }
-        store.bind(&target.org, &grant.id, &free, target.user.as_ref()).await?;
-        let bindings = store.bindings_of_grant(&target.org, &grant.id).await?;
+        let bound_now = store.bind(&target.org, &grant.id, &free, target.user.as_ref()).await?;
+        let mut bindings = store.bindings_of_grant(&target.org, &grant.id).await?;
+        if import.is_finished {
+            // Those of the token's earlier rows are not this row's.
+            bindings.retain(|id| bound_now.iter().any(|bound| bound.binding_id == *id));
+        }
         let mut report = ImportReport { bindings, ..ImportReport::of(ImportOutcome::Imported) };
         report.detail = self.label(target, row, &report).await?;
         Ok(report)

@@ -34,7 +34,7 @@ mod vend_audit;
 
 pub use connections::{ConnectionError, DisconnectOutcome};
 pub use error::{MAX_TTL, TokenError};
-pub use exchange::{RescueError, RescueReport, UserCheck};
+pub use exchange::{ExportError, RescueError, RescueReport, UserCheck};
 pub use import::{ImportTarget, SharedUsers};
 pub use notes::Notes;
 pub use outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};

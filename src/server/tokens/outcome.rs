@@ -1,7 +1,7 @@
 //! Refresh requests, their outcomes, and the messages for people.
 
 use crate::model::{Trigger, XERO_NOT_ANSWERING};
-use crate::server::domain::{AppIdentity, GrantEnd};
+use crate::server::domain::AppIdentity;
 use crate::server::xero::{ErrorKind, OpenCircuit, Transient, XeroError};
 
 /// Returns the message while Xero doesn't answer.
@@ -116,10 +116,9 @@ impl RefreshFailure {
         Self { cause: FailureCause::Disconnected, message, next_attempt_at: None }
     }
 
-    /// Returns the failure for a grant that needs a new consent. `last_error` is the row's message.
-    pub fn reconnect_needed(last_error: Option<&str>) -> Self {
-        let message = last_error.unwrap_or(GrantEnd::RevokedAtXero.message()).to_owned();
-        Self { cause: FailureCause::Reconnect, message, next_attempt_at: None }
+    /// Returns the failure for a grant that needs a new consent. `message` says why.
+    pub fn reconnect_needed(message: &str) -> Self {
+        Self { cause: FailureCause::Reconnect, message: message.to_owned(), next_attempt_at: None }
     }
 
     /// Returns the failure for an internal error, which the log describes.

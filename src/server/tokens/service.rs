@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use tracing::Instrument as _;
 
 use super::error::TokenError;
-use super::exchange::{RescueError, RescueReport, UserCheck, rescue, retry, run_exchange};
+use super::exchange::{ExportError, RescueError, RescueReport, UserCheck, export, rescue, retry, run_exchange};
 use super::notes::Notes;
 use super::outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::per_org_limiter::PerOrgLimiter;
@@ -17,9 +17,9 @@ use super::single_flight::{Joined, SingleFlight};
 use super::spool::Spool;
 use super::state::ServiceState;
 use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport};
-use crate::server::domain::{Grant, RefreshToken};
+use crate::server::domain::{Grant, GrantEnd, RefreshToken};
 use crate::server::lifecycle::Lifecycle;
-use crate::server::store::{BindingWithGrant, Store, StoreError};
+use crate::server::store::{BindingWithGrant, ExportedGrant, Store, StoreError};
 use crate::server::telemetry::metrics::Metrics;
 use crate::server::telemetry::traces;
 use crate::server::xero::{Priority, XeroClient};
@@ -110,6 +110,12 @@ impl TokenService {
     /// active again.
     pub async fn retry(&self, id: &GrantId) -> Result<(), RescueError> {
         retry(Arc::clone(&self.shared), id.clone()).await
+    }
+
+    /// Stops a grant and returns it with its refresh token, for another system. `recipient` is the public key that the
+    /// token is encrypted to, for the audit log.
+    pub async fn export(&self, id: &GrantId, recipient: &str) -> Result<(ExportedGrant, RefreshToken), ExportError> {
+        export(Arc::clone(&self.shared), id.clone(), recipient).await
     }
 
     /// Commits the spooled rotations, including those of earlier processes. Returns how many were committed.
@@ -235,8 +241,7 @@ pub(super) fn disconnected_reason(bound: &BindingWithGrant) -> Option<String> {
     match bound.binding.status {
         BindingStatus::Active => None,
         BindingStatus::NeedsReauth => {
-            let last_error = bound.grant.as_ref().and_then(|grant| grant.last_error.as_deref());
-            Some(RefreshFailure::reconnect_needed(last_error).message)
+            Some(bound.grant.as_ref().map_or(GrantEnd::RevokedAtXero.message(), Grant::end_message).to_owned())
         }
         BindingStatus::Disconnected => Some(RefreshFailure::disconnected().message),
     }

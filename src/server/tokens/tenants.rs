@@ -69,6 +69,7 @@ mod tests {
             active_grant_id: None,
             status,
             unlisted_at,
+            moved_at: None,
             connected_by: None,
             created_at: 0,
             updated_at: 0,

@@ -18,7 +18,7 @@ use crate::model::{
     BindingStatus, ConnectLinkView, ConnectionView, GrantStatus, Health, HourView, OrgId, OrgView, OverviewView,
     Permission, SettingsView, UpcomingActionKind, UpcomingActionView,
 };
-use crate::server::domain::{AppIdentity, Grant, GrantEnd, REFRESH_TOKEN_LIFETIME};
+use crate::server::domain::{AppIdentity, Binding, Grant, GrantEnd, REFRESH_TOKEN_LIFETIME};
 use crate::server::store::{BindingWithGrant, ConnectLink, Store, StoreError, UpcomingRefresh};
 
 /// The hours in the overview's chart: the current clock hour and the ones before it.
@@ -111,10 +111,10 @@ fn connection_view(
     app: &AppIdentity,
     now: i64,
 ) -> ConnectionView {
-    let health = health(binding.status, grant.as_ref(), app, now);
+    let health = health(&binding, grant.as_ref(), app, now);
     let last_refreshed_at = grant.as_ref().and_then(|grant| grant.last_refreshed_at);
     let ended = grant.as_ref().filter(|grant| grant.status == GrantStatus::RefreshFailed);
-    let end_reason = ended.and_then(|grant| grant.last_error.clone());
+    let end_reason = ended.map_or(GrantEnd::RevokedAtXero.message(), Grant::end_message).to_owned();
     // Only an active grant has tokens with times to show.
     let alive = grant.filter(|grant| grant.status == GrantStatus::Active && binding.status == BindingStatus::Active);
     let problem = match health {
@@ -123,7 +123,7 @@ fn connection_view(
             true => grant.last_error.clone(),
             false => Some(grant.app.foreign_message()),
         }),
-        Health::NeedsReauth => Some(end_reason.unwrap_or_else(|| GrantEnd::RevokedAtXero.message().to_owned())),
+        Health::NeedsReauth | Health::Moved => Some(end_reason),
         Health::Disconnected if binding.unlisted_at.is_some() => {
             Some("Access was removed in Xero. Your Xero data is safe. Reconnect to continue.".to_owned())
         }
@@ -147,8 +147,9 @@ fn connection_view(
     }
 }
 
-fn health(status: BindingStatus, grant: Option<&Grant>, app: &AppIdentity, now: i64) -> Health {
-    match (status, grant) {
+fn health(binding: &Binding, grant: Option<&Grant>, app: &AppIdentity, now: i64) -> Health {
+    match (binding.status, grant) {
+        (BindingStatus::NeedsReauth, _) if binding.moved_at.is_some() => Health::Moved,
         (BindingStatus::NeedsReauth, _) => Health::NeedsReauth,
         (BindingStatus::Disconnected, _) | (BindingStatus::Active, None) => Health::Disconnected,
         (BindingStatus::Active, Some(grant)) => match grant.status {
@@ -164,12 +165,32 @@ fn health(status: BindingStatus, grant: Option<&Grant>, app: &AppIdentity, now: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::domain::Lease;
+    use crate::server::domain::{Lease, Tenant};
 
     const NOW: i64 = 1_800_000_000;
 
     fn grant() -> Grant {
         Grant { last_refreshed_at: Some(NOW), ..Grant::for_test(NOW + 600, NOW) }
+    }
+
+    fn binding(status: BindingStatus, moved_at: Option<i64>) -> Binding {
+        Binding {
+            id: "b".into(),
+            org_id: "o".into(),
+            tenant: Tenant {
+                id: "t".into(),
+                name: "Harbour Coffee".into(),
+                tenant_type: "ORGANISATION".into(),
+                connection_id: "c".into(),
+            },
+            active_grant_id: None,
+            status,
+            unlisted_at: None,
+            moved_at,
+            connected_by: None,
+            created_at: NOW,
+            updated_at: NOW,
+        }
     }
 
     #[test]
@@ -223,7 +244,10 @@ mod tests {
         ];
         for (status, grant, expected) in cases {
             let sandbox = AppIdentity::sandbox();
-            assert_eq!(health(status, grant.as_ref(), &sandbox, NOW), expected, "{status:?} {grant:?}");
+            let found = health(&binding(status, None), grant.as_ref(), &sandbox, NOW);
+            assert_eq!(found, expected, "{status:?} {grant:?}");
         }
+        let moved = binding(BindingStatus::NeedsReauth, Some(NOW));
+        assert_eq!(health(&moved, Some(&grant()), &AppIdentity::sandbox(), NOW), Health::Moved);
     }
 }

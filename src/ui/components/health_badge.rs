@@ -20,7 +20,7 @@ pub fn badge_of(health: Health) -> Badge {
         Health::Refreshing => (Tone::Info, TURN),
         Health::Retrying => (Tone::Warn, CLOCK),
         Health::NeedsReauth => (Tone::Bad, WARNING),
-        Health::Disconnected => (Tone::Quiet, SLASH),
+        Health::Moved | Health::Disconnected => (Tone::Quiet, SLASH),
     };
     Badge::new(tone, icon, health.label())
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod doctor;
 mod encryption_keys;
+mod export;
 mod grants;
 mod import;
 mod rescue;

@@ -1,11 +1,11 @@
-//! `evergrant api-key rename|rotate|end-previous|revoke`: changes one key.
+//! `evergrant api-key rename|limit|rotate|end-previous|revoke`: changes one key.
 
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use serde_json::json;
 
-use crate::model::{ApiKeyId, OrgId};
+use crate::model::{ApiKeyId, BindingId, OrgId};
 use crate::server::auth::api_keys;
 use crate::server::cli::output::Output;
 use crate::server::cli::{CliError, context};
@@ -27,6 +27,32 @@ pub struct Rename {
     output: Output,
     #[command(flatten, next_help_heading = "Settings")]
     settings: Settings,
+}
+
+#[derive(Args)]
+pub struct Limit {
+    /// The key's prefix or id, as `api-key list` shows them.
+    #[arg(value_name = "KEY")]
+    key: String,
+    #[command(flatten)]
+    reach: Reach,
+    /// Print the key's id and its connections as JSON.
+    #[arg(long = "json", action = ArgAction::SetTrue, value_parser = Output::flag())]
+    output: Output,
+    #[command(flatten, next_help_heading = "Settings")]
+    settings: Settings,
+}
+
+/// The connections that a key opens from now on.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Reach {
+    /// ID of a connection that the key opens. May be repeated. All others are closed to it.
+    #[arg(long = "binding", value_name = "ID")]
+    bindings: Vec<BindingId>,
+    /// Remove the limit: the key opens all connections, also later ones.
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Args)]
@@ -75,6 +101,22 @@ pub async fn rename(flags: Rename) -> Result<(), CliError> {
     store.database().close().await;
     renamed?;
     flags.output.print(&json!({ "renamed": id }), "Renamed.");
+    Ok(())
+}
+
+pub async fn limit(flags: Limit) -> Result<(), CliError> {
+    let store = context::open_store(flags.settings).await?;
+    let (org, id) = find(&store, &flags.key).await?;
+    let Reach { bindings, all } = flags.reach;
+    let limited = store.limit_api_key(&org, &id, (!all).then_some(bindings.as_slice())).await;
+    store.database().close().await;
+    limited?;
+    let text = match bindings.len() {
+        0 => "The key opens all connections from now on.".to_owned(),
+        1 => "The key opens 1 connection from now on.".to_owned(),
+        number => format!("The key opens {number} connections from now on."),
+    };
+    flags.output.print(&json!({ "limited": id, "bindings": (!all).then_some(bindings) }), &text);
     Ok(())
 }
 

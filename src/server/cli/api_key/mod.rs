@@ -1,4 +1,4 @@
-//! `evergrant api-key add|list|rename|rotate|end-previous|revoke`: manages organizations' API keys.
+//! `evergrant api-key add|list|rename|limit|rotate|end-previous|revoke`: manages organizations' API keys.
 
 mod change;
 mod list;
@@ -22,6 +22,8 @@ pub enum Command {
     List(Box<list::List>),
     /// Give an API key another name.
     Rename(Box<change::Rename>),
+    /// Change which connections an API key opens.
+    Limit(Box<change::Limit>),
     /// Replace an API key and print the new one. The old one works for a day, or as long as --overlap says.
     Rotate(Box<change::Rotate>),
     /// End the old key of a rotation at once.
@@ -58,6 +60,7 @@ pub async fn run(command: Command) -> Result<(), CliError> {
         Command::Add(flags) => add(*flags).await,
         Command::List(flags) => list::run(*flags).await,
         Command::Rename(flags) => change::rename(*flags).await,
+        Command::Limit(flags) => change::limit(*flags).await,
         Command::Rotate(flags) => change::rotate(*flags).await,
         Command::EndPrevious(flags) => change::end_previous(*flags).await,
         Command::Revoke(flags) => change::revoke(*flags).await,

@@ -106,8 +106,9 @@ fn health(listed: &[GrantSummary], now: i64) -> Check {
     let active: Vec<&GrantSummary> =
         listed.iter().filter(|listed| listed.grant.status == GrantStatus::Active).collect();
     let failing: Vec<&GrantSummary> = active.iter().filter(|listed| listed.grant.failure_count > 0).copied().collect();
-    let dead: Vec<&GrantSummary> =
-        listed.iter().filter(|listed| listed.grant.status == GrantStatus::RefreshFailed).collect();
+    let ended = |listed: &&GrantSummary| listed.grant.status == GrantStatus::RefreshFailed;
+    let (exported, dead): (Vec<&GrantSummary>, Vec<&GrantSummary>) =
+        listed.iter().filter(ended).partition(|listed| listed.grant.exported_at.is_some());
     let older = |age: i64| -> Vec<&GrantSummary> {
         active.iter().filter(|listed| now - listed.grant.refresh_token_issued_at > age).copied().collect()
     };
@@ -121,6 +122,10 @@ fn health(listed: &[GrantSummary], now: i64) -> Check {
         old.len(),
         very_old.len()
     );
+    let found = match exported.len() {
+        0 => found,
+        number => format!("{found} {number} exported to another system."),
+    };
     let named = |listed: &[&GrantSummary]| list_grant_ids(listed.iter().map(|listed| &listed.grant.id));
     let mut to_do = Vec::new();
     if !very_old.is_empty() {

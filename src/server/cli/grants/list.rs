@@ -64,6 +64,7 @@ fn to_json(listed: &GrantSummary, app: &AppIdentity) -> Value {
         "failureCount": grant.failure_count,
         "nextAttemptAt": grant.next_attempt_at,
         "refusedAt": grant.refused_at,
+        "exportedAt": grant.exported_at,
         "lastError": grant.last_error,
         "lastErrorCode": listed.last_failure_code,
         "lastRefreshedAt": grant.last_refreshed_at,
@@ -91,6 +92,7 @@ fn to_row(listed: &GrantSummary, app: &AppIdentity, now: i64) -> [String; 9] {
         GrantStatus::Active if grant.refused_at.is_some() => "refused, held",
         GrantStatus::Active if grant.failure_count > 0 => "failing",
         GrantStatus::Active => "active",
+        GrantStatus::RefreshFailed if grant.exported_at.is_some() => "exported",
         GrantStatus::RefreshFailed => "needs reconnecting",
         GrantStatus::Revoked => "revoked",
     };

@@ -17,6 +17,9 @@ use crate::server::tokens::{RefreshOutcome, RefreshRequest};
 pub struct Flags {
     #[command(flatten)]
     which: GrantSelection,
+    /// Take back the exported grants of the selection, instead of retrying refused ones. The other system must have stopped.
+    #[arg(long, conflicts_with = "grant")]
+    exported: bool,
     /// End a grant that Xero refuses again, although it refuses many others, too.
     #[arg(long)]
     accept_refusals: bool,
@@ -30,7 +33,7 @@ pub struct Flags {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct GrantSelection {
-    /// This grant; `grants list` shows the ids.
+    /// This grant; `grants list` shows the ids. One that was exported is taken back: the other system must have stopped.
     #[arg(long, value_name = "ID")]
     grant: Option<String>,
     /// Every grant of this organization, if exactly one has this name that needs reconnecting or whose refusal is held.
@@ -54,7 +57,7 @@ enum Retried {
 
 pub async fn run(flags: Flags) -> Result<(), CliError> {
     let service = OneShotService::open(flags.settings).await?;
-    let selected = select_grants(&flags.which, &service).await?;
+    let selected = select_grants(&flags.which, flags.exported, &service).await?;
     let request = RefreshRequest::cli().forced();
     let request = &if flags.accept_refusals { request.believing_refusals() } else { request };
     let mut retried: Vec<(GrantSummary, Retried)> = stream::iter(selected)
@@ -85,7 +88,11 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
 }
 
 /// Returns the grants that the flags select.
-async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Result<Vec<GrantSummary>, CliError> {
+async fn select_grants(
+    which: &GrantSelection,
+    exported: bool,
+    service: &OneShotService,
+) -> Result<Vec<GrantSummary>, CliError> {
     let database = service.store.database();
     let org = resolve_id(database, which.org.as_deref(), which.org_id.as_deref()).await?;
     let mut listed = database.grant_summaries(org.as_ref()).await?;
@@ -108,7 +115,8 @@ async fn select_grants(which: &GrantSelection, service: &OneShotService) -> Resu
             }
         }
         None => {
-            listed.retain(is_refused);
+            // An exported grant is taken back only by name or on request: two keepers of one token lose it.
+            listed.retain(|listed| is_refused(listed) && listed.grant.exported_at.is_some() == exported);
             Ok(listed)
         }
     }

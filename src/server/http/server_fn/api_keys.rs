@@ -4,13 +4,13 @@ use axum::http::StatusCode;
 
 use super::rejection::{Rejection, reject_with_flash};
 use super::{ServerFnContext, append_cookie};
-use crate::model::{ApiKeyFlash, ApiKeyId, ApiKeyLifetime, BindingId, KeyOverlap, OrgView, Scope};
+use crate::model::{ApiKeyFlash, ApiKeyId, ApiKeyLifetime, BindingId, KeyOverlap, KeyReach, OrgView, Scope};
 use crate::server::auth::api_keys;
 use crate::server::auth::api_keys::{CreateKeyError, RenameKeyError, RequestedApiKey, RotationError};
 use crate::server::domain::{ApiKey, Secret};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
-use crate::server::store::RotateKeyError;
+use crate::server::store::{LimitKeyError, RotateKeyError};
 
 impl ServerFnContext {
     /// Creates a key. A plain form also receives it in a cookie for the next page.
@@ -54,6 +54,22 @@ impl ServerFnContext {
         Ok(api_keys::rename(&self.state.store.as_actor(self.actor()), &org.id, id, name).await?)
     }
 
+    /// Limits a key to these connections, or removes its limit.
+    pub async fn limit_api_key(
+        &self,
+        org: &OrgView,
+        id: &ApiKeyId,
+        reach: KeyReach,
+        bindings: &[BindingId],
+    ) -> Result<(), Rejection> {
+        let bindings = match reach {
+            KeyReach::All => None,
+            KeyReach::Chosen if bindings.is_empty() => return Err(reject_key(ApiKeyFlash::NoneChosen)),
+            KeyReach::Chosen => Some(bindings),
+        };
+        Ok(self.state.store.as_actor(self.actor()).limit_api_key(&org.id, id, bindings).await?)
+    }
+
     /// Revokes a key, or fails with 404.
     pub async fn revoke_api_key(&self, org: &OrgView, id: &ApiKeyId) -> Result<(), Rejection> {
         let revoked = self.state.store.as_actor(self.actor()).revoke_api_key(&org.id, id).await?;
@@ -95,6 +111,16 @@ impl From<RenameKeyError> for Rejection {
             RenameKeyError::InvalidName => reject_key(ApiKeyFlash::InvalidName),
             RenameKeyError::NotFound => reject_key(ApiKeyFlash::NoSuchKey),
             RenameKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<LimitKeyError> for Rejection {
+    fn from(why: LimitKeyError) -> Self {
+        match why {
+            LimitKeyError::NotFound => reject_key(ApiKeyFlash::NoSuchKey),
+            LimitKeyError::NoSuchBinding(_) => reject_key(ApiKeyFlash::NoSuchConnection),
+            LimitKeyError::Store(error) => error.into(),
         }
     }
 }

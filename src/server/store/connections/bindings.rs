@@ -86,10 +86,11 @@ impl Store {
         row.as_ref().map(|row| binding_with_grant_from(row, self.clock.now())).transpose()
     }
 
-    /// Counts the organization's bindings that need reconnecting.
+    /// Counts the organization's bindings that need reconnecting. Those that moved to another system don't.
     pub async fn bindings_needing_reauth(&self, org: &OrgId) -> Result<i64, StoreError> {
         let row = sqlx::query(
-            "SELECT COUNT(*) FROM integration_tenant_bindings WHERE org_id = $1 AND status = 'needs_reauth'",
+            "SELECT COUNT(*) FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
+             WHERE b.org_id = $1 AND b.status = 'needs_reauth' AND g.exported_at IS NULL",
         )
         .bind(org.as_str())
         .fetch_one(self.pool())
@@ -293,7 +294,7 @@ pub(in crate::server::store) fn binding_with_grant_from(
     row: &AnyRow,
     now: i64,
 ) -> Result<BindingWithGrant, StoreError> {
-    let binding = Binding {
+    let mut binding = Binding {
         id: BindingId(row.try_get("binding_id")?),
         org_id: OrgId(row.try_get("binding_org")?),
         tenant: Tenant {
@@ -305,11 +306,15 @@ pub(in crate::server::store) fn binding_with_grant_from(
         active_grant_id: row.try_get::<Option<String>, _>("active_grant_id")?.map(GrantId),
         status: text_value(row, "integration_tenant_bindings", "binding_status")?,
         unlisted_at: row.try_get("missing_since")?,
+        moved_at: None,
         connected_by: row.try_get::<Option<String>, _>("connected_by")?.map(UserId),
         created_at: row.try_get("bound_at")?,
         updated_at: row.try_get("updated_at")?,
     };
     let grant = if binding.active_grant_id.is_some() { Some(grant_from(row, now)?) } else { None };
+    if binding.status == BindingStatus::NeedsReauth {
+        binding.moved_at = grant.as_ref().and_then(|grant| grant.exported_at);
+    }
     Ok(BindingWithGrant {
         binding,
         grant,

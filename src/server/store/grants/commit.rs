@@ -51,7 +51,7 @@ macro_rules! rotate_grant_sql {
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 OR connections_read_at > $14 ",
             "THEN $14 ELSE connections_due_at END ",
             $fence,
-            " RETURNING id, org_id, ageing_notified_day"
+            " RETURNING id, org_id, ageing_notified_day, status"
         )
     };
 }
@@ -92,8 +92,9 @@ impl Store {
     /// was given up was applied after all.
     ///
     /// The row's generation may be older than the rotation's, if a backup was restored. A grant that was marked
-    /// `refresh_failed` since then, because its spent token was sent again, becomes active. Does not change the
-    /// journal: see `finish_spooled_attempt`.
+    /// `refresh_failed` since then, because its spent token was sent again, becomes active. One that was exported gets
+    /// the tokens and stays stopped, so that no second system refreshes them. Does not change the journal: see
+    /// `finish_spooled_attempt`.
     pub async fn commit_spooled_rotation(
         &self,
         rotation: &SealedRotation,
@@ -104,7 +105,8 @@ impl Store {
         let done = self
             .rotate_grant(
                 rotate_grant_sql!(
-                    ", status = 'active' WHERE id = $6 AND generation <= $7 AND status IN ('active', 'refresh_failed') \
+                    ", status = CASE WHEN exported_at IS NULL THEN 'active' ELSE status END \
+                     WHERE id = $6 AND generation <= $7 AND status IN ('active', 'refresh_failed') \
                      AND (lease_owner IS NULL OR lease_owner = $20 OR lease_until <= $21 OR lease_until > $22)"
                 ),
                 rotation,
@@ -116,7 +118,9 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         if let Some(row) = &done {
-            reactivate_bindings(&mut transaction, row, now).await?;
+            if row.try_get::<String, _>("status")? == GrantStatus::Active.as_str() {
+                reactivate_bindings(&mut transaction, row, now).await?;
+            }
             let (org, grant) = (OrgId(row.try_get("org_id")?), rotation.grant_id.clone());
             transaction.publish(Change::Refresh { org, grant, outcome: Outcome::Refreshed }).await?;
             transaction.commit().await?;
@@ -217,12 +221,12 @@ impl Store {
 }
 
 /// Reactivates the bindings of a grant that has working tokens again, within the caller's transaction, and notifies
-/// about each.
+/// about each. Returns their ids.
 pub(super) async fn reactivate_bindings(
     transaction: &mut ChangeTx,
     grant: &AnyRow,
     now: i64,
-) -> Result<(), StoreError> {
+) -> Result<Vec<BindingId>, StoreError> {
     connection_events::grant_refreshed(transaction, grant, now).await?;
     let revived = sqlx::query(
         "UPDATE integration_tenant_bindings SET status = 'active', updated_at = $1 \
@@ -232,10 +236,14 @@ pub(super) async fn reactivate_bindings(
     .bind(grant.try_get::<String, _>("id")?)
     .fetch_all(&mut **transaction)
     .await?;
+    let mut ids = Vec::with_capacity(revived.len());
     for row in &revived {
-        connection_events::binding_recovered(transaction, &BindingId(row.try_get("id")?), now).await?;
+        let id = BindingId(row.try_get("id")?);
+        connection_events::binding_recovered(transaction, &id, now).await?;
+        ids.push(id);
     }
-    publish_binding_statuses(transaction, &OrgId(grant.try_get("org_id")?), &revived, BindingStatus::Active).await
+    publish_binding_statuses(transaction, &OrgId(grant.try_get("org_id")?), &revived, BindingStatus::Active).await?;
+    Ok(ids)
 }
 
 /// Publishes `status` for each binding whose id is in `rows`.

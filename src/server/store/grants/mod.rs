@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod commit;
 pub mod due;
+pub mod export;
 pub mod lease_guard;
 pub mod leases;
 pub mod protocol;
@@ -106,15 +107,16 @@ impl Store {
         Ok(RefreshToken::new(secret.expose()))
     }
 
-    /// Returns whether the same Xero user has another active grant in any organization, bound or pending confirmation.
-    /// If so, revoking this grant's token would end the other grant's connections too.
+    /// Returns whether the same Xero user has another active grant in any organization, bound or pending confirmation, or
+    /// one that another system keeps. If so, revoking this grant's token would end the other grant's connections too.
     pub async fn xero_user_has_another_grant(&self, grant: &Grant) -> Result<bool, StoreError> {
         // An unknown user may be the user of any other grant.
         if grant.xero_user_id.is_empty() {
             return Ok(true);
         }
         let row = sqlx::query(
-            "SELECT COUNT(*) FROM integration_grants WHERE xero_user_id = $1 AND status = 'active' AND id <> $2",
+            "SELECT COUNT(*) FROM integration_grants WHERE xero_user_id = $1 AND id <> $2 \
+             AND (status = 'active' OR (status = 'refresh_failed' AND exported_at IS NOT NULL))",
         )
         .bind(&grant.xero_user_id)
         .bind(grant.id.as_str())
@@ -221,6 +223,7 @@ pub(super) fn stored_grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
             .zip(previous_until)
             .map(|((sealed, generation), until)| Predecessor { sealed: SealedToken(sealed), generation, until }),
         prove_by: row.try_get("prove_by")?,
+        exported_at: row.try_get("exported_at")?,
     })
 }
 

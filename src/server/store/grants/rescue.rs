@@ -4,8 +4,9 @@ use super::attempts::finish_attempt;
 use super::commit::{finish_and_commit, reactivate_bindings, rotate_grant_sql};
 use super::lease_guard::{Fenced, JournaledLease};
 use super::protocol::ProtocolStep;
-use crate::model::Action;
+use crate::model::{Action, EventKind};
 use crate::server::domain::{AttemptEnd, AuditEvent, SealedRotation};
+use crate::server::store::notifications::connection_events;
 use crate::server::store::{Store, StoreError};
 
 impl Store {
@@ -22,7 +23,7 @@ impl Store {
         let done = self
             .rotate_grant(
                 rotate_grant_sql!(
-                    ", status = 'active' WHERE id = $6 AND generation = $7 AND lease_owner = $20 \
+                    ", status = 'active', exported_at = NULL WHERE id = $6 AND generation = $7 AND lease_owner = $20 \
                      AND status IN ('active', 'refresh_failed')"
                 ),
                 rotation,
@@ -31,7 +32,11 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         if let Some(grant) = &done {
-            reactivate_bindings(&mut transaction, grant, now).await?;
+            let revived = reactivate_bindings(&mut transaction, grant, now).await?;
+            // Programs were told that an exported connection was gone.
+            for binding in revived.iter().filter(|_| lease.exported_at.is_some()) {
+                connection_events::binding_changed(&mut transaction, binding, EventKind::Reconnected, now).await?;
+            }
             let event = AuditEvent::new(self.actor(), Action::GrantRescued).in_org(&lease.org_id);
             self.record(&mut transaction, &event.subject("grant", &lease.id)).await?;
         }

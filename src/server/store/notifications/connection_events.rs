@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::outbox::{EventSubject, NewEvent, insert_event};
 use crate::model::{BindingId, EventKind, GrantId, OrgId};
-use crate::server::domain::REFRESH_TOKEN_LIFETIME;
+use crate::server::domain::{GrantEnd, REFRESH_TOKEN_LIFETIME};
 use crate::server::store::{Store, StoreError};
 
 /// The ages of a refresh token, in days, at which people are warned if its renewal fails.
@@ -60,6 +60,26 @@ pub(in crate::server::store) async fn binding_changed(
     kind: EventKind,
     now: i64,
 ) -> Result<(), StoreError> {
+    insert_binding_event(connection, binding, kind, None, now).await
+}
+
+/// Inserts a `Disconnected` event for a binding that another system keeps alive now. Only programs get it: nobody has to
+/// act.
+pub(in crate::server::store) async fn binding_moved(
+    connection: &mut AnyConnection,
+    binding: &BindingId,
+    now: i64,
+) -> Result<(), StoreError> {
+    insert_binding_event(connection, binding, EventKind::Disconnected, Some(GrantEnd::Exported.code()), now).await
+}
+
+async fn insert_binding_event(
+    connection: &mut AnyConnection,
+    binding: &BindingId,
+    kind: EventKind,
+    reason: Option<&str>,
+    now: i64,
+) -> Result<(), StoreError> {
     let row = sqlx::query(
         "SELECT id, org_id, tenant_id, tenant_name, active_grant_id FROM integration_tenant_bindings WHERE id = $1",
     )
@@ -67,7 +87,7 @@ pub(in crate::server::store) async fn binding_changed(
     .fetch_one(&mut *connection)
     .await?;
     let (org, about) = event_subject(&row)?;
-    insert_event(connection, NewEvent { org: Some(&org), kind, about, reason: None, ends_at: None }, now).await?;
+    insert_event(connection, NewEvent { org: Some(&org), kind, about, reason, ends_at: None }, now).await?;
     Ok(())
 }
 

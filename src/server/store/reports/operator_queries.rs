@@ -100,7 +100,7 @@ impl Database {
         let row = sqlx::query(
             "SELECT COUNT(CASE WHEN status = 'active' AND failure_count = 0 THEN 1 END), \
              COUNT(CASE WHEN status = 'active' AND failure_count > 0 THEN 1 END), \
-             COUNT(CASE WHEN status = 'refresh_failed' THEN 1 END), \
+             COUNT(CASE WHEN status = 'refresh_failed' AND exported_at IS NULL THEN 1 END), \
              MIN(CASE WHEN status = 'active' THEN refresh_token_issued_at END), \
              COUNT(CASE WHEN status = 'active' AND refused_at IS NOT NULL THEN 1 END) FROM integration_grants",
         )

@@ -1,6 +1,7 @@
 //! One exchange of one grant's refresh token: lease, re-read, journal, open, send, seal, fenced commit, release.
 
 mod commit;
+mod export;
 mod failure;
 mod import;
 mod precheck;
@@ -25,6 +26,8 @@ use crate::server::telemetry::metrics::Metrics;
 use crate::server::telemetry::traces;
 use crate::server::xero::BreakerPermit;
 
+pub use self::export::ExportError;
+pub(super) use self::export::export;
 pub(super) use self::import::exchange_imported;
 pub(super) use self::rescue::rescue;
 pub use self::rescue::{RescueError, RescueReport, UserCheck};

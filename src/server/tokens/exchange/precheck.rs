@@ -80,7 +80,7 @@ impl Exchange {
     pub(super) fn already_satisfied(&self, first: &Grant, now: &Grant) -> Option<RefreshOutcome> {
         match now.status {
             GrantStatus::RefreshFailed => {
-                return Some(RefreshOutcome::Failed(RefreshFailure::reconnect_needed(now.last_error.as_deref())));
+                return Some(RefreshOutcome::Failed(RefreshFailure::reconnect_needed(now.end_message())));
             }
             GrantStatus::Revoked => return Some(RefreshOutcome::Failed(RefreshFailure::disconnected())),
             GrantStatus::Active => {}

@@ -42,7 +42,7 @@ impl Exchange {
         let store = &self.shared.store;
         let since = first_unanswered_at(&store.prior_attempts(lease).await?);
         let ended = GrantEnd::classify(lease, lease.sent_at(), since);
-        let failed = RefreshFailure::reconnect_needed(Some(ended.message()));
+        let failed = RefreshFailure::reconnect_needed(ended.message());
         let end = AttemptEnd { error_code: Some(ended.code().to_owned()), ..attempt_end(Outcome::Reconnect, error) };
         if store.fail_grant(lease, &failed.message, &end).await? == Fenced::Superseded {
             return Ok(self.stale_refusal(lease));

@@ -144,7 +144,7 @@ fn replaced(previous: &PreviousKeyView) -> impl IntoView + use<> {
 /// Renders the link that revokes the key, and the menu with what else can be done.
 fn actions(key: &ApiKeyView, described_by: String) -> impl IntoView + use<> {
     let link = |verb| format!("{}?{verb}={}", paths::API_KEYS, key.id);
-    let (revoke, rename) = (link("revoke"), link("rename"));
+    let (revoke, rename, limit) = (link("revoke"), link("rename"), link("limit"));
     let is_active = key.status == ApiKeyStatus::Active;
     let rotate = (is_active && key.previous.is_none()).then(|| {
         view! {
@@ -165,6 +165,9 @@ fn actions(key: &ApiKeyView, described_by: String) -> impl IntoView + use<> {
                 {rotate} {end}
                 <a class="menu-item" role="menuitem" href=rename>
                     "Rename"
+                </a>
+                <a class="menu-item" role="menuitem" href=limit>
+                    "Choose connections"
                 </a>
             </ActionsMenu>
         </form>

@@ -22,8 +22,9 @@ pub fn ApiKeys() -> impl IntoView {
     // Set by the links of a key's row.
     let query = use_query_map().read_untracked().clone();
     let asked = query.get("revoke").map(Asked::Revoke);
-    let asked =
-        asked.or_else(|| query.get("rotate").map(Asked::Rotate)).or_else(|| query.get("rename").map(Asked::Rename));
+    let asked = asked.or_else(|| query.get("rotate").map(Asked::Rotate));
+    let asked = asked.or_else(|| query.get("rename").map(Asked::Rename));
+    let asked = asked.or_else(|| query.get("limit").map(Asked::Limit));
     let new = page().new_api_key;
     let allowed = may(Permission::ManageApiKeys);
     view! {

@@ -1,8 +1,8 @@
-//! The cards of a key's actions: revoke, rotate and rename.
+//! The cards of a key's actions: revoke, rotate, rename and choose connections.
 
 use leptos::prelude::*;
 
-use crate::model::{ApiKeyStatus, ApiKeyView, ApiKeysView, KeyOverlap, paths};
+use crate::model::{ApiKeyStatus, ApiKeyView, ApiKeysView, KeyOverlap, KeyReach, paths};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::ConfirmationCard;
 
@@ -14,11 +14,13 @@ pub enum Asked {
     Rotate(String),
     /// Rename it.
     Rename(String),
+    /// Change which connections it opens.
+    Limit(String),
 }
 
 /// Renders the card of the chosen action. `None` if there is no such key or the action isn't possible.
 pub fn question(view: &ApiKeysView, asked: &Asked) -> Option<AnyView> {
-    let (Asked::Revoke(id) | Asked::Rotate(id) | Asked::Rename(id)) = asked;
+    let (Asked::Revoke(id) | Asked::Rotate(id) | Asked::Rename(id) | Asked::Limit(id)) = asked;
     let key = view.keys.iter().find(|key| key.id.0 == *id && key.status != ApiKeyStatus::Revoked)?;
     match asked {
         Asked::Revoke(_) => Some(revoke(key).into_any()),
@@ -27,6 +29,7 @@ pub fn question(view: &ApiKeysView, asked: &Asked) -> Option<AnyView> {
         }
         Asked::Rotate(_) => None,
         Asked::Rename(_) => Some(rename(key).into_any()),
+        Asked::Limit(_) => Some(limit(view, key).into_any()),
     }
 }
 
@@ -84,6 +87,56 @@ fn rename(key: &ApiKeyView) -> impl IntoView + use<> {
                     <input name="name" maxlength="100" autocomplete="off" required=true value=key.name.clone() />
                 </label>
                 {buttons("Rename")}
+            </form>
+        </section>
+    }
+}
+
+fn limit(view: &ApiKeysView, key: &ApiKeyView) -> impl IntoView + use<> {
+    let (is_limited, chosen) = (key.connections.is_some(), key.connections.clone().unwrap_or_default());
+    // One that was disconnected stays in the list as long as the key opens it.
+    let gone = chosen.iter().filter(|one| !view.connections.contains(one));
+    let connections = view.connections.iter().chain(gone).enumerate().map(|(place, one)| {
+        view! {
+            <label class="check">
+                <input
+                    type="checkbox"
+                    name=format!("bindings[{place}]")
+                    value=one.id.0.clone()
+                    checked=chosen.contains(one)
+                />
+                {one.name.clone()}
+            </label>
+        }
+    });
+    let reach = |reach: KeyReach, text: &'static str| {
+        view! {
+            <label class="check">
+                <input
+                    type="radio"
+                    name="reach"
+                    value=reach.as_str()
+                    checked=(reach == KeyReach::Chosen) == is_limited
+                />
+                {text}
+            </label>
+        }
+    };
+    view! {
+        <section class="card question" aria-labelledby="question">
+            <h2 id="question">{format!("Which connections does {} open?", key.name)}</h2>
+            <form class="fields" method="post" action="/api/api-keys/limit">
+                {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
+                <fieldset class="checks">
+                    <legend>"The key opens"</legend>
+                    {reach(KeyReach::All, "All connections, also later ones")}
+                    {reach(KeyReach::Chosen, "Only the ones ticked here")}
+                </fieldset>
+                <fieldset class="checks">
+                    <legend>"Chosen connections"</legend>
+                    {connections.collect_view()}
+                </fieldset>
+                {buttons("Save")}
             </form>
         </section>
     }

@@ -128,7 +128,7 @@ fn next_reread_at(view: &SettingsView) -> Option<i64> {
         Health::Retrying => {
             one.next_attempt_at.map(|at| (at + RETRY_GRACE_SECONDS).max(view.as_of + REFRESHING_REREAD_SECONDS))
         }
-        Health::Connected | Health::NeedsReauth | Health::Disconnected => None,
+        Health::Connected | Health::NeedsReauth | Health::Moved | Health::Disconnected => None,
     });
     changes.min()
 }

@@ -16,7 +16,7 @@ const SHARED_USER: &str = "Its Xero user also connects another organisation in E
 /// Renders the row. Forms and links carry its actions; `data-act` names what the island runs in place instead.
 pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     let title = format!("tenant-{}", one.id);
-    let broken = matches!(one.health, Health::NeedsReauth | Health::Disconnected);
+    let broken = !works(one.health);
     let refreshed = one.last_refreshed_at.map(time::age);
     view! {
         <li class="connection" data-binding=one.id.0.clone() data-name=one.tenant_name.clone()>
@@ -49,6 +49,11 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
         </li>
     }
     .into_any()
+}
+
+/// Returns whether Evergrant has access.
+fn works(health: Health) -> bool {
+    !matches!(health, Health::NeedsReauth | Health::Moved | Health::Disconnected)
 }
 
 /// Returns the kind of tenant, unless it is an ordinary organization.
@@ -106,7 +111,7 @@ fn reconnect(one: &ConnectionView, described_by: String) -> impl IntoView + use<
 
 /// Renders the row's menu: one form whose buttons choose the action, and two links.
 fn actions(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
-    let works = !matches!(one.health, Health::NeedsReauth | Health::Disconnected);
+    let works = works(one.health);
     let history = paths::history(&one.id);
     let disconnect = (view.may_manage && one.health != Health::Disconnected).then(|| {
         let confirm = format!("{}?disconnect={}", paths::INTEGRATIONS, one.id);

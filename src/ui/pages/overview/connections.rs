@@ -62,7 +62,8 @@ fn sort_rank(health: Health) -> u8 {
         Health::Retrying => 1,
         Health::Refreshing => 2,
         Health::Connected => 3,
-        Health::Disconnected => 4,
+        Health::Moved => 4,
+        Health::Disconnected => 5,
     }
 }
 

@@ -35,13 +35,18 @@ fn retry_notice(connections: &[ConnectionView]) -> impl IntoView + use<> {
     view! { " Evergrant will try again" {at} ". You don't need to do anything." }
 }
 
-/// Returns the tone and the sentence that sum up the connections. Disconnected ones aren't counted.
+/// Returns the tone and the sentence that sum up the connections. Disconnected and moved ones aren't counted.
 fn summary(connections: &[ConnectionView]) -> (Tone, String) {
     let count = |health| connections.iter().filter(|one| one.health == health).count();
     let broken = count(Health::NeedsReauth);
     let retrying = count(Health::Retrying);
-    let total = connections.len() - count(Health::Disconnected);
+    let moved = count(Health::Moved);
+    let total = connections.len() - count(Health::Disconnected) - moved;
     match (total, broken, retrying) {
+        (0, ..) if moved > 0 => (
+            Tone::Quiet,
+            "Nothing is connected: every connection has been disconnected or moved to another system.".to_owned(),
+        ),
         (0, ..) => (Tone::Quiet, "Nothing is connected: every connection has been disconnected.".to_owned()),
         (1, 1, _) => (Tone::Bad, "The connection needs reconnecting.".to_owned()),
         (_, 1, _) => (Tone::Bad, format!("1 of {total} connections needs reconnecting.")),
@@ -68,6 +73,11 @@ mod tests {
             (&[NeedsReauth, NeedsReauth, Retrying], "2 of 3 connections need reconnecting."),
             (&[Retrying, Connected], "Xero isn't answering for 1 of 2 connections."),
             (&[Retrying, Disconnected], "Xero isn't answering."),
+            (&[Connected, Moved], "The connection is working."),
+            (
+                &[Moved, Disconnected],
+                "Nothing is connected: every connection has been disconnected or moved to another system.",
+            ),
             (&[Disconnected], "Nothing is connected: every connection has been disconnected."),
         ] {
             assert_eq!(summary(&connections(healths)).1, sentence);

@@ -59,6 +59,10 @@ pub struct Connection {
     status: BindingStatus,
     /// When it was connected, in unix seconds.
     connected_at: i64,
+    /// When it was moved to another system, in unix seconds. That system keeps it alive now, and nobody has to reconnect
+    /// it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_at: Option<i64>,
 }
 
 /// What a disconnect changed.
@@ -80,7 +84,8 @@ pub struct Refreshed {
 /// Returns the schema of `BindingStatus`, which the browser shares and which can't derive one.
 fn status_schema() -> Object {
     let words = BindingStatus::ALL.iter().map(|status| status.as_str());
-    let what = "Only an active connection has tokens; needs_reauth means that a person has to reconnect it.";
+    let what = "Only an active connection has tokens; needs_reauth means that a person has to reconnect it, unless it has a \
+                movedAt.";
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).description(Some(what)).build()
 }
 
@@ -96,6 +101,7 @@ impl Connection {
             tenant_type: "ORGANISATION".to_owned(),
             status: BindingStatus::Active,
             connected_at: 1_800_000_000,
+            moved_at: None,
         }
     }
 }
@@ -109,7 +115,7 @@ impl ConnectionList {
 
 impl From<LabeledBinding> for Connection {
     fn from(LabeledBinding { binding, labels }: LabeledBinding) -> Self {
-        let Binding { id, tenant, status, created_at, .. } = binding;
+        let Binding { id, tenant, status, created_at, moved_at, .. } = binding;
         Self {
             id,
             external_id: labels.external_id,
@@ -119,6 +125,7 @@ impl From<LabeledBinding> for Connection {
             tenant_type: tenant.tenant_type,
             status,
             connected_at: created_at,
+            moved_at,
         }
     }
 }

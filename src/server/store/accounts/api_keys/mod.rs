@@ -1,11 +1,13 @@
-//! API keys: created, renamed and revoked. A row holds the key's hash, never the key.
+//! API keys: created, renamed, limited and revoked. A row holds the key's hash, never the key.
 
+mod limits;
 mod list;
 mod presented;
 mod rotation;
 
 use sqlx::{AnyConnection, Row};
 
+pub use self::limits::LimitKeyError;
 pub use self::presented::{ApiKeyRow, KeyUse};
 pub use self::rotation::{NewSecret, ReplacedSecret, RotateKeyError};
 use crate::model::{Action, ApiKeyId, BindingId, OrgId, Scope, UserId};
@@ -181,7 +183,7 @@ impl Store {
     }
 }
 
-/// Limits a new key to bindings. Returns their names.
+/// Limits a key without any to bindings. Returns their names.
 async fn limit_to(
     connection: &mut AnyConnection,
     org: &OrgId,

@@ -189,3 +189,31 @@ async fn uses_of_the_old_secret_are_told_apart_and_it_ends_with_its_creators_mem
     assert_eq!(store.api_key("old").await.unwrap().unwrap().expires_at, Some(START + 5), "it ended with the event");
     assert_eq!(store.api_key("new").await.unwrap().unwrap().revoked_at, None);
 }
+
+#[apply(each_store!)]
+async fn limit_of_a_key_is_replaced_and_removed_as_a_whole(store: Store) {
+    let (org, other) = (store.add_org("Harbour Group").await.unwrap(), store.add_org("Elsewhere").await.unwrap());
+    TestGrant::of(&store, &org).bound_to(&["Bakery", "Coffee"]).insert().await;
+    TestGrant::of(&store, &other).bound_to(&["Joinery"]).insert().await;
+    let ids = async |org: &OrgId| -> Vec<BindingId> {
+        store.bindings_of_org(org).await.unwrap().into_iter().map(|one| one.binding.id).collect()
+    };
+    let (ours, theirs) = (ids(&org).await, ids(&other).await);
+    let id = store.add_api_key(&org, new_key("h1", None)).await.unwrap();
+    let shown = async || {
+        let connections = store.api_keys(&org).await.unwrap().remove(0).connections;
+        connections.map(|only| only.into_iter().map(|one| one.name).collect::<Vec<_>>())
+    };
+    store.limit_api_key(&org, &id, Some(&ours[1..])).await.unwrap();
+    assert_eq!(shown().await, Some(vec!["Coffee".to_owned()]));
+    store.limit_api_key(&org, &id, Some(&ours[..1])).await.unwrap();
+    assert_eq!(shown().await, Some(vec!["Bakery".to_owned()]));
+    let foreign = store.limit_api_key(&org, &id, Some(&[ours[1].clone(), theirs[0].clone()])).await;
+    assert!(matches!(foreign, Err(LimitKeyError::NoSuchBinding(_))), "{foreign:?}");
+    assert!(matches!(store.limit_api_key(&other, &id, None).await, Err(LimitKeyError::NotFound)));
+    assert_eq!(shown().await, Some(vec!["Bakery".to_owned()]), "a refused change leaves the limit as it was");
+    store.limit_api_key(&org, &id, None).await.unwrap();
+    assert_eq!(shown().await, None);
+    assert_eq!(store.revoke_api_key(&org, &id).await.unwrap(), RowChange::Applied);
+    assert!(matches!(store.limit_api_key(&org, &id, None).await, Err(LimitKeyError::NotFound)));
+}
