@@ -54,15 +54,18 @@ pub fn group_of(action: Action) -> Group {
         | RecoveryCodesCreated
         | SignInLinked
         | SignInUnlinked => Group::Account,
-        ApiKeyCreated | ApiKeyRotated | ApiKeyPreviousEnded | ApiKeyRenamed | ApiKeyRevoked | InvitationCreated
-        | InvitationRevoked | MemberJoined | MemberRoleChanged | MemberRemoved | MemberLeft | OrganizationCreated
-        | OrganizationRenamed | FactorPolicyChanged | OrganizationDeleted | OwnershipTransferred => Group::Organization,
+        ApiKeyCreated | ApiKeyLimited | ApiKeyRotated | ApiKeyPreviousEnded | ApiKeyRenamed | ApiKeyRevoked
+        | InvitationCreated | InvitationRevoked | MemberJoined | MemberRoleChanged | MemberRemoved | MemberLeft
+        | OrganizationCreated | OrganizationRenamed | FactorPolicyChanged | OrganizationDeleted
+        | OwnershipTransferred => Group::Organization,
         GrantConnected | GrantReconnected | GrantDisconnected | ConnectionKept | ConnectionLabeled
         | ConnectionTested | ConnectLinkCreated | ConnectLinkCancelled | ConnectLinkStarted | ConnectLinkUsed
         | ReturnUrlsChanged | TokenVended | TokensVended | XeroCalled => Group::Connections,
         WebhookAdded | WebhookChanged | WebhookEventsChosen | DeliveryResent | WebhookSecretRotated
         | WebhookRemoved | MailChanged => Group::Notifications,
-        GrantRescued | AccountDisabled | AccountEnabled | AccountDeleted | KeyRotated | KeyRetired => Group::Operators,
+        GrantExported | GrantRescued | AccountDisabled | AccountEnabled | AccountDeleted | KeyRotated | KeyRetired => {
+            Group::Operators
+        }
     }
 }
 

@@ -115,6 +115,12 @@ async fn api_keys(stage: &Stage, action: Action, ann: &Person) -> Case {
             let detail = [("name", "Renamed"), ("before", "Program")];
             by_ann(&detail, post(&ann.browser, "/api/api-keys/rename", &form))
         }
+        Action::ApiKeyLimited => {
+            let binding = stage.connect(&ann.org, &["harbour"]).await;
+            let form = [key[0], ("reach", "chosen"), ("bindings[0]", binding.as_str())];
+            let detail = [("name", "Program"), ("connections", "Harbour Coffee"), ("before", "")];
+            by_ann(&detail, post(&ann.browser, "/api/api-keys/limit", &form))
+        }
         Action::ApiKeyRevoked => by_ann(&[("name", "Program")], post(&ann.browser, "/api/api-keys/revoke", &key)),
         other => panic!("{} is of another group", other.as_str()),
     }

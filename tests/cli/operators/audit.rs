@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use age::x25519::Identity;
 use evergrant::model::Action;
 use evergrant::server::auth::LocalAuth;
 use evergrant::server::domain::Secret;
@@ -41,6 +42,17 @@ async fn case(env: &Rc<OperatorEnv>, action: Action) -> Case {
                 .unwrap();
             let delete = act!(env; env.run(&["user", "delete", "--email", "alone@example.com"]).await);
             by_operator(&[("member", "alone@example.com")], delete)
+        }
+        Action::GrantExported => {
+            let shop = env.connect("Harbour Group", &["harbour"], 600).await;
+            let (grant, recipient) = (shop.grant.0.clone(), Identity::generate().to_public().to_string());
+            let to = recipient.clone();
+            let export = act!(env, to; {
+                let is_blocked = is_blocked(env.store.database()).await;
+                let done = env.run(&["export", "--yes", "--allow-shared-users", "--org", "Harbour Group", "--to", &to]).await;
+                assert_eq!(done.code, Some(i32::from(is_blocked)), "{}", done.combined);
+            });
+            by_operator(&[("connection", "Harbour Coffee"), ("grant", &grant), ("recipient", &recipient)], export)
         }
         Action::GrantRescued => {
             let shop = connect_ended_grant(env).await;
