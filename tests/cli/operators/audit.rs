@@ -14,6 +14,7 @@ use super::rescue::{connect_ended_grant, mint_refresh_token};
 use crate::audit::check::{Case, act, check, is_blocked};
 use crate::audit::{Group, actions_of};
 use crate::support::databases::TestDatabase;
+use crate::support::wait;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -49,8 +50,10 @@ async fn case(env: &Rc<OperatorEnv>, action: Action) -> Case {
             let to = recipient.clone();
             let export = act!(env, to; {
                 let is_blocked = is_blocked(env.store.database()).await;
-                let done = env.run(&["export", "--yes", "--allow-shared-users", "--org", "Harbour Group", "--to", &to]).await;
-                assert_eq!(done.code, Some(i32::from(is_blocked)), "{}", done.combined);
+                let arguments = ["export", "--yes", "--allow-shared-users", "--org", "Harbour Group", "--to", &to];
+                // The file on its standard output is no text.
+                let done = wait::run(env.command(&arguments, &[])).await;
+                assert_eq!(done.status.code(), Some(i32::from(is_blocked)), "{}", String::from_utf8_lossy(&done.stderr));
             });
             by_operator(&[("connection", "Harbour Coffee"), ("grant", &grant), ("recipient", &recipient)], export)
         }

@@ -6,7 +6,7 @@ use super::Exchange;
 use super::rescue::RescueError;
 use crate::model::{GrantId, GrantStatus};
 use crate::server::domain::{Grant, RefreshToken};
-use crate::server::store::{ExportedGrant, StoreError};
+use crate::server::store::{ExportedGrant, LeaseGuard, Store, StoreError};
 use crate::server::tokens::outcome::RefreshRequest;
 use crate::server::tokens::state::ServiceState;
 
@@ -60,24 +60,25 @@ pub(in crate::server::tokens) async fn export(
         Err(RescueError::AnotherApp(_)) => return Err(ExportError::AnotherApp),
         Err(_) => return Err(ExportError::Ended),
     };
-    let opened = match obstacle(&lease) {
-        Some(error) => Err(error),
-        None => store.open_refresh(&lease).map_err(ExportError::from),
-    };
-    let token = match opened {
-        Ok(token) => token,
-        Err(error) => {
-            store.release_lease(&lease).await?;
-            return Err(error);
-        }
-    };
-    match store.export_grant(&lease, recipient).await? {
-        Some(exported) => Ok((exported, token)),
-        None => {
-            store.release_lease(&lease).await?;
-            Err(ExportError::Changed)
-        }
+    let handed_over = hand_over(store, &lease, recipient).await;
+    if handed_over.is_err() {
+        // If this fails too, the lease expires.
+        _ = store.release_lease(&lease).await;
     }
+    handed_over
+}
+
+async fn hand_over(
+    store: &Store,
+    lease: &LeaseGuard,
+    recipient: &str,
+) -> Result<(ExportedGrant, RefreshToken), ExportError> {
+    if let Some(error) = obstacle(lease) {
+        return Err(error);
+    }
+    let token = store.open_refresh(lease)?;
+    let exported = store.export_grant(lease, recipient).await?.ok_or(ExportError::Changed)?;
+    Ok((exported, token))
 }
 
 /// Returns why the leased grant's token must not be handed over.
