@@ -31,17 +31,18 @@ after(async () => (await browserLaunch)?.close());
 
 /**
  * Defines a test that runs `steps({ server, provider, page, refreshCalls, … })`. `options`: `context` for Playwright,
- * `env` for the server, `clerk` to sign in with the stand-in for Clerk.
+ * `env` for the server, `clerk` to sign in with the stand-in for Clerk, `oidc` to start a provider to sign in with.
  */
 export function story(name, options, steps) {
   if (!steps) [options, steps] = [{}, options];
   test(name, { timeout: 120_000 }, async () => {
     const clerk = options.clerk && (await startClerk());
-    const server = await startServer({ ...clerk?.env, ...options.env });
+    const oidc = await options.oidc?.();
+    const server = await startServer({ ...clerk?.env, ...oidc?.env, ...options.env });
     const visitor = await newVisitor(server, options.context);
     let failed = false;
     try {
-      await steps({ server, clerk, provider: server.provider, ...visitor });
+      await steps({ server, clerk, oidc, provider: server.provider, ...visitor });
       visitor.assertNoConsoleProblems();
     } catch (error) {
       failed = true;
@@ -50,6 +51,7 @@ export function story(name, options, steps) {
     } finally {
       await visitor.page.context().close();
       clerk?.stop();
+      oidc?.stop();
       // Report the first failure, not one that it causes at the stop.
       await server.stop().catch((error) => {
         if (!failed) throw error;
