@@ -79,6 +79,9 @@ async fn torture(databases: Vec<TestDatabase>) {
     assert!(tried >= 2 * rounds, "{tally:?}");
 }
 
+/// How many of the last exchanges a failure shows.
+const EVIDENCE_LINES: usize = 12;
+
 /// One organization's instances on one database.
 struct Lane {
     cluster: TestCluster,
@@ -226,8 +229,10 @@ impl Lane {
         // What was injected has been answered with 400 as well.
         self.cluster.new_exchanges().await;
         self.skip_waits().await;
+        let before: Vec<Value> = self.cluster.provider.ledger().await;
+        let told = format!("{case}, after {:#?}", &before[before.len().saturating_sub(EVIDENCE_LINES)..]);
         for number in 0..self.cluster.instances.len() {
-            self.cluster.assert_ok(number, case).await;
+            self.cluster.assert_ok(number, &told).await;
         }
         let ledger: Vec<Value> = self.cluster.provider.ledger().await;
         let is_refused =

@@ -10,9 +10,13 @@ pub fn email(view: &AccountView) -> impl IntoView + use<> {
     if view.is_demo {
         return None;
     }
+    let can_send = view.can_send_email;
     let waiting = view.unconfirmed_email.clone().map(|email| {
-        view! {
-            <p class="hint">"Waiting for the link in the email to " <strong class="address">{email}</strong> " to be opened."</p>
+        let email = view! { <strong class="address">{email}</strong> };
+        if can_send {
+            view! { <p class="hint">"Waiting for the link in the email to " {email} " to be opened."</p> }.into_any()
+        } else {
+            view! { <p class="hint">{email} " isn't confirmed yet: no email can be sent."</p> }.into_any()
         }
     });
     let change = if view.can_send_email { form().into_any() } else { no_mail_server().into_any() };
