@@ -142,7 +142,8 @@ async fn lost_reply_is_fetched_again_by_the_same_row_or_by_the_sweeper(database:
         assert_eq!(lost, ImportReport::of(ImportOutcome::NotAnswering));
         if by_sweeper {
             harness.advance(29 * 60);
-            let refreshed = harness.sweep().await.refreshed;
+            // A successor that is due at once may be of the same sweep or of the next.
+            let refreshed = harness.sweep().await.refreshed + harness.sweep().await.refreshed;
             assert_eq!(refreshed, 3, "it is sent again within the replay window, and the successors of both are used");
             harness.advance(PAST_REPLAY_WINDOW);
         } else {

@@ -57,14 +57,30 @@ async fn late_exchange_after_another_made_good_is_made_good_too(database: TestDa
 }
 
 #[apply(each_database!)]
-async fn spent_token_is_not_sent_after_its_replay_window(database: TestDatabase) {
+async fn grant_ends_if_its_predecessor_is_refused_after_the_replay_window(database: TestDatabase) {
     let (harness, connected) = start(database).await;
     let db = harness.database.name;
     refresh(&harness, &connected).await;
     harness.provider.refresh(&connected.minted.refresh_token).await;
     harness.advance(PAST_REPLAY_WINDOW);
     assert!(matches!(refresh(&harness, &connected).await, RefreshOutcome::Failed(_)), "{db}");
-    assert_eq!(ledger_outcomes(&harness).await, ["rotated", "replayed", "invalid_grant"], "{db}");
+    assert_eq!(ledger_outcomes(&harness).await, ["rotated", "replayed", "invalid_grant", "invalid_grant"], "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::RefreshFailed, "{db}");
+}
+
+#[apply(each_database!)]
+async fn ended_token_of_an_exchange_under_a_clock_hours_behind_is_made_good(database: TestDatabase) {
+    let (harness, connected) = start(database).await;
+    let db = harness.database.name;
+    harness.set_clock_back(DAY / 2);
+    let forced = RefreshRequest::cli().forced();
+    let outcome = harness.service.refresh_grant_single_flight(&connected.grant, forced).await;
+    assert_eq!(outcome, RefreshOutcome::Refreshed, "{db}");
+    harness.set_clock_back(-DAY / 2);
+    harness.provider.refresh(&connected.minted.refresh_token).await;
+    harness.advance(60);
+    assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}");
+    assert_eq!(ledger_outcomes(&harness).await, ["rotated", "replayed", "invalid_grant", "replayed"], "{db}");
 }
 
 #[apply(each_database!)]

@@ -57,15 +57,14 @@ pub struct Grant {
     pub exported_at: Option<i64>,
 }
 
-/// A spent refresh token, which Xero exchanges again within its replay window.
+/// A spent refresh token, which Xero exchanges again within its replay window. When that ends is not stored: the clock that
+/// it would be reckoned with may be wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predecessor {
     /// The sealed token.
     pub sealed: SealedToken,
     /// The generation that it is sealed for.
     pub generation: i64,
-    /// Unix seconds at which its replay window ends.
-    pub until: i64,
 }
 
 impl Grant {
@@ -86,15 +85,9 @@ impl Grant {
         }
     }
 
-    /// Returns the current refresh token as the predecessor of the one that it was exchanged for at `sent_at`. If the
-    /// reply to an earlier request was lost, the replay window began with that one.
-    pub fn as_predecessor(&self, sent_at: i64) -> Predecessor {
-        let first = self.reply_lost_at.map_or(sent_at, |lost| lost.min(sent_at));
-        Predecessor {
-            sealed: SealedToken(self.sealed.refresh.clone()),
-            generation: self.generation,
-            until: first + XERO_REPLAY_WINDOW,
-        }
+    /// Returns the current refresh token as the predecessor of the one that it was exchanged for.
+    pub fn as_predecessor(&self) -> Predecessor {
+        Predecessor { sealed: SealedToken(self.sealed.refresh.clone()), generation: self.generation }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bounds on stored times (rule 11). A time that no rule could have written was written by a wrong clock, or this one is
 //! wrong now. Nothing waits for it: it means *due now*, and a token that seems valid because of it is not trusted.
 
-use super::grant::{Grant, Lease, Predecessor, XERO_REPLAY_WINDOW};
+use super::grant::{Grant, Lease, XERO_REPLAY_WINDOW};
 use super::token_times::ACCESS_TOKEN_LIFETIME;
 
 /// By how many seconds the clocks that write and read a time may differ. No more than the margin at which an access
@@ -44,10 +44,6 @@ impl Grant {
             last_refreshed_at: self.last_refreshed_at.filter(|time| is_past(*time)),
             reply_lost_at: self.reply_lost_at.map(past_or_now),
             refused_at: self.refused_at.filter(|time| is_past(*time)),
-            predecessor: self.predecessor.map(|previous| Predecessor {
-                until: plausible_or_now(previous.until, XERO_REPLAY_WINDOW, now),
-                ..previous
-            }),
             prove_by: self.prove_by.map(|time| plausible_or_now(time, XERO_REPLAY_WINDOW, now)),
             ..self
         }

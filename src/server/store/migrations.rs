@@ -36,6 +36,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (29, "pending identities", include_str!("../../../migrations/0029_pending_identities.sql")),
     (31, "exported grants", include_str!("../../../migrations/0031_exported_grants.sql")),
     (33, "consent outcomes", include_str!("../../../migrations/0033_consent_outcomes.sql")),
+    (34, "breaking: predecessors without end", include_str!("../../../migrations/0034_predecessors_without_end.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

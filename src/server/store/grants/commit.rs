@@ -39,14 +39,14 @@ macro_rules! rotate_grant_sql {
             "xero_user_id = COALESCE($12, xero_user_id), auth_event_id = COALESCE($13, auth_event_id), ",
             "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, refused_at = NULL, ",
             "lease_owner = NULL, lease_until = NULL, ",
-            "previous_token_enc = $15, previous_generation = $16, previous_until = $17, ",
+            "previous_token_enc = $15, previous_generation = $16, ",
             // Another reply to the same token was lost, or waits to be committed: it may have ended this one's token. That
-            // shows when it is used, which is soon enough while the predecessor's replay window ($18) is open.
-            "prove_by = CASE WHEN reply_lost_at + $18 > $14 THEN reply_lost_at + $19 END, ",
+            // shows when it is used, which is soon enough while the predecessor's replay window ($17) is open.
+            "prove_by = CASE WHEN reply_lost_at + $17 > $14 THEN reply_lost_at + $18 END, ",
             // A refresh token that was kept for the first time may have a successor that was lost. It is due within the
             // replay window, as a hot grant's is.
-            "due_at = CASE WHEN reply_lost_at + $18 > $14 AND reply_lost_at + $19 < $9 THEN reply_lost_at + $19 ",
-            "WHEN reply_lost_at + $18 > $14 OR COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
+            "due_at = CASE WHEN reply_lost_at + $17 > $14 AND reply_lost_at + $18 < $9 THEN reply_lost_at + $18 ",
+            "WHEN reply_lost_at + $17 > $14 OR COALESCE(last_used_at, 0) > $8 OR (CAST($4 AS BIGINT) < $14 ",
             "AND COALESCE(last_refreshed_at, 0) <= refresh_token_issued_at) THEN $9 ELSE $10 END, ",
             "connections_due_at = CASE WHEN COALESCE(connections_read_at, 0) <= $11 OR connections_read_at > $14 ",
             "THEN $14 ELSE connections_due_at END ",
@@ -72,7 +72,7 @@ impl Store {
         let mut transaction = self.begin_change_tx().await?;
         let done = self
             .rotate_grant(
-                rotate_grant_sql!("WHERE id = $6 AND generation = $7 AND lease_owner = $20 AND status = 'active'"),
+                rotate_grant_sql!("WHERE id = $6 AND generation = $7 AND lease_owner = $19 AND status = 'active'"),
                 rotation,
             )
             .bind(&lease.owner)
@@ -107,7 +107,7 @@ impl Store {
                 rotate_grant_sql!(
                     ", status = CASE WHEN exported_at IS NULL THEN 'active' ELSE status END \
                      WHERE id = $6 AND generation <= $7 AND status IN ('active', 'refresh_failed') \
-                     AND (lease_owner IS NULL OR lease_owner = $20 OR lease_until <= $21 OR lease_until > $22)"
+                     AND (lease_owner IS NULL OR lease_owner = $19 OR lease_until <= $20 OR lease_until > $21)"
                 ),
                 rotation,
             )
@@ -214,7 +214,6 @@ impl Store {
             .bind(received_at)
             .bind(rotation.predecessor.as_ref().map(|previous| previous.sealed.0.as_str()))
             .bind(rotation.predecessor.as_ref().map(|previous| previous.generation))
-            .bind(rotation.predecessor.as_ref().map(|previous| previous.until))
             .bind(XERO_REPLAY_WINDOW)
             .bind(PROVE_AFTER)
     }

@@ -20,7 +20,7 @@ use crate::model::{GrantId, OrgId};
 use crate::server::crypto::sealed::{CipherError, SealContext, TokenField};
 use crate::server::domain::{
     AccessToken, AppIdentity, Grant, Lease, Predecessor, RefreshToken, SealedRotation, SealedToken, SealedTokens,
-    TokenSet, TokenTimes, XERO_REPLAY_WINDOW,
+    TokenSet, TokenTimes,
 };
 use attempts::close_abandoned;
 
@@ -145,7 +145,7 @@ impl Store {
             received_at: self.clock.now(),
             database_id: self.database.id().map(str::to_owned),
             consent: None,
-            predecessor: Some(held.as_predecessor(self.clock.now())),
+            predecessor: Some(held.as_predecessor()),
         })
     }
 
@@ -153,8 +153,7 @@ impl Store {
     pub fn seal_predecessor(&self, held: &Grant, token: &RefreshToken) -> Result<Predecessor, StoreError> {
         let place = token_context(&held.org_id, &held.id, TokenField::Refresh, held.generation);
         let sealed = self.ring.seal(&place, token.expose()).map_err(|e| cipher_error(&held.id, e))?;
-        let until = self.clock.now() + XERO_REPLAY_WINDOW;
-        Ok(Predecessor { sealed: SealedToken(sealed), generation: held.generation, until })
+        Ok(Predecessor { sealed: SealedToken(sealed), generation: held.generation })
     }
 
     fn seal_tokens(
@@ -197,7 +196,6 @@ pub(super) fn stored_grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
     let lease_until: Option<i64> = row.try_get("lease_until")?;
     let previous: Option<String> = row.try_get("previous_token_enc")?;
     let previous_generation: Option<i64> = row.try_get("previous_generation")?;
-    let previous_until: Option<i64> = row.try_get("previous_until")?;
     Ok(Grant {
         id: GrantId(row.try_get("id")?),
         org_id: OrgId(row.try_get("org_id")?),
@@ -220,8 +218,7 @@ pub(super) fn stored_grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
         refused_at: row.try_get("refused_at")?,
         predecessor: previous
             .zip(previous_generation)
-            .zip(previous_until)
-            .map(|((sealed, generation), until)| Predecessor { sealed: SealedToken(sealed), generation, until }),
+            .map(|(sealed, generation)| Predecessor { sealed: SealedToken(sealed), generation }),
         prove_by: row.try_get("prove_by")?,
         exported_at: row.try_get("exported_at")?,
     })

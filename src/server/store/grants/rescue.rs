@@ -23,7 +23,7 @@ impl Store {
         let done = self
             .rotate_grant(
                 rotate_grant_sql!(
-                    ", status = 'active', exported_at = NULL WHERE id = $6 AND generation = $7 AND lease_owner = $20 \
+                    ", status = 'active', exported_at = NULL WHERE id = $6 AND generation = $7 AND lease_owner = $19 \
                      AND status IN ('active', 'refresh_failed')"
                 ),
                 rotation,

@@ -60,7 +60,7 @@ pub(in crate::server::store) const SEALED_COLUMNS: [SealedColumn; 9] = [
         generation: "previous_generation",
         name: "previous_token_enc",
         needed_if: "previous_token_enc IS NOT NULL",
-        needed_until: Some("previous_until"),
+        needed_until: None,
         must_open: false,
         kind: ColumnKind::Token(TokenField::Refresh),
     },

@@ -66,7 +66,7 @@ impl Exchange {
         match self.send_renewing_lease(&lease, &token, permit).await {
             Ok(exchanged) => {
                 let consent = consent_of(&exchanged.tokens.access_token);
-                let predecessor = Some(lease.as_predecessor(lease.sent_at()));
+                let predecessor = Some(lease.as_predecessor());
                 Ok(match self.commit(&lease, exchanged, predecessor, consent).await? {
                     RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Internal => {
                         Some(ImportOutcome::NotSaved)

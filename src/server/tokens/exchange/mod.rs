@@ -199,7 +199,7 @@ impl Exchange {
         let answer = self.send_renewing_lease(lease, &token, permit).await;
         self.shared.metrics.record_exchange_duration(asked.elapsed());
         match answer {
-            Ok(exchanged) => self.commit(lease, exchanged, Some(lease.as_predecessor(lease.sent_at())), None).await,
+            Ok(exchanged) => self.commit(lease, exchanged, Some(lease.as_predecessor()), None).await,
             Err(error) => self.record_error(lease, &error).await,
         }
     }

@@ -11,13 +11,14 @@ use crate::server::tokens::outcome::{RefreshFailure, RefreshOutcome};
 use crate::server::xero::{ErrorKind, Priority, XeroError};
 
 impl Exchange {
-    /// Exchanges the predecessor if Xero may still accept it. Judges the refusal if it doesn't.
+    /// Exchanges the predecessor. Judges the refusal if Xero doesn't accept that one either, as after its replay window:
+    /// whether that is over is Xero's to say, because no clock of ours is certain to have been right.
     pub(super) async fn record_refusal(
         &self,
         lease: &JournaledLease,
         refused: &XeroError,
     ) -> Result<RefreshOutcome, StoreError> {
-        let Some(predecessor) = self.replayable_predecessor(lease) else {
+        let Some(predecessor) = self.open_predecessor(lease) else {
             return self.judge_refusal(lease, refused).await;
         };
         let permit = match self.shared.xero.breaker().acquire(Priority::MustNotWait) {
@@ -37,15 +38,10 @@ impl Exchange {
         }
     }
 
-    /// Opens the predecessor if its replay window is open.
-    fn replayable_predecessor(&self, lease: &JournaledLease) -> Option<RefreshToken> {
-        let store = &self.shared.store;
+    fn open_predecessor(&self, lease: &JournaledLease) -> Option<RefreshToken> {
         let predecessor = lease.predecessor.as_ref()?;
-        if predecessor.until <= store.clock().now() {
-            return None;
-        }
-        store
-            .open_predecessor(lease, predecessor)
+        let opened = self.shared.store.open_predecessor(lease, predecessor);
+        opened
             .inspect_err(
                 |error| tracing::error!(grant = %lease.id, %error, "failed to open the previous refresh token"),
             )

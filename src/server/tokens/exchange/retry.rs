@@ -39,7 +39,7 @@ impl Exchange {
         let (lease, permit) = self.prepare_request(&lease).await?;
         match self.send_renewing_lease(&lease, &token, permit).await {
             Ok(exchanged) => {
-                let predecessor = Some(lease.as_predecessor(lease.sent_at()));
+                let predecessor = Some(lease.as_predecessor());
                 self.commit_rescued(&lease, exchanged, predecessor, None).await.map(|_| ())
             }
             Err(error) => {

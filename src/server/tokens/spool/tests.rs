@@ -18,11 +18,7 @@ fn spooled(from_generation: i64) -> SpooledRotation {
         received_at: 20,
         database_id: Some("d1".into()),
         consent: None,
-        predecessor: Some(Predecessor {
-            sealed: SealedToken(sealed_with("old")),
-            generation: from_generation,
-            until: 40,
-        }),
+        predecessor: Some(Predecessor { sealed: SealedToken(sealed_with("old")), generation: from_generation }),
     };
     let end = AttemptEnd::refreshed(Some(200), Some("trace".into()));
     SpooledRotation { rotation, attempt: "a1".into(), end, lease_owner: Some("owner".into()) }
