@@ -59,7 +59,7 @@ pub const SESSION_PROOF: &str = "/api/session/proof";
 pub const SESSION_OIDC: &str = "/api/session/oidc";
 /// The redirect URI to register at the OpenID Connect provider.
 pub const SESSION_OIDC_CALLBACK: &str = "/api/session/oidc/callback";
-/// Links the identity that the provider vouched for to the account whose password is entered, and signs in.
+/// Links the provider's identity to the account whose password is entered, and signs in.
 pub const SESSION_OIDC_LINK: &str = "/api/session/oidc/link";
 /// Signs out.
 pub const SESSION_LOGOUT: &str = "/api/session/logout";

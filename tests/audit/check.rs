@@ -7,7 +7,7 @@ use evergrant::model::Action;
 use evergrant::server::store::{Database, DatabaseKind};
 use sqlx::{AnyPool, AssertSqlSafe, Executor as _, Row as _};
 
-use super::{Recording, recording_of};
+use super::is_recorded_with_its_change;
 use crate::support::table_dump::dump_tables;
 use crate::support::wait::{MAX_WAIT, eventually_some};
 
@@ -86,13 +86,7 @@ pub(crate) use act;
 /// Does the action while the audit table accepts no row, and then again. Returns what is wrong.
 pub async fn check(database: &Database, action: Action, case: Case) -> Vec<String> {
     let (pool, what, mut wrong) = (database.pool(), action.as_str(), Vec::new());
-    let is_with_change = match recording_of(action) {
-        Recording::WithItsChange => true,
-        Recording::Beside(reason) => {
-            println!("{what} is recorded beside what it tells of: {reason}");
-            false
-        }
-    };
+    let is_with_change = is_recorded_with_its_change(action);
     let ready = async || {
         if let Some(ready) = &case.ready {
             ready().await;

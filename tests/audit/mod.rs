@@ -25,14 +25,6 @@ pub enum Group {
     Operators,
 }
 
-/// How an action's event is written.
-pub enum Recording {
-    /// In the transaction of its change.
-    WithItsChange,
-    /// Beside what it tells of, for this reason.
-    Beside(&'static str),
-}
-
 /// Returns which file does the action. A new action needs a line here, and a case there.
 pub fn group_of(action: Action) -> Group {
     use Action::*;
@@ -69,22 +61,18 @@ pub fn group_of(action: Action) -> Group {
     }
 }
 
-/// Returns how the action's event is written.
-pub fn recording_of(action: Action) -> Recording {
+/// Returns whether the action's event is written in the transaction of its change. The others are written beside it.
+pub fn is_recorded_with_its_change(action: Action) -> bool {
     match action {
-        Action::SignInRefused => Recording::Beside(
-            "nothing changes, and the response must take no longer for an address that has an account",
-        ),
-        Action::TokenVended | Action::TokensVended => Recording::Beside(
-            "a program gets its token although the table is locked; the event is kept in memory until it is written",
-        ),
-        Action::KeyRotated | Action::KeyRetired => {
-            Recording::Beside("the key ring is a file, which no transaction covers; the command fails and says so")
-        }
-        Action::GrantRescued => Recording::Beside(
-            "Xero has rotated the token by then, so the spool commits it; the command fails if it can't record that",
-        ),
-        _ => Recording::WithItsChange,
+        // Nothing changes, and the response must take no longer for an address that has an account.
+        Action::SignInRefused => false,
+        // A program gets its token although the table is locked; the event is kept in memory until it is written.
+        Action::TokenVended | Action::TokensVended => false,
+        // The key ring is a file, which no transaction covers; the command fails and says so.
+        Action::KeyRotated | Action::KeyRetired => false,
+        // Xero has rotated the token by then, so the spool commits it; the command fails if it can't record that.
+        Action::GrantRescued => false,
+        _ => true,
     }
 }
 

@@ -60,7 +60,7 @@ str_enum!(
         /// No account of the provider is linked, or none can be.
         ProviderUnchanged = "account-provider-unchanged",
         LinkExpired = "account-link-expired",
-        /// Without the provider nobody could sign in to the account.
+        /// The account has no password, so the provider is the only way to sign in.
         PasswordNeeded = "account-password-needed",
         /// Clerk manages the account.
         ManagedByClerk = "account-elsewhere",

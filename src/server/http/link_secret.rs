@@ -41,7 +41,7 @@ pub const CONFIRM_EMAIL: LinkSecret = LinkSecret {
     lifetime: LINK_LIFETIME,
     kind: Some(AccountMessageKind::ConfirmEmail),
 };
-/// The link of an invitation. Its cookie lasts a day, because the person may sign in or ask somebody before they accept.
+/// The link of an invitation. Its cookie lasts a day, because people may not accept at once.
 pub const INVITATION: LinkSecret =
     LinkSecret { cookie: INVITATION_COOKIE, page: paths::INVITATION, lifetime: 24 * 60 * 60, kind: None };
 /// The connect links. Each has a page and a cookie of its own, whose names end with the link's id.

@@ -18,7 +18,7 @@ const MAX_NEXT_BYTES: usize = 1500;
 pub struct Flow {
     secret: Secret,
     started_at: i64,
-    /// A hash that names the session whose account is linked; `None` if somebody signs in.
+    /// The hash of the session whose account is to be linked; `None` for a sign-in.
     link_mark: Option<String>,
     /// The page to show afterwards.
     pub next: Option<String>,

@@ -21,7 +21,7 @@ pub enum OidcLink {
 
 impl LocalAuth {
     /// Identifies the person whom the provider's `code` stands for, to link them to the caller's account. Nothing is
-    /// linked before the caller confirms it, so that nobody can slip them a sign-in of their own.
+    /// linked before the caller confirms it, so that an attacker can't link an identity of their own.
     pub async fn identify_for_link(
         &self,
         provider: &OidcProvider,

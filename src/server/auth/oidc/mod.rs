@@ -45,7 +45,7 @@ pub enum OidcLogin {
     PasswordRequired {
         /// For the browser's cookie.
         token: Secret,
-        /// Why nobody was signed in.
+        /// Why the sign-in was refused.
         problem: LoginProblem,
         /// Whether the person may know that the account exists.
         is_told: bool,

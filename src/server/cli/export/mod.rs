@@ -75,12 +75,15 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
 /// grant is stopped could leave two systems that refresh one token, which nothing repairs.
 async fn export(one_shot: &OneShotService, selected: &[SelectedGrant], recipient: &Recipient) -> Result<(), CliError> {
     let mut rows = EncryptedRows::to(recipient)?;
-    let (mut done, mut left_out) = (Vec::new(), 0);
+    let (mut done, mut left_out, mut added) = (Vec::new(), 0, Ok(()));
     for SelectedGrant { id, names } in selected {
         match one_shot.service.export(id, &recipient.to_string()).await {
             Ok((exported, token)) => {
-                rows.add(&exported, &token)?;
                 done.push(id);
+                added = rows.add(&exported, &token);
+                if added.is_err() {
+                    break;
+                }
             }
             Err(error) => {
                 left_out += 1;
@@ -95,7 +98,7 @@ async fn export(one_shot: &OneShotService, selected: &[SelectedGrant], recipient
     if done.is_empty() {
         return Err("nothing was exported".into());
     }
-    let written = rows.finish().and_then(|file| {
+    let written = added.and_then(|()| rows.finish()).and_then(|file| {
         let mut out = std::io::stdout().lock();
         out.write_all(&file)?;
         out.flush()
