@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use crate::model::{EventKind, OrgId, paths};
+use crate::server::domain::GrantEnd;
 use crate::server::store::Event;
 
 /// An event in the form of the Standard Webhooks specification: `type`, `timestamp`, `data`.
@@ -97,11 +98,19 @@ impl EventBody {
             tenant_name: about.tenant_name.clone(),
             grant_id: about.grant.as_ref().map(ToString::to_string),
         });
+        let was_moved =
+            event.kind == EventKind::Disconnected && event.reason.as_deref() == Some(GrantEnd::Exported.code());
+        let (message, what_to_do) = if was_moved {
+            let tenant = about.tenant_name.as_deref().unwrap_or("A connection");
+            (format!("{tenant} was moved to another system."), "Get its tokens there from now on.")
+        } else {
+            (event.kind.sentence(about.tenant_name.as_deref()), event.kind.advice())
+        };
         let data = EventData {
             organization: EventOrganization { id: org.to_string(), name: org_name.to_owned() },
             connection,
-            message: event.kind.sentence(about.tenant_name.as_deref()),
-            what_to_do: event.kind.advice(),
+            message,
+            what_to_do,
             reason: event.reason.clone(),
             expires_at: event.ends_at.map(rfc3339),
             url: action_url(event.kind, public_url),
@@ -129,9 +138,8 @@ mod tests {
     use super::*;
     use crate::server::store::EventSubject;
 
-    #[test]
-    fn body_describes_event_connection_and_action() {
-        let event = Event {
+    fn expiring() -> Event {
+        Event {
             id: "e".into(),
             org: Some("o".into()),
             kind: EventKind::WillExpireSoon,
@@ -146,9 +154,22 @@ mod tests {
             reason: None,
             ends_at: Some(1_800_000_000),
             occurred_at: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn moved_connection_is_not_called_disconnected() {
+        let reason = Some(GrantEnd::Exported.code().to_owned());
+        let moved = Event { kind: EventKind::Disconnected, reason, ..expiring() };
+        let body = json!(EventBody::new(&moved, &"o".into(), "Harbour", "https://e.example"));
+        assert_eq!(body["data"]["message"], "Harbour \"Coffee\" was moved to another system.");
+        assert_eq!(body["data"]["whatToDo"], "Get its tokens there from now on.");
+    }
+
+    #[test]
+    fn body_describes_event_connection_and_action() {
         assert_eq!(
-            json!(EventBody::new(&event, &"o".into(), "Harbour", "https://e.example")),
+            json!(EventBody::new(&expiring(), &"o".into(), "Harbour", "https://e.example")),
             json!({
                 "id": "e",
                 "type": "connection.will_expire_soon",

@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{AddApiKeyError, limit_to};
+use super::limit_to;
 use crate::model::{Action, ApiKeyId, BindingId, OrgId};
 use crate::server::domain::AuditEvent;
 use crate::server::store::{Store, StoreError};
@@ -69,13 +69,8 @@ impl Store {
             .bind(id.as_str())
             .execute(&mut *transaction)
             .await?;
-        let after =
-            limit_to(&mut transaction, org, id, bindings.unwrap_or_default()).await.map_err(|error| match error {
-                AddApiKeyError::NoSuchBinding(binding) => LimitKeyError::NoSuchBinding(binding),
-                AddApiKeyError::Store(error) => error.into(),
-                // Only an insert counts the keys.
-                AddApiKeyError::TooMany => LimitKeyError::NotFound,
-            })?;
+        let after = limit_to(&mut transaction, org, id, bindings.unwrap_or_default()).await?;
+        let after = after.map_err(LimitKeyError::NoSuchBinding)?;
         let listed = |is_limited: bool, names: &[String]| if is_limited { names.join(", ") } else { ALL.to_owned() };
         let event = AuditEvent::new(self.actor(), Action::ApiKeyLimited).in_org(org).subject("api_key", id);
         let event = event.detail("name", name).detail("connections", listed(bindings.is_some(), &after));

@@ -95,6 +95,7 @@ impl Store {
         let event = AuditEvent::new(self.actor(), Action::ApiKeyCreated).in_org(org).subject("api_key", &id);
         let mut event = event.detail("name", new.name).detail("scopes", Scope::join(new.scopes));
         let names = limit_to(&mut transaction, org, &id, new.bindings).await?;
+        let names = names.map_err(AddApiKeyError::NoSuchBinding)?;
         if !names.is_empty() {
             event = event.detail("connections", names.join(", "));
         }
@@ -183,13 +184,13 @@ impl Store {
     }
 }
 
-/// Limits a key without any to bindings. Returns their names.
+/// Limits a key that has no bindings to these. Returns their names, or the first that the organization has not.
 async fn limit_to(
     connection: &mut AnyConnection,
     org: &OrgId,
     key: &ApiKeyId,
     bindings: &[BindingId],
-) -> Result<Vec<String>, AddApiKeyError> {
+) -> Result<Result<Vec<String>, BindingId>, StoreError> {
     let mut names = Vec::new();
     for binding in bindings {
         let row = sqlx::query("SELECT tenant_name FROM integration_tenant_bindings WHERE id = $1 AND org_id = $2")
@@ -197,7 +198,7 @@ async fn limit_to(
             .bind(org.as_str())
             .fetch_optional(&mut *connection)
             .await?;
-        let row = row.ok_or_else(|| AddApiKeyError::NoSuchBinding(binding.clone()))?;
+        let Some(row) = row else { return Ok(Err(binding.clone())) };
         sqlx::query("INSERT INTO api_key_bindings (key_id, binding_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(key.as_str())
             .bind(binding.as_str())
@@ -205,7 +206,7 @@ async fn limit_to(
             .await?;
         names.push(row.try_get("tenant_name")?);
     }
-    Ok(names)
+    Ok(Ok(names))
 }
 
 #[cfg(test)]
