@@ -2,6 +2,8 @@
 
 mod accounts;
 mod api_keys;
+mod databases;
+mod environment;
 mod operators;
 
 use std::path::Path;
@@ -130,13 +132,4 @@ fn usage_errors_exit_with_2_and_failures_with_1() {
         let (got, text) = exit_code_and_text(&run_evergrant(&folder, arguments, ""));
         assert_eq!(got, Some(code), "{arguments:?}: {text}");
     }
-}
-
-#[test]
-fn settings_are_read_from_the_env_file_of_the_working_directory() {
-    let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join(".env"), "DATABASE_URL=sqlite://elsewhere/kept.db\n").unwrap();
-    let (code, text) = exit_code_and_text(&run_evergrant(&folder, &["migrate"], ""));
-    assert_eq!(code, Some(0), "{text}");
-    assert!(folder.path().join("elsewhere/kept.db").exists());
 }

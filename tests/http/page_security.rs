@@ -85,3 +85,19 @@ async fn nul_characters_are_rejected_with_400(database: TestDatabase) {
     assert_eq!(demo.get("/activity?trigger=%2500").await.status, StatusCode::OK, "{db}");
     demo.page_text("/settings/integrations").await;
 }
+
+#[apply(each_database!)]
+async fn address_with_a_slash_at_its_end_leads_to_the_one_without(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    for browser in [app.browser(), app.demo_browser().await] {
+        for (from, to) in [
+            ("/activity/?page=2", "/activity?page=2"),
+            ("/login/", "/login"),
+            ("/api/v1/bindings/", "/api/v1/bindings"),
+            ("//evil.example/", "/evil.example"),
+        ] {
+            let answer = browser.get(from).await;
+            assert_eq!((answer.status, answer.location()), (StatusCode::PERMANENT_REDIRECT, to), "{from}");
+        }
+    }
+}

@@ -72,19 +72,19 @@ async fn only_a_refused_recipient_ends_the_retries(database: TestDatabase) {
     add_member(store, "owner@example.com", &connected.org, Role::Owner).await;
     let notifier = mail_server.notifier(store);
     let refusals = [
-        ("MAIL", "550 not from you"),
-        ("RCPT", "451 later"),
-        ("RCPT", "535 who are you"),
-        ("RCPT", "554 5.7.1 relaying denied"),
-        ("DATA", "554 not now"),
-        (".", "554 looks like spam"),
+        ("MAIL", "550 not from you", "the sender (MAIL FROM)"),
+        ("RCPT", "451 later", "the recipient (RCPT TO)"),
+        ("RCPT", "535 who are you", "the recipient (RCPT TO)"),
+        ("RCPT", "554 5.7.1 relaying denied", "the recipient (RCPT TO)"),
+        ("DATA", "554 not now", "the message (DATA)"),
+        (".", "554 looks like spam", "the message (DATA)"),
     ];
     end_at_xero(&harness, &connected).await;
-    for (command, reply) in refusals {
+    for (command, reply, stage) in refusals {
         mail_server.queue_reply(command, reply);
         assert_eq!(tick(&notifier).await.retrying, 1, "{db}: {command} {reply}");
         let one = store.deliveries_since(&connected.org, 0).await.unwrap().remove(0).1;
-        assert_eq!(one.error, Some(format!("the mail server answered {}", &reply[..3])), "{db}");
+        assert_eq!(one.error, Some(format!("the mail server answered {} to {stage}", &reply[..3])), "{db}");
         harness.advance(one.next_attempt_at.unwrap() - harness.clock.now());
     }
     assert_eq!(tick(&notifier).await.delivered, 1, "{db}");

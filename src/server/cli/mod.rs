@@ -24,8 +24,9 @@ mod user;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use super::config::environment::{self, EnvironmentError};
 use super::config::{ConfigError, Settings};
 
 /// The file of variables in `CREDENTIALS_DIRECTORY`, which systemd's `LoadCredential` or a container's secrets provide.
@@ -82,23 +83,13 @@ enum Command {
 
 /// Loads `.env` and credentials, parses the arguments, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
-    // A missing .env is not an error.
-    let env = dotenvy::dotenv();
-    if let Err(error) = env
-        && !error.not_found()
-    {
-        eprintln!("evergrant: .env can't be read: {error}");
+    if let Err(error) = complete_environment() {
+        eprintln!("evergrant: {error}");
         return ExitCode::from(2);
     }
-    // A service manager passes credentials in a directory that other users can't read. They override no variable.
-    if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY")
-        && let Err(error) = dotenvy::from_path(Path::new(&folder).join(CREDENTIALS_FILE_NAME))
-        && !error.not_found()
-    {
-        eprintln!("evergrant: {CREDENTIALS_FILE_NAME} can't be read from CREDENTIALS_DIRECTORY: {error}");
-        return ExitCode::from(2);
-    }
-    let cli = match Cli::try_parse() {
+    // Each argument keeps the value that its variable has when it is defined.
+    let command = environment::without_empty(Cli::command());
+    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help, version or a usage error. A failed print can't be reported.
@@ -113,6 +104,17 @@ pub fn main() -> ExitCode {
     match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report_failure(&error),
+    }
+}
+
+/// Reads the files of variables, which override none that is set.
+fn complete_environment() -> Result<(), EnvironmentError> {
+    environment::trim_values(&Cli::command())?;
+    environment::load_file(Path::new(".env"))?;
+    // A service manager passes credentials in a directory that other users can't read.
+    match std::env::var_os("CREDENTIALS_DIRECTORY") {
+        Some(folder) => environment::load_file(&Path::new(&folder).join(CREDENTIALS_FILE_NAME)),
+        None => Ok(()),
     }
 }
 

@@ -13,6 +13,8 @@ use super::telemetry::logging::LogFormat;
 mod activity;
 mod api;
 mod checks;
+mod env_file;
+pub mod environment;
 mod error;
 mod metrics;
 mod network;

@@ -11,7 +11,9 @@ use leptos_axum::{LeptosRoutes, generate_route_list, handle_server_fns_with_cont
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
-use super::middleware::{limits, page_context, reject_nul, request_id, request_metrics, security_headers};
+use super::middleware::{
+    limits, page_context, reject_nul, request_id, request_metrics, security_headers, trailing_slash,
+};
 use super::state::AppState;
 use super::{assets, oauth, routes, v1};
 use crate::model::{MalformedArguments, paths};
@@ -30,8 +32,10 @@ pub fn router(state: &AppState, sandbox: Option<Router>) -> Router {
     }
 }
 
-/// Adds the route to Xero's API. Its bodies are streamed; all others are limited and buffered.
+/// Adds the route to Xero's API. Its bodies are streamed; all others are limited and buffered. Its paths are Xero's: only
+/// ours have no slash at the end.
 fn with_proxy(ours: Router, state: &AppState) -> Router {
+    let ours = ours.layer(from_fn(trailing_slash::redirect_trailing_slash));
     let checked = ours.layer(from_fn(reject_nul::reject_nul)).layer(from_fn(v1::refuse_nul));
     let limited = checked.layer(limits::body_limit());
     v1::proxy_routes()

@@ -1,5 +1,6 @@
 //! Hands one message over to a mail server. Knows at which step it was refused, and bounds the time of each step.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -49,6 +50,30 @@ pub enum Finality {
     RecipientRefused,
 }
 
+/// The step of a session (RFC 5321, 3; RFC 4954 for the login) that a mail server refused or left unanswered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Greeting,
+    Tls,
+    Login,
+    Sender,
+    Recipient,
+    Message,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Greeting => "the greeting",
+            Self::Tls => "STARTTLS",
+            Self::Login => "the login",
+            Self::Sender => "the sender (MAIL FROM)",
+            Self::Recipient => "the recipient (RCPT TO)",
+            Self::Message => "the message (DATA)",
+        })
+    }
+}
+
 impl SmtpServer {
     /// Parses `smtp://user:password@host:port` or `smtps://…`. Requires TLS unless the server is on this machine.
     /// Returns `None` for other schemes, and for a URL that is invalid.
@@ -91,12 +116,12 @@ impl SmtpServer {
         let (address, wait) = ((self.host.as_str(), self.port), self.command_timeout);
         let wrapper = if let Tls::Wrapper(parameters) = &self.tls { Some(parameters.clone()) } else { None };
         let connecting = AsyncSmtpConnection::connect_tokio1(address, Some(wait), &self.hello_name, wrapper, None);
-        let mut connection = within(wait, connecting).await?;
+        let mut connection = within(wait, Stage::Greeting, connecting).await?;
         if let Tls::Required(parameters) = &self.tls {
-            within(wait, connection.starttls(parameters.clone(), &self.hello_name)).await?;
+            within(wait, Stage::Tls, connection.starttls(parameters.clone(), &self.hello_name)).await?;
         }
         if let Some(credentials) = &self.credentials {
-            within(wait, connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
+            within(wait, Stage::Login, connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
         }
         Ok(connection)
     }
@@ -105,20 +130,21 @@ impl SmtpServer {
         let (envelope, wait) = (message.envelope(), self.command_timeout);
         let is_ascii = envelope.to().iter().chain(envelope.from()).all(|address| address.to_string().is_ascii());
         let parameters = if is_ascii { Vec::new() } else { vec![MailParameter::SmtpUtfEight] };
-        within(wait, connection.command(Mail::new(envelope.from().cloned(), parameters))).await?;
+        within(wait, Stage::Sender, connection.command(Mail::new(envelope.from().cloned(), parameters))).await?;
         for recipient in envelope.to() {
             let asked = tokio::time::timeout(wait, connection.command(Rcpt::new(recipient.clone(), Vec::new()))).await;
             match asked {
                 Ok(Err(error)) if refuses_recipient(&error) => {
-                    return Err(SmtpError { finality: Finality::RecipientRefused, ..smtp_error(&error) });
+                    let error = smtp_error(Stage::Recipient, &error);
+                    return Err(SmtpError { finality: Finality::RecipientRefused, ..error });
                 }
-                Ok(Err(error)) => return Err(smtp_error(&error)),
+                Ok(Err(error)) => return Err(smtp_error(Stage::Recipient, &error)),
                 Ok(Ok(_)) => {}
-                Err(_) => return Err(timed_out()),
+                Err(_) => return Err(timed_out(Stage::Recipient)),
             }
         }
-        within(wait, connection.command(Data)).await?;
-        within(MESSAGE_TIMEOUT, connection.message(&message.formatted())).await?;
+        within(wait, Stage::Message, connection.command(Data)).await?;
+        within(MESSAGE_TIMEOUT, Stage::Message, connection.message(&message.formatted())).await?;
         Ok(())
     }
 }
@@ -131,25 +157,26 @@ fn refuses_recipient(error: &Error) -> bool {
     error.is_permanent() && !matches!(code, Some(530..=539)) && !text.starts_with("5.7.")
 }
 
-async fn within<T>(wait: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, SmtpError> {
+async fn within<T>(wait: Duration, stage: Stage, step: impl Future<Output = Result<T, Error>>) -> Result<T, SmtpError> {
     match tokio::time::timeout(wait, step).await {
-        Ok(done) => done.map_err(|error| smtp_error(&error)),
-        Err(_) => Err(timed_out()),
+        Ok(done) => done.map_err(|error| smtp_error(stage, &error)),
+        Err(_) => Err(timed_out(stage)),
     }
 }
 
-fn smtp_error(error: &Error) -> SmtpError {
+fn smtp_error(stage: Stage, error: &Error) -> SmtpError {
     let message = match error.status().map(u16::from) {
-        Some(code) => format!("the mail server answered {code}"),
-        None if error.is_timeout() => return timed_out(),
+        Some(code) => format!("the mail server answered {code} to {stage}"),
+        None if error.is_timeout() => return timed_out(stage),
         None if error.is_tls() => "could not connect securely to the mail server".to_owned(),
-        None => "could not connect to the mail server".to_owned(),
+        None if stage == Stage::Greeting => "could not connect to the mail server".to_owned(),
+        None => format!("the connection to the mail server broke at {stage}"),
     };
     SmtpError { message, finality: Finality::Retry }
 }
 
-fn timed_out() -> SmtpError {
-    SmtpError { message: "the mail server did not answer in time".to_owned(), finality: Finality::Retry }
+fn timed_out(stage: Stage) -> SmtpError {
+    SmtpError { message: format!("the mail server did not answer {stage} in time"), finality: Finality::Retry }
 }
 
 #[cfg(test)]
@@ -199,6 +226,6 @@ mod tests {
         let url = format!("smtp://{}", silent.local_addr().unwrap());
         let server = SmtpServer { command_timeout: Duration::from_millis(50), ..SmtpServer::parse(&url).unwrap() };
         let message = Message::builder().from("a@example.com".parse().unwrap()).to("b@example.com".parse().unwrap());
-        assert_eq!(server.send(&message.body(String::new()).unwrap()).await, Err(timed_out()));
+        assert_eq!(server.send(&message.body(String::new()).unwrap()).await, Err(timed_out(Stage::Greeting)));
     }
 }

@@ -1,16 +1,18 @@
 //! The connection pool over SQLite or PostgreSQL, and the settings of each connection.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, Transaction};
 use tokio::time::Instant;
+use url::Url;
 
-use super::StoreError;
 use super::database_kind::DatabaseKind;
+use super::database_url::{DatabaseUrl, server_address};
 use super::timeouts::{Timeouts, accepts_writes};
+use super::{StoreError, pooler};
 use crate::server::domain::Secret;
 
 /// Older versions can lose a committed write if a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).
@@ -50,27 +52,54 @@ impl Database {
 
     /// Like [`Self::connect`], with other timeouts than the default ones.
     pub async fn connect_with(url: &str, timeouts: Timeouts) -> Result<Self, StoreError> {
-        let kind = kind_of(url)?;
-        if kind == DatabaseKind::Sqlite && !sqlite_path(url).exists() {
-            tracing::info!(path = %sqlite_path(url).display(), "creating the database");
+        let url = DatabaseUrl::parse(url)?;
+        if let DatabaseUrl::Sqlite(file) = &url {
+            if !file.path.exists() {
+                tracing::info!(path = %file.path.display(), "creating the database");
+            }
+            let folder = file.folder();
+            std::fs::create_dir_all(folder)
+                .map_err(|source| StoreError::CreateDirectory { path: folder.display().to_string(), source })?;
         }
-        Self::open(kind, if kind == DatabaseKind::Sqlite { sqlite_url(url)? } else { url.to_owned() }, timeouts).await
+        Self::open(&url, timeouts, true).await
     }
 
     /// Opens a database without creating it. Returns `None` if the SQLite file does not exist.
     pub async fn connect_existing(url: &str) -> Result<Option<Self>, StoreError> {
-        let kind = kind_of(url)?;
-        if kind == DatabaseKind::Sqlite && !sqlite_path(url).exists() {
-            return Ok(None);
+        let url = DatabaseUrl::parse(url)?;
+        match &url {
+            DatabaseUrl::Sqlite(file) if !file.path.exists() => Ok(None),
+            _ => Ok(Some(Self::open(&url, Timeouts::default(), false).await?)),
         }
-        Ok(Some(Self::open(kind, url.to_owned(), Timeouts::default()).await?))
     }
 
-    async fn open(kind: DatabaseKind, url: String, timeouts: Timeouts) -> Result<Self, StoreError> {
+    /// Returns the folder of an SQLite file. `None` for a server, and for an address that can't be read.
+    pub fn folder(url: &str) -> Option<PathBuf> {
+        match DatabaseUrl::parse(url) {
+            Ok(DatabaseUrl::Sqlite(file)) => Some(file.folder().to_owned()),
+            _ => None,
+        }
+    }
+
+    async fn open(url: &DatabaseUrl, timeouts: Timeouts, creates: bool) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        // The pool retries until its timeout and loses the cause. A single connection fails at once with the cause.
-        let first = tokio::time::timeout(CONNECT_TIMEOUT, AnyConnection::connect(&url)).await;
-        first.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
+        let url = match url {
+            DatabaseUrl::Sqlite(file) => {
+                let opened = |source| StoreError::OpenFile { path: file.path.display().to_string(), source };
+                let url = file.driver_url(creates).map_err(|error| opened(error.into()))?;
+                AnyConnection::connect(&url).await.map_err(opened)?.close().await?;
+                url
+            }
+            DatabaseUrl::Postgres(url) => {
+                check_server(url).await?;
+                url.to_string()
+            }
+        };
+        Self::open_pool(url, timeouts).await
+    }
+
+    async fn open_pool(url: String, timeouts: Timeouts) -> Result<Self, StoreError> {
+        let kind = if url.starts_with("sqlite:") { DatabaseKind::Sqlite } else { DatabaseKind::Postgres };
         let pool = AnyPoolOptions::new()
             .max_connections(if kind == DatabaseKind::Sqlite { 8 } else { 16 })
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -98,7 +127,7 @@ impl Database {
 
     /// Opens the database once more, with the timeouts of a migration.
     pub(super) async fn reopen_for_migration(&self) -> Result<Self, StoreError> {
-        Self::open(self.kind, self.url().to_owned(), Timeouts::of_migration()).await
+        Self::open_pool(self.url().to_owned(), Timeouts::of_migration()).await
     }
 
     /// Returns the pool.
@@ -155,6 +184,26 @@ impl Database {
         let row = sqlx::query("SELECT sqlite_version()").fetch_one(&self.pool).await?;
         let version: String = row.try_get(0)?;
         if is_sqlite_too_old(&version) { Err(StoreError::SqliteTooOld { version }) } else { Ok(()) }
+    }
+}
+
+/// Connects to the server once, and fails at once with the cause, which the pool would lose while it tries again.
+async fn check_server(url: &Url) -> Result<(), StoreError> {
+    let failed = |source| match pooler::refuses_parameters(&source) {
+        true => StoreError::PoolerRefusesParameters,
+        false => StoreError::Connect { address: server_address(url), source },
+    };
+    let check = async {
+        let mut first = AnyConnection::connect(url.as_str()).await?;
+        let is_shared = pooler::shares_sessions(&mut first, url.as_str()).await?;
+        first.close().await?;
+        Ok(is_shared)
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, check).await {
+        Ok(Ok(false)) => Ok(()),
+        Ok(Ok(true)) => Err(StoreError::TransactionPooler),
+        Ok(Err(error)) => Err(failed(error)),
+        Err(_) => Err(failed(sqlx::Error::PoolTimedOut)),
     }
 }
 
@@ -215,33 +264,6 @@ fn is_sqlite_too_old(version: &str) -> bool {
     (next(), next(), next()) < MIN_SQLITE_VERSION
 }
 
-fn kind_of(url: &str) -> Result<DatabaseKind, StoreError> {
-    match url.split_once(':') {
-        Some(("sqlite", _)) => Ok(DatabaseKind::Sqlite),
-        Some(("postgres" | "postgresql", _)) => Ok(DatabaseKind::Postgres),
-        _ => Err(StoreError::UnknownDatabase),
-    }
-}
-
-fn sqlite_path(url: &str) -> &Path {
-    let address = url.split_once('?').map_or(url, |(address, _)| address);
-    Path::new(address.trim_start_matches("sqlite:").trim_start_matches("//"))
-}
-
-/// Creates the file's directory and returns the URL with `mode=rwc`, which makes the driver create the file.
-fn sqlite_url(url: &str) -> Result<String, StoreError> {
-    let (address, query) = url.split_once('?').unwrap_or((url, ""));
-    if let Some(folder) = sqlite_path(url).parent()
-        && !folder.as_os_str().is_empty()
-    {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| StoreError::CreateDirectory { path: folder.display().to_string(), source })?;
-    }
-    let mode = if query.contains("mode=") { "" } else { "mode=rwc" };
-    let joint = if query.is_empty() || mode.is_empty() { "" } else { "&" };
-    Ok(format!("{address}?{query}{joint}{mode}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,13 +272,6 @@ mod tests {
     fn sqlite_with_the_wal_reset_bug_is_too_old() {
         assert!(is_sqlite_too_old("3.51.2") && is_sqlite_too_old("3.8.11.1") && is_sqlite_too_old("unknown"));
         assert!(!is_sqlite_too_old("3.51.3") && !is_sqlite_too_old("3.53.0") && !is_sqlite_too_old("4.0.0"));
-    }
-
-    #[test]
-    fn sqlite_url_requests_creation() {
-        assert_eq!(sqlite_url("sqlite://x.db").unwrap(), "sqlite://x.db?mode=rwc");
-        assert_eq!(sqlite_url("sqlite://x.db?mode=ro").unwrap(), "sqlite://x.db?mode=ro");
-        assert_eq!(sqlite_url("sqlite://x.db?cache=private").unwrap(), "sqlite://x.db?cache=private&mode=rwc");
     }
 
     #[tokio::test]

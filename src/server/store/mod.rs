@@ -11,10 +11,12 @@ mod connections;
 mod database;
 mod database_clock;
 mod database_kind;
+mod database_url;
 mod grants;
 mod live;
 mod migrations;
 mod notifications;
+mod pooler;
 mod reports;
 mod row_change;
 mod sealed;
@@ -74,6 +76,7 @@ pub use connections::request_slots::RequestSlot;
 pub use database::Database;
 pub use database_clock::ClockError;
 pub use database_kind::DatabaseKind;
+pub use database_url::DatabaseUrlError;
 pub use grants::NewGrant;
 pub use grants::attempts::NewAttempt;
 pub use grants::commit::AttemptFailure;
@@ -136,11 +139,39 @@ pub struct Store {
 /// An error of the store or its database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// `DATABASE_URL` has an unknown scheme.
-    #[error("DATABASE_URL must start with sqlite:// or postgres://")]
-    UnknownDatabase,
+    /// `DATABASE_URL` can't be used.
+    #[error(transparent)]
+    Url(#[from] DatabaseUrlError),
+    /// The SQLite file can't be opened.
+    #[error("the database file {path} can't be opened: {source}. Let this user write to the file and to its folder")]
+    OpenFile {
+        /// Path of the file.
+        path: String,
+        /// Error of the driver.
+        source: sqlx::Error,
+    },
+    /// The PostgreSQL server can't be connected to.
+    #[error("PostgreSQL at {address}: {source}")]
+    Connect {
+        /// The server's address.
+        address: String,
+        /// Error of the driver.
+        source: sqlx::Error,
+    },
+    /// A pooler gives a session to several clients in turn.
+    #[error(
+        "DATABASE_URL leads to a pooler in transaction mode, which loses the time-outs and notifications of a session. \
+         Name PostgreSQL's own port, or give this database a pool_mode of session"
+    )]
+    TransactionPooler,
+    /// A pooler refuses what the driver sends at the start of a session.
+    #[error(
+        "a pooler refuses the driver's parameters: set ignore_startup_parameters to extra_float_digits in PgBouncer, \
+         or name PostgreSQL's own port"
+    )]
+    PoolerRefusesParameters,
     /// The directory for the SQLite file can't be created.
-    #[error("cannot create the database directory {path}: {source}")]
+    #[error("cannot create the database directory {path}: {source}. Create it, and let this user write to it")]
     CreateDirectory {
         /// Path of the directory.
         path: String,

@@ -44,6 +44,8 @@ impl StoreError {
         match self {
             Self::NoAnswer => Some(Unavailable::NoAnswer),
             Self::Database(error)
+            | Self::Connect { source: error, .. }
+            | Self::OpenFile { source: error, .. }
             | Self::Migration(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
                 unavailable(error)
             }

@@ -1,5 +1,7 @@
 //! One check's result: the verdict, what was found and what to do.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use crate::model::GrantId;
@@ -86,4 +88,13 @@ pub fn list_grant_ids<'a>(grants: impl Iterator<Item = &'a GrantId>) -> String {
 /// Says how many items there are beyond the first `MAX_LISTED`.
 pub fn and_n_more(number: usize) -> String {
     if number > MAX_LISTED { format!(" and {} more", number - MAX_LISTED) } else { String::new() }
+}
+
+/// Makes a file in the folder, or in the nearest one above it that exists, and removes it.
+pub fn try_to_write(folder: &Path) -> std::io::Result<()> {
+    let absolute = std::path::absolute(folder)?;
+    let existing = absolute.ancestors().find(|path| path.exists()).unwrap_or(&absolute);
+    let file = existing.join(format!(".evergrant-doctor-{}", std::process::id()));
+    std::fs::OpenOptions::new().write(true).create_new(true).open(&file)?;
+    std::fs::remove_file(&file)
 }

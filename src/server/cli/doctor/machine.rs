@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::check::{Check, to_sentence};
+use super::check::{Check, to_sentence, try_to_write};
 use crate::server::config::{Config, ConfigError};
 
 /// A failed check, because the settings are invalid.
@@ -23,10 +23,14 @@ pub fn settings(config: &Config) -> Check {
     Check::ok("settings", format!("{mode}. Public address: {public}. Scopes: {scopes}."))
 }
 
-/// Checks that only its owner can access the data directory.
+/// Checks that the data directory can be written to, and that only its owner can access it.
 pub fn data_dir(config: &Config) -> Check {
     let (name, path) = ("data directory", &config.data_dir);
     let shown = path.display();
+    if let Err(error) = try_to_write(path) {
+        let to_do = "Let the user that Evergrant runs as write to it, or name another folder in EVERGRANT_DATA_DIR.";
+        return Check::fail(name, format!("No file can be made in {shown}: {error}."), to_do);
+    }
     match permission_bits(path) {
         Ok(Some(mode)) if mode & 0o077 != 0 => Check::warn(
             name,

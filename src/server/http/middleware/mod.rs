@@ -8,3 +8,4 @@ pub mod reject_nul;
 pub mod request_id;
 pub mod request_metrics;
 pub mod security_headers;
+pub mod trailing_slash;
