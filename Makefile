@@ -1,7 +1,8 @@
 # Each target runs a script. scripts/setup installs what the scripts need.
-.PHONY: run test torture fuzz fuzz-api check setup bench bench-sweep bench-abuse e2e pictures fmt advisories release-check
+.PHONY: run release test torture fuzz fuzz-api check setup bench bench-sweep bench-abuse e2e pictures fmt advisories release-check
 
 run: ; @scripts/run
+release: ; @scripts/setup run && scripts/build-server release
 test: ; @scripts/test
 torture: ; @scripts/torture
 fuzz: ; @scripts/fuzz

@@ -25,7 +25,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content=if theme == Theme::System { "light dark" } else { theme.as_str() } />
-                <link rel="stylesheet" href="/pkg/evergrant.css" />
+                <link rel="stylesheet" href=format!("/{}/evergrant.css", options.site_pkg_dir) />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 {first}
                 <AutoReload options=options.clone() />

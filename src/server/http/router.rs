@@ -51,7 +51,7 @@ fn ours(state: &AppState) -> Router {
         .merge(database_routes())
         .merge(xero_routes())
         .merge(api_routes(state))
-        .merge(assets::asset_routes(&state.leptos))
+        .merge(assets::asset_routes())
         .route_layer(from_fn_with_state(state.clone(), request_metrics::count_request))
         .fallback_service(pages(state))
         .with_state(state.clone())

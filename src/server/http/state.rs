@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use leptos::prelude::LeptosOptions;
 
+use super::assets::Site;
 use super::listener::HttpListener;
 use super::middleware::client_ip::UntrustedForwarders;
 use super::readiness::Readiness;
@@ -50,7 +51,9 @@ pub struct AppState {
     pub proxy: XeroProxy,
     /// Delivers events to webhooks and by email.
     pub notifier: Notifier,
-    /// Options of Leptos, such as the site's root directory.
+    /// What browsers load.
+    pub site: Site,
+    /// Options of Leptos, such as the address of what browsers load.
     pub leptos: LeptosOptions,
     /// Runs tasks that outlive their request. Endless responses, such as event streams, end when it stops.
     pub lifecycle: Lifecycle,

@@ -14,7 +14,7 @@ use crate::server::auth::{AddUserError, ApiRateLimiter, AttemptLimiter, Auth, Au
 use crate::server::clock::Clock;
 use crate::server::config::Config;
 use crate::server::encryption_keys::{self, KeyHeartbeat, KeyRingError};
-use crate::server::http::assets;
+use crate::server::http::assets::Site;
 use crate::server::http::listener::HttpListener;
 use crate::server::http::middleware::client_ip::UntrustedForwarders;
 use crate::server::http::readiness::Readiness;
@@ -101,7 +101,10 @@ async fn build(
         usage: ProxyUsage::new(store.clone()),
         metrics: tokens.metrics().clone(),
     };
+    let site = Site::find();
     let state = AppState {
+        leptos: site.leptos_options()?,
+        site,
         api_rate_limiter: Arc::new(ApiRateLimiter::new(config.api.calls_per_minute_and_key, clock)),
         link_limiter: Arc::new(AttemptLimiter::new(store.clone())),
         listener: listener.clone(),
@@ -113,7 +116,6 @@ async fn build(
         tokens,
         proxy,
         notifier,
-        leptos: assets::leptos_options()?,
         lifecycle: lifecycle.clone(),
         untrusted_forwarders: UntrustedForwarders::default(),
         demo_login,
