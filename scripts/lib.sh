@@ -11,7 +11,9 @@ log=$cache/setup.log
 site=$target/site-test
 # The packages that are built for this machine; crates/frontend is built for wasm32.
 native_packages=(evergrant evergrant-sandbox evergrant-test-database evergrant-bench evergrant-client)
-export PATH=$cargo_bin:$PATH
+# The programs that read the files of deploy/, from Debian's packages, which would start services if they were installed.
+deploy_tools=$cache/deploy-tools
+export PATH=$cargo_bin:$PATH:$deploy_tools/usr/bin:$deploy_tools/usr/sbin
 
 say() { printf '%s\n' "$*"; }
 
