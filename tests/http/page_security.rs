@@ -2,7 +2,7 @@
 
 use crate::support::databases::TestDatabase;
 use reqwest::StatusCode;
-use reqwest::header::{COOKIE, SET_COOKIE};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, COOKIE, SET_COOKIE};
 
 use crate::support::demo_server::DemoServer;
 
@@ -100,4 +100,22 @@ async fn address_with_a_slash_at_its_end_leads_to_the_one_without(database: Test
             assert_eq!((answer.status, answer.location()), (StatusCode::PERMANENT_REDIRECT, to), "{from}");
         }
     }
+}
+
+#[apply(each_database!)]
+async fn pages_are_compressed_and_event_streams_are_not(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    let demo = app.demo_browser().await;
+    let get = async |path: &str| {
+        let request = app.client.get(format!("{}{path}", app.base)).header(ACCEPT_ENCODING, "gzip, br");
+        request.header(COOKIE, demo.session_cookie()).send().await.unwrap()
+    };
+    for path in ["/settings/integrations", "/api/openapi.json"] {
+        let plain = demo.get(path).await.text.len();
+        let answer = get(path).await;
+        assert_eq!(answer.headers()[CONTENT_ENCODING], "gzip", "{path}");
+        let compressed = answer.bytes().await.unwrap();
+        assert!(compressed.starts_with(&[0x1f, 0x8b]) && compressed.len() < plain / 2, "{path}: {}", compressed.len());
+    }
+    assert!(!get("/api/events").await.headers().contains_key(CONTENT_ENCODING));
 }

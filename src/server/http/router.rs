@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use leptos::prelude::{LeptosOptions, provide_context};
 use leptos_axum::{LeptosRoutes, generate_route_list, handle_server_fns_with_context};
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 
 use super::middleware::{
@@ -35,7 +37,9 @@ pub fn router(state: &AppState, sandbox: Option<Router>) -> Router {
 /// Adds the route to Xero's API. Its bodies are streamed; all others are limited and buffered. Its paths are Xero's: only
 /// ours have no slash at the end.
 fn with_proxy(ours: Router, state: &AppState) -> Router {
-    let ours = ours.layer(from_fn(trailing_slash::redirect_trailing_slash));
+    // Not what has an encoding already, and no event stream. A higher level would cost more than the page itself.
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
+    let ours = ours.layer(from_fn(trailing_slash::redirect_trailing_slash)).layer(compression);
     let checked = ours.layer(from_fn(reject_nul::reject_nul)).layer(from_fn(v1::refuse_nul));
     let limited = checked.layer(limits::body_limit());
     v1::proxy_routes()
