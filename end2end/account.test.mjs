@@ -1,54 +1,13 @@
 // A person's own account: a forgotten password with the link of a real message, and a change with another session ended.
 
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 
 import { checkPage } from './lib/look.mjs';
+import { startMailServer } from './lib/mail.mjs';
 import { hydrated, markHydration, story } from './lib/story.mjs';
 import { harbour, signIn, switchOrg } from './lib/app.mjs';
 
 const person = { email: 'bea@example.com', password: 'a long new password', newPassword: 'quite another phrase' };
-
-/** A mail server that keeps the links of the messages it takes. */
-async function startMailServer() {
-  const links = [];
-  const server = createServer((socket) => {
-    let inText = false;
-    let buffered = '';
-    socket.setEncoding('utf8');
-    socket.on('error', () => {});
-    socket.write('220 test\r\n');
-    socket.on('data', (text) => {
-      buffered += text;
-      if (inText) {
-        if (!buffered.includes('\r\n.\r\n')) return;
-        const message = buffered.replaceAll('=\r\n', '').replaceAll('=3D', '=');
-        links.push(...(message.match(/http\S+\?token=[\w-]+/g) ?? []));
-        inText = false;
-        buffered = '';
-        socket.write('250 taken\r\n');
-        return;
-      }
-      while (buffered.includes('\r\n')) {
-        const line = buffered.slice(0, buffered.indexOf('\r\n'));
-        buffered = buffered.slice(line.length + 2);
-        inText = line.toUpperCase() === 'DATA';
-        socket.write(inText ? '354 go on\r\n' : '250 ok\r\n');
-      }
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const nextLink = async () => {
-    for (let waited = 0; waited < 150; waited++) {
-      if (links.length > 0) return links.shift();
-      await new Promise((done) => setTimeout(done, 100));
-    }
-    throw new Error('no message with a link came');
-  };
-  return { url: `smtp://127.0.0.1:${server.address().port}`, nextLink, stop: () => server.close() };
-}
 
 const mail = await startMailServer();
 const withMail = { env: { EVERGRANT_SMTP_URL: mail.url, EVERGRANT_SMTP_FROM: 'evergrant@example.com' } };

@@ -1,9 +1,9 @@
-//! Server functions for connect links.
+//! Server functions for connect links and contacts.
 
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ApiError, ConnectLinkId};
+use crate::model::{ApiError, BindingId, ConnectLinkId};
 
 /// Creates a link and returns its URL. It is shown once: after a plain form post, on the next page.
 #[server(prefix = "/api", endpoint = "integrations/links/create", input = PostUrl, output = Json)]
@@ -26,11 +26,14 @@ pub async fn create_connect_link(
     /// Where the browser goes afterwards; empty for the link's page.
     #[server(default)]
     return_url: String,
+    /// Where the link is sent; empty if the person sends it.
+    #[server(default)]
+    email: String,
     /// How long the link lives, in seconds; seven days if missing.
     #[server(default)]
     lifetime: Option<i64>,
 ) -> Result<String, ApiError> {
-    use crate::model::{BindingId, ConnectionFlash, DEFAULT_LINK_LIFETIME, Permission};
+    use crate::model::{ConnectionFlash, DEFAULT_LINK_LIFETIME, Permission};
     use crate::server::http::routes::connect_links::RequestedLink;
     use crate::server::http::server_fn::ServerFnContext;
 
@@ -46,11 +49,12 @@ pub async fn create_connect_link(
             tags: tags.split_whitespace().map(str::to_owned).collect(),
             return_url: filled(&return_url),
             lifetime: lifetime.unwrap_or(DEFAULT_LINK_LIFETIME),
+            email: filled(&email),
         };
         ctx.create_connect_link(org, requested).await
     })
     .await
-    .flash(|_| ConnectionFlash::LinkCreated)
+    .flash(|_| if email.trim().is_empty() { ConnectionFlash::LinkCreated } else { ConnectionFlash::LinkMailed })
 }
 
 /// Cancels an open link.
@@ -66,6 +70,27 @@ pub async fn cancel_connect_link(link_id: ConnectLinkId) -> Result<(), ApiError>
     })
     .await
     .flash(|()| ConnectionFlash::LinkCancelled)
+}
+
+/// Replaces who gets a letter if the connection needs reconnecting, one address a line. Owners and admins only.
+#[server(prefix = "/api", endpoint = "integrations/contacts/set", input = PostUrl, output = Json)]
+pub async fn set_contacts(
+    /// The connection.
+    binding_id: BindingId,
+    /// The addresses.
+    #[server(default)]
+    contacts: String,
+) -> Result<(), ApiError> {
+    use crate::model::{ConnectionFlash, Permission};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageConnections)?;
+        ctx.set_contacts(org, &binding_id, &contacts).await
+    })
+    .await
+    .flash(|()| ConnectionFlash::ContactsSaved)
 }
 
 /// Replaces the addresses that links may return to, one a line. Owners only.

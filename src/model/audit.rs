@@ -27,6 +27,9 @@ str_enum!(
         ConnectionKept = "grant.kept",
         ConnectionLabeled = "connection.labeled",
         ConnectionTested = "connection.tested",
+        ContactsChanged = "connection.contacts_changed",
+        /// A contact wants no more letters.
+        ContactUnsubscribed = "contact.unsubscribed",
         ConnectLinkCreated = "connect_link.created",
         ConnectLinkCancelled = "connect_link.cancelled",
         /// Somebody went on to Xero with a link.
@@ -164,6 +167,8 @@ impl Action {
             Self::ConnectionKept => "Kept a connection",
             Self::ConnectionLabeled => "Changed a connection's labels",
             Self::ConnectionTested => "Tested a connection",
+            Self::ContactsChanged => "Changed a connection's contacts",
+            Self::ContactUnsubscribed => "Unsubscribed from reconnect emails",
             Self::ConnectLinkCreated => "Created a connect link",
             Self::ConnectLinkCancelled => "Cancelled a connect link",
             Self::ConnectLinkStarted => "Went to Xero by a connect link",

@@ -58,6 +58,9 @@ pub struct ConnectLinkView {
     pub tenant_name: Option<String>,
     /// Who created the link.
     pub created_by: String,
+    /// Where it is sent; `None` if its creator sends it.
+    #[serde(default)]
+    pub email: Option<String>,
     /// When it expires, in unix seconds.
     pub expires_at: i64,
     /// What became of the last consent; `None` before the first.
@@ -79,6 +82,8 @@ pub struct ConnectLinkPage {
     pub note: String,
     /// The name of the tenant to reconnect; `None` for a new connection.
     pub tenant_name: Option<String>,
+    /// Whether that tenant's connection works now.
+    pub works: bool,
     /// What Evergrant may do, a sentence for each scope.
     pub permissions: Vec<String>,
     /// When it expires, in unix seconds.

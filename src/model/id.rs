@@ -77,6 +77,10 @@ id!(
     ApiKeyId
 );
 id!(
+    /// An address that gets letters about an organization's connections.
+    ContactId
+);
+id!(
     /// A link by which anybody can connect Xero for an organization.
     ConnectLinkId
 );

@@ -8,6 +8,7 @@ mod api_key;
 mod audit;
 mod call_limit;
 mod connect_link;
+mod contact;
 mod error;
 mod flash;
 mod id;
@@ -46,14 +47,15 @@ pub use connect_link::{
     ConnectLinkPage, ConnectLinkView, DEFAULT_LINK_LIFETIME, LinkOutcome, LinkStatus, MAX_LINK_LIFETIME,
     MIN_LINK_LIFETIME,
 };
+pub use contact::{ContactView, MAX_CONTACTS, UnsubscribePage};
 pub use error::{ApiError, MalformedArguments};
 pub use flash::{
     AccountFlash, AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, FlashMessage, MembersFlash, NotificationFlash,
     still_broken_text,
 };
 pub use id::{
-    ApiKeyId, AttemptId, BindingId, ConnectLinkId, DeliveryId, EndpointId, EventId, GrantId, InvitationId, OrgId,
-    UserId,
+    ApiKeyId, AttemptId, BindingId, ConnectLinkId, ContactId, DeliveryId, EndpointId, EventId, GrantId, InvitationId,
+    OrgId, UserId,
 };
 pub use import::ImportOutcome;
 pub use members::{InvitationDetails, InvitationView, MemberBelongings, MemberSource, MemberView, MembersView};

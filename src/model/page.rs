@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::text_enum::str_enum;
 use super::{
     ConnectLinkPage, FactorEnrollment, Flash, InvitationDetails, PendingIdentityPage, ProofPage, SessionView, Theme,
+    UnsubscribePage,
 };
 
 /// Everything a page needs besides its own data. Never leaves the server.
@@ -48,6 +49,8 @@ pub struct Page {
     pub new_connect_link: Option<RevealedSecret>,
     /// The link, on the page behind a connect link; `None` if it doesn't exist or was not opened.
     pub connect_link: Option<ConnectLinkPage>,
+    /// The letters to stop, on the page that asks; `None` if the link is unknown or was not opened.
+    pub unsubscribe: Option<UnsubscribePage>,
     /// Set on the page behind a link in a message about an account.
     pub link: Option<LinkPage>,
     /// Path of the request, without the query.

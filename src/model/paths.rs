@@ -2,7 +2,7 @@
 //!
 //! The macros that declare pages and server functions take only literals; a test holds the constants to them.
 
-use super::{BindingId, ConnectLinkId};
+use super::{BindingId, ConnectLinkId, OrgId};
 
 /// The overview.
 pub const HOME: &str = "/";
@@ -42,6 +42,8 @@ pub const DELIVERIES: &str = "/settings/notifications/deliveries";
 pub const INVITATION: &str = "/invite";
 /// What the pages behind connect links begin with; the link's id follows. The secret is in the query.
 pub const CONNECT_LINKS: &str = "/connect/";
+/// The page by which a contact gets no more letters. The secret is in the query, and moved into a cookie at once.
+pub const UNSUBSCRIBE: &str = "/unsubscribe";
 /// The API's description for people.
 pub const API_REFERENCE: &str = "/api-reference";
 
@@ -77,6 +79,8 @@ pub const SESSION_THEME: &str = "/api/session/theme";
 pub const ACCEPT_INVITATION: &str = "/api/invitations/accept";
 /// Starts a consent by a connect link and redirects to Xero's consent page.
 pub const START_CONNECT_LINK: &str = "/api/connect-links/start";
+/// Stops the letters to a contact: by the page's form, or by a mail program with the secret in the query.
+pub const UNSUBSCRIBE_POST: &str = "/api/unsubscribe";
 /// Starts the OAuth flow and redirects to Xero's consent page.
 pub const CONNECT: &str = "/api/integrations/xero/connect";
 /// The path of the redirect URI. It must match the app's settings at Xero exactly.
@@ -140,12 +144,29 @@ pub const PAGES: &[&str] = &[
     NOTIFICATIONS,
     DELIVERIES,
     INVITATION,
+    UNSUBSCRIBE,
     API_REFERENCE,
 ];
 
 /// Returns the path of a connection's history page.
 pub fn history(connection: &BindingId) -> String {
     format!("{INTEGRATIONS}/{connection}/history")
+}
+
+/// Returns the path of the page that lists an organization's connections, with one of them first. Opening it switches to
+/// the organization.
+pub fn connection_in(organization: &OrgId, connection: &BindingId) -> String {
+    format!("{INTEGRATIONS}?org={organization}&connection={connection}#{}", connection_anchor(connection))
+}
+
+/// Returns the path of a page in an organization. Opening it switches to the organization.
+pub fn page_in(page: &str, organization: &OrgId) -> String {
+    format!("{page}?org={organization}")
+}
+
+/// Returns the id of a connection's element on the page that lists the connections.
+pub fn connection_anchor(connection: &BindingId) -> String {
+    format!("connection-{connection}")
 }
 
 /// Returns the path of the page behind a connect link.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptView, BindingId, BindingStatus, ConnectLinkView, GrantStatus, HourView, OrgId, UpcomingActionView};
+use super::{
+    AttemptView, BindingId, BindingStatus, ConnectLinkView, ContactView, GrantStatus, HourView, OrgId,
+    UpcomingActionView,
+};
 
 /// State of a connection as its badge shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +69,9 @@ pub struct ConnectionView {
     /// Whether an access token of its Xero user also opens another organization's Xero.
     #[serde(default)]
     pub is_shared_user: bool,
+    /// Who gets a letter if it needs reconnecting; empty if the viewer may not manage connections.
+    #[serde(default)]
+    pub contacts: Vec<ContactView>,
     /// Status of the grant; `None` unless both the binding and its grant are active.
     pub grant_status: Option<GrantStatus>,
 }
@@ -126,6 +132,9 @@ pub struct SettingsView {
     pub may_edit_return_urls: bool,
     /// Whether the viewer may manage connections.
     pub may_manage: bool,
+    /// Whether email can be sent.
+    #[serde(default)]
+    pub can_send_email: bool,
     /// The age of a refresh token, in seconds, from which it is renewed in any case (`EVERGRANT_ROLL_AFTER`).
     pub roll_after: i64,
     /// How long an unused refresh token lives, in seconds.

@@ -10,7 +10,7 @@ use super::layout::clerk;
 use super::pages::{
     Account, Activity, ApiKeys, ConfirmEmail, ConnectLink, Deliveries, ForgotPassword, History, Integrations, Invite,
     LinkProvider, Login, Members, NotFound, Notifications, Overview, Proof, Reference, ResetPassword, SignInCode,
-    SignInLink,
+    SignInLink, Unsubscribe,
 };
 use crate::model::{Page, Theme};
 
@@ -62,6 +62,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/settings/integrations/:id/history") view=History ssr=SsrMode::Async />
                 <Route path=path!("/api-reference") view=Reference ssr=SsrMode::Async />
                 <Route path=path!("/connect/:id") view=ConnectLink ssr=SsrMode::Async />
+                <Route path=path!("/unsubscribe") view=Unsubscribe ssr=SsrMode::Async />
                 <Route path=path!("/invite") view=Invite ssr=SsrMode::Async />
                 <Route path=path!("/settings/members") view=Members ssr=SsrMode::Async />
                 <Route path=path!("/settings/api-keys") view=ApiKeys ssr=SsrMode::Async />

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use evergrant::model::{Action, ApiKeyId, BindingId, OrgId};
+use evergrant::server::crypto::random::hash_secret;
+use evergrant::server::domain::Secret;
 use evergrant::server::store::UsageRow;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -66,6 +68,27 @@ async fn connected(stage: &Stage, action: Action, ann: &Person, binding: &str) -
                 left.execute(pool).await.unwrap();
             }
             by_ann(&named, post(anns, "/api/integrations/xero/keep", &form))
+        }
+        Action::ContactsChanged => {
+            let form = [form[0], ("contacts", "books@example.com")];
+            let detail = [named[0], ("contacts", "1"), ("added", "1"), ("removed", "0")];
+            by_ann(&detail, post(anns, "/api/integrations/contacts/set", &form))
+        }
+        Action::ContactUnsubscribed => {
+            let (org, token) = (&ann.org, Secret::new("token-of-a-letter"));
+            store
+                .set_contacts(org, &binding.into(), &["books@example.com".to_owned()])
+                .await
+                .unwrap()
+                .ok_or_else(|| "no connection")
+                .unwrap();
+            let link = "INSERT INTO unsubscribe_links (token_hash, contact_id, created_at) \
+                        SELECT $1, id, 1800000000 FROM contacts WHERE org_id = $2";
+            let link = sqlx::query(link).bind(hash_secret(&token)).bind(org.as_str());
+            link.execute(store.database().pool()).await.unwrap();
+            let contact = Rc::new(stage.web().browser());
+            contact.set_cookie("evergrant_unsubscribe", token.expose());
+            Case::of("Contact", &[], post(&contact, "/api/unsubscribe", &[]))
         }
         Action::ConnectionTested => {
             let (anns, binding) = (Rc::clone(anns), binding.to_owned());

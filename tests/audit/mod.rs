@@ -51,8 +51,10 @@ pub fn group_of(action: Action) -> Group {
         | OrganizationCreated | OrganizationRenamed | FactorPolicyChanged | OrganizationDeleted
         | OwnershipTransferred => Group::Organization,
         GrantConnected | GrantReconnected | GrantDisconnected | ConnectionKept | ConnectionLabeled
-        | ConnectionTested | ConnectLinkCreated | ConnectLinkCancelled | ConnectLinkStarted | ConnectLinkUsed
-        | ReturnUrlsChanged | TokenVended | TokensVended | XeroCalled => Group::Connections,
+        | ConnectionTested | ContactsChanged | ContactUnsubscribed | ConnectLinkCreated | ConnectLinkCancelled
+        | ConnectLinkStarted | ConnectLinkUsed | ReturnUrlsChanged | TokenVended | TokensVended | XeroCalled => {
+            Group::Connections
+        }
         WebhookAdded | WebhookChanged | WebhookEventsChosen | DeliveryResent | WebhookSecretRotated
         | WebhookRemoved | MailChanged => Group::Notifications,
         GrantExported | GrantRescued | AccountDisabled | AccountEnabled | AccountDeleted | KeyRotated | KeyRetired => {

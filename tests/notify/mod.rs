@@ -3,6 +3,7 @@
 mod claims;
 mod egress;
 mod events;
+mod letters;
 mod mail;
 pub mod mail_server;
 mod processes;

@@ -60,6 +60,14 @@ str_enum!(
         ReturnUrlNotAllowed = "link-return-url",
         ReturnUrlsSaved = "return-urls-saved",
         ReturnUrlsInvalid = "return-urls-invalid",
+        /// The link is also sent to the address that the form named.
+        LinkMailed = "link-mailed",
+        LinkEmailInvalid = "link-email",
+        LinkNoMailServer = "link-no-mail",
+        ContactsSaved = "contacts-saved",
+        ContactsInvalid = "contacts-invalid",
+        /// A link in an email is about an organization that can't be switched to.
+        LinkOrganization = "link-organization",
         /// A link was used too often within a minute.
         TooManyLinkAttempts = "link-attempts",
         /// Test connection succeeded.
@@ -78,6 +86,8 @@ impl FlashMessage for ConnectionFlash {
             | Self::NotConnected
             | Self::LinkCreated
             | Self::LinkCancelled
+            | Self::LinkMailed
+            | Self::ContactsSaved
             | Self::ReturnUrlsSaved
             | Self::TestPassed => Tone::Good,
             _ => Tone::Warn,
@@ -143,6 +153,16 @@ impl FlashMessage for ConnectionFlash {
             Self::ReturnUrlsSaved => "The return addresses are saved.",
             Self::ReturnUrlsInvalid => {
                 "Nothing was changed: each line is an https address without ? and #, and there are at most 20."
+            }
+            Self::LinkMailed => "The link is on its way by email. You can also copy it now: you won't be able to see it again.",
+            Self::LinkEmailInvalid => "No link was created: that isn't an email address.",
+            Self::LinkNoMailServer => {
+                "No link was created: this Evergrant can't send email. Leave the address empty, and send the link yourself."
+            }
+            Self::ContactsSaved => "The contacts are saved.",
+            Self::ContactsInvalid => "Nothing was changed: each line is an email address, and there are at most 5.",
+            Self::LinkOrganization => {
+                "That link is about another organisation. If you belong to it, switch to it, then open the link again."
             }
             Self::TooManyLinkAttempts => "This link was used many times just now. Wait a minute, then try again.",
             Self::TestPassed => "Xero answered: the connection works.",

@@ -37,6 +37,8 @@ pub const INVITATION_COOKIE: &str = "evergrant_invited";
 pub const NEW_CONNECT_LINK_COOKIE: &str = "evergrant_new_link";
 /// The cookie that holds the secret of a connect link that was opened; its name ends with the link's id.
 pub const CONNECT_LINK_COOKIE: &str = "evergrant_link";
+/// The cookie that holds the secret of an unsubscribe link.
+pub const UNSUBSCRIBE_COOKIE: &str = "evergrant_unsubscribe";
 /// The cookie that holds the secret of a reset link.
 pub const RESET_PASSWORD_COOKIE: &str = "evergrant_reset";
 /// The cookie that holds the secret of a link that confirms an email address.

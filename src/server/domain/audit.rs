@@ -57,6 +57,11 @@ impl Actor {
         Self { kind: ActorKind::System, id: Some(id.0.clone()), name: "Connect link".to_owned(), address }
     }
 
+    /// Returns whoever opened the link in a letter. Recorded as the system, as a visitor with a connect link.
+    pub fn contact(address: Option<String>) -> Self {
+        Self { kind: ActorKind::System, id: None, name: "Contact".to_owned(), address }
+    }
+
     /// Returns Evergrant, for automatic changes.
     pub fn system() -> Self {
         Self { kind: ActorKind::System, id: None, name: "Evergrant".to_owned(), address: None }

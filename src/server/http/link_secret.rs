@@ -8,8 +8,8 @@ use super::flash::{see_other, with_cookie};
 use super::state::AppState;
 use crate::model::{AccountMessageKind, paths};
 use crate::server::auth::cookie::{
-    CONFIRM_EMAIL_COOKIE, CONNECT_LINK_COOKIE, INVITATION_COOKIE, RESET_PASSWORD_COOKIE, delete_cookie, read_cookie,
-    write_cookie,
+    CONFIRM_EMAIL_COOKIE, CONNECT_LINK_COOKIE, INVITATION_COOKIE, RESET_PASSWORD_COOKIE, UNSUBSCRIBE_COOKIE,
+    delete_cookie, read_cookie, write_cookie,
 };
 use crate::server::domain::Secret;
 use crate::server::store::LINK_LIFETIME;
@@ -48,10 +48,14 @@ pub const INVITATION: LinkSecret =
 pub const CONNECT_LINK: LinkSecret =
     LinkSecret { cookie: CONNECT_LINK_COOKIE, page: paths::CONNECT_LINKS, lifetime: 24 * 60 * 60, kind: None };
 
+/// The link that stops the letters to a contact.
+pub const UNSUBSCRIBE: LinkSecret =
+    LinkSecret { cookie: UNSUBSCRIBE_COOKIE, page: paths::UNSUBSCRIBE, lifetime: 24 * 60 * 60, kind: None };
+
 impl LinkSecret {
     /// Returns the link whose page has this path.
     pub fn of_page(path: &str) -> Option<Self> {
-        [RESET_PASSWORD, CONFIRM_EMAIL, INVITATION, CONNECT_LINK]
+        [RESET_PASSWORD, CONFIRM_EMAIL, INVITATION, CONNECT_LINK, UNSUBSCRIBE]
             .into_iter()
             .find(|link| link.cookie_at(path).is_some())
     }

@@ -3,6 +3,7 @@
 
 mod account_pages;
 pub mod assets;
+mod contact_addresses;
 mod flash;
 mod internal_error;
 mod link_secret;

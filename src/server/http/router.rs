@@ -83,6 +83,7 @@ fn database_routes() -> Router<AppState> {
         .route(paths::ACCEPT_INVITATION, post(routes::invitations::accept))
         .route(paths::SESSION_THEME, post(routes::session::set_theme))
         .route(paths::START_CONNECT_LINK, post(oauth::link::start))
+        .route(paths::UNSUBSCRIBE_POST, get(routes::unsubscribe::open).post(routes::unsubscribe::unsubscribe))
         .route(paths::CONNECT, post(oauth::connect::connect))
         .route(paths::ACTIVITY_CSV, get(routes::export::activity))
         .route(paths::EVENTS, get(routes::events::events))
@@ -205,6 +206,7 @@ mod tests {
             paths::SESSION_THEME,
             paths::ACCEPT_INVITATION,
             paths::START_CONNECT_LINK,
+            paths::UNSUBSCRIBE_POST,
             paths::CONNECT,
             paths::CONFIRM,
             paths::EVENTS,

@@ -1,5 +1,5 @@
-//! Delivers events to webhooks and by email. Creating the deliveries and each channel are loops of their own, so that a
-//! slow mail server delays no webhook.
+//! Delivers events to webhooks and by email, and sends messages and letters. Creating the deliveries and each kind are
+//! loops of their own, so that a slow mail server delays no webhook.
 
 use std::future::Future;
 use std::time::Duration;
@@ -37,6 +37,7 @@ pub fn spawn(lifecycle: &Lifecycle, notifier: &Notifier, metrics: &Metrics) {
         lifecycle.spawn_loop(name, |stopping| run_deliveries(notifier.clone(), channel, stopping, metrics.clone()));
     }
     lifecycle.spawn_loop("account_messages", |stopping| run_account_messages(notifier.clone(), stopping));
+    lifecycle.spawn_loop("connect_links", |stopping| run_connect_links(notifier.clone(), stopping, metrics.clone()));
 }
 
 /// Creates the deliveries of new events until `stopping` is canceled.
@@ -60,6 +61,18 @@ async fn run_account_messages(notifier: Notifier, stopping: CancellationToken) {
         let (messages, notices) = (notifier.send_account_messages().await?, notifier.send_account_notices().await?);
         let invitations = notifier.send_invitations().await?;
         Ok(Next::at_once_if(messages.has_more || notices.has_more || invitations.has_more))
+    })
+    .await;
+}
+
+/// Sends letters to contacts, and connect links to whom they are for, until `stopping` is canceled.
+async fn run_connect_links(notifier: Notifier, stopping: CancellationToken, metrics: Metrics) {
+    repeat("connect_links", &stopping, async || {
+        let reports = [notifier.send_connect_links().await?, notifier.send_reconnect_letters().await?];
+        for DeliveryReport { delivered, retrying, given_up, .. } in reports {
+            metrics.count_deliveries(DeliveryCounts { delivered, again: retrying, given_up });
+        }
+        Ok(Next::at_once_if(reports.iter().any(|report| report.has_more)))
     })
     .await;
 }

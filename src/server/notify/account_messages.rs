@@ -5,7 +5,7 @@ use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::Secret;
 use crate::server::store::{CLAIM_DURATION, ClaimedMessage, InvitationMail, RowChange, StoreError, new_id};
 
-use super::mail::{AccountMessage, Mailer, single_line};
+use super::mail::{Mailer, PlainMessage, single_line};
 use super::notifier::{DeliveryReport, Notifier};
 use super::smtp::Finality;
 
@@ -67,8 +67,9 @@ impl Notifier {
             let (subject, text) = invitation_words(&invitation, self.public_url(), &token);
             let id = format!("{}.{}", invitation.id, invitation.attempts);
             let now = store.clock().now();
-            let message = AccountMessage { id: &id, to: &invitation.email, subject, text: &text, now };
-            let next = match mailer.send_account_message(&message).await {
+            let message =
+                PlainMessage { id: &id, to: &invitation.email, subject, text: &text, unsubscribe_url: None, now };
+            let next = match mailer.send_plain(&message).await {
                 Ok(()) => None,
                 Err(error) => {
                     tracing::warn!(invitation = %invitation.id, error = error.message, "invitation was not sent");
@@ -94,9 +95,8 @@ impl Notifier {
         let (subject, text) = words(message.kind, self.public_url(), token);
         let now = self.store().clock().now();
         let id = format!("{}.{}", message.id, message.attempts);
-        let sent = mailer
-            .send_account_message(&AccountMessage { id: &id, to: &message.email, subject, text: &text, now })
-            .await;
+        let plain = PlainMessage { id: &id, to: &message.email, subject, text: &text, unsubscribe_url: None, now };
+        let sent = mailer.send_plain(&plain).await;
         sent.map_err(|error| {
             tracing::warn!(
                 account_message = message.id,

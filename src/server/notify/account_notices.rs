@@ -1,7 +1,7 @@
 //! Sends notices: messages that tell a person of a change to their account, without a link.
 
 use super::account_messages::next_attempt;
-use super::mail::AccountMessage;
+use super::mail::PlainMessage;
 use super::notifier::{DeliveryReport, Notifier};
 use crate::model::{AccountNoticeKind, paths};
 use crate::server::store::{CLAIM_DURATION, StoreError, new_id};
@@ -19,8 +19,8 @@ impl Notifier {
         for notice in claimed {
             let (subject, text) = words(notice.kind, self.public_url());
             let (id, now) = (format!("{}.{}", notice.id, notice.attempts), store.clock().now());
-            let message = AccountMessage { id: &id, to: &notice.email, subject, text: &text, now };
-            let next = match mailer.send_account_message(&message).await {
+            let message = PlainMessage { id: &id, to: &notice.email, subject, text: &text, unsubscribe_url: None, now };
+            let next = match mailer.send_plain(&message).await {
                 Ok(()) => None,
                 Err(error) => {
                     let kind = notice.kind.as_str();

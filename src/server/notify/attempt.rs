@@ -82,12 +82,13 @@ impl Notifier {
             }
         };
         let (claimed, mut events): (Vec<ClaimedDelivery>, Vec<Event>) = emails.into_iter().unzip();
-        let (Some((to, org_name)), Some(mailer)) = (mailbox, self.mailer()) else {
+        let (Some((to, org_name)), Some(mailer), Some(first)) = (mailbox, self.mailer(), claimed.first()) else {
             return claimed.into_iter().map(|one| (one, canceled_attempt())).collect();
         };
         events.sort_by(|a, b| (a.occurred_at, &a.id).cmp(&(b.occurred_at, &b.id)));
         let now = self.store().clock().now();
-        let digest = Digest { to: &to, org_name: &org_name, events: &events, public_url: self.public_url(), now };
+        let org = &first.org;
+        let digest = Digest { to: &to, org, org_name: &org_name, events: &events, public_url: self.public_url(), now };
         let taken = mailer.send(&digest).await;
         let outcome = |one: &ClaimedDelivery| match &taken {
             Ok(()) => DeliveryAttempt {

@@ -11,6 +11,7 @@ use lettre::message::{Mailbox, MultiPart, SinglePart};
 
 use super::payload::action_url;
 use super::smtp::{Finality, SmtpError, SmtpServer};
+use crate::model::{OrgId, paths};
 use crate::server::config::MailConfig;
 use crate::server::store::Event;
 
@@ -35,6 +36,7 @@ pub enum MailSettingsError {
 /// The events that one email reports to one person.
 pub struct Digest<'a> {
     pub to: &'a str,
+    pub org: &'a OrgId,
     pub org_name: &'a str,
     /// Oldest first, at least one.
     pub events: &'a [Event],
@@ -43,13 +45,15 @@ pub struct Digest<'a> {
     pub now: i64,
 }
 
-/// A message to one person about their account.
-pub struct AccountMessage<'a> {
+/// A message to one person, in plain text.
+pub struct PlainMessage<'a> {
     /// Tells messages apart.
     pub id: &'a str,
     pub to: &'a str,
     pub subject: &'a str,
     pub text: &'a str,
+    /// Where mail programs post a one-click unsubscription (RFC 8058): an ASCII URL. `None` for other messages.
+    pub unsubscribe_url: Option<&'a str>,
     /// Unix seconds.
     pub now: i64,
 }
@@ -66,10 +70,13 @@ impl Mailer {
         self.hand_over(self.build_message(digest)).await
     }
 
-    /// Sends an account message and waits for the mail server to accept it.
-    pub async fn send_account_message(&self, message: &AccountMessage<'_>) -> Result<(), SmtpError> {
+    /// Sends a message and waits for the mail server to accept it.
+    pub async fn send_plain(&self, message: &PlainMessage<'_>) -> Result<(), SmtpError> {
         let body = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(message.text.to_owned());
-        let envelope = self.envelope(message.id, message.to, message.now);
+        let mut envelope = self.envelope(message.id, message.to, message.now);
+        if let Some(url) = message.unsubscribe_url {
+            envelope = envelope.map(|envelope| with_unsubscribe_headers(envelope, url));
+        }
         self.hand_over(envelope.and_then(|envelope| envelope.subject(message.subject).singlepart(body).ok())).await
     }
 
@@ -104,6 +111,17 @@ impl Mailer {
     }
 }
 
+/// Adds the headers by which a mail program unsubscribes without opening a page.
+fn with_unsubscribe_headers(envelope: MessageBuilder, url: &str) -> MessageBuilder {
+    let header = |name, value: String| {
+        // Encoded already: a folded URL is one that some programs don't read.
+        HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), value.clone(), value)
+    };
+    envelope
+        .raw_header(header("List-Unsubscribe", format!("<{url}>")))
+        .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()))
+}
+
 fn subject(digest: &Digest<'_>) -> String {
     match digest.events {
         [one] => single_line(&one.kind.sentence(one.about.tenant_name.as_deref())).trim_end_matches('.').to_owned(),
@@ -115,7 +133,7 @@ fn text_body(digest: &Digest<'_>) -> String {
     let mut text = String::new();
     for event in digest.events {
         text.push_str(&event_text(event));
-        text.push_str(&format!("\n{}\n\n", action_url(event.kind, digest.public_url)));
+        text.push_str(&format!("\n{}\n\n", action_url(event, digest.org, digest.public_url)));
     }
     text.push_str(&format!(
         "-- \nEvergrant, for {}. Change your email settings: {}\n",
@@ -128,10 +146,11 @@ fn text_body(digest: &Digest<'_>) -> String {
 fn html_body(digest: &Digest<'_>) -> String {
     let mut html = String::from("<!DOCTYPE html><html lang=\"en\"><body>");
     for event in digest.events {
-        let link = action_url(event.kind, digest.public_url);
+        let link = action_url(event, digest.org, digest.public_url);
+        let link = escape_html(&link);
         html.push_str(&format!("<p>{}<br><a href=\"{link}\">{link}</a></p>", escape_html(&event_text(event))));
     }
-    let (org, choices) = (escape_html(&single_line(digest.org_name)), settings_url(digest));
+    let (org, choices) = (escape_html(&single_line(digest.org_name)), escape_html(&settings_url(digest)));
     html.push_str(&format!(
         "<p><small>Evergrant, for {org}. <a href=\"{choices}\">Change your email settings</a></small></p>"
     ));
@@ -147,7 +166,7 @@ fn event_text(event: &Event) -> String {
 }
 
 fn settings_url(digest: &Digest<'_>) -> String {
-    format!("{}/settings/notifications", digest.public_url)
+    format!("{}{}", digest.public_url, paths::page_in(paths::NOTIFICATIONS, digest.org))
 }
 
 fn format_date(unix: i64) -> String {
@@ -170,10 +189,14 @@ fn escape_html(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::model::EventKind;
     use crate::server::domain::Secret;
     use crate::server::store::EventSubject;
+
+    static ORG: LazyLock<OrgId> = LazyLock::new(|| "o".into());
 
     fn event(kind: EventKind, tenant: &str) -> Event {
         Event {
@@ -190,7 +213,14 @@ mod tests {
     }
 
     fn digest<'a>(events: &'a [Event]) -> Digest<'a> {
-        Digest { to: "ann@example.com", org_name: "Harbour", events, public_url: "https://e.example", now: 0 }
+        Digest {
+            to: "ann@example.com",
+            org: &ORG,
+            org_name: "Harbour",
+            events,
+            public_url: "https://e.example",
+            now: 0,
+        }
     }
 
     #[test]
@@ -200,7 +230,9 @@ mod tests {
         let one_line = "Fish & \"Chips\" <Ltd>  Bcc: eve@example.com needs reconnecting to Xero";
         assert_eq!(subject(&letter), one_line);
         assert!(text_body(&letter).starts_with(&format!("{one_line}. Your Xero data is safe.")));
-        assert!(text_body(&letter).contains("(15 Jan 2027, 08:00 UTC)\nhttps://e.example/settings/integrations\n"));
+        assert!(
+            text_body(&letter).contains("(15 Jan 2027, 08:00 UTC)\nhttps://e.example/settings/integrations?org=o\n")
+        );
         assert!(html_body(&letter).contains("Fish &amp; &quot;Chips&quot; &lt;Ltd&gt;"));
         let both = [event(EventKind::Recovered, "A"), event(EventKind::Recovered, "B")];
         assert_eq!(subject(&super::tests::digest(&both)), "2 updates about your Xero connections");

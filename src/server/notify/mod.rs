@@ -10,9 +10,11 @@ mod backoff;
 mod credentials;
 mod egress;
 mod endpoints;
+mod link_mails;
 mod mail;
 mod notifier;
 mod payload;
+mod reconnect_letters;
 mod smtp;
 mod webhook;
 

@@ -113,15 +113,19 @@ impl EventBody {
             what_to_do,
             reason: event.reason.clone(),
             expires_at: event.ends_at.map(rfc3339),
-            url: action_url(event.kind, public_url),
+            url: action_url(event, org, public_url),
         };
         Self { id: event.id.to_string(), r#type: event.kind, timestamp: rfc3339(event.occurred_at), data }
     }
 }
 
-/// Returns the URL of the page where people can act on an event.
-pub fn action_url(kind: EventKind, public_url: &str) -> String {
-    let path = if kind == EventKind::Test { paths::NOTIFICATIONS } else { paths::INTEGRATIONS };
+/// Returns the URL of the page where people of the organization can act on an event.
+pub fn action_url(event: &Event, org: &OrgId, public_url: &str) -> String {
+    let path = match &event.about.binding {
+        _ if event.kind == EventKind::Test => paths::page_in(paths::NOTIFICATIONS, org),
+        Some(connection) => paths::connection_in(org, connection),
+        None => paths::page_in(paths::INTEGRATIONS, org),
+    };
     format!("{public_url}{path}")
 }
 
@@ -180,7 +184,7 @@ mod tests {
                         "tenantName": "Harbour \"Coffee\"", "grantId": "g" },
                     "message": "Harbour \"Coffee\" will lose its connection to Xero soon.",
                     "whatToDo": EventKind::WillExpireSoon.advice(),
-                    "url": "https://e.example/settings/integrations",
+                    "url": "https://e.example/settings/integrations?org=o&connection=b#connection-b",
                     "expiresAt": "2027-01-15T08:00:00Z",
                 },
             })

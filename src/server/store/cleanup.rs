@@ -61,7 +61,8 @@ impl Store {
         .execute(self.pool())
         .await?;
         let links = self.delete_old_connect_links().await?
-            + self.delete_ended_link_states(now - PENDING_CONSENT_LIFETIME).await?;
+            + self.delete_ended_link_states(now - PENDING_CONSENT_LIFETIME).await?
+            + self.delete_old_unsubscribe_links().await?;
         let messages =
             sqlx::query("DELETE FROM account_messages WHERE expires_at <= $1").bind(now).execute(self.pool()).await?;
         let challenges = self.delete_ended_challenges().await? + self.delete_ended_identities().await?;

@@ -37,6 +37,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (31, "exported grants", include_str!("../../../migrations/0031_exported_grants.sql")),
     (33, "consent outcomes", include_str!("../../../migrations/0033_consent_outcomes.sql")),
     (34, "breaking: predecessors without end", include_str!("../../../migrations/0034_predecessors_without_end.sql")),
+    (35, "contacts", include_str!("../../../migrations/0035_contacts.sql")),
+    (36, "connect link mails", include_str!("../../../migrations/0036_connect_link_mails.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

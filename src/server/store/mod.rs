@@ -67,8 +67,9 @@ pub use connections::bindings::{BindOutcome, BindingWithGrant};
 pub use connections::connect_links::{ConnectLink, CreateLinkError, NewConnectLink};
 pub use connections::connection_tests::TestAllowance;
 pub use connections::imports::TokenImport;
-pub use connections::labels::{BindingFilter, LabelError, LabeledBinding, Labels};
+pub use connections::labels::{BindingChange, BindingFilter, LabelError, LabeledBinding, Labels};
 pub use connections::link_consents::ConsumedLinkState;
+pub use connections::link_mails::LinkMail;
 pub use connections::oauth_states::{ConsumedState, NewOauthState, OAUTH_STATE_LIFETIME, PendingConsent};
 pub use connections::offboarding::OFFBOARDING_PERIOD;
 pub use connections::reconcile::Reconciliation;
@@ -93,6 +94,9 @@ pub use notifications::deliveries::{
 pub use notifications::delivery_log::{MAX_RESENDS_PER_MINUTE, ResendError};
 pub use notifications::event_feed::{EventFilter, NumberedEvent};
 pub use notifications::outbox::{Event, EventSubject};
+pub use notifications::reconnect_letters::{
+    BrokenConnection, ClaimedContact, GATHERING_PERIOD, LETTER_CLAIM_DURATION, LetterOutcome, REMINDERS,
+};
 pub use notifications::webhook_endpoints::{
     AddEndpointError, DisableResult, MAX_ENDPOINTS, NewWebhookEndpoint, WebhookEndpoint,
 };

@@ -33,15 +33,22 @@ pub async fn settings(store: &Store, org: &OrgView, viewer: &Viewer) -> Result<S
     let departing = if may_manage { store.offboarding_connections(&org.id).await? } else { Vec::new() };
     let links = if may_manage { store.open_connect_links(&org.id).await? } else { Vec::new() };
     let return_urls = if may_manage { store.return_urls(&org.id).await? } else { Vec::new() };
+    let mut connections = connections(store, &org.id, viewer).await?;
+    for (of, contact) in if may_manage { store.contacts_of_org(&org.id).await? } else { Vec::new() } {
+        if let Some(connection) = connections.iter_mut().find(|one| one.id == of) {
+            connection.contacts.push(contact);
+        }
+    }
     Ok(SettingsView {
         org_id: Some(org.id.clone()),
-        connections: connections(store, &org.id, viewer).await?,
+        connections,
         pending,
         departing,
         links: links.into_iter().map(link_view).collect(),
         return_urls,
         may_edit_return_urls: org.role.may(Permission::ManageReturnUrls),
         may_manage,
+        can_send_email: store.can_send_email().await?,
         roll_after: store.plan().roll_after,
         refresh_token_lifetime: REFRESH_TOKEN_LIFETIME,
         as_of: store.clock().now(),
@@ -56,6 +63,7 @@ fn link_view(link: ConnectLink) -> ConnectLinkView {
         binding_id: link.binding,
         tenant_name: link.tenant.map(|(_, name)| name),
         created_by: link.created_by,
+        email: link.email,
         expires_at: link.expires_at,
         outcome: link.outcome,
     }
@@ -143,6 +151,7 @@ fn connection_view(
         next_attempt_at: alive.as_ref().and_then(|grant| grant.next_attempt_at),
         problem,
         is_shared_user: reaches_other_orgs,
+        contacts: Vec::new(),
         grant_status: alive.map(|grant| grant.status),
     }
 }

@@ -30,9 +30,19 @@ pub struct Claims {
 /// Does not verify the signature: the token came from Xero's token endpoint over TLS. Never call this for a token from
 /// anywhere else.
 pub fn parse_claims(access: &AccessToken) -> Option<Claims> {
-    let claims: Claims = serde_json::from_slice(&payload(access)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload(access.expose())?).ok()?;
     let named = !claims.xero_user_id.is_empty() && !claims.authentication_event_id.is_empty();
     named.then_some(claims)
+}
+
+/// Returns the email address that an ID token names. Verifies no signature, as `parse_claims`.
+pub(super) fn email_of(id_token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Person {
+        email: String,
+    }
+    let person: Person = serde_json::from_slice(&payload(id_token)?).ok()?;
+    Some(person.email)
 }
 
 /// Returns how many seconds an access token lasts from its issue, by its claims; `None` if it has no `exp`.
@@ -46,14 +56,14 @@ pub(super) fn lifetime(access: &AccessToken, received_at: i64) -> Option<i64> {
         nbf: Option<Value>,
         iat: Option<Value>,
     }
-    let times: Times = serde_json::from_slice(&payload(access)?).ok()?;
+    let times: Times = serde_json::from_slice(&payload(access.expose())?).ok()?;
     let issued_at = times.nbf.or(times.iat).as_ref().and_then(seconds).unwrap_or(received_at);
     seconds(&times.exp)?.checked_sub(issued_at)
 }
 
 /// Decodes the claims of a JSON web token.
-fn payload(access: &AccessToken) -> Option<Vec<u8>> {
-    let mut parts = access.expose().split('.');
+fn payload(token: &str) -> Option<Vec<u8>> {
+    let mut parts = token.split('.');
     let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
         return None;
@@ -67,7 +77,7 @@ mod tests {
     use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
 
-    use super::{Claims, lifetime, parse_claims};
+    use super::{Claims, email_of, lifetime, parse_claims};
     use crate::server::domain::AccessToken;
 
     const PAYLOAD: &str =
@@ -97,6 +107,15 @@ mod tests {
         let payload = URL_SAFE_NO_PAD.encode(PAYLOAD);
         for token in ["", "opaque", "a.b", "a.!.c", &format!("head.{payload}"), &format!("a.{payload}.c.d")] {
             assert_eq!(parse_claims(&AccessToken::new(token)), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn email_is_read_from_an_id_token() {
+        let token = |payload: &str| format!("head.{}.signature", URL_SAFE_NO_PAD.encode(payload));
+        assert_eq!(email_of(&token(r#"{"email":"ann@example.com"}"#)).as_deref(), Some("ann@example.com"));
+        for unnamed in [token("{}"), token(r#"{"email":7}"#), "opaque".to_owned()] {
+            assert_eq!(email_of(&unnamed), None, "{unnamed}");
         }
     }
 

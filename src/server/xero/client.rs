@@ -57,6 +57,8 @@ pub struct ExchangedTokens {
     pub tokens: TokenSet,
     /// Whether the refresh token is new.
     pub refresh_token_issue: RefreshTokenIssue,
+    /// The email address of the Xero user, if Xero named it. It does so after a consent.
+    pub user_email: Option<String>,
     /// What is unusual about the response.
     pub oddities: Vec<TokenOddity>,
     /// Xero's correlation id of the response; `None` if the header is missing or malformed.
@@ -343,10 +345,11 @@ fn exchanged_tokens(
     refresh_token: RefreshToken,
     refresh_token_issue: RefreshTokenIssue,
 ) -> ExchangedTokens {
-    let TokenResponse { access_token, expires_at, scopes, oddities, .. } = tokens;
+    let TokenResponse { access_token, expires_at, scopes, user_email, oddities, .. } = tokens;
     ExchangedTokens {
         tokens: TokenSet { access_token, refresh_token, expires_at, scopes },
         refresh_token_issue,
+        user_email,
         oddities,
         correlation_id: answer.correlation_id.clone(),
         status: answer.status,

@@ -50,6 +50,8 @@ pub struct TokenResponse {
     pub expires_at: i64,
     /// Granted scopes, separated by spaces; empty if Xero sends none.
     pub scopes: String,
+    /// The person's email address, if the response has an ID token that names it.
+    pub user_email: Option<String>,
     /// What is unusual about the response.
     pub oddities: Vec<TokenOddity>,
 }
@@ -67,6 +69,7 @@ struct Rest {
     expires_in: Option<Value>,
     token_type: Option<Value>,
     scope: Option<Value>,
+    id_token: Option<Value>,
 }
 
 /// Parses a successful response. `asked_at` is when the request was sent, in unix seconds, from which the lifetime counts.
@@ -113,6 +116,7 @@ pub(super) fn parse(answer: &HttpResponse, asked_at: i64) -> Result<TokenRespons
         refresh_token: refresh_token.map(RefreshToken::new),
         expires_at: if is_unusable { asked_at } else { asked_at + lifetime },
         scopes: rest.scope.map(scopes).unwrap_or_default(),
+        user_email: rest.id_token.as_ref().and_then(Value::as_str).and_then(claims::email_of),
         oddities,
     })
 }

@@ -14,6 +14,7 @@ mod not_found;
 mod notifications;
 mod overview;
 mod reference;
+mod unsubscribe;
 
 pub use account::{Account, LinkProvider, Proof};
 pub use activity::Activity;
@@ -29,3 +30,4 @@ pub use not_found::NotFound;
 pub use notifications::Notifications;
 pub use overview::Overview;
 pub use reference::Reference;
+pub use unsubscribe::Unsubscribe;

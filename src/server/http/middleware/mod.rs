@@ -3,6 +3,7 @@
 pub mod client_ip;
 pub mod form_organization;
 pub mod limits;
+mod named_organization;
 pub mod page_context;
 pub mod reject_nul;
 pub mod request_id;

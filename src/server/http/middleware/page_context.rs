@@ -11,6 +11,7 @@ use leptos::nonce::use_nonce;
 use leptos::prelude::{Env, provide_context, use_context};
 use leptos_axum::ResponseOptions;
 
+use super::named_organization::open_named_organization;
 use super::security_headers::page_content_security_policy;
 use crate::model::{
     BindingStatus, Flash, LinkPage, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme,
@@ -25,7 +26,7 @@ use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::link_secret::LinkSecret;
 use crate::server::http::one_time_secret::{API_KEY, CONNECT_LINK, INVITATION, OneTimeSecret};
-use crate::server::http::routes::{connect_links, identity_link, invitations, oidc};
+use crate::server::http::routes::{connect_links, identity_link, invitations, oidc, unsubscribe};
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 
@@ -40,6 +41,11 @@ pub async fn with_page_context(State(state): State<AppState>, mut request: Reque
     let is_connect_link = is_connect_link(request.uri().path());
     if let Some(moved) = link.and_then(|link| link.moved_from_query(&state, request.uri())) {
         return if is_connect_link { no_referrer(no_store(moved)) } else { no_store(moved) };
+    }
+    match open_named_organization(&state, request.method(), &headers, request.uri()).await {
+        Ok(None) => {}
+        Ok(Some(elsewhere)) => return no_store(elsewhere),
+        Err(failure) => return no_store(failure.into_response()),
     }
     let page = match load_page_context(&state, &headers, request.uri()).await {
         Ok(Ok(page)) => page,
@@ -104,6 +110,7 @@ async fn load_page_context(
         clerk: state.auth.clerk_view(caller.as_ref().filter(|_| !at_login)),
         invitation,
         connect_link: connect_links::load_page(state, headers, uri.path()).await?,
+        unsubscribe: unsubscribe::load_page(state, headers, uri.path()).await?,
         link,
         ..Page::default()
     };
@@ -127,7 +134,7 @@ async fn load_page_context(
             Some(pending) => Ok(Page { login: login_view(state, uri).await?, pending_identity: Some(pending), ..page }),
             None => Err(format!("{}?problem={}", paths::LOGIN, LoginProblem::ProviderExpired.as_str())),
         },
-        _ if page.link.is_some() || is_connect_link(uri.path()) => Ok(page),
+        _ if page.link.is_some() || is_connect_link(uri.path()) || uri.path() == paths::UNSUBSCRIBE => Ok(page),
         _ if uri.path() == paths::FORGOT_PASSWORD => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None if page.invitation.is_some() || uri.path() == paths::API_REFERENCE => Ok(page),
         Some(caller) => {

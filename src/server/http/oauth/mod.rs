@@ -9,3 +9,5 @@ pub mod link;
 mod receive;
 mod repeated;
 mod unused;
+
+pub use callback_params::is_lookahead;

@@ -1,6 +1,7 @@
 //! Receives what a consent gives: exchanges the authorization code, stores the grant, and reads its tenants.
 
 use crate::model::{ConnectionFlash, GrantId, OrgId};
+use crate::server::auth::normalize_email;
 use crate::server::domain::{AccessToken, Secret, Tenant};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
@@ -70,6 +71,9 @@ pub async fn receive(state: &AppState, code: AuthorizationCode) -> Result<Receiv
     let (xero_user_id, auth_event_id) = ids.unwrap_or_default();
     let new = NewGrant { org_id: org.clone(), xero_user_id, auth_event_id, tokens: exchanged.tokens };
     let grant = state.store.insert_grant(new).await?;
+    if let Some(email) = exchanged.user_email.as_deref().and_then(normalize_email) {
+        state.store.note_authorizer(&grant, &email).await?;
+    }
     let Some(claims) = claims else {
         // Without this id the consent's tenants can't be distinguished from those of another organization.
         tracing::warn!(%grant, "new access token has no authentication_event_id, no tenant was bound");

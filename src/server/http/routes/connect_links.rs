@@ -7,12 +7,14 @@ use crate::model::{
     BindingId, ConnectLinkId, ConnectLinkPage, MAX_LINK_LIFETIME, MIN_LINK_LIFETIME, OrgId, UserId, paths,
     scope_sentences,
 };
+use crate::server::auth::normalize_email;
 use crate::server::crypto::random::{RandomError, hash_secret, new_secret};
 use crate::server::domain::Secret;
 use crate::server::domain::labels::{EXTERNAL_ID_RULE, TAGS_RULE, is_external_id, sorted_tags};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::link_secret::CONNECT_LINK;
 use crate::server::http::state::AppState;
+use crate::server::notify::Notifier;
 use crate::server::store::{ConnectLink, CreateLinkError, NewConnectLink, Store, StoreError};
 
 /// How much of a browser's name is kept, in characters.
@@ -44,6 +46,8 @@ pub struct RequestedLink {
     pub return_url: Option<String>,
     /// How long it lives, in seconds.
     pub lifetime: i64,
+    /// Where it is sent; `None` if its creator sends it.
+    pub email: Option<String>,
 }
 
 /// A new link.
@@ -63,6 +67,12 @@ pub enum LinkRequestError {
     /// The external id or a tag breaks this rule.
     #[error("{0}")]
     InvalidLabels(&'static str),
+    /// The address is none.
+    #[error("email is not an email address")]
+    InvalidEmail,
+    /// It is to be sent, and no server can send email.
+    #[error("this Evergrant has no mail server, so it can't send the link; leave email out and send it yourself")]
+    NoMailServer,
     /// The store refused it.
     #[error(transparent)]
     Create(#[from] CreateLinkError),
@@ -71,14 +81,21 @@ pub enum LinkRequestError {
     Random(#[from] RandomError),
 }
 
-/// Checks the request and creates the link. The store audits its actor.
+impl From<StoreError> for LinkRequestError {
+    fn from(error: StoreError) -> Self {
+        Self::Create(error.into())
+    }
+}
+
+/// Checks the request and creates the link. The store audits its actor, and the notifier sends the link.
 pub async fn create(
     store: &Store,
+    notifier: &Notifier,
     org: &OrgId,
     requested: RequestedLink,
     created_by: Option<&UserId>,
 ) -> Result<CreatedLink, LinkRequestError> {
-    let RequestedLink { binding, requested_by, note, external_id, tags, return_url, lifetime } = requested;
+    let RequestedLink { binding, requested_by, note, external_id, tags, return_url, lifetime, email } = requested;
     let (requested_by, note) = (requested_by.trim(), note.trim());
     let is_line = |text: &str, most: usize| text.chars().count() <= most && !text.chars().any(char::is_control);
     if !is_line(requested_by, MAX_REQUESTED_BY_CHARACTERS) || !is_line(note, MAX_NOTE_CHARACTERS) {
@@ -89,6 +106,13 @@ pub async fn create(
     }
     if external_id.as_deref().is_some_and(|id| !is_external_id(id)) {
         return Err(LinkRequestError::InvalidLabels(EXTERNAL_ID_RULE));
+    }
+    let email = match email {
+        Some(email) => Some(normalize_email(&email).ok_or(LinkRequestError::InvalidEmail)?),
+        None => None,
+    };
+    if email.is_some() && !notifier.channels().await?.mail {
+        return Err(LinkRequestError::NoMailServer);
     }
     let tags = sorted_tags(tags).ok_or(LinkRequestError::InvalidLabels(TAGS_RULE))?;
     let secret = new_secret()?;
@@ -101,6 +125,7 @@ pub async fn create(
         tags: &tags,
         return_url: return_url.as_deref(),
         lifetime,
+        email: email.as_deref(),
         created_by,
     };
     let id = store.create_connect_link(org, new).await?;
@@ -137,7 +162,8 @@ pub async fn opened_link(
 ) -> Result<Option<ConnectLink>, StoreError> {
     let Some(secret) = CONNECT_LINK.read_at(state, headers, &paths::connect_link(id)) else { return Ok(None) };
     let link = state.store.connect_link(id).await?;
-    Ok(link.filter(|link| link.secret_hash == hash_secret(&secret)))
+    let hash = hash_secret(&secret);
+    Ok(link.filter(|link| link.secret_hash == hash || link.mail_secret_hash.as_ref() == Some(&hash)))
 }
 
 /// Loads the page behind a link, whose secret is in its cookie by now.
@@ -155,6 +181,7 @@ pub async fn load_page(
         requested_by: link.requested_by,
         note: link.note,
         tenant_name: link.tenant.map(|(_, name)| name),
+        works: link.works,
         permissions: scope_sentences(state.config.xero.scopes.split_whitespace()),
         expires_at: link.expires_at,
         outcome: link.outcome,

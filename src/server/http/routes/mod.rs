@@ -12,3 +12,4 @@ pub mod metrics;
 pub mod oidc;
 pub mod second_factor;
 pub mod session;
+pub mod unsubscribe;

@@ -1,11 +1,12 @@
-//! The operations of server functions on connect links, and their errors.
+//! The operations of server functions on connect links and contacts, and their errors.
 
 use axum::http::StatusCode;
 
 use super::rejection::{Rejection, reject_with_flash};
 use super::{ServerFnContext, append_cookie};
-use crate::model::{ConnectLinkId, ConnectionFlash, OrgView};
+use crate::model::{BindingId, ConnectLinkId, ConnectionFlash, OrgView};
 use crate::server::domain::return_url::{MAX_RETURN_URLS, normalize_return_url};
+use crate::server::http::contact_addresses::contact_addresses;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
 use crate::server::http::routes::connect_links::{LinkRequestError, RequestedLink, create};
@@ -15,7 +16,7 @@ impl ServerFnContext {
     /// Creates a link and returns its URL. A plain form also receives it in a cookie for the next page.
     pub async fn create_connect_link(&self, org: &OrgView, requested: RequestedLink) -> Result<String, Rejection> {
         let store = self.state.store.as_actor(self.actor());
-        let created = create(&store, &org.id, requested, Some(&self.caller.user_id)).await?;
+        let created = create(&store, &self.state.notifier, &org.id, requested, Some(&self.caller.user_id)).await?;
         if self.is_plain_form {
             append_cookie(one_time_secret::CONNECT_LINK.cookie(&self.state, &created.in_cookie()));
         }
@@ -38,11 +39,23 @@ impl ServerFnContext {
     }
 }
 
+impl ServerFnContext {
+    /// Replaces a connection's contacts, one address a line.
+    pub async fn set_contacts(&self, org: &OrgView, binding: &BindingId, lines: &str) -> Result<(), Rejection> {
+        let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+        let emails = contact_addresses(lines).ok_or_else(|| reject_link(ConnectionFlash::ContactsInvalid))?;
+        let changed = self.state.store.as_actor(self.actor()).set_contacts(&org.id, binding, &emails).await?;
+        changed.ok_or_else(|| reject_link(ConnectionFlash::NotFound))
+    }
+}
+
 impl From<LinkRequestError> for Rejection {
     fn from(error: LinkRequestError) -> Self {
         match error {
             LinkRequestError::Invalid(_) => reject_link(ConnectionFlash::LinkInvalid),
             LinkRequestError::InvalidLabels(_) => reject_link(ConnectionFlash::LinkLabels),
+            LinkRequestError::InvalidEmail => reject_link(ConnectionFlash::LinkEmailInvalid),
+            LinkRequestError::NoMailServer => reject_link(ConnectionFlash::LinkNoMailServer),
             LinkRequestError::Create(CreateLinkError::NoSuchConnection) => reject_link(ConnectionFlash::NotFound),
             LinkRequestError::Create(CreateLinkError::ReturnUrlNotAllowed) => {
                 reject_link(ConnectionFlash::ReturnUrlNotAllowed)

@@ -48,6 +48,9 @@ pub struct NewLink {
     /// How long the link lives, in seconds: 300 to 2592000. Seven days if missing.
     #[serde(default)]
     expires_in: Option<i64>,
+    /// Where Evergrant sends the link. The person becomes a contact of the connection that the link makes.
+    #[serde(default)]
+    email: Option<String>,
 }
 
 /// A new link.
@@ -88,6 +91,9 @@ pub struct Link {
     /// Where the browser goes afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     return_url: Option<String>,
+    /// Where Evergrant sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
     /// When it was created, in unix seconds.
     created_at: i64,
     /// When it expires, in unix seconds.
@@ -114,6 +120,7 @@ impl From<ConnectLink> for Link {
             external_id: link.external_id,
             tags: link.tags,
             return_url: link.return_url,
+            email: link.email,
             created_at: link.created_at,
             expires_at: link.expires_at,
         }
@@ -133,6 +140,7 @@ impl Link {
             external_id: Some("customer-4711".to_owned()),
             tags: vec!["gold".to_owned()],
             return_url: None,
+            email: Some("books@example.com".to_owned()),
             created_at: 1_800_000_000,
             expires_at: 1_800_604_800,
         }
@@ -154,6 +162,10 @@ impl From<LinkRequestError> for Problem {
             LinkRequestError::Invalid(rule) | LinkRequestError::InvalidLabels(rule) => {
                 Self::invalid_argument(&format!("{rule}."))
             }
+            LinkRequestError::InvalidEmail => Self::invalid_argument("email is not an email address."),
+            LinkRequestError::NoMailServer => Self::invalid_argument(
+                "This Evergrant has no mail server. Leave email out, and send the link yourself.",
+            ),
             LinkRequestError::Create(CreateLinkError::NoSuchConnection) => Self::of(ProblemCode::NoSuchConnection),
             LinkRequestError::Create(CreateLinkError::ReturnUrlNotAllowed) => {
                 Self::of(ProblemCode::ReturnUrlNotAllowed)
@@ -204,10 +216,11 @@ pub async fn post(
             tags: new.tags,
             return_url: new.return_url,
             lifetime,
+            email: new.email,
         };
         let store = state.store.as_actor(origin.actor(&key));
         let expires_at = store.clock().now() + lifetime;
-        let created = create(&store, &key.org, requested, None).await?;
+        let created = create(&store, &state.notifier, &key.org, requested, None).await?;
         let url = created.url(&state);
         let created = CreatedConnectLink { id: created.id.0, url, expires_at };
         Ok((StatusCode::CREATED, Json(created)).into_response())

@@ -8,6 +8,7 @@ use crate::model::{Action, OrgId, Role, UserId};
 use crate::server::domain::{Actor, AuditEvent};
 use crate::server::store::accounts::api_keys::KeyEnd;
 use crate::server::store::live::changes::{Change, ChangeTx};
+use crate::server::store::notifications::contacts::remove_contact_everywhere;
 use crate::server::store::{Store, StoreError};
 
 /// A change of an organization or a membership in Clerk.
@@ -130,6 +131,9 @@ impl Store {
                 let user = upsert_user(writing, &user.id, user.email.as_deref(), now).await?;
                 let before = find_role(writing, &org, &user).await?;
                 delete_membership(writing, &org, &user, at).await?;
+                if let Some(email) = email_of(writing, &user).await? {
+                    remove_contact_everywhere(writing, &org, &email, now).await?;
+                }
                 self.revoke_api_keys(writing, &org, KeyEnd::CreatorLeft(&user), at).await?;
                 self.record_role_change(writing, &org, &user, before).await?;
                 writing.publish(Change::Person { user }).await?;
@@ -137,6 +141,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+async fn email_of(connection: &mut AnyConnection, user: &UserId) -> Result<Option<String>, StoreError> {
+    let row =
+        sqlx::query("SELECT email FROM users WHERE id = $1").bind(user.as_str()).fetch_optional(connection).await?;
+    Ok(row.map(|row| row.try_get("email")).transpose()?)
 }
 
 /// Deletes a membership and its unfinished consents, and records the removal so that older tokens are refused.

@@ -10,7 +10,7 @@ use crate::server::store::connections::labels::{NewLabels, add_labels};
 use crate::server::store::connections::shared_connections::reaches_other_orgs;
 use crate::server::store::grants::{grant_from, mark_revoked};
 use crate::server::store::live::changes::{Change, ChangeTx};
-use crate::server::store::notifications::connection_events;
+use crate::server::store::notifications::{connection_events, contacts, reconnect_letters};
 use crate::server::store::text_values::text_value;
 use crate::server::store::{Store, StoreError, new_id};
 
@@ -133,6 +133,7 @@ impl Store {
         if held.rows_affected() == 0 {
             return Ok(rebound);
         }
+        let authorizer = contacts::authorizer(transaction, grant, by).await?;
         for tenant in tenants {
             let before = sqlx::query(
                 "SELECT b.active_grant_id, g.ageing_notified_day FROM integration_tenant_bindings b \
@@ -168,6 +169,8 @@ impl Store {
             let binding_id = BindingId(row.try_get("id")?);
             // Before the events, which carry the labels.
             add_labels(transaction, org, &binding_id, labels).await?;
+            contacts::set_default_contact(transaction, org, &binding_id, authorizer.as_deref(), now).await?;
+            reconnect_letters::end_letter_links(transaction, &binding_id, now).await?;
             let old: Option<String> = before.as_ref().map(|row| row.try_get("active_grant_id")).transpose()?.flatten();
             let ageing_notified: Option<i64> =
                 before.as_ref().map(|row| row.try_get("ageing_notified_day")).transpose()?.flatten();
@@ -218,6 +221,7 @@ impl Store {
             let name: String = row.try_get("tenant_name")?;
             self.record(&mut transaction, &event.detail("connection", name)).await?;
             connection_events::binding_changed(&mut transaction, id, EventKind::Disconnected, now).await?;
+            contacts::remove_contacts(&mut transaction, org, id, now).await?;
             let (org, binding, status) = (org.clone(), id.clone(), BindingStatus::Disconnected);
             transaction.publish(Change::Binding { org, binding, status }).await?;
         }

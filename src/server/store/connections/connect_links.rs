@@ -3,7 +3,9 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::model::{Action, BindingId, ConnectLinkId, LinkOutcome, LinkStatus, MAX_LINK_LIFETIME, OrgId, UserId};
+use crate::model::{
+    Action, BindingId, BindingStatus, ConnectLinkId, LinkOutcome, LinkStatus, MAX_LINK_LIFETIME, OrgId, UserId,
+};
 use crate::server::domain::return_url::allowed_return_url;
 use crate::server::domain::{AuditEvent, is_plausible};
 use crate::server::store::text_values::optional_text_value;
@@ -33,6 +35,8 @@ pub struct NewConnectLink<'a> {
     pub return_url: Option<&'a str>,
     /// How long it lives, in seconds.
     pub lifetime: i64,
+    /// Where it is sent, in lower case; `None` if its creator sends it.
+    pub email: Option<&'a str>,
     /// The person who creates it; `None` for a program.
     pub created_by: Option<&'a UserId>,
 }
@@ -48,10 +52,16 @@ pub struct ConnectLink {
     pub org_name: String,
     /// The hash of its secret.
     pub secret_hash: String,
+    /// The hash of the secret in the mail that was sent last.
+    pub mail_secret_hash: Option<String>,
+    /// Where it is sent; `None` if its creator sends it.
+    pub email: Option<String>,
     /// The connection to reconnect; `None` for a new one.
     pub binding: Option<BindingId>,
     /// Xero's id and name of that connection's tenant.
     pub tenant: Option<(String, String)>,
+    /// Whether that connection works now.
+    pub works: bool,
     /// Who asks.
     pub requested_by: String,
     /// What for.
@@ -106,8 +116,8 @@ impl From<sqlx::Error> for CreateLinkError {
 macro_rules! select_link {
     ($rest:literal) => {
         concat!(
-            "SELECT l.id, l.org_id, o.name AS org_name, l.secret_hash, l.binding_id, b.tenant_id, b.tenant_name, \
-             l.requested_by, l.note, l.external_id, l.tags, l.return_url, l.created_by, l.created_at, l.expires_at, \
+            "SELECT l.id, l.org_id, o.name AS org_name, l.secret_hash, l.mail_secret_hash, l.email, l.binding_id, \
+             b.tenant_id, b.tenant_name, b.status AS binding_status, l.requested_by, l.note, l.external_id, l.tags, l.return_url, l.created_by, l.created_at, l.expires_at, \
              l.cancelled_at, l.used_at, l.outcome, l.outcome_names FROM connect_links l \
              JOIN organizations o ON o.id = l.org_id \
              LEFT JOIN integration_tenant_bindings b ON b.id = l.binding_id ",
@@ -130,7 +140,7 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let count = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM connect_links WHERE org_id = $1 AND used_at IS NULL AND cancelled_at IS NULL \
-             AND expires_at > $2) AS open, (SELECT COUNT(*) FROM integration_tenant_bindings \
+             AND contact_id IS NULL AND expires_at > $2) AS open, (SELECT COUNT(*) FROM integration_tenant_bindings \
              WHERE org_id = $1 AND id = $3) AS found, (SELECT COUNT(*) FROM integration_tenant_bindings \
              WHERE org_id = $1 AND id <> $3 AND external_id = $4) AS taken",
         )
@@ -151,8 +161,8 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO connect_links (id, org_id, secret_hash, binding_id, requested_by, note, external_id, tags, \
-             return_url, created_by, created_by_user, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             return_url, created_by, created_by_user, created_at, expires_at, email, mail_due_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
         .bind(id.as_str())
         .bind(org.as_str())
@@ -167,6 +177,8 @@ impl Store {
         .bind(new.created_by.map(UserId::as_str))
         .bind(now)
         .bind(now + new.lifetime)
+        .bind(new.email)
+        .bind(new.email.map(|_| now))
         .execute(&mut *transaction)
         .await?;
         let event = AuditEvent::new(self.actor(), Action::ConnectLinkCreated).in_org(org);
@@ -177,12 +189,12 @@ impl Store {
         Ok(id)
     }
 
-    /// Returns the organization's open links, newest first.
+    /// Returns the organization's open links, newest first, without those in letters to contacts.
     pub async fn open_connect_links(&self, org: &OrgId) -> Result<Vec<ConnectLink>, StoreError> {
         let now = self.clock.now();
         let rows = sqlx::query(select_link!(
             "WHERE l.org_id = $1 AND l.used_at IS NULL AND l.cancelled_at IS NULL AND l.expires_at > $2 \
-             ORDER BY l.created_at DESC, l.id"
+             AND l.contact_id IS NULL ORDER BY l.created_at DESC, l.id"
         ))
         .bind(org.as_str())
         .bind(now)
@@ -245,6 +257,7 @@ fn link_from(row: &AnyRow, now: i64) -> Result<ConnectLink, StoreError> {
     };
     let tenant: Option<String> = row.try_get("tenant_id")?;
     let tenant_name: Option<String> = row.try_get("tenant_name")?;
+    let binding_status: Option<String> = row.try_get("binding_status")?;
     let tags: String = row.try_get("tags")?;
     let chosen: Option<String> = row.try_get("outcome_names")?;
     Ok(ConnectLink {
@@ -252,8 +265,11 @@ fn link_from(row: &AnyRow, now: i64) -> Result<ConnectLink, StoreError> {
         org: OrgId(row.try_get("org_id")?),
         org_name: row.try_get("org_name")?,
         secret_hash: row.try_get("secret_hash")?,
+        mail_secret_hash: row.try_get("mail_secret_hash")?,
+        email: row.try_get("email")?,
         binding: row.try_get::<Option<String>, _>("binding_id")?.map(BindingId),
         tenant: tenant.zip(tenant_name),
+        works: binding_status.as_deref() == Some(BindingStatus::Active.as_str()),
         requested_by: row.try_get("requested_by")?,
         note: row.try_get("note")?,
         external_id: row.try_get("external_id")?,
@@ -285,6 +301,7 @@ mod tests {
             tags: &[],
             return_url: None,
             lifetime: DEFAULT_LINK_LIFETIME,
+            email: None,
             created_by: None,
         }
     }

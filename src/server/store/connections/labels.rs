@@ -8,7 +8,7 @@ use super::shared_connections::reaches_other_orgs;
 use crate::model::{Action, ApiKeyId, BindingId, BindingStatus, OrgId};
 use crate::server::domain::{AuditEvent, Binding};
 use crate::server::store::column_lists::{columns, grant_columns};
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{RowChange, Store, StoreError};
 
 /// A connection's labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,19 @@ pub struct LabeledBinding {
     pub binding: Binding,
     /// Its labels.
     pub labels: Labels,
+    /// The addresses of its contacts, sorted.
+    pub contacts: Vec<String>,
+}
+
+/// A change to a connection. What is `None` stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct BindingChange<'a> {
+    /// The labels that it is to have.
+    pub labels: Option<&'a Labels>,
+    /// The addresses of the contacts that it is to have, in lower case.
+    pub contacts: Option<&'a [String]>,
+    /// The version that was read.
+    pub version: i64,
 }
 
 /// Which connections a list contains. Empty filters match all.
@@ -105,6 +118,27 @@ pub(in crate::server::store) async fn add_labels(
     Ok(())
 }
 
+async fn write_labels(connection: &mut AnyConnection, id: &BindingId, labels: &Labels) -> Result<(), LabelError> {
+    let named = sqlx::query("UPDATE integration_tenant_bindings SET external_id = $1 WHERE id = $2")
+        .bind(labels.external_id.as_deref())
+        .bind(id.as_str())
+        .execute(&mut *connection)
+        .await;
+    named.map_err(|error| match error.as_database_error() {
+        Some(refused) if refused.is_unique_violation() => LabelError::ExternalIdTaken,
+        _ => error.into(),
+    })?;
+    sqlx::query("DELETE FROM binding_tags WHERE binding_id = $1").bind(id.as_str()).execute(&mut *connection).await?;
+    for tag in &labels.tags {
+        sqlx::query("INSERT INTO binding_tags (binding_id, tag) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(id.as_str())
+            .bind(tag)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// Returns up to `limit` connections of the organization after `after`, a creation time and an id, oldest first.
     pub async fn labeled_bindings(
@@ -144,6 +178,11 @@ impl Store {
                 binding.labels.tags.push(row.try_get("tag")?);
             }
         }
+        for (of, contact) in self.contacts_of_org(org).await? {
+            if let Some(binding) = bindings.iter_mut().find(|binding| binding.binding.id == of) {
+                binding.contacts.push(contact.email);
+            }
+        }
         Ok(bindings)
     }
 
@@ -160,46 +199,50 @@ impl Store {
         for row in tags.fetch_all(self.pool()).await? {
             labeled.labels.tags.push(row.try_get("tag")?);
         }
+        labeled.contacts = self.contacts_of(org, id).await?.into_iter().map(|contact| contact.email).collect();
         Ok(Some(labeled))
     }
 
     /// Replaces a connection's labels, if they still have the version of `labels`.
     pub async fn set_labels(&self, org: &OrgId, id: &BindingId, labels: &Labels) -> Result<(), LabelError> {
+        let change = BindingChange { labels: Some(labels), contacts: None, version: labels.version };
+        self.change_binding(org, id, change).await
+    }
+
+    /// Changes a connection's labels and contacts, if it still has the version that was read.
+    pub async fn change_binding(
+        &self,
+        org: &OrgId,
+        id: &BindingId,
+        change: BindingChange<'_>,
+    ) -> Result<(), LabelError> {
         let mut transaction = self.database.begin().await?;
         let changed = sqlx::query(
-            "UPDATE integration_tenant_bindings SET external_id = $1, labels_version = labels_version + 1 \
-             WHERE org_id = $2 AND id = $3 AND labels_version = $4 RETURNING tenant_name",
+            "UPDATE integration_tenant_bindings SET labels_version = labels_version + 1 \
+             WHERE org_id = $1 AND id = $2 AND labels_version = $3 RETURNING tenant_name",
         )
-        .bind(labels.external_id.as_deref())
         .bind(org.as_str())
         .bind(id.as_str())
-        .bind(labels.version)
+        .bind(change.version)
         .fetch_optional(&mut *transaction)
-        .await;
-        let changed = changed.map_err(|error| match error.as_database_error() {
-            Some(refused) if refused.is_unique_violation() => LabelError::ExternalIdTaken,
-            _ => error.into(),
-        })?;
+        .await?;
         let Some(row) = changed else {
             drop(transaction);
             let exists = self.binding(org, id).await?.is_some();
             return Err(if exists { LabelError::Changed } else { LabelError::NotFound });
         };
-        sqlx::query("DELETE FROM binding_tags WHERE binding_id = $1")
-            .bind(id.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        for tag in &labels.tags {
-            sqlx::query("INSERT INTO binding_tags (binding_id, tag) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind(id.as_str())
-                .bind(tag)
-                .execute(&mut *transaction)
-                .await?;
+        if let Some(labels) = change.labels {
+            write_labels(&mut transaction, id, labels).await?;
+            let event = AuditEvent::new(self.actor(), Action::ConnectionLabeled).in_org(org).subject("binding", id);
+            let event = event.detail("connection", row.try_get::<String, _>("tenant_name")?);
+            let event = event.detail("external_id", labels.external_id.as_deref().unwrap_or_default());
+            self.record(&mut transaction, &event.detail("tags", labels.tags.join(" "))).await?;
         }
-        let event = AuditEvent::new(self.actor(), Action::ConnectionLabeled).in_org(org).subject("binding", id);
-        let event = event.detail("connection", row.try_get::<String, _>("tenant_name")?);
-        let event = event.detail("external_id", labels.external_id.as_deref().unwrap_or_default());
-        self.record(&mut transaction, &event.detail("tags", labels.tags.join(" "))).await?;
+        if let Some(contacts) = change.contacts
+            && self.write_chosen_contacts(&mut transaction, org, id, contacts).await? == RowChange::NotFound
+        {
+            return Err(LabelError::NotFound);
+        }
         transaction.commit().await?;
         Ok(())
     }
@@ -207,7 +250,7 @@ impl Store {
     fn labeled_from(&self, row: &AnyRow) -> Result<LabeledBinding, StoreError> {
         let binding = binding_with_grant_from(row, self.clock.now())?.binding;
         let (external_id, version) = (row.try_get("external_id")?, row.try_get("labels_version")?);
-        Ok(LabeledBinding { binding, labels: Labels { external_id, tags: Vec::new(), version } })
+        Ok(LabeledBinding { binding, labels: Labels { external_id, tags: Vec::new(), version }, contacts: Vec::new() })
     }
 }
 

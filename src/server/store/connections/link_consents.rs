@@ -9,6 +9,7 @@ use super::oauth_states::{OAUTH_STATE_LIFETIME, PendingConsent};
 use crate::model::{Action, ConnectLinkId, GrantId, LinkOutcome, OrgId, UserId};
 use crate::server::crypto::sealed::SealContext;
 use crate::server::domain::{AuditEvent, Secret, Tenant, latest_plausible};
+use crate::server::store::notifications::contacts::add_invited_contact;
 use crate::server::store::{Store, StoreError};
 
 /// The result of consuming a `state` that a link started.
@@ -111,6 +112,7 @@ impl Store {
         }
         let labels = NewLabels { external_id: link.external_id.as_deref(), tags: &link.tags };
         let bound = self.bind_tenants(&mut transaction, &link.org, grant, tenants, None, &labels).await?;
+        self.add_link_contact(&mut transaction, link, &bound).await?;
         if !bound.is_empty() {
             transaction.commit().await?;
         }
@@ -156,8 +158,23 @@ impl Store {
         let labels = NewLabels { external_id: link.external_id.as_deref(), tags: &link.tags };
         let PendingConsent { grant, tenants } = pending;
         let bound = self.bind_tenants(&mut transaction, &link.org, grant, tenants, Some(by), &labels).await?;
+        self.add_link_contact(&mut transaction, link, &bound).await?;
         transaction.commit().await?;
         Ok(bound)
+    }
+
+    /// Makes the person to whom a link was sent a contact of what it connected.
+    async fn add_link_contact(
+        &self,
+        connection: &mut AnyConnection,
+        link: &ConnectLink,
+        bound: &[BindOutcome],
+    ) -> Result<(), StoreError> {
+        let Some(email) = &link.email else { return Ok(()) };
+        for BindOutcome { binding_id, .. } in bound {
+            add_invited_contact(connection, &link.org, binding_id, email, self.clock().now()).await?;
+        }
+        Ok(())
     }
 
     /// Remembers what became of a consent that connected nothing. The link stays open.

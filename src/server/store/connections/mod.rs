@@ -6,6 +6,7 @@ pub mod connection_tests;
 pub mod imports;
 pub mod labels;
 pub mod link_consents;
+pub mod link_mails;
 pub mod oauth_states;
 pub mod offboarding;
 pub mod reconcile;

@@ -57,6 +57,12 @@ pub fn ended(link: &ConnectLinkPage) -> impl IntoView + use<> {
 fn ended_text(link: &ConnectLinkPage) -> (String, String) {
     let (organisation, chosen) = (&link.organisation, link.chosen.join(", "));
     let verb = if link.chosen.len() == 1 { "is" } else { "are" };
+    if let Some(tenant) = link.tenant_name.as_ref().filter(|_| link.works && link.status != LinkStatus::Used) {
+        return (
+            format!("{tenant} is connected"),
+            format!("{organisation} can work with it in Xero. You have nothing to do, and can close this page."),
+        );
+    }
     match (link.status, link.outcome) {
         (LinkStatus::Used, Some(LinkOutcome::Waiting)) => (
             "Almost done".to_owned(),
@@ -93,6 +99,7 @@ mod tests {
             requested_by: String::new(),
             note: String::new(),
             tenant_name: Some("Harbour Coffee".into()),
+            works: false,
             permissions: Vec::new(),
             expires_at: 0,
             outcome: Some(LinkOutcome::WrongOrganization),
@@ -102,5 +109,7 @@ mod tests {
         assert!(text.contains("for Harbour Coffee, and Kauri Joinery, Southerly Cycles was chosen"), "{text}");
         let used = ConnectLinkPage { status: LinkStatus::Used, outcome: Some(LinkOutcome::Connected), ..link };
         assert_eq!(ended_text(&used).0, "Kauri Joinery, Southerly Cycles are connected");
+        let superseded = ConnectLinkPage { status: LinkStatus::Cancelled, works: true, ..used };
+        assert_eq!(ended_text(&superseded).0, "Harbour Coffee is connected", "somebody else was faster");
     }
 }

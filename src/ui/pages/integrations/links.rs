@@ -63,6 +63,16 @@ fn create_form(view: &SettingsView) -> impl IntoView + use<> {
                 <span>"What for (optional)"</span>
                 <input name="note" maxlength="300" autocomplete="off" aria-describedby="link-hint" />
             </label>
+            {view
+                .can_send_email
+                .then(|| {
+                    view! {
+                        <label class="field">
+                            <span>"Send the link to (optional)"</span>
+                            <input type="email" name="email" maxlength="254" autocomplete="off" />
+                        </label>
+                    }
+                })}
             <label class="field">
                 <span>"Works for"</span>
                 <select name="lifetime">{lifetimes.collect_view()}</select>
@@ -132,7 +142,8 @@ fn row(one: &ConnectLinkView) -> impl IntoView + use<> {
             <div class="connection-name">
                 <h3 id=title.clone()>{name} {(!one.note.is_empty()).then(|| format!(": {}", one.note))}</h3>
                 <span class="meta">
-                    {format!("by {}, ", one.created_by)} "expires on " {time::absolute(one.expires_at)}
+                    {format!("by {}, ", one.created_by)}
+                    {one.email.clone().map(|email| format!("sent to {email}, "))} "expires on " {time::absolute(one.expires_at)}
                 </span>
             </div>
             <form method="post" action="/api/integrations/links/cancel">

@@ -1,6 +1,7 @@
 //! Settings → Integrations: pending questions and the connections.
 
 mod confirm_dialog;
+mod contacts;
 mod links;
 mod list;
 mod questions;
@@ -24,18 +25,28 @@ use questions::{departing_card, xero_user_card};
 pub fn Integrations() -> impl IntoView {
     // Set by a row's Disconnect link, without wasm.
     let asked = use_query_map().read_untracked().get("disconnect");
+    // Set by a link in an email, whose connection comes first.
+    let named = use_query_map().read_untracked().get("connection");
     let link = page().new_connect_link;
     view! {
         <Layout title="Integrations">
             {link.map(|link| new_link(link.expose()))}
             {Suspend::new(async move {
                 match api::settings().await {
-                    Ok(view) => loaded(view, asked).into_any(),
+                    Ok(view) => loaded(named_first(view, named), asked).into_any(),
                     Err(error) => load_failure("Integrations", &error, paths::INTEGRATIONS.to_owned()).into_any(),
                 }
             })}
         </Layout>
     }
+}
+
+/// Moves the named connection to the top of the list.
+fn named_first(mut view: SettingsView, named: Option<String>) -> SettingsView {
+    if let Some(named) = named {
+        view.connections.sort_by_key(|one| one.id.0 != named);
+    }
+    view
 }
 
 fn loaded(view: SettingsView, asked: Option<String>) -> impl IntoView {

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::contacts::contacts;
 use crate::model::{ConnectionView, Health, SettingsView, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::health_badge::health_badge;
@@ -19,7 +20,7 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     let broken = !works(one.health);
     let refreshed = one.last_refreshed_at.map(time::age);
     view! {
-        <li class="connection" data-binding=one.id.0.clone() data-name=one.tenant_name.clone()>
+        <li class="connection" id=paths::connection_anchor(&one.id) data-binding=one.id.0.clone() data-name=one.tenant_name.clone()>
             <div class="connection-who">
                 <div class="connection-name">
                     <h2 id=title.clone()>{one.tenant_name.clone()}</h2>
@@ -45,6 +46,7 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
                     .filter(|_| !broken)
                     .map(|at| fact("Refresh token", refresh_token_age(view.as_of - at, view)))}
             </dl>
+            {contacts(one, view)}
             <p id=ids::outcome_of(one.id.as_str()) role="status" class="outcome"></p>
         </li>
     }

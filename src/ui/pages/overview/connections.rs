@@ -90,6 +90,7 @@ pub mod tests {
                 next_attempt_at: None,
                 problem: None,
                 is_shared_user: false,
+                contacts: Vec::new(),
                 grant_status: None,
             })
             .collect()

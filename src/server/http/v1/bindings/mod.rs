@@ -23,7 +23,7 @@ use crate::model::{BindingId, BindingStatus, ProblemCode, Scope, paths};
 use crate::server::auth::api_keys;
 use crate::server::domain::Binding;
 use crate::server::http::state::AppState;
-use crate::server::store::{ApiKeyRow, LabelError, LabeledBinding};
+use crate::server::store::{ApiKeyRow, BindingChange, LabelError, LabeledBinding};
 use crate::server::tokens::DisconnectOutcome;
 
 /// A page of the connections of the key's organization.
@@ -49,6 +49,8 @@ pub struct Connection {
     external_id: Option<String>,
     /// Your tags, sorted.
     tags: Vec<String>,
+    /// The email addresses of its contacts, who get a letter with a link if it needs reconnecting.
+    contacts: Vec<String>,
     /// Xero's id of the tenant, for the xero-tenant-id header.
     tenant_id: String,
     /// The tenant's name in Xero.
@@ -96,6 +98,7 @@ impl Connection {
             id: BindingId("7f1c9b0e-54aa-4c55-9f0f-2f0c3a8e1d77".to_owned()),
             external_id: Some("customer-4711".to_owned()),
             tags: vec!["gold".to_owned()],
+            contacts: vec!["books@example.com".to_owned()],
             tenant_id: "45e4708e-d862-4111-ab3a-dd8cd03913e1".to_owned(),
             tenant_name: "Harbour Coffee".to_owned(),
             tenant_type: "ORGANISATION".to_owned(),
@@ -114,12 +117,13 @@ impl ConnectionList {
 }
 
 impl From<LabeledBinding> for Connection {
-    fn from(LabeledBinding { binding, labels }: LabeledBinding) -> Self {
+    fn from(LabeledBinding { binding, labels, contacts }: LabeledBinding) -> Self {
         let Binding { id, tenant, status, created_at, moved_at, .. } = binding;
         Self {
             id,
             external_id: labels.external_id,
             tags: labels.tags,
+            contacts,
             tenant_id: tenant.id,
             tenant_name: tenant.name,
             tenant_type: tenant.tenant_type,
@@ -211,15 +215,15 @@ pub async fn read(
     Ok(rate_limited(&state, &key, &origin, Scope::BindingsRead, work).await)
 }
 
-/// Changes a connection's labels.
+/// Changes a connection's labels and contacts.
 #[utoipa::path(
     patch,
     path = paths::V1_BINDING,
     tag = "connections",
     operation_id = "labelBinding",
     summary = "Label a connection",
-    description = "Sets externalId, your own id of the connection, and tags. A field that is missing stays as it is; \
-        null removes externalId.",
+    description = "Sets externalId, your own id of the connection, tags, and contacts. A field that is missing stays as it \
+        is; null removes externalId.",
     params(
         ("id" = String, Path, description = "The connection's id, from the list."),
         ("If-Match" = Option<String>, Header, nullable = false,
@@ -244,12 +248,18 @@ pub async fn label(
     let work = async {
         let patch = read_patch(&body)?;
         let found = find(&state, &key, &id).await?;
+        let (contacts, has_labels) = (patch.contacts()?, patch.has_labels());
         let labels = patch.apply(found.labels.clone())?;
         if !matches_etag(&headers, &etag_of(&Connection::from(found))?) {
             return Err(Problem::of(ProblemCode::PreconditionFailed));
         }
         let store = state.store.as_actor(origin.actor(&key));
-        store.set_labels(&key.org, &id, &labels).await.map_err(|error| match error {
+        let change = BindingChange {
+            labels: has_labels.then_some(&labels),
+            contacts: contacts.as_deref(),
+            version: labels.version,
+        };
+        store.change_binding(&key.org, &id, change).await.map_err(|error| match error {
             LabelError::NotFound => Problem::of(ProblemCode::NoSuchConnection),
             LabelError::Changed => Problem::of(ProblemCode::PreconditionFailed),
             LabelError::ExternalIdTaken => Problem::of(ProblemCode::ExternalIdTaken),

@@ -1,13 +1,14 @@
-//! The body of a change to a connection's labels.
+//! The body of a change to a connection's labels and contacts.
 
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use crate::server::domain::labels::{EXTERNAL_ID_RULE, TAGS_RULE, is_external_id, sorted_tags};
+use crate::server::http::contact_addresses::{CONTACTS_RULE, contact_addresses};
 use crate::server::http::v1::problem::Problem;
 use crate::server::store::Labels;
 
-/// The labels to change. A field that is missing stays as it is.
+/// The labels and contacts to change. A field that is missing stays as it is.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelPatch {
@@ -19,6 +20,11 @@ pub struct LabelPatch {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     tags: Option<Vec<String>>,
+    /// The email addresses of all contacts that it is to have, at most 5. They get a letter with a link if it needs
+    /// reconnecting.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    contacts: Option<Vec<String>>,
 }
 
 /// Tells a field that is null from one that is missing.
@@ -30,12 +36,24 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 pub fn read_patch(body: &[u8]) -> Result<LabelPatch, Problem> {
     // An array would be read as the fields in their order.
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::invalid_argument("The body is a JSON object with externalId, tags or both."));
+        return Err(Problem::invalid_argument("The body is a JSON object with externalId, tags or contacts."));
     }
     serde_json::from_slice(body).map_err(|error| Problem::invalid_argument(&format!("The body is not valid: {error}.")))
 }
 
 impl LabelPatch {
+    /// Returns whether it is about labels. A patch without any field counts, so that it is audited as one.
+    pub fn has_labels(&self) -> bool {
+        self.external_id.is_some() || self.tags.is_some() || self.contacts.is_none()
+    }
+
+    /// Returns the addresses of all contacts, checked; `None` if they stay as they are.
+    pub fn contacts(&self) -> Result<Option<Vec<String>>, Problem> {
+        let Some(contacts) = &self.contacts else { return Ok(None) };
+        let checked = contact_addresses(contacts.iter().map(String::as_str));
+        checked.map(Some).ok_or_else(|| Problem::invalid_argument(CONTACTS_RULE))
+    }
+
     /// Returns `labels` with the changes.
     pub fn apply(self, labels: Labels) -> Result<Labels, Problem> {
         let mut changed = labels;

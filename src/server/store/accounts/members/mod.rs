@@ -10,6 +10,7 @@ use crate::model::{Action, MemberBelongings, MemberView, OrgId, OrgView, Permiss
 use crate::server::domain::AuditEvent;
 use crate::server::store::accounts::api_keys::KeyEnd;
 use crate::server::store::live::changes::{Change, ChangeTx};
+use crate::server::store::notifications::contacts::remove_contact_everywhere;
 use crate::server::store::notifications::webhook_endpoints::host;
 use crate::server::store::{Store, StoreError};
 use rows::{Member, find_member, insert_member, is_last_owner, lock_and_load_members, revoke_links_of, role_from};
@@ -150,6 +151,7 @@ impl Store {
             sqlx::query(statement).bind(org.as_str()).bind(whom.as_str()).execute(&mut *transaction).await?;
         }
         revoke_links_of(&mut transaction, org, whom, now).await?;
+        remove_contact_everywhere(&mut transaction, org, &member.email, now).await?;
         self.revoke_api_keys(&mut transaction, org, KeyEnd::CreatorLeft(whom), now).await?;
         let action = if leaves { Action::MemberLeft } else { Action::MemberRemoved };
         let event = AuditEvent::new(self.actor(), action).in_org(org).subject("user", whom);

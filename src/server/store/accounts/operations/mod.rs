@@ -9,6 +9,7 @@ use crate::model::{Action, OrgView, Role, UserId};
 use crate::server::domain::{AuditEvent, Secret};
 use crate::server::store::accounts::api_keys::KeyEnd;
 use crate::server::store::live::changes::Change;
+use crate::server::store::notifications::contacts::remove_contact_everywhere;
 use crate::server::store::{NewSession, RowChange, Store, StoreError};
 
 /// Why an account was not deleted.
@@ -120,6 +121,7 @@ impl Store {
         let Some(email) = email else { return Ok(RowChange::NotFound) };
         let email: String = email.try_get("email")?;
         for org in &orgs {
+            remove_contact_everywhere(&mut transaction, &org.id, &email, now).await?;
             self.revoke_api_keys(&mut transaction, &org.id, KeyEnd::CreatorLeft(user), now).await?;
             let event = AuditEvent::new(self.actor(), Action::MemberRemoved).in_org(&org.id).subject("user", user);
             self.record(&mut transaction, &event.detail("member", &email).detail("role", org.role.as_str())).await?;

@@ -1,0 +1,69 @@
+// Contacts of a connection, a connect link that is sent by email, and the page that unsubscribes.
+
+import { after } from 'node:test';
+import assert from 'node:assert/strict';
+
+import { checkPage } from './lib/look.mjs';
+import { startMailServer } from './lib/mail.mjs';
+import { hydrated, story } from './lib/story.mjs';
+import { allowAccess, connectionRow, harbour, signIn } from './lib/app.mjs';
+
+const kauri = { person: 'Mere Tane', tenant: 'Kauri Joinery' };
+const books = 'books@example.com';
+
+const mail = await startMailServer();
+after(() => mail.stop());
+const env = { EVERGRANT_SMTP_URL: mail.url, EVERGRANT_SMTP_FROM: 'evergrant@example.com' };
+
+async function contactSteps({ page, server, withPageChecks, contextOptions }) {
+  await signIn(page);
+  await page.goto('/settings/integrations');
+  const row = connectionRow(page, harbour.tenant);
+  await row.getByText(/^Contacts: /).click();
+  await row.getByLabel(`Contacts of ${harbour.tenant}`).fill('nobody');
+  await row.getByRole('button', { name: 'Save contacts' }).click();
+  await page.getByText('Nothing was changed: each line is an email address').waitFor();
+  await row.getByText(/^Contacts: /).click();
+  await row.getByLabel(`Contacts of ${harbour.tenant}`).fill(`clerk@example.com\n${books}`);
+  await row.getByRole('button', { name: 'Save contacts' }).click();
+  await page.getByText('The contacts are saved.').waitFor();
+  await row.getByText(`Contacts: ${books} and 1 more`).click();
+  if (withPageChecks) {
+    await hydrated(page);
+    await checkPage(page, 'contacts');
+  }
+
+  await page.getByLabel('Send the link to (optional)').fill(books);
+  await page.getByRole('button', { name: 'Create link' }).click();
+  await page.getByText('The link is on its way by email.').waitFor();
+  await page.getByText(`sent to ${books}`).waitFor();
+  const context = await page.context().browser().newContext({ baseURL: server.origin, ...contextOptions });
+  try {
+    const stranger = await context.newPage();
+    await stranger.goto(await mail.nextLink());
+    await stranger.getByRole('heading', { level: 1, name: `${harbour.org} asks you to connect Xero` }).waitFor();
+    assert.equal(new URL(stranger.url()).search, '', 'the secret is not in the address');
+    await stranger.getByRole('button', { name: 'Connect to Xero' }).click();
+    await allowAccess(stranger, kauri, '**/connect/*');
+    await stranger.getByRole('heading', { level: 1, name: `${kauri.tenant} is connected` }).waitFor();
+
+    // A letter comes ten minutes after a connection breaks, so here the link is unknown.
+    await stranger.goto('/unsubscribe?token=unknown');
+    await stranger.getByRole('heading', { level: 1, name: "This link doesn't work here" }).waitFor();
+    assert.equal(new URL(stranger.url()).search, '', 'the secret has left the address bar');
+    if (withPageChecks) await checkPage(stranger, 'unsubscribe-unknown');
+  } finally {
+    await context.close();
+  }
+  await page.goto('/settings/integrations');
+  await connectionRow(page, kauri.tenant).getByText(`Contacts: ${books} and 1 more`).waitFor();
+}
+
+story('an admin chooses contacts and sends a link by email', { env }, (visitor) =>
+  contactSteps({ ...visitor, withPageChecks: true }),
+);
+
+const noJavaScript = { javaScriptEnabled: false };
+story('without JavaScript: an admin chooses contacts and sends a link by email', { env, context: noJavaScript }, (visitor) =>
+  contactSteps({ ...visitor, contextOptions: noJavaScript }),
+);

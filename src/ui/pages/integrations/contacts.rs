@@ -1,0 +1,68 @@
+//! A connection's contacts: who gets a letter with a link if it needs reconnecting.
+
+use leptos::prelude::*;
+
+use crate::model::{ConnectionView, ContactView, SettingsView};
+use crate::ui::components::org_field::org_field;
+use crate::ui::components::time;
+
+/// Renders the contacts and the form that changes them. `None` if the viewer may not manage connections.
+pub fn contacts(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
+    if !view.may_manage {
+        return None;
+    }
+    let hint = format!("contacts-hint-{}", one.id);
+    let lines = one.contacts.iter().map(|contact| contact.email.as_str()).collect::<Vec<_>>().join("\n");
+    let notes: Vec<_> = one.contacts.iter().filter_map(note).collect();
+    let notes = (!notes.is_empty()).then(|| view! { <ul>{notes}</ul> });
+    let summary = match &one.contacts[..] {
+        [] => "Contacts: nobody".to_owned(),
+        [only] => format!("Contacts: {}", only.email),
+        [first, rest @ ..] => format!("Contacts: {} and {} more", first.email, rest.len()),
+    };
+    let how = match view.can_send_email {
+        true => {
+            "One email address a line, at most 5. If this connection needs reconnecting, they get an email with a link, and reminders after 1, 3 and 7 days. They need no account in Evergrant."
+        }
+        false => {
+            "One email address a line, at most 5. They would get an email if this connection needs reconnecting, but this Evergrant has no mail server, so nobody gets one."
+        }
+    };
+    Some(view! {
+        <details class="contacts">
+            <summary>{summary}</summary>
+            <form class="stack" method="post" action="/api/integrations/contacts/set">
+                {org_field()}
+                <input type="hidden" name="binding_id" value=one.id.0.clone() />
+                {notes}
+                <label class="field">
+                    <span>{format!("Contacts of {}", one.tenant_name)}</span>
+                    <textarea
+                        name="contacts"
+                        rows="2"
+                        spellcheck="false"
+                        autocapitalize="none"
+                        aria-describedby=hint.clone()
+                    >
+                        {lines}
+                    </textarea>
+                </label>
+                <p class="hint" id=hint>
+                    {how}
+                </p>
+                <button class="button">"Save contacts"</button>
+            </form>
+        </details>
+    })
+}
+
+/// Says why a contact gets no letters.
+fn note(contact: &ContactView) -> Option<impl IntoView + use<>> {
+    let ContactView { email, unsubscribed_at, refused_at } = contact;
+    let (text, at) = match (*unsubscribed_at, *refused_at) {
+        (Some(at), _) => (format!("{email} unsubscribed, and gets no emails since "), at),
+        (None, Some(at)) => (format!("{email} can't be reached: the mail server refused the address on "), at),
+        (None, None) => return None,
+    };
+    Some(view! { <li class="hint">{text} {time::date(at)}</li> })
+}
