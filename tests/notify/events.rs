@@ -40,7 +40,9 @@ async fn end_and_recovery_are_delivered_once_each_signed_and_without_tokens(data
     assert_eq!(got.body["data"]["organization"]["name"], "Harbour", "{db}");
     assert_eq!(got.body["data"]["connection"]["id"], connected.bindings[0].as_str(), "{db}");
     assert_eq!(got.body["data"]["connection"]["tenantName"], "Harbour Coffee", "{db}");
-    assert_eq!(got.body["data"]["url"], "https://evergrant.example/settings/integrations", "{db}");
+    let binding = &connected.bindings[0];
+    let page = format!("/settings/integrations?org={}&connection={binding}#connection-{binding}", connected.org);
+    assert_eq!(got.body["data"]["url"], format!("https://evergrant.example{page}"), "{db}");
     for secret in [&connected.minted.access_token, &connected.minted.refresh_token] {
         assert!(!got.text.contains(secret.as_str()), "{db}: the delivery contains a token");
     }

@@ -101,8 +101,9 @@ fn reachable<'a>(start: &str, imports: &'a BTreeMap<String, BTreeSet<String>>) -
 }
 
 /// Actions of forms that are not about the organization that the person works in.
-const WITHOUT_ORGANIZATION: [&str; 6] = [
+const WITHOUT_ORGANIZATION: [&str; 7] = [
     "/api/connect-links/start",
+    "/api/unsubscribe",
     "/api/invitations/accept",
     "/api/organizations/create",
     "/api/session/",
