@@ -38,6 +38,7 @@ const FORMS: &[(&str, &[(&str, &str)])] = &[
     ("/api/api-keys/rename", &[("key_id", "none"), ("name", "Renamed")]),
     ("/api/api-keys/revoke", &[("key_id", "none")]),
     ("/api/api-keys/rotate", &[("key_id", "none"), ("overlap", "1h")]),
+    ("/api/integrations/contacts/set", &[("binding_id", BINDING), ("contacts", "books@example.com")]),
     ("/api/integrations/links/cancel", &[("link_id", "none")]),
     ("/api/integrations/links/create", &[("note", "The books")]),
     ("/api/integrations/links/return-urls", &[("urls", "https://books.example.com/")]),

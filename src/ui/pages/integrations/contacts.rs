@@ -22,10 +22,10 @@ pub fn contacts(one: &ConnectionView, view: &SettingsView) -> impl IntoView + us
     };
     let how = match view.can_send_email {
         true => {
-            "One email address a line, at most 5. If this connection needs reconnecting, they get an email with a link, and reminders after 1, 3 and 7 days. They need no account in Evergrant."
+            "One email address a line, at most 5. If Xero ends the access, they get an email with a link to reconnect, and reminders after 1, 3 and 7 days. They need no account in Evergrant."
         }
         false => {
-            "One email address a line, at most 5. They would get an email if this connection needs reconnecting, but this Evergrant has no mail server, so nobody gets one."
+            "One email address a line, at most 5. They would get an email with a link to reconnect if Xero ended the access, but this Evergrant has no mail server, so nobody gets one."
         }
     };
     Some(view! {
