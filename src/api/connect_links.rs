@@ -1,5 +1,7 @@
 //! Server functions for connect links and contacts.
 
+#![expect(clippy::too_many_arguments, reason = "the form of a link has that many fields")]
+
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
