@@ -206,3 +206,43 @@ async fn sixth_concurrent_call_is_refused() {
     }
     assert_eq!(provider.organization(&minted.access_token, HARBOUR).await.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn refused_scopes_come_back_with_the_chosen_description() {
+    let refused = |options: &mut evergrant_sandbox::Options| options.refused_scopes = vec!["openid".to_owned()];
+    let provider = Provider::start_with(refused).await;
+    let form = [("person", "mere"), ("tenant", "harbour"), ("decision", "allow")];
+    for (kind, error, description) in [
+        ("wrong_app", "access_denied", Some("Requested wrong apps scopes")),
+        ("names_scope", "access_denied", Some("Invalid scope: openid.")),
+        ("not_allowed", "access_denied", Some("Scope not allowed for this client")),
+        ("invalid_scope", "invalid_scope", None),
+    ] {
+        provider.control("settings", json!({ "scope_refusal": kind })).await;
+        let response = provider.submit_consent(&form).await;
+        assert_eq!(callback_parameter(&response, "error").as_deref(), Some(error), "{kind}");
+        assert_eq!(callback_parameter(&response, "error_description").as_deref(), description, "{kind}");
+        assert_eq!(callback_parameter(&response, "state").as_deref(), Some("a state & more"), "{kind}");
+    }
+    provider.control("settings", json!({ "refused_scopes": [] })).await;
+    assert!(callback_parameter(&provider.submit_consent(&form).await, "code").is_some());
+}
+
+#[tokio::test]
+async fn user_who_loses_access_keeps_tokens_and_loses_the_tenant() {
+    let provider = Provider::start().await;
+    let mere = provider.sandbox.mint("mere", &["harbour", "kauri"], 1800).unwrap();
+    let jonas = provider.sandbox.mint("jonas", &["harbour"], 1800).unwrap();
+    let body = json!({ "xero_user_id": mere.xero_user_id, "tenant_id": HARBOUR });
+    assert_eq!(provider.control("remove-user", body.clone()).await, json!({ "ended": 1 }));
+    let left = provider.connections(&mere.access_token).await;
+    assert_eq!((left.len(), left[0]["tenantName"].as_str()), (1, Some("Kauri Joinery")));
+    assert_eq!(provider.refresh(&mere.refresh_token).await.0, StatusCode::OK, "the token serves other tenants");
+    assert_eq!(provider.connections(&jonas.access_token).await.len(), 1, "another person keeps access");
+
+    let again = provider.submit_consent(&[("person", "mere"), ("tenant", "harbour"), ("decision", "allow")]).await;
+    assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(again.text().await.unwrap().contains("no access to that organisation any more"));
+    let other = provider.submit_consent(&[("person", "jonas"), ("tenant", "harbour"), ("decision", "allow")]).await;
+    assert!(callback_parameter(&other, "code").is_some());
+}

@@ -33,6 +33,7 @@ mod state;
 mod state_file;
 mod token_endpoint;
 
+pub use authorize::ScopeRefusal;
 pub use error::SandboxError;
 pub use faults::{Endpoint, Fault, FaultKind, InvalidFault};
 pub use mint::{Minted, MintedConnection};

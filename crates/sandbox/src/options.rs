@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::authorize::ScopeRefusal;
 use crate::faults::Fault;
 use crate::oddities::Oddity;
 use crate::rate_limits::CallLimits;
@@ -100,6 +101,10 @@ pub struct Options {
     pub extra_tenants: usize,
     /// Allows any number of tenants in one consent instead of exactly one.
     pub bulk_connections: bool,
+    /// Scopes that the app may not ask for.
+    pub refused_scopes: Vec<String>,
+    /// What the callback says about them.
+    pub scope_refusal: ScopeRefusal,
     /// How many API calls are accepted.
     pub call_limits: CallLimits,
     /// Delay before each response, in milliseconds.
@@ -134,6 +139,8 @@ impl Options {
             keep_auth_event_id: false,
             extra_tenants: 0,
             bulk_connections: false,
+            refused_scopes: Vec::new(),
+            scope_refusal: ScopeRefusal::WrongApp,
             call_limits: CallLimits::default(),
             latency_ms: 0,
             faults: Vec::new(),
@@ -165,6 +172,7 @@ pub(crate) struct Settings {
     pub bulk_connections: bool,
     /// Scopes that the app may not ask for.
     pub refused_scopes: Vec<String>,
+    pub scope_refusal: ScopeRefusal,
     pub call_limits: CallLimits,
     pub latency_ms: u64,
 }
@@ -179,7 +187,8 @@ impl From<&Options> for Settings {
             keep_auth_event_id: options.keep_auth_event_id,
             extra_tenants: options.extra_tenants,
             bulk_connections: options.bulk_connections,
-            refused_scopes: Vec::new(),
+            refused_scopes: options.refused_scopes.clone(),
+            scope_refusal: options.scope_refusal,
             call_limits: options.call_limits,
             latency_ms: options.latency_ms,
         }

@@ -1,6 +1,6 @@
 //! The state that survives a restart: consents, tokens, connections. Plain data and lookups, no rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,6 +26,8 @@ pub(crate) struct State {
     /// Authorization codes that were not redeemed yet, by the code itself.
     pub codes: BTreeMap<String, Code>,
     pub connections: Vec<Connection>,
+    /// People who lost access: the ids of a person and of a tenant.
+    pub lost_access: BTreeSet<(String, String)>,
 }
 
 /// One consent of one person.
@@ -156,6 +158,19 @@ impl State {
     /// Invalidates every refresh token of one consent. Its connections stay listed, as after a password change at Xero.
     pub fn revoke_grant(&mut self, auth_event_id: &str) {
         self.refresh_tokens.retain(|_, token| token.auth_event_id != auth_event_id);
+    }
+
+    /// Takes a person's access to a tenant. Returns how many connections ended.
+    pub fn remove_user(&mut self, xero_user_id: &str, tenant_id: &str) -> usize {
+        let before = self.connections.len();
+        self.connections.retain(|row| row.xero_user_id != xero_user_id || row.tenant_id != tenant_id);
+        self.lost_access.insert((xero_user_id.to_owned(), tenant_id.to_owned()));
+        before - self.connections.len()
+    }
+
+    /// Returns whether the person lost access to the tenant.
+    pub fn has_lost_access(&self, xero_user_id: &str, tenant_id: &str) -> bool {
+        self.lost_access.contains(&(xero_user_id.to_owned(), tenant_id.to_owned()))
     }
 
     /// Removes everything that a person granted to an app: connections, tokens, unused codes.

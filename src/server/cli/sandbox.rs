@@ -18,7 +18,7 @@ use crate::server::telemetry::logging;
 use crate::server::telemetry::logging::LogFormat;
 use evergrant_sandbox::{
     CallLimits, Client, Fault, Oddity, OddityKind, Options, ReplayMode, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET,
-    Sandbox,
+    Sandbox, ScopeRefusal,
 };
 
 #[derive(Args)]
@@ -71,6 +71,12 @@ pub struct Flags {
     /// Let one consent connect several tenants, or none.
     #[arg(long, env = "EVERGRANT_SANDBOX_BULK_CONNECTIONS")]
     bulk_connections: bool,
+    /// A scope that the app may not ask for; repeat the flag, or separate several with commas.
+    #[arg(long, env = "EVERGRANT_SANDBOX_REFUSED_SCOPES", value_name = "SCOPE", value_delimiter = ',')]
+    refused_scopes: Vec<String>,
+    /// What the callback says about such a scope.
+    #[arg(long, env = "EVERGRANT_SANDBOX_SCOPE_REFUSAL", value_name = "KIND", default_value = "wrong-app")]
+    scope_refusal: RefusalKind,
     /// How long each response is delayed.
     #[arg(long, env = "EVERGRANT_SANDBOX_LATENCY", value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
     latency: Duration,
@@ -103,6 +109,14 @@ enum Replay {
     Newest,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum RefusalKind {
+    WrongApp,
+    NamesScope,
+    NotAllowed,
+    InvalidScope,
+}
+
 pub async fn run(flags: Flags) -> Result<(), CliError> {
     logging::start(LogFormat::Text);
     let listener = TcpListener::bind(flags.listen).await.map_err(|error| format!("{}: {error}", flags.listen))?;
@@ -130,6 +144,13 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
         keep_auth_event_id: flags.keep_auth_event_id,
         extra_tenants: flags.extra_tenants,
         bulk_connections: flags.bulk_connections,
+        refused_scopes: flags.refused_scopes,
+        scope_refusal: match flags.scope_refusal {
+            RefusalKind::WrongApp => ScopeRefusal::WrongApp,
+            RefusalKind::NamesScope => ScopeRefusal::NamesScope,
+            RefusalKind::NotAllowed => ScopeRefusal::NotAllowed,
+            RefusalKind::InvalidScope => ScopeRefusal::InvalidScope,
+        },
         call_limits: CallLimits::default(),
         latency_ms: u64::try_from(flags.latency.as_millis()).unwrap_or(u64::MAX),
         faults: flags.fault,

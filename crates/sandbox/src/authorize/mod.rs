@@ -2,37 +2,30 @@
 
 mod page;
 mod request;
+mod scope_refusal;
 
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::people::{Tenant, person, tenant};
+use crate::people::{Person, Tenant, person, tenant};
 use crate::responses::internal_error;
 use crate::sandbox::Sandbox;
 use crate::state::{Code, Consent, random_token};
 use page::ConsentPage;
 use request::{AuthorizeRequest, Fields, InvalidRequest};
 
+pub use scope_refusal::ScopeRefusal;
+
 /// Shows the consent page, or an error page if the request is invalid.
 pub(crate) async fn show(State(sandbox): State<Sandbox>, RawQuery(query): RawQuery) -> Response {
     match AuthorizeRequest::parse(&Fields::parse(query.as_deref().unwrap_or_default()), &sandbox) {
-        Ok(request) if asks_for_refused_scope(&sandbox, &request) => refuse_scopes(&request),
-        Ok(request) => consent_page(&sandbox, &request, None),
+        Ok(request) => {
+            scope_refusal::refusal(&sandbox, &request).unwrap_or_else(|| consent_page(&sandbox, &request, None))
+        }
         Err(invalid) => error_page(&invalid),
     }
-}
-
-/// Returns whether the request has a scope that the settings say the app may not ask for.
-fn asks_for_refused_scope(sandbox: &Sandbox, request: &AuthorizeRequest) -> bool {
-    let refused = &sandbox.live().settings.refused_scopes;
-    request.scope.split(' ').any(|scope| refused.iter().any(|one| one == scope))
-}
-
-/// Redirects as Xero does if the app may not ask for the scopes: the same error as if the person had declined.
-fn refuse_scopes(request: &AuthorizeRequest) -> Response {
-    request.redirect(&[("error", "access_denied"), ("error_description", "Requested wrong apps scopes")])
 }
 
 /// Accepts the consent form. Its hidden fields are checked again, because they passed through the browser.
@@ -42,8 +35,8 @@ pub(crate) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Resp
         Ok(request) => request,
         Err(invalid) => return error_page(&invalid),
     };
-    if asks_for_refused_scope(&sandbox, &request) {
-        return refuse_scopes(&request);
+    if let Some(refusal) = scope_refusal::refusal(&sandbox, &request) {
+        return refusal;
     }
     if fields.get("decision") != Some("allow") {
         return request.redirect(&[("error", "access_denied")]);
@@ -51,6 +44,10 @@ pub(crate) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Resp
     let Some(person) = fields.get("person").and_then(person) else {
         return consent_page(&sandbox, &request, Some("Choose who you are."));
     };
+    let lost = fields.all("tenant").find(|key| has_lost_access(&sandbox, person, key));
+    if lost.is_some() {
+        return consent_page(&sandbox, &request, Some("This person has no access to that organisation any more."));
+    }
     let chosen = fields.all("tenant").filter(|_| !request.is_sign_in());
     let tenants: Vec<&'static Tenant> = chosen.filter_map(tenant).collect();
     let allows_many = sandbox.live().settings.bulk_connections;
@@ -82,6 +79,12 @@ pub(crate) async fn decide(State(sandbox): State<Sandbox>, body: String) -> Resp
         Ok(()) => request.redirect(&[("code", &code), ("scope", &request.scope), ("session_state", &random_token())]),
         Err(error) => internal_error(&error),
     }
+}
+
+/// Returns whether a control route took the person's access to the tenant.
+fn has_lost_access(sandbox: &Sandbox, person: &Person, tenant_key: &str) -> bool {
+    let live = sandbox.live();
+    tenant(tenant_key).is_some_and(|tenant| live.state.has_lost_access(person.xero_user_id, tenant.tenant_id))
 }
 
 /// Serves the style sheet of the consent and error pages.

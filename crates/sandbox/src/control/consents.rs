@@ -1,4 +1,4 @@
-//! Control routes that act for people: consents, disconnects, revocations, renamed tenants.
+//! Control routes that act for people: consents, disconnects, revocations, lost access, renamed tenants.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::response::{ControlResult, error_response, sandbox_error};
-use crate::people::TENANTS;
+use crate::people::{TENANTS, person_by_id};
 use crate::sandbox::Sandbox;
 
 /// Access token lifetime of `/mint` by default, in seconds.
@@ -125,6 +125,25 @@ pub(super) async fn set_scopes(State(sandbox): State<Sandbox>, Json(body): Json<
     });
     sandbox.persist().await.map_err(sandbox_error)?;
     Ok(Json(json!({ "changed": changed })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RemoveUser {
+    xero_user_id: String,
+    tenant_id: String,
+}
+
+/// Takes a person's access to a tenant, as its owner does inside Xero: their connections to it end, and they can't
+/// connect it again. Their tokens stay valid for other tenants.
+pub(super) async fn remove_user(State(sandbox): State<Sandbox>, Json(body): Json<RemoveUser>) -> ControlResult {
+    let is_known = TENANTS.iter().any(|tenant| tenant.tenant_id == body.tenant_id);
+    if !is_known || person_by_id(&body.xero_user_id).is_none() {
+        return Err(error_response(StatusCode::NOT_FOUND, "no such person or tenant"));
+    }
+    let ended = sandbox.update(|state, _, _| state.remove_user(&body.xero_user_id, &body.tenant_id));
+    sandbox.persist().await.map_err(sandbox_error)?;
+    Ok(Json(json!({ "ended": ended })))
 }
 
 /// The grants to revoke.

@@ -31,6 +31,7 @@ pub(crate) fn router(sandbox: &Sandbox) -> Router<Sandbox> {
         .route("/mint", post(consents::mint))
         .route("/mint-many", post(consents::mint_many))
         .route("/revoke-grant", post(consents::revoke_grant))
+        .route("/remove-user", post(consents::remove_user))
         .route("/scopes", post(consents::set_scopes))
         .route("/api-calls", get(observation::api_calls))
         .route("/ledger", get(observation::ledger))

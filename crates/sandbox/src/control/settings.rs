@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::response::{ControlResult, error_response, sandbox_error};
+use crate::authorize::ScopeRefusal;
 use crate::faults::Fault;
 use crate::oddities::Oddity;
 use crate::options::{Client, ReplayMode};
@@ -48,6 +49,7 @@ pub(super) struct ChangeSettings {
     extra_tenants: Option<usize>,
     bulk_connections: Option<bool>,
     refused_scopes: Option<Vec<String>>,
+    scope_refusal: Option<ScopeRefusal>,
     call_limits: Option<CallLimits>,
     latency_ms: Option<u64>,
 }
@@ -65,6 +67,7 @@ pub(super) async fn change_settings(State(sandbox): State<Sandbox>, Json(body): 
     if let Some(refused_scopes) = body.refused_scopes {
         settings.refused_scopes = refused_scopes;
     }
+    settings.scope_refusal = body.scope_refusal.unwrap_or(settings.scope_refusal);
     settings.call_limits = body.call_limits.unwrap_or(settings.call_limits);
     settings.latency_ms = body.latency_ms.unwrap_or(settings.latency_ms);
     Json(json!(settings))
