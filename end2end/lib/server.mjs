@@ -89,6 +89,8 @@ function providerControl(origin) {
   return {
     /** Sets the lifetime of access tokens issued from now on, in seconds. */
     setAccessTokenLifetime: (seconds) => call('POST', 'settings', { access_ttl: seconds }),
+    /** Changes the sandbox's settings. */
+    settings: (changes) => call('POST', 'settings', changes),
     /** Injects a fault into every request until `clearFaults`. */
     injectFault: (fault) => call('POST', 'faults', { times: null, ...fault }),
     clearFaults: () => call('DELETE', 'faults'),

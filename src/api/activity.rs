@@ -63,7 +63,7 @@ pub async fn changes(
 #[server(prefix = "/api", endpoint = "integrations/xero/history", input = PostUrl, output = Json)]
 pub async fn connection_history(binding_id: BindingId) -> Result<ConnectionHistoryView, ApiError> {
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
-    use crate::server::views::masked_attempt;
+    use crate::server::views::{self, masked_attempt};
 
     /// Thirty days, in seconds.
     const USAGE_PERIOD: i64 = 30 * 24 * 60 * 60;
@@ -71,11 +71,12 @@ pub async fn connection_history(binding_id: BindingId) -> Result<ConnectionHisto
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         let (store, org) = (&ctx.state.store, &ctx.org()?.id);
-        store.binding(org, &binding_id).await?.ok_or_else(connection_not_found)?;
+        let bound = store.binding(org, &binding_id).await?.ok_or_else(connection_not_found)?;
         let usage = store.proxy_usage_of(org, &binding_id, store.clock().now() - USAGE_PERIOD).await?;
         let (attempts, viewer) = (store.attempts_of_binding(org, &binding_id, 50).await?, ctx.viewer()?);
         let attempts = attempts.into_iter().map(|attempt| masked_attempt(attempt, &viewer)).collect();
-        Ok(ConnectionHistoryView { attempts, usage })
+        let consent = views::consent(store, org, (&bound, &viewer), &ctx.state.config.xero.scopes).await?;
+        Ok(ConnectionHistoryView { attempts, usage, consent })
     })
     .await
     .without_flash()

@@ -5,7 +5,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ApiError, BindingId, ConnectLinkId};
+use crate::model::{ApiError, BindingId, ConnectLinkId, OrgId};
 
 /// Creates a link and returns its URL. It is shown once: after a plain form post, on the next page.
 #[server(prefix = "/api", endpoint = "integrations/links/create", input = PostUrl, output = Json)]
@@ -57,6 +57,27 @@ pub async fn create_connect_link(
     })
     .await
     .flash(|_| if email.trim().is_empty() { ConnectionFlash::LinkCreated } else { ConnectionFlash::LinkMailed })
+}
+
+/// Creates a link for each connection that lacks access which the app asks for, and returns their URLs. They are shown
+/// once: after a plain form post, on the next page.
+#[server(prefix = "/api", endpoint = "integrations/links/create-for-missing", input = PostUrl, output = Json)]
+pub async fn create_links_for_missing_access(
+    /// The organization that the page was rendered for. `ServerFnContext` reads it from the form and compares it.
+    #[server(default)]
+    org_id: Option<OrgId>,
+) -> Result<Vec<String>, ApiError> {
+    use crate::model::{ConnectionFlash, Permission};
+    use crate::server::http::server_fn::ServerFnContext;
+
+    drop(org_id);
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let org = ctx.require(Permission::ManageConnections)?;
+        ctx.create_links_for_missing_access(org).await
+    })
+    .await
+    .flash(|links| if links.is_empty() { ConnectionFlash::NothingMissing } else { ConnectionFlash::LinksCreated })
 }
 
 /// Cancels an open link.

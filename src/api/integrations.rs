@@ -131,7 +131,13 @@ pub async fn settings() -> Result<SettingsView, ApiError> {
     use crate::server::views;
 
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(views::settings(&ctx.state.store, ctx.org()?, &ctx.viewer()?).await?)).await.without_flash()
+    ctx.run(async |ctx| {
+        let (state, org) = (&ctx.state, ctx.org()?);
+        let view = views::settings(&state.store, org, &ctx.viewer()?, &state.config.xero.scopes).await?;
+        Ok(SettingsView { scope_refusal: ctx.scope_refusal(org).await?, ..view })
+    })
+    .await
+    .without_flash()
 }
 
 /// Returns what `/` shows.

@@ -36,6 +36,8 @@ str_enum!(
         ConnectLinkStarted = "connect_link.started",
         /// A consent by a link ended.
         ConnectLinkUsed = "connect_link.used",
+        /// Xero refused the scopes of a consent.
+        ScopesRefused = "connection.scopes_refused",
         ReturnUrlsChanged = "organization.return_urls_changed",
         GrantRescued = "grant.rescued",
         /// A connection was moved to another system, with its refresh token.
@@ -173,6 +175,7 @@ impl Action {
             Self::ConnectLinkCancelled => "Cancelled a connect link",
             Self::ConnectLinkStarted => "Went to Xero by a connect link",
             Self::ConnectLinkUsed => "Came back from Xero by a connect link",
+            Self::ScopesRefused => "Xero refused what the app asks for",
             Self::ReturnUrlsChanged => "Changed the return addresses of connect links",
             Self::GrantRescued => "Rescued a grant",
             Self::GrantExported => "Moved a connection to another system",

@@ -92,4 +92,6 @@ pub struct ConnectLinkPage {
     pub outcome: Option<LinkOutcome>,
     /// The names of the tenants that were chosen.
     pub chosen: Vec<String>,
+    /// Set if the link may also be used with the least access: what would not work, a sentence for each scope.
+    pub least_access_lacks: Option<Vec<String>>,
 }

@@ -21,12 +21,14 @@ mod permission;
 mod problem;
 mod reference;
 mod refresh;
+mod scope_refusal;
 mod second_factor;
 mod session;
 mod status;
 pub(crate) mod text_enum;
 mod tone;
 mod view;
+mod wanted_scopes;
 mod xero_scope;
 
 pub use account::{
@@ -68,6 +70,7 @@ pub use permission::Permission;
 pub use problem::ProblemCode;
 pub use reference::{FieldView, OperationView, ReferenceView, ResponseView};
 pub use refresh::{BindingError, RefreshReport, RefreshSummary, XERO_NOT_ANSWERING};
+pub use scope_refusal::{ScopeRefusalCause, ScopeRefusalView};
 pub use second_factor::{
     AccountNoticeKind, FACTOR_DAYS, FactorEnrollment, MAX_FACTOR_DAYS, PROOF_LIFETIME, ProofMethod, ProofPage,
     RECOVERY_CODES, SecondFactorView,
@@ -77,7 +80,8 @@ pub use status::{BindingStatus, GrantStatus, Trigger};
 pub use text_enum::{Stored, TextEnum};
 pub use tone::Tone;
 pub use view::{
-    ConnectionHistoryView, ConnectionView, DepartingConnection, Health, OrganizationDetails, OverviewView,
+    ConnectionHistoryView, ConnectionView, ConsentView, DepartingConnection, Health, OrganizationDetails, OverviewView,
     PendingConfirmation, ProxyUsageView, SettingsView,
 };
+pub use wanted_scopes::{BROAD_SCOPES_END, SMALLEST_SCOPES, is_broad_scope, missing_scopes, scopes_beyond_smallest};
 pub use xero_scope::{scope_sentence, scope_sentences};

@@ -47,6 +47,8 @@ pub struct Page {
     pub invitation: Option<InvitationPage>,
     /// A new connect link's URL, shown once.
     pub new_connect_link: Option<RevealedSecret>,
+    /// New connect links for several connections, shown once: the connections' names, and the URLs.
+    pub new_connect_links: Vec<(String, RevealedSecret)>,
     /// The link, on the page behind a connect link; `None` if it doesn't exist or was not opened.
     pub connect_link: Option<ConnectLinkPage>,
     /// The letters to stop, on the page that asks; `None` if the link is unknown or was not opened.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptView, BindingId, BindingStatus, ConnectLinkView, ContactView, GrantStatus, HourView, OrgId,
-    UpcomingActionView,
+    ScopeRefusalView, UpcomingActionView,
 };
 
 /// State of a connection as its badge shows it.
@@ -72,6 +72,15 @@ pub struct ConnectionView {
     /// Who gets a letter if it needs reconnecting; empty if the viewer may not manage connections.
     #[serde(default)]
     pub contacts: Vec<ContactView>,
+    /// The Xero user who consented, as far as they are known: name or email address. Only on the integrations page.
+    #[serde(default)]
+    pub xero_user: Option<String>,
+    /// The scopes of its consent; empty if they are not known, or Evergrant has no access.
+    #[serde(default)]
+    pub granted_scopes: Vec<String>,
+    /// Those that the app asks for now and that the consent lacks.
+    #[serde(default)]
+    pub missing_scopes: Vec<String>,
     /// Status of the grant; `None` unless both the binding and its grant are active.
     pub grant_status: Option<GrantStatus>,
 }
@@ -83,6 +92,28 @@ pub struct ConnectionHistoryView {
     pub attempts: Vec<AttemptView>,
     /// What programs used in the last thirty days.
     pub usage: ProxyUsageView,
+    /// The consent that it stands on; `None` if it has none.
+    #[serde(default)]
+    pub consent: Option<ConsentView>,
+}
+
+/// Who gave a consent, and to what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConsentView {
+    /// The granted scopes; empty if Xero sent none.
+    pub granted: Vec<String>,
+    /// Those that the app asks for now and that the consent lacks.
+    pub missing: Vec<String>,
+    /// Name of the member who gave it; `None` if it was no member, or nobody knows.
+    pub given_by: Option<String>,
+    /// Whether it was given by a connect link.
+    pub is_by_link: bool,
+    /// Who created the link, if that is known.
+    pub link_created_by: Option<String>,
+    /// When, in unix seconds.
+    pub given_at: i64,
+    /// The Xero user, as far as they are known: name, email address, or the beginning of Xero's id.
+    pub xero_user: Option<String>,
 }
 
 /// What programs used of a connection through Evergrant.
@@ -135,6 +166,9 @@ pub struct SettingsView {
     /// Whether email can be sent.
     #[serde(default)]
     pub can_send_email: bool,
+    /// Xero's refusal of the scopes that the app asks for, if it stands; `None` if the viewer may not manage connections.
+    #[serde(default)]
+    pub scope_refusal: Option<ScopeRefusalView>,
     /// The age of a refresh token, in seconds, from which it is renewed in any case (`EVERGRANT_ROLL_AFTER`).
     pub roll_after: i64,
     /// How long an unused refresh token lives, in seconds.

@@ -33,6 +33,10 @@ pub async fn case(stage: &Stage, action: Action) -> Case {
             act().await;
             by_ann(&[("connection", "Kauri Joinery")], act).after(ready).sparing(CONSENT)
         }
+        Action::ScopesRefused => {
+            let (ready, act) = refusal(&anns);
+            by_ann(&[("cause", "wrong_app_scopes"), ("scopes", "")], act).after(ready).sparing(&["oauth_states"])
+        }
         Action::ReturnUrlsChanged => {
             let form = [("urls", "https://app.example.com/back")];
             let detail = [("addresses", "https://app.example.com/back")];
@@ -179,6 +183,22 @@ fn consent(stage: &Stage, browser: &Rc<Browser>, person: &'static str, tenant: &
         let choices = [("person", person), ("tenant", tenant), ("decision", "allow")];
         let url = submit_consent(&oidc.server.provider, &browser.connect().await, &choices).await;
         *callback.borrow_mut() = url.strip_prefix(&oidc.server.base).unwrap().to_owned();
+    });
+    let act = act!(browser, callback; {
+        let path = callback.borrow().clone();
+        browser.get(&path).await
+    });
+    (ready, act)
+}
+
+/// Prepares a consent and returns what comes before it, and the callback by which Xero refuses its scopes.
+fn refusal(browser: &Rc<Browser>) -> (Act, Act) {
+    let (browser, callback) = (Rc::clone(browser), Rc::<RefCell<String>>::default());
+    let ready = act!(browser, callback; {
+        let params = browser.connect().await;
+        let state = &params.iter().find(|(name, _)| name == "state").unwrap().1;
+        let refused = "error=access_denied&error_description=Requested+wrong+apps+scopes";
+        *callback.borrow_mut() = format!("/api/integrations/xero/callback?{refused}&state={state}");
     });
     let act = act!(browser, callback; {
         let path = callback.borrow().clone();

@@ -52,9 +52,8 @@ pub fn group_of(action: Action) -> Group {
         | OwnershipTransferred => Group::Organization,
         GrantConnected | GrantReconnected | GrantDisconnected | ConnectionKept | ConnectionLabeled
         | ConnectionTested | ContactsChanged | ContactUnsubscribed | ConnectLinkCreated | ConnectLinkCancelled
-        | ConnectLinkStarted | ConnectLinkUsed | ReturnUrlsChanged | TokenVended | TokensVended | XeroCalled => {
-            Group::Connections
-        }
+        | ConnectLinkStarted | ConnectLinkUsed | ScopesRefused | ReturnUrlsChanged | TokenVended | TokensVended
+        | XeroCalled => Group::Connections,
         WebhookAdded | WebhookChanged | WebhookEventsChosen | DeliveryResent | WebhookSecretRotated
         | WebhookRemoved | MailChanged => Group::Notifications,
         GrantExported | GrantRescued | AccountDisabled | AccountEnabled | AccountDeleted | KeyRotated | KeyRetired => {

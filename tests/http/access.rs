@@ -72,6 +72,7 @@ const FUNCTIONS: &[(&str, Fields, Access)] = &[
     ("integrations/contacts/set", &[("binding_id", BINDING), ("contacts", "books@example.com")], From(Admin)),
     ("integrations/links/cancel", &[("link_id", LINK)], From(Admin)),
     ("integrations/links/create", &[("binding_id", BINDING)], From(Admin)),
+    ("integrations/links/create-for-missing", &[], From(Admin)),
     ("integrations/links/return-urls", &[("urls", "none")], From(Owner)),
     ("integrations/view", &[], From(Member)),
     ("integrations/xero/disconnect", &[("binding_id", BINDING)], From(Admin)),

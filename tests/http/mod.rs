@@ -30,6 +30,7 @@ mod reference;
 mod request_ids;
 mod required_factor;
 mod role_changes;
+mod scopes;
 pub mod second_factor;
 mod server_functions;
 mod shared_users;

@@ -41,6 +41,7 @@ const FORMS: &[(&str, &[(&str, &str)])] = &[
     ("/api/integrations/contacts/set", &[("binding_id", BINDING), ("contacts", "books@example.com")]),
     ("/api/integrations/links/cancel", &[("link_id", "none")]),
     ("/api/integrations/links/create", &[("note", "The books")]),
+    ("/api/integrations/links/create-for-missing", &[]),
     ("/api/integrations/links/return-urls", &[("urls", "https://books.example.com/")]),
     ("/api/integrations/xero/disconnect", &[("binding_id", BINDING)]),
     ("/api/integrations/xero/keep", &[("binding_id", BINDING)]),

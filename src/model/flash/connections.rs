@@ -49,6 +49,10 @@ str_enum!(
         /// The question about the Xero user was answered already, or a newer consent replaced it.
         ConfirmationOver = "confirmation-over",
         LinkCreated = "link-created",
+        /// Links for several connections.
+        LinksCreated = "links-created",
+        /// No connection lacks any access that the app asks for.
+        NothingMissing = "nothing-missing",
         LinkCancelled = "link-cancelled",
         /// The link was used, cancelled or has expired.
         NoSuchLink = "link-not-found",
@@ -85,6 +89,8 @@ impl FlashMessage for ConnectionFlash {
             | Self::Kept
             | Self::NotConnected
             | Self::LinkCreated
+            | Self::LinksCreated
+            | Self::NothingMissing
             | Self::LinkCancelled
             | Self::LinkMailed
             | Self::ContactsSaved
@@ -134,9 +140,11 @@ impl FlashMessage for ConnectionFlash {
                 "Connections were tested many times just now, and each test uses one of Xero's calls. Wait a minute, then try again."
             }
             Self::ScopesRefused => {
-                "Nothing was connected: the app may not ask Xero for these scopes. Your Evergrant administrator needs to correct XERO_SCOPES."
+                "Nothing was connected: Xero doesn't let this app ask for its scopes. Your Evergrant administrator needs to correct XERO_SCOPES."
             }
             Self::LinkCreated => "The link is ready. Copy it now: you won't be able to see it again.",
+            Self::LinksCreated => "The links are ready. Copy them now: you won't be able to see them again.",
+            Self::NothingMissing => "No link was needed: every connection has the access that the app asks for.",
             Self::LinkCancelled => "The link is cancelled.",
             Self::NoSuchLink => "That link has already been used or cancelled, or it has expired.",
             Self::TooManyLinks => "There are too many open links. Cancel some first.",

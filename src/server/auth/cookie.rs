@@ -35,6 +35,8 @@ pub const SIGN_IN_CODE_COOKIE: &str = "evergrant_sign_in";
 pub const INVITATION_COOKIE: &str = "evergrant_invited";
 /// The cookie that carries a new connect link to the page that shows it.
 pub const NEW_CONNECT_LINK_COOKIE: &str = "evergrant_new_link";
+/// The cookie that carries new connect links for several connections to the page that shows them.
+pub const NEW_CONNECT_LINKS_COOKIE: &str = "evergrant_new_links";
 /// The cookie that holds the secret of a connect link that was opened; its name ends with the link's id.
 pub const CONNECT_LINK_COOKIE: &str = "evergrant_link";
 /// The cookie that holds the secret of an unsubscribe link.

@@ -46,7 +46,7 @@ use sign_in::SignInSettings;
 pub use sign_in::{ClerkApp, ClerkError, SignIn};
 pub use sweep::SweepConfig;
 use xero::XeroSettings;
-pub use xero::{XeroApp, XeroConfig};
+pub use xero::{ScopesFallback, XeroApp, XeroConfig};
 
 /// The settings as given. Their help texts are the reference.
 #[derive(Args, Clone)]

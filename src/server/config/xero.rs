@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::checks::{both_or_neither, check_bounds};
 use super::error::ConfigError;
@@ -48,9 +48,23 @@ pub struct XeroSettings {
     )]
     xero_scopes: String,
 
+    /// What a connection may begin with after Xero refused the scopes: nothing, or the smallest set, openid profile email
+    /// offline_access, if an owner or admin chooses it. Such a connection stays alive, and programs read nothing with it.
+    #[arg(long, env = "XERO_SCOPES_FALLBACK", value_name = "SET", default_value = "none")]
+    xero_scopes_fallback: ScopesFallback,
+
     /// How long to wait for one response from Xero.
     #[arg(long, env = "EVERGRANT_XERO_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = parse_duration)]
     xero_timeout: Duration,
+}
+
+/// What a consent may ask for after Xero refused the configured scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScopesFallback {
+    /// Nothing else.
+    None,
+    /// The smallest set, if a person chooses it.
+    Smallest,
 }
 
 /// The validated settings.
@@ -59,8 +73,10 @@ pub struct XeroConfig {
     pub app: Option<XeroApp>,
     /// Xero's endpoints. In sandbox mode the sandbox's are used instead.
     pub endpoints: Endpoints,
-    /// The scopes that a consent requests, separated by spaces.
+    /// The scopes that a consent requests, with one space between them.
     pub scopes: String,
+    /// What a consent may request after Xero refused them.
+    pub scopes_fallback: ScopesFallback,
     /// The timeout for one response from Xero.
     pub timeout: Duration,
 }
@@ -87,7 +103,8 @@ impl XeroSettings {
         Ok(XeroConfig {
             app,
             endpoints: Endpoints::parse(&self.xero_login_url, &self.xero_identity_url, &self.xero_api_url)?,
-            scopes: self.xero_scopes,
+            scopes: self.xero_scopes.split_whitespace().collect::<Vec<_>>().join(" "),
+            scopes_fallback: self.xero_scopes_fallback,
             timeout: self.xero_timeout,
         })
     }

@@ -1,5 +1,6 @@
 //! Random secrets, and the hashes by which the database finds them.
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,6 +25,13 @@ pub fn new_secret() -> Result<Secret, RandomError> {
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>()?)))
 }
 
+/// Returns the secret of this name that follows from another secret, by HMAC-SHA-256 in base64url. It tells nothing of
+/// the other secret, or of those of other names.
+pub fn derive_secret(from: &Secret, name: &str) -> Secret {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, from.expose().as_bytes());
+    Secret::new(URL_SAFE_NO_PAD.encode(hmac::sign(&key, name.as_bytes())))
+}
+
 /// Returns the hash by which the database stores such a secret: its SHA-256 in base64url.
 pub fn hash_secret(secret: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(secret.expose().as_bytes()))
@@ -38,6 +46,13 @@ mod tests {
         let (a, b) = (new_secret().unwrap(), new_secret().unwrap());
         assert_ne!(a.expose(), b.expose());
         assert_eq!(URL_SAFE_NO_PAD.decode(a.expose()).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn derived_secret_is_hmac_sha_256() {
+        // RFC 4231, test case 2, in base64url.
+        let derived = derive_secret(&Secret::new("Jefe"), "what do ya want for nothing?");
+        assert_eq!(derived.expose(), "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnewAXs5k-EM");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod return_url;
 pub mod secret;
 mod stored_time;
 mod token_times;
+mod xero_user;
 
 pub use app_identity::{AppIdentity, SANDBOX_ISSUER};
 pub use attempt::{AttemptEnd, FailureClass, FaultScope, PriorAttempt, RequestSent, RotationRisk, first_unanswered_at};
@@ -34,3 +35,4 @@ pub use retry_after::parse_retry_after;
 pub use secret::{AccessToken, ApiKey, RefreshToken, Secret, TokenSet};
 pub use stored_time::{CLOCK_TOLERANCE, LONGEST_BACKOFF, MAX_LEASE, is_plausible, latest_plausible, plausible_or_now};
 pub use token_times::{ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME, TokenTimes};
+pub use xero_user::XeroUserName;

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use super::state::AppState;
 use crate::model::paths;
 use crate::server::auth::cookie::{
-    NEW_API_KEY_COOKIE, NEW_CONNECT_LINK_COOKIE, NEW_INVITATION_COOKIE, RECOVERY_CODES_COOKIE, read_cookie,
-    write_cookie,
+    NEW_API_KEY_COOKIE, NEW_CONNECT_LINK_COOKIE, NEW_CONNECT_LINKS_COOKIE, NEW_INVITATION_COOKIE,
+    RECOVERY_CODES_COOKIE, read_cookie, write_cookie,
 };
 use crate::server::domain::Secret;
 
@@ -29,6 +29,8 @@ pub const INVITATION: OneTimeSecret = OneTimeSecret { cookie: NEW_INVITATION_COO
 pub const API_KEY: OneTimeSecret = OneTimeSecret { cookie: NEW_API_KEY_COOKIE, page: paths::API_KEYS };
 /// A new connect link: its id and its secret, with a dot between them.
 pub const CONNECT_LINK: OneTimeSecret = OneTimeSecret { cookie: NEW_CONNECT_LINK_COOKIE, page: paths::INTEGRATIONS };
+/// New connect links for several connections: the id of their batch and its secret, with a dot between them.
+pub const CONNECT_LINKS: OneTimeSecret = OneTimeSecret { cookie: NEW_CONNECT_LINKS_COOKIE, page: paths::INTEGRATIONS };
 /// New recovery codes.
 pub const RECOVERY_CODES: OneTimeSecret = OneTimeSecret { cookie: RECOVERY_CODES_COOKIE, page: paths::ACCOUNT };
 

@@ -137,8 +137,8 @@ mod tests {
         store.bind(&org, &grants[0], &[tenant("Shop")], None).await.unwrap();
         for state in ["asked", "abandoned"] {
             let verifier = Secret::new("verifier");
-            let new =
-                NewOauthState { hash: state, org: &org, user: &user, session_hash: "session", verifier: &verifier };
+            let (session_hash, scopes) = ("session", "openid");
+            let new = NewOauthState { hash: state, org: &org, user: &user, session_hash, verifier: &verifier, scopes };
             store.insert_oauth_state(new).await.unwrap();
         }
         store.store_pending_consent("asked", &grants[1], &[tenant("Shop")]).await.unwrap();

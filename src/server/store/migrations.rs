@@ -39,6 +39,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (34, "breaking: predecessors without end", include_str!("../../../migrations/0034_predecessors_without_end.sql")),
     (35, "contacts", include_str!("../../../migrations/0035_contacts.sql")),
     (36, "connect link mails", include_str!("../../../migrations/0036_connect_link_mails.sql")),
+    (37, "scope refusals", include_str!("../../../migrations/0037_scope_refusals.sql")),
+    (38, "consent details", include_str!("../../../migrations/0038_consent_details.sql")),
 ];
 
 /// Returns a migration's SQL. Only the triggers of migration 4 differ between the two databases.

@@ -1,5 +1,6 @@
 //! Builds the view models of the pages from database rows: here the overview and the connections.
 
+mod access;
 mod account;
 mod activity;
 mod api_keys;
@@ -7,12 +8,15 @@ mod members;
 mod notifications;
 mod viewer;
 
+pub use access::consent;
 pub use account::{account, clerk_account};
 pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes, masked_attempt};
 pub use api_keys::api_keys;
 pub use members::members;
 pub use notifications::{delivery_log, notifications};
 pub use viewer::Viewer;
+
+use access::{granted_scopes, with_access};
 
 use crate::model::{
     BindingStatus, ConnectLinkView, ConnectionView, GrantStatus, Health, HourView, OrgId, OrgView, OverviewView,
@@ -27,7 +31,12 @@ const SECONDS_PER_HOUR: i64 = 60 * 60;
 
 /// Loads the view of `/settings/integrations`. Pending confirmations and departing members are included only for
 /// members who may manage connections.
-pub async fn settings(store: &Store, org: &OrgView, viewer: &Viewer) -> Result<SettingsView, StoreError> {
+pub async fn settings(
+    store: &Store,
+    org: &OrgView,
+    viewer: &Viewer,
+    wanted_scopes: &str,
+) -> Result<SettingsView, StoreError> {
     let may_manage = org.role.may(Permission::ManageConnections);
     let pending = if may_manage { store.pending_confirmations(&org.id).await? } else { Vec::new() };
     let departing = if may_manage { store.offboarding_connections(&org.id).await? } else { Vec::new() };
@@ -39,9 +48,10 @@ pub async fn settings(store: &Store, org: &OrgView, viewer: &Viewer) -> Result<S
             connection.contacts.push(contact);
         }
     }
+    let users = store.xero_users(&org.id).await?;
     Ok(SettingsView {
         org_id: Some(org.id.clone()),
-        connections,
+        connections: with_access(connections, wanted_scopes, &users, viewer),
         pending,
         departing,
         links: links.into_iter().map(link_view).collect(),
@@ -49,6 +59,7 @@ pub async fn settings(store: &Store, org: &OrgView, viewer: &Viewer) -> Result<S
         may_edit_return_urls: org.role.may(Permission::ManageReturnUrls),
         may_manage,
         can_send_email: store.can_send_email().await?,
+        scope_refusal: None,
         roll_after: store.plan().roll_after,
         refresh_token_lifetime: REFRESH_TOKEN_LIFETIME,
         as_of: store.clock().now(),
@@ -152,6 +163,9 @@ fn connection_view(
         problem,
         is_shared_user: reaches_other_orgs,
         contacts: Vec::new(),
+        xero_user: None,
+        granted_scopes: alive.as_ref().map(granted_scopes).unwrap_or_default(),
+        missing_scopes: Vec::new(),
         grant_status: alive.map(|grant| grant.status),
     }
 }

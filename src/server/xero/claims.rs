@@ -1,4 +1,4 @@
-//! Reads an access token's claims: whose it is, and how long it lasts.
+//! Reads the claims of tokens: whose they are, and how long an access token lasts.
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::wire::seconds;
-use crate::server::domain::AccessToken;
+use crate::server::domain::{AccessToken, XeroUserName};
 
 /// JWTs have no padding, but padding is accepted.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -35,14 +35,28 @@ pub fn parse_claims(access: &AccessToken) -> Option<Claims> {
     named.then_some(claims)
 }
 
-/// Returns the email address that an ID token names. Verifies no signature, as `parse_claims`.
-pub(super) fn email_of(id_token: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Person {
-        email: String,
+/// The longest name or address that is kept, in characters.
+const MAX_NAME_CHARACTERS: usize = 200;
+
+/// Reads the name and the address of the Xero user from the id token beside an access token. Does not verify it, either.
+pub(super) fn xero_user(id_token: &str) -> XeroUserName {
+    #[derive(Default, Deserialize)]
+    struct Profile {
+        name: Option<Value>,
+        given_name: Option<Value>,
+        family_name: Option<Value>,
+        email: Option<Value>,
     }
-    let person: Person = serde_json::from_slice(&payload(id_token)?).ok()?;
-    Some(person.email)
+    let profile: Profile =
+        payload(id_token).and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
+    let line = |value: Option<Value>| {
+        let text = value.as_ref().and_then(Value::as_str).unwrap_or_default().trim();
+        let text: String = text.chars().filter(|one| !one.is_control()).take(MAX_NAME_CHARACTERS).collect();
+        Some(text).filter(|text| !text.is_empty())
+    };
+    let parts: Vec<String> = [line(profile.given_name), line(profile.family_name)].into_iter().flatten().collect();
+    let name = line(profile.name).or_else(|| Some(parts.join(" ")).filter(|name| !name.is_empty()));
+    XeroUserName { name, email: line(profile.email) }
 }
 
 /// Returns how many seconds an access token lasts from its issue, by its claims; `None` if it has no `exp`.
@@ -77,8 +91,8 @@ mod tests {
     use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
 
-    use super::{Claims, email_of, lifetime, parse_claims};
-    use crate::server::domain::AccessToken;
+    use super::{Claims, lifetime, parse_claims, xero_user};
+    use crate::server::domain::{AccessToken, XeroUserName};
 
     const PAYLOAD: &str =
         r#"{"xero_userid":"u-1","authentication_event_id":"e-1","sub":"s-1","scope":["openid"],"exp":1}"#;
@@ -111,15 +125,6 @@ mod tests {
     }
 
     #[test]
-    fn email_is_read_from_an_id_token() {
-        let token = |payload: &str| format!("head.{}.signature", URL_SAFE_NO_PAD.encode(payload));
-        assert_eq!(email_of(&token(r#"{"email":"ann@example.com"}"#)).as_deref(), Some("ann@example.com"));
-        for unnamed in [token("{}"), token(r#"{"email":7}"#), "opaque".to_owned()] {
-            assert_eq!(email_of(&unnamed), None, "{unnamed}");
-        }
-    }
-
-    #[test]
     fn lifetime_counts_from_the_issue_by_the_same_clock() {
         for (payload, expected) in [
             (r#"{"exp":2800,"nbf":1000}"#, Some(1800)),
@@ -136,6 +141,20 @@ mod tests {
             assert_eq!(lifetime(&token, 2000), expected, "{payload}");
         }
         assert_eq!(lifetime(&AccessToken::new("opaque"), 2000), None);
+    }
+
+    #[test]
+    fn xero_user_is_named_as_far_as_the_id_token_tells() {
+        let named = |payload: &str| xero_user(&format!("head.{}.signature", URL_SAFE_NO_PAD.encode(payload)));
+        let known = |name: Option<&str>, email: Option<&str>| XeroUserName {
+            name: name.map(str::to_owned),
+            email: email.map(str::to_owned),
+        };
+        let whole = r#"{"given_name":"Mere","family_name":"Tane","email":"mere@example.com"}"#;
+        assert_eq!(named(whole), known(Some("Mere Tane"), Some("mere@example.com")));
+        assert_eq!(named(r#"{"name":" Mere\n ","given_name":7}"#), known(Some("Mere"), None));
+        assert_eq!(named("[]"), XeroUserName::default());
+        assert_eq!(xero_user("opaque"), XeroUserName::default());
     }
 
     proptest! {

@@ -19,7 +19,7 @@ use super::transport::fetch;
 use super::wire;
 use crate::model::{GrantId, OrgId};
 use crate::server::clock::Clock;
-use crate::server::domain::{AccessToken, AppIdentity, RefreshToken, RemoteConnection, Secret, TokenSet};
+use crate::server::domain::{AccessToken, AppIdentity, RefreshToken, RemoteConnection, Secret, TokenSet, XeroUserName};
 
 /// The longest time to connect, within the call's timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,10 +55,10 @@ pub struct ClientError(#[source] reqwest::Error);
 pub struct ExchangedTokens {
     /// The new access token, and the new refresh token or the one that was sent.
     pub tokens: TokenSet,
+    /// The Xero user, if the response has an id token.
+    pub xero_user: XeroUserName,
     /// Whether the refresh token is new.
     pub refresh_token_issue: RefreshTokenIssue,
-    /// The email address of the Xero user, if Xero named it. It does so after a consent.
-    pub user_email: Option<String>,
     /// What is unusual about the response.
     pub oddities: Vec<TokenOddity>,
     /// Xero's correlation id of the response; `None` if the header is missing or malformed.
@@ -345,11 +345,11 @@ fn exchanged_tokens(
     refresh_token: RefreshToken,
     refresh_token_issue: RefreshTokenIssue,
 ) -> ExchangedTokens {
-    let TokenResponse { access_token, expires_at, scopes, user_email, oddities, .. } = tokens;
+    let TokenResponse { access_token, expires_at, scopes, xero_user, oddities, .. } = tokens;
     ExchangedTokens {
         tokens: TokenSet { access_token, refresh_token, expires_at, scopes },
+        xero_user,
         refresh_token_issue,
-        user_email,
         oddities,
         correlation_id: answer.correlation_id.clone(),
         status: answer.status,

@@ -9,7 +9,7 @@ use super::error::XeroError;
 use super::response::HttpResponse;
 use super::wire::{parse_object, seconds};
 use crate::model::text_enum::str_enum;
-use crate::server::domain::{ACCESS_TOKEN_LIFETIME, AccessToken, RefreshToken};
+use crate::server::domain::{ACCESS_TOKEN_LIFETIME, AccessToken, RefreshToken, XeroUserName};
 
 /// A lifetime beyond this is not read as a lifetime. Seconds.
 const MAX_LIFETIME: i64 = 24 * 60 * 60;
@@ -50,8 +50,8 @@ pub struct TokenResponse {
     pub expires_at: i64,
     /// Granted scopes, separated by spaces; empty if Xero sends none.
     pub scopes: String,
-    /// The person's email address, if the response has an ID token that names it.
-    pub user_email: Option<String>,
+    /// The Xero user, if the response has an id token.
+    pub xero_user: XeroUserName,
     /// What is unusual about the response.
     pub oddities: Vec<TokenOddity>,
 }
@@ -116,7 +116,7 @@ pub(super) fn parse(answer: &HttpResponse, asked_at: i64) -> Result<TokenRespons
         refresh_token: refresh_token.map(RefreshToken::new),
         expires_at: if is_unusable { asked_at } else { asked_at + lifetime },
         scopes: rest.scope.map(scopes).unwrap_or_default(),
-        user_email: rest.id_token.as_ref().and_then(Value::as_str).and_then(claims::email_of),
+        xero_user: rest.id_token.as_ref().and_then(Value::as_str).map(claims::xero_user).unwrap_or_default(),
         oddities,
     })
 }

@@ -6,6 +6,7 @@ pub mod attempts;
 pub mod badge;
 pub mod create_organization_form;
 pub mod health_badge;
+pub mod least_access;
 pub mod list_parts;
 pub mod live_body;
 pub mod load_failure;

@@ -13,7 +13,7 @@ use crate::support::http::CLOSED_ADDRESS;
 use crate::support::oidc::FakeOidc;
 
 /// Returns the verdict and the text (finding and remedy) of one check of a report.
-fn verdict_and_text(report: &Value, name: &str) -> (String, String) {
+pub fn verdict_and_text(report: &Value, name: &str) -> (String, String) {
     let checks = report["checks"].as_array().unwrap();
     let check = checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no {name} in {report}"));
     let text = format!("{} {}", check["found"].as_str().unwrap(), check["toDo"].as_str().unwrap_or_default());
@@ -21,7 +21,7 @@ fn verdict_and_text(report: &Value, name: &str) -> (String, String) {
 }
 
 /// Asserts the verdict and words of one check, and that every other check passed.
-fn assert_only_finding(output: &CommandOutput, name: &str, verdict: &str, words: &[&str]) {
+pub fn assert_only_finding(output: &CommandOutput, name: &str, verdict: &str, words: &[&str]) {
     let report = output.json();
     let (got, text) = verdict_and_text(&report, name);
     assert_eq!(got, verdict, "{report}");
@@ -97,6 +97,7 @@ async fn healthy_installation_passes_every_check(database: TestDatabase) {
         "app",
         "refusals",
         "grants",
+        "scopes",
         "email",
         "proxies",
         "spool",

@@ -8,6 +8,7 @@ mod grants;
 mod import;
 mod rescue;
 mod retry;
+mod scopes;
 mod wrong_settings;
 
 use std::process::{Command, Output};

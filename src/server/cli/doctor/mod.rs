@@ -9,6 +9,7 @@ mod machine;
 mod mail;
 mod provider;
 mod proxies;
+mod scopes;
 mod sign_in;
 mod spool;
 
@@ -54,6 +55,7 @@ async fn run_checks(config: &Config, clock: &Clock) -> Vec<Check> {
         checks.push(check);
         checks.extend(keys::all(config, &database, &corrected).await);
         checks.extend(grants::all(config, &database, &corrected).await);
+        checks.push(scopes::check_scopes(config, &database, &corrected).await);
         checks.push(mail::email(config, &database, &corrected).await);
         checks.push(proxies::check_proxies(config, &database, &corrected).await);
         checks.push(spool::check_spool(config, Some(&database)).await);

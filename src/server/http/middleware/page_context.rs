@@ -25,8 +25,8 @@ use crate::server::http::flash;
 use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::link_secret::LinkSecret;
-use crate::server::http::one_time_secret::{API_KEY, CONNECT_LINK, INVITATION, OneTimeSecret};
-use crate::server::http::routes::{connect_links, identity_link, invitations, oidc, unsubscribe};
+use crate::server::http::one_time_secret::{API_KEY, CONNECT_LINK, CONNECT_LINKS, INVITATION, OneTimeSecret};
+use crate::server::http::routes::{connect_links, identity_link, invitations, link_batches, oidc, unsubscribe};
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 
@@ -150,6 +150,8 @@ async fn load_page_context(
             let new_key = new_key.map(|key| RevealedSecret::new(String::new(), key.expose()));
             let new_link = one_time_secret(CONNECT_LINK, Permission::ManageConnections);
             let new_link = new_link.and_then(|link| connect_links::url_in_cookie(state, &link));
+            let new_links = one_time_secret(CONNECT_LINKS, Permission::ManageConnections);
+            let new_links = link_batches::links_in_cookie(state, caller.org.as_ref(), new_links).await?;
             let alarm = state.tokens.alarm().filter(|_| caller.may(Permission::ViewAppStatus));
             let flash_tenant = flash_tenant(state, &caller, page.flash.as_ref()).await?;
             let still_broken = still_broken(state, &caller, page.flash.as_ref()).await?;
@@ -162,6 +164,7 @@ async fn load_page_context(
                 webhook_secret: revealed,
                 invitation_link: invited,
                 new_api_key: new_key,
+                new_connect_links: new_links,
                 new_connect_link: new_link.map(|url| RevealedSecret::new(String::new(), &url)),
                 flash_tenant,
                 still_broken,

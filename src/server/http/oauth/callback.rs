@@ -13,7 +13,7 @@ use super::connect::redirect_uri;
 use super::link;
 use super::receive::AuthorizationCode;
 use super::repeated::{remember, remembered};
-use crate::model::{ConnectionFlash, Flash, OrgId, Permission, paths};
+use crate::model::{ConnectionFlash, Flash, Permission, paths};
 use crate::server::auth::Caller;
 use crate::server::auth::cookie::{PENDING_CALLBACK_COOKIE, read_cookie, write_cookie};
 use crate::server::crypto::random::hash_secret;
@@ -22,7 +22,7 @@ use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
-use crate::server::store::ConsumedState;
+use crate::server::store::{ConsentGiver, ConsumedState};
 
 /// The pending callback's lifetime in seconds: as long as an authorization code is valid.
 const PENDING_CALLBACK_MAX_AGE_SECONDS: i64 = 5 * 60;
@@ -77,18 +77,24 @@ async fn resume(
     let Some(secret) = &params.state else { return Ok(without_state(state, params)) };
     let state_hash = hash_secret(secret);
     let consumed = state.store.consume_oauth_state(&state_hash, &caller.session_hash, &caller.user_id).await?;
-    let (org, user, verifier) = match consumed {
-        ConsumedState::Valid { org, user, verifier } => (org, user, verifier),
+    let (org, user, verifier, scopes) = match consumed {
+        ConsumedState::Valid { org, user, verifier, scopes } => (org, user, verifier, scopes),
         ConsumedState::Used { outcome } => return remembered(state, &state_hash, &caller, outcome).await,
         ConsumedState::OtherSession => return Ok(ConnectionFlash::StateOfOtherSession.into()),
         ConsumedState::Invalid => return Ok(ConnectionFlash::StateExpired.into()),
     };
+    let scopes = scopes.unwrap_or_else(|| state.config.xero.scopes.clone());
     // The role may have changed during the ten minutes that the state is valid.
     let may_connect = caller.orgs.iter().any(|one| one.id == org && one.role.may(Permission::ManageConnections));
     let code = match params.answer() {
         ConsentAnswer::Code(code) if may_connect => code,
         ConsentAnswer::Code(_) => return Ok(ended(state, &state_hash, ConnectionFlash::NotAllowed).await),
-        failure => return Ok(ended(state, &state_hash, explain(state, Some(&org), &failure)).await),
+        ConsentAnswer::ScopesRefused(refused) => {
+            let store = state.store.as_actor(client_ip.actor(&caller));
+            refused.record(&AppState { store, ..state.clone() }, &org, &scopes).await?;
+            return Ok(ended(state, &state_hash, ConnectionFlash::ScopesRefused).await);
+        }
+        failure => return Ok(ended(state, &state_hash, explain(&failure)).await),
     };
     if caller.org.as_ref().is_none_or(|active| active.id != org) {
         // The page that follows shows the current organization, which must be the one that was connected.
@@ -96,7 +102,8 @@ async fn resume(
     }
     let redirect_uri = redirect_uri(&state.config.public_url);
     let actor = client_ip.actor(&caller);
-    let code = AuthorizationCode { org: org.clone(), code, verifier, redirect_uri };
+    let given_by = ConsentGiver::Member(user.clone());
+    let code = AuthorizationCode { org: org.clone(), code, verifier, redirect_uri, scopes, given_by };
     let consent = ConsentResult { org, user, actor, state_hash };
     // In a task of its own, so that a disconnecting browser doesn't lose the tokens.
     let work = state.lifecycle.spawn_in_request(complete_and_remember(state.clone(), code, consent));
@@ -120,20 +127,21 @@ async fn ended(state: &AppState, state_hash: &str, outcome: ConnectionFlash) -> 
 
 /// Returns the outcome of a callback that names no consent. Xero leaves the state out of some errors.
 fn without_state(state: &AppState, params: CallbackParams) -> Flash {
-    match params.names_error() {
-        true => explain(state, None, &params.answer()).into(),
-        false => ConnectionFlash::StateExpired.into(),
+    if !params.names_error() {
+        return ConnectionFlash::StateExpired.into();
     }
+    let answer = params.answer();
+    if let ConsentAnswer::ScopesRefused(refused) = &answer {
+        refused.log_unknown(state);
+    }
+    explain(&answer).into()
 }
 
-/// Says why Xero gave no code. Scopes that it refused are an operator's to correct.
-fn explain(state: &AppState, org: Option<&OrgId>, answer: &ConsentAnswer) -> ConnectionFlash {
+/// Says why Xero gave no code.
+fn explain(answer: &ConsentAnswer) -> ConnectionFlash {
     match answer {
         ConsentAnswer::Declined => ConnectionFlash::ConsentRefused,
-        ConsentAnswer::ScopesRefused => {
-            tracing::error!(org = org.map(OrgId::as_str), scopes = %state.config.xero.scopes, "Xero refused the scopes of a consent; correct XERO_SCOPES");
-            ConnectionFlash::ScopesRefused
-        }
+        ConsentAnswer::ScopesRefused(_) => ConnectionFlash::ScopesRefused,
         ConsentAnswer::Code(_) | ConsentAnswer::Failed => ConnectionFlash::ConsentFailed,
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, Method};
 
+use super::scopes::RefusedScopes;
 use crate::server::domain::Secret;
 
 /// What Xero sends back.
@@ -11,7 +12,7 @@ pub struct CallbackParams {
     pub state: Option<Secret>,
     result: Option<String>,
     error: Option<String>,
-    names_scopes: bool,
+    description: String,
 }
 
 /// How the consent page was left.
@@ -21,7 +22,7 @@ pub enum ConsentAnswer {
     /// The person declined.
     Declined,
     /// The app may not ask for these scopes. Xero reports it as the same error, with a description.
-    ScopesRefused,
+    ScopesRefused(RefusedScopes),
     /// Another error, or nothing.
     Failed,
 }
@@ -35,7 +36,7 @@ impl CallbackParams {
                 "state" => params.state = Some(Secret::new(value)),
                 "code" => params.result = Some(value.into_owned()),
                 "error" => params.error = Some(value.into_owned()),
-                "error_description" => params.names_scopes = value.to_ascii_lowercase().contains("scope"),
+                "error_description" => params.description = value.into_owned(),
                 _ => {}
             }
         }
@@ -49,9 +50,11 @@ impl CallbackParams {
 
     /// Returns how the consent page was left.
     pub fn answer(self) -> ConsentAnswer {
+        let refused = self.error.as_deref().and_then(|error| RefusedScopes::parse(error, &self.description));
+        if let Some(refused) = refused {
+            return ConsentAnswer::ScopesRefused(refused);
+        }
         match (self.result, self.error.as_deref()) {
-            (_, Some("access_denied")) if self.names_scopes => ConsentAnswer::ScopesRefused,
-            (_, Some("invalid_scope")) => ConsentAnswer::ScopesRefused,
             (_, Some("access_denied")) => ConsentAnswer::Declined,
             (Some(code), None) if !code.is_empty() => ConsentAnswer::Code(Secret::new(code)),
             _ => ConsentAnswer::Failed,
@@ -77,7 +80,7 @@ mod tests {
         let answer = |query: &str| match CallbackParams::parse(query).answer() {
             ConsentAnswer::Code(_) => "code",
             ConsentAnswer::Declined => "declined",
-            ConsentAnswer::ScopesRefused => "scopes",
+            ConsentAnswer::ScopesRefused(_) => "scopes",
             ConsentAnswer::Failed => "failed",
         };
         for (query, expected) in [

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::scopes::scopes_to_ask_for;
 use crate::model::{BindingId, ConnectionFlash, Flash, Permission, paths};
 use crate::server::config::PublicUrl;
 use crate::server::crypto::random::{hash_secret, new_secret};
@@ -20,6 +21,9 @@ use crate::server::store::NewOauthState;
 pub struct ConnectForm {
     /// The connection to reconnect. Only checked for existence: the tenants are chosen on Xero's page.
     binding_id: Option<BindingId>,
+    /// Asks for the smallest set of scopes, if Xero has refused the configured one and the operator allows it.
+    #[serde(default)]
+    least_access: bool,
 }
 
 /// Checks the permission and redirects to Xero's authorize URL with PKCE.
@@ -43,6 +47,7 @@ pub async fn connect(
     {
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::NotFound.into()));
     }
+    let scopes = scopes_to_ask_for(&state, &org.id, form.least_access).await?;
     let (secret, verifier) = (new_secret()?, new_secret()?);
     let new_state = NewOauthState {
         hash: &hash_secret(&secret),
@@ -50,12 +55,13 @@ pub async fn connect(
         user: &caller.user_id,
         session_hash: &caller.session_hash,
         verifier: &verifier,
+        scopes,
     };
     state.store.insert_oauth_state(new_state).await?;
     // The challenge is the verifier's SHA-256 in base64url (RFC 7636, 4.2), which is what `hashed` returns.
     let challenge = hash_secret(&verifier);
     let redirect = redirect_uri(&state.config.public_url);
-    Ok(see_other(state.xero.authorize_url(&redirect, &state.config.xero.scopes, &secret, &challenge).as_str()))
+    Ok(see_other(state.xero.authorize_url(&redirect, scopes, &secret, &challenge).as_str()))
 }
 
 /// Returns the redirect URI to register at Xero.

@@ -11,6 +11,7 @@ use super::callback_params::{CallbackParams, ConsentAnswer};
 use super::complete::{abandon_unused_grant, cancel_superseded_confirmations};
 use super::connect::redirect_uri;
 use super::receive::{AuthorizationCode, ConsentError, ReceivedConsent, receive};
+use super::scopes::scopes_to_ask_for;
 use super::unused::delete_connections_at_xero;
 use crate::model::{ConnectLinkId, ConnectionFlash, LinkOutcome, LinkStatus, paths};
 use crate::server::auth::{Attempt, AttemptError, AttemptPurpose};
@@ -22,12 +23,15 @@ use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::routes::connect_links::{browser_name, opened_link};
 use crate::server::http::state::AppState;
-use crate::server::store::{ConnectLink, ConsumedLinkState, PendingConsent};
+use crate::server::store::{ConnectLink, ConsentGiver, ConsumedLinkState, PendingConsent};
 
 /// Form of the page behind a link.
 #[derive(Deserialize)]
 pub struct StartForm {
     id: ConnectLinkId,
+    /// Asks for the smallest set of scopes, if Xero has refused the configured one and the operator allows it.
+    #[serde(default)]
+    least_access: bool,
 }
 
 /// Redirects to Xero's authorize URL, if the browser has opened the link and the link is open.
@@ -35,7 +39,7 @@ pub async fn start(
     State(state): State<AppState>,
     ClientIp(from): ClientIp,
     headers: HeaderMap,
-    Form(StartForm { id }): Form<StartForm>,
+    Form(StartForm { id, least_access }): Form<StartForm>,
 ) -> Result<Response, InternalError> {
     let page = paths::connect_link(&id);
     let attempt = Attempt { purpose: AttemptPurpose::ConnectLink, account: id.as_str(), from, known_browser: None };
@@ -49,12 +53,13 @@ pub async fn start(
     }
     let link = opened_link(&state, &headers, &id).await?.filter(|link| link.status == LinkStatus::Open);
     let Some(link) = link else { return Ok(see_other(&page)) };
+    let scopes = scopes_to_ask_for(&state, &link.org, least_access).await?;
     let (secret, verifier) = (new_secret()?, new_secret()?);
     let store = state.store.as_actor(Actor::connect_link(&id, Some(from.to_string())));
-    store.insert_link_state(&hash_secret(&secret), &link, &verifier, &browser_name(&headers)).await?;
+    store.insert_link_state(&hash_secret(&secret), &link, (&verifier, scopes), &browser_name(&headers)).await?;
     let redirect = redirect_uri(&state.config.public_url);
     let challenge = hash_secret(&verifier);
-    Ok(see_other(state.xero.authorize_url(&redirect, &state.config.xero.scopes, &secret, &challenge).as_str()))
+    Ok(see_other(state.xero.authorize_url(&redirect, scopes, &secret, &challenge).as_str()))
 }
 
 /// Ends the consent that a link started. Returns `None` if the callback belongs to no link.
@@ -74,8 +79,8 @@ pub async fn callback(
     }
     let actor = Actor::connect_link(&link.id, Some(from.to_string()));
     let state = AppState { store: state.store.as_actor(actor), ..state.clone() };
-    let verifier = match state.store.consume_link_state(&hash).await? {
-        ConsumedLinkState::Valid { verifier } => verifier,
+    let (verifier, scopes) = match state.store.consume_link_state(&hash).await? {
+        ConsumedLinkState::Valid { verifier, scopes } => (verifier, scopes),
         // It came again. The link remembers what became of it.
         ConsumedLinkState::Used => return Ok(Some(ending(&state, &link, link.outcome).await?)),
         ConsumedLinkState::Expired => {
@@ -83,18 +88,20 @@ pub async fn callback(
             return consent.end(LinkOutcome::Expired, &[]).await.map(Some);
         }
     };
+    let scopes = scopes.unwrap_or_else(|| state.config.xero.scopes.clone());
     let consent = LinkConsent { state: state.clone(), link, state_hash: hash, browser: browser_name(headers) };
     let code = match params.answer() {
         ConsentAnswer::Code(code) => code,
         ConsentAnswer::Declined => return consent.end(LinkOutcome::Declined, &[]).await.map(Some),
-        ConsentAnswer::ScopesRefused => {
-            tracing::error!(link = %consent.link.id, scopes = %state.config.xero.scopes, "Xero refused the scopes of a consent; correct XERO_SCOPES");
+        ConsentAnswer::ScopesRefused(refused) => {
+            refused.record(&state, &consent.link.org, &scopes).await?;
             return consent.end(LinkOutcome::ScopeRefused, &[]).await.map(Some);
         }
         ConsentAnswer::Failed => return consent.end(LinkOutcome::Failed, &[]).await.map(Some),
     };
     let redirect_uri = redirect_uri(&state.config.public_url);
-    let code = AuthorizationCode { org: consent.link.org.clone(), code, verifier, redirect_uri };
+    let (org, given_by) = (consent.link.org.clone(), ConsentGiver::Link(consent.link.id.clone()));
+    let code = AuthorizationCode { org, code, verifier, redirect_uri, scopes, given_by };
     // In a task of its own, so that a disconnecting browser doesn't lose the tokens.
     let work = state.lifecycle.spawn_in_request(consent.complete(code)).await;
     work.unwrap_or_else(|error| Err(InternalError::logged(&error))).map(Some)

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod link;
 mod receive;
 mod repeated;
+pub mod scopes;
 mod unused;
 
 pub use callback_params::is_lookahead;

@@ -5,7 +5,7 @@ use crate::server::auth::normalize_email;
 use crate::server::domain::{AccessToken, Secret, Tenant};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
-use crate::server::store::{BindingWithGrant, NewGrant, StoreError};
+use crate::server::store::{BindingWithGrant, ConsentGiver, NewGrant, StoreError};
 use crate::server::tokens::tenants;
 use crate::server::xero::{CodeExchange, parse_claims};
 
@@ -16,6 +16,9 @@ pub struct AuthorizationCode {
     pub code: Secret,
     pub verifier: Secret,
     pub redirect_uri: String,
+    /// The scopes that the consent asked for.
+    pub scopes: String,
+    pub given_by: ConsentGiver,
 }
 
 /// A consent whose tokens are stored, and that nothing is bound to yet.
@@ -50,7 +53,7 @@ impl From<InternalError> for ConsentError {
 
 /// Exchanges the code, stores the tokens first of all, and reads the consent's tenants.
 pub async fn receive(state: &AppState, code: AuthorizationCode) -> Result<ReceivedConsent, ConsentError> {
-    let AuthorizationCode { org, code, verifier, redirect_uri } = code;
+    let AuthorizationCode { org, code, verifier, redirect_uri, scopes, given_by } = code;
     let exchanged = match state.xero.exchange_code(&code, &redirect_uri, &verifier).await {
         Ok(CodeExchange::Refreshable(exchanged)) => exchanged,
         Ok(CodeExchange::NoRefreshToken) => return Err(ConsentError::Refused(ConnectionFlash::NoRefreshToken)),
@@ -71,9 +74,11 @@ pub async fn receive(state: &AppState, code: AuthorizationCode) -> Result<Receiv
     let (xero_user_id, auth_event_id) = ids.unwrap_or_default();
     let new = NewGrant { org_id: org.clone(), xero_user_id, auth_event_id, tokens: exchanged.tokens };
     let grant = state.store.insert_grant(new).await?;
-    if let Some(email) = exchanged.user_email.as_deref().and_then(normalize_email) {
+    if let Some(email) = exchanged.xero_user.email.as_deref().and_then(normalize_email) {
         state.store.note_authorizer(&grant, &email).await?;
     }
+    state.store.note_scopes_accepted(&org, &scopes).await?;
+    state.store.note_consent(&grant, &given_by, &exchanged.xero_user).await?;
     let Some(claims) = claims else {
         // Without this id the consent's tenants can't be distinguished from those of another organization.
         tracing::warn!(%grant, "new access token has no authentication_event_id, no tenant was bound");

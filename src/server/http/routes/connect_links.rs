@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
 
 use crate::model::{
-    BindingId, ConnectLinkId, ConnectLinkPage, MAX_LINK_LIFETIME, MIN_LINK_LIFETIME, OrgId, UserId, paths,
+    BindingId, ConnectLinkId, ConnectLinkPage, LinkOutcome, MAX_LINK_LIFETIME, MIN_LINK_LIFETIME, OrgId, UserId, paths,
     scope_sentences,
 };
 use crate::server::auth::normalize_email;
@@ -13,6 +13,7 @@ use crate::server::domain::Secret;
 use crate::server::domain::labels::{EXTERNAL_ID_RULE, TAGS_RULE, is_external_id, sorted_tags};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::link_secret::CONNECT_LINK;
+use crate::server::http::oauth::scopes::refusal_view;
 use crate::server::http::state::AppState;
 use crate::server::notify::Notifier;
 use crate::server::store::{ConnectLink, CreateLinkError, NewConnectLink, Store, StoreError};
@@ -150,7 +151,7 @@ pub fn url_in_cookie(state: &AppState, cookie: &Secret) -> Option<String> {
     Some(link_url(state, &id.into(), &Secret::new(secret)))
 }
 
-fn link_url(state: &AppState, id: &ConnectLinkId, secret: &Secret) -> String {
+pub(super) fn link_url(state: &AppState, id: &ConnectLinkId, secret: &Secret) -> String {
     state.config.public_url.url_for(&format!("{}?token={}", paths::connect_link(id), secret.expose()))
 }
 
@@ -174,6 +175,7 @@ pub async fn load_page(
 ) -> Result<Option<ConnectLinkPage>, InternalError> {
     let Some(id) = path.strip_prefix(paths::CONNECT_LINKS) else { return Ok(None) };
     let Some(link) = opened_link(state, headers, &id.into()).await? else { return Ok(None) };
+    let refusal = refusal_view(state, &link.org).await?.filter(|_| link.outcome == Some(LinkOutcome::ScopeRefused));
     Ok(Some(ConnectLinkPage {
         id: link.id,
         status: link.status,
@@ -186,6 +188,7 @@ pub async fn load_page(
         expires_at: link.expires_at,
         outcome: link.outcome,
         chosen: link.chosen,
+        least_access_lacks: refusal.and_then(|refusal| refusal.least_access_lacks),
     }))
 }
 

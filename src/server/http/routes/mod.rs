@@ -8,6 +8,7 @@ pub mod export;
 pub mod health;
 pub mod identity_link;
 pub mod invitations;
+pub mod link_batches;
 pub mod metrics;
 pub mod oidc;
 pub mod second_factor;

@@ -4,12 +4,14 @@ use axum::http::StatusCode;
 
 use super::rejection::{Rejection, reject_with_flash};
 use super::{ServerFnContext, append_cookie};
-use crate::model::{BindingId, ConnectLinkId, ConnectionFlash, OrgView};
+use crate::model::{BindingId, ConnectLinkId, ConnectionFlash, OrgView, Permission, ScopeRefusalView};
 use crate::server::domain::return_url::{MAX_RETURN_URLS, normalize_return_url};
 use crate::server::http::contact_addresses::contact_addresses;
 use crate::server::http::internal_error::InternalError;
+use crate::server::http::oauth::scopes::refusal_view;
 use crate::server::http::one_time_secret;
 use crate::server::http::routes::connect_links::{LinkRequestError, RequestedLink, create};
+use crate::server::http::routes::link_batches::LinkBatch;
 use crate::server::store::CreateLinkError;
 
 impl ServerFnContext {
@@ -21,6 +23,27 @@ impl ServerFnContext {
             append_cookie(one_time_secret::CONNECT_LINK.cookie(&self.state, &created.in_cookie()));
         }
         Ok(created.url(&self.state))
+    }
+
+    /// Creates a link for each connection that lacks access which the app asks for, and returns their URLs. A plain form
+    /// also receives the secret of them all in a cookie for the next page.
+    pub async fn create_links_for_missing_access(&self, org: &OrgView) -> Result<Vec<String>, Rejection> {
+        let store = self.state.store.as_actor(self.actor());
+        let batch = LinkBatch::create(&self.state, &store, &org.id, &self.caller.user_id).await?;
+        let Some(batch) = batch else { return Ok(Vec::new()) };
+        if self.is_plain_form {
+            append_cookie(one_time_secret::CONNECT_LINKS.cookie(&self.state, &batch.in_cookie()));
+        }
+        let links = batch.open_links(&self.state, &org.id).await?;
+        Ok(links.into_iter().map(|(_, url)| url).collect())
+    }
+
+    /// Returns Xero's refusal of what the app asks for, if it stands and the caller may manage connections.
+    pub async fn scope_refusal(&self, org: &OrgView) -> Result<Option<ScopeRefusalView>, Rejection> {
+        Ok(match org.role.may(Permission::ManageConnections) {
+            true => refusal_view(&self.state, &org.id).await?,
+            false => None,
+        })
     }
 
     /// Cancels an open link, or fails with 404.

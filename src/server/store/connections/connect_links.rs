@@ -1,7 +1,7 @@
 //! Connect links: created and cancelled by members and programs, and found by their secret.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use crate::model::{
     Action, BindingId, BindingStatus, ConnectLinkId, LinkOutcome, LinkStatus, MAX_LINK_LIFETIME, OrgId, UserId,
@@ -12,7 +12,7 @@ use crate::server::store::text_values::optional_text_value;
 use crate::server::store::{RowChange, Store, StoreError, new_id};
 
 /// The most open links of an organization.
-const MAX_OPEN_LINKS: i64 = 500;
+pub(super) const MAX_OPEN_LINKS: i64 = 500;
 /// How long a link is kept after its end, in seconds, so that its page can say what became of it.
 const LINK_RETENTION: i64 = 90 * 24 * 60 * 60;
 
@@ -133,19 +133,17 @@ impl Store {
         org: &OrgId,
         new: NewConnectLink<'_>,
     ) -> Result<ConnectLinkId, CreateLinkError> {
-        let (id, now) = (new_id::<ConnectLinkId>(), self.clock.now());
+        let id = new_id::<ConnectLinkId>();
         if let Some(url) = new.return_url {
             allowed_return_url(&self.return_urls(org).await?, url).ok_or(CreateLinkError::ReturnUrlNotAllowed)?;
         }
         let mut transaction = self.database.begin().await?;
         let count = sqlx::query(
-            "SELECT (SELECT COUNT(*) FROM connect_links WHERE org_id = $1 AND used_at IS NULL AND cancelled_at IS NULL \
-             AND contact_id IS NULL AND expires_at > $2) AS open, (SELECT COUNT(*) FROM integration_tenant_bindings \
-             WHERE org_id = $1 AND id = $3) AS found, (SELECT COUNT(*) FROM integration_tenant_bindings \
-             WHERE org_id = $1 AND id <> $3 AND external_id = $4) AS taken",
+            "SELECT (SELECT COUNT(*) FROM integration_tenant_bindings \
+             WHERE org_id = $1 AND id = $2) AS found, (SELECT COUNT(*) FROM integration_tenant_bindings \
+             WHERE org_id = $1 AND id <> $2 AND external_id = $3) AS taken",
         )
         .bind(org.as_str())
-        .bind(now)
         .bind(new.binding.map_or("", BindingId::as_str))
         .bind(new.external_id.unwrap_or_default())
         .fetch_one(&mut *transaction)
@@ -156,13 +154,27 @@ impl Store {
         if count.try_get::<i64, _>("taken")? > 0 {
             return Err(CreateLinkError::ExternalIdTaken);
         }
-        if count.try_get::<i64, _>("open")? >= MAX_OPEN_LINKS {
+        if count_open(&mut transaction, org, self.clock.now()).await? >= MAX_OPEN_LINKS {
             return Err(CreateLinkError::TooMany);
         }
+        self.insert_connect_link(&mut transaction, org, (&id, None), new).await?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    /// Inserts and audits a link, within the caller's transaction, with the id of its batch if it has one.
+    pub(super) async fn insert_connect_link(
+        &self,
+        connection: &mut AnyConnection,
+        org: &OrgId,
+        (id, batch): (&ConnectLinkId, Option<&str>),
+        new: NewConnectLink<'_>,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
         sqlx::query(
             "INSERT INTO connect_links (id, org_id, secret_hash, binding_id, requested_by, note, external_id, tags, \
-             return_url, created_by, created_by_user, created_at, expires_at, email, mail_due_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             return_url, created_by, created_by_user, created_at, expires_at, email, mail_due_at, batch_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         )
         .bind(id.as_str())
         .bind(org.as_str())
@@ -179,14 +191,13 @@ impl Store {
         .bind(now + new.lifetime)
         .bind(new.email)
         .bind(new.email.map(|_| now))
-        .execute(&mut *transaction)
+        .bind(batch)
+        .execute(&mut *connection)
         .await?;
         let event = AuditEvent::new(self.actor(), Action::ConnectLinkCreated).in_org(org);
-        let event = event.subject("connect_link", &id).detail("link", &id).detail("note", new.note);
+        let event = event.subject("connect_link", id).detail("link", id).detail("note", new.note);
         let event = event.detail("binding", new.binding.map_or("", BindingId::as_str));
-        self.record(&mut transaction, &event).await?;
-        transaction.commit().await?;
-        Ok(id)
+        self.record(connection, &event).await
     }
 
     /// Returns the organization's open links, newest first, without those in letters to contacts.
@@ -241,6 +252,19 @@ impl Store {
         .await?;
         Ok(done.rows_affected())
     }
+}
+
+/// Counts the organization's open links.
+pub(super) async fn count_open(connection: &mut AnyConnection, org: &OrgId, now: i64) -> Result<i64, StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) FROM connect_links WHERE org_id = $1 AND used_at IS NULL AND cancelled_at IS NULL \
+         AND contact_id IS NULL AND expires_at > $2",
+    )
+    .bind(org.as_str())
+    .bind(now)
+    .fetch_one(connection)
+    .await?;
+    Ok(row.try_get(0)?)
 }
 
 fn link_from(row: &AnyRow, now: i64) -> Result<ConnectLink, StoreError> {

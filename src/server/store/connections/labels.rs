@@ -3,7 +3,9 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::bindings::{binding_with_grant_columns, binding_with_grant_from, select_binding_with_grant};
+use super::bindings::{
+    BindingWithGrant, binding_with_grant_columns, binding_with_grant_from, select_binding_with_grant,
+};
 use super::shared_connections::reaches_other_orgs;
 use crate::model::{Action, ApiKeyId, BindingId, BindingStatus, OrgId};
 use crate::server::domain::{AuditEvent, Binding};
@@ -28,6 +30,8 @@ pub struct LabeledBinding {
     pub binding: Binding,
     /// Its labels.
     pub labels: Labels,
+    /// The scopes of its grant, separated by spaces; empty if it has none or they are not known.
+    pub scopes: String,
     /// The addresses of its contacts, sorted.
     pub contacts: Vec<String>,
 }
@@ -248,9 +252,11 @@ impl Store {
     }
 
     fn labeled_from(&self, row: &AnyRow) -> Result<LabeledBinding, StoreError> {
-        let binding = binding_with_grant_from(row, self.clock.now())?.binding;
+        let BindingWithGrant { binding, grant, .. } = binding_with_grant_from(row, self.clock.now())?;
+        let scopes = grant.map(|grant| grant.scopes).unwrap_or_default();
         let (external_id, version) = (row.try_get("external_id")?, row.try_get("labels_version")?);
-        Ok(LabeledBinding { binding, labels: Labels { external_id, tags: Vec::new(), version }, contacts: Vec::new() })
+        let labels = Labels { external_id, tags: Vec::new(), version };
+        Ok(LabeledBinding { binding, labels, scopes, contacts: Vec::new() })
     }
 }
 

@@ -18,6 +18,8 @@ pub enum ConsumedLinkState {
     Valid {
         /// The PKCE code verifier for the code exchange.
         verifier: Secret,
+        /// The scopes that the consent asked for; `None` if an earlier version began it.
+        scopes: Option<String>,
     },
     /// Its ten minutes are over.
     Expired,
@@ -26,12 +28,12 @@ pub enum ConsumedLinkState {
 }
 
 impl Store {
-    /// Stores the state of a consent that a link starts, and audits it with the browser's name.
+    /// Stores the state of a consent that a link starts, with the scopes that it asks for, and audits it with the browser's name.
     pub async fn insert_link_state(
         &self,
         hash: &str,
         link: &ConnectLink,
-        verifier: &Secret,
+        (verifier, scopes): (&Secret, &str),
         browser: &str,
     ) -> Result<(), StoreError> {
         let now = self.clock().now();
@@ -41,8 +43,8 @@ impl Store {
             .map_err(|source| StoreError::Cipher { what: "consent", id: hash.to_owned(), source })?;
         let mut transaction = self.database.begin().await?;
         sqlx::query(
-            "INSERT INTO connect_link_states (id_hash, org_id, link_id, code_verifier_enc, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO connect_link_states (id_hash, org_id, link_id, code_verifier_enc, created_at, expires_at, scopes) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(hash)
         .bind(link.org.as_str())
@@ -50,6 +52,7 @@ impl Store {
         .bind(verifier)
         .bind(now)
         .bind(now + OAUTH_STATE_LIFETIME)
+        .bind(scopes)
         .execute(&mut *transaction)
         .await?;
         let event = AuditEvent::new(self.actor(), Action::ConnectLinkStarted).in_org(&link.org);
@@ -76,7 +79,7 @@ impl Store {
         let now = self.clock().now();
         let row = sqlx::query(
             "UPDATE connect_link_states SET consumed_at = $1 WHERE id_hash = $2 AND consumed_at IS NULL \
-             AND expires_at > $1 AND expires_at <= $3 RETURNING code_verifier_enc",
+             AND expires_at > $1 AND expires_at <= $3 RETURNING code_verifier_enc, scopes",
         )
         .bind(now)
         .bind(hash)
@@ -94,7 +97,7 @@ impl Store {
             .ring
             .open(&SealContext::PkceVerifier { state_hash: hash }, &sealed)
             .map_err(|source| StoreError::Cipher { what: "consent", id: hash.to_owned(), source })?;
-        Ok(ConsumedLinkState::Valid { verifier })
+        Ok(ConsumedLinkState::Valid { verifier, scopes: row.try_get("scopes")? })
     }
 
     /// Binds the tenants of a link's consent and uses the link up, in one transaction. Binds nothing and returns an empty

@@ -3,8 +3,10 @@
 pub mod bindings;
 pub mod connect_links;
 pub mod connection_tests;
+pub mod consent_details;
 pub mod imports;
 pub mod labels;
+pub mod link_batches;
 pub mod link_consents;
 pub mod link_mails;
 pub mod oauth_states;
@@ -12,4 +14,5 @@ pub mod offboarding;
 pub mod reconcile;
 pub mod request_slots;
 pub mod return_urls;
+pub mod scope_refusals;
 pub mod shared_connections;

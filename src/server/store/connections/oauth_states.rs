@@ -23,6 +23,8 @@ pub struct NewOauthState<'a> {
     pub session_hash: &'a str,
     /// The PKCE code verifier, which is stored sealed.
     pub verifier: &'a Secret,
+    /// The scopes that the consent asks for, separated by spaces.
+    pub scopes: &'a str,
 }
 
 /// The result of consuming a `state`.
@@ -35,6 +37,8 @@ pub enum ConsumedState {
         user: UserId,
         /// The PKCE code verifier for the code exchange.
         verifier: Secret,
+        /// The scopes that the consent asked for; `None` if an earlier version began it.
+        scopes: Option<String>,
     },
     /// Another session started it and may still finish it, or another person started it.
     OtherSession,
@@ -69,8 +73,8 @@ impl Store {
             .execute(self.pool())
             .await?;
         sqlx::query(
-            "INSERT INTO oauth_states (id_hash, org_id, user_id, session_hash, code_verifier_enc, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO oauth_states (id_hash, org_id, user_id, session_hash, code_verifier_enc, created_at, expires_at, \
+             scopes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(new.hash)
         .bind(new.org.as_str())
@@ -79,6 +83,7 @@ impl Store {
         .bind(verifier)
         .bind(now)
         .bind(now + OAUTH_STATE_LIFETIME)
+        .bind(new.scopes)
         .execute(self.pool())
         .await?;
         Ok(())
@@ -95,7 +100,7 @@ impl Store {
         let row = sqlx::query(
             "UPDATE oauth_states SET consumed_at = $1 \
              WHERE id_hash = $2 AND session_hash = $3 AND consumed_at IS NULL AND expires_at > $1 AND expires_at <= $4 \
-             RETURNING org_id, user_id, code_verifier_enc",
+             RETURNING org_id, user_id, code_verifier_enc, scopes",
         )
         .bind(now)
         .bind(hash)
@@ -109,7 +114,8 @@ impl Store {
             .ring
             .open(&SealContext::PkceVerifier { state_hash: hash }, &sealed)
             .map_err(|source| StoreError::Cipher { what: "consent", id: hash.to_owned(), source })?;
-        Ok(ConsumedState::Valid { org: OrgId(row.try_get("org_id")?), user: UserId(row.try_get("user_id")?), verifier })
+        let (org, user) = (OrgId(row.try_get("org_id")?), UserId(row.try_get("user_id")?));
+        Ok(ConsumedState::Valid { org, user, verifier, scopes: row.try_get("scopes")? })
     }
 
     async fn consume_rejection(
@@ -244,7 +250,8 @@ mod tests {
         let added = store.add_user(new).await.unwrap();
         let org = added.org.unwrap().0;
         let verifier = Secret::new("the verifier");
-        let state = NewOauthState { hash, org: &org, user: &added.user, session_hash: "mine", verifier: &verifier };
+        let (user, session_hash, scopes) = (&added.user, "mine", "openid");
+        let state = NewOauthState { hash, org: &org, user, session_hash, verifier: &verifier, scopes };
         store.insert_oauth_state(state).await.unwrap();
         (org, added.user)
     }
@@ -256,10 +263,10 @@ mod tests {
         let consume = async |hash, session, user| store.consume_oauth_state(hash, session, user).await.unwrap();
         assert!(matches!(consume("a", "theirs", &ann).await, ConsumedState::OtherSession));
         assert!(matches!(consume("a", "theirs", &eve).await, ConsumedState::OtherSession));
-        let ConsumedState::Valid { org: bound, verifier, .. } = consume("a", "mine", &ann).await else {
+        let ConsumedState::Valid { org: bound, verifier, scopes, .. } = consume("a", "mine", &ann).await else {
             panic!("a fresh state is refused");
         };
-        assert_eq!((bound, verifier.expose()), (org, "the verifier"));
+        assert_eq!((bound, verifier.expose(), scopes.as_deref()), (org, "the verifier", Some("openid")));
         assert!(matches!(consume("a", "mine", &ann).await, ConsumedState::Used { outcome: None }));
         store.record_consent_outcome("a", "connected").await.unwrap();
         for session in ["mine", "after signing in again"] {

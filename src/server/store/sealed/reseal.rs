@@ -121,7 +121,8 @@ mod tests {
         let (org, user) = org_and_user(&old).await;
         let grant = TestGrant::of(&old, &org).insert().await;
         let verifier = Secret::new("verifier");
-        let state = NewOauthState { hash: "h", org: &org, user: &user, session_hash: "s", verifier: &verifier };
+        let (session_hash, scopes) = ("s", "openid");
+        let state = NewOauthState { hash: "h", org: &org, user: &user, session_hash, verifier: &verifier, scopes };
         old.insert_oauth_state(state).await.unwrap();
         let secret = Secret::new("whsec");
         let new =

@@ -8,6 +8,7 @@ mod gauges;
 mod http;
 mod names;
 mod proxied_calls;
+mod scope_refusals;
 mod sign_ins;
 
 use std::sync::Arc;
@@ -58,6 +59,7 @@ impl Default for Metrics {
         });
         metrics.count_deliveries(DeliveryCounts::default());
         metrics.init_sign_ins();
+        metrics.init_scope_refusals();
         metrics.create_proxied_calls();
         metrics
     }

@@ -27,6 +27,7 @@ pub const STREAMS: &str = "evergrant_event_streams";
 pub const CONNECTIONS: &str = "evergrant_http_connections";
 pub const KEY_USES: &str = "evergrant_encryption_key_uses";
 pub const SIGN_INS: &str = "evergrant_sign_ins_total";
+pub const SCOPE_REFUSALS: &str = "evergrant_scope_refusals_total";
 pub const BUILD: &str = "evergrant_build_info";
 pub const STARTED: &str = "process_start_time_seconds";
 
@@ -62,6 +63,7 @@ pub const HELP: &[(&str, &str)] = &[
         SIGN_INS,
         "Sign-ins with a password, by outcome: signed_in, wrong_credentials, limited, delegated, failed; and by limit.",
     ),
+    (SCOPE_REFUSALS, "Consents whose scopes Xero refused, by cause. Look at evergrant doctor."),
     (BUILD, "1, labeled with the running version."),
     (STARTED, "When this process started, in unix seconds."),
 ];

@@ -6,6 +6,7 @@ mod outcome;
 use leptos::prelude::*;
 
 use crate::model::{ConnectLinkPage, LinkOutcome, LinkStatus};
+use crate::ui::components::least_access::least_access;
 use crate::ui::components::time;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
@@ -52,14 +53,20 @@ fn open(link: &ConnectLinkPage) -> impl IntoView + use<> {
                 "You sign in at Xero and choose the organisation. Then you come back here. Your Xero password stays with Xero, and you can end the access there at any time, under Connected apps."
             </p>
             <form method="post" action="/api/connect-links/start">
-                <input type="hidden" name="id" value=link.id.0.clone() />
-                <button class="button primary wide">"Connect to Xero"</button>
+                {id_field(link)} <button class="button primary wide">"Connect to Xero"</button>
             </form>
+            {link.least_access_lacks
+                .as_ref()
+                .map(|lacks| least_access(lacks, "/api/connect-links/start", id_field(link).into_any()))}
             <p class="hint">
                 {format!("If you don't know {}, close this page: nothing has happened yet.", link.organisation)}
             </p>
         </section>
     }
+}
+
+fn id_field(link: &ConnectLinkPage) -> impl IntoView + use<> {
+    view! { <input type="hidden" name="id" value=link.id.0.clone() /> }
 }
 
 fn title(link: &ConnectLinkPage) -> String {

@@ -104,6 +104,7 @@ mod tests {
             expires_at: 0,
             outcome: Some(LinkOutcome::WrongOrganization),
             chosen: vec!["Kauri Joinery".into(), "Southerly Cycles".into()],
+            least_access_lacks: None,
         };
         let text = problem_text(&link).unwrap();
         assert!(text.contains("for Harbour Coffee, and Kauri Joinery, Southerly Cycles was chosen"), "{text}");

@@ -1,4 +1,6 @@
-//! A connection's latest refresh attempts, with their evidence.
+//! A connection's latest refresh attempts, with their evidence, and the access that it has.
+
+mod access;
 
 use leptos::either::Either;
 use leptos::prelude::*;
@@ -11,6 +13,7 @@ use crate::ui::components::list_parts::empty_state;
 use crate::ui::components::live_body::live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::layout::Layout;
+use access::access;
 
 /// The page at `/settings/integrations/{id}/history`.
 #[component]
@@ -44,7 +47,7 @@ async fn load_history(id: BindingId) -> Result<ConnectionHistory, ApiError> {
 }
 
 fn loaded(found: &ConnectionHistory) -> impl IntoView + use<> {
-    let ConnectionHistory { id, name, history: ConnectionHistoryView { attempts, usage }, .. } = found;
+    let ConnectionHistory { id, name, history: ConnectionHistoryView { attempts, usage, consent }, .. } = found;
     let all = format!("{}?connection={id}", paths::ACTIVITY);
     view! {
         <header class="page-head">
@@ -63,6 +66,7 @@ fn loaded(found: &ConnectionHistory) -> impl IntoView + use<> {
             Either::Right(table(attempts))
         }}
         <p class="prose">{usage_text(*usage)}</p>
+        {consent.as_ref().map(access)}
     }
 }
 

@@ -3,6 +3,7 @@
 
 use leptos::prelude::*;
 
+use super::access::missing_access;
 use super::confirm_dialog::disconnect_dialog;
 use super::links::links;
 use super::row::row;
@@ -51,7 +52,7 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
                     <a href="/settings/integrations">"Try again"</a>
                 </p>
             </div>
-            {banner(view)}
+            {banner(view)} {missing_access(view)}
             {if empty {
                 empty_state(view).into_any()
             } else {

@@ -1,5 +1,6 @@
 //! Settings → Integrations: pending questions and the connections.
 
+mod access;
 mod confirm_dialog;
 mod contacts;
 mod links;
@@ -15,6 +16,7 @@ use crate::model::{SettingsView, paths};
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::context::page;
 use crate::ui::layout::Layout;
+use access::{new_links, scope_refusal};
 use confirm_dialog::disconnect_card;
 use links::new_link;
 use list::connections;
@@ -28,9 +30,10 @@ pub fn Integrations() -> impl IntoView {
     // Set by a link in an email, whose connection comes first.
     let named = use_query_map().read_untracked().get("connection");
     let link = page().new_connect_link;
+    let links = page().new_connect_links;
     view! {
         <Layout title="Integrations">
-            {link.map(|link| new_link(link.expose()))}
+            {link.map(|link| new_link(link.expose()))} {new_links(&links)}
             {Suspend::new(async move {
                 match api::settings().await {
                     Ok(view) => loaded(named_first(view, named), asked).into_any(),
@@ -54,5 +57,6 @@ fn loaded(view: SettingsView, asked: Option<String>) -> impl IntoView {
     let asked = asked.map(disconnect_card);
     let pending = view.pending.iter().map(xero_user_card).collect_view();
     let departing = view.departing.iter().map(departing_card).collect_view();
-    connections(&view, (asked, pending, departing).into_any())
+    let refusal = view.scope_refusal.as_ref().map(scope_refusal);
+    connections(&view, (refusal, asked, pending, departing).into_any())
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::access::row_hints;
 use super::contacts::contacts;
 use crate::model::{ConnectionView, Health, SettingsView, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
@@ -17,7 +18,7 @@ const SHARED_USER: &str = "Its Xero user also connects another organisation in E
 /// Renders the row. Forms and links carry its actions; `data-act` names what the island runs in place instead.
 pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     let title = format!("tenant-{}", one.id);
-    let broken = !works(one.health);
+    let (broken, wants_more) = (!works(one.health), !one.missing_scopes.is_empty());
     let refreshed = one.last_refreshed_at.map(time::age);
     view! {
         <li class="connection" id=paths::connection_anchor(&one.id) data-binding=one.id.0.clone() data-name=one.tenant_name.clone()>
@@ -30,14 +31,16 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
                     {tenant_kind_label(&one.tenant_type)} "Connected "
                     {one.connected_by.clone().map(|person| format!("by {person} "))} "on "
                     {time::date(one.connected_at)}
+                    {one.xero_user.clone().map(|user| format!(". In Xero: {user}"))}
                 </p>
             </div>
             <div class="connection-actions">
-                {(broken && view.may_manage).then(|| reconnect(one, title))} {actions(one, view)}
+                {((broken || wants_more) && view.may_manage).then(|| reconnect(one, title))} {actions(one, view)}
             </div>
             {one.problem.clone().map(|text| view! { <p class="problem">{text}</p> })}
             {(one.health == Health::NeedsReauth && !view.may_manage)
                 .then(|| view! { <p class="problem">"Ask an owner or admin of the organisation to reconnect it."</p> })}
+            {row_hints(one, view.may_manage)}
             {one.is_shared_user.then(|| view! { <p class="hint">{SHARED_USER}</p> })}
             <dl class="facts">
                 {fact("Last refreshed", refreshed.map_or_else(|| "Not yet".into_any(), IntoAny::into_any))}

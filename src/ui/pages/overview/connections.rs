@@ -91,6 +91,9 @@ pub mod tests {
                 problem: None,
                 is_shared_user: false,
                 contacts: Vec::new(),
+                xero_user: None,
+                granted_scopes: Vec::new(),
+                missing_scopes: Vec::new(),
                 grant_status: None,
             })
             .collect()

@@ -19,7 +19,7 @@ use super::idempotency::IdempotencyKey;
 use super::problem::Problem;
 use super::problem_responses::{BindingProblems, ListProblems, RefreshProblems};
 use super::rate_limit::rate_limited;
-use crate::model::{BindingId, BindingStatus, ProblemCode, Scope, paths};
+use crate::model::{BindingId, BindingStatus, ProblemCode, Scope, missing_scopes, paths};
 use crate::server::auth::api_keys;
 use crate::server::domain::Binding;
 use crate::server::http::state::AppState;
@@ -59,6 +59,11 @@ pub struct Connection {
     tenant_type: String,
     #[schema(schema_with = status_schema)]
     status: BindingStatus,
+    /// The scopes that its consent granted; empty if they are not known.
+    granted_scopes: Vec<String>,
+    /// Those that the app asks for now and the consent lacks. The connection works without them, until somebody
+    /// consents again.
+    missing_scopes: Vec<String>,
     /// When it was connected, in unix seconds.
     connected_at: i64,
     /// When it was moved to another system, in unix seconds. That system keeps it alive now, and nobody has to reconnect
@@ -103,6 +108,8 @@ impl Connection {
             tenant_name: "Harbour Coffee".to_owned(),
             tenant_type: "ORGANISATION".to_owned(),
             status: BindingStatus::Active,
+            granted_scopes: vec!["openid".to_owned(), "offline_access".to_owned()],
+            missing_scopes: vec!["accounting.contacts.read".to_owned()],
             connected_at: 1_800_000_000,
             moved_at: None,
         }
@@ -116,8 +123,9 @@ impl ConnectionList {
     }
 }
 
-impl From<LabeledBinding> for Connection {
-    fn from(LabeledBinding { binding, labels, contacts }: LabeledBinding) -> Self {
+impl Connection {
+    /// Returns the connection, with what it lacks of the wanted scopes.
+    fn new(LabeledBinding { binding, labels, scopes, contacts }: LabeledBinding, wanted: &str) -> Self {
         let Binding { id, tenant, status, created_at, moved_at, .. } = binding;
         Self {
             id,
@@ -128,6 +136,8 @@ impl From<LabeledBinding> for Connection {
             tenant_name: tenant.name,
             tenant_type: tenant.tenant_type,
             status,
+            missing_scopes: missing_scopes(&scopes, wanted),
+            granted_scopes: scopes.split_whitespace().map(str::to_owned).collect(),
             connected_at: created_at,
             moved_at,
         }
@@ -171,7 +181,8 @@ pub async fn list(
         let found = state.store.labeled_bindings(&key.org, &filter, (after.0, &after.1), limit + 1).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = found.len() > limit;
-        let bindings: Vec<Connection> = found.into_iter().take(limit).map(Connection::from).collect();
+        let view = |found| Connection::new(found, &state.config.xero.scopes);
+        let bindings: Vec<Connection> = found.into_iter().take(limit).map(view).collect();
         let last = bindings.last().filter(|_| has_more);
         let next_cursor = last.map(|last| cursor_after(last.connected_at, last.id.as_str()));
         Ok(respond_with_etag(&headers, &ConnectionList { bindings, next_cursor }))
@@ -210,7 +221,7 @@ pub async fn read(
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
         let found = find(&state, &key, &id).await?;
-        Ok(respond_with_etag(&headers, &Connection::from(found)))
+        Ok(respond_with_etag(&headers, &Connection::new(found, &state.config.xero.scopes)))
     };
     Ok(rate_limited(&state, &key, &origin, Scope::BindingsRead, work).await)
 }
@@ -250,7 +261,7 @@ pub async fn label(
         let found = find(&state, &key, &id).await?;
         let (contacts, has_labels) = (patch.contacts()?, patch.has_labels());
         let labels = patch.apply(found.labels.clone())?;
-        if !matches_etag(&headers, &etag_of(&Connection::from(found))?) {
+        if !matches_etag(&headers, &etag_of(&Connection::new(found, &state.config.xero.scopes))?) {
             return Err(Problem::of(ProblemCode::PreconditionFailed));
         }
         let store = state.store.as_actor(origin.actor(&key));
@@ -266,7 +277,7 @@ pub async fn label(
             LabelError::Store(error) => error.into(),
         })?;
         let changed = find(&state, &key, &id).await?;
-        Ok(respond_with_etag(&HeaderMap::new(), &Connection::from(changed)))
+        Ok(respond_with_etag(&HeaderMap::new(), &Connection::new(changed, &state.config.xero.scopes)))
     };
     Ok(rate_limited(&state, &key, &origin, Scope::BindingsWrite, work).await)
 }
@@ -338,7 +349,7 @@ pub async fn disconnect(
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
         let found = find(&state, &key, &id).await?;
-        if !matches_etag(&headers, &etag_of(&Connection::from(found))?) {
+        if !matches_etag(&headers, &etag_of(&Connection::new(found, &state.config.xero.scopes))?) {
             return Err(Problem::of(ProblemCode::PreconditionFailed));
         }
         let outcome = state.tokens.disconnect_as(origin.actor(&key), &key.org, &id).await.map_err(|error| {
