@@ -144,14 +144,30 @@ async fn programs_read_granted_and_missing_scopes(database: TestDatabase) {
     let new = RequestedApiKey { name: "Program", scopes: &[Scope::BindingsRead], life, created_by: None };
     let key = api_keys::create(&web.store, &org, new).await.ok().unwrap().key.expose().to_owned();
     let program = web.browser();
-    let request = program.request(Method::GET, "/api/v1/bindings", JSON).bearer_auth(&key);
-    let list: Value = serde_json::from_str(&program.send(request).await.text).unwrap();
+    let read = async |query: &str| -> Value {
+        let request = program.request(Method::GET, &format!("/api/v1/bindings{query}"), JSON).bearer_auth(&key);
+        serde_json::from_str(&program.send(request).await.text).unwrap()
+    };
+    let list = read("").await;
     for binding in list["bindings"].as_array().unwrap() {
         assert_eq!(binding["missingScopes"], json!(["accounting.contacts.read"]), "{db}");
         let granted = binding["grantedScopes"].as_array().unwrap();
         assert!(granted.contains(&json!("offline_access")), "{db}: {binding}");
     }
     assert_eq!(list["bindings"].as_array().unwrap().len(), 2, "{db}");
+
+    // The filter reads on past connections that lack nothing.
+    let names = |list: &Value| {
+        let bindings = list["bindings"].as_array().unwrap().clone();
+        bindings.iter().map(|one| one["tenantName"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let first = names(&list)[0].clone();
+    let grant_more = "UPDATE integration_grants SET scopes = $1 WHERE id = (SELECT active_grant_id \
+                      FROM integration_tenant_bindings WHERE tenant_name = $2)";
+    let grant_more = sqlx::query(grant_more).bind(scopes_with("accounting.contacts.read")).bind(first);
+    grant_more.execute(web.store.database().pool()).await.unwrap();
+    let lacking = read("?missingScopes=true&limit=1").await;
+    assert_eq!((names(&lacking), &lacking["nextCursor"]), (vec![names(&list)[1].clone()], &Value::Null), "{db}");
     web.stop().await;
 }
 

@@ -51,7 +51,8 @@ async fn assert_grant_dead(harness: &TestService, connected: &ConnectedOrg, code
     assert_eq!((last.outcome, last.error_code.as_deref()), (Outcome::Reconnect, Some(code)), "{case}");
     assert_eq!(last.http_status, Some(400), "{case}");
     let org = OrgView { id: connected.org.clone(), name: "Harbour Group".into(), role: Role::Owner };
-    let view = views::settings(&harness.store, &org, &views::Viewer::new(org.role, "ann@example.com")).await.unwrap();
+    let viewer = views::Viewer::new(org.role, "ann@example.com");
+    let view = views::settings(&harness.store, &org, &viewer, "").await.unwrap();
     assert_eq!(view.connections[0].problem.as_deref(), Some(sentence.as_str()), "{case}");
     let listed = harness.store.database().grant_summaries(Some(&connected.org)).await.unwrap();
     assert_eq!(listed[0].last_failure_code.as_deref(), Some(code), "{case}");

@@ -52,7 +52,7 @@ mod tests {
     fn derived_secret_is_hmac_sha_256() {
         // RFC 4231, test case 2, in base64url.
         let derived = derive_secret(&Secret::new("Jefe"), "what do ya want for nothing?");
-        assert_eq!(derived.expose(), "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnewAXs5k-EM");
+        assert_eq!(derived.expose(), "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM");
     }
 
     #[test]

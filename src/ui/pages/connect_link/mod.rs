@@ -6,7 +6,7 @@ mod outcome;
 use leptos::prelude::*;
 
 use crate::model::{ConnectLinkPage, LinkOutcome, LinkStatus};
-use crate::ui::components::least_access::least_access;
+use crate::ui::components::least_access::{least_access, least_access_button};
 use crate::ui::components::time;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
@@ -55,13 +55,19 @@ fn open(link: &ConnectLinkPage) -> impl IntoView + use<> {
             <form method="post" action="/api/connect-links/start">
                 {id_field(link)} <button class="button primary wide">"Connect to Xero"</button>
             </form>
-            {link.least_access_lacks
-                .as_ref()
-                .map(|lacks| least_access(lacks, "/api/connect-links/start", id_field(link).into_any()))}
+            {link.least_access_lacks.as_ref().map(|lacks| least_access(lacks, least_access_form(link).into_any()))}
             <p class="hint">
                 {format!("If you don't know {}, close this page: nothing has happened yet.", link.organisation)}
             </p>
         </section>
+    }
+}
+
+fn least_access_form(link: &ConnectLinkPage) -> impl IntoView + use<> {
+    view! {
+        <form method="post" action="/api/connect-links/start">
+            {id_field(link)} {least_access_button()}
+        </form>
     }
 }
 

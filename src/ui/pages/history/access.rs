@@ -31,7 +31,7 @@ pub fn access(consent: &ConsentView) -> impl IntoView + use<> {
                 view! { <p>"Nothing more: it has all that this app asks for."</p> }.into_any()
             } else {
                 view! {
-                    <p>"This app now also asks for the following. Reconnect to allow it."</p>
+                    <p>"This app now also asks for the following. An owner or admin can reconnect it to allow that."</p>
                     <ul>{missing}</ul>
                 }
                     .into_any()

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use crate::model::{
     BROAD_SCOPES_END, ConnectionView, RevealedSecret, ScopeRefusalView, SettingsView, is_broad_scope, scope_sentences,
 };
-use crate::ui::components::least_access::least_access;
+use crate::ui::components::least_access::{least_access, least_access_button};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::time;
 use crate::ui::shared::icons::{INFO, WARNING, icon};
@@ -125,10 +125,16 @@ pub fn scope_refusal(refusal: &ScopeRefusalView) -> impl IntoView + use<> {
             <ul>
                 {scopes.iter().map(|scope| view! { <li><code>{scope.clone()}</code></li> }).collect_view()}
             </ul>
-            {least_access_lacks
-                .as_ref()
-                .map(|lacks| least_access(lacks, "/api/integrations/xero/connect", org_field().into_any()))}
+            {least_access_lacks.as_ref().map(|lacks| least_access(lacks, least_access_form().into_any()))}
         </section>
+    }
+}
+
+fn least_access_form() -> impl IntoView {
+    view! {
+        <form method="post" action="/api/integrations/xero/connect">
+            {org_field()} {least_access_button()}
+        </form>
     }
 }
 

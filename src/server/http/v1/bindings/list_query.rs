@@ -21,6 +21,9 @@ pub struct ListQuery {
     #[param(value_type = Option<String>, rename = "tag", required = false, nullable = false)]
     /// Only connections with this tag.
     _tag: (),
+    #[param(rename = "missingScopes", required = false)]
+    /// With true, only connections that lack a scope which the app asks for now.
+    pub missing_scopes: bool,
     #[param(required = false, minimum = 1, maximum = 500, default = json!(DEFAULT_LIMIT))]
     /// The most connections to return.
     pub limit: i64,
@@ -33,7 +36,8 @@ impl ListQuery {
     /// Parses the query. An unknown parameter is refused, because a filter that is misspelled would match everything.
     pub fn parse(query: &str) -> Result<Self, Problem> {
         let (filter, after) = (BindingFilter::default(), (0, String::new()));
-        let mut parsed = Self { filter, _external_id: (), _tag: (), limit: DEFAULT_LIMIT, after };
+        let (limit, missing_scopes) = (DEFAULT_LIMIT, false);
+        let mut parsed = Self { filter, _external_id: (), _tag: (), missing_scopes, limit, after };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let invalid = |what: &str| Problem::invalid_argument(&format!("{name} {what}."));
             match name.as_ref() {
@@ -44,6 +48,9 @@ impl ListQuery {
                 }
                 "externalId" => parsed.filter.external_id = Some(value.into_owned()).filter(|id| !id.is_empty()),
                 "tag" => parsed.filter.tag = Some(value.into_owned()).filter(|tag| !tag.is_empty()),
+                "missingScopes" => {
+                    parsed.missing_scopes = value.parse().map_err(|_| invalid("is true or false"))?;
+                }
                 "limit" => parsed.limit = parse_limit(&value)?,
                 "cursor" => parsed.after = parse_cursor(&value).ok_or_else(|| invalid("is not a nextCursor"))?,
                 _ => return Err(Problem::invalid_argument(&format!("There is no parameter {name:?}."))),
@@ -76,7 +83,16 @@ mod tests {
         assert_eq!(parsed.filter.status, Some(BindingStatus::Active));
         assert_eq!((parsed.filter.external_id.as_deref(), parsed.filter.tag), (Some("a b"), None));
         assert_eq!((parsed.limit, parsed.after), (DEFAULT_LIMIT, (7, "id".to_owned())));
-        for wrong in ["status=gone", "limit=0", "limit=501", "limit=x", "cursor=x", "cursor=OjE", "state=active"] {
+        for wrong in [
+            "status=gone",
+            "limit=0",
+            "limit=501",
+            "limit=x",
+            "missingScopes=1",
+            "cursor=x",
+            "cursor=OjE",
+            "state=active",
+        ] {
             assert!(ListQuery::parse(wrong).is_err(), "{wrong}");
         }
     }

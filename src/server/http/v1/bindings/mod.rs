@@ -1,6 +1,7 @@
 //! `/api/v1/bindings`: lists, reads, labels, refreshes and disconnects the connections of the key's organization.
 
 mod list_query;
+mod page;
 mod patch;
 
 use axum::extract::{RawQuery, State};
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use self::list_query::{ListQuery, cursor_after};
+use self::page::read_page;
 use self::patch::read_patch;
 use super::binding_path::BindingPath;
 use super::call_origin::CallOrigin;
@@ -61,8 +63,8 @@ pub struct Connection {
     status: BindingStatus,
     /// The scopes that its consent granted; empty if they are not known.
     granted_scopes: Vec<String>,
-    /// Those that the app asks for now and the consent lacks. The connection works without them, until somebody
-    /// consents again.
+    /// Those that the app asks for now and an active connection's consent lacks. The connection works without them, until
+    /// somebody consents again.
     missing_scopes: Vec<String>,
     /// When it was connected, in unix seconds.
     connected_at: i64,
@@ -136,7 +138,7 @@ impl Connection {
             tenant_name: tenant.name,
             tenant_type: tenant.tenant_type,
             status,
-            missing_scopes: missing_scopes(&scopes, wanted),
+            missing_scopes: if status == BindingStatus::Active { missing_scopes(&scopes, wanted) } else { Vec::new() },
             granted_scopes: scopes.split_whitespace().map(str::to_owned).collect(),
             connected_at: created_at,
             moved_at,
@@ -175,14 +177,12 @@ pub async fn list(
 ) -> Result<Response, Problem> {
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
-        let ListQuery { mut filter, after, limit, .. } = ListQuery::parse(query.as_deref().unwrap_or_default())?;
-        filter.limited_by = key.limited_by();
-        // One more than asked for tells whether there are more.
-        let found = state.store.labeled_bindings(&key.org, &filter, (after.0, &after.1), limit + 1).await?;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let has_more = found.len() > limit;
-        let view = |found| Connection::new(found, &state.config.xero.scopes);
-        let bindings: Vec<Connection> = found.into_iter().take(limit).map(view).collect();
+        let mut query = ListQuery::parse(query.as_deref().unwrap_or_default())?;
+        query.filter.limited_by = key.limited_by();
+        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let mut bindings = read_page(&state, &key.org, &query).await?;
+        let has_more = bindings.len() > limit;
+        bindings.truncate(limit);
         let last = bindings.last().filter(|_| has_more);
         let next_cursor = last.map(|last| cursor_after(last.connected_at, last.id.as_str()));
         Ok(respond_with_etag(&headers, &ConnectionList { bindings, next_cursor }))
