@@ -86,6 +86,9 @@ async fn link_in_email_opens_its_organization_and_connection_after_signing_in_to
     assert_eq!(shown(&ann, PAGE).await, (false, 2), "{db}: by name");
     assert_eq!(ann.get(path).await.location(), opened, "{db}: it works in it already");
 
+    let foreign = ann.get(&format!("//evil.example?org={southerly}")).await;
+    assert_eq!((foreign.status, foreign.location()), (StatusCode::NOT_FOUND, ""), "{db}: it would leave the site");
+
     let later = web.browser();
     let login = later.get(path).await;
     let next = url::Url::parse(&later.url(login.location())).unwrap();

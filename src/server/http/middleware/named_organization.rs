@@ -10,6 +10,7 @@ use crate::server::auth::Switched;
 use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::oauth::is_lookahead;
+use crate::server::http::safe_redirect::safe_redirect;
 use crate::server::http::state::AppState;
 
 /// The query parameter that names the organization.
@@ -26,6 +27,8 @@ pub async fn open_named_organization(
     uri: &Uri,
 ) -> Result<Option<Response>, InternalError> {
     let Some((named, page)) = split_address(uri) else { return Ok(None) };
+    // `//host` is an address of ours here, and another site in a redirect.
+    let Some(page) = safe_redirect(&state.config.public_url, &page) else { return Ok(None) };
     let Some(caller) = state.auth.caller(headers).await? else { return Ok(None) };
     if caller.org.as_ref().is_some_and(|org| org.id == named) {
         return Ok(Some(see_other(&page)));
