@@ -86,16 +86,17 @@ impl LiveBody {
     }
 }
 
-/// Returns whether replacing the body would interrupt the person: a menu or a dialog is open, a field has the focus, or
-/// text is selected. Also true while the page is hidden.
+/// What is open or in use while the person is at it: a menu, a field, a form that was unfolded, a dialog.
+const IN_USE: &str = "#connections :popover-open, #connections :is(input, select, textarea):focus, \
+                      #connections details[open]:has(textarea, select, input:not([type=hidden])), dialog[open]";
+
+/// Returns whether replacing the body would interrupt the person: something is in use, or text is selected. Also true
+/// while the page is hidden.
 fn interrupts_input(body: &Element) -> bool {
     let marked = |selection: web_sys::Selection| {
         !selection.is_collapsed() && selection.anchor_node().is_some_and(|node| body.contains(Some(&node)))
     };
-    document().hidden()
-        || first_match("#connections :popover-open, #connections :is(input, select, textarea):focus, dialog[open]")
-            .is_some()
-        || window().get_selection().ok().flatten().is_some_and(marked)
+    document().hidden() || first_match(IN_USE).is_some() || window().get_selection().ok().flatten().is_some_and(marked)
 }
 
 async fn fetch_page() -> Option<Document> {
