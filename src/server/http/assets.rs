@@ -30,6 +30,8 @@ const BUILT: &str = "pkg";
 /// What pages load of it. Their content names the build.
 const LOADED: [&str; 3] = ["pkg/evergrant.css", "pkg/evergrant.js", "pkg/evergrant.wasm"];
 
+const STYLESHEET: &str = "evergrant.css";
+
 /// Compressed forms of a file, the smaller first: the suffix of its name, and the encoding's name.
 const ENCODINGS: [(&str, &str); 2] = [(".br", "br"), (".gz", "gzip")];
 
@@ -48,13 +50,14 @@ pub struct Site {
 impl Site {
     /// Finds the site: the folder in `LEPTOS_SITE_ROOT`, else the files inside the binary, else `site` near the binary.
     pub fn find() -> Self {
-        let folder = match env::var_os("LEPTOS_SITE_ROOT") {
+        let is_set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        let folder = match is_set("LEPTOS_SITE_ROOT") {
             Some(folder) => Some(PathBuf::from(folder)),
             None if evergrant_site::FILES.is_empty() => near_binary(),
             None => None,
         };
         let site = Self { folder, build: None };
-        if env::var_os("LEPTOS_WATCH").is_some() { site } else { site.named() }
+        if is_set("LEPTOS_WATCH").is_some() { site } else { site.named() }
     }
 
     /// Names the build by its content.
@@ -116,7 +119,8 @@ pub fn asset_routes() -> Router<AppState> {
         .route("/robots.txt", get(fixed_file))
 }
 
-/// A file of this build. One of another build is not found, rather than mixed with this one's.
+/// A file of this build. While instances of two builds serve pages, a page of the other build gets this one's stylesheet,
+/// and works without its script: the two builds' scripts and pages need not fit together.
 async fn built_file(
     State(state): State<AppState>,
     UrlPath((build, file)): UrlPath<(String, String)>,
@@ -124,6 +128,7 @@ async fn built_file(
 ) -> Response {
     match state.site.build.as_deref() {
         Some(ours) if ours == build && is_plain(&file) => state.site.serve(&format!("{BUILT}/{file}"), &headers, KEEP),
+        Some(_) if file == STYLESHEET => state.site.serve(LOADED[0], &headers, "no-store"),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }

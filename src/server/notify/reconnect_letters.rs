@@ -44,7 +44,7 @@ impl Notifier {
                 Ok(Some(LetterOutcome::Sent)) => report.delivered += 1,
                 Ok(Some(LetterOutcome::Refused)) => report.given_up += 1,
                 Ok(Some(LetterOutcome::RetryAt(_))) => report.retrying += 1,
-                Ok(None) => {}
+                Ok(None | Some(LetterOutcome::NotNeeded)) => {}
                 // The claim ends, and the letter is sent then.
                 Err(LetterError::Random(error)) => tracing::error!(%error, "failed to create the links of a letter"),
                 Err(LetterError::Store(error)) => return Err(error),
@@ -63,7 +63,7 @@ impl Notifier {
         let store = self.store();
         let broken = store.broken_connections(&contact.id).await?;
         if broken.is_empty() {
-            _ = store.record_letter(contact, owner, &[], LetterOutcome::Sent).await?;
+            _ = store.record_letter(contact, owner, &[], LetterOutcome::NotNeeded).await?;
             return Ok(None);
         }
         let unsubscribe = new_secret()?;

@@ -74,11 +74,17 @@ pub async fn receive(state: &AppState, code: AuthorizationCode) -> Result<Receiv
     let (xero_user_id, auth_event_id) = ids.unwrap_or_default();
     let new = NewGrant { org_id: org.clone(), xero_user_id, auth_event_id, tokens: exchanged.tokens };
     let grant = state.store.insert_grant(new).await?;
-    if let Some(email) = exchanged.xero_user.email.as_deref().and_then(normalize_email) {
-        state.store.note_authorizer(&grant, &email).await?;
+    let noted = async {
+        if let Some(email) = exchanged.xero_user.email.as_deref().and_then(normalize_email) {
+            state.store.note_authorizer(&grant, &email).await?;
+        }
+        state.store.note_scopes_accepted(&org, &scopes).await?;
+        state.store.note_consent(&grant, &given_by, &exchanged.xero_user).await
+    };
+    if let Err(error) = noted.await {
+        // The tokens are stored and the code is spent: the connection is worth more than a note about it.
+        tracing::warn!(%grant, %error, "who gave a consent could not be noted");
     }
-    state.store.note_scopes_accepted(&org, &scopes).await?;
-    state.store.note_consent(&grant, &given_by, &exchanged.xero_user).await?;
     let Some(claims) = claims else {
         // Without this id the consent's tenants can't be distinguished from those of another organization.
         tracing::warn!(%grant, "new access token has no authentication_event_id, no tenant was bound");

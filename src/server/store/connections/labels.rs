@@ -1,5 +1,7 @@
 //! The labels that programs give a connection, an id of their own and tags, and the list that is filtered by them.
 
+use std::collections::HashMap;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -169,6 +171,8 @@ impl Store {
         .fetch_all(self.pool())
         .await?;
         let mut bindings = rows.iter().map(|row| self.labeled_from(row)).collect::<Result<Vec<_>, _>>()?;
+        let places: HashMap<BindingId, usize> =
+            bindings.iter().enumerate().map(|(place, one)| (one.binding.id.clone(), place)).collect();
         let tags = sqlx::query(
             "SELECT t.binding_id, t.tag FROM binding_tags t JOIN integration_tenant_bindings b ON b.id = t.binding_id \
              WHERE b.org_id = $1 ORDER BY t.tag",
@@ -177,14 +181,13 @@ impl Store {
         .fetch_all(self.pool())
         .await?;
         for row in tags {
-            let of: String = row.try_get("binding_id")?;
-            if let Some(binding) = bindings.iter_mut().find(|binding| binding.binding.id.as_str() == of) {
-                binding.labels.tags.push(row.try_get("tag")?);
+            if let Some(place) = places.get(&BindingId(row.try_get("binding_id")?)) {
+                bindings[*place].labels.tags.push(row.try_get("tag")?);
             }
         }
         for (of, contact) in self.contacts_of_org(org).await? {
-            if let Some(binding) = bindings.iter_mut().find(|binding| binding.binding.id == of) {
-                binding.contacts.push(contact.email);
+            if let Some(place) = places.get(&of) {
+                bindings[*place].contacts.push(contact.email);
             }
         }
         Ok(bindings)

@@ -73,6 +73,8 @@ pub enum LetterOutcome {
     Refused,
     /// Try again at this time, in unix seconds.
     RetryAt(i64),
+    /// Nothing was left to say: all connections work again.
+    NotNeeded,
 }
 
 /// Selects the connections `b` of contacts by `p` that need somebody. Members are notified of the same ones.
@@ -99,9 +101,10 @@ macro_rules! claim_contacts_sql {
              AND (c.claimed_until IS NULL OR c.claimed_until <= $3 OR c.claimed_until > $5) \
              AND (c.retry_at IS NULL OR c.retry_at <= $3 OR c.retry_at > $6) \
              AND NOT EXISTS (SELECT 1 FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.org_id = c.org_id \
-             AND LOWER(u.email) = c.email AND u.email_unconfirmed_since IS NULL AND ",
+             AND LOWER(u.email) = c.email AND u.email_unconfirmed_since IS NULL \
+             AND (m.email_notifications = 'off' OR ",
             gets_email_sql!(),
-            ") AND c.id IN (",
+            ")) AND c.id IN (",
             broken_connections_sql!(
                 "p.contact_id",
                 "((p.broken_at = b.broken_notified_at AND (p.next_letter_at > $7 \
@@ -117,7 +120,8 @@ macro_rules! claim_contacts_sql {
 }
 
 impl Store {
-    /// Claims up to `limit` contacts with a letter that is due, for `owner`. Members who get email hear of it as members.
+    /// Claims up to `limit` contacts with a letter that is due, for `owner`. Members who get email hear of it as
+    /// members, and those who turned it off don't hear of it.
     pub async fn claim_reconnect_letters(&self, owner: &str, limit: i64) -> Result<Vec<ClaimedContact>, StoreError> {
         let now = self.clock.now();
         let statement = match self.database.kind() {
@@ -157,13 +161,16 @@ impl Store {
         Ok(contacts)
     }
 
-    /// Returns the connections that need the contact now, by name.
+    /// Returns the connections that need the contact now, by name: up to `MAX_CONNECTIONS`, those first that a letter is
+    /// due about.
     pub async fn broken_connections(&self, contact: &ContactId) -> Result<Vec<BrokenConnection>, StoreError> {
         let rows = sqlx::query(broken_connections_sql!(
             "b.id, b.tenant_name, b.broken_notified_at, p.broken_at, p.first_letter_at",
-            "p.contact_id = $1 ORDER BY b.tenant_name, b.id LIMIT $2"
+            "p.contact_id = $1 ORDER BY CASE WHEN p.broken_at = b.broken_notified_at \
+             AND (p.next_letter_at IS NULL OR p.next_letter_at > $2) THEN 1 ELSE 0 END, b.tenant_name, b.id LIMIT $3"
         ))
         .bind(contact.as_str())
+        .bind(self.clock.now())
         .bind(MAX_CONNECTIONS)
         .fetch_all(self.pool())
         .await?;
@@ -178,6 +185,7 @@ impl Store {
                 first_letter_at: row.try_get::<Option<i64>, _>("first_letter_at")?.filter(|_| is_known),
             });
         }
+        connections.sort_by(|a, b| (&a.tenant_name, a.binding.as_str()).cmp(&(&b.tenant_name, b.binding.as_str())));
         Ok(connections)
     }
 
@@ -194,7 +202,9 @@ impl Store {
     ) -> Result<Option<Vec<ConnectLinkId>>, StoreError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
-        let held = sqlx::query("UPDATE contacts SET claimed_by = claimed_by WHERE id = $1 AND claimed_by = $2");
+        let held = sqlx::query(
+            "UPDATE contacts SET claimed_by = claimed_by WHERE id = $1 AND claimed_by = $2 AND unsubscribed_at IS NULL",
+        );
         let held = held.bind(contact.id.as_str()).bind(owner).execute(&mut *transaction).await?;
         if held.rows_affected() == 0 {
             return Ok(None);
@@ -269,12 +279,18 @@ impl Store {
         let retry_at = if let LetterOutcome::RetryAt(at) = outcome { Some(at) } else { None };
         let mut transaction = self.database.begin().await?;
         let held = sqlx::query(
-            "UPDATE contacts SET claimed_by = NULL, claimed_until = NULL, retry_at = $1, attempts = $2, refused_at = $3 \
-             WHERE id = $4 AND claimed_by = $5",
+            "UPDATE contacts SET claimed_by = NULL, claimed_until = NULL, retry_at = $1, attempts = $2, \
+             refused_at = CASE WHEN $3 = 'kept' THEN refused_at WHEN $3 = 'refused' THEN $4 END \
+             WHERE id = $5 AND claimed_by = $6",
         )
         .bind(retry_at)
         .bind(if retry_at.is_some() { contact.attempts + 1 } else { 0 })
-        .bind((outcome == LetterOutcome::Refused).then_some(now))
+        .bind(match outcome {
+            LetterOutcome::Refused => "refused",
+            LetterOutcome::Sent => "accepted",
+            LetterOutcome::RetryAt(_) | LetterOutcome::NotNeeded => "kept",
+        })
+        .bind(now)
         .bind(contact.id.as_str())
         .bind(owner)
         .execute(&mut *transaction)
@@ -357,6 +373,38 @@ pub(in crate::server::store) async fn end_letter_links(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::store::RowChange;
+    use crate::server::store::testing::each_store;
+    use crate::server::store::testing::grants::TestGrant;
+
+    #[apply(each_store!)]
+    async fn contact_of_more_connections_than_a_letter_lists_gets_the_others_in_the_next_letter(store: Store) {
+        let org = store.add_org("Harbour").await.unwrap();
+        let names: Vec<String> = (0..=MAX_CONNECTIONS).map(|number| format!("Company {number:03}")).collect();
+        let tenants: Vec<&str> = names.iter().map(String::as_str).collect();
+        TestGrant::of(&store, &org).bound_to(&tenants).insert().await;
+        for one in store.bindings_of_org(&org).await.unwrap() {
+            let set = store.set_contacts(&org, &one.binding.id, &["books@example.com".to_owned()]).await.unwrap();
+            assert_eq!(set, RowChange::Applied);
+        }
+        sqlx::query("UPDATE integration_tenant_bindings SET status = 'needs_reauth', broken_notified_at = $1")
+            .bind(store.clock().now())
+            .execute(store.pool())
+            .await
+            .unwrap();
+        store.clock().advance(GATHERING_PERIOD + 1);
+        let mut listed = Vec::new();
+        for expected in [MAX_CONNECTIONS, MAX_CONNECTIONS] {
+            let contact = store.claim_reconnect_letters("one", 10).await.unwrap().pop().expect("a letter is due");
+            let broken = store.broken_connections(&contact.id).await.unwrap();
+            assert_eq!(i64::try_from(broken.len()).unwrap(), expected);
+            let recorded = store.record_letter(&contact, "one", &broken, LetterOutcome::Sent).await.unwrap();
+            assert_eq!(recorded, RecordedAttempt::Recorded);
+            listed.extend(broken.into_iter().map(|one| one.tenant_name));
+        }
+        assert!(names.iter().all(|name| listed.contains(name)));
+        assert_eq!(store.claim_reconnect_letters("one", 10).await.unwrap(), []);
+    }
 
     const HOUR: i64 = 60 * 60;
     const DAY: i64 = 24 * HOUR;
