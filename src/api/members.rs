@@ -48,6 +48,9 @@ pub async fn invite(role: Role, #[server(default)] email: String) -> Result<Stri
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageMembers)?;
+        if role != Role::Member {
+            ctx.require_recent_proof()?;
+        }
         ctx.invite(org, role, &email).await
     })
     .await
@@ -82,6 +85,7 @@ pub async fn set_role(user_id: UserId, role: Role) -> Result<(), ApiError> {
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageMembers)?;
+        ctx.require_recent_proof()?;
         ctx.change_role(org, &user_id, role).await
     })
     .await
@@ -97,6 +101,7 @@ pub async fn remove_member(user_id: UserId) -> Result<(), ApiError> {
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageMembers)?;
+        ctx.require_recent_proof()?;
         ctx.end_membership(org, &user_id).await
     })
     .await

@@ -29,6 +29,9 @@ async fn each_sensitive_action_is_refused_after_eleven_minutes(database: TestDat
     for (path, fields) in [
         ("/api/api-keys/create", NEW_KEY.to_vec()),
         ("/api/members/transfer-ownership", vec![("user_id", bob.as_str())]),
+        ("/api/members/set-role", vec![("user_id", bob.as_str()), ("role", "owner")]),
+        ("/api/members/invite", vec![("role", "owner")]),
+        ("/api/members/remove", vec![("user_id", bob.as_str())]),
         ("/api/integrations/xero/disconnect", vec![("binding_id", binding.as_str())]),
         ("/api/account/begin-second-factor", vec![]),
         ("/api/account/confirm-second-factor", vec![("code", "123456")]),

@@ -53,6 +53,9 @@ pub enum CreateKeyError {
     /// The organization has reached its limit of API keys.
     #[error("the organization has reached its limit of API keys")]
     TooMany,
+    /// The person who creates it may not create keys.
+    #[error("the person may not create API keys")]
+    NotAllowed,
     /// The organization has no such connection to limit the key to.
     #[error("the organization has no connection {0}")]
     NoSuchConnection(BindingId),
@@ -138,6 +141,7 @@ pub async fn create_limited(
     };
     let id = store.add_api_key(org, new).await.map_err(|error| match error {
         AddApiKeyError::TooMany => CreateKeyError::TooMany,
+        AddApiKeyError::NotAllowed => CreateKeyError::NotAllowed,
         AddApiKeyError::NoSuchBinding(binding) => CreateKeyError::NoSuchConnection(binding),
         AddApiKeyError::Store(error) => error.into(),
     })?;

@@ -74,7 +74,7 @@ async fn resume(
     client_ip: ClientIp,
     params: CallbackParams,
 ) -> Result<Flash, InternalError> {
-    let Some(secret) = &params.state else { return Ok(without_state(state, params)) };
+    let Some(secret) = &params.state else { return Ok(without_state(params)) };
     let state_hash = hash_secret(secret);
     let consumed = state.store.consume_oauth_state(&state_hash, &caller.session_hash, &caller.user_id).await?;
     let (org, user, verifier, scopes) = match consumed {
@@ -89,7 +89,7 @@ async fn resume(
     let code = match params.answer() {
         ConsentAnswer::Code(code) if may_connect => code,
         ConsentAnswer::Code(_) => return Ok(ended(state, &state_hash, ConnectionFlash::NotAllowed).await),
-        ConsentAnswer::ScopesRefused(refused) => {
+        ConsentAnswer::ScopesRefused(refused) if may_connect => {
             let store = state.store.as_actor(client_ip.actor(&caller));
             refused.record(&AppState { store, ..state.clone() }, &org, &scopes).await?;
             return Ok(ended(state, &state_hash, ConnectionFlash::ScopesRefused).await);
@@ -126,13 +126,13 @@ async fn ended(state: &AppState, state_hash: &str, outcome: ConnectionFlash) -> 
 }
 
 /// Returns the outcome of a callback that names no consent. Xero leaves the state out of some errors.
-fn without_state(state: &AppState, params: CallbackParams) -> Flash {
+fn without_state(params: CallbackParams) -> Flash {
     if !params.names_error() {
         return ConnectionFlash::StateExpired.into();
     }
     let answer = params.answer();
     if let ConsentAnswer::ScopesRefused(refused) = &answer {
-        refused.log_unknown(state);
+        refused.log_unattributed();
     }
     explain(&answer).into()
 }

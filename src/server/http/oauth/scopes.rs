@@ -46,19 +46,19 @@ impl RefusedScopes {
     pub async fn record(&self, state: &AppState, org: &OrgId, asked: &str) -> Result<(), StoreError> {
         let named: Vec<String> =
             scopes_beyond_smallest(asked).into_iter().filter(|scope| self.words.contains(scope)).collect();
-        self.log(state, Some(org), asked, &named);
+        self.log(state, org, asked, &named);
         state.store.record_scope_refusal(org, asked, self.cause, &named).await
     }
 
-    /// Logs and counts a refusal that names no consent.
-    pub fn log_unknown(&self, state: &AppState) {
-        self.log(state, None, &state.config.xero.scopes, &[]);
+    /// Logs a refusal that names no consent. Anybody can write such an address, so it raises no alarm.
+    pub fn log_unattributed(&self) {
+        tracing::info!(cause = self.cause.as_str(), "a callback without a state says that Xero refused the scopes");
     }
 
-    fn log(&self, state: &AppState, org: Option<&OrgId>, asked: &str, named: &[String]) {
+    fn log(&self, state: &AppState, org: &OrgId, asked: &str, named: &[String]) {
         state.tokens.metrics().count_scope_refusal(self.cause);
         tracing::error!(
-            org = org.map(OrgId::as_str),
+            %org,
             cause = self.cause.as_str(),
             scopes = asked,
             named = named.join(" "),

@@ -82,6 +82,7 @@ impl From<CreateKeyError> for Rejection {
         match why {
             CreateKeyError::InvalidName => reject_key(ApiKeyFlash::InvalidName),
             CreateKeyError::NoScopes => reject_key(ApiKeyFlash::NoScope),
+            CreateKeyError::NotAllowed => reject_key(ApiKeyFlash::NotAllowed),
             CreateKeyError::TooMany => reject_key(ApiKeyFlash::TooMany),
             CreateKeyError::NoSuchConnection(_) => reject_key(ApiKeyFlash::NoSuchConnection),
             CreateKeyError::PersonalKeysRefused => reject_key(ApiKeyFlash::PersonalKeysRefused),
@@ -94,6 +95,7 @@ impl From<CreateKeyError> for Rejection {
 impl From<RotationError> for Rejection {
     fn from(why: RotationError) -> Self {
         match why {
+            RotationError::Refused(RotateKeyError::NotAllowed) => reject_key(ApiKeyFlash::NotAllowed),
             RotationError::Refused(RotateKeyError::NotFound) => reject_key(ApiKeyFlash::NoSuchKey),
             RotationError::Refused(RotateKeyError::StillReplacing { .. }) => reject_key(ApiKeyFlash::StillReplacing),
             RotationError::Refused(RotateKeyError::Store(error)) => error.into(),

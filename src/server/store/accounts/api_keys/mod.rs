@@ -10,8 +10,9 @@ use sqlx::{AnyConnection, Row};
 pub use self::limits::LimitKeyError;
 pub use self::presented::{ApiKeyRow, KeyUse};
 pub use self::rotation::{NewSecret, ReplacedSecret, RotateKeyError};
-use crate::model::{Action, ApiKeyId, BindingId, OrgId, Scope, UserId};
+use crate::model::{Action, ApiKeyId, BindingId, OrgId, Permission, Scope, UserId};
 use crate::server::domain::AuditEvent;
+use crate::server::store::accounts::members::rows::lock_and_check;
 use crate::server::store::{RowChange, Store, StoreError, new_id};
 
 /// The most API keys that an organization may have at a time, revoked ones not counted.
@@ -41,6 +42,9 @@ pub enum AddApiKeyError {
     /// The organization has the maximum number of unrevoked keys.
     #[error("the organization already has {MAX_API_KEYS} API keys")]
     TooMany,
+    /// The person who creates it may no longer create any.
+    #[error("the person may not create API keys")]
+    NotAllowed,
     /// The organization has no such binding to limit the key to.
     #[error("the organization has no connection {0}")]
     NoSuchBinding(BindingId),
@@ -71,6 +75,11 @@ impl Store {
     pub async fn add_api_key(&self, org: &OrgId, new: NewApiKeyRow<'_>) -> Result<ApiKeyId, AddApiKeyError> {
         let mut transaction = self.database.begin().await?;
         let (id, now): (ApiKeyId, i64) = (new_id(), self.clock.now());
+        if let Some(creator) = new.created_by
+            && !lock_and_check(&mut transaction, org, creator, Permission::ManageApiKeys).await?
+        {
+            return Err(AddApiKeyError::NotAllowed);
+        }
         let done = sqlx::query(
             "INSERT INTO api_keys (id, org_id, name, key_hash, prefix, scopes, created_by, created_at, expires_at, \
              limited_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $11 \

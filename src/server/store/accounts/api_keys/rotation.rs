@@ -2,8 +2,9 @@
 
 use sqlx::{AnyConnection, Row};
 
-use crate::model::{Action, ApiKeyId, OrgId, UserId};
+use crate::model::{Action, ApiKeyId, OrgId, Permission, UserId};
 use crate::server::domain::AuditEvent;
+use crate::server::store::accounts::members::rows::lock_and_check;
 use crate::server::store::{RowChange, Store, StoreError};
 
 /// A secret that replaces a key's.
@@ -33,6 +34,9 @@ pub enum RotateKeyError {
     /// The organization has no such key, or it has expired or been revoked.
     #[error("there is no such API key, or it has expired or been revoked")]
     NotFound,
+    /// The person who rotates it may no longer do so.
+    #[error("the person may not rotate API keys")]
+    NotAllowed,
     /// The secret before the last rotation still works. A second rotation would end it, and with it a program that uses
     /// it, perhaps because somebody pressed a button twice.
     #[error("the key was rotated already, and the secret before works until {previous_ends_at}")]
@@ -61,6 +65,11 @@ impl Store {
     ) -> Result<ReplacedSecret, RotateKeyError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
+        if let Some(by) = new.by
+            && !lock_and_check(&mut transaction, org, by, Permission::ManageApiKeys).await?
+        {
+            return Err(RotateKeyError::NotAllowed);
+        }
         let row = sqlx::query(
             "UPDATE api_keys SET previous_key_hash = key_hash, previous_prefix = prefix, \
              previous_created_by = created_by, previous_last_used_at = last_used_at, \

@@ -13,7 +13,10 @@ use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::notifications::contacts::remove_contact_everywhere;
 use crate::server::store::notifications::webhook_endpoints::host;
 use crate::server::store::{Store, StoreError};
-use rows::{Member, find_member, insert_member, is_last_owner, lock_and_load_members, revoke_links_of, role_from};
+use rows::{
+    Member, find_member, insert_member, is_last_owner, lock_and_load_members, revoke_links_of,
+    revoke_owner_invitations_of, role_from,
+};
 
 /// Why a membership was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +105,7 @@ impl Store {
         if member.role == role {
             return Ok(());
         }
-        if member.role == Role::Owner && is_last_owner(&mut transaction, org).await? {
+        if member.role == Role::Owner && is_last_owner(&mut transaction, org, whom).await? {
             return Err(MemberChangeError::LastOwner);
         }
         self.set_role(&mut transaction, org, &member, role).await?;
@@ -139,7 +142,7 @@ impl Store {
         if !leaves && !acting_role.may_manage(member.role) {
             return Err(MemberChangeError::NotAllowed);
         }
-        if member.role == Role::Owner && is_last_owner(&mut transaction, org).await? {
+        if member.role == Role::Owner && is_last_owner(&mut transaction, org, whom).await? {
             return Err(MemberChangeError::LastOwner);
         }
         let now = self.clock.now();
@@ -230,6 +233,9 @@ impl Store {
             .bind(member.user.as_str())
             .execute(&mut **transaction)
             .await?;
+        if role != Role::Owner {
+            revoke_owner_invitations_of(transaction, org, &member.user, self.clock().now()).await?;
+        }
         if role == Role::Member {
             // A plain member may neither invite nor create keys, so what they created as more than that ends.
             let now = self.clock.now();

@@ -4,7 +4,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::MemberChangeError;
-use crate::model::{OrgId, Role, UserId};
+use crate::model::{OrgId, Permission, Role, UserId};
 use crate::server::store::StoreError;
 use crate::server::store::connections::link_consents::cancel_links_of;
 use crate::server::store::text_values::text_value;
@@ -34,6 +34,18 @@ pub(in crate::server::store) async fn lock_org(connection: &mut AnyConnection, o
     let hold = "UPDATE organizations SET name = name WHERE id = $1";
     sqlx::query(hold).bind(org.as_str()).execute(connection).await?;
     Ok(())
+}
+
+/// Locks the organization, and returns whether a person may do this in it now: what a request began with may have ended
+/// since, and what it creates would outlive that.
+pub(in crate::server::store) async fn lock_and_check(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+    permission: Permission,
+) -> Result<bool, StoreError> {
+    lock_org(connection, org).await?;
+    Ok(find_role(connection, org, user).await?.is_some_and(|role| role.may(permission)))
 }
 
 /// Returns a member of the organization.
@@ -81,16 +93,40 @@ pub(in crate::server::store) async fn find_role(
     Ok(find_member(connection, org, user).await?.map(|member| member.role))
 }
 
-/// Returns whether the organization has only one owner.
+/// Returns whether the organization has no other owner than this one who can sign in.
 pub(in crate::server::store::accounts) async fn is_last_owner(
     connection: &mut AnyConnection,
     org: &OrgId,
+    owner: &UserId,
 ) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) FROM memberships WHERE org_id = $1 AND role = 'owner'")
-        .bind(org.as_str())
-        .fetch_one(connection)
-        .await?;
-    Ok(row.try_get::<i64, _>(0)? <= 1)
+    let row = sqlx::query(
+        "SELECT COUNT(*) FROM memberships m JOIN users u ON u.id = m.user_id \
+         WHERE m.org_id = $1 AND m.role = 'owner' AND m.user_id <> $2 AND u.disabled_at IS NULL",
+    )
+    .bind(org.as_str())
+    .bind(owner.as_str())
+    .fetch_one(connection)
+    .await?;
+    Ok(row.try_get::<i64, _>(0)? == 0)
+}
+
+/// Revokes the open invitations to become an owner that a user sent as one.
+pub(super) async fn revoke_owner_invitations_of(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    user: &UserId,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE invitations SET revoked_at = $1 WHERE org_id = $2 AND invited_by = $3 AND role = 'owner' \
+         AND accepted_at IS NULL AND revoked_at IS NULL",
+    )
+    .bind(now)
+    .bind(org.as_str())
+    .bind(user.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Revokes the open invitations that a user sent, and the open connect links that they created.

@@ -5,8 +5,8 @@ use crate::model::{ApiKeyStatus, Scope};
 use crate::server::domain::{Actor, Secret};
 use crate::server::store::testing::each_store;
 use crate::server::store::{
-    AcceptError, AuditFilter, CreateOrgError, CreatedUser, INVITATION_LIFETIME, InviteError, Invitee, NewApiKeyRow,
-    NewInvitation, NewSession, NewUser, RowChange,
+    AcceptError, AddApiKeyError, AuditFilter, CreateOrgError, CreatedUser, INVITATION_LIFETIME, InviteError, Invitee,
+    NewApiKeyRow, NewInvitation, NewSecret, NewSession, NewUser, RotateKeyError, RowChange,
 };
 
 /// A user with an account, and the actor of their changes.
@@ -228,4 +228,54 @@ async fn organization_is_created_and_renamed_by_users(store: Store) {
     let events = store.audit_events(Some(&org), AuditFilter::default(), None, 9).await.unwrap();
     let detail = [("from".to_owned(), "Harbour".to_owned()), ("to".to_owned(), "Harbour Group".to_owned())];
     assert_eq!((events[0].action.as_str(), &events[0].detail[..]), ("organization.renamed", &detail[..]));
+}
+
+#[apply(each_store!)]
+async fn key_of_a_request_that_began_before_a_demotion_is_not_created(store: Store) {
+    let (org, ann, bob, eve) = org_with_members(&store).await;
+    let add = async |by: &UserId| {
+        let new = NewApiKeyRow {
+            name: "Export",
+            hash: by.as_str(),
+            prefix: "egk_a",
+            scopes: &[Scope::TokensRead],
+            expires_at: None,
+            created_by: Some(by),
+            bindings: &[],
+        };
+        store.add_api_key(&org, new).await
+    };
+    let key = add(&bob.user).await.unwrap();
+    ann.acting(&store).change_role(&org, &ann.user, &bob.user, Role::Member).await.unwrap();
+    ann.acting(&store).remove_member(&org, &ann.user, &eve.user).await.unwrap();
+    for by in [&bob.user, &eve.user] {
+        let refused = add(by).await;
+        assert!(matches!(refused, Err(AddApiKeyError::NotAllowed)), "{refused:?}");
+    }
+    let secret = NewSecret { hash: "new", prefix: "egk_b", overlap: 0, by: Some(&bob.user) };
+    let refused = store.rotate_api_key(&org, &key, secret).await;
+    assert!(matches!(refused, Err(RotateKeyError::NotAllowed)), "{refused:?}");
+}
+
+#[apply(each_store!)]
+async fn owner_who_became_an_admin_invites_no_owner(store: Store) {
+    let (org, ann, bob, _) = org_with_members(&store).await;
+    ann.acting(&store).change_role(&org, &ann.user, &bob.user, Role::Owner).await.unwrap();
+    for (role, hash) in [(Role::Owner, "owner"), (Role::Admin, "admin")] {
+        ann.acting(&store).invite(&org, &ann.user, invitation(role, hash)).await.unwrap();
+    }
+    bob.acting(&store).change_role(&org, &bob.user, &ann.user, Role::Admin).await.unwrap();
+    let open: Vec<Role> = store.invitations(&org).await.unwrap().into_iter().map(|one| one.role).collect();
+    assert_eq!(open, [Role::Admin]);
+}
+
+#[apply(each_store!)]
+async fn owner_whose_account_is_disabled_does_not_count_as_another_owner(store: Store) {
+    let (org, ann, bob, _) = org_with_members(&store).await;
+    let change = async |role| ann.acting(&store).change_role(&org, &ann.user, &bob.user, role).await;
+    change(Role::Owner).await.unwrap();
+    assert_eq!(store.disable_user(&bob.user).await.unwrap(), RowChange::Applied);
+    let steps_down = ann.acting(&store).change_role(&org, &ann.user, &ann.user, Role::Admin).await;
+    assert!(matches!(steps_down, Err(MemberChangeError::LastOwner)), "{steps_down:?}");
+    change(Role::Member).await.unwrap();
 }

@@ -108,7 +108,7 @@ impl Store {
         let mut transaction = self.begin_change_tx().await?;
         for OrgView { id, name, role } in &orgs {
             lock_org(&mut transaction, id).await?;
-            if *role == Role::Owner && is_last_owner(&mut transaction, id).await? {
+            if *role == Role::Owner && is_last_owner(&mut transaction, id, user).await? {
                 return Err(DeleteUserError::LastOwner(name.clone()));
             }
         }
