@@ -278,19 +278,19 @@ impl Store {
         let now = self.clock.now();
         let retry_at = if let LetterOutcome::RetryAt(at) = outcome { Some(at) } else { None };
         let mut transaction = self.database.begin().await?;
-        let held = sqlx::query(
-            "UPDATE contacts SET claimed_by = NULL, claimed_until = NULL, retry_at = $1, attempts = $2, \
-             refused_at = CASE WHEN $3 = 'kept' THEN refused_at WHEN $3 = 'refused' THEN $4 END \
-             WHERE id = $5 AND claimed_by = $6",
-        )
+        let held = sqlx::query(match outcome {
+            LetterOutcome::Sent | LetterOutcome::Refused => {
+                "UPDATE contacts SET claimed_by = NULL, claimed_until = NULL, retry_at = $1, attempts = $2, \
+                 refused_at = $3 WHERE id = $4 AND claimed_by = $5"
+            }
+            LetterOutcome::RetryAt(_) | LetterOutcome::NotNeeded => {
+                "UPDATE contacts SET claimed_by = NULL, claimed_until = NULL, retry_at = $1, attempts = $2, \
+                 refused_at = COALESCE(refused_at, $3) WHERE id = $4 AND claimed_by = $5"
+            }
+        })
         .bind(retry_at)
         .bind(if retry_at.is_some() { contact.attempts + 1 } else { 0 })
-        .bind(match outcome {
-            LetterOutcome::Refused => "refused",
-            LetterOutcome::Sent => "accepted",
-            LetterOutcome::RetryAt(_) | LetterOutcome::NotNeeded => "kept",
-        })
-        .bind(now)
+        .bind((outcome == LetterOutcome::Refused).then_some(now))
         .bind(contact.id.as_str())
         .bind(owner)
         .execute(&mut *transaction)
@@ -371,56 +371,4 @@ pub(in crate::server::store) async fn end_letter_links(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::server::store::RowChange;
-    use crate::server::store::testing::each_store;
-    use crate::server::store::testing::grants::TestGrant;
-
-    #[apply(each_store!)]
-    async fn contact_of_more_connections_than_a_letter_lists_gets_the_others_in_the_next_letter(store: Store) {
-        let org = store.add_org("Harbour").await.unwrap();
-        let names: Vec<String> = (0..=MAX_CONNECTIONS).map(|number| format!("Company {number:03}")).collect();
-        let tenants: Vec<&str> = names.iter().map(String::as_str).collect();
-        TestGrant::of(&store, &org).bound_to(&tenants).insert().await;
-        for one in store.bindings_of_org(&org).await.unwrap() {
-            let set = store.set_contacts(&org, &one.binding.id, &["books@example.com".to_owned()]).await.unwrap();
-            assert_eq!(set, RowChange::Applied);
-        }
-        sqlx::query("UPDATE integration_tenant_bindings SET status = 'needs_reauth', broken_notified_at = $1")
-            .bind(store.clock().now())
-            .execute(store.pool())
-            .await
-            .unwrap();
-        store.clock().advance(GATHERING_PERIOD + 1);
-        let mut listed = Vec::new();
-        for expected in [MAX_CONNECTIONS, MAX_CONNECTIONS] {
-            let contact = store.claim_reconnect_letters("one", 10).await.unwrap().pop().expect("a letter is due");
-            let broken = store.broken_connections(&contact.id).await.unwrap();
-            assert_eq!(i64::try_from(broken.len()).unwrap(), expected);
-            let recorded = store.record_letter(&contact, "one", &broken, LetterOutcome::Sent).await.unwrap();
-            assert_eq!(recorded, RecordedAttempt::Recorded);
-            listed.extend(broken.into_iter().map(|one| one.tenant_name));
-        }
-        assert!(names.iter().all(|name| listed.contains(name)));
-        assert_eq!(store.claim_reconnect_letters("one", 10).await.unwrap(), []);
-    }
-
-    const HOUR: i64 = 60 * 60;
-    const DAY: i64 = 24 * HOUR;
-
-    #[test]
-    fn reminders_follow_after_one_three_and_seven_days_and_none_soon_after_another_letter() {
-        for (now, next) in [
-            (0, Some(DAY)),
-            (DAY - 13 * HOUR, Some(DAY)),
-            (DAY - 11 * HOUR, Some(3 * DAY)),
-            (DAY, Some(3 * DAY)),
-            (3 * DAY + HOUR, Some(7 * DAY)),
-            (7 * DAY - HOUR, None),
-            (7 * DAY, None),
-        ] {
-            assert_eq!(next_letter_at(0, now), next, "{now}");
-        }
-    }
-}
+mod tests;
