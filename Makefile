@@ -19,3 +19,7 @@ advisories: ; @cargo deny check advisories
 # Needs the network for the advisories. A release is built from a commit that passed it.
 release-check: advisories test fuzz-api
 	@scripts/test-clients typescript python
+	@scripts/check-firefox
+	@scripts/check-upgrade
+	@scripts/check-image
+	@scripts/check-release
