@@ -1,10 +1,15 @@
 //! `evergrant-bench`: measures a release of Evergrant. No part of it is in the shipped binary.
 //!
-//! `sweep` fills databases with due grants and measures how fast instances refresh them; `abuse` measures what idle and
-//! slow clients cost a server. Both start the `evergrant` binary for what is measured or needed beside it.
+//! `requests` measures pages, the APIs for programs, the start, and memory; `sweep` fills databases with due grants and
+//! measures how fast instances refresh them; `abuse` measures what idle and slow clients cost a server. Each starts the
+//! `evergrant` binary for what is measured or needed beside it.
 
 mod abuse;
+mod databases;
 mod process;
+mod requests;
+mod sandbox;
+mod server;
 mod sweep;
 
 use std::process::ExitCode;
@@ -27,6 +32,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure pages, the APIs for programs, the start, and memory. Prints a table in Markdown.
+    Requests(requests::Flags),
     /// Measure how fast this machine refreshes grants. Uses its own databases.
     Sweep(sweep::Flags),
     /// Measure how thousands of idle and slow clients affect other requests. Starts its own server.
@@ -38,6 +45,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Requests(flags) => requests::run(flags).await,
         Command::Sweep(flags) => sweep::run(flags).await,
         Command::Abuse(flags) => abuse::run(flags).await,
         Command::SweepInstance(flags) => sweep::instance::run(*flags).await,

@@ -8,6 +8,9 @@ use clap::Args;
 
 use crate::BenchError;
 
+/// The program that chooses the processor cores of others (util-linux).
+const TASKSET: &str = "/usr/bin/taskset";
+
 /// A child process, killed on drop.
 pub struct Process {
     child: Child,
@@ -41,6 +44,27 @@ impl Process {
         memory_figure_kb(&self.child.id().to_string(), "VmRSS")
     }
 
+    /// Forgets the most memory that the process has used so far.
+    pub fn reset_peak_memory(&self) -> Result<(), BenchError> {
+        // See proc_pid_clear_refs(5).
+        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
+    }
+
+    /// Returns the most resident memory since `reset_peak_memory` in kilobytes.
+    pub fn peak_memory_kb(&self) -> u64 {
+        memory_figure_kb(&self.child.id().to_string(), "VmHWM")
+    }
+
+    /// Stops the process as a service manager does, and waits for its end.
+    pub fn stop(mut self) -> Result<(), BenchError> {
+        let pid = self.child.id();
+        Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status()?;
+        match self.child.wait()?.success() {
+            true => Ok(()),
+            false => Err("the server did not stop well".into()),
+        }
+    }
+
     /// Returns the CPU time used so far in seconds; 0 if `/proc` has none.
     pub fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
@@ -69,6 +93,17 @@ pub struct EvergrantBinary {
 impl EvergrantBinary {
     /// Returns a command that runs it with an empty environment. Fails if there is no such file.
     pub fn command(&self) -> Result<Command, BenchError> {
+        Ok(clean_command(&self.path()?))
+    }
+
+    /// Returns a command that runs it on these processor cores only.
+    pub fn command_on(&self, cores: &str) -> Result<Command, BenchError> {
+        let mut command = clean_command(Path::new(TASKSET));
+        command.args(["-c", cores]).arg(self.path()?);
+        Ok(command)
+    }
+
+    fn path(&self) -> Result<PathBuf, BenchError> {
         let path = match &self.evergrant {
             Some(path) => path.clone(),
             None => std::env::current_exe()?.with_file_name("evergrant"),
@@ -76,7 +111,17 @@ impl EvergrantBinary {
         if !path.is_file() {
             return Err(format!("there is no evergrant at {}: build it, or pass --evergrant", path.display()).into());
         }
-        Ok(clean_command(&path))
+        Ok(path)
+    }
+}
+
+/// Lets this program run on these processor cores only, in the notation of `taskset`.
+pub fn pin_this_program(cores: &str) -> Result<(), BenchError> {
+    let pid = std::process::id().to_string();
+    let output = Command::new(TASKSET).args(["--all-tasks", "--cpu-list", "--pid", cores, &pid]).output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("can't use the cores {cores}: {}", String::from_utf8_lossy(&output.stderr)).into()),
     }
 }
 

@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
+use sqlx::{AnyConnection, Connection as _};
 
 use super::{Flags, RunParameters};
+use crate::databases::create_folder;
 use crate::process::{Process, own_binary};
+use crate::sandbox::BenchSandbox;
 use crate::{BenchError, FIXED_KEY_RING};
 use evergrant::server::clock::Clock;
 use evergrant::server::crypto::key_ring::KeyRing;
 use evergrant::server::domain::{AccessToken, KeepHot, Plan, RefreshToken, Secret, TokenSet};
-use evergrant::server::store::{Database, NewGrant, Store};
-use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
+use evergrant::server::store::{Database, NewGrant, Store, new_id};
 
 /// How many tokens the sandbox issues in one response.
 const MINT_BATCH_SIZE: usize = 10_000;
@@ -21,57 +22,29 @@ const ROWS_PER_TRANSACTION: usize = 1000;
 /// How long all grants have been due, in seconds.
 const OVERDUE_SECONDS: i64 = 60 * 60;
 
-/// The database under test.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum DatabaseKind {
-    Sqlite,
-    Postgres,
-}
-
-impl DatabaseKind {
-    /// Returns the name for the result table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "SQLite",
-            Self::Postgres => "PostgreSQL",
-        }
-    }
-}
-
 /// The database and the sandbox of one run.
 pub struct BenchEnv {
     folder: PathBuf,
     url: String,
-    base: String,
+    sandbox: BenchSandbox,
     pub store: Store,
-    _sandbox: Process,
 }
 
 impl BenchEnv {
     /// Starts the sandbox, creates the database and fills it with due grants.
     pub async fn create(flags: &Flags, run: &RunParameters) -> Result<Self, BenchError> {
         let folder = flags.folder.join("run");
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        std::fs::create_dir_all(&folder)?;
-        let url = match (run.kind, &flags.postgres) {
-            (DatabaseKind::Postgres, Some(server)) => create_postgres_database(server).await?,
-            _ => format!("sqlite://{}", folder.join("bench.db").display()),
-        };
-        let mut sandbox =
-            Process::start(flags.binary.command()?.args(["sandbox", "--json", "--listen", "127.0.0.1:0"]))?;
-        let printed: Value = serde_json::from_str(&sandbox.read_line()?)?;
-        let base = format!("http://{}", printed["address"].as_str().ok_or("the sandbox printed no address")?);
-
+        create_folder(&folder)?;
+        let url = run.kind.create(&folder, flags.postgres.as_deref()).await?;
+        let sandbox = BenchSandbox::start(&flags.binary)?;
         let clock = Clock::manual(Clock::system().now() - OVERDUE_SECONDS);
         let plan = Plan { keep_hot: KeepHot::All, ..Plan::default() };
         let database = Database::connect(&url).await?;
         database.migrate().await?;
         let store = Store::new(database, KeyRing::parse(&Secret::new(FIXED_KEY_RING))?, clock).with_plan(plan);
-        let this = Self { folder, url, base, store, _sandbox: sandbox };
+        let this = Self { folder, url, sandbox, store };
         this.fill(run.due).await?;
-        this.post_control("settings", json!({ "latency_ms": run.latency })).await?;
+        this.sandbox.control("settings", json!({ "latency_ms": run.latency })).await?;
         Ok(this)
     }
 
@@ -82,7 +55,7 @@ impl BenchEnv {
             left -= count;
             let name = format!("Organization {left}");
             let org = self.store.add_org(&name).await?;
-            let minted = self.post_control("mint-many", json!({ "user": "mere", "count": count })).await?;
+            let minted = self.sandbox.control("mint-many", json!({ "user": "mere", "count": count })).await?;
             let tokens = minted["refresh_tokens"].as_array().cloned().unwrap_or_default();
             let ended = self.store.clock().now();
             let new = tokens.iter().filter_map(Value::as_str).map(|token| NewGrant {
@@ -106,12 +79,6 @@ impl BenchEnv {
         Ok(())
     }
 
-    async fn post_control(&self, path: &str, body: Value) -> Result<Value, BenchError> {
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        let response = client.post(format!("{}/_control/{path}", self.base)).json(&body).send().await?;
-        Ok(response.error_for_status()?.json().await?)
-    }
-
     /// Starts an instance and waits until it is ready.
     pub fn start_instance(&self, number: usize, flags: &Flags) -> Result<Process, BenchError> {
         let data = self.folder.join(format!("instance-{number}"));
@@ -123,28 +90,11 @@ impl BenchEnv {
             .env("EVERGRANT_DATA_DIR", as_text(&data))
             .env("EVERGRANT_KEYS", FIXED_KEY_RING)
             .env("EVERGRANT_KEEP_HOT", "all")
-            .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
-            .env("XERO_CLIENT_SECRET", SANDBOX_CLIENT_SECRET)
-            .envs(["XERO_LOGIN_URL", "XERO_IDENTITY_URL", "XERO_API_URL"].map(|name| (name, &self.base)));
+            .envs(self.sandbox.settings());
         let mut process = Process::start(&mut command)?;
         process.read_line()?;
         Ok(process)
     }
-}
-
-/// Creates an empty database on a PostgreSQL server and returns its URL. `server` is a URL without a database name. A
-/// database left over from an earlier run is dropped.
-async fn create_postgres_database(server: &str) -> Result<String, BenchError> {
-    const NAME: &str = "evergrant_bench_sweep";
-    let server = server.trim_end_matches('/');
-    sqlx::any::install_default_drivers();
-    let mut admin = AnyConnection::connect(&format!("{server}/postgres")).await?;
-    for statement in [format!("DROP DATABASE IF EXISTS {NAME} WITH (FORCE)"), format!("CREATE DATABASE {NAME}")] {
-        // Safe to interpolate: the name is a constant.
-        sqlx::query(AssertSqlSafe(statement)).execute(&mut admin).await?;
-    }
-    admin.close().await?;
-    Ok(format!("{server}/{NAME}"))
 }
 
 /// Inserts grants, a thousand per transaction.
@@ -153,7 +103,7 @@ async fn insert_grants(store: &Store, new: impl IntoIterator<Item = NewGrant>) -
     while new.peek().is_some() {
         let mut transaction = store.database().begin().await?;
         for one in new.by_ref().take(ROWS_PER_TRANSACTION) {
-            store.insert_grant_on(&mut transaction, &one).await?;
+            store.insert_grant_on(&mut transaction, &new_id(), &one).await?;
         }
         transaction.commit().await?;
     }

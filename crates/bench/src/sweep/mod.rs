@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::BenchError;
+use crate::databases::DatabaseKind;
 use crate::process::EvergrantBinary;
-use bench_env::DatabaseKind;
 use measure::{Measured, measure};
 
 #[derive(Args)]
@@ -79,8 +79,7 @@ pub async fn run(flags: Flags) -> Result<(), BenchError> {
 
 fn all_runs(flags: &Flags) -> Vec<RunParameters> {
     let mut runs = Vec::new();
-    let kinds = flags.postgres.iter().map(|_| DatabaseKind::Postgres).chain([DatabaseKind::Sqlite]);
-    for kind in kinds {
+    for kind in DatabaseKind::available(flags.postgres.as_deref()).into_iter().rev() {
         for &latency in &flags.latency {
             for &instances in &flags.instances {
                 // Only one process can use an SQLite file.
