@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 
 const FOLDER: &str = "../../migrations";
-const RUNNER: &str = "../../src/server/store/migrations.rs";
+const RUNNER: &str = "../../src/server/store/migrations/mod.rs";
 
 fn main() {
     println!("cargo::rerun-if-changed={FOLDER}");

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::header::{CONTENT_TYPE, IF_MODIFIED_SINCE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MODIFIED_SINCE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -138,6 +138,10 @@ async fn attach(
         Ok(authorized) => authorized,
         Err(refusal) => return refusal,
     };
+    // Xero wants the length before the content (XeroAPI/xero-node, issue 217).
+    if !headers.contains_key(CONTENT_LENGTH) {
+        return permit.with_headers(problem(StatusCode::LENGTH_REQUIRED, "Length required"));
+    }
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or("application/octet-stream").to_owned();
     let work = async {

@@ -12,6 +12,7 @@
 mod access_tokens;
 mod accounting;
 mod authorize;
+mod bank_feeds;
 mod connections;
 mod control;
 mod error;

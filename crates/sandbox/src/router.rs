@@ -7,11 +7,13 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, delete, get, post};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 use uuid::Uuid;
 
 use crate::responses::{format_utc, not_found};
 use crate::sandbox::Sandbox;
-use crate::{accounting, authorize, connections, control, invoices, token_endpoint};
+use crate::{accounting, authorize, bank_feeds, connections, control, invoices, token_endpoint};
 
 impl Sandbox {
     /// Returns all routes, with paths relative to where the router is mounted.
@@ -26,13 +28,21 @@ impl Sandbox {
             .route("/.well-known/openid-configuration/jwks", get(connections::jwks))
             .route("/connections", get(connections::list))
             .route("/connections/{id}", delete(connections::remove))
-            .route("/api.xro/2.0/Organisation", get(accounting::organization))
-            .merge(invoices::router())
+            .merge(api_routes())
             .nest("/_control", control::router(self))
             .fallback(any(not_found))
             .layer(middleware::from_fn_with_state(self.clone(), common_headers))
             .with_state(self.clone())
     }
+}
+
+/// Returns Xero's API for a tenant. Its responses are compressed if the caller accepts that, errors too.
+fn api_routes() -> Router<Sandbox> {
+    Router::new()
+        .route("/api.xro/2.0/Organisation", get(accounting::organization))
+        .route("/bankfeeds.xro/1.0/Statements", post(bank_feeds::create_statements))
+        .merge(invoices::router())
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
 }
 
 /// Adds to every response: no caching, a correlation id, and the sandbox's own time.
