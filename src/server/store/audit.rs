@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::live::changes::ChangeTx;
 use super::text_values::text_value;
-use super::{Store, StoreError};
-use crate::model::{Action, AuditView, Cursor, OrgId, Stored, UserId};
+use super::{Store, StoreError, start_of_page};
+use crate::model::{Action, AuditView, Cursor, OrgId, Span, Stored, UserId};
 use crate::server::domain::{Actor, AuditEvent};
 
 /// Orders events that this process writes in the same millisecond.
@@ -27,15 +28,20 @@ pub struct AuditFilter<'a> {
     pub action: &'a str,
     /// The code of the kind of actor, such as `api_key`.
     pub actor_kind: &'a str,
+    /// The actor's name, in any case.
+    pub actor_name: &'a str,
+    /// When the events happened.
+    pub span: Span,
 }
 
-/// Selects the columns that `event_from` reads, newest first. `$1` and `$2` are a cursor, `$3` and `$4` a filter.
+/// Selects the columns that `event_from` reads, newest first. `$1` and `$2` are a cursor, `$3`, `$4`, `$6` and `$7` a
+/// filter.
 macro_rules! select_newest {
     ($org:literal) => {
         concat!(
             "SELECT id, at, actor_kind, actor_name, action, detail, address FROM audit_events ",
             "WHERE at <= $1 AND (at < $1 OR id < $2) AND ($3 = '' OR action = $3) ",
-            "AND ($4 = '' OR actor_kind = $4) AND org_id ",
+            "AND ($4 = '' OR actor_kind = $4) AND at >= $6 AND ($7 = '' OR LOWER(actor_name) = LOWER($7)) AND org_id ",
             $org,
             " ORDER BY at DESC, id DESC LIMIT $5"
         )
@@ -75,6 +81,11 @@ impl PendingEvent {
         self.actor.address.as_deref()
     }
 
+    /// Gives the event an id of its cause, so that it is written once however often the cause is met.
+    pub(in crate::server::store) fn with_id(self, id: String) -> Self {
+        Self { id, ..self }
+    }
+
     /// Returns when it happened, in unix seconds.
     pub fn at(&self) -> i64 {
         self.at
@@ -104,13 +115,13 @@ impl PendingEvent {
 }
 
 impl Store {
-    /// Inserts an event in the transaction of the change that it describes.
-    pub(super) async fn record(
-        &self,
-        connection: &mut AnyConnection,
-        event: &AuditEvent<'_>,
-    ) -> Result<(), StoreError> {
-        self.pending_event(event).insert(connection).await
+    /// Inserts an event in the transaction of the change that it describes, which pages of its organization then show.
+    pub(super) async fn record(&self, transaction: &mut ChangeTx, event: &AuditEvent<'_>) -> Result<(), StoreError> {
+        self.pending_event(event).insert(transaction).await?;
+        if let Some(org) = event.org {
+            transaction.mark_changed(org);
+        }
+        Ok(())
     }
 
     /// Returns the event as it happens now, to be written later.
@@ -128,7 +139,8 @@ impl Store {
         }
     }
 
-    /// Inserts events that happened earlier, all or none. Those that were inserted before stay as they are.
+    /// Inserts events that happened earlier, all or none. Those that were inserted before stay as they are. Publishes
+    /// nothing, because programs cause them all the time.
     pub async fn record_pending(&self, events: &[PendingEvent]) -> Result<(), StoreError> {
         if let [event] = events {
             let mut connection = self.pool().acquire().await?;
@@ -138,7 +150,7 @@ impl Store {
         for event in events {
             event.insert(&mut transaction).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Records what a user did without a change, such as a refused sign-in, in each of their organizations.
@@ -153,18 +165,18 @@ impl Store {
     /// event stands alone, and only the person can see it.
     pub(super) async fn record_about_user(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut ChangeTx,
         person: &UserId,
         action: Action,
         detail: &[(&'static str, String)],
     ) -> Result<(), StoreError> {
         let row = sqlx::query("SELECT email FROM users WHERE id = $1").bind(person.as_str());
-        let email = match row.fetch_optional(&mut *connection).await? {
+        let email = match row.fetch_optional(&mut **transaction).await? {
             Some(row) => row.try_get::<String, _>("email")?,
             None => String::new(),
         };
         let rows = sqlx::query("SELECT org_id FROM memberships WHERE user_id = $1 ORDER BY org_id");
-        let rows = rows.bind(person.as_str()).fetch_all(&mut *connection).await?;
+        let rows = rows.bind(person.as_str()).fetch_all(&mut **transaction).await?;
         let mut orgs = Vec::new();
         for row in rows {
             orgs.push(Some(OrgId(row.try_get("org_id")?)));
@@ -179,15 +191,16 @@ impl Store {
                 event = event.detail("member", &email);
             }
             event.detail.extend(detail.iter().cloned());
-            self.record(connection, &event).await?;
+            self.record(transaction, &event).await?;
         }
         Ok(())
     }
 
     /// Inserts an event that accompanies no other change, such as a key rotation.
     pub async fn record_standalone(&self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
-        let mut connection = self.pool().acquire().await?;
-        self.record(&mut connection, event).await
+        let mut transaction = self.database().begin().await?;
+        self.record(&mut transaction, event).await?;
+        transaction.commit().await
     }
 
     /// Returns up to `limit` events of an organization after the cursor, newest first. `None` selects the events of the
@@ -199,13 +212,14 @@ impl Store {
         after: Option<&Cursor>,
         limit: i64,
     ) -> Result<Vec<AuditView>, StoreError> {
-        let (at, id) = after.map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
+        let (at, id) = start_of_page(after, filter.span);
         let query = match org {
-            Some(_) => sqlx::query(select_newest!("= $6")),
+            Some(_) => sqlx::query(select_newest!("= $8")),
             // What concerns one person only is no event of the whole app.
             None => sqlx::query(select_newest!("IS NULL AND COALESCE(subject_kind, '') <> 'user'")),
         };
         let query = query.bind(at).bind(id).bind(filter.action).bind(filter.actor_kind).bind(limit);
+        let query = query.bind(filter.span.from).bind(filter.actor_name);
         let query = match org {
             Some(org) => query.bind(org.as_str()),
             None => query,
@@ -274,7 +288,10 @@ mod tests {
         let rest = store.audit_events(Some(&ours), AuditFilter::default(), Some(&last), 9).await.unwrap();
         assert_eq!(order(&rest), ["1", "0", "Ours"], "the organization's creation comes last");
         for (filter, found) in [
-            (AuditFilter { action: "token.vended", actor_kind: "api_key" }, 5),
+            (AuditFilter { action: "token.vended", actor_kind: "api_key", ..AuditFilter::default() }, 5),
+            (AuditFilter { actor_name: "payroll", ..AuditFilter::default() }, 5),
+            (AuditFilter { actor_name: "pay", ..AuditFilter::default() }, 0),
+            (AuditFilter { span: Span { from: 0, until: 9 }, ..AuditFilter::default() }, 0),
             (AuditFilter { action: "grant.connected", ..AuditFilter::default() }, 0),
             (AuditFilter { actor_kind: "user", ..AuditFilter::default() }, 0),
         ] {

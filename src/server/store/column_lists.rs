@@ -15,7 +15,7 @@ macro_rules! grant_columns {
     ($of:literal) => {
         columns!($of: id, org_id, client_id, issuer, xero_user_id, auth_event_id, scopes, access_token_enc, refresh_token_enc, expires_at,
             refresh_token_issued_at, status, generation, lease_owner, lease_until, failure_count, next_attempt_at,
-            last_error, last_refreshed_at, last_used_at, reply_lost_at, refused_at, previous_token_enc, previous_generation, prove_by, exported_at)
+            last_error, last_failure, last_refreshed_at, last_used_at, reply_lost_at, refused_at, previous_token_enc, previous_generation, prove_by, exported_at)
     };
 }
 pub(super) use grant_columns;

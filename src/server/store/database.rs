@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor, Row, Transaction};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Executor, Row};
 use tokio::time::Instant;
 use url::Url;
 
 use super::database_kind::DatabaseKind;
 use super::database_url::{DatabaseUrl, server_address};
+use super::live::changes::{ChangeHub, ChangeTx};
 use super::timeouts::{Timeouts, accepts_writes};
 use super::{StoreError, pooler};
 use crate::server::domain::Secret;
@@ -42,6 +43,8 @@ pub struct Database {
     url: Arc<Secret>,
     /// The id that `migrate` gave it.
     id: Arc<OnceLock<String>>,
+    /// Who is notified of changes in this process.
+    changes: ChangeHub,
 }
 
 impl Database {
@@ -118,7 +121,8 @@ impl Database {
             .after_release(move |connection, _| Box::pin(is_reusable(connection, kind)))
             .connect(&url)
             .await?;
-        let database = Self { pool, kind, url: Arc::new(Secret::new(url)), id: Arc::default() };
+        let database =
+            Self { pool, kind, url: Arc::new(Secret::new(url)), id: Arc::default(), changes: ChangeHub::default() };
         database.check_sqlite_version().await?;
         // A new database gets its id from `migrate`.
         _ = database.read_id().await;
@@ -128,6 +132,13 @@ impl Database {
     /// Opens the database once more, with the timeouts of a migration.
     pub(super) async fn reopen_for_migration(&self) -> Result<Self, StoreError> {
         Self::open_pool(self.url().to_owned(), Timeouts::of_migration()).await
+    }
+
+    /// Opens a connection that is none of the pool's.
+    pub(super) async fn connect_outside_pool(&self) -> Result<AnyConnection, StoreError> {
+        let mut connection = AnyConnection::connect(self.url()).await?;
+        prepare_connection(&mut connection, self.kind, Timeouts::default()).await?;
+        Ok(connection)
     }
 
     /// Returns the pool.
@@ -159,11 +170,17 @@ impl Database {
 
     /// Begins a transaction that will write. SQLite takes the write lock at once: a transaction that reads first and
     /// then finds the lock taken would fail instead of waiting.
-    pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(match self.kind {
+    pub async fn begin(&self) -> Result<ChangeTx, StoreError> {
+        let transaction = match self.kind {
             DatabaseKind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
             DatabaseKind::Postgres => self.pool.begin().await?,
-        })
+        };
+        Ok(ChangeTx::new(transaction, self.kind, self.changes.clone()))
+    }
+
+    /// Returns the listeners in this process.
+    pub fn changes(&self) -> &ChangeHub {
+        &self.changes
     }
 
     /// Checks that the database answers.

@@ -37,7 +37,7 @@ pub use accounts::api_keys::{
     AddApiKeyError, ApiKeyRow, KeyUse, LimitKeyError, MAX_API_KEYS, NewApiKeyRow, NewSecret, ReplacedSecret,
     RotateKeyError,
 };
-pub use accounts::attempt_limits::{AttemptCount, AttemptLimit, LONGEST_REFILL};
+pub use accounts::attempt_limits::{AttemptCount, AttemptLimit, LONGEST_REFILL, hash_parts};
 pub use accounts::clerk_events::{ClerkEvent, ClerkOrg, ClerkUser, ReceivedEvent};
 pub use accounts::clerk_sync::{IdentityClaims, OrgClaims, StoredIdentity};
 pub use accounts::factor_policy::FactorDeadline;
@@ -56,27 +56,30 @@ pub use accounts::pending_identities::{PENDING_IDENTITY_LIFETIME, PendingIdentit
 pub use accounts::profile::Profile;
 pub use accounts::second_factors::{ENROLLMENT_LIFETIME, PendingEnrollment};
 pub use accounts::sessions::list::EndSessions;
-pub use accounts::sessions::{
-    DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, Proof, SESSION_LIFETIME, Session, SessionPlace,
-};
+pub use accounts::sessions::opened::Session;
+pub use accounts::sessions::{DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, Proof, SESSION_LIFETIME, SessionPlace};
 pub use accounts::sign_in_challenges::{CHALLENGE_LIFETIME, SignInChallenge};
 pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser, UserOrg};
 pub use audit::{AuditFilter, PendingEvent};
 pub use cleanup::OrphanRevocation;
 pub use connections::bindings::{BindOutcome, BindingWithGrant};
 pub use connections::connect_links::{ConnectLink, CreateLinkError, NewConnectLink};
+pub use connections::connection_details::ConnectionDetails;
 pub use connections::connection_tests::TestAllowance;
 pub use connections::consent_details::{ConsentDetails, ConsentGiver};
 pub use connections::imports::TokenImport;
 pub use connections::labels::{BindingChange, BindingFilter, LabelError, LabeledBinding, Labels};
-pub use connections::link_batches::NewLinkBatch;
-pub use connections::link_consents::ConsumedLinkState;
+pub use connections::link_batches::{CreatedLinks, NewLinkBatch};
+pub use connections::link_consents::{ConsumedLinkState, LinkBinding};
+pub use connections::link_creators::LinkCreator;
 pub use connections::link_mails::LinkMail;
+pub use connections::link_outcomes::LinkUse;
+pub use connections::listed::{ListedConnection, NamedTenant};
 pub use connections::oauth_states::{ConsumedState, NewOauthState, OAUTH_STATE_LIFETIME, PendingConsent};
 pub use connections::offboarding::OFFBOARDING_PERIOD;
 pub use connections::reconcile::Reconciliation;
 pub use connections::request_slots::RequestSlot;
-pub use connections::scope_refusals::ScopeRefusal;
+pub use connections::scope_refusals::{ConnectionNotices, ScopeRefusal};
 pub use database::Database;
 pub use database_clock::ClockError;
 pub use database_kind::DatabaseKind;
@@ -91,35 +94,42 @@ pub use grants::protocol::ProtocolStep;
 pub use grants::refusal::PendingRefusal;
 pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic};
 pub use migrations::SchemaState;
+pub use notifications::credentials_alarm::CredentialsAlarm;
 pub use notifications::deliveries::{
     CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, MAX_DELIVERY_WAIT, RETRY_PERIOD, RecordedAttempt,
 };
 pub use notifications::delivery_log::{MAX_RESENDS_PER_MINUTE, ResendError};
 pub use notifications::event_feed::{EventFilter, NumberedEvent};
+pub use notifications::listed_endpoints::ListedEndpoint;
+pub use notifications::mail_limits::{MailLimitError, count_letter, count_mail, refund_letter};
 pub use notifications::outbox::{Event, EventSubject};
+pub use notifications::read_markers::ReadState;
+pub use notifications::recipients::NotificationMailbox;
 pub use notifications::reconnect_letters::{
     BrokenConnection, ClaimedContact, GATHERING_PERIOD, LETTER_CLAIM_DURATION, LetterOutcome, REMINDERS,
 };
 pub use notifications::webhook_endpoints::{
     AddEndpointError, DisableResult, MAX_ENDPOINTS, NewWebhookEndpoint, WebhookEndpoint,
 };
-pub use notifications::webhook_events::ChosenEvents;
 pub use notifications::webhook_secrets::SECRET_OVERLAP_PERIOD;
-pub use reports::activity::{ConnectionGrants, JournalEntry, UpcomingRefresh};
+pub use reports::activity::{ConnectionGrants, JournalEntry};
 pub use reports::operator_queries::{DanglingAttempt, GrantSummary};
 pub use reports::organizations::OrgSummary;
 pub use reports::proxy_usage::UsageRow;
+pub use reports::retrying::RetryingConnections;
 pub use row_change::RowChange;
 pub use sealed::instances::{Heartbeat, INSTANCE_TIMEOUT, Instance, NewHeartbeat};
 pub use sealed::key_uses::{KeyUses, MAX_KEY_USES};
 pub use sealed::reseal::{ResealPass, SealedValuesByKey};
 pub use timeouts::{Timeouts, bounded};
 pub use unavailable::Unavailable;
+pub use write_probe::WriteProbe;
 
 use super::clock::Clock;
 use super::crypto::key_ring::KeyRing;
 use super::crypto::sealed::CipherError;
 use super::domain::{Actor, AppIdentity, Plan};
+use crate::model::{Cursor, Span};
 use sealed::liveness::HeartbeatWatch;
 
 /// The server's access to the database. Cheap to clone.
@@ -130,7 +140,6 @@ pub struct Store {
     clock: Clock,
     plan: Plan,
     app: Arc<AppIdentity>,
-    changes: ChangeHub,
     /// The other servers' heartbeats that this process has seen.
     heartbeats: HeartbeatWatch,
     /// The actor that audit events name; the system actor by default.
@@ -235,22 +244,10 @@ impl Store {
     /// Creates a store with the default plan, the sandbox's app and the system actor.
     pub fn new(database: Database, ring: KeyRing, clock: Clock) -> Self {
         let (app, actor) = (Arc::new(AppIdentity::sandbox()), Arc::new(Actor::system()));
-        let (ring, plan, changes) = (Arc::new(ring), Plan::default(), ChangeHub::default());
+        let (ring, plan) = (Arc::new(ring), Plan::default());
         let (session_idle_timeout, demo_login, personal_keys) = (DEFAULT_SESSION_IDLE_TIMEOUT, false, true);
         let heartbeats = HeartbeatWatch::default();
-        Self {
-            database,
-            ring,
-            clock,
-            plan,
-            app,
-            changes,
-            heartbeats,
-            actor,
-            session_idle_timeout,
-            demo_login,
-            personal_keys,
-        }
+        Self { database, ring, clock, plan, app, heartbeats, actor, session_idle_timeout, demo_login, personal_keys }
     }
 
     /// Returns a copy of this store whose audit events name `actor`.
@@ -319,6 +316,15 @@ impl Store {
 
     fn pool(&self) -> &sqlx::AnyPool {
         self.database.pool()
+    }
+}
+
+/// Returns where a page of a list begins that is sorted newest first: after the cursor, and before the span's end.
+fn start_of_page(after: Option<&Cursor>, span: Span) -> (i64, &str) {
+    match after {
+        Some(after) if after.at < span.until => (after.at, after.id.as_str()),
+        // No id is less than the empty one, so the end itself is left out.
+        _ => (span.until, ""),
     }
 }
 

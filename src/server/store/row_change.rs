@@ -11,6 +11,11 @@ pub enum RowChange {
 }
 
 impl RowChange {
+    /// Returns what a statement did that names one row at most.
+    pub const fn of(rows_affected: u64) -> Self {
+        if rows_affected == 0 { Self::NotFound } else { Self::Applied }
+    }
+
     /// Returns an error if the row was not found.
     pub fn ok_or_else<E>(self, not_found: impl FnOnce() -> E) -> Result<(), E> {
         match self {

@@ -1,9 +1,9 @@
 //! Tests grants, leases, fences and bindings on SQLite and PostgreSQL.
 
 use super::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
-use super::testing::{START, each_store};
+use super::testing::{START, each_store, needing_reauth};
 use super::{AttemptFailure, Fenced, JournaledLease, LeaseGuard, SpoolCommit, Store};
-use crate::model::{BindingId, BindingStatus, GrantId, GrantStatus, OrgId, Outcome, Trigger};
+use crate::model::{BindingId, BindingStatus, FailureCause, GrantId, GrantStatus, OrgId, Outcome, Trigger};
 use crate::server::domain::{AttemptEnd, FailureClass, Grant, PriorAttempt, RotationRisk};
 
 async fn read_grant(store: &Store, id: &GrantId) -> Grant {
@@ -114,7 +114,12 @@ async fn stale_failure_changes_nothing(store: Store) {
     assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
     let end = AttemptEnd::failed(Outcome::Reconnect, "invalid_grant", FailureClass::ANSWERED);
     assert_eq!(store.fail_grant(&stale, "dead", &end).await.unwrap(), Fenced::Superseded);
-    let failure = AttemptFailure { error: "down", next_attempt_at: START + 9999, reply_lost_at: None };
+    let failure = AttemptFailure {
+        cause: FailureCause::NotAnswering,
+        error: "down",
+        next_attempt_at: START + 9999,
+        reply_lost_at: None,
+    };
     assert_eq!(store.record_failure(&stale, &failure, &end).await.unwrap(), Fenced::Superseded);
     let after = read_grant(&store, &id).await;
     assert_eq!((after.status, after.failure_count, after.next_attempt_at), (GrantStatus::Active, 0, None));
@@ -135,7 +140,7 @@ async fn failed_grant_marks_only_its_own_bindings(store: Store) {
         assert_eq!(status_of(&store, &org, &bound.binding_id).await, BindingStatus::NeedsReauth);
     }
     assert_eq!(status_of(&store, &org, &of_well[0].binding_id).await, BindingStatus::Active);
-    assert_eq!(store.bindings_needing_reauth(&org).await.unwrap(), 2);
+    assert_eq!(needing_reauth(&store, &org).await, 2);
     assert_eq!(store.acquire_lease(&dead, "two", START + 60).await.unwrap(), None, "a failed grant was leased");
     let history = store.attempts_of_binding(&org, &of_dead[0].binding_id, 50).await.unwrap();
     assert_eq!(history[0].error_code.as_deref(), Some("invalid_grant"));
@@ -146,14 +151,19 @@ async fn failure_is_counted_and_token_stays(store: Store) {
     let org = store.add_org("A").await.unwrap();
     let id = TestGrant::of(&store, &org).insert().await;
     let lease = lease_with_attempt(&store, &id, "one").await;
-    let failure =
-        AttemptFailure { error: "Xero isn't answering.", next_attempt_at: START + 30, reply_lost_at: Some(START) };
+    let failure = AttemptFailure {
+        cause: FailureCause::NotAnswering,
+        error: "Xero isn't answering.",
+        next_attempt_at: START + 30,
+        reply_lost_at: Some(START),
+    };
     let end = AttemptEnd::failed(Outcome::Transient, "timeout", FailureClass::DISCARDED_TOKEN_SET);
     assert_eq!(store.record_failure(&lease, &failure, &end).await.unwrap(), Fenced::Applied);
     let after = read_grant(&store, &id).await;
     assert_eq!((after.status, after.failure_count, after.next_attempt_at), (GrantStatus::Active, 1, Some(START + 30)));
     assert_eq!(store.open_refresh(&after).unwrap().expose(), "refresh-first");
     assert_eq!((after.lease, after.reply_lost_at), (None, Some(START)));
+    assert_eq!(after.last_error.as_deref(), Some("Xero isn't answering."));
     assert_eq!(count_outcomes(&store, &org).await, (0, 1));
     assert_eq!(store.count_attempts_since(&id, Trigger::Manual, START - 1).await.unwrap(), 1);
     assert_eq!(store.count_attempts_since(&id, Trigger::Manual, START).await.unwrap(), 0);
@@ -308,11 +318,10 @@ async fn use_is_recorded_at_most_once_a_minute(store: Store) {
         sqlx::Row::try_get::<Option<i64>, _>(&row, 0).unwrap()
     };
     assert_eq!(used().await, None);
-    store.mark_used(&id).await.unwrap();
-    store.clock().advance(30);
-    store.mark_used(&id).await.unwrap();
-    assert_eq!(used().await, Some(START));
-    store.clock().advance(31);
-    store.mark_used(&id).await.unwrap();
-    assert_eq!(used().await, Some(START + 61));
+    for (wait, is_due, noted) in [(0, true, START), (60, false, START), (1, true, START + 61)] {
+        store.clock().advance(wait);
+        assert_eq!(store.is_use_due(&read_grant(&store, &id).await), is_due, "{wait}");
+        store.mark_used(&id).await.unwrap();
+        assert_eq!(used().await, Some(noted));
+    }
 }

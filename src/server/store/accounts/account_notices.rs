@@ -10,6 +10,8 @@ use crate::server::store::{Store, StoreError, new_id};
 
 /// How long a notice is tried, in seconds.
 const NOTICE_LIFETIME: i64 = 3 * 24 * 60 * 60;
+/// How long after a notice of guessed codes another one is sent, in seconds.
+const GUESSES_TOLD_AFTER: i64 = 24 * 60 * 60;
 
 /// A notice that a server has claimed to send it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +24,12 @@ pub struct ClaimedNotice {
     pub email: String,
     /// Attempts before this one.
     pub attempts: i64,
+    /// Unix seconds at which the change was made.
+    pub created_at: i64,
+    /// From where: the client's address, or that of the command line.
+    pub address: Option<String>,
+    /// The time zone that the person chose.
+    pub time_zone: Option<String>,
 }
 
 impl Store {
@@ -34,17 +42,30 @@ impl Store {
     ) -> Result<(), StoreError> {
         let now = self.clock().now();
         sqlx::query(
-            "INSERT INTO account_notices (id, kind, user_id, email, created_at, expires_at, next_attempt_at) \
-             SELECT $1, $2, u.id, u.email, $3, $4, $3 FROM users u WHERE u.id = $5",
+            "INSERT INTO account_notices (id, kind, user_id, email, created_at, expires_at, next_attempt_at, address) \
+             SELECT $1, $2, u.id, u.email, $3, $4, $3, $6 FROM users u WHERE u.id = $5",
         )
         .bind(new_id::<String>())
         .bind(kind.as_str())
         .bind(now)
         .bind(now + NOTICE_LIFETIME)
         .bind(user.as_str())
+        .bind(self.actor().address.as_deref())
         .execute(connection)
         .await?;
         Ok(())
+    }
+
+    /// Tells a person that codes of their second factor are being guessed, once a day at most.
+    pub async fn notice_guessed_codes(&self, user: &UserId) -> Result<(), StoreError> {
+        let mut transaction = self.database().begin().await?;
+        let kind = AccountNoticeKind::CodesGuessed;
+        let told = sqlx::query("SELECT id FROM account_notices WHERE user_id = $1 AND kind = $2 AND created_at > $3");
+        let told = told.bind(user.as_str()).bind(kind.as_str()).bind(self.clock().now() - GUESSES_TOLD_AFTER);
+        if told.fetch_optional(&mut *transaction).await?.is_none() {
+            self.insert_notice(&mut transaction, kind, user).await?;
+        }
+        transaction.commit().await
     }
 
     /// Claims notices that are due until `until`, so that no other server sends them meanwhile.
@@ -54,7 +75,8 @@ impl Store {
             "UPDATE account_notices SET claimed_by = $1, claimed_until = $2 WHERE id IN (SELECT id FROM account_notices \
              WHERE next_attempt_at <= $3 AND expires_at > $3 AND (claimed_until IS NULL OR claimed_until <= $3) \
              ORDER BY next_attempt_at LIMIT $4",
-            ") AND (claimed_until IS NULL OR claimed_until <= $3) RETURNING id, kind, email, attempts"
+            ") AND (claimed_until IS NULL OR claimed_until <= $3) RETURNING id, kind, email, attempts, created_at, address, \
+             (SELECT u.time_zone FROM users u WHERE u.id = account_notices.user_id) AS time_zone"
         ))
         .bind(owner)
         .bind(until)
@@ -68,6 +90,9 @@ impl Store {
                 kind: text_value(row, "account_notices", "kind")?,
                 email: row.try_get("email")?,
                 attempts: row.try_get("attempts")?,
+                created_at: row.try_get("created_at")?,
+                address: row.try_get("address")?,
+                time_zone: row.try_get("time_zone")?,
             })
         });
         notices.collect()

@@ -1,5 +1,9 @@
 //! The limits on guessing, as rows that all instances share: a generic cell rate algorithm with one time a row.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
 use crate::server::domain::latest_plausible;
 use crate::server::store::{Store, StoreError};
 
@@ -93,6 +97,16 @@ impl Store {
             .await?;
         Ok(done.rows_affected())
     }
+}
+
+/// Hashes the parts, each after its length, so that no two lists have the same bytes.
+pub fn hash_parts(parts: &[&[u8]]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    URL_SAFE_NO_PAD.encode(hasher.finalize())
 }
 
 #[cfg(test)]

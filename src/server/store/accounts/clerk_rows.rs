@@ -4,6 +4,7 @@
 use sqlx::{AnyConnection, Row};
 
 use crate::model::{OrgId, Role, UserId};
+use crate::server::store::notifications::moved_contacts::move_contact;
 use crate::server::store::{StoreError, new_id};
 
 /// Inserts or updates the row of a Clerk user. An email address that another account holds is not taken over: the row
@@ -35,16 +36,35 @@ pub(in crate::server::store) async fn upsert_user(
         .bind(external)
         .execute(&mut *connection)
         .await?;
-        let row = sqlx::query("UPDATE users SET email = COALESCE($1, email) WHERE external_id = $2 RETURNING id")
-            .bind(email.as_deref())
-            .bind(external)
-            .fetch_optional(&mut *connection)
-            .await?;
-        if let Some(row) = row {
-            return Ok(UserId(row.try_get("id")?));
+        let known = sqlx::query("SELECT id, email FROM users WHERE external_id = $1").bind(external);
+        if let Some(known) = known.fetch_optional(&mut *connection).await? {
+            let user = UserId(known.try_get("id")?);
+            if let Some(email) = &email {
+                set_email(connection, &user, &known.try_get::<String, _>("email")?, email, now).await?;
+            }
+            return Ok(user);
         }
     }
     Err(sqlx::Error::RowNotFound.into())
+}
+
+/// Updates a user's address, also where it is a contact of connections.
+async fn set_email(
+    connection: &mut AnyConnection,
+    user: &UserId,
+    old: &str,
+    new: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    if old == new {
+        return Ok(());
+    }
+    sqlx::query("UPDATE users SET email = $1 WHERE id = $2")
+        .bind(new)
+        .bind(user.as_str())
+        .execute(&mut *connection)
+        .await?;
+    move_contact(connection, user, old, new, now).await
 }
 
 /// Inserts or updates the row of a Clerk organization. The slug is its name until a Clerk event brings the real one.

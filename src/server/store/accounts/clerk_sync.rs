@@ -4,8 +4,12 @@
 use sqlx::{AnyConnection, Row};
 
 use super::clerk_rows::{upsert_membership, upsert_org, upsert_user};
-use crate::model::{OrgId, OrgView, Role, UserId};
+use super::members::rows::{count, needing_reauth_sql};
+use crate::model::{EventKind, OrgId, OrgView, Role, UserId};
 use crate::server::domain::Actor;
+use crate::server::store::notifications::read_markers::{
+    ReadState, read_state_from, read_until_sql, unread_events_sql,
+};
 use crate::server::store::text_values::optional_text_value;
 use crate::server::store::{Store, StoreError};
 
@@ -42,6 +46,8 @@ pub struct StoredIdentity {
     pub email: String,
     /// `None` if the token names no organization, or if the organization or the membership has ended since.
     pub org: Option<OrgView>,
+    /// What the user has read of the organization's events.
+    pub read: Option<ReadState>,
 }
 
 /// The rows that the claims refer to, as they are stored now.
@@ -60,6 +66,8 @@ struct OrgRow {
     /// The role, and when Clerk last stated it (unix seconds).
     member: Option<(Role, i64)>,
     removed_at: Option<i64>,
+    attention: u32,
+    read: Option<ReadState>,
 }
 
 /// The precision of `last_used_at`, in seconds. It saves a write per request.
@@ -91,8 +99,11 @@ impl Store {
         {
             self.touch_org(&org.id).await?;
         }
-        let view = |org: OrgRow| org.member.map(|(role, _)| OrgView { id: org.id, name: org.name, role });
-        Ok(StoredIdentity { user: rows.user, email: rows.email, org: org.and_then(view) })
+        let read = org.as_ref().and_then(|org| org.read);
+        let view = |OrgRow { id, name, member, attention, .. }: OrgRow| {
+            member.map(|(role, _)| OrgView { id, name, role, attention })
+        };
+        Ok(StoredIdentity { user: rows.user, email: rows.email, org: org.and_then(view), read })
     }
 }
 
@@ -121,15 +132,25 @@ async fn read_identity(
     connection: &mut AnyConnection,
     asserted: &IdentityClaims<'_>,
 ) -> Result<Option<IdentityRows>, StoreError> {
-    let row = sqlx::query(
+    let row = sqlx::query(concat!(
         "SELECT u.id AS user_id, u.email, o.id AS org_id, o.name, o.external_slug, o.external_deleted_at, \
-         o.last_used_at, m.role, m.external_updated_at, r.removed_at FROM users u \
+         o.last_used_at, m.role, m.external_updated_at, r.removed_at, ",
+        needing_reauth_sql!("o.id"),
+        " AS attention, ",
+        read_until_sql!(),
+        " AS read_until, CASE WHEN m.role IS NOT NULL THEN ",
+        unread_events_sql!("$3", "$4", "$5", "$6"),
+        " END AS unread FROM users u \
          LEFT JOIN organizations o ON o.external_id = $1 \
          LEFT JOIN memberships m ON m.org_id = o.id AND m.user_id = u.id \
-         LEFT JOIN membership_removals r ON r.org_id = o.id AND r.user_id = u.id WHERE u.external_id = $2",
-    )
+         LEFT JOIN membership_removals r ON r.org_id = o.id AND r.user_id = u.id WHERE u.external_id = $2"
+    ))
     .bind(asserted.org.as_ref().map(|org| org.id))
     .bind(asserted.user)
+    .bind(EventKind::Test.as_str())
+    .bind(EventKind::FOR_PROGRAMS[0].as_str())
+    .bind(EventKind::FOR_PROGRAMS[1].as_str())
+    .bind(EventKind::FOR_PROGRAMS[2].as_str())
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
@@ -145,6 +166,8 @@ async fn read_identity(
             last_used_at: row.try_get("last_used_at")?,
             member: role.map(|role| (role, told_at.unwrap_or(0))),
             removed_at: row.try_get("removed_at")?,
+            attention: count(row.try_get("attention")?),
+            read: read_state_from(&row)?,
         }),
     };
     Ok(Some(IdentityRows { user: UserId(row.try_get("user_id")?), email: row.try_get("email")?, org }))
@@ -195,6 +218,7 @@ mod tests {
         let set = store.set_email_notifications(&org.id, &first.user, EmailChoice::On).await.unwrap();
         assert_eq!(set, RowChange::Applied);
         let mailbox = store.notification_email(&org.id, first.user.as_str()).await.unwrap();
+        let mailbox = mailbox.map(|one| (one.email, one.org_name));
         assert_eq!(mailbox, Some(("ann@example.com".into(), "harbour".into())));
         let older = store.sync_identity(&claim(Role::Admin)).await.unwrap();
         assert_eq!(older.org.unwrap().role, Role::Member, "an older token does not restore a lost role");

@@ -66,24 +66,11 @@ impl Store {
         row.map_or(Ok(None), |row| Ok(row.try_get("factor_required_from")?))
     }
 
-    /// Returns from when on a person's organizations require a second factor. The demo login can't have one and isn't
-    /// concerned.
-    pub async fn factor_deadlines(&self, user: &UserId) -> Result<Vec<FactorDeadline>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT o.id, o.factor_required_from FROM memberships m JOIN organizations o ON o.id = m.org_id \
-             JOIN users u ON u.id = m.user_id WHERE m.user_id = $1 AND o.factor_required_from IS NOT NULL \
-             AND u.demo_since IS NULL",
-        )
-        .bind(user.as_str())
-        .fetch_all(self.pool())
-        .await?;
+    /// Returns the deadline that an organization's setting stands for. A time that no setting could have written is over.
+    pub(super) fn factor_deadline(&self, org: &OrgId, required_from: Option<i64>) -> Option<FactorDeadline> {
         let now = self.clock().now();
         let latest = latest_plausible(MAX_FACTOR_DAYS * DAY, now);
-        let deadlines = rows.iter().map(|row| {
-            let at: i64 = row.try_get("factor_required_from")?;
-            Ok(FactorDeadline { org: OrgId(row.try_get("id")?), at: if at > latest { now } else { at } })
-        });
-        deadlines.collect()
+        required_from.map(|at| FactorDeadline { org: org.clone(), at: if at > latest { now } else { at } })
     }
 }
 
@@ -93,7 +80,7 @@ mod tests {
     use crate::model::Role;
     use crate::server::domain::Secret;
     use crate::server::store::testing::each_store;
-    use crate::server::store::{NewUser, UserOrg};
+    use crate::server::store::{NewSession, NewUser, UserOrg};
 
     #[apply(each_store!)]
     async fn only_an_owner_requires_a_factor_and_a_wrong_clock_delays_nothing(store: Store) {
@@ -110,9 +97,15 @@ mod tests {
         store.set_factor_policy(&org, &ann, Some(7)).await.unwrap();
         let at = store.clock().now() + 7 * DAY;
         assert_eq!(store.factor_policy(&org).await.unwrap(), Some(at));
-        let deadlines = async || store.factor_deadlines(&bob.user).await.unwrap();
+        _ = store.add_session(NewSession::new("s", &bob.user, None)).await.unwrap();
+        let deadlines = async || store.session("s").await.unwrap().unwrap().factor_deadlines;
         assert_eq!(deadlines().await, [FactorDeadline { org: org.clone(), at }]);
-        store.clock().advance(-400 * DAY);
+        // A clock that is set back ends sessions, too.
+        sqlx::query("UPDATE organizations SET factor_required_from = $1")
+            .bind(at + 400 * DAY)
+            .execute(store.pool())
+            .await
+            .unwrap();
         assert_eq!(deadlines().await[0].at, store.clock().now(), "no setting is so far ahead");
         store.set_factor_policy(&org, &ann, None).await.unwrap();
         assert!(deadlines().await.is_empty() && store.factor_policy(&org).await.unwrap().is_none());

@@ -51,13 +51,6 @@ impl From<sqlx::Error> for UnlinkIdentityError {
 }
 
 impl Store {
-    /// Returns since when an identity of the issuer is linked to the user.
-    pub async fn linked_since(&self, user: &UserId, issuer: &str) -> Result<Option<i64>, StoreError> {
-        let row =
-            sqlx::query("SELECT MIN(created_at) AS since FROM external_identities WHERE user_id = $1 AND issuer = $2");
-        Ok(row.bind(user.as_str()).bind(issuer).fetch_one(self.pool()).await?.try_get("since")?)
-    }
-
     /// Uses up an identity that waits and links it to the user, whose password still has this hash, and tells them by
     /// mail. An earlier identity of the same issuer no longer signs the user in. The demo login is never linked.
     pub async fn link_identity(
@@ -176,8 +169,8 @@ mod tests {
         wait(&store, "one", "first").await;
         store.link_identity(PendingKey::Token("one"), &ann, &hash).await.unwrap();
         assert_eq!(user_of(&store, "first").await, Some(ann.clone()));
-        assert_eq!(store.linked_since(&ann, ISSUER).await.unwrap(), Some(store.clock().now()));
-        assert_eq!(store.linked_since(&ann, "https://b.example").await.unwrap(), None);
+        assert_eq!(store.account_details(&ann, ISSUER).await.unwrap().linked_since, Some(store.clock().now()));
+        assert_eq!(store.account_details(&ann, "https://b.example").await.unwrap().linked_since, None);
         let again = store.link_identity(PendingKey::Token("one"), &ann, &hash).await;
         assert!(matches!(again, Err(LinkIdentityError::NotOpen)), "it is used up");
 

@@ -85,7 +85,7 @@ impl Store {
         .bind(id.as_str())
         .execute(self.pool())
         .await?;
-        Ok(if done.rows_affected() == 1 { RowChange::Applied } else { RowChange::NotFound })
+        Ok(RowChange::of(done.rows_affected()))
     }
 
     /// Records an attempt. `next` is when the next one is due; `None` if the mail is sent or given up.
@@ -144,8 +144,35 @@ mod tests {
         assert!(matches!(accept("mailed", "zoe@example.com").await, Err(AcceptError::OtherAddress)));
         let bob = accept("mailed", "bob@example.com").await.unwrap();
         assert!(bob.is_confirmed && !store.is_email_unconfirmed(&bob.user).await.unwrap());
-        let eve = accept("shown-2", "eve@example.com").await.unwrap();
-        assert!(!eve.is_confirmed && store.is_email_unconfirmed(&eve.user).await.unwrap());
         assert!(matches!(accept("shown-1", "bob@example.com").await, Err(AcceptError::NotOpen)), "used by the mail");
+
+        // The inviter's own link may be in anybody's hands: it makes no account, and admits none that anybody may have made.
+        assert!(matches!(accept("shown-2", "eve@example.com").await, Err(AcceptError::NotByMail)));
+        assert!(store.account("eve@example.com").await.unwrap().is_none());
+        let open = NewInvitation { role: Role::Member, hash: "open", email: None, by_mail: false };
+        let other = store.create_org(&bob.user, "Bob's").await.unwrap();
+        store.invite(&other, &bob.user, open).await.unwrap();
+        let eve = accept("open", "eve@example.com").await.unwrap();
+        assert!(!eve.is_confirmed && store.is_email_unconfirmed(&eve.user).await.unwrap());
+        let join = async || {
+            let signed_in = Invitee::SignedIn { user: &eve.user, email: "eve@example.com" };
+            store.accept_invitation("shown-2", signed_in, None).await
+        };
+        assert!(matches!(join().await, Err(AcceptError::NotByMail)), "nobody has read the mailbox");
+        sqlx::query("UPDATE users SET email_unconfirmed_since = NULL").execute(store.pool()).await.unwrap();
+        join().await.unwrap();
+    }
+
+    #[apply(each_store!)]
+    async fn inviters_link_makes_an_account_if_no_mail_is_sent(store: Store) {
+        let hash = Secret::new("hash");
+        let ann = NewUser { email: "ann@example.com", password_hash: &hash, org: Some(UserOrg::New("Harbour")) };
+        let ann = store.add_user(ann).await.unwrap();
+        let new = NewInvitation { role: Role::Member, hash: "shown", email: Some("bob@example.com"), by_mail: false };
+        store.invite(&ann.org.unwrap().0, &ann.user, new).await.unwrap();
+        assert!(!store.find_open_invitation("shown").await.unwrap().unwrap().is_for_mail_readers());
+        let new = Invitee::NewAccount { email: "bob@example.com", password_hash: &hash };
+        let bob = store.accept_invitation("shown", new, None).await.unwrap();
+        assert!(!bob.is_confirmed && store.is_email_unconfirmed(&bob.user).await.unwrap());
     }
 }

@@ -1,7 +1,9 @@
 //! Invitations: links with which one person can join an organization, once, within a week.
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::account_messages::unconfirmed::is_address_confirmed;
 use super::identities::{ExternalIdentity, insert_user_with_identity};
 use super::members::rows::{find_role, insert_member, lock_org, role_from};
 use super::users::insert_user;
@@ -82,6 +84,8 @@ pub enum Invitee<'a> {
         email: &'a str,
         /// The person's account at the provider.
         identity: ExternalIdentity<'a>,
+        /// Whether the provider says that the address is theirs.
+        is_verified: bool,
     },
 }
 
@@ -100,6 +104,9 @@ pub enum AcceptError {
     /// The invitation is for another email address.
     #[error("the invitation is for another email address")]
     OtherAddress,
+    /// The invitation is sent to an email address, which nobody has confirmed by opening the link in that mail.
+    #[error("the invitation has to be opened by the link in its mail")]
+    NotByMail,
     /// No open invitation has this link.
     #[error("the invitation was used, canceled, has expired or never existed")]
     NotOpen,
@@ -237,7 +244,7 @@ impl Store {
         let row = sqlx::query(concat!(
             "SELECT o.id, o.name, i.role, i.email AS invited_email, u.email, ",
             is_mailed_link!(),
-            " AS is_mailed FROM invitations i JOIN organizations o ON o.id = i.org_id \
+            " AS is_mailed, i.mail_due_at, i.mail_attempts FROM invitations i JOIN organizations o ON o.id = i.org_id \
              LEFT JOIN users u ON u.id = i.invited_by WHERE ",
             has_link!(),
             " AND i.expires_at > $2 AND i.expires_at <= $3 AND i.accepted_at IS NULL AND i.revoked_at IS NULL"
@@ -258,6 +265,7 @@ impl Store {
             invited_by: row.try_get("email")?,
             email: row.try_get("invited_email")?,
             is_mailed: row.try_get::<i64, _>("is_mailed")? > 0,
+            is_sent_by_mail: is_sent_by_mail(&row)?,
         }))
     }
 
@@ -281,7 +289,7 @@ impl Store {
     pub async fn accept_invitation(
         &self,
         hash: &str,
-        guest: Invitee<'_>,
+        invitee: Invitee<'_>,
         address: Option<String>,
     ) -> Result<AcceptedInvitation, AcceptError> {
         let now = self.clock.now();
@@ -291,12 +299,16 @@ impl Store {
         };
         let UsedInvitation { id, org, role, .. } = &used;
         let (Invitee::SignedIn { email, .. } | Invitee::NewAccount { email, .. } | Invitee::NewIdentity { email, .. }) =
-            guest;
+            invitee;
         if used.email.as_deref().is_some_and(|invited| invited != email) {
             return Err(AcceptError::OtherAddress);
         }
+        // Whoever passed on or saw the inviter's own link may be anybody: the mail went to the address.
+        if used.is_sent_by_mail && !used.is_mailed && !is_address_confirmed(&mut transaction, &invitee).await? {
+            return Err(AcceptError::NotByMail);
+        }
         let is_confirmed = used.is_mailed && used.email.is_some();
-        let user = match guest {
+        let user = match invitee {
             Invitee::SignedIn { user, .. } => user.clone(),
             Invitee::NewAccount { password_hash, .. } => {
                 let user = insert_user(&mut transaction, email, password_hash, now).await?;
@@ -305,8 +317,12 @@ impl Store {
                 }
                 user
             }
-            Invitee::NewIdentity { identity, .. } => {
-                insert_user_with_identity(&mut transaction, email, identity, now).await?
+            Invitee::NewIdentity { identity, is_verified, .. } => {
+                let user = insert_user_with_identity(&mut transaction, email, identity, now).await?;
+                if !is_confirmed && !is_verified {
+                    self.ask_for_confirmation(&mut transaction, &user, email).await?;
+                }
+                user
             }
         };
         if find_role(&mut transaction, org, &user).await?.is_some() {
@@ -314,7 +330,7 @@ impl Store {
         }
         insert_member(&mut transaction, org, &user, *role, now).await?;
         for (statement, value) in [
-            ("UPDATE invitations SET accepted_by = $1 WHERE id = $2", id.as_str()),
+            ("UPDATE invitations SET accepted_by = $1, mail_due_at = NULL WHERE id = $2", id.as_str()),
             // The user is back, so their connections are no longer due for offboarding.
             ("DELETE FROM membership_removals WHERE user_id = $1 AND org_id = $2", org.as_str()),
         ] {
@@ -335,7 +351,10 @@ struct UsedInvitation {
     org: OrgId,
     role: Role,
     email: Option<String>,
+    /// Whether the link is one of a mail.
     is_mailed: bool,
+    /// Whether such a mail was due, or still is.
+    is_sent_by_mail: bool,
 }
 
 /// Marks the invitation as used, so that only one of several concurrent requests succeeds. The caller rolls back if
@@ -346,12 +365,12 @@ async fn mark_invitation_used(
     now: i64,
 ) -> Result<Option<UsedInvitation>, StoreError> {
     let row = sqlx::query(concat!(
-        "UPDATE invitations AS i SET accepted_at = $2, mail_due_at = NULL WHERE ",
+        "UPDATE invitations AS i SET accepted_at = $2 WHERE ",
         has_link!(),
         " AND i.expires_at > $2 AND i.expires_at <= $3 AND i.accepted_at IS NULL AND i.revoked_at IS NULL \
          RETURNING id, org_id, role, email, ",
         is_mailed_link!(),
-        " AS is_mailed"
+        " AS is_mailed, mail_due_at, mail_attempts"
     ))
     .bind(hash)
     .bind(now)
@@ -365,5 +384,11 @@ async fn mark_invitation_used(
         role: role_from(&row)?,
         email: row.try_get("email")?,
         is_mailed: row.try_get::<i64, _>("is_mailed")? > 0,
+        is_sent_by_mail: is_sent_by_mail(&row)?,
     }))
+}
+
+/// Returns whether a mail with a link of its own was due for the invitation, or still is.
+fn is_sent_by_mail(row: &AnyRow) -> Result<bool, StoreError> {
+    Ok(row.try_get::<Option<i64>, _>("mail_due_at")?.is_some() || row.try_get::<i64, _>("mail_attempts")? > 0)
 }

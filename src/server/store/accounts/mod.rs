@@ -1,5 +1,6 @@
 //! Accounts.
 
+pub mod account_details;
 pub mod account_messages;
 pub mod account_notices;
 pub mod api_keys;

@@ -1,5 +1,6 @@
 //! Organizations: creation, names and renaming.
 
+use crate::server::store::live::changes::ChangeTx;
 use sqlx::Row;
 
 use super::members::rows::{insert_member, lock_org};
@@ -63,7 +64,7 @@ impl Store {
     /// Inserts an organization's row and its audit event, in the caller's transaction.
     pub(in crate::server::store) async fn insert_org(
         &self,
-        connection: &mut sqlx::AnyConnection,
+        transaction: &mut ChangeTx,
         name: &str,
         now: i64,
     ) -> Result<OrgId, StoreError> {
@@ -72,11 +73,11 @@ impl Store {
             .bind(org.as_str())
             .bind(name)
             .bind(now)
-            .execute(&mut *connection)
+            .execute(&mut **transaction)
             .await?;
         let event =
             AuditEvent::new(self.actor(), Action::OrganizationCreated).in_org(&org).subject("organization", &org);
-        self.record(connection, &event.detail("name", name)).await?;
+        self.record(transaction, &event.detail("name", name)).await?;
         Ok(org)
     }
 

@@ -81,7 +81,7 @@ impl Store {
         .bind(now)
         .execute(self.pool())
         .await?;
-        Ok(if done.rows_affected() == 1 { RowChange::Applied } else { RowChange::NotFound })
+        Ok(RowChange::of(done.rows_affected()))
     }
 
     /// Deletes identities that waited too long. Returns how many.

@@ -59,7 +59,7 @@ impl Store {
         sqlx::query(statement).bind(value).bind(user.as_str()).execute(&mut *transaction).await?;
         let detail = [("changed", what.to_owned())];
         self.record_about_user(&mut transaction, user, Action::ProfileChanged, &detail).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Returns a person's latest sign-ins and refused ones, newest first. Each has an event in every organization.

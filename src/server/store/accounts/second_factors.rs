@@ -43,7 +43,7 @@ impl Store {
         .bind(self.clock().now())
         .execute(self.pool())
         .await?;
-        Ok(if done.rows_affected() == 1 { RowChange::Applied } else { RowChange::NotFound })
+        Ok(RowChange::of(done.rows_affected()))
     }
 
     /// Returns the secret that this session is about to confirm.
@@ -79,6 +79,11 @@ impl Store {
         code_hashes: &[String],
     ) -> Result<RowChange, StoreError> {
         let mut transaction = self.begin_change_tx().await?;
+        // A sign-in without a code locks the row too: it comes before this and ends with it, or is refused.
+        sqlx::query("UPDATE users SET email = email WHERE id = $1")
+            .bind(user.as_str())
+            .execute(&mut *transaction)
+            .await?;
         let done = sqlx::query(
             "UPDATE second_factors SET confirmed_at = $1, last_step = $2 WHERE user_id = $3 AND begun_by = $4 \
              AND secret_enc = $5 AND confirmed_at IS NULL",
@@ -145,7 +150,7 @@ impl Store {
         .bind(latest)
         .execute(self.pool())
         .await?;
-        Ok(if done.rows_affected() == 1 { RowChange::Applied } else { RowChange::NotFound })
+        Ok(RowChange::of(done.rows_affected()))
     }
 
     /// Returns what `/account` shows of a person's factor.
@@ -172,13 +177,13 @@ impl Store {
     }
 }
 
-/// Fails with `NotFound` unless the person has a factor. Locks its row, in the caller's transaction.
+/// Returns `NotFound` unless the person has a factor. Locks its row, in the caller's transaction.
 pub(super) async fn lock_factor(connection: &mut AnyConnection, user: &UserId) -> Result<RowChange, StoreError> {
     let locked = sqlx::query(
         "UPDATE second_factors SET confirmed_at = confirmed_at WHERE user_id = $1 AND confirmed_at IS NOT NULL",
     );
     let locked = locked.bind(user.as_str()).execute(connection).await?;
-    Ok(if locked.rows_affected() == 1 { RowChange::Applied } else { RowChange::NotFound })
+    Ok(RowChange::of(locked.rows_affected()))
 }
 
 fn sealed_error(user: &UserId, source: CipherError) -> StoreError {
@@ -245,7 +250,10 @@ mod tests {
             sign_in(hash, user).await;
         }
         enroll(&store, &ann).await;
-        sign_in("later", &ann).await;
+        let later = NewSession::new("later", &ann, None);
+        let without_code = store.add_session(later).await.unwrap();
+        assert_eq!(without_code, RowChange::NotFound, "its password was checked before the factor was added");
+        assert_eq!(store.add_session(later.with_code()).await.unwrap(), RowChange::Applied);
         assert!(store.session("session").await.unwrap().is_some() && store.session("other").await.unwrap().is_none());
         assert_eq!(store.remove_factor(&bob, None).await.unwrap(), RowChange::NotFound);
         assert_eq!(store.remove_factor(&ann, Some("session")).await.unwrap(), RowChange::Applied);

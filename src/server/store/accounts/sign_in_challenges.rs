@@ -62,7 +62,7 @@ impl Store {
             .bind(token_hash)
             .execute(self.pool())
             .await?;
-        Ok(if done.rows_affected() == 1 { RowChange::Applied } else { RowChange::NotFound })
+        Ok(RowChange::of(done.rows_affected()))
     }
 
     /// Deletes sign-ins that waited too long for their code. Returns how many.

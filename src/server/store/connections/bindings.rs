@@ -86,18 +86,6 @@ impl Store {
         row.as_ref().map(|row| binding_with_grant_from(row, self.clock.now())).transpose()
     }
 
-    /// Counts the organization's bindings that need reconnecting. Those that moved to another system don't.
-    pub async fn bindings_needing_reauth(&self, org: &OrgId) -> Result<i64, StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
-             WHERE b.org_id = $1 AND b.status = 'needs_reauth' AND g.exported_at IS NULL",
-        )
-        .bind(org.as_str())
-        .fetch_one(self.pool())
-        .await?;
-        Ok(row.try_get(0)?)
-    }
-
     /// Creates or updates the organization's bindings of these tenants to use the grant, and revokes grants that no
     /// binding uses any more, in one transaction. Keeps a known name and type if Xero sent none. Binds nothing and returns an empty list if the grant is revoked.
     pub async fn bind(
@@ -201,19 +189,37 @@ impl Store {
         Ok(rebound)
     }
 
-    /// Marks a binding disconnected, and revokes its grant if no other binding uses it. Changes nothing if it is
-    /// disconnected already.
+    /// Marks a binding disconnected, which Xero has removed, and revokes its grant if no other binding uses it. Changes
+    /// nothing if it is disconnected already.
     pub async fn disconnect_binding(&self, org: &OrgId, id: &BindingId) -> Result<(), StoreError> {
+        self.end_binding(org, id, None).await
+    }
+
+    /// Like [`Self::disconnect_binding`], for one that Xero keeps, or may keep.
+    pub async fn disconnect_binding_here(&self, org: &OrgId, id: &BindingId) -> Result<(), StoreError> {
+        self.end_binding(org, id, Some(self.clock.now())).await
+    }
+
+    /// Returns whether a disconnected binding was left at Xero.
+    pub async fn was_left_at_xero(&self, org: &OrgId, id: &BindingId) -> Result<bool, StoreError> {
+        let left =
+            "SELECT id FROM integration_tenant_bindings WHERE id = $1 AND org_id = $2 AND left_at_xero_at IS NOT NULL";
+        let row = sqlx::query(left).bind(id.as_str()).bind(org.as_str()).fetch_optional(self.pool()).await?;
+        Ok(row.is_some())
+    }
+
+    async fn end_binding(&self, org: &OrgId, id: &BindingId, left_at_xero_at: Option<i64>) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut transaction = self.begin_change_tx().await?;
         let row = sqlx::query(
             "UPDATE integration_tenant_bindings SET status = 'disconnected', missing_since = NULL, updated_at = $1, \
-             broken_notified_at = NULL \
+             broken_notified_at = NULL, left_at_xero_at = $4 \
              WHERE id = $2 AND org_id = $3 AND status <> 'disconnected' RETURNING active_grant_id, tenant_name",
         )
         .bind(now)
         .bind(id.as_str())
         .bind(org.as_str())
+        .bind(left_at_xero_at)
         .fetch_optional(&mut *transaction)
         .await?;
         if let Some(row) = &row {

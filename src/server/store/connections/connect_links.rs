@@ -1,10 +1,14 @@
 //! Connect links: created and cancelled by members and programs, and found by their secret.
 
+use crate::server::store::live::changes::ChangeTx;
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
 
+use super::link_creators::LinkCreator;
+use super::open_links::count_open;
 use crate::model::{
-    Action, BindingId, BindingStatus, ConnectLinkId, LinkOutcome, LinkStatus, MAX_LINK_LIFETIME, OrgId, UserId,
+    Action, ApiKeyId, BindingId, BindingStatus, ConnectLinkId, LinkOutcome, LinkStatus, MAX_LINK_LIFETIME, OrgId,
+    UserId,
 };
 use crate::server::domain::return_url::allowed_return_url;
 use crate::server::domain::{AuditEvent, is_plausible};
@@ -37,8 +41,8 @@ pub struct NewConnectLink<'a> {
     pub lifetime: i64,
     /// Where it is sent, in lower case; `None` if its creator sends it.
     pub email: Option<&'a str>,
-    /// The person who creates it; `None` for a program.
-    pub created_by: Option<&'a UserId>,
+    /// Whoever creates it; `None` if the link ends with nobody's right to.
+    pub created_by: Option<LinkCreator<'a>>,
 }
 
 /// A link, without its secret.
@@ -92,6 +96,9 @@ pub enum CreateLinkError {
     /// The organization has no such connection.
     #[error("no such connection")]
     NoSuchConnection,
+    /// The person who creates it may no longer create any, or the key is revoked.
+    #[error("the creator may not create connect links")]
+    NotAllowed,
     /// The return address begins with none of the organization's.
     #[error("the return address is not allowed")]
     ReturnUrlNotAllowed,
@@ -138,6 +145,11 @@ impl Store {
             allowed_return_url(&self.return_urls(org).await?, url).ok_or(CreateLinkError::ReturnUrlNotAllowed)?;
         }
         let mut transaction = self.database.begin().await?;
+        if let Some(creator) = new.created_by
+            && !creator.lock_and_check(&mut transaction, org).await?
+        {
+            return Err(CreateLinkError::NotAllowed);
+        }
         let count = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM integration_tenant_bindings \
              WHERE org_id = $1 AND id = $2) AS found, (SELECT COUNT(*) FROM integration_tenant_bindings \
@@ -165,16 +177,17 @@ impl Store {
     /// Inserts and audits a link, within the caller's transaction, with the id of its batch if it has one.
     pub(super) async fn insert_connect_link(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut ChangeTx,
         org: &OrgId,
         (id, batch): (&ConnectLinkId, Option<&str>),
         new: NewConnectLink<'_>,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let (user, key) = new.created_by.map(LinkCreator::ids).unwrap_or_default();
         sqlx::query(
             "INSERT INTO connect_links (id, org_id, secret_hash, binding_id, requested_by, note, external_id, tags, \
-             return_url, created_by, created_by_user, created_at, expires_at, email, mail_due_at, batch_id) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+             return_url, created_by, created_by_user, created_at, expires_at, email, mail_due_at, batch_id, \
+             created_by_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         )
         .bind(id.as_str())
         .bind(org.as_str())
@@ -186,29 +199,41 @@ impl Store {
         .bind(new.tags.join(" "))
         .bind(new.return_url)
         .bind(&self.actor().name)
-        .bind(new.created_by.map(UserId::as_str))
+        .bind(user.map(UserId::as_str))
         .bind(now)
         .bind(now + new.lifetime)
         .bind(new.email)
         .bind(new.email.map(|_| now))
         .bind(batch)
-        .execute(&mut *connection)
+        .bind(key.map(ApiKeyId::as_str))
+        .execute(&mut **transaction)
         .await?;
         let event = AuditEvent::new(self.actor(), Action::ConnectLinkCreated).in_org(org);
         let event = event.subject("connect_link", id).detail("link", id).detail("note", new.note);
         let event = event.detail("binding", new.binding.map_or("", BindingId::as_str));
-        self.record(connection, &event).await
+        self.record(transaction, &event).await
     }
 
     /// Returns the organization's open links, newest first, without those in letters to contacts.
     pub async fn open_connect_links(&self, org: &OrgId) -> Result<Vec<ConnectLink>, StoreError> {
+        self.select_open_links(org, "").await
+    }
+
+    /// Returns the open links of a connection of the organization, like `open_connect_links`.
+    pub async fn open_connect_links_of(&self, org: &OrgId, id: &BindingId) -> Result<Vec<ConnectLink>, StoreError> {
+        self.select_open_links(org, id.as_str()).await
+    }
+
+    /// Selects the open links, only those of `binding` if it is not empty.
+    async fn select_open_links(&self, org: &OrgId, binding: &str) -> Result<Vec<ConnectLink>, StoreError> {
         let now = self.clock.now();
         let rows = sqlx::query(select_link!(
             "WHERE l.org_id = $1 AND l.used_at IS NULL AND l.cancelled_at IS NULL AND l.expires_at > $2 \
-             AND l.contact_id IS NULL ORDER BY l.created_at DESC, l.id"
+             AND l.contact_id IS NULL AND ($3 = '' OR l.binding_id = $3) ORDER BY l.created_at DESC, l.id"
         ))
         .bind(org.as_str())
         .bind(now)
+        .bind(binding)
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(|row| link_from(row, now)).collect()
@@ -252,19 +277,6 @@ impl Store {
         .await?;
         Ok(done.rows_affected())
     }
-}
-
-/// Counts the organization's open links.
-pub(super) async fn count_open(connection: &mut AnyConnection, org: &OrgId, now: i64) -> Result<i64, StoreError> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) FROM connect_links WHERE org_id = $1 AND used_at IS NULL AND cancelled_at IS NULL \
-         AND contact_id IS NULL AND expires_at > $2",
-    )
-    .bind(org.as_str())
-    .bind(now)
-    .fetch_one(connection)
-    .await?;
-    Ok(row.try_get(0)?)
 }
 
 fn link_from(row: &AnyRow, now: i64) -> Result<ConnectLink, StoreError> {

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use crate::model::{BindingId, GrantId, OrgId};
 use crate::server::domain::{AccessToken, RefreshToken, TokenSet};
 use crate::server::store::grants::{NewGrant, mark_revoked};
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{Store, StoreError, new_id};
 
 /// How long, in seconds, an import has before the sweeper exchanges its token: the import was interrupted then, and
 /// Xero's replay window may be running.
@@ -51,12 +51,16 @@ impl Store {
         };
         let new = NewGrant { org_id: org.clone(), xero_user_id: String::new(), auth_event_id: String::new(), tokens };
         let mut transaction = self.database.begin().await?;
-        let grant = self.insert_grant_on(&mut transaction, &new).await?;
-        sqlx::query("UPDATE integration_grants SET due_at = $1, connections_read_at = NULL WHERE id = $2")
-            .bind(now + EXCHANGED_BY_SWEEPER_AFTER)
-            .bind(grant.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        let grant: GrantId = new_id();
+        self.insert_grant_on(&mut transaction, &grant, &new).await?;
+        // Xero has given nothing yet, so it was not refreshed either.
+        sqlx::query(
+            "UPDATE integration_grants SET due_at = $1, connections_read_at = NULL, last_refreshed_at = NULL WHERE id = $2",
+        )
+        .bind(now + EXCHANGED_BY_SWEEPER_AFTER)
+        .bind(grant.as_str())
+        .execute(&mut *transaction)
+        .await?;
         let done = sqlx::query(
             "INSERT INTO token_imports (token_hash, org_id, grant_id, created_at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (token_hash) DO UPDATE SET token_hash = excluded.token_hash \
@@ -150,6 +154,9 @@ mod tests {
         assert_eq!(store.token_import("hash").await.unwrap(), Some(begun.clone()));
         let grant = store.grant(&begun.grant_id).await.unwrap().unwrap();
         assert_eq!((grant.status, grant.generation, &grant.org_id), (GrantStatus::Active, 0, &org));
+        assert_eq!(grant.last_refreshed_at, None);
+        let before = store.clock().now() - 1;
+        assert!(!store.has_refreshed_since(before).await.unwrap(), "Xero has accepted nothing");
         assert_eq!(store.open_refresh(&grant).unwrap().expose(), "from elsewhere");
         store.finish_token_import("hash").await.unwrap();
         assert!(store.token_import("hash").await.unwrap().unwrap().is_finished);

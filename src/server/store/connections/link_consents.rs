@@ -1,16 +1,19 @@
-//! Consents that connect links start: their single-use `state`, and what becomes of them.
+//! Consents that connect links start: their single-use `state`, and what they bind. `link_outcomes` has how they end.
 
-use sqlx::{AnyConnection, Row};
+use crate::server::store::live::changes::ChangeTx;
+use sqlx::Row;
 
 use super::bindings::BindOutcome;
 use super::connect_links::ConnectLink;
 use super::labels::NewLabels;
+use super::link_outcomes::{LinkUse, take_pending_of_link};
 use super::oauth_states::{OAUTH_STATE_LIFETIME, PendingConsent};
-use crate::model::{Action, ConnectLinkId, GrantId, LinkOutcome, OrgId, UserId};
+use crate::model::{Action, ConnectLinkId, GrantId, LinkOutcome, UserId};
 use crate::server::crypto::sealed::SealContext;
 use crate::server::domain::{AuditEvent, Secret, Tenant, latest_plausible};
 use crate::server::store::notifications::contacts::add_invited_contact;
-use crate::server::store::{Store, StoreError};
+use crate::server::store::text_values::optional_text_value;
+use crate::server::store::{RowChange, Store, StoreError};
 
 /// The result of consuming a `state` that a link started.
 pub enum ConsumedLinkState {
@@ -23,8 +26,22 @@ pub enum ConsumedLinkState {
     },
     /// Its ten minutes are over.
     Expired,
-    /// It was used already.
-    Used,
+    /// Its callback came before, and the consent is being completed.
+    Running,
+    /// Its consent has ended like this; `None` if the link's page says it: the link was used or cancelled meanwhile, or the
+    /// server stopped.
+    Ended(Option<LinkOutcome>),
+}
+
+/// What binding by a link did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkBinding {
+    /// The tenants are bound, and the link is used up.
+    Bound,
+    /// Nothing is bound: the link was used or cancelled meanwhile.
+    LinkOver,
+    /// Nothing is bound, and the link stays open: the grant is revoked.
+    GrantOver,
 }
 
 impl Store {
@@ -86,12 +103,7 @@ impl Store {
         .bind(latest_plausible(OAUTH_STATE_LIFETIME, now))
         .fetch_optional(self.pool())
         .await?;
-        let Some(row) = row else {
-            let used =
-                sqlx::query("SELECT id_hash FROM connect_link_states WHERE id_hash = $1 AND consumed_at IS NOT NULL");
-            let used = used.bind(hash).fetch_optional(self.pool()).await?.is_some();
-            return Ok(if used { ConsumedLinkState::Used } else { ConsumedLinkState::Expired });
-        };
+        let Some(row) = row else { return self.link_state_of_before(hash).await };
         let sealed: String = row.try_get("code_verifier_enc")?;
         let verifier = self
             .ring
@@ -100,188 +112,133 @@ impl Store {
         Ok(ConsumedLinkState::Valid { verifier, scopes: row.try_get("scopes")? })
     }
 
-    /// Binds the tenants of a link's consent and uses the link up, in one transaction. Binds nothing and returns an empty
-    /// list if the link was used or cancelled meanwhile, or the grant is revoked.
+    /// Returns why a `state` was not consumed.
+    async fn link_state_of_before(&self, hash: &str) -> Result<ConsumedLinkState, StoreError> {
+        let row = sqlx::query("SELECT consumed_at, ended_at, outcome FROM connect_link_states WHERE id_hash = $1");
+        let Some(row) = row.bind(hash).fetch_optional(self.pool()).await? else {
+            return Ok(ConsumedLinkState::Expired);
+        };
+        if row.try_get::<Option<i64>, _>("ended_at")?.is_some() {
+            return Ok(ConsumedLinkState::Ended(optional_text_value(&row, "connect_link_states", "outcome")?));
+        }
+        Ok(match row.try_get::<Option<i64>, _>("consumed_at")? {
+            Some(at) if at > self.clock().now() - OAUTH_STATE_LIFETIME => ConsumedLinkState::Running,
+            // The server stopped meanwhile.
+            Some(_) => ConsumedLinkState::Ended(None),
+            None => ConsumedLinkState::Expired,
+        })
+    }
+
+    /// Returns whether a consent that the link started has not come back yet.
+    pub async fn has_link_consent_under_way(&self, id: &ConnectLinkId) -> Result<bool, StoreError> {
+        let now = self.clock().now();
+        let row = sqlx::query(
+            "SELECT id_hash FROM connect_link_states WHERE link_id = $1 AND consumed_at IS NULL AND ended_at IS NULL \
+             AND expires_at > $2 AND expires_at <= $3 LIMIT 1",
+        );
+        let row = row.bind(id.as_str()).bind(now).bind(latest_plausible(OAUTH_STATE_LIFETIME, now));
+        Ok(row.fetch_optional(self.pool()).await?.is_some())
+    }
+
+    /// Consumes the `state` of the link's newest consent under way, whose callback does not name it. Returns its hash, and
+    /// the scopes that it asked for. `None` if there is none any more.
+    pub async fn consume_link_consent_under_way(
+        &self,
+        id: &ConnectLinkId,
+    ) -> Result<Option<(String, Option<String>)>, StoreError> {
+        let now = self.clock().now();
+        let row = sqlx::query(
+            "UPDATE connect_link_states SET consumed_at = $2 WHERE consumed_at IS NULL AND id_hash = \
+             (SELECT id_hash FROM connect_link_states WHERE link_id = $1 AND consumed_at IS NULL AND ended_at IS NULL \
+             AND expires_at > $2 AND expires_at <= $3 ORDER BY created_at DESC, id_hash LIMIT 1) \
+             RETURNING id_hash, scopes",
+        )
+        .bind(id.as_str())
+        .bind(now)
+        .bind(latest_plausible(OAUTH_STATE_LIFETIME, now))
+        .fetch_optional(self.pool())
+        .await?;
+        row.map(|row| Ok((row.try_get("id_hash")?, row.try_get("scopes")?))).transpose()
+    }
+
+    /// Binds the tenants of a link's consent and uses the link up, in one transaction.
     pub async fn bind_by_link(
         &self,
-        link: &ConnectLink,
+        usage: &LinkUse<'_>,
         grant: &GrantId,
         tenants: &[Tenant],
-        browser: &str,
-    ) -> Result<Vec<BindOutcome>, StoreError> {
+    ) -> Result<LinkBinding, StoreError> {
+        let link = usage.link;
         let mut transaction = self.begin_change_tx().await?;
-        if !self.end_link(&mut transaction, link, LinkOutcome::Connected, tenants, browser).await? {
-            return Ok(Vec::new());
+        if self.end_link(&mut transaction, usage, LinkOutcome::Connected, tenants).await? == RowChange::NotFound {
+            transaction.commit().await?;
+            return Ok(LinkBinding::LinkOver);
         }
         let labels = NewLabels { external_id: link.external_id.as_deref(), tags: &link.tags };
         let bound = self.bind_tenants(&mut transaction, &link.org, grant, tenants, None, &labels).await?;
-        self.add_link_contact(&mut transaction, link, &bound).await?;
-        if !bound.is_empty() {
-            transaction.commit().await?;
+        if bound.is_empty() {
+            return Ok(LinkBinding::GrantOver);
         }
-        Ok(bound)
+        self.add_link_contact(&mut transaction, link, &bound).await?;
+        transaction.commit().await?;
+        Ok(LinkBinding::Bound)
     }
 
-    /// Keeps a link's consent until a member confirms it, and uses the link up. Returns whether the link was still open.
+    /// Keeps a link's consent until a member confirms it, and uses the link up. `NotFound` if the link was used or
+    /// cancelled meanwhile.
     pub async fn await_confirmation_of_link(
         &self,
-        link: &ConnectLink,
-        state_hash: &str,
+        usage: &LinkUse<'_>,
         grant: &GrantId,
         tenants: &[Tenant],
-        browser: &str,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<RowChange, StoreError> {
         let mut transaction = self.begin_change_tx().await?;
-        if !self.end_link(&mut transaction, link, LinkOutcome::Waiting, tenants, browser).await? {
-            return Ok(false);
-        }
-        sqlx::query("UPDATE connect_link_states SET pending_grant_id = $1, pending_tenants = $2 WHERE id_hash = $3")
+        let ended = self.end_link(&mut transaction, usage, LinkOutcome::Waiting, tenants).await?;
+        if ended == RowChange::Applied {
+            sqlx::query(
+                "UPDATE connect_link_states SET pending_grant_id = $1, pending_tenants = $2 WHERE id_hash = $3",
+            )
             .bind(grant.as_str())
             .bind(serde_json::json!(tenants).to_string())
-            .bind(state_hash)
+            .bind(usage.state_hash)
             .execute(&mut *transaction)
             .await?;
+        }
         transaction.commit().await?;
-        Ok(true)
+        Ok(ended)
     }
 
-    /// Binds the tenants of a link's consent that the user has confirmed.
+    /// Binds the tenants of the link's consent with this id, which the user has confirmed. `None` if it no longer waits.
     pub async fn bind_confirmed_link(
         &self,
         link: &ConnectLink,
-        pending: &PendingConsent,
+        id: &str,
         by: &UserId,
-    ) -> Result<Vec<BindOutcome>, StoreError> {
+    ) -> Result<Option<Vec<BindOutcome>>, StoreError> {
         let mut transaction = self.begin_change_tx().await?;
-        sqlx::query("UPDATE connect_links SET outcome = $1 WHERE id = $2")
-            .bind(LinkOutcome::Connected.as_str())
-            .bind(link.id.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        let taken = take_pending_of_link(&mut transaction, &link.org, id).await?;
+        let Some((_, PendingConsent { grant, tenants })) = taken else { return Ok(None) };
         let labels = NewLabels { external_id: link.external_id.as_deref(), tags: &link.tags };
-        let PendingConsent { grant, tenants } = pending;
-        let bound = self.bind_tenants(&mut transaction, &link.org, grant, tenants, Some(by), &labels).await?;
+        let bound = self.bind_tenants(&mut transaction, &link.org, &grant, &tenants, Some(by), &labels).await?;
         self.add_link_contact(&mut transaction, link, &bound).await?;
+        // The grant may have ended while the consent waited.
+        let outcome = if bound.is_empty() { LinkOutcome::Failed } else { LinkOutcome::Connected };
+        self.answer_link(&mut transaction, &link.id, outcome).await?;
         transaction.commit().await?;
-        Ok(bound)
+        Ok(Some(bound))
     }
 
     /// Makes the person to whom a link was sent a contact of what it connected.
     async fn add_link_contact(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut ChangeTx,
         link: &ConnectLink,
         bound: &[BindOutcome],
     ) -> Result<(), StoreError> {
         let Some(email) = &link.email else { return Ok(()) };
         for BindOutcome { binding_id, .. } in bound {
-            add_invited_contact(connection, &link.org, binding_id, email, self.clock().now()).await?;
+            add_invited_contact(transaction, &link.org, binding_id, email, self.clock().now()).await?;
         }
         Ok(())
     }
-
-    /// Remembers what became of a consent that connected nothing. The link stays open.
-    pub async fn note_link_outcome(
-        &self,
-        link: &ConnectLink,
-        outcome: LinkOutcome,
-        chosen: &[Tenant],
-        browser: &str,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin_change_tx().await?;
-        sqlx::query(
-            "UPDATE connect_links SET outcome = $1, outcome_at = $2, outcome_names = $3 \
-             WHERE id = $4 AND used_at IS NULL",
-        )
-        .bind(outcome.as_str())
-        .bind(self.clock.now())
-        .bind(names(chosen))
-        .bind(link.id.as_str())
-        .execute(&mut *transaction)
-        .await?;
-        self.record_link_use(&mut transaction, link, outcome, chosen, browser).await?;
-        transaction.commit().await
-    }
-
-    async fn end_link(
-        &self,
-        connection: &mut AnyConnection,
-        link: &ConnectLink,
-        outcome: LinkOutcome,
-        tenants: &[Tenant],
-        browser: &str,
-    ) -> Result<bool, StoreError> {
-        let claimed = sqlx::query(
-            "UPDATE connect_links SET used_at = $1, outcome = $2, outcome_at = $1, outcome_names = $3 \
-             WHERE id = $4 AND used_at IS NULL AND cancelled_at IS NULL",
-        )
-        .bind(self.clock.now())
-        .bind(outcome.as_str())
-        .bind(names(tenants))
-        .bind(link.id.as_str())
-        .execute(&mut *connection)
-        .await?;
-        if claimed.rows_affected() == 0 {
-            return Ok(false);
-        }
-        self.record_link_use(connection, link, outcome, tenants, browser).await?;
-        Ok(true)
-    }
-
-    async fn record_link_use(
-        &self,
-        connection: &mut AnyConnection,
-        link: &ConnectLink,
-        outcome: LinkOutcome,
-        tenants: &[Tenant],
-        browser: &str,
-    ) -> Result<(), StoreError> {
-        let event = AuditEvent::new(self.actor(), Action::ConnectLinkUsed).in_org(&link.org);
-        let event =
-            event.subject("connect_link", &link.id).detail("link", &link.id).detail("outcome", outcome.as_str());
-        let chosen: Vec<&str> = tenants.iter().map(|tenant| tenant.name.as_str()).collect();
-        self.record(connection, &event.detail("chosen", chosen.join(", ")).detail("browser", browser)).await
-    }
-
-    /// Deletes link consents that have ended and that nobody was asked about, or nobody answered since `asked_before`.
-    pub(in crate::server::store) async fn delete_ended_link_states(
-        &self,
-        asked_before: i64,
-    ) -> Result<u64, StoreError> {
-        let now = self.clock.now();
-        let done = sqlx::query(
-            "DELETE FROM connect_link_states WHERE (expires_at <= $1 OR expires_at > $3) \
-             AND (pending_grant_id IS NULL OR created_at <= $2)",
-        )
-        // A day longer than a consent lasts, so that a late callback still finds its link.
-        .bind(now - 24 * 60 * 60)
-        .bind(asked_before)
-        .bind(latest_plausible(OAUTH_STATE_LIFETIME, now))
-        .execute(self.pool())
-        .await?;
-        Ok(done.rows_affected())
-    }
-}
-
-/// Ends the open links that a person created in the organization.
-pub(in crate::server::store) async fn cancel_links_of(
-    connection: &mut AnyConnection,
-    org: &OrgId,
-    user: &UserId,
-    now: i64,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE connect_links SET cancelled_at = $1 WHERE org_id = $2 AND created_by_user = $3 \
-         AND used_at IS NULL AND cancelled_at IS NULL",
-    )
-    .bind(now)
-    .bind(org.as_str())
-    .bind(user.as_str())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn names(tenants: &[Tenant]) -> String {
-    serde_json::json!(tenants.iter().map(|tenant| &tenant.name).collect::<Vec<_>>()).to_string()
 }

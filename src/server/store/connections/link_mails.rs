@@ -57,7 +57,7 @@ impl Store {
         .bind(id.as_str())
         .execute(self.pool())
         .await?;
-        Ok(if done.rows_affected() == 1 { RowChange::Applied } else { RowChange::NotFound })
+        Ok(RowChange::of(done.rows_affected()))
     }
 
     /// Records an attempt. `next` is when the next one is due; `None` if the mail is sent or given up.

@@ -3,10 +3,12 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::model::{GrantId, OrgId, PendingConfirmation, UserId};
+use super::link_outcomes::take_pending_of_link;
+use crate::model::{GrantId, LinkOutcome, OrgId, PendingConfirmation, UserId};
 use crate::server::crypto::sealed::SealContext;
 use crate::server::domain::{Secret, Tenant, latest_plausible};
-use crate::server::store::{Store, StoreError};
+use crate::server::store::connections::shared_connections::is_shared_user_new_here;
+use crate::server::store::{BindingWithGrant, Store, StoreError};
 
 /// Seconds in which the callback of a consent must arrive.
 pub const OAUTH_STATE_LIFETIME: i64 = 10 * 60;
@@ -140,9 +142,9 @@ impl Store {
         Ok(if is_open && is_other { ConsumedState::OtherSession } else { ConsumedState::Invalid })
     }
 
-    /// Stores what became of a consent.
+    /// Stores what became of a consent, unless that is known already.
     pub async fn record_consent_outcome(&self, hash: &str, outcome: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE oauth_states SET outcome = $1 WHERE id_hash = $2")
+        sqlx::query("UPDATE oauth_states SET outcome = $1 WHERE id_hash = $2 AND outcome IS NULL")
             .bind(outcome)
             .bind(hash)
             .execute(self.pool())
@@ -166,24 +168,27 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the organization's consents that wait for confirmation, oldest first, for the settings page.
-    pub async fn pending_confirmations(&self, org: &OrgId) -> Result<Vec<PendingConfirmation>, StoreError> {
-        let bound = self.bindings_of_org(org).await?;
-        let mut questions = Vec::new();
-        for (id, PendingConsent { grant, tenants }) in self.pending_consents(org).await? {
-            let user = self.grant(&grant).await?.map(|grant| grant.xero_user_id);
-            let has_other_user = |tenant: &Tenant| {
-                let current = bound.iter().filter(|one| one.binding.tenant.id == tenant.id);
-                current.filter_map(|one| one.grant.as_ref()).any(|current| Some(&current.xero_user_id) != user.as_ref())
-            };
-            questions.push(PendingConfirmation {
-                id,
-                replaces_user: tenants.iter().any(has_other_user),
-                is_shared_user: self.is_shared_user_new_here(&grant).await?,
-                tenant_names: tenants.into_iter().map(|tenant| tenant.name).collect(),
-            });
-        }
-        Ok(questions)
+    /// Returns the organization's consents that wait for confirmation, oldest first, for the settings page. `bound` are the
+    /// organization's connections.
+    pub async fn pending_confirmations(
+        &self,
+        org: &OrgId,
+        bound: &[&BindingWithGrant],
+    ) -> Result<Vec<PendingConfirmation>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT p.id_hash, p.pending_tenants, p.by_link, g.xero_user_id, ",
+            is_shared_user_new_here!(),
+            " AS is_shared_user FROM (SELECT id_hash, pending_grant_id, pending_tenants, created_at, \
+             CAST(0 AS BIGINT) AS by_link FROM oauth_states \
+             WHERE org_id = $1 AND pending_grant_id IS NOT NULL UNION ALL \
+             SELECT id_hash, pending_grant_id, pending_tenants, created_at, CAST(1 AS BIGINT) FROM connect_link_states \
+             WHERE org_id = $1 AND pending_grant_id IS NOT NULL) p \
+             LEFT JOIN integration_grants g ON g.id = p.pending_grant_id ORDER BY p.created_at, p.id_hash"
+        ))
+        .bind(org.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(|row| confirmation_from(row, bound)).collect()
     }
 
     /// Returns the organization's consents that wait for confirmation with their ids, oldest first.
@@ -202,24 +207,41 @@ impl Store {
         .collect()
     }
 
-    /// Removes and returns a consent that waits for confirmation. Only one of two concurrent calls gets it.
+    /// Removes and returns a consent that waits for confirmation. Only one of two concurrent calls gets it. If it came by
+    /// a link, nobody has confirmed it.
     pub async fn remove_pending_consent(&self, org: &OrgId, id: &str) -> Result<Option<PendingConsent>, StoreError> {
-        for statement in [
+        let row = sqlx::query(
             "DELETE FROM oauth_states WHERE id_hash = $1 AND org_id = $2 AND pending_grant_id IS NOT NULL \
              RETURNING pending_grant_id, pending_tenants",
-            "DELETE FROM connect_link_states WHERE id_hash = $1 AND org_id = $2 AND pending_grant_id IS NOT NULL \
-             RETURNING pending_grant_id, pending_tenants",
-        ] {
-            let row = sqlx::query(statement).bind(id).bind(org.as_str()).fetch_optional(self.pool()).await?;
-            if let Some(row) = row {
-                return pending_consent_from(&row).map(Some);
-            }
+        );
+        if let Some(row) = row.bind(id).bind(org.as_str()).fetch_optional(self.pool()).await? {
+            return pending_consent_from(&row).map(Some);
         }
-        Ok(None)
+        let mut transaction = self.database().begin().await?;
+        let Some((link, pending)) = take_pending_of_link(&mut transaction, org, id).await? else { return Ok(None) };
+        self.answer_link(&mut transaction, &link, LinkOutcome::NotConfirmed).await?;
+        transaction.commit().await?;
+        Ok(Some(pending))
     }
 }
 
-fn pending_consent_from(row: &AnyRow) -> Result<PendingConsent, StoreError> {
+fn confirmation_from(row: &AnyRow, bound: &[&BindingWithGrant]) -> Result<PendingConfirmation, StoreError> {
+    let tenants = parse_tenants(row.try_get("pending_tenants")?)?;
+    let user: Option<String> = row.try_get("xero_user_id")?;
+    let has_other_user = |tenant: &Tenant| {
+        let current = bound.iter().filter(|one| one.binding.tenant.id == tenant.id);
+        current.filter_map(|one| one.grant.as_ref()).any(|current| Some(&current.xero_user_id) != user.as_ref())
+    };
+    Ok(PendingConfirmation {
+        id: row.try_get("id_hash")?,
+        replaces_user: tenants.iter().any(has_other_user),
+        is_shared_user: row.try_get::<i64, _>("is_shared_user")? > 0,
+        by_link: row.try_get::<i64, _>("by_link")? > 0,
+        tenant_names: tenants.into_iter().map(|tenant| tenant.name).collect(),
+    })
+}
+
+pub(super) fn pending_consent_from(row: &AnyRow) -> Result<PendingConsent, StoreError> {
     let grant = GrantId(row.try_get("pending_grant_id")?);
     Ok(PendingConsent { grant, tenants: parse_tenants(row.try_get("pending_tenants")?)? })
 }
@@ -310,12 +332,13 @@ mod tests {
         store.clock().advance(OAUTH_STATE_LIFETIME + 1);
         start_consent(&store, "b").await;
 
-        let waiting = store.pending_confirmations(&org).await.unwrap();
+        let waiting = store.pending_confirmations(&org, &[]).await.unwrap();
         let question = PendingConfirmation {
             id: "a".into(),
             tenant_names: vec![tenant.name.clone()],
             replaces_user: false,
             is_shared_user: false,
+            by_link: false,
         };
         assert_eq!(waiting, [question]);
         assert!(store.remove_pending_consent(&"other".into(), "a").await.unwrap().is_none());

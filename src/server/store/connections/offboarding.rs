@@ -3,12 +3,26 @@
 
 use sqlx::Row;
 
-use crate::model::{Action, BindingId, DepartingConnection, OrgId, UserId};
+use crate::model::{Action, BindingId, BindingStatus, DepartingConnection, OrgId, UserId};
 use crate::server::domain::AuditEvent;
-use crate::server::store::{RowChange, Store, StoreError};
+use crate::server::store::{BindingWithGrant, ListedConnection, RowChange, Store, StoreError};
 
 /// Seconds between a member's removal, or an organization's deletion, and the disconnect.
 pub const OFFBOARDING_PERIOD: i64 = 7 * 24 * 60 * 60;
+
+impl ListedConnection {
+    /// Returns when the connection ends, if a former member made it.
+    pub fn departing(&self) -> Option<DepartingConnection> {
+        let BindingWithGrant { binding, connected_by_email, .. } = &self.bound;
+        let removed_at = self.owner_removed_at.filter(|_| binding.status != BindingStatus::Disconnected)?;
+        Some(DepartingConnection {
+            binding_id: binding.id.clone(),
+            tenant_name: binding.tenant.name.clone(),
+            connected_by: connected_by_email.clone()?,
+            ends_at: removed_at + OFFBOARDING_PERIOD,
+        })
+    }
+}
 
 impl Store {
     /// Returns the connections to disconnect now, across organizations.
@@ -23,29 +37,6 @@ impl Store {
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(|row| Ok((OrgId(row.try_get("org_id")?), BindingId(row.try_get("id")?)))).collect()
-    }
-
-    /// Returns the organization's connections that a former member made, by tenant name.
-    pub async fn offboarding_connections(&self, org: &OrgId) -> Result<Vec<DepartingConnection>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT b.id, b.tenant_name, u.email, r.removed_at FROM integration_tenant_bindings b \
-             JOIN membership_removals r ON r.org_id = b.org_id AND r.user_id = b.connected_by \
-             JOIN users u ON u.id = r.user_id WHERE b.org_id = $1 AND b.status <> 'disconnected' \
-             ORDER BY b.tenant_name, b.id",
-        )
-        .bind(org.as_str())
-        .fetch_all(self.pool())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DepartingConnection {
-                    binding_id: BindingId(row.try_get("id")?),
-                    tenant_name: row.try_get("tenant_name")?,
-                    connected_by: row.try_get("email")?,
-                    ends_at: row.try_get::<i64, _>("removed_at")? + OFFBOARDING_PERIOD,
-                })
-            })
-            .collect()
     }
 
     /// Assigns a former member's connection to the member `by`. `NotFound` if it is not a former member's.
@@ -104,6 +95,10 @@ mod tests {
         Fixture { org, ann: ann.user, bob: bob.user }
     }
 
+    async fn departing_of(store: &Store, org: &OrgId) -> Vec<DepartingConnection> {
+        store.listed_connections(org).await.unwrap().iter().filter_map(ListedConnection::departing).collect()
+    }
+
     async fn ann_leaves(store: &Store, id: &str) {
         let org = ClerkOrg { id: "org_1".into(), name: "Harbour".into(), slug: None };
         let user = ClerkUser { id: "user_ann".into(), email: None };
@@ -113,9 +108,9 @@ mod tests {
     #[apply(each_store!)]
     async fn connections_of_a_former_member_are_due_after_a_week(store: Store) {
         let it = fixture(&store).await;
-        assert_eq!(store.offboarding_connections(&it.org).await.unwrap(), []);
+        assert_eq!(departing_of(&store, &it.org).await, []);
         ann_leaves(&store, "1").await;
-        let departing = store.offboarding_connections(&it.org).await.unwrap();
+        let departing = departing_of(&store, &it.org).await;
         assert_eq!(departing.len(), 1);
         assert_eq!(
             (departing[0].tenant_name.as_str(), departing[0].ends_at),
@@ -128,24 +123,24 @@ mod tests {
         assert_eq!(due, [(it.org.clone(), departing[0].binding_id.clone())]);
         store.disconnect_binding(&it.org, &departing[0].binding_id).await.unwrap();
         assert_eq!(store.connections_to_offboard().await.unwrap(), []);
-        assert_eq!(store.offboarding_connections(&it.org).await.unwrap(), []);
+        assert_eq!(departing_of(&store, &it.org).await, []);
     }
 
     #[apply(each_store!)]
     async fn takeover_or_return_stops_offboarding(store: Store) {
         let it = fixture(&store).await;
         ann_leaves(&store, "1").await;
-        let binding = store.offboarding_connections(&it.org).await.unwrap().remove(0).binding_id;
+        let binding = departing_of(&store, &it.org).await.remove(0).binding_id;
         let elsewhere: OrgId = "elsewhere".into();
         let reassign = async |org, to| store.reassign_connection(org, &binding, to).await.unwrap();
         assert_eq!(reassign(&elsewhere, &it.bob).await, RowChange::NotFound);
         assert_eq!(reassign(&it.org, &it.bob).await, RowChange::Applied);
         assert_eq!(reassign(&it.org, &it.ann).await, RowChange::NotFound, "Bob has it already");
-        assert_eq!(store.offboarding_connections(&it.org).await.unwrap(), []);
+        assert_eq!(departing_of(&store, &it.org).await, []);
 
         let by_ann = "UPDATE integration_tenant_bindings SET connected_by = $1 WHERE id = $2";
         sqlx::query(by_ann).bind(it.ann.as_str()).bind(binding.as_str()).execute(store.pool()).await.unwrap();
-        assert_eq!(store.offboarding_connections(&it.org).await.unwrap().len(), 1);
+        assert_eq!(departing_of(&store, &it.org).await.len(), 1);
         let org = OrgClaims { id: "org_1", slug: Some("harbour"), role: Role::Admin };
         let again = IdentityClaims { user: "user_ann", email: None, org: Some(org), issued_at: START + 1 };
         store.sync_identity(&again).await.unwrap();

@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use crate::model::CallLimit;
-use crate::server::store::text_values::optional_text_value;
+use crate::server::store::text_values::{optional_text_value, text_value};
 use crate::server::store::{Store, StoreError};
 
 /// How long, in seconds, usage is kept: thirteen months, so that a month can be compared with last year's.
@@ -142,6 +142,50 @@ impl Store {
         .execute(self.pool())
         .await?;
         Ok(())
+    }
+
+    /// Returns the tenants whose calls wait, for which limit, and until which unix second.
+    pub async fn tenant_pauses(&self) -> Result<Vec<(String, CallLimit, i64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT tenant_id, reached_limit, paused_until FROM tenant_pauses WHERE client_id = $1 AND paused_until > $2",
+        )
+        .bind(&self.app.client_id)
+        .bind(self.clock.now())
+        .fetch_all(self.pool())
+        .await?;
+        let paused = rows.iter().map(|row| {
+            let limit = text_value(row, "tenant_pauses", "reached_limit")?;
+            Ok((row.try_get("tenant_id")?, limit, row.try_get("paused_until")?))
+        });
+        paused.collect()
+    }
+
+    /// Notes that all calls of the app are used up in the window that starts at `starts_at`.
+    pub async fn use_up_app_window(&self, starts_at: i64, limit: u32) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO app_call_windows (client_id, starts_at, calls) VALUES ($1, $2, $3) \
+             ON CONFLICT (client_id, starts_at) DO UPDATE SET calls = EXCLUDED.calls \
+             WHERE app_call_windows.calls < EXCLUDED.calls",
+        )
+        .bind(&self.app.client_id)
+        .bind(starts_at)
+        .bind(i64::from(limit))
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
+    /// Returns when the last window starts, from `starts_at` on, in which all calls of the app are used up.
+    pub async fn last_used_up_window(&self, starts_at: i64, limit: u32) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query(
+            "SELECT MAX(starts_at) FROM app_call_windows WHERE client_id = $1 AND starts_at >= $2 AND calls >= $3",
+        )
+        .bind(&self.app.client_id)
+        .bind(starts_at)
+        .bind(i64::from(limit))
+        .fetch_one(self.pool())
+        .await?;
+        Ok(row.try_get(0)?)
     }
 
     /// Reserves `calls` of the app in the window that starts at `starts_at`. Returns whether they are within `limit`.

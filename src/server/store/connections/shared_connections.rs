@@ -2,6 +2,8 @@
 //! stand, and a token, which opens every tenant that its Xero user connected for
 //! whichever organization.
 
+use sqlx::Row;
+
 use crate::model::{GrantId, OrgId};
 use crate::server::domain::{Grant, RemoteConnection, Tenant};
 use crate::server::store::{Store, StoreError};
@@ -21,20 +23,28 @@ macro_rules! reaches_other_orgs {
 }
 pub(in crate::server::store) use reaches_other_orgs;
 
+/// Says whether the Xero user of grant `g` already connects another organization, and is new in the grant's own.
+macro_rules! is_shared_user_new_here {
+    () => {
+        "CAST(CASE WHEN g.xero_user_id <> '' AND EXISTS \
+         (SELECT 1 FROM integration_grants o WHERE o.xero_user_id = g.xero_user_id AND o.org_id <> g.org_id \
+         AND o.client_id = g.client_id AND o.issuer = g.issuer AND o.status <> 'revoked') AND NOT EXISTS \
+         (SELECT 1 FROM integration_grants o WHERE o.xero_user_id = g.xero_user_id AND o.org_id = g.org_id \
+         AND o.client_id = g.client_id AND o.issuer = g.issuer AND o.status <> 'revoked' AND o.id <> g.id) \
+         THEN 1 ELSE 0 END AS BIGINT)"
+    };
+}
+pub(in crate::server::store) use is_shared_user_new_here;
+
 impl Store {
     /// Returns whether the grant's Xero user already connects another organization, and is new in the grant's own.
     pub async fn is_shared_user_new_here(&self, grant: &GrantId) -> Result<bool, StoreError> {
-        let row = sqlx::query(
-            "SELECT g.id FROM integration_grants g WHERE g.id = $1 AND g.xero_user_id <> '' AND EXISTS \
-             (SELECT 1 FROM integration_grants o WHERE o.xero_user_id = g.xero_user_id AND o.org_id <> g.org_id \
-             AND o.client_id = g.client_id AND o.issuer = g.issuer AND o.status <> 'revoked') AND NOT EXISTS \
-             (SELECT 1 FROM integration_grants o WHERE o.xero_user_id = g.xero_user_id AND o.org_id = g.org_id \
-             AND o.client_id = g.client_id AND o.issuer = g.issuer AND o.status <> 'revoked' AND o.id <> g.id)",
-        )
-        .bind(grant.as_str())
-        .fetch_optional(self.pool())
-        .await?;
-        Ok(row.is_some())
+        let row =
+            sqlx::query(concat!("SELECT ", is_shared_user_new_here!(), " FROM integration_grants g WHERE g.id = $1"))
+                .bind(grant.as_str())
+                .fetch_optional(self.pool())
+                .await?;
+        Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?.is_some_and(|shared| shared > 0))
     }
 
     /// Returns whether the list of the grant's connections has a tenant of another organization that the grant's own has

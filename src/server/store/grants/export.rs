@@ -114,8 +114,8 @@ mod tests {
     use super::*;
     use crate::model::{EventKind, GrantId, GrantStatus, Trigger};
     use crate::server::domain::AttemptEnd;
-    use crate::server::store::testing::each_store;
-    use crate::server::store::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
+    use crate::server::store::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, set_row, tenant, tokens};
+    use crate::server::store::testing::{each_store, needing_reauth};
     use crate::server::store::{Fenced, NewAttempt, SpoolCommit};
 
     async fn lease_of(store: &Store, id: &GrantId) -> LeaseGuard {
@@ -140,7 +140,7 @@ mod tests {
         let row = store.grant(&grant).await.unwrap().unwrap();
         assert_eq!((row.status, row.exported_at), (GrantStatus::RefreshFailed, Some(store.clock().now())));
         assert_eq!(row.lease, None);
-        assert_eq!(store.bindings_needing_reauth(&org).await.unwrap(), 0, "nobody has to act");
+        assert_eq!(needing_reauth(&store, &org).await, 0, "nobody has to act");
         assert_eq!(store.database().count_grants().await.unwrap().needs_reauth, 0);
         let bound = store.bindings_of_org(&org).await.unwrap();
         assert!(bound.iter().all(|one| one.binding.moved_at.is_some()));
@@ -170,6 +170,25 @@ mod tests {
         let lease = lease_of(&store, &shared).await;
         assert!(store.export_grant(&lease, "age1").await.unwrap().is_none(), "the other organization would lose it");
         assert_eq!(store.grant(&shared).await.unwrap().unwrap().status, GrantStatus::Active);
+
+        for row in ["generation = generation + 1", "lease_owner = 'other'", "status = 'revoked'"] {
+            let grant = TestGrant::of(&store, &org).insert().await;
+            let lease = lease_of(&store, &grant).await;
+            set_row(&store, &grant, row).await;
+            let before = store.grant(&grant).await.unwrap();
+            assert!(store.export_grant(&lease, "age1").await.unwrap().is_none(), "{row}");
+            assert_eq!(store.grant(&grant).await.unwrap(), before, "{row}");
+        }
+        // What another grant serves, or served, holds up nothing.
+        let alone = TestGrant::of(&store, &org).insert().await;
+        let alone_lease = lease_of(&store, &alone).await;
+        set_row(&store, &alone, "next_attempt_at = 1, last_error = 'down'").await;
+        let exported = store.export_grant(&alone_lease, "age1").await.unwrap().unwrap().grant;
+        assert_eq!(exported.next_attempt_at, None);
+        assert_eq!(exported.last_error.as_deref(), Some(GrantEnd::Exported.message()));
+        let elsewhere = store.bindings_of_org(&other).await.unwrap().remove(0).binding.id;
+        store.disconnect_binding(&other, &elsewhere).await.unwrap();
+        assert!(store.export_grant(&lease, "age1").await.unwrap().is_some(), "the other organization has left it");
     }
 
     #[apply(each_store!)]

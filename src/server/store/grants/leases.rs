@@ -151,3 +151,87 @@ impl Store {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::*;
+    use crate::server::store::DueFilter;
+    use crate::server::store::testing::grants::{TestGrant, set_row};
+    use crate::server::store::testing::{START, each_store};
+
+    /// Returns whether an exchange and a rescue can take the lease of the row as it was set.
+    async fn can_be_leased(store: &Store, id: &GrantId, row: &str) -> (bool, bool) {
+        set_row(store, id, row).await;
+        let exchange = store.acquire_lease(id, "exchange", START + 60).await.unwrap();
+        set_row(store, id, row).await;
+        let rescue = store.acquire_rescue_lease(id, "rescue", START + 60).await.unwrap();
+        (exchange.is_some(), rescue.is_some())
+    }
+
+    #[apply(each_store!)]
+    async fn lease_is_taken_from_this_app_alone_and_while_the_grant_lasts(store: Store) {
+        let org = store.add_org("A").await.unwrap();
+        for (change, expected) in [
+            ("status = 'active'", (true, true)),
+            ("status = 'refresh_failed'", (false, true)),
+            ("status = 'revoked'", (false, false)),
+            ("client_id = 'another'", (false, false)),
+            ("issuer = 'another'", (false, false)),
+        ] {
+            let id = TestGrant::of(&store, &org).insert().await;
+            let row = format!("due_at = 0, lease_owner = NULL, lease_until = NULL, {change}");
+            assert_eq!(can_be_leased(&store, &id, &row).await, expected, "{change}");
+            set_row(&store, &id, &row).await;
+            let claimed = store.claim_due(DueFilter::Any, 9, "sweeper", START + 60).await.unwrap();
+            assert_eq!(claimed.len(), usize::from(expected.0), "{change}");
+        }
+    }
+
+    #[apply(each_store!)]
+    async fn lease_is_held_to_its_end_unless_no_rule_could_have_written_it(store: Store) {
+        let org = store.add_org("A").await.unwrap();
+        let id = TestGrant::of(&store, &org).insert().await;
+        let last = latest_plausible(MAX_LEASE, START);
+        for (until, is_free) in [(START, true), (START + 1, false), (last, false), (last + 1, true)] {
+            let row = format!("lease_owner = 'another', lease_until = {until}");
+            assert_eq!(can_be_leased(&store, &id, &row).await, (is_free, is_free), "{}", until - START);
+        }
+    }
+
+    #[apply(each_store!)]
+    async fn released_grant_is_due_as_its_row_says(store: Store) {
+        let org = store.add_org("A").await.unwrap();
+        let id = TestGrant::of(&store, &org).insert().await;
+        let planned = store.plan().due(&id, store.grant(&id).await.unwrap().unwrap().token_times());
+        let last_cold_use = format!("last_used_at = {}", planned.hot_if_used_after);
+        let first_hot_use = format!("last_used_at = {}", planned.hot_if_used_after + 1);
+        let at = |name, second: i64| format!("{name} = {}", START + second);
+        let waits = at("next_attempt_at", 30);
+        for (row, due) in [
+            (String::new(), planned.cold),
+            (last_cold_use, planned.cold),
+            (first_hot_use, planned.hot),
+            (at("prove_by", 90), START + 90),
+            (at("prove_by", -90), START),
+            (format!("failure_count = 1, {waits}"), START + 30),
+            ("failure_count = 1".to_owned(), START),
+            (format!("{}, {waits}", at("reply_lost_at", -9)), START + 30),
+            (format!("{}, {}, {waits}", at("reply_lost_at", -9), at("prove_by", 90)), START + 30),
+        ] {
+            let cleared = "failure_count = 0, next_attempt_at = NULL, reply_lost_at = NULL, prove_by = NULL, \
+                           last_used_at = NULL, lease_owner = NULL, lease_until = NULL";
+            set_row(&store, &id, cleared).await;
+            if !row.is_empty() {
+                set_row(&store, &id, &row).await;
+            }
+            let lease = store.acquire_lease(&id, "one", START + 60).await.unwrap().unwrap();
+            store.release_lease(&lease).await.unwrap();
+            let query = sqlx::query("SELECT due_at, lease_owner FROM integration_grants WHERE id = $1");
+            let after = query.bind(id.as_str()).fetch_one(store.pool()).await.unwrap();
+            assert_eq!(after.try_get::<i64, _>(0).unwrap(), due, "{row}");
+            assert_eq!(after.try_get::<Option<String>, _>(1).unwrap(), None, "{row}");
+        }
+    }
+}

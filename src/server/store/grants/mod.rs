@@ -7,6 +7,7 @@ pub mod export;
 pub mod lease_guard;
 pub mod leases;
 pub mod protocol;
+pub mod recovered;
 pub mod refusal;
 pub mod rescue;
 
@@ -16,7 +17,7 @@ use sqlx::{AnyConnection, Row};
 use super::column_lists::{columns, grant_columns};
 use super::text_values::text_value;
 use super::{Store, StoreError, new_id};
-use crate::model::{GrantId, OrgId};
+use crate::model::{FailureCause, GrantId, OrgId};
 use crate::server::crypto::sealed::{CipherError, SealContext, TokenField};
 use crate::server::domain::{
     AccessToken, AppIdentity, Grant, Lease, Predecessor, RefreshToken, SealedRotation, SealedToken, SealedTokens,
@@ -39,16 +40,28 @@ pub struct NewGrant {
 impl Store {
     /// Seals and stores a consent's tokens in a transaction of its own, so that a later failure cannot lose them.
     pub async fn insert_grant(&self, new: NewGrant) -> Result<GrantId, StoreError> {
-        let mut connection = self.pool().acquire().await?;
-        self.insert_grant_on(&mut connection, &new).await
+        let id = new_id();
+        self.insert_grant_as(&id, &new).await?;
+        Ok(id)
     }
 
-    /// Like [`Self::insert_grant`], in the caller's transaction.
-    pub async fn insert_grant_on(&self, connection: &mut AnyConnection, new: &NewGrant) -> Result<GrantId, StoreError> {
-        let id: GrantId = new_id();
+    /// Like [`Self::insert_grant`], with an id that the caller has chosen. Does nothing if the grant is there: the answer
+    /// to an earlier try was lost.
+    pub async fn insert_grant_as(&self, id: &GrantId, new: &NewGrant) -> Result<(), StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        self.insert_grant_on(&mut connection, id, new).await
+    }
+
+    /// Like [`Self::insert_grant_as`], in the caller's transaction.
+    pub async fn insert_grant_on(
+        &self,
+        connection: &mut AnyConnection,
+        id: &GrantId,
+        new: &NewGrant,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let sealed = self.seal_tokens(&new.org_id, &id, 0, &new.tokens)?;
-        let due = self.plan().due(&id, TokenTimes::received(now, new.tokens.expires_at));
+        let sealed = self.seal_tokens(&new.org_id, id, 0, &new.tokens)?;
+        let due = self.plan().due(id, TokenTimes::received(now, new.tokens.expires_at));
         sqlx::query(
             "INSERT INTO integration_grants (id, org_id, client_id, issuer, xero_user_id, auth_event_id, scopes, access_token_enc, \
              refresh_token_enc, expires_at, refresh_token_issued_at, status, generation, last_refreshed_at, created_at, \
@@ -56,7 +69,7 @@ impl Store {
              VALUES ($1, $2, $13, $14, $3, $4, $5, $6, $7, $8, $9, 'active', 0, $9, $9, \
              (SELECT last_used_at FROM organizations WHERE id = $2), \
              CASE WHEN COALESCE((SELECT last_used_at FROM organizations WHERE id = $2), 0) > $10 THEN $11 ELSE $12 END, \
-             $9)",
+             $9) ON CONFLICT (id) DO NOTHING",
         )
         .bind(id.as_str())
         .bind(new.org_id.as_str())
@@ -74,7 +87,7 @@ impl Store {
         .bind(&self.app.issuer)
         .execute(connection)
         .await?;
-        Ok(id)
+        Ok(())
     }
 
     /// Returns the grant of any organization. Callers must already hold a binding of their organization to it.
@@ -129,7 +142,7 @@ impl Store {
     pub async fn mark_grant_revoked(&self, id: &GrantId) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
         mark_revoked(&mut transaction, id, self.clock.now()).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Seals the tokens of an exchange for the next generation of `held`.
@@ -212,6 +225,8 @@ pub(super) fn stored_grant_from(row: &AnyRow) -> Result<Grant, StoreError> {
         failure_count: row.try_get("failure_count")?,
         next_attempt_at: row.try_get("next_attempt_at")?,
         last_error: row.try_get("last_error")?,
+        // What another version wrote is no cause that this one knows.
+        last_failure: row.try_get::<Option<String>, _>("last_failure")?.and_then(|text| FailureCause::parse(&text)),
         last_refreshed_at: row.try_get("last_refreshed_at")?,
         last_used_at: row.try_get("last_used_at")?,
         reply_lost_at: row.try_get("reply_lost_at")?,

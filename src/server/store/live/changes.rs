@@ -2,7 +2,8 @@
 //! the commit, to this process.
 //!
 //! A change is a hint: it holds ids and a status, nothing secret, and listeners read the rows again. Every transaction
-//! that changes a binding's status, a grant's tokens or an attempt's outcome publishes it through `ChangeTx`.
+//! that changes a binding's status, a grant's tokens or an attempt's outcome publishes it through `ChangeTx`. An audit
+//! event publishes that something of its organization has changed.
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
@@ -46,6 +47,16 @@ pub enum Change {
         /// How the attempt ended.
         outcome: Outcome,
     },
+    /// Something else of an organization changed, such as its members, links or keys.
+    Org {
+        /// Id of the organization.
+        org: OrgId,
+    },
+    /// A person marked events as read, which another of their pages may count.
+    Read {
+        /// Id of the person's user.
+        user: UserId,
+    },
     /// A person signed out, switched organizations, or got another role.
     Person {
         /// Id of the person's user.
@@ -84,20 +95,24 @@ pub struct Subscription {
 }
 
 /// A transaction that publishes changes if it commits.
-pub(in crate::server::store) struct ChangeTx {
+pub struct ChangeTx {
     transaction: Transaction<'static, Any>,
     kind: DatabaseKind,
     changes: ChangeHub,
     /// Changes to publish after the commit, on SQLite.
     unpublished: Vec<Change>,
+    /// The organizations that something has changed of.
+    changed_orgs: Vec<OrgId>,
+    /// Those of which a change says what it is.
+    described_orgs: Vec<OrgId>,
 }
 
 impl Change {
     /// Returns the topic that the change is published to.
     pub fn topic(&self) -> Topic {
         match self {
-            Self::Binding { org, .. } | Self::Refresh { org, .. } => Topic::Org(org.clone()),
-            Self::Person { user } => Topic::Person(user.clone()),
+            Self::Binding { org, .. } | Self::Refresh { org, .. } | Self::Org { org } => Topic::Org(org.clone()),
+            Self::Person { user } | Self::Read { user } => Topic::Person(user.clone()),
         }
     }
 
@@ -142,7 +157,7 @@ impl ChangeHub {
     }
 
     /// Notifies every listener that changes may have been lost.
-    pub(in crate::server::store) fn publish_lagged(&self) {
+    pub fn publish_lagged(&self) {
         for sender in self.lock().values() {
             let _ = sender.send(ChangeSignal::Lagged);
         }
@@ -180,7 +195,7 @@ impl Drop for Subscription {
 impl Store {
     /// Returns the listeners in this process.
     pub fn changes(&self) -> &ChangeHub {
-        &self.changes
+        self.database.changes()
     }
 
     /// Returns whether the organization's rows show a published change at or after `since` (unix seconds).
@@ -189,7 +204,8 @@ impl Store {
             "SELECT id FROM integration_tenant_bindings WHERE org_id = $1 AND updated_at >= $2 \
              UNION ALL SELECT id FROM integration_grants WHERE org_id = $1 AND last_refreshed_at >= $2 \
              UNION ALL SELECT a.id FROM integration_grants g JOIN refresh_attempts a ON a.grant_id = g.id \
-             WHERE g.org_id = $1 AND a.started_at >= $3 AND a.finished_at >= $2 LIMIT 1",
+             WHERE g.org_id = $1 AND a.started_at >= $3 AND a.finished_at >= $2 \
+             UNION ALL SELECT id FROM audit_events WHERE org_id = $1 AND at >= $2 LIMIT 1",
         )
         .bind(org.as_str())
         .bind(since)
@@ -201,14 +217,30 @@ impl Store {
 
     /// Begins a transaction that publishes changes if it commits.
     pub(in crate::server::store) async fn begin_change_tx(&self) -> Result<ChangeTx, StoreError> {
-        let (transaction, kind) = (self.database.begin().await?, self.database.kind());
-        Ok(ChangeTx { transaction, kind, changes: self.changes.clone(), unpublished: Vec::new() })
+        self.database.begin().await
     }
 }
 
 impl ChangeTx {
+    /// Wraps a transaction whose changes are published to these listeners.
+    pub(in crate::server::store) fn new(
+        transaction: Transaction<'static, Any>,
+        kind: DatabaseKind,
+        changes: ChangeHub,
+    ) -> Self {
+        let (unpublished, changed_orgs, described_orgs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { transaction, kind, changes, unpublished, changed_orgs, described_orgs }
+    }
+
+    /// Publishes that something of the organization has changed, if the transaction commits and no other change says so.
+    pub(in crate::server::store) fn mark_changed(&mut self, org: &OrgId) {
+        if !self.changed_orgs.contains(org) {
+            self.changed_orgs.push(org.clone());
+        }
+    }
+
     /// Publishes a change if the transaction commits.
-    pub async fn publish(&mut self, change: Change) -> Result<(), StoreError> {
+    pub(in crate::server::store) async fn publish(&mut self, change: Change) -> Result<(), StoreError> {
         if let Some(payload) = self.publish_payload(change) {
             sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(&mut *self.transaction).await?;
         }
@@ -217,7 +249,10 @@ impl ChangeTx {
 
     /// Returns the payload for a statement that calls `pg_notify` itself, which saves a round trip. Returns `None` on
     /// SQLite, where the change is published after the commit.
-    pub fn publish_payload(&mut self, change: Change) -> Option<String> {
+    pub(in crate::server::store) fn publish_payload(&mut self, change: Change) -> Option<String> {
+        if let Topic::Org(org) = change.topic() {
+            self.described_orgs.push(org);
+        }
         match self.kind {
             DatabaseKind::Postgres => Some(change.payload()),
             DatabaseKind::Sqlite => {
@@ -228,12 +263,22 @@ impl ChangeTx {
     }
 
     /// Commits, and on SQLite publishes the changes.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        for org in std::mem::take(&mut self.changed_orgs) {
+            if !self.described_orgs.contains(&org) {
+                self.publish(Change::Org { org }).await?;
+            }
+        }
         self.transaction.commit().await?;
         for change in self.unpublished {
             self.changes.publish(change);
         }
         Ok(())
+    }
+
+    /// Ends the transaction without a change.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        Ok(self.transaction.rollback().await?)
     }
 }
 

@@ -52,7 +52,7 @@ impl Store {
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         // Changes that were committed before the connection was up are lost.
-        self.changes.publish_lagged();
+        self.changes().publish_lagged();
         let mut probe_timer = tokio::time::interval(PROBE_INTERVAL);
         let mut probe_pending = false;
         loop {
@@ -76,7 +76,7 @@ impl Store {
                 tracing::debug!("PostgreSQL listener connected");
             }
             if let Some(change) = Change::parse(notification.payload()) {
-                self.changes.publish(change);
+                self.changes().publish(change);
             }
         }
     }
@@ -162,6 +162,9 @@ mod tests {
         assert_eq!(refresh_outcome(next_change(&mut heard).await), Outcome::Refreshed);
         store.disconnect_binding(&org, &bound[0].binding_id).await.unwrap();
         assert_eq!(binding_status(next_change(&mut heard).await), BindingStatus::Disconnected);
+        // An audit event publishes that something has changed, unless its transaction said what.
+        store.rename_org(&org, "B").await.unwrap();
+        assert_eq!(next_change(&mut heard).await, Change::Org { org });
     }
 
     #[apply(each_store!)]

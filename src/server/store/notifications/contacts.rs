@@ -1,5 +1,6 @@
 //! Contacts of connections: addresses that get a letter when a connection needs somebody. They need no account.
 
+use crate::server::store::live::changes::ChangeTx;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -24,7 +25,7 @@ impl Store {
         .bind(org.as_str())
         .fetch_all(self.pool())
         .await?;
-        rows.iter().map(|row| Ok((BindingId(row.try_get("binding_id")?), view_from(row)?))).collect()
+        rows.iter().map(|row| Ok((BindingId(row.try_get("binding_id")?), contact_from(row)?))).collect()
     }
 
     /// Returns a connection's contacts, by address.
@@ -37,7 +38,7 @@ impl Store {
         .bind(binding.as_str())
         .fetch_all(self.pool())
         .await?;
-        rows.iter().map(view_from).collect()
+        rows.iter().map(contact_from).collect()
     }
 
     /// Replaces a connection's contacts, whose addresses are in lower case. From then on a consent changes them no more.
@@ -56,7 +57,7 @@ impl Store {
     /// Replaces a connection's contacts and audits it, within the caller's transaction.
     pub(in crate::server::store) async fn write_chosen_contacts(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut ChangeTx,
         org: &OrgId,
         binding: &BindingId,
         emails: &[String],
@@ -68,16 +69,16 @@ impl Store {
         .bind(self.clock.now())
         .bind(org.as_str())
         .bind(binding.as_str())
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut **transaction)
         .await?;
         let Some(row) = row else { return Ok(RowChange::NotFound) };
         let ContactChanges { added, removed } =
-            write_contacts(connection, org, binding, emails, self.clock.now()).await?;
+            write_contacts(transaction, org, binding, emails, self.clock.now()).await?;
         // Without the addresses: the log outlives them.
         let event = AuditEvent::new(self.actor(), Action::ContactsChanged).in_org(org).subject("binding", binding);
         let event = event.detail("connection", row.try_get::<String, _>("tenant_name")?);
         let event = event.detail("contacts", emails.len()).detail("added", added).detail("removed", removed);
-        self.record(connection, &event).await?;
+        self.record(transaction, &event).await?;
         Ok(RowChange::Applied)
     }
 
@@ -213,7 +214,8 @@ async fn write_contacts(
     Ok(ContactChanges { added, removed })
 }
 
-async fn insert_contact(
+/// Adds an address to a connection's contacts.
+pub(super) async fn insert_contact(
     connection: &mut AnyConnection,
     org: &OrgId,
     binding: &BindingId,
@@ -273,7 +275,8 @@ async fn delete_contact(
     Ok(())
 }
 
-fn view_from(row: &AnyRow) -> Result<ContactView, StoreError> {
+/// Reads a contact: its address, and what keeps letters from it.
+pub(in crate::server::store) fn contact_from(row: &AnyRow) -> Result<ContactView, StoreError> {
     Ok(ContactView {
         email: row.try_get("email")?,
         unsubscribed_at: row.try_get("unsubscribed_at")?,

@@ -10,6 +10,15 @@ use crate::server::store::{Store, StoreError};
 /// The alarm's name: Xero refuses the app's own credentials.
 const APP_CREDENTIALS_ALARM: &str = "app_credentials";
 
+/// The alarm, while it is raised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CredentialsAlarm {
+    /// Xero's error code, such as `invalid_client`.
+    pub code: String,
+    /// When an instance raised it, in unix seconds.
+    pub raised_at: i64,
+}
+
 impl Store {
     /// Raises the alarm that Xero refuses the app's credentials, and inserts its event once for all instances.
     pub async fn raise_credentials_alarm(&self, reason: &str) -> Result<(), StoreError> {
@@ -28,7 +37,7 @@ impl Store {
         if news.rows_affected() == 1 {
             insert_event(&mut transaction, app_event(EventKind::CredentialsRefused, Some(reason)), now).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Clears the alarm that Xero refuses the app's credentials, if it is raised, and inserts the event of that.
@@ -43,28 +52,27 @@ impl Store {
         if news.rows_affected() == 1 {
             insert_event(&mut transaction, app_event(EventKind::CredentialsAccepted, None), now).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
-    /// Returns when the alarm was raised by any instance, or `None` if it is not raised. If a wrong clock dated it in the
-    /// future, it counts from now.
-    pub async fn credentials_alarm_raised_at(&self) -> Result<Option<i64>, StoreError> {
-        let row = sqlx::query("SELECT raised_at FROM alarms WHERE name = $1 AND cleared_at IS NULL")
+    /// Returns the alarm if any instance has raised it. If a wrong clock dated it in the future, it counts from now.
+    pub async fn credentials_alarm(&self) -> Result<Option<CredentialsAlarm>, StoreError> {
+        let row = sqlx::query("SELECT reason, raised_at FROM alarms WHERE name = $1 AND cleared_at IS NULL")
             .bind(APP_CREDENTIALS_ALARM)
             .fetch_optional(self.pool())
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let (raised_at, now) = (row.try_get(0)?, self.clock.now());
-        if is_plausible(raised_at, 0, now) {
-            return Ok(Some(raised_at));
+        let (alarm, now) = (CredentialsAlarm { code: row.try_get(0)?, raised_at: row.try_get(1)? }, self.clock.now());
+        if is_plausible(alarm.raised_at, 0, now) {
+            return Ok(Some(alarm));
         }
         sqlx::query("UPDATE alarms SET raised_at = $1 WHERE name = $2 AND raised_at = $3")
             .bind(now)
             .bind(APP_CREDENTIALS_ALARM)
-            .bind(raised_at)
+            .bind(alarm.raised_at)
             .execute(self.pool())
             .await?;
-        Ok(Some(now))
+        Ok(Some(CredentialsAlarm { raised_at: now, ..alarm }))
     }
 
     /// Returns whether any instance has refreshed a grant since `then`, which proves that Xero accepts the app's

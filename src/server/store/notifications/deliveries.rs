@@ -290,37 +290,29 @@ impl Store {
         Ok(RecordedAttempt::Recorded)
     }
 
-    /// Returns the organization's deliveries since `since` (unix seconds) with the events that they belong to, newest
-    /// first.
-    pub async fn deliveries_since(&self, org: &OrgId, since: i64) -> Result<Vec<(EventId, DeliveryView)>, StoreError> {
+    /// Returns the organization's deliveries of the events from `first` to `last` (unix seconds) with the ids of these,
+    /// newest first.
+    pub async fn deliveries_of_events(
+        &self,
+        org: &OrgId,
+        first: i64,
+        last: i64,
+    ) -> Result<Vec<(EventId, DeliveryView)>, StoreError> {
         let rows = sqlx::query(concat!(
             "SELECT ",
             delivery_columns!("d."),
-            ", COALESCE(e.url, u.email) AS receiver FROM deliveries d \
+            ", COALESCE(e.url, u.email) AS receiver FROM deliveries d JOIN outbox o ON o.id = d.event_id \
              LEFT JOIN webhook_endpoints e ON d.channel = 'webhook' AND e.id = d.target_id \
              LEFT JOIN users u ON d.channel = 'email' AND u.id = d.target_id \
-             WHERE d.org_id = $1 AND d.created_at >= $2 ORDER BY d.created_at DESC, d.id LIMIT 500"
+             WHERE d.org_id = $1 AND o.occurred_at >= $2 AND o.occurred_at <= $3 \
+             ORDER BY d.created_at DESC, d.id LIMIT 500"
         ))
         .bind(org.as_str())
-        .bind(since)
+        .bind(first)
+        .bind(last)
         .fetch_all(self.pool())
         .await?;
-        rows.iter().map(|row| Ok((EventId(row.try_get("event_id")?), view_from(row)?))).collect()
-    }
-
-    /// Returns the newest delivery to this receiver.
-    pub async fn last_delivery(&self, org: &OrgId, target: &str) -> Result<Option<DeliveryView>, StoreError> {
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            delivery_columns!("d."),
-            ", NULL AS receiver FROM deliveries d WHERE d.target_id = $1 AND d.org_id = $2 \
-             ORDER BY d.created_at DESC, d.last_attempt_at DESC, d.id LIMIT 1"
-        ))
-        .bind(target)
-        .bind(org.as_str())
-        .fetch_optional(self.pool())
-        .await?;
-        row.as_ref().map(view_from).transpose()
+        rows.iter().map(|row| Ok((EventId(row.try_get("event_id")?), delivery_view_from(row)?))).collect()
     }
 }
 
@@ -355,7 +347,7 @@ pub(in crate::server::store) fn claimed_delivery_from(row: &AnyRow) -> Result<Cl
     })
 }
 
-fn view_from(row: &AnyRow) -> Result<DeliveryView, StoreError> {
+pub(super) fn delivery_view_from(row: &AnyRow) -> Result<DeliveryView, StoreError> {
     Ok(DeliveryView {
         channel: channel_from(row)?,
         receiver: row.try_get("receiver")?,

@@ -1,5 +1,7 @@
 //! The log of deliveries to webhooks: each attempt, and the delivery that a person sends again.
 
+use std::collections::HashMap;
+
 use sqlx::{AnyConnection, Row};
 
 use super::deliveries::{ClaimedDelivery, DeliveryAttempt, claimed_delivery_from};
@@ -12,7 +14,7 @@ use crate::server::store::{Store, StoreError, new_id};
 /// How many deliveries of an organization may be sent again within a minute.
 pub const MAX_RESENDS_PER_MINUTE: i64 = 10;
 /// The attempts of one delivery that the log returns.
-const MAX_ATTEMPTS_LISTED: i64 = 10;
+const MAX_ATTEMPTS_LISTED: usize = 10;
 
 /// Why a delivery was not sent again.
 #[derive(Debug, thiserror::Error)]
@@ -61,11 +63,12 @@ impl Store {
         .bind(limit)
         .fetch_all(self.pool())
         .await?;
+        let mut attempts = self.logged_attempts(org, endpoint, limit).await?;
         let mut log = Vec::new();
         for row in rows {
             let id = DeliveryId(row.try_get("id")?);
             log.push(LoggedDeliveryView {
-                attempts: self.logged_attempts(&id).await?,
+                attempts: attempts.remove(&id).unwrap_or_default(),
                 id,
                 event_id: row.try_get("event_id")?,
                 // An event of another version has a kind that this one does not know.
@@ -81,24 +84,38 @@ impl Store {
         Ok(log)
     }
 
-    async fn logged_attempts(&self, id: &DeliveryId) -> Result<Vec<AttemptLogView>, StoreError> {
+    /// Returns the last attempts of the deliveries in the log, newest first.
+    async fn logged_attempts(
+        &self,
+        org: &OrgId,
+        endpoint: Option<&EndpointId>,
+        limit: i64,
+    ) -> Result<HashMap<DeliveryId, Vec<AttemptLogView>>, StoreError> {
         let rows = sqlx::query(
-            "SELECT attempted_at, duration_ms, http_status, error FROM delivery_attempts WHERE delivery_id = $1 \
-             ORDER BY attempted_at DESC, id DESC LIMIT $2",
+            "SELECT a.delivery_id, a.attempted_at, a.duration_ms, a.http_status, a.error FROM delivery_attempts a \
+             JOIN (SELECT d.id FROM deliveries d JOIN webhook_endpoints e ON e.id = d.target_id AND e.org_id = d.org_id \
+             WHERE d.org_id = $1 AND d.channel = 'webhook' AND ($2 = '' OR d.target_id = $2) \
+             ORDER BY d.created_at DESC, d.id DESC LIMIT $3) logged ON logged.id = a.delivery_id \
+             ORDER BY a.attempted_at DESC, a.id DESC",
         )
-        .bind(id.as_str())
-        .bind(MAX_ATTEMPTS_LISTED)
+        .bind(org.as_str())
+        .bind(endpoint.map_or("", EndpointId::as_str))
+        .bind(limit)
         .fetch_all(self.pool())
         .await?;
-        let view = |row: &sqlx::any::AnyRow| {
-            Ok(AttemptLogView {
-                at: row.try_get("attempted_at")?,
-                duration_ms: row.try_get("duration_ms")?,
-                http_status: row.try_get("http_status")?,
-                error: row.try_get("error")?,
-            })
-        };
-        rows.iter().map(view).collect()
+        let mut attempts: HashMap<DeliveryId, Vec<AttemptLogView>> = HashMap::new();
+        for row in rows {
+            let listed = attempts.entry(DeliveryId(row.try_get("delivery_id")?)).or_default();
+            if listed.len() < MAX_ATTEMPTS_LISTED {
+                listed.push(AttemptLogView {
+                    at: row.try_get("attempted_at")?,
+                    duration_ms: row.try_get("duration_ms")?,
+                    http_status: row.try_get("http_status")?,
+                    error: row.try_get("error")?,
+                });
+            }
+        }
+        Ok(attempts)
     }
 
     /// Claims a delivery for `owner`, who sends it again, whatever became of it before.

@@ -3,7 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use crate::model::{BindingId, EventId, EventKind, GrantId, OrgId};
+use crate::model::{BindingId, Cursor, EventId, EventKind, EventListFilter, GrantId, OrgId};
 use crate::server::store::audit::ordered_id;
 use crate::server::store::column_lists::{columns, event_columns};
 use crate::server::store::text_values::text_value;
@@ -103,6 +103,19 @@ async fn labels_of(
     Ok((external_id, Some(tags.join(" "))))
 }
 
+/// Selects the ids of up to `$2` events after the cursor in `$6` and `$7`, of kind `$8` and about binding `$9` if these are
+/// not empty.
+macro_rules! newest_events_sql {
+    ($org:literal) => {
+        concat!(
+            "SELECT id FROM outbox WHERE org_id ",
+            $org,
+            " AND kind NOT IN ($3, $4, $5) AND occurred_at <= $6 AND (occurred_at < $6 OR id < $7) \
+             AND ($8 = '' OR kind = $8) AND ($9 = '' OR binding_id = $9) ORDER BY occurred_at DESC, id DESC LIMIT $2"
+        )
+    };
+}
+
 impl Store {
     /// Returns an event of any organization. Only for a delivery that already names it.
     pub async fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
@@ -113,22 +126,35 @@ impl Store {
         row.as_ref().map(event_from).transpose()
     }
 
-    /// Returns the newest events that people are notified of, of an organization and of the whole app, newest first.
-    pub async fn org_events(&self, org: &OrgId, limit: i64) -> Result<Vec<Event>, StoreError> {
+    /// Returns up to `limit` events that people are notified of, of an organization and of the whole app, that match the
+    /// filter, newest first, after the cursor.
+    pub async fn org_events(
+        &self,
+        org: &OrgId,
+        filter: &EventListFilter,
+        after: Option<&Cursor>,
+        limit: i64,
+    ) -> Result<Vec<Event>, StoreError> {
+        let (at, id) = after.map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
         // Two subqueries that each use an index, because an OR would use none.
         let rows = sqlx::query(concat!(
             "SELECT ",
             event_columns!("e."),
-            " FROM outbox e JOIN (SELECT o.id FROM (SELECT id FROM outbox WHERE org_id = $1 \
-             AND kind NOT IN ($3, $4, $5) ORDER BY occurred_at DESC LIMIT $2) o UNION ALL SELECT a.id FROM (SELECT id FROM outbox \
-             WHERE org_id IS NULL ORDER BY occurred_at DESC LIMIT $2) a) newest ON newest.id = e.id \
-             ORDER BY e.occurred_at DESC, e.id LIMIT $2"
+            " FROM outbox e JOIN (SELECT o.id FROM (",
+            newest_events_sql!("= $1"),
+            ") o UNION ALL SELECT a.id FROM (",
+            newest_events_sql!("IS NULL"),
+            ") a) newest ON newest.id = e.id ORDER BY e.occurred_at DESC, e.id DESC LIMIT $2"
         ))
         .bind(org.as_str())
         .bind(limit)
         .bind(EventKind::FOR_PROGRAMS[0].as_str())
         .bind(EventKind::FOR_PROGRAMS[1].as_str())
         .bind(EventKind::FOR_PROGRAMS[2].as_str())
+        .bind(at)
+        .bind(id)
+        .bind(filter.kind.map_or("", EventKind::as_str))
+        .bind(filter.connection.as_ref().map_or("", BindingId::as_str))
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(event_from).collect()

@@ -22,6 +22,17 @@ fn gets_email(role: Role, chosen: Option<EmailChoice>) -> bool {
     chosen.map_or(role.may(Permission::ManageNotifications), |chosen| chosen == EmailChoice::On)
 }
 
+/// Where a member's digests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotificationMailbox {
+    /// The member's email address.
+    pub email: String,
+    /// The organization's name.
+    pub org_name: String,
+    /// The time zone that the member chose.
+    pub time_zone: Option<String>,
+}
+
 impl Store {
     /// Returns the organization's members and whether they get email, ordered by address. `you` is the user who reads
     /// the list.
@@ -71,11 +82,11 @@ impl Store {
         Ok(RowChange::Applied)
     }
 
-    /// Returns a member's email address and the organization's name, or `None` if they turned email off, or their
+    /// Returns where a member's digests go, or `None` if they turned email off, or their
     /// address is unconfirmed or unknown (as it may be for Clerk's users).
-    pub async fn notification_email(&self, org: &OrgId, user: &str) -> Result<Option<(String, String)>, StoreError> {
+    pub async fn notification_email(&self, org: &OrgId, user: &str) -> Result<Option<NotificationMailbox>, StoreError> {
         let row = sqlx::query(concat!(
-            "SELECT u.email, o.name FROM memberships m JOIN users u ON u.id = m.user_id \
+            "SELECT u.email, u.time_zone, o.name FROM memberships m JOIN users u ON u.id = m.user_id \
              JOIN organizations o ON o.id = m.org_id WHERE m.org_id = $1 AND m.user_id = $2 AND ",
             gets_email_sql!(),
             " AND u.email LIKE '%@%' AND u.email_unconfirmed_since IS NULL"
@@ -84,7 +95,14 @@ impl Store {
         .bind(user)
         .fetch_optional(self.pool())
         .await?;
-        row.map(|row| Ok((row.try_get("email")?, row.try_get("name")?))).transpose()
+        let mailbox = row.map(|row| {
+            Ok(NotificationMailbox {
+                email: row.try_get("email")?,
+                org_name: row.try_get("name")?,
+                time_zone: row.try_get("time_zone")?,
+            })
+        });
+        mailbox.transpose()
     }
 }
 

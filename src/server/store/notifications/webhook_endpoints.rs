@@ -1,12 +1,14 @@
 //! Webhook endpoints: add, list, enable, disable, remove.
 
+use crate::server::store::live::changes::ChangeTx;
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
 
 use super::deliveries::cancel_deliveries;
 use super::webhook_secrets::REVEAL_PERIOD;
-use crate::model::{Action, DisabledBy, EndpointId, OrgId, UserId};
+use crate::model::{Action, DisabledBy, EndpointId, OrgId, Permission, UserId};
 use crate::server::domain::{AuditEvent, Secret};
+use crate::server::store::accounts::members::rows::lock_and_check;
 use crate::server::store::text_values::optional_text_value;
 use crate::server::store::{RowChange, Store, StoreError, new_id};
 
@@ -50,6 +52,9 @@ pub enum AddEndpointError {
     /// The organization already has the maximum number of endpoints.
     #[error("the organization already has {MAX_ENDPOINTS} webhook endpoints")]
     TooMany,
+    /// The person who adds it may no longer add any.
+    #[error("the person may not add webhook endpoints")]
+    NotAllowed,
     /// The secret could not be sealed, or the database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -89,6 +94,9 @@ impl Store {
         let id: EndpointId = new_id();
         let sealed = self.seal_webhook(org, &id, new.secret)?;
         let mut transaction = self.database.begin().await?;
+        if !lock_and_check(&mut transaction, org, new.created_by, Permission::ManageNotifications).await? {
+            return Err(AddEndpointError::NotAllowed);
+        }
         let done = sqlx::query(
             "INSERT INTO webhook_endpoints (id, org_id, url, secret_enc, reveal_to, created_by, created_at, reveal_until) \
              SELECT $1, $2, $3, $4, $5, $6, $7, $9 WHERE (SELECT COUNT(*) FROM webhook_endpoints WHERE org_id = $2) < $8",
@@ -111,15 +119,6 @@ impl Store {
             .await?;
         transaction.commit().await?;
         Ok(id)
-    }
-
-    /// Returns the organization's endpoints, oldest first.
-    pub async fn endpoints(&self, org: &OrgId) -> Result<Vec<WebhookEndpoint>, StoreError> {
-        let rows = sqlx::query(select_endpoints!("org_id = $1 ORDER BY created_at, id"))
-            .bind(org.as_str())
-            .fetch_all(self.pool())
-            .await?;
-        rows.iter().map(endpoint_from).collect()
     }
 
     /// Returns an endpoint of the organization.
@@ -203,7 +202,7 @@ impl Store {
     /// Records an audit event about an endpoint. Pass only the host of its URL: path and query may contain a key.
     pub(super) async fn record_endpoint_change(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut ChangeTx,
         org: &OrgId,
         id: &EndpointId,
         action: Action,
@@ -214,11 +213,11 @@ impl Store {
             Some((name, value)) => event.detail(name, value),
             None => event,
         };
-        self.record(connection, &event).await
+        self.record(transaction, &event).await
     }
 }
 
-fn endpoint_from(row: &AnyRow) -> Result<WebhookEndpoint, StoreError> {
+pub(super) fn endpoint_from(row: &AnyRow) -> Result<WebhookEndpoint, StoreError> {
     Ok(WebhookEndpoint {
         id: EndpointId(row.try_get("id")?),
         org: OrgId(row.try_get("org_id")?),

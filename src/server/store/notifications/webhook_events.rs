@@ -1,7 +1,5 @@
 //! Which events a webhook endpoint gets: all by default, or the kinds that a person chose.
 
-use sqlx::Row;
-
 use crate::model::{Action, EndpointId, EventKind, OrgId};
 use crate::server::store::{RowChange, Store, StoreError};
 
@@ -13,15 +11,6 @@ macro_rules! wants_event_sql {
     };
 }
 pub(super) use wants_event_sql;
-
-/// The events that somebody chose for an endpoint.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChosenEvents {
-    /// The endpoint.
-    pub endpoint: EndpointId,
-    /// The kinds that it gets.
-    pub kinds: Vec<EventKind>,
-}
 
 impl Store {
     /// Sets the kinds of events that an endpoint gets from now on, or all if there are none. `NotFound` if the
@@ -62,30 +51,6 @@ impl Store {
         transaction.commit().await?;
         Ok(RowChange::Applied)
     }
-
-    /// Returns the choices of the organization's endpoints. One that gets all events is not among them.
-    pub async fn chosen_events(&self, org: &OrgId) -> Result<Vec<ChosenEvents>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT e.id, c.kind FROM webhook_endpoints e LEFT JOIN webhook_endpoint_events c ON c.endpoint_id = e.id \
-             WHERE e.org_id = $1 AND e.events_chosen_at IS NOT NULL ORDER BY e.id, c.kind",
-        )
-        .bind(org.as_str())
-        .fetch_all(self.pool())
-        .await?;
-        let mut chosen: Vec<ChosenEvents> = Vec::new();
-        for row in rows {
-            let endpoint = EndpointId(row.try_get("id")?);
-            if chosen.last().is_none_or(|last| last.endpoint != endpoint) {
-                chosen.push(ChosenEvents { endpoint, kinds: Vec::new() });
-            }
-            let kind: Option<String> = row.try_get("kind")?;
-            // A kind of another version is left out.
-            if let (Some(last), Some(kind)) = (chosen.last_mut(), kind.as_deref().and_then(EventKind::parse)) {
-                last.kinds.push(kind);
-            }
-        }
-        Ok(chosen)
-    }
 }
 
 #[cfg(test)]
@@ -108,13 +73,19 @@ mod tests {
             let (secret, session_hash) = (&Secret::new("secret"), "session");
             let new = NewWebhookEndpoint { url, secret, created_by: &user, session_hash };
             endpoints.push(store.add_endpoint(&org, new).await.unwrap());
+            store.clock().advance(1);
         }
         let chosen = [EventKind::Disconnected];
         let other = store.add_org("Elsewhere").await.unwrap();
         assert_eq!(store.choose_events(&other, &endpoints[1], &chosen).await.unwrap(), RowChange::NotFound);
         assert_eq!(store.choose_events(&org, &endpoints[1], &chosen).await.unwrap(), RowChange::Applied);
-        let choice = ChosenEvents { endpoint: endpoints[1].clone(), kinds: chosen.to_vec() };
-        assert_eq!(store.chosen_events(&org).await.unwrap(), [choice]);
+        let choices = async || {
+            let listed = store.listed_endpoints(&org).await.unwrap();
+            listed.into_iter().map(|one| (one.endpoint.url, one.events)).collect::<Vec<_>>()
+        };
+        let some = Some(chosen.to_vec());
+        let listed = [("https://example.com/all".to_owned(), None), ("https://example.com/some".to_owned(), some)];
+        assert_eq!(choices().await, listed);
 
         TestGrant::of(&store, &org).bound_to(&["Shop"]).insert().await;
         let binding = store.bindings_of_org(&org).await.unwrap().remove(0).binding.id;
@@ -129,6 +100,6 @@ mod tests {
         assert_eq!((of(&endpoints[0]), of(&endpoints[1])), (3, 1));
 
         assert_eq!(store.choose_events(&org, &endpoints[1], &[]).await.unwrap(), RowChange::Applied);
-        assert!(store.chosen_events(&org).await.unwrap().is_empty(), "it gets all again");
+        assert!(choices().await.iter().all(|(_, events)| events.is_none()), "it gets all again");
     }
 }

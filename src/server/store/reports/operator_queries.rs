@@ -164,7 +164,7 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GrantStatus, Trigger};
+    use crate::model::{FailureCause, GrantStatus, Trigger};
     use crate::server::domain::{AttemptEnd, FailureClass};
     use crate::server::store::testing::grants::{REFRESHED, TestGrant, tenant, tokens};
     use crate::server::store::testing::{START, each_store};
@@ -176,6 +176,7 @@ mod tests {
         let outcome = if for_good { Outcome::Reconnect } else { Outcome::Transient };
         let end = AttemptEnd::failed(outcome, &format!("code of {}", outcome.as_str()), FailureClass::ANSWERED);
         let failure = AttemptFailure {
+            cause: FailureCause::NotAnswering,
             error: "Xero isn't answering.",
             next_attempt_at: store.clock().now() + 7,
             reply_lost_at: None,

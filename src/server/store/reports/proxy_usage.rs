@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use crate::model::{Action, ApiKeyId, BindingId, OrgId, ProxyUsageView};
+use crate::model::{Action, ApiKeyId, BindingId, OrgId};
 use crate::server::domain::{Actor, AuditEvent};
 use crate::server::store::{Store, StoreError};
 
@@ -63,26 +63,6 @@ impl Store {
         transaction.commit().await?;
         Ok(())
     }
-
-    /// Sums up the calls to a connection of the organization since the unix second `since`.
-    pub async fn proxy_usage_of(
-        &self,
-        org: &OrgId,
-        binding: &BindingId,
-        since: i64,
-    ) -> Result<ProxyUsageView, StoreError> {
-        let row = sqlx::query(
-            "SELECT CAST(COALESCE(SUM(calls), 0) AS BIGINT), CAST(COALESCE(SUM(bytes_sent), 0) AS BIGINT), \
-             CAST(COALESCE(SUM(bytes_received), 0) AS BIGINT) \
-             FROM proxy_usage WHERE org_id = $1 AND binding_id = $2 AND day >= $3",
-        )
-        .bind(org.as_str())
-        .bind(binding.as_str())
-        .bind(since)
-        .fetch_one(self.pool())
-        .await?;
-        Ok(ProxyUsageView { calls: row.try_get(0)?, bytes_sent: row.try_get(1)?, bytes_received: row.try_get(2)? })
-    }
 }
 
 #[cfg(test)]
@@ -92,7 +72,7 @@ mod tests {
     use crate::server::store::testing::{START, each_store};
 
     each_store! {
-        async fn usage_is_summed_up_and_audited_once_a_day(store: Store) {
+        async fn usage_is_audited_once_a_day(store: Store) {
             let org = store.add_org("Harbour").await.unwrap();
             let row = UsageRow {
                 org: org.clone(),
@@ -110,10 +90,6 @@ mod tests {
             let unknown = UsageRow { org: "deleted meanwhile".into(), binding: "other".into(), ..row.clone() };
             store.add_proxy_usage(&[row.clone(), yesterday, unknown]).await.unwrap();
             store.add_proxy_usage(std::slice::from_ref(&row)).await.unwrap();
-            let usage = ProxyUsageView { calls: 4, bytes_sent: 20, bytes_received: 200 };
-            assert_eq!(store.proxy_usage_of(&org, &row.binding, START).await.unwrap(), usage);
-            assert_eq!(store.proxy_usage_of(&org, &row.binding, 0).await.unwrap().calls, 5);
-            assert_eq!(store.proxy_usage_of(&"another".into(), &row.binding, 0).await.unwrap().calls, 0);
             let filter = AuditFilter { action: Action::XeroCalled.as_str(), ..AuditFilter::default() };
             let events = store.audit_events(Some(&org), filter, None, 9).await.unwrap();
             assert_eq!(events.len(), 2, "one for each day");

@@ -100,7 +100,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{OrgId, UserId};
+    use crate::model::{OrgId, Role, UserId};
     use crate::server::crypto::key_ring::KeyRing;
     use crate::server::domain::Secret;
     use crate::server::store::testing::grants::{TestGrant, tokens};
@@ -113,6 +113,7 @@ mod tests {
             .execute(store.pool())
             .await
             .unwrap();
+        store.add_member(&org, &"u".into(), Role::Owner).await.unwrap();
         (org, "u".into())
     }
 

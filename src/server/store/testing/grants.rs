@@ -1,5 +1,7 @@
 //! Grants for tests, with made-up tokens and tenants.
 
+use sqlx::AssertSqlSafe;
+
 use super::START;
 use crate::model::{GrantId, OrgId, Trigger, UserId};
 use crate::server::domain::{AccessToken, AttemptEnd, RefreshToken, Tenant, TokenSet};
@@ -85,4 +87,10 @@ pub async fn lease_with_attempt(store: &Store, id: &GrantId, owner: &str) -> Jou
     let lease = store.acquire_lease(id, owner, store.clock().now() + 60).await.unwrap().expect("the lease is free");
     let new = NewAttempt { actor: Some("a@b.c"), ..NewAttempt::by(Trigger::Manual) };
     store.start_attempt(&lease, new).await.unwrap()
+}
+
+/// Sets columns of the grant's row, as in `status = 'revoked'`.
+pub async fn set_row(store: &Store, id: &GrantId, columns: &str) {
+    let sql = format!("UPDATE integration_grants SET {columns} WHERE id = $1");
+    sqlx::query(AssertSqlSafe(sql)).bind(id.as_str()).execute(store.pool()).await.unwrap();
 }

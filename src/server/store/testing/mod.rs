@@ -6,9 +6,13 @@ use std::cell::RefCell;
 
 use evergrant_test_database::TestDatabase;
 
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::model::OrgId;
 use crate::server::clock::Clock;
 use crate::server::crypto::key_ring::KeyRing;
-use crate::server::store::{Database, Store};
+use crate::server::store::accounts::members::rows::needing_reauth_sql;
+use crate::server::store::{Database, DatabaseKind, Store};
 
 /// The time at which a test's clock starts: 2027-01-15 08:00:00 UTC. Only `store.clock().advance(…)` moves it.
 pub const START: i64 = 1_800_000_000;
@@ -71,6 +75,13 @@ pub fn store_on(database: Database) -> Store {
     Store::new(database, ring(), Clock::manual(START))
 }
 
+/// Renames a table. Every statement about it fails until it has its name back.
+pub async fn rename_table(store: &Store, from: &str, to: &str) {
+    // Safe: tests alone choose the names.
+    let renamed = AssertSqlSafe(format!("ALTER TABLE {from} RENAME TO {to}"));
+    sqlx::query(renamed).execute(store.pool()).await.unwrap();
+}
+
 /// Returns the key ring of the test stores, which always has the same key.
 pub fn ring() -> KeyRing {
     KeyRing::parse(&crate::server::domain::Secret::new(format!("test:{}=", "A".repeat(43)))).unwrap()
@@ -85,6 +96,23 @@ pub async fn sqlite() -> Database {
 /// ends.
 pub async fn postgres() -> Option<Database> {
     Some(keep_until_the_test_ends(TestDatabase::postgres(migrate).await?).await)
+}
+
+/// Returns a database without tables. It is removed when the test ends.
+///
+/// Panics if it has to be on PostgreSQL and no server is configured.
+pub async fn empty_database(kind: DatabaseKind) -> Database {
+    keep_until_the_test_ends(match kind {
+        DatabaseKind::Sqlite => TestDatabase::empty_sqlite(),
+        DatabaseKind::Postgres => TestDatabase::empty_postgres().await.unwrap(),
+    })
+    .await
+}
+
+/// Counts the organization's connections that need reconnecting, as the pages' header does.
+pub async fn needing_reauth(store: &Store, org: &OrgId) -> i64 {
+    let count = sqlx::query(concat!("SELECT ", needing_reauth_sql!("$1"))).bind(org.as_str());
+    count.fetch_one(store.pool()).await.unwrap().try_get(0).unwrap()
 }
 
 async fn keep_until_the_test_ends(test_database: TestDatabase) -> Database {

@@ -2,6 +2,8 @@
 //! a reset, and sent by any server with a mail server. The secret of a link exists only in the message: its hash is stored
 //! when it is sent.
 
+pub(super) mod unconfirmed;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -9,9 +11,11 @@ use crate::model::{AccountMessageKind, Action, UserId};
 use crate::server::domain::{Actor, Secret};
 use crate::server::store::database_kind::claim_sql;
 use crate::server::store::live::changes::Change;
+use crate::server::store::notifications::moved_contacts::move_contact;
 use crate::server::store::text_values::text_value;
 use crate::server::store::{RowChange, Store, StoreError, new_id};
 
+use self::unconfirmed::{end_other_ways_in, is_unconfirmed, mark_email_confirmed};
 use super::sessions::list::{EndSessions, delete_sessions};
 
 /// How long a link works, in seconds.
@@ -60,8 +64,7 @@ pub enum EmailConfirmation {
 }
 
 impl Store {
-    /// Queues a message with a reset link. Takes the same steps for an unknown address: the sender looks it up. `address`
-    /// is the client's.
+    /// Queues a message with a reset link, for an unknown address, too: the sender looks it up. `address` is the client's.
     pub async fn request_password_reset(&self, email: &str, address: Option<&str>) -> Result<(), StoreError> {
         let now = self.clock().now();
         sqlx::query(
@@ -87,42 +90,7 @@ impl Store {
         self.insert_account_message(&mut transaction, AccountMessageKind::ConfirmEmail, user, email).await?;
         let detail = [("to", email.to_owned())];
         self.record_about_user(&mut transaction, user, Action::EmailChangeRequested, &detail).await?;
-        Ok(transaction.commit().await?)
-    }
-
-    /// Marks the address of a new account as unconfirmed and asks for the mail that confirms it, in the caller's
-    /// transaction.
-    pub(super) async fn ask_for_confirmation(
-        &self,
-        connection: &mut AnyConnection,
-        user: &UserId,
-        email: &str,
-    ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE users SET email_unconfirmed_since = $1 WHERE id = $2")
-            .bind(self.clock().now())
-            .bind(user.as_str())
-            .execute(&mut *connection)
-            .await?;
-        self.insert_account_message(connection, AccountMessageKind::ConfirmEmail, user, email).await
-    }
-
-    /// Returns whether the account's address is only what the person entered.
-    pub async fn is_email_unconfirmed(&self, user: &UserId) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT id FROM users WHERE id = $1 AND email_unconfirmed_since IS NOT NULL");
-        Ok(row.bind(user.as_str()).fetch_optional(self.pool()).await?.is_some())
-    }
-
-    /// Returns the email address that waits for its confirmation.
-    pub async fn unconfirmed_email(&self, user: &UserId) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query(
-            "SELECT email FROM account_messages WHERE user_id = $1 AND kind = 'confirm_email' AND used_at IS NULL \
-             AND expires_at > $2 ORDER BY created_at DESC LIMIT 1",
-        )
-        .bind(user.as_str())
-        .bind(self.clock().now())
-        .fetch_optional(self.pool())
-        .await?;
-        row.map(|row| Ok(row.try_get("email")?)).transpose()
+        transaction.commit().await
     }
 
     /// Claims messages that are due until `until`, so that no other server sends them meanwhile.
@@ -236,12 +204,18 @@ impl Store {
         let mut transaction = self.begin_change_tx().await?;
         let used = self.use_link(&mut transaction, AccountMessageKind::ResetPassword, token_hash).await?;
         let Some(OpenLink { user, email }) = used else { return Ok(RowChange::NotFound) };
-        // Whoever uses the link reads the address's mailbox.
+        let mut detail = Vec::new();
+        if is_unconfirmed(&mut transaction, &user).await? && end_other_ways_in(&mut transaction, &user).await? > 0 {
+            detail.push(("ended", "second factor and linked sign-in".to_owned()));
+        }
+        // Whoever uses the link reads the address's mailbox, if it is still the account's.
         let done = sqlx::query(
-            "UPDATE users SET password_hash = $1, email_unconfirmed_since = NULL WHERE id = $2 AND disabled_at IS NULL",
+            "UPDATE users SET password_hash = $1, email_unconfirmed_since = NULL WHERE id = $2 AND email = $3 \
+             AND disabled_at IS NULL",
         )
         .bind(password_hash.expose())
         .bind(user.as_str())
+        .bind(&email)
         .execute(&mut *transaction)
         .await?;
         if done.rows_affected() == 0 {
@@ -249,7 +223,7 @@ impl Store {
         }
         delete_sessions(&mut transaction, &user, EndSessions::All).await?;
         let acting = self.as_actor(Actor::person(&user, &email, address));
-        acting.record_about_user(&mut transaction, &user, Action::PasswordReset, &[]).await?;
+        acting.record_about_user(&mut transaction, &user, Action::PasswordReset, &detail).await?;
         self.password_has_changed(&mut transaction, &user).await?;
         transaction.publish(Change::Person { user }).await?;
         transaction.commit().await?;
@@ -288,6 +262,7 @@ impl Store {
         }
         // Whoever reads the old mailbox can't take the account back with a link.
         end_account_messages(&mut transaction, &user, AccountMessageKind::ResetPassword, self.clock().now()).await?;
+        move_contact(&mut transaction, &user, &old, &email, self.clock().now()).await?;
         self.insert_account_message(&mut transaction, AccountMessageKind::EmailChanged, &user, &old).await?;
         let acting = self.as_actor(Actor::person(&user, &old, address));
         let detail = [("from", old), ("to", email)];
@@ -297,15 +272,18 @@ impl Store {
         Ok(EmailConfirmation::Changed)
     }
 
-    /// Ends a person's reset links after a change of password, and queues the notice of it, in the caller's transaction.
+    /// Ends a person's reset links and the change of address that waits to be confirmed, after a change of password, and
+    /// queues the notice of it, in the caller's transaction. Whoever knew the old password may have asked for them.
     pub(super) async fn password_has_changed(
         &self,
         connection: &mut AnyConnection,
         user: &UserId,
     ) -> Result<(), StoreError> {
-        end_account_messages(connection, user, AccountMessageKind::ResetPassword, self.clock().now()).await?;
+        let now = self.clock().now();
+        end_account_messages(connection, user, AccountMessageKind::ResetPassword, now).await?;
         let row = sqlx::query("SELECT email FROM users WHERE id = $1").bind(user.as_str());
         let email: String = row.fetch_one(&mut *connection).await?.try_get("email")?;
+        end_email_change(connection, user, &email, now).await?;
         self.insert_account_message(connection, AccountMessageKind::PasswordChanged, user, &email).await
     }
 
@@ -358,13 +336,6 @@ impl Store {
     }
 }
 
-/// Marks a person's address as theirs.
-async fn mark_email_confirmed(connection: &mut AnyConnection, user: &UserId) -> Result<(), StoreError> {
-    let confirmed = sqlx::query("UPDATE users SET email_unconfirmed_since = NULL WHERE id = $1").bind(user.as_str());
-    confirmed.execute(connection).await?;
-    Ok(())
-}
-
 /// Makes a person's messages of a kind unusable.
 async fn end_account_messages(
     connection: &mut AnyConnection,
@@ -379,6 +350,25 @@ async fn end_account_messages(
     .bind(now)
     .bind(user.as_str())
     .bind(kind.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends the change to another address than the person's own, which may itself wait to be confirmed.
+async fn end_email_change(
+    connection: &mut AnyConnection,
+    user: &UserId,
+    own: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE account_messages SET used_at = $1, next_attempt_at = NULL WHERE user_id = $2 AND kind = 'confirm_email' \
+         AND email <> $3 AND used_at IS NULL",
+    )
+    .bind(now)
+    .bind(user.as_str())
+    .bind(own)
     .execute(connection)
     .await?;
     Ok(())

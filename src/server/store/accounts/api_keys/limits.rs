@@ -75,6 +75,6 @@ impl Store {
         let event = AuditEvent::new(self.actor(), Action::ApiKeyLimited).in_org(org).subject("api_key", id);
         let event = event.detail("name", name).detail("connections", listed(bindings.is_some(), &after));
         self.record(&mut transaction, &event.detail("before", listed(limited_at.is_some(), &before))).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        Ok(transaction.commit().await?)
     }
 }

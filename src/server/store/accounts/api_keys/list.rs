@@ -1,11 +1,14 @@
 //! The API keys as people and operators see them.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::model::{
     ApiKeyId, ApiKeyStatus, ApiKeyView, BindingId, KeyConnection, KeyUseView, OrgId, PreviousKeyView, Scope,
 };
+use crate::server::domain::name_order::sort_by_name;
 use crate::server::store::{Store, StoreError};
 
 /// How long a revoked key stays in the list, in seconds.
@@ -36,7 +39,7 @@ impl Store {
             .fetch_all(self.pool())
             .await?;
         let mut views = rows.iter().map(|row| view_from(row, now)).collect::<Result<Vec<_>, _>>()?;
-        self.add_connections(views.iter_mut()).await?;
+        self.add_connections(Some(org), views.iter_mut()).await?;
         Ok(views)
     }
 
@@ -49,26 +52,34 @@ impl Store {
             .await?;
         let named = rows.iter().map(|row| Ok((row.try_get("org_name")?, view_from(row, now)?)));
         let mut views = named.collect::<Result<Vec<(String, ApiKeyView)>, StoreError>>()?;
-        self.add_connections(views.iter_mut().map(|(_, view)| view)).await?;
+        self.add_connections(None, views.iter_mut().map(|(_, view)| view)).await?;
         Ok(views)
     }
 
-    /// Adds the connections of limited keys.
-    async fn add_connections(&self, views: impl Iterator<Item = &mut ApiKeyView>) -> Result<(), StoreError> {
-        for view in views {
-            let Some(connections) = &mut view.connections else { continue };
-            let rows = sqlx::query(
-                "SELECT b.id, b.tenant_name FROM api_key_bindings r \
-                 JOIN integration_tenant_bindings b ON b.id = r.binding_id WHERE r.key_id = $1 ORDER BY b.tenant_name, b.id",
-            )
-            .bind(view.id.as_str())
-            .fetch_all(self.pool())
-            .await?;
-            for row in rows {
-                connections
-                    .push(KeyConnection { id: BindingId(row.try_get("id")?), name: row.try_get("tenant_name")? });
-            }
+    /// Adds the connections of limited keys: of one organization's, or of all.
+    async fn add_connections(
+        &self,
+        org: Option<&OrgId>,
+        views: impl Iterator<Item = &mut ApiKeyView>,
+    ) -> Result<(), StoreError> {
+        let mut limited: HashMap<ApiKeyId, &mut Vec<KeyConnection>> =
+            views.filter_map(|view| Some((view.id.clone(), view.connections.as_mut()?))).collect();
+        if limited.is_empty() {
+            return Ok(());
         }
+        let rows = sqlx::query(
+            "SELECT r.key_id, b.id, b.tenant_name FROM api_key_bindings r \
+             JOIN integration_tenant_bindings b ON b.id = r.binding_id JOIN api_keys k ON k.id = r.key_id \
+             WHERE $1 = '' OR k.org_id = $1 ORDER BY b.id",
+        )
+        .bind(org.map_or("", OrgId::as_str))
+        .fetch_all(self.pool())
+        .await?;
+        for row in rows {
+            let Some(connections) = limited.get_mut(&ApiKeyId(row.try_get("key_id")?)) else { continue };
+            connections.push(KeyConnection { id: BindingId(row.try_get("id")?), name: row.try_get("tenant_name")? });
+        }
+        limited.into_values().for_each(|connections| sort_by_name(connections, |one| &one.name));
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod list;
 mod presented;
 mod rotation;
 
+use crate::server::store::live::changes::ChangeTx;
 use sqlx::{AnyConnection, Row};
 
 pub use self::limits::LimitKeyError;
@@ -13,10 +14,12 @@ pub use self::rotation::{NewSecret, ReplacedSecret, RotateKeyError};
 use crate::model::{Action, ApiKeyId, BindingId, OrgId, Permission, Scope, UserId};
 use crate::server::domain::AuditEvent;
 use crate::server::store::accounts::members::rows::lock_and_check;
-use crate::server::store::{RowChange, Store, StoreError, new_id};
+use crate::server::store::{LinkCreator, RowChange, Store, StoreError, new_id};
 
 /// The most API keys that an organization may have at a time, revoked ones not counted.
 pub const MAX_API_KEYS: i64 = 100;
+/// Why a revoked key's connect links end, in the audit log.
+const KEY_REVOKED: &str = "the API key that created it was revoked";
 
 /// An API key to insert.
 pub struct NewApiKeyRow<'a> {
@@ -138,7 +141,7 @@ impl Store {
         Ok(RowChange::Applied)
     }
 
-    /// Revokes a key. `NotFound` if the organization has no unrevoked key with this id.
+    /// Revokes a key, and cancels the open connect links that it created. `NotFound` if the organization has no unrevoked key with this id.
     pub async fn revoke_api_key(&self, org: &OrgId, id: &ApiKeyId) -> Result<RowChange, StoreError> {
         let mut transaction = self.database.begin().await?;
         let row = sqlx::query(
@@ -153,6 +156,7 @@ impl Store {
         let name: String = row.try_get("name")?;
         let event = AuditEvent::new(self.actor(), Action::ApiKeyRevoked).in_org(org).subject("api_key", id);
         self.record(&mut transaction, &event.detail("name", name)).await?;
+        self.cancel_links_of(&mut transaction, org, LinkCreator::Program(id), KEY_REVOKED).await?;
         transaction.commit().await?;
         Ok(RowChange::Applied)
     }
@@ -160,7 +164,7 @@ impl Store {
     /// Revokes an organization's keys, or only those that one person created, in the caller's transaction.
     pub(in crate::server::store) async fn revoke_api_keys(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut ChangeTx,
         org: &OrgId,
         why: KeyEnd<'_>,
         at: i64,
@@ -177,17 +181,18 @@ impl Store {
         .bind(at)
         .bind(org.as_str())
         .bind(made_by)
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut **transaction)
         .await?;
         for key in ended {
-            let (id, name): (String, String) = (key.try_get("id")?, key.try_get("name")?);
-            let event = AuditEvent::new(self.actor(), Action::ApiKeyRevoked).in_org(org).subject("api_key", id);
-            self.record(connection, &event.detail("name", name).detail("because", because)).await?;
+            let (id, name) = (ApiKeyId(key.try_get("id")?), key.try_get::<String, _>("name")?);
+            let event = AuditEvent::new(self.actor(), Action::ApiKeyRevoked).in_org(org).subject("api_key", &id);
+            self.record(transaction, &event.detail("name", name).detail("because", because)).await?;
+            self.cancel_links_of(transaction, org, LinkCreator::Program(&id), KEY_REVOKED).await?;
         }
         match why {
             KeyEnd::OrganizationDeleted => Ok(()),
             KeyEnd::CreatorLeft(user) | KeyEnd::CreatorDemoted(user) => {
-                self.end_secrets_of(connection, org, user, because, at).await
+                self.end_secrets_of(transaction, org, user, because, at).await
             }
         }
     }

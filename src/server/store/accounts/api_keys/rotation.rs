@@ -1,6 +1,7 @@
 //! Replaces a key's secret. The secret before works for a while longer, so that programs can change over.
 
-use sqlx::{AnyConnection, Row};
+use crate::server::store::live::changes::ChangeTx;
+use sqlx::Row;
 
 use crate::model::{Action, ApiKeyId, OrgId, Permission, UserId};
 use crate::server::domain::AuditEvent;
@@ -145,7 +146,7 @@ impl Store {
     /// Ends replaced secrets that one person created, in the caller's transaction.
     pub(super) async fn end_secrets_of(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut ChangeTx,
         org: &OrgId,
         user: &UserId,
         because: &str,
@@ -158,12 +159,12 @@ impl Store {
         .bind(at)
         .bind(org.as_str())
         .bind(user.as_str())
-        .fetch_all(&mut *connection)
+        .fetch_all(&mut **transaction)
         .await?;
         for row in ended {
             let (id, name): (String, String) = (row.try_get("id")?, row.try_get("name")?);
             let event = AuditEvent::new(self.actor(), Action::ApiKeyPreviousEnded).in_org(org).subject("api_key", id);
-            self.record(connection, &event.detail("name", name).detail("because", because)).await?;
+            self.record(transaction, &event.detail("name", name).detail("because", because)).await?;
         }
         Ok(())
     }

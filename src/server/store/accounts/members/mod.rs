@@ -1,21 +1,22 @@
 //! Memberships and roles. Each change first locks the organization's row, so that concurrent changes are serialized and
 //! an organization never loses its last owner.
 
+pub(super) mod ended_links;
 pub mod rows;
 
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use crate::model::{Action, MemberBelongings, MemberView, OrgId, OrgView, Permission, Role, UserId};
 use crate::server::domain::AuditEvent;
+use crate::server::domain::name_order::sort_by_name;
 use crate::server::store::accounts::api_keys::KeyEnd;
 use crate::server::store::live::changes::{Change, ChangeTx};
 use crate::server::store::notifications::contacts::remove_contact_everywhere;
 use crate::server::store::notifications::webhook_endpoints::host;
 use crate::server::store::{Store, StoreError};
+use ended_links::CreatorChange;
 use rows::{
-    Member, find_member, insert_member, is_last_owner, lock_and_load_members, revoke_links_of,
-    revoke_owner_invitations_of, role_from,
+    Member, find_member, insert_member, is_last_owner, lock_and_load_members, member_of, needing_reauth_sql, role_from,
 };
 
 /// Why a membership was not changed.
@@ -76,17 +77,18 @@ impl Store {
 
     /// Returns the organizations that a user belongs to, ordered by name.
     pub async fn memberships(&self, user: &UserId) -> Result<Vec<OrgView>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT o.id, o.name, m.role FROM memberships m JOIN organizations o ON o.id = m.org_id \
-             WHERE m.user_id = $1 ORDER BY o.name, o.id",
-        )
+        let rows = sqlx::query(concat!(
+            "SELECT o.id, o.name, m.role, ",
+            needing_reauth_sql!("o.id"),
+            " AS attention FROM memberships m JOIN organizations o ON o.id = m.org_id \
+             WHERE m.user_id = $1 ORDER BY o.id"
+        ))
         .bind(user.as_str())
         .fetch_all(self.pool())
         .await?;
-        let view_from = |row: &AnyRow| -> Result<OrgView, StoreError> {
-            Ok(OrgView { id: OrgId(row.try_get("id")?), name: row.try_get("name")?, role: role_from(row)? })
-        };
-        rows.iter().map(view_from).collect()
+        let mut orgs = rows.iter().filter_map(|row| member_of(row).transpose()).collect::<Result<Vec<_>, _>>()?;
+        sort_by_name(&mut orgs, |org| &org.name);
+        Ok(orgs)
     }
 
     /// Changes a member's role.
@@ -153,7 +155,7 @@ impl Store {
         ] {
             sqlx::query(statement).bind(org.as_str()).bind(whom.as_str()).execute(&mut *transaction).await?;
         }
-        revoke_links_of(&mut transaction, org, whom, now).await?;
+        self.end_links_of(&mut transaction, org, whom, CreatorChange::Left).await?;
         remove_contact_everywhere(&mut transaction, org, &member.email, now).await?;
         self.revoke_api_keys(&mut transaction, org, KeyEnd::CreatorLeft(whom), now).await?;
         let action = if leaves { Action::MemberLeft } else { Action::MemberRemoved };
@@ -172,21 +174,21 @@ impl Store {
         }
         let names = async |statement: &'static str| -> Result<Vec<String>, StoreError> {
             let rows = sqlx::query(statement).bind(org.as_str()).bind(user.as_str()).fetch_all(self.pool()).await?;
-            rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+            let mut names = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+            sort_by_name(&mut names, |name| name);
+            Ok(names)
         };
         Ok(Some(MemberBelongings {
-            api_keys: names(
-                "SELECT name FROM api_keys WHERE org_id = $1 AND created_by = $2 AND revoked_at IS NULL ORDER BY name",
-            )
-            .await?,
-            webhooks: names("SELECT url FROM webhook_endpoints WHERE org_id = $1 AND created_by = $2 ORDER BY url")
+            api_keys: names("SELECT name FROM api_keys WHERE org_id = $1 AND created_by = $2 AND revoked_at IS NULL")
+                .await?,
+            webhooks: names("SELECT url FROM webhook_endpoints WHERE org_id = $1 AND created_by = $2")
                 .await?
                 .iter()
                 .map(|url| host(url))
                 .collect(),
             connections: names(
                 "SELECT tenant_name FROM integration_tenant_bindings WHERE org_id = $1 AND connected_by = $2 \
-                 AND status <> 'disconnected' ORDER BY tenant_name",
+                 AND status <> 'disconnected'",
             )
             .await?,
         }))
@@ -195,16 +197,16 @@ impl Store {
     /// Records in the audit log how a role that Clerk manages has changed since `before`, if it has.
     pub(in crate::server::store) async fn record_role_change(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut ChangeTx,
         org: &OrgId,
         user: &UserId,
         before: Option<Role>,
     ) -> Result<(), StoreError> {
-        let after = find_member(connection, org, user).await?;
+        let after = find_member(transaction, org, user).await?;
         if before.is_some_and(|before| before != Role::Member)
             && after.as_ref().is_some_and(|one| one.role == Role::Member)
         {
-            self.revoke_api_keys(connection, org, KeyEnd::CreatorDemoted(user), self.clock.now()).await?;
+            self.revoke_api_keys(transaction, org, KeyEnd::CreatorDemoted(user), self.clock.now()).await?;
         }
         let action = match (before, after.as_ref().map(|member| member.role)) {
             (None, Some(_)) => Action::MemberJoined,
@@ -212,12 +214,14 @@ impl Store {
             (Some(before), Some(after)) if before != after => Action::MemberRoleChanged,
             _ => return Ok(()),
         };
+        let change = after.as_ref().map_or(CreatorChange::Left, |member| CreatorChange::HasRole(member.role));
+        self.end_links_of(transaction, org, user, change).await?;
         let event = AuditEvent::new(self.actor(), action).in_org(org).subject("user", user);
         let event = match after {
             Some(member) => event.detail("member", &member.email).detail("role", member.role.as_str()),
             None => event.detail("member", user),
         };
-        self.record(connection, &event).await
+        self.record(transaction, &event).await
     }
 
     async fn set_role(
@@ -233,13 +237,9 @@ impl Store {
             .bind(member.user.as_str())
             .execute(&mut **transaction)
             .await?;
-        if role != Role::Owner {
-            revoke_owner_invitations_of(transaction, org, &member.user, self.clock().now()).await?;
-        }
+        self.end_links_of(transaction, org, &member.user, CreatorChange::HasRole(role)).await?;
         if role == Role::Member {
-            // A plain member may neither invite nor create keys, so what they created as more than that ends.
             let now = self.clock.now();
-            revoke_links_of(transaction, org, &member.user, now).await?;
             self.revoke_api_keys(transaction, org, KeyEnd::CreatorDemoted(&member.user), now).await?;
         }
         let event = AuditEvent::new(self.actor(), Action::MemberRoleChanged).in_org(org).subject("user", &member.user);

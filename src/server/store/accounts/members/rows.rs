@@ -4,10 +4,9 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::MemberChangeError;
-use crate::model::{OrgId, Permission, Role, UserId};
+use crate::model::{OrgId, OrgView, Permission, Role, UserId};
 use crate::server::store::StoreError;
-use crate::server::store::connections::link_consents::cancel_links_of;
-use crate::server::store::text_values::text_value;
+use crate::server::store::text_values::{optional_text_value, text_value};
 
 /// A member as read in the current transaction.
 pub(super) struct Member {
@@ -15,6 +14,19 @@ pub(super) struct Member {
     pub email: String,
     pub role: Role,
 }
+
+/// Counts the connections of the organization `$org` that need reconnecting. Those that moved to another system don't.
+macro_rules! needing_reauth_sql {
+    ($org:literal) => {
+        concat!(
+            "(SELECT COUNT(*) FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
+             WHERE b.org_id = ",
+            $org,
+            " AND b.status = 'needs_reauth' AND g.exported_at IS NULL)"
+        )
+    };
+}
+pub(in crate::server::store) use needing_reauth_sql;
 
 /// Locks the organization, then reads the acting user's role and the member to change.
 pub(super) async fn lock_and_load_members(
@@ -110,42 +122,16 @@ pub(in crate::server::store::accounts) async fn is_last_owner(
     Ok(row.try_get::<i64, _>(0)? == 0)
 }
 
-/// Revokes the open invitations to become an owner that a user sent as one.
-pub(super) async fn revoke_owner_invitations_of(
-    connection: &mut AnyConnection,
-    org: &OrgId,
-    user: &UserId,
-    now: i64,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE invitations SET revoked_at = $1 WHERE org_id = $2 AND invited_by = $3 AND role = 'owner' \
-         AND accepted_at IS NULL AND revoked_at IS NULL",
-    )
-    .bind(now)
-    .bind(org.as_str())
-    .bind(user.as_str())
-    .execute(connection)
-    .await?;
-    Ok(())
+/// Reads an organization as its member sees it, from `id`, `name`, `role` and `attention`. `None` if the row has none.
+pub(in crate::server::store) fn member_of(row: &AnyRow) -> Result<Option<OrgView>, StoreError> {
+    let Some(role) = optional_text_value(row, "memberships", "role")? else { return Ok(None) };
+    let attention = count(row.try_get("attention")?);
+    Ok(Some(OrgView { id: OrgId(row.try_get("id")?), name: row.try_get("name")?, role, attention }))
 }
 
-/// Revokes the open invitations that a user sent, and the open connect links that they created.
-pub(super) async fn revoke_links_of(
-    connection: &mut AnyConnection,
-    org: &OrgId,
-    user: &UserId,
-    now: i64,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE invitations SET revoked_at = $1 WHERE org_id = $2 AND invited_by = $3 \
-         AND accepted_at IS NULL AND revoked_at IS NULL",
-    )
-    .bind(now)
-    .bind(org.as_str())
-    .bind(user.as_str())
-    .execute(&mut *connection)
-    .await?;
-    cancel_links_of(connection, org, user, now).await
+/// Returns a count of rows as pages show it.
+pub(in crate::server::store) fn count(rows: i64) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
 /// Reads the `role` column.

@@ -1,12 +1,13 @@
 //! Tests of members and invitations on both databases, including concurrent changes.
 
 use super::*;
-use crate::model::{ApiKeyStatus, Scope};
+use crate::model::{ApiKeyStatus, LinkStatus, Scope};
 use crate::server::domain::{Actor, Secret};
 use crate::server::store::testing::each_store;
 use crate::server::store::{
-    AcceptError, AddApiKeyError, AuditFilter, CreateOrgError, CreatedUser, INVITATION_LIFETIME, InviteError, Invitee,
-    NewApiKeyRow, NewInvitation, NewSecret, NewSession, NewUser, RotateKeyError, RowChange,
+    AcceptError, AddApiKeyError, AddEndpointError, AuditFilter, CreateLinkError, CreateOrgError, CreatedUser,
+    INVITATION_LIFETIME, InviteError, Invitee, LinkCreator, NewApiKeyRow, NewConnectLink, NewInvitation, NewSecret,
+    NewSession, NewUser, NewWebhookEndpoint, RotateKeyError, RowChange,
 };
 
 /// A user with an account, and the actor of their changes.
@@ -173,8 +174,8 @@ async fn invitation_admits_one_person_once_within_a_week(store: Store) {
     assert_eq!((&shown.org_id, shown.owners.join(" ").as_str()), (&org, "ann@example.com"));
 
     let known = async |who: &Person, hash: &str| {
-        let guest = Invitee::SignedIn { user: &who.user, email: &who.actor.name };
-        store.accept_invitation(hash, guest, None).await
+        let invitee = Invitee::SignedIn { user: &who.user, email: &who.actor.name };
+        store.accept_invitation(hash, invitee, None).await
     };
     let hash = Secret::new("hash");
     let new = async |email, token: &str| {
@@ -267,6 +268,46 @@ async fn owner_who_became_an_admin_invites_no_owner(store: Store) {
     bob.acting(&store).change_role(&org, &bob.user, &ann.user, Role::Admin).await.unwrap();
     let open: Vec<Role> = store.invitations(&org).await.unwrap().into_iter().map(|one| one.role).collect();
     assert_eq!(open, [Role::Admin]);
+    let filter = AuditFilter { action: "invitation.revoked", ..AuditFilter::default() };
+    let events = store.audit_events(Some(&org), filter, None, 9).await.unwrap();
+    let detail = [
+        ("because".to_owned(), "the person who created it may no longer do so".to_owned()),
+        ("role".to_owned(), "owner".to_owned()),
+    ];
+    assert_eq!(events.iter().map(|one| &one.detail[..]).collect::<Vec<_>>(), [detail]);
+}
+
+#[apply(each_store!)]
+async fn links_of_a_demoted_person_end_and_none_is_created_by_a_request_that_began_before(store: Store) {
+    let (org, ann, bob, _) = org_with_members(&store).await;
+    let secret = Secret::new("secret");
+    let link = |hash| NewConnectLink {
+        secret_hash: hash,
+        binding: None,
+        requested_by: "Bob",
+        note: "",
+        external_id: None,
+        tags: &[],
+        return_url: None,
+        lifetime: 60,
+        email: None,
+        created_by: Some(LinkCreator::Person(&bob.user)),
+    };
+    let hook = || NewWebhookEndpoint {
+        url: "https://example.com/hooks",
+        secret: &secret,
+        created_by: &bob.user,
+        session_hash: "s",
+    };
+    let created = store.create_connect_link(&org, link("before")).await.unwrap();
+    store.add_endpoint(&org, hook()).await.unwrap();
+    ann.acting(&store).change_role(&org, &ann.user, &bob.user, Role::Member).await.unwrap();
+    assert_eq!(store.connect_link(&created).await.unwrap().unwrap().status, LinkStatus::Cancelled);
+    assert!(actions(&store, &org).await.contains(&"connect_link.cancelled".to_owned()));
+    let refused = store.create_connect_link(&org, link("after")).await;
+    assert!(matches!(refused, Err(CreateLinkError::NotAllowed)), "{refused:?}");
+    let refused = store.add_endpoint(&org, hook()).await;
+    assert!(matches!(refused, Err(AddEndpointError::NotAllowed)), "{refused:?}");
 }
 
 #[apply(each_store!)]
@@ -278,4 +319,18 @@ async fn owner_whose_account_is_disabled_does_not_count_as_another_owner(store: 
     let steps_down = ann.acting(&store).change_role(&org, &ann.user, &ann.user, Role::Admin).await;
     assert!(matches!(steps_down, Err(MemberChangeError::LastOwner)), "{steps_down:?}");
     change(Role::Member).await.unwrap();
+}
+
+#[apply(each_store!)]
+async fn organizations_of_a_person_are_sorted_as_people_sort_names(store: Store) {
+    let ann = person(&store, "ann").await;
+    for name in ["Tui", "Branch 10", "Ōtautahi", "Branch 2", "apple"] {
+        store.create_org(&ann.user, name).await.unwrap();
+    }
+    _ = store.add_session(NewSession::new("s", &ann.user, None)).await.unwrap();
+    let of_session = store.session("s").await.unwrap().unwrap().orgs;
+    for orgs in [of_session, store.memberships(&ann.user).await.unwrap()] {
+        let names: Vec<_> = orgs.iter().map(|org| org.name.as_str()).collect();
+        assert_eq!(names, ["apple", "Branch 2", "Branch 10", "Ōtautahi", "Tui"]);
+    }
 }

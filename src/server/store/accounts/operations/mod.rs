@@ -2,6 +2,7 @@
 
 use sqlx::{AnyConnection, Row};
 
+use super::members::ended_links::CreatorChange;
 use super::members::rows::{is_last_owner, lock_org};
 use super::sessions::insert_session;
 use super::sessions::list::{EndSessions, delete_sessions};
@@ -62,8 +63,8 @@ impl Store {
         Ok(RowChange::Applied)
     }
 
-    /// Disables an account: it signs in nowhere, its sessions, unfinished consents and open invitations end, and its API
-    /// keys are refused until it is enabled again. `NotFound` if it is disabled already.
+    /// Disables an account: it signs in nowhere, its sessions, unfinished consents, open invitations and open connect links
+    /// end, and its API keys are refused until it is enabled again. `NotFound` if it is disabled already.
     pub async fn disable_user(&self, user: &UserId) -> Result<RowChange, StoreError> {
         let now = self.clock().now();
         let mut transaction = self.begin_change_tx().await?;
@@ -76,7 +77,8 @@ impl Store {
             return Ok(RowChange::NotFound);
         }
         delete_sessions(&mut transaction, user, EndSessions::All).await?;
-        end_what_they_started(&mut transaction, user, now).await?;
+        self.end_links_everywhere(&mut transaction, user, CreatorChange::Disabled).await?;
+        end_unfinished_consents(&mut transaction, user).await?;
         self.record_about_user(&mut transaction, user, Action::AccountDisabled, &[]).await?;
         transaction.publish(Change::Person { user: user.clone() }).await?;
         transaction.commit().await?;
@@ -98,22 +100,22 @@ impl Store {
         Ok(RowChange::Applied)
     }
 
-    /// Deletes an account with its sessions, memberships, API keys and open invitations. The audit log and the
-    /// connections that the person made stay. Fails if it is an organization's last owner.
+    /// Deletes an account with its sessions, memberships, API keys, open invitations and open connect links. The audit log
+    /// and the connections that the person made stay. Fails if it is an organization's last owner.
     pub async fn delete_user(&self, user: &UserId) -> Result<RowChange, DeleteUserError> {
         let now = self.clock().now();
         let mut orgs = self.memberships(user).await?;
         // Always in the same order, so that two deletions don't wait for each other.
         orgs.sort_by(|a, b| a.id.0.cmp(&b.id.0));
         let mut transaction = self.begin_change_tx().await?;
-        for OrgView { id, name, role } in &orgs {
+        for OrgView { id, name, role, .. } in &orgs {
             lock_org(&mut transaction, id).await?;
             if *role == Role::Owner && is_last_owner(&mut transaction, id, user).await? {
                 return Err(DeleteUserError::LastOwner(name.clone()));
             }
         }
         self.record_about_user(&mut transaction, user, Action::AccountDeleted, &[]).await?;
-        end_what_they_started(&mut transaction, user, now).await?;
+        self.end_links_everywhere(&mut transaction, user, CreatorChange::Left).await?;
         let email = sqlx::query("SELECT email FROM users WHERE id = $1")
             .bind(user.as_str())
             .fetch_optional(&mut *transaction)
@@ -150,22 +152,16 @@ impl Store {
         for row in rows.iter().filter(|_| !self.demo_login) {
             let user = UserId(row.try_get("id")?);
             delete_sessions(&mut transaction, &user, EndSessions::All).await?;
-            end_what_they_started(&mut transaction, &user, now).await?;
+            self.end_links_everywhere(&mut transaction, &user, CreatorChange::Disabled).await?;
+            end_unfinished_consents(&mut transaction, &user).await?;
             transaction.publish(Change::Person { user }).await?;
         }
         transaction.commit().await
     }
 }
 
-/// Ends a person's open invitations and unfinished consents in all organizations.
-async fn end_what_they_started(connection: &mut AnyConnection, user: &UserId, now: i64) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE invitations SET revoked_at = $1 WHERE invited_by = $2 AND accepted_at IS NULL AND revoked_at IS NULL",
-    )
-    .bind(now)
-    .bind(user.as_str())
-    .execute(&mut *connection)
-    .await?;
+/// Ends a person's unfinished consents in all organizations.
+async fn end_unfinished_consents(connection: &mut AnyConnection, user: &UserId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM oauth_states WHERE user_id = $1 AND pending_grant_id IS NULL")
         .bind(user.as_str())
         .execute(&mut *connection)

@@ -1,17 +1,19 @@
 //! Tests of disabling, deletion, new passwords and the demo login on both databases.
 
 use super::*;
-use crate::model::Scope;
+use crate::model::{ApiKeyId, ConnectLinkId, LinkStatus, OrgId, Scope};
 use crate::server::store::testing::each_store;
-use crate::server::store::{AuditFilter, NewApiKeyRow, NewUser, UserOrg};
+use crate::server::store::{
+    AuditFilter, CreateLinkError, LinkCreator, NewApiKeyRow, NewConnectLink, NewInvitation, NewUser, UserOrg,
+};
 
-async fn person(store: &Store, email: &str, org: &str) -> (UserId, crate::model::OrgId) {
+async fn person(store: &Store, email: &str, org: &str) -> (UserId, OrgId) {
     let new = NewUser { email, password_hash: &Secret::new("hash"), org: Some(UserOrg::New(org)) };
     let created = store.add_user(new).await.unwrap();
     (created.user, created.org.unwrap().0)
 }
 
-async fn key_of(store: &Store, org: &crate::model::OrgId, user: &UserId, hash: &str) {
+async fn key_of(store: &Store, org: &OrgId, user: &UserId, hash: &str) -> ApiKeyId {
     let new = NewApiKeyRow {
         name: "Payroll",
         hash,
@@ -21,7 +23,32 @@ async fn key_of(store: &Store, org: &crate::model::OrgId, user: &UserId, hash: &
         created_by: Some(user),
         bindings: &[],
     };
-    store.add_api_key(org, new).await.unwrap();
+    store.add_api_key(org, new).await.unwrap()
+}
+
+/// Creates an invitation, a connect link, and a connect link of a key of this person. Returns the two links.
+async fn links_of(store: &Store, org: &OrgId, user: &UserId, hash: &str) -> [ConnectLinkId; 2] {
+    let invitation = NewInvitation { role: Role::Admin, hash, email: None, by_mail: false };
+    store.invite(org, user, invitation).await.unwrap();
+    let key = key_of(store, org, user, &format!("key of {hash}")).await;
+    let link =
+        async |creator| store.create_connect_link(org, NewConnectLink { created_by: Some(creator), ..link() }).await;
+    [link(LinkCreator::Person(user)).await.unwrap(), link(LinkCreator::Program(&key)).await.unwrap()]
+}
+
+fn link<'a>() -> NewConnectLink<'a> {
+    NewConnectLink {
+        secret_hash: "secret",
+        binding: None,
+        requested_by: "",
+        note: "",
+        external_id: None,
+        tags: &[],
+        return_url: None,
+        lifetime: 7 * 24 * 60 * 60,
+        email: None,
+        created_by: None,
+    }
 }
 
 #[apply(each_store!)]
@@ -62,6 +89,68 @@ async fn disabled_account_has_no_session_and_its_keys_are_refused_until_it_is_en
     let events = store.audit_events(Some(&org), AuditFilter::default(), None, 2).await.unwrap();
     let actions: Vec<&str> = events.iter().map(|event| event.action.as_str()).collect();
     assert_eq!(actions, ["account.enabled", "account.disabled"]);
+}
+
+#[apply(each_store!)]
+async fn links_of_a_disabled_or_deleted_account_end_in_every_organization(store: Store) {
+    let (ann, org) = person(&store, "ann@example.com", "Harbour").await;
+    let (bob, other) = person(&store, "bob@example.com", "Bob's").await;
+    store.add_member(&org, &bob, Role::Owner).await.unwrap();
+    store.add_member(&other, &ann, Role::Owner).await.unwrap();
+    let status = async |id: &ConnectLinkId| store.connect_link(id).await.unwrap().unwrap().status;
+    let anns = links_of(&store, &org, &ann, "of ann").await;
+    for (round, because) in ["the account of the person who created it was disabled", "the person who created it left"]
+        .into_iter()
+        .enumerate()
+    {
+        let mut ended = Vec::new();
+        for (org, at) in [(&org, "here"), (&other, "there")] {
+            ended.extend(links_of(&store, org, &bob, &format!("{round} {at}")).await);
+        }
+        match round {
+            0 => assert_eq!(store.disable_user(&bob).await.unwrap(), RowChange::Applied),
+            _ => assert_eq!(store.delete_user(&bob).await.unwrap(), RowChange::Applied),
+        }
+        for link in &ended {
+            assert_eq!(status(link).await, LinkStatus::Cancelled, "{because}");
+        }
+        assert!(store.find_open_invitation(&format!("{round} here")).await.unwrap().is_none(), "{because}");
+        for org in [&org, &other] {
+            let events = store.audit_events(Some(org), AuditFilter::default(), None, 99).await.unwrap();
+            let of = |action: Action| {
+                let reason = ("because".to_owned(), because.to_owned());
+                events
+                    .iter()
+                    .filter(|one| one.action.as_str() == action.as_str() && one.detail.contains(&reason))
+                    .count()
+            };
+            assert_eq!((of(Action::InvitationRevoked), of(Action::ConnectLinkCancelled)), (1, 2), "{because}");
+        }
+        if round == 0 {
+            assert_eq!(store.enable_user(&bob).await.unwrap(), RowChange::Applied);
+            assert_eq!(status(&ended[0]).await, LinkStatus::Cancelled, "they stay ended");
+        }
+    }
+    for link in &anns {
+        assert_eq!(status(link).await, LinkStatus::Open, "another person's");
+    }
+    assert!(store.find_open_invitation("of ann").await.unwrap().is_some());
+}
+
+#[apply(each_store!)]
+async fn link_of_a_program_ends_with_its_key(store: Store) {
+    let (ann, org) = person(&store, "ann@example.com", "Harbour").await;
+    let (key, other) = (key_of(&store, &org, &ann, "a").await, key_of(&store, &org, &ann, "b").await);
+    let of = async |key| {
+        let new = NewConnectLink { created_by: Some(LinkCreator::Program(key)), ..link() };
+        store.create_connect_link(&org, new).await
+    };
+    let (ends, stays) = (of(&key).await.unwrap(), of(&other).await.unwrap());
+    assert_eq!(store.revoke_api_key(&org, &key).await.unwrap(), RowChange::Applied);
+    let status = async |id: &ConnectLinkId| store.connect_link(id).await.unwrap().unwrap().status;
+    assert_eq!((status(&ends).await, status(&stays).await), (LinkStatus::Cancelled, LinkStatus::Open));
+    let late = of(&key).await;
+    assert!(matches!(late, Err(CreateLinkError::NotAllowed)), "a call that began before: {late:?}");
 }
 
 #[apply(each_store!)]

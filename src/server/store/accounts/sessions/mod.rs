@@ -1,9 +1,14 @@
 //! Login sessions, found by the hash of their cookie.
 
 pub mod list;
+pub mod opened;
 pub mod signing;
 
 use sqlx::{AnyConnection, Row};
+
+use opened::Session;
+
+use super::second_factors::lock_factor;
 
 use crate::model::{Action, OrgId, ProofMethod, UserId};
 use crate::server::domain::{Secret, latest_plausible};
@@ -24,20 +29,6 @@ const LAST_SEEN_PRECISION: i64 = 60 * 60;
 /// Deletes sessions that have ended, and those that a wrong clock made too long.
 pub(in crate::server::store) const DELETE_ENDED_SESSIONS: &str =
     "DELETE FROM sessions WHERE expires_at <= $1 OR last_seen_at <= $2 OR expires_at > $3";
-
-/// A session that has not ended, and its user.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Session {
-    /// The id of the signed-in user.
-    pub user: UserId,
-    /// The user's email address.
-    pub email: String,
-    /// The organization that was last chosen. The user may have left it since: check `memberships`.
-    pub active_org: Option<OrgId>,
-    /// When and how the person last proved who they are.
-    pub proof: Proof,
-    last_seen_at: i64,
-}
 
 /// The last time at which a person proved in a session who they are, and what can prove it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +59,13 @@ pub struct NewSession<'a> {
     place: Option<&'a SessionPlace>,
     proof: Option<&'a Secret>,
     provider_at: Option<i64>,
+    has_code: bool,
 }
 
 impl<'a> NewSession<'a> {
     /// A session with this hash that starts in `org`.
     pub fn new(hash: &'a str, user: &'a UserId, org: Option<&'a OrgId>) -> Self {
-        Self { hash, user, org, place: None, proof: None, provider_at: None }
+        Self { hash, user, org, place: None, proof: None, provider_at: None, has_code: false }
     }
 
     /// Sets from where the person signed in.
@@ -87,15 +79,22 @@ impl<'a> NewSession<'a> {
         Self { proof: Some(hash), ..self }
     }
 
-    /// Sets when an OpenID Connect provider vouched for the person, who signed in with it.
-    pub fn vouched_at(self, at: i64) -> Self {
-        Self { provider_at: Some(at), ..self }
+    /// Says that a code of the second factor was entered. Without it no session is created if the account has one, which
+    /// may have been added since the sign-in began.
+    pub fn with_code(self) -> Self {
+        Self { has_code: true, ..self }
+    }
+
+    /// Says that an OpenID Connect provider vouched for the person, who signed in there at this time. `None` if that is
+    /// unknown: then nothing is proven recently.
+    pub fn by_provider(self, at: Option<i64>) -> Self {
+        Self { provider_at: Some(at.unwrap_or(0)), ..self }
     }
 }
 
 impl Store {
     /// Creates a session and deletes every ended session of all users. `NotFound` if the account was disabled or deleted,
-    /// or its password changed, in the meantime.
+    /// its password changed, or it got a second factor, in the meantime.
     pub async fn add_session(&self, new: NewSession<'_>) -> Result<RowChange, StoreError> {
         self.create_session(new, None).await
     }
@@ -110,7 +109,7 @@ impl Store {
             .execute(self.pool())
             .await?;
         let mut transaction = self.database().begin().await?;
-        // Locks the row, which a change of the password and a disabling lock too.
+        // Locks the row, which a change of the password, a new second factor and a disabling lock too.
         let usable = sqlx::query(
             "UPDATE users SET email = email WHERE id = $1 AND disabled_at IS NULL AND ($2 = '' OR password_hash = $2)",
         )
@@ -119,6 +118,9 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if usable.rows_affected() == 0 {
+            return Ok(RowChange::NotFound);
+        }
+        if !new.has_code && lock_factor(&mut transaction, new.user).await? == RowChange::Applied {
             return Ok(RowChange::NotFound);
         }
         insert_session(&mut transaction, new, now).await?;
@@ -130,42 +132,6 @@ impl Store {
             self.touch_org(org).await?;
         }
         Ok(RowChange::Applied)
-    }
-
-    /// Returns the session with this hash if it has not ended.
-    pub async fn session(&self, hash: &str) -> Result<Option<Session>, StoreError> {
-        let now = self.clock().now();
-        let row = sqlx::query(
-            "SELECT u.id, u.email, s.active_org_id, s.last_seen_at, s.provider_at, \
-             COALESCE(s.proven_at, s.provider_at, s.created_at) AS proof_at, \
-             CAST(CASE WHEN EXISTS (SELECT 1 FROM second_factors f WHERE f.user_id = u.id AND f.confirmed_at IS NOT NULL) \
-             THEN 2 WHEN u.password_hash <> '' THEN 1 ELSE 0 END AS BIGINT) AS method FROM sessions s JOIN users u ON u.id = s.user_id \
-             WHERE s.id_hash = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND s.expires_at <= $4 \
-             AND u.disabled_at IS NULL AND (u.demo_since IS NULL OR $5 = 1)",
-        )
-        .bind(hash)
-        .bind(now)
-        .bind(now - self.session_idle_timeout)
-        .bind(latest_plausible(SESSION_LIFETIME, now))
-        .bind(i64::from(self.demo_login))
-        .fetch_optional(self.pool())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Session {
-            user: UserId(row.try_get("id")?),
-            email: row.try_get("email")?,
-            active_org: row.try_get::<Option<String>, _>("active_org_id")?.map(OrgId),
-            proof: Proof {
-                at: row.try_get("proof_at")?,
-                method: match row.try_get::<i64, _>("method")? {
-                    2 => ProofMethod::Code,
-                    1 => ProofMethod::Password,
-                    _ => ProofMethod::Provider,
-                },
-                by_provider: row.try_get::<Option<i64>, _>("provider_at")?.is_some(),
-            },
-            last_seen_at: row.try_get("last_seen_at")?,
-        }))
     }
 
     /// Records that the person has proved now who they are.
@@ -210,6 +176,13 @@ impl Store {
         transaction.commit().await?;
         self.touch_org(org).await?;
         Ok(RowChange::Applied)
+    }
+
+    /// Returns whose session this is or was. `None` if it was deleted.
+    pub async fn user_of_session(&self, hash: &str) -> Result<Option<UserId>, StoreError> {
+        let row = sqlx::query("SELECT user_id FROM sessions WHERE id_hash = $1").bind(hash);
+        let row = row.fetch_optional(self.pool()).await?;
+        Ok(row.map(|row| row.try_get("user_id").map(UserId)).transpose()?)
     }
 
     /// Deletes a session and publishes the change to its user's open pages.
@@ -336,7 +309,7 @@ mod tests {
         let (user, org) = person(&store, "ann@example.com", "Harbour Coffee").await;
         _ = store.add_session(NewSession::new("s", &user, Some(&org))).await.unwrap();
         let vouched = store.clock().now() - 100;
-        _ = store.add_session(NewSession::new("p", &user, None).vouched_at(vouched)).await.unwrap();
+        _ = store.add_session(NewSession::new("p", &user, None).by_provider(Some(vouched))).await.unwrap();
         let proof = async |hash| store.session(hash).await.unwrap().unwrap().proof;
         let password = Proof { at: store.clock().now(), method: ProofMethod::Password, by_provider: false };
         assert_eq!(proof("s").await, password);

@@ -1,11 +1,13 @@
 //! Letters that ask contacts to reconnect. Nothing is queued: the rows say which connections are broken and which letters
 //! were sent, so that a stop or a crash loses none, and a connection that works again needs none.
 
+use crate::server::store::live::changes::ChangeTx;
 use sqlx::{AnyConnection, Row};
 
 use super::deliveries::{MAX_DELIVERY_WAIT, RETRY_PERIOD, RecordedAttempt};
 use super::recipients::gets_email_sql;
 use crate::model::{Action, BindingId, ConnectLinkId, ContactId, DEFAULT_LINK_LIFETIME, OrgId};
+use crate::server::domain::name_order::sort_by_name;
 use crate::server::domain::{AuditEvent, latest_plausible};
 use crate::server::store::database_kind::DatabaseKind;
 use crate::server::store::{Store, StoreError, new_id};
@@ -185,7 +187,7 @@ impl Store {
                 first_letter_at: row.try_get::<Option<i64>, _>("first_letter_at")?.filter(|_| is_known),
             });
         }
-        connections.sort_by(|a, b| (&a.tenant_name, a.binding.as_str()).cmp(&(&b.tenant_name, b.binding.as_str())));
+        sort_by_name(&mut connections, |one| &one.tenant_name);
         Ok(connections)
     }
 
@@ -226,7 +228,7 @@ impl Store {
 
     async fn write_letter_link(
         &self,
-        connection: &mut AnyConnection,
+        transaction: &mut ChangeTx,
         contact: &ClaimedContact,
         binding: &BindingId,
         secret_hash: &str,
@@ -241,7 +243,7 @@ impl Store {
         .bind(now + DEFAULT_LINK_LIFETIME)
         .bind(contact.id.as_str())
         .bind(binding.as_str())
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut **transaction)
         .await?;
         if let Some(row) = unsent {
             return Ok(ConnectLinkId(row.try_get("id")?));
@@ -259,11 +261,11 @@ impl Store {
         .bind(now)
         .bind(now + DEFAULT_LINK_LIFETIME)
         .bind(contact.id.as_str())
-        .execute(&mut *connection)
+        .execute(&mut **transaction)
         .await?;
         let event = AuditEvent::new(self.actor(), Action::ConnectLinkCreated).in_org(&contact.org);
         let event = event.subject("connect_link", &id).detail("link", &id).detail("note", "");
-        self.record(connection, &event.detail("binding", binding)).await?;
+        self.record(transaction, &event.detail("binding", binding)).await?;
         Ok(id)
     }
 

@@ -1,12 +1,13 @@
-//! Reads an organization's journal by page, its hourly counts and its upcoming refreshes, and deletes old attempts.
+//! Reads an organization's journal by page, its hourly counts, and deletes old attempts.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::model::{ActivityFilter, AttemptView, BindingId, Cursor, GrantId, HourView, OrgId, Outcome};
+use crate::server::domain::name_order::sort_by_name;
 use crate::server::store::column_lists::{attempt_columns, columns};
 use crate::server::store::grants::attempts::attempt_from;
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{Store, StoreError, start_of_page};
 
 /// An attempt and its grant.
 pub struct JournalEntry {
@@ -26,20 +27,8 @@ pub struct ConnectionGrants {
     pub grants: Vec<GrantId>,
 }
 
-/// When the sweeper refreshes a connection's grant next.
-pub struct UpcomingRefresh {
-    /// The name of the connection's Xero organization.
-    pub tenant_name: String,
-    /// Unix seconds.
-    pub due_at: i64,
-    /// Unix seconds at which the access token expires. A grant that is due later is not kept hot.
-    pub expires_at: i64,
-    /// Whether the last exchange failed.
-    pub failing: bool,
-}
-
-/// Selects up to `$5` attempts, newest first: those after the cursor in `$2` and `$3`, with outcome `$4` if it is not
-/// empty.
+/// Selects up to `$5` attempts, newest first: those after the cursor in `$2` and `$3` that started at `$6` or later, with
+/// outcome `$4` and by the actor `$7` if these are not empty.
 macro_rules! newest_attempts_sql {
     ($from:literal) => {
         concat!(
@@ -48,7 +37,8 @@ macro_rules! newest_attempts_sql {
             " FROM ",
             $from,
             " WHERE a.org_id = $1 AND a.started_at <= $2 AND (a.started_at < $2 OR a.id < $3) ",
-            "AND ($4 = '' OR COALESCE(a.outcome, 'running') = $4) ORDER BY a.started_at DESC, a.id DESC LIMIT $5"
+            "AND ($4 = '' OR COALESCE(a.outcome, 'running') = $4) AND a.started_at >= $6 ",
+            "AND ($7 = '' OR LOWER(a.actor) = LOWER($7)) ORDER BY a.started_at DESC, a.id DESC LIMIT $5"
         )
     };
 }
@@ -62,16 +52,17 @@ impl Store {
         after: Option<&Cursor>,
         limit: i64,
     ) -> Result<Vec<JournalEntry>, StoreError> {
-        let (at, id) = after.map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
+        let (at, id) = start_of_page(after, filter.span);
         let outcome = filter.outcome.map_or("", |outcome| outcome.as_str());
         let query = match &filter.connection {
             None => sqlx::query(newest_attempts_sql!("refresh_attempts a")),
             // Uses the index by grant, because a connection may have few of many attempts.
             Some(_) => sqlx::query(newest_attempts_sql!(
-                "binding_grants b JOIN refresh_attempts a ON a.grant_id = b.grant_id AND b.binding_id = $6"
+                "binding_grants b JOIN refresh_attempts a ON a.grant_id = b.grant_id AND b.binding_id = $8"
             )),
         };
-        let query = query.bind(org.as_str()).bind(at).bind(id).bind(outcome).bind(limit);
+        let query = query.bind(org.as_str()).bind(at).bind(id).bind(outcome).bind(limit).bind(filter.span.from);
+        let query = query.bind(&filter.person);
         let query = match &filter.connection {
             Some(connection) => query.bind(connection.as_str()),
             None => query,
@@ -87,30 +78,16 @@ impl Store {
         binding: &BindingId,
         limit: i64,
     ) -> Result<Vec<AttemptView>, StoreError> {
-        let filter = ActivityFilter { connection: Some(binding.clone()), outcome: None };
+        let filter = ActivityFilter { connection: Some(binding.clone()), ..ActivityFilter::default() };
         let entries = self.activity(org, &filter, None, limit).await?;
         Ok(entries.into_iter().map(|one| one.attempt).collect())
-    }
-
-    /// Returns the next scheduled refresh of each active connection of the organization, soonest first.
-    pub async fn upcoming_refreshes(&self, org: &OrgId) -> Result<Vec<UpcomingRefresh>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT b.tenant_name, g.due_at, g.expires_at, g.failure_count FROM integration_tenant_bindings b \
-             JOIN integration_grants g ON g.id = b.active_grant_id \
-             WHERE b.org_id = $1 AND b.status = 'active' AND g.status = 'active' AND g.due_at > 0 \
-             ORDER BY g.due_at, b.tenant_name, b.id",
-        )
-        .bind(org.as_str())
-        .fetch_all(self.pool())
-        .await?;
-        rows.iter().map(upcoming_refresh_from).collect()
     }
 
     /// Returns the organization's connections by name, with every grant that each has used.
     pub async fn connections_with_grants(&self, org: &OrgId) -> Result<Vec<ConnectionGrants>, StoreError> {
         let rows = sqlx::query(
             "SELECT b.id, b.tenant_name, g.grant_id FROM integration_tenant_bindings b \
-             LEFT JOIN binding_grants g ON g.binding_id = b.id WHERE b.org_id = $1 ORDER BY b.tenant_name, b.id",
+             LEFT JOIN binding_grants g ON g.binding_id = b.id WHERE b.org_id = $1 ORDER BY b.id",
         )
         .bind(org.as_str())
         .fetch_all(self.pool())
@@ -127,6 +104,7 @@ impl Store {
                 last.grants.push(GrantId(grant));
             }
         }
+        sort_by_name(&mut connected, |one| &one.tenant_name);
         Ok(connected)
     }
 
@@ -165,15 +143,6 @@ impl Store {
 
 fn journal_entry_from(row: &AnyRow) -> Result<JournalEntry, StoreError> {
     Ok(JournalEntry { grant_id: GrantId(row.try_get("grant_id")?), attempt: attempt_from(row)? })
-}
-
-fn upcoming_refresh_from(row: &AnyRow) -> Result<UpcomingRefresh, StoreError> {
-    Ok(UpcomingRefresh {
-        tenant_name: row.try_get("tenant_name")?,
-        due_at: row.try_get("due_at")?,
-        expires_at: row.try_get("expires_at")?,
-        failing: row.try_get::<i64, _>("failure_count")? > 0,
-    })
 }
 
 fn hour_view_from(row: &AnyRow) -> Result<HourView, StoreError> {

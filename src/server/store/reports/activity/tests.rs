@@ -1,7 +1,7 @@
 //! Tests the journal's pages, hourly counts and deletion on SQLite and PostgreSQL.
 
 use super::*;
-use crate::model::Outcome;
+use crate::model::{FailureCause, Outcome, Span};
 use crate::server::domain::{AttemptEnd, FailureClass};
 use crate::server::store::testing::grants::{REFRESHED, TestGrant, lease_with_attempt, tenant, tokens};
 use crate::server::store::testing::{START, each_store};
@@ -18,6 +18,7 @@ async fn refresh(store: &Store, grant: &GrantId) {
 async fn fail(store: &Store, grant: &GrantId) {
     let lease = lease_with_attempt(store, grant, "one").await;
     let failure = AttemptFailure {
+        cause: FailureCause::NotAnswering,
         error: "Xero isn't answering.",
         next_attempt_at: store.clock().now() + 30,
         reply_lost_at: None,
@@ -69,7 +70,7 @@ async fn filter_applies_and_never_crosses_organizations(store: Store) {
     lease_with_attempt(&store, &cafe, "flies").await;
 
     let count = async |org: &OrgId, connection: Option<&BindingId>, outcome| {
-        let filter = ActivityFilter { connection: connection.cloned(), outcome };
+        let filter = ActivityFilter { connection: connection.cloned(), outcome, ..ActivityFilter::default() };
         store.activity(org, &filter, None, 99).await.unwrap().len()
     };
     assert_eq!(count(&ours, None, None).await, 4);
@@ -78,6 +79,14 @@ async fn filter_applies_and_never_crosses_organizations(store: Store) {
     assert_eq!(count(&ours, Some(&shop_binding), None).await, 2);
     assert_eq!(count(&ours, Some(&shop_binding), Some(Outcome::Transient)).await, 1);
     assert_eq!(count(&theirs, Some(&shop_binding), None).await, 0);
+    let narrowed = async |from, until, person: &str| {
+        let filter = ActivityFilter { span: Span { from, until }, person: person.into(), ..ActivityFilter::default() };
+        store.activity(&ours, &filter, None, 99).await.unwrap().len()
+    };
+    let now = store.clock().now();
+    assert_eq!(narrowed(0, now + 1, "").await, 4);
+    assert_eq!((narrowed(now + 1, i64::MAX, "").await, narrowed(0, START, "").await), (0, 0), "the end is not in it");
+    assert_eq!((narrowed(0, now + 1, "A@b.c").await, narrowed(0, now + 1, "b.c").await), (4, 0), "a whole name");
     assert_eq!(count(&theirs, None, None).await, 0);
 }
 
@@ -145,7 +154,7 @@ async fn oldest_attempts_are_deleted_first_up_to_the_limit(store: Store) {
 }
 
 #[apply(each_store!)]
-async fn upcoming_refreshes_are_listed_by_connection(store: Store) {
+async fn listed_connections_say_when_they_are_due(store: Store) {
     let org = store.add_org("A").await.unwrap();
     let (well, failing) =
         (TestGrant::of(&store, &org).insert().await, TestGrant::of(&store, &org).xero_user("v").insert().await);
@@ -153,8 +162,10 @@ async fn upcoming_refreshes_are_listed_by_connection(store: Store) {
     let gone = store.bind(&org, &failing, &[tenant("Café"), tenant("Old")], None).await.unwrap();
     store.disconnect_binding(&org, &gone[1].binding_id).await.unwrap();
     fail(&store, &failing).await;
-    let upcoming = store.upcoming_refreshes(&org).await.unwrap();
-    let seen: Vec<_> = upcoming.iter().map(|one| (one.tenant_name.as_str(), one.failing)).collect();
-    assert_eq!(seen, [("Café", true), ("Shop", false)]);
-    assert_eq!(upcoming[0].due_at, START + 30);
+    let mut listed = store.listed_connections(&org).await.unwrap();
+    listed.sort_by_key(|one| one.bound.binding.tenant.name.clone());
+    let failures = |one: &crate::server::store::ListedConnection| one.bound.grant.as_ref().unwrap().failure_count;
+    let seen: Vec<_> = listed.iter().map(|one| (one.bound.binding.tenant.name.as_str(), failures(one))).collect();
+    assert_eq!(seen, [("Café", 1), ("Old", 1), ("Shop", 0)]);
+    assert_eq!(listed[0].due_at, Some(START + 30));
 }

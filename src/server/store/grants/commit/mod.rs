@@ -10,7 +10,7 @@ use sqlx::{Any, Row};
 use super::attempts::{finish_attempt, finish_attempt_unpublished, mark_superseded};
 use super::lease_guard::{Fenced, JournaledLease, SpoolCommit};
 use super::protocol::ProtocolStep;
-use crate::model::{AttemptId, BindingId, BindingStatus, GrantStatus, OrgId, Outcome};
+use crate::model::{AttemptId, BindingId, BindingStatus, FailureCause, GrantStatus, OrgId, Outcome};
 use crate::server::clock::Clock;
 use crate::server::domain::{AttemptEnd, MAX_LEASE, SealedRotation, TokenTimes, XERO_REPLAY_WINDOW, latest_plausible};
 use crate::server::store::live::changes::{Change, ChangeTx};
@@ -22,6 +22,8 @@ const PROVE_AFTER: i64 = XERO_REPLAY_WINDOW / 3 * 2;
 
 /// What a failed exchange stores in the grant's row.
 pub struct AttemptFailure<'a> {
+    /// What caused the failure.
+    pub cause: FailureCause,
     /// A message for people, without secrets.
     pub error: &'a str,
     /// Unix seconds before which automatic triggers skip the grant.
@@ -37,7 +39,8 @@ macro_rules! rotate_grant_sql {
             "UPDATE integration_grants SET access_token_enc = $1, refresh_token_enc = $2, expires_at = $3, ",
             "refresh_token_issued_at = $4, last_refreshed_at = $14, scopes = $5, generation = CAST($7 AS BIGINT) + 1, ",
             "xero_user_id = COALESCE($12, xero_user_id), auth_event_id = COALESCE($13, auth_event_id), ",
-            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, reply_lost_at = NULL, refused_at = NULL, ",
+            "failure_count = 0, next_attempt_at = NULL, last_error = NULL, last_failure = NULL, ",
+            "reply_lost_at = NULL, refused_at = NULL, ",
             "lease_owner = NULL, lease_until = NULL, ",
             "previous_token_enc = $15, previous_generation = $16, ",
             // Another reply to the same token was lost, or waits to be committed: it may have ended this one's token. That
@@ -156,7 +159,7 @@ impl Store {
             Fenced::Applied => finish_attempt_unpublished(&mut transaction, attempt, end, &self.clock).await?,
             Fenced::Superseded => mark_superseded(&mut transaction, attempt, now).await?,
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Records an exchange whose failure says nothing about the token. The grant stays active.
@@ -170,7 +173,7 @@ impl Store {
         let mut transaction = self.begin_change_tx().await?;
         let done = sqlx::query(
             "UPDATE integration_grants SET failure_count = failure_count + 1, next_attempt_at = $1, last_error = $2, \
-             reply_lost_at = $3, lease_owner = NULL, lease_until = NULL, due_at = $1 \
+             last_failure = $7, reply_lost_at = $3, lease_owner = NULL, lease_until = NULL, due_at = $1 \
              WHERE id = $4 AND generation = $5 AND lease_owner = $6 AND status = 'active' \
              RETURNING id, failure_count, refresh_token_issued_at, ageing_notified_day",
         )
@@ -180,6 +183,7 @@ impl Store {
         .bind(lease.id.as_str())
         .bind(lease.generation)
         .bind(&lease.owner)
+        .bind(failure.cause.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
         if let Some(grant) = &done {
@@ -275,3 +279,6 @@ pub(super) async fn finish_and_commit(
     transaction.commit().await?;
     Ok(fenced)
 }
+
+#[cfg(test)]
+mod tests;
