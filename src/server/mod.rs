@@ -15,6 +15,9 @@ pub mod telemetry;
 /// The tasks of a running server, and its shutdown.
 pub mod lifecycle;
 
+/// The TLS settings of all outgoing connections.
+pub mod outbound;
+
 /// The client for Xero, its circuit breakers and the credentials alarm.
 pub mod xero;
 

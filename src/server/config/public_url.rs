@@ -59,6 +59,16 @@ impl PublicUrl {
             && public.host() != other.host()
     }
 
+    /// Returns whether a page of `origin` is ours: its scheme, host and port are those of the public URL. If that is plain
+    /// http on this machine, so is a page of any name and port of this machine that sends a request to where it came from
+    /// itself, which `host` says: ports of containers are mapped, and instances share a public URL.
+    pub fn is_own_origin(&self, origin: &str, host: &str) -> bool {
+        let is_same_loopback = || {
+            origin.strip_prefix("http://") == Some(host) && Url::parse(origin).is_ok_and(|origin| is_loopback(&origin))
+        };
+        origin == self.origin || (!self.https && is_same_loopback())
+    }
+
     /// Returns the URL of a path, which must begin with a slash.
     pub fn url_for(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
@@ -135,6 +145,45 @@ mod tests {
         }
         let deployed: PublicUrl = "https://evergrant.example.com".parse().unwrap();
         assert!(!deployed.is_other_loopback_name("127.0.0.1"));
+    }
+
+    #[test]
+    fn own_origin_has_the_scheme_host_and_port_of_the_public_url() {
+        let deployed: PublicUrl = "https://evergrant.example.com".parse().unwrap();
+        let host = "evergrant.example.com";
+        assert!(deployed.is_own_origin("https://evergrant.example.com", host));
+        assert!(deployed.is_own_origin("https://evergrant.example.com", "10.0.0.7:3000"), "a proxy changes the host");
+        for other in [
+            "http://evergrant.example.com",
+            "https://evergrant.example.com:8443",
+            "https://evergrant.example.com.",
+            "https://www.evergrant.example.com",
+            "http://127.0.0.1:3000",
+            "null",
+            "",
+        ] {
+            let host = other.rsplit('/').next().unwrap();
+            assert!(!deployed.is_own_origin(other, host), "{other}");
+        }
+    }
+
+    #[test]
+    fn every_name_and_port_of_this_machine_is_an_own_origin_for_itself_alone() {
+        let local: PublicUrl = "http://localhost:3000".parse().unwrap();
+        for (origin, host, expected) in [
+            ("http://localhost:3000", "localhost:3000", true),
+            ("http://127.0.0.1:3000", "127.0.0.1:3000", true),
+            ("http://[::1]:3000", "[::1]:3000", true),
+            ("http://localhost:8080", "localhost:8080", true),
+            ("http://localhost:8080", "localhost:3000", false),
+            ("http://127.0.0.1:3000", "[::1]:3000", false),
+            ("https://localhost:3000", "localhost:3000", false),
+            // A name that somebody made lead to this machine.
+            ("http://rebound.example:3000", "rebound.example:3000", false),
+            ("http://192.168.1.5:3000", "192.168.1.5:3000", false),
+        ] {
+            assert_eq!(local.is_own_origin(origin, host), expected, "{origin} to {host}");
+        }
     }
 
     #[test]

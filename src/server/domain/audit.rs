@@ -2,6 +2,9 @@
 
 use crate::model::{Action, ActorKind, ConnectLinkId, OrgId, UserId};
 
+/// The address of an operator on the command line.
+pub const COMMAND_LINE: &str = "cli";
+
 /// Who does something, and from where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Actor {
@@ -44,7 +47,7 @@ impl Actor {
     /// Returns the operating system's user, for commands.
     pub fn operator() -> Self {
         let name = std::env::var("USER").unwrap_or_else(|_| "operator".to_owned());
-        Self { kind: ActorKind::Operator, id: None, name, address: Some("cli".to_owned()) }
+        Self { kind: ActorKind::Operator, id: None, name, address: Some(COMMAND_LINE.to_owned()) }
     }
 
     /// Returns Clerk, for its webhooks.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::app_identity::AppIdentity;
 use super::grant_end::GrantEnd;
 use super::token_times::TokenTimes;
-use crate::model::{GrantId, GrantStatus, OrgId};
+use crate::model::{FailureCause, GrantId, GrantStatus, OrgId};
 
 /// One Xero user's consent, with the token set that a refresh rotates.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Grant {
     pub next_attempt_at: Option<i64>,
     /// Message of the last failed exchange; `None` once an exchange succeeded.
     pub last_error: Option<String>,
+    /// Cause of the last failed exchange, if the grant is active and the row says it.
+    pub last_failure: Option<FailureCause>,
     /// Unix seconds of the last new token set; `None` if none was recorded.
     pub last_refreshed_at: Option<i64>,
     /// Unix seconds of the last use, to within a minute.
@@ -111,6 +113,7 @@ impl Grant {
             failure_count: 0,
             next_attempt_at: None,
             last_error: None,
+            last_failure: None,
             last_refreshed_at: None,
             last_used_at: None,
             reply_lost_at: None,

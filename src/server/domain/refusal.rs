@@ -16,7 +16,7 @@ const HELD_ORGS: i64 = 2;
 pub struct RefusalEvidence {
     /// When Xero first refused this token; `None` if this refusal is the first.
     pub refused_before: Option<i64>,
-    /// When any other grant of the app last got tokens.
+    /// When any other grant of the app was last refreshed. A consent is no success: it says nothing of refresh tokens.
     pub last_success: Option<i64>,
     /// The grants of the app that are refused since then, this one included, and their organizations.
     pub refused: GrantTally,

@@ -8,10 +8,12 @@
 //! - `offboarding`: disconnects what departed members and deleted organizations leave behind
 //! - `proxy`: renews the slots for calls to Xero, and stores what programs used
 //! - `notifications`: delivers events to webhooks and by email
+//! - `measurements`: sums up the durations for the metrics
 
 pub mod cleanup;
 pub mod connection_check;
 mod jitter;
+pub mod measurements;
 pub mod notifications;
 pub mod offboarding;
 pub mod proxy;

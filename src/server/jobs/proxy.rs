@@ -9,11 +9,11 @@ use crate::server::store::{StoreError, bounded};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Runs until `stopping` is canceled, and once more then.
-pub async fn run(limiter: TenantLimiter, usage: ProxyUsage, stopping: CancellationToken) {
+/// Runs until the last request has ended, and once more then: a call counts when it ends, and its slot is given back.
+pub async fn run(limiter: TenantLimiter, usage: ProxyUsage, requests_ended: CancellationToken) {
     let mut was_failing = false;
     loop {
-        let stopped = stopping.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none();
+        let stopped = requests_ended.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none();
         let done = step(&limiter, &usage, stopped).await;
         if let Err(error) = &done
             && !was_failing
@@ -28,6 +28,6 @@ pub async fn run(limiter: TenantLimiter, usage: ProxyUsage, stopping: Cancellati
 }
 
 async fn step(limiter: &TenantLimiter, usage: &ProxyUsage, stopping: bool) -> Result<(), StoreError> {
-    bounded(limiter.maintain(stopping)).await?;
-    usage.flush().await
+    let maintained = bounded(limiter.maintain(stopping)).await;
+    usage.flush().await.and(maintained)
 }

@@ -32,7 +32,7 @@ use super::http::listener::HttpListener;
 use super::http::starting::CurrentRouter;
 use super::http::state::AppState;
 use super::jobs::sweeper::Sweeper;
-use super::jobs::{cleanup, connection_check, notifications, offboarding, proxy, retention, spool};
+use super::jobs::{cleanup, connection_check, measurements, notifications, offboarding, proxy, retention, spool};
 use super::lifecycle::Lifecycle;
 use super::notify::MailSettingsError;
 use super::store::{ClockError, DatabaseKind, StoreError};
@@ -155,10 +155,11 @@ pub async fn serve(
         built = building => built?,
     };
     let App { state, sandbox, heartbeat } = app;
+    let requests_ended = CancellationToken::new();
     let served = async {
         // Polled together, so that the server answers while the spool is replayed.
         let starting = async {
-            start_jobs(&state, &heartbeat).await;
+            start_jobs(&state, &heartbeat, &requests_ended).await;
             if let Some(socket) = metrics_socket {
                 serve_metrics(&state, socket)?;
             }
@@ -174,13 +175,16 @@ pub async fn serve(
         tokio::try_join!(starting, serving).map(drop)
     };
     let served = served.await;
+    state.lifecycle.begin_stop();
+    requests_ended.cancel();
     shut_down(&state, &heartbeat).await?;
     tracing::info!("stopped");
     served
 }
 
-/// Replays the spool and starts the background jobs.
-async fn start_jobs(state: &AppState, heartbeat: &Arc<KeyHeartbeat>) {
+/// Replays the spool and starts the background jobs. They run until the shutdown begins, or until the requests have ended
+/// that they serve.
+async fn start_jobs(state: &AppState, heartbeat: &Arc<KeyHeartbeat>, requests_ended: &CancellationToken) {
     let AppState { config, store, tokens, notifier, lifecycle, .. } = state;
     tokens.metrics().set_started_at(store.clock().now());
     let heartbeat = Arc::clone(heartbeat);
@@ -201,8 +205,9 @@ async fn start_jobs(state: &AppState, heartbeat: &Arc<KeyHeartbeat>) {
     lifecycle.spawn_loop("retention", |stopping| retention::run(store.clone(), config.activity_retention, stopping));
     lifecycle.spawn_loop("offboarding", |stopping| offboarding::run(store.clone(), tokens.clone(), stopping));
     let (limiter, usage) = (state.proxy.limiter.clone(), state.proxy.usage.clone());
-    lifecycle.spawn_loop("proxy", |stopping| proxy::run(limiter, usage, stopping));
+    lifecycle.spawn_loop("proxy", |_| proxy::run(limiter, usage, requests_ended.clone()));
     notifications::spawn(lifecycle, notifier, tokens.metrics());
+    lifecycle.spawn_loop("measurements", |stopping| measurements::run(tokens.metrics().clone(), stopping));
     if store.database().kind() == DatabaseKind::Postgres {
         let store = store.clone();
         lifecycle.spawn_loop("changes", |stopping| async move { store.listen_for_changes(&stopping).await });

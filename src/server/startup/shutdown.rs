@@ -18,10 +18,9 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long each of the last steps may take, which nothing depends on.
 const LAST_STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Stops a server that accepts no more requests. Running exchanges finish; a result that can't be committed is spooled
+/// Ends a server that accepts no more requests, and whose tasks were told to stop. Running exchanges finish; a result that can't be committed is spooled
 /// for the next start. Fails if a token set is neither in the database nor in the spool.
 pub(super) async fn shut_down(state: &AppState, heartbeat: &KeyHeartbeat) -> Result<(), StartupError> {
-    state.lifecycle.begin_stop();
     let limit = state.config.xero.timeout + TASK_MARGIN;
     if timeout(limit, state.lifecycle.wait_for_tasks()).await.is_err() {
         tracing::error!(?limit, "stopping although tasks still run, the next start resumes their work");
@@ -30,6 +29,7 @@ pub(super) async fn shut_down(state: &AppState, heartbeat: &KeyHeartbeat) -> Res
     if timeout(LAST_STEP_TIMEOUT, heartbeat.unregister()).await.is_err() {
         tracing::warn!("failed to unregister instance, the database does not answer");
     }
+    _ = timeout(LAST_STEP_TIMEOUT, state.readiness.close()).await;
     _ = timeout(LAST_STEP_TIMEOUT, state.store.database().close()).await;
     if lost == 0 { Ok(()) } else { Err(StartupError::UnsavedTokenSets { count: lost }) }
 }

@@ -57,13 +57,17 @@ impl TokenService {
             false => Vec::new(),
         };
         let room = limit - claimed.len();
-        let mut failed = bounded(store.claim_due(DueFilter::FailedOrAbandoned, room, &owner, until)).await?;
+        let failed = bounded(store.claim_due(DueFilter::FailedOrAbandoned, room, &owner, until)).await;
         // The first becomes the probe. A statement returns its rows in any order.
-        failed.sort_by_key(|lease| lease.failure_count);
-        claimed.extend(failed);
+        let failed = failed.map(|mut failed| {
+            failed.sort_by_key(|lease| lease.failure_count);
+            failed
+        });
+        extend_claimed(&mut claimed, failed)?;
         if claimed.len() < limit && self.circuit_open_until().is_none() {
             let room = limit - claimed.len();
-            claimed.extend(bounded(store.claim_due(DueFilter::Any, room, &owner, until)).await?);
+            let more = bounded(store.claim_due(DueFilter::Any, room, &owner, until)).await;
+            extend_claimed(&mut claimed, more)?;
         }
         let (mut flights, mut started) = (Vec::new(), Vec::new());
         let number = claimed.len();
@@ -75,7 +79,7 @@ impl TokenService {
                 Ok(permit) => permit,
                 Err(open_circuit) => {
                     let until = open_circuit_retry_at(open_circuit.until, lease.reply_lost_at, now);
-                    bounded(store.release_lease_due_at(&lease, until)).await?;
+                    self.release_unsent(&lease, until).await;
                     continue;
                 }
             };
@@ -98,12 +102,19 @@ impl TokenService {
                 }
                 None => {
                     let until = store.clock().now() + RETRY_CLAIM_AFTER;
-                    bounded(store.release_lease_due_at(&lease, until)).await?;
+                    self.release_unsent(&lease, until).await;
                 }
             }
         }
         self.journal_attempts(started).await;
         Ok((number, flights))
+    }
+
+    /// Releases a claimed lease whose token was not sent. The others are exchanged whether or not this succeeds.
+    async fn release_unsent(&self, lease: &LeaseGuard, due_at: i64) {
+        if let Err(error) = bounded(self.shared.store.release_lease_due_at(lease, due_at)).await {
+            tracing::warn!(grant = %lease.id, %error, "failed to release a claimed grant, its lease expires");
+        }
     }
 
     /// Journals the attempts and sends each exchange its journaled lease. If that fails, the exchanges release their
@@ -122,5 +133,29 @@ impl TokenService {
             }
             Err(error) => tracing::error!(%error, "failed to journal the sweep's attempts"),
         }
+    }
+}
+
+/// Adds further claims. Fails only if there are none before: a lease that is dropped would count as a lost reply.
+fn extend_claimed<T>(claimed: &mut Vec<T>, more: Result<Vec<T>, StoreError>) -> Result<(), StoreError> {
+    match more {
+        Ok(more) => claimed.extend(more),
+        Err(error) if claimed.is_empty() => return Err(error),
+        Err(error) => tracing::warn!(%error, "failed to claim further due grants"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_claim_drops_no_earlier_one() {
+        let mut claimed = Vec::new();
+        extend_claimed::<u8>(&mut claimed, Err(StoreError::NoAnswer)).unwrap_err();
+        extend_claimed(&mut claimed, Ok(vec![1])).unwrap();
+        extend_claimed(&mut claimed, Err(StoreError::NoAnswer)).unwrap();
+        assert_eq!(claimed, [1]);
     }
 }

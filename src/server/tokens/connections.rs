@@ -1,9 +1,9 @@
-//! Disconnects and tests a connection.
+//! Disconnects a connection, and begins a test of one.
 
 use super::error::TokenError;
 use super::outcome::{RefreshOutcome, RefreshRequest};
 use super::service::{TokenService, disconnected_reason};
-use crate::model::{BindingId, BindingStatus, GrantStatus, OrgId, OrganizationDetails, Trigger};
+use crate::model::{BindingId, BindingStatus, GrantStatus, OrgId, Trigger};
 use crate::server::domain::{Actor, Grant};
 use crate::server::store::{BindingWithGrant, StoreError, TestAllowance};
 use crate::server::xero::{ErrorKind, XeroError};
@@ -66,36 +66,18 @@ impl TokenService {
         work.await.map_err(|_| ConnectionError::Interrupted)?
     }
 
-    /// Fetches the tenant's details from Xero's API, for a person's click. Records it in the audit log with `actor`, and
-    /// refuses if there were too many within a minute.
-    pub async fn test_as(
-        &self,
-        actor: Actor,
-        org: &OrgId,
-        binding: &BindingId,
-    ) -> Result<OrganizationDetails, ConnectionError> {
+    /// Begins a test of a connection, for a person's click: records it in the audit log with `actor`. Returns the
+    /// tenant's id, or refuses if there were too many tests within a minute.
+    pub async fn begin_test(&self, actor: Actor, org: &OrgId, binding: &BindingId) -> Result<String, ConnectionError> {
         let store = self.shared.store.as_actor(actor);
         let bound = store.binding(org, binding).await?.ok_or(TokenError::NotFound)?;
         if let Some(reason) = disconnected_reason(&bound) {
             return Err(TokenError::NotConnected(reason).into());
         }
         match store.begin_connection_test(org, binding, &bound.binding.tenant.name).await? {
-            TestAllowance::Granted => self.test(org, binding).await,
+            TestAllowance::Granted => Ok(bound.binding.tenant.id),
             TestAllowance::TooMany => Err(ConnectionError::TooManyTests),
         }
-    }
-
-    /// Fetches the tenant's details from Xero's API.
-    pub async fn test(&self, org: &OrgId, binding: &BindingId) -> Result<OrganizationDetails, ConnectionError> {
-        let client = self.get_client_for_tenant_binding(binding, org).await?;
-        let organization = client.api.organization().await.map_err(ConnectionError::Xero)?;
-        Ok(OrganizationDetails {
-            name: organization.name,
-            legal_name: organization.legal_name,
-            country_code: organization.country_code,
-            base_currency: organization.base_currency,
-            warning: client.warning,
-        })
     }
 
     async fn disconnect_now(
@@ -107,21 +89,22 @@ impl TokenService {
         let store = &self.shared.store.as_actor(actor);
         let BindingWithGrant { binding, grant, .. } = store.binding(org, id).await?.ok_or(TokenError::NotFound)?;
         if binding.status == BindingStatus::Disconnected {
-            return Ok(DisconnectOutcome::RemovedAtXero);
+            let was_left = store.was_left_at_xero(org, id).await?;
+            return Ok(if was_left { DisconnectOutcome::LocalOnly } else { DisconnectOutcome::RemovedAtXero });
         }
         // Another app's tokens are of no use here, and are sent nowhere.
         let is_usable = |grant: &Grant| grant.status == GrantStatus::Active && grant.app == *store.app();
         let Some(grant) = grant.filter(is_usable) else {
-            store.disconnect_binding(org, id).await?;
+            store.disconnect_binding_here(org, id).await?;
             return Ok(DisconnectOutcome::LocalOnly);
         };
         if store.connection_serves_another_org(org, &binding.tenant, &grant).await? {
-            store.disconnect_binding(org, id).await?;
+            store.disconnect_binding_here(org, id).await?;
             tracing::info!(%org, binding = %id, "connection left at Xero, because another organization stands on it");
             return Ok(DisconnectOutcome::KeptForAnotherOrg);
         }
         let Some(grant) = self.with_valid_access_token(&grant).await? else {
-            store.disconnect_binding(org, id).await?;
+            store.disconnect_binding_here(org, id).await?;
             return Ok(DisconnectOutcome::LocalOnly);
         };
         let access = store.open_access(&grant)?;
@@ -130,7 +113,7 @@ impl TokenService {
             Err(error) if is_final_refusal(&error) => {
                 let (code, status) = (error.evidence_code(), error.status);
                 tracing::warn!(%org, binding = %id, code, status, "Xero refused to delete a connection, disconnected here only");
-                store.disconnect_binding(org, id).await?;
+                store.disconnect_binding_here(org, id).await?;
                 return Ok(DisconnectOutcome::LocalOnly);
             }
             Err(error) => return Err(ConnectionError::Xero(error)),

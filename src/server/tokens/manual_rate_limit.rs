@@ -19,3 +19,41 @@ pub(super) async fn allow(store: &Store, grant: &GrantId, trigger: Trigger) -> R
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::store::NewAttempt;
+    use crate::server::store::testing::each_store;
+    use crate::server::store::testing::grants::TestGrant;
+
+    async fn attempt(store: &Store, grant: &GrantId, trigger: Trigger) {
+        let until = store.clock().now() + 60;
+        let lease = store.acquire_lease(grant, "one", until).await.unwrap().unwrap();
+        store.start_attempt(&lease, NewAttempt::by(trigger)).await.unwrap();
+        store.release_lease(&lease).await.unwrap();
+    }
+
+    #[apply(each_store!)]
+    async fn six_a_minute_and_sixty_a_day_are_allowed_for_each_trigger(store: Store) {
+        let org = store.add_org("Harbour").await.unwrap();
+        let (grant, other) = (TestGrant::of(&store, &org).insert().await, TestGrant::of(&store, &org).insert().await);
+        let allowed = async |trigger| allow(&store, &grant, trigger).await.unwrap();
+        for number in 0..60 {
+            assert!(allowed(Trigger::Manual).await, "{number}");
+            attempt(&store, &grant, Trigger::Manual).await;
+            if number % 6 == 5 {
+                assert!(!allowed(Trigger::Manual).await, "{number}");
+                assert!(allowed(Trigger::Cli).await && allow(&store, &other, Trigger::Manual).await.unwrap());
+                store.clock().advance(59);
+                assert!(!allowed(Trigger::Manual).await, "{number}: within the minute");
+                store.clock().advance(1);
+            }
+        }
+        assert!(!allowed(Trigger::Manual).await, "the day's are used up");
+        store.clock().advance(24 * 60 * 60 - 10 * 60 - 1);
+        assert!(!allowed(Trigger::Manual).await, "a second too early");
+        store.clock().advance(1);
+        assert!(allowed(Trigger::Manual).await);
+    }
+}

@@ -32,12 +32,13 @@ pub mod tenants;
 mod vend;
 mod vend_audit;
 
+pub use crate::model::FailureCause;
 pub use connections::{ConnectionError, DisconnectOutcome};
 pub use error::{MAX_TTL, TokenError};
 pub use exchange::{ExportError, RescueError, RescueReport, UserCheck};
 pub use import::{ImportTarget, SharedUsers};
 pub use notes::Notes;
-pub use outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
+pub use outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
 pub use policy::{Backoff, Policy};
 pub use reconcile::ReconcileReport;
 pub use service::TokenService;

@@ -1,7 +1,7 @@
 //! Refresh requests, their outcomes, and the messages for people.
 
-use crate::model::{Trigger, XERO_NOT_ANSWERING};
-use crate::server::domain::AppIdentity;
+use crate::model::{FailureCause, Trigger, XERO_NOT_ANSWERING};
+use crate::server::domain::{AppIdentity, Grant};
 use crate::server::xero::{ErrorKind, OpenCircuit, Transient, XeroError};
 
 /// Returns the message while Xero doesn't answer.
@@ -10,8 +10,8 @@ fn not_answering() -> String {
 }
 
 /// The message while refusals are held, which also keep the circuit open for others.
-const HELD_REFUSAL: &str = "Xero refuses many connections at once, so nothing was disconnected. Your Evergrant \
-                            administrator needs to look at this.";
+const HELD_REFUSAL: &str = "Xero refuses many connections at once. Evergrant doesn't believe it yet and asks again. \
+                            Nothing was disconnected.";
 
 /// What triggered a refresh, and when to exchange a token that is still fresh.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ pub enum RefreshOutcome {
 /// Why a grant was not refreshed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefreshFailure {
-    /// What caused the failure.
+    /// What caused the failure, and who can fix it.
     pub cause: FailureCause,
     /// A message for people.
     pub message: String,
@@ -89,25 +89,10 @@ pub struct RefreshFailure {
     pub next_attempt_at: Option<i64>,
 }
 
-/// What caused a failure, and who can fix it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureCause {
-    /// Xero no longer accepts the grant: a person must reconnect.
-    Reconnect,
-    /// Xero refused the app or its request: the operator must act.
-    Operator,
-    /// The refresh is retried automatically.
-    Transient,
-    /// Evergrant's database or encryption keys failed: the operator must act.
-    Internal,
-    /// The grant was revoked by a disconnect.
-    Disconnected,
-}
-
 impl RefreshFailure {
     /// Returns whether retrying cannot help.
     pub fn is_final(&self) -> bool {
-        matches!(self.cause, FailureCause::Reconnect | FailureCause::Disconnected)
+        self.cause.needs_reconnecting()
     }
 
     /// Returns the failure for a grant that was disconnected.
@@ -136,26 +121,28 @@ impl RefreshFailure {
     /// Returns the failure for a lease that another holder kept too long.
     pub fn busy() -> Self {
         let message = "Another refresh of this connection is still running. Try again in a moment.".to_owned();
-        Self { cause: FailureCause::Transient, message, next_attempt_at: None }
+        Self { cause: FailureCause::Busy, message, next_attempt_at: None }
     }
 
     /// Returns the failure for a token that Xero refused, while that is checked again.
     pub fn unconfirmed_refusal(next_attempt_at: i64) -> Self {
         let message =
             "Xero refused this connection. Evergrant checks that again before it changes anything.".to_owned();
-        Self { cause: FailureCause::Transient, message, next_attempt_at: Some(next_attempt_at) }
+        Self { cause: FailureCause::Unconfirmed, message, next_attempt_at: Some(next_attempt_at) }
     }
 
     /// Returns the failure for a token that Xero refused together with many others.
     pub fn held_refusal(next_attempt_at: i64) -> Self {
         let message = HELD_REFUSAL.to_owned();
-        Self { cause: FailureCause::Operator, message, next_attempt_at: Some(next_attempt_at) }
+        Self { cause: FailureCause::Unconfirmed, message, next_attempt_at: Some(next_attempt_at) }
     }
 
-    /// Returns the failure for a grant in back-off.
-    pub fn backing_off(last_error: Option<&str>, next_attempt_at: i64) -> Self {
-        let message = last_error.map_or_else(not_answering, str::to_owned);
-        Self { cause: FailureCause::Transient, message, next_attempt_at: Some(next_attempt_at) }
+    /// Returns the failure for a grant in back-off: the one that it waits after.
+    pub fn backing_off(grant: &Grant, next_attempt_at: i64) -> Self {
+        let message = grant.last_error.clone().unwrap_or_else(not_answering);
+        // A row of an earlier version doesn't say.
+        let cause = grant.last_failure.unwrap_or(FailureCause::NotAnswering);
+        Self { cause, message, next_attempt_at: Some(next_attempt_at) }
     }
 
     /// Returns the failure for an open circuit. Nothing was sent, and the grant's failure count is unchanged.
@@ -166,15 +153,15 @@ impl RefreshFailure {
     /// Returns the failure for a manual refresh over the rate limit.
     pub fn rate_limited(next_attempt_at: Option<i64>) -> Self {
         let message = "Too many refreshes in a short time. Wait a minute, then try again.".to_owned();
-        Self { cause: FailureCause::Transient, message, next_attempt_at }
+        Self { cause: FailureCause::TooMany, message, next_attempt_at }
     }
 
     /// Returns the failure for an error from Xero.
     pub fn from_xero(error: &XeroError, next_attempt_at: i64) -> Self {
         let (cause, message) = match error.kind {
-            ErrorKind::Reconnect => (FailureCause::Operator, HELD_REFUSAL.to_owned()),
+            ErrorKind::Reconnect => (FailureCause::Unconfirmed, HELD_REFUSAL.to_owned()),
             ErrorKind::Operator if error.is_app_refusal() => (
-                FailureCause::Operator,
+                FailureCause::AppRefused,
                 "Xero refused Evergrant's own credentials. Your connection is safe. Your Evergrant administrator needs to \
                  fix this."
                     .to_owned(),
@@ -189,12 +176,10 @@ impl RefreshFailure {
             ),
             // The evidence is in the journal; the row has the message for people.
             ErrorKind::Transient(Transient::RateLimited) => {
-                (FailureCause::Transient, "Xero is limiting our requests. Your connection is safe.".to_owned())
+                (FailureCause::Limited, "Xero is limiting our requests. Your connection is safe.".to_owned())
             }
-            ErrorKind::Transient(_) => {
-                (FailureCause::Transient, not_answering())
-            }
-            _ => (FailureCause::Transient, format!("{} Your connection is safe.", error.summary())),
+            ErrorKind::Transient(_) => (FailureCause::NotAnswering, not_answering()),
+            _ => (FailureCause::NotAnswering, format!("{} Your connection is safe.", error.summary())),
         };
         Self { cause, message, next_attempt_at: Some(next_attempt_at) }
     }

@@ -72,6 +72,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_exchange_is_always_allowed() {
+        let lanes = PerOrgLimiter::new(0);
+        let first = lanes.acquire(&"one".into()).now_or_never();
+        assert!(first.is_some() && lanes.acquire(&"one".into()).now_or_never().is_none());
+    }
+
+    #[tokio::test]
     async fn unused_semaphore_is_removed() {
         let lanes = PerOrgLimiter::new(1);
         let org = OrgId::from("one");

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::error::TokenError;
 use super::exchange::{ExportError, RescueError, RescueReport, UserCheck, export, rescue, retry, run_exchange};
 use super::notes::Notes;
-use super::outcome::{FailureCause, RefreshFailure, RefreshOutcome, RefreshRequest};
+use super::outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::per_org_limiter::PerOrgLimiter;
 use super::policy::{Policy, is_still_valid};
 use super::single_flight::{Joined, SingleFlight};
@@ -222,7 +222,8 @@ impl TokenService {
                     report.errors.extend(bindings.into_iter().map(|binding_id| BindingError {
                         binding_id,
                         error: failed.message.clone(),
-                        needs_action: failed.cause != FailureCause::Transient,
+                        cause: failed.cause,
+                        needs_action: failed.cause.needs_action(),
                         next_attempt_at: failed.next_attempt_at,
                         // The current access token is still served (rule 8).
                         valid_until: (!failed.is_final() && is_still_valid(&grant, now)).then_some(grant.expires_at),

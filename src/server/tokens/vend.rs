@@ -5,14 +5,18 @@ use super::error::{MAX_TTL, TokenError};
 use super::outcome::{RefreshFailure, RefreshOutcome, RefreshRequest};
 use super::policy::is_still_valid;
 use super::service::{TokenService, disconnected_reason};
-use crate::model::{BindingId, OrgId, Trigger};
+use crate::model::{BindingId, OrgId, OrganizationDetails, Trigger};
 use crate::server::domain::{AccessToken, AppIdentity, Grant};
 use crate::server::store::BindingWithGrant;
-use crate::server::xero::{Priority, XeroApiClient};
+use crate::server::xero::{Priority, XeroApiClient, XeroError};
 
 /// A token that was refreshed at most this many seconds ago counts as new. Otherwise a program that requests nearly the
 /// whole lifetime would cause an exchange with every call.
 const JUST_REFRESHED: i64 = 60;
+
+/// A token that Xero rejects within so many seconds of its issue says that Xero's clocks disagree. Each call would cause
+/// an exchange, and its token would be rejected again.
+const REJECTED_AT_ONCE: i64 = 5;
 
 /// A client of Xero's API for one tenant, with a valid access token.
 pub struct TenantClient {
@@ -22,6 +26,20 @@ pub struct TenantClient {
     pub expires_at: i64,
     /// Set if an early refresh failed and the still valid token is served.
     pub warning: Option<String>,
+}
+
+impl TenantClient {
+    /// Fetches the tenant's details from Xero's API.
+    pub async fn organization_details(&self) -> Result<OrganizationDetails, XeroError> {
+        let organization = self.api.organization().await?;
+        Ok(OrganizationDetails {
+            name: organization.name,
+            legal_name: organization.legal_name,
+            country_code: organization.country_code,
+            base_currency: organization.base_currency,
+            warning: self.warning.clone(),
+        })
+    }
 }
 
 /// An access token for one tenant, for a program.
@@ -117,7 +135,8 @@ impl TokenService {
     pub async fn refresh_for_program(&self, bound: BindingWithGrant) -> Result<i64, TokenError> {
         let store = &self.shared.store;
         let (_, grant) = require_grant(bound, store.app())?;
-        if is_just_refreshed(&grant, store.clock().now()) {
+        let now = store.clock().now();
+        if is_just_refreshed(&grant, now) && is_still_valid(&grant, now) {
             return Ok(grant.expires_at);
         }
         match self.refresh_and_reload(&grant, RefreshRequest::vend(0).forced()).await? {
@@ -127,22 +146,26 @@ impl TokenService {
     }
 
     /// Returns an access token after Xero has said that `rejected` has expired. Refreshes the grant, unless that was done
-    /// meanwhile or just before.
+    /// meanwhile. Returns `None` if `rejected` was issued seconds ago, because another one would be rejected, too.
     pub async fn get_token_instead_of(
         &self,
         bound: &BindingWithGrant,
         rejected: &AccessToken,
-    ) -> Result<AccessToken, TokenError> {
+    ) -> Result<Option<AccessToken>, TokenError> {
         let store = &self.shared.store;
         let bound = store.binding(&bound.binding.org_id, &bound.binding.id).await?.ok_or(TokenError::NotFound)?;
         let (_, grant) = require_grant(bound, store.app())?;
         let current = store.open_access(&grant)?;
-        if current.expose() != rejected.expose() || is_just_refreshed(&grant, store.clock().now()) {
-            return Ok(current);
+        if current.expose() != rejected.expose() {
+            return Ok(Some(current));
+        }
+        let now = store.clock().now();
+        if is_still_valid(&grant, now) && grant.last_refreshed_at.is_some_and(|last| now - last < REJECTED_AT_ONCE) {
+            return Ok(None);
         }
         match self.refresh_and_reload(&grant, RefreshRequest::vend(0).forced()).await? {
             (RefreshOutcome::Failed(failed), _) => Err(TokenError::RefreshFailed(failed)),
-            (_, grant) => Ok(store.open_access(&grant)?),
+            (_, grant) => Ok(Some(store.open_access(&grant)?)),
         }
     }
 
@@ -163,7 +186,7 @@ impl TokenService {
             return None;
         }
         let own = grant.next_attempt_at.filter(|next| *next > now);
-        let own = own.map(|next| RefreshFailure::backing_off(grant.last_error.as_deref(), next));
+        let own = own.map(|next| RefreshFailure::backing_off(grant, next));
         let open_circuit = || self.shared.xero.breaker().check(Priority::Automatic).err();
         own.or_else(|| {
             open_circuit().map(|open_circuit| RefreshFailure::circuit_open(&open_circuit, open_circuit.until))
@@ -196,4 +219,41 @@ fn satisfies_ttl(grant: &Grant, min_ttl: i64, now: i64) -> bool {
     let left = grant.expires_at - now;
     is_still_valid(grant, now)
         && (left >= min_ttl || (is_just_refreshed(grant, now) && left + JUST_REFRESHED >= min_ttl))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn refreshed(ago: i64, left: i64, generation: i64) -> Grant {
+        Grant { generation, last_refreshed_at: Some(NOW - ago), ..Grant::for_test(NOW + left, NOW) }
+    }
+
+    #[test]
+    fn token_is_new_for_a_minute_after_a_refresh_and_never_after_a_consent() {
+        for (ago, generation, expected) in [(0, 1, true), (59, 1, true), (60, 1, false), (0, 0, false), (59, 9, true)] {
+            assert_eq!(is_just_refreshed(&refreshed(ago, 1800, generation), NOW), expected, "{ago} {generation}");
+        }
+        assert!(!is_just_refreshed(&Grant { generation: 1, ..Grant::for_test(NOW, NOW) }, NOW));
+    }
+
+    #[test]
+    fn token_lasts_as_long_as_was_asked_for_or_nearly_if_it_is_new() {
+        let (old, new) = (JUST_REFRESHED, 0);
+        for (ago, left, min_ttl, expected) in [
+            (old, 300, 300, true),
+            (old, 299, 300, false),
+            (old, 359, 300, true),
+            (new, 240, 300, true),
+            (new, 239, 300, false),
+            // It could expire in transit, whatever was asked for.
+            (old, 16, 0, true),
+            (old, 15, 0, false),
+            (new, 15, 0, false),
+        ] {
+            assert_eq!(satisfies_ttl(&refreshed(ago, left, 1), min_ttl, NOW), expected, "{ago} {left} {min_ttl}");
+        }
+    }
 }

@@ -17,9 +17,10 @@ use super::response::HttpResponse;
 use super::token_response::{TokenOddity, TokenResponse};
 use super::transport::fetch;
 use super::wire;
-use crate::model::{GrantId, OrgId};
+use crate::model::{GrantId, OrgId, XeroEndpointView};
 use crate::server::clock::Clock;
 use crate::server::domain::{AccessToken, AppIdentity, RefreshToken, RemoteConnection, Secret, TokenSet, XeroUserName};
+use crate::server::outbound::with_shared_roots;
 
 /// The longest time to connect, within the call's timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -115,7 +116,7 @@ impl XeroClient {
         clock: Clock,
     ) -> Result<Self, ClientError> {
         let builder = || {
-            reqwest::Client::builder()
+            with_shared_roots(reqwest::Client::builder())
                 .user_agent(concat!("evergrant/", env!("CARGO_PKG_VERSION")))
                 // Ends before the call's timeout, because nothing has been sent then.
                 .connect_timeout(timeout.mul_f32(0.9).min(CONNECT_TIMEOUT))
@@ -302,6 +303,12 @@ impl XeroClient {
         let read = fetch(request, &self.0.clock).await.and_then(|answer| read(&answer));
         pass.report(read.as_ref().err());
         read
+    }
+
+    /// Returns Xero's endpoints, and for each the pause in which nothing is sent to it.
+    pub fn endpoint_states(&self) -> Vec<XeroEndpointView> {
+        let breakers = [("Tokens", &self.0.token_breaker), ("API", &self.0.api_breaker)];
+        breakers.map(|(name, breaker)| XeroEndpointView { name: name.to_owned(), pause: breaker.pause() }).into()
     }
 
     /// Returns whether the API's circuit is open for automatic requests.

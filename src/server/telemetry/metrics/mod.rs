@@ -23,7 +23,7 @@ pub use self::gauges::ServiceGauges;
 pub use self::names::metric_names;
 use self::names::{BUILD, EXCHANGE_TIME, FENCED, HELP, JOINED, LEASE_WAIT, LOST_AUDIT_EVENTS, REQUEST_TIME, SPOOLED};
 pub use self::proxied_calls::ProxiedCall;
-pub use self::sign_ins::SignInOutcome;
+pub use self::sign_ins::{ProofOutcome, SignInOutcome};
 
 /// The content type of Prometheus' text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -59,6 +59,7 @@ impl Default for Metrics {
         });
         metrics.count_deliveries(DeliveryCounts::default());
         metrics.init_sign_ins();
+        metrics.init_proofs();
         metrics.init_scope_refusals();
         metrics.create_proxied_calls();
         metrics
@@ -73,6 +74,11 @@ impl Metrics {
     /// Runs `count` with this recorder, which metrics macros inside use.
     pub fn with_recorder<T>(&self, count: impl FnOnce() -> T) -> T {
         with_local_recorder(self.recorder.as_ref(), count)
+    }
+
+    /// Sums up the durations recorded so far. A rendering does so, too.
+    pub fn sum_up(&self) {
+        self.recorder.handle().run_upkeep();
     }
 
     /// Renders all metrics in Prometheus' text format.

@@ -27,6 +27,8 @@ pub const STREAMS: &str = "evergrant_event_streams";
 pub const CONNECTIONS: &str = "evergrant_http_connections";
 pub const KEY_USES: &str = "evergrant_encryption_key_uses";
 pub const SIGN_INS: &str = "evergrant_sign_ins_total";
+pub const PROOFS: &str = "evergrant_proofs_total";
+pub const LIMITED_ATTEMPTS: &str = "evergrant_limited_attempts_total";
 pub const SCOPE_REFUSALS: &str = "evergrant_scope_refusals_total";
 pub const BUILD: &str = "evergrant_build_info";
 pub const STARTED: &str = "process_start_time_seconds";
@@ -61,7 +63,15 @@ pub const HELP: &[(&str, &str)] = &[
     (KEY_USES, "Values that the most used encryption key has sealed. Rotate it before 2^32, 4294967296."),
     (
         SIGN_INS,
-        "Sign-ins with a password, by outcome: signed_in, wrong_credentials, limited, delegated, failed; and by limit.",
+        "Sign-ins, by outcome: signed_in, code_required, wrong_credentials, wrong_code, expired, limited, delegated, failed, or the provider's; and by limit.",
+    ),
+    (
+        PROOFS,
+        "Proofs of who somebody signed in is, by outcome: proven, wrong_password, wrong_code, limited, sign_in_again.",
+    ),
+    (
+        LIMITED_ATTEMPTS,
+        "Attempts refused because a limit is used up, by purpose: login, password_reset, second_factor, invitation, connect_link; and by limit.",
     ),
     (SCOPE_REFUSALS, "Consents whose scopes Xero refused, by cause. Look at evergrant doctor."),
     (BUILD, "1, labeled with the running version."),

@@ -68,3 +68,16 @@ async fn database_gauges_are_read_at_intervals_and_keep_their_last_values() {
         assert!(page.lines().any(|said| said == line), "no {line} in {page}");
     }
 }
+
+#[test]
+fn durations_that_were_summed_up_are_rendered_once() {
+    let metrics = Metrics::default();
+    metrics.record_exchange_duration(Duration::from_millis(300));
+    metrics.sum_up();
+    metrics.record_exchange_duration(Duration::from_millis(300));
+    for _ in 0..2 {
+        let page = metrics.render();
+        assert!(page.lines().any(|line| line == "evergrant_exchange_duration_seconds_count 2"), "{page}");
+        metrics.sum_up();
+    }
+}

@@ -39,6 +39,7 @@ impl Exchange {
             correlation_id = error.correlation_id.as_deref(), next_attempt_at = failed.next_attempt_at, "refresh failed"
         );
         let failure = AttemptFailure {
+            cause: failed.cause,
             error: &failed.message,
             next_attempt_at: failed.next_attempt_at.unwrap_or(store.clock().now()),
             reply_lost_at,
@@ -64,6 +65,7 @@ impl Exchange {
         tracing::error!(grant = %lease.id, %error, "failed to open refresh token");
         let failed = RefreshFailure::internal();
         let failure = AttemptFailure {
+            cause: failed.cause,
             error: &failed.message,
             next_attempt_at: self.next_attempt_at(lease, None, lease.reply_lost_at),
             reply_lost_at: lease.reply_lost_at,

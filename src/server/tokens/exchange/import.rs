@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::Exchange;
 use super::failure::attempt_end;
 use super::rescue::{RescueError, consent_of};
-use crate::model::{GrantId, GrantStatus, ImportOutcome, Outcome, Trigger};
+use crate::model::{FailureCause, GrantId, GrantStatus, ImportOutcome, Outcome, Trigger};
 use crate::server::store::{LeaseGuard, StoreError, bounded};
-use crate::server::tokens::outcome::{FailureCause, RefreshOutcome, RefreshRequest};
+use crate::server::tokens::outcome::{RefreshOutcome, RefreshRequest};
 use crate::server::tokens::state::ServiceState;
 use crate::server::xero::{ErrorKind, Transient, XeroError};
 

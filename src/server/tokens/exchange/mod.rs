@@ -29,6 +29,7 @@ use crate::server::xero::BreakerPermit;
 pub use self::export::ExportError;
 pub(super) use self::export::export;
 pub(super) use self::import::exchange_imported;
+use self::rescue::consent_of;
 pub(super) use self::rescue::rescue;
 pub use self::rescue::{RescueError, RescueReport, UserCheck};
 pub(super) use self::retry::retry;
@@ -199,7 +200,12 @@ impl Exchange {
         let answer = self.send_renewing_lease(lease, &token, permit).await;
         self.shared.metrics.record_exchange_duration(asked.elapsed());
         match answer {
-            Ok(exchanged) => self.commit(lease, exchanged, Some(lease.as_predecessor()), None).await,
+            Ok(exchanged) => {
+                // An imported token whose first reply was lost: nothing has said yet whose consent it is.
+                let is_unknown = lease.xero_user_id.is_empty();
+                let consent = is_unknown.then(|| consent_of(&exchanged.tokens.access_token)).flatten();
+                self.commit(lease, exchanged, Some(lease.as_predecessor()), consent).await
+            }
             Err(error) => self.record_error(lease, &error).await,
         }
     }

@@ -41,7 +41,7 @@ impl Exchange {
         let now = store.clock().now();
         let own = grant.next_attempt_at.filter(|next| *next > now && !self.request.is_interactive());
         if let Some(next) = own {
-            return Ok(Some(RefreshFailure::backing_off(grant.last_error.as_deref(), next)));
+            return Ok(Some(RefreshFailure::backing_off(grant, next)));
         }
         let lost_at = self.effective_reply_lost_at(grant).await?;
         if let Err(open_circuit) = self.shared.xero.breaker().check(self.priority(lost_at)) {
@@ -92,7 +92,7 @@ impl Exchange {
         if now.failure_count > first.failure_count
             && let Some(next) = now.next_attempt_at
         {
-            return Some(RefreshOutcome::Failed(RefreshFailure::backing_off(now.last_error.as_deref(), next)));
+            return Some(RefreshOutcome::Failed(RefreshFailure::backing_off(now, next)));
         }
         let clock = self.shared.store.clock().now();
         let too_short = now.expires_at - clock < self.request.min_ttl;

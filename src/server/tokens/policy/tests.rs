@@ -43,6 +43,9 @@ fn grant_with_a_possibly_lost_reply_is_due() {
         (Grant { reply_lost_at: Some(NOW - 60), ..fresh() }, true),
         (Grant { lease: lease(NOW), ..fresh() }, true),
         (Grant { lease: lease(NOW + 1), ..fresh() }, false),
+        // Another exchange of its predecessor may have ended it.
+        (Grant { prove_by: Some(NOW), ..fresh() }, true),
+        (Grant { prove_by: Some(NOW + 1), ..fresh() }, false),
     ];
     for (grant, due) in cases {
         assert_eq!(policy().needs_refresh(&grant, NOW), due, "{grant:?}");
@@ -95,6 +98,7 @@ fn backoff_leaves_time_for_five_retries_in_the_replay_window() {
         }
         assert!(tries >= 5, "{failures} {retry_after:?}: {tries}");
     }
+    assert_eq!(backoff(50, Some(3600), 30, 1.0), 60, "not many retries in its last moments");
 }
 
 #[test]
@@ -107,5 +111,12 @@ fn failing_grant_costs_fewer_than_fifty_exchanges_a_day() {
             exchanges += 1;
         }
         assert!(exchanges < 50, "{chance}: {exchanges}");
+    }
+}
+
+#[test]
+fn lease_lasts_a_second_at_least() {
+    for (ttl, seconds) in [(Duration::from_secs(60), 60), (Duration::from_millis(500), 1)] {
+        assert_eq!(Policy { lease_ttl: ttl, ..policy() }.lease_until(NOW), NOW + seconds);
     }
 }

@@ -6,6 +6,7 @@
 
 mod file;
 mod inspect;
+mod recording;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
@@ -57,6 +58,8 @@ struct SpoolState {
     unwritten: BTreeSet<(GrantId, i64)>,
     /// The rotations that this database has no grant for.
     misplaced: HashSet<(GrantId, i64)>,
+    /// The commits that the audit log has no event of yet, by grant and attempt.
+    unrecorded: BTreeSet<(GrantId, AttemptId)>,
     /// Files that are malformed, or that were committed and can't be removed. They are not read again.
     ignored: HashSet<PathBuf>,
 }
@@ -151,21 +154,26 @@ impl Spool {
         let (key, path) = (key(&spooled.rotation), self.path(&spooled.rotation));
         let mut state = self.state.lock();
         state.rotations.insert(key.clone(), (spooled.clone(), path.clone()));
-        state.unwritten.insert(key);
+        state.unwritten.insert(key.clone());
         drop(state);
-        self.write_missing()
+        let written = self.write_missing();
+        // The failure may be another one's.
+        if self.state.lock().unwritten.contains(&key) { written } else { Ok(()) }
     }
 
-    /// Writes the files of the rotations that are in memory only. Fails if one of them still can't be written.
+    /// Writes the files of the rotations that are in memory only. Fails if one of them still can't be written, which
+    /// holds up no other.
     pub fn write_missing(&self) -> Result<(), SpoolError> {
-        let mut state = self.state.lock();
+        let (mut state, mut failed) = (self.state.lock(), None);
         for key in state.unwritten.clone() {
-            if let Some((spooled, path)) = state.rotations.get(&key) {
-                write(&self.folder, spooled, path).map_err(|source| self.io_error(source))?;
+            let written =
+                state.rotations.get(&key).map_or(Ok(()), |(spooled, path)| write(&self.folder, spooled, path));
+            match written {
+                Ok(()) => _ = state.unwritten.remove(&key),
+                Err(source) => failed = Some(self.io_error(source)),
             }
-            state.unwritten.remove(&key);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Returns how many rotations are in memory only.
@@ -197,6 +205,7 @@ impl Spool {
             }
             let generation = spooled.rotation.from_generation;
             if fenced == Fenced::Applied {
+                self.record_commit(&spooled, store).await;
                 tracing::info!(%grant, generation = generation + 1, "spooled rotation committed");
             }
             // If it is no longer there, another task has replayed it.
@@ -230,6 +239,7 @@ impl Spool {
     /// error.
     pub async fn replay_all(&self, store: &Store) -> Result<usize, StoreError> {
         let grants: Vec<GrantId> = self.state.lock().rotations.keys().map(|(grant, _)| grant.clone()).collect();
+        self.record_earlier_commits(store).await;
         let (mut taken, mut refused) = (0, None);
         for grant in grants {
             match self.replay(&grant, store).await {

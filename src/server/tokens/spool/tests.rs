@@ -116,3 +116,98 @@ fn rotation_stays_in_memory_if_the_disk_fails() {
     assert_eq!((spool.len(), spool.unwritten()), (1, 0));
     assert_eq!(generations(&Spool::open(&path).unwrap()), [0]);
 }
+
+/// Returns another token set of the same grant and generation, as after a replayed request.
+fn sibling(from_generation: i64) -> SpooledRotation {
+    SpooledRotation { attempt: "a2".into(), ..spooled(from_generation) }
+}
+
+fn attempt_in(path: &Path) -> String {
+    serde_json::from_slice::<SpoolFile>(&std::fs::read(path).unwrap()).unwrap().attempt_id
+}
+
+#[test]
+fn rotation_that_replaced_another_is_not_removed_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    spool.insert(&spooled(4)).unwrap();
+    spool.insert(&sibling(4)).unwrap();
+    assert!(!spool.remove(&spooled(4)), "it was replaced");
+    assert_eq!((spool.len(), attempt_in(&folder.path().join("g1.4.json"))), (1, "a2".to_owned()));
+    assert!(spool.remove(&sibling(4)));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn second_file_of_a_generation_replaces_nothing_and_waits_until_the_first_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    spool.insert(&spooled(4)).unwrap();
+    let other = folder.path().join("other.json");
+    write(folder.path(), &sibling(4), &other).unwrap();
+    spool.rescan().unwrap();
+    assert_eq!(spool.state.lock().rotations[&("g1".into(), 4)].0, spooled(4));
+    assert!(spool.remove(&spooled(4)));
+    assert_eq!(attempt_in(&other), "a2", "the other file stays");
+    spool.rescan().unwrap();
+    assert_eq!(spool.state.lock().rotations[&("g1".into(), 4)].0, sibling(4));
+    assert!(spool.remove(&sibling(4)) && !other.exists());
+}
+
+#[test]
+fn running_process_leaves_unfinished_files_of_others_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    write(folder.path(), &spooled(4), &folder.path().join("g1.4.x.new")).unwrap();
+    spool.rescan().unwrap();
+    assert!(spool.is_empty(), "its writer renames it");
+    std::fs::rename(folder.path().join("g1.4.x.new"), folder.path().join("g1.4.json")).unwrap();
+    spool.rescan().unwrap();
+    assert_eq!(generations(&spool), [4]);
+}
+
+#[test]
+fn file_that_cannot_be_written_leaves_nothing_and_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    // A folder in the place of the file.
+    let path = folder.path().join("g1.4.json");
+    std::fs::create_dir(&path).unwrap();
+    assert!(spool.insert(&spooled(4)).is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the folder alone");
+    spool.insert(&spooled(5)).unwrap();
+    assert_eq!((spool.unwritten(), attempt_in(&folder.path().join("g1.5.json"))), (1, "a1".to_owned()));
+    assert!(spool.write_missing().is_err(), "the first still has no file");
+    std::fs::remove_dir(&path).unwrap();
+    spool.write_missing().unwrap();
+    assert_eq!((spool.unwritten(), generations(&Spool::open(folder.path()).unwrap())), (0, vec![4, 5]));
+}
+
+#[test]
+fn committed_file_that_cannot_be_removed_is_not_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    spool.insert(&spooled(4)).unwrap();
+    let path = folder.path().join("g1.4.json");
+    let text = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(spool.remove(&spooled(4)), "it has left the memory");
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::write(&path, text).unwrap();
+    spool.rescan().unwrap();
+    assert!(spool.is_empty());
+}
+
+#[test]
+fn only_a_rotation_of_this_database_speaks_for_its_grant() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    spool.insert(&spooled(4)).unwrap();
+    assert!(spool.contains(&"g1".into()) && !spool.contains(&"g2".into()) && !spool.contains(&"g".into()));
+    spool.state.lock().misplaced.insert(("g1".into(), 4));
+    assert!(!spool.contains(&"g1".into()));
+    assert_eq!((spool.len(), spool.misplaced_len()), (1, 1), "it is kept");
+    assert!(spool.remove(&spooled(4)));
+    assert_eq!((spool.len(), spool.misplaced_len()), (0, 0));
+}

@@ -12,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::error::XeroError;
+use crate::model::XeroPauseView;
 use crate::server::clock::Clock;
 use crate::server::domain::FaultScope;
 
@@ -89,6 +90,8 @@ enum State {
 
 /// Times are monotonic seconds: a wall clock that is set back must not prolong the open period.
 struct Open {
+    /// When the circuit opened, in unix seconds, for people.
+    since: i64,
     until: i64,
     cause: XeroError,
     /// Consecutive open periods, including this one.
@@ -137,6 +140,14 @@ impl Breaker {
         }
     }
 
+    /// Returns the pause in which only probes are sent, or `None` if the circuit is closed.
+    pub fn pause(&self) -> Option<XeroPauseView> {
+        let State::Open(open) = &*self.0.state.lock() else { return None };
+        let clock = &self.0.clock;
+        let next_try_at = clock.now().saturating_add((open.until - clock.monotonic_seconds()).max(0));
+        Some(XeroPauseView { since: open.since, next_try_at, code: open.cause.evidence_code().to_owned() })
+    }
+
     /// Returns whether the open period is over and no probe is in flight.
     pub fn is_probe_due(&self) -> bool {
         let now = self.0.clock.monotonic_seconds();
@@ -153,14 +164,20 @@ impl Breaker {
             times => FIRST_OPEN_PERIOD.saturating_mul(1 << (times - 1).min(10)).min(self.0.endpoint.max_open_period()),
         };
         *refusals = refusals.saturating_add(1);
+        let mut state = self.0.state.lock();
+        let since = match &*state {
+            State::Open(open) => open.since,
+            State::Closed(_) => self.0.clock.now(),
+        };
         let open = Open {
+            since,
             until: self.0.clock.monotonic_seconds() + pause,
             cause: cause.clone(),
             open_periods: 1,
             probe_in_flight: false,
             manual_probe_at: None,
         };
-        *self.0.state.lock() = State::Open(open);
+        *state = State::Open(open);
         self.0.clock.now() + pause
     }
 
@@ -187,8 +204,8 @@ impl Breaker {
             // A person's probe must not extend the open period, or such probes could extend it forever.
             (State::Open(open), ..) if was_probe && now < open.until => open.probe_in_flight = false,
             (State::Open(open), _, Some(cause)) if was_probe => {
-                *open =
-                    Open { manual_probe_at: open.manual_probe_at, ..self.next_open(now, open.open_periods + 1, cause) };
+                let (since, manual_probe_at) = (open.since, open.manual_probe_at);
+                *open = Open { since, manual_probe_at, ..self.next_open(now, open.open_periods + 1, cause) };
             }
             // Sent before the breaker opened, so it changes nothing.
             (State::Open(_), ..) | (State::Closed(_), _, None) => {}
@@ -213,7 +230,14 @@ impl Breaker {
                 "circuit breaker opened"
             );
         }
-        Open { until, cause: cause.clone(), open_periods: rests, probe_in_flight: false, manual_probe_at: None }
+        Open {
+            since: self.0.clock.now(),
+            until,
+            cause: cause.clone(),
+            open_periods: rests,
+            probe_in_flight: false,
+            manual_probe_at: None,
+        }
     }
 
     /// Releases a probe that was not reported.

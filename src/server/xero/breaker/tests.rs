@@ -100,10 +100,10 @@ fn one_probe_is_sent_after_the_open_period_and_its_success_closes_it() {
     assert!(breaker.acquire(Priority::Automatic).is_err());
     clock.advance(1);
     let probe = breaker.acquire(Priority::Automatic).ok().unwrap();
-    for asker in [Priority::Automatic, Priority::Interactive] {
+    for priority in [Priority::Automatic, Priority::Interactive] {
         assert!(
-            breaker.acquire(asker).is_err_and(|open_circuit| open_circuit.until > until),
-            "{asker:?}: a second probe"
+            breaker.acquire(priority).is_err_and(|open_circuit| open_circuit.until > until),
+            "{priority:?}: a second probe"
         );
     }
     probe.report(None);
@@ -175,4 +175,121 @@ fn urgent_requests_bypass_it_and_earlier_requests_change_nothing() {
     send(&breaker, None);
     assert_eq!(breaker.check(Priority::Automatic), Ok(()));
     clock.advance(1);
+}
+
+#[test]
+fn pause_began_when_the_circuit_opened_however_many_probes_failed_since() {
+    let (breaker, clock, until) = opened();
+    let pause = breaker.pause().unwrap();
+    assert_eq!((pause.since, pause.next_try_at, pause.code.as_str()), (NOW, until, "http_503"));
+    clock.advance(until - NOW);
+    send(&breaker, Some(&down()));
+    let later = breaker.pause().unwrap();
+    assert!(later.since == NOW && later.next_try_at > until, "{later:?}");
+    clock.advance(later.next_try_at - clock.now());
+    send(&breaker, None);
+    assert_eq!(breaker.pause(), None);
+}
+
+#[test]
+fn pauses_for_refusals_grow_until_one_request_succeeds() {
+    let (breaker, clock) = breaker();
+    let cause = refused("invalid_grant");
+    let pause = || breaker.open_for_refusals(&cause) - clock.now();
+    assert_eq!([pause(), pause(), pause(), pause()], [0, 10, 20, 40], "the first probe may start at once");
+    // Neither failures nor further refusals are a success.
+    send(&breaker, Some(&cause));
+    send(&breaker, Some(&down()));
+    assert_eq!(pause(), 80);
+    (0..99).for_each(|_| _ = pause());
+    assert_eq!(pause(), 5 * 60);
+    send(&breaker, None);
+    assert_eq!(pause(), 0);
+}
+
+#[test]
+fn probe_is_due_from_the_end_of_the_open_period_while_none_is_in_flight() {
+    let (breaker, clock, until) = opened();
+    clock.advance(until - 1 - clock.now());
+    assert!(!breaker.is_probe_due());
+    clock.advance(1);
+    assert!(breaker.is_probe_due());
+    let probe = breaker.acquire(Priority::Automatic).ok().unwrap();
+    assert!(!breaker.is_probe_due());
+    drop(probe);
+    assert!(breaker.is_probe_due());
+}
+
+#[test]
+fn retry_after_is_honored_up_to_a_quarter_of_an_hour() {
+    for (asked, most) in [("600", 600), ("86400", MAX_RETRY_AFTER)] {
+        let (breaker, clock) = breaker();
+        let refused = XeroError::from_identity(&response(503, &[("retry-after", asked)], ""));
+        (0..FAILURE_THRESHOLD).for_each(|_| send(&breaker, Some(&refused)));
+        assert_eq!(breaker.check(Priority::Automatic).unwrap_err().until - clock.now(), most);
+    }
+}
+
+#[test]
+fn refusals_open_it_for_one_probe_at_once_and_keep_the_time_since_it_is_open() {
+    let (breaker, clock) = breaker();
+    assert_eq!(breaker.open_for_refusals(&refused("invalid_grant")), NOW);
+    assert!(breaker.is_probe_due());
+    let probe = breaker.acquire(Priority::Automatic).ok().unwrap();
+    assert!(breaker.acquire(Priority::Automatic).is_err(), "a second probe");
+    clock.advance(7);
+    assert_eq!(breaker.open_for_refusals(&refused("invalid_grant")), NOW + 17);
+    let pause = breaker.pause().unwrap();
+    assert_eq!((pause.since, pause.next_try_at, pause.code.as_str()), (NOW, NOW + 17, "invalid_grant"));
+    probe.report(None);
+    assert_eq!(breaker.pause(), None);
+}
+
+#[test]
+fn pauses_of_the_api_are_a_minute_at_most_and_never_overflow() {
+    let clock = Clock::manual(NOW);
+    let breaker = Breaker::new(Endpoint::Api, clock.clone());
+    (0..FAILURE_THRESHOLD).for_each(|_| send(&breaker, Some(&down())));
+    for failed_probes in 1..99 {
+        clock.advance(breaker.check(Priority::Automatic).unwrap_err().until - clock.now());
+        breaker.acquire(Priority::Automatic).ok().unwrap().report(Some(&down()));
+        let pause = breaker.check(Priority::Automatic).unwrap_err().until - clock.now();
+        let longest = if failed_probes == 1 {
+            20
+        } else if failed_probes == 2 {
+            40
+        } else {
+            60
+        };
+        assert!((longest / 2..=longest).contains(&pause), "{failed_probes}: {pause} of {longest}");
+    }
+    (0..9).for_each(|_| _ = breaker.open_for_refusals(&down()));
+    assert_eq!(breaker.open_for_refusals(&down()) - clock.now(), 60);
+}
+
+#[test]
+fn persons_probe_counts_for_ten_seconds_into_the_next_pause_and_one_after_a_pause_does_not() {
+    let (breaker, clock, until) = opened();
+    let fail = |priority| breaker.acquire(priority).ok().unwrap().report(Some(&down()));
+    clock.advance(until - NOW - 1);
+    fail(Priority::Interactive);
+    clock.advance(1);
+    fail(Priority::Automatic);
+    clock.advance(MANUAL_PROBE_INTERVAL - 2);
+    assert!(breaker.acquire(Priority::Interactive).is_err(), "nine seconds later");
+    clock.advance(1);
+    fail(Priority::Interactive);
+
+    let (breaker, clock, until) = opened();
+    clock.advance(until - NOW);
+    breaker.acquire(Priority::Interactive).ok().unwrap().report(Some(&down()));
+    assert!(breaker.acquire(Priority::Interactive).is_ok(), "the pause was over");
+}
+
+#[test]
+fn pause_that_is_over_ends_now_for_people() {
+    let (breaker, clock, until) = opened();
+    clock.advance(until + 5 - NOW);
+    assert_eq!(breaker.pause().map(|pause| pause.next_try_at), Some(clock.now()));
+    assert_eq!(breaker.check(Priority::Automatic), Ok(()));
 }
