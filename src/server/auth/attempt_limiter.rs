@@ -10,12 +10,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
-use crate::server::store::{AttemptCount, AttemptLimit, Store, StoreError};
+use crate::server::store::{AttemptCount, AttemptLimit, Store, StoreError, hash_parts};
+use crate::server::telemetry::metrics::Metrics;
 
 /// How often an instance deletes the limits that have refilled. It bounds the table while somebody guesses.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
@@ -74,10 +72,15 @@ pub enum AttemptError {
 /// Counts attempts.
 pub struct AttemptLimiter {
     store: Store,
+    metrics: Option<Metrics>,
     cleaned_at: Mutex<Option<Duration>>,
 }
 
 impl AttemptPurpose {
+    /// Every purpose.
+    pub const ALL: [Self; 5] =
+        [Self::Login, Self::PasswordReset, Self::SecondFactor, Self::Invitation, Self::ConnectLink];
+
     /// The value in the database.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -123,7 +126,15 @@ impl AttemptScope {
 impl AttemptLimiter {
     /// Creates the limiter. All limiters on one database share their counts.
     pub fn new(store: Store) -> Self {
-        Self { store, cleaned_at: Mutex::new(None) }
+        Self { store, metrics: None, cleaned_at: Mutex::new(None) }
+    }
+
+    /// Counts the attempts that a limit refuses.
+    pub fn counted_by(self, metrics: &Metrics) -> Self {
+        let (purposes, limits) =
+            (AttemptPurpose::ALL.map(AttemptPurpose::as_str), AttemptScope::ALL.map(AttemptScope::as_str));
+        metrics.init_limits(&purposes, &limits);
+        Self { metrics: Some(metrics.clone()), ..self }
     }
 
     /// Counts an attempt before the secret is checked. Fails if it exceeds a limit.
@@ -134,7 +145,11 @@ impl AttemptLimiter {
         match self.store.count_attempt(&attempt.limits()).await? {
             AttemptCount::Counted => Ok(()),
             AttemptCount::Exceeded(position) => {
-                Err(AttemptError::TooMany(attempt.scopes().get(position).copied().unwrap_or(AttemptScope::Account)))
+                let scope = attempt.scopes().get(position).copied().unwrap_or(AttemptScope::Account);
+                if let Some(metrics) = &self.metrics {
+                    metrics.count_limited_attempt(attempt.purpose.as_str(), scope.as_str());
+                }
+                Err(AttemptError::TooMany(scope))
             }
         }
     }
@@ -170,26 +185,16 @@ impl Attempt<'_> {
             let (burst, refill_seconds) = self.purpose.quota(*scope);
             let key_hash = match scope {
                 AttemptScope::KnownBrowser => {
-                    hash(&[self.account.as_bytes(), self.known_browser.unwrap_or_default().as_bytes()])
+                    hash_parts(&[self.account.as_bytes(), self.known_browser.unwrap_or_default().as_bytes()])
                 }
-                AttemptScope::AccountAndNetwork => hash(&[self.account.as_bytes(), &network]),
-                AttemptScope::Account => hash(&[self.account.as_bytes()]),
-                AttemptScope::Network => hash(&[&network]),
+                AttemptScope::AccountAndNetwork => hash_parts(&[self.account.as_bytes(), &network]),
+                AttemptScope::Account => hash_parts(&[self.account.as_bytes()]),
+                AttemptScope::Network => hash_parts(&[&network]),
             };
             AttemptLimit { purpose: self.purpose.as_str(), scope: scope.as_str(), key_hash, burst, refill_seconds }
         };
         self.scopes().iter().map(limit).collect()
     }
-}
-
-/// Hashes the parts, each after its length, so that no two lists have the same bytes.
-fn hash(parts: &[&[u8]]) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part);
-    }
-    URL_SAFE_NO_PAD.encode(hasher.finalize())
 }
 
 /// Returns the client's network: an IPv4 address, or an IPv6 /64, which one customer gets.

@@ -1,7 +1,7 @@
 //! The signed-in person and their organization. Both come from the session, never from an argument (rule 10).
 
 use crate::model::{OrgId, OrgView, PROOF_LIFETIME, Permission, ProofMethod, SessionView, UserId};
-use crate::server::store::{FactorDeadline, Proof};
+use crate::server::store::{FactorDeadline, Proof, ReadState};
 
 /// How far the clocks of two instances may be apart, in seconds.
 const CLOCK_TOLERANCE: i64 = 60;
@@ -21,6 +21,10 @@ pub struct Caller {
     pub locked_orgs: Vec<OrgView>,
     /// The chosen organization, if it is locked. Then none is active.
     pub locked_org: Option<OrgView>,
+    /// What the person has read of the active organization's events; `None` if it was not looked up yet.
+    pub read: Option<ReadState>,
+    /// Whether the session has begun to add a second factor.
+    pub is_enrolling: bool,
     /// From when on the active organization requires a second factor, in unix seconds. Set until the person has one.
     pub factor_due: Option<i64>,
     /// The hash by which the database stores the session.
@@ -29,6 +33,8 @@ pub struct Caller {
     pub external_org: Option<String>,
     /// When and how the person last proved who they are; `None` if Clerk answers for it.
     pub proof: Option<Proof>,
+    /// The time zone that the person chose.
+    pub time_zone: Option<String>,
 }
 
 impl Caller {
@@ -42,13 +48,33 @@ impl Caller {
     ) -> Self {
         let org = orgs.iter().find(|org| Some(&org.id) == chosen).or(orgs.first()).cloned();
         let (locked_orgs, locked_org, factor_due) = (Vec::new(), None, None);
-        let (external_org, proof) = (None, None);
-        Self { user_id, email, org, orgs, locked_orgs, locked_org, factor_due, session_hash, external_org, proof }
+        let (read, external_org, proof, time_zone) = (None, None, None, None);
+        let is_enrolling = false;
+        Self {
+            user_id,
+            email,
+            org,
+            orgs,
+            locked_orgs,
+            locked_org,
+            read,
+            is_enrolling,
+            factor_due,
+            session_hash,
+            external_org,
+            proof,
+            time_zone,
+        }
     }
 
     /// Sets when and how the person last proved who they are.
     pub(super) fn proven(self, proof: Proof) -> Self {
         Self { proof: Some(proof), ..self }
+    }
+
+    /// Sets the time zone that the person chose.
+    pub(super) fn in_time_zone(self, time_zone: Option<String>) -> Self {
+        Self { time_zone, ..self }
     }
 
     /// Takes the organizations away whose deadline for a second factor is over. For a person who has none.
@@ -78,11 +104,10 @@ impl Caller {
         self.org.as_ref().is_some_and(|org| org.role.may(permission))
     }
 
-    /// Returns what pages show. `attention` is the number of bindings that need a person, `unread` the number of events
-    /// that this person hasn't marked as read.
-    pub fn view(&self, attention: u32, unread: u32) -> SessionView {
+    /// Returns what pages show. `unread` is the number of events that this person hasn't marked as read.
+    pub fn view(&self, unread: u32) -> SessionView {
         let Self { email, orgs, org, locked_orgs, locked_org, factor_due, .. } = self.clone();
-        SessionView { email, orgs, org, locked_org, locked_orgs, factor_due, attention, unread }
+        SessionView { email, orgs, org, locked_org, locked_orgs, factor_due, unread }
     }
 }
 
@@ -92,7 +117,7 @@ mod tests {
     use crate::model::Role;
 
     fn org(id: &str, role: Role) -> OrgView {
-        OrgView { id: id.into(), name: id.into(), role }
+        OrgView { id: id.into(), name: id.into(), role, attention: 0 }
     }
 
     fn caller(orgs: Vec<OrgView>, chosen: Option<&str>) -> Caller {

@@ -15,6 +15,10 @@ pub const BROWSER_COOKIE: &str = "evergrant_browser";
 pub const THEME_COOKIE: &str = "evergrant_theme";
 /// The cookie that carries a flash to the next page.
 pub const FLASH_COOKIE: &str = "evergrant_notice";
+/// The cookie that remembers the page from which a person went to Xero.
+pub const RETURN_PAGE_COOKIE: &str = "evergrant_return";
+/// The cookie that carries what was typed into a refused form to the page that shows it again.
+pub const TYPED_FORM_COOKIE: &str = "evergrant_typed";
 /// The cookie that holds the query of the OAuth callback while the session is renewed.
 pub const PENDING_CALLBACK_COOKIE: &str = "evergrant_consent";
 /// The cookie that binds a sign-in with OpenID Connect to the browser that started it.
@@ -33,6 +37,8 @@ pub const SIGN_IN_CODE_COOKIE: &str = "evergrant_sign_in";
 
 /// The cookie that holds the secret of an invitation that was opened.
 pub const INVITATION_COOKIE: &str = "evergrant_invited";
+/// The cookie that tells the page that shows it that a webhook has a new secret.
+pub const NEW_WEBHOOK_COOKIE: &str = "evergrant_new_webhook";
 /// The cookie that carries a new connect link to the page that shows it.
 pub const NEW_CONNECT_LINK_COOKIE: &str = "evergrant_new_link";
 /// The cookie that carries new connect links for several connections to the page that shows them.
@@ -75,19 +81,33 @@ pub fn read_cookie(public_url: &PublicUrl, headers: &HeaderMap, base: &str) -> O
     cookie_values(headers, &cookie_name(public_url, base)).pop()
 }
 
+/// Returns the ids in the names of our cookies `{base}_{id}`, in the order sent: browsers send the oldest first.
+pub fn cookie_ids(public_url: &PublicUrl, headers: &HeaderMap, base: &str) -> Vec<String> {
+    // The port, if it is part of the name, follows the id.
+    let full = cookie_name(public_url, &format!("{base}_*"));
+    let (before, after) = full.split_once('*').unwrap_or((full.as_str(), ""));
+    let names = cookie_pairs(headers).map(|(name, _)| name.trim());
+    let ids = names.filter_map(|name| name.strip_prefix(before)?.strip_suffix(after));
+    ids.filter(|id| !id.is_empty()).map(str::to_owned).collect()
+}
+
 /// Returns the different values of the cookies with this name, in the order sent. Other cookies, which another program
 /// on the same host may have set, can hold any bytes.
 pub fn cookie_values(headers: &HeaderMap, name: &str) -> Vec<String> {
-    let all = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
-    let pairs = all.filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='));
     let mut values: Vec<String> = Vec::new();
-    for (_, value) in pairs.filter(|(known, _)| known.trim() == name) {
+    for (_, value) in cookie_pairs(headers).filter(|(known, _)| known.trim() == name) {
         let value = value.trim();
         if !value.is_empty() && !values.iter().any(|known| known == value) {
             values.push(value.to_owned());
         }
     }
     values
+}
+
+/// Returns the names and values of the request's cookies that are text.
+fn cookie_pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let all = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+    all.filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='))
 }
 
 /// Builds a `Set-Cookie` value for one of our cookies, which scripts can't read. `SameSite` is `Lax`, because a strict
@@ -164,6 +184,17 @@ mod tests {
         assert_eq!(session_hashes(&http, &cookies(&[b"evergrant_session=abc; evergrant_session=abc"])), [abc]);
         let many = "evergrant_session=".to_owned() + &"x; evergrant_session=y".repeat(40);
         assert!(session_hashes(&http, &cookies(&[many.as_bytes()])).len() <= MAX_SESSION_COOKIES);
+    }
+
+    #[test]
+    fn ids_are_read_from_the_names_of_cookies() {
+        let sent =
+            cookies(&[b"evergrant_link_b=1; evergrant_link=2; other=3; evergrant_link_a=4", b"evergrant_link_=5"]);
+        assert_eq!(cookie_ids(&url("http://localhost:3000"), &sent, CONNECT_LINK_COOKIE), ["b", "a"]);
+        let sent = cookies(&[b"evergrant_link_b_3999=1; evergrant_link_a=2; evergrant_link_c_4000=3"]);
+        assert_eq!(cookie_ids(&url("http://localhost:3999"), &sent, CONNECT_LINK_COOKIE), ["b"]);
+        let sent = cookies(&[b"__Host-evergrant_link_b=1; evergrant_link_a=2"]);
+        assert_eq!(cookie_ids(&url("https://evergrant.example.com"), &sent, CONNECT_LINK_COOKIE), ["b"]);
     }
 
     #[test]

@@ -29,14 +29,13 @@ pub use local::{
     AccountChange, AccountError, AddUserError, CodeLogin, JoinResult, LinkLogin, LocalAuth, Login, NewAccount,
     ProofResult, RecoveryCodes, SessionCookies, normalize_email,
 };
-pub use oidc::{
-    FLOW_LIFETIME_SECONDS, Flow, IdTokenRejection, OidcError, OidcLink, OidcLogin, OidcProvider, ProviderSession,
-};
+pub use oidc::{FLOW_LIFETIME_SECONDS, Flow, IdTokenRejection, OidcError, OidcLink, OidcLogin, OidcProvider};
 
 use self::cookie::{SESSION_COOKIE, delete_cookie};
 use super::config::{ClerkApp, OidcConfig, PublicUrl, SignIn};
 use super::domain::Secret;
 use super::store::Store;
+use super::telemetry::metrics::Metrics;
 use crate::model::{ClerkView, MemberSource, OrgId};
 
 /// Whether the session works in another organization now.
@@ -74,6 +73,14 @@ impl Auth {
             (Self::Local(local), Some(config)) => Self::Local(local.with_oidc(config)?),
             (other, _) => other,
         })
+    }
+
+    /// Counts the attempts that the limits on guessing refuse. Clerk has its own.
+    pub fn counted_by(self, metrics: &Metrics) -> Self {
+        match self {
+            Self::Local(local) => Self::Local(local.counted_by(metrics)),
+            Self::Clerk(clerk) => Self::Clerk(clerk),
+        }
     }
 
     /// Returns the OpenID Connect provider, if people may sign in with one.

@@ -205,6 +205,8 @@ mod tests {
         let made = create(&store, &org, requested("Nightly export", &[])).await;
         assert!(matches!(made, Err(CreateKeyError::NoScopes)));
         assert!(store.api_keys(&org).await.unwrap().is_empty());
+        // Characters, not bytes.
+        create(&store, &org, requested(&"é".repeat(MAX_NAME_LENGTH), Scope::ALL)).await.unwrap();
     }
 
     #[apply(each_store!)]

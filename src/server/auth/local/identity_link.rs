@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use axum::http::HeaderMap;
 
 use super::sign_in::CredentialCheck;
-use super::{AccountChange, LocalAuth, Login};
+use super::{AccountChange, LocalAuth, Login, SignInProof};
 use crate::model::AccountFlash;
 use crate::server::auth::caller::Caller;
 use crate::server::auth::error::AuthError;
@@ -66,7 +66,9 @@ impl LocalAuth {
             Err(LinkIdentityError::NotOpen | LinkIdentityError::Taken) => return Ok(LinkLogin::StartAgain),
             Err(LinkIdentityError::Store(error)) => return Err(error.into()),
         }
-        let session = self.start_session((&account.id, &email), &account.password_hash, from, headers).await?;
+        let session = self
+            .start_session((&account.id, &email), SignInProof::Password(&account.password_hash), from, headers)
+            .await?;
         Ok(LinkLogin::Login(session.map_or(Login::WrongCredentials, Login::SignedIn)))
     }
 
@@ -86,7 +88,7 @@ impl LocalAuth {
             return Ok(AccountChange::Refused(AccountFlash::DemoAccount));
         }
         let token = hash_secret(token);
-        let store = self.acting(caller, from);
+        let store = self.store_as(caller, from);
         match store.link_identity(PendingKey::Token(&token), &caller.user_id, &profile.password_hash).await {
             Ok(()) => Ok(AccountChange::Done(())),
             Err(LinkIdentityError::NotOpen) => Ok(expired),
@@ -98,7 +100,7 @@ impl LocalAuth {
     /// Unlinks the provider from the caller's account. Their other sessions end.
     pub async fn unlink_provider(&self, caller: &Caller, from: IpAddr) -> Result<AccountChange, AuthError> {
         let Some(provider) = self.oidc() else { return Ok(AccountChange::Refused(AccountFlash::ProviderUnchanged)) };
-        let store = self.acting(caller, from);
+        let store = self.store_as(caller, from);
         match store.unlink_identity(&caller.user_id, provider.issuer(), &caller.session_hash).await {
             Ok(()) => Ok(AccountChange::Done(())),
             Err(UnlinkIdentityError::NoPassword) => Ok(AccountChange::Refused(AccountFlash::PasswordNeeded)),

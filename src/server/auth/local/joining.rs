@@ -32,8 +32,11 @@ pub struct NewAccount<'a> {
 pub(in crate::server::auth) enum SignInProof<'a> {
     /// Their password matched this hash.
     Password(&'a Secret),
-    /// The OpenID Connect provider vouched for them at this time, in unix seconds.
-    Provider(i64),
+    /// Their password matched this hash, and a code of their second factor was right.
+    Code(&'a Secret),
+    /// The OpenID Connect provider vouched for them. They signed in there at this time, in unix seconds; `None` if that is
+    /// unknown.
+    Provider(Option<i64>),
 }
 
 /// The result of accepting an invitation.
@@ -54,13 +57,14 @@ impl LocalAuth {
         if !self.may_try_invitation(caller.user_id.as_str(), from).await? {
             return Ok(JoinResult::Refused(MembersFlash::TooManyAttempts));
         }
-        let guest = Invitee::SignedIn { user: &caller.user_id, email: &caller.email };
-        let accepted = self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await;
+        let invitee = Invitee::SignedIn { user: &caller.user_id, email: &caller.email };
+        let accepted = self.store.accept_invitation(&hash_secret(token), invitee, Some(from.to_string())).await;
         Ok(match accepted {
             Ok(_) if caller.org.is_none() => JoinResult::ExistingSession(MembersFlash::Joined),
             Ok(_) => JoinResult::ExistingSession(MembersFlash::JoinedBeside),
             Err(AcceptError::AlreadyMember { .. }) => JoinResult::ExistingSession(MembersFlash::AlreadyMember),
             Err(AcceptError::OtherAddress) => JoinResult::Refused(MembersFlash::InvitationOfOther),
+            Err(AcceptError::NotByMail) => JoinResult::Refused(MembersFlash::InvitationByMail),
             Err(AcceptError::EmailTaken | AcceptError::NotOpen) => JoinResult::Refused(MembersFlash::InvitationInvalid),
             Err(AcceptError::Store(error)) => return Err(error.into()),
         })
@@ -89,8 +93,8 @@ impl LocalAuth {
             return Ok(JoinResult::Refused(MembersFlash::InvitationInvalid));
         };
         let hash = self.passwords.hash(password).await?;
-        let guest = Invitee::NewAccount { email: &email, password_hash: &hash };
-        match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
+        let invitee = Invitee::NewAccount { email: &email, password_hash: &hash };
+        match self.store.accept_invitation(&hash_secret(token), invitee, Some(from.to_string())).await {
             Ok(AcceptedInvitation { org, user, is_confirmed: true }) => {
                 let session = self
                     .create_session(headers, from, (&user, &email), Some(&org), SignInProof::Password(&hash))
@@ -101,6 +105,7 @@ impl LocalAuth {
             Err(AcceptError::EmailTaken) if invited.is_mailed => Ok(JoinResult::Refused(MembersFlash::EmailTaken)),
             Ok(_) | Err(AcceptError::EmailTaken) => Ok(JoinResult::SignInNext),
             Err(AcceptError::OtherAddress) => Ok(JoinResult::Refused(MembersFlash::InvitationOfOther)),
+            Err(AcceptError::NotByMail) => Ok(JoinResult::Refused(MembersFlash::InvitationByMail)),
             Err(AcceptError::AlreadyMember { .. } | AcceptError::NotOpen) => {
                 Ok(JoinResult::Refused(MembersFlash::InvitationInvalid))
             }
@@ -138,7 +143,8 @@ impl LocalAuth {
         let new = NewSession::new(&hash, user, org).from_place(&place);
         let new = match proof {
             SignInProof::Password(hash) => new.proven_by(hash),
-            SignInProof::Provider(at) => new.vouched_at(at),
+            SignInProof::Code(hash) => new.proven_by(hash).with_code(),
+            SignInProof::Provider(at) => new.by_provider(at),
         };
         let actor = Actor::person(user, email, Some(from.to_string()));
         match self.store.as_actor(actor).sign_in(new).await? {

@@ -35,6 +35,7 @@ use crate::server::config::{OidcConfig, PublicUrl};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
 use crate::server::store::{self, CreatedUser, NewUser, RowChange, Store, UserOrg};
+use crate::server::telemetry::metrics::Metrics;
 use password_policy::NewPassword;
 use passwords::Passwords;
 
@@ -97,6 +98,12 @@ impl LocalAuth {
         Self { public_url: public_url.clone(), ..self }
     }
 
+    /// Counts the attempts that the limits on guessing refuse.
+    pub(super) fn counted_by(self, metrics: &Metrics) -> Self {
+        let attempts = AttemptLimiter::new(self.store.clone()).counted_by(metrics);
+        Self { attempts: Arc::new(attempts), ..self }
+    }
+
     /// Returns the limits on guessing, for every secret that people type.
     pub fn attempts(&self) -> &AttemptLimiter {
         &self.attempts
@@ -127,12 +134,12 @@ impl LocalAuth {
             }
         }
         let Some((hash, session)) = open else { return Ok(None) };
-        let orgs = self.store.memberships(&session.user).await?;
-        let (user, email) = (session.user.clone(), session.email.clone());
-        let mut caller = Caller::new(user, email, orgs, session.active_org.as_ref(), hash).proven(session.proof);
+        let (user, email, orgs) = (session.user.clone(), session.email.clone(), session.orgs.clone());
+        let caller = Caller::new(user, email, orgs, session.active_org.as_ref(), hash).proven(session.proof);
+        let mut caller = caller.in_time_zone(session.time_zone.clone());
+        (caller.read, caller.is_enrolling) = (session.read, session.is_enrolling);
         if caller.lacks_factor() {
-            let deadlines = self.store.factor_deadlines(&session.user).await?;
-            caller = caller.without_factor(&deadlines, self.store.clock().now());
+            caller = caller.without_factor(&session.factor_deadlines, self.store.clock().now());
         }
         let org = caller.org.as_ref().map(|org| &org.id);
         self.store.touch_session(&caller.session_hash, &session, org).await?;
@@ -170,11 +177,17 @@ impl LocalAuth {
     }
 }
 
-/// Normalizes an email address: trimmed and in lower case. `None` if it can't be one (at most 254 bytes, RFC 5321).
+/// What an address has no use for, and what a mail program reads as more than an address: a name beside it, or a list
+/// (RFC 5322, 3.2.3 and 3.4).
+const NOT_IN_ADDRESSES: [char; 11] = ['<', '>', '(', ')', '[', ']', ',', ';', ':', '"', '\\'];
+
+/// Normalizes an email address: trimmed and in lower case. `None` if it can't be one (at most 254 bytes, RFC 5321), or is
+/// written in another way than `name@domain`, so that no mailbox has two addresses here by its spelling.
 pub fn normalize_email(email: &str) -> Option<String> {
     let email = email.trim().to_lowercase();
     let (name, domain) = email.rsplit_once('@')?;
-    let plain = !email.contains(|c: char| c.is_whitespace() || c.is_control());
+    let plain = !email.contains(|c: char| c.is_whitespace() || c.is_control()) && !email.contains(NOT_IN_ADDRESSES);
+    let plain = plain && !name.contains('@');
     (plain && !name.is_empty() && !domain.is_empty() && email.len() <= 254).then_some(email)
 }
 
@@ -328,7 +341,17 @@ mod tests {
             add("bob@example.com", "elevenchars").await.unwrap(),
             "the password must have at least 12 characters"
         );
-        for email in ["bob", "@example.com", "bob@", "bob smith@example.com"] {
+        for email in [
+            "bob",
+            "@example.com",
+            "bob@",
+            "bob smith@example.com",
+            "bob<ann@example.com>",
+            "<bob@example.com>",
+            "bob@example.com,ann@example.com",
+            "bob(ann)@example.com",
+            "ann@example.com@example.net",
+        ] {
             assert!(add(email, PASSWORD).await.unwrap().contains("isn't an email address"), "{email}");
         }
         assert_eq!(add("bob@example.com", PASSWORD).await, None);

@@ -6,14 +6,14 @@ use axum::http::HeaderMap;
 
 use super::joining::session_place;
 use super::password_policy::NewPassword;
-use super::{LocalAuth, normalize_email};
+use super::{LocalAuth, ProofResult, normalize_email};
 use crate::model::{AccountFlash, AccountMessageKind};
 use crate::server::auth::attempt_limiter::{Attempt, AttemptError, AttemptPurpose};
 use crate::server::auth::caller::Caller;
 use crate::server::auth::error::AuthError;
 use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::domain::{Actor, Secret};
-use crate::server::store::{EmailConfirmation, NewSession, Profile, RowChange, Store};
+use crate::server::store::{EmailConfirmation, MailLimitError, NewSession, Profile, RowChange, Store, count_mail};
 
 /// The result of a change to one's own account.
 pub enum AccountChange<T = ()> {
@@ -32,7 +32,7 @@ impl LocalAuth {
         from: IpAddr,
         headers: &HeaderMap,
     ) -> Result<AccountChange<Secret>, AuthError> {
-        let profile = match self.prove(caller, current, from).await? {
+        let profile = match self.prove(caller, current, from, headers).await? {
             AccountChange::Done(profile) => profile,
             AccountChange::Refused(why) => return Ok(AccountChange::Refused(why)),
         };
@@ -45,7 +45,7 @@ impl LocalAuth {
         let (session_hash, place) = (hash_secret(&session), session_place(headers, from));
         let org = caller.org.as_ref().map(|org| &org.id);
         let next = NewSession::new(&session_hash, &caller.user_id, org).from_place(&place);
-        let store = self.acting(caller, from);
+        let store = self.store_as(caller, from);
         let done = store.set_password(&caller.user_id, Some(&profile.password_hash), &hash, Some(next)).await?;
         Ok(match done {
             RowChange::Applied => AccountChange::Done(session),
@@ -60,6 +60,7 @@ impl LocalAuth {
         password: Secret,
         email: &str,
         from: IpAddr,
+        headers: &HeaderMap,
     ) -> Result<AccountChange, AuthError> {
         let Some(email) = normalize_email(email) else {
             return Ok(AccountChange::Refused(AccountFlash::InvalidEmail));
@@ -67,11 +68,16 @@ impl LocalAuth {
         if email == caller.email && !self.store.is_email_unconfirmed(&caller.user_id).await? {
             return Ok(AccountChange::Refused(AccountFlash::SameEmail));
         }
-        if let AccountChange::Refused(why) = self.prove(caller, password, from).await? {
+        if let AccountChange::Refused(why) = self.prove(caller, password, from, headers).await? {
             return Ok(AccountChange::Refused(why));
         }
+        match count_mail(&self.store, caller.user_id.as_str(), &email).await {
+            Ok(()) => {}
+            Err(MailLimitError::TooMany) => return Ok(AccountChange::Refused(AccountFlash::TooManyMails)),
+            Err(MailLimitError::Store(error)) => return Err(error.into()),
+        }
         // The response does not reveal that another account has the address. The confirmation link does, in that mailbox.
-        self.acting(caller, from).request_email_change(&caller.user_id, &email).await?;
+        self.store_as(caller, from).request_email_change(&caller.user_id, &email).await?;
         Ok(AccountChange::Done(()))
     }
 
@@ -125,21 +131,18 @@ impl LocalAuth {
         caller: &Caller,
         password: Secret,
         from: IpAddr,
+        headers: &HeaderMap,
     ) -> Result<AccountChange<Profile>, AuthError> {
-        if !self.may_try(AttemptPurpose::Login, caller.user_id.as_str(), from).await? {
-            return Ok(AccountChange::Refused(AccountFlash::TooManyAttempts));
-        }
         let Some(profile) = self.store.profile(&caller.user_id).await? else {
             return Ok(AccountChange::Refused(AccountFlash::WrongPassword));
         };
         if profile.is_demo {
             return Ok(AccountChange::Refused(AccountFlash::DemoAccount));
         }
-        let known = Secret::new(profile.password_hash.expose());
-        Ok(if self.passwords.verify(password, Some(known)).await? {
-            AccountChange::Done(profile)
-        } else {
-            AccountChange::Refused(AccountFlash::WrongPassword)
+        Ok(match self.check_password(caller, password, from, headers).await? {
+            ProofResult::Proven => AccountChange::Done(profile),
+            ProofResult::TooManyAttempts => AccountChange::Refused(AccountFlash::TooManyAttempts),
+            _ => AccountChange::Refused(AccountFlash::WrongPassword),
         })
     }
 
@@ -157,7 +160,7 @@ impl LocalAuth {
     }
 
     /// Returns the store, whose audit events name the caller at this address.
-    pub(super) fn acting(&self, caller: &Caller, from: IpAddr) -> Store {
+    pub(super) fn store_as(&self, caller: &Caller, from: IpAddr) -> Store {
         self.store.as_actor(Actor::person(&caller.user_id, &caller.email, Some(from.to_string())))
     }
 }

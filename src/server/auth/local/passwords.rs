@@ -18,6 +18,9 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const HASH_BYTES: usize = 32;
+const SALT_BYTES: usize = 16;
+const ALGORITHM: Algorithm = Algorithm::Argon2id;
+const VERSION: Version = Version::V0x13;
 
 /// How many passwords are hashed at once, whatever the number of processors. It bounds the memory of all checks to
 /// twice 19 MiB, and leaves processors for everything else while somebody guesses.
@@ -42,12 +45,10 @@ impl Passwords {
     /// Creates the hasher.
     pub fn new() -> Result<Self, AuthError> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut buffer = Buffer::new();
-        let nobodys = hash(&Secret::new("nobody's password"), &mut buffer)?;
         Ok(Self {
             permits: Arc::new(Semaphore::new(processors.min(MAX_CONCURRENT))),
-            buffers: Arc::new(Mutex::new(vec![buffer])),
-            dummy_hash: Arc::new(nobodys),
+            buffers: Arc::default(),
+            dummy_hash: Arc::new(nobodys_hash()?),
         })
     }
 
@@ -98,17 +99,28 @@ impl Passwords {
 }
 
 fn hash(password: &Secret, buffer: &mut Buffer) -> Result<Secret, AuthError> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| AuthError::PasswordHash)?;
-    let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
-    let salt = random_bytes::<16>()?;
-    let mut output = [0; HASH_BYTES];
-    fill(&Argon2::new(algorithm, version, params.clone()), password, &salt, &mut output, buffer)?;
+    let (salt, mut output) = (random_bytes::<SALT_BYTES>()?, [0; HASH_BYTES]);
+    fill(&Argon2::new(ALGORITHM, VERSION, params()?), password, &salt, &mut output, buffer)?;
+    to_text(&salt, &output)
+}
+
+/// Returns a hash that no password has, without hashing one.
+fn nobodys_hash() -> Result<Secret, AuthError> {
+    to_text(&random_bytes::<SALT_BYTES>()?, &random_bytes::<HASH_BYTES>()?)
+}
+
+fn params() -> Result<Params, AuthError> {
+    Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| AuthError::PasswordHash)
+}
+
+/// Returns the text to store of a hash with our parameters.
+fn to_text(salt: &[u8], output: &[u8]) -> Result<Secret, AuthError> {
     let stored = PasswordHash {
-        algorithm: algorithm.ident(),
-        version: Some(version.into()),
-        params: ParamsString::try_from(&params).map_err(|_| AuthError::PasswordHash)?,
-        salt: Some(Salt::new(&salt).map_err(|_| AuthError::PasswordHash)?),
-        hash: Some(Output::new(&output).map_err(|_| AuthError::PasswordHash)?),
+        algorithm: ALGORITHM.ident(),
+        version: Some(VERSION.into()),
+        params: ParamsString::try_from(&params()?).map_err(|_| AuthError::PasswordHash)?,
+        salt: Some(Salt::new(salt).map_err(|_| AuthError::PasswordHash)?),
+        hash: Some(Output::new(output).map_err(|_| AuthError::PasswordHash)?),
     };
     Ok(Secret::new(stored.to_string()))
 }

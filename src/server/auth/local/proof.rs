@@ -56,7 +56,8 @@ impl LocalAuth {
         Ok(result)
     }
 
-    async fn check_password(
+    /// Checks the caller's password, within the limits on guessing.
+    pub(super) async fn check_password(
         &self,
         caller: &Caller,
         password: Secret,
@@ -65,8 +66,9 @@ impl LocalAuth {
     ) -> Result<ProofResult, AuthError> {
         let user = &caller.user_id;
         let browser = self.known_browser(user, headers).await?;
-        let attempt =
-            Attempt { purpose: AttemptPurpose::Login, account: user.as_str(), from, known_browser: browser.as_deref() };
+        // The same account as at the sign-in, whose password this is.
+        let account = caller.email.as_str();
+        let attempt = Attempt { purpose: AttemptPurpose::Login, account, from, known_browser: browser.as_deref() };
         match self.attempts.check(&attempt).await {
             Ok(()) => {}
             Err(AttemptError::TooMany(scope)) => {
@@ -77,6 +79,7 @@ impl LocalAuth {
         }
         let hash = self.store.profile(user).await?.map(|profile| profile.password_hash);
         if !self.passwords.verify(password, hash).await? {
+            tracing::info!(%user, %from, "proof refused: wrong password");
             return Ok(ProofResult::WrongPassword);
         }
         self.attempts.succeeded(&attempt).await?;

@@ -69,7 +69,9 @@ impl LocalAuth {
         if let Some(token) = self.challenge(&account).await? {
             return Ok(Login::CodeRequired(token));
         }
-        let session = self.start_session((&account.id, &email), &account.password_hash, from, headers).await?;
+        let session = self
+            .start_session((&account.id, &email), SignInProof::Password(&account.password_hash), from, headers)
+            .await?;
         Ok(session.map_or(Login::WrongCredentials, Login::SignedIn))
     }
 
@@ -137,11 +139,13 @@ impl LocalAuth {
     ) -> Result<CodeLogin, AuthError> {
         let token = hash_secret(token);
         let Some(SignInChallenge { user, email, password_mark }) = self.store.challenge(&token).await? else {
+            tracing::info!(%from, "code refused: its sign-in took too long or was finished");
             return Ok(CodeLogin::Expired);
         };
         let account = self.store.account(&email).await?;
         let unchanged = |hash: &Secret| hash_secret(hash) == password_mark;
         let Some(account) = account.filter(|account| account.id == user && unchanged(&account.password_hash)) else {
+            tracing::info!(%user, %from, "code refused: the account changed since the password was entered");
             return Ok(CodeLogin::Expired);
         };
         match self.check_code((&user, &email), code, from, headers).await? {
@@ -150,9 +154,15 @@ impl LocalAuth {
                 self.record_refused_sign_in(user, &email, from);
                 return Ok(CodeLogin::WrongCode);
             }
-            CodeCheck::Limited(scope) => return Ok(CodeLogin::Limited(scope)),
+            CodeCheck::Limited(scope) => {
+                // Whoever gets here knows the password, and could go on for months.
+                let store = self.store.as_actor(Actor::person(&user, &email, Some(from.to_string())));
+                store.notice_guessed_codes(&user).await?;
+                return Ok(CodeLogin::Limited(scope));
+            }
         }
         if self.store.use_challenge(&token).await? == RowChange::NotFound {
+            tracing::info!(%user, %from, "code refused: its sign-in was finished meanwhile");
             return Ok(CodeLogin::Expired);
         }
         let store = self.store.as_actor(Actor::person(&user, &email, Some(from.to_string())));
@@ -160,25 +170,28 @@ impl LocalAuth {
             Ok(()) => tracing::info!(%user, %from, "linked an identity of the provider"),
             // Usually none waits for this code.
             Err(LinkIdentityError::NotOpen) => {}
-            Err(LinkIdentityError::Taken) => return Ok(CodeLogin::Expired),
+            Err(LinkIdentityError::Taken) => {
+                tracing::info!(%user, %from, "code refused: the identity to link was taken meanwhile");
+                return Ok(CodeLogin::Expired);
+            }
             Err(LinkIdentityError::Store(error)) => return Err(error.into()),
         }
-        let session = self.start_session((&user, &email), &account.password_hash, from, headers).await?;
+        let session =
+            self.start_session((&user, &email), SignInProof::Code(&account.password_hash), from, headers).await?;
         Ok(session.map_or(CodeLogin::Expired, CodeLogin::SignedIn))
     }
 
-    /// Creates the session of a person whose password matched `proof`, and records the sign-in. `None` if the account
+    /// Creates the session of a person, and records the sign-in. `None` if the account
     /// changed in the meantime.
     pub(super) async fn start_session(
         &self,
         (user, email): (&UserId, &str),
-        proof: &Secret,
+        proof: SignInProof<'_>,
         from: IpAddr,
         headers: &HeaderMap,
     ) -> Result<Option<SessionCookies>, AuthError> {
         let first = self.store.memberships(user).await?.into_iter().next();
         let org = first.as_ref().map(|org| &org.id);
-        let proof = SignInProof::Password(proof);
         let Some(session) = self.create_session(headers, from, (user, email), org, proof).await? else {
             tracing::info!(%user, %from, "sign-in refused: the account changed meanwhile");
             return Ok(None);

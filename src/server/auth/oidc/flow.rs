@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
+use super::ProviderSession;
 use crate::server::crypto::random::{RandomError, hash_secret, new_secret};
 use crate::server::domain::Secret;
 
@@ -13,12 +14,16 @@ use crate::server::domain::Secret;
 pub const FLOW_LIFETIME_SECONDS: i64 = 10 * 60;
 /// The longest page to return to, in bytes, so that the cookie stays within the 4 kB that browsers accept.
 const MAX_NEXT_BYTES: usize = 1500;
+/// What the cookie of a flow has that asks for a new sign-in.
+const AGAIN: &str = "again";
 
 /// A sign-in in progress.
 pub struct Flow {
     secret: Secret,
     started_at: i64,
-    /// The hash of the session whose account is to be linked; `None` for a sign-in.
+    /// What a session at the provider counts for.
+    pub(super) session: ProviderSession,
+    /// The hash of the session of the account to link; `None` for a sign-in.
     link_mark: Option<String>,
     /// The page to show afterwards.
     pub next: Option<String>,
@@ -28,7 +33,13 @@ impl Flow {
     /// Starts a sign-in.
     pub fn start(next: Option<String>, now: i64) -> Result<Self, RandomError> {
         let next = next.filter(|next| next.len() <= MAX_NEXT_BYTES);
-        Ok(Self { secret: new_secret()?, started_at: now, link_mark: None, next })
+        let session = ProviderSession::Accepted;
+        Ok(Self { secret: new_secret()?, started_at: now, session, link_mark: None, next })
+    }
+
+    /// Asks for a new sign-in at the provider, which proves who the person is.
+    pub fn signing_in_again(self) -> Self {
+        Self { session: ProviderSession::SignInAgain, ..self }
     }
 
     /// Makes it a link to the account of the session with this hash, instead of a sign-in.
@@ -50,20 +61,22 @@ impl Flow {
     pub fn cookie(&self) -> Secret {
         let next = URL_SAFE_NO_PAD.encode(self.next.as_deref().unwrap_or_default());
         let mark = self.link_mark.as_deref().unwrap_or_default();
-        Secret::new(format!("{}.{}.{mark}.{next}", self.secret.expose(), self.started_at))
+        let again = if self.session == ProviderSession::SignInAgain { AGAIN } else { "" };
+        Secret::new(format!("{}.{}.{again}.{mark}.{next}", self.secret.expose(), self.started_at))
     }
 
     /// Reads the cookie's value. `None` if it is malformed, or too old.
     pub fn parse(cookie: &str, now: i64) -> Option<Self> {
-        let mut parts = cookie.splitn(4, '.');
+        let mut parts = cookie.splitn(5, '.');
         let (secret, started_at) = (parts.next()?, parts.next()?.parse::<i64>().ok()?);
+        let session = if parts.next()? == AGAIN { ProviderSession::SignInAgain } else { ProviderSession::Accepted };
         let (mark, next) = (parts.next()?, parts.next()?);
         let fits = URL_SAFE_NO_PAD.decode(secret).is_ok_and(|bytes| bytes.len() == 32);
         let next = String::from_utf8(URL_SAFE_NO_PAD.decode(next).ok()?).ok()?;
         let in_time = (0..FLOW_LIFETIME_SECONDS).contains(&now.checked_sub(started_at)?);
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let (link_mark, next) = (given(mark), given(&next));
-        (fits && in_time).then(|| Self { secret: Secret::new(secret), started_at, link_mark, next })
+        (fits && in_time).then(|| Self { secret: Secret::new(secret), started_at, session, link_mark, next })
     }
 
     /// Returns the `state` of the authorization request.
@@ -78,7 +91,11 @@ impl Flow {
 
     /// Returns the nonce that the ID token must contain.
     pub fn nonce(&self) -> Secret {
-        self.derive("nonce")
+        // The browser keeps the flow: another nonce, so that no flow becomes a new sign-in on the way.
+        self.derive(match self.session {
+            ProviderSession::Accepted => "nonce",
+            ProviderSession::SignInAgain => "nonce of a new sign-in",
+        })
     }
 
     /// Returns the PKCE verifier.
@@ -116,6 +133,18 @@ mod tests {
     }
 
     #[test]
+    fn flow_becomes_no_new_sign_in_by_its_cookie() {
+        let flow = Flow::start(None, NOW).unwrap();
+        let edited = flow.cookie().expose().replacen("..", ".again.", 1);
+        let edited = Flow::parse(&edited, NOW).unwrap();
+        assert_eq!(edited.session, ProviderSession::SignInAgain);
+        assert_ne!(edited.nonce().expose(), flow.nonce().expose(), "the token has another nonce");
+        let again = flow.signing_in_again();
+        let read = Flow::parse(again.cookie().expose(), NOW).unwrap();
+        assert_eq!((read.session, read.nonce().expose()), (ProviderSession::SignInAgain, again.nonce().expose()));
+    }
+
+    #[test]
     fn link_is_of_one_session_and_no_sign_in() {
         let flow = Flow::start(Some("/account".to_owned()), NOW).unwrap().linking("session");
         let again = Flow::parse(flow.cookie().expose(), NOW).unwrap();
@@ -143,10 +172,10 @@ mod tests {
     #[test]
     fn malformed_cookies_are_no_flow() {
         for cookie in
-            ["", ".", "a.1..", "...", &format!("{}.x..", "A".repeat(43)), &format!("{}.{NOW}..*", "A".repeat(43))]
+            ["", ".", "a.1...", "....", &format!("{}.x...", "A".repeat(43)), &format!("{}.{NOW}...*", "A".repeat(43))]
         {
             assert!(Flow::parse(cookie, NOW).is_none(), "{cookie}");
         }
-        assert!(Flow::parse(&format!("{}.{}..", "A".repeat(43), i64::MIN), NOW).is_none());
+        assert!(Flow::parse(&format!("{}.{}...", "A".repeat(43), i64::MIN), NOW).is_none());
     }
 }

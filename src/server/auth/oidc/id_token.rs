@@ -52,8 +52,8 @@ pub struct Identity {
     pub email: Option<String>,
     /// Whether the provider says that the address is the person's.
     pub email_verified: bool,
-    /// Unix seconds at which the person last signed in there, or of the token if the provider doesn't say.
-    pub vouched_at: i64,
+    /// Unix seconds at which the person last signed in there; `None` if the provider doesn't say.
+    pub signed_in_at: Option<i64>,
 }
 
 /// What a token must be for.
@@ -134,8 +134,8 @@ fn check(claims: RawClaims, expected: &Expected<'_>) -> Result<Identity, IdToken
         return Err(IdTokenRejection::Malformed);
     }
     let email_verified = claims.email_verified == Some(serde_json::Value::Bool(true));
-    let vouched_at = claims.auth_time.unwrap_or(expected.now).min(expected.now);
-    Ok(Identity { subject: claims.sub, email: claims.email, email_verified, vouched_at })
+    let signed_in_at = claims.auth_time.map(|at| at.min(expected.now));
+    Ok(Identity { subject: claims.sub, email: claims.email, email_verified, signed_in_at })
 }
 
 #[cfg(test)]
@@ -183,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn person_is_vouched_for_when_they_signed_in_and_never_later_than_now() {
-        for (auth_time, vouched_at) in [(json!(NOW - 700), NOW - 700), (json!(NOW + 5), NOW), (Value::Null, NOW)] {
-            assert_eq!(check_with("auth_time", auth_time.clone()).unwrap().vouched_at, vouched_at, "{auth_time}");
+    fn person_signed_in_when_the_token_says_and_never_later_than_now() {
+        for (auth_time, at) in [(json!(NOW - 700), Some(NOW - 700)), (json!(NOW + 5), Some(NOW)), (Value::Null, None)] {
+            assert_eq!(check_with("auth_time", auth_time.clone()).unwrap().signed_in_at, at, "{auth_time}");
         }
     }
 

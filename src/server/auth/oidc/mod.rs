@@ -59,7 +59,7 @@ struct Newcomer<'a> {
     identity: ExternalIdentity<'a>,
     email: Option<String>,
     email_verified: bool,
-    vouched_at: i64,
+    proof: SignInProof<'a>,
 }
 
 impl LocalAuth {
@@ -75,7 +75,7 @@ impl LocalAuth {
         invitation: Option<&Secret>,
         (from, headers): (IpAddr, &HeaderMap),
     ) -> Result<OidcLogin, AuthError> {
-        let Identity { subject, email, email_verified, vouched_at } =
+        let Identity { subject, email, email_verified, signed_in_at } =
             match provider.identify(flow, code, redirect_uri).await {
                 Ok(identity) => identity,
                 Err(error) => {
@@ -83,12 +83,15 @@ impl LocalAuth {
                     return Ok(OidcLogin::Refused(error.problem()));
                 }
             };
+        // A session at the provider may have signed the person in without asking anything of them.
+        let asked = (flow.session == ProviderSession::SignInAgain).then(|| self.store.clock().now());
+        let proof = SignInProof::Provider(signed_in_at.or(asked));
         let identity = ExternalIdentity { issuer: provider.issuer(), subject: &subject };
         if let Some((user, email)) = self.store.user_of_identity(identity).await? {
-            return self.open_session((&user, &email), vouched_at, from, headers).await;
+            return self.open_session((&user, &email), proof, from, headers).await;
         }
         let email = email.as_deref().and_then(normalize_email);
-        let newcomer = Newcomer { identity, email, email_verified, vouched_at };
+        let newcomer = Newcomer { identity, email, email_verified, proof };
         match invitation {
             Some(token) => self.join_by_invitation(newcomer, token, from, headers).await,
             None => self.join_by_domain(provider, newcomer, from, headers).await,
@@ -103,14 +106,15 @@ impl LocalAuth {
         headers: &HeaderMap,
     ) -> Result<OidcLogin, AuthError> {
         let Some(email) = newcomer.email else { return Ok(OidcLogin::Refused(LoginProblem::ProviderRejected)) };
-        let guest = Invitee::NewIdentity { email: &email, identity: newcomer.identity };
-        match self.store.accept_invitation(&hash_secret(token), guest, Some(from.to_string())).await {
+        let is_verified = newcomer.email_verified;
+        let invitee = Invitee::NewIdentity { email: &email, identity: newcomer.identity, is_verified };
+        match self.store.accept_invitation(&hash_secret(token), invitee, Some(from.to_string())).await {
             Ok(AcceptedInvitation { org, user, .. }) => {
-                let proof = SignInProof::Provider(newcomer.vouched_at);
-                let session = self.create_session(headers, from, (&user, &email), Some(&org), proof).await?;
+                let session = self.create_session(headers, from, (&user, &email), Some(&org), newcomer.proof).await?;
                 Ok(session.map_or(OidcLogin::Refused(LoginProblem::NotInvited), OidcLogin::Joined))
             }
             Err(AcceptError::EmailTaken) => self.ask_for_password(newcomer.identity, email, true).await,
+            Err(AcceptError::NotByMail) => Ok(OidcLogin::Refused(LoginProblem::InvitationByMail)),
             Err(AcceptError::AlreadyMember { .. } | AcceptError::OtherAddress | AcceptError::NotOpen) => {
                 Ok(OidcLogin::Refused(LoginProblem::NotInvited))
             }
@@ -131,7 +135,7 @@ impl LocalAuth {
         }
         let address = Some(from.to_string());
         match self.store.add_user_with_identity(&email, newcomer.identity, provider.org(), address).await {
-            Ok(user) => self.open_session((&user, &email), newcomer.vouched_at, from, headers).await,
+            Ok(user) => self.open_session((&user, &email), newcomer.proof, from, headers).await,
             Err(AddIdentityError::EmailTaken) => self.ask_for_password(newcomer.identity, email, true).await,
             Err(AddIdentityError::Store(error)) => Err(error.into()),
         }
@@ -140,7 +144,7 @@ impl LocalAuth {
     async fn open_session(
         &self,
         (user, email): (&UserId, &str),
-        vouched_at: i64,
+        proof: SignInProof<'_>,
         from: IpAddr,
         headers: &HeaderMap,
     ) -> Result<OidcLogin, AuthError> {
@@ -151,7 +155,6 @@ impl LocalAuth {
         }
         let first: Option<OrgId> = self.store.memberships(user).await?.into_iter().next().map(|org| org.id);
         // `None` if the account is disabled.
-        let proof = SignInProof::Provider(vouched_at);
         let session = self.create_session(headers, from, (user, email), first.as_ref(), proof).await?;
         Ok(session.map_or(OidcLogin::Refused(LoginProblem::NotInvited), OidcLogin::SignedIn))
     }

@@ -16,6 +16,7 @@ use crate::server::clock::Clock;
 use crate::server::config::{OidcConfig, is_https_or_loopback};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
+use crate::server::outbound::with_shared_roots;
 
 /// After this many seconds the discovery document is read again.
 const REDISCOVER_AFTER_SECONDS: i64 = 60 * 60;
@@ -105,7 +106,7 @@ impl From<JwksError> for OidcError {
 impl OidcProvider {
     /// Creates the client. Asks nothing of the provider yet.
     pub fn new(config: &OidcConfig, clock: Clock) -> Result<Self, JwksError> {
-        let builder = reqwest::Client::builder()
+        let builder = with_shared_roots(reqwest::Client::builder())
             .user_agent(concat!("evergrant/", env!("CARGO_PKG_VERSION")))
             .timeout(REQUEST_TIMEOUT)
             // A redirect could carry the client secret to an address that nobody configured.
@@ -146,12 +147,7 @@ impl OidcProvider {
     }
 
     /// Returns the URL that asks the provider who the person is.
-    pub async fn authorize_url(
-        &self,
-        flow: &Flow,
-        redirect_uri: &str,
-        session: ProviderSession,
-    ) -> Result<Url, OidcError> {
+    pub async fn authorize_url(&self, flow: &Flow, redirect_uri: &str) -> Result<Url, OidcError> {
         let mut url = self.discover().await?.document.authorization_endpoint.clone();
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -162,7 +158,7 @@ impl OidcProvider {
             .append_pair("nonce", flow.nonce().expose())
             .append_pair("code_challenge", &hash_secret(&flow.verifier()))
             .append_pair("code_challenge_method", "S256");
-        if session == ProviderSession::SignInAgain {
+        if flow.session == ProviderSession::SignInAgain {
             // With `max_age`, the token says when the person signed in (OpenID Connect Core, 3.1.2.1).
             url.query_pairs_mut().append_pair("prompt", "login").append_pair("max_age", "0");
         }

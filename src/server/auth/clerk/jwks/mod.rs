@@ -9,6 +9,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
 use parking_lot::Mutex;
 
 use crate::server::clock::Clock;
+use crate::server::outbound::with_shared_roots;
 
 /// After this many seconds the keys are fetched again, so that a removed key stops working.
 const REFETCH_AFTER_SECONDS: i64 = 60 * 60;
@@ -79,7 +80,7 @@ impl VerificationKeys {
 
     /// Uses the keys that are published at this URL. Fetches nothing yet.
     pub fn from_url(url: &str, clock: Clock) -> Result<Self, JwksError> {
-        let builder = reqwest::Client::builder()
+        let builder = with_shared_roots(reqwest::Client::builder())
             .user_agent(concat!("evergrant/", env!("CARGO_PKG_VERSION")))
             .timeout(FETCH_TIMEOUT)
             // A redirect could supply keys from an address that nobody configured.

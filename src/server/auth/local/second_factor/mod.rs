@@ -72,16 +72,30 @@ impl LocalAuth {
         };
         self.attempts.succeeded(&attempt).await?;
         let codes = RecoveryCodes::generate()?;
-        let store = self.acting(caller, from);
+        let store = self.store_as(caller, from);
         Ok(match store.confirm_enrollment(user, session, &pending, step, &codes.hashes()).await? {
             RowChange::Applied => AccountChange::Done(codes),
             RowChange::NotFound => AccountChange::Refused(AccountFlash::FactorExpired),
         })
     }
 
-    /// Removes the caller's factor. Their other sessions end.
-    pub async fn remove_factor(&self, caller: &Caller, from: IpAddr) -> Result<AccountChange, AuthError> {
-        let removed = self.acting(caller, from).remove_factor(&caller.user_id, Some(&caller.session_hash)).await?;
+    /// Removes the caller's factor if the code or recovery code is right. Their other sessions end.
+    pub async fn remove_factor(
+        &self,
+        caller: &Caller,
+        code: &Secret,
+        from: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<AccountChange, AuthError> {
+        if !self.store.factor_view(&caller.user_id).await?.is_on() {
+            return Ok(AccountChange::Refused(AccountFlash::FactorUnchanged));
+        }
+        match self.check_code((&caller.user_id, &caller.email), code, from, headers).await? {
+            CodeCheck::Right => {}
+            CodeCheck::Wrong => return Ok(AccountChange::Refused(AccountFlash::WrongCode)),
+            CodeCheck::Limited(_) => return Ok(AccountChange::Refused(AccountFlash::TooManyCodes)),
+        }
+        let removed = self.store_as(caller, from).remove_factor(&caller.user_id, Some(&caller.session_hash)).await?;
         Ok(match removed {
             RowChange::Applied => AccountChange::Done(()),
             RowChange::NotFound => AccountChange::Refused(AccountFlash::FactorUnchanged),
@@ -95,7 +109,7 @@ impl LocalAuth {
         from: IpAddr,
     ) -> Result<AccountChange<RecoveryCodes>, AuthError> {
         let codes = RecoveryCodes::generate()?;
-        Ok(match self.acting(caller, from).replace_recovery_codes(&caller.user_id, &codes.hashes()).await? {
+        Ok(match self.store_as(caller, from).replace_recovery_codes(&caller.user_id, &codes.hashes()).await? {
             RowChange::Applied => AccountChange::Done(codes),
             RowChange::NotFound => AccountChange::Refused(AccountFlash::FactorUnchanged),
         })
