@@ -16,17 +16,25 @@ _UNSET: Any = object()
 
 @dataclass(frozen=True)
 class Connection:
-    """A connection of your organization to a Xero tenant. `connected_at` is in Unix seconds."""
+    """A connection of your organization to a Xero tenant. Times are in Unix seconds."""
 
     id: str
     external_id: str | None
     tags: tuple[str, ...]
+    #: email addresses that get a letter with a link if it needs reconnecting
+    contacts: tuple[str, ...]
     tenant_id: str
     tenant_name: str
     tenant_type: str
     #: active, needs_reauth or disconnected
     status: str
+    #: what its consent granted; empty if that is not known
+    granted_scopes: tuple[str, ...]
+    #: what the app asks for and an active connection lacks
+    missing_scopes: tuple[str, ...]
     connected_at: int
+    #: when it was moved to another system, which keeps it alive now
+    moved_at: int | None
 
     @classmethod
     def _of(cls, body: Mapping[str, Any]) -> Connection:
@@ -34,11 +42,15 @@ class Connection:
             id=body["id"],
             external_id=body.get("externalId"),
             tags=tuple(body["tags"]),
+            contacts=tuple(body["contacts"]),
             tenant_id=body["tenantId"],
             tenant_name=body["tenantName"],
             tenant_type=body["tenantType"],
             status=body["status"],
+            granted_scopes=tuple(body["grantedScopes"]),
+            missing_scopes=tuple(body["missingScopes"]),
             connected_at=body["connectedAt"],
+            moved_at=body.get("movedAt"),
         )
 
 
@@ -113,10 +125,18 @@ class Evergrant:
         self._client.close()
 
     def connections(
-        self, *, status: str | None = None, external_id: str | None = None, tag: str | None = None
+        self,
+        *,
+        status: str | None = None,
+        external_id: str | None = None,
+        tag: str | None = None,
+        missing_scopes: bool = False,
     ) -> Iterator[Connection]:
-        """Lists the connections, oldest first, and reads further pages as they are needed."""
-        given = {"status": status, "externalId": external_id, "tag": tag}
+        """Lists the connections, oldest first, and reads further pages as they are needed.
+
+        With `missing_scopes`, only those that lack a scope that the app asks for.
+        """
+        given = {"status": status, "externalId": external_id, "tag": tag, "missingScopes": "true" if missing_scopes else None}
         query = {name: value for name, value in given.items() if value is not None}
         while True:
             page = self._json("GET", "bindings", params=query)
@@ -129,9 +149,19 @@ class Evergrant:
         """Returns one connection."""
         return Connection._of(self._json("GET", _binding(id)))
 
-    def label(self, id: str, *, external_id: str | None = _UNSET, tags: Sequence[str] = _UNSET) -> Connection:
-        """Sets the id and the tags that you give a connection. What is left out stays as it is; None removes the id."""
-        given = {"externalId": external_id, "tags": tags}
+    def label(
+        self,
+        id: str,
+        *,
+        external_id: str | None = _UNSET,
+        tags: Sequence[str] = _UNSET,
+        contacts: Sequence[str] = _UNSET,
+    ) -> Connection:
+        """Sets your id, your tags and the contacts of a connection.
+
+        What is left out stays as it is; None removes the id.
+        """
+        given = {"externalId": external_id, "tags": tags, "contacts": contacts}
         body = {name: value for name, value in given.items() if value is not _UNSET}
         return Connection._of(self._json("PATCH", _binding(id), json=body))
 
@@ -161,13 +191,33 @@ class Evergrant:
         Every response of Xero's is returned, also 4xx and 5xx.
         """
         response = self._client.request(method, f"{_binding(id)}/xero/{path.lstrip('/')}", **request)
-        if response.headers.get("content-type", "").startswith("application/problem+json"):
+        # Xero has problem details of its own, with the same content type.
+        if "x-evergrant-problem" in response.headers:
             raise _problem_of(response)
         return response
 
     def xero_url(self, id: str) -> str:
         """Returns the URL under which a connection has Xero's API, for another HTTP client. It needs the key as bearer."""
         return f"{self._base}{_binding(id)}/xero"
+
+    def create_connect_link(self, **link: Any) -> tuple[str, str]:
+        """Makes a link by which a person without an account connects Xero, once. Returns its id and its URL.
+
+        The URL has a secret and is not shown again. Arguments, all optional: `bindingId`, `requestedBy`, `note`,
+        `externalId`, `tags`, `returnUrl`, `expiresIn` in seconds, and `email`, where Evergrant sends the link.
+        """
+        created = self._json("POST", "connect-links", json=link)
+        return created["id"], created["url"]
+
+    def connect_link(self, id: str) -> Mapping[str, Any]:
+        """Returns a connect link and what became of it: a mapping with `id`, `status`, `expiresAt` and more."""
+        return self._json("GET", f"connect-links/{quote(id, safe='')}")
+
+    def cancel_connect_link(self, id: str) -> None:
+        """Cancels an open connect link."""
+        response = self._client.request("DELETE", f"connect-links/{quote(id, safe='')}")
+        if not response.is_success:
+            raise _problem_of(response)
 
     def import_tokens(self, rows: Sequence[Mapping[str, Any]], *, old_system_stopped: bool) -> list[ImportReport]:
         """Imports up to 20 refresh tokens of another system, which must have stopped.

@@ -28,6 +28,18 @@ class EvergrantTest(unittest.TestCase):
         self.assertIsNone(self.evergrant.label(self.active.id, external_id=None).external_id)
         self.assertEqual(self.evergrant.connection(self.active.id).tags, ("py",), "what is left out stays")
         self.evergrant.label(self.active.id, tags=[])
+        contacts = self.evergrant.label(self.active.id, contacts=["py@example.com"]).contacts
+        self.assertEqual(contacts, ("py@example.com",))
+        lacking = [one.id for one in self.evergrant.connections(missing_scopes=True)]
+        self.assertEqual(self.active.id in lacking, bool(self.active.missing_scopes))
+
+    def test_connect_links_are_made_read_and_canceled(self) -> None:
+        id, url = self.evergrant.create_connect_link(note="Monthly books", expiresIn=600)
+        self.assertIn("token=", url)
+        self.assertEqual(self.evergrant.connect_link(id)["status"], "open")
+        self.evergrant.cancel_connect_link(id)
+        self.assertEqual(self.evergrant.connect_link(id)["status"], "cancelled")
+        self.assert_fails(404, "no-such-link", lambda: self.evergrant.cancel_connect_link(id))
 
     def test_xero_is_called_with_the_connections_token_and_tenant(self) -> None:
         response = self.evergrant.xero(self.active.id, "/api.xro/2.0/Organisation", headers={"accept": "application/json"})
@@ -37,6 +49,11 @@ class EvergrantTest(unittest.TestCase):
         self.assertGreater(token.expires_at, time.time())
         self.assertNotIn(token.access_token, repr(token))
         self.assertGreaterEqual(self.evergrant.refresh(self.active.id), token.expires_at)
+
+    def test_problem_of_xeros_is_a_response(self) -> None:
+        response = self.evergrant.xero(self.active.id, "bankfeeds.xro/1.0/Statements", method="POST", json={})
+        self.assertEqual((response.status_code, response.headers["content-type"]), (400, "application/problem+json"))
+        self.assertEqual(response.json()["type"], "invalid-request")
 
     def test_events_are_read_on_from_a_cursor(self) -> None:
         first = self.evergrant.events()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
@@ -12,6 +12,8 @@ use url::Url;
 
 /// The time-out of a call. Evergrant ends a call to Xero before that.
 const TIMEOUT: Duration = Duration::from_secs(150);
+/// The header of Evergrant's problems. Xero has problem details of its own, with the same content type.
+const PROBLEM: &str = "x-evergrant-problem";
 
 /// A connection of your organization to a Xero tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -23,6 +25,8 @@ pub struct Connection {
     pub external_id: Option<String>,
     /// Your tags, sorted.
     pub tags: Vec<String>,
+    /// The email addresses that get a letter with a link if it needs reconnecting.
+    pub contacts: Vec<String>,
     /// Xero's id of the tenant.
     pub tenant_id: String,
     /// The tenant's name in Xero.
@@ -31,8 +35,14 @@ pub struct Connection {
     pub tenant_type: String,
     /// `active`, `needs_reauth` or `disconnected`.
     pub status: String,
+    /// What its consent granted; empty if that is not known.
+    pub granted_scopes: Vec<String>,
+    /// What the app asks for and an active connection lacks.
+    pub missing_scopes: Vec<String>,
     /// When it was connected, in unix seconds.
     pub connected_at: i64,
+    /// When it was moved to another system, which keeps it alive now, in unix seconds.
+    pub moved_at: Option<i64>,
 }
 
 /// An access token for one connection. Do not store it.
@@ -70,6 +80,60 @@ pub struct Filter {
     pub external_id: Option<String>,
     /// A tag.
     pub tag: Option<String>,
+    /// Only connections that lack a scope that the app asks for.
+    pub missing_scopes: bool,
+}
+
+/// A link to make, by which a person without an account connects Xero, once.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewConnectLink {
+    /// The connection to reconnect; `None` to make a new one.
+    pub binding_id: Option<String>,
+    /// Who asks, as the page says it.
+    pub requested_by: String,
+    /// What for, as the page says it.
+    pub note: String,
+    /// Your own id of the connection that the link makes.
+    pub external_id: Option<String>,
+    /// Your tags of the connection that the link makes.
+    pub tags: Vec<String>,
+    /// Where the browser goes afterwards.
+    pub return_url: Option<String>,
+    /// How long the link lives, in seconds; `None` for seven days.
+    pub expires_in: Option<i64>,
+    /// Where Evergrant sends the link; `None` to send it yourself.
+    pub email: Option<String>,
+}
+
+/// A new link.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedConnectLink {
+    /// Identifies the link.
+    pub id: String,
+    /// The URL to send, with its secret. It is not shown again.
+    pub url: SecretString,
+    /// When it expires, in unix seconds.
+    pub expires_at: i64,
+}
+
+/// A link, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectLink {
+    /// Identifies the link.
+    pub id: String,
+    /// `open`, `used`, `cancelled` or `expired`.
+    pub status: String,
+    /// What became of the last consent, such as `connected` or `declined`.
+    pub outcome: Option<String>,
+    /// The connection that it reconnects.
+    pub binding_id: Option<String>,
+    /// Your own id of the connection.
+    pub external_id: Option<String>,
+    /// When it expires, in unix seconds.
+    pub expires_at: i64,
 }
 
 /// A refresh token of another system, and what it belongs to.
@@ -161,7 +225,13 @@ impl Evergrant {
             bindings: Vec<Connection>,
             next_cursor: Option<String>,
         }
-        let given = [("status", &filter.status), ("externalId", &filter.external_id), ("tag", &filter.tag)];
+        let missing = filter.missing_scopes.then(|| "true".to_owned());
+        let given = [
+            ("status", &filter.status),
+            ("externalId", &filter.external_id),
+            ("tag", &filter.tag),
+            ("missingScopes", &missing),
+        ];
         let (mut all, mut cursor) = (Vec::new(), None);
         loop {
             let mut url = self.url(&["bindings"]);
@@ -185,6 +255,11 @@ impl Evergrant {
     pub async fn label(&self, id: &str, external_id: Option<&str>, tags: &[&str]) -> Result<Connection, Error> {
         let labels = json!({ "externalId": external_id, "tags": tags });
         read(self.client.patch(self.url(&["bindings", id])).json(&labels)).await
+    }
+
+    /// Sets the email addresses that get a letter with a link if a connection needs reconnecting.
+    pub async fn set_contacts(&self, id: &str, contacts: &[&str]) -> Result<Connection, Error> {
+        read(self.client.patch(self.url(&["bindings", id])).json(&json!({ "contacts": contacts }))).await
     }
 
     /// Refreshes a connection's token now and returns when it expires, in unix seconds. Programs hardly ever need this.
@@ -220,6 +295,22 @@ impl Evergrant {
         let mut url = self.url(&[&["bindings", id, "xero"][..], &path.split('/').collect::<Vec<_>>()].concat());
         url.set_query((!query.is_empty()).then_some(query));
         self.client.request(method, url)
+    }
+
+    /// Makes a connect link.
+    pub async fn create_connect_link(&self, new: &NewConnectLink) -> Result<CreatedConnectLink, Error> {
+        read(self.client.post(self.url(&["connect-links"])).json(new)).await
+    }
+
+    /// Returns a connect link and what became of it.
+    pub async fn connect_link(&self, id: &str) -> Result<ConnectLink, Error> {
+        read(self.client.get(self.url(&["connect-links", id]))).await
+    }
+
+    /// Cancels an open connect link.
+    pub async fn cancel_connect_link(&self, id: &str) -> Result<(), Error> {
+        let response = self.client.delete(self.url(&["connect-links", id])).send().await?;
+        if response.status().is_success() { Ok(()) } else { Err(problem_of(response).await) }
     }
 
     /// Imports up to 20 refresh tokens of another system, which must have stopped. Reports are in the order of the rows.
@@ -265,8 +356,7 @@ impl Evergrant {
 /// Fails if Evergrant can't be reached or refuses the call.
 pub async fn send_to_xero(request: RequestBuilder) -> Result<Response, Error> {
     let response = request.send().await?;
-    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    if kind.starts_with(b"application/problem+json") { Err(problem_of(response).await) } else { Ok(response) }
+    if response.headers().contains_key(PROBLEM) { Err(problem_of(response).await) } else { Ok(response) }
 }
 
 async fn read<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use evergrant_client::{Connection, Error, Evergrant, Filter, ImportRow, send_to_xero};
-use reqwest::Method;
+use evergrant_client::{Connection, Error, Evergrant, Filter, ImportRow, NewConnectLink, send_to_xero};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -38,6 +39,12 @@ async fn connections_are_listed_read_and_labeled() {
     assert_eq!(evergrant.connections(&named).await.unwrap().len(), 1);
     assert_eq!(evergrant.label(&id, None, &[]).await.unwrap().external_id, None);
     assert!(evergrant.connection(&id).await.unwrap().tags.is_empty());
+    let contacts = evergrant.set_contacts(&id, &["rs@example.com"]).await.unwrap().contacts;
+    assert_eq!(contacts, ["rs@example.com"]);
+    let all = evergrant.connections(&Filter::default()).await.unwrap();
+    let lacking = Filter { missing_scopes: true, ..Filter::default() };
+    let lacking = evergrant.connections(&lacking).await.unwrap();
+    assert_eq!(lacking, all.into_iter().filter(|one| !one.missing_scopes.is_empty()).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -50,6 +57,19 @@ async fn xero_is_called_with_the_connections_token_and_tenant() {
     assert_eq!(organisation["Organisations"][0]["Name"], connection.tenant_name.as_str());
     let token = evergrant.token(&connection.id, Duration::from_secs(300)).await.unwrap();
     assert!(evergrant.refresh(&connection.id).await.unwrap() >= token.expires_at);
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/test-clients runs it"]
+async fn connect_links_are_made_read_and_canceled() {
+    let evergrant = evergrant();
+    let new = NewConnectLink { note: "Monthly books".into(), expires_in: Some(600), ..NewConnectLink::default() };
+    let id = evergrant.create_connect_link(&new).await.unwrap().id;
+    assert_eq!(evergrant.connect_link(&id).await.unwrap().status, "open");
+    evergrant.cancel_connect_link(&id).await.unwrap();
+    assert_eq!(evergrant.connect_link(&id).await.unwrap().status, "cancelled");
+    let again = status_and_code(evergrant.cancel_connect_link(&id).await.unwrap_err());
+    assert_eq!(again, (404, Some("no-such-link".to_owned())));
 }
 
 #[tokio::test]
@@ -70,6 +90,16 @@ async fn problems_are_errors_with_a_code() {
     assert_eq!(reports[0].outcome, "refused");
     let refused = evergrant.import_tokens(&[row("used-long-ago")], false).await.unwrap_err();
     assert_eq!(status_and_code(refused), (422, Some("invalid-argument".to_owned())));
+}
+
+#[tokio::test]
+#[ignore = "needs a server: scripts/test-clients runs it"]
+async fn problem_of_xeros_is_a_response() {
+    let request = evergrant().xero(Method::POST, &active().await.id, "bankfeeds.xro/1.0/Statements").body("{}");
+    let response = send_to_xero(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+    assert_eq!(response.json::<Value>().await.unwrap()["type"], "invalid-request");
 }
 
 #[tokio::test]

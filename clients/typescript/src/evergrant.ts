@@ -3,12 +3,20 @@ export interface Connection {
   id: string;
   externalId?: string;
   tags: string[];
+  /** The email addresses that get a letter with a link if it needs reconnecting. */
+  contacts: string[];
   tenantId: string;
   tenantName: string;
   tenantType: string;
   status: 'active' | 'needs_reauth' | 'disconnected';
+  /** What its consent granted; empty if that is not known. */
+  grantedScopes: string[];
+  /** What the app asks for and an active connection lacks. */
+  missingScopes: string[];
   /** Unix seconds. */
   connectedAt: number;
+  /** When it was moved to another system, which keeps it alive now. Unix seconds. */
+  movedAt?: number;
 }
 
 /** An access token for one connection. Do not store it. */
@@ -27,6 +35,34 @@ export interface ImportRow {
   tenantId?: string;
   externalId?: string;
   tags?: string[];
+}
+
+/** A link to make, by which a person without an account connects Xero, once. */
+export interface NewConnectLink {
+  /** The connection to reconnect. Without it, the link makes a new one. */
+  bindingId?: string;
+  /** Who asks, as the page says it. */
+  requestedBy?: string;
+  /** What for, as the page says it. */
+  note?: string;
+  externalId?: string;
+  tags?: string[];
+  /** Where the browser goes afterwards. */
+  returnUrl?: string;
+  /** Seconds; seven days if missing. */
+  expiresIn?: number;
+  /** Where Evergrant sends the link. Without it, send it yourself. */
+  email?: string;
+}
+
+/** A link, without its secret. */
+export interface ConnectLink extends NewConnectLink {
+  id: string;
+  status: 'open' | 'used' | 'cancelled' | 'expired';
+  /** What became of the last consent, such as `connected` or `declined`. */
+  outcome?: string;
+  /** Unix seconds. */
+  expiresAt: number;
 }
 
 /** What became of one imported row. */
@@ -64,6 +100,8 @@ export interface Filter {
   status?: Connection['status'];
   externalId?: string;
   tag?: string;
+  /** Only connections that lack a scope that the app asks for. */
+  missingScopes?: true;
 }
 
 /** A problem of Evergrant's. */
@@ -100,7 +138,7 @@ export class Evergrant {
   /** Lists the connections, oldest first, and reads further pages as they are needed. */
   async *connections(filter: Filter = {}): AsyncGenerator<Connection> {
     const query = new URLSearchParams();
-    for (const [name, value] of Object.entries(filter)) if (value !== undefined) query.set(name, value);
+    for (const [name, value] of Object.entries(filter)) if (value !== undefined) query.set(name, String(value));
     for (;;) {
       const page = await this.#json<{ bindings: Connection[]; nextCursor?: string }>('GET', `bindings?${query}`);
       yield* page.bindings;
@@ -114,8 +152,8 @@ export class Evergrant {
     return this.#json('GET', binding(id));
   }
 
-  /** Sets the id and the tags that you give a connection. A field that is missing stays as it is; null removes the id. */
-  label(id: string, labels: { externalId?: string | null; tags?: string[] }): Promise<Connection> {
+  /** Sets your id, your tags and the contacts of a connection. A missing field stays as it is; null removes the id. */
+  label(id: string, labels: { externalId?: string | null; tags?: string[]; contacts?: string[] }): Promise<Connection> {
     return this.#json('PATCH', binding(id), labels);
   }
 
@@ -146,7 +184,8 @@ export class Evergrant {
    */
   async xeroFetch(id: string, path: string, init: RequestInit = {}): Promise<Response> {
     const response = await this.#send(`${binding(id)}/xero/${path.replace(/^\/+/, '')}`, init);
-    if (response.headers.get('content-type')?.startsWith('application/problem+json')) throw await problemOf(response);
+    // Xero has problem details of its own, with the same content type.
+    if (response.headers.has('x-evergrant-problem')) throw await problemOf(response);
     return response;
   }
 
@@ -160,6 +199,22 @@ export class Evergrant {
     api.basePath = `${this.#base}${binding(id)}/xero${family}`;
     api.accessToken = this.#key;
     return api;
+  }
+
+  /** Makes a connect link. Its `url` has a secret and is not shown again. */
+  createConnectLink(link: NewConnectLink = {}): Promise<{ id: string; url: string; expiresAt: number }> {
+    return this.#json('POST', 'connect-links', link);
+  }
+
+  /** Returns a connect link and what became of it. */
+  connectLink(id: string): Promise<ConnectLink> {
+    return this.#json('GET', `connect-links/${encodeURIComponent(id)}`);
+  }
+
+  /** Cancels an open connect link. */
+  async cancelConnectLink(id: string): Promise<void> {
+    const response = await this.#send(`connect-links/${encodeURIComponent(id)}`, { method: 'DELETE' });
+    if (!response.ok) throw await problemOf(response);
   }
 
   /** Imports up to 20 refresh tokens of another system, which must have stopped. Reports are in the order of the rows. */

@@ -21,7 +21,21 @@ test('connections are listed, read and labeled', async () => {
   for await (const one of evergrant.connections({ externalId: 'ts-1' })) named.push(one.id);
   assert.deepEqual(named, [id]);
   assert.equal((await evergrant.label(id, { externalId: null, tags: [] })).externalId, undefined);
-  assert.deepEqual((await evergrant.connection(id)).tags, []);
+  const { tags, missingScopes } = await evergrant.connection(id);
+  assert.deepEqual(tags, []);
+  assert.deepEqual((await evergrant.label(id, { contacts: ['ts@example.com'] })).contacts, ['ts@example.com']);
+  const lacking = [];
+  for await (const one of evergrant.connections({ missingScopes: true })) lacking.push(one.id);
+  assert.equal(lacking.includes(id), missingScopes.length > 0);
+});
+
+test('connect links are made, read and canceled', async () => {
+  const { id, url } = await evergrant.createConnectLink({ note: 'Monthly books', expiresIn: 600 });
+  assert.match(url, /\/connect\/.*token=/);
+  assert.equal((await evergrant.connectLink(id)).status, 'open');
+  await evergrant.cancelConnectLink(id);
+  assert.equal((await evergrant.connectLink(id)).status, 'cancelled');
+  await assert.rejects(evergrant.cancelConnectLink(id), { status: 404, code: 'no-such-link' });
 });
 
 test('Xero is called with the connection\'s token and tenant', async () => {
@@ -43,6 +57,13 @@ test('problems are errors with a code', async () => {
   await fails(evergrant.importTokens([{ refreshToken: 'x' }], false), 422, 'invalid-argument');
   const [report] = await evergrant.importTokens([{ refreshToken: 'used-long-ago' }], true);
   assert.deepEqual([report.outcome, report.bindings], ['refused', []]);
+});
+
+test('a problem of Xero\'s is a response', async () => {
+  const { id } = await active();
+  const response = await evergrant.xeroFetch(id, 'bankfeeds.xro/1.0/Statements', { method: 'POST', body: '{}' });
+  assert.deepEqual([response.status, response.headers.get('content-type')], [400, 'application/problem+json']);
+  assert.equal((await response.json()).type, 'invalid-request');
 });
 
 test('events are read on from a cursor', async () => {

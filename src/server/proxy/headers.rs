@@ -11,8 +11,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a program may say to Xero. Token and tenant are ours.
-static REQUEST_HEADERS: [HeaderName; 6] =
-    [ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, IF_MODIFIED_SINCE, IDEMPOTENCY_KEY];
+static REQUEST_HEADERS: [HeaderName; 5] = [ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, IF_MODIFIED_SINCE, IDEMPOTENCY_KEY];
+/// The content coding that is passed on, because we can read it, too: a refusal says what is refused.
+const GZIP: &str = "gzip";
+/// Names the problem in a response of ours, by which programs tell it from a response of Xero's.
+pub const EVERGRANT_PROBLEM: HeaderName = HeaderName::from_static("x-evergrant-problem");
 
 /// What of a response is about Xero's connection or site, and not about the call. A redirect's target is left out,
 /// because a program that follows it would send its key there.
@@ -35,7 +38,24 @@ static DROPPED_RESPONSE_HEADERS: [HeaderName; 13] = [
 /// Returns the headers of a program's call that are sent to Xero.
 pub fn request_headers(call: &HeaderMap) -> HeaderMap {
     let passed = REQUEST_HEADERS.iter().flat_map(|name| call.get_all(name).iter().map(move |value| (name, value)));
-    passed.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let mut headers: HeaderMap = passed.map(|(name, value)| (name.clone(), value.clone())).collect();
+    // Without the header Xero could choose any coding.
+    if call.contains_key(ACCEPT_ENCODING) {
+        let coding = if accepts_gzip(call) { GZIP } else { "identity" };
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding));
+    }
+    headers
+}
+
+/// Returns whether a program accepts gzip (RFC 9110, 12.5.3).
+fn accepts_gzip(call: &HeaderMap) -> bool {
+    let values = call.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut codings = values.flat_map(|value| value.split(',')).map(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok());
+        (name.trim().to_ascii_lowercase(), weight.unwrap_or(1.0_f32))
+    });
+    codings.any(|(name, weight)| name == GZIP && weight > 0.0)
 }
 
 /// Returns the headers of Xero's response that are sent to the program. It must not be stored if Xero doesn't say how.
@@ -47,6 +67,7 @@ pub fn response_headers(response: &HeaderMap) -> HeaderMap {
         !DROPPED_RESPONSE_HEADERS.contains(name)
             && !hop_by_hop.iter().any(|dropped| dropped == name.as_str())
             && !name.as_str().starts_with("access-control-")
+            && !name.as_str().starts_with("x-evergrant-")
     };
     let passed = response.iter().filter(|(name, _)| is_passed(name));
     let mut headers: HeaderMap = passed.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -84,6 +105,21 @@ mod tests {
     }
 
     #[test]
+    fn of_the_codings_only_gzip_is_passed_on() {
+        for (accepted, passed) in [
+            ("gzip, deflate, br, zstd", "gzip"),
+            ("br;q=1.0, GZIP;q=0.8", "gzip"),
+            ("gzip;q=0, br", "identity"),
+            ("br", "identity"),
+            ("", "identity"),
+        ] {
+            let headers = request_headers(&map(&[("accept-encoding", accepted)]));
+            assert_eq!(headers, map(&[("accept-encoding", passed)]), "{accepted}");
+        }
+        assert_eq!(request_headers(&HeaderMap::new()), HeaderMap::new());
+    }
+
+    #[test]
     fn limits_of_xero_reach_the_program_and_its_cookies_do_not() {
         let answered = map(&[
             ("content-type", "application/json"),
@@ -97,6 +133,7 @@ mod tests {
             ("x-private", "1"),
             ("transfer-encoding", "chunked"),
             ("access-control-allow-origin", "*"),
+            ("x-evergrant-problem", "internal"),
         ]);
         let expected = map(&[
             ("content-type", "application/json"),

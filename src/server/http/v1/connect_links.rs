@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::call_origin::CallOrigin;
 use super::idempotency::IdempotencyKey;
+use super::json_body::require_object;
 use super::problem::Problem;
 use super::problem_responses::LinkProblems;
 use super::rate_limit::{rate_limited, require_unlimited};
@@ -19,7 +20,7 @@ use crate::server::auth::api_keys;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::routes::connect_links::{LinkRequestError, RequestedLink, create};
 use crate::server::http::state::AppState;
-use crate::server::store::{ConnectLink, CreateLinkError};
+use crate::server::store::{ConnectLink, CreateLinkError, LinkCreator, MailLimitError};
 
 /// A link to create.
 #[derive(Deserialize, ToSchema)]
@@ -166,6 +167,10 @@ impl From<LinkRequestError> for Problem {
             LinkRequestError::NoMailServer => Self::invalid_argument(
                 "This Evergrant has no mail server. Leave email out, and send the link yourself.",
             ),
+            LinkRequestError::Mail(MailLimitError::TooMany) => Self::of(ProblemCode::TooManyMails),
+            LinkRequestError::Mail(MailLimitError::Store(error)) => error.into(),
+            // The key was revoked meanwhile.
+            LinkRequestError::Create(CreateLinkError::NotAllowed) => Self::of(ProblemCode::InvalidKey),
             LinkRequestError::Create(CreateLinkError::NoSuchConnection) => Self::of(ProblemCode::NoSuchConnection),
             LinkRequestError::Create(CreateLinkError::ReturnUrlNotAllowed) => {
                 Self::of(ProblemCode::ReturnUrlNotAllowed)
@@ -185,7 +190,8 @@ impl From<LinkRequestError> for Problem {
     tag = "connect links",
     operation_id = "createConnectLink",
     summary = "Create a connect link",
-    description = "Creates a link by which a person without an account connects Xero, once. The URL is in this response         only.",
+    description = "Creates a link by which a person without an account connects Xero, once. The URL is in this response \
+        only.",
     params(IdempotencyKey),
     request_body(content = NewLink, example = json!({ "requestedBy": "Ann of Harbour Group",
         "note": "Your monthly books", "externalId": "customer-4711", "expiresIn": 604800 })),
@@ -205,6 +211,7 @@ pub async fn post(
     let key = api_keys::authenticate(&state.store, &headers).await?;
     let work = async {
         require_unlimited(&key)?;
+        require_object(&body, "The body is a JSON object.")?;
         let new: NewLink = serde_json::from_slice(&body)
             .map_err(|error| Problem::invalid_argument(&format!("The body is not valid: {error}.")))?;
         let lifetime = new.expires_in.unwrap_or(DEFAULT_LINK_LIFETIME);
@@ -219,8 +226,9 @@ pub async fn post(
             email: new.email,
         };
         let store = state.store.as_actor(origin.actor(&key));
-        let expires_at = store.clock().now() + lifetime;
-        let created = create(&store, &state.notifier, &key.org, requested, None).await?;
+        // A lifetime that is too long is refused below.
+        let expires_at = store.clock().now().saturating_add(lifetime);
+        let created = create(&store, &state.notifier, &key.org, requested, LinkCreator::Program(&key.id)).await?;
         let url = created.url(&state);
         let created = CreatedConnectLink { id: created.id.0, url, expires_at };
         Ok((StatusCode::CREATED, Json(created)).into_response())

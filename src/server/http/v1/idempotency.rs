@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, response};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -23,6 +23,7 @@ use crate::server::auth::api_keys;
 use crate::server::domain::Secret;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::limits::MAX_BODY_BYTES;
+use crate::server::http::middleware::reject_nul::is_too_long;
 use crate::server::http::state::AppState;
 use crate::server::store::{ApiKeyRow, CallClaim, IdempotentCall, StoreError, bounded, new_id};
 
@@ -71,8 +72,10 @@ pub async fn replay_repeated_posts(State(state): State<AppState>, request: Reque
         return counted(&state, &key, async { Err(refusal) }).await;
     }
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    let body = match to_bytes(body, MAX_BODY_BYTES).await {
+        Ok(body) => body,
+        Err(error) if is_too_long(&error) => return Problem::of(ProblemCode::BodyTooLarge).into_response(),
+        Err(_) => return Problem::of(ProblemCode::BodyIncomplete).into_response(),
     };
     let id = hash(&[key.id.as_str().as_bytes(), &given]);
     let (request_hash, owner): (String, String) = (hash_request(&head, &body), new_id());
@@ -109,14 +112,8 @@ fn answer(state: &AppState, key: &ApiKeyRow, claim: Result<CallClaim, StoreError
 
 /// Runs the call, and keeps its response or releases the call.
 async fn run(state: AppState, request: Request, next: Next, id: String, owner: String) -> Response {
-    let (head, body) = next.run(request).await.into_parts();
-    let body = match to_bytes(body, MAX_ANSWER_BYTES).await {
-        Ok(body) => body,
-        Err(error) => {
-            tracing::error!(%error, "failed to read the response of an idempotent call");
-            Bytes::new()
-        }
-    };
+    let response = next.run(request).await;
+    let (head, body) = readable(response, MAX_ANSWER_BYTES).await;
     let noted = if is_kept(head.status) {
         let headers = [CONTENT_TYPE, ETAG].into_iter().filter_map(|name| {
             let value = head.headers.get(&name)?.to_str().ok()?;
@@ -134,6 +131,19 @@ async fn run(state: AppState, request: Request, next: Next, id: String, owner: S
         tracing::error!(%error, "failed to keep the response of an idempotent call");
     }
     Response::from_parts(head, Body::from(body))
+}
+
+/// Returns the parts of a response; of a problem, which is not kept, if its body can't be read.
+async fn readable(response: Response, limit: usize) -> (response::Parts, Bytes) {
+    let (head, body) = response.into_parts();
+    match to_bytes(body, limit).await {
+        Ok(body) => (head, body),
+        Err(error) => {
+            let (head, body) = Problem::from(InternalError::logged(&error)).into_response().into_parts();
+            // A problem's body is in memory.
+            (head, to_bytes(body, MAX_ANSWER_BYTES).await.unwrap_or_default())
+        }
+    }
 }
 
 /// Returns whether a repeated call gets this response. One that was refused before it did anything, or that failed on
@@ -187,6 +197,14 @@ mod tests {
             assert!(!is_valid(wrong), "{wrong:?}");
         }
         assert_ne!(hash(&[b"ab", b"c"]), hash(&[b"a", b"bc"]));
+    }
+
+    #[tokio::test]
+    async fn response_that_is_too_long_becomes_an_error_that_is_not_kept() {
+        let (head, body) = readable(Response::new(Body::from("x".repeat(10))), 10).await;
+        assert!(is_kept(head.status) && body.len() == 10);
+        let (head, body) = readable(Response::new(Body::from("x".repeat(11))), 10).await;
+        assert!(!is_kept(head.status) && body.starts_with(b"{"), "{head:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use super::call_origin::CallOrigin;
 use super::idempotency::IdempotencyKey;
+use super::json_body::{objects, require_object};
 use super::problem::Problem;
 use super::problem_responses::ImportProblems;
 use super::rate_limit::{rate_limited, require_unlimited};
@@ -35,6 +36,7 @@ pub struct ImportRequest {
     /// lose the connection.
     old_system_stopped: bool,
     /// At most 20.
+    #[serde(deserialize_with = "objects")]
     rows: Vec<TokenRow>,
 }
 
@@ -167,10 +169,10 @@ pub async fn import(
 
 /// Reads the body. Says where it is wrong, never what it says there: that may be a token.
 fn read_request(body: &[u8]) -> Result<ImportRequest, Problem> {
+    const SHAPE: &str = "It is {\"oldSystemStopped\": true, \"rows\": [{\"refreshToken\": …}]}.";
+    require_object(body, &format!("The body is no JSON object. {SHAPE}"))?;
     serde_json::from_slice(body).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
-        Problem::invalid_argument(&format!(
-            "The body is not valid at {place}. It is {{\"oldSystemStopped\": true, \"rows\": [{{\"refreshToken\": …}}]}}."
-        ))
+        Problem::invalid_argument(&format!("The body is not valid at {place}. {SHAPE}"))
     })
 }

@@ -8,8 +8,10 @@ mod etag;
 mod events;
 mod idempotency;
 mod import;
+mod json_body;
 mod openapi;
 mod paging;
+mod plain_answers;
 mod problem;
 mod problem_responses;
 mod rate_limit;
@@ -25,11 +27,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
 pub use self::idempotency::replay_repeated_posts;
+pub use self::plain_answers::answer_with_problems;
 use self::problem::Problem;
+use super::internal_error::InternalError;
 use super::middleware::limits;
 use super::middleware::reject_nul::has_nul;
 use super::state::AppState;
 use crate::model::{ProblemCode, paths};
+
+/// Returns the problem that programs get if a handler panics.
+pub fn problem_of_panic() -> impl IntoResponse {
+    Problem::from(InternalError::panicked())
+}
 
 /// Returns the routes that only need the database, with the short timeout.
 pub fn database_routes() -> Router<AppState> {

@@ -135,6 +135,12 @@ mod tests {
     }
 
     #[test]
+    fn texts_have_single_blanks() {
+        let described = json!(build_document("https://evergrant.example.com")).to_string();
+        assert_eq!(described.split("\",").find(|text| text.contains("  ")), None);
+    }
+
+    #[test]
     fn operations_have_ids_of_their_own() {
         let described = json!(build_document("https://evergrant.example.com"));
         let items = described["paths"].as_object().unwrap().values();

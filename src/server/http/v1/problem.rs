@@ -13,6 +13,7 @@ use crate::model::{ProblemCode, Scope};
 use crate::server::auth::api_keys::{KeyError, KeyRejection};
 use crate::server::http::internal_error::InternalError;
 use crate::server::proxy::LimitReached;
+use crate::server::proxy::headers::EVERGRANT_PROBLEM;
 use crate::server::store::StoreError;
 use crate::server::tokens::{MAX_TTL, TokenError};
 
@@ -127,6 +128,11 @@ impl Problem {
         Self { retry_after: Some(DEFAULT_RETRY_AFTER_SECONDS), ..Self::of(ProblemCode::DisconnectFailed) }
     }
 
+    /// The call took too long.
+    pub fn timed_out() -> Self {
+        Self { retry_after: Some(DEFAULT_RETRY_AFTER_SECONDS), ..Self::of(ProblemCode::TimedOut) }
+    }
+
     /// A call with the same `Idempotency-Key` is running; `wait` is in seconds.
     pub fn idempotency_in_progress(wait: u64) -> Self {
         Self { retry_after: Some(wait.max(1)), ..Self::of(ProblemCode::IdempotencyInProgress) }
@@ -180,8 +186,10 @@ impl IntoResponse for Problem {
     /// Builds the response, which must not be cached.
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = HeaderValue::from_static(self.body.code);
         let mut answer = (status, Json(self.body)).into_response();
         let headers = answer.headers_mut();
+        headers.insert(EVERGRANT_PROBLEM, code);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {

@@ -14,7 +14,7 @@ use super::problem::{PROBLEM_JSON, Problem, ProblemBody};
 use crate::model::ProblemCode;
 
 /// The problems that any call with a key can return.
-const KEY_PROBLEMS: [ProblemCode; 9] = [
+const KEY_PROBLEMS: [ProblemCode; 10] = [
     ProblemCode::NulCharacter,
     ProblemCode::MissingKey,
     ProblemCode::InvalidKey,
@@ -24,7 +24,10 @@ const KEY_PROBLEMS: [ProblemCode; 9] = [
     ProblemCode::MethodNotAllowed,
     ProblemCode::TooManyRequests,
     ProblemCode::Internal,
+    ProblemCode::TimedOut,
 ];
+/// The further problems of a call with a body of JSON.
+const BODY_PROBLEMS: [ProblemCode; 2] = [ProblemCode::BodyIncomplete, ProblemCode::BodyTooLarge];
 /// The further problems that a call for a token can return.
 const TOKEN_PROBLEMS: [ProblemCode; 7] = [
     ProblemCode::LimitedKey,
@@ -62,11 +65,12 @@ const BINDING_PROBLEMS: [ProblemCode; 7] = [
 ];
 
 /// The further problems that a call about connect links can return.
-const LINK_PROBLEMS: [ProblemCode; 6] = [
+const LINK_PROBLEMS: [ProblemCode; 7] = [
     ProblemCode::NoSuchLink,
     ProblemCode::NoSuchConnection,
     ProblemCode::ExternalIdTaken,
     ProblemCode::TooManyLinks,
+    ProblemCode::TooManyMails,
     ProblemCode::InvalidArgument,
     ProblemCode::ReturnUrlNotAllowed,
 ];
@@ -107,7 +111,7 @@ pub struct ImportProblems;
 impl IntoResponses for ImportProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let further = [ProblemCode::InvalidArgument, ProblemCode::LimitedKey];
-        responses(&[&KEY_PROBLEMS[..], &further, &IDEMPOTENCY_PROBLEMS].concat())
+        responses(&[&KEY_PROBLEMS[..], &further, &BODY_PROBLEMS, &IDEMPOTENCY_PROBLEMS].concat())
     }
 }
 
@@ -116,7 +120,7 @@ pub struct BindingProblems;
 
 impl IntoResponses for BindingProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[&KEY_PROBLEMS[..], &BINDING_PROBLEMS].concat())
+        responses(&[&KEY_PROBLEMS[..], &BINDING_PROBLEMS, &BODY_PROBLEMS].concat())
     }
 }
 
@@ -156,6 +160,8 @@ fn response(status: u16, codes: &[ProblemCode]) -> Response {
     let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples);
     let answer = ResponseBuilder::new().description(format!("{}.", titles.join("; ")));
     let answer = answer.content(PROBLEM_JSON, content.build());
+    let code = header(Type::String, "The problem's code. Only a response of Evergrant's has it.");
+    let answer = answer.header("X-Evergrant-Problem", code);
     let waits = header(Type::Integer, "Seconds to wait before retrying, if a retry can succeed.");
     match status {
         401 | 403 => answer.header("WWW-Authenticate", header(Type::String, "What is required (RFC 6750).")),

@@ -8,6 +8,8 @@
 mod app_budget;
 mod rolling_count;
 mod slots;
+mod turn;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,17 +21,15 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::app_budget::AppBudget;
 use self::slots::{HeldSlot, TenantSlots, exhausted};
+pub use self::turn::RemainingCalls;
+use self::upkeep::Unreleased;
 use crate::model::CallLimit;
 use crate::server::store::{RequestSlot, Store, StoreError, bounded};
 
 /// How long, in seconds, other instances respect a slot whose holder does not renew it.
 const HOLD_SECONDS: i64 = 30;
-/// How often held slots are renewed.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a waiting instance looks for slots that others have given back.
 const SLOT_POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How long, in seconds, a tenant rests whose calls of the day are used up, if Xero does not say for how long.
-const DAY_PAUSE: i64 = 10 * 60;
 
 /// Xero's limits, and how long a call waits for its turn.
 #[derive(Clone, Copy, Debug)]
@@ -92,19 +92,29 @@ struct Blocked {
     limit: CallLimit,
     /// Unix seconds at which it is out of the way, if that is known.
     free_at: Option<i64>,
+    /// Whether a running call that ends, at whichever instance, may be enough.
+    may_end_sooner: bool,
 }
 
 impl Blocked {
     /// Other calls of the tenant are running or waiting.
-    const BY_OTHER_CALLS: Self = Self { limit: CallLimit::Concurrent, free_at: None };
+    const BY_OTHER_CALLS: Self = Self { limit: CallLimit::Concurrent, free_at: None, may_end_sooner: true };
+    /// There is no slot to make a call in.
+    const WITHOUT_SLOT: Self = Self { may_end_sooner: false, ..Self::BY_OTHER_CALLS };
+
+    /// Nothing helps before the unix second `free_at`.
+    fn until(limit: CallLimit, free_at: i64) -> Self {
+        Self { limit, free_at: Some(free_at), may_end_sooner: false }
+    }
 
     /// Returns the one that is out of the way first; one with a known time before one without.
     fn or_sooner(self, other: Self) -> Self {
-        match (self.free_at, other.free_at) {
+        let sooner = match (self.free_at, other.free_at) {
             (Some(mine), Some(theirs)) if mine <= theirs => self,
             (_, Some(_)) => other,
             _ => self,
-        }
+        };
+        Self { may_end_sooner: self.may_end_sooner || other.may_end_sooner, ..sooner }
     }
 }
 
@@ -120,6 +130,10 @@ struct Inner {
     tenants: Mutex<HashMap<String, Arc<Tenant>>>,
     app: tokio::sync::Mutex<AppBudget>,
     renewed_at: Mutex<Instant>,
+    /// Slots that are not used any more and still have to be given back.
+    unreleased: Mutex<Vec<Unreleased>>,
+    /// Held while slots are given back.
+    releasing: tokio::sync::Mutex<()>,
 }
 
 struct Tenant {
@@ -143,11 +157,12 @@ impl TenantLimiter {
     /// Creates a limiter. `owner` identifies this run of the instance.
     pub fn new(store: Store, owner: String, limits: CallLimits) -> Self {
         let (app, renewed_at) = (tokio::sync::Mutex::default(), Mutex::new(Instant::now()));
-        Self(Arc::new(Inner { store, owner, limits, tenants: Mutex::default(), app, renewed_at }))
+        let (tenants, unreleased, releasing) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
+        Self(Arc::new(Inner { store, owner, limits, tenants, app, renewed_at, unreleased, releasing }))
     }
 
-    /// Waits for a turn to call Xero for a tenant, in the order of arrival, for no longer than `CallLimits::wait`. Fails
-    /// if the database does not answer in time.
+    /// Waits for a turn to call Xero for a tenant, in the order of arrival, for no longer than `CallLimits::wait`; not at
+    /// all if it is known that the turn does not come by then. Fails if the database does not answer in time.
     pub async fn acquire(&self, tenant_id: &str) -> Result<Turn, TurnError> {
         let deadline = Instant::now() + self.0.limits.wait;
         let tenant = self.tenant(tenant_id);
@@ -165,18 +180,21 @@ impl TenantLimiter {
                 },
                 Err(by_tenant) => by_tenant,
             };
-            let knows_when = blocked.limit == CallLimit::AppMinute || tenant.slots.lock().pause.is_some();
-            if !knows_when && look_again_at <= Instant::now() {
+            let by_xero = blocked.limit == CallLimit::AppMinute || tenant.slots.lock().is_limited_by_xero(self.now());
+            let looks = !by_xero && look_again_at <= Instant::now();
+            if looks {
                 match bounded(self.claim_slot(&tenant)).await? {
                     Claim::Claimed => continue,
                     Claim::Blocked(elsewhere) => blocked = blocked.or_sooner(elsewhere),
                 }
                 look_again_at = Instant::now() + SLOT_POLL_INTERVAL;
             }
-            if Instant::now() >= deadline {
+            let is_certain = (by_xero || looks) && !blocked.may_end_sooner;
+            let comes_too_late = is_certain && blocked.free_at.is_some_and(|at| self.instant_of(at) > deadline);
+            if comes_too_late || Instant::now() >= deadline {
                 return Err(self.limit_reached(blocked));
             }
-            let next = if knows_when { deadline } else { look_again_at };
+            let next = if by_xero { deadline } else { look_again_at };
             let wake_at = blocked.free_at.map_or(next, |at| next.min(self.instant_of(at))).min(deadline);
             tokio::select! {
                 () = sleep_until(wake_at) => {}
@@ -190,8 +208,8 @@ impl TenantLimiter {
         // Frees the slot if the call does not begin.
         let mut turn = Turn { limiter: self.clone(), tenant: Arc::clone(tenant), slot, call_ended: true };
         let taken = self.0.app.lock().await.take(&self.0.store, self.0.limits.app_per_minute).await?;
-        if let Err(next_window) = taken {
-            return Ok(Err(Blocked { limit: CallLimit::AppMinute, free_at: Some(next_window) }));
+        if let Err(free_at) = taken {
+            return Ok(Err(Blocked::until(CallLimit::AppMinute, free_at)));
         }
         turn.count();
         turn.call_ended = false;
@@ -203,21 +221,23 @@ impl TenantLimiter {
         let Inner { store, owner, limits, .. } = &*self.0;
         let number_of_slots = limits.slots();
         if tenant.slots.lock().held.len() >= number_of_slots as usize {
-            return Ok(Claim::Blocked(Blocked::BY_OTHER_CALLS));
+            return Ok(Claim::Blocked(Blocked::WITHOUT_SLOT));
         }
         let (rows, pause) = store.request_slots(&tenant.id).await?;
         let now = self.now();
         if let Some((limit, until)) = pause.filter(|(_, until)| *until > now) {
             tenant.slots.lock().pause_until(limit, until);
-            return Ok(Claim::Blocked(Blocked { limit, free_at: Some(until) }));
+            return Ok(Claim::Blocked(Blocked::until(limit, until)));
         }
-        let mut blocked = Blocked::BY_OTHER_CALLS;
+        let mut blocked = Blocked::WITHOUT_SLOT;
         for number in 0..number_of_slots {
             if tenant.slots.lock().held.iter().any(|slot| slot.number == number) {
                 continue;
             }
             let row = rows.iter().find(|row| row.number == number);
-            if row.is_some_and(|row| row.owner.is_some() && row.held_until > now) {
+            let is_held = row.is_some_and(|row| row.owner.is_some() && row.held_until > now);
+            if is_held || self.is_unreleased(&tenant.id, number) {
+                blocked = blocked.or_sooner(Blocked::BY_OTHER_CALLS);
                 continue;
             }
             if let Some(reached) = row.and_then(|row| exhausted_row(row, limits, now)) {
@@ -231,42 +251,9 @@ impl TenantLimiter {
                 tenant.slots.lock().held.push(slot);
                 return Ok(Claim::Claimed);
             }
+            blocked = blocked.or_sooner(Blocked::BY_OTHER_CALLS);
         }
         Ok(Claim::Blocked(blocked))
-    }
-
-    /// Gives back the slots that are not needed, and renews the others. Call it every second, and with `stopping` at the
-    /// end.
-    pub async fn maintain(&self, stopping: bool) -> Result<(), StoreError> {
-        let Inner { store, owner, limits, .. } = &*self.0;
-        let (now, mut unused, mut is_holding) = (self.now(), Vec::new(), false);
-        self.0.tenants.lock().retain(|_, tenant| {
-            let mut slots = tenant.slots.lock();
-            slots.drop_lost(now);
-            unused.extend(slots.remove_unused(limits, now, stopping).into_iter().map(|slot| (tenant.id.clone(), slot)));
-            is_holding |= !slots.held.is_empty();
-            let is_paused = slots.pause.is_some_and(|(_, until)| until > now);
-            drop(slots);
-            // Every caller and turn has a reference, and new ones are created under this lock.
-            Arc::strong_count(tenant) > 1 || is_paused || !tenant.slots.lock().held.is_empty()
-        });
-        for (tenant, slot) in unused {
-            let (minute, day) = (slot.minute.encode(), slot.day.encode());
-            // If this fails, the slot is free when its hold ends, and its minute counts as used up.
-            store.release_request_slot(&tenant, slot.number, owner, (&minute, &day)).await?;
-        }
-        if is_holding && self.0.renewed_at.lock().elapsed() >= RENEWAL_INTERVAL {
-            let held_until = now + HOLD_SECONDS;
-            store.renew_request_slots(owner, held_until).await?;
-            *self.0.renewed_at.lock() = Instant::now();
-            for tenant in self.0.tenants.lock().values() {
-                let mut slots = tenant.slots.lock();
-                // A call that outlived its slot's hold does not get it back: another instance may have it.
-                let kept = slots.held.iter_mut().filter(|slot| slot.held_until > now);
-                kept.for_each(|slot| slot.held_until = held_until);
-            }
-        }
-        Ok(())
     }
 
     fn tenant(&self, id: &str) -> Arc<Tenant> {
@@ -275,6 +262,11 @@ impl TenantLimiter {
             Arc::new(Tenant { id: id.to_owned(), queue, slots, freed: Notify::new() })
         };
         Arc::clone(self.0.tenants.lock().entry(id.to_owned()).or_insert_with(new))
+    }
+
+    /// Lets the calls of all tenants wait until the unix second `until`, at every instance.
+    async fn pause_app(&self, until: i64) -> Result<(), StoreError> {
+        self.0.app.lock().await.pause(&self.0.store, self.0.limits.app_per_minute, until).await
     }
 
     fn limit_reached(&self, blocked: Blocked) -> TurnError {
@@ -301,45 +293,6 @@ enum Claim {
 fn exhausted_row(row: &RequestSlot, limits: &CallLimits, now: i64) -> Option<Blocked> {
     let slot = HeldSlot::claimed(row, now, limits, now);
     exhausted(&slot.minute, &slot.day, row.number, limits, now)
-}
-
-impl Turn {
-    /// Counts a further request of the same call.
-    pub fn count(&self) {
-        self.tenant.slots.lock().count(self.slot, self.limiter.now());
-    }
-
-    /// Notes that Xero has ended the call.
-    pub fn finish(mut self) {
-        self.call_ended = true;
-    }
-
-    /// Notes how many calls Xero says are left. If none is, the tenant's calls wait.
-    pub async fn observe_remaining(&self, minute: Option<u32>, day: Option<u32>) -> Result<(), StoreError> {
-        let now = self.limiter.now();
-        if day == Some(0) {
-            return self.pause(CallLimit::Day, now + DAY_PAUSE).await;
-        }
-        // Other programs of the same app may have used them. Until our own first call is a minute old, we know nothing.
-        let oldest = self.tenant.slots.lock().oldest_call();
-        match (minute, oldest) {
-            (Some(0), oldest) => self.pause(CallLimit::Minute, oldest.unwrap_or(now).max(now - 60) + 61).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Lets the tenant's calls wait until the unix second `until`, because Xero has refused one.
-    pub async fn pause(&self, limit: CallLimit, until: i64) -> Result<(), StoreError> {
-        self.tenant.slots.lock().pause_until(limit, until);
-        self.limiter.0.store.pause_tenant(&self.tenant.id, limit, until).await
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.tenant.slots.lock().free(self.slot, self.call_ended);
-        self.tenant.freed.notify_one();
-    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(super) struct TenantSlots {
     pub held: Vec<HeldSlot>,
     /// The limit that Xero said is reached, and until when, in unix seconds.
     pub pause: Option<(CallLimit, i64)>,
+    /// How many calls may begin because Xero said that few are left, for which limit, and until when that holds.
+    left: Option<(u32, CallLimit, i64)>,
 }
 
 impl HeldSlot {
@@ -82,10 +84,10 @@ pub(super) fn exhausted(
 ) -> Option<Blocked> {
     let by_day = day.free_at(now, limits.share_of_day(slot));
     if by_day > now {
-        return Some(Blocked { limit: CallLimit::Day, free_at: Some(by_day) });
+        return Some(Blocked::until(CallLimit::Day, by_day));
     }
     let by_minute = minute.free_at(now, limits.share_of_minute(slot));
-    (by_minute > now).then_some(Blocked { limit: CallLimit::Minute, free_at: Some(by_minute) })
+    (by_minute > now).then_some(Blocked::until(CallLimit::Minute, by_minute))
 }
 
 impl TenantSlots {
@@ -100,12 +102,16 @@ impl TenantSlots {
     pub fn next_free(&mut self, limits: &CallLimits, now: i64) -> Result<&mut HeldSlot, Blocked> {
         if let Some((limit, until)) = self.pause {
             if until > now {
-                return Err(Blocked { limit, free_at: Some(until) });
+                return Err(Blocked::until(limit, until));
             }
             self.pause = None;
         }
         self.drop_lost(now);
-        let mut blocked = Blocked::BY_OTHER_CALLS;
+        let is_any_busy = self.held.iter().any(|slot| !slot.is_idle());
+        if let Some((limit, until)) = self.none_left(now) {
+            return Err(Blocked { may_end_sooner: true, ..Blocked::until(limit, until) });
+        }
+        let mut blocked = if is_any_busy { Blocked::BY_OTHER_CALLS } else { Blocked::WITHOUT_SLOT };
         for slot in self.held.iter_mut().filter(|slot| slot.is_idle() && slot.held_until > now) {
             match slot.exhausted(limits, now) {
                 None => return Ok(slot),
@@ -113,6 +119,26 @@ impl TenantSlots {
             }
         }
         Err(blocked)
+    }
+
+    /// Returns whether calls wait because of what Xero said: further slots are of no use then.
+    pub fn is_limited_by_xero(&self, now: i64) -> bool {
+        self.pause.is_some() || self.none_left(now).is_some()
+    }
+
+    /// Returns the limit of which Xero left no call, and until when, while calls are running whose responses say it anew.
+    fn none_left(&self, now: i64) -> Option<(CallLimit, i64)> {
+        let (left, limit, until) = self.left?;
+        let is_any_busy = self.held.iter().any(|slot| !slot.is_idle());
+        (left == 0 && until > now && is_any_busy).then_some((limit, until))
+    }
+
+    /// Notes that Xero says that `left` calls are left until the unix second `until`, in the response to the call in
+    /// `slot`. If they are enough for every slot, they limit nothing. Calls that are running may not be counted yet.
+    pub fn observe_left(&mut self, (left, limit, until): (u32, CallLimit, i64), slot: u32, limits: &CallLimits) {
+        let others = self.held.iter().filter(|other| other.number != slot && matches!(other.state, SlotState::Busy));
+        let begin = left.saturating_sub(u32::try_from(others.count()).unwrap_or(u32::MAX));
+        self.left = (left < limits.slots()).then_some((begin, limit, until));
     }
 
     /// Lets calls wait until the unix second `until`, or longer if they already have to.
@@ -130,6 +156,9 @@ impl TenantSlots {
 
     /// Counts a call in a slot.
     pub fn count(&mut self, number: u32, now: i64) {
+        if let Some((left, ..)) = &mut self.left {
+            *left = left.saturating_sub(1);
+        }
         if let Some(slot) = self.slot(number) {
             slot.minute.add(now, 1);
             slot.day.add(now, 1);

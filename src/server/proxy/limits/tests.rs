@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::future::join_all;
 
 use super::*;
-use crate::server::store::testing::each_store;
+use crate::server::store::testing::{each_store, rename_table};
 
 const LIMITS: CallLimits =
     CallLimits { concurrent: 5, per_minute: 60, per_day: 5_000, app_per_minute: 10_000, wait: Duration::from_secs(30) };
@@ -127,7 +127,7 @@ each_store! {
         let busy = sleeper.acquire("harbour").await.unwrap();
         store.clock().advance(HOLD_SECONDS + 61);
         let theirs = other.acquire("harbour").await.unwrap();
-        *sleeper.0.renewed_at.lock() = Instant::now().checked_sub(RENEWAL_INTERVAL).unwrap();
+        *sleeper.0.renewed_at.lock() = Instant::now().checked_sub(upkeep::RENEWAL_INTERVAL).unwrap();
         sleeper.maintain(false).await.unwrap();
         busy.finish();
         assert_eq!(call(&sleeper).await.unwrap_err().limit, CallLimit::Concurrent);
@@ -140,12 +140,119 @@ each_store! {
         let limiter = instance(&store, "one", NO_WAIT);
         let turn = limiter.acquire("harbour").await.unwrap();
         store.clock().advance(10);
-        turn.observe_remaining(Some(1), Some(1)).await.unwrap();
-        turn.observe_remaining(Some(0), Some(1)).await.unwrap();
+        let said = RemainingCalls { minute: Some(1), day: Some(1), app_minute: None };
+        turn.observe_remaining(said).await.unwrap();
+        turn.observe_remaining(RemainingCalls { minute: Some(0), ..said }).await.unwrap();
         turn.finish();
         assert_eq!(call(&limiter).await, Err(LimitReached { limit: CallLimit::Minute, retry_after: 51 }));
         store.clock().advance(51);
         assert_eq!(call(&limiter).await, Ok(()));
+    }
+}
+
+each_store! {
+    async fn only_as_many_calls_begin_as_xero_says_are_left(store: Store) {
+        let limiter = instance(&store, "one", NO_WAIT);
+        let turn = limiter.acquire("harbour").await.unwrap();
+        let said = RemainingCalls { minute: Some(3), day: Some(2_000), app_minute: Some(9_000) };
+        turn.observe_remaining(said).await.unwrap();
+        turn.finish();
+        let mut running = Vec::new();
+        for _ in 0..3 {
+            running.push(limiter.acquire("harbour").await.unwrap());
+        }
+        assert_eq!(call(&limiter).await.unwrap_err().limit, CallLimit::Minute, "there are free slots");
+        running.into_iter().for_each(Turn::finish);
+        assert_eq!(call(&limiter).await, Ok(()), "with nothing running, a call asks Xero");
+    }
+}
+
+each_store! {
+    async fn refusal_for_the_apps_limit_pauses_every_tenant_at_every_instance(store: Store) {
+        let (one, two) = (instance(&store, "one", NO_WAIT), instance(&store, "two", NO_WAIT));
+        let turn = one.acquire("harbour").await.unwrap();
+        let said = RemainingCalls { minute: Some(40), day: None, app_minute: Some(0) };
+        turn.refused(Some("minute"), said, Some(25)).await.unwrap();
+        turn.finish();
+        for (limiter, tenant) in [(&one, "harbour"), (&one, "southerly"), (&two, "kauri")] {
+            let Err(TurnError::LimitReached(reached)) = limiter.acquire(tenant).await else { panic!("{tenant}") };
+            assert_eq!((reached.limit, reached.retry_after), (CallLimit::AppMinute, 30), "{tenant}");
+        }
+        store.clock().advance(30);
+        two.acquire("kauri").await.unwrap().finish();
+    }
+}
+
+each_store! {
+    async fn instance_that_holds_slots_learns_of_a_pause(store: Store) {
+        let (one, two) = (instance(&store, "one", NO_WAIT), instance(&store, "two", NO_WAIT));
+        assert_eq!(call(&two).await, Ok(()));
+        let turn = one.acquire("harbour").await.unwrap();
+        turn.refused(Some("day"), RemainingCalls::default(), Some(500)).await.unwrap();
+        turn.finish();
+        two.maintain(false).await.unwrap();
+        assert_eq!(call(&two).await, Err(LimitReached { limit: CallLimit::Day, retry_after: 500 }));
+    }
+}
+
+each_store! {
+    async fn call_whose_turn_is_known_not_to_come_is_refused_at_once(store: Store) {
+        // Longer than the test may take.
+        let limits = CallLimits { concurrent: 2, per_minute: 2, wait: Duration::from_secs(3_600), ..LIMITS };
+        let limiter = instance(&store, "one", limits);
+        let turn = limiter.acquire("harbour").await.unwrap();
+        turn.refused(Some("day"), RemainingCalls::default(), Some(50_000)).await.unwrap();
+        turn.finish();
+        let refused = tokio::time::timeout(Duration::from_secs(60), call(&limiter)).await.expect("it waits");
+        assert_eq!(refused, Err(LimitReached { limit: CallLimit::Day, retry_after: 50_000 }));
+
+        let limits = CallLimits { per_day: 2, ..limits };
+        let limiter = instance(&store, "two", limits);
+        for _ in 0..2 {
+            limiter.acquire("kauri").await.unwrap().finish();
+        }
+        let refused = tokio::time::timeout(Duration::from_secs(60), limiter.acquire("kauri")).await.expect("it waits");
+        let Err(TurnError::LimitReached(reached)) = refused else { panic!("it has a turn") };
+        assert_eq!(reached.limit, CallLimit::Day);
+    }
+}
+
+each_store! {
+    async fn call_beyond_the_minute_waits_and_gets_its_turn(store: Store) {
+        let limits = CallLimits { concurrent: 2, per_minute: 2, wait: Duration::from_secs(3_600), ..LIMITS };
+        let limiter = instance(&store, "one", limits);
+        let first = limiter.acquire("harbour").await.unwrap();
+        limiter.acquire("harbour").await.unwrap().finish();
+        let third = async { limiter.acquire("harbour").await.unwrap().finish() };
+        let minute_passes = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            // Its slots are lost meanwhile, because nothing renews them: what was done in them counts from then.
+            store.clock().advance(HOLD_SECONDS + 62);
+            first.finish();
+        };
+        let both = futures::future::join(third, minute_passes);
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("its turn does not come");
+    }
+}
+
+each_store! {
+    async fn slot_that_could_not_be_given_back_keeps_its_counts_and_is_given_back_later(store: Store) {
+        let limits = CallLimits { concurrent: 2, per_minute: 60, per_day: 4, ..NO_WAIT };
+        let (one, two) = (instance(&store, "one", limits), instance(&store, "two", limits));
+        let (first, second) = (one.acquire("harbour").await.unwrap(), one.acquire("harbour").await.unwrap());
+        first.finish();
+        second.finish();
+        rename_table(&store, "request_slots", "elsewhere").await;
+        one.maintain(true).await.unwrap_err();
+        rename_table(&store, "elsewhere", "request_slots").await;
+        assert_eq!(call(&one).await.unwrap_err().limit, CallLimit::Concurrent, "its slots are not given back yet");
+        one.maintain(true).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(call(&two).await, Ok(()));
+        }
+        assert_eq!(call(&two).await.unwrap_err().limit, CallLimit::Day, "the calls of both count");
     }
 }
 

@@ -63,7 +63,7 @@ pub struct Connection {
     status: BindingStatus,
     /// The scopes that its consent granted; empty if they are not known.
     granted_scopes: Vec<String>,
-    /// Those that the app asks for now and an active connection's consent lacks. The connection works without them, until
+    /// The configured scopes that an active connection lacks. It works without them, until
     /// somebody consents again.
     missing_scopes: Vec<String>,
     /// When it was connected, in unix seconds.

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::server::domain::labels::{EXTERNAL_ID_RULE, TAGS_RULE, is_external_id, sorted_tags};
 use crate::server::http::contact_addresses::{CONTACTS_RULE, contact_addresses};
+use crate::server::http::v1::json_body::require_object;
 use crate::server::http::v1::problem::Problem;
 use crate::server::store::Labels;
 
@@ -34,10 +35,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 
 /// Reads a JSON body.
 pub fn read_patch(body: &[u8]) -> Result<LabelPatch, Problem> {
-    // An array would be read as the fields in their order.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::invalid_argument("The body is a JSON object with externalId, tags or contacts."));
-    }
+    require_object(body, "The body is a JSON object with externalId, tags or contacts.")?;
     serde_json::from_slice(body).map_err(|error| Problem::invalid_argument(&format!("The body is not valid: {error}.")))
 }
 

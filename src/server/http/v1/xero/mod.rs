@@ -1,33 +1,35 @@
 //! `ANY /api/v1/bindings/{id}/xero/{path}`: Xero's API, with this binding's token and tenant and no other.
 
 mod body;
+mod refusal;
 mod running_call;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use self::body::CallBody;
+use self::refusal::{Incomplete, Refusal, Seen};
 use self::running_call::RunningCall;
 use super::call_origin::CallOrigin;
+use super::plain_answers::FromXero;
 use super::problem::Problem;
 use super::problem_responses::XeroProblems;
 use super::rate_limit::rate_limited;
-use crate::model::{BindingId, CallLimit, ProblemCode, Scope};
+use crate::model::{BindingId, ProblemCode, Scope};
 use crate::server::auth::api_keys;
 use crate::server::domain::AccessToken;
 use crate::server::http::state::AppState;
 use crate::server::proxy::headers::{request_headers, response_headers};
-use crate::server::proxy::{ForbiddenPath, TurnError, parse_target};
-use crate::server::store::{ApiKeyRow, BindingWithGrant};
+use crate::server::proxy::{ForbiddenPath, RemainingCalls, TurnError, parse_target};
+use crate::server::store::{ApiKeyRow, BindingWithGrant, bounded};
 use crate::server::telemetry::metrics::ProxiedCall;
 use crate::server::telemetry::traces;
 use crate::server::xero::{ApiPath, ForwardError, ForwardedCall};
@@ -41,10 +43,6 @@ const MIN_TTL: i64 = 30;
 /// How long a call may take until the head of Xero's response, with everything before it: less than the router allows
 /// any request, so that a lost response is told as such. Reports take Xero longer than other calls.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(140);
-/// The largest body of a refusal that is read to find out what was refused.
-const MAX_REFUSAL_BYTES: usize = 64 * 1024;
-/// How long a tenant rests after a 429 without `Retry-After`, as those for concurrent calls are.
-const DEFAULT_PAUSE_SECONDS: i64 = 1;
 
 /// Passes a call on to Xero and its response back.
 #[utoipa::path(
@@ -111,7 +109,8 @@ impl Call<'_> {
         let access = tokens.get_token_for(self.bound.clone(), MIN_TTL).await.map_err(of_token)?.access;
         let tenant = &self.bound.binding.tenant;
         // The call's turn is not spent on a program that sends slowly.
-        let mut body = CallBody::read(body).await.map_err(|_| Problem::of(ProblemCode::XeroBodyIncomplete))?;
+        let body = CallBody::read(body, &self.head.headers).await;
+        let mut body = body.map_err(|_| Problem::of(ProblemCode::XeroBodyIncomplete))?;
         let turn = proxy.limiter.acquire(&tenant.id).await.map_err(|error| match error {
             TurnError::LimitReached(reached) => {
                 proxy.metrics.count_proxied_call(ProxiedCall::Limited, 0, 0);
@@ -121,63 +120,83 @@ impl Call<'_> {
         })?;
         let of_call = (self.key, &self.bound.binding, self.from);
         let call = RunningCall::new(turn, proxy, of_call, body.sent());
-        let (call, mut response) = self.send(call, &access, body.take()).await?;
-        let mut refusal = Refusal::read(&mut response).await;
-        let (call, response) = match &refusal {
-            // Xero has processed nothing.
-            Some(expired) if expired.is_expired_token() && body.is_replayable() => {
-                let new = tokens.get_token_instead_of(&self.bound, &access).await.map_err(of_token)?;
-                call.turn().inspect(|turn| turn.count());
-                let (call, mut again) = self.send(call, &new, body.take()).await?;
-                refusal = Refusal::read(&mut again).await;
-                (call, again)
-            }
-            _ => (call, response),
-        };
-        self.learn_limits(&call, &response).await;
-        let problem = refusal.as_ref().and_then(Refusal::problem);
-        if problem == Some(ProblemCode::XeroTenantGone)
-            && let Some(grant) = &self.bound.grant
+        let (mut call, mut response, mut seen) = self.send(call, &access, &mut body).await?;
+        // Xero has processed nothing.
+        if let Seen::Refusal(expired) = &seen
+            && expired.is_expired_token()
+            && body.is_replayable()
         {
-            // The background job finds out what is left of the consent.
-            store.schedule_connection_read(grant, Some(store.clock().now())).await?;
-        }
-        let (status, headers) = (response.status(), response_headers(response.headers()));
-        let body = match (refusal, problem) {
-            (_, Some(problem)) => {
-                call.answered(0);
-                return Err(Problem::of(problem));
+            let received = expired.body.len();
+            match tokens.get_token_instead_of(&self.bound, &access).await {
+                Ok(Some(new)) => {
+                    call.turn().inspect(|turn| turn.count());
+                    (call, response, seen) = self.send(call, &new, &mut body).await?;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    call.answered(received);
+                    return Err(of_token(error));
+                }
             }
-            (Some(refusal), None) => {
+        }
+        self.learn_limits(&call, &response).await;
+        let (status, headers) = (response.status(), response_headers(response.headers()));
+        let body = match seen {
+            Seen::Other(begun) => call.stream(begun, response),
+            Seen::Refusal(refusal) => {
                 call.answered(refusal.body.len());
+                if let Some(problem) = refusal.problem() {
+                    self.follow_up(problem).await;
+                    return Err(Problem::of(problem));
+                }
                 Body::from(refusal.body)
             }
-            (None, None) => call.stream(response),
         };
         let mut answer = Response::new(body);
         *answer.status_mut() = status;
         *answer.headers_mut() = headers;
+        answer.extensions_mut().insert(FromXero);
         Ok(answer)
     }
 
-    /// Sends the call once. If there is no response, the call has ended.
+    /// Lets the background job find out what is left of the consent, if Xero no longer gives access to the tenant.
+    async fn follow_up(&self, problem: ProblemCode) {
+        let store = &self.state.store;
+        if problem == ProblemCode::XeroTenantGone
+            && let Some(grant) = &self.bound.grant
+            // The program is told what Xero said, whether or not this can be noted.
+            && let Err(error) = bounded(store.schedule_connection_read(grant, Some(store.clock().now()))).await
+        {
+            tracing::warn!(%error, binding = %self.bound.binding.id, "failed to schedule the reading of connections");
+        }
+    }
+
+    /// Sends the call once, and reads the response if it is a refusal. Without a response the call has ended.
     async fn send(
         &self,
         call: RunningCall,
         access: &AccessToken,
-        body: reqwest::Body,
-    ) -> Result<(RunningCall, reqwest::Response), Problem> {
+        body: &mut CallBody,
+    ) -> Result<(RunningCall, reqwest::Response, Seen), Problem> {
+        let mut headers = request_headers(&self.head.headers);
+        headers.extend(body.streamed_length().map(|length| (CONTENT_LENGTH, HeaderValue::from(length))));
         let forwarded = ForwardedCall {
             method: &self.head.method,
             path: &self.path,
             query: self.head.uri.query(),
-            headers: request_headers(&self.head.headers),
-            body,
+            headers,
+            body: body.take(),
             deadline: self.deadline,
         };
         let answer = self.state.xero.forward(access, &self.bound.binding.tenant.id, forwarded).await;
         let error = match answer {
-            Ok(response) => return Ok((call, response)),
+            Ok(mut response) => match Refusal::read(&mut response, self.deadline).await {
+                Ok(seen) => return Ok((call, response, seen)),
+                Err(Incomplete) => {
+                    tracing::warn!(binding = %self.bound.binding.id, "response of Xero's broke off");
+                    return Err(Problem::of(ProblemCode::XeroNoAnswer));
+                }
+            },
             Err(error) => error,
         };
         tracing::warn!(%error, binding = %self.bound.binding.id, "call to Xero failed");
@@ -193,66 +212,21 @@ impl Call<'_> {
     /// Lets further calls wait if Xero says that a limit is reached.
     async fn learn_limits(&self, call: &RunningCall, response: &reqwest::Response) {
         let Some(turn) = call.turn() else { return };
-        let number = |name: &str| response.headers().get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+        let text = |name: &str| response.headers().get(name)?.to_str().ok();
+        let number = |name: &str| text(name)?.trim().parse::<i64>().ok();
+        let left = |name| number(name).map(|left| u32::try_from(left).unwrap_or(0));
+        let remaining = RemainingCalls {
+            minute: left("x-minlimit-remaining"),
+            day: left("x-daylimit-remaining"),
+            app_minute: left("x-appminlimit-remaining"),
+        };
         let learned = if response.status() == StatusCode::TOO_MANY_REQUESTS {
-            let named = response.headers().get("x-rate-limit-problem").and_then(|value| value.to_str().ok());
-            let limit = named.map(str::to_ascii_lowercase);
-            let limit = limit.as_deref().and_then(CallLimit::parse).unwrap_or(CallLimit::Minute);
-            let wait = number(RETRY_AFTER.as_str()).unwrap_or(DEFAULT_PAUSE_SECONDS).clamp(1, 24 * 60 * 60);
-            turn.pause(limit, self.state.store.clock().now() + wait).await
+            turn.refused(text("x-rate-limit-problem"), remaining, number(RETRY_AFTER.as_str())).await
         } else {
-            let left = |name| number(name).map(|left| u32::try_from(left).unwrap_or(0));
-            turn.observe_remaining(left("x-minlimit-remaining"), left("x-daylimit-remaining")).await
+            turn.observe_remaining(remaining).await
         };
         if let Err(error) = learned {
             tracing::warn!(%error, "failed to note Xero's limits");
-        }
-    }
-}
-
-/// A 401 or 403 of Xero's.
-struct Refusal {
-    status: StatusCode,
-    detail: String,
-    body: Bytes,
-}
-
-/// The body of Xero's refusals; keys are seen in either case.
-#[derive(Deserialize)]
-struct RefusalBody {
-    #[serde(alias = "Detail", default)]
-    detail: String,
-}
-
-impl Refusal {
-    /// Reads the body of a 401 or 403. Returns `None` for any other status, and leaves a long body unread.
-    async fn read(response: &mut reqwest::Response) -> Option<Self> {
-        let status = response.status();
-        let is_short = response.content_length().is_none_or(|length| length <= MAX_REFUSAL_BYTES as u64);
-        if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) || !is_short {
-            return None;
-        }
-        let mut body = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_REFUSAL_BYTES {
-                break;
-            }
-        }
-        let detail = serde_json::from_slice::<RefusalBody>(&body).map(|body| body.detail).unwrap_or_default();
-        Some(Self { status, detail, body: body.into() })
-    }
-
-    fn is_expired_token(&self) -> bool {
-        self.status == StatusCode::UNAUTHORIZED && self.detail.starts_with("TokenExpired")
-    }
-
-    /// Returns the problem that concerns the connection. `None` for what concerns the call alone.
-    fn problem(&self) -> Option<ProblemCode> {
-        match (self.status, self.detail.as_str()) {
-            (StatusCode::UNAUTHORIZED, "AuthorizationUnsuccessful") => Some(ProblemCode::XeroScopeMissing),
-            (StatusCode::FORBIDDEN, "AuthenticationUnsuccessful") => Some(ProblemCode::XeroTenantGone),
-            _ => None,
         }
     }
 }

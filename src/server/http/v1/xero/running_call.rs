@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use reqwest::Response;
 use tokio::time::timeout;
 
@@ -63,13 +63,14 @@ impl RunningCall {
         self.end();
     }
 
-    /// Returns the response's body, which ends the call with its last byte.
-    pub fn stream(mut self, response: Response) -> Body {
+    /// Returns the response's body, of which `begun` was read. It ends the call with its last byte.
+    pub fn stream(mut self, begun: Bytes, response: Response) -> Body {
         self.outcome = ProxiedCall::Answered;
         // A body of known length is not asked for more than that.
         let length = response.content_length();
+        self.received = begun.len() as u64;
         self.end_if_received(length);
-        Body::from_stream(stream::try_unfold((self, response), move |(mut call, mut response)| async move {
+        let rest = stream::try_unfold((self, response), move |(mut call, mut response)| async move {
             let chunk = timeout(STALL_TIMEOUT, response.chunk()).await.map_err(|_| io::ErrorKind::TimedOut)?;
             let chunk: Option<Bytes> = chunk.map_err(|error| io::Error::other(error.without_url()))?;
             let Some(chunk) = chunk else {
@@ -79,7 +80,11 @@ impl RunningCall {
             call.received += chunk.len() as u64;
             call.end_if_received(length);
             Ok::<_, io::Error>(Some((chunk, (call, response))))
-        }))
+        });
+        if begun.is_empty() {
+            return Body::from_stream(rest);
+        }
+        Body::from_stream(stream::iter([Ok(begun)]).chain(rest))
     }
 
     fn end_if_received(&mut self, length: Option<u64>) {

@@ -1,0 +1,97 @@
+//! Gives back and renews slots, and learns of the pauses that other instances were told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{HOLD_SECONDS, Inner, TenantLimiter};
+use crate::server::store::StoreError;
+
+/// How often held slots are renewed.
+pub(super) const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A slot that has to be given back, with its counts.
+#[derive(Clone)]
+pub(super) struct Unreleased {
+    tenant: String,
+    slot: u32,
+    minute_calls: String,
+    day_calls: String,
+}
+
+impl TenantLimiter {
+    /// Gives back the slots that are not needed, renews the others, and reads the tenants' pauses. Call it every second,
+    /// and with `stopping` after the last call. What fails is done by the next one.
+    pub async fn maintain(&self, stopping: bool) -> Result<(), StoreError> {
+        let now = self.now();
+        let (mut is_holding, mut is_used) = (false, false);
+        self.0.tenants.lock().retain(|_, tenant| {
+            let mut slots = tenant.slots.lock();
+            slots.drop_lost(now);
+            let unused = slots.remove_unused(&self.0.limits, now, stopping).into_iter().map(|slot| Unreleased {
+                tenant: tenant.id.clone(),
+                slot: slot.number,
+                minute_calls: slot.minute.encode(),
+                day_calls: slot.day.encode(),
+            });
+            self.0.unreleased.lock().extend(unused);
+            is_holding |= !slots.held.is_empty();
+            let is_paused = slots.pause.is_some_and(|(_, until)| until > now);
+            drop(slots);
+            // Every caller and turn has a reference, and new ones are created under this lock.
+            let is_kept = Arc::strong_count(tenant) > 1 || is_paused || !tenant.slots.lock().held.is_empty();
+            is_used |= is_kept;
+            is_kept
+        });
+        let released = self.release().await;
+        let renewed = if is_holding { self.renew(now).await } else { Ok(()) };
+        let read = if is_used { self.read_pauses().await } else { Ok(()) };
+        released.and(renewed).and(read)
+    }
+
+    /// Returns whether this instance still has to give the slot back.
+    pub(super) fn is_unreleased(&self, tenant: &str, slot: u32) -> bool {
+        self.0.unreleased.lock().iter().any(|one| one.tenant == tenant && one.slot == slot)
+    }
+
+    /// Gives slots back. One that can't be given back stays in the list with its counts, and is not claimed again until
+    /// it was: its row is this instance's.
+    async fn release(&self) -> Result<(), StoreError> {
+        let Inner { store, owner, unreleased, releasing, .. } = &*self.0;
+        // A second release of a slot that was claimed again meanwhile would give that one back.
+        let _one_at_a_time = releasing.lock().await;
+        let all: Vec<Unreleased> = unreleased.lock().clone();
+        for Unreleased { tenant, slot, minute_calls, day_calls } in all {
+            store.release_request_slot(&tenant, slot, owner, (&minute_calls, &day_calls)).await?;
+            unreleased.lock().retain(|one| one.tenant != tenant || one.slot != slot);
+        }
+        Ok(())
+    }
+
+    async fn renew(&self, now: i64) -> Result<(), StoreError> {
+        if self.0.renewed_at.lock().elapsed() < RENEWAL_INTERVAL {
+            return Ok(());
+        }
+        let held_until = now + HOLD_SECONDS;
+        self.0.store.renew_request_slots(&self.0.owner, held_until).await?;
+        *self.0.renewed_at.lock() = Instant::now();
+        for tenant in self.0.tenants.lock().values() {
+            let mut slots = tenant.slots.lock();
+            // A call that outlived its slot's hold does not get it back: another instance may have it.
+            let kept = slots.held.iter_mut().filter(|slot| slot.held_until > now);
+            kept.for_each(|slot| slot.held_until = held_until);
+        }
+        Ok(())
+    }
+
+    /// Lets tenants wait for which Xero has refused a call of another instance.
+    async fn read_pauses(&self) -> Result<(), StoreError> {
+        for (tenant, limit, until) in self.0.store.tenant_pauses().await? {
+            if let Some(tenant) = self.0.tenants.lock().get(&tenant) {
+                tenant.slots.lock().pause_until(limit, until);
+            }
+        }
+        Ok(())
+    }
+}
