@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::backoff::next_attempt_at;
 use super::mail::Digest;
+use super::mail_times::MailZone;
 use super::notifier::{HTTP_GONE, Notifier};
 use super::payload::EventBody;
 use super::smtp::Finality;
@@ -82,13 +83,20 @@ impl Notifier {
             }
         };
         let (claimed, mut events): (Vec<ClaimedDelivery>, Vec<Event>) = emails.into_iter().unzip();
-        let (Some((to, org_name)), Some(mailer), Some(first)) = (mailbox, self.mailer(), claimed.first()) else {
+        let (Some(mailbox), Some(mailer), Some(first)) = (mailbox, self.mailer(), claimed.first()) else {
             return claimed.into_iter().map(|one| (one, canceled_attempt())).collect();
         };
         events.sort_by(|a, b| (a.occurred_at, &a.id).cmp(&(b.occurred_at, &b.id)));
         let now = self.store().clock().now();
-        let org = &first.org;
-        let digest = Digest { to: &to, org, org_name: &org_name, events: &events, public_url: self.public_url(), now };
+        let digest = Digest {
+            to: &mailbox.email,
+            org: &first.org,
+            org_name: &mailbox.org_name,
+            events: &events,
+            public_url: self.public_url(),
+            zone: MailZone::of(mailbox.time_zone.as_deref()),
+            now,
+        };
         let taken = mailer.send(&digest).await;
         let outcome = |one: &ClaimedDelivery| match &taken {
             Ok(()) => DeliveryAttempt {

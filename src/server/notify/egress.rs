@@ -15,8 +15,9 @@ use crate::server::config::Networks;
 
 /// Networks without public receivers, from IANA's special-purpose registries for IPv4 and IPv6 (RFC 6890 and its
 /// successors). In IPv6 only `2000::/3` is allocated; within it, Teredo and related blocks, documentation, and 6to4
-/// (which maps to IPv4 addresses) are excluded.
-const SPECIAL_PURPOSE_CIDRS: &str = "0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,169.254.0.0/16,172.16.0.0/12,192.0.0.0/24,\
+/// (which maps to IPv4 addresses) are excluded. 168.63.129.16 is the platform service of Azure's virtual machines, which
+/// answers nobody else.
+const SPECIAL_PURPOSE_CIDRS: &str = "0.0.0.0/8,10.0.0.0/8,100.64.0.0/10,127.0.0.0/8,168.63.129.16,169.254.0.0/16,172.16.0.0/12,192.0.0.0/24,\
      192.0.2.0/24,192.31.196.0/24,192.52.193.0/24,192.88.99.0/24,192.168.0.0/16,192.175.48.0/24,198.18.0.0/15,\
      198.51.100.0/24,203.0.113.0/24,224.0.0.0/4,240.0.0.0/4,\
      ::/3,2001::/23,2001:db8::/32,2002::/16,2620:4f:8000::/48,3fff::/20,4000::/2,8000::/1";
@@ -166,6 +167,7 @@ mod tests {
             "100.127.255.255",
             "127.0.0.1",
             "127.255.0.1",
+            "168.63.129.16",
             "169.254.169.254",
             "169.254.0.1",
             "172.16.0.1",

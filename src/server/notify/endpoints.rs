@@ -17,6 +17,9 @@ pub enum WebhookEndpointError {
     /// The organization has the maximum number of webhooks.
     #[error("the organization already has the maximum number of webhooks")]
     TooMany,
+    /// The person who adds it may no longer add any.
+    #[error("the person may not add webhooks")]
+    NotAllowed,
     /// The organization has no webhook with this id.
     #[error("no such webhook in this organization")]
     NotFound,
@@ -32,6 +35,7 @@ impl From<AddEndpointError> for WebhookEndpointError {
     fn from(error: AddEndpointError) -> Self {
         match error {
             AddEndpointError::TooMany => Self::TooMany,
+            AddEndpointError::NotAllowed => Self::NotAllowed,
             AddEndpointError::Store(error) => Self::Store(error),
         }
     }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use chrono::DateTime;
 use lettre::Message;
 use lettre::message::MessageBuilder;
 use lettre::message::header::ContentType;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 
+use super::mail_times::MailZone;
 use super::payload::action_url;
 use super::smtp::{Finality, SmtpError, SmtpServer};
 use crate::model::{OrgId, paths};
@@ -41,6 +41,8 @@ pub struct Digest<'a> {
     /// Oldest first, at least one.
     pub events: &'a [Event],
     pub public_url: &'a str,
+    /// The zone of the times in it.
+    pub zone: MailZone,
     /// Unix seconds.
     pub now: i64,
 }
@@ -93,7 +95,7 @@ impl Mailer {
         let id = format!("<{id}@{}>", self.from.email.domain());
         let sent = UNIX_EPOCH + Duration::from_secs(now.unsigned_abs());
         let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
-        let message = Message::builder().from(self.from.clone()).to(to.parse().ok()?).date(sent);
+        let message = Message::builder().from(self.from.clone()).to(Mailbox::new(None, to.parse().ok()?)).date(sent);
         Some(message.message_id(Some(id)).raw_header(automatic))
     }
 
@@ -132,7 +134,7 @@ fn subject(digest: &Digest<'_>) -> String {
 fn text_body(digest: &Digest<'_>) -> String {
     let mut text = String::new();
     for event in digest.events {
-        text.push_str(&event_text(event));
+        text.push_str(&event_text(event, &digest.zone));
         text.push_str(&format!("\n{}\n\n", action_url(event, digest.org, digest.public_url)));
     }
     text.push_str(&format!(
@@ -148,7 +150,10 @@ fn html_body(digest: &Digest<'_>) -> String {
     for event in digest.events {
         let link = action_url(event, digest.org, digest.public_url);
         let link = escape_html(&link);
-        html.push_str(&format!("<p>{}<br><a href=\"{link}\">{link}</a></p>", escape_html(&event_text(event))));
+        html.push_str(&format!(
+            "<p>{}<br><a href=\"{link}\">{link}</a></p>",
+            escape_html(&event_text(event, &digest.zone))
+        ));
     }
     let (org, choices) = (escape_html(&single_line(digest.org_name)), escape_html(&settings_url(digest)));
     html.push_str(&format!(
@@ -159,25 +164,16 @@ fn html_body(digest: &Digest<'_>) -> String {
 }
 
 /// One event as text: what happened and when, whether data is safe, and what to do.
-fn event_text(event: &Event) -> String {
+fn event_text(event: &Event, zone: &MailZone) -> String {
     let what = single_line(&event.kind.sentence(event.about.tenant_name.as_deref()));
-    let ends = event.ends_at.map(|at| format!(" It ends on {}.", format_date(at))).unwrap_or_default();
-    format!("{what}{ends} {} ({})", event.kind.advice(), format_time(event.occurred_at))
+    let ends = event.ends_at.map(|at| format!(" It ends on {}.", zone.date(at))).unwrap_or_default();
+    format!("{what}{ends} {} ({})", event.kind.advice(), zone.time(event.occurred_at))
 }
 
 fn settings_url(digest: &Digest<'_>) -> String {
     format!("{}{}", digest.public_url, paths::page_in(paths::NOTIFICATIONS, digest.org))
 }
 
-fn format_date(unix: i64) -> String {
-    DateTime::from_timestamp(unix, 0).unwrap_or_default().format("%-d %b %Y").to_string()
-}
-
-fn format_time(unix: i64) -> String {
-    DateTime::from_timestamp(unix, 0).unwrap_or_default().format("%-d %b %Y, %H:%M UTC").to_string()
-}
-
-/// Replaces control characters, so that a name from Xero stays on one line.
 /// Replaces line breaks and other control characters with spaces.
 pub(super) fn single_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
@@ -219,6 +215,7 @@ mod tests {
             org_name: "Harbour",
             events,
             public_url: "https://e.example",
+            zone: MailZone::of(None),
             now: 0,
         }
     }
@@ -233,6 +230,8 @@ mod tests {
         assert!(
             text_body(&letter).contains("(15 Jan 2027, 08:00 UTC)\nhttps://e.example/settings/integrations?org=o\n")
         );
+        let there = Digest { zone: MailZone::of(Some("Pacific/Auckland")), ..digest(&events) };
+        assert!(text_body(&there).contains("(15 Jan 2027, 21:00 Pacific/Auckland)"));
         assert!(html_body(&letter).contains("Fish &amp; &quot;Chips&quot; &lt;Ltd&gt;"));
         let both = [event(EventKind::Recovered, "A"), event(EventKind::Recovered, "B")];
         assert_eq!(subject(&super::tests::digest(&both)), "2 updates about your Xero connections");

@@ -12,6 +12,7 @@ mod egress;
 mod endpoints;
 mod link_mails;
 mod mail;
+mod mail_times;
 mod notifier;
 mod payload;
 mod reconnect_letters;

@@ -11,14 +11,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use parking_lot::Mutex;
 
 use super::credentials::{CredentialsErrorFn, CredentialsMonitor};
 use super::mail::Mailer;
 use super::webhook::WebhookClient;
 use crate::model::{Channel, Channels, DeliveryId, DisabledBy, OrgId};
 use crate::server::store::{
-    CLAIM_DURATION, ClaimedDelivery, DeliveryAttempt, DeliveryOutcome, RecordedAttempt, ResendError, Store, StoreError,
-    WebhookEndpoint, bounded, new_id,
+    CLAIM_DURATION, ClaimedDelivery, CredentialsAlarm, DeliveryAttempt, DeliveryOutcome, RecordedAttempt, ResendError,
+    Store, StoreError, WebhookEndpoint, bounded, new_id,
 };
 
 /// The status of a receiver that wants no more events.
@@ -57,6 +58,8 @@ struct NotifierInner {
     last_expiry_check_at: AtomicI64,
     /// When it was last recorded that this server can send email, in monotonic seconds.
     last_mailer_heartbeat_at: AtomicI64,
+    /// Whether another server could send email, and when that was looked up, in monotonic seconds.
+    other_mailer: Mutex<Option<(i64, bool)>>,
     credentials: CredentialsMonitor,
 }
 
@@ -102,6 +105,7 @@ impl Notifier {
             roll_after,
             last_expiry_check_at: AtomicI64::new(i64::MIN),
             last_mailer_heartbeat_at: AtomicI64::new(i64::MIN),
+            other_mailer: Mutex::new(None),
             credentials: CredentialsMonitor::new(refused),
         }))
     }
@@ -109,8 +113,25 @@ impl Notifier {
     /// Returns the notification channels that the operators' settings allow.
     pub async fn channels(&self) -> Result<Channels, StoreError> {
         let only_this_machine = self.webhooks().egress_policy().is_loopback_only();
-        let mail = self.mailer().is_some() || self.store().can_send_email().await?;
+        let mail = self.mailer().is_some() || self.another_server_can_mail().await?;
         Ok(Channels { mail, only_this_machine })
+    }
+
+    /// Returns the alarm that Xero refuses the app's credentials, as far as this instance knows it.
+    pub fn credentials_alarm(&self) -> Option<CredentialsAlarm> {
+        self.0.credentials.alarm(self.store().clock().now())
+    }
+
+    /// Returns whether another server can send email. It is looked up at most once within `MAILER_HEARTBEAT_INTERVAL`.
+    async fn another_server_can_mail(&self) -> Result<bool, StoreError> {
+        let now = self.store().clock().monotonic_seconds();
+        let known = *self.0.other_mailer.lock();
+        if let Some((_, can_mail)) = known.filter(|(at, _)| (0..MAILER_HEARTBEAT_INTERVAL).contains(&(now - at))) {
+            return Ok(can_mail);
+        }
+        let can_mail = self.store().can_send_email().await?;
+        *self.0.other_mailer.lock() = Some((now, can_mail));
+        Ok(can_mail)
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -9,10 +9,15 @@ use super::smtp::Finality;
 use crate::model::{ConnectLinkId, paths};
 use crate::server::crypto::random::{RandomError, hash_secret, new_secret};
 use crate::server::domain::Secret;
-use crate::server::store::{BrokenConnection, ClaimedContact, LetterOutcome, RecordedAttempt, StoreError, new_id};
+use crate::server::store::{
+    BrokenConnection, ClaimedContact, LetterOutcome, MailLimitError, RecordedAttempt, StoreError, count_letter, new_id,
+    refund_letter,
+};
 
 /// How many letters are claimed, and sent, at a time.
 const BATCH_SIZE: i64 = 4;
+/// How long a letter waits whose address got too many mails, in seconds: until its limit has room for one.
+const TOO_MANY_MAILS_DELAY: i64 = 30 * 60;
 
 /// A connection in a letter, and the link that reconnects it.
 struct LetterLink<'a> {
@@ -66,6 +71,16 @@ impl Notifier {
             _ = store.record_letter(contact, owner, &[], LetterOutcome::NotNeeded).await?;
             return Ok(None);
         }
+        match count_letter(store, &contact.org, &contact.email).await {
+            Ok(()) => {}
+            Err(MailLimitError::TooMany) => {
+                tracing::warn!(contact = %contact.id, org = %contact.org, "letter to a contact delayed: too many mails");
+                let later = LetterOutcome::RetryAt(store.clock().now() + TOO_MANY_MAILS_DELAY);
+                _ = store.record_letter(contact, owner, &[], later).await?;
+                return Ok(Some(later));
+            }
+            Err(MailLimitError::Store(error)) => return Err(error.into()),
+        }
         let unsubscribe = new_secret()?;
         let secrets = broken.iter().map(|_| new_secret()).collect::<Result<Vec<_>, _>>()?;
         let hashed: Vec<_> = broken.iter().cloned().zip(secrets.iter().map(hash_secret)).collect();
@@ -95,6 +110,7 @@ impl Notifier {
                     contact = %contact.id, org = %contact.org, error = error.message,
                     "letter to a contact was not sent"
                 );
+                refund_letter(store, &contact.org, &contact.email).await?;
                 let now = store.clock().now();
                 match next_attempt_at(now, now, contact.attempts + 1, None, rand::random()) {
                     Some(at) if error.finality == Finality::Retry => LetterOutcome::RetryAt(at),

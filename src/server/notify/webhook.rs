@@ -10,6 +10,7 @@ use super::egress::{DnsLookup, EgressPolicy, GuardedResolver, Transport, system_
 use crate::model::AddressProblem;
 use crate::server::crypto::webhook_key::WebhookKey;
 use crate::server::domain::{Secret, parse_retry_after};
+use crate::server::outbound::with_shared_roots;
 
 /// The timeout from connecting to the end of the response (Standard Webhooks recommends 15 to 30 seconds).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -58,7 +59,7 @@ impl WebhookClient {
     pub fn with_lookup(reach: EgressPolicy, lookup: DnsLookup) -> Result<Self, reqwest::Error> {
         let client = |transport| {
             let checked = GuardedResolver { policy: reach.clone(), lookup: lookup.clone(), transport };
-            Client::builder()
+            with_shared_roots(Client::builder())
                 .user_agent(concat!("evergrant/", env!("CARGO_PKG_VERSION")))
                 .timeout(REQUEST_TIMEOUT)
                 .connect_timeout(CONNECT_TIMEOUT)
