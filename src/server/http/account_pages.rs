@@ -26,7 +26,8 @@ pub async fn add_account_parts(
                 None => None,
             };
             let codes = codes.map(|codes| RevealedSecret::new(String::new(), &codes.exposed().join("\n")));
-            Ok(Page { factor_enrollment: local.enrollment(caller).await?, recovery_codes: codes, ..page })
+            let enrollment = if caller.is_enrolling { local.enrollment(caller).await? } else { None };
+            Ok(Page { factor_enrollment: enrollment, recovery_codes: codes, ..page })
         }
         paths::LINK_PROVIDER => {
             Ok(Page { pending_identity: identity_link::confirm_page(state, headers, caller).await?, ..page })

@@ -30,6 +30,10 @@ const BUILT: &str = "pkg";
 /// What pages load of it. Their content names the build.
 const LOADED: [&str; 3] = ["pkg/evergrant.css", "pkg/evergrant.js", "pkg/evergrant.wasm"];
 
+/// Files with the same address in every version: browsers and robots ask for them by name.
+const FIXED: [&str; 6] =
+    ["favicon.svg", "favicon.ico", "apple-touch-icon.png", "site.webmanifest", "clerk.js", "robots.txt"];
+
 const STYLESHEET: &str = "evergrant.css";
 
 /// Compressed forms of a file, the smaller first: the suffix of its name, and the encoding's name.
@@ -114,9 +118,7 @@ pub fn asset_routes() -> Router<AppState> {
     Router::new()
         .route(&format!("/{BUILT}/{{build}}/{{file}}"), get(built_file))
         .route(&format!("/{BUILT}/{{file}}"), get(watched_file))
-        .route("/favicon.svg", get(fixed_file))
-        .route("/clerk.js", get(fixed_file))
-        .route("/robots.txt", get(fixed_file))
+        .merge(FIXED.iter().fold(Router::new(), |routes, file| routes.route(&format!("/{file}"), get(fixed_file))))
 }
 
 /// A file of this build. While instances of two builds serve pages, a page of the other build gets this one's stylesheet,
@@ -157,6 +159,9 @@ fn content_type(name: &str) -> &'static str {
         Some("js") => "text/javascript; charset=utf-8",
         Some("wasm") => "application/wasm",
         Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("ico") => "image/x-icon",
+        Some("webmanifest") => "application/manifest+json",
         Some("txt") => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }

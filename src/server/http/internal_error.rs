@@ -21,6 +21,13 @@ impl InternalError {
         tracing::error!(%id, %error, "request failed");
         Self { id }
     }
+
+    /// Logs that a handler panicked, after the message of the panic. Returns the id that it was logged with.
+    pub fn panicked() -> Self {
+        let id = traces::request_id().unwrap_or_else(new_id);
+        tracing::error!(%id, "request panicked");
+        Self { id }
+    }
 }
 
 impl From<AuthError> for InternalError {

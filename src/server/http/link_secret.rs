@@ -9,13 +9,15 @@ use super::state::AppState;
 use crate::model::{AccountMessageKind, paths};
 use crate::server::auth::cookie::{
     CONFIRM_EMAIL_COOKIE, CONNECT_LINK_COOKIE, INVITATION_COOKIE, RESET_PASSWORD_COOKIE, UNSUBSCRIBE_COOKIE,
-    delete_cookie, read_cookie, write_cookie,
+    cookie_ids, delete_cookie, read_cookie, write_cookie,
 };
 use crate::server::domain::Secret;
 use crate::server::store::LINK_LIFETIME;
 
 /// The longest text that can be the secret of a link.
 const MAX_LENGTH: usize = 64;
+/// How many links with a page each a browser keeps opened. Proxies refuse requests whose cookies are longer than 8 kB.
+pub const MAX_OPENED: usize = 20;
 
 /// A kind of link: its page, the cookie that holds its secret, and the message that it is in.
 pub struct LinkSecret {
@@ -63,22 +65,39 @@ impl LinkSecret {
     /// Returns the name of the cookie for the page at this path; `None` if it is no page of this link.
     fn cookie_at(&self, path: &str) -> Option<String> {
         let id = path.strip_prefix(self.page)?;
-        let is_id = id.len() <= MAX_LENGTH && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         match (self.page.ends_with('/'), id) {
             (false, "") => Some(self.cookie.to_owned()),
-            (true, id) if is_id && !id.is_empty() => Some(format!("{}_{id}", self.cookie)),
+            (true, id) if is_id(id) => Some(format!("{}_{id}", self.cookie)),
             _ => None,
         }
     }
 
     /// Returns the redirect that moves the secret of a request's query into the cookie; `None` without one.
-    pub fn moved_from_query(&self, state: &AppState, uri: &Uri) -> Option<Response> {
+    /// Of links with a page each, it forgets those that were opened long before.
+    pub fn moved_from_query(&self, state: &AppState, headers: &HeaderMap, uri: &Uri) -> Option<Response> {
         let pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
         let token = pairs.into_iter().find(|(key, _)| key == "token")?.1;
         let fits = token.len() <= MAX_LENGTH && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         let name = self.cookie_at(uri.path()).filter(|_| fits);
-        let cookie = name.and_then(|name| write_cookie(&state.config.public_url, &name, &token, self.lifetime));
-        Some(with_cookie(see_other(uri.path()), cookie))
+        let url = &state.config.public_url;
+        let mut response = see_other(uri.path());
+        if let Some(name) = name {
+            let opened = self.opened_ids(state, headers).into_iter().map(|id| format!("{}_{id}", self.cookie));
+            let others: Vec<String> = opened.filter(|other| *other != name).collect();
+            for old in others.iter().skip(MAX_OPENED - 1) {
+                response = with_cookie(response, delete_cookie(url, old));
+            }
+            response = with_cookie(response, write_cookie(url, &name, &token, self.lifetime));
+        }
+        Some(response)
+    }
+
+    /// Returns the ids of the links with a page each that the browser has opened, the latest first.
+    pub fn opened_ids(&self, state: &AppState, headers: &HeaderMap) -> Vec<String> {
+        let mut ids = cookie_ids(&state.config.public_url, headers, self.cookie);
+        ids.retain(|id| is_id(id));
+        ids.reverse();
+        ids
     }
 
     /// Reads the secret from the request's cookie.
@@ -95,4 +114,9 @@ impl LinkSecret {
     pub fn forget(&self, state: &AppState, response: Response) -> Response {
         with_cookie(response, delete_cookie(&state.config.public_url, self.cookie))
     }
+}
+
+/// Returns whether a text has the form of a link's id.
+fn is_id(text: &str) -> bool {
+    (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

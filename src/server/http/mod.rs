@@ -16,6 +16,7 @@ pub mod router;
 pub mod routes;
 mod safe_redirect;
 pub mod server_fn;
+mod sign_in_path;
 pub mod starting;
 pub mod state;
 mod v1;

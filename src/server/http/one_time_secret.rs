@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use super::state::AppState;
 use crate::model::paths;
 use crate::server::auth::cookie::{
-    NEW_API_KEY_COOKIE, NEW_CONNECT_LINK_COOKIE, NEW_CONNECT_LINKS_COOKIE, NEW_INVITATION_COOKIE,
+    NEW_API_KEY_COOKIE, NEW_CONNECT_LINK_COOKIE, NEW_CONNECT_LINKS_COOKIE, NEW_INVITATION_COOKIE, NEW_WEBHOOK_COOKIE,
     RECOVERY_CODES_COOKIE, read_cookie, write_cookie,
 };
 use crate::server::domain::Secret;
@@ -27,10 +27,14 @@ pub struct OneTimeSecret {
 pub const INVITATION: OneTimeSecret = OneTimeSecret { cookie: NEW_INVITATION_COOKIE, page: paths::MEMBERS };
 /// A new API key.
 pub const API_KEY: OneTimeSecret = OneTimeSecret { cookie: NEW_API_KEY_COOKIE, page: paths::API_KEYS };
+/// The id of a webhook with a new secret. The secret itself stays in the database.
+pub const WEBHOOK: OneTimeSecret = OneTimeSecret { cookie: NEW_WEBHOOK_COOKIE, page: paths::NOTIFICATIONS };
 /// A new connect link: its id and its secret, with a dot between them.
-pub const CONNECT_LINK: OneTimeSecret = OneTimeSecret { cookie: NEW_CONNECT_LINK_COOKIE, page: paths::INTEGRATIONS };
+pub const CONNECT_LINK: OneTimeSecret =
+    OneTimeSecret { cookie: NEW_CONNECT_LINK_COOKIE, page: paths::CONNECT_LINK_LIST };
 /// New connect links for several connections: the id of their batch and its secret, with a dot between them.
-pub const CONNECT_LINKS: OneTimeSecret = OneTimeSecret { cookie: NEW_CONNECT_LINKS_COOKIE, page: paths::INTEGRATIONS };
+pub const CONNECT_LINKS: OneTimeSecret =
+    OneTimeSecret { cookie: NEW_CONNECT_LINKS_COOKIE, page: paths::CONNECT_LINK_LIST };
 /// New recovery codes.
 pub const RECOVERY_CODES: OneTimeSecret = OneTimeSecret { cookie: RECOVERY_CODES_COOKIE, page: paths::ACCOUNT };
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{Store, StoreError, WriteProbe};
 
 /// How long a result is repeated instead of asking again.
 const MAX_RESULT_AGE: Duration = Duration::from_secs(1);
@@ -22,39 +22,47 @@ pub struct Readiness(Arc<Inner>);
 
 struct Inner {
     store: Store,
-    /// The id of the instance, which has a row of its own.
-    instance: String,
-    last: tokio::sync::Mutex<Option<(Instant, Result<(), &'static str>)>>,
+    last: tokio::sync::Mutex<LastCheck>,
     /// Whether the key ring's last check that ended found that it opens what is sealed.
     is_ring_good: Mutex<bool>,
+}
+
+struct LastCheck {
+    result: Option<(Instant, Result<(), &'static str>)>,
+    probe: WriteProbe,
 }
 
 impl Readiness {
     /// Creates the check for an instance.
     pub fn new(store: Store, instance: &str) -> Self {
-        let (last, is_ring_good) = (tokio::sync::Mutex::default(), Mutex::new(true));
-        Self(Arc::new(Inner { store, instance: instance.to_owned(), last, is_ring_good }))
+        let last = LastCheck { result: None, probe: WriteProbe::new(store.clone(), instance) };
+        Self(Arc::new(Inner { store, last: tokio::sync::Mutex::new(last), is_ring_good: Mutex::new(true) }))
     }
 
     /// Returns why the instance is not ready. Ends within two seconds.
     pub async fn check(&self) -> Result<(), &'static str> {
         let mut last = self.0.last.lock().await;
-        if let Some((at, result)) = *last
+        if let Some((at, result)) = last.result
             && at.elapsed() < MAX_RESULT_AGE
         {
             return result;
         }
-        let result = self.probe().await;
-        *last = Some((Instant::now(), result));
+        let result = self.check_now(&mut last.probe).await;
+        last.result = Some((Instant::now(), result));
         result
     }
 
-    async fn probe(&self) -> Result<(), &'static str> {
-        let Inner { store, instance, is_ring_good, .. } = &*self.0;
+    /// Closes the database's connection, at the end of a server.
+    pub async fn close(&self) {
+        self.0.last.lock().await.probe.close().await;
+    }
+
+    async fn check_now(&self, probe: &mut WriteProbe) -> Result<(), &'static str> {
+        let Inner { store, is_ring_good, .. } = &*self.0;
         if store.clock().jump().is_some() {
             return Err("this machine's clock or the database's has jumped, see the log");
         }
-        let write = timeout(WRITE_TIMEOUT, store.probe_writes(instance));
+        let write = timeout(WRITE_TIMEOUT, probe.write());
         let ring = timeout(RING_TIMEOUT, store.check_ring_opens());
         let (written, ring) = tokio::join!(write, ring);
         match ring {

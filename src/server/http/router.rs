@@ -11,10 +11,11 @@ use leptos_axum::{LeptosRoutes, generate_route_list, handle_server_fns_with_cont
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::csrf::CsrfLayer;
 
+use super::internal_error::InternalError;
 use super::middleware::{
-    limits, page_context, reject_nul, request_id, request_metrics, security_headers, trailing_slash,
+    cross_site, failure_page, limits, page_context, public_address, reject_nul, request_id, request_metrics,
+    security_headers, trailing_slash, typed_form,
 };
 use super::state::AppState;
 use super::{assets, oauth, routes, v1};
@@ -50,20 +51,26 @@ fn with_proxy(ours: Router, state: &AppState) -> Router {
 
 /// Returns the routes, and the pages behind them.
 fn ours(state: &AppState) -> Router {
-    Router::new()
+    let forms = Router::new()
         .route(paths::SERVER_FUNCTIONS, get(api_not_found).post(handle_server_function))
         .merge(database_routes())
-        .merge(xero_routes())
+        .route_layer(from_fn_with_state(state.clone(), typed_form::keep_typed_form));
+    Router::new()
+        .merge(forms)
+        .merge(xero_routes(state))
         .merge(api_routes(state))
         .merge(assets::asset_routes())
         .route_layer(from_fn_with_state(state.clone(), request_metrics::count_request))
         .fallback_service(pages(state))
+        .layer(CatchPanicLayer::custom(|_| InternalError::panicked().into_response()))
+        .layer(from_fn_with_state(state.clone(), failure_page::show_failure_page))
         .with_state(state.clone())
 }
 
 /// Returns the API for programs, without its route to Xero's, which passes an `Idempotency-Key` on.
 fn api_routes(state: &AppState) -> Router<AppState> {
     let routes = v1::database_routes().merge(v1::xero_routes());
+    let routes = routes.layer(CatchPanicLayer::custom(|_| v1::problem_of_panic().into_response()));
     routes.route_layer(from_fn_with_state(state.clone(), v1::replay_repeated_posts))
 }
 
@@ -85,6 +92,7 @@ fn database_routes() -> Router<AppState> {
         .route(paths::START_CONNECT_LINK, post(oauth::link::start))
         .route(paths::UNSUBSCRIBE_POST, get(routes::unsubscribe::open).post(routes::unsubscribe::unsubscribe))
         .route(paths::CONNECT, post(oauth::connect::connect))
+        .route(paths::OLD_CONNECTION, get(routes::moved_pages::connection))
         .route(paths::ACTIVITY_CSV, get(routes::export::activity))
         .route(paths::EVENTS, get(routes::events::events))
         .route(paths::CLERK_WEBHOOK, post(routes::clerk_webhook::receive))
@@ -95,12 +103,14 @@ fn database_routes() -> Router<AppState> {
 }
 
 /// Returns the routes that may wait for Xero or for the OpenID Connect provider.
-fn xero_routes() -> Router<AppState> {
-    Router::new()
+fn xero_routes(state: &AppState) -> Router<AppState> {
+    // Where a provider sends the browser, and where a browser sets out to one: its cookies must be there.
+    let ways = Router::new()
         .route(paths::CALLBACK, get(oauth::callback::callback))
-        .route(paths::CONFIRM, post(oauth::confirm::confirm))
         .route(paths::SESSION_OIDC, get(routes::oidc::start))
         .route(paths::SESSION_OIDC_CALLBACK, get(routes::oidc::callback))
+        .route_layer(from_fn_with_state(state.clone(), public_address::redirect_to_public_address));
+    Router::new().merge(ways).route(paths::CONFIRM, post(oauth::confirm::confirm))
 }
 
 /// Returns the pages, and the page for paths that do not exist.
@@ -124,18 +134,11 @@ fn wrap_in_middleware(router: Router, state: &AppState) -> Router {
     router
         .layer(limits::body_stall_timeout())
         .layer(limits::request_timeout())
-        .layer(csrf_layer(state))
-        .layer(CatchPanicLayer::new())
+        .layer(from_fn(v1::answer_with_problems))
+        .layer(from_fn_with_state(state.clone(), cross_site::refuse_cross_site))
+        .layer(CatchPanicLayer::custom(|_| InternalError::panicked().into_response()))
         .layer(from_fn_with_state(state.clone(), security_headers::add_security_headers))
         .layer(from_fn(request_id::assign_request_id))
-}
-
-/// Refuses posts from pages of other sites. The public origin is trusted explicitly, because a proxy may forward a
-/// different `Host`. A request without `Origin` and `Sec-Fetch-Site` is not from a browser and passes.
-fn csrf_layer(state: &AppState) -> CsrfLayer {
-    let origin = state.config.public_url.origin();
-    // A checked public URL is a plain origin, which the layer accepts. Without it the layer is only stricter.
-    CsrfLayer::new().add_trusted_origin(origin).unwrap_or_default()
 }
 
 async fn handle_server_function(State(state): State<AppState>, request: Request) -> Response {
@@ -184,9 +187,9 @@ mod tests {
     #[tokio::test]
     async fn page_paths_are_the_pages_of_the_router() {
         let pages: BTreeSet<String> = generate_route_list(App).iter().map(|route| route.path().to_owned()).collect();
-        let history = paths::history(&"{id}".into());
+        let connection = paths::connection(&"{id}".into());
         let link = paths::connect_link(&"{id}".into());
-        let constants = paths::PAGES.iter().map(|page| (*page).to_owned()).chain([history, link]);
+        let constants = paths::PAGES.iter().map(|page| (*page).to_owned()).chain([connection, link]);
         assert_eq!(pages, constants.collect());
     }
 

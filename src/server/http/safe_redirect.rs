@@ -34,6 +34,15 @@ pub fn referer_page(public: &PublicUrl, headers: &HeaderMap) -> Option<String> {
     here.then(|| safe_redirect(public, &path)).flatten()
 }
 
+/// Returns the page that a form was posted from (`Referer`), without one parameter of its query; `None` if unknown.
+pub fn referer_without(public: &PublicUrl, headers: &HeaderMap, parameter: &str) -> Option<String> {
+    let page = referer_page(public, headers)?;
+    let Some((path, query)) = page.split_once('?') else { return Some(page) };
+    let rest = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != parameter);
+    let rest = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
+    Some(if rest.is_empty() { path.to_owned() } else { format!("{path}?{rest}") })
+}
+
 /// Returns the page that a form was posted from (`Referer`), without its query; `/` if unknown.
 pub fn referer_path(public: &PublicUrl, headers: &HeaderMap) -> String {
     let from = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(|text| Url::parse(text).ok());
@@ -104,6 +113,14 @@ mod tests {
         assert_eq!(page("https://evil.example/a?b=c"), None);
         assert_eq!(page("https://evergrant.example.com/api/session/logout"), None);
         assert_eq!(referer_path(&public(), &HeaderMap::new()), "/");
+        let without = |page: &str| {
+            let from = format!("https://evergrant.example.com{page}");
+            referer_without(&public(), &HeaderMap::from_iter([(REFERER, from.parse().unwrap())]), "ask").unwrap()
+        };
+        assert_eq!(
+            ["/a", "/a?ask=b", "/a?ask=b&q=caf%C3%A9&page=2"].map(without),
+            ["/a", "/a", "/a?q=caf%C3%A9&page=2"]
+        );
     }
 
     #[test]

@@ -39,8 +39,7 @@ pub struct Add {
     /// A name that says what the key is for.
     #[arg(long)]
     name: String,
-    /// What the key may do, separated by commas: bindings:read, tokens:read, events:read. [default: all scopes]
-    #[arg(long, value_name = "SCOPES", value_delimiter = ',', value_parser = scope)]
+    #[arg(long, value_name = "SCOPES", value_delimiter = ',', value_parser = scope, help = scopes_help())]
     scopes: Vec<Scope>,
     /// How long the key is valid: 30d, 90d, 365d or never (until it is revoked).
     #[arg(long, value_name = "TIME", default_value = "never", value_parser = life)]
@@ -84,8 +83,16 @@ async fn add(flags: Add) -> Result<(), CliError> {
     Ok(())
 }
 
+fn scopes_help() -> String {
+    format!("What the key may do, separated by commas: {}. [default: all scopes]", scope_names())
+}
+
 fn scope(text: &str) -> Result<Scope, String> {
-    Scope::parse(text).ok_or_else(|| format!("a scope is one of {}", Scope::join(Scope::ALL).replace(' ', ", ")))
+    Scope::parse(text).ok_or_else(|| format!("a scope is one of {}", scope_names()))
+}
+
+fn scope_names() -> String {
+    Scope::join(Scope::ALL).replace(' ', ", ")
 }
 
 fn life(text: &str) -> Result<ApiKeyLifetime, String> {

@@ -11,8 +11,8 @@ use crate::server::config::{Config, ScopesFallback};
 use crate::server::startup;
 use crate::server::store::{Database, ScopeRefusal, StoreError};
 
-/// How many refusals are told.
-const MAX_TOLD: i64 = 3;
+/// The most refusals that a check lists.
+const MAX_REFUSALS: i64 = 3;
 
 pub async fn check_scopes(config: &Config, database: &Database, clock: &Clock) -> Check {
     match read(config, database, clock).await {
@@ -21,7 +21,7 @@ pub async fn check_scopes(config: &Config, database: &Database, clock: &Clock) -
     }
 }
 
-/// Returns the last refusals of this app, and how many grants lack wanted scopes of how many whose scopes are known.
+/// Reads the app's last refusals, and counts the grants with known scopes and those of them that lack a wanted one.
 async fn read(
     config: &Config,
     database: &Database,
@@ -29,7 +29,7 @@ async fn read(
 ) -> Result<(Vec<ScopeRefusal>, (usize, usize)), StoreError> {
     // If the endpoints are wrong, the check of the app says so.
     let app = startup::xero_client(config, clock, config.listen).map(|xero| xero.app().client_id).unwrap_or_default();
-    let refusals = database.last_scope_refusals(&app, MAX_TOLD).await?;
+    let refusals = database.last_scope_refusals(&app, MAX_REFUSALS).await?;
     let grants = database.grant_summaries(None).await?;
     let known = grants.iter().map(|listed| &listed.grant);
     let known: Vec<_> = known.filter(|grant| grant.status == GrantStatus::Active && !grant.scopes.is_empty()).collect();

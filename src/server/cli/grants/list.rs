@@ -32,13 +32,17 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let app = startup::xero_client(&config, &Clock::system(), config.listen)?.app();
     let org = flags.org.resolve(&database).await?.map(|org| org.id);
     let listed = database.grant_summaries(org.as_ref()).await?;
+    let are_held = database.refused_grants(&app).await?.is_suspicious();
     database.close().await;
     let grants: Vec<Value> = listed.iter().map(|listed| to_json(listed, &app)).collect();
-    flags.output.print(&json!({ "grants": grants }), &describe_grants(&listed, &app, Clock::system().now()));
+    flags
+        .output
+        .print(&json!({ "grants": grants }), &describe_grants(&listed, (&app, are_held), Clock::system().now()));
     Ok(())
 }
 
-fn describe_grants(listed: &[GrantSummary], app: &AppIdentity, now: i64) -> String {
+/// Describes grants. Whether refusals are held follows `app`.
+fn describe_grants(listed: &[GrantSummary], app: (&AppIdentity, bool), now: i64) -> String {
     if listed.is_empty() {
         return "There are no grants: nothing has been connected to Xero yet, or everything was disconnected."
             .to_owned();
@@ -84,12 +88,13 @@ const TABLE_HEADER: [&str; 9] = [
     "LAST ERROR",
 ];
 
-fn to_row(listed: &GrantSummary, app: &AppIdentity, now: i64) -> [String; 9] {
+fn to_row(listed: &GrantSummary, (app, are_held): (&AppIdentity, bool), now: i64) -> [String; 9] {
     let grant = &listed.grant;
     let nothing = || "-".to_owned();
     let status = match grant.status {
         GrantStatus::Active | GrantStatus::RefreshFailed if grant.app != *app => "another app's",
-        GrantStatus::Active if grant.refused_at.is_some() => "refused, held",
+        GrantStatus::Active if grant.refused_at.is_some() && are_held => "refused, held",
+        GrantStatus::Active if grant.refused_at.is_some() => "refused, checked",
         GrantStatus::Active if grant.failure_count > 0 => "failing",
         GrantStatus::Active => "active",
         GrantStatus::RefreshFailed if grant.exported_at.is_some() => "exported",

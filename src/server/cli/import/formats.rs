@@ -25,7 +25,12 @@ pub struct FileRow {
     /// The organization that it names.
     pub org_id: Option<String>,
     pub row: ImportRow,
+    /// Why the row is not sent, whatever else it says.
+    pub refusal: Option<&'static str>,
 }
+
+/// Its token must not be told to Xero.
+const OTHER_PROVIDER: &str = "the connection is another provider's than Xero";
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -54,6 +59,8 @@ struct CsvRow {
 #[derive(Deserialize)]
 struct NangoConnection {
     connection_id: Option<String>,
+    /// Nango's name of the API, such as `xero`. An account has connections to many.
+    provider: Option<String>,
     credentials: NangoCredentials,
     connection_config: Option<Map<String, Value>>,
     metadata: Option<Map<String, Value>>,
@@ -140,7 +147,8 @@ fn nango_rows(text: &str) -> Result<Vec<FileRow>, CliError> {
         };
         let tenant_id =
             text(&connection.connection_config, "tenant_id").or_else(|| text(&connection.metadata, "tenantId"));
-        file_row(
+        let is_xeros = connection.provider.as_deref().is_none_or(is_xero);
+        let row = file_row(
             line,
             JsonRow {
                 refresh_token: connection.credentials.refresh_token,
@@ -148,9 +156,15 @@ fn nango_rows(text: &str) -> Result<Vec<FileRow>, CliError> {
                 external_id: connection.connection_id,
                 ..JsonRow::default()
             },
-        )
+        );
+        FileRow { refusal: (!is_xeros).then_some(OTHER_PROVIDER), ..row }
     };
     Ok(connections.into_iter().map(row).collect())
+}
+
+/// Returns whether a provider of Nango's is Xero: `xero`, or a variant such as `xero-oauth2-cc`.
+fn is_xero(provider: &str) -> bool {
+    provider == "xero" || provider.starts_with("xero-")
 }
 
 fn file_row(line: usize, row: JsonRow) -> FileRow {
@@ -162,7 +176,7 @@ fn file_row(line: usize, row: JsonRow) -> FileRow {
         external_id: given(row.external_id),
         tags: row.tags,
     };
-    FileRow { line, org_id: given(row.org_id), row: row_of }
+    FileRow { line, org_id: given(row.org_id), row: row_of, refusal: None }
 }
 
 #[cfg(test)]
@@ -216,6 +230,17 @@ mod tests {
         assert_eq!(read(one), std::slice::from_ref(&first));
         assert_eq!(read(&format!("[{one},{two}]")), [first.clone(), second.clone()]);
         assert_eq!(read(&format!("{}\n{two}\n", one.replace('\n', " "))), [first, second]);
+    }
+
+    #[test]
+    fn connections_of_other_providers_are_not_sent() {
+        let of = |provider: &str| {
+            format!(r#"{{"connection_id":"c","provider":"{provider}","credentials":{{"refresh_token":"r"}}}}"#)
+        };
+        let text = ["xero", "hubspot", "xero-oauth2-cc", "xerographic", "quickbooks"].map(of).join("\n");
+        let refused: Vec<bool> =
+            read_rows(&text, FileFormat::Nango).unwrap().iter().map(|row| row.refusal.is_some()).collect();
+        assert_eq!(refused, [false, true, false, true, true]);
     }
 
     #[test]

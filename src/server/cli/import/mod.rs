@@ -28,7 +28,8 @@ Formats:
   csv    A first line with the names of the columns: refresh_token, and any of tenant_id, external_id, tags (separated
          by blanks), client_id, org_id.
   jsonl  One object a line: refreshToken, and any of tenantId, externalId, tags, clientId, orgId.
-  nango  Answers of Nango's GET /connections/{id}, as one object, an array, or one object a line.
+  nango  Answers of Nango's GET /connections/{id}, as one object, an array, or one object a line. Connections of other
+         providers are not sent.
 
 Import the same file again after an interruption: it goes on where it stopped, and sends no token twice.")]
 pub struct Flags {
@@ -65,11 +66,24 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let one_shot = OneShotService::open(flags.settings).await?;
     let default = flags.org.resolve(one_shot.store.database()).await?.map(|org| org.id);
     let orgs = orgs_of(&one_shot, &rows, default.as_ref()).await?;
-    let (mut successes, mut failures) = (0, 0);
+    let (mut successes, mut failures, mut problems) = (0, 0, Vec::new());
     let shared_users = if flags.allow_shared_users { SharedUsers::Allow } else { SharedUsers::Refuse };
-    for (FileRow { line, row, .. }, org) in rows.into_iter().zip(orgs) {
+    for (FileRow { line, row, refusal, .. }, org) in rows.into_iter().zip(orgs) {
         let target = ImportTarget { org, actor: Actor::operator(), user: None, shared_users };
-        let report = one_shot.service.import(&target, row).await?;
+        let report = match refusal {
+            Some(reason) => ImportReport::invalid(reason),
+            None => match one_shot.service.import(&target, row).await {
+                Ok(report) => report,
+                // What the rows before have exchanged may still have to be saved.
+                Err(error) => {
+                    problems.push(format!(
+                        "stopped at line {line}: {error}. Rows done before it: {successes}. Import the file again: it goes \
+                         on where it stopped"
+                    ));
+                    break;
+                }
+            },
+        };
         if report.outcome.is_success() {
             successes += 1
         } else {
@@ -81,10 +95,13 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let spool = one_shot.config.spool_dir();
     let waiting = one_shot.close().await;
     if waiting > 0 {
-        return Err(spool_advice(waiting, &spool).into());
+        problems.push(spool_advice(waiting, &spool));
     }
     if failures > 0 {
-        return Err(format!("{failures} of {} rows were not imported", successes + failures).into());
+        problems.push(format!("{failures} of {} rows were not imported", successes + failures));
+    }
+    if !problems.is_empty() {
+        return Err(problems.join(". ").into());
     }
     if flags.output == Output::Text {
         println!("{successes} rows are done.");

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn form_is_stale_if_it_names_any_other_organization() {
-        let org = OrgView { id: "a".into(), name: "Harbour Group".into(), role: Role::Owner };
+        let org = OrgView { id: "a".into(), name: "Harbour Group".into(), role: Role::Owner, attention: 0 };
         let person = |org: Option<OrgView>| Caller {
             user_id: "u".into(),
             email: "ann@example.com".into(),
@@ -59,9 +59,12 @@ mod tests {
             session_hash: "hash".into(),
             locked_orgs: Vec::new(),
             locked_org: None,
+            read: None,
+            is_enrolling: false,
             factor_due: None,
             external_org: None,
             proof: None,
+            time_zone: None,
         };
         let (member, outsider) = (person(Some(org)), person(None));
         for (form, stale) in [

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
-/// The maximum body size, far above our largest form.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The maximum body size, far above our largest form: twenty rows of an import with the longest tokens fit.
+pub const MAX_BODY_BYTES: usize = 128 * 1024;
 
 /// How long a request body may stall between two chunks.
 const BODY_STALL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,9 +1,8 @@
 //! The middleware of pages: loads the page context, redirects to and from the login, and sets the page's headers.
 
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, LOCATION, REFERRER_POLICY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
 use axum::http::request::Parts;
-use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,34 +11,41 @@ use leptos::prelude::{Env, provide_context, use_context};
 use leptos_axum::ResponseOptions;
 
 use super::named_organization::open_named_organization;
+use super::public_address::public_address;
+use super::regions::{RegionRequest, load_again, vary_by_regions};
 use super::security_headers::page_content_security_policy;
+use super::typed_form;
 use crate::model::{
-    BindingStatus, Flash, LinkPage, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme,
-    paths,
+    Flash, LinkPage, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme, paths,
 };
-use crate::server::auth::cookie::{THEME_COOKIE, read_cookie};
+use crate::server::auth::cookie::{THEME_COOKIE, TYPED_FORM_COOKIE, read_cookie};
 use crate::server::auth::{Caller, api_keys};
 use crate::server::crypto::random::hash_secret;
+use crate::server::domain::time_zone;
 use crate::server::http::account_pages::{add_account_parts, awaits_code};
 use crate::server::http::flash;
 use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::link_secret::LinkSecret;
-use crate::server::http::one_time_secret::{API_KEY, CONNECT_LINK, CONNECT_LINKS, INVITATION, OneTimeSecret};
+use crate::server::http::one_time_secret::{API_KEY, CONNECT_LINK, CONNECT_LINKS, INVITATION, OneTimeSecret, WEBHOOK};
 use crate::server::http::routes::{connect_links, identity_link, invitations, link_batches, oidc, unsubscribe};
 use crate::server::http::safe_redirect;
+use crate::server::http::sign_in_path::sign_in_path;
 use crate::server::http::state::AppState;
 
 /// Runs before a page is rendered: loads its `Page` context into the request's extensions. Redirects to `/login`
 /// without a session, and away from it with one.
 pub async fn with_page_context(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
+    if let Some(wanted) = RegionRequest::read(&headers) {
+        return vary_by_regions(no_store(regions_response(&state, wanted, request, next).await));
+    }
     if let Some(elsewhere) = public_address(&state, &headers, request.uri()) {
         return no_store(see_other(&elsewhere));
     }
     let link = LinkSecret::of_page(request.uri().path());
     let is_connect_link = is_connect_link(request.uri().path());
-    if let Some(moved) = link.and_then(|link| link.moved_from_query(&state, request.uri())) {
+    if let Some(moved) = link.and_then(|link| link.moved_from_query(&state, &headers, request.uri())) {
         return if is_connect_link { no_referrer(no_store(moved)) } else { no_store(moved) };
     }
     match open_named_organization(&state, request.method(), &headers, request.uri()).await {
@@ -47,35 +53,59 @@ pub async fn with_page_context(State(state): State<AppState>, mut request: Reque
         Ok(Some(elsewhere)) => return no_store(elsewhere),
         Err(failure) => return no_store(failure.into_response()),
     }
-    let page = match load_page_context(&state, &headers, request.uri()).await {
-        Ok(Ok(page)) => page,
+    let (page, caller) = match load_page_context(&state, &headers, request.uri()).await {
+        Ok(Ok(loaded)) => loaded,
         Ok(Err(elsewhere)) => return no_store(see_other(&elsewhere)),
         Err(failure) => return no_store(failure.into_response()),
     };
+    let gives_back_form = page.typed.is_some();
     request.extensions_mut().insert(page);
+    if let Some(caller) = caller {
+        // The server functions that the page calls need not look the person up again.
+        request.extensions_mut().insert(caller);
+    }
     let response = next.run(request).await;
     // A redirect has not shown the flash yet.
     let shown = !response.headers().contains_key(LOCATION);
     if !shown {
         return no_store(response);
     }
-    let response = no_store(flash::clear(&state, &headers, response));
+    let response = vary_by_regions(no_store(flash::clear(&state, &headers, response)));
+    let response = match gives_back_form {
+        true => flash::clear_cookie(&state, TYPED_FORM_COOKIE, &headers, response),
+        false => response,
+    };
     if is_connect_link { no_referrer(response) } else { response }
 }
 
-/// Returns where a page is, if it was asked for by another name of this machine.
-fn public_address(state: &AppState, headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    let public = &state.config.public_url;
-    let host = headers.get(HOST)?.to_str().ok().filter(|host| public.is_other_loopback_name(host));
-    host.map(|_| public.url_for(uri.path_and_query().map_or("/", PathAndQuery::as_str)))
+/// Renders regions of a page. Nothing that a page does when it is opened happens: no switch of the organization, and a
+/// message stays for the page that follows.
+async fn regions_response(state: &AppState, wanted: RegionRequest, mut request: Request, next: Next) -> Response {
+    let (page, caller) = match load_page_context(state, request.headers(), request.uri()).await {
+        Ok(Ok((page, caller))) => (wanted.page(page), caller),
+        // Such as the login, after the session has ended.
+        Ok(Err(_)) => return load_again(),
+        Err(failure) => return failure.into_response(),
+    };
+    let Some(page) = page else { return load_again() };
+    request.extensions_mut().insert(page);
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    next.run(request).await
 }
 
-/// Runs inside a render: provides the `Page` and the `AppState` to the components, and sets the content security policy
+/// Runs inside a render: provides the `Page`, the `AppState` and the `LeptosOptions` to the components, and sets the content security policy
 /// with the render's nonce.
 pub fn provide_page_context(state: &AppState) {
     let page = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Page>().cloned());
-    provide_context(page.unwrap_or_default());
+    let page = page.unwrap_or_default();
+    if let Some(zone) = page.time_zone.as_deref().and_then(time_zone) {
+        provide_context(zone);
+    }
+    provide_context(page);
     provide_context(state.clone());
+    provide_context(state.leptos.clone());
     let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>()) else { return };
     let login = state.xero.endpoints().login.origin().ascii_serialization();
     if let Some(policy) = page_content_security_policy(&nonce, &login, reload_port(state), &state.auth.csp_sources()) {
@@ -83,13 +113,22 @@ pub fn provide_page_context(state: &AppState) {
     }
 }
 
-/// Loads the page context, or returns the path to redirect to.
+/// Loads the page context and who asks for it, or returns the path to redirect to.
 async fn load_page_context(
     state: &AppState,
     headers: &HeaderMap,
     uri: &Uri,
-) -> Result<Result<Page, String>, InternalError> {
+) -> Result<Result<(Page, Option<Caller>), String>, InternalError> {
     let caller = state.auth.caller(headers).await?;
+    Ok(load_page(state, headers, uri, caller.clone()).await?.map(|page| (page, caller)))
+}
+
+async fn load_page(
+    state: &AppState,
+    headers: &HeaderMap,
+    uri: &Uri,
+    caller: Option<Caller>,
+) -> Result<Result<Page, String>, InternalError> {
     let at_login = uri.path() == paths::LOGIN;
     let theme = read_cookie(&state.config.public_url, headers, THEME_COOKIE);
     let theme = theme.and_then(|text| Theme::parse(&text)).unwrap_or_default();
@@ -106,6 +145,7 @@ async fn load_page_context(
         sandbox: state.is_sandbox(),
         theme,
         flash: flash::read(state, headers),
+        typed: typed_form::read(state, headers, uri.path(), caller.as_ref()),
         path: uri.path().to_owned(),
         clerk: state.auth.clerk_view(caller.as_ref().filter(|_| !at_login)),
         invitation,
@@ -143,8 +183,10 @@ async fn load_page_context(
                 may.then(|| once.read(state, headers)).flatten()
             };
             let invited = one_time_secret(INVITATION, Permission::ManageMembers);
-            let invited =
-                invited.map(|token| RevealedSecret::new(String::new(), &invitations::invitation_url(state, &token)));
+            let invited = match invited {
+                Some(token) => invitations::new_link(state, &token).await?,
+                None => None,
+            };
             let new_key = one_time_secret(API_KEY, Permission::ManageApiKeys)
                 .filter(|key| api_keys::is_well_formed(key.expose()));
             let new_key = new_key.map(|key| RevealedSecret::new(String::new(), key.expose()));
@@ -152,15 +194,16 @@ async fn load_page_context(
             let new_link = new_link.and_then(|link| connect_links::url_in_cookie(state, &link));
             let new_links = one_time_secret(CONNECT_LINKS, Permission::ManageConnections);
             let new_links = link_batches::links_in_cookie(state, caller.org.as_ref(), new_links).await?;
-            let alarm = state.tokens.alarm().filter(|_| caller.may(Permission::ViewAppStatus));
-            let flash_tenant = flash_tenant(state, &caller, page.flash.as_ref()).await?;
-            let still_broken = still_broken(state, &caller, page.flash.as_ref()).await?;
-            let revealed = take_new_webhook_secret(state, &caller, uri.path()).await?;
+            let alarm = state.notifier.credentials_alarm().filter(|_| caller.may(Permission::ViewAppStatus));
+            let (flash_tenant, still_broken) = flash_tenants(state, &caller, page.flash.as_ref()).await?;
+            let is_new_webhook = one_time_secret(WEBHOOK, Permission::ManageNotifications).is_some();
+            let revealed = new_webhook_secret(state, &caller, is_new_webhook).await?;
             let next = query_param(uri, "next").and_then(|next| safe_next(state, &next));
             let page = add_account_parts(state, &caller, headers, next, page).await?;
             Ok(Page {
                 session: Some(session_view(state, &caller).await?),
-                app_alarm: alarm,
+                time_zone: caller.time_zone.clone(),
+                app_alarm: alarm.map(|alarm| alarm.code),
                 webhook_secret: revealed,
                 invitation_link: invited,
                 new_api_key: new_key,
@@ -174,7 +217,7 @@ async fn load_page_context(
         None if at_login => Ok(Page { login: login_view(state, uri).await?, ..page }),
         None => {
             let wanted = uri.path_and_query().and_then(|wanted| safe_next(state, wanted.as_str()));
-            Err(safe_redirect::login_path(wanted.as_deref().unwrap_or(paths::HOME)))
+            Err(sign_in_path(state, headers, wanted.as_deref().unwrap_or(paths::HOME)))
         }
     })
 }
@@ -195,44 +238,38 @@ async fn link_page(
 }
 
 async fn session_view(state: &AppState, caller: &Caller) -> Result<SessionView, InternalError> {
-    let Some(org) = &caller.org else { return Ok(caller.view(0, 0)) };
-    let attention = state.store.bindings_needing_reauth(&org.id).await?;
-    let unread = state.store.unread_event_count(&org.id, &caller.user_id).await?;
-    let count = |many: i64| u32::try_from(many).unwrap_or(u32::MAX);
-    Ok(caller.view(count(attention), count(unread)))
+    let read = match (&caller.org, caller.read) {
+        (Some(org), None) => state.store.read_state(&org.id, &caller.user_id).await?,
+        (_, read) => read.unwrap_or_default(),
+    };
+    Ok(caller.view(read.unread))
 }
 
-/// Returns the name of the tenant that the flash is about. The cookie has only the binding's id.
-async fn flash_tenant(
+/// Returns the name of the tenant that the flash is about, of which the cookie has only the binding's id, and the tenants
+/// that a consent has left broken.
+async fn flash_tenants(
     state: &AppState,
     caller: &Caller,
     flash: Option<&Flash>,
-) -> Result<Option<String>, InternalError> {
-    let (Some(org), Some(id)) = (&caller.org, flash.and_then(Flash::binding)) else { return Ok(None) };
-    Ok(state.store.binding(&org.id, id).await?.map(|bound| bound.binding.tenant.name))
+) -> Result<(Option<String>, Vec<String>), InternalError> {
+    let (Some(org), Some(flash)) = (&caller.org, flash) else { return Ok((None, Vec::new())) };
+    let (about, wants_broken) = (flash.binding(), flash.is_about_consent());
+    if about.is_none() && !wants_broken {
+        return Ok((None, Vec::new()));
+    }
+    let named = state.store.named_or_broken_tenants(&org.id, about).await?;
+    let tenant = named.iter().find(|one| Some(&one.id) == about).map(|one| one.name.clone());
+    let broken = named.into_iter().filter(|one| wants_broken && one.is_broken).map(|one| one.name);
+    Ok((tenant, broken.collect()))
 }
 
-/// Returns the tenants that a consent has left broken, for the message about those that it connected.
-async fn still_broken(state: &AppState, caller: &Caller, flash: Option<&Flash>) -> Result<Vec<String>, InternalError> {
-    let Some(org) = caller.org.as_ref().filter(|_| flash.is_some_and(Flash::is_about_consent)) else {
-        return Ok(Vec::new());
-    };
-    let bound = state.store.bindings_of_org(&org.id).await?;
-    let broken = bound.into_iter().filter(|one| one.binding.status == BindingStatus::NeedsReauth);
-    Ok(broken.map(|one| one.binding.tenant.name).collect())
-}
-
-/// Takes the webhook secret that this session has just created, on the page that shows it.
-async fn take_new_webhook_secret(
+/// Returns the webhook secret that this session has just created, on the page that shows it. A cookie says that there is one.
+async fn new_webhook_secret(
     state: &AppState,
     caller: &Caller,
-    path: &str,
+    is_new: bool,
 ) -> Result<Option<RevealedSecret>, InternalError> {
-    let Some(org) =
-        caller.org.as_ref().filter(|_| path == paths::NOTIFICATIONS && caller.may(Permission::ManageNotifications))
-    else {
-        return Ok(None);
-    };
+    let Some(org) = caller.org.as_ref().filter(|_| is_new) else { return Ok(None) };
     let revealed = state.store.reveal_secret(&org.id, &caller.session_hash).await?;
     Ok(revealed.map(|(url, secret)| RevealedSecret::new(url, secret.expose())))
 }

@@ -41,7 +41,8 @@ pub async fn reject_nul(request: Request, next: Next) -> Response {
     }
 }
 
-fn is_too_long(error: &(dyn Error + 'static)) -> bool {
+/// Returns whether a body was longer than its limit.
+pub fn is_too_long(error: &(dyn Error + 'static)) -> bool {
     error.is::<LengthLimitError>() || error.source().is_some_and(is_too_long)
 }
 
@@ -103,8 +104,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn form_without_content_length_is_limited_while_it_is_read() {
         let kilobyte = "0123456789abcdef".repeat(64).leak();
-        assert_eq!(post_form(kilobyte, std::iter::repeat_n(0, 64)).await, (StatusCode::OK, 0));
-        assert_eq!(post_form(kilobyte, std::iter::repeat_n(0, 65)).await, (StatusCode::PAYLOAD_TOO_LARGE, 0));
+        assert_eq!(post_form(kilobyte, std::iter::repeat_n(0, 128)).await, (StatusCode::OK, 0));
+        assert_eq!(post_form(kilobyte, std::iter::repeat_n(0, 129)).await, (StatusCode::PAYLOAD_TOO_LARGE, 0));
     }
 
     #[tokio::test]

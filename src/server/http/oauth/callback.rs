@@ -7,16 +7,18 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::callback_params::{CallbackParams, ConsentAnswer, is_lookahead};
+use super::callback_params::{CallbackParams, ConsentAnswer, explain, is_lookahead};
 use super::complete::{ConsentResult, complete};
 use super::connect::redirect_uri;
 use super::link;
 use super::receive::AuthorizationCode;
 use super::repeated::{remember, remembered};
+use super::return_page::{forget_page, remembered_page};
 use crate::model::{ConnectionFlash, Flash, Permission, paths};
 use crate::server::auth::Caller;
 use crate::server::auth::cookie::{PENDING_CALLBACK_COOKIE, read_cookie, write_cookie};
 use crate::server::crypto::random::hash_secret;
+use crate::server::domain::Secret;
 use crate::server::http::flash::{clear_cookie, see_other, see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
@@ -43,11 +45,21 @@ pub async fn callback(
     if let Some(ended) = link::callback(&state, client_ip, &headers, query.as_deref().unwrap_or_default()).await? {
         return Ok(ended);
     }
-    let Some(caller) = state.auth.caller(&headers).await? else { return Ok(store_pending(&state, query.as_deref())) };
+    let Some(caller) = state.auth.caller(&headers).await? else {
+        let params = CallbackParams::parse(query.as_deref().unwrap_or_default());
+        if params.state.is_none()
+            && params.names_error()
+            && let Some(ended) = link::callback_without_state(&state, client_ip, &headers, params).await?
+        {
+            return Ok(ended);
+        }
+        return Ok(store_pending(&state, query.as_deref()));
+    };
     let pending = read_cookie(&state.config.public_url, &headers, PENDING_CALLBACK_COOKIE);
     let params = CallbackParams::parse(&query.or(pending).unwrap_or_default());
     let notice = resume(&state, caller, client_ip, params).await?;
-    let response = see_other_with_flash(&state, paths::INTEGRATIONS, &notice);
+    let response = see_other_with_flash(&state, &remembered_page(&state, &headers), &notice);
+    let response = forget_page(&state, &headers, response);
     Ok(clear_cookie(&state, PENDING_CALLBACK_COOKIE, &headers, response))
 }
 
@@ -84,30 +96,54 @@ async fn resume(
         ConsumedState::Invalid => return Ok(ConnectionFlash::StateExpired.into()),
     };
     let scopes = scopes.unwrap_or_else(|| state.config.xero.scopes.clone());
+    let consent = ConsentResult { org, user, actor: client_ip.actor(&caller), state_hash };
+    let ended = finish(state, &caller, &consent, (verifier, scopes), params).await;
+    if let Err(failure) = &ended {
+        remember(state, &consent.state_hash, &Flash::Failed { id: Some(failure.id.clone()) }).await;
+    }
+    ended
+}
+
+/// Ends a consent whose state is valid, and remembers how.
+async fn finish(
+    state: &AppState,
+    caller: &Caller,
+    consent: &ConsentResult,
+    (verifier, scopes): (Secret, String),
+    params: CallbackParams,
+) -> Result<Flash, InternalError> {
+    let ConsentResult { org, state_hash, .. } = consent;
     // The role may have changed during the ten minutes that the state is valid.
-    let may_connect = caller.orgs.iter().any(|one| one.id == org && one.role.may(Permission::ManageConnections));
+    let may_connect = caller.orgs.iter().any(|one| one.id == *org && one.role.may(Permission::ManageConnections));
     let code = match params.answer() {
         ConsentAnswer::Code(code) if may_connect => code,
-        ConsentAnswer::Code(_) => return Ok(ended(state, &state_hash, ConnectionFlash::NotAllowed).await),
+        ConsentAnswer::Code(_) => return Ok(ended(state, state_hash, ConnectionFlash::NotAllowed).await),
         ConsentAnswer::ScopesRefused(refused) if may_connect => {
-            let store = state.store.as_actor(client_ip.actor(&caller));
-            refused.record(&AppState { store, ..state.clone() }, &org, &scopes).await?;
-            return Ok(ended(state, &state_hash, ConnectionFlash::ScopesRefused).await);
+            // What the person learns first, so that it is remembered whatever becomes of the record for operators.
+            let told = ended(state, state_hash, ConnectionFlash::ScopesRefused).await;
+            let store = state.store.as_actor(consent.actor.clone());
+            refused.record(&AppState { store, ..state.clone() }, org, &scopes).await?;
+            return Ok(told);
         }
-        failure => return Ok(ended(state, &state_hash, explain(&failure)).await),
+        failure => return Ok(ended(state, state_hash, explain(&failure)).await),
     };
-    if caller.org.as_ref().is_none_or(|active| active.id != org) {
+    if caller.org.as_ref().is_none_or(|active| active.id != *org) {
         // The page that follows shows the current organization, which must be the one that was connected.
-        state.auth.switch_org(&caller, &org).await?;
+        state.auth.switch_org(caller, org).await?;
     }
     let redirect_uri = redirect_uri(&state.config.public_url);
-    let actor = client_ip.actor(&caller);
-    let given_by = ConsentGiver::Member(user.clone());
+    let given_by = ConsentGiver::Member(consent.user.clone());
     let code = AuthorizationCode { org: org.clone(), code, verifier, redirect_uri, scopes, given_by };
-    let consent = ConsentResult { org, user, actor, state_hash };
     // In a task of its own, so that a disconnecting browser doesn't lose the tokens.
-    let work = state.lifecycle.spawn_in_request(complete_and_remember(state.clone(), code, consent));
-    Ok(work.await.unwrap_or_else(|error| Flash::Failed { id: Some(InternalError::logged(&error).id) }))
+    let work = state.lifecycle.spawn_in_request(complete_and_remember(state.clone(), code, consent.clone()));
+    match work.await {
+        Ok(told) => Ok(told),
+        Err(error) => {
+            let told = Flash::Failed { id: Some(InternalError::logged(&error).id) };
+            remember(state, state_hash, &told).await;
+            Ok(told)
+        }
+    }
 }
 
 async fn complete_and_remember(state: AppState, code: AuthorizationCode, consent: ConsentResult) -> Flash {
@@ -135,13 +171,4 @@ fn without_state(params: CallbackParams) -> Flash {
         refused.log_unattributed();
     }
     explain(&answer).into()
-}
-
-/// Says why Xero gave no code.
-fn explain(answer: &ConsentAnswer) -> ConnectionFlash {
-    match answer {
-        ConsentAnswer::Declined => ConnectionFlash::ConsentRefused,
-        ConsentAnswer::ScopesRefused(_) => ConnectionFlash::ScopesRefused,
-        ConsentAnswer::Code(_) | ConsentAnswer::Failed => ConnectionFlash::ConsentFailed,
-    }
 }

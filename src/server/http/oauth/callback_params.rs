@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, Method};
 
 use super::scopes::RefusedScopes;
+use crate::model::ConnectionFlash;
 use crate::server::domain::Secret;
 
 /// What Xero sends back.
@@ -59,6 +60,15 @@ impl CallbackParams {
             (Some(code), None) if !code.is_empty() => ConsentAnswer::Code(Secret::new(code)),
             _ => ConsentAnswer::Failed,
         }
+    }
+}
+
+/// Says why Xero gave no code.
+pub fn explain(answer: &ConsentAnswer) -> ConnectionFlash {
+    match answer {
+        ConsentAnswer::Declined => ConnectionFlash::ConsentRefused,
+        ConsentAnswer::ScopesRefused(_) => ConnectionFlash::ScopesRefused,
+        ConsentAnswer::Code(_) | ConsentAnswer::Failed => ConnectionFlash::ConsentFailed,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::server::http::state::AppState;
 use crate::server::store::BindOutcome;
 
 /// Whose consent it is.
+#[derive(Clone)]
 pub struct ConsentResult {
     pub org: OrgId,
     pub user: UserId,
@@ -45,8 +46,8 @@ async fn bind(
         }
     };
     if !contested.is_empty() {
-        cancel_superseded_confirmations(state, &consent.org, &contested).await?;
         state.store.store_pending_consent(&consent.state_hash, grant, &contested).await?;
+        cancel_superseded_confirmations(state, &consent.org, &contested, &consent.state_hash).await?;
         return Ok(ConnectionFlash::ConfirmXeroUser.into());
     }
     Ok(flash_of(&rebound))
@@ -71,15 +72,19 @@ fn flash_about<'a>(
     Some(flash(u32::try_from(bindings.count()).unwrap_or(u32::MAX).saturating_add(1), first))
 }
 
-/// Cancels unanswered confirmations for the same tenants, which the new consent replaces.
+/// Cancels unanswered confirmations for the same tenants, which the consent with the id `new` replaces.
 pub async fn cancel_superseded_confirmations(
     state: &AppState,
     org: &OrgId,
     tenants: &[Tenant],
+    new: &str,
 ) -> Result<(), InternalError> {
     for (id, waiting) in state.store.pending_consents(org).await? {
         let same = waiting.tenants.iter().all(|old| tenants.iter().any(|new| new.id == old.id));
-        if same && let Some(taken) = state.store.remove_pending_consent(org, &id).await? {
+        if same
+            && id != new
+            && let Some(taken) = state.store.remove_pending_consent(org, &id).await?
+        {
             abandon_unused_grant(state, org, &taken.grant).await?;
         }
     }

@@ -14,9 +14,9 @@ use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::middleware::form_organization::FormOrganization;
-use crate::server::http::safe_redirect;
+use crate::server::http::sign_in_path::sign_in_path;
 use crate::server::http::state::AppState;
-use crate::server::store::{BindingWithGrant, ConnectLink, PendingConsent};
+use crate::server::store::BindingWithGrant;
 
 #[derive(Deserialize)]
 pub struct ConfirmForm {
@@ -24,7 +24,7 @@ pub struct ConfirmForm {
     decision: Decision,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Decision {
     Replace,
@@ -40,7 +40,7 @@ pub async fn confirm(
     Form(ConfirmForm { id, decision }): Form<ConfirmForm>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
-        return Ok(see_other(&safe_redirect::login_path(paths::INTEGRATIONS)));
+        return Ok(see_other(&sign_in_path(&state, &headers, paths::INTEGRATIONS)));
     };
     if form_organization.is_stale(&caller) {
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::OtherOrganization));
@@ -48,14 +48,9 @@ pub async fn confirm(
     let Some(org) = caller.org.as_ref().filter(|_| caller.may(Permission::ManageConnections)) else {
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::NotAllowed.into()));
     };
-    let link = state.store.link_of_state(&id).await?.filter(|link| link.org == org.id);
-    let Some(pending) = state.store.remove_pending_consent(&org.id, &id).await? else {
-        return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::ConfirmationOver.into()));
-    };
-    // In a task of its own: the pending row is consumed, so the decision has to be applied even if the client
-    // disconnects.
+    // In a task of its own: the decision has to be applied as a whole even if the client disconnects.
     let state_as_caller = AppState { store: state.store.as_actor(client_ip.actor(&caller)), ..state.clone() };
-    let decided = apply_decision(state_as_caller, org.id.clone(), caller.user_id, (pending, link), decision);
+    let decided = apply_decision(state_as_caller, org.id.clone(), caller.user_id, id, decision);
     let work = state.lifecycle.spawn_in_request(decided);
     let notice = work.await.unwrap_or_else(|error| Err(InternalError::logged(&error)));
     Ok(see_other_with_flash(
@@ -69,27 +64,27 @@ async fn apply_decision(
     state: AppState,
     org: OrgId,
     user: UserId,
-    (pending, link): (PendingConsent, Option<ConnectLink>),
+    id: String,
     decision: Decision,
 ) -> Result<Flash, InternalError> {
-    match decision {
-        Decision::Replace => {
-            let bound = match &link {
-                Some(link) => state.store.bind_confirmed_link(link, &pending, &user).await?,
-                None => state.store.bind(&org, &pending.grant, &pending.tenants, Some(&user)).await?,
-            };
-            Ok(flash_of(&bound))
-        }
-        Decision::Keep => {
-            delete_connections_at_xero(&state, &org, &pending).await?;
-            abandon_unused_grant(&state, &org, &pending.grant).await?;
-            let bound = state.store.bindings_of_org(&org).await?;
-            let of_question = |one: &BindingWithGrant| {
-                one.binding.status != BindingStatus::Disconnected
-                    && pending.tenants.iter().any(|tenant| tenant.id == one.binding.tenant.id)
-            };
-            let kept = bound.iter().any(of_question);
-            Ok(if kept { ConnectionFlash::Kept } else { ConnectionFlash::NotConnected }.into())
-        }
+    let over = || Ok(ConnectionFlash::ConfirmationOver.into());
+    if decision == Decision::Replace
+        && let Some(link) = state.store.link_of_state(&id).await?.filter(|link| link.org == org)
+    {
+        let bound = state.store.bind_confirmed_link(&link, &id, &user).await?;
+        return bound.map_or_else(over, |bound| Ok(flash_of(&bound)));
     }
+    let Some(pending) = state.store.remove_pending_consent(&org, &id).await? else { return over() };
+    if decision == Decision::Replace {
+        return Ok(flash_of(&state.store.bind(&org, &pending.grant, &pending.tenants, Some(&user)).await?));
+    }
+    delete_connections_at_xero(&state, &org, &pending).await?;
+    abandon_unused_grant(&state, &org, &pending.grant).await?;
+    let bound = state.store.bindings_of_org(&org).await?;
+    let of_question = |one: &BindingWithGrant| {
+        one.binding.status != BindingStatus::Disconnected
+            && pending.tenants.iter().any(|tenant| tenant.id == one.binding.tenant.id)
+    };
+    let kept = bound.iter().any(of_question);
+    Ok(if kept { ConnectionFlash::Kept } else { ConnectionFlash::NotConnected }.into())
 }

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::return_page::remember_page;
 use super::scopes::scopes_to_ask_for;
 use crate::model::{BindingId, ConnectionFlash, Flash, Permission, paths};
 use crate::server::config::PublicUrl;
@@ -13,7 +14,7 @@ use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::http::flash::{see_other, see_other_with_flash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::form_organization::FormOrganization;
-use crate::server::http::safe_redirect;
+use crate::server::http::sign_in_path::sign_in_path;
 use crate::server::http::state::AppState;
 use crate::server::store::NewOauthState;
 
@@ -34,7 +35,7 @@ pub async fn connect(
     Form(form): Form<ConnectForm>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
-        return Ok(see_other(&safe_redirect::login_path(paths::INTEGRATIONS)));
+        return Ok(see_other(&sign_in_path(&state, &headers, paths::INTEGRATIONS)));
     };
     if form_organization.is_stale(&caller) {
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::OtherOrganization));
@@ -61,7 +62,8 @@ pub async fn connect(
     // The challenge is the verifier's SHA-256 in base64url (RFC 7636, 4.2), which is what `hashed` returns.
     let challenge = hash_secret(&verifier);
     let redirect = redirect_uri(&state.config.public_url);
-    Ok(see_other(state.xero.authorize_url(&redirect, scopes, &secret, &challenge).as_str()))
+    let to_xero = see_other(state.xero.authorize_url(&redirect, scopes, &secret, &challenge).as_str());
+    Ok(remember_page(&state, &headers, to_xero))
 }
 
 /// Returns the redirect URI to register at Xero.

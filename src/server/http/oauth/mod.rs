@@ -8,6 +8,7 @@ pub mod connect;
 pub mod link;
 mod receive;
 mod repeated;
+mod return_page;
 pub mod scopes;
 mod unused;
 

@@ -1,13 +1,22 @@
 //! Receives what a consent gives: exchanges the authorization code, stores the grant, and reads its tenants.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::model::{ConnectionFlash, GrantId, OrgId};
 use crate::server::auth::normalize_email;
 use crate::server::domain::{AccessToken, Secret, Tenant};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
-use crate::server::store::{BindingWithGrant, ConsentGiver, NewGrant, StoreError};
+use crate::server::store::{BindingWithGrant, ConsentGiver, NewGrant, Store, StoreError, bounded, new_id};
 use crate::server::tokens::tenants;
 use crate::server::xero::{CodeExchange, parse_claims};
+
+/// How long the tokens of a consent are kept for a database that fails. A person waits, and a shutdown too.
+const STORE_TIMEOUT: Duration = Duration::from_secs(40);
+/// The pause between two tries.
+const STORE_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A validated code, ready for the exchange.
 pub struct AuthorizationCode {
@@ -73,7 +82,7 @@ pub async fn receive(state: &AppState, code: AuthorizationCode) -> Result<Receiv
     let ids = claims.clone().map(|claims| (claims.xero_user_id, claims.authentication_event_id));
     let (xero_user_id, auth_event_id) = ids.unwrap_or_default();
     let new = NewGrant { org_id: org.clone(), xero_user_id, auth_event_id, tokens: exchanged.tokens };
-    let grant = state.store.insert_grant(new).await?;
+    let grant = store_tokens(&state.store, &new).await?;
     let noted = async {
         if let Some(email) = exchanged.xero_user.email.as_deref().and_then(normalize_email) {
             state.store.note_authorizer(&grant, &email).await?;
@@ -105,6 +114,34 @@ pub async fn receive(state: &AppState, code: AuthorizationCode) -> Result<Receiv
     Ok(ReceivedConsent { grant, tenants, xero_user_id: claims.xero_user_id, bound })
 }
 
+/// Stores a consent's tokens, which nothing else has: the code is spent, and the connection stays at Xero.
+async fn store_tokens(store: &Store, new: &NewGrant) -> Result<GrantId, StoreError> {
+    let id = new_id();
+    // An insert that was given up may still be applied; the next one finds it then.
+    let stored = keep_trying(|| bounded(store.insert_grant_as(&id, new))).await;
+    if let Err(error) = &stored {
+        tracing::error!(org = %new.org_id, %error, "the tokens of a consent are lost, somebody has to connect again");
+    }
+    stored.map(|()| id)
+}
+
+/// Repeats a step that fails until it succeeds, or until `STORE_TIMEOUT` is over.
+async fn keep_trying<F>(step: impl Fn() -> F) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    let started = Instant::now();
+    loop {
+        match step().await {
+            Err(error) if started.elapsed() < STORE_TIMEOUT => {
+                tracing::warn!(%error, "failed to store the tokens of a consent, will retry");
+                tokio::time::sleep(STORE_RETRY_INTERVAL).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
 impl ReceivedConsent {
     /// Splits the tenants into those that a person has to decide about first, and the others. The tokens of a Xero user
     /// who connects several organizations open all of them, and a tenant may be bound through another user.
@@ -123,5 +160,27 @@ impl ReceivedConsent {
             .filter(|known| known.binding.tenant.id == tenant.id)
             .filter_map(|known| known.grant.as_ref())
             .any(|grant| grant.xero_user_id != self.xero_user_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_of_a_consent_outlive_a_database_that_fails_for_a_while() {
+        let tries = AtomicU32::new(0);
+        let step = |failures: u32| {
+            let fails = tries.fetch_add(1, Ordering::SeqCst) < failures;
+            ready(if fails { Err(StoreError::NoAnswer) } else { Ok(()) })
+        };
+        keep_trying(|| step(9)).await.unwrap();
+        assert_eq!(tries.load(Ordering::SeqCst), 10);
+        let started = Instant::now();
+        keep_trying(|| step(u32::MAX)).await.unwrap_err();
+        assert!(started.elapsed() < STORE_TIMEOUT * 2, "it ends: {:?}", started.elapsed());
     }
 }

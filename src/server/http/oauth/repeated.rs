@@ -28,19 +28,38 @@ pub async fn remembered(
     caller: &Caller,
     mut outcome: Option<String>,
 ) -> Result<Flash, InternalError> {
-    let deadline = Instant::now() + WAIT_LIMIT;
+    let first = FirstCallback::at_work();
     loop {
         if let Some(flash) = outcome.as_deref().and_then(Flash::parse) {
             return Ok(flash);
         }
-        if Instant::now() >= deadline {
+        if first.takes_too_long().await {
             return Ok(ConnectionFlash::ConsentRunning.into());
         }
-        tokio::time::sleep(POLL_INTERVAL).await;
         outcome = match state.store.consume_oauth_state(state_hash, &caller.session_hash, &caller.user_id).await? {
             ConsumedState::Used { outcome } => outcome,
             // An answered question about the Xero user deletes the row.
             _ => return Ok(ConnectionFlash::StateExpired.into()),
         };
+    }
+}
+
+/// A callback that came before and may still be at work.
+pub struct FirstCallback {
+    deadline: Instant,
+}
+
+impl FirstCallback {
+    pub fn at_work() -> Self {
+        Self { deadline: Instant::now() + WAIT_LIMIT }
+    }
+
+    /// Waits for a moment, after which its outcome is looked up again. Returns whether that has been going on too long.
+    pub async fn takes_too_long(&self) -> bool {
+        if Instant::now() >= self.deadline {
+            return true;
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+        false
     }
 }

@@ -5,7 +5,7 @@ use crate::model::{
 };
 use crate::server::config::ScopesFallback;
 use crate::server::http::state::AppState;
-use crate::server::store::{ScopeRefusal, StoreError};
+use crate::server::store::{ConnectionNotices, ScopeRefusal, StoreError};
 
 /// How much of a description is looked at, in bytes. Xero's are short, and anybody can send another.
 const MAX_DESCRIPTION_BYTES: usize = 500;
@@ -82,9 +82,17 @@ pub async fn scopes_to_ask_for<'a>(
 
 /// Returns what the organization's owners and admins learn of the last refusal, if it stands.
 pub async fn refusal_view(state: &AppState, org: &OrgId) -> Result<Option<ScopeRefusalView>, StoreError> {
-    let refused = state.store.standing_scope_refusal(org, &state.config.xero.scopes).await?;
+    Ok(notices_view(state, org).await?.0)
+}
+
+/// Returns the same, and what else the page with the connections says beside them.
+pub async fn notices_view(
+    state: &AppState,
+    org: &OrgId,
+) -> Result<(Option<ScopeRefusalView>, ConnectionNotices), StoreError> {
+    let mut notices = state.store.connection_notices(org, &state.config.xero.scopes).await?;
     let allows_least = state.config.xero.scopes_fallback == ScopesFallback::Smallest;
-    Ok(refused.map(|refusal| view_of(refusal, allows_least)))
+    Ok((notices.refusal.take().map(|refusal| view_of(refusal, allows_least)), notices))
 }
 
 fn view_of(refusal: ScopeRefusal, allows_least: bool) -> ScopeRefusalView {

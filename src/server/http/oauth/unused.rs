@@ -1,6 +1,7 @@
 //! What is left at Xero of a consent that is not used.
 
 use crate::model::{GrantStatus, OrgId, Trigger};
+use crate::server::domain::Tenant;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
 use crate::server::store::PendingConsent;
@@ -19,9 +20,13 @@ pub async fn delete_connections_at_xero(
     let Some(grant) = grant else { return Ok(()) };
     let access = state.store.open_access(&grant)?;
     let bound = state.store.bindings_of_org(org).await?;
+    let asked_about = state.store.pending_consents(org).await?;
     for tenant in &pending.tenants {
-        // Both users may share one connection at Xero, or another organization may stand on it. Then it has to stay.
-        let is_ours = bound.iter().any(|one| one.binding.tenant.connection_id == tenant.connection_id);
+        // Both users may share one connection at Xero, a member may be asked about another consent of the same user, or
+        // another organization may stand on it. Then it has to stay.
+        let is_it = |other: &Tenant| other.connection_id == tenant.connection_id;
+        let is_ours = bound.iter().any(|one| is_it(&one.binding.tenant))
+            || asked_about.iter().any(|(_, waiting)| waiting.tenants.iter().any(is_it));
         if is_ours || state.store.connection_serves_another_org(org, tenant, &grant).await? {
             continue;
         }

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
 
 use crate::model::{
-    BindingId, ConnectLinkId, ConnectLinkPage, LinkOutcome, MAX_LINK_LIFETIME, MIN_LINK_LIFETIME, OrgId, UserId, paths,
+    BindingId, ConnectLinkId, ConnectLinkPage, LinkOutcome, MAX_LINK_LIFETIME, MIN_LINK_LIFETIME, OrgId, paths,
     scope_sentences,
 };
 use crate::server::auth::normalize_email;
@@ -16,7 +16,9 @@ use crate::server::http::link_secret::CONNECT_LINK;
 use crate::server::http::oauth::scopes::refusal_view;
 use crate::server::http::state::AppState;
 use crate::server::notify::Notifier;
-use crate::server::store::{ConnectLink, CreateLinkError, NewConnectLink, Store, StoreError};
+use crate::server::store::{
+    ConnectLink, CreateLinkError, LinkCreator, MailLimitError, NewConnectLink, Store, StoreError, count_mail,
+};
 
 /// How much of a browser's name is kept, in characters.
 const MAX_BROWSER_CHARACTERS: usize = 200;
@@ -74,6 +76,9 @@ pub enum LinkRequestError {
     /// It is to be sent, and no server can send email.
     #[error("this Evergrant has no mail server, so it can't send the link; leave email out and send it yourself")]
     NoMailServer,
+    /// Too many mails went to the address, or the database failed to count them.
+    #[error(transparent)]
+    Mail(#[from] MailLimitError),
     /// The store refused it.
     #[error(transparent)]
     Create(#[from] CreateLinkError),
@@ -94,7 +99,7 @@ pub async fn create(
     notifier: &Notifier,
     org: &OrgId,
     requested: RequestedLink,
-    created_by: Option<&UserId>,
+    created_by: LinkCreator<'_>,
 ) -> Result<CreatedLink, LinkRequestError> {
     let RequestedLink { binding, requested_by, note, external_id, tags, return_url, lifetime, email } = requested;
     let (requested_by, note) = (requested_by.trim(), note.trim());
@@ -116,6 +121,9 @@ pub async fn create(
         return Err(LinkRequestError::NoMailServer);
     }
     let tags = sorted_tags(tags).ok_or(LinkRequestError::InvalidLabels(TAGS_RULE))?;
+    if let Some(email) = &email {
+        count_mail(store, org.as_str(), email).await?;
+    }
     let secret = new_secret()?;
     let new = NewConnectLink {
         secret_hash: &hash_secret(&secret),
@@ -127,7 +135,7 @@ pub async fn create(
         return_url: return_url.as_deref(),
         lifetime,
         email: email.as_deref(),
-        created_by,
+        created_by: Some(created_by),
     };
     let id = store.create_connect_link(org, new).await?;
     Ok(CreatedLink { id, secret })

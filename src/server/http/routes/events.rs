@@ -37,11 +37,16 @@ const MAX_STREAMS_PER_PERSON: usize = 64;
 /// The event that asks the page to reload its data, if the single changes are not known.
 const REREAD_EVENT: &str = "reread";
 
+/// The event of a change that is none of a connection: the page may show it.
+const ORGANIZATION_EVENT: &str = "organization";
+
 /// The query parameters.
 #[derive(Deserialize)]
 pub struct EventsQuery {
     /// When the page was rendered, in unix seconds.
     as_of: Option<i64>,
+    /// The organization that the page shows; missing or empty if it shows none.
+    org_id: Option<OrgId>,
 }
 
 struct ChangeStream {
@@ -56,11 +61,12 @@ struct ChangeStream {
     is_over: bool,
 }
 
-/// Opens a stream. If anything changed since `as_of` or `Last-Event-ID`, the first event is a `reread`.
+/// Opens a stream. If anything changed since `as_of` or `Last-Event-ID`, or the page shows another organization than the
+/// session's, the first event is a `reread`.
 pub async fn events(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Query(EventsQuery { as_of }): Query<EventsQuery>,
+    Query(EventsQuery { as_of, org_id }): Query<EventsQuery>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
         return Ok(error_response(StatusCode::UNAUTHORIZED, "You aren't signed in. Sign in, then try again."));
@@ -82,7 +88,9 @@ pub async fn events(
     let (of_org, of_person) = (changes.subscribe(Topic::Org(org.clone())), changes.subscribe(person));
     let now = state.store.clock().now();
     let known = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).or(as_of);
+    let is_of_another_org = org_id.is_some_and(|shown| !shown.as_str().is_empty() && shown != org);
     let changes_missed = match known {
+        _ if is_of_another_org => true,
         Some(known) => state.store.changed_since(&org, known).await?,
         None => false,
     };
@@ -119,7 +127,11 @@ impl ChangeStream {
             let event = tokio::select! {
                 () = stopping.cancelled() => return None,
                 () = tokio::time::sleep_until(self.expires_at) => return None,
-                _ = self.person_changes.next() => {
+                heard = self.person_changes.next() => {
+                    if is_about_reading(&heard) {
+                        let event = self.event(ORGANIZATION_EVENT, &json!({}));
+                        return Some((Ok(event), self));
+                    }
                     if self.is_session_valid().await {
                         continue;
                     }
@@ -161,6 +173,7 @@ impl ChangeStream {
             Change::Refresh { grant, outcome, .. } => {
                 self.event("refresh", &json!({ "grantId": grant, "outcome": outcome }))
             }
+            Change::Org { .. } | Change::Read { .. } => self.event(ORGANIZATION_EVENT, &json!({})),
             Change::Person { .. } => self.event(REREAD_EVENT, &json!({})),
         }
     }
@@ -168,6 +181,11 @@ impl ChangeStream {
     fn event(&self, name: &str, data: &Value) -> Event {
         event(self.state.store.clock().now(), name, data)
     }
+}
+
+/// Returns whether the person marked events as read, which leaves the session as it is.
+fn is_about_reading(heard: &ChangeSignal) -> bool {
+    matches!(heard, ChangeSignal::Change(change) if matches!(**change, Change::Read { .. }))
 }
 
 /// Builds an event. Its id is the current time, which the client sends back as `Last-Event-ID`.

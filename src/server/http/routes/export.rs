@@ -14,14 +14,15 @@ use futures::stream;
 use serde::Deserialize;
 
 use crate::model::{
-    Action, ActivityEntry, ActivityFilter, ActorKind, AuditView, ChangesFilter, Cursor, OrgView, Outcome, paths,
+    Action, ActivityEntry, ActivityFilter, ActivityRange, ActorKind, AuditView, ChangesFilter, Cursor, OrgView,
+    Outcome, paths,
 };
 use crate::server::http::flash::see_other;
 use crate::server::http::internal_error::InternalError;
-use crate::server::http::safe_redirect;
+use crate::server::http::sign_in_path::sign_in_path;
 use crate::server::http::state::AppState;
 use crate::server::store::{Store, StoreError};
-use crate::server::views::{ConnectionNamesByGrant, Viewer, attempt_page, audit_page};
+use crate::server::views::{ConnectionNamesByGrant, Viewer, attempt_page, audit_page, in_zone, span};
 
 /// Rows per batch.
 const BATCH_SIZE: usize = 500;
@@ -46,6 +47,14 @@ pub struct ExportQuery {
     action: String,
     #[serde(default)]
     actor: String,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: String,
+    #[serde(default)]
+    zone: String,
+    #[serde(default)]
+    person: String,
 }
 
 /// The state of a running export.
@@ -77,7 +86,7 @@ pub async fn activity(
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
         let wanted = uri.path_and_query().map_or(paths::ACTIVITY, |wanted| wanted.as_str());
-        return Ok(see_other(&safe_redirect::login_path(wanted)));
+        return Ok(see_other(&sign_in_path(&state, &headers, wanted)));
     };
     if caller.locked_org.is_some() {
         let why = "This organisation requires a second factor. Set yours up on your account page.\n";
@@ -86,14 +95,23 @@ pub async fn activity(
     let Some(org) = caller.org else {
         return Ok((StatusCode::FORBIDDEN, "You don't belong to an organisation yet.\n").into_response());
     };
+    let range = ActivityRange::typed(Some(query.from), Some(query.to), Some(query.zone), Some(query.person));
+    let range = in_zone(range, caller.time_zone.as_deref());
+    let span = match span(&range) {
+        Ok(span) => span,
+        Err(problem) => return Ok((StatusCode::UNPROCESSABLE_ENTITY, format!("{problem}\n")).into_response()),
+    };
     let what = if query.show == "changes" {
         ExportKind::Changes(ChangesFilter {
             action: Action::parse(&query.action),
             actor: ActorKind::parse(&query.actor),
+            span,
+            person: range.person,
         })
     } else {
         let connection = Some(query.connection).filter(|id| !id.is_empty()).map(Into::into);
-        let filter = ActivityFilter { connection, outcome: Outcome::parse(&query.outcome) };
+        let outcome = Outcome::parse(&query.outcome);
+        let filter = ActivityFilter { connection, outcome, span, person: range.person };
         ExportKind::Attempts {
             names: ConnectionNamesByGrant::of(&state.store.connections_with_grants(&org.id).await?),
             filter,
@@ -142,7 +160,7 @@ impl Export {
             }
             ExportKind::Changes(filter) => {
                 let (read, older) =
-                    audit_page(&self.store, (&self.org, &self.viewer), *filter, after, BATCH_SIZE).await?;
+                    audit_page(&self.store, (&self.org, &self.viewer), filter, after, BATCH_SIZE).await?;
                 (read.iter().map(change_row).collect(), older)
             }
         })

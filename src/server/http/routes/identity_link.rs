@@ -19,7 +19,8 @@ use crate::server::domain::Secret;
 use crate::server::http::flash::{see_other, see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
-use crate::server::http::safe_redirect::{encode_query, login_path, safe_redirect};
+use crate::server::http::safe_redirect::{encode_query, safe_redirect};
+use crate::server::http::sign_in_path::sign_in_path;
 use crate::server::http::state::AppState;
 use crate::server::store::{PENDING_IDENTITY_LIFETIME, PendingIdentity};
 use crate::server::telemetry::metrics::SignInOutcome;
@@ -31,7 +32,7 @@ pub async fn bind_to_session(
     flow: Flow,
 ) -> Result<Result<Flow, Response>, InternalError> {
     let Some(caller) = state.auth.caller(headers).await? else {
-        return Ok(Err(see_other(&login_path(paths::ACCOUNT))));
+        return Ok(Err(see_other(&sign_in_path(state, headers, paths::ACCOUNT))));
     };
     Ok(if caller.is_recently_proven(state.store.clock().now()) {
         Ok(flow.linking(&caller.session_hash))

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::model::{InvitationPage, LoginProblem, MembersFlash, paths};
+use crate::model::{InvitationPage, LoginProblem, MembersFlash, NewInvitationLink, OrgId, RevealedSecret, paths};
 use crate::server::auth::{Caller, JoinResult, NewAccount};
 use crate::server::crypto::random::hash_secret;
 use crate::server::domain::Secret;
@@ -18,9 +18,12 @@ use crate::server::http::routes::session::with_session_cookies;
 use crate::server::http::safe_redirect;
 use crate::server::http::state::AppState;
 
-/// Form that accepts an invitation. Both are empty if the person is signed in. The link's secret is in its cookie.
+/// Form that accepts an invitation. Address and password are empty if the person is signed in. The link's secret is in
+/// its cookie.
 #[derive(Deserialize)]
 pub struct AcceptForm {
+    /// The organization that the page named. Another link, opened since, has replaced the cookie.
+    joins: Option<OrgId>,
     #[serde(default)]
     email: String,
     #[serde(default)]
@@ -40,6 +43,12 @@ pub async fn accept(
     let Some(token) = INVITATION.read(&state, &headers) else {
         return Ok(see_other_with_flash(&state, paths::INVITATION, &MembersFlash::InvitationInvalid.into()));
     };
+    if let Some(shown) = &form.joins
+        && let Some(opened) = state.store.find_open_invitation(&hash_secret(&token)).await?
+        && opened.org_id != *shown
+    {
+        return Ok(see_other_with_flash(&state, paths::INVITATION, &MembersFlash::InvitationReplaced.into()));
+    }
     let joined = match state.auth.caller(&headers).await? {
         Some(caller) => local.join(&token, &caller, from).await?,
         None => {
@@ -86,6 +95,16 @@ pub async fn load_page(
         provider: super::oidc::provider_link(state, Some(paths::INVITATION)),
         managed_by_clerk: !local,
     })
+}
+
+/// Returns the link of a new invitation, for the page that shows it. `None` if it was used or canceled meanwhile.
+pub async fn new_link(state: &AppState, token: &Secret) -> Result<Option<NewInvitationLink>, InternalError> {
+    let invitation = state.store.find_open_invitation(&hash_secret(token)).await?;
+    Ok(invitation.map(|invitation| NewInvitationLink {
+        link: RevealedSecret::new(String::new(), &invitation_url(state, token)),
+        email: invitation.email,
+        is_sent_by_mail: invitation.is_sent_by_mail,
+    }))
 }
 
 /// Returns the absolute URL of an invitation.

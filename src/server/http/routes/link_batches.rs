@@ -3,13 +3,13 @@
 
 use super::connect_links::{LinkRequestError, link_url};
 use crate::model::{
-    BindingId, BindingStatus, DEFAULT_LINK_LIFETIME, GrantStatus, OrgId, OrgView, RevealedSecret, UserId,
-    missing_scopes, scope_sentences,
+    BindingId, BindingStatus, ConnectLinkId, DEFAULT_LINK_LIFETIME, GrantStatus, OrgId, OrgView, RevealedSecret,
+    UserId, missing_scopes, scope_sentences,
 };
 use crate::server::crypto::random::{derive_secret, hash_secret, new_secret};
 use crate::server::domain::{Grant, Secret};
 use crate::server::http::state::AppState;
-use crate::server::store::{BindingWithGrant, CreateLinkError, NewLinkBatch, Store, StoreError};
+use crate::server::store::{BindingWithGrant, CreateLinkError, CreatedLinks, NewLinkBatch, Store, StoreError};
 
 /// The longest note, in characters, as for other links.
 const MAX_NOTE_CHARACTERS: usize = 300;
@@ -21,13 +21,14 @@ pub struct LinkBatch {
 }
 
 impl LinkBatch {
-    /// Creates the links. Returns `None` if no connection lacks any access. The store audits its actor.
+    /// Creates the links. Returns `None` if no connection lacks any access, else what became of the connections. The store
+    /// audits its actor.
     pub async fn create(
         state: &AppState,
         store: &Store,
         org: &OrgId,
         created_by: &UserId,
-    ) -> Result<Option<Self>, LinkRequestError> {
+    ) -> Result<Option<(Self, CreatedLinks)>, LinkRequestError> {
         let wanted = &state.config.xero.scopes;
         let bound = store.bindings_of_org(org).await.map_err(CreateLinkError::from)?;
         let lacking: Vec<(&BindingId, Vec<String>)> =
@@ -48,8 +49,9 @@ impl LinkBatch {
             lifetime: DEFAULT_LINK_LIFETIME,
             created_by,
         };
-        store.create_link_batch(org, &new, |link| hash_secret(&derive_secret(&batch.secret, link.as_str()))).await?;
-        Ok(Some(batch))
+        let hash_of = |link: &ConnectLinkId| hash_secret(&derive_secret(&batch.secret, link.as_str()));
+        let made = store.create_link_batch(org, &new, hash_of).await?;
+        Ok(Some((batch, made)))
     }
 
     /// Returns what the cookie of the page that shows the links holds.

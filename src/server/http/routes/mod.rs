@@ -10,6 +10,7 @@ pub mod identity_link;
 pub mod invitations;
 pub mod link_batches;
 pub mod metrics;
+pub mod moved_pages;
 pub mod oidc;
 pub mod second_factor;
 pub mod session;

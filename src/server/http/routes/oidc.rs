@@ -12,7 +12,7 @@ use super::identity_link;
 use super::second_factor::ask_for_code;
 use crate::model::{AccountFlash, LoginProblem, MembersFlash, ProviderLink, paths};
 use crate::server::auth::cookie::{OIDC_COOKIE, read_cookie, write_cookie};
-use crate::server::auth::{FLOW_LIFETIME_SECONDS, Flow, OidcLogin, ProviderSession};
+use crate::server::auth::{FLOW_LIFETIME_SECONDS, Flow, OidcLogin};
 use crate::server::domain::Secret;
 use crate::server::http::flash::{clear_cookie, see_other, see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
@@ -75,8 +75,8 @@ pub async fn start(
     } else {
         flow
     };
-    let session = if again.is_some() { ProviderSession::SignInAgain } else { ProviderSession::Accepted };
-    Ok(match provider.authorize_url(&flow, &redirect_uri(&state), session).await {
+    let flow = if again.is_some() { flow.signing_in_again() } else { flow };
+    Ok(match provider.authorize_url(&flow, &redirect_uri(&state)).await {
         Ok(url) => {
             let cookie = flow.cookie();
             let cookie = write_cookie(&state.config.public_url, OIDC_COOKIE, cookie.expose(), FLOW_LIFETIME_SECONDS);

@@ -15,10 +15,11 @@ use crate::server::http::flash::{see_other, see_other_with_flash, with_cookie};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::routes::session::with_session_cookies;
-use crate::server::http::safe_redirect::{encode_query, login_path, safe_redirect};
+use crate::server::http::safe_redirect::{encode_query, safe_redirect};
+use crate::server::http::sign_in_path::sign_in_path;
 use crate::server::http::state::AppState;
 use crate::server::store::CHALLENGE_LIFETIME;
-use crate::server::telemetry::metrics::SignInOutcome;
+use crate::server::telemetry::metrics::{ProofOutcome, SignInOutcome};
 
 /// Form that enters a code after the password.
 #[derive(Deserialize)]
@@ -58,7 +59,8 @@ pub async fn enter_code(
     let login = local.login_with_code(&token, &Secret::new(code), from, &headers).await;
     state.tokens.metrics().count_sign_in(match &login {
         Ok(CodeLogin::SignedIn(_)) => SignInOutcome::SignedIn,
-        Ok(CodeLogin::WrongCode | CodeLogin::Expired) => SignInOutcome::WrongCode,
+        Ok(CodeLogin::WrongCode) => SignInOutcome::WrongCode,
+        Ok(CodeLogin::Expired) => SignInOutcome::Expired,
         Ok(CodeLogin::Limited(scope)) => SignInOutcome::Limited(scope.as_str()),
         Err(_) => SignInOutcome::Failed,
     });
@@ -91,11 +93,21 @@ pub async fn prove(
 ) -> Result<Response, InternalError> {
     let next = next.and_then(|next| safe_redirect(&state.config.public_url, &next));
     let next = next.as_deref().unwrap_or(paths::ACCOUNT);
-    let Some(caller) = state.auth.caller(&headers).await? else { return Ok(see_other(&login_path(next))) };
+    let Some(caller) = state.auth.caller(&headers).await? else {
+        return Ok(see_other(&sign_in_path(&state, &headers, next)));
+    };
     let Some(local) = state.auth.local() else {
         return Ok(see_other_with_flash(&state, next, &AccountFlash::ManagedByClerk.into()));
     };
-    let said = match local.prove_caller(&caller, Secret::new(proof), from, &headers).await? {
+    let result = local.prove_caller(&caller, Secret::new(proof), from, &headers).await?;
+    state.tokens.metrics().count_proof(match result {
+        ProofResult::Proven => ProofOutcome::Proven,
+        ProofResult::WrongCode => ProofOutcome::WrongCode,
+        ProofResult::WrongPassword => ProofOutcome::WrongPassword,
+        ProofResult::TooManyCodes | ProofResult::TooManyAttempts => ProofOutcome::Limited,
+        ProofResult::SignInAgain => ProofOutcome::SignInAgain,
+    });
+    let said = match result {
         ProofResult::Proven => {
             tracing::info!(user = %caller.user_id, %from, "proved again who they are");
             return Ok(see_other_with_flash(&state, next, &AccountFlash::Proven.into()));

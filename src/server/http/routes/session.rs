@@ -17,6 +17,7 @@ use crate::server::http::internal_error::InternalError;
 use crate::server::http::middleware::client_ip::ClientIp;
 use crate::server::http::routes::second_factor;
 use crate::server::http::safe_redirect;
+use crate::server::http::sign_in_path::sign_in_path;
 use crate::server::http::state::AppState;
 use crate::server::store::{KNOWN_BROWSER_LIFETIME, SESSION_LIFETIME};
 use crate::server::telemetry::metrics::SignInOutcome;
@@ -101,17 +102,26 @@ pub async fn get_session(State(state): State<AppState>, headers: HeaderMap) -> R
 #[derive(Deserialize)]
 pub struct SwitchForm {
     org_id: OrgId,
+    /// The page to open in the organization; the form's own page if missing.
+    next: Option<String>,
 }
 
 /// `POST /api/session/switch-organization`: 404 if the caller is not a member of the organization.
 pub async fn switch_organization(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Form(SwitchForm { org_id }): Form<SwitchForm>,
+    Form(SwitchForm { org_id, next }): Form<SwitchForm>,
 ) -> Result<Response, InternalError> {
-    let Some(caller) = state.auth.caller(&headers).await? else { return Ok(see_other(paths::LOGIN)) };
+    let Some(caller) = state.auth.caller(&headers).await? else {
+        let back = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next));
+        let back = back.unwrap_or_else(|| safe_redirect::referer_path(&state.config.public_url, &headers));
+        return Ok(see_other(&sign_in_path(&state, &headers, &back)));
+    };
     if state.auth.switch_org(&caller, &org_id).await? != Switched::Yes {
         return Ok((StatusCode::NOT_FOUND, "You are not a member of this organisation.\n").into_response());
+    }
+    if let Some(next) = next.and_then(|next| safe_redirect::safe_redirect(&state.config.public_url, &next)) {
+        return Ok(see_other(&next));
     }
     let back = safe_redirect::referer_path(&state.config.public_url, &headers);
     // Deeper paths name a connection of the previous organization.

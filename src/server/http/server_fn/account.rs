@@ -24,8 +24,9 @@ impl ServerFnContext {
             return Ok(views::clerk_account(store, &caller.email));
         }
         let mail = self.state.notifier.channels().await?.mail;
-        let view = views::account(store, (&caller.user_id, &caller.email), &caller.session_hash, mail).await?;
-        Ok(AccountView { provider: self.provider_sign_in().await?, ..view })
+        let provider = self.state.config.oidc.as_ref().map(|oidc| (oidc.name.as_str(), oidc.issuer.as_str()));
+        let who = (&caller.user_id, caller.email.as_str());
+        Ok(views::account(store, who, &caller.session_hash, provider, mail).await?)
     }
 
     /// Changes the caller's password. The response has the cookie of the session that goes on.
@@ -45,11 +46,12 @@ impl ServerFnContext {
 
     /// Asks for the message that confirms a new email address.
     pub async fn request_email_change(&self, email: &str, password: String) -> Result<(), Rejection> {
-        let local = self.local_account()?;
+        let (local, headers) = (self.local_account()?, use_context::<Parts>().unwrap_or_else(empty_parts).headers);
         if !self.state.notifier.channels().await?.mail {
             return Err(reject_account(AccountFlash::NoMailServer));
         }
-        let asked = local.request_email_change(&self.caller, Secret::new(password), email, self.client_ip.0).await;
+        let (password, from) = (Secret::new(password), self.client_ip.0);
+        let asked = local.request_email_change(&self.caller, password, email, from, &headers).await;
         match asked.map_err(|error| InternalError::logged(&error))? {
             AccountChange::Refused(why) => Err(reject_account(why)),
             AccountChange::Done(()) => Ok(()),
@@ -107,7 +109,9 @@ pub(super) fn reject_account(notice: AccountFlash) -> Rejection {
     let status = match notice {
         AccountFlash::NoSuchSession => StatusCode::NOT_FOUND,
         AccountFlash::WrongPassword | AccountFlash::WrongCode => StatusCode::FORBIDDEN,
-        AccountFlash::TooManyAttempts | AccountFlash::TooManyCodes => StatusCode::TOO_MANY_REQUESTS,
+        AccountFlash::TooManyAttempts | AccountFlash::TooManyCodes | AccountFlash::TooManyMails => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         AccountFlash::ManagedByClerk
         | AccountFlash::DemoAccount
         | AccountFlash::NoMailServer

@@ -4,45 +4,51 @@ use axum::http::StatusCode;
 
 use super::rejection::{Rejection, reject_with_flash};
 use super::{ServerFnContext, append_cookie};
-use crate::model::{BindingId, ConnectLinkId, ConnectionFlash, OrgView, Permission, ScopeRefusalView};
+use crate::model::{BindingId, ConnectLinkId, ConnectionFlash, NewLinksView, OrgView, Permission, ScopeRefusalView};
 use crate::server::domain::return_url::{MAX_RETURN_URLS, normalize_return_url};
 use crate::server::http::contact_addresses::contact_addresses;
 use crate::server::http::internal_error::InternalError;
-use crate::server::http::oauth::scopes::refusal_view;
+use crate::server::http::oauth::scopes::notices_view;
 use crate::server::http::one_time_secret;
 use crate::server::http::routes::connect_links::{LinkRequestError, RequestedLink, create};
 use crate::server::http::routes::link_batches::LinkBatch;
-use crate::server::store::CreateLinkError;
+use crate::server::store::{ConnectionNotices, CreateLinkError, LinkCreator, MailLimitError};
 
 impl ServerFnContext {
     /// Creates a link and returns its URL. A plain form also receives it in a cookie for the next page.
     pub async fn create_connect_link(&self, org: &OrgView, requested: RequestedLink) -> Result<String, Rejection> {
         let store = self.state.store.as_actor(self.actor());
-        let created = create(&store, &self.state.notifier, &org.id, requested, Some(&self.caller.user_id)).await?;
+        let creator = LinkCreator::Person(&self.caller.user_id);
+        let created = create(&store, &self.state.notifier, &org.id, requested, creator).await?;
         if self.is_plain_form {
             append_cookie(one_time_secret::CONNECT_LINK.cookie(&self.state, &created.in_cookie()));
         }
         Ok(created.url(&self.state))
     }
 
-    /// Creates a link for each connection that lacks access which the app asks for, and returns their URLs. A plain form
-    /// also receives the secret of them all in a cookie for the next page.
-    pub async fn create_links_for_missing_access(&self, org: &OrgView) -> Result<Vec<String>, Rejection> {
+    /// Creates a link for each connection that lacks access which the app asks for and has no open link, and returns their
+    /// URLs. A plain form also receives the secret of them all in a cookie for the next page.
+    pub async fn create_links_for_missing_access(&self, org: &OrgView) -> Result<NewLinksView, Rejection> {
         let store = self.state.store.as_actor(self.actor());
         let batch = LinkBatch::create(&self.state, &store, &org.id, &self.caller.user_id).await?;
-        let Some(batch) = batch else { return Ok(Vec::new()) };
-        if self.is_plain_form {
+        let Some((batch, made)) = batch else { return Ok(NewLinksView::default()) };
+        if self.is_plain_form && !made.created.is_empty() {
             append_cookie(one_time_secret::CONNECT_LINKS.cookie(&self.state, &batch.in_cookie()));
         }
         let links = batch.open_links(&self.state, &org.id).await?;
-        Ok(links.into_iter().map(|(_, url)| url).collect())
+        let already_open = u32::try_from(made.already_open).unwrap_or(u32::MAX);
+        Ok(NewLinksView { urls: links.into_iter().map(|(_, url)| url).collect(), already_open })
     }
 
-    /// Returns Xero's refusal of what the app asks for, if it stands and the caller may manage connections.
-    pub async fn scope_refusal(&self, org: &OrgView) -> Result<Option<ScopeRefusalView>, Rejection> {
+    /// Returns Xero's refusal of what the app asks for, if it stands, and how many connect links are open. Nothing of both
+    /// if the caller may not manage connections.
+    pub async fn connection_notices(
+        &self,
+        org: &OrgView,
+    ) -> Result<(Option<ScopeRefusalView>, ConnectionNotices), Rejection> {
         Ok(match org.role.may(Permission::ManageConnections) {
-            true => refusal_view(&self.state, &org.id).await?,
-            false => None,
+            true => notices_view(&self.state, &org.id).await?,
+            false => (None, ConnectionNotices::default()),
         })
     }
 
@@ -78,7 +84,10 @@ impl From<LinkRequestError> for Rejection {
             LinkRequestError::Invalid(_) => reject_link(ConnectionFlash::LinkInvalid),
             LinkRequestError::InvalidLabels(_) => reject_link(ConnectionFlash::LinkLabels),
             LinkRequestError::InvalidEmail => reject_link(ConnectionFlash::LinkEmailInvalid),
+            LinkRequestError::Mail(MailLimitError::TooMany) => reject_link(ConnectionFlash::TooManyMails),
+            LinkRequestError::Mail(MailLimitError::Store(error)) => error.into(),
             LinkRequestError::NoMailServer => reject_link(ConnectionFlash::LinkNoMailServer),
+            LinkRequestError::Create(CreateLinkError::NotAllowed) => reject_link(ConnectionFlash::NotAllowed),
             LinkRequestError::Create(CreateLinkError::NoSuchConnection) => reject_link(ConnectionFlash::NotFound),
             LinkRequestError::Create(CreateLinkError::ReturnUrlNotAllowed) => {
                 reject_link(ConnectionFlash::ReturnUrlNotAllowed)
@@ -93,8 +102,10 @@ impl From<LinkRequestError> for Rejection {
 
 fn reject_link(notice: ConnectionFlash) -> Rejection {
     let status = match notice {
+        ConnectionFlash::NotAllowed => StatusCode::FORBIDDEN,
         ConnectionFlash::NoSuchLink | ConnectionFlash::NotFound => StatusCode::NOT_FOUND,
         ConnectionFlash::TooManyLinks | ConnectionFlash::ExternalIdTaken => StatusCode::CONFLICT,
+        ConnectionFlash::TooManyMails => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     reject_with_flash(status, notice)

@@ -6,7 +6,7 @@ use leptos::prelude::use_context;
 use super::account::reject_account;
 use super::rejection::Rejection;
 use super::{ServerFnContext, append_cookie, empty_parts};
-use crate::model::{AccountFlash, ProviderSignIn};
+use crate::model::AccountFlash;
 use crate::server::auth::AccountChange;
 use crate::server::auth::cookie::{PENDING_IDENTITY_COOKIE, delete_cookie};
 use crate::server::http::internal_error::InternalError;
@@ -32,13 +32,6 @@ impl ServerFnContext {
         self.require_recent_proof()?;
         let unlinked = self.local_account()?.unlink_provider(&self.caller, self.client_ip.0).await;
         done(unlinked.map_err(|error| InternalError::logged(&error))?)
-    }
-
-    /// Returns what `/account` shows of the provider, if people may sign in with one.
-    pub(super) async fn provider_sign_in(&self) -> Result<Option<ProviderSignIn>, Rejection> {
-        let Some(oidc) = &self.state.config.oidc else { return Ok(None) };
-        let linked_since = self.state.store.linked_since(&self.caller.user_id, &oidc.issuer).await?;
-        Ok(Some(ProviderSignIn { name: oidc.name.clone(), linked_since }))
     }
 }
 

@@ -10,7 +10,9 @@ use crate::server::crypto::random::{hash_secret, new_secret};
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::one_time_secret;
 use crate::server::http::routes::invitations;
-use crate::server::store::{CreateOrgError, InviteError, MemberChangeError, NewInvitation, Store};
+use crate::server::store::{
+    CreateOrgError, InviteError, MailLimitError, MemberChangeError, NewInvitation, Store, count_mail,
+};
 
 impl ServerFnContext {
     /// Fails with 409 if Clerk manages members and organizations.
@@ -34,6 +36,12 @@ impl ServerFnContext {
             email => Some(normalize_email(email).ok_or_else(|| reject_member(MembersFlash::InvalidEmail))?),
         };
         let by_mail = email.is_some() && self.state.notifier.channels().await?.mail;
+        if let (true, Some(email)) = (by_mail, &email) {
+            count_mail(&self.state.store, org.id.as_str(), email).await.map_err(|error| match error {
+                MailLimitError::TooMany => reject_member(MembersFlash::TooManyMails),
+                MailLimitError::Store(error) => error.into(),
+            })?;
+        }
         let token = new_secret().map_err(|error| InternalError::logged(&error))?;
         let new = NewInvitation { role, hash: &hash_secret(&token), email: email.as_deref(), by_mail };
         self.store().invite(&org.id, &self.caller.user_id, new).await.map_err(|error| match error {
@@ -136,6 +144,7 @@ fn reject_member(notice: MembersFlash) -> Rejection {
         MembersFlash::InvalidName | MembersFlash::InvalidDays | MembersFlash::InvalidEmail => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
+        MembersFlash::TooManyMails => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::CONFLICT,
     };
     reject_with_flash(status, notice)

@@ -8,6 +8,7 @@ mod identity_link;
 mod members;
 mod rejection;
 mod second_factor;
+mod webhooks;
 
 use axum::http::header::{ACCEPT, LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
@@ -20,6 +21,8 @@ use super::flash;
 use super::internal_error::InternalError;
 use super::middleware::client_ip::ClientIp;
 use super::middleware::form_organization::FormOrganization;
+use super::safe_redirect::{referer_page, referer_without};
+use super::sign_in_path::sign_in_path;
 use super::state::AppState;
 use crate::model::{
     AccountFlash, ApiError, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, NotificationFlash, OrgView, Permission,
@@ -31,6 +34,9 @@ use crate::server::views::Viewer;
 
 pub use self::members::member_not_found;
 pub use self::rejection::{Rejection, connection_not_found, webhook_not_found};
+
+/// The query parameter by which a page asks whether to disconnect a connection.
+const QUESTION: &str = "disconnect";
 
 /// The context of one authenticated server function call.
 pub struct ServerFnContext {
@@ -48,6 +54,8 @@ pub struct ServerFnContext {
     is_by_person: bool,
     /// The page that a plain form returns to.
     return_path: &'static str,
+    /// The page that the form was posted from, if it returns there.
+    own_page: Option<String>,
 }
 
 /// What the body of a server function returned. `flash` or `without_flash` responds with it.
@@ -62,7 +70,12 @@ impl ServerFnContext {
     pub async fn authenticated() -> Result<Self, ApiError> {
         let state = state()?;
         let parts = use_context::<Parts>().ok_or_else(no_request)?;
-        match state.auth.caller(&parts.headers).await {
+        let caller = match parts.extensions.get::<Caller>() {
+            // The page that calls the function has authenticated the caller.
+            Some(caller) => Ok(Some(caller.clone())),
+            None => state.auth.caller(&parts.headers).await,
+        };
+        match caller {
             Ok(Some(caller)) => Ok(Self {
                 is_stale: FormOrganization::of(&parts).is_stale(&caller),
                 caller,
@@ -70,14 +83,19 @@ impl ServerFnContext {
                 is_plain_form: is_plain_form(&parts),
                 is_by_person: true,
                 return_path: paths::INTEGRATIONS,
+                own_page: None,
                 state,
             }),
             Ok(None) => {
+                let back = referer_page(&state.config.public_url, &parts.headers);
+                let sign_in = sign_in_path(&state, &parts.headers, back.as_deref().unwrap_or(paths::HOME));
                 if is_plain_form(&parts) {
-                    redirect(paths::LOGIN);
+                    redirect(&sign_in);
                     return Err(ApiError::new("Sign in first."));
                 }
-                Err(reject(StatusCode::UNAUTHORIZED, "You aren't signed in. Sign in, then try again.").into_api_error())
+                let mut refusal = reject(StatusCode::UNAUTHORIZED, "You aren't signed in. Sign in, then try again.");
+                refusal.error.continue_at = back.map(|_| sign_in);
+                Err(refusal.into_api_error())
             }
             Err(error) => Err(Rejection::from(InternalError::logged(&error)).into_api_error()),
         }
@@ -86,6 +104,14 @@ impl ServerFnContext {
     /// Sets the page that a plain form returns to.
     pub fn returning_to(self, page: &'static str) -> Self {
         Self { return_path: page, ..self }
+    }
+
+    /// Lets a plain form return to the page that it was posted from, without the question that the page asked. A form that
+    /// was rendered for another organization returns to the page of `returning_to`.
+    pub fn returning_to_its_page(self) -> Self {
+        let headers = use_context::<Parts>().unwrap_or_else(empty_parts).headers;
+        let own_page = referer_without(&self.state.config.public_url, &headers, QUESTION);
+        Self { own_page: own_page.filter(|page| page.starts_with(paths::INTEGRATIONS)), ..self }
     }
 
     /// Marks a call that the page makes by itself: nobody needs to read its refusal.
@@ -111,6 +137,15 @@ impl ServerFnContext {
         let mut rejection = reject_with_flash(StatusCode::CONFLICT, Flash::OtherOrganization);
         rejection.error.continue_at = self.is_by_person.then(|| self.return_path.to_owned());
         rejection
+    }
+
+    /// Returns the page that a form was posted from, with its query, if the form was refused for one of its fields: the
+    /// query may say which form the page shows.
+    fn page_of_refused_form(&self, rejection: &Rejection) -> Option<String> {
+        rejection.flash().field()?;
+        let headers = use_context::<Parts>().unwrap_or_else(empty_parts).headers;
+        let page = referer_page(&self.state.config.public_url, &headers)?;
+        (page.split('?').next() == Some(self.return_path)).then_some(page)
     }
 
     /// Returns the caller as the actor of audit events.
@@ -171,7 +206,9 @@ impl<T> Outcome<T> {
         if !ctx.is_plain_form {
             return result.map_err(Rejection::into_api_error);
         }
-        redirect(elsewhere.unwrap_or(ctx.return_path));
+        let as_it_was = result.as_ref().err().and_then(|rejection| ctx.page_of_refused_form(rejection));
+        let own_page = ctx.own_page.as_deref().or(as_it_was.as_deref());
+        redirect(elsewhere.or(own_page).unwrap_or(ctx.return_path));
         result.map_err(|rejection| rejection.error)
     }
 }

@@ -7,8 +7,9 @@ use leptos_axum::ResponseOptions;
 use crate::model::{ApiError, ConnectionFlash, Flash, FlashMessage, NotificationFlash};
 use crate::server::http::internal_error::InternalError;
 use crate::server::notify::WebhookEndpointError;
+use crate::server::proxy::{LimitReached, TestError};
 use crate::server::store::{ResendError, StoreError};
-use crate::server::tokens::{ConnectionError, FailureCause, RefreshFailure, TokenError};
+use crate::server::tokens::{ConnectionError, RefreshFailure, TokenError};
 
 /// The error response of a server function.
 pub struct Rejection {
@@ -58,11 +59,7 @@ impl From<TokenError> for Rejection {
         let refusal = match error {
             TokenError::NotFound => connection_not_found(),
             TokenError::NotConnected(message) => reject(StatusCode::CONFLICT, message),
-            TokenError::RefreshFailed(RefreshFailure {
-                cause: FailureCause::Reconnect | FailureCause::Disconnected,
-                message,
-                ..
-            }) => reject(StatusCode::CONFLICT, message),
+            TokenError::RefreshFailed(failed) if failed.is_final() => reject(StatusCode::CONFLICT, failed.message),
             TokenError::RefreshFailed(RefreshFailure { message, .. }) => {
                 reject(StatusCode::SERVICE_UNAVAILABLE, message)
             }
@@ -87,6 +84,21 @@ impl From<ConnectionError> for Rejection {
     }
 }
 
+impl From<TestError> for Rejection {
+    fn from(error: TestError) -> Self {
+        match error {
+            TestError::Connection(error) => error.into(),
+            TestError::LimitReached(LimitReached { limit, retry_after }) => {
+                let reached = format!(
+                    "Programs are using up Xero's limit on {}. Wait {retry_after} s, then try again.",
+                    limit.describe()
+                );
+                reject(StatusCode::TOO_MANY_REQUESTS, reached)
+            }
+        }
+    }
+}
+
 impl From<WebhookEndpointError> for Rejection {
     fn from(error: WebhookEndpointError) -> Self {
         match error {
@@ -97,6 +109,7 @@ impl From<WebhookEndpointError> for Rejection {
             WebhookEndpointError::TooMany => {
                 reject_with_flash(StatusCode::CONFLICT, NotificationFlash::TooManyWebhooks)
             }
+            WebhookEndpointError::NotAllowed => reject_with_flash(StatusCode::FORBIDDEN, NotificationFlash::NotAllowed),
             WebhookEndpointError::NotFound => webhook_not_found(),
             WebhookEndpointError::Random(error) => InternalError::logged(&error).into(),
             WebhookEndpointError::Store(error) => error.into(),
@@ -118,8 +131,10 @@ impl From<ResendError> for Rejection {
 
 /// Returns 404. The response does not reveal whether the row exists in another organization.
 pub fn connection_not_found() -> Rejection {
-    let rejection =
-        reject(StatusCode::NOT_FOUND, "That connection isn't in this organisation any more. Reload the page.");
+    let rejection = reject(
+        StatusCode::NOT_FOUND,
+        "This organisation has no such connection. It may be one of another organisation.",
+    );
     Rejection { flash: Some(Box::new(ConnectionFlash::NotFound.into())), ..rejection }
 }
 
@@ -129,11 +144,13 @@ pub fn webhook_not_found() -> Rejection {
 }
 
 pub(super) fn reject(status: StatusCode, words: impl Into<String>) -> Rejection {
-    Rejection { status, error: ApiError::new(words), flash: None }
+    let is_not_found = status == StatusCode::NOT_FOUND;
+    Rejection { status, error: ApiError { is_not_found, ..ApiError::new(words) }, flash: None }
 }
 
 /// Builds a rejection with the text of `flash`, which a plain form also receives as a flash.
 pub(super) fn reject_with_flash(status: StatusCode, flash: impl Into<Flash>) -> Rejection {
     let flash = flash.into();
-    Rejection { error: ApiError::new(flash.text()), flash: Some(Box::new(flash)), status }
+    let rejection = reject(status, flash.text());
+    Rejection { flash: Some(Box::new(flash)), ..rejection }
 }

@@ -51,10 +51,11 @@ impl ServerFnContext {
         self.reveal(added.map_err(|error| InternalError::logged(&error))?)
     }
 
-    /// Removes the caller's second factor.
-    pub async fn remove_second_factor(&self) -> Result<(), Rejection> {
-        self.require_recent_proof()?;
-        let removed = self.local_account()?.remove_factor(&self.caller, self.client_ip.0).await;
+    /// Removes the caller's second factor. The code is the proof of who they are, however recent another one is.
+    pub async fn remove_second_factor(&self, code: String) -> Result<(), Rejection> {
+        let headers = use_context::<Parts>().unwrap_or_else(empty_parts).headers;
+        let code = Secret::new(code);
+        let removed = self.local_account()?.remove_factor(&self.caller, &code, self.client_ip.0, &headers).await;
         done(removed.map_err(|error| InternalError::logged(&error))?)
     }
 
