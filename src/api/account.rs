@@ -95,14 +95,14 @@ pub async fn confirm_second_factor(code: String) -> Result<Vec<String>, ApiError
     ctx.run(async |ctx| ctx.confirm_second_factor(code).await).await.flash(|_| FactorAdded)
 }
 
-/// Removes the caller's second factor and recovery codes, which ends their other sessions.
+/// Removes the caller's second factor and recovery codes, which ends their other sessions. Takes a code once more.
 #[server(prefix = "/api", endpoint = "account/remove-second-factor", input = PostUrl, output = Json)]
-pub async fn remove_second_factor() -> Result<(), ApiError> {
+pub async fn remove_second_factor(code: String) -> Result<(), ApiError> {
     use crate::model::{AccountFlash::FactorRemoved, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
     let ctx = ServerFnContext::authenticated().await?.returning_to(paths::ACCOUNT);
-    ctx.run(async |ctx| ctx.remove_second_factor().await).await.flash(|()| FactorRemoved)
+    ctx.run(async |ctx| ctx.remove_second_factor(code).await).await.flash(|()| FactorRemoved)
 }
 
 /// Links the account at the OpenID Connect provider that the caller's session asked for.

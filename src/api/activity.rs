@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ActivityView, ApiError, BindingId, ChangesView, ConnectionHistoryView};
+use crate::model::{ActivityView, ApiError, BindingId, ChangesView};
 
 /// Returns one page of the organization's refresh attempts for `/activity`, newest first.
 #[server(prefix = "/api", endpoint = "activity", input = PostUrl, output = Json)]
@@ -17,18 +17,36 @@ pub async fn activity(
     /// Only entries older than this cursor of an earlier response.
     #[server(default)]
     before: Option<String>,
+    /// The first day, such as `2026-11-23`.
+    #[server(default)]
+    from: Option<String>,
+    /// The last day.
+    #[server(default)]
+    to: Option<String>,
+    /// The time zone of the days, by its IANA name. Without one, it is the person's own.
+    #[server(default)]
+    zone: Option<String>,
+    /// Only entries by the person with this email address, or the API key of this name.
+    #[server(default)]
+    person: Option<String>,
 ) -> Result<ActivityView, ApiError> {
-    use crate::model::{ActivityFilter, Cursor, Outcome};
+    use crate::model::{ActivityFilter, ActivityRange, Cursor, Outcome};
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::views;
 
     let outcome = outcome.and_then(|outcome| Outcome::parse(&outcome));
-    let filter = ActivityFilter { connection: connection.filter(|id| !id.0.is_empty()), outcome };
+    let connection = connection.filter(|id| !id.0.is_empty());
+    let filter = ActivityFilter { connection, outcome, ..ActivityFilter::default() };
+    let range = ActivityRange::typed(from, to, zone, person);
     let after = before.and_then(|before| Cursor::parse(&before));
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(views::activity(&ctx.state.store, (&ctx.org()?.id, &ctx.viewer()?), filter, after).await?))
-        .await
-        .without_flash()
+    ctx.run(async |ctx| {
+        let range = views::in_zone(range, ctx.caller.time_zone.as_deref());
+        let reader = (&ctx.org()?.id, &ctx.viewer()?);
+        Ok(views::activity(&ctx.state.store, reader, filter, range, after).await?)
+    })
+    .await
+    .without_flash()
 }
 
 /// Returns one page of the organization's audit log for `/activity?show=changes`, newest first.
@@ -43,40 +61,35 @@ pub async fn changes(
     /// Only entries older than this cursor of an earlier response.
     #[server(default)]
     before: Option<String>,
+    /// The first day, such as `2026-11-23`.
+    #[server(default)]
+    from: Option<String>,
+    /// The last day.
+    #[server(default)]
+    to: Option<String>,
+    /// The time zone of the days, by its IANA name. Without one, it is the person's own.
+    #[server(default)]
+    zone: Option<String>,
+    /// Only entries by the person with this email address, or the API key of this name.
+    #[server(default)]
+    person: Option<String>,
 ) -> Result<ChangesView, ApiError> {
-    use crate::model::{Action, ActorKind, ChangesFilter, Cursor};
+    use crate::model::{Action, ActivityRange, ActorKind, ChangesFilter, Cursor};
     use crate::server::http::server_fn::ServerFnContext;
     use crate::server::views;
 
     let filter = ChangesFilter {
         action: action.and_then(|action| Action::parse(&action)),
         actor: actor.and_then(|actor| ActorKind::parse(&actor)),
+        ..ChangesFilter::default()
     };
+    let range = ActivityRange::typed(from, to, zone, person);
     let after = before.and_then(|before| Cursor::parse(&before));
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(views::changes(&ctx.state.store, (ctx.org()?, &ctx.viewer()?), filter, after).await?))
-        .await
-        .without_flash()
-}
-
-/// Returns the connection's last 50 attempts, newest first. Responds 404 if the organization has no such connection.
-#[server(prefix = "/api", endpoint = "integrations/xero/history", input = PostUrl, output = Json)]
-pub async fn connection_history(binding_id: BindingId) -> Result<ConnectionHistoryView, ApiError> {
-    use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
-    use crate::server::views::{self, masked_attempt};
-
-    /// Thirty days, in seconds.
-    const USAGE_PERIOD: i64 = 30 * 24 * 60 * 60;
-
-    let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
-        let (store, org) = (&ctx.state.store, &ctx.org()?.id);
-        let bound = store.binding(org, &binding_id).await?.ok_or_else(connection_not_found)?;
-        let usage = store.proxy_usage_of(org, &binding_id, store.clock().now() - USAGE_PERIOD).await?;
-        let (attempts, viewer) = (store.attempts_of_binding(org, &binding_id, 50).await?, ctx.viewer()?);
-        let attempts = attempts.into_iter().map(|attempt| masked_attempt(attempt, &viewer)).collect();
-        let consent = views::consent(store, org, (&bound, &viewer), &ctx.state.config.xero.scopes).await?;
-        Ok(ConnectionHistoryView { attempts, usage, consent })
+        let range = views::in_zone(range, ctx.caller.time_zone.as_deref());
+        let reader = (ctx.org()?, &ctx.viewer()?);
+        Ok(views::changes(&ctx.state.store, reader, filter, range, after).await?)
     })
     .await
     .without_flash()

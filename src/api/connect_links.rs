@@ -5,7 +5,24 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, PostUrl};
 
-use crate::model::{ApiError, BindingId, ConnectLinkId, OrgId};
+use crate::model::{ApiError, BindingId, ConnectLinkId, ConnectLinksView, NewLinksView, OrgId};
+
+/// Returns what `/settings/integrations/links` shows. Owners and admins only.
+#[server(prefix = "/api", endpoint = "integrations/links/view", input = PostUrl, output = Json)]
+pub async fn connect_links() -> Result<ConnectLinksView, ApiError> {
+    use crate::model::Permission;
+    use crate::server::http::server_fn::ServerFnContext;
+    use crate::server::views;
+
+    let ctx = ServerFnContext::authenticated().await?;
+    ctx.run(async |ctx| {
+        let (org, scopes) = (ctx.require(Permission::ManageConnections)?, &ctx.state.config.xero.scopes);
+        let can_send_email = ctx.state.notifier.channels().await?.mail;
+        Ok(views::connect_links(&ctx.state.store, org, &ctx.viewer()?, scopes, can_send_email).await?)
+    })
+    .await
+    .without_flash()
+}
 
 /// Creates a link and returns its URL. It is shown once: after a plain form post, on the next page.
 #[server(prefix = "/api", endpoint = "integrations/links/create", input = PostUrl, output = Json)]
@@ -35,11 +52,11 @@ pub async fn create_connect_link(
     #[server(default)]
     lifetime: Option<i64>,
 ) -> Result<String, ApiError> {
-    use crate::model::{ConnectionFlash, DEFAULT_LINK_LIFETIME, Permission};
+    use crate::model::{ConnectionFlash, DEFAULT_LINK_LIFETIME, Permission, paths};
     use crate::server::http::routes::connect_links::RequestedLink;
     use crate::server::http::server_fn::ServerFnContext;
 
-    let ctx = ServerFnContext::authenticated().await?;
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::CONNECT_LINK_LIST);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageConnections)?;
         let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -59,34 +76,39 @@ pub async fn create_connect_link(
     .flash(|_| if email.trim().is_empty() { ConnectionFlash::LinkCreated } else { ConnectionFlash::LinkMailed })
 }
 
-/// Creates a link for each connection that lacks access which the app asks for, and returns their URLs. They are shown
-/// once: after a plain form post, on the next page.
+/// Creates a link for each connection that lacks access which the app asks for and has no open link, and returns their
+/// URLs. They are shown once: after a plain form post, on the next page.
 #[server(prefix = "/api", endpoint = "integrations/links/create-for-missing", input = PostUrl, output = Json)]
 pub async fn create_links_for_missing_access(
     /// The organization that the page was rendered for. `ServerFnContext` reads it from the form and compares it.
     #[server(default)]
     org_id: Option<OrgId>,
-) -> Result<Vec<String>, ApiError> {
-    use crate::model::{ConnectionFlash, Permission};
+) -> Result<NewLinksView, ApiError> {
+    use crate::model::{ConnectionFlash, Flash, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
     drop(org_id);
-    let ctx = ServerFnContext::authenticated().await?;
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::CONNECT_LINK_LIST);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageConnections)?;
         ctx.create_links_for_missing_access(org).await
     })
     .await
-    .flash(|links| if links.is_empty() { ConnectionFlash::NothingMissing } else { ConnectionFlash::LinksCreated })
+    .flash(|made| match (made.urls.len(), made.already_open) {
+        (0, 0) => ConnectionFlash::NothingMissing.into(),
+        (created, already_open) => {
+            Flash::LinksCreated { created: u32::try_from(created).unwrap_or(u32::MAX), already_open }
+        }
+    })
 }
 
 /// Cancels an open link.
 #[server(prefix = "/api", endpoint = "integrations/links/cancel", input = PostUrl, output = Json)]
 pub async fn cancel_connect_link(link_id: ConnectLinkId) -> Result<(), ApiError> {
-    use crate::model::{ConnectionFlash, Permission};
+    use crate::model::{ConnectionFlash, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let ctx = ServerFnContext::authenticated().await?;
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::CONNECT_LINK_LIST).returning_to_its_page();
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageConnections)?;
         ctx.cancel_connect_link(org, &link_id).await
@@ -107,7 +129,7 @@ pub async fn set_contacts(
     use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let ctx = ServerFnContext::authenticated().await?;
+    let ctx = ServerFnContext::authenticated().await?.returning_to_its_page();
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageConnections)?;
         ctx.set_contacts(org, &binding_id, &contacts).await
@@ -119,10 +141,10 @@ pub async fn set_contacts(
 /// Replaces the addresses that links may return to, one a line. Owners only.
 #[server(prefix = "/api", endpoint = "integrations/links/return-urls", input = PostUrl, output = Json)]
 pub async fn set_return_urls(#[server(default)] urls: String) -> Result<(), ApiError> {
-    use crate::model::{ConnectionFlash, Permission};
+    use crate::model::{ConnectionFlash, Permission, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let ctx = ServerFnContext::authenticated().await?;
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::CONNECT_LINK_LIST);
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageReturnUrls)?;
         ctx.set_return_urls(org, &urls).await

@@ -20,7 +20,7 @@ pub async fn refresh_integrations(
     use crate::server::tokens::RefreshRequest;
 
     drop(org_id);
-    let ctx = ServerFnContext::authenticated().await?;
+    let ctx = ServerFnContext::authenticated().await?.returning_to_its_page();
     let ctx = if clicked { ctx } else { ctx.by_itself() };
     let Some(org) = ctx.caller.org.clone() else {
         let nothing_to_refresh = RefreshReport { success: true, ..RefreshReport::default() };
@@ -47,7 +47,7 @@ pub async fn refresh_connection(
     use crate::server::tokens::RefreshRequest;
 
     drop(org_id);
-    let ctx = ServerFnContext::authenticated().await?;
+    let ctx = ServerFnContext::authenticated().await?.returning_to_its_page();
     ctx.run(async |ctx| {
         let request = RefreshRequest::manual(&ctx.caller.email).forced();
         Ok(ctx.state.tokens.refresh_binding(&ctx.org()?.id, &binding_id, &request).await?)
@@ -67,12 +67,16 @@ pub async fn test_connection(
 ) -> Result<OrganizationDetails, ApiError> {
     use crate::model::ConnectionFlash;
     use crate::server::http::server_fn::ServerFnContext;
+    use crate::server::proxy;
 
     drop(org_id);
-    let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(ctx.state.tokens.test_as(ctx.actor(), &ctx.org()?.id, &binding_id).await?))
-        .await
-        .flash(|_| ConnectionFlash::TestPassed)
+    let ctx = ServerFnContext::authenticated().await?.returning_to_its_page();
+    ctx.run(async |ctx| {
+        let by = (&ctx.state.tokens, &ctx.state.proxy.limiter);
+        Ok(proxy::test_connection(by, ctx.actor(), &ctx.org()?.id, &binding_id).await?)
+    })
+    .await
+    .flash(|_| ConnectionFlash::TestPassed)
 }
 
 /// Deletes the connection at Xero and in Evergrant. Owners and admins only.
@@ -89,7 +93,7 @@ pub async fn disconnect(
     use crate::server::tokens::DisconnectOutcome;
 
     drop(org_id);
-    let ctx = ServerFnContext::authenticated().await?;
+    let ctx = ServerFnContext::authenticated().await?.returning_to_its_page();
     ctx.run(async |ctx| {
         ctx.require(Permission::ManageConnections)?;
         ctx.require_recent_proof()?;
@@ -114,7 +118,7 @@ pub async fn keep_connection(
     use crate::model::{ConnectionFlash, Permission};
     use crate::server::http::server_fn::{ServerFnContext, connection_not_found};
 
-    let ctx = ServerFnContext::authenticated().await?;
+    let ctx = ServerFnContext::authenticated().await?.returning_to_its_page();
     ctx.run(async |ctx| {
         ctx.require(Permission::ManageConnections)?;
         let (store, org, by) = (&ctx.state.store, &ctx.org()?.id, &ctx.caller.user_id);
@@ -126,15 +130,40 @@ pub async fn keep_connection(
 
 /// Returns what `/settings/integrations` shows.
 #[server(prefix = "/api", endpoint = "integrations/view", input = PostUrl, output = Json)]
-pub async fn settings() -> Result<SettingsView, ApiError> {
+pub async fn settings(
+    /// What a name, an external id or a tag contains.
+    #[server(default)]
+    q: String,
+    /// Only connections in this state; an unknown value is ignored.
+    #[server(default)]
+    state: Option<String>,
+    /// The number of the list's page, from 1.
+    #[server(default)]
+    page: Option<usize>,
+    /// The connection that comes first.
+    #[server(default)]
+    connection: Option<BindingId>,
+    /// The connection that the viewer is asked to confirm disconnecting.
+    #[server(default)]
+    disconnect: Option<BindingId>,
+) -> Result<SettingsView, ApiError> {
+    use crate::model::{ListQuery, ListState};
     use crate::server::http::server_fn::ServerFnContext;
-    use crate::server::views;
+    use crate::server::views::{self, SettingsRequest};
 
+    let state = state.and_then(|state| ListState::parse(&state));
+    let request = SettingsRequest {
+        query: ListQuery { search: q, state, page: page.unwrap_or(1), first: connection },
+        asked: disconnect.as_ref(),
+        has_pending: false,
+    };
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
-        let (state, org) = (&ctx.state, ctx.org()?);
-        let view = views::settings(&state.store, org, &ctx.viewer()?, &state.config.xero.scopes).await?;
-        Ok(SettingsView { scope_refusal: ctx.scope_refusal(org).await?, ..view })
+        let (app, org) = (&ctx.state, ctx.org()?);
+        let (scope_refusal, notices) = ctx.connection_notices(org).await?;
+        let request = SettingsRequest { has_pending: notices.has_pending, ..request };
+        let view = views::settings(&app.store, org, &ctx.viewer()?, &app.config.xero.scopes, request).await?;
+        Ok(SettingsView { scope_refusal, open_links: notices.open_links, ..view })
     })
     .await
     .without_flash()
@@ -147,7 +176,11 @@ pub async fn overview() -> Result<OverviewView, ApiError> {
     use crate::server::views;
 
     let ctx = ServerFnContext::authenticated().await?;
-    ctx.run(async |ctx| Ok(views::overview(&ctx.state.store, &ctx.org()?.id, &ctx.viewer()?).await?))
-        .await
-        .without_flash()
+    ctx.run(async |ctx| {
+        let (state, org) = (&ctx.state, &ctx.org()?.id);
+        let alarm = state.notifier.credentials_alarm();
+        Ok(views::overview(&state.store, org, &ctx.viewer()?, alarm.as_ref()).await?)
+    })
+    .await
+    .without_flash()
 }

@@ -30,7 +30,9 @@ pub async fn add_webhook(url: String) -> Result<EndpointId, ApiError> {
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageNotifications)?;
         let (endpoints, caller) = (ctx.state.notifier.as_actor(ctx.actor()), &ctx.caller);
-        Ok(endpoints.add_endpoint(&org.id, &url, &caller.user_id, &caller.session_hash).await?)
+        let added = endpoints.add_endpoint(&org.id, &url, &caller.user_id, &caller.session_hash).await?;
+        ctx.reveal_webhook_secret(&added);
+        Ok(added)
     })
     .await
     .flash(|_| WebhookAdded)
@@ -64,7 +66,9 @@ pub async fn rotate_webhook_secret(endpoint_id: EndpointId) -> Result<(), ApiErr
     ctx.run(async |ctx| {
         let org = ctx.require(Permission::ManageNotifications)?;
         let endpoints = ctx.state.notifier.as_actor(ctx.actor());
-        Ok(endpoints.rotate_secret(&org.id, &endpoint_id, &ctx.caller.session_hash).await?)
+        endpoints.rotate_secret(&org.id, &endpoint_id, &ctx.caller.session_hash).await?;
+        ctx.reveal_webhook_secret(&endpoint_id);
+        Ok(())
     })
     .await
     .flash(|()| WebhookRotated)
@@ -179,19 +183,4 @@ pub async fn set_mail(user_id: UserId, on: bool) -> Result<(), ApiError> {
     })
     .await
     .flash(|()| if on { MailOn } else { MailOff })
-}
-
-/// Marks events up to `up_to` (unix seconds, the page's `as_of`) as read.
-#[server(prefix = "/api", endpoint = "notifications/read", input = PostUrl, output = Json)]
-pub async fn mark_read(up_to: i64) -> Result<(), ApiError> {
-    use crate::model::paths;
-    use crate::server::http::server_fn::ServerFnContext;
-
-    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::NOTIFICATIONS);
-    ctx.run(async |ctx| {
-        let up_to = up_to.min(ctx.state.store.clock().now());
-        Ok(ctx.state.store.mark_events_read(&ctx.org()?.id, &ctx.caller.user_id, up_to).await?)
-    })
-    .await
-    .without_flash()
 }

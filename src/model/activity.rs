@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text_enum::str_enum;
-use super::{AttemptId, BindingId, Stored, Trigger};
+use super::{ActivityRange, AttemptId, BindingId, RangeProblem, Span, Stored, Trigger};
 
 str_enum!(
     /// How a refresh attempt ended.
@@ -39,6 +39,10 @@ pub struct ActivityFilter {
     pub connection: Option<BindingId>,
     /// Only attempts with this outcome; `None` for all outcomes.
     pub outcome: Option<Outcome>,
+    /// Only attempts that started within this span.
+    pub span: Span,
+    /// Only attempts that this person or API key requested; empty for all.
+    pub person: String,
 }
 
 /// Position in a list that is sorted newest first; what follows it is older.
@@ -73,6 +77,10 @@ pub struct ActivityView {
     pub connections: Vec<ConnectionName>,
     /// Filter that the entries match.
     pub filter: ActivityFilter,
+    /// The days and the person of the filter, as they were typed.
+    pub range: ActivityRange,
+    /// What is wrong with the days. Then there are no entries.
+    pub problem: Option<RangeProblem>,
     /// Cursor of the next, older page, if there is one.
     pub older: Option<Cursor>,
     /// Time at which the view was created, in unix seconds.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text_enum::str_enum;
-use super::{Cursor, Stored};
+use super::{ActivityRange, Cursor, RangeProblem, Span, Stored};
 
 str_enum!(
     /// Kind of actor.
@@ -40,6 +40,8 @@ str_enum!(
         ScopesRefused = "connection.scopes_refused",
         ReturnUrlsChanged = "organization.return_urls_changed",
         GrantRescued = "grant.rescued",
+        /// A token set that the database had not accepted was committed from the spool.
+        GrantRecovered = "grant.recovered",
         /// A connection was moved to another system, with its refresh token.
         GrantExported = "grant.exported",
         TokenVended = "token.vended",
@@ -118,12 +120,16 @@ pub struct AuditView {
 }
 
 /// Filter of the audit log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChangesFilter {
     /// Action of the shown events, or `None` for every action.
     pub action: Option<Action>,
     /// Actor kind of the shown events, or `None` for every kind.
     pub actor: Option<ActorKind>,
+    /// Only events within this span.
+    pub span: Span,
+    /// Only events by the actor of this name; empty for all.
+    pub person: String,
 }
 
 /// What `/activity?show=changes` shows.
@@ -133,6 +139,10 @@ pub struct ChangesView {
     pub events: Vec<AuditView>,
     /// Filter that the events match.
     pub filter: ChangesFilter,
+    /// The days and the person of the filter, as they were typed.
+    pub range: ActivityRange,
+    /// What is wrong with the days. Then there are no events.
+    pub problem: Option<RangeProblem>,
     /// Cursor of the next, older page, if there is one.
     pub older: Option<Cursor>,
     /// Unix seconds at which the view was read.
@@ -178,6 +188,7 @@ impl Action {
             Self::ScopesRefused => "Xero refused what the app asks for",
             Self::ReturnUrlsChanged => "Changed the return addresses of connect links",
             Self::GrantRescued => "Rescued a grant",
+            Self::GrantRecovered => "Stored tokens kept through a database failure",
             Self::GrantExported => "Moved a connection to another system",
             Self::TokenVended => "Got an access token",
             Self::TokensVended => "Got further access tokens",

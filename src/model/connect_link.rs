@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text_enum::str_enum;
-use super::{BindingId, ConnectLinkId};
+use super::{BindingId, ConnectLinkId, ConnectionView};
 
 /// The shortest lifetime of a link, in seconds.
 pub const MIN_LINK_LIFETIME: i64 = 5 * 60;
@@ -18,6 +18,8 @@ str_enum!(
         Connected = "connected",
         /// A member has to confirm it, because of the Xero user.
         Waiting = "waiting",
+        /// No member confirmed it: a member refused, the time to answer ended, or a newer consent replaced it.
+        NotConfirmed = "not_confirmed",
         /// The person declined on Xero's page.
         Declined = "declined",
         /// The consent is for another tenant than the one to reconnect.
@@ -43,7 +45,34 @@ str_enum!(
     }
 );
 
-/// A link as the integrations page lists it. The secret is never in here.
+/// What `/settings/integrations/links` shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConnectLinksView {
+    /// The open links, newest first.
+    pub links: Vec<ConnectLinkView>,
+    /// The organization's connections, by name, which a link can reconnect.
+    pub connections: Vec<ConnectionView>,
+    /// The addresses that links may return to.
+    pub return_urls: Vec<String>,
+    /// Whether the viewer may change these addresses.
+    pub may_edit_return_urls: bool,
+    /// Whether email can be sent.
+    pub can_send_email: bool,
+    /// Time at which the view was created, in unix seconds.
+    pub as_of: i64,
+}
+
+/// The links that were created for all connections that lack access.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewLinksView {
+    /// Their URLs, which are shown once.
+    pub urls: Vec<String>,
+    /// How many connections have an open link already.
+    pub already_open: u32,
+}
+
+/// A link as its page lists it. The secret is never in here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConnectLinkView {
     /// Identifies the link.

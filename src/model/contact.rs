@@ -19,7 +19,7 @@ pub struct ContactView {
 /// What the page behind a letter's unsubscribe link shows. Never leaves the server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnsubscribePage {
-    /// The organization whose letters it is about.
+    /// The organization that sends the letters.
     pub organisation: String,
     /// The address that gets them.
     pub email: String,

@@ -24,6 +24,9 @@ pub struct ApiError {
     /// in now. It shows the same sentence.
     #[serde(default, rename = "continueAt", skip_serializing_if = "Option::is_none")]
     pub continue_at: Option<String>,
+    /// Whether what the call is about does not exist. For the page that the server renders; the status says it to others.
+    #[serde(skip)]
+    pub is_not_found: bool,
 }
 
 /// Request context that records whether a server function's arguments could not be parsed, so that the response is a
@@ -41,7 +44,7 @@ impl MalformedArguments {
 impl ApiError {
     /// Creates an error from a sentence for a person.
     pub fn new(error: impl Into<String>) -> Self {
-        Self { error: error.into(), id: None, next_attempt_at: None, continue_at: None }
+        Self { error: error.into(), id: None, next_attempt_at: None, continue_at: None, is_not_found: false }
     }
 }
 

@@ -53,7 +53,7 @@ id!(
     BindingId
 );
 id!(
-    /// One journalled attempt to exchange a refresh token.
+    /// One journaled attempt to exchange a refresh token.
     AttemptId
 );
 id!(

@@ -94,6 +94,15 @@ pub struct InvitationDetails {
     pub email: Option<String>,
     /// Whether the link came from a mail to that address.
     pub is_mailed: bool,
+    /// Whether such a mail was due, or still is.
+    pub is_sent_by_mail: bool,
+}
+
+impl InvitationDetails {
+    /// Returns whether this link admits confirmed addresses only, because the email to the address has a link of its own.
+    pub fn is_for_mail_readers(&self) -> bool {
+        self.is_sent_by_mail && !self.is_mailed
+    }
 }
 
 impl MembersView {

@@ -151,10 +151,6 @@ pub struct NotificationsView {
     pub recipients: Vec<RecipientView>,
     /// Webhook endpoints of the organization, oldest first.
     pub endpoints: Vec<EndpointView>,
-    /// Newest first.
-    pub events: Vec<EventView>,
-    /// Number of events that the person hasn't marked as read.
-    pub unread: u32,
     /// Time at which the view was created.
     pub as_of: i64,
 }

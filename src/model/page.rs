@@ -1,11 +1,13 @@
 //! What the server knows of a request before it renders a page. The layout reads it from context.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::text_enum::str_enum;
 use super::{
-    ConnectLinkPage, FactorEnrollment, Flash, InvitationDetails, PendingIdentityPage, ProofPage, SessionView, Theme,
-    UnsubscribePage,
+    ConnectLinkPage, FactorEnrollment, Flash, FlashMessage as _, InvitationDetails, PendingIdentityPage, ProofPage,
+    SessionView, Theme, TypedForm, UnsubscribePage, paths,
 };
 
 /// Everything a page needs besides its own data. Never leaves the server.
@@ -32,7 +34,7 @@ pub struct Page {
     /// A webhook's new secret, shown once.
     pub webhook_secret: Option<RevealedSecret>,
     /// A new invitation's link, shown once.
-    pub invitation_link: Option<RevealedSecret>,
+    pub invitation_link: Option<NewInvitationLink>,
     /// A new API key, shown once.
     pub new_api_key: Option<RevealedSecret>,
     /// The secret of a second factor that is being added, until a code confirms it.
@@ -55,8 +57,47 @@ pub struct Page {
     pub unsubscribe: Option<UnsubscribePage>,
     /// Set on the page behind a link in a message about an account.
     pub link: Option<LinkPage>,
+    /// The form that was refused and that this page gives back as it was typed.
+    pub typed: Option<TypedForm>,
+    /// Set if the page stands in place of one that failed.
+    pub failure: Option<FailurePage>,
     /// Path of the request, without the query.
     pub path: String,
+    /// Name of the time zone that the person chose; `None` if they go by each device.
+    pub time_zone: Option<String>,
+    /// Ids of the regions that the browser asked for; `None` if it asked for the whole page.
+    pub regions: Option<Vec<String>>,
+}
+
+impl Page {
+    /// Returns whether the answer contains the region.
+    pub fn shows_region(&self, id: &str) -> bool {
+        self.regions.as_ref().is_none_or(|asked| asked.iter().any(|one| one == id))
+    }
+}
+
+impl Page {
+    /// Returns the field that a form was refused for, and why, if the page says so there.
+    pub fn refusal(&self) -> Option<(&'static str, Cow<'static, str>)> {
+        let flash = self.flash.as_ref().filter(|_| self.typed.is_some() || self.path == paths::PROOF)?;
+        Some((flash.field()?, flash.text()))
+    }
+
+    /// Returns whether the page says that a form was refused.
+    pub fn has_error(&self) -> bool {
+        self.refusal().is_some() || self.login.problem.is_some_and(LoginProblem::is_refusal)
+    }
+}
+
+/// What the page in place of one that failed shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailurePage {
+    /// The id that the cause is logged with.
+    pub id: String,
+    /// The path of the page to try again.
+    pub again: String,
+    /// Whether the browser has a session, which the person may want to leave.
+    pub has_session: bool,
 }
 
 /// What a page behind a link in a message about an account shows.
@@ -92,6 +133,17 @@ impl std::fmt::Debug for RevealedSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Revealed")
     }
+}
+
+/// A new invitation's link, as the page that shows it once describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewInvitationLink {
+    /// The link.
+    pub link: RevealedSecret,
+    /// The only email address that may accept it; `None` if the link is enough.
+    pub email: Option<String>,
+    /// Whether a mail with a link of its own is sent there.
+    pub is_sent_by_mail: bool,
 }
 
 /// The link that starts signing in with the OpenID Connect provider.
@@ -163,8 +215,10 @@ str_enum!(
         TooManyCodes = "too-many-codes",
         /// The code was entered too late, or in another browser.
         SignInExpired = "sign-in-expired",
-        /// The person signed out, or the session ended.
+        /// The person signed out.
         SignedOut = "signed-out",
+        /// The session ended, or another one of the person's ended it.
+        SessionEnded = "session-ended",
         /// The OpenID Connect provider could not be reached, or did not answer as one.
         ProviderUnavailable = "provider-unavailable",
         /// The person, or the provider, declined.
@@ -175,9 +229,21 @@ str_enum!(
         ProviderExpired = "provider-expired",
         /// The person has no account, no invitation, and no verified address of an admitted domain.
         NotInvited = "not-invited",
+        /// The invitation was sent by mail, and the provider doesn't say that the address is the person's.
+        InvitationByMail = "invitation-by-mail",
         /// Another account has the person's email address.
         EmailTaken = "email-taken",
         /// The person accepted an invitation, and signs in next. It is said for a new address and for a known one.
         SignInToJoin = "sign-in-to-join",
     }
 );
+
+impl LoginProblem {
+    /// Returns whether what was typed was refused.
+    pub fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::Credentials | Self::WrongPassword | Self::TooManyAttempts | Self::WrongCode | Self::TooManyCodes
+        )
+    }
+}

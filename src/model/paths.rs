@@ -24,12 +24,24 @@ pub const SIGN_IN_LINK: &str = "/login/link";
 pub const LINK_PROVIDER: &str = "/account/link";
 /// The page of a person's own account.
 pub const ACCOUNT: &str = "/account";
+/// The page of all of a person's organizations.
+pub const ORGANIZATIONS: &str = "/organizations";
 /// The page of refresh attempts and audit events.
 pub const ACTIVITY: &str = "/activity";
+/// The finder. What is searched for is in the query.
+pub const FIND: &str = "/find";
 /// Exports refresh attempts or audit events as CSV.
 pub const ACTIVITY_CSV: &str = "/activity.csv";
+/// The page of Xero's state.
+pub const XERO: &str = "/xero";
+/// The page of the events that people are notified of.
+pub const EVENT_LIST: &str = "/events";
 /// The page that lists and manages connections.
 pub const INTEGRATIONS: &str = "/settings/integrations";
+/// The page that lists and creates connect links.
+pub const CONNECT_LINK_LIST: &str = "/settings/integrations/links";
+/// Where a connection's page was before. It redirects there.
+pub const OLD_CONNECTION: &str = "/settings/integrations/{id}/history";
 /// The page that manages the organization's members and invitations.
 pub const MEMBERS: &str = "/settings/members";
 /// The page that manages the organization's API keys.
@@ -61,7 +73,7 @@ pub const SESSION_PROOF: &str = "/api/session/proof";
 pub const SESSION_OIDC: &str = "/api/session/oidc";
 /// The redirect URI to register at the OpenID Connect provider.
 pub const SESSION_OIDC_CALLBACK: &str = "/api/session/oidc/callback";
-/// Links the provider's identity to the account whose password is entered, and signs in.
+/// Links the provider's identity to an account, by that account's password, and signs in.
 pub const SESSION_OIDC_LINK: &str = "/api/session/oidc/link";
 /// Signs out.
 pub const SESSION_LOGOUT: &str = "/api/session/logout";
@@ -137,8 +149,13 @@ pub const PAGES: &[&str] = &[
     ACCOUNT,
     LINK_PROVIDER,
     PROOF,
+    ORGANIZATIONS,
     ACTIVITY,
+    FIND,
+    EVENT_LIST,
+    XERO,
     INTEGRATIONS,
+    CONNECT_LINK_LIST,
     MEMBERS,
     API_KEYS,
     NOTIFICATIONS,
@@ -148,9 +165,14 @@ pub const PAGES: &[&str] = &[
     API_REFERENCE,
 ];
 
-/// Returns the path of a connection's history page.
-pub fn history(connection: &BindingId) -> String {
-    format!("{INTEGRATIONS}/{connection}/history")
+/// Returns the path of a connection's page.
+pub fn connection(connection: &BindingId) -> String {
+    format!("{INTEGRATIONS}/{connection}")
+}
+
+/// Returns the path of the page that creates connect links, with a connection chosen.
+pub fn connect_links_of(connection: &BindingId) -> String {
+    format!("{CONNECT_LINK_LIST}?connection={connection}")
 }
 
 /// Returns the path of the page that lists an organization's connections, with one of them first. Opening it switches to

@@ -28,6 +28,9 @@ str_enum!(
         DisconnectFailed = "disconnect-failed",
         XeroPathForbidden = "xero-path-forbidden",
         NulCharacter = "nul-character",
+        BodyIncomplete = "body-incomplete",
+        BodyTooLarge = "body-too-large",
+        TimedOut = "timed-out",
         XeroBodyIncomplete = "xero-body-incomplete",
         XeroLimitReached = "xero-limit-reached",
         XeroUnreachable = "xero-unreachable",
@@ -37,6 +40,7 @@ str_enum!(
         NoSuchLink = "no-such-link",
         ReturnUrlNotAllowed = "return-url-not-allowed",
         TooManyLinks = "too-many-links",
+        TooManyMails = "too-many-mails",
         NoSuchRoute = "no-such-route",
         MethodNotAllowed = "method-not-allowed",
         Internal = "internal",
@@ -48,7 +52,7 @@ impl ProblemCode {
     pub fn status(self) -> u16 {
         match self {
             Self::MissingKey | Self::InvalidKey | Self::ExpiredKey | Self::PersonalKey => 401,
-            Self::XeroBodyIncomplete | Self::NulCharacter => 400,
+            Self::XeroBodyIncomplete | Self::BodyIncomplete | Self::NulCharacter => 400,
             Self::MissingScope | Self::LimitedKey | Self::XeroPathForbidden | Self::XeroScopeMissing => 403,
             Self::NoSuchConnection | Self::NoSuchLink | Self::NoSuchRoute => 404,
             Self::MethodNotAllowed => 405,
@@ -59,10 +63,11 @@ impl ProblemCode {
             | Self::ExternalIdTaken
             | Self::TooManyLinks => 409,
             Self::PreconditionFailed => 412,
+            Self::BodyTooLarge => 413,
             Self::InvalidMinTtl | Self::InvalidArgument | Self::IdempotencyKeyReused | Self::ReturnUrlNotAllowed => 422,
-            Self::TooManyRequests | Self::XeroLimitReached => 429,
+            Self::TooManyRequests | Self::TooManyMails | Self::XeroLimitReached => 429,
             Self::Internal => 500,
-            Self::NotFresh | Self::TooShort | Self::XeroUnreachable | Self::DisconnectFailed => 503,
+            Self::NotFresh | Self::TooShort | Self::XeroUnreachable | Self::DisconnectFailed | Self::TimedOut => 503,
             Self::XeroNoAnswer => 504,
         }
     }
@@ -92,6 +97,9 @@ impl ProblemCode {
             Self::XeroPathForbidden => "This path of Xero's API is not reachable",
             Self::NulCharacter => "The path or the query contains a NUL",
             Self::XeroBodyIncomplete => "The call's body did not arrive",
+            Self::BodyIncomplete => "The request's body did not arrive",
+            Self::BodyTooLarge => "The request's body is too long",
+            Self::TimedOut => "The call took too long",
             Self::XeroLimitReached => "A limit of Xero's is reached",
             Self::XeroUnreachable => "Xero can't be reached",
             Self::XeroNoAnswer => "Xero's response was lost",
@@ -100,6 +108,7 @@ impl ProblemCode {
             Self::NoSuchLink => "Connect link not found",
             Self::ReturnUrlNotAllowed => "The return address is not allowed",
             Self::TooManyLinks => "Too many open connect links",
+            Self::TooManyMails => "Too many emails to one address",
             Self::NoSuchRoute => "Route not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::Internal => "Something went wrong on our side",
@@ -160,6 +169,13 @@ impl ProblemCode {
                 "Only paths below api.xro, payroll.xro, files.xro, assets.xro, projects.xro, finance.xro and bankfeeds.xro are passed on."
             }
             Self::NulCharacter => "No ID or label contains a NUL character. Remove it from the path or the query.",
+            Self::BodyIncomplete => {
+                "The whole body was not received in time. Nothing was done. Send the request again."
+            }
+            Self::BodyTooLarge => "A body may have 128 kB. Nothing was done. Send fewer rows at once.",
+            Self::TimedOut => {
+                "Evergrant's database or Xero did not answer in time, and the call may still be done. Read what became of it before you repeat it."
+            }
             Self::XeroBodyIncomplete => {
                 "The connection failed before the whole body was received. Nothing was sent to Xero."
             }
@@ -183,6 +199,9 @@ impl ProblemCode {
             }
             Self::ReturnUrlNotAllowed => {
                 "returnUrl has to begin with one of the organisation's return addresses. An owner adds them under Settings, Integrations."
+            }
+            Self::TooManyMails => {
+                "Five emails with links go to an address of an organisation, and then one in half an hour. No link was created. Leave email out and send the link yourself, or try again later."
             }
             Self::TooManyLinks => "An organisation may have 500 open connect links. Cancel some, or let them expire.",
             Self::NoSuchRoute => {

@@ -30,7 +30,7 @@ impl ScopeRefusalCause {
     }
 }
 
-/// The last refusal of the scopes that the app asks for now, for owners and admins.
+/// Xero's last refusal of the configured scopes, as owners and admins see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScopeRefusalView {
     /// When Xero refused them, in unix seconds.

@@ -26,6 +26,8 @@ str_enum!(
         FactorRemoved = "factor_removed",
         /// A recovery code was used.
         RecoveryCodeUsed = "recovery_code_used",
+        /// The password was entered, and then more wrong codes than a limit allows.
+        CodesGuessed = "codes_guessed",
         /// New recovery codes replaced the old ones.
         RecoveryCodesCreated = "recovery_codes_created",
         /// The OpenID Connect provider signs the person in from now on.

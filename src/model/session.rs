@@ -54,6 +54,8 @@ pub struct OrgView {
     pub name: String,
     /// The person's role in the organization.
     pub role: Role,
+    /// Number of its connections that a person has to act on.
+    pub attention: u32,
 }
 
 /// The signed-in person and their current organization.
@@ -71,8 +73,6 @@ pub struct SessionView {
     pub locked_orgs: Vec<OrgView>,
     /// Unix seconds from which on the current organization requires a second factor, which the person has not.
     pub factor_due: Option<i64>,
-    /// Number of the organization's bindings that a person has to act on.
-    pub attention: u32,
     /// Number of the organization's events that the person hasn't marked as read.
     pub unread: u32,
 }

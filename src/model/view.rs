@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptView, BindingId, BindingStatus, ConnectLinkView, ContactView, GrantStatus, HourView, OrgId,
-    ScopeRefusalView, UpcomingActionView,
+    AccessSummary, BindingId, BindingStatus, BrokenConnections, ConnectionName, ContactView, GrantStatus, HourView,
+    ListPart, OrgId, ScopeRefusalView, UpcomingActionView, XeroTroubleView,
 };
 
 /// State of a connection as its badge shows it.
@@ -36,6 +36,11 @@ impl Health {
             Self::Moved => "Moved to another system",
             Self::Disconnected => "Disconnected",
         }
+    }
+
+    /// Returns whether Evergrant has access.
+    pub fn has_access(self) -> bool {
+        !matches!(self, Self::NeedsReauth | Self::Moved | Self::Disconnected)
     }
 }
 
@@ -72,29 +77,48 @@ pub struct ConnectionView {
     /// Who gets a letter if it needs reconnecting; empty if the viewer may not manage connections.
     #[serde(default)]
     pub contacts: Vec<ContactView>,
+    /// How many contacts it has; 0 if the viewer may not manage connections. Only on the integrations page.
+    #[serde(default)]
+    pub contact_count: u32,
     /// The Xero user who consented, as far as they are known: name or email address. Only on the integrations page.
     #[serde(default)]
     pub xero_user: Option<String>,
     /// The scopes of its consent; empty if they are not known, or Evergrant has no access.
     #[serde(default)]
     pub granted_scopes: Vec<String>,
-    /// Those that the app asks for now and that the consent lacks.
+    /// The configured scopes that the consent lacks.
     #[serde(default)]
     pub missing_scopes: Vec<String>,
     /// Status of the grant; `None` unless both the binding and its grant are active.
     pub grant_status: Option<GrantStatus>,
 }
 
-/// What a connection's page shows of the past.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ConnectionHistoryView {
-    /// The latest refresh attempts, newest first.
-    pub attempts: Vec<AttemptView>,
-    /// What programs used in the last thirty days.
-    pub usage: ProxyUsageView,
-    /// The consent that it stands on; `None` if it has none.
-    #[serde(default)]
-    pub consent: Option<ConsentView>,
+#[cfg(test)]
+impl ConnectionView {
+    /// Returns a connection of this name in this state, with nothing else to tell.
+    pub fn example(name: &str, health: Health) -> Self {
+        Self {
+            id: name.into(),
+            tenant_name: name.to_owned(),
+            tenant_type: "ORGANISATION".to_owned(),
+            status: BindingStatus::Active,
+            health,
+            connected_by: None,
+            connected_at: 0,
+            last_refreshed_at: None,
+            access_expires_at: None,
+            refresh_issued_at: None,
+            next_attempt_at: None,
+            problem: None,
+            is_shared_user: false,
+            contacts: Vec::new(),
+            contact_count: 0,
+            xero_user: None,
+            granted_scopes: Vec::new(),
+            missing_scopes: Vec::new(),
+            grant_status: None,
+        }
+    }
 }
 
 /// Who gave a consent, and to what.
@@ -102,9 +126,9 @@ pub struct ConnectionHistoryView {
 pub struct ConsentView {
     /// The granted scopes; empty if Xero sent none.
     pub granted: Vec<String>,
-    /// Those that the app asks for now and that the consent lacks.
+    /// The configured scopes that the consent lacks.
     pub missing: Vec<String>,
-    /// Name of the member who gave it; `None` if it was no member, or nobody knows.
+    /// Name of the member who gave it; `None` if a link was used, or if it was not recorded.
     pub given_by: Option<String>,
     /// Whether it was given by a connect link.
     pub is_by_link: bool,
@@ -127,6 +151,16 @@ pub struct ProxyUsageView {
     pub bytes_received: i64,
 }
 
+impl std::iter::Sum for ProxyUsageView {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            calls: sum.calls + one.calls,
+            bytes_sent: sum.bytes_sent + one.bytes_sent,
+            bytes_received: sum.bytes_received + one.bytes_received,
+        })
+    }
+}
+
 /// A consent that a person decides on: its tenants are bound through another Xero user, or its Xero user also connects
 /// another organization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,6 +173,9 @@ pub struct PendingConfirmation {
     pub replaces_user: bool,
     /// Whether the Xero user also connects another organization, so that its access tokens open that one, too.
     pub is_shared_user: bool,
+    /// Whether the consent was given by a connect link.
+    #[serde(default)]
+    pub by_link: bool,
 }
 
 /// What `/settings/integrations` shows.
@@ -146,26 +183,28 @@ pub struct PendingConfirmation {
 pub struct SettingsView {
     /// Organization that the view belongs to. Another tab may switch the session's organization while a page is open.
     pub org_id: Option<OrgId>,
-    /// Connections of the organization.
+    /// The connections that this page of the list shows.
     pub connections: Vec<ConnectionView>,
+    /// Which part of the list that is.
+    pub list: ListPart,
+    /// The connections that need reconnecting, on any page.
+    pub broken: BrokenConnections,
+    /// How many connections are active.
+    pub active: usize,
+    /// Which connections lack access that the app asks for.
+    pub access: AccessSummary,
+    /// The connection that the viewer is asked to confirm disconnecting; `None` if they may not.
+    #[serde(default)]
+    pub asked: Option<ConnectionName>,
     /// Consents that wait for a decision; empty if the viewer may not manage connections.
     pub pending: Vec<PendingConfirmation>,
     /// Connections of former members; empty if the viewer may not keep them.
     pub departing: Vec<DepartingConnection>,
-    /// Open connect links; empty if the viewer may not manage connections.
+    /// Number of open connect links; 0 if the viewer may not manage connections.
     #[serde(default)]
-    pub links: Vec<ConnectLinkView>,
-    /// The addresses that connect links may return to; empty if the viewer may not manage connections.
-    #[serde(default)]
-    pub return_urls: Vec<String>,
-    /// Whether the viewer may change these addresses.
-    #[serde(default)]
-    pub may_edit_return_urls: bool,
+    pub open_links: u32,
     /// Whether the viewer may manage connections.
     pub may_manage: bool,
-    /// Whether email can be sent.
-    #[serde(default)]
-    pub can_send_email: bool,
     /// Xero's refusal of the scopes that the app asks for, if it stands; `None` if the viewer may not manage connections.
     #[serde(default)]
     pub scope_refusal: Option<ScopeRefusalView>,
@@ -193,12 +232,17 @@ pub struct DepartingConnection {
 /// What `/` shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OverviewView {
-    /// Connections of the organization.
+    /// Connections of the organization, those in trouble first, then by name.
     pub connections: Vec<ConnectionView>,
+    /// Those that need reconnecting.
+    pub broken: BrokenConnections,
     /// The last 24 hours, by clock hour, the current one last.
     pub hours: Vec<HourView>,
     /// Upcoming automatic actions, soonest first.
     pub next: Vec<UpcomingActionView>,
+    /// Xero's condition, which says why connections wait.
+    #[serde(default)]
+    pub xero: XeroTroubleView,
     /// Time at which the view was created, in unix seconds.
     pub as_of: i64,
 }

@@ -8,15 +8,27 @@ use leptos_router::path;
 
 use super::layout::clerk;
 use super::pages::{
-    Account, Activity, ApiKeys, ConfirmEmail, ConnectLink, Deliveries, ForgotPassword, History, Integrations, Invite,
-    LinkProvider, Login, Members, NotFound, Notifications, Overview, Proof, Reference, ResetPassword, SignInCode,
-    SignInLink, Unsubscribe,
+    Account, Activity, ApiKeys, ConfirmEmail, ConnectLink, ConnectLinks, Connection, Deliveries, Events, Find,
+    ForgotPassword, Integrations, Invite, LinkProvider, Login, Members, NotFound, Notifications, Organizations,
+    Overview, Proof, Reference, ResetPassword, SignInCode, SignInLink, Unsubscribe, Xero, failure,
 };
-use crate::model::{Page, Theme};
+use crate::model::{FailurePage, Page, Theme};
 
-/// Renders the document: the head of every page, and the app in the body.
+/// Renders the document: the head of every page, and the app in the body. Without them if only regions are asked for.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
-    let Page { theme, clerk, login, .. } = use_context::<Page>().unwrap_or_default();
+    let Page { theme, clerk, login, failure, regions, .. } = use_context::<Page>().unwrap_or_default();
+    if regions.is_some() {
+        // The regions alone. `leptos_meta` needs a head.
+        return view! {
+            <html>
+                <head></head>
+                <body>
+                    <App />
+                </body>
+            </html>
+        }
+        .into_any();
+    }
     let first = clerk.as_ref().map(|clerk| clerk::head_script(clerk, login.next));
     view! {
         <!DOCTYPE html>
@@ -26,17 +38,28 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content=if theme == Theme::System { "light dark" } else { theme.as_str() } />
                 <link rel="stylesheet" href=format!("/{}/evergrant.css", options.site_pkg_dir) />
+                <link rel="icon" href="/favicon.ico" sizes="32x32" />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
+                <link rel="manifest" href="/site.webmanifest" />
                 {first}
-                <AutoReload options=options.clone() />
-                <HydrationScripts options=options islands=true />
-                {clerk.as_ref().map(clerk::scripts)}
+                <AutoReload options />
                 <MetaTags />
             </head>
-            <body>
-                <App />
-            </body>
+            <body>{content(failure)} {clerk.as_ref().map(clerk::scripts)}</body>
         </html>
+    }
+    .into_any()
+}
+
+/// Renders the app, or the page in place of one that failed, which has no route.
+fn content(failed: Option<FailurePage>) -> impl IntoView {
+    match failed {
+        Some(failed) => {
+            provide_meta_context();
+            failure(failed).into_any()
+        }
+        None => view! { <App /> }.into_any(),
     }
 }
 
@@ -57,9 +80,14 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/account/confirm") view=Proof ssr=SsrMode::Async />
                 <Route path=path!("/account/link") view=LinkProvider ssr=SsrMode::Async />
                 <Route path=path!("/") view=Overview ssr=SsrMode::Async />
+                <Route path=path!("/find") view=Find ssr=SsrMode::Async />
+                <Route path=path!("/organizations") view=Organizations ssr=SsrMode::Async />
+                <Route path=path!("/events") view=Events ssr=SsrMode::Async />
+                <Route path=path!("/xero") view=Xero ssr=SsrMode::Async />
                 <Route path=path!("/activity") view=Activity ssr=SsrMode::Async />
                 <Route path=path!("/settings/integrations") view=Integrations ssr=SsrMode::Async />
-                <Route path=path!("/settings/integrations/:id/history") view=History ssr=SsrMode::Async />
+                <Route path=path!("/settings/integrations/links") view=ConnectLinks ssr=SsrMode::Async />
+                <Route path=path!("/settings/integrations/:id") view=Connection ssr=SsrMode::Async />
                 <Route path=path!("/api-reference") view=Reference ssr=SsrMode::Async />
                 <Route path=path!("/connect/:id") view=ConnectLink ssr=SsrMode::Async />
                 <Route path=path!("/unsubscribe") view=Unsubscribe ssr=SsrMode::Async />

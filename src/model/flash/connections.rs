@@ -49,14 +49,14 @@ str_enum!(
         /// The question about the Xero user was answered already, or a newer consent replaced it.
         ConfirmationOver = "confirmation-over",
         LinkCreated = "link-created",
-        /// Links for several connections.
-        LinksCreated = "links-created",
         /// No connection lacks any access that the app asks for.
         NothingMissing = "nothing-missing",
         LinkCancelled = "link-cancelled",
         /// The link was used, cancelled or has expired.
         NoSuchLink = "link-not-found",
         TooManyLinks = "link-too-many",
+        /// Too many mails were sent to the address, or by the organization.
+        TooManyMails = "link-too-many-mails",
         /// The note or the name is too long, or the lifetime is out of range.
         LinkInvalid = "link-invalid",
         LinkLabels = "link-labels",
@@ -89,7 +89,6 @@ impl FlashMessage for ConnectionFlash {
             | Self::Kept
             | Self::NotConnected
             | Self::LinkCreated
-            | Self::LinksCreated
             | Self::NothingMissing
             | Self::LinkCancelled
             | Self::LinkMailed
@@ -143,11 +142,13 @@ impl FlashMessage for ConnectionFlash {
                 "Nothing was connected: Xero doesn't let this app ask for its scopes. Your Evergrant administrator needs to correct XERO_SCOPES."
             }
             Self::LinkCreated => "The link is ready. Copy it now: you won't be able to see it again.",
-            Self::LinksCreated => "The links are ready. Copy them now: you won't be able to see them again.",
             Self::NothingMissing => "No link was needed: every connection has the access that the app asks for.",
             Self::LinkCancelled => "The link is cancelled.",
             Self::NoSuchLink => "That link has already been used or cancelled, or it has expired.",
             Self::TooManyLinks => "There are too many open links. Cancel some first.",
+            Self::TooManyMails => {
+                "No link was created: many emails went to that address just now. Try again in half an hour, or leave the address out and send the link yourself."
+            }
             Self::LinkInvalid => {
                 "No link was created: the name has at most 100 characters and the note at most 300, on one line each."
             }

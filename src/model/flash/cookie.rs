@@ -1,7 +1,7 @@
 //! The text form of a flash message, which a cookie carries to the next page.
 
 use super::{AccountFlash, AddressProblem, ApiKeyFlash, ConnectionFlash, Flash, MembersFlash, NotificationFlash};
-use crate::model::{BindingId, RefreshSummary};
+use crate::model::{BindingId, FailureCause, RefreshSummary};
 
 impl Flash {
     /// Encodes the message for the cookie: a code and its values, separated by dots.
@@ -10,11 +10,12 @@ impl Flash {
             Self::Connected { count, first } => format!("connected.{count}.{first}"),
             Self::Reconnected { count, first } => format!("reconnected.{count}.{first}"),
             Self::Refreshed(summary) => {
-                let RefreshSummary { refreshed, needs_action, retrying, next_attempt_at, has_active_bindings } =
-                    summary;
-                let (next, any) = (next_attempt_at.unwrap_or_default(), u32::from(*has_active_bindings));
-                format!("refreshed.{refreshed}.{needs_action}.{retrying}.{next}.{any}")
+                let RefreshSummary { refreshed, to_reconnect, for_operator, retrying, .. } = summary;
+                let waits_for = summary.waits_for.map_or("", FailureCause::as_str);
+                let (next, any) = (summary.next_attempt_at.unwrap_or_default(), u32::from(summary.has_active_bindings));
+                format!("refreshed.{refreshed}.{to_reconnect}.{for_operator}.{retrying}.{waits_for}.{next}.{any}")
             }
+            Self::LinksCreated { created, already_open } => format!("links-created.{created}.{already_open}"),
             Self::Failed { id: None } => "failed".into(),
             Self::Failed { id: Some(id) } => format!("failed.{id}"),
             Self::OtherOrganization => "other-organisation".into(),
@@ -38,13 +39,20 @@ impl Flash {
             ("reconnected", [count, first]) => {
                 Some(Self::Reconnected { count: count.parse().ok()?, first: BindingId(parse_id(first)?) })
             }
-            ("refreshed", [refreshed, needs_action, retrying, next, any]) => Some(Self::Refreshed(RefreshSummary {
-                refreshed: refreshed.parse().ok()?,
-                needs_action: needs_action.parse().ok()?,
-                retrying: retrying.parse().ok()?,
-                next_attempt_at: Some(next.parse().ok()?).filter(|at| *at != 0),
-                has_active_bindings: any.parse::<u32>().ok()? > 0,
-            })),
+            ("refreshed", [refreshed, to_reconnect, for_operator, retrying, waits_for, next, any]) => {
+                Some(Self::Refreshed(RefreshSummary {
+                    refreshed: refreshed.parse().ok()?,
+                    to_reconnect: to_reconnect.parse().ok()?,
+                    for_operator: for_operator.parse().ok()?,
+                    retrying: retrying.parse().ok()?,
+                    waits_for: FailureCause::parse(waits_for),
+                    next_attempt_at: Some(next.parse().ok()?).filter(|at| *at != 0),
+                    has_active_bindings: any.parse::<u32>().ok()? > 0,
+                }))
+            }
+            ("links-created", [created, already_open]) => {
+                Some(Self::LinksCreated { created: created.parse().ok()?, already_open: already_open.parse().ok()? })
+            }
             ("failed", []) => Some(Self::Failed { id: None }),
             ("failed", [id]) => Some(Self::Failed { id: Some(parse_id(id)?) }),
             ("other-organisation", []) => Some(Self::OtherOrganization),
@@ -74,8 +82,10 @@ mod tests {
     fn flash_survives_a_round_trip_through_the_cookie() {
         let summary = RefreshSummary {
             refreshed: 3,
-            needs_action: 1,
+            to_reconnect: 1,
+            for_operator: 4,
             retrying: 2,
+            waits_for: Some(FailureCause::Limited),
             next_attempt_at: Some(1_800_000_000),
             has_active_bindings: true,
         };
@@ -83,7 +93,8 @@ mod tests {
             Flash::Connected { count: 2, first: "b-1".into() },
             Flash::Reconnected { count: 1, first: "b-1".into() },
             Flash::Refreshed(summary),
-            Flash::Refreshed(RefreshSummary { next_attempt_at: None, ..summary }),
+            Flash::Refreshed(RefreshSummary { next_attempt_at: None, waits_for: None, ..summary }),
+            Flash::LinksCreated { created: 12, already_open: 3 },
             Flash::Failed { id: Some("ab-12".into()) },
             Flash::Failed { id: None },
             Flash::OtherOrganization,

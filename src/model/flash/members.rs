@@ -15,10 +15,16 @@ str_enum!(
         InvitationRevoked = "invitation-revoked",
         NoSuchInvitation = "invitation-missing",
         TooManyInvitations = "invitation-too-many",
+        /// Too many mails were sent to the address, or by the organization.
+        TooManyMails = "invitation-too-many-mails",
         /// The invitation was used or canceled, or has expired.
         InvitationInvalid = "invitation-over",
+        /// Another invitation was opened after the page that was answered.
+        InvitationReplaced = "invitation-replaced",
         /// The invitation is for another email address.
         InvitationOfOther = "invitation-other-address",
+        /// The invitation was sent by email, and the address has not been confirmed by opening the link in it.
+        InvitationByMail = "invitation-by-mail",
         Joined = "joined",
         /// The session stays in the organization that the person works in.
         JoinedBeside = "joined-beside",
@@ -78,14 +84,23 @@ impl FlashMessage for MembersFlash {
         match self {
             Self::InvitationCreated => "Invitation created. Copy its link now: it is shown only once.",
             Self::InvitationSent => "Invitation created. It is on its way by email, and here is a link of it: copy it now, it is shown only once.",
+            Self::TooManyMails => {
+                "No invitation was created: many emails went to that address just now. Try again in half an hour, or leave the address out and send the link yourself."
+            }
             Self::InvitationRevoked => "Invitation cancelled. Its link no longer works.",
             Self::NoSuchInvitation => "That invitation has already been used or cancelled.",
             Self::TooManyInvitations => "There are already 50 open invitations. Cancel one first.",
             Self::InvitationInvalid => {
                 "This invitation has expired or been used. Ask the person who sent it for a new one."
             }
+            Self::InvitationReplaced => {
+                "Nothing was done: another invitation was opened in this browser meanwhile. This is the one that was opened last."
+            }
             Self::InvitationOfOther => {
                 "This invitation is for another email address. Sign in with that one, or ask for a new invitation."
+            }
+            Self::InvitationByMail => {
+                "Nothing was done: open the link in the email that Evergrant sent to the invited address. It shows that the mailbox is yours."
             }
             Self::Joined => "You have joined the organisation.",
             Self::JoinedBeside => {

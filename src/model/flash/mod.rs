@@ -4,6 +4,7 @@ mod account;
 mod api_keys;
 mod connections;
 mod cookie;
+mod field;
 mod members;
 mod notifications;
 
@@ -45,6 +46,13 @@ pub enum Flash {
     },
     /// Result of a refresh.
     Refreshed(RefreshSummary),
+    /// Links for all connections that lack access were created.
+    LinksCreated {
+        /// How many links.
+        created: u32,
+        /// How many connections have an open one already.
+        already_open: u32,
+    },
     /// A form's action failed. If the log has the cause, it is there under this id.
     Failed {
         /// The id of the log entry; `None` if nothing was logged.
@@ -100,6 +108,8 @@ impl FlashMessage for Flash {
     fn tone(&self) -> Tone {
         match self {
             Self::Connected { .. } | Self::Reconnected { .. } => Tone::Good,
+            Self::LinksCreated { created: 1.., .. } => Tone::Good,
+            Self::LinksCreated { .. } => Tone::Warn,
             Self::Refreshed(summary) if summary.failed() == 0 => Tone::Good,
             Self::Refreshed(_) | Self::Failed { .. } | Self::OtherOrganization => Tone::Warn,
             Self::Connection(flash) => flash.tone(),
@@ -118,6 +128,7 @@ impl FlashMessage for Flash {
             Self::Reconnected { count: 1, .. } => "Reconnected to Xero.".into(),
             Self::Reconnected { count, .. } => format!("{count} organisations are reconnected.").into(),
             Self::Refreshed(summary) => summary.text(None).into(),
+            Self::LinksCreated { created, already_open } => links_created_text(*created, *already_open).into(),
             Self::Failed { id: None } => "That didn't work. Try again in a moment.".into(),
             Self::Failed { id: Some(id) } => format!("That didn't work. Try again in a moment. If this keeps happening, give your administrator this reference: {id}.").into(),
             Self::OtherOrganization => "Nothing was changed: this page was for another organisation than the one you are working in now. Check the organisation at the top of the page, then try again.".into(),
@@ -128,6 +139,23 @@ impl FlashMessage for Flash {
             Self::Account(flash) => flash.text(),
             Self::Address(problem) => problem.text(),
         }
+    }
+}
+
+/// Says how many links were created, and for how many connections none was needed.
+fn links_created_text(created: u32, already_open: u32) -> String {
+    let open = match already_open {
+        0 => String::new(),
+        1 => "1 connection already has one.".to_owned(),
+        many => format!("{many} connections already have one."),
+    };
+    let copy = "Copy them now: you won't be able to see them again.";
+    match (created, already_open) {
+        (0, _) => format!("No link was created: {open} Cancel a link to create a new one."),
+        (1, 0) => "1 link was created. Copy it now: you won't be able to see it again.".to_owned(),
+        (1, _) => format!("1 link was created; {open} Copy it now: you won't be able to see it again."),
+        (_, 0) => format!("{created} links were created. {copy}"),
+        _ => format!("{created} links were created; {open} {copy}"),
     }
 }
 
@@ -197,6 +225,15 @@ mod tests {
         assert_eq!(one.text_about("Harbour Coffee"), "Harbour Coffee is connected.");
         let many = Flash::Reconnected { count: 3, first: "b-1".into() };
         assert_eq!((many.binding(), many.text()), (None, "3 organisations are reconnected.".into()));
+    }
+
+    #[test]
+    fn links_for_all_say_how_many_connections_have_one_already() {
+        let text = |created, already_open| Flash::LinksCreated { created, already_open }.text().into_owned();
+        assert!(text(12, 3).starts_with("12 links were created; 3 connections already have one. Copy them now"));
+        assert!(text(1, 0).starts_with("1 link was created. Copy it now"));
+        assert!(text(0, 1).starts_with("No link was created: 1 connection already has one."));
+        assert_eq!(Flash::LinksCreated { created: 0, already_open: 1 }.tone(), Tone::Warn);
     }
 
     #[test]

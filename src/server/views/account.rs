@@ -1,30 +1,31 @@
 //! Loads the view of `/account`.
 
-use crate::model::{AccountView, SecondFactorView, UserId};
+use crate::model::{AccountView, ProviderSignIn, SecondFactorView, UserId};
 use crate::server::store::{Store, StoreError};
 
-/// Loads the account of `user`, whose own session has the hash `session`. The caller adds the provider.
+/// Loads the account of `user`, whose own session has the hash `session`. `provider` is the name and the
+/// issuer of the OpenID Connect provider, if people may sign in with one.
 pub async fn account(
     store: &Store,
     (user, email): (&UserId, &str),
     session: &str,
+    provider: Option<(&str, &str)>,
     can_send_email: bool,
 ) -> Result<AccountView, StoreError> {
-    let profile = store.profile(user).await?;
-    let has_password = profile.as_ref().is_some_and(|profile| !profile.password_hash.expose().is_empty());
-    let (name, time_zone, is_demo) =
-        profile.map_or((None, None, false), |profile| (profile.name, profile.time_zone, profile.is_demo));
+    let issuer = provider.map_or("", |(_, issuer)| issuer);
+    let details = store.account_details(user, issuer).await?;
     Ok(AccountView {
         managed_by_clerk: false,
         email: email.to_owned(),
-        name,
-        time_zone,
-        unconfirmed_email: store.unconfirmed_email(user).await?,
+        name: details.name,
+        time_zone: details.time_zone,
+        unconfirmed_email: details.unconfirmed_email,
         can_send_email,
-        is_demo,
-        has_password,
-        provider: None,
-        second_factor: store.factor_view(user).await?,
+        is_demo: details.is_demo,
+        has_password: details.has_password,
+        provider: provider
+            .map(|(name, _)| ProviderSignIn { name: name.to_owned(), linked_since: details.linked_since }),
+        second_factor: details.second_factor,
         sessions: store.sessions_of(user, session).await?,
         sign_ins: store.recent_sign_ins(user).await?,
         as_of: store.clock().now(),

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Viewer;
+use super::{Viewer, days};
 use crate::model::{
-    Action, ActivityEntry, ActivityFilter, ActivityView, ActorKind, AttemptView, AuditView, ChangesFilter, ChangesView,
-    ConnectionName, Cursor, GrantId, OrgId, OrgView, Permission,
+    Action, ActivityEntry, ActivityFilter, ActivityRange, ActivityView, ActorKind, AttemptView, AuditView,
+    ChangesFilter, ChangesView, ConnectionName, Cursor, GrantId, OrgId, OrgView, Permission,
 };
 use crate::server::store::{AuditFilter, ConnectionGrants, Store, StoreError};
 
@@ -20,14 +20,22 @@ pub async fn activity(
     store: &Store,
     (org, viewer): (&OrgId, &Viewer),
     filter: ActivityFilter,
+    range: ActivityRange,
     after: Option<Cursor>,
 ) -> Result<ActivityView, StoreError> {
     let connected = store.connections_with_grants(org).await?;
     let names = ConnectionNamesByGrant::of(&connected);
-    let (entries, older) = attempt_page(store, (org, viewer), &names, &filter, after.as_ref(), PAGE_SIZE).await?;
+    let (filter, problem) = match days::span(&range) {
+        Ok(span) => (ActivityFilter { span, person: range.person.clone(), ..filter }, None),
+        Err(problem) => (filter, Some(problem)),
+    };
+    let (entries, older) = match problem {
+        None => attempt_page(store, (org, viewer), &names, &filter, after.as_ref(), PAGE_SIZE).await?,
+        Some(_) => (Vec::new(), None),
+    };
     let name = |one: ConnectionGrants| ConnectionName { id: one.binding_id, name: one.tenant_name };
     let connections = connected.into_iter().map(name).collect();
-    Ok(ActivityView { entries, connections, filter, older, as_of: store.clock().now() })
+    Ok(ActivityView { entries, connections, filter, range, problem, older, as_of: store.clock().now() })
 }
 
 /// Returns up to `at_most` attempts, newest first, and the cursor of the next page if there are more.
@@ -39,15 +47,18 @@ pub async fn attempt_page(
     after: Option<&Cursor>,
     at_most: usize,
 ) -> Result<(Vec<ActivityEntry>, Option<Cursor>), StoreError> {
+    if hides_person(viewer, &filter.person) {
+        return Ok((Vec::new(), None));
+    }
     // One extra row shows whether there is a next page.
     let limit = i64::try_from(at_most + 1).unwrap_or(i64::MAX);
-    let journalled = store.activity(org, filter, after, limit).await?;
-    let more = journalled.len() > at_most;
+    let journaled = store.activity(org, filter, after, limit).await?;
+    let more = journaled.len() > at_most;
     let entry = |journaled: crate::server::store::JournalEntry| ActivityEntry::Attempt {
         connections: names.of_grant(&journaled.grant_id),
         attempt: masked_attempt(journaled.attempt, viewer),
     };
-    let entries: Vec<ActivityEntry> = journalled.into_iter().take(at_most).map(entry).collect();
+    let entries: Vec<ActivityEntry> = journaled.into_iter().take(at_most).map(entry).collect();
     let older = entries.last().filter(|_| more).map(ActivityEntry::cursor);
     Ok((entries, older))
 }
@@ -57,10 +68,23 @@ pub async fn changes(
     store: &Store,
     (org, viewer): (&OrgView, &Viewer),
     filter: ChangesFilter,
+    range: ActivityRange,
     after: Option<Cursor>,
 ) -> Result<ChangesView, StoreError> {
-    let (events, older) = audit_page(store, (org, viewer), filter, after.as_ref(), PAGE_SIZE).await?;
-    Ok(ChangesView { events, filter, older, as_of: store.clock().now() })
+    let (filter, problem) = match days::span(&range) {
+        Ok(span) => (ChangesFilter { span, person: range.person.clone(), ..filter }, None),
+        Err(problem) => (filter, Some(problem)),
+    };
+    let (events, older) = match problem {
+        None => audit_page(store, (org, viewer), &filter, after.as_ref(), PAGE_SIZE).await?,
+        Some(_) => (Vec::new(), None),
+    };
+    Ok(ChangesView { events, filter, range, problem, older, as_of: store.clock().now() })
+}
+
+/// Returns whether a list narrowed to this person would tell their address to a reader who may not see it.
+fn hides_person(viewer: &Viewer, person: &str) -> bool {
+    person.contains('@') && !viewer.sees(&person.to_lowercase())
 }
 
 /// Returns up to `at_most` audit events, newest first, and the cursor of the next page if there are more. App-wide
@@ -68,14 +92,19 @@ pub async fn changes(
 pub async fn audit_page(
     store: &Store,
     (org, viewer): (&OrgView, &Viewer),
-    filter: ChangesFilter,
+    filter: &ChangesFilter,
     after: Option<&Cursor>,
     at_most: usize,
 ) -> Result<(Vec<AuditView>, Option<Cursor>), StoreError> {
+    if hides_person(viewer, &filter.person) {
+        return Ok((Vec::new(), None));
+    }
     let limit = i64::try_from(at_most + 1).unwrap_or(i64::MAX);
     let audit_filter = AuditFilter {
         action: filter.action.map_or("", Action::as_str),
         actor_kind: filter.actor.map_or("", ActorKind::as_str),
+        actor_name: &filter.person,
+        span: filter.span,
     };
     let mut events = store.audit_events(Some(&org.id), audit_filter, after, limit).await?;
     if org.role.may(Permission::ViewAppStatus) {
@@ -89,7 +118,7 @@ pub async fn audit_page(
 }
 
 /// Returns the attempt as its reader may see it.
-pub fn masked_attempt(attempt: AttemptView, viewer: &Viewer) -> AttemptView {
+fn masked_attempt(attempt: AttemptView, viewer: &Viewer) -> AttemptView {
     AttemptView { actor: attempt.actor.map(|actor| viewer.name(actor)), ..attempt }
 }
 

@@ -4,91 +4,78 @@ mod access;
 mod account;
 mod activity;
 mod api_keys;
+mod connect_links;
+mod connection;
+mod connection_list;
+mod days;
+mod events;
+mod find;
 mod members;
 mod notifications;
+mod organizations;
+mod settings;
 mod viewer;
+mod xero_state;
 
-pub use access::consent;
 pub use account::{account, clerk_account};
-pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes, masked_attempt};
+pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes};
 pub use api_keys::api_keys;
+pub use connect_links::connect_links;
+pub use connection::connection;
+pub use days::{in_zone, span};
+pub use events::events;
+pub use find::find;
 pub use members::members;
 pub use notifications::{delivery_log, notifications};
+pub use organizations::organizations;
+pub use settings::{SettingsRequest, settings};
 pub use viewer::Viewer;
+pub use xero_state::{xero_state, xero_trouble};
 
-use access::{granted_scopes, with_access};
+use access::granted_scopes;
+use connection_list::{broken_connections, sort_connections};
 
 use crate::model::{
-    BindingStatus, ConnectLinkView, ConnectionView, GrantStatus, Health, HourView, OrgId, OrgView, OverviewView,
-    Permission, SettingsView, UpcomingActionKind, UpcomingActionView,
+    BindingStatus, ConnectionView, GrantStatus, Health, HourView, OrgId, OverviewView, UpcomingActionKind,
+    UpcomingActionView,
 };
-use crate::server::domain::{AppIdentity, Binding, Grant, GrantEnd, REFRESH_TOKEN_LIFETIME};
-use crate::server::store::{BindingWithGrant, ConnectLink, Store, StoreError, UpcomingRefresh};
+use crate::server::domain::{AppIdentity, Binding, Grant, GrantEnd};
+use crate::server::store::{BindingWithGrant, CredentialsAlarm, ListedConnection, Store, StoreError};
 
 /// The hours in the overview's chart: the current clock hour and the ones before it.
 const CHART_HOURS: i64 = 24;
 const SECONDS_PER_HOUR: i64 = 60 * 60;
 
-/// Loads the view of `/settings/integrations`. Pending confirmations and departing members are included only for
-/// members who may manage connections.
-pub async fn settings(
+/// When the sweeper refreshes a connection's grant next.
+struct UpcomingRefresh {
+    tenant_name: String,
+    due_at: i64,
+    /// A grant that is due after its access token expires is not kept hot.
+    expires_at: i64,
+    failing: bool,
+}
+
+/// Loads the view of the overview page, `/`. `alarm` says that Xero refuses the app.
+pub async fn overview(
     store: &Store,
-    org: &OrgView,
+    org: &OrgId,
     viewer: &Viewer,
-    wanted_scopes: &str,
-) -> Result<SettingsView, StoreError> {
-    let may_manage = org.role.may(Permission::ManageConnections);
-    let pending = if may_manage { store.pending_confirmations(&org.id).await? } else { Vec::new() };
-    let departing = if may_manage { store.offboarding_connections(&org.id).await? } else { Vec::new() };
-    let links = if may_manage { store.open_connect_links(&org.id).await? } else { Vec::new() };
-    let return_urls = if may_manage { store.return_urls(&org.id).await? } else { Vec::new() };
-    let mut connections = connections(store, &org.id, viewer).await?;
-    for (of, contact) in if may_manage { store.contacts_of_org(&org.id).await? } else { Vec::new() } {
-        if let Some(connection) = connections.iter_mut().find(|one| one.id == of) {
-            connection.contacts.push(contact);
-        }
-    }
-    let users = store.xero_users(&org.id).await?;
-    Ok(SettingsView {
-        org_id: Some(org.id.clone()),
-        connections: with_access(connections, wanted_scopes, &users, viewer),
-        pending,
-        departing,
-        links: links.into_iter().map(link_view).collect(),
-        return_urls,
-        may_edit_return_urls: org.role.may(Permission::ManageReturnUrls),
-        may_manage,
-        can_send_email: store.can_send_email().await?,
-        scope_refusal: None,
-        roll_after: store.plan().roll_after,
-        refresh_token_lifetime: REFRESH_TOKEN_LIFETIME,
-        as_of: store.clock().now(),
-    })
-}
-
-fn link_view(link: ConnectLink) -> ConnectLinkView {
-    ConnectLinkView {
-        id: link.id,
-        requested_by: link.requested_by,
-        note: link.note,
-        binding_id: link.binding,
-        tenant_name: link.tenant.map(|(_, name)| name),
-        created_by: link.created_by,
-        email: link.email,
-        expires_at: link.expires_at,
-        outcome: link.outcome,
-    }
-}
-
-/// Loads the view of the overview page, `/`.
-pub async fn overview(store: &Store, org: &OrgId, viewer: &Viewer) -> Result<OverviewView, StoreError> {
+    alarm: Option<&CredentialsAlarm>,
+) -> Result<OverviewView, StoreError> {
     let now = store.clock().now();
     let first = (now.div_euclid(SECONDS_PER_HOUR) - CHART_HOURS + 1) * SECONDS_PER_HOUR;
     let held = store.hourly_counts_since(org, first).await?;
+    let listed = store.listed_connections(org).await?;
+    let next = soonest_of_each_kind(upcoming_refreshes(&listed));
+    let view = |one: ListedConnection| seen_by(viewer, connection_view(one.bound, store.app(), now));
+    let mut connections: Vec<ConnectionView> = listed.into_iter().map(view).collect();
+    sort_connections(&mut connections, |one| one);
     Ok(OverviewView {
-        connections: connections(store, org, viewer).await?,
+        broken: broken_connections(connections.iter()),
+        connections,
         hours: fill_missing_hours(first, &held),
-        next: soonest_of_each_kind(store.upcoming_refreshes(org).await?),
+        next,
+        xero: xero_trouble(store, org, alarm).await?,
         as_of: now,
     })
 }
@@ -98,6 +85,26 @@ fn fill_missing_hours(first: i64, held: &[HourView]) -> Vec<HourView> {
     let all = (0..CHART_HOURS).map(|hour| first + hour * SECONDS_PER_HOUR);
     let empty = |begins_at| HourView { begins_at, ..HourView::default() };
     all.map(|at| held.iter().find(|hour| hour.begins_at == at).copied().unwrap_or_else(|| empty(at))).collect()
+}
+
+/// Returns the next scheduled refresh of each active connection, soonest first.
+fn upcoming_refreshes(listed: &[ListedConnection]) -> Vec<UpcomingRefresh> {
+    let is_active = |one: &&ListedConnection| one.bound.binding.status == BindingStatus::Active;
+    let mut upcoming: Vec<UpcomingRefresh> = listed
+        .iter()
+        .filter(is_active)
+        .filter_map(|one| {
+            let grant = one.bound.grant.as_ref().filter(|grant| grant.status == GrantStatus::Active)?;
+            Some(UpcomingRefresh {
+                tenant_name: one.bound.binding.tenant.name.clone(),
+                due_at: one.due_at.filter(|at| *at > 0)?,
+                expires_at: grant.expires_at,
+                failing: grant.failure_count > 0,
+            })
+        })
+        .collect();
+    upcoming.sort_by(|one, other| (one.due_at, &one.tenant_name).cmp(&(other.due_at, &other.tenant_name)));
+    upcoming
 }
 
 /// Keeps the first of each kind. Expects and returns the soonest first.
@@ -116,13 +123,9 @@ fn soonest_of_each_kind(upcoming: Vec<UpcomingRefresh>) -> Vec<UpcomingActionVie
     next
 }
 
-async fn connections(store: &Store, org: &OrgId, viewer: &Viewer) -> Result<Vec<ConnectionView>, StoreError> {
-    let now = store.clock().now();
-    let view = |bound| {
-        let view = connection_view(bound, store.app(), now);
-        ConnectionView { connected_by: view.connected_by.map(|email| viewer.name(email)), ..view }
-    };
-    Ok(store.bindings_of_org(org).await?.into_iter().map(view).collect())
+/// Returns the connection as its reader may see it.
+fn seen_by(viewer: &Viewer, view: ConnectionView) -> ConnectionView {
+    ConnectionView { connected_by: view.connected_by.map(|email| viewer.name(email)), ..view }
 }
 
 fn connection_view(
@@ -163,6 +166,7 @@ fn connection_view(
         problem,
         is_shared_user: reaches_other_orgs,
         contacts: Vec::new(),
+        contact_count: 0,
         xero_user: None,
         granted_scopes: alive.as_ref().map(granted_scopes).unwrap_or_default(),
         missing_scopes: Vec::new(),

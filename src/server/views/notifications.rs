@@ -1,20 +1,16 @@
 //! Loads the view of `/settings/notifications`.
 
-use std::collections::HashMap;
-
 use super::Viewer;
 use crate::model::{
-    Channels, DeliveryLogView, DeliveryView, EndpointId, EndpointView, EventId, EventView, NotificationsView, OrgId,
-    OrgView, Permission, Role, UserId,
+    Channels, DeliveryLogView, DeliveryView, EndpointId, EndpointView, NotificationsView, OrgId, OrgView, Permission,
+    Role, UserId,
 };
-use crate::server::store::{Event, Store, StoreError, WebhookEndpoint};
+use crate::server::store::{ListedEndpoint, Store, StoreError};
 
-/// The number of events on the page. Deliveries of older events are not loaded.
-const MAX_EVENTS: i64 = 30;
 /// The number of deliveries in the log.
 const MAX_LOGGED_DELIVERIES: i64 = 50;
 
-/// Loads recipients, webhook endpoints and recent events of `org`, as its member `user` may see them.
+/// Loads recipients and webhook endpoints of `org`, as its member `user` may see them.
 pub async fn notifications(
     store: &Store,
     OrgView { id: org, role, .. }: &OrgView,
@@ -22,29 +18,13 @@ pub async fn notifications(
     ways: Channels,
 ) -> Result<NotificationsView, StoreError> {
     let may_manage = role.may(Permission::ManageNotifications);
-    let seen = store.events_read_until(org, user).await?;
     let mut recipients = store.recipients(org, user).await?;
     recipients.retain(|one| may_manage || one.is_you);
     let own = recipients.iter().find(|one| one.is_you).map(|one| one.email.clone()).unwrap_or_default();
     let viewer = Viewer::new(*role, &own);
-    let mut endpoints = Vec::new();
-    let chosen = store.chosen_events(org).await?;
-    for one in store.endpoints(org).await? {
-        let last = store.last_delivery(org, one.id.as_str()).await?;
-        let events = chosen.iter().find(|choice| choice.endpoint == one.id).map(|choice| choice.kinds.clone());
-        let view = endpoint_view(one, last.map(|one| redacted(one, &viewer, *role)), *role);
-        endpoints.push(EndpointView { events, ..view });
-    }
-    let events = event_views(store, org, seen, (&viewer, *role)).await?;
-    Ok(NotificationsView {
-        may_manage,
-        ways,
-        recipients,
-        endpoints,
-        unread: u32::try_from(events.iter().filter(|event| event.is_new).count()).unwrap_or(u32::MAX),
-        events,
-        as_of: store.clock().now(),
-    })
+    let listed = store.listed_endpoints(org).await?;
+    let endpoints = listed.into_iter().map(|one| endpoint_view(one, &viewer, *role)).collect();
+    Ok(NotificationsView { may_manage, ways, recipients, endpoints, as_of: store.clock().now() })
 }
 
 /// Loads the log of deliveries to the webhooks of `org`, or to one of them. `None` if there is no such webhook. The
@@ -65,45 +45,25 @@ pub async fn delivery_log(
     Ok(Some(DeliveryLogView { webhook, deliveries, as_of: store.clock().now() }))
 }
 
-async fn event_views(
-    store: &Store,
-    org: &OrgId,
-    seen: i64,
-    (viewer, role): (&Viewer, Role),
-) -> Result<Vec<EventView>, StoreError> {
-    let events = store.org_events(org, MAX_EVENTS).await?;
-    let Some(oldest) = events.last().map(|event| event.occurred_at) else { return Ok(Vec::new()) };
-    let mut deliveries_by_event: HashMap<EventId, Vec<DeliveryView>> = HashMap::new();
-    for (event, delivery) in store.deliveries_since(org, oldest).await? {
-        deliveries_by_event.entry(event).or_default().push(redacted(delivery, viewer, role));
-    }
-    let view = |event: Event| EventView {
-        deliveries: deliveries_by_event.remove(&event.id).unwrap_or_default(),
-        is_new: event.occurred_at > seen && event.kind.counts_as_unread(),
-        id: event.id,
-        kind: event.kind,
-        tenant_name: event.about.tenant_name,
-        ends_at: event.ends_at,
-        occurred_at: event.occurred_at,
-    };
-    Ok(events.into_iter().map(view).collect())
-}
-
-fn endpoint_view(one: WebhookEndpoint, last: Option<DeliveryView>, role: Role) -> EndpointView {
+fn endpoint_view(
+    ListedEndpoint { endpoint, events, last }: ListedEndpoint,
+    viewer: &Viewer,
+    role: Role,
+) -> EndpointView {
     EndpointView {
-        url: redact_receiver(&one.url, role),
-        id: one.id,
-        created_at: one.created_at,
-        disabled_at: one.disabled_at,
-        disabled_by: one.disabled_by,
-        previous_until: one.previous_until,
-        events: None,
-        last,
+        url: redact_receiver(&endpoint.url, role),
+        id: endpoint.id,
+        created_at: endpoint.created_at,
+        disabled_at: endpoint.disabled_at,
+        disabled_by: endpoint.disabled_by,
+        previous_until: endpoint.previous_until,
+        events,
+        last: last.map(|delivery| redacted(delivery, viewer, role)),
     }
 }
 
 /// Returns the delivery as its reader may see it.
-fn redacted(delivery: DeliveryView, viewer: &Viewer, role: Role) -> DeliveryView {
+pub(super) fn redacted(delivery: DeliveryView, viewer: &Viewer, role: Role) -> DeliveryView {
     let receiver = delivery.receiver.map(|receiver| viewer.name(redact_receiver(&receiver, role)));
     DeliveryView { receiver, ..delivery }
 }

@@ -11,22 +11,21 @@ pub fn ActionsMenu(
     id: String,
     /// Name of what the row shows.
     name: String,
-    /// The menu's items, with the role `menuitem`.
+    /// The menu's buttons and links.
     children: Children,
 ) -> impl IntoView {
-    let (menu, label) = (format!("actions-{id}"), format!("Actions for {name}"));
+    let menu = format!("actions-{id}");
     view! {
         <button
             type="button"
             class="icon-button"
             id=format!("menu-{id}")
-            aria-label=label.clone()
-            aria-haspopup="menu"
+            aria-label=format!("Actions for {name}")
             popovertarget=menu.clone()
         >
             {icon(DOTS)}
         </button>
-        <div id=menu class="menu" popover="auto" role="menu" aria-label=label>
+        <div id=menu class="menu" popover="auto">
             {children()}
         </div>
     }

@@ -43,7 +43,7 @@ fn frame(connection_head: Option<AnyView>, rows: AnyView) -> impl IntoView {
 fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoView + use<> {
     let names = connections.map(|names| if names.is_empty() { "None".to_owned() } else { names.join(", ") });
     view! {
-        <tr>
+        <tr data-key=attempt.id.0.clone()>
             <td data-label="When">{time::absolute(attempt.started_at)}</td>
             {names.map(|names| view! { <td data-label="Connection">{names}</td> })}
             <td data-label="Result">{outcome_badge(attempt.outcome).render()}</td>

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::badge::Badge;
 use super::time;
 use crate::model::{ConnectionView, Health, Tone};
-use crate::ui::shared::icons::{CHECK, CLOCK, SLASH, TURN, WARNING};
+use crate::ui::shared::icons::{CHECK, CLOCK, SLASH, TURN, WARNING, icon};
 
 /// Renders a connection's state, with the time of the next retry if one is scheduled.
 pub fn health_badge(one: &ConnectionView) -> impl IntoView + use<> {
@@ -13,14 +13,20 @@ pub fn health_badge(one: &ConnectionView) -> impl IntoView + use<> {
     badge_of(one.health).render_with(again.map(|at| (" at ", time::time_of_day(at))))
 }
 
+/// Renders how many connections are in a state.
+pub fn count_badge(health: Health, count: impl IntoView) -> impl IntoView {
+    let Badge { tone, icon: path, label } = badge_of(health);
+    view! { <span class="badge" data-tone=tone.as_str()>{path.map(icon)} {count} " " {label}</span> }
+}
+
 /// Returns a state's badge.
-pub fn badge_of(health: Health) -> Badge {
-    let (tone, icon) = match health {
+fn badge_of(health: Health) -> Badge {
+    let (tone, path) = match health {
         Health::Connected => (Tone::Good, CHECK),
         Health::Refreshing => (Tone::Info, TURN),
         Health::Retrying => (Tone::Warn, CLOCK),
         Health::NeedsReauth => (Tone::Bad, WARNING),
         Health::Moved | Health::Disconnected => (Tone::Quiet, SLASH),
     };
-    Badge::new(tone, icon, health.label())
+    Badge::new(tone, path, health.label())
 }

@@ -2,6 +2,8 @@
 
 use leptos::prelude::*;
 
+use crate::model::{BindingId, ConnectionName};
+
 /// Rendered in place of an empty list.
 pub fn empty_state(title: &'static str, text: &'static str) -> impl IntoView {
     view! {
@@ -15,6 +17,36 @@ pub fn empty_state(title: &'static str, text: &'static str) -> impl IntoView {
 /// Rendered in place of an empty list that a filter may have emptied.
 pub fn no_results() -> impl IntoView {
     empty_state("No results", "Change or clear the filters.")
+}
+
+/// Renders a filter by one of several values, given with their labels. `all` is the choice that narrows nothing.
+pub fn filter_choice(
+    label: &'static str,
+    name: &'static str,
+    all: impl Into<String>,
+    chosen: Option<&str>,
+    choices: impl Iterator<Item = (String, String)>,
+) -> AnyView {
+    let options = choices.map(|(value, label)| {
+        let is_chosen = chosen == Some(value.as_str());
+        view! { <option value=value selected=is_chosen>{label}</option> }
+    });
+    view! {
+        <label class="field">
+            <span>{label}</span>
+            <select name=name>
+                <option value="">{all.into()}</option>
+                {options.collect_view()}
+            </select>
+        </label>
+    }
+    .into_any()
+}
+
+/// Renders the filter by connection.
+pub fn connection_filter(connections: &[ConnectionName], chosen: Option<&BindingId>) -> AnyView {
+    let choices = connections.iter().map(|one| (one.id.0.clone(), one.name.clone()));
+    filter_choice("Connection", "connection", "All connections", chosen.map(BindingId::as_str), choices)
 }
 
 /// Renders the links to a list's other pages, if there are any.

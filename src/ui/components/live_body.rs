@@ -1,19 +1,29 @@
-//! The body of a page that shows connections.
+//! The parts of a page that the browser keeps in step with the server.
 
 use leptos::prelude::*;
 
 use crate::ui::context::page;
-use crate::ui::islands::connections::Connections;
 use crate::ui::islands::ids;
 
-/// Wraps a page's body so that it is read again after changes. For pages without a disconnect dialog.
+/// Renders a page of which one part is kept in step with the server: what stands before it, that part, read at `as_of`, and
+/// what follows. Forms, questions and secrets belong around it. Only the part is sent to a browser that asks for it.
+pub fn around_live_body(before: AnyView, (as_of, body): (i64, AnyView), after: AnyView) -> AnyView {
+    let body = live_body(as_of, body);
+    if page().regions.is_some() { body.into_any() } else { (before, body, after).into_any() }
+}
+
+/// Renders a page's own content. It was read at `as_of`.
 pub fn live_body(as_of: i64, body: AnyView) -> impl IntoView {
-    let org = page().session.and_then(|session| session.org).map(|org| org.id.0);
-    view! {
-        <Connections>
-            <div id=ids::BODY class="contents" data-as-of=as_of data-org=org>
+    live_body_until(as_of, None, body)
+}
+
+/// Renders a page's own content, which is read again at `again` at the latest: something changes with time alone.
+pub fn live_body_until(as_of: i64, again: Option<i64>, body: AnyView) -> impl IntoView {
+    page().shows_region(ids::BODY).then(|| {
+        view! {
+            <div id=ids::BODY class="contents" data-region data-as-of=as_of data-again=again>
                 {body}
             </div>
-        </Connections>
-    }
+        }
+    })
 }

@@ -5,8 +5,12 @@ use leptos::prelude::*;
 use crate::model::ApiError;
 use crate::ui::shared::icons::{WARNING, icon};
 
-/// Says what happened, and offers to try again at the page's own address.
+/// Says what happened: that there is no such thing, or that it couldn't be read, which can be tried again at the page's
+/// own address.
 pub fn load_failure(title: &'static str, error: &ApiError, again: String) -> impl IntoView + use<> {
+    if error.is_not_found {
+        return not_found(error).into_any();
+    }
     view! {
         <header class="page-head">
             <h1>{title}</h1>
@@ -17,6 +21,19 @@ pub fn load_failure(title: &'static str, error: &ApiError, again: String) -> imp
             <p>{error.error.clone()}</p>
             {error.id.clone().map(|id| view! { <p class="meta">"If this keeps happening, give your administrator this reference: " <code>{id}</code></p> })}
             <a class="button primary" href=again>"Try again"</a>
+        </section>
+    }
+    .into_any()
+}
+
+fn not_found(error: &ApiError) -> impl IntoView + use<> {
+    view! {
+        <section class="empty">
+            <h1>"Not found"</h1>
+            <p>{error.error.clone()}</p>
+            <a class="button primary" href="/">
+                "Go to the overview"
+            </a>
         </section>
     }
 }

@@ -46,7 +46,8 @@ pub fn ConfirmationCard(
     /// Name and value of the form's field: what the action is about.
     field: (&'static str, String),
     /// Path of the page without the question.
-    cancel: &'static str,
+    #[prop(into)]
+    cancel: String,
     /// Label of the button that runs the action.
     verb: &'static str,
 ) -> impl IntoView {
@@ -57,5 +58,19 @@ pub fn ConfirmationCard(
             </a>
             <button class="button danger">{verb}</button>
         </QuestionCard>
+    }
+}
+
+/// Renders the end of a form with a field: Cancel, which leads back, and the button that submits. `kind` is `primary`, or
+/// `danger` for what can't simply be undone.
+pub fn answer_buttons<C: Into<String>>(cancel: C, kind: &'static str, verb: &'static str) -> impl IntoView + use<C> {
+    let cancel = cancel.into();
+    view! {
+        <div class="dialog-actions">
+            <a class="button" href=cancel>
+                "Cancel"
+            </a>
+            <button class=format!("button {kind}")>{verb}</button>
+        </div>
     }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::ui::islands::page_action::PageAction;
 use crate::ui::shared::icons::{INFO, icon};
 
 /// Shows a secret with a button that copies it.
@@ -30,7 +31,7 @@ pub fn SecretCard(
                 <code id=id>{secret}</code>
             </pre>
             <p class="copy">
-                <button type="button" class="button" data-copy=id hidden=true>
+                <button type="button" class="button" data-action=PageAction::Copy(id.to_owned()).to_attribute()>
                     {copy}
                 </button>
                 <span role="status" class="meta"></span>

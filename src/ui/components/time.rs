@@ -1,38 +1,46 @@
-//! Times as elements. The server writes absolute UTC; `islands/times.rs` makes the relative and local ones.
+//! Times as elements. The server writes them in the zone that the person chose, or in UTC, and `islands/times.rs` in the
+//! person's own zone and locale.
 
 use leptos::prelude::*;
 
-use crate::ui::islands::ids::{SHOW_AGE, SHOW_LOCAL_TIME, SHOW_TIME_LEFT};
+use crate::model::TimeZone;
+use crate::ui::shared::time_style::TimeStyle;
 use crate::ui::shared::time_text;
 
-/// Renders `23 Nov 2026`, in UTC.
+/// Renders `23 Nov 2026`.
 pub fn date(at: i64) -> impl IntoView {
-    element(at, None, time_text::date(at))
+    element(at, TimeStyle::Date, time_text::date(local(at)))
 }
 
-/// Renders `23 Nov 2026, 14:05 UTC`.
+/// Renders `23 Nov 2026, 14:05`.
 pub fn absolute(at: i64) -> impl IntoView {
-    element(at, None, time_text::absolute(at))
+    element(at, TimeStyle::DateAndTime, time_text::absolute(local(at)))
 }
 
 /// Renders a time that the browser shows as an age: `6 minutes ago`.
 pub fn age(at: i64) -> impl IntoView {
-    element(at, Some(SHOW_AGE), time_text::absolute(at))
+    element(at, TimeStyle::Age, time_text::absolute(local(at)))
 }
 
-/// Renders a time that the browser shows as hour and minute in its own time zone.
+/// Renders `14:05`.
 pub fn time_of_day(at: i64) -> impl IntoView {
-    element(at, Some(SHOW_LOCAL_TIME), time_text::time_of_day(at))
+    element(at, TimeStyle::TimeOfDay, time_text::time_of_day(local(at)))
 }
 
 /// Renders the time left until `at`: `24 min left`. `now` is the server's time; the browser counts down.
 pub fn time_left(at: i64, now: i64) -> impl IntoView {
-    element(at, Some(SHOW_TIME_LEFT), time_text::time_left(at - now))
+    element(at, TimeStyle::TimeLeft, time_text::time_left(at - now))
 }
 
-fn element(at: i64, show: Option<&'static str>, text: String) -> impl IntoView {
+/// Returns the time as unix seconds of a clock on the wall.
+fn local(at: i64) -> i64 {
+    at + use_context::<TimeZone>().map_or(0, |zone| zone.offset_at(at))
+}
+
+/// Renders the time, with its exact value in UTC as a tooltip.
+fn element(at: i64, style: TimeStyle, text: String) -> impl IntoView {
     view! {
-        <time datetime=time_text::iso(at) data-show=show>
+        <time datetime=time_text::iso(at) data-time=style.as_str() title=format!("{} UTC", time_text::absolute(at))>
             {text}
         </time>
     }

@@ -1,8 +1,9 @@
 //! Helpers for the DOM. A helper finds nothing, or does nothing, if an element is missing.
 
 use leptos::prelude::*;
+use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Element, Event, HtmlElement, NodeList};
+use web_sys::{Element, Event, EventTarget, HtmlElement};
 
 /// Returns the element with this id.
 pub fn element_by_id(id: &str) -> Option<Element> {
@@ -16,16 +17,12 @@ pub fn first_match(selector: &str) -> Option<Element> {
 
 /// Returns the page's elements that match the selector.
 pub fn all_matches(selector: &str) -> Vec<Element> {
-    elements(document().query_selector_all(selector))
+    document().document_element().map(|root| all_matches_in(&root, selector)).unwrap_or_default()
 }
 
 /// Returns the elements inside of `root` that match the selector.
 pub fn all_matches_in(root: &Element, selector: &str) -> Vec<Element> {
-    elements(root.query_selector_all(selector))
-}
-
-fn elements(found: Result<NodeList, JsValue>) -> Vec<Element> {
-    let Ok(found) = found else { return Vec::new() };
+    let Ok(found) = root.query_selector_all(selector) else { return Vec::new() };
     (0..found.length()).filter_map(|index| found.get(index)?.dyn_into().ok()).collect()
 }
 
@@ -37,6 +34,16 @@ pub fn closest(event: &Event, selector: &str) -> Option<Element> {
 /// Returns an attribute's value, empty if there is none.
 pub fn attribute(element: &Element, name: &str) -> String {
     element.get_attribute(name).unwrap_or_default()
+}
+
+/// Sets an attribute to `true`, or removes it.
+pub fn flag(element: &Element, name: &str, value: bool) {
+    ignore_dom_error(if value { element.set_attribute(name, "true") } else { element.remove_attribute(name) });
+}
+
+/// Returns whether an attribute is `true`.
+pub fn has_flag(element: &Element, name: &str) -> bool {
+    attribute(element, name) == "true"
 }
 
 /// Returns an element's text, empty if there is none.
@@ -57,6 +64,12 @@ pub fn focus(element: &Element) {
         // Fails only in a detached document.
         ignore_dom_error(element.focus());
     }
+}
+
+/// Handles an event of the window, the document or an element, for as long as the page lives.
+pub fn on(target: &EventTarget, name: &str, handle: impl Fn(Event) + 'static) {
+    let handle = Closure::<dyn Fn(Event)>::new(handle).into_js_value();
+    ignore_dom_error(target.add_event_listener_with_callback(name, handle.unchecked_ref()));
 }
 
 /// Loads another page of this site.

@@ -1,39 +1,49 @@
-//! Ids and attribute values by which the islands find what the server rendered.
+//! Ids by which the islands find what the server rendered.
 
-/// Id of the element with a page's content.
+/// The element with a page's content. Its `data-org` names the organization that the page shows.
 pub const MAIN: &str = "main";
+/// The region with a page's own content.
+pub const BODY: &str = "body";
+/// The region with the main navigation, which counts the connections that need a person.
+pub const NAVIGATION: &str = "navigation";
+/// The region with the link to recent events, which counts the unread ones.
+pub const BELL: &str = "bell";
+/// The region with the organization's name, or the menu of all.
+pub const SWITCHER: &str = "switcher";
+/// The region with the alert about the app's credentials.
+pub const ALARM: &str = "alarm";
 
-/// Id of the body that `Connections` replaces.
-pub const BODY: &str = "connections";
-/// Id of the notice that is shown after the body could not be read again.
+/// The name of the zone that times are in. Its `data-chosen` is the one that the person chose.
+pub const ZONE: &str = "zone";
+
+/// The regions that every page has.
+pub const LAYOUT_REGIONS: [&str; 4] = [NAVIGATION, BELL, SWITCHER, ALARM];
+
+/// The region with what the finder found.
+pub const FOUND: &str = "found";
+/// The finder's dialog.
+pub const FINDER: &str = "finder";
+/// Where the dialog shows what was found.
+pub const FINDER_RESULTS: &str = "finder-results";
+
+/// The notice that is shown while the regions can't be read.
 pub const STALE_NOTICE: &str = "stale";
-/// Id of the line with the result of an action on every connection.
+
+/// The line with the result of an action on every connection.
 pub const OUTCOME: &str = "outcome";
 
-/// Id of the dialog that confirms a disconnect.
+/// The dialog that confirms a disconnect.
 pub const DISCONNECT_DIALOG: &str = "disconnect";
-/// Id of the connection's name in that dialog.
+/// The connection's name in that dialog.
 pub const DISCONNECT_NAME: &str = "disconnect-name";
-/// Id of the error in that dialog.
+/// What the dialog's request is doing.
+pub const DISCONNECT_STATUS: &str = "disconnect-status";
+/// The error in that dialog.
 pub const DISCONNECT_ERROR: &str = "disconnect-error";
-
-/// `data-act` of the button that refreshes every connection.
-pub const ACT_REFRESH_ALL: &str = "refresh-all";
-/// `data-act` of the button that refreshes one connection.
-pub const ACT_REFRESH: &str = "refresh";
-/// `data-act` of the button that tests one connection.
-pub const ACT_TEST: &str = "test";
-/// `data-act` of the link that opens the dialog that confirms a disconnect.
-pub const ACT_CONFIRM_DISCONNECT: &str = "ask";
-/// `data-act` of that dialog's button.
-pub const ACT_DISCONNECT: &str = "disconnect";
-
-/// `data-show` of a time that is shown as an age: `6 minutes ago`.
-pub const SHOW_AGE: &str = "ago";
-/// `data-show` of a time that is shown as the time left until then: `24 min left`.
-pub const SHOW_TIME_LEFT: &str = "left";
-/// `data-show` of a time that is shown as hour and minute in the browser's time zone.
-pub const SHOW_LOCAL_TIME: &str = "local";
+/// The dialog's button that disconnects.
+pub const DISCONNECT_BUTTON: &str = "disconnect-button";
+/// The dialog's button that closes it.
+pub const DISCONNECT_CANCEL: &str = "disconnect-cancel";
 
 /// Returns the id of the line with the result of an action on one connection.
 pub fn outcome_of(binding: &str) -> String {

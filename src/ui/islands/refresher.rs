@@ -3,9 +3,10 @@
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
+use super::dom::on;
+use super::live;
 use super::times::retry_sentence;
 use super::toasts::Toasts;
-use super::version::ConnectionsVersion;
 use crate::api::refresh_integrations;
 use crate::model::OrgId;
 
@@ -20,23 +21,21 @@ const REFRESH_AGAIN_AFTER_MS: i64 = 5 * 60 * 1000;
 #[island]
 pub fn XeroTokenRefresher(org_id: OrgId) -> impl IntoView {
     let toasts = use_context::<Toasts>();
-    let version = use_context::<ConnectionsVersion>();
     Effect::new(move |_| {
         let org = org_id.0.clone();
         let run = move || {
             if document().visibility_state() != web_sys::VisibilityState::Hidden && claim_refresh(&org) {
-                spawn_local(refresh(OrgId(org.clone()), toasts, version));
+                spawn_local(refresh(OrgId(org.clone()), toasts));
             }
         };
         run();
-        // The listener lives as long as the page does.
-        let _ = window_event_listener_untyped("visibilitychange", move |_| run());
+        on(&window(), "visibilitychange", move |_| run());
     });
 }
 
 /// Runs one refresh and shows its result as toasts. Shows nothing if nothing was due or the server did not respond: the
 /// page itself shows what is wrong.
-async fn refresh(org: OrgId, toasts: Option<Toasts>, version: Option<ConnectionsVersion>) {
+async fn refresh(org: OrgId, toasts: Option<Toasts>) {
     let Ok(report) = refresh_integrations(false, Some(org)).await else {
         // Lets the next load try again.
         clear_claim();
@@ -46,7 +45,7 @@ async fn refresh(org: OrgId, toasts: Option<Toasts>, version: Option<Connections
     let failed = !report.errors.is_empty();
     let summary = report.summary();
     if let Some(toasts) = toasts {
-        if summary.needs_action > 0 {
+        if summary.needs_action() > 0 {
             toasts.attention("Xero connection needs attention");
         }
         if refreshed {
@@ -55,8 +54,8 @@ async fn refresh(org: OrgId, toasts: Option<Toasts>, version: Option<Connections
             toasts.waiting(format!("{} {}", summary.text(None), retry_sentence(at)));
         }
     }
-    if let (true, Some(version)) = (refreshed || failed, version) {
-        version.increment();
+    if refreshed || failed {
+        live::note_change();
     }
 }
 

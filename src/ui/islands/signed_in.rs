@@ -1,22 +1,18 @@
-//! The island around everything that a signed-in person sees. Holds what nested islands share.
+//! The island around everything that a signed-in person sees. Starts what runs in the browser.
 
 use leptos::prelude::*;
 
-use super::toasts::Toasts;
-use super::version::ConnectionsVersion;
-use super::{copy, events, menu, times, toasts};
+use super::toasts::{self, Toasts};
+use super::{actions, live, times};
 
-/// Provides toasts and the version to nested islands, and starts copy buttons, menus, times and the event stream.
+/// Provides toasts to nested islands, and starts actions, times and the regions' updates.
 #[island]
 pub fn SignedIn(children: Children) -> impl IntoView {
     let toasts = Toasts::new();
     provide_context(toasts);
-    let version = ConnectionsVersion::new();
-    provide_context(version);
     Effect::new(move |_| {
-        copy::listen();
-        menu::listen();
-        events::listen(version);
+        actions::listen();
+        live::start();
         times::start();
     });
     view! {

@@ -56,7 +56,7 @@ pub fn live_regions(toasts: Toasts) -> impl IntoView {
             on_cleanup(move || timer.clear());
         }
     });
-    let dismiss = move |_| {
+    let dismiss = move || {
         attention.set(None);
         // The button that had the focus is gone.
         if let Some(main) = element_by_id(ids::MAIN) {
@@ -73,45 +73,42 @@ pub fn live_regions(toasts: Toasts) -> impl IntoView {
                 on:focusout=move |_| held.set(false)
             >
                 {move || {
-                    news.get()
-                        .map(|(tone, text)| {
-                            view! {
-                                <div class="toast" data-tone=tone.as_str()>
-                                    {icon(if tone == Tone::Good { CHECK } else { CLOCK })}
-                                    <p>{text}</p>
-                                    <button
-                                        type="button"
-                                        class="icon-button"
-                                        aria-label="Close"
-                                        on:click=move |_| {
-                                            held.set(false);
-                                            news.set(None);
-                                        }
-                                    >
-                                        {icon(CROSS)}
-                                    </button>
-                                </div>
-                            }
-                        })
+                    let close = move || {
+                        held.set(false);
+                        news.set(None);
+                    };
+                    news.get().map(|(tone, text)| toast(tone, text, "Close", close))
                 }}
             </div>
             <div role="alert">
                 {move || {
-                    attention
-                        .get()
-                        .map(|text| {
-                            view! {
-                                <div class="toast" data-tone="bad">
-                                    {icon(WARNING)}
-                                    <p>{text} " " <a href="/settings/integrations">"Open integrations"</a></p>
-                                    <button type="button" class="icon-button" aria-label="Dismiss" on:click=dismiss>
-                                        {icon(CROSS)}
-                                    </button>
-                                </div>
-                            }
-                        })
+                    let link = view! { <a href="/settings/integrations">"Open integrations"</a> };
+                    attention.get().map(|text| toast(Tone::Bad, (text, " ", link), "Dismiss", dismiss))
                 }}
             </div>
+        </div>
+    }
+}
+
+/// Renders a toast with a button of this name that removes it.
+fn toast(
+    tone: Tone,
+    content: impl IntoView + 'static,
+    label: &'static str,
+    close: impl Fn() + 'static,
+) -> impl IntoView {
+    let path = match tone {
+        Tone::Good => CHECK,
+        Tone::Bad => WARNING,
+        _ => CLOCK,
+    };
+    view! {
+        <div class="toast" data-tone=tone.as_str()>
+            {icon(path)}
+            <p>{content}</p>
+            <button type="button" class="icon-button" aria-label=label on:click=move |_| close()>
+                {icon(CROSS)}
+            </button>
         </div>
     }
 }

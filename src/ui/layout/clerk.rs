@@ -14,7 +14,7 @@ pub fn head_script(clerk: &ClerkView, next: Option<String>) -> impl IntoView + u
     }
 }
 
-/// Renders Clerk's scripts, deferred: neither rendering nor hydration waits for them.
+/// Renders Clerk's scripts, deferred. They come after the page: neither rendering nor hydration waits for them.
 pub fn scripts(clerk: &ClerkView) -> impl IntoView + use<> {
     let script = |path: &str| format!("{}/npm/@clerk/{path}", clerk.frontend_api);
     view! {

@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 
-use crate::model::SessionView;
+use crate::model::{SessionView, paths};
 use crate::ui::components::time;
 use crate::ui::shared::icons::{CLOCK, icon};
 
@@ -35,6 +35,7 @@ pub fn factor_required(org: &str) -> impl IntoView + use<> {
             <a class="button primary" href="/account#second-factor">
                 "Go to your account"
             </a>
+            <a href=paths::ORGANIZATIONS>"All organisations"</a>
         </section>
     }
 }

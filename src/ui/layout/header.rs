@@ -4,18 +4,22 @@ use leptos::prelude::*;
 
 use super::clerk;
 use super::switcher::switcher;
-use crate::model::{Page, SessionView, Theme};
-use crate::ui::shared::icons::{BELL, CONTRAST, PERSON, icon};
+use crate::model::{Page, SessionView, Theme, paths};
+use crate::ui::islands::ids;
+use crate::ui::islands::page_action::PageAction;
+use crate::ui::shared::icons::{BELL, CONTRAST, PERSON, SEARCH, icon};
 
 /// Renders the organization switcher, the bell and the account menu, either ours or Clerk's. The appearance menu is
 /// always ours.
 pub fn header_controls(page: &Page, session: &SessionView) -> impl IntoView + use<> {
     match &page.clerk {
-        None => (organization(session), bell(session.unread), account_menu(&session.email, page.theme)).into_any(),
+        None => (organization(session), find_link(), bell(session.unread), account_menu(&session.email, page.theme))
+            .into_any(),
         Some(_) => {
             let name = session.org.as_ref().map(|org| org.name.as_str());
             (
                 clerk::organization_switcher(name),
+                find_link(),
                 bell(session.unread),
                 appearance_menu(page.theme),
                 clerk::user_button(),
@@ -25,21 +29,32 @@ pub fn header_controls(page: &Page, session: &SessionView) -> impl IntoView + us
     }
 }
 
-fn organization(session: &SessionView) -> impl IntoView + use<> {
+/// Renders the region with the organization's name, or with the switcher. Clerk has its own.
+pub fn organization(session: &SessionView) -> impl IntoView + use<> {
     let active = session.org.as_ref().or(session.locked_org.as_ref());
-    match (active, session.orgs.len() + session.locked_orgs.len()) {
+    let shown = match (active, session.orgs.len() + session.locked_orgs.len()) {
         (Some(org), 2..) => switcher(org, session).into_any(),
         // A single organization needs no menu.
         (Some(org), _) => view! { <p class="switcher truncate">{org.name.clone()}</p> }.into_any(),
         (None, _) => view! { <p class="switcher"></p> }.into_any(),
+    };
+    view! { <div id=ids::SWITCHER class="contents" data-region>{shown}</div> }
+}
+
+/// Renders the link to the finder, which opens its dialog with wasm.
+fn find_link() -> impl IntoView {
+    view! {
+        <a class="icon-button" href=paths::FIND aria-label="Find" aria-keyshortcuts="/ Control+K Meta+K" data-action=PageAction::Find.to_attribute()>
+            {icon(SEARCH)}
+        </a>
     }
 }
 
 /// Renders the link to recent events, with the number of unread ones.
-fn bell(unread: u32) -> impl IntoView {
-    let label = if unread == 0 { "Notifications".to_owned() } else { format!("Notifications, {unread} new") };
+pub fn bell(unread: u32) -> impl IntoView {
+    let label = if unread == 0 { "Events".to_owned() } else { format!("Events, {unread} new") };
     view! {
-        <a class="icon-button bell" href="/settings/notifications#events" aria-label=label>
+        <a class="icon-button bell" id=ids::BELL data-region href=paths::EVENT_LIST aria-label=label>
             {icon(BELL)} {(unread > 0).then(|| view! { <span class="count">{unread.min(99)}</span> })}
         </a>
     }

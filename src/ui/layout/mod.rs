@@ -10,26 +10,32 @@ mod navigation;
 mod no_organization;
 mod notices;
 mod switcher;
+mod title;
 
 use leptos::prelude::*;
-use leptos_meta::Title;
 
+use super::components::finder::finder_dialog;
 use super::context::page;
+use super::islands::ids;
 use super::islands::refresher::XeroTokenRefresher;
 use super::islands::signed_in::SignedIn;
 use super::shared::icons::{LEAF, icon};
+use crate::model::{Page, SessionView};
 use factor_required::{factor_notice, factor_required};
-use header::header_controls;
+use header::{bell, header_controls, organization};
 use navigation::navigation;
 pub use navigation::settings_tabs;
 use no_organization::{choose_organization, no_organization};
-use notices::{app_alarm, flash_message, sandbox_strip};
+pub use notices::app_alarm;
+use notices::{alarm_region, flash_message, incomplete_form_notice, sandbox_strip, stale_notice, zone_note};
+use title::document_title;
 
 /// Layout for signed-in people. Without an organization, it says how to get one instead of showing the content.
 #[component]
 pub fn Layout(
-    /// Title of the page, without the name of the app.
-    title: &'static str,
+    /// Title of the page, without the names of the organization and the app.
+    #[prop(into)]
+    title: String,
     /// The content concerns the person alone, and is shown without an organization too.
     #[prop(optional)]
     personal: bool,
@@ -46,8 +52,16 @@ pub fn Layout(
         .into_any();
     };
     let org_id = session.org.as_ref().map(|org| org.id.clone());
+    if let Some(asked) = &page.regions {
+        // A page whose content is no region need not load it again.
+        let is_content_asked = asked.iter().any(|id| !ids::LAYOUT_REGIONS.contains(&id.as_str()));
+        let content = (is_content_asked && (org_id.is_some() || personal)).then(children);
+        return (regions_of_layout(&page, &session), content).into_any();
+    }
+    let org = org_id.as_ref().map(|org| org.0.clone());
     view! {
-        <Title text=format!("{title} · Evergrant") />
+        {page_title(&title)}
+        {hydration_scripts()}
         <SignedIn>
             <a class="skip" href="#main">"Skip to content"</a>
             {org_id.map(|org_id| view! { <XeroTokenRefresher org_id /> })}
@@ -56,12 +70,14 @@ pub fn Layout(
                     <a class="brand" href="/">{icon(LEAF)} "Evergrant"</a>
                     {header_controls(&page, &session)}
                 </header>
-                {navigation(&page.path, session.attention)}
-                <main id="main" tabindex="-1">
+                {navigation(&page.path, attention_of(&session))}
+                <main id=ids::MAIN tabindex="-1" data-org=org>
                     {sandbox_strip(&page)}
-                    {app_alarm(&page)}
+                    {alarm_region(&page)}
                     {page.clerk.as_ref().map(|_| clerk::problem_alert())}
+                    {stale_notice()}
                     {flash_message(&page)}
+                    {incomplete_form_notice(&page)}
                     {factor_notice(&session)}
                     {match (&session.org, &page.clerk) {
                         (Some(_), _) => children(),
@@ -73,23 +89,56 @@ pub fn Layout(
                         (None, Some(_)) => choose_organization().into_any(),
                         (None, None) => no_organization(&session.email).into_any(),
                     }}
+                    {zone_note(page.time_zone.as_deref())}
                 </main>
             </div>
+            {finder_dialog()}
         </SignedIn>
     }
     .into_any()
+}
+
+/// Renders the scripts that hydrate the islands. Only this layout has islands, so other pages load no script.
+fn hydration_scripts() -> impl IntoView {
+    use_context::<LeptosOptions>().map(|options| view! { <HydrationScripts options islands=true /> })
+}
+
+/// Returns the number of the organization's connections that need a person.
+fn attention_of(session: &SessionView) -> u32 {
+    session.org.as_ref().map_or(0, |org| org.attention)
+}
+
+/// Renders the layout's own regions, of those that the browser asked for.
+fn regions_of_layout(page: &Page, session: &SessionView) -> impl IntoView + use<> {
+    (
+        page.shows_region(ids::NAVIGATION).then(|| navigation(&page.path, attention_of(session))),
+        page.shows_region(ids::BELL).then(|| bell(session.unread)),
+        (page.clerk.is_none() && page.shows_region(ids::SWITCHER)).then(|| organization(session)),
+        page.shows_region(ids::ALARM).then(|| alarm_region(page)),
+    )
+}
+
+/// Sets the title of a signed-in person's page: what it is about, the organization, the app. A page sets it again once it
+/// has read what it is about.
+pub fn page_title(about: &str) -> impl IntoView + use<> {
+    let page = page();
+    let prefix = error_prefix(&page);
+    let org = page.session.and_then(|session| session.org.or(session.locked_org)).map(|org| format!(" · {}", org.name));
+    let title = format!("{prefix}{about}{} · Evergrant", org.unwrap_or_default());
+    document_title(&title)
 }
 
 /// Layout for anyone: the name and a single column.
 #[component]
 pub fn BareLayout(
     /// Title of the page, without the name of the app.
-    title: &'static str,
+    #[prop(into)]
+    title: String,
     children: Children,
 ) -> impl IntoView {
     let page = page();
     view! {
-        <Title text=format!("{title} · Evergrant") />
+        {document_title(&format!("{}{title} · Evergrant", error_prefix(&page)))}
         <main class="bare" id="main">
             <p class="brand">{icon(LEAF)} "Evergrant"</p>
             {sandbox_strip(&page)}
@@ -109,7 +158,7 @@ pub fn WideLayout(
 ) -> impl IntoView {
     let page = page();
     view! {
-        <Title text=format!("{title} · Evergrant") />
+        {document_title(&format!("{}{title} · Evergrant", error_prefix(&page)))}
         <div class="open">
             <header class="top">
                 <a class="brand" href="/">{icon(LEAF)} "Evergrant"</a>
@@ -118,4 +167,9 @@ pub fn WideLayout(
         </div>
     }
     .into_any()
+}
+
+/// Returns what a title begins with if the page says that a form was refused.
+fn error_prefix(page: &Page) -> &'static str {
+    if page.has_error() { "Error: " } else { "" }
 }

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::model::{Permission, paths};
 use crate::ui::context::may;
+use crate::ui::islands::ids;
 use crate::ui::shared::icons::{BARS, GAUGE, SLIDERS, icon};
 
 /// Renders the main navigation. `attention` is the number of connections that need a person.
@@ -16,7 +17,7 @@ pub fn navigation(path: &str, attention: u32) -> impl IntoView + use<> {
         }
     });
     view! {
-        <nav class="side" aria-label="Main">
+        <nav class="side" id=ids::NAVIGATION data-region aria-label="Main">
             <a href="/" aria-current=current(path == "/")>{icon(GAUGE)} <span>"Overview"</span></a>
             <a href="/activity" aria-current=current(path == "/activity")>{icon(BARS)} <span>"Activity"</span></a>
             <a href="/settings/integrations" aria-current=current(path.starts_with("/settings"))>

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::model::paths;
 use crate::ui::components::create_organization_form::create_organization_form;
 
 /// Says how to join or create an organization.
@@ -24,6 +25,7 @@ pub fn choose_organization() -> impl IntoView {
         <section class="empty">
             <h1>"Choose an organisation"</h1>
             <p>"Connections belong to an organisation. Choose or create one at the top of this page."</p>
+            <a href=paths::ORGANIZATIONS>"All organisations"</a>
         </section>
     }
 }

@@ -1,47 +1,94 @@
-//! The organization switcher: a menu of radio items in a plain form.
+//! The organization switcher: a menu of buttons in a plain form, with a search above it if there are many.
 
 use leptos::prelude::*;
 
-use crate::model::{OrgView, SessionView};
-use crate::ui::shared::icons::{CHECK, CHEVRONS, icon};
+use crate::model::{OrgView, SessionView, paths};
+use crate::ui::shared::icons::{CHECK, CHEVRONS, WARNING, icon};
+
+/// How many organizations are easy to look through. With more, the menu has a search.
+const EASY_TO_LOOK_THROUGH: usize = 10;
+
+/// What marks an organization with connections that need reconnecting.
+const IN_TROUBLE: &str = "Reconnect needed";
 
 /// Renders the switcher. Each item is a submit button with the organization's id, so it works without wasm.
 pub fn switcher(active: &OrgView, session: &SessionView) -> impl IntoView + use<> {
-    let items = session
-        .orgs
-        .iter()
-        .chain(&session.locked_orgs)
-        .map(|org| {
-            let checked = if org.id == active.id { "true" } else { "false" };
-            view! {
-                <button
-                    class="menu-item"
-                    role="menuitemradio"
-                    aria-checked=checked
-                    name="org_id"
-                    value=org.id.0.clone()
-                >
-                    <span class="menu-mark">{icon(CHECK)}</span>
-                    <span class="truncate">{org.name.clone()}</span>
-                </button>
-            }
-        })
-        .collect_view();
+    let open = session.orgs.iter().map(|org| item(org, active, org.attention > 0)).collect_view();
+    // Of a locked organization the person reaches nothing.
+    let locked = session.locked_orgs.iter().map(|org| item(org, active, false)).collect_view();
+    let count = session.orgs.len() + session.locked_orgs.len();
+    let elsewhere = elsewhere_text(session.orgs.iter().filter(|org| org.id != active.id && org.attention > 0).count());
     view! {
-        <form class="switcher" method="post" action="/api/session/switch-organization">
+        <div class="switcher">
             <button
                 type="button"
                 class="switcher-button"
-                aria-label=format!("Organisation: {}", active.name)
-                aria-haspopup="menu"
                 popovertarget="organisations"
             >
-                <span class="truncate">{active.name.clone()}</span>
+                <span class="switcher-name">
+                    <span class="visually-hidden">"Organisation: "</span>
+                    <span class="truncate">{active.name.clone()}</span>
+                    {elsewhere.map(|text| view! { <span class="switcher-elsewhere">{icon(WARNING)} <span class="truncate">{text}</span></span> })}
+                </span>
                 {icon(CHEVRONS)}
             </button>
-            <div id="organisations" class="menu" popover="auto" role="menu" aria-label="Organisations">
-                {items}
+            <div id="organisations" class="menu" popover="auto">
+                {(count > EASY_TO_LOOK_THROUGH).then(search)}
+                <form method="post" action="/api/session/switch-organization">{open} {locked}</form>
+                <a class="menu-item" href=paths::ORGANIZATIONS>
+                    <span class="menu-mark"></span>
+                    <span class="truncate">"All organisations"</span>
+                </a>
             </div>
+        </div>
+    }
+}
+
+/// Says how many organizations other than the active one need somebody. `None` if none does.
+fn elsewhere_text(count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some("1 other needs attention".to_owned()),
+        many => Some(format!("{many} others need attention")),
+    }
+}
+
+/// Leads to the page of all organizations, which searches them.
+fn search() -> impl IntoView {
+    view! {
+        <form class="menu-search" role="search" method="get" action=paths::ORGANIZATIONS>
+            <input
+                type="search"
+                name="q"
+                aria-label="Search organisations"
+                placeholder="Search organisations"
+                autocomplete="off"
+                enterkeyhint="search"
+            />
         </form>
+    }
+}
+
+fn item(org: &OrgView, active: &OrgView, in_trouble: bool) -> impl IntoView + use<> {
+    let current = (org.id == active.id).then_some("true");
+    let mark = in_trouble.then(|| view! { <span class="menu-trouble">{icon(WARNING)} {IN_TROUBLE}</span> });
+    view! {
+        <button class="menu-item" aria-current=current name="org_id" value=org.id.0.clone()>
+            <span class="menu-mark">{icon(CHECK)}</span>
+            <span class="truncate">{org.name.clone()}</span>
+            {mark}
+        </button>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_organizations_in_trouble_are_counted_in_words() {
+        assert_eq!(elsewhere_text(0), None);
+        assert_eq!(elsewhere_text(1).unwrap(), "1 other needs attention");
+        assert_eq!(elsewhere_text(2).unwrap(), "2 others need attention");
     }
 }

@@ -13,7 +13,9 @@ pub const DOTS: &str = "M2.7 8a.3.3 0 1 0 .6 0a.3.3 0 1 0-.6 0M7.7 8a.3.3 0 1 0 
 pub const GAUGE: &str = "M2.5 12a6 6 0 1 1 11 0M8 9.5l2.5-3";
 pub const INFO: &str = "M8 7.5v4M8 4.75h.01M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0z";
 pub const LEAF: &str = "M3 13c0-7 4-10 10-10 0 7-3 10-8 9.5M3 13c1.5-3.5 3.5-5.5 6-6.5";
+pub const LOCK: &str = "M4 7.5h8v6H4zM5.5 7.5V5a2.5 2.5 0 0 1 5 0v2.5";
 pub const PERSON: &str = "M11 5A3 3 0 1 1 5 5a3 3 0 0 1 6 0zM2.5 14a5.5 5.5 0 0 1 11 0";
+pub const SEARCH: &str = "M7 12A5 5 0 1 1 7 2a5 5 0 0 1 0 10zM10.5 10.5L14 14";
 pub const SLASH: &str = "M3.8 12.2l8.4-8.4M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0z";
 pub const SLIDERS: &str =
     "M2 5h6M12 5h2M2 11h2M8 11h6M12 5A2 2 0 1 1 8 5a2 2 0 0 1 4 0zM8 11A2 2 0 1 1 4 11a2 2 0 0 1 4 0z";

@@ -1,4 +1,4 @@
-//! Times and durations as text for people. The server writes absolute UTC; the browser makes it relative or local.
+//! Times and durations as text for people, in UTC.
 //!
 //! Written by hand because a date library would be larger than the page's own code.
 
@@ -9,28 +9,22 @@ pub fn iso(unix: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", unix.rem_euclid(MINUTE))
 }
 
-/// `23 Nov 2026, 14:05 UTC`.
+/// `23 Nov 2026, 14:05`.
 pub fn absolute(unix: i64) -> String {
     format!("{}, {}", date(unix), time_of_day(unix))
 }
 
-/// `23 Nov 2026`, in UTC.
+/// `23 Nov 2026`.
 pub fn date(unix: i64) -> String {
     let (year, month, day) = civil_from_days(unix.div_euclid(DAY));
     // `civil` gives months from 1 to 12.
     format!("{day} {} {year}", MONTHS[month as usize - 1])
 }
 
-/// `14:05 UTC`.
+/// `14:05`.
 pub fn time_of_day(unix: i64) -> String {
     let (hour, minute) = hour_minute(unix);
-    format!("{hour:02}:{minute:02} UTC")
-}
-
-/// `15:05` in this machine's time zone. For the browser only: the server renders UTC.
-pub fn local_time_of_day(milliseconds: f64) -> String {
-    let date = js_sys::Date::new(&milliseconds.into());
-    format!("{:02}:{:02}", date.get_hours(), date.get_minutes())
+    format!("{hour:02}:{minute:02}")
 }
 
 /// How long ago, in words: `just now`, `4 minutes ago`, `3 hours ago`, `12 days ago`.
@@ -105,7 +99,7 @@ mod tests {
         ] {
             assert_eq!(iso(unix), text);
         }
-        assert_eq!(absolute(1_795_442_709), "23 Nov 2026, 14:05 UTC");
+        assert_eq!(absolute(1_795_442_709), "23 Nov 2026, 14:05");
     }
 
     #[test]

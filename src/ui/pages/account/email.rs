@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::model::AccountView;
 use crate::ui::components::account_fields::{current_password_field, email_field};
+use crate::ui::components::typed::typed;
 
 /// Renders the section. The demo login has none.
 pub fn email(view: &AccountView) -> impl IntoView + use<> {
@@ -31,10 +32,11 @@ pub fn email(view: &AccountView) -> impl IntoView + use<> {
 }
 
 fn form() -> impl IntoView {
+    let typed = typed("/api/account/change-email");
     view! {
         <form class="card stack" method="post" action="/api/account/change-email">
-            {email_field("New email address", "email", Some("email-hint"))}
-            {current_password_field()}
+            {email_field(&typed, "New email address", "email", Some("email-hint"))}
+            {current_password_field(&typed)}
             <p class="hint" id="email-hint">
                 "It changes once you open the link that is sent there. Your old address gets a notice."
             </p>

@@ -1,4 +1,4 @@
-//! A person's own account. Each section is a file; a new one is added to `sections`.
+//! A person's own account. Each section is a file; a new one with a form is added to `sections`.
 
 mod email;
 mod password;
@@ -10,9 +10,11 @@ mod sessions;
 mod sign_ins;
 
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 
 use crate::api;
 use crate::model::{AccountView, paths};
+use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::context::page;
 use crate::ui::layout::Layout;
@@ -22,11 +24,13 @@ pub use provider::LinkProvider;
 /// The page at `/account`.
 #[component]
 pub fn Account() -> impl IntoView {
+    // Set by the link that removes something.
+    let asked = use_query_map().read_untracked().get("remove");
     view! {
         <Layout title="Your account" personal=true>
             {Suspend::new(async move {
                 match api::account().await {
-                    Ok(view) => loaded(&view).into_any(),
+                    Ok(view) => loaded(&view, asked.as_deref()).into_any(),
                     Err(error) => load_failure("Your account", &error, paths::ACCOUNT.to_owned()).into_any(),
                 }
             })}
@@ -34,32 +38,30 @@ pub fn Account() -> impl IntoView {
     }
 }
 
-fn loaded(view: &AccountView) -> impl IntoView + use<> {
-    view! {
-        <div class="contents" data-as-of=view.as_of>
-            <header class="page-head">
-                <div>
-                    <h1>"Your account"</h1>
-                    <p class="lead address">{view.email.clone()}</p>
-                </div>
-            </header>
-            {sections(view)}
-        </div>
+fn loaded(view: &AccountView, asked: Option<&str>) -> AnyView {
+    let head = view! {
+        <header class="page-head">
+            <div>
+                <h1>"Your account"</h1>
+                <p class="lead address">{view.email.clone()}</p>
+            </div>
+        </header>
+    };
+    if view.managed_by_clerk {
+        return (head, managed_by_clerk()).into_any();
     }
+    let lists = (sessions::sessions(view), sign_ins::sign_ins(view));
+    around_live_body((head, sections(view, asked)).into_any(), (view.as_of, lists.into_any()), ().into_any())
 }
 
-fn sections(view: &AccountView) -> AnyView {
-    if view.managed_by_clerk {
-        return managed_by_clerk().into_any();
-    }
+/// Renders what the person changes.
+fn sections(view: &AccountView, asked: Option<&str>) -> AnyView {
     (
         profile::profile(view),
         email::email(view),
         password::password(view),
         provider::provider(view),
-        second_factor::second_factor(view, &page()),
-        sessions::sessions(view),
-        sign_ins::sign_ins(view),
+        second_factor::second_factor(view, &page(), asked),
     )
         .into_any()
 }

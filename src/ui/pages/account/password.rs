@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::model::AccountView;
 use crate::ui::components::account_fields::{current_password_field, new_password_field};
+use crate::ui::components::typed::typed;
 
 /// Renders the section. The demo login has none.
 pub fn password(view: &AccountView) -> impl IntoView + use<> {
@@ -22,12 +23,13 @@ pub fn password(view: &AccountView) -> impl IntoView + use<> {
 }
 
 fn change(email: String) -> impl IntoView {
+    let typed = typed("/api/account/change-password");
     view! {
         <form class="card stack" method="post" action="/api/account/change-password">
             // For password managers, which keep the two together.
             <input type="text" name="username" value=email autocomplete="username" hidden=true readonly=true />
-            {current_password_field()}
-            {new_password_field("new_password", " You are signed out everywhere else.")}
+            {current_password_field(&typed)}
+            {new_password_field(&typed, "new_password", " You are signed out everywhere else.")}
             <div>
                 <button class="button">"Change password"</button>
             </div>

@@ -3,10 +3,12 @@
 use leptos::prelude::*;
 
 use crate::model::{AccountView, time_zones};
+use crate::ui::components::typed::typed;
 
 /// Renders the section.
 pub fn profile(view: &AccountView) -> impl IntoView + use<> {
-    let chosen = view.time_zone.clone().unwrap_or_default();
+    let (name, zone) = (typed("/api/account/set-name"), typed("/api/account/set-time-zone"));
+    let chosen = zone.value("time_zone", view.time_zone.clone().unwrap_or_default());
     let options = std::iter::once(("", "As on each device".to_owned()))
         .chain(time_zones().map(|zone| (zone, zone.replace('_', " "))))
         .map(|(zone, label)| {
@@ -25,16 +27,22 @@ pub fn profile(view: &AccountView) -> impl IntoView + use<> {
                 <form class="card inline-form" method="post" action="/api/account/set-name">
                     <label class="field">
                         <span>"Name"</span>
-                        <input name="name" value=view.name.clone() maxlength="80" autocomplete="name" />
+                        <input
+                            maxlength="80"
+                            autocomplete="name"
+                            {..name.input("name", view.name.as_deref().unwrap_or_default(), None)}
+                        />
                     </label>
                     <button class="button">"Save name"</button>
+                    {name.error("name")}
                 </form>
                 <form class="card inline-form" method="post" action="/api/account/set-time-zone">
                     <label class="field">
                         <span>"Time zone"</span>
-                        <select name="time_zone">{options.collect_view()}</select>
+                        <select {..zone.marks("time_zone", None)}>{options.collect_view()}</select>
                     </label>
                     <button class="button">"Save time zone"</button>
+                    {zone.error("time_zone")}
                 </form>
             </div>
         </section>

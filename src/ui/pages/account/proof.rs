@@ -2,9 +2,11 @@
 
 use leptos::prelude::*;
 
-use crate::model::{ProofMethod, ProofPage};
+use crate::model::{ProofMethod, ProofPage, paths};
 use crate::ui::components::account_fields::code_field;
 use crate::ui::components::provider_button::provider_button;
+use crate::ui::components::question_card::answer_buttons;
+use crate::ui::components::typed::typed;
 use crate::ui::context::page;
 use crate::ui::layout::Layout;
 
@@ -29,7 +31,7 @@ pub fn Proof() -> impl IntoView {
 
 fn question(asked: ProofPage) -> AnyView {
     let ProofPage { method, next, provider } = asked;
-    let back = next.clone();
+    let (back, typed) = (next.clone(), typed(paths::SESSION_PROOF));
     let field = match (method, provider) {
         (ProofMethod::Provider, Some(provider)) => {
             return view! {
@@ -51,7 +53,7 @@ fn question(asked: ProofPage) -> AnyView {
             .into_any();
         }
         (ProofMethod::Code, _) => view! {
-            {code_field("proof", "Code", "proof-hint")}
+            {code_field(&typed, "proof", "Code", "proof-hint")}
             <p class="hint" id="proof-hint">
                 "The six digits that your authenticator app shows, or one of your recovery codes."
             </p>
@@ -60,8 +62,17 @@ fn question(asked: ProofPage) -> AnyView {
         (ProofMethod::Password, _) => view! {
             <label class="field">
                 <span>"Current password"</span>
-                <input type="password" name="proof" autocomplete="current-password" required=true />
+                <input
+                    type="password"
+                    name="proof"
+                    autocomplete="current-password"
+                    required=true
+                    autofocus=true
+                    aria-invalid=typed.invalid("current_password")
+                    aria-describedby=typed.described_by("current_password", None)
+                />
             </label>
+            {typed.error("current_password")}
         }
         .into_any(),
     };
@@ -69,12 +80,7 @@ fn question(asked: ProofPage) -> AnyView {
         <form class="card stack" method="post" action="/api/session/proof">
             <input type="hidden" name="next" value=next />
             {field}
-            <div class="dialog-actions">
-                <a class="button" href=back>
-                    "Cancel"
-                </a>
-                <button class="button primary">"Confirm"</button>
-            </div>
+            {answer_buttons(back, "primary", "Confirm")}
         </form>
     }
     .into_any()

@@ -2,9 +2,10 @@
 
 use leptos::prelude::*;
 
-use crate::model::{AccountView, PendingIdentityPage, ProviderLink, ProviderSignIn, Tone};
+use crate::model::{AccountView, PendingIdentityPage, ProviderLink, ProviderSignIn, Tone, paths};
 use crate::ui::components::badge::Badge;
 use crate::ui::components::provider_button::provider_button;
+use crate::ui::components::question_card::answer_buttons;
 use crate::ui::components::time;
 use crate::ui::context::page;
 use crate::ui::layout::Layout;
@@ -91,12 +92,7 @@ fn question(pending: PendingIdentityPage) -> impl IntoView {
                 "Link " <strong>{account}</strong> " to your Evergrant account " <strong>{email}</strong> "? "
                 {format!("Whoever can sign in to it at {name} can then sign in here as you.")}
             </p>
-            <div class="dialog-actions">
-                <a class="button" href="/account">
-                    "Cancel"
-                </a>
-                <button class="button primary">"Link"</button>
-            </div>
+            {answer_buttons(paths::ACCOUNT, "primary", "Link")}
         </form>
     }
 }

@@ -2,20 +2,24 @@
 
 use leptos::prelude::*;
 
-use crate::model::{AccountView, FactorEnrollment, Page, SecondFactorView, Tone};
+use crate::model::{AccountView, FactorEnrollment, Page, SecondFactorView, Tone, paths};
 use crate::ui::components::account_fields::code_field;
 use crate::ui::components::badge::Badge;
+use crate::ui::components::question_card::answer_buttons;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
+use crate::ui::components::typed::typed;
 
-/// Renders the section. The demo login has none.
-pub fn second_factor(view: &AccountView, page: &Page) -> impl IntoView + use<> {
+/// Renders the section. The demo login has none. `asked` is what the address asks to remove.
+pub fn second_factor(view: &AccountView, page: &Page, asked: Option<&str>) -> impl IntoView + use<> {
     if view.is_demo {
         return None;
     }
     let codes = page.recovery_codes.as_ref().map(|codes| recovery_codes(codes.expose()).into_any());
     let factor = &view.second_factor;
+    let asks_removal = asked == Some("factor") || typed("/api/account/remove-second-factor").is_refused();
     let state = match (factor.since, &page.factor_enrollment) {
+        (Some(since), _) if asks_removal => removal_card(view, since).into_any(),
         (Some(since), _) => is_on(factor, since).into_any(),
         (None, _) if !factor.can_enroll => elsewhere().into_any(),
         (None, Some(enrollment)) => enroll(enrollment).into_any(),
@@ -63,7 +67,7 @@ fn enroll(enrollment: &FactorEnrollment) -> impl IntoView + use<> {
                 "Or enter the secret: " <code id="factor-secret">{enrollment.secret.expose().to_owned()}</code>
             </p>
             <form class="stack" method="post" action="/api/account/confirm-second-factor">
-                {code_field("code", "Code", "factor-hint")}
+                {code_field(&typed("/api/account/confirm-second-factor"), "code", "Code", "factor-hint")}
                 <p class="hint" id="factor-hint">
                     "The six digits that the app shows. You are signed out everywhere else, and the secret is not shown again."
                 </p>
@@ -91,11 +95,43 @@ fn is_on(factor: &SecondFactorView, since: i64) -> impl IntoView + use<> {
                 <form method="post" action="/api/account/create-recovery-codes">
                     <button class="button">"Create new recovery codes"</button>
                 </form>
-                <form method="post" action="/api/account/remove-second-factor">
-                    <button class="button danger">"Remove the second factor"</button>
-                </form>
+                <a class="button danger" href=format!("{}?remove=factor#second-factor", paths::ACCOUNT)>
+                    "Remove the second factor"
+                </a>
             </div>
         </div>
+    }
+}
+
+/// Says what is removed and what follows, and asks for a code.
+fn removal_card(view: &AccountView, since: i64) -> impl IntoView + use<> {
+    let codes = match view.second_factor.recovery_codes_left {
+        0 => None,
+        1 => Some("Your recovery code stops working.".to_owned()),
+        left => Some(format!("Your {left} recovery codes stop working.")),
+    };
+    let told = format!("We send an email about it to {}.", view.email);
+    let typed = typed("/api/account/remove-second-factor");
+    view! {
+        <section class="card question" aria-labelledby="question">
+            <h3 id="question">"Remove the second factor?"</h3>
+            <ul>
+                <li>"The authenticator app that you set up on " {time::date(since)} " no longer signs you in."</li>
+                {codes.map(|codes| view! { <li>{codes}</li> })}
+                <li>"Your password alone signs you in. You are signed out everywhere else."</li>
+                <li>
+                    "Organisations that require a second factor stay closed to you until you set one up again."
+                </li>
+                {view.can_send_email.then(|| view! { <li>{told}</li> })}
+            </ul>
+            <form class="stack" method="post" action="/api/account/remove-second-factor">
+                {code_field(&typed, "code", "Code", "removal-hint")}
+                <p class="hint" id="removal-hint">
+                    "The six digits that your authenticator app shows, or one of your recovery codes."
+                </p>
+                {answer_buttons(paths::ACCOUNT, "danger", "Remove")}
+            </form>
+        </section>
     }
 }
 

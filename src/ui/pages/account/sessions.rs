@@ -43,7 +43,7 @@ fn row(one: &AccountSession) -> impl IntoView + use<> {
         }
     });
     view! {
-        <li class="connection brief">
+        <li class="connection brief" data-key=one.id.clone()>
             <div class="connection-name">
                 <h3 id=title>{browser_name(one.user_agent.as_deref())}</h3>
                 {one.is_current.then(|| Badge::plain(Tone::Good, "This browser").render())}

@@ -2,18 +2,27 @@
 
 use leptos::prelude::*;
 
+use super::export_button;
 use super::tabs::{CHANGES_PATH, Tab, tabs};
 use crate::api;
-use crate::model::{Action, ActorKind, AuditView, ChangesFilter, ChangesView, paths};
-use crate::ui::components::list_parts::{empty_state, no_results, pagination_links};
+use crate::model::{Action, ActivityRange, ActorKind, AuditView, ChangesFilter, ChangesView, paths};
+use crate::ui::components::list_parts::{empty_state, filter_choice, no_results, pagination_links};
 use crate::ui::components::live_body::live_body;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::range_fields::{range_fields, range_query};
 use crate::ui::components::time;
+use crate::ui::layout::page_title;
 
 /// Renders the tab's content. `before` is the cursor of the page shown, `None` for the newest entries.
-pub fn changes(action: Option<String>, actor: Option<String>, before: Option<String>) -> impl IntoView {
+pub fn changes(
+    action: Option<String>,
+    actor: Option<String>,
+    before: Option<String>,
+    range: ActivityRange,
+) -> impl IntoView {
     Suspend::new(async move {
-        match api::changes(action, actor, before.clone()).await {
+        let ActivityRange { from, to, zone, person } = range;
+        match api::changes(action, actor, before.clone(), Some(from), Some(to), Some(zone), Some(person)).await {
             Ok(view) => loaded(&view, before.as_deref()).into_any(),
             Err(error) => load_failure("Activity", &error, CHANGES_PATH.to_owned()).into_any(),
         }
@@ -21,53 +30,39 @@ pub fn changes(action: Option<String>, actor: Option<String>, before: Option<Str
 }
 
 fn loaded(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {
-    let body = if view.events.is_empty() { empty_list(&view.filter).into_any() } else { list(view).into_any() };
+    let body = match (view.problem, view.events.is_empty()) {
+        // What is wrong stands at its field. Nothing was searched.
+        (Some(_), _) => ().into_any(),
+        (None, true) => empty_list(is_filtered(view)).into_any(),
+        (None, false) => list(view).into_any(),
+    };
     let links = pagination(view, before);
     view! {
+        {view.problem.map(|_| page_title("Error: Activity"))}
         <header class="page-head">
             <div>
                 <h1>"Activity"</h1>
                 <p class="lead">"Everything that people, API keys and administrators did here, newest first."</p>
             </div>
-            <div class="page-actions">
-                <a class="button" href=url_with_filter("/activity.csv?show=changes", &view.filter, None) download=true>
-                    "Export CSV"
-                </a>
-            </div>
+            {view.problem.is_none().then(|| export_button(url_with_filter("/activity.csv?show=changes", view, None)))}
         </header>
         {tabs(Tab::Changes)}
-        {filters(&view.filter)}
+        {filters(view)}
         {live_body(view.as_of, view! { {body} {links} }.into_any())}
     }
 }
 
-fn filters(filter: &ChangesFilter) -> impl IntoView + use<> {
-    let (chosen, by) = (filter.action, filter.actor);
-    let actions = Action::ALL.iter().map(|&one| {
-        view! { <option value=one.as_str() selected=chosen == Some(one)>{one.label()}</option> }
-    });
-    let actors = ActorKind::ALL.iter().map(|&one| {
-        view! { <option value=one.as_str() selected=by == Some(one)>{one.label()}</option> }
-    });
+fn filters(view: &ChangesView) -> impl IntoView + use<> {
+    let actions = Action::ALL.iter().map(|one| (one.as_str().to_owned(), one.label().to_owned()));
+    let actors = ActorKind::ALL.iter().map(|one| (one.as_str().to_owned(), one.label().to_owned()));
     view! {
         <form class="filters" method="get" action=paths::ACTIVITY>
             <input type="hidden" name="show" value="changes" />
-            <label class="field">
-                <span>"Change"</span>
-                <select name="action">
-                    <option value="">"All changes"</option>
-                    {actions.collect_view()}
-                </select>
-            </label>
-            <label class="field">
-                <span>"By"</span>
-                <select name="actor">
-                    <option value="">"Anyone"</option>
-                    {actors.collect_view()}
-                </select>
-            </label>
+            {filter_choice("Change", "action", "All changes", view.filter.action.map(Action::as_str), actions)}
+            {filter_choice("By", "actor", "Anyone", view.filter.actor.map(ActorKind::as_str), actors)}
+            {range_fields(&view.range, view.problem)}
             <button class="button">"Show"</button>
-            {(*filter != ChangesFilter::default()).then(|| view! { <a class="button" href=CHANGES_PATH>"Clear filters"</a> })}
+            {is_filtered(view).then(|| view! { <a class="button" href=CHANGES_PATH>"Clear filters"</a> })}
         </form>
     }
 }
@@ -99,7 +94,7 @@ fn row(event: &AuditView) -> impl IntoView + use<> {
     };
     let kind = (event.actor_kind != ActorKind::User).then(|| event.actor_kind.label());
     view! {
-        <tr>
+        <tr data-key=event.id.clone()>
             <td data-label="When">{time::absolute(event.at)}</td>
             <td data-label="Who">
                 {event.actor.clone()} {kind.map(|kind| view! { <span class="meta">{kind}</span> })}
@@ -114,24 +109,28 @@ fn row(event: &AuditView) -> impl IntoView + use<> {
     .into_any()
 }
 
-fn empty_list(filter: &ChangesFilter) -> impl IntoView + use<> {
-    if *filter == ChangesFilter::default() {
-        empty_state("Nothing yet", "Sign-ins, connections, invitations and other changes are listed here.").into_any()
-    } else {
+fn is_filtered(view: &ChangesView) -> bool {
+    view.filter != ChangesFilter::default() || view.range.narrows()
+}
+
+fn empty_list(is_filtered: bool) -> impl IntoView {
+    if is_filtered {
         no_results().into_any()
+    } else {
+        empty_state("Nothing yet", "Sign-ins, connections, invitations and other changes are listed here.").into_any()
     }
 }
 
 fn pagination(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {
-    let older = view.older.as_ref().map(|older| url_with_filter(CHANGES_PATH, &view.filter, Some(&older.to_string())));
-    let newest = before.map(|_| url_with_filter(CHANGES_PATH, &view.filter, None));
+    let older = view.older.as_ref().map(|older| url_with_filter(CHANGES_PATH, view, Some(&older.to_string())));
+    let newest = before.map(|_| url_with_filter(CHANGES_PATH, view, None));
     pagination_links(newest, older)
 }
 
 /// Returns a URL with the filter in its query. Wire values and cursors need no escaping.
-fn url_with_filter(path: &str, filter: &ChangesFilter, before: Option<&str>) -> String {
-    let action = filter.action.map(|action| format!("&action={}", action.as_str())).unwrap_or_default();
-    let actor = filter.actor.map(|actor| format!("&actor={}", actor.as_str())).unwrap_or_default();
+fn url_with_filter(path: &str, view: &ChangesView, before: Option<&str>) -> String {
+    let action = view.filter.action.map(|action| format!("&action={}", action.as_str())).unwrap_or_default();
+    let actor = view.filter.actor.map(|actor| format!("&actor={}", actor.as_str())).unwrap_or_default();
     let before = before.map(|before| format!("&before={before}")).unwrap_or_default();
-    format!("{path}{action}{actor}{before}")
+    format!("{path}{action}{actor}{}{before}", range_query(&view.range))
 }

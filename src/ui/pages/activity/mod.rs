@@ -7,8 +7,19 @@ mod tabs;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use crate::model::BindingId;
+use crate::model::{ActivityRange, BindingId};
 use crate::ui::layout::Layout;
+
+/// Renders the link that exports what the list shows.
+fn export_button(path: String) -> impl IntoView {
+    view! {
+        <div class="page-actions">
+            <a class="button" href=path download=true>
+                "Export CSV"
+            </a>
+        </div>
+    }
+}
 
 /// The page at `/activity`.
 #[component]
@@ -16,10 +27,11 @@ pub fn Activity() -> impl IntoView {
     let query = use_query_map().read_untracked().clone();
     let asked = |name: &str| query.get(name).filter(|value| !value.is_empty());
     let before = asked("before");
+    let range = ActivityRange::typed(asked("from"), asked("to"), asked("zone"), asked("person"));
     let content = if asked("show").as_deref() == Some("changes") {
-        changes::changes(asked("action"), asked("actor"), before).into_any()
+        changes::changes(asked("action"), asked("actor"), before, range).into_any()
     } else {
-        refreshes::refreshes(asked("connection").map(BindingId), asked("outcome"), before).into_any()
+        refreshes::refreshes(asked("connection").map(BindingId), asked("outcome"), before, range).into_any()
     };
     view! { <Layout title="Activity">{content}</Layout> }
 }

@@ -2,18 +2,27 @@
 
 use leptos::prelude::*;
 
+use super::export_button;
 use super::tabs::{Tab, tabs};
 use crate::api;
-use crate::model::{ActivityFilter, ActivityView, BindingId, Outcome, paths};
+use crate::model::{ActivityFilter, ActivityRange, ActivityView, BindingId, Outcome, paths};
 use crate::ui::components::attempts::{outcome_badge, table_with_connections};
-use crate::ui::components::list_parts::{empty_state, no_results, pagination_links};
+use crate::ui::components::list_parts::{connection_filter, empty_state, filter_choice, no_results, pagination_links};
 use crate::ui::components::live_body::live_body;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::range_fields::{range_fields, range_query};
+use crate::ui::layout::page_title;
 
 /// Renders the tab's content. `before` is the cursor of the page shown, `None` for the newest entries.
-pub fn refreshes(connection: Option<BindingId>, outcome: Option<String>, before: Option<String>) -> impl IntoView {
+pub fn refreshes(
+    connection: Option<BindingId>,
+    outcome: Option<String>,
+    before: Option<String>,
+    range: ActivityRange,
+) -> impl IntoView {
     Suspend::new(async move {
-        match api::activity(connection, outcome, before.clone()).await {
+        let ActivityRange { from, to, zone, person } = range;
+        match api::activity(connection, outcome, before.clone(), Some(from), Some(to), Some(zone), Some(person)).await {
             Ok(view) => loaded(&view, before.as_deref()).into_any(),
             Err(error) => load_failure("Activity", &error, paths::ACTIVITY.to_owned()).into_any(),
         }
@@ -21,90 +30,73 @@ pub fn refreshes(connection: Option<BindingId>, outcome: Option<String>, before:
 }
 
 fn loaded(view: &ActivityView, before: Option<&str>) -> impl IntoView + use<> {
-    let body = if view.entries.is_empty() {
-        empty_list(&view.filter).into_any()
-    } else {
-        table_with_connections(&view.entries).into_any()
+    let body = match (view.problem, view.entries.is_empty()) {
+        // What is wrong stands at its field. Nothing was searched.
+        (Some(_), _) => ().into_any(),
+        (None, true) => empty_list(is_filtered(view)).into_any(),
+        (None, false) => table_with_connections(&view.entries).into_any(),
     };
     let links = pagination(view, before);
     view! {
-        {page_head(&view.filter)}
+        {view.problem.map(|_| page_title("Error: Activity"))} {page_head(view)}
         {tabs(Tab::Refreshes)}
         {filters(view)}
         {live_body(view.as_of, view! { {body} {links} }.into_any())}
     }
 }
 
-fn page_head(filter: &ActivityFilter) -> impl IntoView + use<> {
+fn page_head(view: &ActivityView) -> impl IntoView + use<> {
     view! {
         <header class="page-head">
             <div>
                 <h1>"Activity"</h1>
                 <p class="lead">"Every time Evergrant asked Xero for a new token, newest first."</p>
             </div>
-            <div class="page-actions">
-                <a class="button" href=url_with_filter(paths::ACTIVITY_CSV, filter, None) download=true>"Export CSV"</a>
-            </div>
+            {view.problem.is_none().then(|| export_button(url_with_filter(paths::ACTIVITY_CSV, view, None)))}
         </header>
     }
 }
 
 /// Renders the filters: a plain form with a submit button, so that a keyboard can move through the choices first.
 fn filters(view: &ActivityView) -> impl IntoView + use<> {
-    let connections = view.connections.iter().map(|one| {
-        let chosen = view.filter.connection.as_ref() == Some(&one.id);
-        view! { <option value=one.id.0.clone() selected=chosen>{one.name.clone()}</option> }
-    });
-    let connections = connections.collect_view();
-    let outcomes = Outcome::ALL.iter().map(|&one| {
-        let chosen = view.filter.outcome == Some(one);
-        view! { <option value=one.as_str() selected=chosen>{outcome_badge(one).label}</option> }
-    });
-    let filtered = view.filter != ActivityFilter::default();
+    let outcomes = Outcome::ALL.iter().map(|&one| (one.as_str().to_owned(), outcome_badge(one).label.to_owned()));
+    let chosen = view.filter.outcome.map(Outcome::as_str);
     view! {
         <form class="filters" method="get" action=paths::ACTIVITY>
-            <label class="field">
-                <span>"Connection"</span>
-                <select name="connection">
-                    <option value="">"All connections"</option>
-                    {connections}
-                </select>
-            </label>
-            <label class="field">
-                <span>"Result"</span>
-                <select name="outcome">
-                    <option value="">"All results"</option>
-                    {outcomes.collect_view()}
-                </select>
-            </label>
+            {connection_filter(&view.connections, view.filter.connection.as_ref())}
+            {filter_choice("Result", "outcome", "All results", chosen, outcomes)}
+            {range_fields(&view.range, view.problem)}
             <button class="button">"Show"</button>
-            {filtered.then(|| view! { <a class="button" href=paths::ACTIVITY>"Clear filters"</a> })}
+            {is_filtered(view).then(|| view! { <a class="button" href=paths::ACTIVITY>"Clear filters"</a> })}
         </form>
     }
 }
 
-fn empty_list(filter: &ActivityFilter) -> impl IntoView + use<> {
-    if *filter == ActivityFilter::default() {
-        empty_state("Nothing yet", "After you connect Xero, every token refresh is listed here.").into_any()
-    } else {
+fn is_filtered(view: &ActivityView) -> bool {
+    view.filter != ActivityFilter::default() || view.range.narrows()
+}
+
+fn empty_list(is_filtered: bool) -> impl IntoView {
+    if is_filtered {
         no_results().into_any()
+    } else {
+        empty_state("Nothing yet", "After you connect Xero, every token refresh is listed here.").into_any()
     }
 }
 
 fn pagination(view: &ActivityView, before: Option<&str>) -> impl IntoView + use<> {
-    let older =
-        view.older.as_ref().map(|older| url_with_filter(paths::ACTIVITY, &view.filter, Some(&older.to_string())));
-    let newest = before.map(|_| url_with_filter(paths::ACTIVITY, &view.filter, None));
+    let older = view.older.as_ref().map(|older| url_with_filter(paths::ACTIVITY, view, Some(&older.to_string())));
+    let newest = before.map(|_| url_with_filter(paths::ACTIVITY, view, None));
     pagination_links(newest, older)
 }
 
 /// Returns a URL with the filter in its query. Ids and cursors need no escaping.
-fn url_with_filter(path: &str, filter: &ActivityFilter, before: Option<&str>) -> String {
-    let connection = filter.connection.as_ref().map(|id| format!("connection={id}"));
-    let outcome = filter.outcome.map(|outcome| format!("outcome={}", outcome.as_str()));
-    let before = before.map(|before| format!("before={before}"));
-    let query: Vec<String> = [connection, outcome, before].into_iter().flatten().collect();
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
+fn url_with_filter(path: &str, view: &ActivityView, before: Option<&str>) -> String {
+    let connection = view.filter.connection.as_ref().map(|id| format!("&connection={id}"));
+    let outcome = view.filter.outcome.map(|outcome| format!("&outcome={}", outcome.as_str()));
+    let before = before.map(|before| format!("&before={before}"));
+    let query: String = [connection, outcome, Some(range_query(&view.range)), before].into_iter().flatten().collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", &query[1..]) }
 }
 
 #[cfg(test)]
@@ -113,11 +105,17 @@ mod tests {
 
     #[test]
     fn next_page_keeps_the_filter() {
-        let filter = ActivityFilter { connection: Some("b-1".into()), outcome: Some(Outcome::Transient) };
+        let filter = ActivityFilter {
+            connection: Some("b-1".into()),
+            outcome: Some(Outcome::Transient),
+            ..ActivityFilter::default()
+        };
+        let range = ActivityRange { person: "Ann".into(), ..ActivityRange::default() };
+        let view = ActivityView { filter, range, ..ActivityView::default() };
         assert_eq!(
-            url_with_filter(paths::ACTIVITY, &filter, Some("17.a-1")),
-            "/activity?connection=b-1&outcome=transient&before=17.a-1"
+            url_with_filter(paths::ACTIVITY, &view, Some("17.a-1")),
+            "/activity?connection=b-1&outcome=transient&person=Ann&before=17.a-1"
         );
-        assert_eq!(url_with_filter(paths::ACTIVITY_CSV, &ActivityFilter::default(), None), "/activity.csv");
+        assert_eq!(url_with_filter(paths::ACTIVITY_CSV, &ActivityView::default(), None), "/activity.csv");
     }
 }

@@ -4,13 +4,15 @@ use leptos::prelude::*;
 
 use crate::model::{ApiKeyLifetime, ApiKeysView, Scope};
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::typed::typed;
 
 /// Renders the form that creates a key.
 pub fn create_form(view: &ApiKeysView) -> impl IntoView + use<> {
+    let typed = typed("/api/api-keys/create");
     let scopes = Scope::ALL.iter().enumerate().map(|(place, scope)| {
         view! {
             <label class="check">
-                <input type="checkbox" name=format!("scopes[{place}]") value=scope.as_str() checked=true />
+                <input type="checkbox" name=format!("scopes[{place}]") value=scope.as_str() checked=typed.has("scopes", scope.as_str(), true) autofocus=place == 0 && typed.is_refused_for(&["scopes"]) />
                 {scope.label()}
             </label>
         }
@@ -18,25 +20,32 @@ pub fn create_form(view: &ApiKeysView) -> impl IntoView + use<> {
     let connections = view.connections.iter().enumerate().map(|(place, one)| {
         view! {
             <label class="check">
-                <input type="checkbox" name=format!("bindings[{place}]") value=one.id.0.clone() />
+                <input
+                    type="checkbox"
+                    name=format!("bindings[{place}]")
+                    value=one.id.0.clone()
+                    checked=typed.has("bindings", one.id.as_str(), false)
+                />
                 {one.name.clone()}
             </label>
         }
     });
     let connections = (!view.connections.is_empty()).then(|| {
         view! {
-            <fieldset class="checks" aria-describedby="connections-hint">
+            <fieldset class="checks" aria-describedby=typed.described_by("bindings", Some("connections-hint"))>
                 <legend>"Only these connections"</legend>
-                {connections.collect_view()}
+                {typed.error("bindings")}
+                <div class="many-checks">{connections.collect_view()}</div>
                 <span class="hint" id="connections-hint">
                     "Tick none for a key that opens all connections, also later ones."
                 </span>
             </fieldset>
         }
     });
+    let chosen_life = typed.value("life", ApiKeyLifetime::default().as_str());
     let lives = ApiKeyLifetime::ALL.iter().map(|&life| {
         view! {
-            <option value=life.as_str() selected=life == ApiKeyLifetime::default()>
+            <option value=life.as_str() selected=life.as_str() == chosen_life>
                 {life.label()}
             </option>
         }
@@ -51,19 +60,20 @@ pub fn create_form(view: &ApiKeysView) -> impl IntoView + use<> {
                 <label class="field">
                     <span>"Name"</span>
                     <input
-                        name="name"
                         maxlength="100"
                         autocomplete="off"
                         placeholder="Nightly export"
                         required=true
-                        aria-describedby="name-hint"
+                        {..typed.input("name", "", Some("name-hint"))}
                     />
                     <span class="hint" id="name-hint">
                         "The program that will use the key. This list and the activity page show it."
                     </span>
                 </label>
-                <fieldset class="checks">
+                {typed.error("name")}
+                <fieldset class="checks" aria-describedby=typed.described_by("scopes", None)>
                     <legend>"Permissions"</legend>
+                    {typed.error("scopes")}
                     {scopes.collect_view()}
                 </fieldset>
                 {connections}

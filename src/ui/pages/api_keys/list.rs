@@ -58,7 +58,7 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
     let previous = previous.filter(|_| !is_revoked).map(replaced);
     let may = key.scopes.iter().map(|scope| view! { <div>{scope.label()}</div> }).collect_view();
     view! {
-        <li class="connection">
+        <li class="connection" data-key=key.id.0.clone()>
             <div class="connection-who">
                 <div class="connection-name">
                     <h3 id=title>{key.name.clone()}</h3>
@@ -148,13 +148,12 @@ fn actions(key: &ApiKeyView, described_by: String) -> impl IntoView + use<> {
     let is_active = key.status == ApiKeyStatus::Active;
     let rotate = (is_active && key.previous.is_none()).then(|| {
         view! {
-            <a class="menu-item" role="menuitem" href=link("rotate")>
+            <a class="menu-item" href=link("rotate")>
                 "Rotate"
             </a>
         }
     });
-    let end =
-        key.previous.is_some().then(|| view! { <button class="menu-item" role="menuitem">"End the old key"</button> });
+    let end = key.previous.is_some().then(|| view! { <button class="menu-item">"End the old key"</button> });
     view! {
         <form class="connection-actions" method="post" action="/api/api-keys/end-previous">
             {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
@@ -163,10 +162,10 @@ fn actions(key: &ApiKeyView, described_by: String) -> impl IntoView + use<> {
             </a>
             <ActionsMenu id=key.id.0.clone() name=key.name.clone()>
                 {rotate} {end}
-                <a class="menu-item" role="menuitem" href=rename>
+                <a class="menu-item" href=rename>
                     "Rename"
                 </a>
-                <a class="menu-item" role="menuitem" href=limit>
+                <a class="menu-item" href=limit>
                     "Choose connections"
                 </a>
             </ActionsMenu>

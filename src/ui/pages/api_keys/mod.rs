@@ -9,22 +9,23 @@ use leptos_router::hooks::use_query_map;
 
 use crate::api;
 use crate::model::{ApiKeysView, Permission, RevealedSecret, paths};
+use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::context::{may, page};
 use crate::ui::layout::{Layout, settings_tabs};
 use create::create_form;
 use list::{list, new_key_card};
-use questions::{Asked, question};
+use questions::{KeyQuestion, question};
 
 /// The page at `/settings/api-keys`.
 #[component]
 pub fn ApiKeys() -> impl IntoView {
     // Set by the links of a key's row.
     let query = use_query_map().read_untracked().clone();
-    let asked = query.get("revoke").map(Asked::Revoke);
-    let asked = asked.or_else(|| query.get("rotate").map(Asked::Rotate));
-    let asked = asked.or_else(|| query.get("rename").map(Asked::Rename));
-    let asked = asked.or_else(|| query.get("limit").map(Asked::Limit));
+    let asked = query.get("revoke").map(KeyQuestion::Revoke);
+    let asked = asked.or_else(|| query.get("rotate").map(KeyQuestion::Rotate));
+    let asked = asked.or_else(|| query.get("rename").map(KeyQuestion::Rename));
+    let asked = asked.or_else(|| query.get("limit").map(KeyQuestion::Limit));
     let new = page().new_api_key;
     let allowed = may(Permission::ManageApiKeys);
     view! {
@@ -42,22 +43,22 @@ pub fn ApiKeys() -> impl IntoView {
     }
 }
 
-fn loaded(view: &ApiKeysView, asked: Option<&Asked>, new: Option<&RevealedSecret>) -> impl IntoView + use<> {
-    view! {
-        <div class="contents" data-as-of=view.as_of>
-            <header class="page-head">
-                <div>
-                    <h1>"API keys"</h1>
-                    <p class="lead">
-                        {format!("With a key, a program can get fresh tokens for {}’s connections. ", view.organisation)}
-                        <a href="/api-reference">"API reference"</a>
-                    </p>
-                </div>
-            </header>
-            {settings_tabs(paths::API_KEYS)} {asked.and_then(|asked| question(view, asked))}
-            {new.map(|key| new_key_card(key, &view.origin))} {list(view)} {create_form(view)}
-        </div>
-    }
+fn loaded(view: &ApiKeysView, asked: Option<&KeyQuestion>, new: Option<&RevealedSecret>) -> AnyView {
+    let before = view! {
+        <header class="page-head">
+            <div>
+                <h1>"API keys"</h1>
+                <p class="lead">
+                    {format!("With a key, a program can get fresh tokens for {}’s connections. ", view.organisation)}
+                    <a href="/api-reference">"API reference"</a>
+                </p>
+            </div>
+        </header>
+        {settings_tabs(paths::API_KEYS)}
+        {asked.and_then(|asked| question(view, asked))}
+        {new.map(|key| new_key_card(key, &view.origin))}
+    };
+    around_live_body(before.into_any(), (view.as_of, list(view).into_any()), create_form(view).into_any())
 }
 
 fn forbidden() -> impl IntoView {

@@ -4,10 +4,11 @@ use leptos::prelude::*;
 
 use crate::model::{ApiKeyStatus, ApiKeyView, ApiKeysView, KeyOverlap, KeyReach, paths};
 use crate::ui::components::org_field::org_field;
-use crate::ui::components::question_card::ConfirmationCard;
+use crate::ui::components::question_card::{ConfirmationCard, answer_buttons};
+use crate::ui::components::typed::typed_about;
 
 /// The key that a link of its row is about, and what the link does.
-pub enum Asked {
+pub enum KeyQuestion {
     /// Revoke the key with this id.
     Revoke(String),
     /// Rotate it.
@@ -19,17 +20,17 @@ pub enum Asked {
 }
 
 /// Renders the card of the chosen action. `None` if there is no such key or the action isn't possible.
-pub fn question(view: &ApiKeysView, asked: &Asked) -> Option<AnyView> {
-    let (Asked::Revoke(id) | Asked::Rotate(id) | Asked::Rename(id) | Asked::Limit(id)) = asked;
+pub fn question(view: &ApiKeysView, asked: &KeyQuestion) -> Option<AnyView> {
+    let (KeyQuestion::Revoke(id) | KeyQuestion::Rotate(id) | KeyQuestion::Rename(id) | KeyQuestion::Limit(id)) = asked;
     let key = view.keys.iter().find(|key| key.id.0 == *id && key.status != ApiKeyStatus::Revoked)?;
     match asked {
-        Asked::Revoke(_) => Some(revoke(key).into_any()),
-        Asked::Rotate(_) if key.status == ApiKeyStatus::Active && key.previous.is_none() => {
+        KeyQuestion::Revoke(_) => Some(revoke(key).into_any()),
+        KeyQuestion::Rotate(_) if key.status == ApiKeyStatus::Active && key.previous.is_none() => {
             Some(rotate(key).into_any())
         }
-        Asked::Rotate(_) => None,
-        Asked::Rename(_) => Some(rename(key).into_any()),
-        Asked::Limit(_) => Some(limit(view, key).into_any()),
+        KeyQuestion::Rotate(_) => None,
+        KeyQuestion::Rename(_) => Some(rename(key).into_any()),
+        KeyQuestion::Limit(_) => Some(limit(view, key).into_any()),
     }
 }
 
@@ -70,13 +71,14 @@ fn rotate(key: &ApiKeyView) -> impl IntoView + use<> {
                     <span>"The old key works for"</span>
                     <select name="overlap">{choices.collect_view()}</select>
                 </label>
-                {buttons("Rotate")}
+                {answer_buttons(paths::API_KEYS, "primary", "Rotate")}
             </form>
         </section>
     }
 }
 
 fn rename(key: &ApiKeyView) -> impl IntoView + use<> {
+    let typed = typed_about("/api/api-keys/rename", "key_id", key.id.as_str());
     view! {
         <section class="card question" aria-labelledby="question">
             <h2 id="question">{format!("Rename {}", key.name)}</h2>
@@ -84,15 +86,22 @@ fn rename(key: &ApiKeyView) -> impl IntoView + use<> {
                 {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
                 <label class="field">
                     <span>"New name"</span>
-                    <input name="name" maxlength="100" autocomplete="off" required=true value=key.name.clone() />
+                    <input
+                        maxlength="100"
+                        autocomplete="off"
+                        required=true
+                        {..typed.input("name", &key.name, None)}
+                    />
                 </label>
-                {buttons("Rename")}
+                {typed.error("name")}
+                {answer_buttons(paths::API_KEYS, "primary", "Rename")}
             </form>
         </section>
     }
 }
 
 fn limit(view: &ApiKeysView, key: &ApiKeyView) -> impl IntoView + use<> {
+    let typed = typed_about("/api/api-keys/limit", "key_id", key.id.as_str());
     let (is_limited, chosen) = (key.connections.is_some(), key.connections.clone().unwrap_or_default());
     // One that was disconnected stays in the list as long as the key opens it.
     let gone = chosen.iter().filter(|one| !view.connections.contains(one));
@@ -103,7 +112,7 @@ fn limit(view: &ApiKeysView, key: &ApiKeyView) -> impl IntoView + use<> {
                     type="checkbox"
                     name=format!("bindings[{place}]")
                     value=one.id.0.clone()
-                    checked=chosen.contains(one)
+                    checked=typed.has("bindings", one.id.as_str(), chosen.contains(one))
                 />
                 {one.name.clone()}
             </label>
@@ -116,7 +125,8 @@ fn limit(view: &ApiKeysView, key: &ApiKeyView) -> impl IntoView + use<> {
                     type="radio"
                     name="reach"
                     value=reach.as_str()
-                    checked=(reach == KeyReach::Chosen) == is_limited
+                    checked=typed.has("reach", reach.as_str(), (reach == KeyReach::Chosen) == is_limited)
+                    autofocus=reach == KeyReach::Chosen && typed.is_refused_for(&["bindings"])
                 />
                 {text}
             </label>
@@ -132,23 +142,13 @@ fn limit(view: &ApiKeysView, key: &ApiKeyView) -> impl IntoView + use<> {
                     {reach(KeyReach::All, "All connections, also later ones")}
                     {reach(KeyReach::Chosen, "Only the ones ticked here")}
                 </fieldset>
-                <fieldset class="checks">
+                <fieldset class="checks" aria-describedby=typed.described_by("bindings", None)>
                     <legend>"Chosen connections"</legend>
-                    {connections.collect_view()}
+                    {typed.error("bindings")}
+                    <div class="many-checks">{connections.collect_view()}</div>
                 </fieldset>
-                {buttons("Save")}
+                {answer_buttons(paths::API_KEYS, "primary", "Save")}
             </form>
         </section>
-    }
-}
-
-fn buttons(verb: &'static str) -> impl IntoView {
-    view! {
-        <div class="dialog-actions">
-            <a class="button" href=paths::API_KEYS>
-                "Cancel"
-            </a>
-            <button class="button primary">{verb}</button>
-        </div>
     }
 }

@@ -43,7 +43,7 @@ fn open(link: &ConnectLinkPage) -> impl IntoView + use<> {
             {is_set(&link.note).map(|note| view! { <dt>"What for"</dt> <dd>{note}</dd> })}
             {link.tenant_name.clone().map(|name| view! { <dt>"Organisation in Xero"</dt> <dd>{name}</dd> })}
             <dt>"Link expires"</dt>
-            <dd>{time::absolute(link.expires_at)}</dd>
+            <dd>{time::absolute(link.expires_at)} " UTC"</dd>
         </dl>
         <section class="card stack" aria-labelledby="permissions">
             <h2 id="permissions">{format!("What {} may do", link.organisation)}</h2>

@@ -18,7 +18,7 @@ pub fn problem(link: &ConnectLinkPage) -> impl IntoView + use<> {
 
 fn problem_text(link: &ConnectLinkPage) -> Option<String> {
     let text = match link.outcome? {
-        LinkOutcome::Connected | LinkOutcome::Waiting => return None,
+        LinkOutcome::Connected | LinkOutcome::Waiting | LinkOutcome::NotConfirmed => return None,
         LinkOutcome::Declined => {
             "Nothing was connected: the request was declined at Xero. You can try again.".to_owned()
         }
@@ -70,6 +70,18 @@ fn ended_text(link: &ConnectLinkPage) -> (String, String) {
                 "{organisation} has to confirm the connection of {chosen}. You have nothing more to do, and can close this page."
             ),
         ),
+        (LinkStatus::Used, Some(LinkOutcome::NotConfirmed)) => (
+            "Nothing was connected".to_owned(),
+            format!(
+                "{organisation} did not confirm the connection of {chosen}. If you still expect to connect it, ask {organisation} for a new link."
+            ),
+        ),
+        (LinkStatus::Used, Some(LinkOutcome::Failed)) => (
+            "Nothing was connected".to_owned(),
+            format!(
+                "The access to {chosen} ended before {organisation} confirmed it. Ask {organisation} for a new link."
+            ),
+        ),
         (LinkStatus::Used, _) => (
             format!("{chosen} {verb} connected"),
             format!(
@@ -110,6 +122,14 @@ mod tests {
         assert!(text.contains("for Harbour Coffee, and Kauri Joinery, Southerly Cycles was chosen"), "{text}");
         let used = ConnectLinkPage { status: LinkStatus::Used, outcome: Some(LinkOutcome::Connected), ..link };
         assert_eq!(ended_text(&used).0, "Kauri Joinery, Southerly Cycles are connected");
+        for (outcome, expected) in [
+            (LinkOutcome::Waiting, "has to confirm"),
+            (LinkOutcome::NotConfirmed, "did not confirm"),
+            (LinkOutcome::Failed, "ended before Harbour Group confirmed it"),
+        ] {
+            let text = ended_text(&ConnectLinkPage { outcome: Some(outcome), ..used.clone() }).1;
+            assert!(text.contains(expected), "{text}");
+        }
         let superseded = ConnectLinkPage { status: LinkStatus::Cancelled, works: true, ..used };
         assert_eq!(ended_text(&superseded).0, "Harbour Coffee is connected", "somebody else was faster");
     }

@@ -9,12 +9,16 @@ use crate::model::{
 };
 use crate::ui::components::badge::Badge;
 use crate::ui::components::list_parts::empty_state;
+use crate::ui::components::live_body::live_body_until;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::time;
 use crate::ui::context::may;
 use crate::ui::layout::Layout;
 use crate::ui::shared::icons::{CHECK, CLOCK, SLASH, WARNING};
+
+/// Seconds after an attempt is due until the page is read again.
+const REREAD_SECONDS: i64 = 5;
 
 /// The page at `/settings/notifications/deliveries`.
 #[component]
@@ -39,8 +43,7 @@ pub fn Deliveries() -> impl IntoView {
 
 fn loaded(log: &DeliveryLogView) -> impl IntoView + use<> {
     let rows = log.deliveries.iter().map(row).collect_view();
-    view! {
-        <div class="contents" data-as-of=log.as_of>
+    let body = view! {
             <header class="page-head">
                 <div>
                     {crumb()} <h1>"Deliveries"</h1>
@@ -57,8 +60,14 @@ fn loaded(log: &DeliveryLogView) -> impl IntoView + use<> {
             } else {
                 view! { <ul class="connections" aria-label="Deliveries">{rows}</ul> }.into_any()
             }}
-        </div>
-    }
+    };
+    live_body_until(log.as_of, next_reread_at(log), body.into_any())
+}
+
+/// Returns when a delivery is next attempted. A due one is under way.
+fn next_reread_at(log: &DeliveryLogView) -> Option<i64> {
+    let due = log.deliveries.iter().filter(|one| one.status == DeliveryStatus::Pending);
+    due.map(|one| one.next_attempt_at.unwrap_or(log.as_of).max(log.as_of) + REREAD_SECONDS).min()
 }
 
 fn row(one: &LoggedDeliveryView) -> impl IntoView + use<> {
@@ -71,7 +80,7 @@ fn row(one: &LoggedDeliveryView) -> impl IntoView + use<> {
     let attempts = one.attempts.iter().map(attempt).collect_view();
     let next = one.next_attempt_at.map(|at| view! { <li>"Next attempt: " {time::absolute(at)}</li> });
     view! {
-        <li class="connection">
+        <li class="connection" data-key=one.id.0.clone()>
             <div class="connection-who">
                 <div class="connection-name">
                     <h2 id=id.clone()>{title}</h2>

@@ -1,65 +1,50 @@
-//! The list of an organization's connections. The server renders the page's body; one small island makes its buttons
-//! work in place and reads the body again after changes.
+//! The list of an organization's connections.
 
 use leptos::prelude::*;
 
-use super::access::missing_access;
+use super::access::lacking_notice;
 use super::confirm_dialog::disconnect_dialog;
-use super::links::links;
+use super::filters::{filters, nothing_found, page_links, shown_rows};
 use super::row::row;
-use crate::model::{BindingStatus, Health, SettingsView, paths};
+use crate::model::{SettingsView, paths};
+use crate::ui::components::broken_connections::broken_connections;
+use crate::ui::components::live_body::live_body_until;
 use crate::ui::components::org_field::org_field;
-use crate::ui::islands::connections::Connections;
+use crate::ui::components::reread::next_reread_at;
 use crate::ui::islands::ids;
+use crate::ui::islands::page_action::PageAction;
 use crate::ui::layout::settings_tabs;
 use crate::ui::shared::icons::{WARNING, icon};
 
-/// Seconds after which the body is read again while a row is being refreshed.
-const REFRESHING_REREAD_SECONDS: i64 = 5;
-
-/// Seconds that the server gets to run a due retry before the body is read again.
-const RETRY_GRACE_SECONDS: i64 = 2;
-
 /// Renders the page's body. `questions` wait for an answer and come before the list.
 pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + use<> {
-    let empty = view.connections.is_empty();
-    let active = view.connections.iter().filter(|one| one.status == BindingStatus::Active).count();
+    let (empty, is_broken) = (view.list.total == 0, view.broken.count > 0);
     let rows = view.connections.iter().map(|one| row(one, view)).collect_view();
     let body = view! {
-        <div
-            id=ids::BODY
-            class="contents"
-            data-as-of=view.as_of
-            data-org=view.org_id.as_ref().map(|org| org.0.clone())
-            data-active=active
-            data-again=next_reread_at(view)
-        >
             <header class="page-head">
                 <div>
                     <h1>"Integrations"</h1>
                     <p class="lead">"Connect Xero once. Evergrant keeps its tokens fresh from then on."</p>
                 </div>
                 <div class="page-actions">
-                    {(!empty).then(refresh_button)} {(!empty && view.may_manage).then(|| connect_button("button"))}
+                    {(!empty).then(|| refresh_button(view.active, is_broken))} {(!empty && view.may_manage).then(|| connect_button("button"))}
                 </div>
-                <p id=ids::OUTCOME role="status" class="outcome"></p>
+                <p id=ids::OUTCOME role="status" class="outcome" data-kept></p>
             </header>
             {settings_tabs(paths::INTEGRATIONS)} {questions}
-            <div id=ids::STALE_NOTICE class="notice" data-tone="bad" role="alert" hidden=true>
-                {icon(WARNING)}
-                <p>
-                    "This list couldn't be updated, so it may be out of date. "
-                    <a href="/settings/integrations">"Try again"</a>
-                </p>
-            </div>
-            {banner(view)} {missing_access(view)}
+            {banner(view)} {lacking_notice(view)}
             {if empty {
                 empty_state(view).into_any()
+            } else if view.connections.is_empty() {
+                view! { {filters(&view.list)} {nothing_found()} }.into_any()
             } else {
                 view! {
+                    {filters(&view.list)}
+                    {shown_rows(&view.list)}
                     <ul class="connections" aria-label="Connections">
                         {rows}
                     </ul>
+                    {page_links(&view.list)}
                 }
                     .into_any()
             }}
@@ -71,18 +56,20 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
                         </p>
                     }
                 })}
-            {links(view)}
-        </div>
+            {view.may_manage.then(|| links_line(view.open_links))}
     };
-    view! { <Connections>{body.into_any()} {disconnect_dialog()}</Connections> }
+    (live_body_until(view.as_of, next_reread_at(&view.connections, view.as_of), body.into_any()), disconnect_dialog())
 }
 
-fn refresh_button() -> impl IntoView {
+/// Renders the button that refreshes every connection. Where something is broken, reconnecting it comes first.
+fn refresh_button(active: usize, is_broken: bool) -> impl IntoView {
+    let action = PageAction::RefreshAll(u32::try_from(active).unwrap_or(u32::MAX));
+    let class = if is_broken { "button" } else { "button primary" };
     view! {
         <form method="post" action="/api/integrations/xero/refresh">
             {org_field()}
             <input type="hidden" name="clicked" value="true" />
-            <button class="button primary" id="refresh-tokens" data-act=ids::ACT_REFRESH_ALL aria-busy="false">
+            <button class=class id="refresh-tokens" data-action=action.to_attribute()>
                 "Refresh Tokens"
             </button>
         </form>
@@ -108,28 +95,34 @@ fn empty_state(view: &SettingsView) -> impl IntoView + use<> {
     }
 }
 
+/// Says how many connect links are open, and leads to their page.
+fn links_line(open: u32) -> impl IntoView {
+    let count = match open {
+        0 => None,
+        1 => Some(" 1 link is open.".to_owned()),
+        many => Some(format!(" {many} links are open.")),
+    };
+    view! {
+        <p>
+            "Somebody else has the Xero sign-in? " <a href=paths::CONNECT_LINK_LIST>"Send them a connect link"</a> "." {count}
+        </p>
+    }
+}
+
+/// Names the connections that need reconnecting, and reconnects them.
 fn banner(view: &SettingsView) -> impl IntoView + use<> {
-    let text = match view.connections.iter().filter(|one| one.health == Health::NeedsReauth).count() {
+    let text = match view.broken.count {
         0 => return None,
-        1 => "1 connection needs reconnecting.".to_owned(),
-        many => format!("{many} connections need reconnecting."),
+        1 => "1 connection needs reconnecting:".to_owned(),
+        many => format!("{many} connections need reconnecting:"),
     };
     Some(view! {
         <div class="notice" data-tone="bad">
             {icon(WARNING)}
-            <p>{text}</p>
+            <div class="stack">
+                <p>{text}</p>
+                {broken_connections(&view.broken)}
+            </div>
         </div>
     })
-}
-
-/// Returns when a row will next change with time alone: a running exchange ends, or a retry is due.
-fn next_reread_at(view: &SettingsView) -> Option<i64> {
-    let changes = view.connections.iter().filter_map(|one| match one.health {
-        Health::Refreshing => Some(view.as_of + REFRESHING_REREAD_SECONDS),
-        Health::Retrying => {
-            one.next_attempt_at.map(|at| (at + RETRY_GRACE_SECONDS).max(view.as_of + REFRESHING_REREAD_SECONDS))
-        }
-        Health::Connected | Health::NeedsReauth | Health::Moved | Health::Disconnected => None,
-    });
-    changes.min()
 }

@@ -37,15 +37,27 @@ pub fn xero_user_card(pending: &PendingConfirmation) -> impl IntoView + use<> {
         false => format!("Connect {names} through this Xero user?"),
     };
     let (keep, replace) = match pending.replaces_user {
+        true if pending.by_link => ("Keep the current one", "Use that sign-in"),
         true => ("Keep the current one", "Use my sign-in"),
         false => ("Don't connect", "Connect"),
     };
-    let shared = pending.is_shared_user.then_some(
-        "The Xero user you have just signed in as also connects another organisation in Evergrant. An access token of this user opens the Xero data of both, so Evergrant gives programs none unless your administrator allows it; they call Xero through Evergrant instead. To keep the two apart, sign in to Xero as a user who connects nothing else. ",
-    );
-    let replaces = pending.replaces_user.then_some(
-        "You have just signed in to Xero as a different user. Use this sign-in from now on, or keep the current one?",
-    );
+    let who = match pending.by_link {
+        true => "The Xero user of somebody who came by a connect link",
+        false => "The Xero user you have just signed in as",
+    };
+    let shared = pending.is_shared_user.then(|| {
+        format!(
+            "{who} also connects another organisation in Evergrant. An access token of this user opens the Xero data of both, so Evergrant gives programs none unless your administrator allows it; they call Xero through Evergrant instead. To keep the two apart, the sign-in to Xero has to be that of a user who connects nothing else. "
+        )
+    });
+    let replaces = pending.replaces_user.then_some(match pending.by_link {
+        true => {
+            "Somebody who came by a connect link signed in to Xero as a different user. Use that sign-in from now on, or keep the current one?"
+        }
+        false => {
+            "You have just signed in to Xero as a different user. Use this sign-in from now on, or keep the current one?"
+        }
+    });
     view! {
         <QuestionCard
             id=format!("pending-{}", pending.id)

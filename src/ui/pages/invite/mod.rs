@@ -2,9 +2,10 @@
 
 use leptos::prelude::*;
 
-use crate::model::{InvitationDetails, InvitationPage, ProviderLink};
+use crate::model::{InvitationDetails, InvitationPage, OrgId, ProviderLink, paths};
 use crate::ui::components::account_fields::{email_field, new_password_field};
 use crate::ui::components::provider_button::provider_button;
+use crate::ui::components::typed::typed;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -22,8 +23,12 @@ pub fn Invite() -> impl IntoView {
                         Some(email) if invited.email.as_ref().is_some_and(|invited| *invited != email) => {
                             view! { {text} {other_address(email)} }.into_any()
                         }
-                        Some(email) => view! { {text} {join_form(email)} }.into_any(),
-                        None => view! { {text} {sign_up_form(invited.email, provider)} }.into_any(),
+                        Some(email) => view! { {text} {join_form(&invited.org_id, email)} }.into_any(),
+                        None if invited.is_for_mail_readers() => {
+                            let email = invited.email.unwrap_or_default();
+                            view! { {text} {open_the_mail(email, provider)} }.into_any()
+                        }
+                        None => view! { {text} {sign_up_form(&invited.org_id, invited.email, provider)} }.into_any(),
                     }
                 }
                 Some(InvitationPage { joined: Some(organization), .. }) => joined(organization).into_any(),
@@ -72,9 +77,15 @@ fn other_address(signed_in_as: String) -> impl IntoView {
     }
 }
 
-fn join_form(email: String) -> impl IntoView {
+/// Says to which organization the page's invitation leads: another one may have been opened in the meantime.
+fn shown_field(org: &OrgId) -> impl IntoView + use<> {
+    view! { <input type="hidden" name="joins" value=org.0.clone() /> }
+}
+
+fn join_form(org: &OrgId, email: String) -> impl IntoView + use<> {
     view! {
         <form class="card stack" method="post" action="/api/invitations/accept">
+            {shown_field(org)}
             <p>"You are signed in as " <strong>{email}</strong> "."</p>
             <button class="button primary wide">"Join"</button>
             <a href="/">"Not now"</a>
@@ -82,13 +93,30 @@ fn join_form(email: String) -> impl IntoView {
     }
 }
 
-/// An invitation for one address admits no other.
-fn sign_up_form(invited: Option<String>, provider: Option<ProviderLink>) -> impl IntoView {
+/// The link is not the one of the mail, so it makes no account.
+fn open_the_mail(invited: String, provider: Option<ProviderLink>) -> impl IntoView {
     let other_way = provider.map(|provider| provider_button("Join", provider));
     view! {
+        <section class="card stack">
+            <p>
+                "This invitation was sent to " <strong class="address">{invited}</strong>
+                ". Open the link in that email to create an account: it shows that the mailbox is yours. If it hasn't arrived, ask for a new invitation."
+            </p>
+            {other_way}
+        </section>
+        <p class="aside">"Already have an account? " <a href="/login?next=%2Finvite">"Sign in to join"</a></p>
+    }
+}
+
+/// An invitation for one address admits no other.
+fn sign_up_form(org: &OrgId, invited: Option<String>, provider: Option<ProviderLink>) -> impl IntoView + use<> {
+    let other_way = provider.map(|provider| provider_button("Join", provider));
+    let typed = typed(paths::ACCEPT_INVITATION);
+    view! {
         <form class="card stack" method="post" action="/api/invitations/accept">
-            {invited.map_or_else(|| email_field("Email", "username", None).into_any(), |email| fixed_email(email).into_any())}
-            {new_password_field("password", "")}
+            {shown_field(org)}
+            {invited.map_or_else(|| email_field(&typed, "Email", "username", None).into_any(), |email| fixed_email(email).into_any())}
+            {new_password_field(&typed, "password", "")}
             <button class="button primary wide">"Create account and join"</button>
             {other_way}
         </form>

@@ -3,8 +3,7 @@
 use leptos::prelude::*;
 
 use super::problem_notice;
-use crate::model::LoginView;
-use crate::ui::components::account_fields::code_field;
+use crate::model::{LoginProblem, LoginView};
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -12,13 +11,27 @@ use crate::ui::layout::BareLayout;
 #[component]
 pub fn SignInCode() -> impl IntoView {
     let LoginView { problem, next, .. } = page().login;
+    let is_refused = problem.is_some_and(LoginProblem::is_refusal);
     view! {
         <BareLayout title="Enter your code">
             <h1>"Enter your code"</h1>
             {problem.map(problem_notice)}
             <form class="card stack" method="post" action="/api/session/code">
                 {next.map(|next| view! { <input type="hidden" name="next" value=next /> })}
-                {code_field("code", "Code", "code-hint")}
+                <label class="field">
+                    <span>"Code"</span>
+                    <input
+                        name="code"
+                        autocomplete="one-time-code"
+                        autocapitalize="none"
+                        spellcheck="false"
+                        maxlength="40"
+                        required=true
+                        autofocus=true
+                        aria-invalid=is_refused.then_some("true")
+                        aria-describedby=if is_refused { "problem code-hint" } else { "code-hint" }
+                    />
+                </label>
                 <p class="hint" id="code-hint">
                     "The six digits that your authenticator app shows, or one of your recovery codes."
                 </p>

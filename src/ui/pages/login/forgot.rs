@@ -2,7 +2,9 @@
 
 use leptos::prelude::*;
 
+use crate::model::paths;
 use crate::ui::components::account_fields::email_field;
+use crate::ui::components::typed::typed;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -27,7 +29,7 @@ pub fn ForgotPassword() -> impl IntoView {
 fn form() -> impl IntoView {
     view! {
         <form class="card stack" method="post" action="/api/session/forgot">
-            {email_field("Email", "username", Some("forgot-hint"))}
+            {email_field(&typed(paths::SESSION_FORGOT), "Email", "username", Some("forgot-hint"))}
             <p class="hint" id="forgot-hint">"You get an email with a link to choose a new password."</p>
             <button class="button primary wide">"Send the link"</button>
         </form>

@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
-use super::problem_notice;
-use crate::model::{LoginView, PendingIdentityPage};
+use super::{PROBLEM_ID, problem_notice};
+use crate::model::{LoginProblem, LoginView, PendingIdentityPage};
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -16,20 +16,25 @@ pub fn SignInLink() -> impl IntoView {
         <BareLayout title="Link your account">
             <h1>"Link your account"</h1>
             {problem.map(problem_notice)}
-            {waiting.map(|(provider, email)| password_form(&provider, email, next))}
+            {waiting.map(|(provider, email)| password_form(&provider, email, next, problem))}
             <p class="aside"><a href="/login/forgot">"Forgot your password?"</a></p>
             <p class="aside"><a href="/login">"Back to sign in"</a></p>
         </BareLayout>
     }
 }
 
-fn password_form(provider: &str, email: String, next: Option<String>) -> impl IntoView + use<> {
+fn password_form(
+    provider: &str,
+    email: String,
+    next: Option<String>,
+    problem: Option<LoginProblem>,
+) -> impl IntoView + use<> {
     let text = format!(
         "You signed in with {provider}, which is linked to no Evergrant account yet. If you have an account with this \
          address, enter its password once: the two are linked, and you are signed in. If you have none, ask somebody in \
          your organisation for an invitation."
     );
-    let username = email.clone();
+    let (username, is_refused) = (email.clone(), problem.is_some_and(LoginProblem::is_refusal));
     view! {
         <form class="card stack" method="post" action="/api/session/oidc/link">
             {next.map(|next| view! { <input type="hidden" name="next" value=next /> })}
@@ -41,7 +46,15 @@ fn password_form(provider: &str, email: String, next: Option<String>) -> impl In
             <input type="text" name="username" value=username autocomplete="username" hidden=true readonly=true />
             <label class="field">
                 <span>"Password of your Evergrant account"</span>
-                <input type="password" name="password" autocomplete="current-password" required=true autofocus=true />
+                <input
+                    type="password"
+                    name="password"
+                    autocomplete="current-password"
+                    required=true
+                    autofocus=true
+                    aria-invalid=is_refused.then_some("true")
+                    aria-describedby=is_refused.then_some(PROBLEM_ID)
+                />
             </label>
             <button class="button primary wide">"Link and sign in"</button>
         </form>

@@ -9,8 +9,9 @@ mod reset;
 use leptos::either::EitherOf3;
 use leptos::prelude::*;
 
-use crate::model::{LoginProblem, LoginView, ProviderLink, Tone};
+use crate::model::{LoginProblem, LoginView, ProviderLink, Tone, paths};
 use crate::ui::components::provider_button::provider_button;
+use crate::ui::components::typed::typed;
 use crate::ui::context::page;
 use crate::ui::layout::{BareLayout, clerk};
 pub use code::SignInCode;
@@ -18,6 +19,9 @@ pub use confirm_email::ConfirmEmail;
 pub use forgot::ForgotPassword;
 pub use link::SignInLink;
 pub use reset::ResetPassword;
+
+/// The element that says why the page is shown.
+const PROBLEM_ID: &str = "problem";
 
 /// The page at `/login`.
 #[component]
@@ -41,6 +45,9 @@ fn sign_in_form(
     demo: Option<(&'static str, &'static str)>,
 ) -> impl IntoView {
     let other_way = provider.map(|provider| provider_button("Sign in", provider));
+    let email = typed(paths::SESSION_LOGIN).value("email", "");
+    // The address is there already after a refusal.
+    let (is_refused, has_email) = (problem.is_some_and(LoginProblem::is_refusal), !email.is_empty());
     view! {
         <h1>"Sign in"</h1>
         {problem.map(problem_notice)}
@@ -51,16 +58,25 @@ fn sign_in_form(
                 <input
                     type="email"
                     name="email"
+                    value=email
                     autocomplete="username"
                     autocapitalize="none"
                     spellcheck="false"
                     required=true
-                    autofocus=true
+                    autofocus=!has_email
                 />
             </label>
             <label class="field">
                 <span>"Password"</span>
-                <input type="password" name="password" autocomplete="current-password" required=true />
+                <input
+                    type="password"
+                    name="password"
+                    autocomplete="current-password"
+                    required=true
+                    autofocus=has_email
+                    aria-invalid=is_refused.then_some("true")
+                    aria-describedby=is_refused.then_some(PROBLEM_ID)
+                />
             </label>
             <button class="button primary wide">"Sign in"</button>
             {other_way}
@@ -106,6 +122,9 @@ fn problem_notice(problem: LoginProblem) -> impl IntoView {
             "That sign-in took too long or began in another browser. Enter your email and password again.",
         ),
         LoginProblem::SignedOut => (Tone::Quiet, "status", "You are signed out. Sign in to continue."),
+        LoginProblem::SessionEnded => {
+            (Tone::Quiet, "status", "Your session has ended, so nothing was changed. Sign in to go on where you were.")
+        }
         LoginProblem::ProviderUnavailable => {
             (Tone::Bad, "alert", "The sign-in service isn't answering. Try again in a minute, or use your password.")
         }
@@ -125,6 +144,11 @@ fn problem_notice(problem: LoginProblem) -> impl IntoView {
             "alert",
             "You have no Evergrant account that can sign in. Ask somebody in your organisation for an invitation.",
         ),
+        LoginProblem::InvitationByMail => (
+            Tone::Bad,
+            "alert",
+            "Nobody joined. Open the link in the email that Evergrant sent to the invited address: it shows that the mailbox is yours.",
+        ),
         LoginProblem::SignInToJoin => (
             Tone::Quiet,
             "status",
@@ -137,7 +161,7 @@ fn problem_notice(problem: LoginProblem) -> impl IntoView {
         ),
     };
     view! {
-        <div class="notice" data-tone=tone.as_str() role=role>
+        <div class="notice" id=PROBLEM_ID data-tone=tone.as_str() role=role>
             <p>{text}</p>
         </div>
     }

@@ -2,7 +2,9 @@
 
 use leptos::prelude::*;
 
+use crate::model::paths;
 use crate::ui::components::account_fields::new_password_field;
+use crate::ui::components::typed::typed;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -34,7 +36,7 @@ fn form(email: Option<String>) -> impl IntoView {
                         </label>
                     }
                 })}
-            {new_password_field("new_password", " You are signed out everywhere.")}
+            {new_password_field(&typed(paths::SESSION_RESET), "new_password", " You are signed out everywhere.")}
             <button class="button primary wide">"Change password"</button>
         </form>
     }

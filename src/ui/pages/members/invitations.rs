@@ -2,34 +2,49 @@
 
 use leptos::prelude::*;
 
-use crate::model::{InvitationView, MembersView, Permission, Role};
+use crate::model::{InvitationView, MembersView, NewInvitationLink, Permission, Role};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
+use crate::ui::components::typed::typed;
 
-/// Renders the section. `None` if the viewer may not invite.
-pub fn invitations(view: &MembersView) -> impl IntoView + use<> {
-    if view.managed_by_clerk || !view.role.may(Permission::ManageMembers) {
-        return None;
-    }
+/// Returns whether the viewer may invite people.
+fn may_invite(view: &MembersView) -> bool {
+    !view.managed_by_clerk && view.role.may(Permission::ManageMembers)
+}
+
+/// Renders the open invitations. `None` if the viewer may not invite.
+pub fn open_invitations(view: &MembersView) -> impl IntoView + use<> {
     let rows = view.invitations.iter().map(row).collect_view();
-    Some(view! {
-        <section aria-labelledby="invitations">
-            <div class="section-head">
-                <h2 id="invitations">"Invitations"</h2>
-            </div>
-            <div class="stack">
-                {(!view.invitations.is_empty())
-                    .then(|| view! { <ul class="connections" aria-label="Invitations">{rows}</ul> })}
-                {create_form(view.role)}
-            </div>
-        </section>
+    may_invite(view).then(|| {
+        view! {
+            <section aria-labelledby="invitations">
+                <div class="section-head">
+                    <h2 id="invitations">"Invitations"</h2>
+                </div>
+                {if view.invitations.is_empty() {
+                    view! { <p class="hint">"No invitation is open."</p> }.into_any()
+                } else {
+                    view! { <ul class="connections" aria-label="Invitations">{rows}</ul> }.into_any()
+                }}
+            </section>
+        }
     })
+}
+
+/// Renders the form that invites somebody. `None` if the viewer may not invite.
+pub fn invite_form(view: &MembersView) -> impl IntoView + use<> {
+    may_invite(view).then(|| create_form(view.role))
 }
 
 fn create_form(mine: Role) -> impl IntoView {
     let roles = [Role::Member, Role::Admin, Role::Owner].into_iter().filter(|role| mine.may_manage(*role));
-    let options = roles.map(|role| view! { <option value=role.as_str()>{role.label()}</option> }).collect_view();
+    let typed = typed("/api/members/invite");
+    let chosen = typed.value("role", Role::Member.as_str());
+    let option = |role: Role| {
+        view! { <option value=role.as_str() selected=role.as_str() == chosen>{role.label()}</option> }
+    };
+    let options = roles.map(option).collect_view();
     view! {
         <form class="card inline-form" method="post" action="/api/members/invite">
             {org_field()}
@@ -43,15 +58,15 @@ fn create_form(mine: Role) -> impl IntoView {
                 <span>"Email (optional)"</span>
                 <input
                     type="email"
-                    name="email"
                     autocomplete="off"
                     autocapitalize="none"
                     spellcheck="false"
                     maxlength="254"
-                    aria-describedby="invite-hint"
+                    {..typed.input("email", "", Some("invite-hint"))}
                 />
             </label>
             <button class="button primary">"Create invitation"</button>
+            {typed.error("email")}
             <p class="hint" id="invite-hint">
                 "You get a link for one person. It works once and expires after seven days. With an email address, only the person with that address can use it, and Evergrant sends it if it has a mail server."
             </p>
@@ -60,23 +75,37 @@ fn create_form(mine: Role) -> impl IntoView {
 }
 
 /// Shows a new invitation's link once.
-pub fn invitation_link(link: &str) -> impl IntoView + use<> {
-    let text = "Send it only to the person you are inviting: anyone with the link can use it. You won't be able to see it again.";
+pub fn invitation_link(new: &NewInvitationLink) -> impl IntoView + use<> {
+    let text = link_text(new);
     view! {
         <SecretCard
             id="invitation-address"
             title="Invitation link"
-            secret=link.to_owned()
+            secret=new.link.expose().to_owned()
             copy="Copy the link"
             text=text.into_any()
         />
     }
 }
 
+/// Says who can use a new invitation's link.
+fn link_text(new: &NewInvitationLink) -> String {
+    let who = match (&new.email, new.is_sent_by_mail) {
+        (Some(email), true) => format!(
+            "Evergrant sends {email} a link of its own, which shows that the mailbox is theirs. This link is for somebody who already has an account with that address."
+        ),
+        (Some(email), false) => format!(
+            "Send it only to {email}: without a mail server Evergrant can't check the address, so anyone with the link can join under it."
+        ),
+        (None, _) => "Send it only to the person you are inviting: anyone with the link can use it.".to_owned(),
+    };
+    format!("{who} You won't be able to see it again.")
+}
+
 fn row(one: &InvitationView) -> impl IntoView + use<> {
     let title = format!("invitation-{}", one.id);
     view! {
-        <li class="connection brief">
+        <li class="connection brief" data-key=one.id.0.clone()>
             <div class="connection-name">
                 <h3 id=title.clone()>
                     {format!("{} invitation", one.role.label())} {one.email.clone().map(|email| format!(" for {email}"))}

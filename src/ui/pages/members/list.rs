@@ -41,7 +41,7 @@ fn row(one: &MemberView, view: &MembersView) -> impl IntoView + use<> {
     let factor = (manages && one.has_factor).then_some(", second factor on");
     let tone = if one.role == Role::Member { Tone::Quiet } else { Tone::Info };
     view! {
-        <li class="connection brief">
+        <li class="connection brief" data-key=one.user_id.0.clone()>
             <div class="connection-name">
                 <h3 class="address" id=title>{one.email.clone()}</h3>
                 {Badge::plain(tone, one.role.label()).render()}
@@ -74,7 +74,7 @@ fn actions(one: &MemberView, view: &MembersView) -> Option<AnyView> {
     }
     let buttons = roles.into_iter().map(|role| {
         view! {
-            <button class="menu-item" role="menuitem" name="role" value=role.as_str()>
+            <button class="menu-item" name="role" value=role.as_str()>
                 {format!("Make {}", role.with_article())}
             </button>
         }
@@ -83,7 +83,7 @@ fn actions(one: &MemberView, view: &MembersView) -> Option<AnyView> {
     let link = |class: &'static str, query: &str, label: &'static str| {
         let to = format!("{}?{query}={}", paths::MEMBERS, one.user_id);
         view! {
-            <a class=class role="menuitem" href=to>
+            <a class=class href=to>
                 {label}
             </a>
         }

@@ -11,12 +11,13 @@ use leptos_router::hooks::use_query_map;
 
 use crate::api;
 use crate::model::{MemberBelongings, MembersView, UserId, paths};
+use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::context::page;
 use crate::ui::layout::{Layout, settings_tabs};
 use confirm_card::{MemberAction, confirmation};
 use factor_policy::factor_policy;
-use invitations::{invitation_link, invitations};
+use invitations::{invitation_link, invite_form, open_invitations};
 use list::list;
 use organization::organization;
 
@@ -38,7 +39,7 @@ pub fn Members() -> impl IntoView {
                             None => MemberBelongings::default(),
                         };
                         let question = asked.and_then(|asked| confirmation(&view, &asked, &belongings));
-                        let link = link.as_ref().map(|link| invitation_link(link.expose()).into_any());
+                        let link = link.as_ref().map(|link| invitation_link(link).into_any());
                         loaded(&view, question, link).into_any()
                     }
                     Err(error) => load_failure("Members", &error, paths::MEMBERS.to_owned()).into_any(),
@@ -54,17 +55,19 @@ fn removable(view: &MembersView, asked: &MemberAction) -> Option<UserId> {
     (one.is_you || view.role.may_manage(one.role)).then(|| one.user_id.clone())
 }
 
-fn loaded(view: &MembersView, question: Option<AnyView>, link: Option<AnyView>) -> impl IntoView + use<> {
-    view! {
-        <div class="contents" data-as-of=view.as_of>
-            <header class="page-head">
-                <div>
-                    <h1>"Members"</h1>
-                    <p class="lead">{format!("Who belongs to {}, and what they can do.", view.organisation)}</p>
-                </div>
-            </header>
-            {settings_tabs(paths::MEMBERS)} {question} {link} {list(view)} {invitations(view)}
-            {factor_policy(view)} {organization(view)}
-        </div>
-    }
+fn loaded(view: &MembersView, question: Option<AnyView>, link: Option<AnyView>) -> AnyView {
+    let before = view! {
+        <header class="page-head">
+            <div>
+                <h1>"Members"</h1>
+                <p class="lead">{format!("Who belongs to {}, and what they can do.", view.organisation)}</p>
+            </div>
+        </header>
+        {settings_tabs(paths::MEMBERS)}
+        {question}
+        {link}
+    };
+    let lists = (list(view), open_invitations(view));
+    let after = (invite_form(view), factor_policy(view), organization(view));
+    around_live_body(before.into_any(), (view.as_of, lists.into_any()), after.into_any())
 }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use crate::model::{MembersView, Permission};
 use crate::ui::components::create_organization_form::create_organization_form;
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::typed::typed;
 
 /// Renders the section. Any member may create an organization.
 pub fn organization(view: &MembersView) -> impl IntoView + use<> {
@@ -12,15 +13,21 @@ pub fn organization(view: &MembersView) -> impl IntoView + use<> {
         return None;
     }
     let rename = view.role.may(Permission::RenameOrganization).then(|| {
-        let name = view.organisation.clone();
+        let typed = typed("/api/organizations/rename");
         view! {
             <form class="card inline-form" method="post" action="/api/organizations/rename">
                 {org_field()}
                 <label class="field">
                     <span>"Name"</span>
-                    <input name="name" value=name maxlength="80" autocomplete="off" required=true />
+                    <input
+                        maxlength="80"
+                        autocomplete="off"
+                        required=true
+                        {..typed.input("name", &view.organisation, None)}
+                    />
                 </label>
                 <button class="button">"Rename"</button>
+                {typed.error("name")}
             </form>
         }
     });

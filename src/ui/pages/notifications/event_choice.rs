@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use crate::model::{EndpointView, EventKind, paths};
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::question_card::answer_buttons;
 
 /// Renders the card.
 pub fn event_choice(one: &EndpointView) -> impl IntoView + use<> {
@@ -36,12 +37,7 @@ pub fn event_choice(one: &EndpointView) -> impl IntoView + use<> {
                         "Tick none for all events, also those that a later version adds."
                     </span>
                 </fieldset>
-                <div class="dialog-actions">
-                    <a class="button" href=paths::NOTIFICATIONS>
-                        "Cancel"
-                    </a>
-                    <button class="button primary">"Save"</button>
-                </div>
+                {answer_buttons(paths::NOTIFICATIONS, "primary", "Save")}
             </form>
         </section>
     }

@@ -36,7 +36,7 @@ fn row(one: &RecipientView) -> impl IntoView + use<> {
         (Badge::plain(Tone::Quiet, "Email off"), "Turn on")
     };
     view! {
-        <li class="connection brief">
+        <li class="connection brief" data-key=one.user_id.0.clone()>
             <div class="connection-name">
                 <h3 id=format!("mail-{}", one.user_id)>{one.email.clone()}</h3>
                 {badge.render()}

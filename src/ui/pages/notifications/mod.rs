@@ -1,8 +1,6 @@
-//! Settings → Notifications: who is notified, how, and recent events.
+//! Settings → Notifications: who is notified, and how.
 
-mod delivery;
 mod event_choice;
-mod events;
 mod mail;
 mod webhooks;
 
@@ -11,22 +9,21 @@ use leptos_router::hooks::use_query_map;
 
 use crate::api;
 use crate::model::{NotificationsView, RevealedSecret, paths};
+use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
-use crate::ui::components::org_field::org_field;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::context::page;
 use crate::ui::layout::{Layout, settings_tabs};
 use event_choice::event_choice;
-use events::events;
 use mail::email_settings;
-use webhooks::{remove_confirmation, webhooks};
+use webhooks::{new_webhook, remove_confirmation, webhooks};
 
 /// The page at `/settings/notifications`.
 #[component]
 pub fn Notifications() -> impl IntoView {
     // Set by the links of a webhook's row.
     let query = use_query_map().read_untracked().clone();
-    let asked = Asked { remove: query.get("remove"), events: query.get("events") };
+    let asked = WebhookQuestions { remove: query.get("remove"), events: query.get("events") };
     let revealed = page().webhook_secret;
     view! {
         <Layout title="Notifications">
@@ -41,42 +38,33 @@ pub fn Notifications() -> impl IntoView {
 }
 
 /// The webhooks that the links of a row are about.
-struct Asked {
+struct WebhookQuestions {
     remove: Option<String>,
     events: Option<String>,
 }
 
-fn loaded(view: NotificationsView, asked: Asked, revealed: Option<RevealedSecret>) -> impl IntoView {
+fn loaded(view: NotificationsView, asked: WebhookQuestions, revealed: Option<RevealedSecret>) -> AnyView {
     let find = |id: Option<String>| {
         let id = id.filter(|_| view.may_manage)?;
         view.endpoints.iter().find(|one| one.id.0 == id)
     };
     let (removed, chosen) = (find(asked.remove), find(asked.events));
-    view! {
-        <div class="contents" data-as-of=view.as_of>
-            <header class="page-head">
-                <div>
-                    <h1>"Notifications"</h1>
-                    <p class="lead">
-                        "Evergrant tells you when a connection needs attention, before it expires, and when it works again."
-                    </p>
-                </div>
-                <div class="page-actions">{(view.unread > 0).then(|| mark_read(view.as_of))}</div>
-            </header>
-            {settings_tabs(paths::NOTIFICATIONS)} {removed.map(remove_confirmation)} {chosen.map(event_choice)} {revealed.as_ref().map(secret_card)} {email_settings(&view)}
-            {webhooks(&view)} {events(&view)}
-        </div>
-    }
-}
-
-fn mark_read(as_of: i64) -> impl IntoView {
-    view! {
-        <form method="post" action="/api/notifications/read">
-            {org_field()}
-            <input type="hidden" name="up_to" value=as_of />
-            <button class="button">"Mark all as read"</button>
-        </form>
-    }
+    let before = view! {
+        <header class="page-head">
+            <div>
+                <h1>"Notifications"</h1>
+                <p class="lead">
+                    "Evergrant tells you when a connection needs attention, before it expires, and when it works again. " <a href=paths::EVENT_LIST>"What happened"</a>
+                </p>
+            </div>
+        </header>
+        {settings_tabs(paths::NOTIFICATIONS)}
+        {removed.map(remove_confirmation)}
+        {chosen.map(event_choice)}
+        {revealed.as_ref().map(secret_card)}
+    };
+    let lists = (email_settings(&view), webhooks(&view));
+    around_live_body(before.into_any(), (view.as_of, lists.into_any()), new_webhook(&view).into_any())
 }
 
 /// Shows a webhook's signing secret once.

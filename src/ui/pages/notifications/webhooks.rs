@@ -2,13 +2,14 @@
 
 use leptos::prelude::*;
 
-use super::delivery::{evidence, status_badge};
 use crate::model::{Channels, DisabledBy, EndpointView, NotificationsView, Tone, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::badge::Badge;
+use crate::ui::components::delivery::{evidence, status_badge};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::ConfirmationCard;
 use crate::ui::components::time;
+use crate::ui::components::typed::typed;
 use crate::ui::shared::icons::{CHECK, SLASH, WARNING};
 
 const DESCRIPTION: &str =
@@ -29,17 +30,22 @@ pub fn webhooks(view: &NotificationsView) -> impl IntoView + use<> {
                 } else {
                     view! { <ul class="connections" aria-label="Webhooks">{rows}</ul> }.into_any()
                 }}
-                {if view.may_manage {
-                    add_form(view.ways).into_any()
-                } else {
-                    view! { <p class="hint">"Only owners and admins can add and change webhooks."</p> }.into_any()
-                }}
             </div>
         </section>
     }
 }
 
+/// Renders the form that adds a webhook, or says who may.
+pub fn new_webhook(view: &NotificationsView) -> impl IntoView + use<> {
+    if view.may_manage {
+        add_form(view.ways).into_any()
+    } else {
+        view! { <p class="hint">"Only owners and admins can add and change webhooks."</p> }.into_any()
+    }
+}
+
 fn add_form(channels: Channels) -> impl IntoView {
+    let typed = typed("/api/notifications/webhooks/add");
     let example = if channels.only_this_machine { "http://localhost:9000/hooks" } else { "https://example.com/hooks" };
     view! {
         <form class="card inline-form" method="post" action="/api/notifications/webhooks/add">
@@ -48,16 +54,16 @@ fn add_form(channels: Channels) -> impl IntoView {
                 <span>"Address"</span>
                 <input
                     type="url"
-                    name="url"
                     placeholder=example
                     autocomplete="off"
                     spellcheck="false"
                     maxlength="2000"
                     required=true
-                    aria-describedby="address-hint"
+                    {..typed.input("url", "", Some("address-hint"))}
                 />
             </label>
             <button class="button primary">"Add webhook"</button>
+            {typed.error("url")}
             <p class="hint" id="address-hint">
                 {if channels.only_this_machine {
                     "In sandbox mode nothing leaves this machine, so use an address on it."
@@ -77,7 +83,7 @@ fn row(one: &EndpointView, view: &NotificationsView) -> impl IntoView + use<> {
     };
     let title = format!("webhook-{}", one.id);
     view! {
-        <li class="connection">
+        <li class="connection" data-key=one.id.0.clone()>
             <div class="connection-who">
                 <div class="connection-name">
                     <h3 class="address" id=title.clone()>{one.url.clone()}</h3>
@@ -161,19 +167,19 @@ fn actions(one: &EndpointView, described_by: String) -> impl IntoView + use<> {
             <input type="hidden" name="enabled" value=(!on).to_string() />
             <button class="button" aria-describedby=described_by>"Send a test"</button>
             <ActionsMenu id=one.id.0.clone() name=one.url.clone()>
-                <a class="menu-item" role="menuitem" href=log>
+                <a class="menu-item" href=log>
                     "Deliveries"
                 </a>
-                <a class="menu-item" role="menuitem" href=choose>
+                <a class="menu-item" href=choose>
                     "Choose events"
                 </a>
-                <button class="menu-item" role="menuitem" formaction="/api/notifications/webhooks/rotate">
+                <button class="menu-item" formaction="/api/notifications/webhooks/rotate">
                     "New secret"
                 </button>
-                <button class="menu-item" role="menuitem" formaction="/api/notifications/webhooks/set">
+                <button class="menu-item" formaction="/api/notifications/webhooks/set">
                     {if on { "Turn off" } else { "Turn on" }}
                 </button>
-                <a class="menu-item danger" role="menuitem" href=remove>
+                <a class="menu-item danger" href=remove>
                     "Remove"
                 </a>
             </ActionsMenu>

@@ -1,13 +1,14 @@
-//! Bar chart of the last 24 hours' refreshes, one bar per hour, with a table of the same numbers for screen readers.
+//! Bar chart of the last 24 hours' refreshes, one bar per hour, with a scale, and a table of the same numbers for screen
+//! readers.
 
 use leptos::prelude::*;
 
 use crate::model::HourView;
 use crate::ui::components::time;
-use crate::ui::shared::time_text;
 
-/// Dimensions of the drawing: its height, the width of one hour, and the width of a bar.
+/// Dimensions of the drawing: its height, that of the highest bar, the width of one hour, and the width of a bar.
 const CHART_HEIGHT: u32 = 72;
+const MAX_BAR_HEIGHT: u32 = 64;
 const HOUR_WIDTH: usize = 20;
 const BAR_WIDTH: u32 = 14;
 
@@ -20,6 +21,10 @@ pub fn refreshes_by_hour(hours: &[HourView]) -> impl IntoView + use<> {
     let marks = marks.map(|hour| time::time_of_day(hour.begins_at)).collect_view();
     view! {
         <figure class="chart">
+            <div class="chart-scale" aria-hidden="true">
+                <span>{most}</span>
+                <span>"0"</span>
+            </div>
             <svg
                 viewBox=format!("0 0 {} {CHART_HEIGHT}", hours.len() * HOUR_WIDTH)
                 preserveAspectRatio="none"
@@ -27,6 +32,7 @@ pub fn refreshes_by_hour(hours: &[HourView]) -> impl IntoView + use<> {
                 height=CHART_HEIGHT
                 aria-hidden="true"
             >
+                <rect class="chart-foot" width="100%" y=CHART_HEIGHT - MAX_BAR_HEIGHT height="1" />
                 {bars}
             </svg>
             <div class="chart-marks" aria-hidden="true">{marks}</div>
@@ -36,8 +42,8 @@ pub fn refreshes_by_hour(hours: &[HourView]) -> impl IntoView + use<> {
                 <thead>
                     <tr>
                         <th scope="col">"Hour from"</th>
-                        <th scope="col">"Refreshed"</th>
                         <th scope="col">"Failed"</th>
+                        <th scope="col">"Refreshed"</th>
                     </tr>
                 </thead>
                 <tbody>{rows}</tbody>
@@ -47,36 +53,35 @@ pub fn refreshes_by_hour(hours: &[HourView]) -> impl IntoView + use<> {
     }
 }
 
-/// Renders one hour. Failures are stacked on successes, and a baseline marks empty hours.
+/// Renders one hour. Successes are stacked on failures, and a baseline marks empty hours.
 fn bar(x: usize, hour: &HourView, most: u32) -> impl IntoView + use<> {
     let (refreshed, failed) = (bar_height(hour.refreshed, most), bar_height(hour.failed, most));
-    let title =
-        format!("{}: {} refreshed, {} failed", time_text::time_of_day(hour.begins_at), hour.refreshed, hour.failed);
+    let counts = format!(": {} failed, {} refreshed", hour.failed, hour.refreshed);
     let part = |class: &'static str, height: u32, foot: u32| {
         (height > 0)
             .then(|| view! { <rect class=class x=x width=BAR_WIDTH y=CHART_HEIGHT - foot - height height=height /> })
     };
     view! {
         <g>
-            <title>{title}</title>
+            <title>{time::time_of_day(hour.begins_at)} {counts}</title>
             <rect class="chart-foot" x=x width=BAR_WIDTH y=CHART_HEIGHT - 2 height=2 />
-            {part("chart-good", refreshed, 0)}
-            {part("chart-bad", failed, refreshed)}
+            {part("chart-bad", failed, 0)}
+            {part("chart-good", refreshed, failed)}
         </g>
     }
 }
 
 /// Returns the height of a bar's part, at least 4 so that it is visible. Two parts together fit into the drawing.
 fn bar_height(count: u32, most: u32) -> u32 {
-    if count == 0 { 0 } else { (count * (CHART_HEIGHT - 8) / most).max(4) }
+    if count == 0 { 0 } else { (count * MAX_BAR_HEIGHT / most).max(4) }
 }
 
 fn row(hour: &HourView) -> impl IntoView + use<> {
     view! {
         <tr>
-            <th scope="row">{time_text::absolute(hour.begins_at)}</th>
-            <td>{hour.refreshed}</td>
+            <th scope="row">{time::absolute(hour.begins_at)}</th>
             <td>{hour.failed}</td>
+            <td>{hour.refreshed}</td>
         </tr>
     }
 }

@@ -8,10 +8,13 @@ use leptos::prelude::*;
 
 use crate::api;
 use crate::model::{HourView, OverviewView, UpcomingActionKind, UpcomingActionView};
-use crate::ui::components::live_body::live_body;
+use crate::ui::components::live_body::{live_body, live_body_until};
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::reread::next_reread_at;
 use crate::ui::components::time;
-use crate::ui::layout::Layout;
+use crate::ui::context::page;
+use crate::ui::layout::{Layout, app_alarm};
+use crate::ui::shared::icons::{CHECK, WARNING, icon};
 use crate::ui::shared::time_text;
 use connections::connection_list;
 use verdict::verdict;
@@ -26,8 +29,13 @@ pub fn Overview() -> impl IntoView {
                     Ok(view) if view.connections.is_empty() => {
                         live_body(view.as_of, no_connections().into_any()).into_any()
                     }
-                    Ok(view) => live_body(view.as_of, loaded(view).into_any()).into_any(),
-                    Err(error) => load_failure("Overview", &error, "/".to_owned()).into_any(),
+                    Ok(view) => {
+                        let again = next_reread_at(&view.connections, view.as_of);
+                        live_body_until(view.as_of, again, loaded(view).into_any()).into_any()
+                    }
+                    Err(error) => {
+                        view! { {app_alarm(&page())} {load_failure("Overview", &error, "/".to_owned())} }.into_any()
+                    }
                 }
             })}
         </Layout>
@@ -39,6 +47,7 @@ fn no_connections() -> impl IntoView {
         <header class="page-head">
             <h1>"Overview"</h1>
         </header>
+        {app_alarm(&page())}
         <section class="empty">
             <h2>"No connections yet"</h2>
             <p>"Connect Xero, and this page shows whether your connections are working."</p>
@@ -53,9 +62,9 @@ fn loaded(view: OverviewView) -> impl IntoView {
         <header class="page-head">
             <h1>"Overview"</h1>
         </header>
-        {verdict(&view.connections)}
+        {verdict(&view)}
         <div class="panels">{day} {next}</div>
-        {connection_list(view.connections).into_any()}
+        {connection_list(&view.connections).into_any()}
     }
 }
 
@@ -68,17 +77,22 @@ fn last_24_hours(hours: &[HourView]) -> impl IntoView + use<> {
                 <a href="/activity">"All activity"</a>
             </div>
             <dl class="stats">
-                {stat("Refreshed", sum(|hour| hour.refreshed))} {stat("Failed", sum(|hour| hour.failed))}
+                {stat(WARNING, "chart-bad", "Failed", sum(|hour| hour.failed))}
+                {stat(CHECK, "chart-good", "Refreshed", sum(|hour| hour.refreshed))}
             </dl>
             {chart::refreshes_by_hour(hours)}
         </section>
     }
 }
 
-fn stat(term: &'static str, count: u32) -> impl IntoView {
+/// Renders a sum, which is also the legend of the bars of this class.
+fn stat(path: &'static str, class: &'static str, term: &'static str, count: u32) -> impl IntoView {
     view! {
         <div>
-            <dt>{term}</dt>
+            <dt class="legend">
+                <svg class="swatch" width="12" height="12" aria-hidden="true"><rect class=class width="12" height="12" /></svg>
+                {icon(path)} {term}
+            </dt>
             <dd>{count}</dd>
         </div>
     }

@@ -1,60 +1,138 @@
-//! The overview's first sentence: whether the connections work.
+//! The overview's first sentence: whether the connections work, and if not, who has to act.
 
 use leptos::prelude::*;
 
-use crate::model::{ConnectionView, Health, Permission, Tone, XERO_NOT_ANSWERING, paths};
+use crate::model::{ConnectionView, Health, OverviewView, Tone, XERO_NOT_ANSWERING, XeroCondition, paths};
+use crate::ui::components::broken_connections::broken_connections;
 use crate::ui::components::time;
-use crate::ui::context::may;
 use crate::ui::shared::icons::{CHECK, CLOCK, WARNING, icon};
 
-/// Renders the sentence, with the way to reconnect if that is needed and allowed.
-pub fn verdict(connections: &[ConnectionView]) -> impl IntoView + use<> {
-    let (tone, sentence) = summary(connections);
+/// What follows the sentence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Next {
+    /// Nothing: it works, or nothing is connected.
+    Nothing,
+    /// A person reconnects.
+    Reconnect,
+    /// Evergrant tries again by itself.
+    Retry,
+    /// Evergrant asks Xero again before anybody has to act.
+    Check,
+    /// The operator acts.
+    Administrator,
+}
+
+/// Renders the sentence, with what follows from it.
+pub fn verdict(view: &OverviewView) -> impl IntoView + use<> {
+    let xero = view.xero;
+    let (tone, sentence, next) = summary(&view.connections, xero.condition);
     let path = match tone {
         Tone::Good => CHECK,
         Tone::Warn => CLOCK,
         _ => WARNING,
     };
-    let retry = (tone == Tone::Warn).then(|| retry_notice(connections));
-    let reconnect = (tone == Tone::Bad && may(Permission::ManageConnections))
-        .then(|| view! { <a class="button primary" href=paths::INTEGRATIONS>"Reconnect"</a> });
+    let since = xero.since.filter(|_| next == Next::Retry).map(|at| view! { " Since " {time::time_of_day(at)} "." });
+    let more = match next {
+        Next::Nothing | Next::Reconnect => ().into_any(),
+        Next::Retry => view! { {since} {retry_notice(xero.next_attempt_at)} " " {xero_link()} }.into_any(),
+        Next::Check => {
+            let at = xero.next_attempt_at.map(|at| view! { " at " {time::time_of_day(at)} });
+            view! { " Evergrant will ask again" {at} " before anybody has to act. " {xero_link()} }.into_any()
+        }
+        Next::Administrator => {
+            view! { " Your Evergrant administrator needs to fix this. Your connections are safe. " {xero_link()} }
+                .into_any()
+        }
+    };
+    let reconnect = (next == Next::Reconnect).then(|| broken_connections(&view.broken));
     view! {
         <section class="verdict" data-tone=tone.as_str()>
             {icon(path)}
-            <p>{sentence} {retry}</p>
-            {reconnect}
+            <div class="stack">
+                <p>{sentence} {more}</p>
+                {reconnect}
+            </div>
         </section>
     }
 }
 
+fn xero_link() -> impl IntoView {
+    view! { <a href=paths::XERO>"Xero's state"</a> }
+}
+
 /// Says when Evergrant tries again, while nobody has to act.
-fn retry_notice(connections: &[ConnectionView]) -> impl IntoView + use<> {
-    let retrying = connections.iter().filter(|one| one.health == Health::Retrying);
-    let at = retrying.filter_map(|one| one.next_attempt_at).min();
+fn retry_notice(at: Option<i64>) -> impl IntoView {
     let at = at.map(|at| view! { " at " {time::time_of_day(at)} });
     view! { " Evergrant will try again" {at} ". You don't need to do anything." }
 }
 
-/// Returns the tone and the sentence that sum up the connections. Disconnected and moved ones aren't counted.
-fn summary(connections: &[ConnectionView]) -> (Tone, String) {
+/// Returns the tone and the sentences that sum up the connections, each cause in one, and what follows. Disconnected and
+/// moved ones aren't counted.
+fn summary(connections: &[ConnectionView], xero: XeroCondition) -> (Tone, String, Next) {
     let count = |health| connections.iter().filter(|one| one.health == health).count();
     let broken = count(Health::NeedsReauth);
     let retrying = count(Health::Retrying);
     let moved = count(Health::Moved);
     let total = connections.len() - count(Health::Disconnected) - moved;
+    let needs_reconnecting = match (total, broken) {
+        (1, 1) => "The connection needs reconnecting.".to_owned(),
+        (_, 1) => format!("1 of {total} connections needs reconnecting."),
+        _ => format!("{broken} of {total} connections need reconnecting."),
+    };
+    // A consent would fail, too, so this comes before what a person could do.
+    if xero == XeroCondition::RefusesApp {
+        let refused = "Xero refuses Evergrant's app credentials, so no token can be refreshed.";
+        let rest = if broken > 0 { format!("{refused} {needs_reconnecting}") } else { refused.to_owned() };
+        return (Tone::Bad, rest, Next::Administrator);
+    }
     match (total, broken, retrying) {
         (0, ..) if moved > 0 => (
             Tone::Quiet,
             "Nothing is connected: every connection has been disconnected or moved to another system.".to_owned(),
+            Next::Nothing,
         ),
-        (0, ..) => (Tone::Quiet, "Nothing is connected: every connection has been disconnected.".to_owned()),
-        (1, 1, _) => (Tone::Bad, "The connection needs reconnecting.".to_owned()),
-        (_, 1, _) => (Tone::Bad, format!("1 of {total} connections needs reconnecting.")),
-        (_, 2.., _) => (Tone::Bad, format!("{broken} of {total} connections need reconnecting.")),
-        (1, 0, _) if retrying > 0 => (Tone::Warn, format!("{XERO_NOT_ANSWERING}.")),
-        (_, 0, 1..) => (Tone::Warn, format!("{XERO_NOT_ANSWERING} for {retrying} of {total} connections.")),
-        (1, 0, 0) => (Tone::Good, "The connection is working.".to_owned()),
-        (_, 0, 0) => (Tone::Good, format!("All {total} connections are working.")),
+        (0, ..) => {
+            (Tone::Quiet, "Nothing is connected: every connection has been disconnected.".to_owned(), Next::Nothing)
+        }
+        (_, 1.., 0) => (Tone::Bad, needs_reconnecting, Next::Reconnect),
+        (_, 1.., 1..) => {
+            let (_, waiting, _) = retrying_summary(total, retrying, xero);
+            (Tone::Bad, format!("{needs_reconnecting} {waiting}"), Next::Reconnect)
+        }
+        (_, 0, 1..) => retrying_summary(total, retrying, xero),
+        (1, 0, 0) => (Tone::Good, "The connection is working.".to_owned(), Next::Nothing),
+        (_, 0, 0) => (Tone::Good, format!("All {total} connections are working."), Next::Nothing),
+    }
+}
+
+/// Sums up connections that wait, by what they wait for.
+fn retrying_summary(total: usize, retrying: usize, xero: XeroCondition) -> (Tone, String, Next) {
+    let of = if total == 1 { String::new() } else { format!(" for {retrying} of {total} connections") };
+    let what = if total == 1 { "The connection".to_owned() } else { format!("{retrying} of {total} connections") };
+    match xero {
+        XeroCondition::RefusesMany => (
+            Tone::Warn,
+            format!("Xero refuses many connections at once. Evergrant doesn't believe it yet and asks again{of}."),
+            Next::Retry,
+        ),
+        XeroCondition::RefusesSome => {
+            let what =
+                if total == 1 { "the connection".to_owned() } else { format!("{retrying} of {total} connections") };
+            (Tone::Warn, format!("Xero refused access, and Evergrant is checking {what}."), Next::Check)
+        }
+        // Their tokens belong to another app, so Xero is not even asked.
+        XeroCondition::AnotherApp => {
+            (Tone::Bad, format!("{what} can't be refreshed with Evergrant's present Xero app."), Next::Administrator)
+        }
+        XeroCondition::NeedsOperator => (Tone::Bad, format!("{what} can't be refreshed."), Next::Administrator),
+        XeroCondition::Limiting => (Tone::Warn, format!("Xero is limiting Evergrant's requests{of}."), Next::Retry),
+        XeroCondition::Answering => {
+            let waits = if retrying == 1 { "waits" } else { "wait" };
+            (Tone::Warn, format!("{what} {waits} for the next refresh."), Next::Retry)
+        }
+        XeroCondition::NotAnswering | XeroCondition::RefusesApp => {
+            (Tone::Warn, format!("{XERO_NOT_ANSWERING}{of}."), Next::Retry)
+        }
     }
 }
 
@@ -63,6 +141,8 @@ mod tests {
     use super::super::connections::tests::connections;
     use super::*;
 
+    const SOME_REFUSED: &str = "Xero refused access, and Evergrant is checking 1 of 2 connections.";
+
     #[test]
     fn verdict_sums_up_the_connections_in_one_sentence() {
         use Health::*;
@@ -70,7 +150,10 @@ mod tests {
             (&[Connected][..], "The connection is working."),
             (&[Connected, Refreshing, Disconnected], "All 2 connections are working."),
             (&[NeedsReauth, Connected], "1 of 2 connections needs reconnecting."),
-            (&[NeedsReauth, NeedsReauth, Retrying], "2 of 3 connections need reconnecting."),
+            (
+                &[NeedsReauth, NeedsReauth, Retrying],
+                "2 of 3 connections need reconnecting. Xero isn't answering for 1 of 3 connections.",
+            ),
             (&[Retrying, Connected], "Xero isn't answering for 1 of 2 connections."),
             (&[Retrying, Disconnected], "Xero isn't answering."),
             (&[Connected, Moved], "The connection is working."),
@@ -80,7 +163,31 @@ mod tests {
             ),
             (&[Disconnected], "Nothing is connected: every connection has been disconnected."),
         ] {
-            assert_eq!(summary(&connections(healths)).1, sentence);
+            assert_eq!(summary(&connections(healths), XeroCondition::NotAnswering).1, sentence);
         }
+    }
+
+    #[test]
+    fn verdict_carries_its_cause() {
+        use Health::*;
+        let two = connections(&[Retrying, Connected]);
+        let of = |condition| summary(&two, condition);
+        assert_eq!((of(XeroCondition::NotAnswering).0, of(XeroCondition::NotAnswering).2), (Tone::Warn, Next::Retry));
+        let (tone, sentence, next) = of(XeroCondition::RefusesApp);
+        assert_eq!((tone, next), (Tone::Bad, Next::Administrator));
+        assert!(sentence.starts_with("Xero refuses Evergrant's app credentials"), "{sentence}");
+        assert!(of(XeroCondition::RefusesMany).1.contains("many connections at once"));
+        for condition in [XeroCondition::AnotherApp, XeroCondition::NeedsOperator] {
+            assert_eq!((of(condition).0, of(condition).2), (Tone::Bad, Next::Administrator), "{condition:?}");
+        }
+        for condition in [XeroCondition::Limiting, XeroCondition::Answering] {
+            assert_eq!((of(condition).0, of(condition).2), (Tone::Warn, Next::Retry), "{condition:?}");
+        }
+        // It was refreshed between the two looks at the database.
+        assert_eq!(of(XeroCondition::Answering).1, "1 of 2 connections waits for the next refresh.");
+        let (_, sentence, next) = of(XeroCondition::RefusesSome);
+        assert_eq!((sentence.as_str(), next), (SOME_REFUSED, Next::Check));
+        let broken = summary(&connections(&[NeedsReauth, Retrying]), XeroCondition::RefusesApp);
+        assert!(broken.1.contains("1 of 2 connections needs reconnecting.") && broken.2 == Next::Administrator);
     }
 }

@@ -1,0 +1,177 @@
+//! The order of connections, and the part of an organization's connections that a page of the list shows.
+
+use url::form_urlencoded;
+
+use crate::model::{
+    BindingId, BrokenConnections, CONNECTIONS_PER_PAGE, ConnectionName, ConnectionView, Health, ListPart, ListQuery,
+    ListState, NAMED_BROKEN_CONNECTIONS, paths,
+};
+use crate::server::domain::name_order::{fold, sort_key};
+
+/// A connection with the texts by which it is found.
+pub struct SearchableConnection {
+    /// The connection.
+    pub view: ConnectionView,
+    /// The id that a program gave it.
+    pub external_id: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+impl SearchableConnection {
+    /// Returns whether the name, the external id or a tag contains the text, which is folded.
+    fn matches(&self, folded: &str) -> bool {
+        let texts = [Some(&self.view.tenant_name), self.external_id.as_ref()].into_iter().flatten().chain(&self.tags);
+        folded.is_empty() || texts.map(|text| fold(text)).any(|text| text.contains(folded))
+    }
+}
+
+/// Sorts connections: those in trouble first, then by name.
+pub fn sort_connections<T>(connections: &mut [T], view: impl Fn(&T) -> &ConnectionView) {
+    connections.sort_by_cached_key(|one| {
+        let view = view(one);
+        (rank(view.health), sort_key(&view.tenant_name), view.id.clone())
+    });
+}
+
+/// Returns the connections that need reconnecting. Expects them sorted.
+pub fn broken_connections<'a>(sorted: impl Iterator<Item = &'a ConnectionView>) -> BrokenConnections {
+    let mut broken = BrokenConnections::default();
+    for view in sorted.filter(|view| view.health == Health::NeedsReauth) {
+        broken.count += 1;
+        if broken.named.len() < NAMED_BROKEN_CONNECTIONS {
+            broken.named.push(ConnectionName { id: view.id.clone(), name: view.tenant_name.clone() });
+        }
+    }
+    broken
+}
+
+/// Returns the rows that the query asks for, and what surrounds them. Expects the connections sorted.
+pub fn part_of(mut connections: Vec<SearchableConnection>, query: &ListQuery) -> (Vec<ConnectionView>, ListPart) {
+    if let Some(index) = connections.iter().position(|one| Some(&one.view.id) == query.first.as_ref()) {
+        connections[..=index].rotate_right(1);
+    }
+    let total = connections.len();
+    let search = fold(query.search.trim());
+    let found: Vec<_> = connections.into_iter().filter(|one| one.matches(&search)).map(|one| one.view).collect();
+    let count = |state| found.iter().filter(|view| ListState::of(view.health) == state).count();
+    let counts = ListState::ALL.iter().map(|&state| (state, count(state))).filter(|(_, count)| *count > 0).collect();
+    let is_selected = |view: &ConnectionView| query.state.is_none_or(|state| ListState::of(view.health) == state);
+    let selected: Vec<_> = found.into_iter().filter(is_selected).collect();
+    let mut part = ListPart {
+        search: query.search.trim().to_owned(),
+        state: query.state,
+        counts,
+        total,
+        selected: selected.len(),
+        ..ListPart::default()
+    };
+    part.page = query.page.clamp(1, part.last_page());
+    part.previous = (part.page > 1).then(|| path_of(query, part.page - 1));
+    part.next = (part.page < part.last_page()).then(|| path_of(query, part.page + 1));
+    let rows = selected.into_iter().skip((part.page - 1) * CONNECTIONS_PER_PAGE).take(CONNECTIONS_PER_PAGE);
+    (rows.collect(), part)
+}
+
+/// Returns the path of a page of the list.
+fn path_of(query: &ListQuery, page: usize) -> String {
+    let (search, state) = (query.search.trim(), query.state.map_or("", ListState::as_str));
+    let (page, first) = (page.to_string(), query.first.as_ref().map_or("", BindingId::as_str));
+    let pairs = [("q", search), ("state", state), ("connection", first), ("page", page.as_str())];
+    let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+    format!("{}?{}", paths::INTEGRATIONS, form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
+}
+
+/// Returns the place of a state in the list. A running refresh moves no row.
+fn rank(health: Health) -> usize {
+    let state = ListState::of(health);
+    ListState::ALL.iter().position(|one| *one == state).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(name: &str, health: Health) -> SearchableConnection {
+        let view = ConnectionView::example(name, health);
+        SearchableConnection { view, external_id: None, tags: Vec::new() }
+    }
+
+    fn sorted(mut connections: Vec<SearchableConnection>) -> Vec<SearchableConnection> {
+        sort_connections(&mut connections, |one| &one.view);
+        connections
+    }
+
+    fn names(rows: &[ConnectionView]) -> Vec<&str> {
+        rows.iter().map(|row| row.tenant_name.as_str()).collect()
+    }
+
+    #[test]
+    fn trouble_comes_first_and_names_are_sorted_as_people_sort_them() {
+        let list = sorted(vec![
+            connection("Tui", Health::Connected),
+            connection("Ōtautahi", Health::Refreshing),
+            connection("Zebra", Health::NeedsReauth),
+            connection("Gone", Health::Disconnected),
+            connection("Slow", Health::Retrying),
+            connection("apple", Health::NeedsReauth),
+        ]);
+        let broken = broken_connections(list.iter().map(|one| &one.view));
+        assert_eq!((broken.count, broken.named[0].name.as_str(), broken.unnamed()), (2, "apple", 0));
+        let (rows, part) = part_of(list, &ListQuery::default());
+        assert_eq!(names(&rows), ["apple", "Zebra", "Slow", "Ōtautahi", "Tui", "Gone"]);
+        assert_eq!((part.total, part.selected, part.is_filtered()), (6, 6, false));
+    }
+
+    #[test]
+    fn search_finds_names_ids_and_tags_and_the_counts_are_of_what_it_finds() {
+        let list = || {
+            let with_id =
+                SearchableConnection { external_id: Some("CRM-77".into()), ..connection("Tui", Health::Connected) };
+            let tagged =
+                SearchableConnection { tags: vec!["payroll".into()], ..connection("Kauri", Health::NeedsReauth) };
+            sorted(vec![with_id, tagged, connection("Ōtautahi", Health::Connected)])
+        };
+        let search = |search: &str, state| ListQuery { search: search.to_owned(), state, page: 1, first: None };
+        for (text, found) in [("OTAU", "Ōtautahi"), ("crm-7", "Tui"), (" pay ", "Kauri")] {
+            assert_eq!(names(&part_of(list(), &search(text, None)).0), [found], "{text}");
+        }
+        let (rows, part) = part_of(list(), &search("u", Some(ListState::Connected)));
+        assert_eq!(names(&rows), ["Ōtautahi", "Tui"]);
+        assert_eq!(part.counts, [(ListState::NeedsReauth, 1), (ListState::Connected, 2)]);
+        let (rows, part) = part_of(list(), &search("nowhere", None));
+        assert_eq!((rows.len(), part.selected, part.total, part.is_filtered()), (0, 0, 3, true));
+    }
+
+    #[test]
+    fn pages_keep_the_search_and_a_page_after_the_last_is_the_last() {
+        let list = || sorted((0..120).map(|n| connection(&format!("Ω & {n}"), Health::Connected)).collect());
+        let query = |page| ListQuery { search: "ω &".into(), state: Some(ListState::Connected), page, first: None };
+        let (rows, part) = part_of(list(), &query(2));
+        assert_eq!((rows.len(), rows[0].tenant_name.as_str()), (50, "Ω & 50"));
+        let encoded = "/settings/integrations?q=%CF%89+%26&state=connected&page=";
+        assert_eq!(part.previous.as_deref(), Some(format!("{encoded}1").as_str()));
+        assert_eq!(part.next.as_deref(), Some(format!("{encoded}3").as_str()));
+        let (rows, part) = part_of(list(), &query(99));
+        assert_eq!((rows.len(), part.page, part.next), (20, 3, None));
+        assert_eq!(part_of(list(), &query(0)).1.page, 1);
+    }
+
+    #[test]
+    fn named_connection_comes_first_and_no_row_is_shown_twice_or_lost() {
+        let list = || sorted((0..120).map(|n| connection(&format!("Client {n:03}"), Health::Connected)).collect());
+        let page = |page, search: &str| {
+            let first = Some("Client 110".into());
+            part_of(list(), &ListQuery { search: search.to_owned(), state: None, page, first })
+        };
+        let (rows, part) = page(1, "");
+        assert_eq!(
+            (rows.len(), rows[0].tenant_name.as_str(), rows[1].tenant_name.as_str()),
+            (50, "Client 110", "Client 000")
+        );
+        assert!(part.next.unwrap().contains("connection=Client+110"));
+        let all: Vec<_> = (1..=3).flat_map(|number| page(number, "").0).map(|row| row.id).collect();
+        assert_eq!((all.len(), all.iter().collect::<std::collections::HashSet<_>>().len()), (120, 120));
+        assert_eq!(names(&page(1, "client 01").0)[0], "Client 010", "the search excludes it");
+    }
+}

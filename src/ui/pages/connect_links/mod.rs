@@ -1,0 +1,84 @@
+//! Settings → Integrations → Connect links: creating links, the open ones, and where links may return to.
+
+mod forms;
+mod missing_access;
+mod new_links;
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use crate::api;
+use crate::model::{ConnectLinksView, Permission, paths};
+use crate::ui::components::live_body::around_live_body;
+use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::open_links::open_links;
+use crate::ui::context::{may, page};
+use crate::ui::layout::Layout;
+use forms::{create_form, return_urls};
+pub use missing_access::lacking_text;
+use missing_access::missing_access;
+use new_links::{new_link, new_links};
+
+/// The page at `/settings/integrations/links`.
+#[component]
+pub fn ConnectLinks() -> impl IntoView {
+    // Set by the page of a connection.
+    let chosen = use_query_map().read_untracked().get("connection");
+    let (link, links) = (page().new_connect_link, page().new_connect_links);
+    let is_allowed = may(Permission::ManageConnections);
+    view! {
+        <Layout title="Connect links · Integrations">
+            {link.map(|link| new_link(link.expose()))} {new_links(&links)}
+            {Suspend::new(async move {
+                if !is_allowed {
+                    return forbidden().into_any();
+                }
+                match api::connect_links().await {
+                    Ok(view) => loaded(&view, chosen.as_deref()).into_any(),
+                    Err(error) => load_failure("Connect links", &error, paths::CONNECT_LINK_LIST.to_owned()).into_any(),
+                }
+            })}
+        </Layout>
+    }
+}
+
+fn loaded(view: &ConnectLinksView, chosen: Option<&str>) -> AnyView {
+    let list = open_links(&view.links)
+        .map_or_else(|| view! { <p class="hint">"No link is open."</p> }.into_any(), IntoAny::into_any);
+    let lists = view! {
+        {missing_access(&view.connections, &view.links)}
+        <section class="stack" aria-labelledby="open-links">
+            <h2 id="open-links">"Open links"</h2>
+            {list}
+        </section>
+    };
+    let after = view! {
+        <section class="stack" aria-labelledby="new-link">
+            <h2 id="new-link">"New link"</h2>
+            {create_form(view, chosen)}
+        </section>
+        {return_urls(view)}
+    };
+    around_live_body(head().into_any(), (view.as_of, lists.into_any()), after.into_any())
+}
+
+fn head() -> impl IntoView {
+    view! {
+        <header class="page-head">
+            <div>
+                <p class="crumb"><a href=paths::INTEGRATIONS>"Integrations"</a></p>
+                <h1>"Connect links"</h1>
+                <p class="lead">
+                    "Somebody else has the Xero sign-in? Send them a link. They connect Xero with it once, without an account in Evergrant."
+                </p>
+            </div>
+        </header>
+    }
+}
+
+fn forbidden() -> impl IntoView {
+    view! {
+        {head()}
+        <p class="hint">"Only owners and admins can create connect links."</p>
+    }
+}

@@ -1,0 +1,30 @@
+//! The refresh attempts of a connection, with their evidence.
+
+use leptos::prelude::*;
+
+use crate::model::{ConnectionPageView, paths};
+use crate::ui::components::attempts::table;
+use crate::ui::components::list_parts::{empty_state, pagination_links};
+
+/// Renders the section. `is_older_page` says that the attempts are not the newest.
+pub fn history(view: &ConnectionPageView, is_older_page: bool) -> impl IntoView + use<> {
+    let page = paths::connection(&view.connection.id);
+    let older = view.older.as_ref().map(|older| format!("{page}?before={older}#history"));
+    let newest = is_older_page.then(|| format!("{page}#history"));
+    let all = format!("{}?connection={}", paths::ACTIVITY, view.connection.id);
+    let body = if view.attempts.is_empty() {
+        empty_state("Nothing yet", "The token will be refreshed before it expires.").into_any()
+    } else {
+        table(&view.attempts).into_any()
+    };
+    view! {
+        <section class="stack" aria-labelledby="history">
+            <div class="section-head">
+                <h2 id="history">"History"</h2>
+                <a href=all>"Search and export"</a>
+            </div>
+            <p class="lead">"Every time Evergrant asked Xero for a new token, newest first."</p>
+            {body} {pagination_links(newest, older)}
+        </section>
+    }
+}

@@ -1,0 +1,130 @@
+//! Whether the connection works, what a person has to do about it, and the actions on it.
+
+use leptos::prelude::*;
+
+use crate::model::{ConnectionPageView, ConnectionView, Health, paths};
+use crate::ui::components::connection_texts::{ASK_TO_RECONNECT, DISCONNECT_CONSEQUENCE};
+use crate::ui::components::health_badge::health_badge;
+use crate::ui::components::org_field::org_field;
+use crate::ui::components::question_card::ConfirmationCard;
+use crate::ui::components::reconnect_form::reconnect_form;
+use crate::ui::components::time;
+use crate::ui::components::token_facts::{TokenTimes, token_facts};
+
+/// Id of the connection's name.
+const NAME: &str = "connection-name";
+
+/// Renders the head of the page: name, state in a word, and the actions.
+pub fn head(view: &ConnectionPageView) -> impl IntoView + use<> {
+    let one = &view.connection;
+    view! {
+        <header class="page-head">
+            <div>
+                <p class="crumb"><a href=paths::INTEGRATIONS>"Integrations"</a></p>
+                <div class="connection-name">
+                    <h1 id=NAME>{one.tenant_name.clone()}</h1>
+                    {health_badge(one)}
+                </div>
+                <p class="lead">
+                    {kind_label(&one.tenant_type)} " in Xero, connected "
+                    {one.connected_by.clone().map(|person| format!("by {person} "))} "on " {time::date(one.connected_at)} "."
+                </p>
+            </div>
+            <div class="page-actions">{actions(view)}</div>
+        </header>
+    }
+}
+
+/// Renders the state, and what a person does about it.
+pub fn state(view: &ConnectionPageView) -> impl IntoView + use<> {
+    let one = &view.connection;
+    let times = TokenTimes {
+        roll_after: view.roll_after,
+        refresh_token_lifetime: view.refresh_token_lifetime,
+        as_of: view.as_of,
+    };
+    view! {
+        <section class="card stack" aria-labelledby="state">
+            <h2 id="state">"State"</h2>
+            <p class="problem">{one.problem.clone().unwrap_or_else(|| working_text(one.health).to_owned())}</p>
+            {advice(one.health, view.may_manage).map(|text| view! { <p class="problem">{text}</p> })}
+            {token_facts(one, times)}
+        </section>
+    }
+}
+
+/// Says what a connection without a problem does.
+fn working_text(health: Health) -> &'static str {
+    match health {
+        Health::Refreshing => "Its token is being refreshed.",
+        _ => "It works. Its token is refreshed before it expires, so there is nothing to do.",
+    }
+}
+
+/// Says whom a person asks who can't do themselves what is to do.
+fn advice(health: Health, may_manage: bool) -> Option<&'static str> {
+    (health == Health::NeedsReauth && !may_manage).then_some(ASK_TO_RECONNECT)
+}
+
+/// Returns what Xero calls this kind of tenant.
+fn kind_label(tenant_type: &str) -> &'static str {
+    if tenant_type == "ORGANISATION" { "An organisation" } else { "A practice" }
+}
+
+fn actions(view: &ConnectionPageView) -> impl IntoView + use<> {
+    let one = &view.connection;
+    let wants_consent = !one.health.has_access() || !one.missing_scopes.is_empty();
+    let question = format!("{}?disconnect=true", paths::connection(&one.id));
+    view! {
+        {(wants_consent && view.may_manage).then(|| reconnect_form(&one.id, one.health, NAME.to_owned()))}
+        {one.health.has_access().then(|| refresh_and_test(one))}
+        {(view.may_manage && one.health != Health::Disconnected)
+            .then(|| {
+                view! {
+                    <a class="button" href=question>
+                        "Disconnect"
+                    </a>
+                }
+            })}
+    }
+}
+
+fn refresh_and_test(one: &ConnectionView) -> impl IntoView + use<> {
+    let id = one.id.0.clone();
+    view! {
+        <form method="post" action="/api/integrations/xero/refresh-connection">
+            {org_field()} <input type="hidden" name="binding_id" value=id.clone() />
+            <button class="button">"Refresh now"</button>
+        </form>
+        <form method="post" action="/api/integrations/xero/test">
+            {org_field()} <input type="hidden" name="binding_id" value=id />
+            <button class="button">"Test connection"</button>
+        </form>
+    }
+}
+
+/// Asks whether to disconnect.
+pub fn disconnect_question(one: &ConnectionView) -> impl IntoView + use<> {
+    view! {
+        <ConfirmationCard
+            title=format!("Disconnect {} from Xero?", one.tenant_name)
+            text=DISCONNECT_CONSEQUENCE.into_any()
+            action="/api/integrations/xero/disconnect"
+            field=("binding_id", one.id.0.clone())
+            cancel=paths::connection(&one.id)
+            verb="Disconnect"
+        />
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_person_who_cannot_reconnect_is_sent_to_somebody_else() {
+        assert_eq!(advice(Health::NeedsReauth, true), None);
+        assert!(advice(Health::NeedsReauth, false).unwrap().contains("owner or admin"));
+        assert_eq!((advice(Health::Retrying, false), advice(Health::Connected, false)), (None, None));
+    }
+}

@@ -1,0 +1,112 @@
+//! Events: what people were notified of, read and unread, and who got it.
+
+mod row;
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use crate::api;
+use crate::model::{BindingId, EventKind, EventListFilter, EventsView, paths};
+use crate::ui::components::list_parts::{connection_filter, empty_state, filter_choice, no_results, pagination_links};
+use crate::ui::components::live_body::around_live_body;
+use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::org_field::org_field;
+use crate::ui::layout::Layout;
+use row::row;
+
+/// The page at `/events`.
+#[component]
+pub fn Events() -> impl IntoView {
+    let query = use_query_map().read_untracked().clone();
+    let asked = |name: &str| query.get(name).filter(|value| !value.is_empty());
+    let (kind, connection, before) = (asked("kind"), asked("connection").map(BindingId), asked("before"));
+    view! {
+        <Layout title="Events">
+            {Suspend::new(async move {
+                match api::events(kind, connection, before.clone()).await {
+                    Ok(view) => loaded(&view, before.is_some()).into_any(),
+                    Err(error) => load_failure("Events", &error, paths::EVENT_LIST.to_owned()).into_any(),
+                }
+            })}
+        </Layout>
+    }
+}
+
+fn loaded(view: &EventsView, is_older_page: bool) -> AnyView {
+    let rows = view.events.iter().map(row).collect_view();
+    let list = match (view.events.is_empty(), view.filter == EventListFilter::default()) {
+        (false, _) => view! { <ul class="connections" aria-label="Events">{rows}</ul> }.into_any(),
+        (true, true) => {
+            empty_state("No events yet", "When a connection needs somebody, or works again, it is listed here.")
+                .into_any()
+        }
+        (true, false) => no_results().into_any(),
+    };
+    let older = view.older.as_ref().map(|older| url_with_filter(&view.filter, Some(&older.to_string())));
+    let newest = is_older_page.then(|| url_with_filter(&view.filter, None));
+    let unread = view.unread;
+    let as_of = view.as_of;
+    let before = view! {
+        <header class="page-head">
+            <div>
+                <h1>"Events"</h1>
+                <p class="lead">
+                    "When a connection needs attention, before it expires, and when it works again. " <a href=paths::NOTIFICATIONS>"Who is told, and how"</a>
+                </p>
+            </div>
+        </header>
+        {filters(view)}
+    };
+    let live = view! { {(unread > 0).then(|| unread_line(unread, as_of))} {list} {pagination_links(newest, older)} }
+        .into_any();
+    around_live_body(before.into_any(), (as_of, live), ().into_any())
+}
+
+/// Says how many events are unread, and marks them as read.
+fn unread_line(unread: u32, as_of: i64) -> impl IntoView {
+    let text =
+        if unread == 1 { "1 event is new to you.".to_owned() } else { format!("{unread} events are new to you.") };
+    view! {
+        <form class="section-head" method="post" action="/api/events/read">
+            {org_field()} <input type="hidden" name="up_to" value=as_of />
+            <input type="hidden" name="seen" value=unread /> <p>{text}</p>
+            <button class="button">"Mark all as read"</button>
+        </form>
+    }
+}
+
+fn filters(view: &EventsView) -> impl IntoView + use<> {
+    let kinds = EventKind::ALL.iter().filter(|kind| kind.is_for_people());
+    let kinds = kinds.map(|kind| (kind.as_str().to_owned(), kind.label().to_owned()));
+    let filtered = view.filter != EventListFilter::default();
+    view! {
+        <form class="filters" method="get" action=paths::EVENT_LIST>
+            {filter_choice("Event", "kind", "All events", view.filter.kind.map(EventKind::as_str), kinds)}
+            {connection_filter(&view.connections, view.filter.connection.as_ref())}
+            <button class="button">"Show"</button>
+            {filtered.then(|| view! { <a class="button" href=paths::EVENT_LIST>"Clear filters"</a> })}
+        </form>
+    }
+}
+
+/// Returns the page's URL with the filter in its query. Ids, wire values and cursors need no escaping.
+fn url_with_filter(filter: &EventListFilter, before: Option<&str>) -> String {
+    let kind = filter.kind.map(|kind| format!("kind={}", kind.as_str()));
+    let connection = filter.connection.as_ref().map(|id| format!("connection={id}"));
+    let before = before.map(|before| format!("before={before}"));
+    let query: Vec<String> = [kind, connection, before].into_iter().flatten().collect();
+    if query.is_empty() { paths::EVENT_LIST.to_owned() } else { format!("{}?{}", paths::EVENT_LIST, query.join("&")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_page_keeps_the_filter() {
+        let filter = EventListFilter { kind: Some(EventKind::Recovered), connection: Some("b-1".into()) };
+        let address = "/events?kind=connection.recovered&connection=b-1&before=17.e-1";
+        assert_eq!(url_with_filter(&filter, Some("17.e-1")), address);
+        assert_eq!(url_with_filter(&EventListFilter::default(), None), "/events");
+    }
+}

@@ -1,0 +1,72 @@
+//! The finder: connections and pages by a few letters of their names. The dialog on every page shows its results.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use crate::api;
+use crate::model::{FoundView, paths};
+use crate::ui::components::finder::{find_field, found_region};
+use crate::ui::components::list_parts::empty_state;
+use crate::ui::components::load_failure::load_failure;
+use crate::ui::layout::Layout;
+
+/// The page at `/find`.
+#[component]
+pub fn Find() -> impl IntoView {
+    let query = use_query_map().read_untracked().get("q").unwrap_or_default();
+    view! {
+        <Layout title="Find">
+            {Suspend::new(async move {
+                match api::find(query).await {
+                    Ok(view) => loaded(&view).into_any(),
+                    Err(error) => load_failure("Find", &error, paths::FIND.to_owned()).into_any(),
+                }
+            })}
+        </Layout>
+    }
+}
+
+fn loaded(view: &FoundView) -> impl IntoView + use<> {
+    view! {
+        <header class="page-head">
+            <div>
+                <h1>"Find"</h1>
+                <p class="lead">"Connections and pages by a part of their names. Press / on any page to come here."</p>
+            </div>
+        </header>
+        <form class="card inline-form" method="get" action=paths::FIND role="search">
+            {find_field(&view.query)} <button class="button primary">"Find"</button>
+        </form>
+        {found_region(view.as_of, results(view).into_any())}
+    }
+}
+
+fn results(view: &FoundView) -> impl IntoView + use<> {
+    let count = view.connections.len() + view.more + view.pages.len();
+    if count == 0 {
+        let nothing = empty_state("No results", "Try fewer letters, or another part of the name.").into_any();
+        return view! { <div role="status">{nothing}</div> }.into_any();
+    }
+    let connections = view.connections.iter().map(|one| {
+        let path = paths::connection(&one.id);
+        view! { <li><a class="menu-item" href=path>{one.name.clone()}</a></li> }
+    });
+    let pages = view.pages.iter().map(|one| {
+        view! {
+            <li>
+                <a class="menu-item" href=one.path.clone()>
+                    {one.name.clone()} <span class="meta">"Page"</span>
+                </a>
+            </li>
+        }
+    });
+    let summary = if count == 1 { "1 result".to_owned() } else { format!("{count} results") };
+    view! {
+        <p class="meta" role="status">
+            {summary}
+        </p>
+        <ul aria-label="Results">{connections.collect_view()} {pages.collect_view()}</ul>
+        {(view.more > 0).then(|| view! { <p class="meta">{format!("And {} more connections. Type more letters to narrow them down.", view.more)}</p> })}
+    }
+    .into_any()
+}
