@@ -43,7 +43,11 @@ async fn user_signs_in_switches_organization_and_signs_out(database: TestDatabas
     let page = ann.post("/api/session/logout", &[]).await;
     assert_eq!(page.location(), "/login?problem=signed-out");
     assert_eq!(ann.cookie("evergrant_session"), None);
-    assert_eq!(stolen.get("/").await.location(), "/login", "sign-out ends the session, not only its cookie");
+    assert_eq!(
+        stolen.get("/").await.location(),
+        "/login?problem=session-ended",
+        "sign-out ends the session, not only its cookie"
+    );
     web.stop().await;
 }
 
@@ -77,7 +81,7 @@ async fn sign_in_replaces_and_ends_a_planted_session() {
     ann.set_cookie("evergrant_session", &planted);
     ann.sign_in("ann@example.com").await;
     assert_ne!(ann.cookie("evergrant_session").unwrap(), planted);
-    assert_eq!(eve.get("/").await.location(), "/login", "the planted session has ended");
+    assert_eq!(eve.get("/").await.location(), "/login?problem=session-ended", "the planted session has ended");
 }
 
 #[tokio::test]
@@ -126,7 +130,7 @@ async fn health_checks_oversized_bodies_and_unknown_pages_get_their_status() {
     assert_eq!(nobody.get("/healthz").await.status, StatusCode::OK);
     assert_eq!(nobody.get("/readyz").await.text, "ready\n");
     assert!(nobody.get("/login").await.text.contains("evergrant user add"), "how to create the first account");
-    let long = "x".repeat(65 * 1024);
+    let long = "x".repeat(129 * 1024);
     let page = nobody.post("/api/session/login", &[("email", "a@example.com"), ("password", &long)]).await;
     assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
     let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
@@ -159,7 +163,7 @@ async fn demo_login_of_the_same_database_does_not_sign_in_with_xero_credentials(
     let page = browser.post("/api/session/login", &[("email", DEMO_EMAIL), ("password", DEMO_PASSWORD)]).await;
     assert_eq!(page.location(), "/login?problem=credentials");
     browser.set_cookie("evergrant_session", "demo-session");
-    assert_eq!(browser.get("/").await.location(), "/login", "its session is worth nothing");
+    assert_eq!(browser.get("/").await.location(), "/login?problem=session-ended", "its session is worth nothing");
     web.stop().await;
 }
 
@@ -172,5 +176,5 @@ async fn session_ends_after_the_idle_time_that_the_operator_set() {
         assert_eq!(ann.get("/").await.status, StatusCode::OK, "it is in use");
     }
     web.advance(10 * 60);
-    assert_eq!(ann.get("/").await.location(), "/login");
+    assert_eq!(ann.get("/").await.location(), "/login?problem=session-ended");
 }

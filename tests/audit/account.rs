@@ -84,7 +84,11 @@ async fn second_factor(stage: &Stage, action: Action, ann: &Person) -> Case {
     }
     let factor = Factor::add(stage.web(), &anns).await;
     match action {
-        Action::FactorRemoved => by_ann(&[], post(&anns, "/api/account/remove-second-factor", &[])),
+        // A recovery code that is refused with the change is not used up.
+        Action::FactorRemoved => {
+            let form = [("code", factor.recovery_codes[0].as_str())];
+            by_ann(&[], post(&anns, "/api/account/remove-second-factor", &form))
+        }
         Action::RecoveryCodesCreated => by_ann(&[], post(&anns, "/api/account/create-recovery-codes", &[])),
         Action::RecoveryCodeUsed => {
             let phone: Rc<Browser> = Rc::new(stage.web().browser());

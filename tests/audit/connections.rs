@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use evergrant::model::{Action, ApiKeyId, BindingId, OrgId};
 use evergrant::server::crypto::random::hash_secret;
-use evergrant::server::domain::Secret;
+use evergrant::server::domain::{AccessToken, RefreshToken, Secret, TokenSet};
 use evergrant::server::store::UsageRow;
+use evergrant::server::tokens::Spool;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -14,6 +15,7 @@ use super::check::{Act, Case, act, is_blocked};
 use super::stage::{Person, Stage, post, program};
 use crate::connect::submit_consent;
 use crate::support::browser::Browser;
+use crate::tokens::spool::spool_as_a_command;
 
 /// What a consent leaves whether or not it is bound: its tokens are kept before anything else.
 const CONSENT: &[&str] = &["integration_grants", "oauth_states", "connect_link_states", "refresh_attempts"];
@@ -102,6 +104,24 @@ async fn connected(stage: &Stage, action: Action, ann: &Person, binding: &str) -
                 assert_eq!(anns.flash() == "test-passed", !is_blocked, "no call to Xero without its event");
             });
             by_ann(&named, test)
+        }
+        Action::GrantRecovered => {
+            let grant = store.binding(&ann.org, &binding.into()).await.unwrap().unwrap().grant.unwrap().id;
+            let tokens = TokenSet {
+                access_token: AccessToken::new("access"),
+                refresh_token: RefreshToken::new("refresh"),
+                expires_at: store.clock().now() + 1800,
+                scopes: String::new(),
+            };
+            let tokens = Rc::new(tokens);
+            let replay = act!(store, grant, tokens; {
+                let folder = tempfile::tempdir().unwrap();
+                spool_as_a_command(&store, &grant, &tokens, folder.path()).await;
+                let replayed = Spool::open(folder.path()).unwrap().replay_all(&store).await.unwrap();
+                assert_eq!(replayed, 1, "the token set is not held up");
+            });
+            let detail = [("connections", "Harbour Coffee"), ("grant", grant.as_str())];
+            Case::of("Evergrant", &detail, replay).at_address(None)
         }
         _ => {
             let (key_id, key) = stage.key(&ann.org).await;

@@ -5,6 +5,7 @@ mod api_keys;
 mod databases;
 mod environment;
 mod operators;
+mod sandbox;
 
 use std::path::Path;
 use std::process::{Command, Output};

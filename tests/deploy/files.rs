@@ -14,24 +14,29 @@ use crate::support::wait::run;
 /// Exported only after a wait for another process's lease.
 const LEASE_WAIT_METRIC: &str = "evergrant_lease_wait_seconds";
 
-/// Returns the metric names that occur in a file of `deploy/`.
+/// Returns the metric names that occur in a file, from the project's folder.
 fn metric_names(file: &str) -> BTreeSet<String> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)).unwrap();
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let names = words.filter(|word| word.starts_with("evergrant_") || word.starts_with("process_"));
     names.map(|name| name.trim_end_matches("_bucket").trim_end_matches("_count").to_owned()).collect()
 }
 
 #[test]
-fn rules_and_dashboard_use_only_exported_metrics() {
+fn rules_dashboard_and_documentation_use_only_exported_metrics() {
     let known: BTreeSet<String> = metrics::metric_names().map(str::to_owned).collect();
-    for file in ["prometheus/evergrant.rules.yml", "prometheus/evergrant.rules.test.yml", "grafana/evergrant.json"] {
+    for file in [
+        "deploy/prometheus/evergrant.rules.yml",
+        "deploy/prometheus/evergrant.rules.test.yml",
+        "deploy/grafana/evergrant.json",
+        "docs/sizing.md",
+    ] {
         let named = metric_names(file);
         assert!(named.len() >= 5, "{file} has only {named:?}");
         let unknown: Vec<_> = named.difference(&known).collect();
         assert!(unknown.is_empty(), "{file} uses {unknown:?}, which the server does not export");
     }
-    let shown = metric_names("grafana/evergrant.json");
+    let shown = metric_names("deploy/grafana/evergrant.json");
     let unseen: Vec<_> = known.difference(&shown).collect();
     assert!(unseen.is_empty(), "the dashboard lacks {unseen:?}");
 }

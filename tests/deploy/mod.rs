@@ -1,5 +1,6 @@
-//! Operations: first starts, graceful shutdown, backup and restore, mixed versions, and the files of `deploy/`.
+//! Operations: first starts, graceful shutdown, backup and restore, mixed versions, upgrades, and the files of `deploy/`.
 
+mod background;
 mod files;
 mod first_starts;
 mod readiness;
@@ -8,4 +9,5 @@ mod shutdown;
 mod sign_in_attack;
 mod start;
 mod unsaved;
+mod upgrade;
 mod versions;

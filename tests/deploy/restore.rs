@@ -4,7 +4,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use evergrant::model::{BindingStatus, GrantStatus};
 use evergrant::server::clock::Clock;
@@ -180,8 +179,7 @@ struct DataLoss {
 
 impl DataLoss {
     async fn on(database: TestDatabase) -> Self {
-        let now = Clock::system();
-        let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+        let provider = Provider::on_system_time().await;
         let machine = Machine::empty(database);
         let keys = machine.data().join("keys");
         std::fs::write(&keys, format!("test:{}=\n", "A".repeat(43))).unwrap();

@@ -1,7 +1,5 @@
 //! SIGTERM under load: every accepted request is answered, and an exchange is committed.
 
-use std::sync::Arc;
-
 use evergrant::server::clock::Clock;
 use evergrant::server::store::Store;
 use reqwest::StatusCode;
@@ -61,8 +59,7 @@ async fn open_connections(instance: &Instance, provider: &Provider) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_under_load_answers_every_accepted_request(database: TestDatabase) {
     let clock = Clock::system();
-    let now = clock.clone();
-    let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+    let provider = Provider::on_system_time().await;
     let store = Store::new(database.open().await, test_key_ring(), clock);
     let org = seed_ana(&store).await;
     let connected = TestConsent::new(&store, &provider).connect(org).await;

@@ -10,7 +10,7 @@ use crate::support::databases::TestDatabase;
 use crate::support::instance::Instance;
 
 /// How many passwords are tried, each for another account and from another network.
-const TRIES: usize = 600;
+const TRIES: usize = 200;
 
 /// The most memory that the process may hold afterwards, without the pages of its own file: the code of a build without
 /// optimization takes 50 MB more than a release's.
@@ -23,7 +23,7 @@ fn allocated_kib(instance: &Instance) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn six_hundred_wrong_passwords_leave_memory_below_100_megabytes() {
+async fn two_hundred_wrong_passwords_leave_memory_below_100_megabytes() {
     let database = TestDatabase::sqlite();
     let provider = Provider::start().await;
     let data = TempDir::new().unwrap();

@@ -3,9 +3,10 @@
 
 use std::process::Command;
 
+use evergrant::server::store::DatabaseKind;
 use serde_json::{Value, json};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 
 use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
@@ -13,30 +14,6 @@ use crate::support::wait::run;
 
 const SETTINGS: &[(&str, &str)] = &[("EVERGRANT_LEASE_TTL", "2s")];
 
-/// Tables that a page or a background job reads.
-const TABLES: [&str; 21] = [
-    "organizations",
-    "users",
-    "memberships",
-    "sessions",
-    "integration_grants",
-    "integration_tenant_bindings",
-    "refresh_attempts",
-    "oauth_states",
-    "instances",
-    "outbox",
-    "deliveries",
-    "mailer_heartbeat",
-    "webhook_endpoints",
-    "alarms",
-    "binding_grants",
-    "membership_removals",
-    "clerk_events",
-    "audit_events",
-    "audit_retention",
-    "api_keys",
-    "invitations",
-];
 /// Pages, each with a text that is shown only if rows were read.
 const PAGES: [(&str, &str); 6] = [
     ("/", "Harbour Coffee"),
@@ -47,9 +24,21 @@ const PAGES: [(&str, &str); 6] = [
     ("/settings/notifications", "ana@example.com"),
 ];
 
-/// Migrates the schema as the first start of a newer version does.
+/// Migrates the schema as the first start of a newer version does, with a new column in every table.
 async fn migrate_as_newer_version(cluster: &TestCluster, name: &'static str) {
-    let added = TABLES.map(|table| format!("ALTER TABLE {table} ADD COLUMN newer BIGINT NOT NULL DEFAULT 0; "));
+    let tables = match cluster.database.kind() {
+        DatabaseKind::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%sql%'",
+        DatabaseKind::Postgres => {
+            "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%sql%'"
+        }
+    };
+    let tables = sqlx::query(tables).fetch_all(cluster.store.database().pool()).await.unwrap();
+    let tables: Vec<String> = tables.iter().map(|row| row.get(0)).collect();
+    assert!(tables.contains(&"integration_grants".to_owned()), "{tables:?}");
+    let added: Vec<String> = tables
+        .iter()
+        .map(|table| format!("ALTER TABLE {table} ADD COLUMN newer BIGINT NOT NULL DEFAULT 0; "))
+        .collect();
     let sql = AssertSqlSafe(format!("{} CREATE TABLE newer (id TEXT PRIMARY KEY);", added.concat())).into_sql_str();
     let newer = Migration::new(9999, name.into(), MigrationType::Simple, sql, false);
     let mut migrator = Migrator::with_migrations(vec![newer]);

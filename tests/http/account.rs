@@ -69,7 +69,7 @@ async fn forgotten_password_is_reset_by_a_link_that_works_once(database: TestDat
     assert!(ann.get("/login/reset").await.text.contains("too common"));
     assert_eq!(reset(NEW_PASSWORD).await, "/login");
     assert!(ann.get("/login").await.text.contains("Your password is changed"));
-    assert_eq!(elsewhere.get("/").await.location(), "/login", "every session has ended");
+    assert_eq!(elsewhere.get("/").await.location(), "/login?problem=session-ended", "every session has ended");
 
     let again = web.browser();
     again.get(&link).await;
@@ -122,10 +122,14 @@ async fn changed_password_ends_other_sessions_and_the_browser_stays_signed_in(da
     assert_eq!(other.get("/").await.status, StatusCode::OK, "nothing has changed");
     assert!(change(PASSWORD, NEW_PASSWORD).await.contains("Password changed"));
     assert_ne!(ann.cookie("evergrant_session").unwrap(), before);
-    assert_eq!(other.get("/").await.location(), "/login");
+    assert_eq!(other.get("/").await.location(), "/login?problem=session-ended");
     let stolen = web.browser();
     stolen.set_cookie("evergrant_session", &before);
-    assert_eq!(stolen.get("/").await.location(), "/login", "the session goes on under another id only");
+    assert_eq!(
+        stolen.get("/").await.location(),
+        "/login?problem=session-ended",
+        "the session goes on under another id only"
+    );
     let event = ("account.password_changed".to_owned(), "ann@example.com".to_owned(), Some("127.0.0.1".to_owned()));
     assert!(actions(&web, &org).await.contains(&event));
     web.stop().await;
@@ -153,7 +157,7 @@ async fn person_ends_sessions_and_sees_recent_sign_ins(database: TestDatabase) {
     ann.post("/api/account/end-other-sessions", &[]).await;
     assert_eq!(view().await["sessions"].as_array().unwrap().len(), 1);
     for other in &others {
-        assert_eq!(other.get("/").await.location(), "/login");
+        assert_eq!(other.get("/").await.location(), "/login?problem=session-ended");
     }
     let signed_in = view().await["sign_ins"].as_array().unwrap().clone();
     assert!(signed_in.iter().all(|one| one["action"] == "session.signed_in" && one["address"] == "127.0.0.1"));
@@ -186,6 +190,25 @@ async fn email_address_changes_once_it_is_confirmed_at_the_new_one(database: Tes
     assert!(told.to == "ann@example.com" && told.text.contains("new email address"), "{}", told.text);
     mailbox.sign_in("new@example.com").await;
     assert!(actions(&web, &org).await.iter().any(|one| one.0 == "account.email_changed" && one.1 == "ann@example.com"));
+    web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn confirmations_of_a_new_address_are_limited_and_right_passwords_not_counted(database: TestDatabase) {
+    let (web, _mail) = server_with_mail(database).await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let ask = async |email: &str| {
+        ann.call_server_fn("/api/account/change-email", &[("email", email), ("current_password", PASSWORD)]).await.0
+    };
+    for _ in 0..5 {
+        assert_eq!(ask("stranger@example.com").await, StatusCode::OK);
+    }
+    for _ in 0..6 {
+        assert_eq!(ask("stranger@example.com").await, StatusCode::TOO_MANY_REQUESTS, "a stranger's mailbox");
+    }
+    assert_eq!(ask("new@example.com").await, StatusCode::OK, "the password was right each time");
+    web.advance(30 * 60);
+    assert_eq!(ask("stranger@example.com").await, StatusCode::OK);
     web.stop().await;
 }
 

@@ -1,6 +1,6 @@
 //! The activity page and its CSV export: an organization's journal, filtered and complete, for its members only.
 
-use evergrant::model::{Cursor, GrantId, OrgId, Outcome, Trigger};
+use evergrant::model::{Cursor, FailureCause, GrantId, OrgId, Outcome, Trigger};
 use evergrant::server::domain::{AttemptEnd, FailureClass, Tenant};
 use evergrant::server::startup::seed::DEMO_EMAIL;
 use evergrant::server::store::{AttemptFailure, Fenced, NewAttempt, Store};
@@ -35,7 +35,12 @@ async fn record_failed_attempts(web: &TestServer, grant: &GrantId, count: usize)
         let lease = store.acquire_lease(grant, "test", store.clock().now() + 60).await.unwrap().unwrap();
         let new = NewAttempt { trace_id: Some("trace-1"), ..NewAttempt::by(Trigger::Sweep) };
         let lease = store.start_attempt(&lease, new).await.unwrap();
-        let failure = AttemptFailure { error: "down", next_attempt_at: store.clock().now() + 1, reply_lost_at: None };
+        let failure = AttemptFailure {
+            cause: FailureCause::NotAnswering,
+            error: "down",
+            next_attempt_at: store.clock().now() + 1,
+            reply_lost_at: None,
+        };
         let end = AttemptEnd {
             correlation_id: Some("call-1".into()),
             ..AttemptEnd::failed(Outcome::Transient, "timeout", FailureClass::DISCARDED_TOKEN_SET)
@@ -177,4 +182,92 @@ async fn audit_events_show_actor_action_and_ip_address_on_the_page_and_in_the_ex
     demo.post("/api/session/switch-organization", &[("org_id", &southerly)]).await;
     let (_, other) = demo.call_server_fn("/api/activity/changes", &[]).await;
     assert!(!other.to_string().contains("grant.disconnected"), "{db}: the change belongs to another organization");
+}
+
+#[apply(each_database!)]
+async fn activity_is_narrowed_to_days_and_a_person_and_so_is_its_export(database: TestDatabase) {
+    let db = database.name;
+    let (web, ann, connected) = start_with_hostile_tenant_name(database).await;
+    // At 8 o'clock of 15 January 2027, and two days later.
+    record_failed_attempts(&web, &connected.grant, 2).await;
+    web.advance(2 * 24 * 60 * 60);
+    ann.post("/api/integrations/xero/refresh", &[("clicked", "true")]).await;
+    for (query, count) in [
+        ("from=2027-01-15&to=2027-01-15", 2),
+        ("from=2027-01-16", 1),
+        ("to=2027-01-16", 2),
+        ("from=2027-01-16&to=2027-01-16", 0),
+        ("person=ANN%40example.com", 1),
+        ("person=ann", 0),
+        ("from=&to=&person=", 3),
+        // In Auckland it is 9 o'clock in the evening of the 15th, and 13 hours ahead of UTC.
+        ("to=2027-01-14&zone=Pacific%2FAuckland", 0),
+        ("from=2027-01-15&to=2027-01-15&zone=Pacific%2FAuckland", 2),
+        ("from=2027-01-15&to=2027-01-15&zone=Pacific%2FPago_Pago", 0),
+        ("to=2027-01-14&zone=Pacific%2FPago_Pago", 2),
+    ] {
+        let page = ann.page_text(&format!("/activity?{query}")).await;
+        assert_eq!(row_count(&page), count, "{db}: {query}: {page}");
+        assert_eq!(page.contains("No results"), count == 0, "{db}: {query}");
+        let export = ann.get(&format!("/activity.csv?{query}")).await.text;
+        assert_eq!(export.matches("\r\n").count(), count + 1, "{db}: {query}: {export}");
+    }
+    let page = ann.page_text("/activity?from=2027-01-15&person=ann%40example.com").await;
+    assert!(
+        page.contains("/activity.csv?from=2027%2D01%2D15&amp;zone=UTC&amp;person=ann%40example%2Ecom"),
+        "{db}: {page}"
+    );
+    let changes = ann.page_text("/activity?show=changes&to=2027-01-14").await;
+    assert!(changes.contains("No results"), "{db}: {changes}");
+    let changes = ann.page_text("/activity?show=changes&from=2027-01-15&to=2027-01-15&person=ann%40example.com").await;
+    assert!(row_count(&changes) > 0 && !changes.contains("data-label=\"Who\">Evergrant"), "{db}: {changes}");
+    let export = ann.get("/activity.csv?show=changes&person=nobody").await.text;
+    assert_eq!(export.matches("\r\n").count(), 1, "{db}: {export}");
+    web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn day_that_is_none_is_refused_at_its_field_with_what_was_typed(database: TestDatabase) {
+    let db = database.name;
+    let (web, ann, connected) = start_with_hostile_tenant_name(database).await;
+    record_failed_attempts(&web, &connected.grant, 1).await;
+    for (query, typed, problem) in [
+        ("from=15.1.2027", "value=\"15.1.2027\"", "Enter a day as year-month-day"),
+        ("to=2027-02-29", "value=\"2027-02-29\"", "Enter a day as year-month-day"),
+        ("from=2027-01-15&to=2027-01-14", "value=\"2027-01-14\"", "The last day comes before the first."),
+    ] {
+        for path in ["/activity?", "/activity?show=changes&"] {
+            let page = ann.page_text(&format!("{path}{query}")).await;
+            for text in
+                [typed, problem, "aria-invalid=\"true\"", "<title>Error: Activity · Harbour · Evergrant</title>"]
+            {
+                assert!(page.contains(text), "{db}: {path}{query}: {text}: {page}");
+            }
+            assert_eq!(row_count(&page), 0, "{db}: {path}{query}");
+            assert!(!page.contains("No results") && !page.contains("Export CSV"), "{db}: {path}{query}: {page}");
+        }
+        let export = ann.get(&format!("/activity.csv?{query}")).await;
+        assert_eq!(export.status, StatusCode::UNPROCESSABLE_ENTITY, "{db}: {query}");
+        assert!(export.text.starts_with(problem), "{db}: {}", export.text);
+    }
+    web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn member_finds_nobodys_address_by_the_filter_but_their_own(database: TestDatabase) {
+    let db = database.name;
+    let (web, ann, _) = start_with_hostile_tenant_name(database).await;
+    ann.post("/api/integrations/xero/refresh", &[("clicked", "true")]).await;
+    let bob = web.add_user("bob@example.com", "Harbour").await.user;
+    let demote = "UPDATE memberships SET role = 'member' WHERE user_id = $1";
+    sqlx::query(demote).bind(bob.as_str()).execute(web.store.database().pool()).await.unwrap();
+    let browser = web.browser();
+    browser.sign_in("bob@example.com").await;
+    for path in ["/activity?", "/activity?show=changes&"] {
+        let page = browser.page_text(&format!("{path}person=ann%40example.com")).await;
+        assert!(page.contains("No results"), "{db}: {path}: {page}");
+    }
+    let own = browser.page_text("/activity?show=changes&person=bob%40example.com").await;
+    assert!(row_count(&own) > 0, "{db}: {own}");
+    web.stop().await;
 }

@@ -106,7 +106,7 @@ async fn api_client_lists_connections_and_gets_working_tokens(database: TestData
     eventually("the note of the use", MAX_WAIT, async || used().await.is_some()).await;
     assert_eq!(used().await, Some(START));
 
-    let vended = AuditFilter { action: "token.vended", actor_kind: "api_key" };
+    let vended = AuditFilter { action: "token.vended", actor_kind: "api_key", ..AuditFilter::default() };
     let vended = program.store.audit_events(Some(&program.org), vended, None, 9).await.unwrap();
     assert_eq!(vended.len(), 2, "{vended:?}");
     assert_eq!((vended[0].actor.as_str(), vended[0].address.as_deref()), ("Nightly export", Some("127.0.0.1")));

@@ -13,16 +13,17 @@ use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::test_server::TestServer;
 
-const LINKS: &str = "/api/v1/connect-links";
+pub const LINKS: &str = "/api/v1/connect-links";
 const PAGE: &str = "/settings/integrations";
+const LINKS_PAGE: &str = "/settings/integrations/links";
 
-async fn key_of(web: &TestServer, org: &OrgId) -> String {
+pub async fn key_of(web: &TestServer, org: &OrgId) -> String {
     let life = evergrant::model::ApiKeyLifetime::Month;
     let new = RequestedApiKey { name: "Program", scopes: &[Scope::LinksWrite], life, created_by: None };
     api_keys::create(&web.store, org, new).await.ok().unwrap().key.expose().to_owned()
 }
 
-async fn call(web: &TestServer, method: Method, path: &str, key: &str, body: Option<Value>) -> (StatusCode, Value) {
+pub async fn call(web: &TestServer, method: Method, path: &str, key: &str, body: Option<Value>) -> (StatusCode, Value) {
     let program = web.browser();
     let mut request = program.request(method, path, JSON).bearer_auth(key);
     if let Some(body) = body {
@@ -33,7 +34,7 @@ async fn call(web: &TestServer, method: Method, path: &str, key: &str, body: Opt
 }
 
 /// Creates a link as a program. Returns its id and its path with the secret.
-async fn create(web: &TestServer, key: &str, body: Value) -> (String, String) {
+pub async fn create(web: &TestServer, key: &str, body: Value) -> (String, String) {
     let (status, link) = call(web, Method::POST, LINKS, key, Some(body)).await;
     assert_eq!(status, StatusCode::CREATED, "{link}");
     let path = link["url"].as_str().unwrap().strip_prefix(&web.base).unwrap().to_owned();
@@ -41,7 +42,7 @@ async fn create(web: &TestServer, key: &str, body: Value) -> (String, String) {
 }
 
 /// Opens a link, whose secret must leave the address bar at once. Returns the page's text.
-async fn open(browser: &Browser, link: &str) -> String {
+pub async fn open(browser: &Browser, link: &str) -> String {
     let moved = browser.get(link).await;
     let (path, secret) = link.split_once("?token=").unwrap();
     assert_eq!((moved.status, moved.location()), (StatusCode::SEE_OTHER, path));
@@ -52,14 +53,14 @@ async fn open(browser: &Browser, link: &str) -> String {
 }
 
 /// Goes to Xero by an opened link. Returns the query parameters of the authorize URL.
-async fn start(browser: &Browser, id: &str) -> Vec<(String, String)> {
+pub async fn start(browser: &Browser, id: &str) -> Vec<(String, String)> {
     let page = browser.post("/api/connect-links/start", &[("id", id)]).await;
     let address = url::Url::parse(page.location()).expect("the start must redirect to Xero");
     address.query_pairs().into_owned().collect()
 }
 
 /// Answers Xero's consent page and follows the callback. Returns where it leads.
-async fn answer(web: &TestServer, browser: &Browser, id: &str, choices: &[(&str, &str)]) -> String {
+pub async fn answer(web: &TestServer, browser: &Browser, id: &str, choices: &[(&str, &str)]) -> String {
     let callback = submit_consent(&web.provider, &start(browser, id).await, choices).await;
     browser.get(callback.strip_prefix(&web.base).unwrap()).await.location().to_owned()
 }
@@ -71,8 +72,8 @@ async fn stranger_connects_once_by_a_link_and_gets_no_session(database: TestData
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
     let form = [("requested_by", "Ann"), ("note", "Your monthly books"), ("tags", "gold"), ("external_id", "c-1")];
     let created = ann.post("/api/integrations/links/create", &form).await;
-    assert_eq!((created.location(), ann.flash().as_str()), (PAGE, "link-created"), "{db}");
-    let page = ann.page_text(PAGE).await;
+    assert_eq!((created.location(), ann.flash().as_str()), (LINKS_PAGE, "link-created"), "{db}");
+    let page = ann.page_text(LINKS_PAGE).await;
     let at = page.find(&format!("{}/connect/", web.base)).expect("the page shows the link") + web.base.len();
     let link: String = page[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/-_?=".contains(*c)).collect();
     let id = link["/connect/".len()..].split('?').next().unwrap().to_owned();
@@ -202,5 +203,66 @@ async fn link_is_limited_and_expires() {
     assert_eq!((page.location(), stranger.flash().as_str()), (format!("/connect/{id}").as_str(), "link-attempts"));
     web.advance(300);
     assert!(stranger.page_text(&format!("/connect/{id}")).await.contains("This link has expired"));
+    web.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_knows_only_the_id_uses_up_no_attempts() {
+    let web = TestServer::start().await;
+    let (_, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let (id, link) = create(&web, &key_of(&web, &org).await, json!({})).await;
+    let (eve, stranger) = (web.browser(), web.browser());
+    for _ in 0..11 {
+        let page = eve.post("/api/connect-links/start", &[("id", &id)]).await;
+        assert_eq!(page.location(), format!("/connect/{id}"));
+    }
+    open(&stranger, &link).await;
+    start(&stranger, &id).await;
+    web.stop().await;
+}
+
+#[tokio::test]
+async fn browser_keeps_the_links_that_it_opened_last() {
+    let web = TestServer::start().await;
+    let (_, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let key = key_of(&web, &org).await;
+    let stranger = web.browser();
+    let mut latest = Default::default();
+    for _ in 0..25 {
+        latest = create(&web, &key, json!({})).await;
+        open(&stranger, &latest.1).await;
+    }
+    assert_eq!(stranger.cookie_names("evergrant_link_").len(), 20, "a request with more is refused by proxies");
+    start(&stranger, &latest.0).await;
+    open(&stranger, &latest.1).await;
+    assert_eq!(stranger.cookie_names("evergrant_link_").len(), 20, "the same link again");
+    web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn body_that_is_a_list_or_has_an_absurd_number_is_refused(database: TestDatabase) {
+    let db = database.name;
+    let web = TestServer::on(database).await;
+    let (_, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let life = evergrant::model::ApiKeyLifetime::Month;
+    let new = RequestedApiKey { name: "Program", scopes: Scope::ALL, life, created_by: None };
+    let key = api_keys::create(&web.store, &org, new).await.ok().unwrap().key.expose().to_owned();
+    for (method, path, body) in [
+        (Method::POST, LINKS, json!([])),
+        (Method::POST, LINKS, json!({ "expiresIn": i64::MAX })),
+        (Method::POST, LINKS, json!({ "expiresIn": i64::MIN })),
+        (Method::POST, "/api/v1/import", json!([true, []])),
+        (Method::POST, "/api/v1/import", json!({ "oldSystemStopped": true, "rows": [["token"]] })),
+        (Method::PATCH, "/api/v1/bindings/b", json!(["id"])),
+    ] {
+        let (status, problem) = call(&web, method, path, &key, Some(body.clone())).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid-argument")),
+            "{db}: {path} {body}"
+        );
+        assert!(!problem.to_string().contains("\"token\""), "{db}: {problem}");
+    }
+    assert!(web.store.open_connect_links(&org).await.unwrap().is_empty(), "{db}");
     web.stop().await;
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use evergrant::model::BindingStatus;
 use evergrant::server::clock::Clock;
-use evergrant::server::store::Store;
+use evergrant::server::store::{Change, Store};
 use reqwest::header::COOKIE;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+use sqlx::Row as _;
 use tempfile::TempDir;
 
 use crate::sandbox::Provider;
@@ -15,12 +17,16 @@ use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::demo_server::DemoServer;
 use crate::support::instance::{Instance, seed_ana};
+use crate::support::locks::HeldLock;
 use crate::support::test_server::TestServer;
 use crate::support::test_service::test_key_ring;
-use crate::support::wait::{MAX_WAIT, eventually_some};
+use crate::support::wait::{MAX_WAIT, eventually, eventually_some};
 
 const EVENTS_PATH: &str = "/api/events";
 const EVENT_STREAM: &str = "text/event-stream";
+
+/// The name of an event about something else than a connection.
+const ORGANIZATION: &str = "organization";
 
 /// A server-sent event stream, as a page reads it.
 struct EventStream {
@@ -61,7 +67,17 @@ impl EventStream {
         }
     }
 
+    /// Returns the next event of a connection or of the session.
     async fn next(&mut self) -> Option<Event> {
+        loop {
+            let event = self.next_of_any_kind().await?;
+            if event.name != ORGANIZATION {
+                return Some(event);
+            }
+        }
+    }
+
+    async fn next_of_any_kind(&mut self) -> Option<Event> {
         let block = self.next_block().await?;
         let field = |name: &str| {
             let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -107,6 +123,38 @@ async fn change_reaches_every_open_page_of_the_organization(database: TestDataba
     one.call_server_fn("/api/integrations/xero/disconnect", &[("binding_id", id)]).await;
     let expected = json!({"bindingId": id, "status": "disconnected"});
     assert_eq!(second.expect_event("binding").await, expected, "{db}");
+}
+
+#[apply(each_database!)]
+async fn what_else_changes_in_the_organization_reaches_its_open_pages(database: TestDatabase) {
+    let web = TestServer::on(database).await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour").await;
+    web.add_user("bob@example.com", "Harbour").await;
+    let (bob, eve) = (web.browser(), web.signed_in_user("eve@example.com", "Elsewhere").await.0);
+    bob.sign_in("bob@example.com").await;
+    let (mut of_ann, mut of_bob, mut of_eve) =
+        (open_stream(&ann).await, open_stream(&bob).await, open_stream(&eve).await);
+    let next = async |stream: &mut EventStream| stream.next_of_any_kind().await.unwrap().name;
+    for (path, form) in [
+        ("/api/members/invite", &[("role", "member")][..]),
+        ("/api/api-keys/create", &[("name", "Export"), ("scopes[0]", "tokens:read")]),
+        ("/api/integrations/links/create", &[("note", "The books")]),
+    ] {
+        assert_eq!(ann.call_server_fn(path, form).await.0, StatusCode::OK, "{path}");
+        assert_eq!(next(&mut of_ann).await, ORGANIZATION, "{path}");
+        assert_eq!(next(&mut of_bob).await, ORGANIZATION, "{path}");
+    }
+    // What a person has read is their own.
+    ann.call_server_fn("/api/events/read", &[("up_to", "1")]).await;
+    assert_eq!(next(&mut of_ann).await, ORGANIZATION);
+    // Only their own changes reach the others: the next event of each is one.
+    for (browser, stream) in [(&bob, &mut of_bob), (&eve, &mut of_eve)] {
+        browser.call_server_fn("/api/events/read", &[("up_to", "1")]).await;
+        assert_eq!(next(stream).await, ORGANIZATION);
+        browser.post("/api/session/logout", &[]).await;
+        assert!([ORGANIZATION, "reread"].contains(&next(stream).await.as_str()));
+    }
+    web.stop().await;
 }
 
 #[apply(each_database!)]
@@ -169,11 +217,58 @@ async fn stream_starts_with_a_reread_if_changes_were_missed(database: TestDataba
     let mut early = EventStream { response: early, buffer: String::new() };
     early.expect_event("reread").await;
 
-    // A reconnecting browser sends the id of its last event instead.
-    let back = demo.request(Method::GET, &later, EVENT_STREAM);
-    let back = demo.open(back.header("last-event-id", as_of)).await;
-    let mut back = EventStream { response: back, buffer: String::new() };
-    back.expect_event("reread").await;
+    // A reconnecting browser sends the id of its last event, which then counts. In the first case, the organization was
+    // switched elsewhere while nobody listened for this page.
+    let now = as_of + 3600;
+    for (query, last_event, is_outdated) in [
+        (format!("as_of={now}&org_id=another"), None, true),
+        (format!("as_of={now}&org_id="), None, false),
+        (String::new(), None, false),
+        // Nothing happened since the last event, whenever the page was rendered.
+        (format!("as_of={as_of}"), Some(now), false),
+        (format!("as_of={now}"), Some(as_of), true),
+    ] {
+        let request = demo.request(Method::GET, &format!("{EVENTS_PATH}?{query}"), EVENT_STREAM);
+        let request = match last_event {
+            Some(id) => request.header("last-event-id", id),
+            None => request,
+        };
+        let first = EventStream { response: demo.open(request).await, buffer: String::new() }.next_block().await;
+        let first = first.unwrap();
+        assert_eq!(first.contains("event: reread"), is_outdated, "{db}: {query} {last_event:?}: {first}");
+    }
+}
+
+/// A stream that listened only after it had looked back would miss what happens in between.
+#[tokio::test]
+async fn change_while_a_stream_opens_reaches_it() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let web = TestServer::on(database).await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour").await;
+    let connected = TestConsent::new(&web.store, &web.provider).connect(org.clone()).await;
+    let mut other = open_stream(&ann).await;
+    // The look-back reads this table. It finds nothing that happened after this time.
+    let lock = HeldLock::against_readers(web.database(), "refresh_attempts").await;
+    let path = format!("{EVENTS_PATH}?as_of={}", web.clock.now() + 3600);
+    let (client, cookie) = (ann.client.clone(), ann.session_cookie());
+    let opening = tokio::spawn(client.get(ann.url(&path)).header(COOKIE, cookie).send());
+    let looks_back = async || {
+        let waiting = sqlx::query(
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+             AND query LIKE '%last_refreshed_at >= $2%'",
+        );
+        waiting.fetch_one(web.store.database().pool()).await.unwrap().get::<i64, _>(0) > 0
+    };
+    eventually("the look-back", MAX_WAIT, looks_back).await;
+    // As another instance publishes it.
+    let binding = connected.bindings[0].clone();
+    let change = serde_json::to_string(&Change::Binding { org, binding, status: BindingStatus::Disconnected }).unwrap();
+    let publish = sqlx::query("SELECT pg_notify('evergrant', $1)").bind(change);
+    publish.execute(web.store.database().pool()).await.unwrap();
+    other.expect_event("binding").await;
+    lock.release().await;
+    let mut opened = EventStream::open(opening.await.unwrap().unwrap()).await;
+    assert_eq!(opened.expect_event("binding").await["status"], "disconnected");
 }
 
 #[tokio::test]

@@ -41,7 +41,8 @@ async fn rows_are_imported_and_reported_one_by_one_in_their_order(database: Test
     assert_eq!(bound.len(), 2);
     let id = result["rows"][0]["bindings"][0].as_str().unwrap();
     assert!(bound.iter().any(|one| one.binding.id.as_str() == id));
-    let filter = AuditFilter { action: Action::GrantConnected.as_str(), actor_kind: "api_key" };
+    let filter =
+        AuditFilter { action: Action::GrantConnected.as_str(), actor_kind: "api_key", ..AuditFilter::default() };
     let events = server.store.audit_events(Some(&org), filter, None, 9).await.unwrap();
     assert!(events.len() == 2 && events.iter().all(|event| event.actor == "Move"), "{events:?}");
     let (_, again) = post(&server, &org, Scope::ALL, &rows).await;
@@ -57,11 +58,13 @@ async fn call_that_is_wrong_sends_nothing_and_repeats_no_token(database: TestDat
     let org = server.add_user("ana@example.com", "Harbour Group").await.org.unwrap().0;
     let row = json!({ "refreshToken": "secret-token" });
     let many: Vec<_> = (0..21).map(|_| row.clone()).collect();
+    let too_long = json!({ "refreshToken": "secret-token".repeat(11_000) });
     for (body, scopes, status, code) in [
         (json!({ "rows": [row] }), Scope::ALL, 422, "invalid-argument"),
         (json!({ "oldSystemStopped": false, "rows": [row] }), Scope::ALL, 422, "invalid-argument"),
         (json!({ "oldSystemStopped": true, "rows": [] }), Scope::ALL, 422, "invalid-argument"),
         (json!({ "oldSystemStopped": true, "rows": many }), Scope::ALL, 422, "invalid-argument"),
+        (json!({ "oldSystemStopped": true, "rows": [too_long] }), Scope::ALL, 413, "body-too-large"),
         (json!({ "oldSystemStopped": true, "rows": [{ "refreshToken": 7 }] }), Scope::ALL, 422, "invalid-argument"),
         (json!({ "oldSystemStopped": "secret-token", "rows": [row] }), Scope::ALL, 422, "invalid-argument"),
         (json!({ "oldSystemStopped": true, "rows": [row] }), &[Scope::BindingsWrite][..], 403, "missing-scope"),

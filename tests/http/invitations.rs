@@ -48,6 +48,28 @@ async fn emails(web: &TestServer, org: &OrgId) -> Vec<String> {
 }
 
 #[apply(each_database!)]
+async fn page_of_one_invitation_accepts_no_other(database: TestDatabase) {
+    let db = database.name;
+    let web = TestServer::on(database).await;
+    let (ann, shown) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let (mallory, other) = web.signed_in_user("mallory@example.com", "Elsewhere").await;
+    let (bob, own) = web.signed_in_user("bob@example.com", "Bob's").await;
+    let page = open(&bob, &create_invitation(&web, &ann, "member", "").await).await;
+    assert!(page.contains(&format!("name=\"joins\" value=\"{shown}\"")), "{db}: {page}");
+    // Another link, opened in another tab, takes the place of the first.
+    let page = open(&bob, &create_invitation(&web, &mallory, "member", "").await).await;
+    assert!(page.contains(&format!("name=\"joins\" value=\"{other}\"")), "{db}: {page}");
+    let answer = bob.post(ACCEPT_PATH, &[("joins", shown.as_str())]).await;
+    assert_eq!((answer.location(), bob.flash().as_str()), ("/invite", "invitation-replaced"), "{db}");
+    for org in [&shown, &other] {
+        assert_eq!(emails(&web, org).await.len(), 1, "{db}");
+    }
+    assert_eq!(bob.post(ACCEPT_PATH, &[("joins", other.as_str())]).await.location(), "/", "{db}");
+    assert!(emails(&web, &other).await.contains(&"bob@example.com".to_owned()), "{db}, not only {own}");
+    web.stop().await;
+}
+
+#[apply(each_database!)]
 async fn new_user_joins_with_a_link_that_is_shown_once_and_works_once(database: TestDatabase) {
     let db = database.name;
     let web = TestServer::on(database).await;
@@ -151,6 +173,16 @@ async fn invitation_for_an_address_is_sent_there_confirms_it_and_admits_no_other
     let mailed = message.text[start..].split_whitespace().next().unwrap();
     assert_ne!(mailed, shown, "{db}: the inviter could prove somebody else's address");
 
+    assert!(ann.page_text(MEMBERS_PATH).await.contains("sends bob@example.com a link of its own"), "{db}");
+
+    // Whoever sees the inviter's link becomes nobody with it.
+    let mallory = web.browser();
+    let page = open(&mallory, &shown).await;
+    assert!(page.contains("This invitation was sent to") && !page.contains("name=\"password\""), "{db}: {page}");
+    assert_eq!(accept(&mallory, "bob@example.com", PASSWORD).await, "/invite", "{db}");
+    assert_eq!(mallory.flash(), "invitation-by-mail", "{db}");
+    assert_eq!(emails(&web, &org).await.len(), 1, "{db}");
+
     assert!(open(&eve, mailed).await.contains("this invitation is for another email address"), "{db}");
     eve.post(ACCEPT_PATH, &[]).await;
     assert_eq!(eve.flash(), "invitation-other-address", "{db}");
@@ -178,6 +210,22 @@ async fn invitation_for_an_address_is_sent_there_confirms_it_and_admits_no_other
     zoe.post("/api/session/confirm-email", &[]).await;
     assert_eq!(zoe.flash(), "account-email-confirmed", "{db}");
     assert!(!web.store.is_email_unconfirmed(&zoe_id.as_str().into()).await.unwrap(), "{db}");
+
+    // Canceling an invitation gives none of the mails to its address back.
+    let invite =
+        async |email: &'static str| ann.post("/api/members/invite", &[("role", "member"), ("email", email)]).await;
+    for _ in 1..=5 {
+        invite("eve@elsewhere.example").await;
+        assert_eq!(ann.flash(), "invitation-sent", "{db}");
+        let open = web.store.invitations(&org).await.unwrap().remove(0);
+        ann.post("/api/members/revoke-invitation", &[("invitation_id", open.id.as_str())]).await;
+    }
+    invite("eve@elsewhere.example").await;
+    assert_eq!(ann.flash(), "invitation-too-many-mails", "{db}");
+    let refused = ann.page_text("/settings/members").await;
+    assert!(refused.contains("aria-describedby=\"refusal invite-hint\""), "{db}: it is said at the address");
+    invite("kim@example.com").await;
+    assert_eq!(ann.flash(), "invitation-sent", "{db}");
     web.stop().await;
 }
 

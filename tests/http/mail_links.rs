@@ -31,7 +31,7 @@ fn links(text: &str) -> Vec<String> {
 /// Returns whether Kauri Joinery comes before Harbour Coffee, and how many of the two the page shows.
 async fn shown(browser: &Browser, path: &str) -> (bool, usize) {
     let text = browser.page_text(path).await;
-    let (kauri, harbour) = (text.find(">Kauri Joinery</h2>"), text.find(">Harbour Coffee</h2>"));
+    let (kauri, harbour) = (text.find(">Kauri Joinery</a></h2>"), text.find(">Harbour Coffee</a></h2>"));
     (kauri < harbour, usize::from(kauri.is_some()) + usize::from(harbour.is_some()))
 }
 

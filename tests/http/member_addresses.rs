@@ -10,6 +10,9 @@ const PLACES: &[&str] = &[
     "/settings/members",
     "/settings/integrations",
     "/settings/notifications",
+    "/events",
+    "/organizations",
+    "/xero",
     "/activity",
     "/activity?show=changes",
     "/activity.csv",
@@ -22,6 +25,9 @@ const CALLS: &[&str] = &[
     "/api/members/view",
     "/api/integrations/view",
     "/api/notifications/view",
+    "/api/events/view",
+    "/api/organizations/view",
+    "/api/xero/view",
     "/api/activity",
     "/api/activity/changes",
 ];
@@ -51,8 +57,9 @@ async fn members_see_no_address_but_their_own_on_any_page_or_export(database: Te
         let (_, body) = eve.call_server_fn(path, &[]).await;
         assert!(!body.to_string().contains("ann@example.com"), "{db} {path}: {body}");
     }
-    let (_, history) = eve.call_server_fn("/api/integrations/xero/history", &[("binding_id", binding.as_str())]).await;
-    assert!(history["attempts"][0]["actor"] == "a…@example.com", "{db}: {history}");
+    let (_, page) = eve.call_server_fn("/api/integrations/connection/view", &[("binding_id", binding.as_str())]).await;
+    assert!(page["attempts"][0]["actor"] == "a…@example.com", "{db}: {page}");
+    assert!(!page.to_string().contains("ann@example.com"), "{db}: {page}");
     let members = eve.get("/settings/members").await.text;
     assert!(members.contains("a…@example.com") && members.contains("eve@example.com"), "{db}: {members}");
     let changes = eve.get("/activity.csv?show=changes").await.text;

@@ -8,7 +8,7 @@ use crate::sandbox::Provider;
 use crate::support::databases::TestDatabase;
 use crate::support::demo_server::{DemoServer, METRICS_TOKEN};
 use crate::support::instance::Instance;
-use crate::support::test_server::TestServer;
+use crate::support::test_server::{PASSWORD, TestServer};
 
 async fn scrape(app: &DemoServer) -> String {
     let answer = app.client.get(format!("{}/metrics", app.base)).bearer_auth(METRICS_TOKEN).send().await.unwrap();
@@ -46,7 +46,7 @@ async fn metrics_require_their_token_and_count_requests_and_exchanges(database: 
     let demo = app.demo_in("Harbour Group").await;
     let org = demo.org_id("Harbour Group").await;
     demo.page_text("/settings/integrations").await;
-    demo.get("/settings/integrations/some-id/history").await;
+    demo.get("/settings/integrations/some-id").await;
     let (status, report) = demo.call_server_fn("/api/integrations/xero/refresh", &[("clicked", "false")]).await;
     assert_eq!((status, &report["refreshedCount"]), (StatusCode::OK, &1.into()), "{report}");
     demo.call_server_fn("/api/no/such/function", &[]).await;
@@ -87,4 +87,35 @@ async fn separate_listener_serves_only_metrics_and_without_a_token() {
     for elsewhere in [format!("http://{address}/healthz"), format!("{}/metrics", instance.base)] {
         assert_eq!(get(elsewhere.clone()).await.status(), StatusCode::NOT_FOUND, "{elsewhere}");
     }
+}
+
+#[tokio::test]
+async fn refused_attempts_and_proofs_are_counted() {
+    let flags = [("--metrics-token", METRICS_TOKEN)];
+    let web = TestServer::with_flags(TestDatabase::sqlite(), &flags).await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let eve = web.browser();
+    for _ in 0..11 {
+        eve.set_cookie("evergrant_invited", "a-guess");
+        eve.post("/api/invitations/accept", &[("email", "eve@example.com"), ("password", PASSWORD)]).await;
+        ann.post("/api/session/proof", &[("proof", "wrong")]).await;
+    }
+    ann.post("/api/session/code", &[("code", "123456")]).await;
+    ann.set_cookie("evergrant_sign_in", "of-yesterday");
+    ann.post("/api/session/code", &[("code", "123456")]).await;
+    let request = reqwest::Client::new().get(format!("{}/metrics", web.base)).bearer_auth(METRICS_TOKEN);
+    let page = request.send().await.unwrap().text().await.unwrap();
+    for line in [
+        "evergrant_limited_attempts_total{purpose=\"invitation\",limit=\"account_and_network\"} 1",
+        "evergrant_limited_attempts_total{purpose=\"login\",limit=\"known_browser\"} 1",
+        "evergrant_limited_attempts_total{purpose=\"connect_link\",limit=\"account\"} 0",
+        "evergrant_proofs_total{outcome=\"wrong_password\"} 10",
+        "evergrant_proofs_total{outcome=\"limited\"} 1",
+        "evergrant_sign_ins_total{outcome=\"limited\",limit=\"network\"} 0",
+        "evergrant_sign_ins_total{outcome=\"wrong_code\",limit=\"\"} 0",
+        "evergrant_sign_ins_total{outcome=\"expired\",limit=\"\"} 1",
+    ] {
+        assert_has_line(&page, line);
+    }
+    web.stop().await;
 }

@@ -213,7 +213,8 @@ async fn event_is_new_until_it_is_marked_as_read(database: TestDatabase) {
     let app = DemoServer::start(database).await;
     let db = app.database().name;
     let demo = app.demo_in("Southerly Studio").await;
-    let seen = notifications_view(&demo).await;
+    let events = async || demo.call_server_fn("/api/events/view", &[]).await.1;
+    let seen = events().await;
     assert_eq!(seen["events"][0]["kind"], "connection.needs_reconnecting", "{db}: the demo data has this event");
     assert_eq!(
         (&seen["unread"], &seen["events"][0]["is_new"]),
@@ -222,10 +223,10 @@ async fn event_is_new_until_it_is_marked_as_read(database: TestDatabase) {
     );
     let database = app.database().open().await;
     sqlx::query("UPDATE memberships SET created_at = created_at - 1").execute(database.pool()).await.unwrap();
-    assert!(demo.page_text("/").await.contains("Notifications, 1 new"), "{db}");
-    let now = notifications_view(&demo).await["as_of"].to_string();
-    let answer = demo.post("/api/notifications/read", &[("up_to", &now)]).await;
-    assert_eq!(answer.location(), NOTIFICATIONS_PATH, "{db}");
+    assert!(demo.page_text("/").await.contains("Events, 1 new"), "{db}");
+    let now = events().await["as_of"].to_string();
+    let answer = demo.post("/api/events/read", &[("up_to", &now)]).await;
+    assert_eq!(answer.location(), "/events", "{db}");
     assert!(!demo.page_text("/").await.contains("1 new"), "{db}");
-    assert_eq!(notifications_view(&demo).await["unread"], 0, "{db}");
+    assert_eq!(events().await["unread"], 0, "{db}");
 }

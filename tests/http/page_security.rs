@@ -4,7 +4,9 @@ use crate::support::databases::TestDatabase;
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, COOKIE, SET_COOKIE};
 
+use crate::support::consents::TestConsent;
 use crate::support::demo_server::DemoServer;
+use crate::support::test_server::TestServer;
 
 #[apply(each_database!)]
 async fn page_has_a_content_security_policy_with_a_fresh_nonce_and_no_inline_style(database: TestDatabase) {
@@ -69,7 +71,7 @@ async fn nul_characters_are_rejected_with_400(database: TestDatabase) {
     let app = DemoServer::start(database).await;
     let db = app.database().name;
     let demo = app.demo_browser().await;
-    for path in ["/activity?trigger=a%00b", "/settings/integrations/%00/history", "/api/v1/bindings/%00/token"] {
+    for path in ["/activity?trigger=a%00b", "/settings/integrations/%00", "/api/v1/bindings/%00/token"] {
         assert_eq!(demo.get(path).await.status, StatusCode::BAD_REQUEST, "{db}: {path}");
     }
     for (path, field) in [
@@ -118,4 +120,34 @@ async fn pages_are_compressed_and_event_streams_are_not(database: TestDatabase) 
         assert!(compressed.starts_with(&[0x1f, 0x8b]) && compressed.len() < plain / 2, "{path}: {}", compressed.len());
     }
     assert!(!get("/api/events").await.headers().contains_key(CONTENT_ENCODING));
+}
+
+#[tokio::test]
+async fn names_of_organizations_and_tenants_are_text_wherever_they_stand() {
+    const NAME: &str = "</title></script><img src=x>\"'><b>&amp;";
+    let web = TestServer::start().await;
+    let (ann, org) = web.signed_in_user("ann@example.com", NAME).await;
+    let connected = TestConsent::new(&web.store, &web.provider).tenants(&["harbour"]).connect(org).await;
+    let renamed = sqlx::query("UPDATE integration_tenant_bindings SET tenant_name = $1").bind(NAME);
+    renamed.execute(web.store.database().pool()).await.unwrap();
+    let link = [("binding_id", connected.bindings[0].as_str()), ("requested_by", NAME), ("note", NAME)];
+    let (_, link) = ann.call_server_fn("/api/integrations/links/create", &link).await;
+    let (_, invitation) = ann.call_server_fn("/api/members/invite", &[("role", "member"), ("email", "")]).await;
+    let pages_of_org = ["/", "/settings/members", "/settings/integrations", "/activity?show=changes", "/organizations"];
+    let connection = format!("/settings/integrations/{}", connected.bindings[0]);
+    let stranger = web.browser();
+    let mut shown = 0;
+    for path in pages_of_org.iter().copied().chain([connection.as_str()]) {
+        let page = ann.page_text(path).await;
+        assert!(!page.contains("<img src=x") && !page.contains("<b>&amp;"), "{path}: {page}");
+        assert!(page.contains("<title>") && page.contains("&lt;/title&gt;&lt;/script&gt;"), "{path} names it: {page}");
+    }
+    for secret in [link.to_string(), invitation.to_string()] {
+        let path = secret.split(&web.base).nth(1).unwrap().split('"').next().unwrap();
+        let page = stranger.page_text(stranger.get(path).await.location()).await;
+        assert!(!page.contains("<img src=x") && !page.contains("<b>&amp;"), "{path}: {page}");
+        shown += usize::from(page.contains("&lt;img src=x&gt;"));
+    }
+    assert_eq!(shown, 2, "the link's page and the invitation's name the organization");
+    web.stop().await;
 }

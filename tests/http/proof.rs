@@ -35,7 +35,6 @@ async fn each_sensitive_action_is_refused_after_eleven_minutes(database: TestDat
         ("/api/integrations/xero/disconnect", vec![("binding_id", binding.as_str())]),
         ("/api/account/begin-second-factor", vec![]),
         ("/api/account/confirm-second-factor", vec![("code", "123456")]),
-        ("/api/account/remove-second-factor", vec![]),
         ("/api/account/create-recovery-codes", vec![]),
         ("/api/account/link-provider", vec![]),
         ("/api/account/unlink-provider", vec![]),
@@ -112,4 +111,11 @@ async fn wrong_proofs_are_limited() {
     assert_eq!(create_key(&ann).await.0, StatusCode::FORBIDDEN);
     let nobody = web.browser();
     assert_eq!(nobody.post("/api/session/proof", &[("proof", PASSWORD)]).await.location(), "/login?next=%2Faccount");
+
+    // It is the password of the sign-in, so the two share their limits.
+    let sign_in = [("email", "ann@example.com"), ("password", PASSWORD)];
+    ann.post("/api/session/logout", &[]).await;
+    assert_eq!(ann.post("/api/session/login", &sign_in).await.location(), "/login?problem=too-many-tries");
+    web.advance(60);
+    assert_eq!(ann.post("/api/session/login", &sign_in).await.location(), "/");
 }

@@ -77,7 +77,7 @@ async fn locked_organization_gives_way_to_no_other_and_opens_when_no_longer_requ
     let southerly = bob.org_id("Southerly Studio").await;
     Factor::add(&web, &ann).await;
     require(&ann, &org, "0").await;
-    assert!(bob.page_text("/").await.contains("aria-label=\"Organisation: Southerly Studio\""), "it has no such rule");
+    assert!(bob.page_text("/").await.contains(" · Southerly Studio · Evergrant</title>"), "it has no such rule");
     bob.post("/api/session/switch-organization", &[("org_id", org.as_str())]).await;
     let page = bob.page_text("/").await;
     assert!(page.contains("Set up a second factor") && page.contains("Southerly Studio"), "the switcher leads out");

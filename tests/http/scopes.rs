@@ -16,6 +16,7 @@ use crate::support::demo_server::METRICS_TOKEN;
 use crate::support::test_server::TestServer;
 
 const PAGE: &str = "/settings/integrations";
+const LINKS_PAGE: &str = "/settings/integrations/links";
 const MORE_LINKS: &str = "/api/integrations/links/create-for-missing";
 const SMALLEST: &str = "openid profile email offline_access";
 
@@ -64,27 +65,35 @@ async fn connections_that_lack_a_wanted_scope_are_shown_and_get_links_in_one_ste
     let db = database.name;
     let web = server_wanting_contacts(database).await;
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
-    assert!(!ann.page_text(PAGE).await.contains("Make links for all"), "{db}");
+    assert!(!ann.page_text(LINKS_PAGE).await.contains("Create links for all"), "{db}");
     connect_two(&web, &org).await;
+    let lack = "2 of 2 connections lack access that this app now asks for: Read contacts";
     let page = ann.page_text(PAGE).await;
-    for text in [
-        "2 of 2 connections lack access that this app now asks for: Read contacts",
-        "0 of 2 connections have it.",
-        "Wants more access: Read contacts. Reconnect it to allow this.",
-        "Make links for all",
-    ] {
+    for text in [lack, "Wants more access: Read contacts. Reconnect it to allow this."] {
+        assert!(page.contains(text), "{db}: {text}: {page}");
+    }
+    let page = ann.page_text(LINKS_PAGE).await;
+    for text in [lack, "0 of 2 connections have it.", "Create links for all"] {
         assert!(page.contains(text), "{db}: {text}: {page}");
     }
 
     let made = ann.post(MORE_LINKS, &[]).await;
-    assert_eq!((made.location(), ann.flash().as_str()), (PAGE, "links-created"), "{db}");
-    let shown = ann.page_text(PAGE).await;
+    assert_eq!((made.location(), ann.flash().as_str()), (LINKS_PAGE, "links-created.2.0"), "{db}");
+    let shown = ann.page_text(LINKS_PAGE).await;
+    assert!(shown.contains("2 links were created. Copy them now"), "{db}: {shown}");
     let links = link_paths(&web, &shown);
     assert_eq!(links.len(), 2, "{db}: {shown}");
     assert_eq!(shown.matches("A connect link is open.").count(), 2, "{db}");
     let events = web.store.audit_events(Some(&org), AuditFilter::default(), None, 20).await.unwrap();
     let created = events.iter().filter(|event| event.action.as_str() == Action::ConnectLinkCreated.as_str()).count();
     assert_eq!(created, 2, "{db}");
+
+    // A second time makes no second set.
+    ann.post(MORE_LINKS, &[]).await;
+    let again = ann.page_text(LINKS_PAGE).await;
+    assert!(again.contains("No link was created: 2 connections already have one."), "{db}: {again}");
+    assert_eq!(web.store.open_connect_links(&org).await.unwrap().len(), 2, "{db}");
+    assert!(ann.page_text(PAGE).await.contains("2 links are open."), "{db}");
 
     // Sorted by name, so the first is for Harbour Coffee. It is used by somebody without an account.
     let stranger = web.browser();
@@ -95,9 +104,9 @@ async fn connections_that_lack_a_wanted_scope_are_shown_and_get_links_in_one_ste
     let id = path.strip_prefix("/connect/").unwrap();
     consent(&web, &stranger, "/api/connect-links/start", &[("id", id)]).await;
     assert!(stranger.page_text(path).await.contains("Harbour Coffee is connected"), "{db}");
-    let page = ann.page_text(PAGE).await;
-    assert!(page.contains("1 of 2 connections lacks access"), "{db}: {page}");
-    for text in ["1 of 2 connections have it.", "In Xero: Mere Tane"] {
+    assert!(ann.page_text(PAGE).await.contains("In Xero: Mere Tane"), "{db}");
+    let page = ann.page_text(LINKS_PAGE).await;
+    for text in ["1 of 2 connections lacks access", "1 of 2 connections has it."] {
         assert!(page.contains(text), "{db}: {text}: {page}");
     }
     assert_eq!(link_paths(&web, &page).len(), 1, "{db}: a used link is not shown again");
@@ -105,12 +114,16 @@ async fn connections_that_lack_a_wanted_scope_are_shown_and_get_links_in_one_ste
     // Its page says who consented, as whom, and to what.
     let bindings = web.bindings(&org).await;
     let harbour = bindings.iter().find(|one| one.binding.tenant.name == "Harbour Coffee").unwrap();
-    let history = ann.page_text(&format!("{PAGE}/{}/history", harbour.binding.id)).await;
+    let history = ann.page_text(&format!("{PAGE}/{}", harbour.binding.id)).await;
     for text in ["Someone with a connect link of ann@example.com", "Mere Tane (mere.tane@example.com)", "Nothing more"]
     {
         assert!(history.contains(text), "{db}: {text}: {history}");
     }
-    assert_eq!(web.browser().post(MORE_LINKS, &[]).await.location(), "/login", "{db}: nobody is signed in");
+    assert_eq!(
+        web.browser().post(MORE_LINKS, &[]).await.location(),
+        "/login?next=%2Fsettings%2Fintegrations",
+        "{db}: nobody is signed in"
+    );
     web.stop().await;
 }
 
@@ -127,7 +140,8 @@ async fn members_see_what_is_missing_and_no_links(database: TestDatabase) {
     browser.sign_in("bob@example.com").await;
     let page = browser.page_text(PAGE).await;
     assert!(page.contains("Wants more access: Read contacts. An owner or admin can reconnect it."), "{db}: {page}");
-    assert!(!page.contains("Make links for all"), "{db}");
+    let links = browser.page_text(LINKS_PAGE).await;
+    assert!(links.contains("Only owners and admins") && !links.contains("Create links for all"), "{db}: {links}");
     browser.post(MORE_LINKS, &[]).await;
     assert_eq!(browser.flash(), "not-allowed", "{db}");
     assert!(web.store.open_connect_links(&org).await.unwrap().is_empty(), "{db}");
@@ -262,7 +276,7 @@ async fn stranger_with_a_link_may_connect_with_the_least_access_after_a_refusal(
     let web = TestServer::with_flags(database, &[("--xero-scopes-fallback", "smallest")]).await;
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
     ann.post("/api/integrations/links/create", &[]).await;
-    let link = link_paths(&web, &ann.page_text(PAGE).await).remove(0);
+    let link = link_paths(&web, &ann.page_text(LINKS_PAGE).await).remove(0);
     let (path, _) = link.split_once('?').unwrap();
     let id = path.strip_prefix("/connect/").unwrap();
     let stranger = web.browser();

@@ -79,7 +79,7 @@ async fn enrolled_person_signs_in_with_a_code_that_works_once(database: TestData
     let factor = Factor::add(&web, &ann).await;
     let account = ann.page_text("/account").await;
     assert!(account.contains("10 recovery codes are left") && !account.contains("factor-secret"), "not shown again");
-    assert_eq!(other.get("/").await.location(), "/login", "other sessions have ended");
+    assert_eq!(other.get("/").await.location(), "/login?problem=session-ended", "other sessions have ended");
 
     let phone = web.browser();
     let page = enter_password(&phone).await;
@@ -160,7 +160,13 @@ async fn five_wrong_codes_are_all_that_a_sign_in_gets(database: TestDatabase) {
         assert!(enter_code(&thief, "000000").await.contains("problem=wrong-code"), "whatever the code is");
     }
     let code = factor.code(&web);
-    assert!(enter_code(&thief, &code).await.contains("problem=too-many-codes"), "the right one is not even checked");
+    for _ in 0..2 {
+        let refused = enter_code(&thief, &code).await;
+        assert!(refused.contains("problem=too-many-codes"), "the right one is not even checked");
+    }
+    let told = web.store.claim_notices("test", web.clock.now() + 60, 9).await.unwrap();
+    let guessed = told.iter().filter(|notice| notice.kind == AccountNoticeKind::CodesGuessed);
+    assert_eq!(guessed.count(), 1, "the owner learns once that somebody has the password");
     assert!(thief.page_text("/login/code?problem=too-many-codes").await.contains("Wait five minutes"));
     enter_password(&ann).await;
     assert_eq!(enter_code(&ann, &code).await, "/activity", "the owner's browser has its own limit");
@@ -190,7 +196,7 @@ async fn sign_in_that_waits_ends_with_a_new_password_and_after_ten_minutes(datab
 }
 
 #[apply(each_database!)]
-async fn changes_of_a_factor_are_mailed_and_removal_asks_for_no_code_any_more(database: TestDatabase) {
+async fn changes_of_a_factor_are_mailed_and_removal_asks_for_a_code_once_more(database: TestDatabase) {
     let (web, mail) = server_with_mail(database).await;
     let (ann, _) = web.signed_in_user(ANN, "Harbour Group").await;
     let factor = Factor::add(&web, &ann).await;
@@ -201,12 +207,25 @@ async fn changes_of_a_factor_are_mailed_and_removal_asks_for_no_code_any_more(da
     assert_eq!(enter_code(&phone, &factor.recovery_codes[3]).await, "/activity");
     assert!(next_message(&mail).await.text.contains("one of your recovery codes"));
 
-    assert_eq!(ann.post("/api/account/remove-second-factor", &[]).await.location(), "/account");
+    let card = ann.page_text("/account?remove=factor").await;
+    for words in ["Remove the second factor?", "Your 9 recovery codes stop working", "We send an email about it to"] {
+        assert!(card.contains(words), "no {words} in {card}");
+    }
+    // Signed in a moment ago, and asked all the same.
+    web.advance(30);
+    let remove = async |code: &str| ann.call_server_fn("/api/account/remove-second-factor", &[("code", code)]).await.0;
+    assert_eq!(remove(PASSWORD).await, StatusCode::FORBIDDEN);
+    assert_eq!(remove(&factor.recovery_codes[3]).await, StatusCode::FORBIDDEN, "it was used");
+    assert_eq!(ann.post("/api/account/remove-second-factor", &[("code", "1")]).await.location(), "/account");
+    assert!(ann.page_text("/account").await.contains("Remove the second factor?"), "the question stays");
+    let code = factor.code(&web);
+    assert_eq!(ann.post("/api/account/remove-second-factor", &[("code", &code)]).await.location(), "/account");
     assert!(ann.page_text("/account").await.contains("Your second factor is removed"));
-    assert!(next_message(&mail).await.text.contains("was removed"), "{}", AccountNoticeKind::FactorRemoved.as_str());
-    assert_eq!(phone.get("/").await.location(), "/login", "other sessions have ended");
+    let told = next_message(&mail).await.text;
+    assert!(told.contains("was removed") && told.contains("From: 127.0.0.1"), "{told}");
+    assert_eq!(phone.get("/").await.location(), "/login?problem=session-ended", "other sessions have ended");
     phone.sign_in(ANN).await;
-    let (status, body) = ann.call_server_fn("/api/account/remove-second-factor", &[]).await;
+    let (status, body) = ann.call_server_fn("/api/account/remove-second-factor", &[("code", &code)]).await;
     assert_eq!(status, StatusCode::CONFLICT, "{body}");
     web.stop().await;
 }

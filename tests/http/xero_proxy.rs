@@ -1,13 +1,15 @@
 //! `/api/v1/bindings/{id}/xero/…`: Xero's API with a connection's token and tenant.
 
-use evergrant::model::{Action, ApiKeyLifetime, BindingId, OrgId, Scope};
+use evergrant::model::{Action, ApiKeyLifetime, BindingId, OrgId, ProxyUsageView, Scope};
 use evergrant::server::auth::api_keys::{self, RequestedApiKey};
 use evergrant::server::domain::Actor;
 use evergrant::server::store::{AuditFilter, Store};
 use futures::future::join_all;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, IF_MODIFIED_SINCE};
+use futures::stream;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, IF_MODIFIED_SINCE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::sandbox::Provider;
 use crate::support::cluster::TestCluster;
@@ -15,9 +17,12 @@ use crate::support::consents::TestConsent;
 use crate::support::databases::TestDatabase;
 use crate::support::http::test_client;
 use crate::support::test_server::TestServer;
+use crate::support::test_service::test_key_ring;
 use crate::support::wait::{MAX_WAIT, eventually};
 
 const INVOICES: &str = "api.xro/2.0/Invoices";
+/// The header by which programs tell our problems from Xero's.
+const OUR_PROBLEM: &str = "x-evergrant-problem";
 const ORGANISATION: &str = "api.xro/2.0/Organisation";
 const SCOPES: &str =
     "openid profile email offline_access accounting.settings.read accounting.transactions accounting.attachments";
@@ -125,7 +130,8 @@ async fn call_with_an_expired_token_is_repeated_once_after_a_refresh(database: T
     let exchanges = server.provider.ledger().await.len();
     // Xero's clock is ahead: it says that the token has expired, which we think valid.
     server.provider.advance(1_800);
-    server.clock.advance(120);
+    // The token was exchanged seconds ago, and yet it is no longer valid.
+    server.clock.advance(20);
     let long = "x".repeat(70_000);
     let refused = program.request(Method::POST, INVOICES).body(long).send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "a long body is not kept");
@@ -209,7 +215,10 @@ async fn attachment_is_streamed_both_ways_and_counted(database: TestDatabase) {
     let received = program.get(&path).await;
     assert_eq!(received.headers()[CONTENT_TYPE], "application/pdf");
     assert!(received.bytes().await.unwrap() == content, "the content has changed");
-    let usage = async || server.store.proxy_usage_of(&org, &program.binding, 0).await.unwrap();
+    let usage = async || {
+        let keys = server.store.key_activity(&org, &program.binding, 0).await.unwrap();
+        keys.iter().map(|key| key.usage).sum::<ProxyUsageView>()
+    };
     eventually("the counts", MAX_WAIT, async || usage().await.calls == 2).await;
     let counted = usage().await;
     assert!(counted.bytes_sent == 3_000_000 && counted.bytes_received > 3_000_000, "{counted:?}");
@@ -217,6 +226,87 @@ async fn attachment_is_streamed_both_ways_and_counted(database: TestDatabase) {
     let events = server.store.audit_events(Some(&org), filter, None, 9).await.unwrap();
     assert_eq!(events.len(), 1, "once a day");
     assert_eq!((events[0].actor.as_str(), events[0].address.as_deref()), ("Invoicing", Some("127.0.0.1")));
+}
+
+#[tokio::test]
+async fn refused_length_and_compressed_refusals_are_understood() {
+    let (server, _, program) = connected(TestDatabase::sqlite(), &[]).await;
+    let path = format!("{INVOICES}/INV-1/Attachments/a.pdf");
+    let chunks = stream::iter([Ok::<_, std::io::Error>(vec![1_u8; 100_000])]);
+    let chunked = program.request(Method::PUT, &path).body(reqwest::Body::wrap_stream(chunks)).send().await.unwrap();
+    assert_eq!(chunked.status(), StatusCode::LENGTH_REQUIRED, "Xero says so, and the program learns it");
+
+    let compressed =
+        program.request(Method::GET, ORGANISATION).header(ACCEPT_ENCODING, "br, gzip").send().await.unwrap();
+    assert_eq!(compressed.headers()[CONTENT_ENCODING], "gzip");
+    let exchanges = server.provider.ledger().await.len();
+    server.provider.advance(1_800);
+    server.clock.advance(20);
+    let repeated = program.request(Method::GET, ORGANISATION).header(ACCEPT_ENCODING, "gzip").send().await.unwrap();
+    assert_eq!(repeated.status(), StatusCode::OK);
+    assert_eq!(server.provider.ledger().await.len(), exchanges + 1);
+}
+
+#[tokio::test]
+async fn token_that_is_rejected_as_soon_as_it_is_issued_causes_no_further_exchange() {
+    let (server, _, program) = connected(TestDatabase::sqlite(), &[]).await;
+    assert_eq!(program.get(ORGANISATION).await.status(), StatusCode::OK);
+    let exchanges = server.provider.ledger().await.len();
+    server.provider.advance(1_800);
+    assert_eq!(program.get(ORGANISATION).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(server.provider.ledger().await.len(), exchanges);
+}
+
+#[apply(each_database!)]
+async fn problem_of_xeros_is_passed_on_without_our_header(database: TestDatabase) {
+    let (server, _, program) = connected(database, &[]).await;
+    server.provider.control("scopes", json!({ "scopes": format!("{SCOPES} bankfeeds") })).await;
+    let theirs = program.request(Method::POST, "bankfeeds.xro/1.0/Statements").body("{}").send().await.unwrap();
+    assert_eq!((theirs.status(), theirs.headers().get(OUR_PROBLEM)), (StatusCode::BAD_REQUEST, None));
+    assert_eq!(theirs.json::<Value>().await.unwrap()["type"], "invalid-request");
+    let ours = program.get("connections").await;
+    assert_eq!(ours.headers()[OUR_PROBLEM], "xero-path-forbidden");
+}
+
+#[apply(each_database!)]
+async fn persons_test_waits_for_its_turn_among_the_calls_of_programs(database: TestDatabase) {
+    let (server, _, program) = connected(database, &[("--proxy-wait", "0s"), ("--xero-calls-per-minute", "1")]).await;
+    let ann = server.browser();
+    ann.sign_in("ana@example.com").await;
+    assert_eq!(program.get(ORGANISATION).await.status(), StatusCode::OK);
+    let calls = api_calls(&server.provider).await;
+    let form = [("binding_id", program.binding.as_str())];
+    let (status, body) = ann.call_server_fn("/api/integrations/xero/test", &form).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{body}");
+    assert!(body["error"].as_str().is_some_and(|text| text.contains("then try again")), "{body}");
+    assert_eq!(api_calls(&server.provider).await, calls, "nothing was sent");
+    // As long as if the slot's holder had died.
+    server.advance(100);
+    let (status, body) = ann.call_server_fn("/api/integrations/xero/test", &form).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+}
+
+#[apply(each_database!)]
+async fn call_that_ends_after_the_stop_began_is_counted_and_gives_its_slot_back(database: TestDatabase) {
+    let (server, org, program) = connected(database, &[]).await;
+    let (binding, clock) = (program.binding.clone(), server.clock.clone());
+    // The call waits for its token.
+    server.provider.control("hold", json!({})).await;
+    let call = tokio::spawn(async move { program.get(ORGANISATION).await.status() });
+    server.provider.waiting(1).await;
+    let address = server.base.trim_start_matches("http://").to_owned();
+    let release = server.provider.client.post(format!("{}/_control/release", server.provider.base)).json(&json!({}));
+    let stopping = tokio::spawn(server.stop_and_keep_database());
+    eventually("the end of the listener", MAX_WAIT, async || TcpStream::connect(&address).await.is_err()).await;
+    release.send().await.unwrap();
+    assert_eq!(call.await.unwrap(), StatusCode::OK);
+    let database = stopping.await.unwrap();
+    let store = Store::new(database.open().await, test_key_ring(), clock);
+    let keys = store.key_activity(&org, &binding, 0).await.unwrap();
+    assert_eq!(keys.iter().map(|key| key.usage.calls).sum::<i64>(), 1);
+    let slots = "SELECT COUNT(*), COUNT(owner) FROM request_slots";
+    let slots = sqlx::query_as::<_, (i64, i64)>(slots).fetch_one(store.database().pool()).await.unwrap();
+    assert_eq!(slots, (1, 0), "slots, and those that are held");
 }
 
 #[apply(each_database!)]

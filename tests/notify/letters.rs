@@ -190,3 +190,23 @@ async fn server_without_a_mail_server_queues_no_letter(database: TestDatabase) {
     harness.advance(7 * DAY);
     assert_eq!(letters(&mail.notifier(&harness.store), &mail).await.len(), 0, "{db}");
 }
+
+#[apply(each_database!)]
+async fn contact_that_is_removed_and_added_again_fills_no_mailbox(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let (db, mail) = (harness.database.name, MailServer::start().await);
+    let notifier = mail.notifier(&harness.store);
+    let connected = connect_with_contact(&harness, &["harbour"]).await;
+    end_at_xero(&harness, &connected).await;
+    harness.advance(GATHERING);
+    let mut sent = 0;
+    for _ in 0..9 {
+        sent += letters(&notifier, &mail).await.len();
+        set_contacts(&harness.store, &connected, &connected.bindings[0], &[]).await;
+        set_contacts(&harness.store, &connected, &connected.bindings[0], &[BOOKS]).await;
+    }
+    assert_eq!(sent, 5, "{db}");
+    assert_eq!(letters(&notifier, &mail).await.len(), 0, "{db}");
+    harness.advance(30 * MINUTE);
+    assert_eq!(letters(&notifier, &mail).await.len(), 1, "{db}: it is delayed, and not lost");
+}

@@ -12,12 +12,12 @@ mod retries;
 
 use std::sync::Arc;
 
-use evergrant::model::{Channel, EndpointId, EventKind, OrgId, Trigger};
+use evergrant::model::{Channel, EmailChoice, EndpointId, EventKind, EventListFilter, OrgId, Role, Trigger};
 use evergrant::server::config::Networks;
 use evergrant::server::crypto::webhook_key::WebhookKey;
 use evergrant::server::domain::Secret;
 use evergrant::server::notify::{CredentialsErrorFn, EgressPolicy, Notifier, WebhookClient};
-use evergrant::server::store::{CreatedUser, NewUser, NewWebhookEndpoint, Store};
+use evergrant::server::store::{CreatedUser, NewUser, NewWebhookEndpoint, RowChange, Store};
 use evergrant::server::tokens::RefreshRequest;
 
 use crate::support::consents::ConnectedOrg;
@@ -73,6 +73,10 @@ async fn add_endpoint(store: &Store, org: &OrgId, url: &str) -> (EndpointId, Sec
     let email = format!("{}@example.com", uuid::Uuid::new_v4());
     let CreatedUser { user, .. } =
         store.add_user(NewUser { email: &email, password_hash: &hash, org: None }).await.unwrap();
+    // Without email, which the tests count.
+    store.add_member(org, &user, Role::Admin).await.unwrap();
+    let silent = store.set_email_notifications(org, &user, EmailChoice::Off).await.unwrap();
+    assert_eq!(silent, RowChange::Applied);
     let secret = WebhookKey::new_secret().unwrap();
     let new = NewWebhookEndpoint { url, secret: &secret, created_by: &user, session_hash: SESSION_HASH };
     (store.add_endpoint(org, new).await.unwrap(), secret)
@@ -97,8 +101,13 @@ async fn end_at_xero(harness: &TestService, connected: &ConnectedOrg) {
 }
 
 async fn event_kinds(store: &Store, org: &OrgId) -> Vec<EventKind> {
-    let mut kinds: Vec<EventKind> =
-        store.org_events(org, 50).await.unwrap().into_iter().map(|event| event.kind).collect();
+    let mut kinds: Vec<EventKind> = store
+        .org_events(org, &EventListFilter::default(), None, 50)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|event| event.kind)
+        .collect();
     kinds.reverse();
     kinds
 }

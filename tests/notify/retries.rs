@@ -3,7 +3,7 @@
 use crate::support::databases::TestDatabase;
 use crate::support::wait::{MAX_WAIT, eventually};
 use chrono::DateTime;
-use evergrant::model::{Channel, DeliveryStatus, DeliveryView, DisabledBy, EndpointId};
+use evergrant::model::{Channel, DeliveryStatus, DeliveryView, DisabledBy, EndpointId, EventListFilter};
 use evergrant::server::crypto::webhook_key::WebhookKey;
 use evergrant::server::store::{DisableResult, RowChange, Store};
 
@@ -13,7 +13,7 @@ use crate::support::consents::ConnectedOrg;
 use crate::support::test_service::TestService;
 
 async fn only_delivery(store: &Store, connected: &ConnectedOrg) -> DeliveryView {
-    let mut all = store.deliveries_since(&connected.org, 0).await.unwrap();
+    let mut all = store.deliveries_of_events(&connected.org, 0, i64::MAX).await.unwrap();
     assert_eq!(all.len(), 1);
     all.remove(0).1
 }
@@ -223,7 +223,7 @@ async fn delivery_that_cannot_be_prepared_is_retried_later_and_blocks_no_other(d
     let report = tick(&notifier(&harness.store)).await;
     assert_eq!((report.delivered, report.retrying), (1, 1), "{db}");
     assert_eq!((good.deliveries().len(), receiver.deliveries().len()), (1, 0), "{db}");
-    let all = harness.store.deliveries_since(&connected.org, 0).await.unwrap();
+    let all = harness.store.deliveries_of_events(&connected.org, 0, i64::MAX).await.unwrap();
     let pending = all.iter().map(|(_, one)| one).find(|one| one.status == DeliveryStatus::Pending).unwrap();
     assert_eq!((pending.attempts, pending.error.as_deref()), (1, Some("could not be prepared")), "{db}");
     assert!(pending.next_attempt_at.is_some_and(|next| next > harness.clock.now()), "{db}: the retry is delayed");
@@ -272,6 +272,9 @@ async fn old_events_are_deleted_unless_a_delivery_is_pending(database: TestDatab
     assert_eq!(tick(&notifier).await.delivered, 1, "{db}");
     assert_eq!(delete_before(happened_at).await, 0, "{db}: the event is not old enough");
     assert_eq!(delete_before(happened_at + 1).await, 1, "{db}");
-    assert!(harness.store.deliveries_since(&connected.org, 0).await.unwrap().is_empty(), "{db}");
-    assert!(harness.store.org_events(&connected.org, 9).await.unwrap().is_empty(), "{db}");
+    assert!(harness.store.deliveries_of_events(&connected.org, 0, i64::MAX).await.unwrap().is_empty(), "{db}");
+    assert!(
+        harness.store.org_events(&connected.org, &EventListFilter::default(), None, 9).await.unwrap().is_empty(),
+        "{db}"
+    );
 }

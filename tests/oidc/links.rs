@@ -75,7 +75,7 @@ async fn account_is_linked_from_its_page_after_a_confirmation_and_told_by_mail(d
 
     assert_eq!(ann.post("/api/account/unlink-provider", &[]).await.location(), "/account");
     assert!(ann.page_text("/account").await.contains("Unlinked."));
-    assert_eq!(phone.get("/").await.location(), "/login", "other sessions have ended");
+    assert_eq!(phone.get("/").await.location(), "/login?problem=session-ended", "other sessions have ended");
     assert!(next_message(&mail).await.text.contains("was unlinked from your Evergrant account"));
     assert_eq!(signs_in(&provider, "ann").await, None);
     assert_eq!(link_events(&provider, &org).await[0].0, "account.sign_in_unlinked");
@@ -245,7 +245,7 @@ async fn provider_is_unlinked_only_from_an_account_with_a_password(database: Tes
     let server = &provider.server;
     server.add_user("admin@example.com", "Harbour Group").await;
     let ann = server.browser();
-    provider.sign_in(&ann, START).await;
+    provider.sign_in(&ann, "/api/session/oidc?again=1").await;
     let page = ann.page_text("/account").await;
     assert!(page.contains("You sign in with nothing else") && !page.contains("unlink-provider"), "{page}");
     assert!(page.contains("Your account has no password") && !page.contains("change-password"), "{page}");

@@ -1,5 +1,6 @@
 //! The sandbox over TCP, and `Provider`, which starts one for the tests of other parts.
 
+mod api;
 mod control;
 mod faults;
 mod journey;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
+use evergrant::server::clock::Clock;
 use evergrant_sandbox::{DEFAULT_SCOPES, Options, SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET, Sandbox, TEST_SIGNING_KEY};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -48,6 +50,20 @@ impl Provider {
 
     pub(crate) async fn with_state_file(file: PathBuf) -> Self {
         Self::start_with(|options| options.state_file = Some(file)).await
+    }
+
+    /// Starts on the machine's time, as a test needs whose server runs in a process of its own.
+    pub(crate) async fn on_system_time() -> Self {
+        Self::on_system_time_with(|_| {}).await
+    }
+
+    pub(crate) async fn on_system_time_with(adjust: impl FnOnce(&mut Options)) -> Self {
+        let clock = Clock::system();
+        Self::start_with(|options| {
+            options.now = Arc::new(move || clock.now());
+            adjust(options);
+        })
+        .await
     }
 
     pub(crate) async fn start_with(adjust: impl FnOnce(&mut Options)) -> Self {

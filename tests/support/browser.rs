@@ -39,8 +39,13 @@ impl Browser {
     }
 
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
+        self.post_from("/settings/integrations", path, form).await
+    }
+
+    /// Posts a form of this page.
+    pub async fn post_from(&self, page: &str, path: &str, form: &[(&str, &str)]) -> Page {
         let request = self.client.post(self.url(path)).header("origin", &self.base).header("accept", "text/html");
-        self.send(request.header("referer", format!("{}/settings/integrations", self.base)).form(form)).await
+        self.send(request.header("referer", self.url(page)).form(form)).await
     }
 
     /// Builds a request with this `Accept` header.
@@ -101,6 +106,12 @@ impl Browser {
     pub fn cookie(&self, name: &str) -> Option<String> {
         let cookies = self.cookies.lock().unwrap();
         cookies.get(name).or_else(|| cookies.get(&self.name_with_port(name))).cloned()
+    }
+
+    /// Returns the names of the cookies that begin like this.
+    pub fn cookie_names(&self, start: &str) -> Vec<String> {
+        let cookies = self.cookies.lock().unwrap();
+        cookies.keys().filter(|name| name.starts_with(start)).cloned().collect()
     }
 
     pub fn set_cookie(&self, name: &str, value: &str) {
@@ -174,9 +185,7 @@ fn switcher_organizations(page: &str) -> Vec<(String, String)> {
         .skip(1)
         .filter_map(|rest| {
             let id = rest.split("value=\"").nth(1)?.split('"').next()?;
-            let text = rest.split_once('>')?.1.split("</button>").next()?;
-            let name: String =
-                text.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text)).collect();
+            let name = rest.split("</button>").next()?.split_once("truncate\">")?.1.split('<').next()?;
             Some((id.to_owned(), name.trim().to_owned()))
         })
         .collect()

@@ -68,8 +68,8 @@ impl TestCluster {
     }
 
     async fn with_folders(database: TestDatabase, folders: Vec<Arc<TempDir>>, settings: EnvVars) -> Self {
-        let (clock, now) = (Clock::system(), Clock::system());
-        let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+        let clock = Clock::system();
+        let provider = Provider::on_system_time().await;
         provider.control("settings", json!({"access_ttl": 300})).await;
         let store = Store::new(database.open().await, test_key_ring(), clock);
         let org = seed_ana(&store).await;

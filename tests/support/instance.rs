@@ -7,19 +7,20 @@ use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 
 use evergrant::model::OrgId;
-use evergrant::server::auth::LocalAuth;
 use evergrant::server::domain::Secret;
-use evergrant::server::store::{Store, UserOrg};
+use evergrant::server::store::{NewUser, Store, UserOrg};
 use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use reqwest::header::SET_COOKIE;
 use serde_json::Value;
 
 use super::databases::TestDatabase;
+use super::test_server::{PASSWORD, PASSWORD_HASH};
+use super::test_service::TEST_KEYS;
 use super::wait::{MAX_WAIT, wait_for_exit};
 use crate::sandbox::Provider;
 
-const EMAIL: &str = "ana@example.com";
-const PASSWORD: &str = "correct horse battery";
+/// Ana's address.
+pub const EMAIL: &str = "ana@example.com";
 
 /// A running `evergrant serve` process, killed on drop.
 pub struct Instance {
@@ -44,16 +45,35 @@ impl Instance {
         Self::start_until("socket", url, provider, data, settings)
     }
 
+    /// Starts the binary of a version and waits until it serves. Returns its log if it ends instead.
+    pub fn try_start(binary: &Path, url: &str, provider: &Provider, data: &Path) -> Result<Self, Vec<Value>> {
+        Self::start_binary_until(binary, "address", url, provider, data, &[])
+    }
+
     /// Starts a process and waits for the log line that has its address in this field.
     fn start_until(field: &str, url: &str, provider: &Provider, data: &Path, settings: &[(&str, &str)]) -> Self {
+        let binary = Path::new(env!("CARGO_BIN_EXE_evergrant"));
+        let started = Self::start_binary_until(binary, field, url, provider, data, settings);
+        started.unwrap_or_else(|log| panic!("the instance did not start: {log:?}"))
+    }
+
+    fn start_binary_until(
+        binary: &Path,
+        field: &str,
+        url: &str,
+        provider: &Provider,
+        data: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, Vec<Value>> {
         // With SIGXFSZ ignored, a file at its size limit fails the write instead of ending the process.
         let mut child = Command::new("sh")
-            .args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_evergrant")])
+            .args(["-c", "trap '' XFSZ; exec \"$0\" serve"])
+            .arg(binary)
             .current_dir(data)
             .env_clear()
             .env("DATABASE_URL", url)
             .env("EVERGRANT_LISTEN", "127.0.0.1:0")
-            .env("EVERGRANT_KEYS", format!("test:{}=", "A".repeat(43)))
+            .env("EVERGRANT_KEYS", TEST_KEYS)
             .env("EVERGRANT_LOG_FORMAT", "json")
             .env("EVERGRANT_SWEEP_INTERVAL", "5m")
             .env("XERO_CLIENT_ID", SANDBOX_CLIENT_ID)
@@ -71,15 +91,14 @@ impl Instance {
         let (log, startup_log, base) = (Mutex::new(receiver), Vec::new(), String::new());
         let mut instance = Self { child, is_killed: false, log, startup_log, base };
         while instance.base.is_empty() {
-            let line = instance.next_log_line();
-            let line = line.unwrap_or_else(|| panic!("the instance did not start: {:?}", instance.startup_log));
+            let Some(line) = instance.next_log_line() else { return Err(std::mem::take(&mut instance.startup_log)) };
             let line: Value = serde_json::from_str(&line).unwrap_or(Value::String(line));
             if let Some(address) = line["fields"][field].as_str() {
                 instance.base = format!("http://{address}");
             }
             instance.startup_log.push(line);
         }
-        instance
+        Ok(instance)
     }
 
     pub fn pid(&self) -> u32 {
@@ -163,7 +182,6 @@ impl Drop for Instance {
 
 /// Adds Ana and the organization that she owns, and returns its id.
 pub async fn seed_ana(store: &Store) -> OrgId {
-    let auth = LocalAuth::new(store.clone()).unwrap();
-    let added = auth.add_user(EMAIL, Secret::new(PASSWORD), Some(UserOrg::New("Harbour"))).await.unwrap();
-    added.org.unwrap().0
+    let new = NewUser { email: EMAIL, password_hash: &Secret::new(PASSWORD_HASH), org: Some(UserOrg::New("Harbour")) };
+    store.add_user(new).await.unwrap().org.unwrap().0
 }

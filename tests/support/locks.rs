@@ -21,12 +21,20 @@ impl HeldLock {
         Self(connection)
     }
 
+    /// Keeps everybody else from reading `table`, as a PostgreSQL instance does that changes the schema.
+    pub async fn against_readers(database: &TestDatabase, table: &str) -> Self {
+        Self::begin(database, &format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await
+    }
+
     /// Locks the rows of `table` that `condition` selects, as a PostgreSQL instance does that is about to change them.
     pub async fn on_rows(database: &TestDatabase, table: &str, condition: &str) -> Self {
+        Self::begin(database, &format!("SELECT id FROM {table} WHERE {condition} FOR UPDATE")).await
+    }
+
+    async fn begin(database: &TestDatabase, lock: &str) -> Self {
         sqlx::any::install_default_drivers();
         let mut connection = AnyConnection::connect(&database.url).await.unwrap();
-        let lock = format!("BEGIN; SELECT id FROM {table} WHERE {condition} FOR UPDATE");
-        connection.execute(AssertSqlSafe(lock)).await.unwrap();
+        connection.execute(AssertSqlSafe(format!("BEGIN; {lock}"))).await.unwrap();
         Self(connection)
     }
 

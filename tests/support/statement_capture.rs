@@ -2,16 +2,21 @@
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 
 use tracing::field::{Field, Visit};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 
 thread_local! {
     static CAPTURED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
+
+/// The statements of requests on all threads, while a capture wants them. Pages and server functions run on threads of
+/// their own.
+static OF_REQUESTS: Mutex<Option<Vec<String>>> = Mutex::new(None);
 
 /// Captures this thread's statements until it is dropped.
 pub struct StatementCapture(());
@@ -33,6 +38,18 @@ impl StatementCapture {
         Self(())
     }
 
+    /// Starts the capture on all threads of this process, of what is sent within a request's span.
+    pub fn start_of_requests() -> Self {
+        let capture = Self::start();
+        *OF_REQUESTS.lock().unwrap() = Some(Vec::new());
+        capture
+    }
+
+    /// Returns the statements of requests on all threads, without those of background tasks.
+    pub fn of_requests(&self) -> Vec<String> {
+        OF_REQUESTS.lock().unwrap().clone().unwrap_or_default()
+    }
+
     pub fn statements(&self) -> Vec<String> {
         CAPTURED.with_borrow(|heard| heard.clone().unwrap_or_default())
     }
@@ -48,24 +65,40 @@ impl StatementCapture {
 impl Drop for StatementCapture {
     fn drop(&mut self) {
         CAPTURED.set(None);
+        *OF_REQUESTS.lock().unwrap() = None;
     }
 }
 
-impl<S: Subscriber> Layer<S> for CaptureLayer {
-    /// Returns `sometimes`, so that `enabled` decides per event and thread.
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for CaptureLayer {
+    /// Returns `sometimes` for statements, so that `enabled` decides per event and thread.
     fn register_callsite(&self, callsite: &'static Metadata<'static>) -> Interest {
-        if callsite.target() == "sqlx::query" { Interest::sometimes() } else { Interest::never() }
+        match callsite.target() {
+            "sqlx::query" => Interest::sometimes(),
+            _ if is_request(callsite) => Interest::always(),
+            _ => Interest::never(),
+        }
     }
 
     fn enabled(&self, event: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        event.target() == "sqlx::query" && CAPTURED.with_borrow(Option::is_some)
+        let is_wanted = || CAPTURED.with_borrow(Option::is_some) || OF_REQUESTS.lock().unwrap().is_some();
+        is_request(event) || (event.target() == "sqlx::query" && is_wanted())
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut text = StatementVisitor(String::new());
         event.record(&mut text);
+        let is_of_request =
+            || context.event_scope(event).is_some_and(|mut spans| spans.any(|s| is_request(s.metadata())));
+        if let Some(all) = OF_REQUESTS.lock().unwrap().as_mut().filter(|_| is_of_request()) {
+            all.push(text.0.clone());
+        }
         CAPTURED.with_borrow_mut(|heard| heard.iter_mut().for_each(|heard| heard.push(text.0.clone())));
     }
+}
+
+/// Returns whether this is the span of a request.
+fn is_request(callsite: &Metadata<'_>) -> bool {
+    callsite.is_span() && callsite.name() == "request"
 }
 
 struct StatementVisitor(String);

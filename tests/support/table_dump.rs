@@ -1,7 +1,7 @@
 //! The contents of the tables that a request could change, to show that it changed nothing.
 
 use evergrant::model::OrgId;
-use sqlx::{AnyPool, Row};
+use sqlx::{AnyPool, Column, Row};
 
 /// The tables that a form could change.
 const TABLES: [&str; 16] = [
@@ -50,7 +50,9 @@ pub async fn dump_tables(
                     Ok(text) => format!("{text:?}"),
                     Err(_) => format!("{:?}", row.try_get::<Option<i64>, _>(at).unwrap()),
                 };
-                format!("{table}: {}", (0..row.len()).map(value).collect::<Vec<_>>().join(", "))
+                // The use of a key is noted after the answer.
+                let columns = row.columns().iter().filter(|column| !column.name().contains("last_used"));
+                format!("{table}: {}", columns.map(|column| value(column.ordinal())).collect::<Vec<_>>().join(", "))
             })
             .filter(|row| org.is_none_or(|org| row.contains(org.as_str())))
             .collect();

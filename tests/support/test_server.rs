@@ -6,12 +6,11 @@ use std::sync::atomic::Ordering;
 
 use clap::Parser;
 use evergrant::model::OrgId;
-use evergrant::server::auth::LocalAuth;
 use evergrant::server::clock::Clock;
 use evergrant::server::config::{Config, Settings};
 use evergrant::server::domain::Secret;
 use evergrant::server::startup;
-use evergrant::server::store::{BindingWithGrant, CreatedUser, Store, UserOrg};
+use evergrant::server::store::{BindingWithGrant, CreatedUser, NewUser, Store, UserOrg};
 use evergrant_sandbox::{SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET};
 use reqwest::StatusCode;
 use tempfile::TempDir;
@@ -22,11 +21,15 @@ use tokio_util::sync::CancellationToken;
 use super::browser::Browser;
 use super::databases::TestDatabase;
 use super::http::test_client;
-use super::test_service::test_key_ring;
+use super::test_service::{TEST_KEYS, test_key_ring};
 use super::wait::{MAX_WAIT, eventually};
 use crate::sandbox::{Provider, START};
 
 pub const PASSWORD: &str = "correct horse battery";
+
+/// The hash of `PASSWORD` with the least memory and time, because most tests only sign in.
+pub const PASSWORD_HASH: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$c2FsdCBvZiBhIHRlc3QuLg$C038Co3zUd+t/oLOd6XCmtzIebTbnTDRP1x2Jm6tL/U";
 
 #[derive(Parser)]
 struct Flags {
@@ -62,12 +65,18 @@ impl ServerTask {
         eventually("the start of the server", MAX_WAIT, is_ready).await;
         Self { base, database, stop, running, _folder: folder }
     }
+
+    /// Stops `serve`, waits until it has drained, and returns its database.
+    async fn stop(self) -> TestDatabase {
+        self.stop.cancel();
+        self.running.await.unwrap();
+        self.database
+    }
 }
 
 /// Returns the settings of a server with its data in `folder`, the tests' key ring and further flags.
 pub fn server_config(database: &TestDatabase, base: &str, folder: &Path, extra_flags: &[(&str, &str)]) -> Config {
-    let keys = format!("test:{}=", "A".repeat(43));
-    keyless_config(database, base, folder, &[&[("--keys", keys.as_str())], extra_flags].concat())
+    keyless_config(database, base, folder, &[&[("--keys", TEST_KEYS)], extra_flags].concat())
 }
 
 /// Returns the settings of a server whose key ring is a file in `folder`, which it creates.
@@ -79,7 +88,8 @@ pub fn keyless_config(database: &TestDatabase, base: &str, folder: &Path, extra_
         ("--data-dir", &data),
         ("--sweep-interval", "5m"),
     ];
-    let flags = flags.iter().chain(extra_flags).flat_map(|(name, value)| [*name, *value]);
+    let flags = flags.iter().filter(|(name, _)| extra_flags.iter().all(|(other, _)| other != name));
+    let flags = flags.chain(extra_flags).flat_map(|(name, value)| [*name, *value]);
     Flags::parse_from(std::iter::once("evergrant").chain(flags)).settings.check().unwrap()
 }
 
@@ -110,7 +120,15 @@ impl TestServer {
 
     /// Starts a server with this clock.
     pub async fn with_clock(database: TestDatabase, clock: Clock, extra_flags: &[(&str, &str)]) -> Self {
-        let provider = Provider::start().await;
+        Self::at(Provider::start().await, database, clock, extra_flags).await
+    }
+
+    /// Stops the server and starts one with these flags on its database and at its provider.
+    pub async fn restart(self, extra_flags: &[(&str, &str)]) -> Self {
+        Self::at(self.provider, self.server.stop().await, self.clock, extra_flags).await
+    }
+
+    async fn at(provider: Provider, database: TestDatabase, clock: Clock, extra_flags: &[(&str, &str)]) -> Self {
         let store = Store::new(database.open().await, test_key_ring(), clock.clone());
         let flags = [
             ("--xero-client-id", SANDBOX_CLIENT_ID),
@@ -126,10 +144,10 @@ impl TestServer {
 
     /// Adds a user who owns a new organization of this name, or joins the one that there is as admin.
     pub async fn add_user(&self, email: &str, org: &str) -> CreatedUser {
-        let auth = LocalAuth::new(self.store.clone()).unwrap();
         let existing = self.store.database().org_summaries(Some(org), None).await.unwrap().pop();
         let org = existing.as_ref().map_or(UserOrg::New(org), |existing| UserOrg::Existing(&existing.id));
-        auth.add_user(email, Secret::new(PASSWORD), Some(org)).await.unwrap()
+        let new = NewUser { email, password_hash: &Secret::new(PASSWORD_HASH), org: Some(org) };
+        self.store.add_user(new).await.unwrap()
     }
 
     /// Adds a user with an organization and returns a browser in which the user is signed in.
@@ -165,8 +183,6 @@ impl TestServer {
 
     /// Stops the server, and returns its database for a look at what the stop wrote.
     pub async fn stop_and_keep_database(self) -> TestDatabase {
-        self.server.stop.cancel();
-        self.server.running.await.unwrap();
-        self.server.database
+        self.server.stop().await
     }
 }

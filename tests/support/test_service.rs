@@ -1,7 +1,6 @@
 //! A token service on a test database, with a sandbox provider over TCP and a manual clock.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -79,8 +78,7 @@ impl TestService {
 
     /// Creates a service on the machine's time, corrected by the database's. Its provider has the machine's time.
     pub async fn on_system_time(database: TestDatabase, options: ServiceOptions) -> Self {
-        let now = Clock::system();
-        let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+        let provider = Provider::on_system_time().await;
         Self::with_clock(database, options, provider, Clock::system()).await
     }
 
@@ -214,9 +212,12 @@ async fn open_store(database: &TestDatabase, clock: &Clock, options: ServiceOpti
     Store::new(database, test_key_ring(), clock.clone()).with_plan(plan)
 }
 
-/// Returns the key ring of the tests, with the single key `test`.
+/// The key ring of the tests, with the single key `test`, as `EVERGRANT_KEYS` has it.
+pub const TEST_KEYS: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// Returns the key ring of the tests.
 pub fn test_key_ring() -> KeyRing {
-    KeyRing::parse(&Secret::new(format!("test:{}=", "A".repeat(43)))).unwrap()
+    KeyRing::parse(&Secret::new(TEST_KEYS)).unwrap()
 }
 
 fn token_service(

@@ -1,9 +1,12 @@
 //! Which grants a sweep refreshes and which it skips.
 
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
 use crate::support::databases::TestDatabase;
 use evergrant::model::{GrantStatus, Outcome, Trigger};
 use evergrant::server::domain::KeepHot;
-use evergrant::server::jobs::sweeper::SweepReport;
+use evergrant::server::jobs::sweeper::{SweepReport, Sweeper, SweeperOptions};
 use evergrant::server::tokens::RefreshRequest;
 use serde_json::json;
 
@@ -131,4 +134,21 @@ async fn changed_settings_apply_from_the_next_start(database: TestDatabase) {
     assert_eq!(all.plan_all().await.unwrap(), 1, "{db}");
     assert_eq!(all.plan_all().await.unwrap(), 0, "{db}");
     assert_eq!(harness.sweeper(&all, 8).sweep_once().await.unwrap(), refreshed(1), "{db}");
+}
+
+#[apply(each_database!)]
+async fn sweep_starts_no_more_exchanges_than_its_rate(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let org = harness.store.add_org("Harbour").await.unwrap();
+    for _ in 0..4 {
+        harness.add_grant(&org, 1800).await;
+    }
+    harness.advance(46 * DAY + 1);
+    // One at a time, and one every half second.
+    let (interval, per_minute) = (Duration::from_secs(30), NonZeroU32::new(120).unwrap());
+    let options = SweeperOptions { interval, concurrency: 1, per_minute };
+    let sweeper = Sweeper::new(harness.service.clone(), options, harness.lifecycle.stopping().clone());
+    let begun = Instant::now();
+    assert_eq!(sweeper.sweep_once().await.unwrap(), refreshed(4), "{}", harness.database.name);
+    assert!(begun.elapsed() >= Duration::from_millis(1_400), "{:?}", begun.elapsed());
 }

@@ -1,8 +1,8 @@
 //! Rules for a single file: header, length, cfg, unwrap, wall clock, SQL.
 
 use evergrant::model::{
-    AccountMessageKind, ActorKind, BindingStatus, Channel, DeliveryStatus, EmailChoice, GrantStatus, Outcome, Role,
-    TextEnum,
+    AccountMessageKind, ActorKind, BindingStatus, Channel, DeliveryStatus, EmailChoice, GrantStatus, LinkOutcome,
+    Outcome, Role, TextEnum,
 };
 
 use super::source::Source;
@@ -188,6 +188,7 @@ fn sql_words() -> Vec<&'static str> {
         all(DeliveryStatus::ALL),
         all(EmailChoice::ALL),
         all(GrantStatus::ALL),
+        all(LinkOutcome::ALL),
         all(AccountMessageKind::ALL),
         all(ActorKind::ALL),
         all(Outcome::ALL),

@@ -34,6 +34,21 @@ fn islands_elsewhere(source: &Source) -> Vec<Violation> {
 }
 
 #[test]
+fn titles_are_set_where_they_are_escaped() {
+    assert_no_violations(check_every_file("src", titles_elsewhere));
+    let caught = |path: &str| titles_elsewhere(&Source::new(path, "use leptos_meta::{MetaTags, Title};")).len();
+    assert_eq!((caught("src/ui/pages/a/mod.rs"), caught("src/ui/layout/title.rs")), (1, 0));
+}
+
+fn titles_elsewhere(source: &Source) -> Vec<Violation> {
+    if source.path == "src/ui/layout/title.rs" {
+        return Vec::new();
+    }
+    let uses = source.non_test_lines().filter(|(_, code)| code.contains("leptos_meta::") && code.contains("Title"));
+    uses.map(|(line, _)| Violation::new(source, line, "a title is set by `document_title`, which escapes it")).collect()
+}
+
+#[test]
 fn folders_of_the_ui_import_those_before_them() {
     assert_no_violations(check_every_file("src/ui", wrong_way_imports));
     let caught = |path: &str, text: &str| wrong_way_imports(&Source::new(path, text)).len();

@@ -2,6 +2,7 @@
 
 use crate::support::databases::TestDatabase;
 use evergrant::model::{BindingStatus, GrantStatus};
+use evergrant::server::domain::Actor;
 use evergrant::server::tokens::{ConnectionError, DisconnectOutcome, TokenError};
 use serde_json::json;
 
@@ -11,7 +12,8 @@ use crate::support::test_service::TestService;
 async fn connection_test_returns_the_organizations_details(database: TestDatabase) {
     let harness = TestService::start(database).await;
     let connected = harness.connect("Harbour", &["harbour"], 1800).await;
-    let details = harness.service.test(&connected.org, &connected.bindings[0]).await.unwrap();
+    let client = harness.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await.unwrap();
+    let details = client.organization_details().await.unwrap();
     assert_eq!(details.name, "Harbour Coffee");
     assert!(details.base_currency.is_some() && details.warning.is_none());
 }
@@ -53,6 +55,8 @@ async fn connection_that_another_organization_stands_on_is_left_at_xero(database
     let theirs = harness.connect("Theirs", &["harbour"], 1800).await;
     let done = harness.service.disconnect(&ours.org, &ours.bindings[0]).await.unwrap();
     assert_eq!(done, DisconnectOutcome::KeptForAnotherOrg, "{db}");
+    let again = harness.service.disconnect(&ours.org, &ours.bindings[0]).await.unwrap();
+    assert_eq!(again, DisconnectOutcome::LocalOnly, "{db}: Xero still has it");
     let bound = harness.store.binding(&ours.org, &ours.bindings[0]).await.unwrap().unwrap();
     assert_eq!(bound.binding.status, BindingStatus::Disconnected, "{db}");
     let client = harness.service.get_client_for_tenant_binding(&theirs.bindings[0], &theirs.org).await.unwrap();
@@ -61,6 +65,8 @@ async fn connection_that_another_organization_stands_on_is_left_at_xero(database
     // The last one to leave takes the connection along.
     let done = harness.service.disconnect(&theirs.org, &theirs.bindings[0]).await.unwrap();
     assert_eq!(done, DisconnectOutcome::RemovedAtXero, "{db}");
+    let again = harness.service.disconnect(&theirs.org, &theirs.bindings[0]).await.unwrap();
+    assert_eq!(again, DisconnectOutcome::RemovedAtXero, "{db}");
 }
 
 #[apply(each_database!)]
@@ -119,6 +125,6 @@ async fn binding_of_another_organization_is_not_found(database: TestDatabase) {
     assert!(matches!(client.err(), Some(TokenError::NotFound)), "{db}");
     let gone = harness.service.disconnect(&ours, &theirs.bindings[0]).await;
     assert!(matches!(gone, Err(ConnectionError::Token(TokenError::NotFound))), "{db}");
-    let test = harness.service.test(&ours, &theirs.bindings[0]).await;
+    let test = harness.service.begin_test(Actor::system(), &ours, &theirs.bindings[0]).await;
     assert!(matches!(test, Err(ConnectionError::Token(TokenError::NotFound))), "{db}");
 }

@@ -50,9 +50,9 @@ async fn assert_grant_dead(harness: &TestService, connected: &ConnectedOrg, code
     let last = &attempts(harness, connected).await[0];
     assert_eq!((last.outcome, last.error_code.as_deref()), (Outcome::Reconnect, Some(code)), "{case}");
     assert_eq!(last.http_status, Some(400), "{case}");
-    let org = OrgView { id: connected.org.clone(), name: "Harbour Group".into(), role: Role::Owner };
+    let org = OrgView { id: connected.org.clone(), name: "Harbour Group".into(), role: Role::Owner, attention: 0 };
     let viewer = views::Viewer::new(org.role, "ann@example.com");
-    let view = views::settings(&harness.store, &org, &viewer, "").await.unwrap();
+    let view = views::settings(&harness.store, &org, &viewer, "", views::SettingsRequest::default()).await.unwrap();
     assert_eq!(view.connections[0].problem.as_deref(), Some(sentence.as_str()), "{case}");
     let listed = harness.store.database().grant_summaries(Some(&connected.org)).await.unwrap();
     assert_eq!(listed[0].last_failure_code.as_deref(), Some(code), "{case}");

@@ -64,7 +64,8 @@ async fn transient_failures_never_end_a_grant(database: TestDatabase) {
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
         harness.provider.inject_fault(trouble.clone()).await;
         let outcome = refresh(&harness, &connected).await;
-        assert_eq!(failure_cause(&outcome), Some(FailureCause::Transient), "{case}: {outcome:?}");
+        let cause = if trouble["status"] == 429 { FailureCause::Limited } else { FailureCause::NotAnswering };
+        assert_eq!(failure_cause(&outcome), Some(cause), "{case}: {outcome:?}");
         let after = harness.read_grant(&connected.grant).await;
         assert_eq!((after.status, after.failure_count, after.generation), (GrantStatus::Active, 1, 0), "{case}");
         assert_eq!(binding_statuses(&harness, &connected).await, [BindingStatus::Active], "{case}");
@@ -90,18 +91,18 @@ async fn lost_reply_is_recovered_by_resending_the_same_token(database: TestDatab
         harness.provider.control("settings", json!({"replay": mode})).await;
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
         harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
-        assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{case}");
+        assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::NotAnswering), "{case}");
         let wait = harness.read_grant(&connected.grant).await.next_attempt_at.unwrap() - harness.clock.now();
         assert!((1..=900).contains(&wait), "{case}: {wait}");
         assert_eq!(
             failure_cause(&refresh(&harness, &connected).await),
-            Some(FailureCause::Transient),
+            Some(FailureCause::NotAnswering),
             "{case}: it backs off"
         );
         harness.advance(15 * 60);
         // A second lost reply, still within the 30 minutes.
         harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
-        assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{case}");
+        assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::NotAnswering), "{case}");
         harness.advance(14 * 60);
         assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{case}");
         let ledger = harness.provider.ledger().await;
@@ -122,7 +123,7 @@ async fn lost_reply_of_a_forced_refresh_is_recovered_by_the_next_caller(database
     harness.provider.inject_fault(json!({"endpoint": "token", "kind": "reset_after", "times": 1})).await;
     let click = RefreshRequest::manual("ana@example.com").forced();
     let outcome = harness.service.refresh_grant_single_flight(&connected.grant, click).await;
-    assert_eq!(failure_cause(&outcome), Some(FailureCause::Transient), "{db}");
+    assert_eq!(failure_cause(&outcome), Some(FailureCause::NotAnswering), "{db}");
     // Within the replay window, and long before the access token is due.
     harness.advance(10 * 60);
     assert_eq!(refresh(&harness, &connected).await, RefreshOutcome::Refreshed, "{db}");
@@ -153,12 +154,14 @@ async fn refused_credentials_raise_one_alarm_and_end_no_grant(database: TestData
         let connected = harness.connect(&format!("Org {number}"), &["harbour"], 60).await;
         harness.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "times": 1})).await;
         assert_eq!(harness.service.alarm(), None, "{db}");
-        assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Operator), "{db} {kind}");
+        assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::AppRefused), "{db} {kind}");
         assert_eq!(harness.service.alarm().as_deref(), Some(kind), "{db}");
         assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::Active, "{db} {kind}");
+        let again = failure_cause(&refresh(&harness, &connected).await);
+        assert_eq!(again, Some(FailureCause::AppRefused), "{db} {kind}: the cause stays while it backs off");
         // The open circuit refuses a second grant without a request, and the alarm stays the same.
         let second = harness.connect(&format!("Second org {number}"), &["kauri"], 60).await;
-        assert_eq!(failure_cause(&refresh(&harness, &second).await), Some(FailureCause::Operator), "{db} {kind}");
+        assert_eq!(failure_cause(&refresh(&harness, &second).await), Some(FailureCause::AppRefused), "{db} {kind}");
         assert_eq!(harness.service.alarm().as_deref(), Some(kind), "{db}");
         assert_eq!(harness.read_grant(&second.grant).await.status, GrantStatus::Active, "{db} {kind}");
         harness.advance(1000);
@@ -181,7 +184,7 @@ async fn valid_token_is_served_with_a_warning_if_the_refresh_fails(database: Tes
     harness.advance(290);
     match get().await.err() {
         Some(TokenError::RefreshFailed(failed)) => {
-            assert_eq!(failed.cause, FailureCause::Transient, "{db}");
+            assert_eq!(failed.cause, FailureCause::NotAnswering, "{db}");
             assert!(failed.next_attempt_at.is_some(), "{db}: the failure must have a time for the next attempt");
         }
         other => panic!("{db}: {other:?}"),
@@ -198,7 +201,7 @@ async fn backoff_applies_to_automatic_refreshes_only(database: TestDatabase) {
         .inject_fault(json!({"endpoint": "token", "kind": "status", "status": 429, "retry_after": 600, "times": 1}))
         .await;
     refresh(&harness, &connected).await;
-    assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Transient), "{db}");
+    assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Limited), "{db}");
     assert_eq!(harness.exchange_count().await, 1, "{db}: Retry-After must be honored");
     let click = RefreshRequest::manual("ana@example.com");
     assert_eq!(

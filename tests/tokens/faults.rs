@@ -196,7 +196,7 @@ impl FaultRun {
 
     async fn assert_alive(&self, outcome: &RefreshOutcome, case: &str) {
         let RefreshOutcome::Failed(failed) = outcome else { panic!("{case}: {outcome:?}") };
-        assert!(matches!(failed.cause, FailureCause::Transient | FailureCause::Operator), "{case}: {failed:?}");
+        assert!(!failed.is_final() && failed.cause != FailureCause::Internal, "{case}: {failed:?}");
         let bound = self.harness.store.bindings_of_org(&self.connected.org).await.unwrap();
         for bound in bound {
             assert_eq!(bound.binding.status, BindingStatus::Active, "{case}");

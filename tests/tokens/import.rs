@@ -146,11 +146,29 @@ async fn lost_reply_is_fetched_again_by_the_same_row_or_by_the_sweeper(database:
             let refreshed = harness.sweep().await.refreshed + harness.sweep().await.refreshed;
             assert_eq!(refreshed, 3, "it is sent again within the replay window, and the successors of both are used");
             harness.advance(PAST_REPLAY_WINDOW);
+            let users = "SELECT COUNT(*) FROM integration_grants WHERE xero_user_id = '' OR auth_event_id = ''";
+            let users = sqlx::query_scalar::<_, i64>(users).fetch_one(harness.store.database().pool()).await.unwrap();
+            assert_eq!(users, 0, "the sweep has learned whose consent it is");
         } else {
             harness.advance(60);
         }
         assert_eq!(import(&harness, &org, row(&foreign.token, None)).await.outcome, ImportOutcome::Imported);
     }
+}
+
+#[apply(each_database!)]
+async fn shared_user_is_noticed_although_the_sweeper_fetched_the_lost_reply(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    harness.connect("Harbour Group", &["harbour"], 1_800).await;
+    let org = harness.store.add_org("Southerly Studio").await.unwrap();
+    let foreign = consent_elsewhere(&harness, "mere", &["kauri"]);
+    harness.provider.inject_fault(json!({"endpoint": "token", "kind": "reset_after"})).await;
+    let lost = import(&harness, &org, row(&foreign.token, None)).await;
+    assert_eq!(lost, ImportReport::of(ImportOutcome::NotAnswering));
+    harness.advance(5 * 60);
+    harness.sweep().await;
+    let refused = import(&harness, &org, row(&foreign.token, None)).await;
+    assert_eq!(refused, ImportReport::of(ImportOutcome::SharedXeroUser));
 }
 
 #[apply(each_database!)]

@@ -150,7 +150,7 @@ async fn shutdown_spools_a_superseded_token_set_for_the_next_start(database: Tes
     lose_lease_and_release(&harness, &connected).await;
     harness.lifecycle.begin_stop();
     assert!(
-        matches!(flight.await.unwrap(), RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Transient),
+        matches!(flight.await.unwrap(), RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Busy),
         "{db}"
     );
     assert_eq!(
@@ -241,7 +241,7 @@ async fn request_does_not_leave_if_the_lease_is_lost_while_it_is_journaled(datab
     let options = ServiceOptions { lease_ttl: Duration::from_millis(3), ..slow_provider_options(60) };
     let service = harness.second_service_with(options).await;
     let outcome = spawn_refresh(&service, &connected).await.unwrap();
-    assert!(matches!(outcome, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Transient), "{db}");
+    assert!(matches!(outcome, RefreshOutcome::Failed(failed) if failed.cause == FailureCause::Busy), "{db}");
     assert_eq!(harness.exchange_count().await, 0, "{db}: the request left");
     assert_eq!(outcomes(&harness, &connected).await, [Outcome::Superseded], "{db}");
 }

@@ -16,7 +16,7 @@ mod processes;
 mod refusals;
 mod siblings;
 mod single_flight;
-mod spool;
+pub mod spool;
 mod storms;
 mod stuck;
 mod vend;

@@ -57,7 +57,8 @@ async fn grant_survives_each_unusual_token_response(database: TestDatabase) {
             harness.advance(1500);
         }
         assert_eq!(ledger_outcomes(&harness).await[before..], ["rotated"; 4], "{case}: each token was kept");
-        let details = harness.service.test(&connected.org, &connected.bindings[0]).await.unwrap();
+        let client = harness.service.get_client_for_tenant_binding(&connected.bindings[0], &connected.org).await;
+        let details = client.unwrap().organization_details().await.unwrap();
         assert_eq!(details.name, "Harbour Coffee", "{case}: the access token is the new one");
     }
 }

@@ -1,7 +1,5 @@
 //! Single flight across three processes on one PostgreSQL database.
 
-use std::sync::Arc;
-
 use evergrant::server::clock::Clock;
 use evergrant::server::store::Store;
 use reqwest::header::COOKIE;
@@ -18,8 +16,7 @@ use crate::support::test_service::test_key_ring;
 async fn two_hundred_callers_in_three_processes_cause_one_exchange() {
     let Some(database) = TestDatabase::postgres().await else { return };
     let clock = Clock::system();
-    let now = clock.clone();
-    let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+    let provider = Provider::on_system_time().await;
     let store = Store::new(database.open().await, test_key_ring(), clock);
     let org = seed_ana(&store).await;
     let connected = TestConsent::new(&store, &provider).connect(org).await;

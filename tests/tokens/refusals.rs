@@ -1,10 +1,10 @@
 //! Refusals that may say nothing about the grants: they are checked again, or held, before anything ends.
 
-use evergrant::model::{BindingStatus, GrantStatus, Trigger};
-use evergrant::server::domain::KeepHot;
+use evergrant::model::{BindingStatus, GrantStatus, ImportOutcome, Trigger};
 use evergrant::server::domain::refusal::CHECK_INTERVAL;
+use evergrant::server::domain::{Actor, ImportReport, ImportRow, KeepHot, RefreshToken};
 use evergrant::server::store::Store;
-use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest};
+use evergrant::server::tokens::{FailureCause, ImportTarget, RefreshOutcome, RefreshRequest, SharedUsers};
 use serde_json::json;
 
 use crate::support::consents::ConnectedOrg;
@@ -28,6 +28,17 @@ async fn connect_orgs(harness: &TestService, orgs: usize) -> Vec<ConnectedOrg> {
     let mut all = Vec::new();
     for number in 0..orgs {
         all.push(harness.connect(&format!("Organization {number}"), &["harbour"], 60).await);
+    }
+    all
+}
+
+/// Connects three organizations and has Xero refuse each of them, so that the refusals are held.
+async fn connect_and_refuse_orgs(harness: &TestService) -> Vec<ConnectedOrg> {
+    let all = connect_orgs(harness, 3).await;
+    harness.advance(60);
+    refuse(harness, ALL).await;
+    for connected in &all {
+        refresh(harness, connected).await;
     }
     all
 }
@@ -87,6 +98,36 @@ async fn refusals_of_many_organizations_end_nothing_until_one_succeeds(database:
         let grant = harness.read_grant(&healthy.grant).await;
         assert!(grant.generation > 0 && grant.refused_at.is_none(), "{db}: {grant:?}");
     }
+}
+
+#[apply(each_database!)]
+async fn neither_a_consent_nor_an_unsent_import_is_a_success_that_lets_refusals_through(database: TestDatabase) {
+    let harness = TestService::on(database, hot()).await;
+    let db = harness.database.name;
+    let all = connect_and_refuse_orgs(&harness).await;
+    harness.advance(CHECK_INTERVAL);
+    harness.connect("Newcomer", &["demo"], 1_800).await;
+    let actor = Actor::operator();
+    let target = ImportTarget { org: all[0].org.clone(), actor, user: None, shared_users: SharedUsers::Allow };
+    let row = ImportRow {
+        refresh_token: RefreshToken::new("garbage"),
+        client_id: None,
+        tenant_id: None,
+        external_id: None,
+        tags: vec![],
+    };
+    let report = harness.service.import(&target, row).await.unwrap();
+    assert_eq!(report, ImportReport::of(ImportOutcome::Refused), "{db}");
+    let app = harness.store.app().clone();
+    let refused = harness.store.database().refused_grants(&app).await.unwrap();
+    assert!(refused.is_suspicious(), "{db}: {refused:?}");
+    for _ in 0..3 {
+        for connected in &all {
+            refresh(&harness, connected).await;
+        }
+        harness.advance(CHECK_INTERVAL);
+    }
+    assert_eq!(statuses(&harness.store, &all).await, [GrantStatus::Active; 3], "{db}");
 }
 
 #[apply(each_database!)]
@@ -150,7 +191,7 @@ async fn success_elsewhere_makes_the_next_refusal_decisive(database: TestDatabas
     harness.provider.sandbox.revoke_grant(&all[0].minted.refresh_token).unwrap();
     harness.advance(1);
     let RefreshOutcome::Failed(failed) = refresh(&harness, &all[0]).await else { panic!("{db}: refreshed") };
-    assert_eq!(failed.cause, FailureCause::Transient, "{db}: {failed:?}");
+    assert_eq!(failed.cause, FailureCause::Unconfirmed, "{db}: {failed:?}");
     harness.advance(1);
     assert_eq!(refresh(&harness, &all[1]).await, RefreshOutcome::Refreshed, "{db}");
     harness.advance(CHECK_INTERVAL);
@@ -162,12 +203,7 @@ async fn success_elsewhere_makes_the_next_refusal_decisive(database: TestDatabas
 async fn operators_word_ends_a_held_grant(database: TestDatabase) {
     let harness = TestService::on(database, hot()).await;
     let db = harness.database.name;
-    let all = connect_orgs(&harness, 3).await;
-    harness.advance(60);
-    refuse(&harness, ALL).await;
-    for connected in &all {
-        refresh(&harness, connected).await;
-    }
+    let all = connect_and_refuse_orgs(&harness).await;
     let request = RefreshRequest::cli().forced().believing_refusals();
     harness.advance(CHECK_INTERVAL);
     let outcome = harness.service.refresh_grant_single_flight(&all[0].grant, request).await;

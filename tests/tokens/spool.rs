@@ -1,13 +1,15 @@
 //! A database that fails between Xero's response and our commit: the token set is spooled and committed later.
 
+use std::path::Path;
+
 use crate::support::databases::TestDatabase;
 use crate::support::test_service::PAST_REPLAY_WINDOW;
 use crate::support::wait::{MAX_WAIT, eventually};
 
-use evergrant::model::{GrantStatus, Outcome, Trigger};
+use evergrant::model::{Action, AuditView, GrantId, GrantStatus, Outcome, Trigger};
 use evergrant::server::domain::{AccessToken, AttemptEnd, RefreshToken, TokenSet};
 use evergrant::server::jobs::spool;
-use evergrant::server::store::{DatabaseKind, NewAttempt, Store};
+use evergrant::server::store::{AuditFilter, DatabaseKind, NewAttempt, Store};
 use evergrant::server::tokens::{FailureCause, RefreshOutcome, RefreshRequest, Spool, SpooledRotation};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _};
@@ -79,6 +81,52 @@ async fn uncommitted_token_set_is_spooled_sealed_and_replayed_at_the_next_start(
     assert_eq!(outcome, RefreshOutcome::Refreshed, "{db}: the spooled token must work");
 }
 
+/// Returns the actors and connections of the events of commits from the spool.
+async fn recoveries(harness: &TestService, connected: &ConnectedOrg) -> Vec<(String, String)> {
+    let filter = AuditFilter { action: Action::GrantRecovered.as_str(), ..AuditFilter::default() };
+    let events = harness.store.audit_events(Some(&connected.org), filter, None, 9).await.unwrap();
+    let connections =
+        |event: &AuditView| event.detail.iter().find(|(name, _)| name == "connections").unwrap().1.clone();
+    events.iter().map(|event| (event.actor.clone(), connections(event))).collect()
+}
+
+#[apply(each_database!)]
+async fn commit_from_the_spool_is_recorded_once_and_never_waits_for_the_audit_log(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour", "kauri"], 60).await;
+    exchange_that_cannot_commit(&harness, &connected).await;
+    let file = std::fs::read_dir(harness.spool.path()).unwrap().next().unwrap().unwrap().path();
+    let kept = std::fs::read(&file).unwrap();
+
+    execute(&harness.store, "ALTER TABLE audit_events RENAME TO audit_events_gone").await;
+    assert_eq!(harness.service.replay_spool().await.unwrap(), 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}: the token set waited for its event");
+    assert_eq!(harness.service.spooled_count(), 0, "{db}");
+    execute(&harness.store, "ALTER TABLE audit_events_gone RENAME TO audit_events").await;
+    harness.service.rescan_spool().await;
+    let recovered = [("Evergrant".to_owned(), "Harbour Coffee, Kauri Joinery".to_owned())];
+    assert_eq!(recoveries(&harness, &connected).await, recovered, "{db}");
+
+    // As after a crash between the commit and the removal of the file, and at an instance that shares the folder.
+    std::fs::write(&file, kept).unwrap();
+    let next_start = harness.second_service().await;
+    next_start.replay_spool().await.unwrap();
+    harness.service.rescan_spool().await;
+    assert!(!file.exists(), "{db}");
+    assert_eq!(recoveries(&harness, &connected).await, recovered, "{db}: recorded twice");
+}
+
+/// Exchanges a grant and spools its new tokens, as a command that ended before the database recovered.
+pub async fn spool_as_a_command(store: &Store, grant: &GrantId, tokens: &TokenSet, folder: &Path) {
+    let until = store.clock().now() + 60;
+    let lease = store.acquire_lease(grant, "command", until).await.unwrap().unwrap();
+    let lease = store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await.unwrap();
+    let rotation = store.seal_rotation(&lease, tokens).unwrap();
+    let end = AttemptEnd::refreshed(Some(200), None);
+    Spool::open(folder).unwrap().insert(&SpooledRotation::of(&lease, rotation, end)).unwrap();
+}
+
 #[apply(each_database!)]
 async fn running_server_replays_token_sets_spooled_by_another_process(database: TestDatabase) {
     let harness = TestService::start(database).await;
@@ -87,10 +135,6 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
     let server = tokio::spawn(spool::run(harness.service.clone(), harness.lifecycle.stopping().clone()));
     assert_eq!(harness.service.spooled_count(), 0, "{db}");
 
-    // For example a command that ended before the database recovered.
-    let until = harness.clock.now() + 60;
-    let lease = harness.store.acquire_lease(&connected.grant, "command", until).await.unwrap().unwrap();
-    let lease = harness.store.start_attempt(&lease, NewAttempt::by(Trigger::Cli)).await.unwrap();
     let (_, answer) = harness.provider.refresh(&connected.minted.refresh_token).await;
     let text = |name: &str| answer[name].as_str().unwrap();
     let tokens = TokenSet {
@@ -99,9 +143,7 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
         expires_at: harness.clock.now() + 1800,
         scopes: String::new(),
     };
-    let rotation = harness.store.seal_rotation(&lease, &tokens).unwrap();
-    let end = AttemptEnd::refreshed(Some(200), None);
-    Spool::open(harness.spool.path()).unwrap().insert(&SpooledRotation::of(&lease, rotation, end)).unwrap();
+    spool_as_a_command(&harness.store, &connected.grant, &tokens, harness.spool.path()).await;
 
     let is_committed = async || harness.read_grant(&connected.grant).await.generation == 1;
     eventually("the commit", MAX_WAIT, is_committed).await;

@@ -69,7 +69,7 @@ async fn open_circuit_sends_no_requests_and_leaves_grants_unchanged(database: Te
         let failed = unwrap_failed(refresh(&harness, &grants[5]).await);
         assert_eq!(
             (failed.cause, failed.next_attempt_at),
-            (FailureCause::Transient, harness.service.circuit_open_until())
+            (FailureCause::NotAnswering, harness.service.circuit_open_until())
         );
         assert_eq!(failed.message, "Xero isn't answering. Your connection is safe.", "{db}");
     }

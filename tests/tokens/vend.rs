@@ -134,7 +134,7 @@ async fn too_short_error_has_seconds_left_and_next_attempt(database: TestDatabas
     harness.advance(390);
     match unwrap_error(vend(&harness, &connected, 0).await) {
         TokenError::RefreshFailed(failed) => {
-            assert_eq!(failed.cause, FailureCause::Transient, "{db}");
+            assert_eq!(failed.cause, FailureCause::NotAnswering, "{db}");
             assert!(failed.next_attempt_at.is_some_and(|next| next > harness.clock.now()), "{db}: {failed:?}");
         }
         error => panic!("{db}: {error:?}"),

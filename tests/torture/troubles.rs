@@ -40,7 +40,7 @@ use Trouble::{
 };
 
 /// What the provider may do. `invalid_grant` for a good token is left out: with one grant it ends that grant, as it should.
-pub const PROVIDER: [Trouble; 39] = [
+pub const PROVIDER: [Trouble; 41] = [
     Fault("status", Some(500)),
     Fault("status", Some(503)),
     Fault("status", Some(429)),
@@ -76,8 +76,10 @@ pub const PROVIDER: [Trouble; 39] = [
     Oddity("scope_list"),
     Oddity("scope_missing"),
     Oddity("token_type_other"),
+    Oddity("token_type_missing"),
     Oddity("id_token"),
     Oddity("refresh_token_kept"),
+    Oddity("refresh_token_removed"),
     ProviderClock(120),
     ProviderClock(-120),
 ];

@@ -1,7 +1,5 @@
 //! Lines of a process's JSON log have the ids of their request and trace.
 
-use std::sync::Arc;
-
 use evergrant::server::clock::Clock;
 use evergrant::server::store::Store;
 use reqwest::header::COOKIE;
@@ -20,8 +18,8 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 #[apply(each_database!)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exchange_log_lines_have_the_request_and_trace_ids(database: TestDatabase) {
-    let (collector, now) = (Collector::start().await, Clock::system());
-    let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+    let collector = Collector::start().await;
+    let provider = Provider::on_system_time().await;
     let store = Store::new(database.open().await, test_key_ring(), Clock::system());
     let org = seed_ana(&store).await;
     let connected = TestConsent::new(&store, &provider).connect(org).await;

@@ -1,7 +1,5 @@
 //! One trace covers the request, its exchange and the call to Xero, and the journal has its id.
 
-use std::sync::Arc;
-
 use evergrant::server::clock::Clock;
 use evergrant::server::store::Store;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -38,8 +36,8 @@ struct TracedServer {
 
 impl TracedServer {
     async fn on(database: TestDatabase, more: &[(&str, &str)]) -> Self {
-        let (collector, now) = (Collector::start().await, Clock::system());
-        let provider = Provider::start_with(|options| options.now = Arc::new(move || now.now())).await;
+        let collector = Collector::start().await;
+        let provider = Provider::on_system_time().await;
         let store = Store::new(database.open().await, test_key_ring(), Clock::system());
         let org = seed_ana(&store).await;
         let connected = TestConsent::new(&store, &provider).connect(org).await;

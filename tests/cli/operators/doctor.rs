@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
 use crate::support::http::CLOSED_ADDRESS;
+use crate::support::instance::Instance;
 use crate::support::oidc::FakeOidc;
 
 /// Returns the verdict and the text (finding and remedy) of one check of a report.
@@ -293,4 +294,28 @@ async fn schema_mismatch_is_reported_with_a_remedy(database: TestDatabase) {
     sqlx::query("DELETE FROM _sqlx_migrations").execute(pool).await.unwrap();
     let output = env.run(&["doctor", "--json"]).await;
     assert_only_finding(&output, "database", "fail", &["older than this Evergrant", "evergrant migrate"]);
+}
+
+#[apply(each_database!)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_that_forwards_without_being_trusted_is_named_once_in_the_log_and_by_doctor(database: TestDatabase) {
+    let env = OperatorEnv::on(database).await;
+    let mut instance = Instance::start(&env.database, &env.provider, env.folder.path(), &[]);
+    let client = reqwest::Client::new();
+    for _ in 0..3 {
+        let login = client.post(format!("{}/api/session/login", instance.base)).header("x-forwarded-for", "192.0.2.1");
+        login.form(&[("email", "nobody@example.com"), ("password", "wrong")]).send().await.unwrap();
+    }
+    instance.send_sigterm();
+    let log = instance.log_until_exit();
+    let text = |line: &Value| line["fields"]["message"].as_str().unwrap_or_default().to_owned();
+    let named = log.iter().filter(|line| text(line).starts_with("X-Forwarded-For from an untrusted peer"));
+    let named: Vec<_> = named.map(|line| line["fields"]["peer"].as_str().unwrap_or_default()).collect();
+    assert_eq!(named, ["127.0.0.1"], "{log:?}");
+
+    let output = env.run(&["doctor", "--json"]).await;
+    assert_only_finding(&output, "proxies", "warn", &["127.0.0.1", "EVERGRANT_TRUSTED_PROXIES"]);
+    let trusted = [("EVERGRANT_TRUSTED_PROXIES", "127.0.0.1")];
+    let report = env.run_with_settings(&["doctor", "--json"], &trusted).await.json();
+    assert_eq!(verdict_and_text(&report, "proxies").0, "ok");
 }

@@ -1,6 +1,8 @@
 //! Tests of `evergrant import`, which takes over the refresh tokens of another system.
 
+use evergrant::server::store::DatabaseKind;
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 
 use super::{CommandOutput, OperatorEnv};
 use crate::support::databases::TestDatabase;
@@ -65,4 +67,42 @@ async fn nothing_is_sent_unless_the_whole_file_can_be_read(database: TestDatabas
     let missing = env.run(&["import", "no-such.csv", "--old-system-stopped"]).await;
     assert!(missing.code == Some(1) && missing.combined.contains("no-such.csv"), "{}", missing.combined);
     assert_eq!(env.provider.exchange_count().await, 0);
+}
+
+#[apply(each_database!)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn import_that_the_database_ends_says_what_is_done_and_can_be_repeated(database: TestDatabase) {
+    let env = OperatorEnv::on(database).await;
+    env.store.add_org("Harbour").await.unwrap();
+    let (first, second) = (mint(&env, "harbour").await, mint(&env, "kauri").await);
+    let pool = env.store.database().pool();
+    // The second row's token can't be stored.
+    let refusal: &[&str] = match env.store.database().kind() {
+        DatabaseKind::Sqlite => &["CREATE TRIGGER one_import BEFORE INSERT ON token_imports \
+             WHEN (SELECT COUNT(*) FROM token_imports) > 0 BEGIN SELECT RAISE(ABORT, 'no further import'); END"],
+        DatabaseKind::Postgres => &[
+            "CREATE FUNCTION one_import() RETURNS trigger AS $$ BEGIN IF (SELECT COUNT(*) FROM token_imports) > 0 \
+             THEN RAISE EXCEPTION 'no further import'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER one_import BEFORE INSERT ON token_imports FOR EACH ROW EXECUTE FUNCTION one_import()",
+        ],
+    };
+    for statement in refusal {
+        sqlx::query(*statement).execute(pool).await.unwrap();
+    }
+    let nango = |provider: &str, token: &str| {
+        format!("{{\"provider\":\"{provider}\",\"credentials\":{{\"refresh_token\":\"{token}\"}}}}\n")
+    };
+    let file = [nango("xero", &first), nango("hubspot", "hubspots"), nango("xero", &second)].concat();
+    let arguments = ["--org", "Harbour", "--old-system-stopped", "--format", "nango"];
+    let stopped = import(&env, "tokens.json", &file, &arguments).await;
+    for expected in
+        ["line 1: imported", "another provider", "stopped at line 3", "Rows done before it: 1", "1 of 2 rows"]
+    {
+        assert!(stopped.combined.contains(expected), "{expected}: {}", stopped.combined);
+    }
+    assert_eq!((stopped.code, env.provider.exchange_count().await), (Some(1), 1), "{}", stopped.combined);
+    let on_table = if env.store.database().kind() == DatabaseKind::Postgres { " ON token_imports" } else { "" };
+    sqlx::query(AssertSqlSafe(format!("DROP TRIGGER one_import{on_table}"))).execute(pool).await.unwrap();
+    let again = import(&env, "tokens.json", &file, &arguments).await;
+    assert!(again.combined.contains("line 3: imported"), "{}", again.combined);
 }

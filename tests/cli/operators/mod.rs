@@ -12,7 +12,6 @@ mod scopes;
 mod wrong_settings;
 
 use std::process::{Command, Output};
-use std::sync::Arc;
 
 use evergrant::server::clock::Clock;
 use evergrant::server::store::Store;
@@ -42,12 +41,7 @@ impl OperatorEnv {
 
     async fn with_sandbox_options(database: TestDatabase, configure_sandbox: impl FnOnce(&mut Options)) -> Self {
         let clock = Clock::system();
-        let now = clock.clone();
-        let provider = Provider::start_with(|options| {
-            options.now = Arc::new(move || now.now());
-            configure_sandbox(options);
-        })
-        .await;
+        let provider = Provider::on_system_time_with(configure_sandbox).await;
         let store = Store::new(database.open().await, test_key_ring(), clock.clone());
         let env = Self { folder: TempDir::new().unwrap(), database, provider, store, clock };
         // Creates the data directory, as any start does.

@@ -70,7 +70,7 @@ async fn held_refusals_are_listed_and_end_by_the_operators_word(database: TestDa
     assert!(doctor.stdout.contains("Xero refuses 3 grants of 3 organizations"), "{}", doctor.combined);
 
     let held = env.run(&["grants", "retry", "--all"]).await;
-    assert!(held.stdout.contains("nothing was disconnected"), "{}", held.combined);
+    assert!(held.stdout.contains("Nothing was disconnected"), "{}", held.combined);
     let ended = env.run(&["grants", "retry", "--org", "Two", "--accept-refusals"]).await;
     assert_eq!(ended.code, Some(1), "{}", ended.combined);
     let statuses = futures::future::join_all(all.iter().map(async |one| env.store.grant(&one.grant).await)).await;

@@ -1,17 +1,16 @@
 //! The journey: uses every interface of people, programs and operators, and captures all output.
 
 mod api_v1;
+mod connect_links;
 mod faults;
 mod invitations;
 mod operator;
 mod process;
 
 use std::process::{Child, Stdio};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use evergrant::model::BindingId;
-use evergrant::server::clock::Clock;
 use evergrant_sandbox::SANDBOX_CLIENT_SECRET;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
@@ -48,8 +47,7 @@ pub struct Journey {
 
 impl Journey {
     pub async fn on(database: TestDatabase) -> Self {
-        let clock = Clock::system();
-        let provider = Provider::start_with(|options| options.now = Arc::new(move || clock.now())).await;
+        let provider = Provider::on_system_time().await;
         // Less than the buffer, so that the grant is due at every call.
         provider.control("settings", json!({ "access_ttl": 300 })).await;
         let folder = TempDir::new().unwrap();
@@ -79,6 +77,8 @@ impl Journey {
         let binding = self.connect().await;
         self.visit_pages().await;
         self.use_invitations().await;
+        self.use_connect_links().await;
+        self.unsubscribe().await;
         self.create_api_keys().await;
         self.refresh_and_test(&binding).await;
         self.use_api_key(&binding).await;
@@ -172,14 +172,16 @@ impl Journey {
         for _ in 0..8 {
             self.post("/api/integrations/xero/refresh", &[("clicked", "false")]).await;
         }
-        for what in ["refresh-connection", "test", "history"] {
-            self.post(&format!("/api/integrations/xero/{what}"), &id).await;
+        for what in ["xero/refresh-connection", "xero/test", "connection/view"] {
+            self.post(&format!("/api/integrations/{what}"), &id).await;
         }
     }
 
     async fn disconnect_and_sign_out(&mut self, binding: &BindingId) {
         self.post("/api/integrations/xero/disconnect", &[("binding_id", binding.as_str())]).await;
-        self.get("/settings/integrations").await;
+        for page in ["/settings/integrations".to_owned(), format!("/settings/integrations/{binding}")] {
+            self.get(&page).await;
+        }
         self.post("/api/session/logout", &[]).await;
         self.get("/").await;
     }
