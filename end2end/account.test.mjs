@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 
 import { checkPage } from './lib/look.mjs';
 import { startMailServer } from './lib/mail.mjs';
-import { hydrated, markHydration, story } from './lib/story.mjs';
+import { hydrated, story } from './lib/story.mjs';
 import { harbour, signIn, switchOrg } from './lib/app.mjs';
 
 const person = { email: 'bea@example.com', password: 'a long new password', newPassword: 'quite another phrase' };
@@ -13,7 +13,7 @@ const mail = await startMailServer();
 const withMail = { env: { EVERGRANT_SMTP_URL: mail.url, EVERGRANT_SMTP_FROM: 'evergrant@example.com' } };
 
 /** Adds a member by a mailed invitation, and returns their page, which is signed in. */
-async function addPerson(page, server) {
+async function addPerson(page, openOther) {
   await signIn(page);
   await switchOrg(page, harbour.org);
   await page.goto('/settings/members');
@@ -21,9 +21,7 @@ async function addPerson(page, server) {
   await page.getByRole('button', { name: 'Create invitation' }).click();
   await page.getByText('It is on its way by email').waitFor();
   const link = await mail.nextLink();
-  const context = await page.context().browser().newContext({ baseURL: server.origin, locale: 'en-GB', timezoneId: 'UTC' });
-  await context.addInitScript(markHydration);
-  const theirs = await context.newPage();
+  const theirs = await openOther();
   await theirs.goto(link);
   assert.equal(await theirs.getByLabel('Email').inputValue(), person.email, 'the invitation admits no other address');
   await theirs.getByLabel('New password').fill(person.password);
@@ -39,8 +37,8 @@ async function signInAs(page, password) {
   await page.waitForURL('/');
 }
 
-story('a forgotten password is reset by the link in a message', withMail, async ({ page, server }) => {
-  const theirs = await addPerson(page, server);
+story('a forgotten password is reset by the link in a message', withMail, async ({ page, openOther }) => {
+  const theirs = await addPerson(page, openOther);
   await page.getByRole('button', { name: /^Account: / }).click();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('link', { name: 'Forgot your password?' }).click();
@@ -61,13 +59,11 @@ story('a forgotten password is reset by the link in a message', withMail, async 
   await signInAs(page, person.newPassword);
   await theirs.goto('/account');
   await theirs.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
-  await theirs.context().close();
 });
 
-story('a changed password ends another session', withMail, async ({ page, server }) => {
-  const theirs = await addPerson(page, server);
-  const context = await page.context().browser().newContext({ baseURL: server.origin });
-  const other = await context.newPage();
+story('a changed password ends another session', withMail, async ({ page, openOther }) => {
+  const theirs = await addPerson(page, openOther);
+  const other = await openOther();
   await other.goto('/login');
   await signInAs(other, person.password);
 
@@ -85,6 +81,5 @@ story('a changed password ends another session', withMail, async ({ page, server
   assert.equal(await theirs.getByRole('list', { name: 'Browsers' }).getByRole('listitem').count(), 1);
   await other.goto('/');
   await other.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
-  for (const one of [theirs, other]) await one.context().close();
   mail.stop();
 });

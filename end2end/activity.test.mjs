@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 
-import { story } from './lib/story.mjs';
+import { checkPage } from './lib/look.mjs';
+import { hydrated, story } from './lib/story.mjs';
 import { demo, chooseFromMenu, harbour, openIntegrations, connectionRow, signIn, switchOrg } from './lib/app.mjs';
 
 const attemptCount = async (page) => (await page.getByRole('row').count()) - 1;
@@ -23,7 +24,7 @@ story('without JavaScript: activity is filtered, and exported with the filter', 
   await page.getByRole('button', { name: 'Show', exact: true }).click();
   await page.getByText('No results').waitFor();
   await page.getByRole('link', { name: 'Clear filters' }).click();
-  await page.getByLabel('Connection').selectOption({ label: harbour.tenant });
+  await page.locator('select[name=connection]').selectOption({ label: harbour.tenant });
   await page.getByRole('button', { name: 'Show', exact: true }).click();
   await page.waitForURL('**/activity?connection=**');
   assert.equal(await attemptCount(page), 2);
@@ -40,10 +41,42 @@ story('the history of a connection links to its activity', async ({ page }) => {
   await signIn(page);
   await openIntegrations(page);
   await connectionRow(page, harbour.tenant).getByText('Connected', { exact: true }).waitFor();
-  await chooseFromMenu(page, harbour.tenant, 'History');
+  await chooseFromMenu(page, harbour.tenant, 'Details');
   await page.getByRole('heading', { level: 1, name: harbour.tenant }).waitFor();
   await page.getByRole('link', { name: 'Search and export' }).click();
   await page.getByRole('heading', { level: 1, name: 'Activity' }).waitFor();
-  assert.equal(await page.getByLabel('Connection').locator('option:checked').textContent(), harbour.tenant);
+  assert.equal(await page.locator('select[name=connection]').locator('option:checked').textContent(), harbour.tenant);
   assert.equal(await attemptCount(page), 1);
 });
+
+async function rangeSteps({ page, zone, withPageChecks }) {
+  await signIn(page);
+  await page.goto('/settings/integrations');
+  await chooseFromMenu(page, harbour.tenant, 'Refresh now');
+  await page.getByText(/1 token refreshed|Token refreshed/).first().waitFor();
+  await page.goto('/activity');
+  const today = new Date().toLocaleDateString('sv-SE', { timeZone: zone });
+  if (withPageChecks) await hydrated(page);
+  await page.getByLabel('From', { exact: true }).fill(today);
+  await page.getByLabel('Person or API key').fill(demo.email);
+  await page.getByRole('button', { name: 'Show', exact: true }).click();
+  await page.waitForURL('**/activity?**');
+  assert.equal(new URL(page.url()).searchParams.get('zone'), zone, 'the days are those of the times on the page');
+  assert.equal(await page.getByLabel('From', { exact: true }).inputValue(), today);
+  assert.equal(await page.locator('tbody tr').count(), 1);
+  await page.goto('/activity?from=yesterday');
+  await page.getByText('Enter a day as year-month-day').waitFor();
+  assert.equal(await page.getByLabel('From', { exact: true }).inputValue(), 'yesterday', 'what was typed is kept');
+  assert.match(await page.title(), /^Error: Activity/);
+  if (withPageChecks) {
+    await hydrated(page);
+    await checkPage(page, 'activity-wrong-day');
+  }
+}
+
+story('activity is narrowed to days and a person', { context: { timezoneId: 'Pacific/Auckland' } }, (visitor) =>
+  rangeSteps({ ...visitor, zone: 'Pacific/Auckland', withPageChecks: true }),
+);
+story('without JavaScript on a phone: activity is narrowed to days and a person', { context: { javaScriptEnabled: false, viewport: { width: 390, height: 844 } } }, (visitor) =>
+  rangeSteps({ ...visitor, zone: 'UTC' }),
+);

@@ -52,7 +52,7 @@ story('disconnecting asks for confirmation, and reconnecting keeps the connectio
   await page.getByText(`${kauri.tenant} is disconnected.`).waitFor();
   await connectionRow(page, harbour.tenant).getByText('Connected', { exact: true }).waitFor();
 
-  await connection.getByRole('button', { name: 'Reconnect' }).click();
+  await connection.getByRole('button', { name: 'Reconnect', exact: true }).click();
   await allowAccess(page, kauri);
   await page.getByText(`${kauri.tenant} is reconnected.`).waitFor();
   await connection.getByText('Connected', { exact: true }).waitFor();
@@ -77,7 +77,7 @@ story('a broken connection is repaired by its Reconnect button', async ({ page }
   await signIn(page);
   await switchOrg(page, southerly.org);
   await openIntegrations(page);
-  await connectionRow(page, southerly.tenant).getByRole('button', { name: 'Reconnect' }).click();
+  await connectionRow(page, southerly.tenant).getByRole('button', { name: 'Reconnect', exact: true }).click();
   await allowAccess(page, southerly);
   await page.getByText(`${southerly.tenant} is reconnected.`).waitFor();
   await connectionRow(page, southerly.tenant).getByText('Connected', { exact: true }).waitFor();

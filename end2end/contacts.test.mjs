@@ -15,48 +15,43 @@ const mail = await startMailServer();
 after(() => mail.stop());
 const env = { EVERGRANT_SMTP_URL: mail.url, EVERGRANT_SMTP_FROM: 'evergrant@example.com' };
 
-async function contactSteps({ page, server, withPageChecks, contextOptions }) {
+async function contactSteps({ page, openOther, withPageChecks }) {
   await signIn(page);
   await page.goto('/settings/integrations');
-  const row = connectionRow(page, harbour.tenant);
-  await row.getByText(/^Contacts: /).click();
-  await row.getByLabel(`Contacts of ${harbour.tenant}`).fill('nobody');
-  await row.getByRole('button', { name: 'Save contacts' }).click();
+  await connectionRow(page, harbour.tenant).getByRole('link', { name: /^Contacts: / }).click();
+  await page.getByLabel(`Contacts of ${harbour.tenant}`).fill('nobody');
+  await page.getByRole('button', { name: 'Save contacts' }).click();
   await page.getByText('Nothing was changed: each line is an email address').waitFor();
-  await row.getByText(/^Contacts: /).click();
-  await row.getByLabel(`Contacts of ${harbour.tenant}`).fill(`clerk@example.com\n${books}`);
-  await row.getByRole('button', { name: 'Save contacts' }).click();
+  await page.getByLabel(`Contacts of ${harbour.tenant}`).fill(`clerk@example.com\n${books}`);
+  await page.getByRole('button', { name: 'Save contacts' }).click();
   await page.getByText('The contacts are saved.').waitFor();
-  await row.getByText(`Contacts: ${books} and 1 more`).click();
+  assert.equal(await page.getByLabel(`Contacts of ${harbour.tenant}`).inputValue(), `${books}\nclerk@example.com`);
   if (withPageChecks) {
     await hydrated(page);
     await checkPage(page, 'contacts');
   }
 
+  await page.getByRole('link', { name: 'Create a link' }).click();
+  await page.getByLabel('What it connects').selectOption('A new connection');
   await page.getByLabel('Send the link to (optional)').fill(books);
   await page.getByRole('button', { name: 'Create link' }).click();
   await page.getByText('The link is on its way by email.').waitFor();
   await page.getByText(`sent to ${books}`).waitFor();
-  const context = await page.context().browser().newContext({ baseURL: server.origin, ...contextOptions });
-  try {
-    const stranger = await context.newPage();
-    await stranger.goto(await mail.nextLink());
-    await stranger.getByRole('heading', { level: 1, name: `${harbour.org} asks you to connect Xero` }).waitFor();
-    assert.equal(new URL(stranger.url()).search, '', 'the secret is not in the address');
-    await stranger.getByRole('button', { name: 'Connect to Xero' }).click();
-    await allowAccess(stranger, kauri, '**/connect/*');
-    await stranger.getByRole('heading', { level: 1, name: `${kauri.tenant} is connected` }).waitFor();
+  const stranger = await openOther();
+  await stranger.goto(await mail.nextLink());
+  await stranger.getByRole('heading', { level: 1, name: `${harbour.org} asks you to connect Xero` }).waitFor();
+  assert.equal(new URL(stranger.url()).search, '', 'the secret is not in the address');
+  await stranger.getByRole('button', { name: 'Connect to Xero' }).click();
+  await allowAccess(stranger, kauri, '**/connect/*');
+  await stranger.getByRole('heading', { level: 1, name: `${kauri.tenant} is connected` }).waitFor();
 
-    // A letter comes ten minutes after a connection breaks, so here the link is unknown.
-    await stranger.goto('/unsubscribe?token=unknown');
-    await stranger.getByRole('heading', { level: 1, name: "This link doesn't work here" }).waitFor();
-    assert.equal(new URL(stranger.url()).search, '', 'the secret has left the address bar');
-    if (withPageChecks) await checkPage(stranger, 'unsubscribe-unknown');
-  } finally {
-    await context.close();
-  }
+  // A letter comes ten minutes after a connection breaks, so here the link is unknown.
+  await stranger.goto('/unsubscribe?token=unknown');
+  await stranger.getByRole('heading', { level: 1, name: "This link doesn't work here" }).waitFor();
+  assert.equal(new URL(stranger.url()).search, '', 'the secret has left the address bar');
+  if (withPageChecks) await checkPage(stranger, 'unsubscribe-unknown');
   await page.goto('/settings/integrations');
-  await connectionRow(page, kauri.tenant).getByText(`Contacts: ${books} and 1 more`).waitFor();
+  await connectionRow(page, kauri.tenant).getByText('Contacts: 2').waitFor();
 }
 
 story('an admin chooses contacts and sends a link by email', { env }, (visitor) =>
@@ -64,6 +59,4 @@ story('an admin chooses contacts and sends a link by email', { env }, (visitor) 
 );
 
 const noJavaScript = { javaScriptEnabled: false };
-story('without JavaScript: an admin chooses contacts and sends a link by email', { env, context: noJavaScript }, (visitor) =>
-  contactSteps({ ...visitor, contextOptions: noJavaScript }),
-);
+story('without JavaScript: an admin chooses contacts and sends a link by email', { env, context: noJavaScript }, contactSteps);

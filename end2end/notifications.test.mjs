@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 
 import { checkPage } from './lib/look.mjs';
 import { hydrated, story } from './lib/story.mjs';
-import { chooseFromMenu, harbour, connectionRow, signIn, southerly, switchOrg } from './lib/app.mjs';
+import { chooseFromMenu, harbour, connectionRow, signIn, southerly, switchOrg, menuItem } from './lib/app.mjs';
 
 /** Starts a webhook receiver on loopback that answers 204 and stores the deliveries. */
 async function startReceiver() {
@@ -46,7 +46,7 @@ const webhook = (page) => page.getByRole('list', { name: 'Webhooks' }).getByRole
 const shownSecret = (page) => page.getByRole('region', { name: 'Signing secret' }).locator('code').innerText();
 const chooseAction = async (page, item) => {
   await webhook(page).getByRole('button', { name: /^Actions for/ }).click();
-  await page.getByRole('menuitem', { name: item }).click();
+  await menuItem(page, item).click();
 };
 
 async function webhookSteps({ page, provider, withPageChecks }) {
@@ -89,14 +89,15 @@ async function webhookSteps({ page, provider, withPageChecks }) {
     assert.equal(event.data.connection.tenantName, harbour.tenant);
     assert.ok(isSignedWith(secret, receiver.deliveries[1]) && isSignedWith(second, receiver.deliveries[1]), 'both secrets sign');
 
-    // The bell's count is updated by a page load.
     await page.goto('/');
-    await page.getByRole('link', { name: 'Notifications, 1 new' }).click();
-    const events = page.getByRole('list', { name: 'Recent events' });
+    await page.getByRole('link', { name: 'Events, 1 new' }).click();
+    const events = page.getByRole('list', { name: 'Events' });
     await events.getByText(`${harbour.tenant} needs reconnecting to Xero.`).waitFor();
     await page.getByRole('button', { name: 'Mark all as read' }).click();
-    await page.getByRole('link', { name: 'Notifications', exact: true }).first().waitFor();
+    await page.getByRole('link', { name: 'Events', exact: true }).first().waitFor();
     assert.equal(await page.getByRole('button', { name: 'Mark all as read' }).count(), 0);
+    await page.getByRole('link', { name: 'Who is told, and how' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Notifications' }).waitFor();
 
     await chooseAction(page, 'Deliveries');
     await page.getByRole('heading', { level: 1, name: 'Deliveries' }).waitFor();
@@ -140,9 +141,15 @@ story('without JavaScript: a webhook is added, tested, rotated, disabled and rem
 story('past events are listed for a later visitor', async ({ page }) => {
   await signIn(page);
   await switchOrg(page, southerly.org);
-  await openNotifications(page);
+  await page.goto('/events');
   await hydrated(page);
-  const events = page.getByRole('list', { name: 'Recent events' });
+  const events = page.getByRole('list', { name: 'Events' });
   await events.getByText(`${southerly.tenant} needs reconnecting to Xero.`).waitFor();
   await events.getByText('just now').waitFor();
+  await checkPage(page, 'events');
+  await page.getByRole('combobox', { name: 'Event' }).selectOption({ label: 'A connection works again' });
+  await page.getByRole('button', { name: 'Show', exact: true }).click();
+  await page.getByText('No results').waitFor();
+  await hydrated(page);
+  await checkPage(page, 'events-no-results');
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 
 import { checkPage } from './lib/look.mjs';
 import { hydrated, story } from './lib/story.mjs';
-import { REFRESHED, alertToast, southerly, chooseFromMenu, statusToast, harbour, openIntegrations, connectionRow, signIn, switchOrg } from './lib/app.mjs';
+import { REFRESHED, alertToast, southerly, chooseFromMenu, statusToast, harbour, openIntegrations, connectionRow, signIn, switchOrg, menuItem } from './lib/app.mjs';
 
 story('the login page, empty and after a wrong password', async ({ page }) => {
   await page.goto('/login');
@@ -38,11 +38,11 @@ story('integrations with a working connection', async ({ page }) => {
   await checkPage(page, 'integrations-fresh');
   await page.getByRole('button', { name: `Actions for ${harbour.tenant}` }).click();
   await checkPage(page, 'row-menu');
-  await page.getByRole('menuitem', { name: 'Disconnect' }).click();
+  await menuItem(page, 'Disconnect').click();
   await page.getByRole('dialog').waitFor();
   await checkPage(page, 'disconnect');
   await page.getByRole('button', { name: 'Cancel' }).click();
-  await chooseFromMenu(page, harbour.tenant, 'History');
+  await chooseFromMenu(page, harbour.tenant, 'Details');
   await page.getByRole('heading', { level: 1, name: harbour.tenant }).waitFor();
   await hydrated(page);
   await checkPage(page, 'history');
@@ -83,7 +83,8 @@ story('integrations that need reconnecting', async ({ page, provider }) => {
   await switchOrg(page, southerly.org);
   await openIntegrations(page);
   await checkPage(page, 'integrations-reconnect');
-  await page.getByRole('button', { name: 'Reconnect' }).click();
+  // In the banner, and in the row.
+  await page.getByRole('button', { name: 'Reconnect', exact: true }).first().click();
   await page.getByRole('heading', { name: 'Evergrant asks for access' }).waitFor();
   await checkPage(page, 'consent');
 });
@@ -108,7 +109,7 @@ story('notifications, from none to a webhook whose delivery fails', async ({ pag
   await checkPage(page, 'notifications');
   await page.getByRole('button', { name: /^Actions for/ }).click();
   await checkPage(page, 'notifications-menu');
-  await page.getByRole('menuitem', { name: 'Remove' }).click();
+  await menuItem(page, 'Remove').click();
   await page.getByRole('heading', { name: 'Remove this webhook?' }).waitFor();
   await hydrated(page);
   await checkPage(page, 'notifications-remove');
@@ -142,4 +143,24 @@ story('a page that does not exist', async ({ page, expectConsoleProblem }) => {
   await page.goto('/no-such-page');
   await page.getByRole('heading', { level: 1 }).waitFor();
   await checkPage(page, 'not-found');
+});
+
+story('pages behind links that are not open any more', async ({ page }) => {
+  for (const path of ['/login/forgot', '/login/reset', '/login/email', '/unsubscribe', '/invite']) {
+    await page.goto(path);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await checkPage(page, `closed${path.replaceAll('/', '-')}`);
+  }
+});
+
+story('the sign-in after a session has ended', async ({ page }) => {
+  await page.goto('/login?problem=session-ended&next=%2Factivity');
+  await page.getByText('Your session has ended').waitFor();
+  await checkPage(page, 'login-session-ended');
+});
+
+story('the sign-in while there is no account', { env: { XERO_CLIENT_ID: '0123456789ABCDEF0123456789ABCDEF', XERO_CLIENT_SECRET: 'a-secret-for-this-test' } }, async ({ page }) => {
+  await page.goto('/login');
+  await page.getByRole('heading', { name: 'Create the first account' }).waitFor();
+  await checkPage(page, 'login-first-account');
 });

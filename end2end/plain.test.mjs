@@ -44,7 +44,7 @@ story('without JavaScript: connect, disconnect, reconnect', noJavaScript, async 
   const connection = connectionRow(page, kauri.tenant);
   await connection.getByText('Disconnected', { exact: true }).waitFor();
 
-  await connection.getByRole('button', { name: 'Reconnect' }).click();
+  await connection.getByRole('button', { name: 'Reconnect', exact: true }).click();
   await allowAccess(page, kauri);
   await page.getByText(`${kauri.tenant} is reconnected.`).waitFor();
 });

@@ -26,7 +26,7 @@ story('sign-in refreshes a due connection once and shows a toast', async ({ page
   assert.deepEqual((await provider.exchanges()).map((one) => one.outcome), ['rotated']);
 
   // The open overview is updated without a reload.
-  await page.getByRole('definition').first().getByText('1', { exact: true }).waitFor();
+  await page.getByRole('definition').nth(1).getByText('1', { exact: true }).waitFor();
 
   // A navigation, a reload or going back makes no call.
   await openIntegrations(page);
@@ -54,7 +54,7 @@ story('an organization switch makes one call, one exchange and one toast', async
   await switchOrg(page, southerly.org);
   await provider.setAccessTokenLifetime(300);
   await openIntegrations(page);
-  await connectionRow(page, southerly.tenant).getByRole('button', { name: 'Reconnect' }).click();
+  await connectionRow(page, southerly.tenant).getByRole('button', { name: 'Reconnect', exact: true }).click();
   await allowAccess(page, southerly);
   await provider.setAccessTokenLifetime(1800);
   let answer = refreshResponse(page);
@@ -93,12 +93,11 @@ story('Refresh Tokens shows its progress and the number of refreshed tokens', as
   await button.dblclick();
   await provider.waitForHeldRequests(1);
   assert.equal(await button.getAttribute('aria-busy'), 'true');
-  assert.ok(await button.isDisabled());
+  assert.equal(await button.getAttribute('aria-disabled'), 'true');
   await provider.setAccessTokenLifetime(1800);
   await provider.release();
   await outcome.getByText('1 token refreshed').waitFor();
-  await page.locator('button:not([disabled])', { hasText: 'Refresh Tokens' }).waitFor();
-  assert.equal(await button.getAttribute('aria-busy'), 'false');
+  assert.equal(await button.getAttribute('aria-busy'), null);
   assert.equal(refreshCalls.length - before.refreshCalls, 1);
   assert.equal((await provider.exchanges()).length - before.exchanges, 1);
 
@@ -119,7 +118,7 @@ story('a connection is refreshed and tested from its menu', async ({ page, provi
   assert.equal((await provider.exchanges()).length - before, 1);
   await chooseFromMenu(page, harbour.tenant, 'Test connection');
   await connectionRow(page, harbour.tenant).getByText('Xero answered: Harbour Coffee').waitFor();
-  await chooseFromMenu(page, harbour.tenant, 'History');
+  await chooseFromMenu(page, harbour.tenant, 'Details');
   await page.getByRole('heading', { level: 1, name: harbour.tenant }).waitFor();
   assert.equal(await page.getByRole('row').count(), 3, 'a header and two attempts');
 });
@@ -132,7 +131,7 @@ story('while Xero is down the connection asks for no action, and a later refresh
   await connection.getByText(/^Retrying/).waitFor();
   await connection.getByText("Xero isn't answering").waitFor();
   await connection.getByText(/connection is safe/).waitFor();
-  assert.equal(await connection.getByRole('button', { name: 'Reconnect' }).count(), 0);
+  assert.equal(await connection.getByRole('button', { name: 'Reconnect', exact: true }).count(), 0);
   await provider.clearFaults();
   await page.getByRole('button', { name: 'Refresh Tokens' }).click();
   await connection.getByText('Connected', { exact: true }).waitFor();
@@ -149,5 +148,5 @@ story('a consent that ended at Xero asks to reconnect', async ({ page, provider 
   await connection.getByText('Reconnect needed').waitFor();
   // The navigation shows it too.
   await page.getByRole('navigation').getByRole('link', { name: /^Settings 1 connection needs/ }).waitFor();
-  await connection.getByRole('button', { name: 'Reconnect' }).waitFor();
+  await connection.getByRole('button', { name: 'Reconnect', exact: true }).waitFor();
 });

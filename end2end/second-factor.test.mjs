@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { checkPage } from './lib/look.mjs';
-import { hydrated, markHydration, story } from './lib/story.mjs';
+import { hydrated, story } from './lib/story.mjs';
 import { harbour, orgSwitcher, signIn, switchOrg } from './lib/app.mjs';
 import { codeOf } from './lib/totp.mjs';
 
@@ -11,14 +11,12 @@ const owner = { email: 'bea@example.com', password: 'a long new password' };
 const member = { email: 'cal@example.com', password: 'quite another phrase' };
 
 /** Adds a person by an invitation, and returns their page, which is signed in. */
-async function addPerson(page, server, person, role) {
+async function addPerson(page, openOther, person, role) {
   await page.goto('/settings/members');
   await page.getByLabel('Role').selectOption(role);
   await page.getByRole('button', { name: 'Create invitation' }).click();
   const link = await page.locator('#invitation-address').innerText();
-  const context = await page.context().browser().newContext({ baseURL: server.origin, locale: 'en-GB', timezoneId: 'UTC' });
-  await context.addInitScript(markHydration);
-  const theirs = await context.newPage();
+  const theirs = await openOther();
   await theirs.goto(link);
   await theirs.getByLabel('Email').fill(person.email);
   await theirs.getByLabel('New password').fill(person.password);
@@ -70,10 +68,10 @@ async function enterCode(page, code) {
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-story('a second factor is set up, and a code or a recovery code signs in', async ({ page, server }) => {
+story('a second factor is set up, and a code or a recovery code signs in', async ({ page, openOther }) => {
   await signIn(page);
   await switchOrg(page, harbour.org);
-  const theirs = await addPerson(page, server, owner, 'owner');
+  const theirs = await addPerson(page, openOther, owner, 'owner');
   const { secret, codes } = await enroll(theirs, true);
   await signOut(theirs);
   await enterPassword(theirs, owner);
@@ -89,17 +87,25 @@ story('a second factor is set up, and a code or a recovery code signs in', async
   await theirs.waitForURL('/');
   await theirs.goto('/account');
   await theirs.getByText('9 recovery codes are left.').waitFor();
-  await theirs.getByRole('button', { name: 'Remove the second factor' }).click();
+  await theirs.getByRole('link', { name: 'Remove the second factor' }).click();
+  await theirs.getByRole('heading', { name: 'Remove the second factor?' }).waitFor();
+  await theirs.getByText('Your 9 recovery codes stop working.').waitFor();
+  await hydrated(theirs);
+  await checkPage(theirs, 'second-factor-removal');
+  await theirs.getByLabel('Code', { exact: true }).fill('000000');
+  await theirs.getByRole('button', { name: 'Remove', exact: true }).click();
+  await theirs.getByText('That code is wrong or was used already.').first().waitFor();
+  await theirs.getByLabel('Code', { exact: true }).fill(codes[1]);
+  await theirs.getByRole('button', { name: 'Remove', exact: true }).click();
   await theirs.getByText('Your second factor is removed.').first().waitFor();
   await theirs.getByRole('button', { name: 'Set up a second factor' }).waitFor();
-  await theirs.context().close();
 });
 
-story('an organization that requires a second factor shows a member only how to set one up', async ({ page, server }) => {
+story('an organization that requires a second factor shows a member only how to set one up', async ({ page, openOther }) => {
   await signIn(page);
   await switchOrg(page, harbour.org);
-  const owners = await addPerson(page, server, owner, 'owner');
-  const members = await addPerson(page, server, member, 'member');
+  const owners = await addPerson(page, openOther, owner, 'owner');
+  const members = await addPerson(page, openOther, member, 'member');
   await enroll(owners, false);
 
   const require = async (days) => {
@@ -129,13 +135,12 @@ story('an organization that requires a second factor shows a member only how to 
   await members.goto('/settings/integrations');
   await members.getByRole('heading', { level: 1, name: 'Integrations' }).waitFor();
   assert.equal(await orgSwitcher(members).count(), 0, 'one organization needs no switcher');
-  for (const one of [owners, members]) await one.context().close();
 });
 
-story('the page that asks who somebody is takes a password', async ({ page, server }) => {
+story('the page that asks who somebody is takes a password', async ({ page, openOther }) => {
   await signIn(page);
   await switchOrg(page, harbour.org);
-  const theirs = await addPerson(page, server, owner, 'admin');
+  const theirs = await addPerson(page, openOther, owner, 'admin');
   await theirs.goto('/account/confirm?next=%2Fsettings%2Fapi-keys');
   await theirs.getByRole('heading', { level: 1, name: "Confirm that it's you" }).waitFor();
   await hydrated(theirs);
@@ -147,5 +152,4 @@ story('the page that asks who somebody is takes a password', async ({ page, serv
   await theirs.getByRole('button', { name: 'Confirm' }).click();
   await theirs.waitForURL('/settings/api-keys');
   await theirs.getByText('Nothing was changed yet: submit the form again.').first().waitFor();
-  await theirs.context().close();
 });

@@ -33,13 +33,16 @@ export const refreshResponse = (page) =>
 export const statusToast = (page) => page.locator('.toasts [role=status]');
 export const alertToast = (page) => page.locator('.toasts [role=alert]');
 
+/** An item of the open menu. */
+export const menuItem = (page, name) => page.locator('[popover]:popover-open .menu-item', { hasText: name });
+
 export const orgSwitcher = (page) => page.getByRole('button', { name: /^Organisation: / });
 
 /** Switches to an organization with the menu. */
 export async function switchOrg(page, org) {
   await orgSwitcher(page).click();
   const loaded = page.waitForEvent('load');
-  await page.getByRole('menuitemradio', { name: org }).click();
+  await page.locator('#organisations').getByRole('button', { name: org }).click();
   await loaded;
   await page.getByRole('button', { name: `Organisation: ${org}` }).waitFor();
 }
@@ -56,7 +59,7 @@ export const connectionRow = (page, tenant) => page.getByRole('listitem').filter
 /** Opens the menu of a connection and chooses an item. */
 export async function chooseFromMenu(page, tenant, item) {
   await page.getByRole('button', { name: `Actions for ${tenant}` }).click();
-  await page.getByRole('menuitem', { name: item }).click();
+  await menuItem(page, item).click();
 }
 
 /** Fills in the consent page and allows access. Ends on the integrations page. */

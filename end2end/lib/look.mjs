@@ -17,6 +17,7 @@ const LAYOUT_WIDTHS = [390, 1440];
 
 /** Asserts that axe finds nothing in either layout and theme, and that nothing overflows or overlaps at any width. */
 export async function checkPage(page, name) {
+  await page.evaluate(endFades);
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
   for (const width of Object.keys(SIZES).map(Number)) {
     await setWidth(page, width);
@@ -26,7 +27,7 @@ export async function checkPage(page, name) {
     if (LAYOUT_WIDTHS.includes(width)) {
       assert.deepEqual(await axeViolations(page), [], `${name}, ${width} px, light`);
     }
-    await takePicture(page, name, width, 'light');
+    await savePicture(page, `${name}-${width}-light`);
   }
   // The dark theme changes colors only.
   await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
@@ -36,8 +37,18 @@ export async function checkPage(page, name) {
     if (LAYOUT_WIDTHS.includes(width)) {
       assert.deepEqual(await axeViolations(page, ['color-contrast']), [], `${name}, ${width} px, dark`);
     }
-    await takePicture(page, name, width, 'dark');
+    await savePicture(page, `${name}-${width}-dark`);
   }
+}
+
+/**
+ * Runs in the page. A change of theme or what is below the mouse fades some colors, at a moment that nobody can wait for,
+ * and axe would measure them on their way.
+ */
+function endFades() {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync('*, ::before, ::after { transition: none !important; animation: none !important }');
+  document.adoptedStyleSheets.push(sheet);
 }
 
 async function setWidth(page, width) {
@@ -45,20 +56,16 @@ async function setWidth(page, width) {
   await nextPaint(page);
 }
 
-async function takePicture(page, name, width, theme) {
+/** Takes a screenshot, if they are wanted. */
+export async function savePicture(page, name) {
   if (!pictures) return;
   await mkdir(artifacts, { recursive: true });
-  await page.screenshot({ path: `${artifacts}${name}-${width}-${theme}.png`, fullPage: true });
+  await page.screenshot({ path: `${artifacts}${name}.png`, fullPage: true });
 }
 
-/** Runs axe, with all of its rules or only those named. A change of theme fades some colors, so it waits for those. */
+/** Runs axe, with all of its rules or only those named. */
 async function axeViolations(page, rules) {
   await page.evaluate(axeSource);
-  await page.evaluate(async () => {
-    const ends = (animation) =>
-      animation.playState === 'running' && Number.isFinite(animation.effect?.getComputedTiming().endTime);
-    await Promise.allSettled(document.getAnimations().filter(ends).map((animation) => animation.finished));
-  });
   const found = await page.evaluate(async (rules) => {
     const runOnly = rules && { type: 'rule', values: rules };
     return (await window.axe.run(document, { resultTypes: ['violations'], ...(runOnly && { runOnly }) })).violations;
@@ -67,7 +74,7 @@ async function axeViolations(page, rules) {
 }
 
 /** Runs in the page. Returns the texts, badges and buttons of the content that overlap. */
-function overlappingTexts() {
+export function overlappingTexts() {
   const boxes = [];
   const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {

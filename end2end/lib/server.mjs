@@ -15,7 +15,8 @@ const target = resolve(root, process.env.CARGO_TARGET_DIR ?? 'target');
 const testKey = readFileSync(join(root, 'crates/sandbox/src/test_key.der')).toString('base64');
 
 export const binary = resolve(root, process.env.EVERGRANT_BIN ?? join(target, 'debug/evergrant'));
-export const siteRoot = resolve(root, process.env.LEPTOS_SITE_ROOT ?? 'target/site');
+/** The folder of the site; empty for the one inside the binary. */
+export const siteRoot = process.env.LEPTOS_SITE_ROOT === '' ? '' : resolve(root, process.env.LEPTOS_SITE_ROOT ?? 'target/site');
 
 /** Longer than any start or stop takes on a busy machine. */
 const START_STOP_TIMEOUT_MS = 30_000;
@@ -101,6 +102,8 @@ function providerControl(origin) {
     waitForHeldRequests: (atLeast) => call('GET', `waiting?at_least=${atLeast}`),
     /** Revokes a Xero user's consents: the next refresh gets `invalid_grant`. */
     revokeConsents: (xeroUserId) => call('POST', 'revoke-grant', { xero_user_id: xeroUserId }),
+    /** Renames a tenant inside Xero. */
+    rename: (tenantId, name) => call('POST', 'rename', { tenant_id: tenantId, name }),
     /** Returns every refresh token exchange that reached the sandbox. */
     exchanges: async () => (await call('GET', 'ledger')).filter((entry) => entry.grant_type === 'refresh_token'),
   };

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-import { chromium } from 'playwright-core';
+import { chromium, firefox } from 'playwright-core';
 
 import { startClerk } from './clerk.mjs';
 import { startServer } from './server.mjs';
@@ -22,34 +22,46 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-let browserLaunch;
-const browser = () => {
-  browserLaunch ??= chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
-  return browserLaunch;
+/** Debian's browsers. Firefox speaks WebDriver BiDi. */
+const launches = {
+  chromium: () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell', args: FLAGS }),
+  firefox: () => firefox.launch({ channel: 'moz-firefox', executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr' }),
 };
+export const browserName = process.env.EVERGRANT_BROWSER ?? 'chromium';
+
+let browserLaunch;
+const browser = () => (browserLaunch ??= launches[browserName]());
 after(async () => (await browserLaunch)?.close());
 
 /**
- * Defines a test that runs `steps({ server, provider, page, refreshCalls, … })`. `options`: `context` for Playwright,
- * `env` for the server, `clerk` to sign in with the stand-in for Clerk, `oidc` to start a provider to sign in with.
+ * Defines a test that runs `steps({ server, provider, page, openOther, refreshCalls, … })`, of which `openOther` opens a
+ * page in somebody else's browser. `options`: `context` for Playwright, `env` for the server, `clerk` to sign in with the
+ * stand-in for Clerk, `oidc` to start a provider to sign in with.
  */
 export function story(name, options, steps) {
   if (!steps) [options, steps] = [{}, options];
-  test(name, { timeout: 120_000 }, async () => {
+  // WebDriver BiDi can't turn JavaScript off.
+  const skip = browserName === 'firefox' && options.context?.javaScriptEnabled === false;
+  test(name, { timeout: 120_000, skip }, async () => {
     const clerk = options.clerk && (await startClerk());
     const oidc = await options.oidc?.();
     const server = await startServer({ ...clerk?.env, ...oidc?.env, ...options.env });
     const visitor = await newVisitor(server, options.context);
+    const others = [];
+    const openOther = async () => {
+      others.push(await newContext(server, options.context));
+      return others.at(-1).newPage();
+    };
     let failed = false;
     try {
-      await steps({ server, clerk, oidc, provider: server.provider, ...visitor });
+      await steps({ server, clerk, oidc, provider: server.provider, openOther, ...visitor });
       visitor.assertNoConsoleProblems();
     } catch (error) {
       failed = true;
       await saveFailure(name, visitor.page, `${visitor.consoleProblems.join('\n')}\n\n${server.log()}`);
       throw error;
     } finally {
-      await visitor.page.context().close();
+      for (const context of [visitor.page.context(), ...others]) await context.close();
       clerk?.stop();
       oidc?.stop();
       // Report the first failure, not one that it causes at the stop.
@@ -60,15 +72,28 @@ export function story(name, options, steps) {
   });
 }
 
-/** Opens a page in a new browser context. */
-async function newVisitor(server, options = {}) {
-  const context = await (await browser()).newContext({ baseURL: server.origin, locale: 'en-GB', timezoneId: 'UTC', ...options });
+/** The settings of a browser context. The zone is far from UTC, so that a time which is not the visitor's own shows. */
+const visitorDefaults = (server) => ({ baseURL: server.origin, locale: 'en-GB', timezoneId: 'Pacific/Auckland' });
+
+/** Opens a browser context, whose pages tell when they are hydrated. */
+async function newContext(server, options) {
+  const context = await (await browser()).newContext({ ...visitorDefaults(server), ...options });
   context.setDefaultTimeout(15_000);
   await context.addInitScript(markHydration);
+  return context;
+}
+
+/** Opens a page in a new browser context. */
+async function newVisitor(server, options = {}) {
+  const context = await newContext(server, options);
   const page = await context.newPage();
   const consoleProblems = [];
   // Says how long a page took to use its module: more than some seconds on a busy machine, for ever without JavaScript.
   const expectedPatterns = [/evergrant\.wasm was preloaded using link preload but not used/];
+  // Firefox says that a page was left while its module was loading.
+  if (browserName === 'firefox') {
+    expectedPatterns.push(/AbortError: The operation was aborted/, /NetworkError when attempting to fetch resource/, /error loading dynamically imported module/);
+  }
   const refreshCalls = [];
   page.on('console', (message) => {
     if (['error', 'warning', 'assert'].includes(message.type())) {
@@ -97,7 +122,7 @@ async function newVisitor(server, options = {}) {
  * Runs in the page, before its own scripts. Islands are hydrated synchronously after the module is instantiated, so
  * they are hydrated by the next turn of the event loop.
  */
-export function markHydration() {
+function markHydration() {
   const instantiate = WebAssembly.instantiateStreaming;
   WebAssembly.instantiateStreaming = async (...args) => {
     const instance = await instantiate.apply(WebAssembly, args);
@@ -112,6 +137,13 @@ export const hydrated = (page) => page.waitForFunction(() => window.hydrated ===
 /** Waits for two animation frames, so that pending changes are painted. */
 export const nextPaint = (page) =>
   page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+
+/** Does what the browser does when a tab goes to the background, or comes back. */
+export const setHidden = (page, hidden) =>
+  page.evaluate((hidden) => {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+  }, hidden);
 
 async function saveFailure(name, page, log) {
   const folder = `${artifacts}failures/`;
