@@ -240,3 +240,30 @@ story('the response to a form is not replaced by a page that reads itself again'
   await provider.release();
   await page.getByText('1 token refreshed').waitFor();
 });
+
+story('a sign-out is not overtaken by a read that was under way', async ({ page }) => {
+  await signInAndRefresh(page);
+  await openIntegrations(page);
+  const isRegionRead = (request) => 'evergrant-regions' in request.headers();
+  let answerRead;
+  // The read finds the session ended, as it does where the cookie goes first.
+  await page.route('**/settings/integrations', async (route) => {
+    if (!isRegionRead(route.request())) return route.continue();
+    await new Promise((resolve) => (answerRead = resolve));
+    await route.fulfill({ status: 205 });
+  });
+  await page.route('**/api/session/logout', async (route) => {
+    answerRead();
+    // The page takes the answer in. A page that awaits a response answers no other call of the test.
+    for (let times = 0; times < 3; times += 1) await page.waitForEvent('console', (message) => message.text() === 'turn');
+    await route.continue();
+  });
+  await page.evaluate(() => setInterval(() => console.debug('turn'), 100));
+  const reading = page.waitForRequest(isRegionRead);
+  await setHidden(page, true);
+  await setHidden(page, false);
+  await reading;
+  await page.getByRole('button', { name: /^Account: / }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click({ noWaitAfter: true });
+  await page.getByText('You are signed out.').waitFor();
+});

@@ -97,7 +97,8 @@
     leaving = true;
     const form = Object.assign(document.createElement('form'), { method: 'post', action: '/api/session/logout' });
     document.body.append(form);
-    form.submit();
+    // Unlike `submit`, this is an event, by which the page knows that it must not load itself again meanwhile.
+    form.requestSubmit();
   };
 
   const changed = ({ session, organization }) => {

@@ -54,6 +54,20 @@ thread_local! {
     };
 }
 
+impl State {
+    /// Returns whether a form was submitted whose response may still come.
+    fn awaits_response(&self) -> bool {
+        js_sys::Date::now() - self.submitted_at.get() < RESPONSE_WAIT_MS
+    }
+
+    /// Loads the page again, unless that would take the place of a form's response.
+    fn reload(&self) {
+        if !self.awaits_response() {
+            ignore_dom_error(window().location().reload());
+        }
+    }
+}
+
 /// Follows the server's changes from now on. Call it once.
 pub fn start() {
     events::listen();
@@ -92,7 +106,7 @@ pub async fn fetch_region(address: &str, id: &str) -> Option<Element> {
     match fetch(address, id).await {
         Fetched::Regions(fragment) => region_in(&fragment, id),
         Fetched::Reload => {
-            reload();
+            STATE.with(State::reload);
             None
         }
         Fetched::Nothing => None,
@@ -104,10 +118,6 @@ fn region_in(fragment: &Element, id: &str) -> Option<Element> {
     fragment.query_selector(&format!("[id=\"{id}\"]")).ok().flatten()
 }
 
-fn reload() {
-    ignore_dom_error(window().location().reload());
-}
-
 fn regions() -> Vec<Element> {
     all_matches("[data-region]")
 }
@@ -116,8 +126,7 @@ fn regions() -> Vec<Element> {
 fn read_if_due() {
     STATE.with(|state| {
         let now = js_sys::Date::now();
-        let awaits_response = now - state.submitted_at.get() < RESPONSE_WAIT_MS;
-        if document().hidden() || awaits_response || state.is_reading.get() || now < state.rested_at.get() {
+        if document().hidden() || state.awaits_response() || state.is_reading.get() || now < state.rested_at.get() {
             return;
         }
         let is_over = |at: i64| at <= times::server_now();
@@ -151,7 +160,10 @@ pub async fn read() {
             Fetched::Regions(fragment) => show(state, &fragment),
             // What somebody has begun to type stays, and is refused in words if it is sent.
             Fetched::Reload if first_match("main form[data-touched]").is_some() => false,
-            Fetched::Reload => return reload(),
+            Fetched::Reload => {
+                state.reload();
+                false
+            }
             Fetched::Nothing => false,
         };
         if let Some(notice) = element_by_id(ids::STALE_NOTICE) {
