@@ -27,9 +27,12 @@ async fn statements_of(browser: &Browser, page: &str) -> Vec<String> {
     without_pool(statements.of_requests())
 }
 
-/// Leaves out what the pool asks a connection to PostgreSQL before it is used.
+/// Leaves out what the pool asks a connection to PostgreSQL before it is used, and the settings of a connection that it
+/// opens because all others are in use.
 fn without_pool(statements: Vec<String>) -> Vec<String> {
-    statements.into_iter().filter(|sql| !sql.contains("transaction_read_only")).collect()
+    let is_of_pool =
+        |sql: &String| ["transaction_read_only", "PRAGMA ", "SET lock_timeout"].iter().any(|of| sql.contains(of));
+    statements.into_iter().filter(|sql| !is_of_pool(sql)).collect()
 }
 
 #[apply(each_database!)]
