@@ -19,7 +19,7 @@ pub enum XeroCondition {
     NotAnswering,
     /// Xero refuses the app's own credentials. The operator has to act.
     RefusesApp,
-    /// Xero refuses many connections at once, which is not believed yet. Nobody has to act.
+    /// Xero refuses several connections at once, which is not believed yet. Nobody has to act.
     RefusesMany,
     /// Xero refuses some connections, which is checked before it is believed. Somebody may have to reconnect later.
     RefusesSome,

@@ -30,12 +30,13 @@ async fn invalid_grant_marks_the_grant_and_its_bindings_once(database: TestDatab
     let harness = TestService::start(database).await;
     let db = harness.database.name;
     let connected = harness.connect("Harbour", &["harbour", "kauri"], 60).await;
-    let other = harness.connect("Other", &["demo"], 60).await;
+    // Of the same organization: with another one's, the refusal would first be checked.
+    harness.reconnect(&connected, &["demo"]).await;
     harness.provider.sandbox.revoke_grant(&connected.minted.refresh_token).unwrap();
     assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Reconnect), "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await.status, GrantStatus::RefreshFailed, "{db}");
-    assert_eq!(binding_statuses(&harness, &connected).await, [BindingStatus::NeedsReauth; 2], "{db}");
-    assert_eq!(binding_statuses(&harness, &other).await, [BindingStatus::Active], "{db}");
+    let statuses = [BindingStatus::Active, BindingStatus::NeedsReauth, BindingStatus::NeedsReauth];
+    assert_eq!(binding_statuses(&harness, &connected).await, statuses, "{db}: the other consent's stays");
     assert_eq!(failure_cause(&refresh(&harness, &connected).await), Some(FailureCause::Reconnect), "{db}");
     assert_eq!(harness.exchange_count().await, 1, "{db}: a dead grant must not be sent again");
     let attempts = harness.store.attempts_of_binding(&connected.org, &connected.bindings[0], 9).await.unwrap();

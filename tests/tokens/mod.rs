@@ -14,6 +14,7 @@ mod oddities;
 mod outage;
 mod processes;
 mod refusals;
+mod refusals_of_two;
 mod siblings;
 mod single_flight;
 pub mod spool;

@@ -1,14 +1,18 @@
 //! When a refused token is believed to be dead. Times are unix seconds.
 //!
-//! One grant's `invalid_grant` is news of that grant. Many at once are not: then this server, its database or Xero is
-//! wrong, and believing them would end every connection. So a refusal is believed only once something speaks for it.
+//! One grant's `invalid_grant` is news of that grant. Those of several organizations without a success between them are
+//! not: then this server, its database or Xero is wrong, and believing them would end every connection. So a refusal is
+//! believed only once something speaks for it.
 
 /// How long a refusal that nothing speaks for or against is checked again before it is believed.
 pub const CONFIRMATION_PERIOD: i64 = 10 * 60;
 /// The pause between two checks of a refused token. A success elsewhere meanwhile makes the next check decisive.
 pub const CHECK_INTERVAL: i64 = 60;
-/// How many grants, and of how many organizations, must be refused without a success for their refusals to be held.
-const HELD_GRANTS: i64 = 3;
+/// How long a refusal that was believed counts among the refused ones: nothing may have succeeded since, and the next
+/// organization's refusal then speaks against both.
+pub const BELIEVED_COUNTS_FOR: i64 = 24 * 60 * 60;
+/// How many organizations' grants must be refused without a success for the refusals to be held. Two are enough: in a
+/// larger fleet a grant that was not refused is exchanged soon, and its success lets them be judged.
 const HELD_ORGS: i64 = 2;
 
 /// What is known when Xero refuses a grant's current token.
@@ -18,10 +22,11 @@ pub struct RefusalEvidence {
     pub refused_before: Option<i64>,
     /// When any other grant of the app was last refreshed. A consent is no success: it says nothing of refresh tokens.
     pub last_success: Option<i64>,
-    /// The grants of the app that are refused since then, this one included, and their organizations.
+    /// The grants of the app that are refused since any of them was last refreshed, this one included, and their
+    /// organizations. Those that a refusal ended count for `BELIEVED_COUNTS_FOR`.
     pub refused: GrantTally,
-    /// The active grants of the app, this one included, and their organizations.
-    pub active: GrantTally,
+    /// The grants of the app that are active or count among `refused`, this one included, and their organizations.
+    pub fleet: GrantTally,
 }
 
 /// A number of grants, and of the organizations that own them.
@@ -40,14 +45,14 @@ pub enum Verdict {
     Believed,
     /// Nothing speaks for it yet: it is checked again.
     Unconfirmed,
-    /// Too many grants are refused at once: nothing ends until one succeeds or an operator decides.
+    /// Grants of several organizations are refused: nothing ends until one succeeds or an operator decides.
     Held,
 }
 
 impl GrantTally {
-    /// Returns whether refusals of so many grants are not news of the grants.
+    /// Returns whether refusals of these grants are not news of the grants.
     pub fn is_suspicious(self) -> bool {
-        self.grants >= HELD_GRANTS && self.orgs >= HELD_ORGS
+        self.orgs >= HELD_ORGS
     }
 }
 
@@ -55,9 +60,9 @@ impl GrantTally {
 pub fn judge(evidence: &RefusalEvidence, now: i64) -> Verdict {
     let since = evidence.refused_before.unwrap_or(now);
     let others_work = evidence.last_success.is_some_and(|success| success > since);
-    // So few grants that refusals of all of them could not be held.
-    let few = !evidence.active.is_suspicious();
-    if others_work || few {
+    // Even refusals of all of them could not be held.
+    let is_one_org = !evidence.fleet.is_suspicious();
+    if others_work || is_one_org {
         Verdict::Believed
     } else if evidence.refused.is_suspicious() {
         Verdict::Held
@@ -84,9 +89,10 @@ mod tests {
             refused_before: None,
             last_success: Some(NOW - 5),
             refused: tally(1, 1),
-            active: tally(9, 4),
+            fleet: tally(9, 4),
         };
         let again = RefusalEvidence { refused_before: Some(NOW - 60), ..first };
+        let two = RefusalEvidence { fleet: tally(2, 2), last_success: None, ..first };
         let cases = [
             (first, Verdict::Unconfirmed, "a success before it says nothing"),
             (RefusalEvidence { last_success: None, ..first }, Verdict::Unconfirmed, "nothing ever worked"),
@@ -98,12 +104,12 @@ mod tests {
                 "confirmed",
             ),
             (RefusalEvidence { refused: tally(5, 1), ..first }, Verdict::Unconfirmed, "one organization's"),
-            (RefusalEvidence { refused: tally(3, 2), ..first }, Verdict::Held, "several organizations'"),
+            (RefusalEvidence { refused: tally(2, 2), ..first }, Verdict::Held, "two organizations'"),
             (
                 RefusalEvidence {
                     refused_before: Some(NOW - 86_400),
                     last_success: None,
-                    refused: tally(3, 2),
+                    refused: tally(2, 2),
                     ..first
                 },
                 Verdict::Held,
@@ -111,15 +117,13 @@ mod tests {
             ),
             (RefusalEvidence { refused: tally(3, 2), ..again }, Verdict::Believed, "others worked since"),
             (
-                RefusalEvidence { active: tally(5, 1), refused: tally(5, 1), ..first },
+                RefusalEvidence { fleet: tally(5, 1), refused: tally(5, 1), ..first },
                 Verdict::Believed,
                 "only one organization",
             ),
-            (
-                RefusalEvidence { active: tally(2, 2), refused: tally(2, 2), ..first },
-                Verdict::Believed,
-                "only two grants",
-            ),
+            (two, Verdict::Unconfirmed, "the first of two connections"),
+            (RefusalEvidence { refused: tally(2, 2), ..two }, Verdict::Held, "both connections"),
+            (RefusalEvidence { refused_before: Some(NOW - 600), ..two }, Verdict::Believed, "one of two, confirmed"),
         ];
         for (evidence, verdict, why) in cases {
             assert_eq!(judge(&evidence, NOW), verdict, "{why}: {evidence:?}");

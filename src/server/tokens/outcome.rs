@@ -10,7 +10,7 @@ fn not_answering() -> String {
 }
 
 /// The message while refusals are held, which also keep the circuit open for others.
-const HELD_REFUSAL: &str = "Xero refuses many connections at once. Evergrant doesn't believe it yet and asks again. \
+const HELD_REFUSAL: &str = "Xero refuses several connections at once. Evergrant doesn't believe it yet and asks again. \
                             Nothing was disconnected.";
 
 /// What triggered a refresh, and when to exchange a token that is still fresh.
@@ -131,7 +131,7 @@ impl RefreshFailure {
         Self { cause: FailureCause::Unconfirmed, message, next_attempt_at: Some(next_attempt_at) }
     }
 
-    /// Returns the failure for a token that Xero refused together with many others.
+    /// Returns the failure for a token that Xero refused together with those of other organizations.
     pub fn held_refusal(next_attempt_at: i64) -> Self {
         let message = HELD_REFUSAL.to_owned();
         Self { cause: FailureCause::Unconfirmed, message, next_attempt_at: Some(next_attempt_at) }

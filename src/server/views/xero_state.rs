@@ -30,10 +30,11 @@ pub async fn xero_trouble(
     looked_up(store, trouble_of(&store.retrying_connections(org).await?, alarm)).await
 }
 
-/// Tells refusals that are held because they are many, of whichever organizations, from some that are only checked again.
+/// Tells refusals that are held, because they are of several organizations, from those that are only checked again.
 async fn looked_up(store: &Store, trouble: XeroTroubleView) -> Result<XeroTroubleView, StoreError> {
-    let is_held = trouble.condition == XeroCondition::RefusesMany;
-    if is_held && !store.database().refused_grants(store.app()).await?.is_suspicious() {
+    let now = store.clock().now();
+    let may_be_held = trouble.condition == XeroCondition::RefusesMany;
+    if may_be_held && !store.database().refused_grants(store.app(), now).await?.is_suspicious() {
         return Ok(XeroTroubleView { condition: XeroCondition::RefusesSome, ..trouble });
     }
     Ok(trouble)

@@ -149,8 +149,8 @@ impl XeroClient {
         &self.0.token_breaker
     }
 
-    /// Opens the token endpoint's circuit because Xero refuses so many grants that none of them is believed. Returns the
-    /// unix seconds of the next probe.
+    /// Opens the token endpoint's circuit because Xero refuses grants of several organizations, so that none of the
+    /// refusals is believed. Returns the unix seconds of the next probe.
     pub fn hold_refusals(&self, cause: &XeroError) -> i64 {
         self.0.token_breaker.open_for_refusals(cause)
     }

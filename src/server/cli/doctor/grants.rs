@@ -4,8 +4,7 @@ use super::check::{Check, list_grant_ids, pluralize, to_sentence, unreadable};
 use crate::model::GrantStatus;
 use crate::server::clock::Clock;
 use crate::server::config::Config;
-use crate::server::domain::refusal::GrantTally;
-use crate::server::domain::{GrantEnd, XERO_REPLAY_WINDOW};
+use crate::server::domain::{AppIdentity, GrantEnd, XERO_REPLAY_WINDOW};
 use crate::server::startup;
 use crate::server::store::{Database, GrantSummary};
 
@@ -21,50 +20,56 @@ pub async fn all(config: &Config, database: &Database, clock: &Clock) -> Vec<Che
         Err(error) => return vec![unreadable("grants", &error)],
     };
     let attempts = attempts(config, database, clock.now()).await;
-    let app = app(config, clock, &listed);
-    vec![attempts, app, refusals(&listed), health(&listed, clock.now())]
+    let (app, refusals) = match startup::xero_client(config, clock, config.listen).map(|xero| xero.app()) {
+        Ok(configured) => (app(&configured, &listed), refusals(database, &configured, &listed, clock.now()).await),
+        Err(error) => {
+            let to_do = "Check XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL.";
+            let failed = Check::fail("app", to_sentence(&error), to_do);
+            (failed, Check::warn("refusals", "Not checked.", "Correct the settings of the app first."))
+        }
+    };
+    vec![attempts, app, refusals, health(&listed, clock.now())]
 }
 
 /// Checks for refusals that are not believed yet.
-fn refusals(listed: &[GrantSummary]) -> Check {
+async fn refusals(database: &Database, app: &AppIdentity, listed: &[GrantSummary], now: i64) -> Check {
     let name = "refusals";
-    let refused: Vec<&GrantSummary> = listed.iter().filter(|listed| listed.grant.refused_at.is_some()).collect();
+    let is_refused =
+        |listed: &&GrantSummary| listed.grant.status == GrantStatus::Active && listed.grant.refused_at.is_some();
+    let refused: Vec<&GrantSummary> = listed.iter().filter(is_refused).collect();
     if refused.is_empty() {
         return Check::ok(name, "No refusal by Xero waits to be believed.");
     }
+    let are_held = match database.refused_grants(app, now).await {
+        Ok(tally) => tally.is_suspicious(),
+        Err(error) => return unreadable(name, &error),
+    };
     let mut orgs: Vec<&str> = refused.iter().map(|listed| listed.grant.org_id.as_str()).collect();
     orgs.sort_unstable();
     orgs.dedup();
-    let grants = i64::try_from(refused.len()).unwrap_or(i64::MAX);
-    let tally = GrantTally { grants, orgs: i64::try_from(orgs.len()).unwrap_or(i64::MAX) };
     let found = format!(
         "Xero refuses {} of {}, and none is ended yet: {}.",
         pluralize(refused.len(), "grant", "grants"),
         pluralize(orgs.len(), "organization", "organizations"),
         list_grant_ids(refused.iter().map(|listed| &listed.grant.id))
     );
-    if !tally.is_suspicious() {
+    if !are_held {
         return Check::warn(name, found, "Nothing: each is checked again for ten minutes before it is believed.");
     }
     Check::fail(
         name,
         found,
-        "So many refusals at once are held, because they say nothing about the grants. Check that XERO_CLIENT_ID is the \
-         app that people connected, that DATABASE_URL isn't an older copy, and Xero's status page. One success lets \
-         them be judged one by one. If the tokens are really dead, run evergrant grants retry --all --accept-refusals.",
+        "Refusals of several organizations without a success between them are held, because they say nothing about the \
+         grants. Check that XERO_CLIENT_ID is the app that people connected, that DATABASE_URL isn't an older copy, and \
+         Xero's status page. One success lets them be judged one by one. If the tokens are really dead, run evergrant \
+         grants retry --all --accept-refusals.",
     )
 }
 
 /// Checks that every grant's tokens were issued by the configured app, because they are sent to no other.
-fn app(config: &Config, clock: &Clock, listed: &[GrantSummary]) -> Check {
+fn app(app: &AppIdentity, listed: &[GrantSummary]) -> Check {
     let name = "app";
-    let app = match startup::xero_client(config, clock, config.listen) {
-        Ok(xero) => xero.app(),
-        Err(error) => {
-            return Check::fail(name, to_sentence(&error), "Check XERO_LOGIN_URL, XERO_IDENTITY_URL and XERO_API_URL.");
-        }
-    };
-    let foreign: Vec<&GrantSummary> = listed.iter().filter(|listed| listed.grant.app != app).collect();
+    let foreign: Vec<&GrantSummary> = listed.iter().filter(|listed| listed.grant.app != *app).collect();
     let Some(first) = foreign.first() else { return Check::ok(name, format!("Every grant belongs to {app}.")) };
     Check::fail(
         name,

@@ -32,7 +32,7 @@ pub async fn run(flags: Flags) -> Result<(), CliError> {
     let app = startup::xero_client(&config, &Clock::system(), config.listen)?.app();
     let org = flags.org.resolve(&database).await?.map(|org| org.id);
     let listed = database.grant_summaries(org.as_ref()).await?;
-    let are_held = database.refused_grants(&app).await?.is_suspicious();
+    let are_held = database.refused_grants(&app, Clock::system().now()).await?.is_suspicious();
     database.close().await;
     let grants: Vec<Value> = listed.iter().map(|listed| to_json(listed, &app)).collect();
     flags

@@ -20,7 +20,7 @@ pub struct Flags {
     /// Take back the exported grants of the selection, instead of retrying refused ones. The other system must have stopped.
     #[arg(long, conflicts_with = "grant")]
     exported: bool,
-    /// End a grant that Xero refuses again, although it refuses many others, too.
+    /// End a grant that Xero refuses again, although it refuses those of other organizations, too.
     #[arg(long)]
     accept_refusals: bool,
     /// Print each grant's outcome as JSON.

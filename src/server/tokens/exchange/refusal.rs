@@ -24,7 +24,12 @@ impl Exchange {
         }
         let now = self.shared.store.clock().now();
         let evidence = self.shared.store.refusal_evidence(lease).await?;
-        match judge(&evidence, now) {
+        let verdict = judge(&evidence, now);
+        // At the first refusal another grant may be refreshed soon anyway.
+        if verdict != Verdict::Believed && evidence.refused_before.is_some() {
+            self.call_witness(lease).await;
+        }
+        match verdict {
             Verdict::Believed => self.end_grant(lease, error).await,
             Verdict::Unconfirmed => {
                 self.keep_checking(lease, error, RefreshFailure::unconfirmed_refusal(now + CHECK_INTERVAL)).await
@@ -35,6 +40,14 @@ impl Exchange {
                 // After the next probe, which another grant should be.
                 self.keep_checking(lease, error, RefreshFailure::held_refusal(until + CHECK_INTERVAL)).await
             }
+        }
+    }
+
+    /// Has another organization's grant exchanged soon, so that this refusal can be judged by its outcome. Nothing
+    /// depends on that.
+    async fn call_witness(&self, lease: &JournaledLease) {
+        if let Err(error) = self.shared.store.call_witness(lease).await {
+            tracing::warn!(grant = %lease.id, %error, "failed to make a grant due that would confirm a refusal");
         }
     }
 
@@ -83,8 +96,9 @@ impl Exchange {
             tracing::error!(
                 grants,
                 orgs,
-                "Xero refuses many grants at once, so none is ended: check that this is the right app and database, and \
-                 that no older copy of the database was restored. evergrant doctor says what to do"
+                "Xero refuses grants of several organizations without a success between them, so none is ended: check \
+                 that this is the right app and database, and that no older copy of the database was restored. evergrant \
+                 doctor says what to do"
             );
         }
     }

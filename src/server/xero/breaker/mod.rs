@@ -2,7 +2,7 @@
 //!
 //! - It opens after consecutive provider failures, or at once if Xero refuses or rate-limits the app as a whole. A
 //!   failure of one grant or tenant, such as `invalid_grant`, counts as a success and closes it.
-//! - It also opens if so many grants are refused at once that none of the refusals is believed.
+//! - It also opens if grants of several organizations are refused, so that none of the refusals is believed.
 //! - While it is open, only probes are sent: the first request after the open period, or at times a person's request.
 //! - A successful probe closes it. A failed probe doubles the next open period.
 
@@ -154,9 +154,9 @@ impl Breaker {
         matches!(&*self.0.state.lock(), State::Open(open) if !open.probe_in_flight && now >= open.until)
     }
 
-    /// Opens the circuit because too many grants are refused at once. The first probe may start at once, so that grants
-    /// that work wait for nothing; each further call without a success doubles the pause. Returns the unix seconds of the
-    /// next probe.
+    /// Opens the circuit because grants of several organizations are refused. The first probe may start at once, so that
+    /// grants that work wait for nothing; each further call without a success doubles the pause. Returns the unix seconds
+    /// of the next probe.
     pub fn open_for_refusals(&self, cause: &XeroError) -> i64 {
         let mut refusals = self.0.refusals.lock();
         let pause = match *refusals {

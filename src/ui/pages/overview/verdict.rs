@@ -112,7 +112,7 @@ fn retrying_summary(total: usize, retrying: usize, xero: XeroCondition) -> (Tone
     match xero {
         XeroCondition::RefusesMany => (
             Tone::Warn,
-            format!("Xero refuses many connections at once. Evergrant doesn't believe it yet and asks again{of}."),
+            format!("Xero refuses several connections at once. Evergrant doesn't believe it yet and asks again{of}."),
             Next::Retry,
         ),
         XeroCondition::RefusesSome => {
@@ -176,7 +176,7 @@ mod tests {
         let (tone, sentence, next) = of(XeroCondition::RefusesApp);
         assert_eq!((tone, next), (Tone::Bad, Next::Administrator));
         assert!(sentence.starts_with("Xero refuses Evergrant's app credentials"), "{sentence}");
-        assert!(of(XeroCondition::RefusesMany).1.contains("many connections at once"));
+        assert!(of(XeroCondition::RefusesMany).1.contains("several connections at once"));
         for condition in [XeroCondition::AnotherApp, XeroCondition::NeedsOperator] {
             assert_eq!((of(condition).0, of(condition).2), (Tone::Bad, Next::Administrator), "{condition:?}");
         }

@@ -71,7 +71,7 @@ fn headline(condition: XeroCondition) -> &'static str {
         XeroCondition::Answering => "Xero is answering.",
         XeroCondition::NotAnswering => "Xero isn't answering.",
         XeroCondition::RefusesApp => "Xero refuses Evergrant's app credentials.",
-        XeroCondition::RefusesMany => "Xero refuses many connections at once.",
+        XeroCondition::RefusesMany => "Xero refuses several connections at once.",
         XeroCondition::Limiting => "Xero is limiting Evergrant's requests.",
         XeroCondition::NeedsOperator => "Some connections can't be refreshed.",
         XeroCondition::AnotherApp => "Some connections can't be refreshed with Evergrant's present Xero app.",
@@ -108,7 +108,7 @@ fn advice(condition: XeroCondition) -> &'static str {
             "Somebody may have removed the access in Xero. Evergrant asks again within minutes: if Xero still refuses, the connection needs reconnecting."
         }
         XeroCondition::RefusesMany => {
-            "Rarely do many people end their access at the same time, so Evergrant has ended no connection and asks Xero again. You don't need to do anything."
+            "Rarely do several organisations end their access at the same time, so Evergrant has ended no connection and asks Xero again. You don't need to do anything."
         }
     }
 }
