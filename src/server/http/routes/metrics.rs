@@ -48,7 +48,10 @@ async fn render(state: &AppState) -> Response {
         let counting = async {
             let uses = database.key_uses().await?.first().map_or(0, |most| most.uses);
             metrics.set_key_uses(uses);
-            Ok::<_, StoreError>((database.count_grants().await?, database.count_outbox().await?))
+            let grants = database.count_grants().await?;
+            let refused = database.refused_grants(state.store.app(), state.store.clock().now()).await?;
+            metrics.set_refusals_held(grants.refused > 0 && refused.is_suspicious());
+            Ok::<_, StoreError>((grants, database.count_outbox().await?))
         };
         let counts = match tokio::time::timeout(DATABASE_TIMEOUT, counting).await {
             Ok(Ok(counts)) => Some(counts),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Metrics;
 use super::names::{
     ALARM, BREAKER, DATABASE, DELIVERIES_PENDING, GRANTS, KEY_USES, MISPLACED, OLDEST_OVERDUE_DELIVERY,
-    OLDEST_REFRESH_TOKEN_AGE, OUTBOX_EVENTS, REFUSED, SPOOL, STARTED,
+    OLDEST_REFRESH_TOKEN_AGE, OUTBOX_EVENTS, REFUSALS_HELD, REFUSED, SPOOL, STARTED,
 };
 use crate::server::domain::{GrantCounts, OutboxCounts};
 
@@ -50,6 +50,11 @@ impl Metrics {
     #[expect(clippy::cast_precision_loss, reason = "a key is replaced long before 2^53")]
     pub fn set_key_uses(&self, uses: i64) {
         self.with_recorder(|| gauge!(KEY_USES).set(uses as f64));
+    }
+
+    /// Sets whether refusals of several organizations' grants are held.
+    pub fn set_refusals_held(&self, are_held: bool) {
+        self.with_recorder(|| gauge!(REFUSALS_HELD).set(f64::from(u8::from(are_held))));
     }
 
     /// Returns whether the caller should query the database now. Starts the next interval if so.

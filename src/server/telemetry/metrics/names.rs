@@ -8,6 +8,7 @@ pub const FENCED: &str = "evergrant_commits_fenced_total";
 pub const SPOOLED: &str = "evergrant_token_sets_spooled_total";
 pub const LOST_AUDIT_EVENTS: &str = "evergrant_audit_events_lost_total";
 pub const REFUSED: &str = "evergrant_grants_refused";
+pub const REFUSALS_HELD: &str = "evergrant_refusals_held";
 pub const MISPLACED: &str = "evergrant_spool_misplaced_token_sets";
 pub const SPOOL: &str = "evergrant_spool_token_sets";
 pub const ALARM: &str = "evergrant_alarm_raised";
@@ -43,6 +44,7 @@ pub const HELP: &[(&str, &str)] = &[
     (SPOOLED, "Token sets spooled because the database did not accept them."),
     (LOST_AUDIT_EVENTS, "Audit events of vended tokens that could not be written. The log has them."),
     (REFUSED, "Grants whose token Xero refused, while that is checked or held. They count as failing, too."),
+    (REFUSALS_HELD, "1 while refusals of several organizations' grants are held, so that none ends, else 0."),
     (MISPLACED, "Token sets in the spool that belong to no grant of this database. Look at evergrant doctor."),
     (SPOOL, "Token sets in the spool now. If it isn't 0 for minutes, an operator is needed."),
     (ALARM, "1 while Xero refuses this app's own credentials, else 0."),

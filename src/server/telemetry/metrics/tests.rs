@@ -15,6 +15,7 @@ fn metrics_are_rendered_with_their_names_and_help_texts() {
     metrics.count_exchange(Trigger::Sweep, Outcome::Refreshed);
     metrics.record_exchange_duration(Duration::from_millis(300));
     metrics.set_service_gauges(ServiceGauges { spooled: 2, misplaced: 1, alarm_raised: true, breaker_open: true });
+    metrics.set_refusals_held(true);
     metrics.record_http_request("GET", "/healthz", 200, Duration::from_millis(20));
     metrics.count_deliveries(DeliveryCounts { delivered: 2, again: 1, given_up: 0 });
     metrics.set_started_at(1_800_000_000);
@@ -28,6 +29,7 @@ fn metrics_are_rendered_with_their_names_and_help_texts() {
         "evergrant_spool_token_sets 2",
         "evergrant_alarm_raised 1",
         "evergrant_breaker_open 1",
+        "evergrant_refusals_held 1",
         "evergrant_http_requests_total{method=\"GET\",route=\"/healthz\",status=\"200\"} 1",
         "evergrant_http_request_duration_seconds_count{method=\"GET\",route=\"/healthz\"} 1",
         "evergrant_deliveries_total{outcome=\"delivered\"} 2",
