@@ -220,7 +220,8 @@ pub fn test_key_ring() -> KeyRing {
     KeyRing::parse(&Secret::new(TEST_KEYS)).unwrap()
 }
 
-fn token_service(
+/// Returns a token service on `store`, whose Xero base URL is `base`.
+pub fn token_service(
     store: &Store,
     base: &str,
     clock: &Clock,

@@ -5,6 +5,7 @@
 //! failure names its seed, which `EVERGRANT_TORTURE_SEED` repeats as far as the machine's timing allows.
 
 mod draw;
+mod lists;
 mod troubles;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use self::draw::{Deck, Dice};
-use self::troubles::{CLOCK, INSTANCE, PROVIDER, Started, Trouble};
+use self::lists::ListReader;
+use self::troubles::{CLOCK, INSTANCE, LISTS, PROVIDER, Started, Trouble};
 use crate::support::cluster::TestCluster;
 use crate::support::databases::TestDatabase;
 use crate::support::wait::{MAX_WAIT, within};
@@ -90,7 +92,9 @@ struct Lane {
     dice: Dice,
     seed: usize,
     rounds: usize,
+    reader: ListReader,
     of_provider: Deck<Trouble>,
+    of_lists: Deck<Trouble>,
     of_instance: Deck<Trouble>,
     of_database: Deck<Trouble>,
     of_clocks: Deck<Trouble>,
@@ -100,12 +104,17 @@ struct Lane {
 impl Lane {
     async fn on(database: TestDatabase, seed: usize, tally: Arc<Mutex<BTreeMap<Trouble, usize>>>) -> Self {
         let of_database = Deck::new(troubles::of_database(database.kind()));
+        let cluster = TestCluster::on(database, 2, SETTINGS).await;
+        // The same person connects another organization elsewhere, so that a list without ours is not empty.
+        cluster.provider.sandbox.mint("mere", &["kauri"], 60).unwrap();
         Self {
-            cluster: TestCluster::on(database, 2, SETTINGS).await,
+            reader: ListReader::of(&cluster),
+            cluster,
             dice: Dice::new(seed as u64),
             seed,
             rounds: 0,
             of_provider: Deck::new(&PROVIDER),
+            of_lists: Deck::new(&LISTS),
             of_instance: Deck::new(&INSTANCE),
             of_database,
             of_clocks: Deck::new(&CLOCK),
@@ -119,6 +128,9 @@ impl Lane {
         let mut drawn = vec![self.of_provider.draw(dice)];
         if dice.one_in(2) {
             drawn.push(self.of_provider.draw(dice));
+        }
+        if !dice.one_in(4) {
+            drawn.push(self.of_lists.draw(dice));
         }
         if dice.one_in(2) {
             drawn.push(self.of_clocks.draw(dice));
@@ -152,12 +164,14 @@ impl Lane {
             )
             .await;
         let (of_provider, of_others): (Vec<Trouble>, Vec<Trouble>) =
-            drawn.iter().partition(|trouble| PROVIDER.contains(trouble));
+            drawn.iter().partition(|trouble| PROVIDER.contains(trouble) || LISTS.contains(trouble));
+        self.reader.make_due(&self.cluster).await;
         let mut started = Vec::new();
         for trouble in of_provider {
             started.push(trouble.start(&mut self.cluster, victim).await);
         }
         let mut calls = self.call_all();
+        calls.push(self.reader.start());
         self.pause(60).await;
         for trouble in of_others {
             started.push(trouble.start(&mut self.cluster, victim).await);
@@ -242,6 +256,7 @@ impl Lane {
             |line: &&Value| line["outcome"] == "invalid_grant" && !self.cluster.is_made_good(line, &ledger);
         let refused: Vec<_> = ledger.iter().filter(is_refused).collect();
         assert!(refused.is_empty(), "{case}: {refused:?}");
+        self.reader.assert_nothing_ended(&self.cluster, case).await;
     }
 }
 

@@ -14,6 +14,12 @@ pub enum Trouble {
     Fault(&'static str, Option<u16>),
     /// The sandbox's name of an unusual form of a token response.
     Oddity(&'static str),
+    /// The sandbox's name of a fault at the list of connections, and its status.
+    ListFault(&'static str, Option<u16>),
+    /// The sandbox's name of an unusual list of connections.
+    ListOddity(&'static str),
+    /// The list of connections has so many more.
+    LongList(u32),
     /// The provider's clock differs from ours by so many seconds.
     ProviderClock(i64),
     /// An instance's clock jumps by so many seconds, and back. On SQLite, all instances': they share the machine.
@@ -35,8 +41,8 @@ pub enum Trouble {
 }
 
 use Trouble::{
-    Clock, Fault, Killed, Locked, NoConnections, NothingWritable, Oddity, ProviderClock, ReadOnly, Stopped, Terminated,
-    WalFull,
+    Clock, Fault, Killed, ListFault, ListOddity, Locked, LongList, NoConnections, NothingWritable, Oddity,
+    ProviderClock, ReadOnly, Stopped, Terminated, WalFull,
 };
 
 /// What the provider may do. `invalid_grant` for a good token is left out: with one grant it ends that grant, as it should.
@@ -84,6 +90,24 @@ pub const PROVIDER: [Trouble; 41] = [
     ProviderClock(-120),
 ];
 
+/// What may be wrong with one list of connections.
+pub const LISTS: [Trouble; 14] = [
+    ListOddity("nulls"),
+    ListOddity("missing_fields"),
+    ListOddity("unreadable_entry"),
+    ListOddity("empty"),
+    ListOddity("first_missing"),
+    LongList(1_200),
+    ListFault("status", Some(500)),
+    ListFault("status", Some(403)),
+    ListFault("status", Some(429)),
+    ListFault("forbidden", None),
+    ListFault("malformed", None),
+    ListFault("truncated", None),
+    ListFault("wrong_content_type", None),
+    ListFault("reset_before", None),
+];
+
 /// What may happen to an instance.
 pub const INSTANCE: [Trouble; 3] = [Killed, Stopped, Terminated];
 
@@ -120,7 +144,13 @@ impl Trouble {
             Fault(kind, status) => {
                 cluster.provider.inject_fault(json!({"endpoint": "token", "kind": kind, "status": status})).await;
             }
-            Oddity(kind) => _ = cluster.provider.control("oddities", json!({"kind": kind, "times": 1})).await,
+            ListFault(kind, status) => {
+                cluster.provider.inject_fault(json!({"endpoint": "connections", "kind": kind, "status": status})).await;
+            }
+            Oddity(kind) | ListOddity(kind) => {
+                _ = cluster.provider.control("oddities", json!({"kind": kind, "times": 1})).await;
+            }
+            LongList(more) => _ = cluster.provider.control("settings", json!({"extra_tenants": more})).await,
             ProviderClock(seconds) => advance_provider(cluster, seconds).await,
             Clock(seconds) => set_clocks(cluster, victim, seconds),
             Killed => cluster.instances[victim].kill(),
@@ -146,8 +176,9 @@ impl Started {
     /// Puts it right again, but for an instance that has ended.
     pub async fn end(self, cluster: &TestCluster) {
         match (self.trouble, self.lock) {
-            (Fault(..), _) => cluster.provider.clear_faults().await,
-            (Oddity(_), _) => cluster.provider.clear_oddities().await,
+            (Fault(..) | ListFault(..), _) => cluster.provider.clear_faults().await,
+            (Oddity(_) | ListOddity(_), _) => cluster.provider.clear_oddities().await,
+            (LongList(_), _) => _ = cluster.provider.control("settings", json!({"extra_tenants": 0})).await,
             (ProviderClock(seconds), _) => advance_provider(cluster, -seconds).await,
             (Clock(_), _) => set_clocks(cluster, self.victim, 0),
             (Stopped, _) => cluster.instances[self.victim].send_signal("CONT"),
