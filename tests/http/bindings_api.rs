@@ -4,7 +4,7 @@ use evergrant::model::{Action, ApiKeyLifetime, OrgId, Scope};
 use evergrant::server::auth::api_keys::{self, RequestedApiKey};
 use evergrant::server::domain::Actor;
 use evergrant::server::store::AuditFilter;
-use reqwest::header::{ETAG, IF_MATCH};
+use reqwest::header::{ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -112,6 +112,45 @@ async fn change_to_a_version_that_is_not_current_is_refused(database: TestDataba
     let ended = program.request(Method::DELETE, &path).header(IF_MATCH, &tag).send().await.unwrap();
     assert_eq!(ended.status(), StatusCode::PRECONDITION_FAILED);
     assert_eq!(program.send(Method::GET, &path).await.1["tags"], json!(["a"]));
+}
+
+#[apply(each_database!)]
+async fn connection_that_changes_before_its_disconnect_leaves_is_not_disconnected(database: TestDatabase) {
+    let (server, org, ids) = connected(database).await;
+    let program = Program::of(&server, &org, Scope::ALL).await;
+    server.advance(1_800);
+    // Until the provider answers, the disconnect waits for the token that it needs.
+    let disconnect_around_a_change = async |id: &str, version: HeaderValue| {
+        server.provider.control("hold", json!({})).await;
+        let delete = program.request(Method::DELETE, &format!("/{id}")).header(IF_MATCH, version).send();
+        let change = async {
+            server.provider.waiting(1).await;
+            assert_eq!(program.patch(id, json!({ "tags": ["changed"] })).await.0, StatusCode::OK);
+            server.provider.control("release", json!({})).await;
+        };
+        let (deleted, ()) = futures::future::join(delete, change).await;
+        deleted.unwrap().status()
+    };
+    let version_of = async |id: &str| {
+        let read = program.request(Method::GET, &format!("/{id}")).send().await.unwrap();
+        read.headers()[ETAG].clone()
+    };
+    let status = disconnect_around_a_change(&ids[0], version_of(&ids[0]).await).await;
+    assert_eq!(status, StatusCode::PRECONDITION_FAILED);
+    let (_, read) = program.send(Method::GET, &format!("/{}", ids[0])).await;
+    assert_eq!((&read["status"], &read["tags"]), (&json!("active"), &json!(["changed"])));
+    let (at_xero, _) = program.send(Method::GET, &format!("/{}/xero/api.xro/2.0/Organisation", ids[0])).await;
+    assert_eq!(at_xero, StatusCode::OK, "nothing was sent to Xero");
+
+    // Any version is meant, so the change in between is none of another one.
+    let status = disconnect_around_a_change(&ids[1], HeaderValue::from_static("*")).await;
+    assert_eq!(status, StatusCode::OK);
+    let version = version_of(&ids[0]).await;
+    let unchanged = program.request(Method::DELETE, &format!("/{}", ids[0])).header(IF_MATCH, version).send().await;
+    assert_eq!(unchanged.unwrap().status(), StatusCode::OK);
+    for id in &ids[..2] {
+        assert_eq!(program.send(Method::GET, &format!("/{id}")).await.1["status"], "disconnected");
+    }
 }
 
 #[apply(each_database!)]

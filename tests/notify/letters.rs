@@ -157,8 +157,8 @@ async fn only_a_refused_address_ends_the_letters(database: TestDatabase) {
     end_at_xero(&harness, &connected).await;
     harness.advance(GATHERING);
     let refused_at = async || {
-        let contacts = store.contacts_of(&connected.org, &connected.bindings[0]).await.unwrap();
-        contacts[0].refused_at
+        let contacts = store.contacts_of_org(&connected.org).await.unwrap();
+        contacts[0].1.refused_at
     };
     for (command, reply) in [("RCPT", "451 later"), ("MAIL", "550 not from you"), (".", "554 looks like spam")] {
         mail.queue_reply(command, reply);

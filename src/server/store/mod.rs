@@ -67,6 +67,7 @@ pub use connections::connect_links::{ConnectLink, CreateLinkError, NewConnectLin
 pub use connections::connection_details::ConnectionDetails;
 pub use connections::connection_tests::TestAllowance;
 pub use connections::consent_details::{ConsentDetails, ConsentGiver};
+pub use connections::end_decision::EndDecision;
 pub use connections::imports::TokenImport;
 pub use connections::labels::{BindingChange, BindingFilter, LabelError, LabeledBinding, Labels};
 pub use connections::link_batches::{CreatedLinks, NewLinkBatch};

@@ -4,9 +4,12 @@ use super::error::TokenError;
 use super::outcome::{RefreshOutcome, RefreshRequest};
 use super::service::{TokenService, disconnected_reason};
 use crate::model::{BindingId, BindingStatus, GrantStatus, OrgId, Trigger};
-use crate::server::domain::{Actor, Grant};
-use crate::server::store::{BindingWithGrant, StoreError, TestAllowance};
+use crate::server::domain::{Actor, Binding, Grant};
+use crate::server::store::{BindingWithGrant, EndDecision, LabeledBinding, Store, StoreError, TestAllowance};
 use crate::server::xero::{ErrorKind, XeroError};
+
+/// What a connection has to be like when its disconnect is decided.
+pub type DisconnectPrecondition = Box<dyn Fn(&LabeledBinding) -> bool + Send + Sync>;
 
 /// What a disconnect changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,9 @@ pub enum ConnectionError {
     /// Xero refused or failed the call.
     #[error("{}", .0.summary())]
     Xero(XeroError),
+    /// The connection is not as it was expected, so nothing was sent to Xero and nothing changed.
+    #[error("the connection was changed meanwhile")]
+    Changed,
     /// The connection, or the organization's connections, were tested too often within a minute.
     #[error("tested too often within a minute")]
     TooManyTests,
@@ -60,8 +66,34 @@ impl TokenService {
         org: &OrgId,
         binding: &BindingId,
     ) -> Result<DisconnectOutcome, ConnectionError> {
+        self.spawn_disconnect(actor, org, binding, None).await
+    }
+
+    /// Removes a connection like `disconnect_as`, if it is as `precondition` wants it. That is checked when the disconnect
+    /// is decided: right before the request to Xero, or before the connection ends here.
+    pub async fn disconnect_if(
+        &self,
+        actor: Actor,
+        org: &OrgId,
+        binding: &BindingId,
+        precondition: DisconnectPrecondition,
+    ) -> Result<DisconnectOutcome, ConnectionError> {
+        self.spawn_disconnect(actor, org, binding, Some(precondition)).await
+    }
+
+    async fn spawn_disconnect(
+        &self,
+        actor: Actor,
+        org: &OrgId,
+        binding: &BindingId,
+        precondition: Option<DisconnectPrecondition>,
+    ) -> Result<DisconnectOutcome, ConnectionError> {
         let (service, org, binding) = (self.clone(), org.clone(), binding.clone());
-        let work = async move { service.disconnect_now(actor, &org, &binding).await };
+        let store = self.shared.store.as_actor(actor);
+        let work = async move {
+            let disconnect = Disconnect { service: &service, store: &store, org: &org, id: &binding, precondition };
+            disconnect.run().await
+        };
         let work = self.shared.lifecycle.spawn_in_request(work);
         work.await.map_err(|_| ConnectionError::Interrupted)?
     }
@@ -80,58 +112,6 @@ impl TokenService {
         }
     }
 
-    async fn disconnect_now(
-        &self,
-        actor: Actor,
-        org: &OrgId,
-        id: &BindingId,
-    ) -> Result<DisconnectOutcome, ConnectionError> {
-        let store = &self.shared.store.as_actor(actor);
-        let BindingWithGrant { binding, grant, .. } = store.binding(org, id).await?.ok_or(TokenError::NotFound)?;
-        if binding.status == BindingStatus::Disconnected {
-            let was_left = store.was_left_at_xero(org, id).await?;
-            return Ok(if was_left { DisconnectOutcome::LocalOnly } else { DisconnectOutcome::RemovedAtXero });
-        }
-        // Another app's tokens are of no use here, and are sent nowhere.
-        let is_usable = |grant: &Grant| grant.status == GrantStatus::Active && grant.app == *store.app();
-        let Some(grant) = grant.filter(is_usable) else {
-            store.disconnect_binding_here(org, id).await?;
-            return Ok(DisconnectOutcome::LocalOnly);
-        };
-        if store.connection_serves_another_org(org, &binding.tenant, &grant).await? {
-            store.disconnect_binding_here(org, id).await?;
-            tracing::info!(%org, binding = %id, "connection left at Xero, because another organization stands on it");
-            return Ok(DisconnectOutcome::KeptForAnotherOrg);
-        }
-        let Some(grant) = self.with_valid_access_token(&grant).await? else {
-            store.disconnect_binding_here(org, id).await?;
-            return Ok(DisconnectOutcome::LocalOnly);
-        };
-        let access = store.open_access(&grant)?;
-        match self.shared.xero.delete_connection(&access, &binding.tenant.connection_id).await {
-            Ok(_) => {}
-            Err(error) if is_final_refusal(&error) => {
-                let (code, status) = (error.evidence_code(), error.status);
-                tracing::warn!(%org, binding = %id, code, status, "Xero refused to delete a connection, disconnected here only");
-                store.disconnect_binding_here(org, id).await?;
-                return Ok(DisconnectOutcome::LocalOnly);
-            }
-            Err(error) => return Err(ConnectionError::Xero(error)),
-        }
-        let last = !store.grant_has_other_bindings(&grant.id, id).await?;
-        if last && !store.xero_user_has_another_grant(&grant).await? {
-            let refresh = store.open_refresh(&grant)?;
-            // The connection is already removed. A token that is not revoked gives access to nothing and expires.
-            if let Err(error) = self.shared.xero.revoke(&refresh).await
-                && error.kind != ErrorKind::Reconnect
-            {
-                tracing::warn!(grant = %grant.id, code = error.evidence_code(), "failed to revoke refresh token");
-            }
-        }
-        store.disconnect_binding(org, id).await?;
-        Ok(DisconnectOutcome::RemovedAtXero)
-    }
-
     /// Returns the grant with a valid access token, and refreshes it if needed. Returns `None` if the grant no longer
     /// works.
     pub(super) async fn with_valid_access_token(&self, grant: &Grant) -> Result<Option<Grant>, ConnectionError> {
@@ -144,6 +124,86 @@ impl TokenService {
             RefreshOutcome::Failed(failed) => Err(TokenError::RefreshFailed(failed).into()),
             _ => Ok(store.grant(&grant.id).await?),
         }
+    }
+}
+
+/// A disconnect that runs.
+struct Disconnect<'a> {
+    service: &'a TokenService,
+    store: &'a Store,
+    org: &'a OrgId,
+    id: &'a BindingId,
+    precondition: Option<DisconnectPrecondition>,
+}
+
+impl Disconnect<'_> {
+    async fn run(&self) -> Result<DisconnectOutcome, ConnectionError> {
+        let Self { service, store, org, id, .. } = *self;
+        let BindingWithGrant { binding, grant, .. } = store.binding(org, id).await?.ok_or(TokenError::NotFound)?;
+        if binding.status == BindingStatus::Disconnected {
+            self.decide().await?;
+            let was_left = store.was_left_at_xero(org, id).await?;
+            return Ok(if was_left { DisconnectOutcome::LocalOnly } else { DisconnectOutcome::RemovedAtXero });
+        }
+        // Another app's tokens are of no use here, and are sent nowhere.
+        let is_usable = |grant: &Grant| grant.status == GrantStatus::Active && grant.app == *store.app();
+        let Some(grant) = grant.filter(is_usable) else {
+            return self.end_here(DisconnectOutcome::LocalOnly).await;
+        };
+        if store.connection_serves_another_org(org, &binding.tenant, &grant).await? {
+            let kept = self.end_here(DisconnectOutcome::KeptForAnotherOrg).await?;
+            tracing::info!(%org, binding = %id, "connection left at Xero, because another organization stands on it");
+            return Ok(kept);
+        }
+        // May take long, so that nothing is decided before.
+        match service.with_valid_access_token(&grant).await? {
+            Some(grant) => self.end_at_xero(&binding, &grant).await,
+            None => self.end_here(DisconnectOutcome::LocalOnly).await,
+        }
+    }
+
+    /// Checks the precondition. From then on the disconnect goes on whatever changes.
+    async fn decide(&self) -> Result<(), ConnectionError> {
+        let Some(precondition) = &self.precondition else { return Ok(()) };
+        match self.store.decide_to_end(self.org, self.id, precondition).await? {
+            EndDecision::Decided => Ok(()),
+            EndDecision::Changed => Err(ConnectionError::Changed),
+        }
+    }
+
+    async fn end_here(&self, outcome: DisconnectOutcome) -> Result<DisconnectOutcome, ConnectionError> {
+        self.decide().await?;
+        self.store.disconnect_binding_here(self.org, self.id).await?;
+        Ok(outcome)
+    }
+
+    async fn end_at_xero(&self, binding: &Binding, grant: &Grant) -> Result<DisconnectOutcome, ConnectionError> {
+        let Self { service, store, org, id, .. } = *self;
+        let xero = &service.shared.xero;
+        let access = store.open_access(grant)?;
+        self.decide().await?;
+        match xero.delete_connection(&access, &binding.tenant.connection_id).await {
+            Ok(_) => {}
+            Err(error) if is_final_refusal(&error) => {
+                let (code, status) = (error.evidence_code(), error.status);
+                tracing::warn!(%org, binding = %id, code, status, "Xero refused to delete a connection, disconnected here only");
+                store.disconnect_binding_here(org, id).await?;
+                return Ok(DisconnectOutcome::LocalOnly);
+            }
+            Err(error) => return Err(ConnectionError::Xero(error)),
+        }
+        let last = !store.grant_has_other_bindings(&grant.id, id).await?;
+        if last && !store.xero_user_has_another_grant(grant).await? {
+            let refresh = store.open_refresh(grant)?;
+            // The connection is already removed. A token that is not revoked gives access to nothing and expires.
+            if let Err(error) = xero.revoke(&refresh).await
+                && error.kind != ErrorKind::Reconnect
+            {
+                tracing::warn!(grant = %grant.id, code = error.evidence_code(), "failed to revoke refresh token");
+            }
+        }
+        store.disconnect_binding(org, id).await?;
+        Ok(DisconnectOutcome::RemovedAtXero)
     }
 }
 

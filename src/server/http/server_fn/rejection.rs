@@ -79,7 +79,8 @@ impl From<ConnectionError> for Rejection {
             ConnectionError::TooManyTests => {
                 reject_with_flash(StatusCode::TOO_MANY_REQUESTS, ConnectionFlash::TooManyTests)
             }
-            ConnectionError::Interrupted => InternalError::logged(&error).into(),
+            // Only programs name a version.
+            ConnectionError::Changed | ConnectionError::Interrupted => InternalError::logged(&error).into(),
         }
     }
 }

@@ -59,7 +59,7 @@ pub fn database_routes() -> Router<AppState> {
 pub fn xero_routes() -> Router<AppState> {
     // A HEAD would refresh and vend a token, and discard it.
     let vend = get(token::vend).head(get_only).fallback(get_only);
-    let binding = get(bindings::read).patch(bindings::label).delete(bindings::disconnect);
+    let binding = get(bindings::read).patch(bindings::label).delete(bindings::disconnect::disconnect);
     Router::new()
         .route(paths::V1_TOKEN, vend)
         .route(paths::V1_BINDING, binding.fallback(method_not_allowed))

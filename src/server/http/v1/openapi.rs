@@ -36,7 +36,7 @@ const RATE_LIMIT_HEADERS: [(&str, &str); 3] = [
         bindings::list,
         bindings::read,
         bindings::label,
-        bindings::disconnect,
+        bindings::disconnect::disconnect,
         bindings::refresh,
         connect_links::list,
         connect_links::post,

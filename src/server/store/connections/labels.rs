@@ -12,6 +12,7 @@ use super::shared_connections::reaches_other_orgs;
 use crate::model::{Action, ApiKeyId, BindingId, BindingStatus, OrgId};
 use crate::server::domain::{AuditEvent, Binding};
 use crate::server::store::column_lists::{columns, grant_columns};
+use crate::server::store::notifications::contacts::contacts_of;
 use crate::server::store::{RowChange, Store, StoreError};
 
 /// A connection's labels.
@@ -195,18 +196,29 @@ impl Store {
 
     /// Returns a connection of the organization, or `None` if it belongs to another.
     pub async fn labeled_binding(&self, org: &OrgId, id: &BindingId) -> Result<Option<LabeledBinding>, StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        self.read_labeled_binding(&mut connection, org, id).await
+    }
+
+    /// Reads a connection like `labeled_binding`, on this database connection.
+    pub(super) async fn read_labeled_binding(
+        &self,
+        connection: &mut AnyConnection,
+        org: &OrgId,
+        id: &BindingId,
+    ) -> Result<Option<LabeledBinding>, StoreError> {
         let row = sqlx::query(select_binding_with_grant!("WHERE b.org_id = $1 AND b.id = $2"))
             .bind(org.as_str())
             .bind(id.as_str())
-            .fetch_optional(self.pool())
+            .fetch_optional(&mut *connection)
             .await?;
         let Some(row) = row else { return Ok(None) };
         let mut labeled = self.labeled_from(&row)?;
         let tags = sqlx::query("SELECT tag FROM binding_tags WHERE binding_id = $1 ORDER BY tag").bind(id.as_str());
-        for row in tags.fetch_all(self.pool()).await? {
+        for row in tags.fetch_all(&mut *connection).await? {
             labeled.labels.tags.push(row.try_get("tag")?);
         }
-        labeled.contacts = self.contacts_of(org, id).await?.into_iter().map(|contact| contact.email).collect();
+        labeled.contacts = contacts_of(connection, org, id).await?.into_iter().map(|contact| contact.email).collect();
         Ok(Some(labeled))
     }
 

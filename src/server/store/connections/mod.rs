@@ -5,6 +5,7 @@ pub mod connect_links;
 pub mod connection_details;
 pub mod connection_tests;
 pub mod consent_details;
+pub mod end_decision;
 pub mod imports;
 pub mod labels;
 pub mod link_batches;

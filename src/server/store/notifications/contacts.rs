@@ -28,19 +28,6 @@ impl Store {
         rows.iter().map(|row| Ok((BindingId(row.try_get("binding_id")?), contact_from(row)?))).collect()
     }
 
-    /// Returns a connection's contacts, by address.
-    pub async fn contacts_of(&self, org: &OrgId, binding: &BindingId) -> Result<Vec<ContactView>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT c.email, c.unsubscribed_at, c.refused_at FROM contacts c \
-             JOIN binding_contacts p ON p.contact_id = c.id WHERE c.org_id = $1 AND p.binding_id = $2 ORDER BY c.email",
-        )
-        .bind(org.as_str())
-        .bind(binding.as_str())
-        .fetch_all(self.pool())
-        .await?;
-        rows.iter().map(contact_from).collect()
-    }
-
     /// Replaces a connection's contacts, whose addresses are in lower case. From then on a consent changes them no more.
     pub async fn set_contacts(
         &self,
@@ -91,6 +78,23 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Returns a connection's contacts, by address.
+pub(in crate::server::store) async fn contacts_of(
+    connection: &mut AnyConnection,
+    org: &OrgId,
+    binding: &BindingId,
+) -> Result<Vec<ContactView>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT c.email, c.unsubscribed_at, c.refused_at FROM contacts c \
+         JOIN binding_contacts p ON p.contact_id = c.id WHERE c.org_id = $1 AND p.binding_id = $2 ORDER BY c.email",
+    )
+    .bind(org.as_str())
+    .bind(binding.as_str())
+    .fetch_all(&mut *connection)
+    .await?;
+    rows.iter().map(contact_from).collect()
 }
 
 /// Returns the address of whoever authorized a grant: of the Xero user, or else of the member.
@@ -291,7 +295,8 @@ mod tests {
     use crate::server::store::testing::grants::TestGrant;
 
     async fn emails(store: &Store, org: &OrgId, binding: &BindingId) -> Vec<String> {
-        store.contacts_of(org, binding).await.unwrap().into_iter().map(|one| one.email).collect()
+        let mut connection = store.pool().acquire().await.unwrap();
+        contacts_of(&mut connection, org, binding).await.unwrap().into_iter().map(|one| one.email).collect()
     }
 
     #[apply(each_store!)]

@@ -50,6 +50,7 @@ mod tests {
     use crate::server::store::testing::each_store;
     use crate::server::store::testing::grants::TestGrant;
 
+    use super::super::contacts::contacts_of;
     use super::*;
     use crate::server::domain::Secret;
     use crate::server::store::{NewUser, RowChange, Store, UserOrg};
@@ -80,7 +81,8 @@ mod tests {
         move_contact(&mut transaction, &ann, "Ann@example.com", "ann@new.example", 9).await.unwrap();
         transaction.commit().await.unwrap();
         for (of, binding) in bindings {
-            let found = store.contacts_of(&of, &binding).await.unwrap();
+            let mut connection = store.pool().acquire().await.unwrap();
+            let found = contacts_of(&mut connection, &of, &binding).await.unwrap();
             let found: Vec<(&str, bool)> =
                 found.iter().map(|one| (one.email.as_str(), one.unsubscribed_at.is_some())).collect();
             let address = if of == org { "ann@new.example" } else { "ann@example.com" };

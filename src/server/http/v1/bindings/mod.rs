@@ -1,5 +1,6 @@
 //! `/api/v1/bindings`: lists, reads, labels, refreshes and disconnects the connections of the key's organization.
 
+pub mod disconnect;
 mod list_query;
 mod page;
 mod patch;
@@ -26,7 +27,6 @@ use crate::server::auth::api_keys;
 use crate::server::domain::Binding;
 use crate::server::http::state::AppState;
 use crate::server::store::{ApiKeyRow, BindingChange, LabelError, LabeledBinding};
-use crate::server::tokens::DisconnectOutcome;
 
 /// A page of the connections of the key's organization.
 #[derive(Serialize, ToSchema)]
@@ -72,14 +72,6 @@ pub struct Connection {
     /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     moved_at: Option<i64>,
-}
-
-/// What a disconnect changed.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Disconnected {
-    /// Whether Xero no longer has the connection. If not, another organisation uses it, or Xero refused.
-    removed_at_xero: bool,
 }
 
 /// A refreshed token.
@@ -315,49 +307,6 @@ pub async fn refresh(
         let now = state.store.clock().now();
         let expires_at = refreshed.map_err(|error| Problem::of_token_error(error, now))?;
         Ok(axum::Json(Refreshed { expires_at }).into_response())
-    };
-    Ok(rate_limited(&state, &key, &origin, Scope::BindingsWrite, work).await)
-}
-
-/// Disconnects a connection, at Xero and here.
-#[utoipa::path(
-    delete,
-    path = paths::V1_BINDING,
-    tag = "connections",
-    operation_id = "disconnectBinding",
-    summary = "Disconnect a connection",
-    description = "Removes the connection at Xero and ends it here. It stays in the list as disconnected, and a person \
-        can connect it again. A repeated call changes nothing.",
-    params(
-        ("id" = String, Path, description = "The connection's id, from the list."),
-        ("If-Match" = Option<String>, Header, nullable = false,
-            description = "The ETag of the version that you have read: 412 if it has changed since."),
-    ),
-    security(("apiKey" = [Scope::BindingsWrite.as_str()])),
-    responses(
-        (status = 200, description = "It is disconnected.", body = Disconnected,
-            example = json!(Disconnected { removed_at_xero: true })),
-        BindingProblems,
-    ),
-)]
-pub async fn disconnect(
-    State(state): State<AppState>,
-    origin: CallOrigin,
-    BindingPath(id): BindingPath,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let key = api_keys::authenticate(&state.store, &headers).await?;
-    let work = async {
-        let found = find(&state, &key, &id).await?;
-        if !matches_etag(&headers, &etag_of(&Connection::new(found, &state.config.xero.scopes))?) {
-            return Err(Problem::of(ProblemCode::PreconditionFailed));
-        }
-        let outcome = state.tokens.disconnect_as(origin.actor(&key), &key.org, &id).await.map_err(|error| {
-            tracing::warn!(%error, binding = %id, "a program's disconnect failed");
-            Problem::disconnect_failed()
-        })?;
-        let removed_at_xero = outcome == DisconnectOutcome::RemovedAtXero;
-        Ok(axum::Json(Disconnected { removed_at_xero }).into_response())
     };
     Ok(rate_limited(&state, &key, &origin, Scope::BindingsWrite, work).await)
 }
