@@ -131,6 +131,7 @@ mod tests {
     async fn exported_grant_stops_without_an_alarm_and_is_taken_back(store: Store) {
         let org = store.add_org("Harbour").await.unwrap();
         let grant = TestGrant::of(&store, &org).bound_to(&["Harbour Coffee", "Kauri"]).insert().await;
+        set_row(&store, &grant, "connections_due_at = 1").await;
         let exported = store.export_grant(&lease_of(&store, &grant).await, "age1").await.unwrap().unwrap();
         assert_eq!(store.open_refresh(&exported.grant).unwrap().expose(), "refresh-first");
         let mut names: Vec<_> = exported.connections.iter().map(|one| one.tenant_name.as_str()).collect();
@@ -140,6 +141,9 @@ mod tests {
         let row = store.grant(&grant).await.unwrap().unwrap();
         assert_eq!((row.status, row.exported_at), (GrantStatus::RefreshFailed, Some(store.clock().now())));
         assert_eq!(row.lease, None);
+        let due =
+            sqlx::query("SELECT connections_due_at FROM integration_grants").fetch_one(store.pool()).await.unwrap();
+        assert_eq!(due.try_get::<Option<i64>, _>(0).unwrap(), None, "its list is read no more");
         assert_eq!(needing_reauth(&store, &org).await, 0, "nobody has to act");
         assert_eq!(store.database().count_grants().await.unwrap().needs_reauth, 0);
         let bound = store.bindings_of_org(&org).await.unwrap();

@@ -173,3 +173,23 @@ async fn first_refusal_stays_unless_a_wrong_clock_dated_it(store: Store) {
         assert_eq!((row.last_error.as_deref(), row.lease), (Some("refused"), None), "{before}");
     }
 }
+
+#[apply(each_store!)]
+async fn believed_refusal_ends_the_grant_and_all_that_was_planned_for_it(store: Store) {
+    let org = store.add_org("Harbour").await.unwrap();
+    let id = TestGrant::of(&store, &org).bound_to(&["Coffee"]).insert().await;
+    let beside = TestGrant::of(&store, &org).xero_user("other").bound_to(&["Kauri"]).insert().await;
+    set_row(&store, &id, "failure_count = 2, next_attempt_at = 1, connections_due_at = 1, refused_at = 7").await;
+    let lease = lease_with_attempt(&store, &id, "one").await;
+    assert_eq!(store.fail_grant(&lease, "Reconnect.", &REFRESHED).await.unwrap(), Fenced::Applied);
+    let row = store.grant(&id).await.unwrap().unwrap();
+    assert_eq!((row.status, row.failure_count, row.next_attempt_at), (GrantStatus::RefreshFailed, 3, None));
+    assert_eq!((row.last_error.as_deref(), row.lease, row.refused_at), (Some("Reconnect."), None, Some(7)));
+    let due = sqlx::query("SELECT connections_due_at FROM integration_grants WHERE id = $1").bind(id.as_str());
+    let due: Option<i64> = due.fetch_one(store.pool()).await.unwrap().try_get(0).unwrap();
+    assert_eq!(due, None, "its list is read no more");
+    assert_eq!(store.grant(&beside).await.unwrap().unwrap().status, GrantStatus::Active);
+    let bound = store.bindings_of_org(&org).await.unwrap();
+    let statuses: Vec<_> = bound.iter().map(|one| one.binding.status).collect();
+    assert_eq!(statuses, [BindingStatus::NeedsReauth, BindingStatus::Active]);
+}

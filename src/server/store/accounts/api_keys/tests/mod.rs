@@ -1,6 +1,7 @@
 //! Tests of API keys: isolation between organizations, their maximum number, last use, and revocation.
 
 mod isolation;
+mod rotation;
 
 use super::list::REVOKED_KEY_LISTED_FOR;
 use super::*;
