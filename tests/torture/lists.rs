@@ -1,6 +1,8 @@
 //! Reads the list of connections while everything goes wrong, and shows that no connection ends by a list that was odd
 //! once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use evergrant::model::BindingStatus;
@@ -20,22 +22,27 @@ const UNTIL_CONFIRMATION: i64 = 60;
 /// One more instance, which refreshes nothing and reads the list when it is told to.
 pub struct ListReader {
     service: TokenService,
+    /// The lists that were read while everything went wrong, by all readers.
+    read: Arc<AtomicUsize>,
     _spool: TempDir,
 }
 
 impl ListReader {
-    pub fn of(cluster: &TestCluster) -> Self {
+    pub fn of(cluster: &TestCluster, read: Arc<AtomicUsize>) -> Self {
         let (spool, lifecycle) = (TempDir::new().unwrap(), Lifecycle::default());
         let options = ServiceOptions { xero_timeout: XERO_TIMEOUT, ..ServiceOptions::default() };
         let base = &cluster.provider.base;
         let service = token_service(&cluster.store, base, cluster.store.clock(), &spool, &lifecycle, options);
-        Self { service, _spool: spool }
+        Self { service, read, _spool: spool }
     }
 
-    /// Reads the list. What becomes of it is of no interest: Xero or the database may be out of order.
+    /// Reads the list. It may fail: Xero or the database may be out of order.
     pub fn start(&self) -> JoinHandle<()> {
-        let service = self.service.clone();
-        tokio::spawn(async move { drop(service.reconcile_due().await) })
+        let (service, read) = (self.service.clone(), Arc::clone(&self.read));
+        tokio::spawn(async move {
+            let report = service.reconcile_due().await.unwrap_or_default();
+            read.fetch_add(report.read, Ordering::SeqCst);
+        })
     }
 
     /// Asserts that a list that is read a minute later finds each connection as it was: whatever the list before said,

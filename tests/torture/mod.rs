@@ -60,11 +60,12 @@ async fn torture(databases: Vec<TestDatabase>) {
     let (name, seed) = (databases[0].name, setting("EVERGRANT_TORTURE_SEED", 1));
     let rounds = setting("EVERGRANT_TORTURE_MIXES", DEFAULT_ROUNDS);
     let (next, tally, began) = (Arc::new(AtomicUsize::new(0)), Arc::default(), Instant::now());
+    let lists_read = Arc::new(AtomicUsize::new(0));
     let mut lanes: Vec<JoinHandle<()>> = Vec::new();
     for (number, database) in databases.into_iter().enumerate() {
-        let (next, tally) = (Arc::clone(&next), Arc::clone(&tally));
+        let (next, tally, lists_read) = (Arc::clone(&next), Arc::clone(&tally), Arc::clone(&lists_read));
         lanes.push(tokio::spawn(async move {
-            let mut lane = Lane::on(database, seed + number, tally).await;
+            let mut lane = Lane::on(database, seed + number, tally, lists_read).await;
             while next.fetch_add(1, Ordering::SeqCst) < rounds {
                 lane.round().await;
             }
@@ -76,11 +77,12 @@ async fn torture(databases: Vec<TestDatabase>) {
     let tally: &Mutex<BTreeMap<Trouble, usize>> = &tally;
     let tally = tally.lock().unwrap();
     let tried: usize = tally.values().sum();
+    let lists = lists_read.load(Ordering::SeqCst);
     println!(
-        "{name}: {rounds} rounds in {} s, {tried} troubles, no grant was lost: {tally:?}",
+        "{name}: {rounds} rounds in {} s, {tried} troubles, {lists} lists read meanwhile, no grant was lost: {tally:?}",
         began.elapsed().as_secs()
     );
-    assert!(tried >= 2 * rounds, "{tally:?}");
+    assert!(tried >= 2 * rounds && lists > 0, "{lists} lists, {tally:?}");
 }
 
 /// How many of the last exchanges a failure shows.
@@ -102,13 +104,18 @@ struct Lane {
 }
 
 impl Lane {
-    async fn on(database: TestDatabase, seed: usize, tally: Arc<Mutex<BTreeMap<Trouble, usize>>>) -> Self {
+    async fn on(
+        database: TestDatabase,
+        seed: usize,
+        tally: Arc<Mutex<BTreeMap<Trouble, usize>>>,
+        lists_read: Arc<AtomicUsize>,
+    ) -> Self {
         let of_database = Deck::new(troubles::of_database(database.kind()));
         let cluster = TestCluster::on(database, 2, SETTINGS).await;
         // The same person connects another organization elsewhere, so that a list without ours is not empty.
         cluster.provider.sandbox.mint("mere", &["kauri"], 60).unwrap();
         Self {
-            reader: ListReader::of(&cluster),
+            reader: ListReader::of(&cluster, lists_read),
             cluster,
             dice: Dice::new(seed as u64),
             seed,
