@@ -96,7 +96,7 @@ async function webhookSteps({ page, provider, withPageChecks }) {
     await page.getByRole('button', { name: 'Mark all as read' }).click();
     await page.getByRole('link', { name: 'Events', exact: true }).first().waitFor();
     assert.equal(await page.getByRole('button', { name: 'Mark all as read' }).count(), 0);
-    await page.getByRole('link', { name: 'Who is told, and how' }).click();
+    await page.getByRole('link', { name: 'Notification settings' }).click();
     await page.getByRole('heading', { level: 1, name: 'Notifications' }).waitFor();
 
     await chooseAction(page, 'Deliveries');

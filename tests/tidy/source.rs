@@ -80,6 +80,21 @@ impl Source {
         (1..).zip(self.code.lines()).filter(|(line, _)| !self.is_test(*line))
     }
 
+    /// Returns each string literal as it is in the source, with the offset of its opening quote.
+    pub fn string_literals(&self) -> impl Iterator<Item = (usize, &str)> {
+        // The closing quotes are blank in `code`.
+        self.code.match_indices('"').map(|(at, _)| {
+            let rest = &self.text[at + 1..];
+            let mut is_escaped = false;
+            let end = rest.bytes().position(|byte| {
+                let closes = byte == b'"' && !is_escaped;
+                is_escaped = byte == b'\\' && !is_escaped;
+                closes
+            });
+            (at, &rest[..end.unwrap_or(rest.len())])
+        })
+    }
+
     /// Returns the blocks around an offset in `code`, outermost first.
     pub fn blocks_at(&self, offset: usize) -> Vec<Block> {
         let mut open = Vec::new();

@@ -148,3 +148,52 @@ fn forms_without_organization(source: &Source) -> Vec<Violation> {
         })
         .collect()
 }
+
+#[test]
+fn words_of_a_page_are_in_its_words_file() {
+    assert_no_violations(check_every_file("src/ui/pages", words_elsewhere));
+    let caught = |text: &str| words_elsewhere(&Source::new("src/ui/pages/a/mod.rs", text)).len();
+    assert_eq!(caught("view! { <p>\"Nothing was\n changed.\"</p> }"), 1);
+    assert_eq!(caught("<button class=\"button\">\"Save name\"</button>"), 1);
+    assert_eq!(caught("let text = format!(\"{name} isn't \\\"here\\\"\");"), 1);
+    assert_eq!(caught("view! { {time} \" since \" {date} }") + caught("<h2 id=\"mail\">\"Email\"</h2>"), 2);
+    assert_eq!(
+        caught("<p class=\"card stack\" id=format!(\"key-{id}\")>{words::NOTHING}</p> // \"No key is left.\""),
+        0
+    );
+    assert_eq!(caught("<th>\"State\"</th> <svg viewBox=format!(\"0 0 {size} {size}\")>"), 0);
+    assert_eq!(caught("#[cfg(test)]\nmod tests { const A: &str = \"It works.\"; }"), 0);
+    let words = Source::new("src/ui/pages/a/words.rs", "pub const SAVED: &str = \"It was saved.\";");
+    assert!(words_elsewhere(&words).is_empty());
+}
+
+/// Finds headings and texts of more than one word in the views of pages.
+fn words_elsewhere(source: &Source) -> Vec<Violation> {
+    if !source.path.starts_with("src/ui/pages/") || source.path.ends_with("/words.rs") {
+        return Vec::new();
+    }
+    let texts = source.string_literals().filter(|(at, text)| is_text(text) || is_heading(&source.text[..*at]));
+    let lines = texts.map(|(at, _)| source.line_at(at)).filter(|line| !source.is_test(*line));
+    lines
+        .map(|line| Violation::new(source, line, "a heading or a text of more than one word belongs in words.rs"))
+        .collect()
+}
+
+/// Returns whether a literal is a text of several words, or a part of one. Lowercase words alone are names of classes.
+fn is_text(literal: &str) -> bool {
+    let outside = literal.split('{').map(|part| part.rsplit('}').next().unwrap_or(part)).collect::<String>();
+    let words = outside.split_whitespace().filter(|word| word.contains(char::is_alphabetic)).count();
+    let is_part = outside.starts_with(' ') || outside.ends_with([' ', '.', ',', ':', '?']);
+    let is_class = literal.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == ' ');
+    match words {
+        0 => false,
+        1 => is_part,
+        _ => !is_class,
+    }
+}
+
+/// Returns whether a heading begins at the end of `before`.
+fn is_heading(before: &str) -> bool {
+    let tag = before.trim_end().strip_suffix('>').and_then(|before| before.rsplit_once('<'));
+    tag.is_some_and(|(_, tag)| ["h1", "h2", "h3"].iter().any(|heading| tag.starts_with(heading)))
+}

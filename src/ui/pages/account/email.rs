@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::AccountView;
 use crate::ui::components::account_fields::{current_password_field, email_field};
 use crate::ui::components::typed::typed;
@@ -15,16 +16,16 @@ pub fn email(view: &AccountView) -> impl IntoView + use<> {
     let waiting = view.unconfirmed_email.clone().map(|email| {
         let email = view! { <strong class="address">{email}</strong> };
         if can_send {
-            view! { <p class="hint">"Waiting for the link in the email to " {email} " to be opened."</p> }.into_any()
+            view! { <p class="hint">{words::waiting_for_confirmation(email)}</p> }.into_any()
         } else {
-            view! { <p class="hint">{email} " isn't confirmed yet: no email can be sent."</p> }.into_any()
+            view! { <p class="hint">{words::cannot_be_confirmed(email)}</p> }.into_any()
         }
     });
     let change = if view.can_send_email { form().into_any() } else { no_mail_server().into_any() };
     Some(view! {
         <section aria-labelledby="email">
             <div class="section-head">
-                <h2 id="email">"Email address"</h2>
+                <h2 id="email">{words::EMAIL_ADDRESS}</h2>
             </div>
             <div class="stack">{waiting} {change}</div>
         </section>
@@ -35,13 +36,13 @@ fn form() -> impl IntoView {
     let typed = typed("/api/account/change-email");
     view! {
         <form class="card stack" method="post" action="/api/account/change-email">
-            {email_field(&typed, "New email address", "email", Some("email-hint"))}
+            {email_field(&typed, words::NEW_EMAIL_ADDRESS, "email", Some("email-hint"))}
             {current_password_field(&typed)}
             <p class="hint" id="email-hint">
-                "It changes once you open the link that is sent there. Your old address gets a notice."
+                {words::EMAIL_CHANGES_ONCE_CONFIRMED}
             </p>
             <div>
-                <button class="button">"Change email address"</button>
+                <button class="button">{words::CHANGE_EMAIL_ADDRESS}</button>
             </div>
         </form>
     }
@@ -50,7 +51,7 @@ fn form() -> impl IntoView {
 fn no_mail_server() -> impl IntoView {
     view! {
         <p class="hint">
-            "It can't be changed yet: your Evergrant administrator hasn't set up a mail server to confirm a new one with."
+            {words::NO_MAIL_SERVER}
         </p>
     }
 }

@@ -8,6 +8,7 @@ mod provider;
 mod second_factor;
 mod sessions;
 mod sign_ins;
+mod words;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -27,11 +28,11 @@ pub fn Account() -> impl IntoView {
     // Set by the link that removes something.
     let asked = use_query_map().read_untracked().get("remove");
     view! {
-        <Layout title="Your account" personal=true>
+        <Layout title=words::TITLE personal=true>
             {Suspend::new(async move {
                 match api::account().await {
                     Ok(view) => loaded(&view, asked.as_deref()).into_any(),
-                    Err(error) => load_failure("Your account", &error, paths::ACCOUNT.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::ACCOUNT.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -42,7 +43,7 @@ fn loaded(view: &AccountView, asked: Option<&str>) -> AnyView {
     let head = view! {
         <header class="page-head">
             <div>
-                <h1>"Your account"</h1>
+                <h1>{words::TITLE}</h1>
                 <p class="lead address">{view.email.clone()}</p>
             </div>
         </header>
@@ -70,7 +71,7 @@ fn managed_by_clerk() -> impl IntoView {
     view! {
         <section class="card stack">
             <p>
-                "Your account is managed in Clerk: your name, email address, password, second factor and where you are signed in. Open it with your picture at the top of this page."
+                {words::MANAGED_BY_CLERK}
             </p>
         </section>
     }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::AccountView;
 use crate::ui::components::account_fields::{current_password_field, new_password_field};
 use crate::ui::components::typed::typed;
@@ -15,7 +16,7 @@ pub fn password(view: &AccountView) -> impl IntoView + use<> {
     Some(view! {
         <section aria-labelledby="password">
             <div class="section-head">
-                <h2 id="password">"Password"</h2>
+                <h2 id="password">{words::PASSWORD}</h2>
             </div>
             {form}
         </section>
@@ -29,9 +30,9 @@ fn change(email: String) -> impl IntoView {
             // For password managers, which keep the two together.
             <input type="text" name="username" value=email autocomplete="username" hidden=true readonly=true />
             {current_password_field(&typed)}
-            {new_password_field(&typed, "new_password", " You are signed out everywhere else.")}
+            {new_password_field(&typed, "new_password", words::NEW_PASSWORD_SIGNS_OUT)}
             <div>
-                <button class="button">"Change password"</button>
+                <button class="button">{words::CHANGE_PASSWORD}</button>
             </div>
         </form>
     }
@@ -40,7 +41,7 @@ fn change(email: String) -> impl IntoView {
 fn none() -> impl IntoView {
     view! {
         <p class="hint">
-            "Your account has no password. To set one, sign out, then choose \"Forgot your password?\" on the sign-in page."
+            {words::NO_PASSWORD}
         </p>
     }
 }

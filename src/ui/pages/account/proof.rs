@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ProofMethod, ProofPage, paths};
 use crate::ui::components::account_fields::code_field;
 use crate::ui::components::provider_button::provider_button;
@@ -15,12 +16,12 @@ use crate::ui::layout::Layout;
 pub fn Proof() -> impl IntoView {
     let proof = page().proof;
     view! {
-        <Layout title="Confirm that it's you" personal=true>
+        <Layout title=words::PROOF_TITLE personal=true>
             <header class="page-head">
                 <div>
-                    <h1>"Confirm that it's you"</h1>
+                    <h1>{words::PROOF_TITLE}</h1>
                     <p class="lead">
-                        "This action needs a confirmation that is at most ten minutes old. You then return to the page that you came from, where you submit the form again."
+                        {words::WHY_A_PROOF}
                     </p>
                 </div>
             </header>
@@ -36,8 +37,8 @@ fn question(asked: ProofPage) -> AnyView {
         (ProofMethod::Provider, Some(provider)) => {
             return view! {
                 <section class="card stack">
-                    <p>"Sign in again with the service that you use."</p>
-                    {provider_button("Sign in", provider)}
+                    <p>{words::SIGN_IN_AGAIN}</p>
+                    {provider_button(words::SIGN_IN, provider)}
                     <a href=back>"Cancel"</a>
                 </section>
             }
@@ -46,7 +47,7 @@ fn question(asked: ProofPage) -> AnyView {
         (ProofMethod::Provider, None) => {
             return view! {
                 <section class="card stack">
-                    <p>"Sign out, then sign in again."</p>
+                    <p>{words::SIGN_OUT_AND_IN}</p>
                     <a href=back>"Cancel"</a>
                 </section>
             }
@@ -55,13 +56,13 @@ fn question(asked: ProofPage) -> AnyView {
         (ProofMethod::Code, _) => view! {
             {code_field(&typed, "proof", "Code", "proof-hint")}
             <p class="hint" id="proof-hint">
-                "The six digits that your authenticator app shows, or one of your recovery codes."
+                {words::CODE_HINT}
             </p>
         }
         .into_any(),
         (ProofMethod::Password, _) => view! {
             <label class="field">
-                <span>"Current password"</span>
+                <span>{words::CURRENT_PASSWORD}</span>
                 <input
                     type="password"
                     name="proof"

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{AccountView, PendingIdentityPage, ProviderLink, ProviderSignIn, Tone, paths};
 use crate::ui::components::badge::Badge;
 use crate::ui::components::provider_button::provider_button;
@@ -16,7 +17,7 @@ const START: &str = "/api/session/oidc?link=1";
 /// Renders the section. The demo login has none.
 pub fn provider(view: &AccountView) -> impl IntoView + use<> {
     let provider = view.provider.clone().filter(|_| !view.is_demo)?;
-    let heading = format!("Sign-in with {}", provider.name);
+    let heading = words::sign_in_with(&provider.name);
     let state = match provider.linked_since {
         Some(since) => linked(since, view.has_password).into_any(),
         None => not_linked(provider).into_any(),
@@ -42,14 +43,14 @@ fn linked(since: i64, has_password: bool) -> impl IntoView {
     } else {
         view! {
             <p class="hint">
-                "You sign in with nothing else. To unlink it, set a password first: sign out, then choose \"Forgot your password?\"."
+                {words::PASSWORD_BEFORE_UNLINKING}
             </p>
         }
         .into_any()
     };
     view! {
         <div class="card stack">
-            <p>{Badge::plain(Tone::Good, "Linked").render()} " since " {time::date(since)} "."</p>
+            <p>{words::linked_since(Badge::plain(Tone::Good, "Linked").render(), time::date(since))}</p>
             {unlink}
         </div>
     }
@@ -58,7 +59,7 @@ fn linked(since: i64, has_password: bool) -> impl IntoView {
 fn not_linked(provider: ProviderSignIn) -> impl IntoView {
     view! {
         <div class="card stack">
-            <p>"Once it is linked, you can sign in with it, too. Your password keeps working."</p>
+            <p>{words::LINKING_ADDS_A_WAY}</p>
             {provider_button("Link", ProviderLink { name: provider.name, path: START.to_owned() })}
         </div>
     }
@@ -68,10 +69,10 @@ fn not_linked(provider: ProviderSignIn) -> impl IntoView {
 #[component]
 pub fn LinkProvider() -> impl IntoView {
     view! {
-        <Layout title="Link a way to sign in" personal=true>
+        <Layout title=words::LINK_TITLE personal=true>
             <header class="page-head">
                 <div>
-                    <h1>"Link a way to sign in"</h1>
+                    <h1>{words::LINK_TITLE}</h1>
                 </div>
             </header>
             {match page().pending_identity {
@@ -84,14 +85,12 @@ pub fn LinkProvider() -> impl IntoView {
 
 fn question(pending: PendingIdentityPage) -> impl IntoView {
     let PendingIdentityPage { provider, email } = pending;
-    let account = email.map_or_else(|| format!("this account of {provider}"), |email| format!("{email} at {provider}"));
-    let (name, email) = (provider, page().session.map(|session| session.email));
+    let account = words::account_at(email, &provider);
+    let own = page().session.map(|session| session.email);
+    let (account, own) = (view! { <strong>{account}</strong> }, view! { <strong>{own}</strong> });
     view! {
         <form class="card stack" method="post" action="/api/account/link-provider">
-            <p>
-                "Link " <strong>{account}</strong> " to your Evergrant account " <strong>{email}</strong> "? "
-                {format!("Whoever can sign in to it at {name} can then sign in here as you.")}
-            </p>
+            <p>{words::link_question(account, own, provider)}</p>
             {answer_buttons(paths::ACCOUNT, "primary", "Link")}
         </form>
     }
@@ -100,8 +99,8 @@ fn question(pending: PendingIdentityPage) -> impl IntoView {
 fn nothing_waits() -> impl IntoView {
     view! {
         <section class="card stack">
-            <p>"Nothing waits to be linked in this browser. It may have taken too long."</p>
-            <a href="/account">"Back to your account"</a>
+            <p>{words::NOTHING_TO_LINK}</p>
+            <a href="/account">{words::BACK_TO_ACCOUNT}</a>
         </section>
     }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{AccountView, FactorEnrollment, Page, SecondFactorView, Tone, paths};
 use crate::ui::components::account_fields::code_field;
 use crate::ui::components::badge::Badge;
@@ -28,7 +29,7 @@ pub fn second_factor(view: &AccountView, page: &Page, asked: Option<&str>) -> im
     Some(view! {
         <section aria-labelledby="second-factor">
             <div class="section-head">
-                <h2 id="second-factor">"Second factor"</h2>
+                <h2 id="second-factor">{words::SECOND_FACTOR}</h2>
             </div>
             <div class="stack">{codes} {state}</div>
         </section>
@@ -39,10 +40,10 @@ fn begin() -> impl IntoView {
     view! {
         <form class="card stack" method="post" action="/api/account/begin-second-factor">
             <p>
-                "With a second factor, nobody signs in with your password alone: an app on your phone shows a code that changes every 30 seconds."
+                {words::WHAT_A_SECOND_FACTOR_DOES}
             </p>
             <div>
-                <button class="button">"Set up a second factor"</button>
+                <button class="button">{words::SET_UP_SECOND_FACTOR}</button>
             </div>
         </form>
     }
@@ -50,53 +51,48 @@ fn begin() -> impl IntoView {
 
 fn elsewhere() -> impl IntoView {
     view! {
-        <p class="hint">"You sign in with another service, which asks for a second factor if you turn it on there."</p>
+        <p class="hint">{words::SECOND_FACTOR_IS_ELSEWHERE}</p>
     }
 }
 
 fn enroll(enrollment: &FactorEnrollment) -> impl IntoView + use<> {
     let size = enrollment.qr_size;
     let squares = enrollment.qr_path.expose().to_owned();
+    let secret = view! { <code id="factor-secret">{enrollment.secret.expose().to_owned()}</code> };
     view! {
         <div class="card stack">
-            <p>"Scan this with an authenticator app:"</p>
-            <svg class="qr" viewBox=format!("0 0 {size} {size}") role="img" aria-label="QR code of the secret below">
+            <p>{words::SCAN_THIS}</p>
+            <svg class="qr" viewBox=format!("0 0 {size} {size}") role="img" aria-label=words::QR_CODE>
                 <path d=squares></path>
             </svg>
-            <p>
-                "Or enter the secret: " <code id="factor-secret">{enrollment.secret.expose().to_owned()}</code>
-            </p>
+            <p>{words::or_enter_the_secret(secret)}</p>
             <form class="stack" method="post" action="/api/account/confirm-second-factor">
                 {code_field(&typed("/api/account/confirm-second-factor"), "code", "Code", "factor-hint")}
                 <p class="hint" id="factor-hint">
-                    "The six digits that the app shows. You are signed out everywhere else, and the secret is not shown again."
+                    {words::FIRST_CODE_HINT}
                 </p>
                 <div>
-                    <button class="button primary">"Turn on"</button>
+                    <button class="button primary">{words::TURN_ON}</button>
                 </div>
             </form>
             <form method="post" action="/api/account/begin-second-factor">
-                <button class="button">"Start again with a new secret"</button>
+                <button class="button">{words::START_AGAIN}</button>
             </form>
         </div>
     }
 }
 
 fn is_on(factor: &SecondFactorView, since: i64) -> impl IntoView + use<> {
-    let left = match factor.recovery_codes_left {
-        0 => "No recovery code is left. Create new ones now.".to_owned(),
-        1 => "One recovery code is left.".to_owned(),
-        left => format!("{left} recovery codes are left."),
-    };
+    let badge = Badge::plain(Tone::Good, "On").render();
     view! {
         <div class="card stack">
-            <p>{Badge::plain(Tone::Good, "On").render()} " since " {time::date(since)} ". " {left}</p>
+            <p>{words::factor_is_on(badge, time::date(since), factor.recovery_codes_left)}</p>
             <div class="dialog-actions">
                 <form method="post" action="/api/account/create-recovery-codes">
-                    <button class="button">"Create new recovery codes"</button>
+                    <button class="button">{words::CREATE_RECOVERY_CODES}</button>
                 </form>
                 <a class="button danger" href=format!("{}?remove=factor#second-factor", paths::ACCOUNT)>
-                    "Remove the second factor"
+                    {words::REMOVE_SECOND_FACTOR}
                 </a>
             </div>
         </div>
@@ -105,29 +101,25 @@ fn is_on(factor: &SecondFactorView, since: i64) -> impl IntoView + use<> {
 
 /// Says what is removed and what follows, and asks for a code.
 fn removal_card(view: &AccountView, since: i64) -> impl IntoView + use<> {
-    let codes = match view.second_factor.recovery_codes_left {
-        0 => None,
-        1 => Some("Your recovery code stops working.".to_owned()),
-        left => Some(format!("Your {left} recovery codes stop working.")),
-    };
-    let told = format!("We send an email about it to {}.", view.email);
+    let codes = words::recovery_codes_stop(view.second_factor.recovery_codes_left);
+    let told = words::email_about_removal(&view.email);
     let typed = typed("/api/account/remove-second-factor");
     view! {
         <section class="card question" aria-labelledby="question">
-            <h3 id="question">"Remove the second factor?"</h3>
+            <h3 id="question">{words::REMOVE_SECOND_FACTOR_QUESTION}</h3>
             <ul>
-                <li>"The authenticator app that you set up on " {time::date(since)} " no longer signs you in."</li>
+                <li>{words::app_no_longer_signs_in(time::date(since))}</li>
                 {codes.map(|codes| view! { <li>{codes}</li> })}
-                <li>"Your password alone signs you in. You are signed out everywhere else."</li>
+                <li>{words::PASSWORD_ALONE_SIGNS_IN}</li>
                 <li>
-                    "Organisations that require a second factor stay closed to you until you set one up again."
+                    {words::ORGANIZATIONS_STAY_CLOSED}
                 </li>
                 {view.can_send_email.then(|| view! { <li>{told}</li> })}
             </ul>
             <form class="stack" method="post" action="/api/account/remove-second-factor">
                 {code_field(&typed, "code", "Code", "removal-hint")}
                 <p class="hint" id="removal-hint">
-                    "The six digits that your authenticator app shows, or one of your recovery codes."
+                    {words::CODE_HINT}
                 </p>
                 {answer_buttons(paths::ACCOUNT, "danger", "Remove")}
             </form>
@@ -136,14 +128,13 @@ fn removal_card(view: &AccountView, since: i64) -> impl IntoView + use<> {
 }
 
 fn recovery_codes(codes: &str) -> impl IntoView + use<> {
-    let text = "Keep them where you keep other passwords. Each signs you in once, instead of a code, if you don't have your phone. You won't be able to see them again.";
     view! {
         <SecretCard
             id="recovery-codes"
-            title="Recovery codes"
+            title=words::RECOVERY_CODES
             secret=codes.to_owned()
-            copy="Copy the codes"
-            text=text.into_any()
+            copy=words::COPY_THE_CODES
+            text=words::KEEP_RECOVERY_CODES.into_any()
         />
     }
 }

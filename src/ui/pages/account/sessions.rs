@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{AccountSession, AccountView, Tone};
 use crate::ui::components::badge::Badge;
 use crate::ui::components::time;
@@ -13,7 +14,7 @@ pub fn sessions(view: &AccountView) -> impl IntoView + use<> {
     view! {
         <section aria-labelledby="sessions">
             <div class="section-head">
-                <h2 id="sessions">"Where you are signed in"</h2>
+                <h2 id="sessions">{words::WHERE_YOU_ARE_SIGNED_IN}</h2>
             </div>
             <div class="stack">
                 <ul class="connections" aria-label="Browsers">{rows}</ul>
@@ -21,7 +22,7 @@ pub fn sessions(view: &AccountView) -> impl IntoView + use<> {
                     .then(|| {
                         view! {
                             <form method="post" action="/api/account/end-other-sessions">
-                                <button class="button">"Sign out everywhere else"</button>
+                                <button class="button">{words::SIGN_OUT_EVERYWHERE_ELSE}</button>
                             </form>
                         }
                     })}
@@ -37,7 +38,7 @@ fn row(one: &AccountSession) -> impl IntoView + use<> {
             <form method="post" action="/api/account/end-session">
                 <input type="hidden" name="session" value=one.id.clone() />
                 <button class="button" aria-describedby=title.clone()>
-                    "Sign out"
+                    {words::SIGN_OUT}
                 </button>
             </form>
         }
@@ -46,10 +47,13 @@ fn row(one: &AccountSession) -> impl IntoView + use<> {
         <li class="connection brief" data-key=one.id.clone()>
             <div class="connection-name">
                 <h3 id=title>{browser_name(one.user_agent.as_deref())}</h3>
-                {one.is_current.then(|| Badge::plain(Tone::Good, "This browser").render())}
+                {one.is_current.then(|| Badge::plain(Tone::Good, words::THIS_BROWSER).render())}
                 <span class="meta">
-                    {one.address.clone().map(|address| format!("{address}, "))} "last seen on "
-                    {time::absolute(one.last_seen_at)} ", signed in on " {time::absolute(one.created_at)}
+                    {words::session_times(
+                        one.address.clone(),
+                        time::absolute(one.last_seen_at),
+                        time::absolute(one.created_at),
+                    )}
                 </span>
             </div>
             {end}
@@ -60,7 +64,7 @@ fn row(one: &AccountSession) -> impl IntoView + use<> {
 
 /// Names a browser by what it says of itself: "Firefox on Windows". Browsers claim to be others too, so the order counts.
 fn browser_name(user_agent: Option<&str>) -> String {
-    let Some(text) = user_agent else { return "Unknown browser".to_owned() };
+    let Some(text) = user_agent else { return words::UNKNOWN_BROWSER.to_owned() };
     let first =
         |known: &[(&str, &'static str)]| known.iter().find(|(mark, _)| text.contains(mark)).map(|(_, name)| *name);
     let browser = first(&[
@@ -77,12 +81,12 @@ fn browser_name(user_agent: Option<&str>) -> String {
         ("iPad", "iPad"),
         ("Android", "Android"),
         ("Windows", "Windows"),
-        ("Mac OS X", "Mac"),
+        ("Macintosh", "Mac"),
         ("CrOS", "ChromeOS"),
         ("Linux", "Linux"),
     ]);
     match (browser, system) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), Some(system)) => words::browser_on(browser, system),
         (Some(browser), None) => browser.to_owned(),
         (None, _) => text.chars().take(60).collect(),
     }

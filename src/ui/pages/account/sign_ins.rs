@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{AccountView, Action, SignInView, Tone};
 use crate::ui::components::badge::Badge;
 use crate::ui::components::time;
@@ -12,11 +13,11 @@ pub fn sign_ins(view: &AccountView) -> impl IntoView + use<> {
     view! {
         <section aria-labelledby="sign-ins">
             <div class="section-head">
-                <h2 id="sign-ins">"Recent sign-ins"</h2>
+                <h2 id="sign-ins">{words::RECENT_SIGN_INS}</h2>
             </div>
             <div class="stack">
-                <ul class="connections" aria-label="Recent sign-ins">{rows}</ul>
-                <p class="hint">"If one of them wasn't you, change your password."</p>
+                <ul class="connections" aria-label=words::RECENT_SIGN_INS>{rows}</ul>
+                <p class="hint">{words::CHANGE_PASSWORD_IF_NOT_YOU}</p>
             </div>
         </section>
     }
@@ -24,7 +25,7 @@ pub fn sign_ins(view: &AccountView) -> impl IntoView + use<> {
 
 fn row(one: &SignInView) -> impl IntoView + use<> {
     let (tone, words) =
-        if one.action == Action::SignedIn { (Tone::Good, "Signed in") } else { (Tone::Warn, "Refused") };
+        if one.action == Action::SignedIn { (Tone::Good, words::SIGNED_IN) } else { (Tone::Warn, "Refused") };
     view! {
         <li class="connection brief">
             <div class="connection-name">

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::export_button;
 use super::tabs::{CHANGES_PATH, Tab, tabs};
+use super::words;
 use crate::api;
 use crate::model::{Action, ActivityRange, ActorKind, AuditView, ChangesFilter, ChangesView, paths};
 use crate::ui::components::list_parts::{empty_state, filter_choice, no_results, pagination_links};
@@ -24,7 +25,7 @@ pub fn changes(
         let ActivityRange { from, to, zone, person } = range;
         match api::changes(action, actor, before.clone(), Some(from), Some(to), Some(zone), Some(person)).await {
             Ok(view) => loaded(&view, before.as_deref()).into_any(),
-            Err(error) => load_failure("Activity", &error, CHANGES_PATH.to_owned()).into_any(),
+            Err(error) => load_failure(words::TITLE, &error, CHANGES_PATH.to_owned()).into_any(),
         }
     })
 }
@@ -38,11 +39,11 @@ fn loaded(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {
     };
     let links = pagination(view, before);
     view! {
-        {view.problem.map(|_| page_title("Error: Activity"))}
+        {view.problem.map(|_| page_title(words::TITLE_OF_A_REFUSED_FILTER))}
         <header class="page-head">
             <div>
-                <h1>"Activity"</h1>
-                <p class="lead">"Everything that people, API keys and administrators did here, newest first."</p>
+                <h1>{words::TITLE}</h1>
+                <p class="lead">{words::WHAT_CHANGES_ARE}</p>
             </div>
             {view.problem.is_none().then(|| export_button(url_with_filter("/activity.csv?show=changes", view, None)))}
         </header>
@@ -58,11 +59,11 @@ fn filters(view: &ChangesView) -> impl IntoView + use<> {
     view! {
         <form class="filters" method="get" action=paths::ACTIVITY>
             <input type="hidden" name="show" value="changes" />
-            {filter_choice("Change", "action", "All changes", view.filter.action.map(Action::as_str), actions)}
+            {filter_choice("Change", "action", words::ALL_CHANGES, view.filter.action.map(Action::as_str), actions)}
             {filter_choice("By", "actor", "Anyone", view.filter.actor.map(ActorKind::as_str), actors)}
             {range_fields(&view.range, view.problem)}
             <button class="button">"Show"</button>
-            {is_filtered(view).then(|| view! { <a class="button" href=CHANGES_PATH>"Clear filters"</a> })}
+            {is_filtered(view).then(|| view! { <a class="button" href=CHANGES_PATH>{words::CLEAR_FILTERS}</a> })}
         </form>
     }
 }
@@ -88,8 +89,8 @@ fn row(event: &AuditView) -> impl IntoView + use<> {
     let what = event.action.label(Action::label).to_owned();
     let detail: Vec<String> = event.detail.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let from = match event.address.as_deref() {
-        None => "the server".to_owned(),
-        Some("cli") => "the command line".to_owned(),
+        None => words::FROM_THE_SERVER.to_owned(),
+        Some("cli") => words::FROM_THE_COMMAND_LINE.to_owned(),
         Some(address) => address.to_owned(),
     };
     let kind = (event.actor_kind != ActorKind::User).then(|| event.actor_kind.label());
@@ -114,11 +115,7 @@ fn is_filtered(view: &ChangesView) -> bool {
 }
 
 fn empty_list(is_filtered: bool) -> impl IntoView {
-    if is_filtered {
-        no_results().into_any()
-    } else {
-        empty_state("Nothing yet", "Sign-ins, connections, invitations and other changes are listed here.").into_any()
-    }
+    if is_filtered { no_results().into_any() } else { empty_state(words::NOTHING_YET, words::NO_CHANGES).into_any() }
 }
 
 fn pagination(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {

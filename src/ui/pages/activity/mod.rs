@@ -3,6 +3,7 @@
 mod changes;
 mod refreshes;
 mod tabs;
+mod words;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -15,7 +16,7 @@ fn export_button(path: String) -> impl IntoView {
     view! {
         <div class="page-actions">
             <a class="button" href=path download=true>
-                "Export CSV"
+                {words::EXPORT_CSV}
             </a>
         </div>
     }
@@ -33,5 +34,5 @@ pub fn Activity() -> impl IntoView {
     } else {
         refreshes::refreshes(asked("connection").map(BindingId), asked("outcome"), before, range).into_any()
     };
-    view! { <Layout title="Activity">{content}</Layout> }
+    view! { <Layout title=words::TITLE>{content}</Layout> }
 }

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::export_button;
 use super::tabs::{Tab, tabs};
+use super::words;
 use crate::api;
 use crate::model::{ActivityFilter, ActivityRange, ActivityView, BindingId, Outcome, paths};
 use crate::ui::components::attempts::{outcome_badge, table_with_connections};
@@ -24,7 +25,7 @@ pub fn refreshes(
         let ActivityRange { from, to, zone, person } = range;
         match api::activity(connection, outcome, before.clone(), Some(from), Some(to), Some(zone), Some(person)).await {
             Ok(view) => loaded(&view, before.as_deref()).into_any(),
-            Err(error) => load_failure("Activity", &error, paths::ACTIVITY.to_owned()).into_any(),
+            Err(error) => load_failure(words::TITLE, &error, paths::ACTIVITY.to_owned()).into_any(),
         }
     })
 }
@@ -38,7 +39,7 @@ fn loaded(view: &ActivityView, before: Option<&str>) -> impl IntoView + use<> {
     };
     let links = pagination(view, before);
     view! {
-        {view.problem.map(|_| page_title("Error: Activity"))} {page_head(view)}
+        {view.problem.map(|_| page_title(words::TITLE_OF_A_REFUSED_FILTER))} {page_head(view)}
         {tabs(Tab::Refreshes)}
         {filters(view)}
         {live_body(view.as_of, view! { {body} {links} }.into_any())}
@@ -49,8 +50,8 @@ fn page_head(view: &ActivityView) -> impl IntoView + use<> {
     view! {
         <header class="page-head">
             <div>
-                <h1>"Activity"</h1>
-                <p class="lead">"Every time Evergrant asked Xero for a new token, newest first."</p>
+                <h1>{words::TITLE}</h1>
+                <p class="lead">{words::WHAT_REFRESHES_ARE}</p>
             </div>
             {view.problem.is_none().then(|| export_button(url_with_filter(paths::ACTIVITY_CSV, view, None)))}
         </header>
@@ -64,10 +65,10 @@ fn filters(view: &ActivityView) -> impl IntoView + use<> {
     view! {
         <form class="filters" method="get" action=paths::ACTIVITY>
             {connection_filter(&view.connections, view.filter.connection.as_ref())}
-            {filter_choice("Result", "outcome", "All results", chosen, outcomes)}
+            {filter_choice("Result", "outcome", words::ALL_RESULTS, chosen, outcomes)}
             {range_fields(&view.range, view.problem)}
             <button class="button">"Show"</button>
-            {is_filtered(view).then(|| view! { <a class="button" href=paths::ACTIVITY>"Clear filters"</a> })}
+            {is_filtered(view).then(|| view! { <a class="button" href=paths::ACTIVITY>{words::CLEAR_FILTERS}</a> })}
         </form>
     }
 }
@@ -77,11 +78,7 @@ fn is_filtered(view: &ActivityView) -> bool {
 }
 
 fn empty_list(is_filtered: bool) -> impl IntoView {
-    if is_filtered {
-        no_results().into_any()
-    } else {
-        empty_state("Nothing yet", "After you connect Xero, every token refresh is listed here.").into_any()
-    }
+    if is_filtered { no_results().into_any() } else { empty_state(words::NOTHING_YET, words::NO_REFRESHES).into_any() }
 }
 
 fn pagination(view: &ActivityView, before: Option<&str>) -> impl IntoView + use<> {

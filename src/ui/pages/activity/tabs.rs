@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::paths;
 
 /// A tab of the activity page.
@@ -20,7 +21,7 @@ pub const CHANGES_PATH: &str = "/activity?show=changes";
 pub fn tabs(here: Tab) -> impl IntoView {
     let current = |tab: Tab| (tab == here).then_some("page");
     view! {
-        <nav class="tabs" aria-label="Activity">
+        <nav class="tabs" aria-label=words::TITLE>
             <a href=paths::ACTIVITY aria-current=current(Tab::Refreshes)>
                 "Refreshes"
             </a>

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ApiKeyLifetime, ApiKeysView, Scope};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::typed::typed;
@@ -33,11 +34,11 @@ pub fn create_form(view: &ApiKeysView) -> impl IntoView + use<> {
     let connections = (!view.connections.is_empty()).then(|| {
         view! {
             <fieldset class="checks" aria-describedby=typed.described_by("bindings", Some("connections-hint"))>
-                <legend>"Only these connections"</legend>
+                <legend>{words::ONLY_THESE_CONNECTIONS}</legend>
                 {typed.error("bindings")}
                 <div class="many-checks">{connections.collect_view()}</div>
                 <span class="hint" id="connections-hint">
-                    "Tick none for a key that opens all connections, also later ones."
+                    {words::NONE_TICKED_OPENS_ALL}
                 </span>
             </fieldset>
         }
@@ -53,7 +54,7 @@ pub fn create_form(view: &ApiKeysView) -> impl IntoView + use<> {
     view! {
         <section aria-labelledby="new">
             <div class="section-head">
-                <h2 id="new">"New key"</h2>
+                <h2 id="new">{words::NEW_KEY}</h2>
             </div>
             <form class="card fields" method="post" action="/api/api-keys/create">
                 {org_field()}
@@ -62,12 +63,12 @@ pub fn create_form(view: &ApiKeysView) -> impl IntoView + use<> {
                     <input
                         maxlength="100"
                         autocomplete="off"
-                        placeholder="Nightly export"
+                        placeholder=words::EXAMPLE_NAME
                         required=true
                         {..typed.input("name", "", Some("name-hint"))}
                     />
                     <span class="hint" id="name-hint">
-                        "The program that will use the key. This list and the activity page show it."
+                        {words::NAME_HINT}
                     </span>
                 </label>
                 {typed.error("name")}
@@ -78,11 +79,11 @@ pub fn create_form(view: &ApiKeysView) -> impl IntoView + use<> {
                 </fieldset>
                 {connections}
                 <label class="field">
-                    <span>"Expires after"</span>
+                    <span>{words::EXPIRES_AFTER}</span>
                     <select name="life">{lives.collect_view()}</select>
                 </label>
                 <p>
-                    <button class="button primary">"Create API key"</button>
+                    <button class="button primary">{words::CREATE_KEY}</button>
                 </p>
             </form>
         </section>

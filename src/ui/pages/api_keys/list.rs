@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ApiKeyStatus, ApiKeyView, ApiKeysView, KeyUseView, PreviousKeyView, RevealedSecret, Tone, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::badge::Badge;
@@ -12,17 +13,16 @@ use crate::ui::shared::icons::{CHECK, CLOCK, SLASH};
 
 /// Shows a new key once, with an example call.
 pub fn new_key_card(key: &RevealedSecret, origin: &str) -> impl IntoView + use<> {
-    let call = format!("curl -H \"Authorization: Bearer $EVERGRANT_KEY\" {origin}/api/v1/bindings");
-    let text = "Copy it now and store it with your program's secrets. You won't be able to see it again.";
+    let call = words::example_call(origin);
     view! {
         <SecretCard
             id="new-key"
-            title="Your new API key"
+            title=words::YOUR_NEW_KEY
             secret=key.expose().to_owned()
-            copy="Copy the key"
-            text=text.into_any()
+            copy=words::COPY_THE_KEY
+            text=words::COPY_IT_NOW.into_any()
         >
-            <p class="hint">"With the key in EVERGRANT_KEY, this command lists the connections that it can access:"</p>
+            <p class="hint">{words::WHAT_THE_EXAMPLE_DOES}</p>
             <pre><code>{call}</code></pre>
         </SecretCard>
     }
@@ -34,13 +34,13 @@ pub fn list(view: &ApiKeysView) -> impl IntoView + use<> {
     view! {
         <section aria-labelledby="keys">
             <div class="section-head">
-                <h2 id="keys">"Keys"</h2>
+                <h2 id="keys">{words::KEYS}</h2>
             </div>
             {if view.keys.is_empty() {
-                view! { <p class="hint">"No API keys yet. Create one for each program, so that you can revoke each one separately."</p> }
+                view! { <p class="hint">{words::NO_KEYS}</p> }
                     .into_any()
             } else {
-                view! { <ul class="connections" aria-label="API keys">{rows}</ul> }.into_any()
+                view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.into_any()
             }}
         </section>
     }
@@ -65,10 +65,12 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
                     {badge.render()}
                 </div>
                 <p class="meta">
-                    <code>{format!("{}…", key.prefix)}</code>
-                    {if key.rotated_at.is_some() { ", rotated on " } else { ", created on " }}
-                    {time::date(key.rotated_at.unwrap_or(key.created_at))}
-                    {key.created_by.clone().map_or_else(|| " from the command line".to_owned(), |by| format!(" by {by}"))}
+                    {words::key_origin(
+                        view! { <code>{format!("{}…", key.prefix)}</code> },
+                        key.rotated_at.is_some(),
+                        time::date(key.rotated_at.unwrap_or(key.created_at)),
+                        key.created_by.clone(),
+                    )}
                 </p>
                 {previous}
             </div>
@@ -83,7 +85,7 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
                     <dd>{opens(key)}</dd>
                 </div>
                 <div>
-                    <dt>"Last used"</dt>
+                    <dt>{words::LAST_USED}</dt>
                     <dd>{last_use(&key.last_use)}</dd>
                 </div>
                 {expiry(key)}
@@ -111,7 +113,7 @@ fn expiry(key: &ApiKeyView) -> impl IntoView + use<> {
 fn opens(key: &ApiKeyView) -> String {
     match &key.connections {
         None => "All".to_owned(),
-        Some(only) if only.is_empty() => "None any more".to_owned(),
+        Some(only) if only.is_empty() => words::OPENS_NONE_ANY_MORE.to_owned(),
         Some(only) => only.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", "),
     }
 }
@@ -128,17 +130,12 @@ fn last_use(used: &KeyUseView) -> impl IntoView + use<> {
 
 /// Names the old key while it still works.
 fn replaced(previous: &PreviousKeyView) -> impl IntoView + use<> {
-    let by = Some(previous.last_use.by()).filter(|by| !by.is_empty()).map(|by| format!(" by {by}"));
-    view! {
-        <p class="meta">
-            "The old key " <code>{format!("{}…", previous.prefix)}</code> " works until "
-            {time::absolute(previous.ends_at)}
-            {match previous.last_use.at {
-                Some(at) => view! { ", last used " {time::age(at)} {by} }.into_any(),
-                None => ", never used".into_any(),
-            }}
-        </p>
-    }
+    let prefix = view! { <code>{format!("{}…", previous.prefix)}</code> };
+    let last_use = match previous.last_use.at {
+        Some(at) => words::old_key_last_used(time::age(at), previous.last_use.by()).into_any(),
+        None => words::OLD_KEY_NEVER_USED.into_any(),
+    };
+    view! { <p class="meta">{words::old_key(prefix, time::absolute(previous.ends_at), last_use)}</p> }
 }
 
 /// Renders the link that revokes the key, and the menu with what else can be done.
@@ -153,7 +150,7 @@ fn actions(key: &ApiKeyView, described_by: String) -> impl IntoView + use<> {
             </a>
         }
     });
-    let end = key.previous.is_some().then(|| view! { <button class="menu-item">"End the old key"</button> });
+    let end = key.previous.is_some().then(|| view! { <button class="menu-item">{words::END_THE_OLD_KEY}</button> });
     view! {
         <form class="connection-actions" method="post" action="/api/api-keys/end-previous">
             {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
@@ -166,7 +163,7 @@ fn actions(key: &ApiKeyView, described_by: String) -> impl IntoView + use<> {
                     "Rename"
                 </a>
                 <a class="menu-item" href=limit>
-                    "Choose connections"
+                    {words::CHOOSE_CONNECTIONS}
                 </a>
             </ActionsMenu>
         </form>

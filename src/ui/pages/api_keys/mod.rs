@@ -3,6 +3,7 @@
 mod create;
 mod list;
 mod questions;
+mod words;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -29,14 +30,14 @@ pub fn ApiKeys() -> impl IntoView {
     let new = page().new_api_key;
     let allowed = may(Permission::ManageApiKeys);
     view! {
-        <Layout title="API keys">
+        <Layout title=words::TITLE>
             {Suspend::new(async move {
                 if !allowed {
                     return forbidden().into_any();
                 }
                 match api::api_keys().await {
                     Ok(view) => loaded(&view, asked.as_ref(), new.as_ref()).into_any(),
-                    Err(error) => load_failure("API keys", &error, paths::API_KEYS.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::API_KEYS.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -47,10 +48,10 @@ fn loaded(view: &ApiKeysView, asked: Option<&KeyQuestion>, new: Option<&Revealed
     let before = view! {
         <header class="page-head">
             <div>
-                <h1>"API keys"</h1>
+                <h1>{words::TITLE}</h1>
                 <p class="lead">
-                    {format!("With a key, a program can get fresh tokens for {}’s connections. ", view.organisation)}
-                    <a href="/api-reference">"API reference"</a>
+                    {words::what_keys_are_for(&view.organisation)} " "
+                    <a href="/api-reference">{words::API_REFERENCE}</a>
                 </p>
             </div>
         </header>
@@ -64,9 +65,9 @@ fn loaded(view: &ApiKeysView, asked: Option<&KeyQuestion>, new: Option<&Revealed
 fn forbidden() -> impl IntoView {
     view! {
         <header class="page-head">
-            <h1>"API keys"</h1>
+            <h1>{words::TITLE}</h1>
         </header>
         {settings_tabs(paths::API_KEYS)}
-        <p class="hint">"Only owners and admins can see and create API keys. Ask one of them."</p>
+        <p class="hint">{words::FORBIDDEN}</p>
     }
 }

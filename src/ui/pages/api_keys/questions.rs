@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ApiKeyStatus, ApiKeyView, ApiKeysView, KeyOverlap, KeyReach, paths};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::{ConfirmationCard, answer_buttons};
@@ -35,14 +36,10 @@ pub fn question(view: &ApiKeysView, asked: &KeyQuestion) -> Option<AnyView> {
 }
 
 fn revoke(key: &ApiKeyView) -> impl IntoView + use<> {
-    let text = view! {
-        "Requests with "
-        <code>{format!("{}…", key.prefix)}</code>
-        " will be refused from then on. You can't undo this. Access tokens that it has already returned work until they expire, after 30 minutes at most."
-    };
+    let text = words::what_revoking_does(view! { <code>{format!("{}…", key.prefix)}</code> });
     view! {
         <ConfirmationCard
-            title=format!("Revoke {}?", key.name)
+            title=words::revoke_question(&key.name)
             text=text.into_any()
             action="/api/api-keys/revoke"
             field=("key_id", key.id.0.clone())
@@ -60,15 +57,14 @@ fn rotate(key: &ApiKeyView) -> impl IntoView + use<> {
             </option>
         }
     });
-    let text = "A new key takes the place of this one, with the same permissions. It is shown once. Give it to your program before the old key ends.";
     view! {
         <section class="card question" aria-labelledby="question">
-            <h2 id="question">{format!("Rotate {}?", key.name)}</h2>
-            <p>{text}</p>
+            <h2 id="question">{words::rotate_question(&key.name)}</h2>
+            <p>{words::WHAT_ROTATING_DOES}</p>
             <form class="fields" method="post" action="/api/api-keys/rotate">
                 {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
                 <label class="field">
-                    <span>"The old key works for"</span>
+                    <span>{words::OLD_KEY_WORKS_FOR}</span>
                     <select name="overlap">{choices.collect_view()}</select>
                 </label>
                 {answer_buttons(paths::API_KEYS, "primary", "Rotate")}
@@ -81,11 +77,11 @@ fn rename(key: &ApiKeyView) -> impl IntoView + use<> {
     let typed = typed_about("/api/api-keys/rename", "key_id", key.id.as_str());
     view! {
         <section class="card question" aria-labelledby="question">
-            <h2 id="question">{format!("Rename {}", key.name)}</h2>
+            <h2 id="question">{words::rename_title(&key.name)}</h2>
             <form class="fields" method="post" action="/api/api-keys/rename">
                 {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
                 <label class="field">
-                    <span>"New name"</span>
+                    <span>{words::NEW_NAME}</span>
                     <input
                         maxlength="100"
                         autocomplete="off"
@@ -134,16 +130,16 @@ fn limit(view: &ApiKeysView, key: &ApiKeyView) -> impl IntoView + use<> {
     };
     view! {
         <section class="card question" aria-labelledby="question">
-            <h2 id="question">{format!("Which connections does {} open?", key.name)}</h2>
+            <h2 id="question">{words::which_connections(&key.name)}</h2>
             <form class="fields" method="post" action="/api/api-keys/limit">
                 {org_field()} <input type="hidden" name="key_id" value=key.id.0.clone() />
                 <fieldset class="checks">
-                    <legend>"The key opens"</legend>
-                    {reach(KeyReach::All, "All connections, also later ones")}
-                    {reach(KeyReach::Chosen, "Only the ones ticked here")}
+                    <legend>{words::THE_KEY_OPENS}</legend>
+                    {reach(KeyReach::All, words::OPENS_ALL)}
+                    {reach(KeyReach::Chosen, words::OPENS_CHOSEN)}
                 </fieldset>
                 <fieldset class="checks" aria-describedby=typed.described_by("bindings", None)>
-                    <legend>"Chosen connections"</legend>
+                    <legend>{words::CHOSEN_CONNECTIONS}</legend>
                     {typed.error("bindings")}
                     <div class="many-checks">{connections.collect_view()}</div>
                 </fieldset>

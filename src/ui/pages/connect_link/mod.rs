@@ -2,6 +2,7 @@
 //! what became of it.
 
 mod outcome;
+mod words;
 
 use leptos::prelude::*;
 
@@ -17,7 +18,7 @@ use outcome::{ended, problem};
 pub fn ConnectLink() -> impl IntoView {
     let link = page().connect_link;
     view! {
-        <BareLayout title="Connect to Xero">
+        <BareLayout title=words::TITLE>
             {match link {
                 Some(link) if link.status == LinkStatus::Open && link.outcome != Some(LinkOutcome::Connected) => {
                     open(&link).into_any()
@@ -34,31 +35,27 @@ fn open(link: &ConnectLinkPage) -> impl IntoView + use<> {
     let is_set = |text: &String| (!text.is_empty()).then(|| text.clone());
     view! {
         {problem(link)}
-        <h1>{title(link)}</h1>
-        <p class="lead">
-            {link.organisation.clone()} " uses Evergrant to work with Xero, and needs your permission. You don't need an account here."
-        </p>
+        <h1>{words::who_asks(link)}</h1>
+        <p class="lead">{words::why(&link.organisation)}</p>
         <dl class="pairs">
-            {is_set(&link.requested_by).map(|name| view! { <dt>"Asked by"</dt> <dd>{name}</dd> })}
-            {is_set(&link.note).map(|note| view! { <dt>"What for"</dt> <dd>{note}</dd> })}
-            {link.tenant_name.clone().map(|name| view! { <dt>"Organisation in Xero"</dt> <dd>{name}</dd> })}
-            <dt>"Link expires"</dt>
-            <dd>{time::absolute(link.expires_at)} " UTC"</dd>
+            {is_set(&link.requested_by).map(|name| view! { <dt>{words::ASKED_BY}</dt> <dd>{name}</dd> })}
+            {is_set(&link.note).map(|note| view! { <dt>{words::WHAT_FOR}</dt> <dd>{note}</dd> })}
+            {link.tenant_name.clone().map(|name| view! { <dt>{words::ORGANIZATION_IN_XERO}</dt> <dd>{name}</dd> })}
+            <dt>{words::LINK_EXPIRES}</dt>
+            <dd>{words::in_utc(time::absolute(link.expires_at))}</dd>
         </dl>
         <section class="card stack" aria-labelledby="permissions">
-            <h2 id="permissions">{format!("What {} may do", link.organisation)}</h2>
+            <h2 id="permissions">{words::what_it_may_do(&link.organisation)}</h2>
             <ul>{permissions}</ul>
-            <h2>"What happens next"</h2>
+            <h2>{words::WHAT_HAPPENS_NEXT}</h2>
             <p>
-                "You sign in at Xero and choose the organisation. Then you come back here. Your Xero password stays with Xero, and you can end the access there at any time, under Connected apps."
+                {words::NEXT_STEPS}
             </p>
             <form method="post" action="/api/connect-links/start">
-                {id_field(link)} <button class="button primary wide">"Connect to Xero"</button>
+                {id_field(link)} <button class="button primary wide">{words::CONNECT}</button>
             </form>
             {link.least_access_lacks.as_ref().map(|lacks| least_access(lacks, least_access_form(link).into_any()))}
-            <p class="hint">
-                {format!("If you don't know {}, close this page: nothing has happened yet.", link.organisation)}
-            </p>
+            <p class="hint">{words::if_you_do_not_know(&link.organisation)}</p>
         </section>
     }
 }
@@ -75,19 +72,12 @@ fn id_field(link: &ConnectLinkPage) -> impl IntoView + use<> {
     view! { <input type="hidden" name="id" value=link.id.0.clone() /> }
 }
 
-fn title(link: &ConnectLinkPage) -> String {
-    match &link.tenant_name {
-        Some(tenant) => format!("{} asks you to reconnect {tenant} to Xero", link.organisation),
-        None => format!("{} asks you to connect Xero", link.organisation),
-    }
-}
-
 fn unknown() -> impl IntoView {
     view! {
-        <h1>"This link doesn't work here"</h1>
+        <h1>{words::UNKNOWN_LINK}</h1>
         <section class="card stack">
             <p>
-                "Open the whole link again, as it was sent to you, in this browser. If that doesn't help, ask the person who sent it for a new one."
+                {words::OPEN_THE_WHOLE_LINK}
             </p>
         </section>
     }

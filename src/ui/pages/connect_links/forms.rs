@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::ConnectLinksView;
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::typed::typed;
@@ -21,7 +22,7 @@ pub fn create_form(view: &ConnectLinksView, chosen: Option<&str>) -> impl IntoVi
     let for_programs = typed.is_refused_for(&["external_id", "tags", "return_url"]);
     let connections = view.connections.iter().map(|one| {
         let selected = chosen == one.id.0;
-        view! { <option value=one.id.0.clone() selected=selected>{format!("Reconnect {}", one.tenant_name)}</option> }
+        view! { <option value=one.id.0.clone() selected=selected>{words::reconnect(&one.tenant_name)}</option> }
     });
     let connections = connections.collect_view();
     let lifetimes = LIFETIMES.map(|(seconds, label)| {
@@ -35,18 +36,18 @@ pub fn create_form(view: &ConnectLinksView, chosen: Option<&str>) -> impl IntoVi
         <form class="card stack" method="post" action="/api/integrations/links/create">
             {org_field()}
             <label class="field">
-                <span>"What it connects"</span>
+                <span>{words::WHAT_IT_CONNECTS}</span>
                 <select name="binding_id">
-                    <option value="">"A new connection"</option>
+                    <option value="">{words::A_NEW_CONNECTION}</option>
                     {connections}
                 </select>
             </label>
             <label class="field">
-                <span>"Your name (optional)"</span>
+                <span>{words::YOUR_NAME}</span>
                 <input name="requested_by" value=typed.value("requested_by", "") maxlength="100" autocomplete="name" />
             </label>
             <label class="field">
-                <span>"What for (optional)"</span>
+                <span>{words::WHAT_FOR}</span>
                 <input
                     maxlength="300"
                     autocomplete="off"
@@ -59,7 +60,7 @@ pub fn create_form(view: &ConnectLinksView, chosen: Option<&str>) -> impl IntoVi
                 .then(|| {
                     view! {
                         <label class="field">
-                            <span>"Send the link to (optional)"</span>
+                            <span>{words::SEND_THE_LINK_TO}</span>
                             <input
                                 type="email"
                                 maxlength="254"
@@ -71,14 +72,14 @@ pub fn create_form(view: &ConnectLinksView, chosen: Option<&str>) -> impl IntoVi
                     }
                 })}
             <label class="field">
-                <span>"Works for"</span>
+                <span>{words::WORKS_FOR}</span>
                 <select name="lifetime">{lifetimes.collect_view()}</select>
             </label>
             <details open=for_programs>
-                <summary>"For programs"</summary>
+                <summary>{words::FOR_PROGRAMS}</summary>
                 <div class="stack">
                     <label class="field">
-                        <span>"Your ID of the connection"</span>
+                        <span>{words::YOUR_ID}</span>
                         <input
                             maxlength="255"
                             autocomplete="off"
@@ -87,7 +88,7 @@ pub fn create_form(view: &ConnectLinksView, chosen: Option<&str>) -> impl IntoVi
                     </label>
                     {typed.error("external_id")}
                     <label class="field">
-                        <span>"Tags, with spaces between them"</span>
+                        <span>{words::TAGS}</span>
                         <input
                             autocomplete="off"
                             autocapitalize="none"
@@ -96,7 +97,7 @@ pub fn create_form(view: &ConnectLinksView, chosen: Option<&str>) -> impl IntoVi
                     </label>
                     {typed.error("tags")}
                     <label class="field">
-                        <span>"Return address"</span>
+                        <span>{words::RETURN_ADDRESS}</span>
                         <input
                             type="url"
                             maxlength="500"
@@ -107,7 +108,7 @@ pub fn create_form(view: &ConnectLinksView, chosen: Option<&str>) -> impl IntoVi
                     {typed.error("return_url")}
                 </div>
             </details>
-            <button class="button">"Create link"</button>
+            <button class="button">{words::CREATE_LINK}</button>
         </form>
     }
 }
@@ -121,7 +122,7 @@ pub fn return_urls(view: &ConnectLinksView) -> impl IntoView + use<> {
             <form class="card stack" method="post" action="/api/integrations/links/return-urls">
                 {org_field()}
                 <label class="field">
-                    <span>"Return addresses"</span>
+                    <span>{words::RETURN_ADDRESSES}</span>
                     <textarea
                         rows="3"
                         spellcheck="false"
@@ -132,9 +133,9 @@ pub fn return_urls(view: &ConnectLinksView) -> impl IntoView + use<> {
                 </label>
                 {typed.error("urls")}
                 <p class="hint" id="return-urls-hint">
-                    "One a line. A link may send people back only to an address that begins with one of these."
+                    {words::RETURN_ADDRESSES_HINT}
                 </p>
-                <button class="button">"Save return addresses"</button>
+                <button class="button">{words::SAVE_RETURN_ADDRESSES}</button>
             </form>
         }
     })

@@ -3,6 +3,7 @@
 mod forms;
 mod missing_access;
 mod new_links;
+mod words;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -15,9 +16,9 @@ use crate::ui::components::open_links::open_links;
 use crate::ui::context::{may, page};
 use crate::ui::layout::Layout;
 use forms::{create_form, return_urls};
-pub use missing_access::lacking_text;
 use missing_access::missing_access;
 use new_links::{new_link, new_links};
+pub use words::lacking;
 
 /// The page at `/settings/integrations/links`.
 #[component]
@@ -27,7 +28,7 @@ pub fn ConnectLinks() -> impl IntoView {
     let (link, links) = (page().new_connect_link, page().new_connect_links);
     let is_allowed = may(Permission::ManageConnections);
     view! {
-        <Layout title="Connect links · Integrations">
+        <Layout title=words::PAGE_TITLE>
             {link.map(|link| new_link(link.expose()))} {new_links(&links)}
             {Suspend::new(async move {
                 if !is_allowed {
@@ -35,7 +36,7 @@ pub fn ConnectLinks() -> impl IntoView {
                 }
                 match api::connect_links().await {
                     Ok(view) => loaded(&view, chosen.as_deref()).into_any(),
-                    Err(error) => load_failure("Connect links", &error, paths::CONNECT_LINK_LIST.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::CONNECT_LINK_LIST.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -44,17 +45,17 @@ pub fn ConnectLinks() -> impl IntoView {
 
 fn loaded(view: &ConnectLinksView, chosen: Option<&str>) -> AnyView {
     let list = open_links(&view.links)
-        .map_or_else(|| view! { <p class="hint">"No link is open."</p> }.into_any(), IntoAny::into_any);
+        .map_or_else(|| view! { <p class="hint">{words::NO_LINK_IS_OPEN}</p> }.into_any(), IntoAny::into_any);
     let lists = view! {
         {missing_access(&view.connections, &view.links)}
         <section class="stack" aria-labelledby="open-links">
-            <h2 id="open-links">"Open links"</h2>
+            <h2 id="open-links">{words::OPEN_LINKS}</h2>
             {list}
         </section>
     };
     let after = view! {
         <section class="stack" aria-labelledby="new-link">
-            <h2 id="new-link">"New link"</h2>
+            <h2 id="new-link">{words::NEW_LINK}</h2>
             {create_form(view, chosen)}
         </section>
         {return_urls(view)}
@@ -67,9 +68,9 @@ fn head() -> impl IntoView {
         <header class="page-head">
             <div>
                 <p class="crumb"><a href=paths::INTEGRATIONS>"Integrations"</a></p>
-                <h1>"Connect links"</h1>
+                <h1>{words::TITLE}</h1>
                 <p class="lead">
-                    "Somebody else has the Xero sign-in? Send them a link. They connect Xero with it once, without an account in Evergrant."
+                    {words::WHAT_LINKS_ARE_FOR}
                 </p>
             </div>
         </header>
@@ -79,6 +80,6 @@ fn head() -> impl IntoView {
 fn forbidden() -> impl IntoView {
     view! {
         {head()}
-        <p class="hint">"Only owners and admins can create connect links."</p>
+        <p class="hint">{words::FORBIDDEN}</p>
     }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::RevealedSecret;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::islands::page_action::PageAction;
@@ -9,14 +10,13 @@ use crate::ui::shared::icons::{INFO, icon};
 
 /// Shows a new link once.
 pub fn new_link(url: &str) -> impl IntoView + use<> {
-    let text = "Send it only to the person who is to connect Xero: anyone with the link can use it, once. You won't be able to see it again.";
     view! {
         <SecretCard
             id="connect-link-address"
-            title="Connect link"
+            title=words::NEW_CONNECT_LINK
             secret=url.to_owned()
-            copy="Copy the link"
-            text=text.into_any()
+            copy=words::COPY_THE_LINK
+            text=words::SEND_IT_ONLY_TO.into_any()
         />
     }
 }
@@ -25,7 +25,7 @@ pub fn new_link(url: &str) -> impl IntoView + use<> {
 pub fn new_links(links: &[(String, RevealedSecret)]) -> impl IntoView + use<> {
     let rows = links.iter().enumerate().map(|(number, (name, url))| {
         let id = format!("batch-link-{number}");
-        let label = format!("Copy the link for {name}");
+        let label = words::copy_the_link_for(name);
         view! {
             <li class="stack">
                 <strong>{name.clone()}</strong>
@@ -45,9 +45,9 @@ pub fn new_links(links: &[(String, RevealedSecret)]) -> impl IntoView + use<> {
     (!links.is_empty()).then(|| {
         view! {
             <section class="card secret" aria-labelledby="new-links">
-                <h2 id="new-links">{icon(INFO)} "New connect links"</h2>
+                <h2 id="new-links">{icon(INFO)} {words::NEW_CONNECT_LINKS}</h2>
                 <p>
-                    "Send each only to the person who is to reconnect that organisation: anyone with a link can use it, once. You won't be able to see them again."
+                    {words::SEND_EACH_ONLY_TO}
                 </p>
                 <ul class="stack">{rows}</ul>
             </section>

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ConnectionPageView, paths};
 use crate::ui::components::attempts::table;
 use crate::ui::components::list_parts::{empty_state, pagination_links};
@@ -13,17 +14,17 @@ pub fn history(view: &ConnectionPageView, is_older_page: bool) -> impl IntoView 
     let newest = is_older_page.then(|| format!("{page}#history"));
     let all = format!("{}?connection={}", paths::ACTIVITY, view.connection.id);
     let body = if view.attempts.is_empty() {
-        empty_state("Nothing yet", "The token will be refreshed before it expires.").into_any()
+        empty_state(words::NOTHING_YET, words::NO_HISTORY).into_any()
     } else {
         table(&view.attempts).into_any()
     };
     view! {
         <section class="stack" aria-labelledby="history">
             <div class="section-head">
-                <h2 id="history">"History"</h2>
-                <a href=all>"Search and export"</a>
+                <h2 id="history">{words::HISTORY}</h2>
+                <a href=all>{words::SEARCH_AND_EXPORT}</a>
             </div>
-            <p class="lead">"Every time Evergrant asked Xero for a new token, newest first."</p>
+            <p class="lead">{words::WHAT_THE_HISTORY_IS}</p>
             {body} {pagination_links(newest, older)}
         </section>
     }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::ConnectionPageView;
 use crate::ui::islands::page_action::PageAction;
 
@@ -9,16 +10,16 @@ use crate::ui::islands::page_action::PageAction;
 pub fn ids(view: &ConnectionPageView) -> impl IntoView + use<> {
     let ids = &view.ids;
     let known = [
-        ("binding-id", "Connection, for the API", Some(view.connection.id.0.clone())),
-        ("tenant-id", "Tenant, at Xero", Some(ids.tenant_id.clone())),
-        ("connection-id", "Connection, at Xero", Some(ids.connection_id.clone()).filter(|id| !id.is_empty())),
-        ("external-id", "Your own ID", ids.external_id.clone()),
+        ("binding-id", words::ID_FOR_THE_API, Some(view.connection.id.0.clone())),
+        ("tenant-id", words::ID_OF_THE_TENANT, Some(ids.tenant_id.clone())),
+        ("connection-id", words::ID_AT_XERO, Some(ids.connection_id.clone()).filter(|id| !id.is_empty())),
+        ("external-id", words::YOUR_OWN_ID, ids.external_id.clone()),
         ("tags", "Tags", Some(ids.tags.join(" ")).filter(|tags| !tags.is_empty())),
     ];
     let rows = known.into_iter().filter_map(|(id, label, value)| Some(row(id, label, value?))).collect_view();
     view! {
         <section class="card stack" aria-labelledby="ids">
-            <h2 id="ids">"IDs"</h2>
+            <h2 id="ids">{words::IDS}</h2>
             <dl class="pairs">{rows}</dl>
         </section>
     }
@@ -29,7 +30,7 @@ fn row(id: &'static str, label: &'static str, value: String) -> impl IntoView {
         <dt>{label}</dt>
         <dd class="copy">
             <code id=id>{value}</code>
-            <button type="button" class="button" data-action=PageAction::Copy(id.to_owned()).to_attribute() aria-label=format!("Copy: {label}")>
+            <button type="button" class="button" data-action=PageAction::Copy(id.to_owned()).to_attribute() aria-label=words::copy(label)>
                 "Copy"
             </button>
             <span role="status" class="meta"></span>

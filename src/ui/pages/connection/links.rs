@@ -2,22 +2,21 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ConnectionPageView, paths};
 use crate::ui::components::open_links::open_links;
 
 /// Renders the section. `None` if the viewer may not manage connections.
 pub fn links(view: &ConnectionPageView) -> impl IntoView + use<> {
     let make = paths::connect_links_of(&view.connection.id);
-    let list = open_links(&view.links).map_or_else(
-        || view! { <p class="hint">"No link for this connection is open. A link lets somebody without an account reconnect it."</p> }.into_any(),
-        IntoAny::into_any,
-    );
+    let list = open_links(&view.links)
+        .map_or_else(|| view! { <p class="hint">{words::NO_LINK_IS_OPEN}</p> }.into_any(), IntoAny::into_any);
     view.may_manage.then(|| {
         view! {
             <section class="stack" aria-labelledby="links">
                 <div class="section-head">
-                    <h2 id="links">"Connect links"</h2>
-                    <a href=make>"Create a link"</a>
+                    <h2 id="links">{words::CONNECT_LINKS}</h2>
+                    <a href=make>{words::CREATE_A_LINK}</a>
                 </div>
                 {list}
             </section>

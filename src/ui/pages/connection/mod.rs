@@ -8,6 +8,7 @@ mod ids;
 mod links;
 mod programs;
 mod state;
+mod words;
 
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -39,7 +40,7 @@ pub fn Connection() -> impl IntoView {
             {Suspend::new(async move {
                 match api::connection(id.clone(), before.clone()).await {
                     Ok(view) => loaded(&view, before.is_some(), asks_to_disconnect).into_any(),
-                    Err(error) => load_failure("Connection", &error, paths::connection(&id)).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::connection(&id)).into_any(),
                 }
             })}
         </Layout>
@@ -55,7 +56,7 @@ fn loaded(view: &ConnectionPageView, is_older_page: bool, asks_to_disconnect: bo
     };
     let again = next_reread_at([&view.connection], view.as_of);
     view! {
-        {page_title(&format!("{} · Integrations", view.connection.tenant_name))} {live_body_until(view.as_of, again, live.into_any())}
+        {page_title(&words::page_title(&view.connection.tenant_name))} {live_body_until(view.as_of, again, live.into_any())}
         {contacts(view)} {ids(view)}
     }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ConnectionPageView, ConnectionView, Health, paths};
 use crate::ui::components::connection_texts::{ASK_TO_RECONNECT, DISCONNECT_CONSEQUENCE};
 use crate::ui::components::health_badge::health_badge;
@@ -26,8 +27,7 @@ pub fn head(view: &ConnectionPageView) -> impl IntoView + use<> {
                     {health_badge(one)}
                 </div>
                 <p class="lead">
-                    {kind_label(&one.tenant_type)} " in Xero, connected "
-                    {one.connected_by.clone().map(|person| format!("by {person} "))} "on " {time::date(one.connected_at)} "."
+                    {words::connected(words::kind(&one.tenant_type), one.connected_by.clone(), time::date(one.connected_at))}
                 </p>
             </div>
             <div class="page-actions">{actions(view)}</div>
@@ -45,30 +45,17 @@ pub fn state(view: &ConnectionPageView) -> impl IntoView + use<> {
     };
     view! {
         <section class="card stack" aria-labelledby="state">
-            <h2 id="state">"State"</h2>
-            <p class="problem">{one.problem.clone().unwrap_or_else(|| working_text(one.health).to_owned())}</p>
+            <h2 id="state">{words::STATE}</h2>
+            <p class="problem">{one.problem.clone().unwrap_or_else(|| words::working(one.health).to_owned())}</p>
             {advice(one.health, view.may_manage).map(|text| view! { <p class="problem">{text}</p> })}
             {token_facts(one, times)}
         </section>
     }
 }
 
-/// Says what a connection without a problem does.
-fn working_text(health: Health) -> &'static str {
-    match health {
-        Health::Refreshing => "Its token is being refreshed.",
-        _ => "It works. Its token is refreshed before it expires, so there is nothing to do.",
-    }
-}
-
 /// Says whom a person asks who can't do themselves what is to do.
 fn advice(health: Health, may_manage: bool) -> Option<&'static str> {
     (health == Health::NeedsReauth && !may_manage).then_some(ASK_TO_RECONNECT)
-}
-
-/// Returns what Xero calls this kind of tenant.
-fn kind_label(tenant_type: &str) -> &'static str {
-    if tenant_type == "ORGANISATION" { "An organisation" } else { "A practice" }
 }
 
 fn actions(view: &ConnectionPageView) -> impl IntoView + use<> {
@@ -94,11 +81,11 @@ fn refresh_and_test(one: &ConnectionView) -> impl IntoView + use<> {
     view! {
         <form method="post" action="/api/integrations/xero/refresh-connection">
             {org_field()} <input type="hidden" name="binding_id" value=id.clone() />
-            <button class="button">"Refresh now"</button>
+            <button class="button">{words::REFRESH_NOW}</button>
         </form>
         <form method="post" action="/api/integrations/xero/test">
             {org_field()} <input type="hidden" name="binding_id" value=id />
-            <button class="button">"Test connection"</button>
+            <button class="button">{words::TEST_CONNECTION}</button>
         </form>
     }
 }
@@ -107,7 +94,7 @@ fn refresh_and_test(one: &ConnectionView) -> impl IntoView + use<> {
 pub fn disconnect_question(one: &ConnectionView) -> impl IntoView + use<> {
     view! {
         <ConfirmationCard
-            title=format!("Disconnect {} from Xero?", one.tenant_name)
+            title=words::disconnect_question(&one.tenant_name)
             text=DISCONNECT_CONSEQUENCE.into_any()
             action="/api/integrations/xero/disconnect"
             field=("binding_id", one.id.0.clone())

@@ -1,5 +1,7 @@
 //! The log of deliveries to webhooks: each attempt, and a button that sends a delivery again.
 
+mod words;
+
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -27,14 +29,14 @@ pub fn Deliveries() -> impl IntoView {
     let webhook = use_query_map().read_untracked().get("webhook").filter(|id| !id.is_empty()).map(EndpointId);
     let allowed = may(Permission::ManageNotifications);
     view! {
-        <Layout title="Deliveries">
+        <Layout title=words::TITLE>
             {Suspend::new(async move {
                 if !allowed {
                     return forbidden().into_any();
                 }
                 match api::delivery_log(webhook).await {
                     Ok(log) => loaded(&log).into_any(),
-                    Err(error) => load_failure("Deliveries", &error, paths::DELIVERIES.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::DELIVERIES.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -46,19 +48,19 @@ fn loaded(log: &DeliveryLogView) -> impl IntoView + use<> {
     let body = view! {
             <header class="page-head">
                 <div>
-                    {crumb()} <h1>"Deliveries"</h1>
+                    {crumb()} <h1>{words::TITLE}</h1>
                     <p class="lead">
                         {match &log.webhook {
-                            Some(url) => view! { "The last deliveries to " <span class="address">{url.clone()}</span> }.into_any(),
-                            None => "The last deliveries to all webhooks.".into_any(),
+                            Some(url) => words::deliveries_to(view! { <span class="address">{url.clone()}</span> }).into_any(),
+                            None => words::DELIVERIES_TO_ALL.into_any(),
                         }}
                     </p>
                 </div>
             </header>
             {if log.deliveries.is_empty() {
-                empty_state("No deliveries yet", "Each event that Evergrant posts is listed here.").into_any()
+                empty_state(words::NO_DELIVERIES, words::WHAT_IS_LISTED).into_any()
             } else {
-                view! { <ul class="connections" aria-label="Deliveries">{rows}</ul> }.into_any()
+                view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.into_any()
             }}
     };
     live_body_until(log.as_of, next_reread_at(log), body.into_any())
@@ -71,14 +73,13 @@ fn next_reread_at(log: &DeliveryLogView) -> Option<i64> {
 }
 
 fn row(one: &LoggedDeliveryView) -> impl IntoView + use<> {
-    let title = one.kind.map_or("An event of another version", |kind| kind.label());
-    let title = match &one.tenant_name {
-        Some(tenant) => format!("{tenant}: {title}"),
-        None => title.to_owned(),
-    };
+    let event = one.kind.map_or(words::EVENT_OF_ANOTHER_VERSION, |kind| kind.label());
+    let title = words::event_of(one.tenant_name.as_deref(), event);
     let id = format!("delivery-{}", one.id);
+    let webhook = view! { <span class="address">{one.url.clone()}</span> };
+    let event_id = view! { <code>{one.event_id.clone()}</code> };
     let attempts = one.attempts.iter().map(attempt).collect_view();
-    let next = one.next_attempt_at.map(|at| view! { <li>"Next attempt: " {time::absolute(at)}</li> });
+    let next = one.next_attempt_at.map(|at| view! { <li>{words::next_attempt(time::absolute(at))}</li> });
     view! {
         <li class="connection" data-key=one.id.0.clone()>
             <div class="connection-who">
@@ -86,10 +87,7 @@ fn row(one: &LoggedDeliveryView) -> impl IntoView + use<> {
                     <h2 id=id.clone()>{title}</h2>
                     {badge(one).render()}
                 </div>
-                <p class="meta">
-                    {time::absolute(one.occurred_at)} " to " <span class="address">{one.url.clone()}</span> ", event "
-                    <code>{one.event_id.clone()}</code>
-                </p>
+                <p class="meta">{words::sent_to(time::absolute(one.occurred_at), webhook, event_id)}</p>
             </div>
             <form class="connection-actions" method="post" action="/api/notifications/webhooks/resend">
                 {org_field()} <input type="hidden" name="delivery_id" value=one.id.0.clone() />
@@ -107,11 +105,7 @@ fn row(one: &LoggedDeliveryView) -> impl IntoView + use<> {
 
 /// Says when an attempt was, what came of it, and how long it took.
 fn attempt(one: &AttemptLogView) -> impl IntoView + use<> {
-    let result = match (&one.error, one.http_status) {
-        (Some(error), _) => error.clone(),
-        (None, Some(status)) => format!("answered {status}"),
-        (None, None) => "delivered".to_owned(),
-    };
+    let result = words::result(one.error.as_deref(), one.http_status);
     view! { <li>{time::absolute(one.at)} {format!(": {result}, {} ms", one.duration_ms)}</li> }
 }
 
@@ -120,7 +114,7 @@ fn badge(one: &LoggedDeliveryView) -> Badge {
         DeliveryStatus::Delivered => Badge::new(Tone::Good, CHECK, "Delivered"),
         DeliveryStatus::Pending if one.attempts.is_empty() => Badge::new(Tone::Info, CLOCK, "Queued"),
         DeliveryStatus::Pending => Badge::new(Tone::Warn, CLOCK, "Retrying"),
-        DeliveryStatus::GivenUp => Badge::new(Tone::Bad, WARNING, "Not delivered"),
+        DeliveryStatus::GivenUp => Badge::new(Tone::Bad, WARNING, words::NOT_DELIVERED),
         DeliveryStatus::Cancelled => Badge::new(Tone::Quiet, SLASH, "Cancelled"),
     }
 }
@@ -136,8 +130,8 @@ fn crumb() -> impl IntoView {
 fn forbidden() -> impl IntoView {
     view! {
         <header class="page-head">
-            <div>{crumb()} <h1>"Deliveries"</h1></div>
+            <div>{crumb()} <h1>{words::TITLE}</h1></div>
         </header>
-        <p class="hint">"Only owners and admins can see deliveries to webhooks. Ask one of them."</p>
+        <p class="hint">{words::FORBIDDEN}</p>
     }
 }

@@ -1,6 +1,7 @@
 //! Events: what people were notified of, read and unread, and who got it.
 
 mod row;
+mod words;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -21,11 +22,11 @@ pub fn Events() -> impl IntoView {
     let asked = |name: &str| query.get(name).filter(|value| !value.is_empty());
     let (kind, connection, before) = (asked("kind"), asked("connection").map(BindingId), asked("before"));
     view! {
-        <Layout title="Events">
+        <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::events(kind, connection, before.clone()).await {
                     Ok(view) => loaded(&view, before.is_some()).into_any(),
-                    Err(error) => load_failure("Events", &error, paths::EVENT_LIST.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::EVENT_LIST.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -35,11 +36,8 @@ pub fn Events() -> impl IntoView {
 fn loaded(view: &EventsView, is_older_page: bool) -> AnyView {
     let rows = view.events.iter().map(row).collect_view();
     let list = match (view.events.is_empty(), view.filter == EventListFilter::default()) {
-        (false, _) => view! { <ul class="connections" aria-label="Events">{rows}</ul> }.into_any(),
-        (true, true) => {
-            empty_state("No events yet", "When a connection needs somebody, or works again, it is listed here.")
-                .into_any()
-        }
+        (false, _) => view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.into_any(),
+        (true, true) => empty_state(words::NO_EVENTS, words::WHAT_IS_LISTED).into_any(),
         (true, false) => no_results().into_any(),
     };
     let older = view.older.as_ref().map(|older| url_with_filter(&view.filter, Some(&older.to_string())));
@@ -49,9 +47,9 @@ fn loaded(view: &EventsView, is_older_page: bool) -> AnyView {
     let before = view! {
         <header class="page-head">
             <div>
-                <h1>"Events"</h1>
+                <h1>{words::TITLE}</h1>
                 <p class="lead">
-                    "When a connection needs attention, before it expires, and when it works again. " <a href=paths::NOTIFICATIONS>"Who is told, and how"</a>
+                    {words::WHAT_EVENTS_ARE} " " <a href=paths::NOTIFICATIONS>{words::NOTIFICATION_SETTINGS}</a>
                 </p>
             </div>
         </header>
@@ -64,13 +62,11 @@ fn loaded(view: &EventsView, is_older_page: bool) -> AnyView {
 
 /// Says how many events are unread, and marks them as read.
 fn unread_line(unread: u32, as_of: i64) -> impl IntoView {
-    let text =
-        if unread == 1 { "1 event is new to you.".to_owned() } else { format!("{unread} events are new to you.") };
     view! {
         <form class="section-head" method="post" action="/api/events/read">
             {org_field()} <input type="hidden" name="up_to" value=as_of />
-            <input type="hidden" name="seen" value=unread /> <p>{text}</p>
-            <button class="button">"Mark all as read"</button>
+            <input type="hidden" name="seen" value=unread /> <p>{words::new_to_you(unread)}</p>
+            <button class="button">{words::MARK_ALL_AS_READ}</button>
         </form>
     }
 }
@@ -81,10 +77,10 @@ fn filters(view: &EventsView) -> impl IntoView + use<> {
     let filtered = view.filter != EventListFilter::default();
     view! {
         <form class="filters" method="get" action=paths::EVENT_LIST>
-            {filter_choice("Event", "kind", "All events", view.filter.kind.map(EventKind::as_str), kinds)}
+            {filter_choice("Event", "kind", words::ALL_EVENTS, view.filter.kind.map(EventKind::as_str), kinds)}
             {connection_filter(&view.connections, view.filter.connection.as_ref())}
             <button class="button">"Show"</button>
-            {filtered.then(|| view! { <a class="button" href=paths::EVENT_LIST>"Clear filters"</a> })}
+            {filtered.then(|| view! { <a class="button" href=paths::EVENT_LIST>{words::CLEAR_FILTERS}</a> })}
         </form>
     }
 }

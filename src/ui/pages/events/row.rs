@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{Channel, DeliveryView, EventKind, EventView, Tone};
 use crate::ui::components::badge::Badge;
 use crate::ui::components::delivery::{evidence, status_badge};
@@ -26,7 +27,7 @@ pub fn row(one: &EventView) -> impl IntoView + use<> {
                     <strong>{one.kind.sentence(one.tenant_name.as_deref())}</strong> " "
                     {one.kind.needs_action().then(|| one.kind.advice())}
                     {one.ends_at
-                        .map(|at| view! { " It expires on " {time::date(at)} "." })}
+                        .map(|at| view! { " " {words::expires_on(time::date(at))} })}
                 </p>
             </div>
             <p class="meta">
@@ -41,8 +42,8 @@ pub fn row(one: &EventView) -> impl IntoView + use<> {
 fn delivery(one: &DeliveryView) -> impl IntoView + use<> {
     let receiver = one.receiver.clone().unwrap_or_else(|| {
         match one.channel {
-            Channel::Webhook => "a removed webhook",
-            Channel::Email => "a former member",
+            Channel::Webhook => words::A_REMOVED_WEBHOOK,
+            Channel::Email => words::A_FORMER_MEMBER,
         }
         .to_owned()
     });

@@ -1,5 +1,7 @@
 //! The page in place of one that failed.
 
+mod words;
+
 use leptos::prelude::*;
 
 use crate::model::FailurePage;
@@ -11,24 +13,24 @@ pub fn failure(failure: FailurePage) -> impl IntoView {
     let way_out = match has_session {
         true => view! {
             <form method="post" action="/api/session/logout">
-                <button class="button">"Sign out"</button>
+                <button class="button">{words::SIGN_OUT}</button>
             </form>
         }
         .into_any(),
-        false => view! { <a class="button" href="/login">"Sign in"</a> }.into_any(),
+        false => view! { <a class="button" href="/login">{words::SIGN_IN}</a> }.into_any(),
     };
     view! {
-        <BareLayout title="Something went wrong">
-            <h1>"Something went wrong"</h1>
+        <BareLayout title=words::TITLE>
+            <h1>{words::TITLE}</h1>
             <section class="card stack">
-                <p>"Evergrant couldn't answer this request. Your connections keep working. Try again in a moment."</p>
+                <p>{words::WHAT_HAPPENED}</p>
                 <p class="meta">
-                    "If this keeps happening, give your administrator this reference: " <code>{id}</code>
+                    {words::GIVE_THIS_REFERENCE} " " <code>{id}</code>
                 </p>
                 <div class="dialog-actions">
                     {way_out}
                     <a class="button primary" href=again>
-                        "Try again"
+                        {words::TRY_AGAIN}
                     </a>
                 </div>
             </section>

@@ -1,5 +1,7 @@
 //! The finder: connections and pages by a few letters of their names. The dialog on every page shows its results.
 
+mod words;
+
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -15,11 +17,11 @@ use crate::ui::layout::Layout;
 pub fn Find() -> impl IntoView {
     let query = use_query_map().read_untracked().get("q").unwrap_or_default();
     view! {
-        <Layout title="Find">
+        <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::find(query).await {
                     Ok(view) => loaded(&view).into_any(),
-                    Err(error) => load_failure("Find", &error, paths::FIND.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::FIND.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -30,12 +32,12 @@ fn loaded(view: &FoundView) -> impl IntoView + use<> {
     view! {
         <header class="page-head">
             <div>
-                <h1>"Find"</h1>
-                <p class="lead">"Connections and pages by a part of their names. Press / on any page to come here."</p>
+                <h1>{words::TITLE}</h1>
+                <p class="lead">{words::WHAT_IT_FINDS}</p>
             </div>
         </header>
         <form class="card inline-form" method="get" action=paths::FIND role="search">
-            {find_field(&view.query)} <button class="button primary">"Find"</button>
+            {find_field(&view.query)} <button class="button primary">{words::TITLE}</button>
         </form>
         {found_region(view.as_of, results(view).into_any())}
     }
@@ -44,7 +46,7 @@ fn loaded(view: &FoundView) -> impl IntoView + use<> {
 fn results(view: &FoundView) -> impl IntoView + use<> {
     let count = view.connections.len() + view.more + view.pages.len();
     if count == 0 {
-        let nothing = empty_state("No results", "Try fewer letters, or another part of the name.").into_any();
+        let nothing = empty_state(words::NO_RESULTS, words::TRY_FEWER_LETTERS).into_any();
         return view! { <div role="status">{nothing}</div> }.into_any();
     }
     let connections = view.connections.iter().map(|one| {
@@ -60,13 +62,12 @@ fn results(view: &FoundView) -> impl IntoView + use<> {
             </li>
         }
     });
-    let summary = if count == 1 { "1 result".to_owned() } else { format!("{count} results") };
     view! {
         <p class="meta" role="status">
-            {summary}
+            {words::results(count)}
         </p>
         <ul aria-label="Results">{connections.collect_view()} {pages.collect_view()}</ul>
-        {(view.more > 0).then(|| view! { <p class="meta">{format!("And {} more connections. Type more letters to narrow them down.", view.more)}</p> })}
+        {(view.more > 0).then(|| view! { <p class="meta">{words::more_connections(view.more)}</p> })}
     }
     .into_any()
 }

@@ -2,22 +2,20 @@
 
 use leptos::prelude::*;
 
-use crate::model::{
-    BROAD_SCOPES_END, ConnectionView, ScopeRefusalView, SettingsView, is_broad_scope, paths, scope_sentences,
-};
+use super::words;
+use crate::model::{ConnectionView, ScopeRefusalView, SettingsView, is_broad_scope, paths, scope_sentences};
 use crate::ui::components::least_access::{least_access, least_access_button};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::time;
-use crate::ui::pages::connect_links::lacking_text;
+use crate::ui::pages::connect_links::lacking;
 use crate::ui::shared::icons::{INFO, WARNING, icon};
 
 /// Says in a row what the app asks for and the consent lacks, and what Xero ends. The connection works all the same.
 pub fn row_hints(one: &ConnectionView, may_manage: bool) -> impl IntoView + use<> {
     let sentences = scope_sentences(one.missing_scopes.iter().map(String::as_str)).join(", ");
-    let who = if may_manage { "Reconnect it to allow this." } else { "An owner or admin can reconnect it." };
-    let wants = (!sentences.is_empty()).then(|| format!("Wants more access: {sentences}. {who}"));
+    let wants = (!sentences.is_empty()).then(|| words::wants_more_access(&sentences, may_manage));
     let ends = ending_sentences(&[one.granted_scopes.as_slice(), &one.missing_scopes].concat())
-        .map(|what| format!("Xero ends this access on {BROAD_SCOPES_END}: {what}."));
+        .map(|sentences| words::access_ends(&sentences));
     [wants, ends].into_iter().flatten().map(|text| view! { <p class="hint">{text}</p> }).collect_view()
 }
 
@@ -36,7 +34,7 @@ pub fn lacking_notice(view: &SettingsView) -> impl IntoView + use<> {
             <div class="notice" data-tone="info">
                 {icon(INFO)}
                 <p>
-                    {lacking_text(&missing, known)} ". " <a href=paths::CONNECT_LINK_LIST>"Who has to consent again"</a>
+                    {lacking(&missing, known)} ". " <a href=paths::CONNECT_LINK_LIST>{words::WHO_HAS_TO_CONSENT}</a>
                 </p>
             </div>
         }
@@ -48,11 +46,8 @@ pub fn scope_refusal(refusal: &ScopeRefusalView) -> impl IntoView + use<> {
     let ScopeRefusalView { at, cause, scopes, least_access_lacks } = refusal;
     view! {
         <section class="card stack" aria-labelledby="scope-refusal">
-            <h2 id="scope-refusal">{icon(WARNING)} " Xero refused what this app asks for"</h2>
-            <p>
-                {format!("Xero said that {}, on ", cause.text())} {time::absolute(*at)}
-                ". Nobody declined, and trying again won't help. Your Evergrant administrator needs to correct XERO_SCOPES. It can be about:"
-            </p>
+            <h2 id="scope-refusal">{icon(WARNING)} " " {words::XERO_REFUSED}</h2>
+            <p>{words::why_xero_refused(cause.text(), time::absolute(*at))}</p>
             <ul>
                 {scopes.iter().map(|scope| view! { <li><code>{scope.clone()}</code></li> }).collect_view()}
             </ul>

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ConnectionName, paths};
 use crate::ui::components::connection_texts::DISCONNECT_CONSEQUENCE;
 use crate::ui::components::question_card::ConfirmationCard;
@@ -11,7 +12,7 @@ use crate::ui::islands::ids;
 pub fn disconnect_card(one: &ConnectionName) -> impl IntoView + use<> {
     view! {
         <ConfirmationCard
-            title=format!("Disconnect {} from Xero?", one.name)
+            title=words::disconnect_question(&one.name)
             text=DISCONNECT_CONSEQUENCE.into_any()
             action="/api/integrations/xero/disconnect"
             field=("binding_id", one.id.0.clone())
@@ -23,10 +24,11 @@ pub fn disconnect_card(one: &ConnectionName) -> impl IntoView + use<> {
 
 /// Renders the closed dialog. The island fills in the connection; the browser handles Cancel.
 pub fn disconnect_dialog() -> impl IntoView {
+    let name = view! { <span id=ids::DISCONNECT_NAME></span> };
     view! {
         <dialog id=ids::DISCONNECT_DIALOG aria-labelledby="disconnect-title">
             <form method="dialog">
-                <h2 id="disconnect-title">"Disconnect " <span id=ids::DISCONNECT_NAME></span> " from Xero?"</h2>
+                <h2 id="disconnect-title">{words::disconnect_question_in_place(name)}</h2>
                 <p>{DISCONNECT_CONSEQUENCE}</p>
                 <p id=ids::DISCONNECT_STATUS role="status" class="outcome" data-tone="quiet"></p>
                 <p id=ids::DISCONNECT_ERROR role="alert" class="outcome" data-tone="bad"></p>

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ListPart, ListState, paths};
 use crate::ui::components::list_parts::filter_choice;
 
@@ -17,16 +18,16 @@ pub fn filters(part: &ListPart) -> impl IntoView + use<> {
     let count = |state| part.counts.iter().find(|(known, _)| *known == state).map_or(0, |(_, count)| *count);
     let found: usize = part.counts.iter().map(|(_, count)| count).sum();
     let states = ListState::ALL.iter().filter(|state| count(**state) > 0 || chosen == Some(**state));
-    let states = states.map(|&state| (state.as_str().to_owned(), format!("{} ({})", state.label(), count(state))));
+    let states = states.map(|&state| (state.as_str().to_owned(), words::state_with_count(state.label(), count(state))));
     Some(view! {
         <form class="filters" role="search" method="get" action=paths::INTEGRATIONS>
             <label class="field">
-                <span>"Name, external ID or tag"</span>
+                <span>{words::SEARCHED_IN}</span>
                 <input type="search" name="q" value=part.search.clone() maxlength="100" autocomplete="off" />
             </label>
-            {filter_choice("State", "state", format!("All states ({found})"), chosen.map(ListState::as_str), states)}
+            {filter_choice("State", "state", words::all_states(found), chosen.map(ListState::as_str), states)}
             <button class="button">"Show"</button>
-            {part.is_filtered().then(|| view! { <a class="button" href=paths::INTEGRATIONS>"Clear filters"</a> })}
+            {part.is_filtered().then(|| view! { <a class="button" href=paths::INTEGRATIONS>{words::CLEAR_FILTERS}</a> })}
         </form>
     })
 }
@@ -42,10 +43,10 @@ pub fn shown_rows(part: &ListPart) -> impl IntoView + use<> {
 pub fn nothing_found() -> impl IntoView {
     view! {
         <section class="empty" role="status">
-            <h2>"No connection matches"</h2>
-            <p>"Search for something else, or look at all of them."</p>
+            <h2>{words::NO_CONNECTION_MATCHES}</h2>
+            <p>{words::SEARCH_FOR_SOMETHING_ELSE}</p>
             <a class="button" href=paths::INTEGRATIONS>
-                "Show all connections"
+                {words::SHOW_ALL_CONNECTIONS}
             </a>
         </section>
     }
@@ -58,7 +59,7 @@ pub fn page_links(part: &ListPart) -> impl IntoView + use<> {
         view! {
             <nav class="pages" aria-label="Pages">
                 {previous.map(|to| view! { <a class="button" href=to rel="prev">"Previous"</a> })}
-                <span class="meta">{format!("Page {page} of {last}")}</span>
+                <span class="meta">{words::page_of(page, last)}</span>
                 {next.map(|to| view! { <a class="button" href=to rel="next">"Next"</a> })}
             </nav>
         }

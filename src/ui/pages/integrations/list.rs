@@ -6,6 +6,7 @@ use super::access::lacking_notice;
 use super::confirm_dialog::disconnect_dialog;
 use super::filters::{filters, nothing_found, page_links, shown_rows};
 use super::row::row;
+use super::words;
 use crate::model::{SettingsView, paths};
 use crate::ui::components::broken_connections::broken_connections;
 use crate::ui::components::live_body::live_body_until;
@@ -23,8 +24,8 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
     let body = view! {
             <header class="page-head">
                 <div>
-                    <h1>"Integrations"</h1>
-                    <p class="lead">"Connect Xero once. Evergrant keeps its tokens fresh from then on."</p>
+                    <h1>{words::TITLE}</h1>
+                    <p class="lead">{words::WHAT_IT_IS_FOR}</p>
                 </div>
                 <div class="page-actions">
                     {(!empty).then(|| refresh_button(view.active, is_broken))} {(!empty && view.may_manage).then(|| connect_button("button"))}
@@ -52,7 +53,7 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
                 .then(|| {
                     view! {
                         <p class="hint">
-                            "You can view and refresh connections. Only owners and admins can connect, reconnect and disconnect them."
+                            {words::WHAT_MEMBERS_CAN_DO}
                         </p>
                     }
                 })}
@@ -70,7 +71,7 @@ fn refresh_button(active: usize, is_broken: bool) -> impl IntoView {
             {org_field()}
             <input type="hidden" name="clicked" value="true" />
             <button class=class id="refresh-tokens" data-action=action.to_attribute()>
-                "Refresh Tokens"
+                {words::REFRESH_TOKENS}
             </button>
         </form>
     }
@@ -80,7 +81,7 @@ fn connect_button(class: &'static str) -> impl IntoView {
     view! {
         <form method="post" action="/api/integrations/xero/connect">
             {org_field()}
-            <button class=class>"Connect to Xero"</button>
+            <button class=class>{words::CONNECT_TO_XERO}</button>
         </form>
     }
 }
@@ -88,8 +89,8 @@ fn connect_button(class: &'static str) -> impl IntoView {
 fn empty_state(view: &SettingsView) -> impl IntoView + use<> {
     view! {
         <section class="empty">
-            <h2>"No connections yet"</h2>
-            <p>"Connect a Xero organisation, and Evergrant refreshes its tokens before anyone needs them."</p>
+            <h2>{words::NO_CONNECTIONS}</h2>
+            <p>{words::WHAT_CONNECTING_DOES}</p>
             {view.may_manage.then(|| connect_button("button primary"))}
         </section>
     }
@@ -97,32 +98,21 @@ fn empty_state(view: &SettingsView) -> impl IntoView + use<> {
 
 /// Says how many connect links are open, and leads to their page.
 fn links_line(open: u32) -> impl IntoView {
-    let count = match open {
-        0 => None,
-        1 => Some(" 1 link is open.".to_owned()),
-        many => Some(format!(" {many} links are open.")),
-    };
-    view! {
-        <p>
-            "Somebody else has the Xero sign-in? " <a href=paths::CONNECT_LINK_LIST>"Send them a connect link"</a> "." {count}
-        </p>
-    }
+    let link = view! { <a href=paths::CONNECT_LINK_LIST>{words::SEND_A_CONNECT_LINK}</a> };
+    view! { <p>{words::somebody_else(link, open)}</p> }
 }
 
 /// Names the connections that need reconnecting, and reconnects them.
 fn banner(view: &SettingsView) -> impl IntoView + use<> {
-    let text = match view.broken.count {
-        0 => return None,
-        1 => "1 connection needs reconnecting:".to_owned(),
-        many => format!("{many} connections need reconnecting:"),
-    };
-    Some(view! {
-        <div class="notice" data-tone="bad">
-            {icon(WARNING)}
-            <div class="stack">
-                <p>{text}</p>
-                {broken_connections(&view.broken)}
+    (view.broken.count > 0).then(|| {
+        view! {
+            <div class="notice" data-tone="bad">
+                {icon(WARNING)}
+                <div class="stack">
+                    <p>{words::need_reconnecting(view.broken.count)}</p>
+                    {broken_connections(&view.broken)}
+                </div>
             </div>
-        </div>
+        }
     })
 }

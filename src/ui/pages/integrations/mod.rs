@@ -6,6 +6,7 @@ mod filters;
 mod list;
 mod questions;
 mod row;
+mod words;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -30,11 +31,11 @@ pub fn Integrations() -> impl IntoView {
     // Set by a link in an email, whose connection comes first, and by a row's Disconnect link, without wasm.
     let (named, asked) = (get("connection").map(BindingId), get("disconnect").map(BindingId));
     view! {
-        <Layout title="Integrations">
+        <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::settings(search, state, number, named, asked).await {
                     Ok(view) => loaded(&view).into_any(),
-                    Err(error) => load_failure("Integrations", &error, paths::INTEGRATIONS.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::INTEGRATIONS.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -47,7 +48,6 @@ fn loaded(view: &SettingsView) -> impl IntoView + use<> {
     let departing = view.departing.iter().map(departing_card).collect_view();
     let refusal = view.scope_refusal.as_ref().map(scope_refusal);
     let list = &view.list;
-    let title =
-        (list.page > 1).then(|| page_title(&format!("Integrations, page {} of {}", list.page, list.last_page())));
+    let title = (list.page > 1).then(|| page_title(&words::page_title(list.page, list.last_page())));
     (title, connections(view, (refusal, asked, pending, departing).into_any()))
 }

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::access::row_hints;
+use super::words;
 use crate::model::{ConnectionView, Health, SettingsView, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::connection_texts::{ASK_TO_RECONNECT, SHARED_USER};
@@ -18,6 +19,7 @@ use crate::ui::islands::page_action::PageAction;
 pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     let title = format!("tenant-{}", one.id);
     let (broken, wants_more) = (!one.health.has_access(), !one.missing_scopes.is_empty());
+    let is_practice = one.tenant_type != "ORGANISATION";
     let SettingsView { roll_after, refresh_token_lifetime, as_of, .. } = *view;
     view! {
         <li class="connection" id=paths::connection_anchor(&one.id)>
@@ -27,10 +29,8 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
                     {health_badge(one)}
                 </div>
                 <p class="meta">
-                    {tenant_kind_label(&one.tenant_type)} "Connected "
-                    {one.connected_by.clone().map(|person| format!("by {person} "))} "on "
-                    {time::date(one.connected_at)}
-                    {one.xero_user.clone().map(|user| format!(". In Xero: {user}"))}
+                    {is_practice.then_some((words::A_PRACTICE, " "))}
+                    {words::connected(one.connected_by.clone(), time::date(one.connected_at), one.xero_user.clone())}
                 </p>
             </div>
             <div class="connection-actions">
@@ -49,20 +49,11 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
     .into_any()
 }
 
-/// Returns the kind of tenant, unless it is an ordinary organization.
-fn tenant_kind_label(tenant_type: &str) -> Option<&'static str> {
-    (tenant_type != "ORGANISATION").then_some("Practice. ")
-}
-
 /// Says how many contacts the connection has, and leads to them.
 fn contacts_line(one: &ConnectionView) -> impl IntoView + use<> {
-    let count = match one.contact_count {
-        0 => "nobody".to_owned(),
-        many => many.to_string(),
-    };
     view! {
         <p class="meta">
-            <a href=format!("{}#contacts", paths::connection(&one.id))>{format!("Contacts: {count}")}</a>
+            <a href=format!("{}#contacts", paths::connection(&one.id))>{words::contacts(one.contact_count)}</a>
         </p>
     }
 }
@@ -96,10 +87,10 @@ fn refresh_and_test_items(one: &ConnectionView) -> impl IntoView + use<> {
     let [refresh, test] = [PageAction::Refresh(one.id.clone()), PageAction::Test(one.id.clone())];
     view! {
         <button class="menu-item" data-action=refresh.to_attribute()>
-            "Refresh now"
+            {words::REFRESH_NOW}
         </button>
         <button class="menu-item" formaction="/api/integrations/xero/test" data-action=test.to_attribute()>
-            "Test connection"
+            {words::TEST_CONNECTION}
         </button>
     }
 }

@@ -1,5 +1,7 @@
 //! The page behind an invitation link: adds the signed-in person to the organization, or creates an account.
 
+mod words;
+
 use leptos::prelude::*;
 
 use crate::model::{InvitationDetails, InvitationPage, OrgId, ProviderLink, paths};
@@ -14,7 +16,7 @@ use crate::ui::layout::BareLayout;
 pub fn Invite() -> impl IntoView {
     let invitation = page().invitation;
     view! {
-        <BareLayout title="Invitation">
+        <BareLayout title=words::TITLE>
             {match invitation {
                 Some(InvitationPage { managed_by_clerk: true, .. }) => managed_by_clerk().into_any(),
                 Some(InvitationPage { invitation: Some(invited), signed_in_as, provider, .. }) => {
@@ -40,15 +42,14 @@ pub fn Invite() -> impl IntoView {
 
 /// Says what the invitation leads to. The owners and the id tell the organization from another of the same name.
 fn invitation_text(invited: &InvitationDetails) -> impl IntoView + use<> {
-    let by = invited.invited_by.clone().map(|by| format!("{by} invites you as "));
     let owner = if invited.owners.len() == 1 { "Owner" } else { "Owners" };
     view! {
-        <h1>{format!("Join {}", invited.organisation)}</h1>
-        <p class="lead">{by.unwrap_or_else(|| "You are invited as ".to_owned())} {invited.role.with_article()} "."</p>
+        <h1>{words::join(&invited.organisation)}</h1>
+        <p class="lead">{words::invited_as(invited.invited_by.as_deref(), invited.role.with_article())}</p>
         <dl class="pairs">
             <dt>{owner}</dt>
             <dd class="address">{invited.owners.join(", ")}</dd>
-            <dt>"Organisation ID"</dt>
+            <dt>{words::ORGANIZATION_ID}</dt>
             <dd>
                 <code>{invited.org_id.0.clone()}</code>
             </dd>
@@ -58,21 +59,19 @@ fn invitation_text(invited: &InvitationDetails) -> impl IntoView + use<> {
 
 fn joined(organization: String) -> impl IntoView {
     view! {
-        <h1>{format!("You have joined {organization}")}</h1>
+        <h1>{words::joined(&organization)}</h1>
         <section class="card stack">
-            <a class="button primary" href="/">"Go to Evergrant"</a>
+            <a class="button primary" href="/">{words::GO_TO_EVERGRANT}</a>
         </section>
     }
 }
 
 fn other_address(signed_in_as: String) -> impl IntoView {
+    let email = view! { <strong>{signed_in_as}</strong> };
     view! {
         <section class="card stack">
-            <p>
-                "You are signed in as " <strong>{signed_in_as}</strong>
-                ", and this invitation is for another email address. Sign out, then open its link again."
-            </p>
-            <a class="button" href="/">"Go to Evergrant"</a>
+            <p>{words::invitation_is_for_another(email)}</p>
+            <a class="button" href="/">{words::GO_TO_EVERGRANT}</a>
         </section>
     }
 }
@@ -83,12 +82,13 @@ fn shown_field(org: &OrgId) -> impl IntoView + use<> {
 }
 
 fn join_form(org: &OrgId, email: String) -> impl IntoView + use<> {
+    let email = view! { <strong>{email}</strong> };
     view! {
         <form class="card stack" method="post" action="/api/invitations/accept">
             {shown_field(org)}
-            <p>"You are signed in as " <strong>{email}</strong> "."</p>
+            <p>{words::signed_in_as(email)}</p>
             <button class="button primary wide">"Join"</button>
-            <a href="/">"Not now"</a>
+            <a href="/">{words::NOT_NOW}</a>
         </form>
     }
 }
@@ -96,15 +96,13 @@ fn join_form(org: &OrgId, email: String) -> impl IntoView + use<> {
 /// The link is not the one of the mail, so it makes no account.
 fn open_the_mail(invited: String, provider: Option<ProviderLink>) -> impl IntoView {
     let other_way = provider.map(|provider| provider_button("Join", provider));
+    let invited = view! { <strong class="address">{invited}</strong> };
     view! {
         <section class="card stack">
-            <p>
-                "This invitation was sent to " <strong class="address">{invited}</strong>
-                ". Open the link in that email to create an account: it shows that the mailbox is yours. If it hasn't arrived, ask for a new invitation."
-            </p>
+            <p>{words::open_the_email(invited)}</p>
             {other_way}
         </section>
-        <p class="aside">"Already have an account? " <a href="/login?next=%2Finvite">"Sign in to join"</a></p>
+        <p class="aside">{words::ALREADY_HAVE_AN_ACCOUNT} " " <a href="/login?next=%2Finvite">{words::SIGN_IN_TO_JOIN}</a></p>
     }
 }
 
@@ -117,10 +115,10 @@ fn sign_up_form(org: &OrgId, invited: Option<String>, provider: Option<ProviderL
             {shown_field(org)}
             {invited.map_or_else(|| email_field(&typed, "Email", "username", None).into_any(), |email| fixed_email(email).into_any())}
             {new_password_field(&typed, "password", "")}
-            <button class="button primary wide">"Create account and join"</button>
+            <button class="button primary wide">{words::CREATE_ACCOUNT_AND_JOIN}</button>
             {other_way}
         </form>
-        <p class="aside">"Already have an account? " <a href="/login?next=%2Finvite">"Sign in to join"</a></p>
+        <p class="aside">{words::ALREADY_HAVE_AN_ACCOUNT} " " <a href="/login?next=%2Finvite">{words::SIGN_IN_TO_JOIN}</a></p>
     }
 }
 
@@ -136,20 +134,20 @@ fn fixed_email(email: String) -> impl IntoView {
 
 fn invalid_invitation() -> impl IntoView {
     view! {
-        <h1>"This invitation has expired or been used"</h1>
+        <h1>{words::INVITATION_IS_OVER}</h1>
         <section class="card stack">
-            <p>"It may also have been cancelled. Ask the person who sent it for a new one."</p>
-            <a class="button" href="/">"Go to Evergrant"</a>
+            <p>{words::ASK_FOR_A_NEW_ONE}</p>
+            <a class="button" href="/">{words::GO_TO_EVERGRANT}</a>
         </section>
     }
 }
 
 fn managed_by_clerk() -> impl IntoView {
     view! {
-        <h1>"Members are managed in Clerk"</h1>
+        <h1>{words::MANAGED_BY_CLERK}</h1>
         <section class="card stack">
-            <p>"Ask the person who invited you to send an invitation from Clerk."</p>
-            <a class="button" href="/">"Go to Evergrant"</a>
+            <p>{words::ASK_FOR_ONE_OF_CLERK}</p>
+            <a class="button" href="/">{words::GO_TO_EVERGRANT}</a>
         </section>
     }
 }

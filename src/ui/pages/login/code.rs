@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::problem_notice;
+use super::words;
 use crate::model::{LoginProblem, LoginView};
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
@@ -13,8 +14,8 @@ pub fn SignInCode() -> impl IntoView {
     let LoginView { problem, next, .. } = page().login;
     let is_refused = problem.is_some_and(LoginProblem::is_refusal);
     view! {
-        <BareLayout title="Enter your code">
-            <h1>"Enter your code"</h1>
+        <BareLayout title=words::ENTER_YOUR_CODE>
+            <h1>{words::ENTER_YOUR_CODE}</h1>
             {problem.map(problem_notice)}
             <form class="card stack" method="post" action="/api/session/code">
                 {next.map(|next| view! { <input type="hidden" name="next" value=next /> })}
@@ -33,11 +34,11 @@ pub fn SignInCode() -> impl IntoView {
                     />
                 </label>
                 <p class="hint" id="code-hint">
-                    "The six digits that your authenticator app shows, or one of your recovery codes."
+                    {words::CODE_HINT}
                 </p>
-                <button class="button primary wide">"Sign in"</button>
+                <button class="button primary wide">{words::SIGN_IN}</button>
             </form>
-            <p class="aside"><a href="/login">"Back to sign in"</a></p>
+            <p class="aside"><a href="/login">{words::BACK_TO_SIGN_IN}</a></p>
         </BareLayout>
     }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -13,11 +14,11 @@ pub fn ConfirmEmail() -> impl IntoView {
     // After the form, the message alone says what came of it.
     let said = page.flash.is_some();
     view! {
-        <BareLayout title="New email address">
-            <h1>"New email address"</h1>
+        <BareLayout title=words::NEW_EMAIL_ADDRESS>
+            <h1>{words::NEW_EMAIL_ADDRESS}</h1>
             {match email {
                 Some(email) => form(email).into_any(),
-                None if said => view! { <a class="button" href="/account">"Go to your account"</a> }.into_any(),
+                None if said => view! { <a class="button" href="/account">{words::GO_TO_YOUR_ACCOUNT}</a> }.into_any(),
                 None => link_not_open().into_any(),
             }}
         </BareLayout>
@@ -25,9 +26,10 @@ pub fn ConfirmEmail() -> impl IntoView {
 }
 
 fn form(email: String) -> impl IntoView {
+    let email = view! { <strong>{email}</strong> };
     view! {
         <form class="card stack" method="post" action="/api/session/confirm-email">
-            <p>"Sign in to Evergrant with " <strong>{email}</strong> " from now on?"</p>
+            <p>{words::sign_in_with(email)}</p>
             <button class="button primary wide">"Confirm"</button>
         </form>
     }
@@ -36,8 +38,8 @@ fn form(email: String) -> impl IntoView {
 fn link_not_open() -> impl IntoView {
     view! {
         <section class="card stack">
-            <p>"This link has expired or been used. A link works once, for 30 minutes."</p>
-            <a class="button" href="/account">"Go to your account"</a>
+            <p>{words::EMAIL_LINK_IS_OVER}</p>
+            <a class="button" href="/account">{words::GO_TO_YOUR_ACCOUNT}</a>
         </section>
     }
 }

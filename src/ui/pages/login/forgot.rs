@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::paths;
 use crate::ui::components::account_fields::email_field;
 use crate::ui::components::typed::typed;
@@ -18,10 +19,10 @@ pub fn ForgotPassword() -> impl IntoView {
         (None, false) => who_can_help().into_any(),
     };
     view! {
-        <BareLayout title="Forgot your password?">
-            <h1>"Forgot your password?"</h1>
+        <BareLayout title=words::FORGOT_YOUR_PASSWORD>
+            <h1>{words::FORGOT_YOUR_PASSWORD}</h1>
             {content}
-            <p class="aside"><a href="/login">"Back to sign in"</a></p>
+            <p class="aside"><a href="/login">{words::BACK_TO_SIGN_IN}</a></p>
         </BareLayout>
     }
 }
@@ -30,8 +31,8 @@ fn form() -> impl IntoView {
     view! {
         <form class="card stack" method="post" action="/api/session/forgot">
             {email_field(&typed(paths::SESSION_FORGOT), "Email", "username", Some("forgot-hint"))}
-            <p class="hint" id="forgot-hint">"You get an email with a link to choose a new password."</p>
-            <button class="button primary wide">"Send the link"</button>
+            <p class="hint" id="forgot-hint">{words::YOU_GET_AN_EMAIL}</p>
+            <button class="button primary wide">{words::SEND_THE_LINK}</button>
         </form>
     }
 }
@@ -39,8 +40,8 @@ fn form() -> impl IntoView {
 fn who_can_help() -> impl IntoView {
     view! {
         <section class="card stack">
-            <p>"This Evergrant can't send email. Ask the person who runs it for a new password. They run:"</p>
-            <pre><code>"evergrant user set-password --email you@example.com"</code></pre>
+            <p>{words::ASK_WHO_RUNS_IT}</p>
+            <pre><code>{words::SET_PASSWORD_COMMAND}</code></pre>
         </section>
     }
 }
@@ -48,7 +49,7 @@ fn who_can_help() -> impl IntoView {
 fn managed_by_clerk() -> impl IntoView {
     view! {
         <section class="card stack">
-            <p>"You sign in with Clerk. Its sign-in form resets your password."</p>
+            <p>{words::CLERK_RESETS_IT}</p>
         </section>
     }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use super::{PROBLEM_ID, problem_notice};
 use crate::model::{LoginProblem, LoginView, PendingIdentityPage};
 use crate::ui::context::page;
@@ -13,12 +14,12 @@ pub fn SignInLink() -> impl IntoView {
     let LoginView { problem, next, .. } = page().login;
     let waiting = page().pending_identity.and_then(|PendingIdentityPage { provider, email }| Some((provider, email?)));
     view! {
-        <BareLayout title="Link your account">
-            <h1>"Link your account"</h1>
+        <BareLayout title=words::LINK_YOUR_ACCOUNT>
+            <h1>{words::LINK_YOUR_ACCOUNT}</h1>
             {problem.map(problem_notice)}
             {waiting.map(|(provider, email)| password_form(&provider, email, next, problem))}
-            <p class="aside"><a href="/login/forgot">"Forgot your password?"</a></p>
-            <p class="aside"><a href="/login">"Back to sign in"</a></p>
+            <p class="aside"><a href="/login/forgot">{words::FORGOT_YOUR_PASSWORD}</a></p>
+            <p class="aside"><a href="/login">{words::BACK_TO_SIGN_IN}</a></p>
         </BareLayout>
     }
 }
@@ -29,11 +30,6 @@ fn password_form(
     next: Option<String>,
     problem: Option<LoginProblem>,
 ) -> impl IntoView + use<> {
-    let text = format!(
-        "You signed in with {provider}, which is linked to no Evergrant account yet. If you have an account with this \
-         address, enter its password once: the two are linked, and you are signed in. If you have none, ask somebody in \
-         your organisation for an invitation."
-    );
     let (username, is_refused) = (email.clone(), problem.is_some_and(LoginProblem::is_refusal));
     view! {
         <form class="card stack" method="post" action="/api/session/oidc/link">
@@ -41,11 +37,11 @@ fn password_form(
             <p class="address">
                 <strong>{email}</strong>
             </p>
-            <p>{text}</p>
+            <p>{words::account_is_not_linked(provider)}</p>
             // For password managers, which keep the two together.
             <input type="text" name="username" value=username autocomplete="username" hidden=true readonly=true />
             <label class="field">
-                <span>"Password of your Evergrant account"</span>
+                <span>{words::PASSWORD_OF_YOUR_ACCOUNT}</span>
                 <input
                     type="password"
                     name="password"
@@ -56,7 +52,7 @@ fn password_form(
                     aria-describedby=is_refused.then_some(PROBLEM_ID)
                 />
             </label>
-            <button class="button primary wide">"Link and sign in"</button>
+            <button class="button primary wide">{words::LINK_AND_SIGN_IN}</button>
         </form>
     }
 }

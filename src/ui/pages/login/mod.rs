@@ -5,11 +5,12 @@ mod confirm_email;
 mod forgot;
 mod link;
 mod reset;
+mod words;
 
 use leptos::either::EitherOf3;
 use leptos::prelude::*;
 
-use crate::model::{LoginProblem, LoginView, ProviderLink, Tone, paths};
+use crate::model::{LoginProblem, LoginView, ProviderLink, paths};
 use crate::ui::components::provider_button::provider_button;
 use crate::ui::components::typed::typed;
 use crate::ui::context::page;
@@ -28,7 +29,7 @@ const PROBLEM_ID: &str = "problem";
 pub fn Login() -> impl IntoView {
     let LoginView { problem, next, provider, no_users, demo_login, .. } = page().login;
     view! {
-        <BareLayout title="Sign in">
+        <BareLayout title=words::SIGN_IN>
             {match (page().clerk, no_users) {
                 (Some(_), _) => EitherOf3::A((problem.map(problem_notice), clerk::sign_in())),
                 (None, true) => EitherOf3::B(first_account()),
@@ -44,12 +45,12 @@ fn sign_in_form(
     provider: Option<ProviderLink>,
     demo: Option<(&'static str, &'static str)>,
 ) -> impl IntoView {
-    let other_way = provider.map(|provider| provider_button("Sign in", provider));
+    let other_way = provider.map(|provider| provider_button(words::SIGN_IN, provider));
     let email = typed(paths::SESSION_LOGIN).value("email", "");
     // The address is there already after a refusal.
     let (is_refused, has_email) = (problem.is_some_and(LoginProblem::is_refusal), !email.is_empty());
     view! {
-        <h1>"Sign in"</h1>
+        <h1>{words::SIGN_IN}</h1>
         {problem.map(problem_notice)}
         <form class="card stack" method="post" action="/api/session/login">
             {next.map(|next| view! { <input type="hidden" name="next" value=next /> })}
@@ -78,15 +79,15 @@ fn sign_in_form(
                     aria-describedby=is_refused.then_some(PROBLEM_ID)
                 />
             </label>
-            <button class="button primary wide">"Sign in"</button>
+            <button class="button primary wide">{words::SIGN_IN}</button>
             {other_way}
         </form>
-        <p class="aside"><a href="/login/forgot">"Forgot your password?"</a></p>
+        <p class="aside"><a href="/login/forgot">{words::FORGOT_YOUR_PASSWORD}</a></p>
         {demo
             .map(|(email, password)| {
                 view! {
                     <section class="aside">
-                        <h2>"Demo login"</h2>
+                        <h2>{words::DEMO_LOGIN}</h2>
                         <dl class="pairs">
                             <dt>"Email"</dt>
                             <dd>
@@ -104,62 +105,7 @@ fn sign_in_form(
 }
 
 fn problem_notice(problem: LoginProblem) -> impl IntoView {
-    let (tone, role, text) = match problem {
-        LoginProblem::Credentials => {
-            (Tone::Bad, "alert", "That email and password don't match. Check both, then try again.")
-        }
-        LoginProblem::WrongPassword => {
-            (Tone::Bad, "alert", "That isn't the password of an account with this address. Check it, then try again.")
-        }
-        LoginProblem::TooManyAttempts => (Tone::Bad, "alert", "Too many attempts. Wait a minute, then try again."),
-        LoginProblem::WrongCode => {
-            (Tone::Bad, "alert", "That code is wrong or was used already. Wait for the next one, then try again.")
-        }
-        LoginProblem::TooManyCodes => (Tone::Bad, "alert", "Too many wrong codes. Wait five minutes, then try again."),
-        LoginProblem::SignInExpired => (
-            Tone::Bad,
-            "alert",
-            "That sign-in took too long or began in another browser. Enter your email and password again.",
-        ),
-        LoginProblem::SignedOut => (Tone::Quiet, "status", "You are signed out. Sign in to continue."),
-        LoginProblem::SessionEnded => {
-            (Tone::Quiet, "status", "Your session has ended, so nothing was changed. Sign in to go on where you were.")
-        }
-        LoginProblem::ProviderUnavailable => {
-            (Tone::Bad, "alert", "The sign-in service isn't answering. Try again in a minute, or use your password.")
-        }
-        LoginProblem::ProviderDeclined => {
-            (Tone::Quiet, "status", "Nobody was signed in, because the request was declined. You can try again.")
-        }
-        LoginProblem::ProviderRejected => (
-            Tone::Bad,
-            "alert",
-            "The sign-in service's answer couldn't be verified. Try again, or tell your administrator.",
-        ),
-        LoginProblem::ProviderExpired => {
-            (Tone::Bad, "alert", "That sign-in took too long or began in another browser. Start again.")
-        }
-        LoginProblem::NotInvited => (
-            Tone::Bad,
-            "alert",
-            "You have no Evergrant account that can sign in. Ask somebody in your organisation for an invitation.",
-        ),
-        LoginProblem::InvitationByMail => (
-            Tone::Bad,
-            "alert",
-            "Nobody joined. Open the link in the email that Evergrant sent to the invited address: it shows that the mailbox is yours.",
-        ),
-        LoginProblem::SignInToJoin => (
-            Tone::Quiet,
-            "status",
-            "Almost there. Sign in with that email address and its password. If you had an account with it before, use the password of that.",
-        ),
-        LoginProblem::EmailTaken => (
-            Tone::Quiet,
-            "status",
-            "An account with your email address exists already. Enter its password to link the two.",
-        ),
-    };
+    let (tone, role, text) = words::problem(problem);
     view! {
         <div class="notice" id=PROBLEM_ID data-tone=tone.as_str() role=role>
             <p>{text}</p>
@@ -169,11 +115,11 @@ fn problem_notice(problem: LoginProblem) -> impl IntoView {
 
 fn first_account() -> impl IntoView {
     view! {
-        <h1>"Create the first account"</h1>
+        <h1>{words::CREATE_THE_FIRST_ACCOUNT}</h1>
         <section class="card stack">
-            <p>"Nobody can sign in yet. On the machine that runs Evergrant, run:"</p>
-            <pre><code>"evergrant user add --email you@example.com --org \"Your company\""</code></pre>
-            <p>"The command asks for a password and creates the organisation with you as its owner."</p>
+            <p>{words::NOBODY_CAN_SIGN_IN}</p>
+            <pre><code>{words::ADD_USER_COMMAND}</code></pre>
+            <p>{words::WHAT_THE_COMMAND_DOES}</p>
             <a class="button primary" href="/login">"Reload"</a>
         </section>
     }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::paths;
 use crate::ui::components::account_fields::new_password_field;
 use crate::ui::components::typed::typed;
@@ -13,7 +14,7 @@ use crate::ui::layout::BareLayout;
 pub fn ResetPassword() -> impl IntoView {
     let link = page().link.unwrap_or_default();
     view! {
-        <BareLayout title="New password">
+        <BareLayout title=words::NEW_PASSWORD>
             {if link.is_open {
                 form(link.email).into_any()
             } else {
@@ -25,7 +26,7 @@ pub fn ResetPassword() -> impl IntoView {
 
 fn form(email: Option<String>) -> impl IntoView {
     view! {
-        <h1>"Choose a new password"</h1>
+        <h1>{words::CHOOSE_A_NEW_PASSWORD}</h1>
         <form class="card stack" method="post" action="/api/session/reset">
             {email
                 .map(|email| {
@@ -36,18 +37,18 @@ fn form(email: Option<String>) -> impl IntoView {
                         </label>
                     }
                 })}
-            {new_password_field(&typed(paths::SESSION_RESET), "new_password", " You are signed out everywhere.")}
-            <button class="button primary wide">"Change password"</button>
+            {new_password_field(&typed(paths::SESSION_RESET), "new_password", words::NEW_PASSWORD_SIGNS_OUT)}
+            <button class="button primary wide">{words::CHANGE_PASSWORD}</button>
         </form>
     }
 }
 
 fn link_not_open() -> impl IntoView {
     view! {
-        <h1>"This link has expired or been used"</h1>
+        <h1>{words::LINK_IS_OVER}</h1>
         <section class="card stack">
-            <p>"A link works once, for 30 minutes."</p>
-            <a class="button primary" href="/login/forgot">"Send a new one"</a>
+            <p>{words::LINK_WORKS_ONCE}</p>
+            <a class="button primary" href="/login/forgot">{words::SEND_A_NEW_ONE}</a>
         </section>
     }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{MemberBelongings, MemberView, MembersView, Permission, paths};
 use crate::ui::components::question_card::ConfirmationCard;
 
@@ -45,49 +46,23 @@ pub fn confirmation(view: &MembersView, asked: &MemberAction, belongings: &Membe
 }
 
 fn transfer_card(one: &MemberView) -> impl IntoView + use<> {
-    let text = "They become an owner and you become an admin. Only an owner can make you an owner again.";
     view! {
         <ConfirmationCard
-            title=format!("Transfer ownership to {}?", one.email)
-            text=text.into_any()
+            title=words::transfer_question(&one.email)
+            text=words::WHAT_TRANSFERRING_DOES.into_any()
             action="/api/members/transfer-ownership"
             field=("user_id", one.user_id.0.clone())
             cancel=paths::MEMBERS
-            verb="Transfer ownership"
+            verb=words::TRANSFER_OWNERSHIP
         />
     }
 }
 
-/// Says what becomes of what the person created.
-fn consequences(belongings: &MemberBelongings) -> String {
-    let MemberBelongings { api_keys, webhooks, connections } = belongings;
-    let mut text = String::new();
-    if !api_keys.is_empty() {
-        text.push_str(&format!(" These API keys stop working: {}.", api_keys.join(", ")));
-    }
-    if !webhooks.is_empty() {
-        let (them, each) =
-            if webhooks.len() == 1 { ("This webhook stays", "it") } else { ("These webhooks stay", "each") };
-        text.push_str(&format!(
-            " {them}: {}. Whoever added {each} knows the signing secret, so give {each} a new one.",
-            webhooks.join(", ")
-        ));
-    }
-    if !connections.is_empty() {
-        text.push_str(&format!(" These connections keep working: {}.", connections.join(", ")));
-    }
-    text
-}
-
 fn leave_card(one: &MemberView, organization: &str, belongings: &MemberBelongings) -> impl IntoView + use<> {
-    let text = format!(
-        "You will no longer see its connections. You need an invitation to come back.{}",
-        consequences(belongings)
-    );
     view! {
         <ConfirmationCard
-            title=format!("Leave {organization}?")
-            text=text.into_any()
+            title=words::leave_question(organization)
+            text=words::what_leaving_does(belongings).into_any()
             action="/api/members/leave"
             field=("user_id", one.user_id.0.clone())
             cancel=paths::MEMBERS
@@ -97,36 +72,14 @@ fn leave_card(one: &MemberView, organization: &str, belongings: &MemberBelonging
 }
 
 fn removal_card(one: &MemberView, organization: &str, belongings: &MemberBelongings) -> impl IntoView + use<> {
-    let text = format!(
-        "They will no longer see its connections, and their open invitations will stop working.{}",
-        consequences(belongings)
-    );
     view! {
         <ConfirmationCard
-            title=format!("Remove {} from {organization}?", one.email)
-            text=text.into_any()
+            title=words::remove_question(&one.email, organization)
+            text=words::what_removing_does(belongings).into_any()
             action="/api/members/remove"
             field=("user_id", one.user_id.0.clone())
             cancel=paths::MEMBERS
             verb="Remove"
         />
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn consequences_name_what_ends_and_what_stays() {
-        assert_eq!(consequences(&MemberBelongings::default()), "");
-        let text = consequences(&MemberBelongings {
-            api_keys: vec!["Export".into(), "Import".into()],
-            webhooks: vec!["hooks.example.com".into()],
-            connections: vec!["Harbour Coffee".into()],
-        });
-        for words in ["stop working: Export, Import.", "stays: hooks.example.com.", "working: Harbour Coffee."] {
-            assert!(text.contains(words), "{text}");
-        }
     }
 }

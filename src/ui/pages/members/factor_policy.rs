@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{FACTOR_DAYS, MembersView, Permission};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::time;
@@ -13,10 +14,10 @@ pub fn factor_policy(view: &MembersView) -> impl IntoView + use<> {
     }
     let state = match view.factor_required_from {
         Some(from) if from > view.as_of => {
-            view! { <p>"Every member needs a second factor from " {time::absolute(from)} " on."</p> }.into_any()
+            view! { <p>{words::factor_needed_from(time::absolute(from))}</p> }.into_any()
         }
-        Some(_) => view! { <p>"Every member needs a second factor."</p> }.into_any(),
-        None => view! { <p>"Members may sign in without a second factor."</p> }.into_any(),
+        Some(_) => view! { <p>{words::FACTOR_NEEDED}</p> }.into_any(),
+        None => view! { <p>{words::FACTOR_NOT_NEEDED}</p> }.into_any(),
     };
     let change = view.role.may(Permission::ManageOwners).then(|| match view.factor_required_from {
         Some(_) => stop_form().into_any(),
@@ -25,7 +26,7 @@ pub fn factor_policy(view: &MembersView) -> impl IntoView + use<> {
     Some(view! {
         <section aria-labelledby="factor-policy">
             <div class="section-head">
-                <h2 id="factor-policy">"Second factor"</h2>
+                <h2 id="factor-policy">{words::SECOND_FACTOR}</h2>
             </div>
             <div class="stack">{state} {change}</div>
         </section>
@@ -33,10 +34,7 @@ pub fn factor_policy(view: &MembersView) -> impl IntoView + use<> {
 }
 
 fn require_form() -> impl IntoView {
-    let options = FACTOR_DAYS.map(|days| {
-        let label = if days == 0 { "At once".to_owned() } else { format!("In {days} days") };
-        view! { <option value=days>{label}</option> }
-    });
+    let options = FACTOR_DAYS.map(|days| view! { <option value=days>{words::factor_in(days)}</option> });
     view! {
         <form class="card inline-form" method="post" action="/api/organizations/require-factor">
             {org_field()}
@@ -46,9 +44,9 @@ fn require_form() -> impl IntoView {
                     {options.into_iter().collect_view()}
                 </select>
             </label>
-            <button class="button">"Require a second factor"</button>
+            <button class="button">{words::REQUIRE_FACTOR}</button>
             <p class="hint" id="factor-policy-hint">
-                "After that, members without one reach nothing of this organisation until they set one up. You need one yourself first. People who sign in with another service are asked for it there. API keys keep working."
+                {words::WHAT_REQUIRING_DOES}
             </p>
         </form>
     }
@@ -58,7 +56,7 @@ fn stop_form() -> impl IntoView {
     view! {
         <form method="post" action="/api/organizations/stop-requiring-factor">
             {org_field()}
-            <button class="button">"Stop requiring a second factor"</button>
+            <button class="button">{words::STOP_REQUIRING_FACTOR}</button>
         </form>
     }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{InvitationView, MembersView, NewInvitationLink, Permission, Role};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::secret_card::SecretCard;
@@ -20,12 +21,12 @@ pub fn open_invitations(view: &MembersView) -> impl IntoView + use<> {
         view! {
             <section aria-labelledby="invitations">
                 <div class="section-head">
-                    <h2 id="invitations">"Invitations"</h2>
+                    <h2 id="invitations">{words::INVITATIONS}</h2>
                 </div>
                 {if view.invitations.is_empty() {
-                    view! { <p class="hint">"No invitation is open."</p> }.into_any()
+                    view! { <p class="hint">{words::NO_INVITATION_IS_OPEN}</p> }.into_any()
                 } else {
-                    view! { <ul class="connections" aria-label="Invitations">{rows}</ul> }.into_any()
+                    view! { <ul class="connections" aria-label=words::INVITATIONS>{rows}</ul> }.into_any()
                 }}
             </section>
         }
@@ -55,7 +56,7 @@ fn create_form(mine: Role) -> impl IntoView {
                 </select>
             </label>
             <label class="field">
-                <span>"Email (optional)"</span>
+                <span>{words::EMAIL}</span>
                 <input
                     type="email"
                     autocomplete="off"
@@ -65,10 +66,10 @@ fn create_form(mine: Role) -> impl IntoView {
                     {..typed.input("email", "", Some("invite-hint"))}
                 />
             </label>
-            <button class="button primary">"Create invitation"</button>
+            <button class="button primary">{words::CREATE_INVITATION}</button>
             {typed.error("email")}
             <p class="hint" id="invite-hint">
-                "You get a link for one person. It works once and expires after seven days. With an email address, only the person with that address can use it, and Evergrant sends it if it has a mail server."
+                {words::INVITATION_HINT}
             </p>
         </form>
     }
@@ -76,30 +77,15 @@ fn create_form(mine: Role) -> impl IntoView {
 
 /// Shows a new invitation's link once.
 pub fn invitation_link(new: &NewInvitationLink) -> impl IntoView + use<> {
-    let text = link_text(new);
     view! {
         <SecretCard
             id="invitation-address"
-            title="Invitation link"
+            title=words::INVITATION_LINK
             secret=new.link.expose().to_owned()
-            copy="Copy the link"
-            text=text.into_any()
+            copy=words::COPY_THE_LINK
+            text=words::who_can_use(new).into_any()
         />
     }
-}
-
-/// Says who can use a new invitation's link.
-fn link_text(new: &NewInvitationLink) -> String {
-    let who = match (&new.email, new.is_sent_by_mail) {
-        (Some(email), true) => format!(
-            "Evergrant sends {email} a link of its own, which shows that the mailbox is theirs. This link is for somebody who already has an account with that address."
-        ),
-        (Some(email), false) => format!(
-            "Send it only to {email}: without a mail server Evergrant can't check the address, so anyone with the link can join under it."
-        ),
-        (None, _) => "Send it only to the person you are inviting: anyone with the link can use it.".to_owned(),
-    };
-    format!("{who} You won't be able to see it again.")
 }
 
 fn row(one: &InvitationView) -> impl IntoView + use<> {
@@ -108,18 +94,15 @@ fn row(one: &InvitationView) -> impl IntoView + use<> {
         <li class="connection brief" data-key=one.id.0.clone()>
             <div class="connection-name">
                 <h3 id=title.clone()>
-                    {format!("{} invitation", one.role.label())} {one.email.clone().map(|email| format!(" for {email}"))}
+                    {words::invitation(one.role.label(), one.email.as_deref())}
                 </h3>
-                <span class="meta">
-                    {one.invited_by.clone().map(|by| format!("by {by}, "))} "expires on "
-                    {time::absolute(one.expires_at)}
-                </span>
+                <span class="meta">{words::invited_by(one.invited_by.clone(), time::absolute(one.expires_at))}</span>
             </div>
             <form method="post" action="/api/members/revoke-invitation">
                 {org_field()}
                 <input type="hidden" name="invitation_id" value=one.id.0.clone() />
                 <button class="button" aria-describedby=title>
-                    "Cancel invitation"
+                    {words::CANCEL_INVITATION}
                 </button>
             </form>
         </li>

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{MemberView, MembersView, Permission, Role, Tone, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::badge::Badge;
@@ -14,13 +15,13 @@ pub fn list(view: &MembersView) -> impl IntoView + use<> {
     view! {
         <section aria-labelledby="members">
             <div class="section-head">
-                <h2 id="members">"People"</h2>
+                <h2 id="members">{words::PEOPLE}</h2>
             </div>
             <div class="stack">
                 {view.managed_by_clerk.then(managed_by_clerk_hint)}
-                <ul class="connections" aria-label="Members">{rows}</ul>
+                <ul class="connections" aria-label=words::TITLE>{rows}</ul>
                 <p class="hint">
-                    "Owners can do everything. Admins can do everything except manage owners. Members can view and refresh connections, and leave."
+                    {words::WHAT_ROLES_CAN_DO}
                 </p>
             </div>
         </section>
@@ -30,7 +31,7 @@ pub fn list(view: &MembersView) -> impl IntoView + use<> {
 fn managed_by_clerk_hint() -> impl IntoView {
     view! {
         <p class="hint">
-            "Members are managed in Clerk: invite, change and remove people in its organisation menu at the top of this page. This list shows everyone who has signed in here."
+            {words::MANAGED_BY_CLERK}
         </p>
     }
 }
@@ -38,17 +39,13 @@ fn managed_by_clerk_hint() -> impl IntoView {
 fn row(one: &MemberView, view: &MembersView) -> impl IntoView + use<> {
     let title = format!("member-{}", one.user_id);
     let manages = view.role.may(Permission::ManageMembers) && !view.managed_by_clerk;
-    let factor = (manages && one.has_factor).then_some(", second factor on");
     let tone = if one.role == Role::Member { Tone::Quiet } else { Tone::Info };
     view! {
         <li class="connection brief" data-key=one.user_id.0.clone()>
             <div class="connection-name">
                 <h3 class="address" id=title>{one.email.clone()}</h3>
                 {Badge::plain(tone, one.role.label()).render()}
-                <span class="meta">
-                    {one.is_you.then_some("You, ")} "since "
-                    {time::date(one.since)} {factor}
-                </span>
+                <span class="meta">{words::member_since(one.is_you, time::date(one.since), manages && one.has_factor)}</span>
             </div>
             {actions(one, view)}
         </li>
@@ -75,7 +72,7 @@ fn actions(one: &MemberView, view: &MembersView) -> Option<AnyView> {
     let buttons = roles.into_iter().map(|role| {
         view! {
             <button class="menu-item" name="role" value=role.as_str()>
-                {format!("Make {}", role.with_article())}
+                {words::make(role.with_article())}
             </button>
         }
     });
@@ -88,7 +85,7 @@ fn actions(one: &MemberView, view: &MembersView) -> Option<AnyView> {
             </a>
         }
     };
-    let transfer = hands_over.then(|| link("menu-item", "transfer", "Transfer ownership"));
+    let transfer = hands_over.then(|| link("menu-item", "transfer", words::TRANSFER_OWNERSHIP));
     let remove = removes.then(|| link("menu-item danger", "remove", "Remove"));
     let leave = leaves.then(|| link("menu-item danger", "remove", "Leave"));
     Some(

@@ -5,6 +5,7 @@ mod factor_policy;
 mod invitations;
 mod list;
 mod organization;
+mod words;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -29,7 +30,7 @@ pub fn Members() -> impl IntoView {
     let asked = MemberAction::from_query(|name| query.get(name));
     let link = page().invitation_link;
     view! {
-        <Layout title="Members">
+        <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::members().await {
                     Ok(view) => {
@@ -42,7 +43,7 @@ pub fn Members() -> impl IntoView {
                         let link = link.as_ref().map(|link| invitation_link(link).into_any());
                         loaded(&view, question, link).into_any()
                     }
-                    Err(error) => load_failure("Members", &error, paths::MEMBERS.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::MEMBERS.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -59,8 +60,8 @@ fn loaded(view: &MembersView, question: Option<AnyView>, link: Option<AnyView>) 
     let before = view! {
         <header class="page-head">
             <div>
-                <h1>"Members"</h1>
-                <p class="lead">{format!("Who belongs to {}, and what they can do.", view.organisation)}</p>
+                <h1>{words::TITLE}</h1>
+                <p class="lead">{words::who_belongs(&view.organisation)}</p>
             </div>
         </header>
         {settings_tabs(paths::MEMBERS)}

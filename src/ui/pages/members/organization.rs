@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{MembersView, Permission};
 use crate::ui::components::create_organization_form::create_organization_form;
 use crate::ui::components::org_field::org_field;
@@ -34,7 +35,7 @@ pub fn organization(view: &MembersView) -> impl IntoView + use<> {
     Some(view! {
         <section aria-labelledby="organisation">
             <div class="section-head">
-                <h2 id="organisation">"Organisation"</h2>
+                <h2 id="organisation">{words::ORGANIZATION}</h2>
             </div>
             <div class="stack">{rename} {create_organization_form("button")}</div>
         </section>

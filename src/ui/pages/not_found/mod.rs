@@ -1,5 +1,7 @@
 //! The page for an unknown address.
 
+mod words;
+
 use leptos::prelude::*;
 
 use crate::ui::context::page;
@@ -11,15 +13,15 @@ pub fn NotFound() -> impl IntoView {
     let content = || {
         view! {
             <section class="empty">
-                <h1>"Page not found"</h1>
-                <p>"The address may be mistyped, or the page has moved."</p>
-                <a class="button primary" href="/">"Go to the overview"</a>
+                <h1>{words::TITLE}</h1>
+                <p>{words::WHY}</p>
+                <a class="button primary" href="/">{words::GO_TO_THE_OVERVIEW}</a>
             </section>
         }
     };
     if page().session.is_some() {
-        view! { <Layout title="Not found">{content()}</Layout> }.into_any()
+        view! { <Layout title=words::PAGE_TITLE>{content()}</Layout> }.into_any()
     } else {
-        view! { <BareLayout title="Not found">{content()}</BareLayout> }.into_any()
+        view! { <BareLayout title=words::PAGE_TITLE>{content()}</BareLayout> }.into_any()
     }
 }

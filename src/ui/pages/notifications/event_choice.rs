@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{EndpointView, EventKind, paths};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::answer_buttons;
@@ -26,15 +27,15 @@ pub fn event_choice(one: &EndpointView) -> impl IntoView + use<> {
     let boxes = boxes.collect_view();
     view! {
         <section class="card question" aria-labelledby="question">
-            <h2 id="question">"Which events does this webhook get?"</h2>
+            <h2 id="question">{words::WHICH_EVENTS}</h2>
             <p class="address">{one.url.clone()}</p>
             <form class="fields" method="post" action="/api/notifications/webhooks/events">
                 {org_field()} <input type="hidden" name="endpoint_id" value=one.id.0.clone() />
                 <fieldset class="checks" aria-describedby="events-hint">
-                    <legend>"Only these events"</legend>
+                    <legend>{words::ONLY_THESE_EVENTS}</legend>
                     {boxes}
                     <span class="hint" id="events-hint">
-                        "Tick none for all events, also those that a later version adds."
+                        {words::NONE_TICKED_GETS_ALL}
                     </span>
                 </fieldset>
                 {answer_buttons(paths::NOTIFICATIONS, "primary", "Save")}

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{NotificationsView, RecipientView, Tone};
 use crate::ui::components::badge::Badge;
 use crate::ui::components::org_field::org_field;
@@ -12,18 +13,18 @@ pub fn email_settings(view: &NotificationsView) -> impl IntoView + use<> {
     view! {
         <section aria-labelledby="mail">
             <div class="section-head">
-                <h2 id="mail">"Email"</h2>
+                <h2 id="mail">{words::EMAIL}</h2>
             </div>
             <div class="stack">
             {(!view.ways.mail)
                 .then(|| {
                     view! {
                         <p class="hint">
-                            "No email is sent yet: your Evergrant administrator hasn't set up a mail server. Your choices are saved until then."
+                            {words::NO_MAIL_SERVER}
                         </p>
                     }
                 })}
-            <ul class="connections" aria-label="Email">{rows}</ul>
+            <ul class="connections" aria-label=words::EMAIL>{rows}</ul>
             </div>
         </section>
     }
@@ -31,16 +32,16 @@ pub fn email_settings(view: &NotificationsView) -> impl IntoView + use<> {
 
 fn row(one: &RecipientView) -> impl IntoView + use<> {
     let (badge, verb) = if one.gets_mail {
-        (Badge::plain(Tone::Good, "Email on"), "Turn off")
+        (Badge::plain(Tone::Good, words::EMAIL_ON), words::TURN_OFF)
     } else {
-        (Badge::plain(Tone::Quiet, "Email off"), "Turn on")
+        (Badge::plain(Tone::Quiet, words::EMAIL_OFF), words::TURN_ON)
     };
     view! {
         <li class="connection brief" data-key=one.user_id.0.clone()>
             <div class="connection-name">
                 <h3 id=format!("mail-{}", one.user_id)>{one.email.clone()}</h3>
                 {badge.render()}
-                <span class="meta">{one.role.label()} {one.is_you.then_some(", you")}</span>
+                <span class="meta">{words::role(one.role.label(), one.is_you)}</span>
             </div>
             <form method="post" action="/api/notifications/mail">
                 {org_field()}

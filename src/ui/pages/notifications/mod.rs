@@ -3,6 +3,7 @@
 mod event_choice;
 mod mail;
 mod webhooks;
+mod words;
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -26,11 +27,11 @@ pub fn Notifications() -> impl IntoView {
     let asked = WebhookQuestions { remove: query.get("remove"), events: query.get("events") };
     let revealed = page().webhook_secret;
     view! {
-        <Layout title="Notifications">
+        <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::notifications().await {
                     Ok(view) => loaded(view, asked, revealed).into_any(),
-                    Err(error) => load_failure("Notifications", &error, paths::NOTIFICATIONS.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::NOTIFICATIONS.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -52,9 +53,9 @@ fn loaded(view: NotificationsView, asked: WebhookQuestions, revealed: Option<Rev
     let before = view! {
         <header class="page-head">
             <div>
-                <h1>"Notifications"</h1>
+                <h1>{words::TITLE}</h1>
                 <p class="lead">
-                    "Evergrant tells you when a connection needs attention, before it expires, and when it works again. " <a href=paths::EVENT_LIST>"What happened"</a>
+                    {words::WHEN_YOU_ARE_NOTIFIED} " " <a href=paths::EVENT_LIST>{words::RECENT_EVENTS}</a>
                 </p>
             </div>
         </header>
@@ -69,18 +70,14 @@ fn loaded(view: NotificationsView, asked: WebhookQuestions, revealed: Option<Rev
 
 /// Shows a webhook's signing secret once.
 fn secret_card(revealed: &RevealedSecret) -> impl IntoView + use<> {
-    let text = view! {
-        "For "
-        <span class="address">{revealed.webhook_url.clone()}</span>
-        ". Copy it to your receiver, which checks each event's signature with it. You won't be able to see it again."
-    };
+    let address = view! { <span class="address">{revealed.webhook_url.clone()}</span> };
     view! {
         <SecretCard
             id="signing-secret"
-            title="Signing secret"
+            title=words::SIGNING_SECRET
             secret=revealed.expose().to_owned()
-            copy="Copy the secret"
-            text=text.into_any()
+            copy=words::COPY_THE_SECRET
+            text=words::what_the_secret_is_for(address).into_any()
         />
     }
 }

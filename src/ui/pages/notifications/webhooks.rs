@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{Channels, DisabledBy, EndpointView, NotificationsView, Tone, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::badge::Badge;
@@ -12,23 +13,20 @@ use crate::ui::components::time;
 use crate::ui::components::typed::typed;
 use crate::ui::shared::icons::{CHECK, SLASH, WARNING};
 
-const DESCRIPTION: &str =
-    "Evergrant posts each event as JSON, signed with the Standard Webhooks scheme, and retries for up to three days.";
-
 /// Renders the section.
 pub fn webhooks(view: &NotificationsView) -> impl IntoView + use<> {
     let rows = view.endpoints.iter().map(|one| row(one, view)).collect_view();
     view! {
         <section aria-labelledby="webhooks">
             <div class="section-head">
-                <h2 id="webhooks">"Webhooks"</h2>
+                <h2 id="webhooks">{words::WEBHOOKS}</h2>
             </div>
             <div class="stack">
-                <p class="lead">{DESCRIPTION}</p>
+                <p class="lead">{words::WHAT_WEBHOOKS_ARE}</p>
                 {if view.endpoints.is_empty() {
-                    view! { <p class="hint">"No webhooks yet."</p> }.into_any()
+                    view! { <p class="hint">{words::NO_WEBHOOKS}</p> }.into_any()
                 } else {
-                    view! { <ul class="connections" aria-label="Webhooks">{rows}</ul> }.into_any()
+                    view! { <ul class="connections" aria-label=words::WEBHOOKS>{rows}</ul> }.into_any()
                 }}
             </div>
         </section>
@@ -40,7 +38,7 @@ pub fn new_webhook(view: &NotificationsView) -> impl IntoView + use<> {
     if view.may_manage {
         add_form(view.ways).into_any()
     } else {
-        view! { <p class="hint">"Only owners and admins can add and change webhooks."</p> }.into_any()
+        view! { <p class="hint">{words::WHO_MAY_ADD}</p> }.into_any()
     }
 }
 
@@ -62,14 +60,10 @@ fn add_form(channels: Channels) -> impl IntoView {
                     {..typed.input("url", "", Some("address-hint"))}
                 />
             </label>
-            <button class="button primary">"Add webhook"</button>
+            <button class="button primary">{words::ADD_WEBHOOK}</button>
             {typed.error("url")}
             <p class="hint" id="address-hint">
-                {if channels.only_this_machine {
-                    "In sandbox mode nothing leaves this machine, so use an address on it."
-                } else {
-                    "A public https address. Its signing secret is shown once, on the next page."
-                }}
+                {words::address_hint(channels.only_this_machine)}
             </p>
         </form>
     }
@@ -78,7 +72,7 @@ fn add_form(channels: Channels) -> impl IntoView {
 fn row(one: &EndpointView, view: &NotificationsView) -> impl IntoView + use<> {
     let badge = match (one.disabled_at, one.disabled_by) {
         (None, _) => Badge::new(Tone::Good, CHECK, "On"),
-        (Some(_), Some(DisabledBy::Gone)) => Badge::new(Tone::Warn, WARNING, "Off: the receiver answered 410 Gone"),
+        (Some(_), Some(DisabledBy::Gone)) => Badge::new(Tone::Warn, WARNING, words::OFF_AS_GONE),
         (Some(_), _) => Badge::new(Tone::Quiet, SLASH, "Off"),
     };
     let title = format!("webhook-{}", one.id);
@@ -89,11 +83,7 @@ fn row(one: &EndpointView, view: &NotificationsView) -> impl IntoView + use<> {
                     <h3 class="address" id=title.clone()>{one.url.clone()}</h3>
                     {badge.render()}
                 </div>
-                <p class="meta">
-                    "Added on " {time::date(one.created_at)}
-                    {one.previous_until
-                        .map(|until| view! { ". The previous secret also signs until " {time::absolute(until)} })}
-                </p>
+                <p class="meta">{words::added_on(time::date(one.created_at), one.previous_until.map(time::absolute))}</p>
             </div>
             {view.may_manage.then(|| actions(one, title))}
             <dl class="facts">{last_delivery(one)} {chosen(one)}</dl>
@@ -120,8 +110,8 @@ fn last_delivery(one: &EndpointView) -> impl IntoView + use<> {
     let Some(delivery) = &one.last else {
         return view! {
             <div>
-                <dt>"Last delivery"</dt>
-                <dd>"None yet"</dd>
+                <dt>{words::LAST_DELIVERY}</dt>
+                <dd>{words::NONE_YET}</dd>
             </div>
         }
         .into_any();
@@ -130,14 +120,14 @@ fn last_delivery(one: &EndpointView) -> impl IntoView + use<> {
     let next = delivery.next_attempt_at.map(|at| {
         view! {
             <div>
-                <dt>"Next attempt"</dt>
+                <dt>{words::NEXT_ATTEMPT}</dt>
                 <dd>{time::absolute(at)}</dd>
             </div>
         }
     });
     view! {
         <div>
-            <dt>"Last delivery"</dt>
+            <dt>{words::LAST_DELIVERY}</dt>
             <dd>{status_badge(delivery).render()} " " {when}</dd>
         </div>
         {evidence(delivery)
@@ -165,19 +155,19 @@ fn actions(one: &EndpointView, described_by: String) -> impl IntoView + use<> {
             {org_field()}
             <input type="hidden" name="endpoint_id" value=one.id.0.clone() />
             <input type="hidden" name="enabled" value=(!on).to_string() />
-            <button class="button" aria-describedby=described_by>"Send a test"</button>
+            <button class="button" aria-describedby=described_by>{words::SEND_A_TEST}</button>
             <ActionsMenu id=one.id.0.clone() name=one.url.clone()>
                 <a class="menu-item" href=log>
                     "Deliveries"
                 </a>
                 <a class="menu-item" href=choose>
-                    "Choose events"
+                    {words::CHOOSE_EVENTS}
                 </a>
                 <button class="menu-item" formaction="/api/notifications/webhooks/rotate">
-                    "New secret"
+                    {words::NEW_SECRET}
                 </button>
                 <button class="menu-item" formaction="/api/notifications/webhooks/set">
-                    {if on { "Turn off" } else { "Turn on" }}
+                    {if on { words::TURN_OFF } else { words::TURN_ON }}
                 </button>
                 <a class="menu-item danger" href=remove>
                     "Remove"
@@ -189,15 +179,11 @@ fn actions(one: &EndpointView, described_by: String) -> impl IntoView + use<> {
 
 /// Asks for confirmation before an endpoint is removed.
 pub fn remove_confirmation(one: &EndpointView) -> impl IntoView + use<> {
-    let text = view! {
-        "Evergrant will post nothing more to "
-        <span class="address">{one.url.clone()}</span>
-        ". Its pending deliveries are cancelled. If you add it again, it gets a new secret."
-    };
+    let address = view! { <span class="address">{one.url.clone()}</span> };
     view! {
         <ConfirmationCard
-            title="Remove this webhook?".to_owned()
-            text=text.into_any()
+            title=words::REMOVE_QUESTION.to_owned()
+            text=words::what_removing_does(address).into_any()
             action="/api/notifications/webhooks/remove"
             field=("endpoint_id", one.id.0.clone())
             cancel=paths::NOTIFICATIONS

@@ -1,5 +1,7 @@
 //! All of a person's organizations at a glance: what each needs, and the way into it.
 
+mod words;
+
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -24,11 +26,11 @@ pub fn Organizations() -> impl IntoView {
     // Set by the search of the switcher, and of this page.
     let search = use_query_map().read_untracked().get("q").unwrap_or_default();
     view! {
-        <Layout title="Organisations" personal=true>
+        <Layout title=words::TITLE personal=true>
             {Suspend::new(async move {
                 match api::organizations(search).await {
                     Ok(view) => loaded(&view).into_any(),
-                    Err(error) => load_failure("Organisations", &error, paths::ORGANIZATIONS.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::ORGANIZATIONS.to_owned()).into_any(),
                 }
             })}
         </Layout>
@@ -42,23 +44,22 @@ fn loaded(view: &OrganizationsView) -> AnyView {
     let list = if view.organizations.is_empty() && is_searched {
         nothing_found().into_any()
     } else if view.organizations.is_empty() {
-        empty_state("You don't belong to an organisation yet", "Ask an owner for an invitation, or create your own.")
-            .into_any()
+        empty_state(words::NO_ORGANIZATIONS, words::ASK_OR_CREATE).into_any()
     } else {
-        view! { <ul class="connections" aria-label="Organisations">{rows}</ul> }.into_any()
+        view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.into_any()
     };
     let live = view! {
         <header class="page-head">
             <div>
-                <h1>"Organisations"</h1>
-                <p class="lead">{(!is_searched).then(|| lead(&view.organizations))}</p>
+                <h1>{words::TITLE}</h1>
+                <p class="lead">{(!is_searched).then(|| words::lead(&view.organizations))}</p>
             </div>
         </header>
         {(view.total > EASY_TO_LOOK_THROUGH || is_searched).then(|| search_form(&view.search))}
         {list}
     };
     let after = if by_clerk {
-        view! { <p class="hint">"Switch and create organisations at the top of this page."</p> }.into_any()
+        view! { <p class="hint">{words::CLERK_SWITCHES}</p> }.into_any()
     } else {
         create_organization_form("button").into_any()
     };
@@ -74,7 +75,7 @@ fn search_form(search: &str) -> impl IntoView + use<> {
                 <input type="search" name="q" value=search.to_owned() maxlength="100" autocomplete="off" />
             </label>
             <button class="button">"Show"</button>
-            {is_searched.then(|| view! { <a class="button" href=paths::ORGANIZATIONS>"Show all"</a> })}
+            {is_searched.then(|| view! { <a class="button" href=paths::ORGANIZATIONS>{words::SHOW_ALL}</a> })}
         </form>
     }
 }
@@ -82,22 +83,9 @@ fn search_form(search: &str) -> impl IntoView + use<> {
 fn nothing_found() -> impl IntoView {
     view! {
         <section class="empty" role="status">
-            <h2>"No organisation matches"</h2>
-            <p>"Search for something else, or look at all of them."</p>
+            <h2>{words::NO_ORGANIZATION_MATCHES}</h2>
+            <p>{words::SEARCH_FOR_SOMETHING_ELSE}</p>
         </section>
-    }
-}
-
-/// Says how many organizations have a connection that somebody has to reconnect.
-fn lead(organizations: &[OrganizationView]) -> String {
-    let broken = organizations.iter().filter(|one| one.counts.needs_reauth > 0).count();
-    match (organizations.len(), broken) {
-        (0, _) => "None yet.".to_owned(),
-        (1, 0) => "Nothing in it needs you.".to_owned(),
-        (1, _) => "It has a connection that needs reconnecting.".to_owned(),
-        (all, 0) => format!("Nothing in your {all} organisations needs reconnecting."),
-        (all, 1) => format!("1 of your {all} organisations has a connection that needs reconnecting."),
-        (all, many) => format!("{many} of your {all} organisations have a connection that needs reconnecting."),
     }
 }
 
@@ -109,10 +97,10 @@ fn row(one: &OrganizationView, by_clerk: bool) -> impl IntoView + use<> {
         <li class="connection brief" data-key=one.org.id.0.clone()>
             <div class="connection-name">
                 <h2 id=title.clone()>{one.org.name.clone()}</h2>
-                <span class="meta">{one.org.role.label()} {one.is_current.then_some(", open now")}</span>
+                <span class="meta">{words::role(one.org.role.label(), one.is_current)}</span>
                 {counts}
-                {one.is_locked.then(|| Badge::new(Tone::Warn, LOCK, "Requires a second factor").render())}
-                {is_empty.then(|| view! { <span class="meta">"No connections"</span> })}
+                {one.is_locked.then(|| Badge::new(Tone::Warn, LOCK, words::REQUIRES_SECOND_FACTOR).render())}
+                {is_empty.then(|| view! { <span class="meta">{words::NO_CONNECTIONS}</span> })}
             </div>
             {way_in(one, title, by_clerk)}
         </li>
@@ -123,7 +111,7 @@ fn row(one: &OrganizationView, by_clerk: bool) -> impl IntoView + use<> {
 /// Renders what leads into the organization. `title` is the id of its name.
 fn way_in(one: &OrganizationView, title: String, by_clerk: bool) -> impl IntoView + use<> {
     if one.is_locked {
-        return view! { <a class="button" href="/account#second-factor" aria-describedby=title>"Set yours up"</a> }
+        return view! { <a class="button" href="/account#second-factor" aria-describedby=title>{words::SET_YOURS_UP}</a> }
             .into_any();
     }
     if one.is_current {
@@ -142,26 +130,4 @@ fn way_in(one: &OrganizationView, title: String, by_clerk: bool) -> impl IntoVie
         </form>
     }
     .into_any()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{HealthCounts, OrgView, Role};
-
-    #[test]
-    fn lead_counts_the_organizations_that_need_somebody() {
-        let one = |needs_reauth| OrganizationView {
-            org: OrgView { id: "o".into(), name: "Harbour".into(), role: Role::Owner, attention: 0 },
-            is_current: false,
-            is_locked: false,
-            counts: HealthCounts { needs_reauth, ..HealthCounts::default() },
-        };
-        assert_eq!(lead(&[one(0)]), "Nothing in it needs you.");
-        assert_eq!(
-            lead(&[one(0), one(3), one(0)]),
-            "1 of your 3 organisations has a connection that needs reconnecting."
-        );
-        assert_eq!(lead(&[one(1), one(3)]), "2 of your 2 organisations have a connection that needs reconnecting.");
-    }
 }

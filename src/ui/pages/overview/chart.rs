@@ -3,6 +3,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::HourView;
 use crate::ui::components::time;
 
@@ -38,10 +39,10 @@ pub fn refreshes_by_hour(hours: &[HourView]) -> impl IntoView + use<> {
             <div class="chart-marks" aria-hidden="true">{marks}</div>
             <div class="visually-hidden">
             <table>
-                <caption>"Refreshes in the last 24 hours, by hour"</caption>
+                <caption>{words::REFRESHES_BY_HOUR}</caption>
                 <thead>
                     <tr>
-                        <th scope="col">"Hour from"</th>
+                        <th scope="col">{words::HOUR_FROM}</th>
                         <th scope="col">"Failed"</th>
                         <th scope="col">"Refreshed"</th>
                     </tr>
@@ -56,7 +57,7 @@ pub fn refreshes_by_hour(hours: &[HourView]) -> impl IntoView + use<> {
 /// Renders one hour. Successes are stacked on failures, and a baseline marks empty hours.
 fn bar(x: usize, hour: &HourView, most: u32) -> impl IntoView + use<> {
     let (refreshed, failed) = (bar_height(hour.refreshed, most), bar_height(hour.failed, most));
-    let counts = format!(": {} failed, {} refreshed", hour.failed, hour.refreshed);
+    let counts = words::hour_counts(hour.failed, hour.refreshed);
     let part = |class: &'static str, height: u32, foot: u32| {
         (height > 0)
             .then(|| view! { <rect class=class x=x width=BAR_WIDTH y=CHART_HEIGHT - foot - height height=height /> })

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::words;
 use crate::model::{ConnectionView, Health, paths};
 use crate::ui::components::health_badge::{count_badge, health_badge};
 use crate::ui::components::time;
@@ -14,24 +15,24 @@ pub fn connection_list(connections: &[ConnectionView]) -> impl IntoView + use<> 
     let counts = count_by_health(connections);
     let counts = counts.into_iter().map(|(health, count)| view! { <li>{count_badge(health, count)}</li> });
     let counts = (connections.len() > 1)
-        .then(|| view! { <ul class="counts" aria-label="By state">{counts.collect_view()}</ul> });
+        .then(|| view! { <ul class="counts" aria-label=words::BY_STATE>{counts.collect_view()}</ul> });
     let rows = connections.iter().take(MAX_LISTED_CONNECTIONS).map(row).collect_view();
     let more = connections.len().saturating_sub(MAX_LISTED_CONNECTIONS);
     view! {
         <section>
             <div class="section-head">
-                <h2>"Connections"</h2>
-                <a href=paths::INTEGRATIONS>"Manage connections"</a>
+                <h2>{words::CONNECTIONS}</h2>
+                <a href=paths::INTEGRATIONS>{words::MANAGE_CONNECTIONS}</a>
             </div>
             {counts}
-            <ul class="connections" aria-label="Connections">{rows}</ul>
-            {(more > 0).then(|| view! { <p class="meta more">"And " {more} " more."</p> })}
+            <ul class="connections" aria-label=words::CONNECTIONS>{rows}</ul>
+            {(more > 0).then(|| view! { <p class="meta more">{words::and_more(more)}</p> })}
         </section>
     }
 }
 
 fn row(one: &ConnectionView) -> impl IntoView + use<> {
-    let refreshed = one.last_refreshed_at.map(|at| view! { "Last refreshed " {time::age(at)} });
+    let refreshed = one.last_refreshed_at.map(|at| words::last_refreshed(time::age(at)));
     view! {
         <li class="connection brief" data-key=one.id.0.clone()>
             <div class="connection-name">

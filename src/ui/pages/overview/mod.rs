@@ -3,11 +3,12 @@
 mod chart;
 mod connections;
 mod verdict;
+mod words;
 
 use leptos::prelude::*;
 
 use crate::api;
-use crate::model::{HourView, OverviewView, UpcomingActionKind, UpcomingActionView};
+use crate::model::{HourView, OverviewView, UpcomingActionView};
 use crate::ui::components::live_body::{live_body, live_body_until};
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::reread::next_reread_at;
@@ -23,7 +24,7 @@ use verdict::verdict;
 #[component]
 pub fn Overview() -> impl IntoView {
     view! {
-        <Layout title="Overview">
+        <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::overview().await {
                     Ok(view) if view.connections.is_empty() => {
@@ -34,7 +35,7 @@ pub fn Overview() -> impl IntoView {
                         live_body_until(view.as_of, again, loaded(view).into_any()).into_any()
                     }
                     Err(error) => {
-                        view! { {app_alarm(&page())} {load_failure("Overview", &error, "/".to_owned())} }.into_any()
+                        view! { {app_alarm(&page())} {load_failure(words::TITLE, &error, "/".to_owned())} }.into_any()
                     }
                 }
             })}
@@ -45,13 +46,13 @@ pub fn Overview() -> impl IntoView {
 fn no_connections() -> impl IntoView {
     view! {
         <header class="page-head">
-            <h1>"Overview"</h1>
+            <h1>{words::TITLE}</h1>
         </header>
         {app_alarm(&page())}
         <section class="empty">
-            <h2>"No connections yet"</h2>
-            <p>"Connect Xero, and this page shows whether your connections are working."</p>
-            <a class="button primary" href="/settings/integrations">"Go to integrations"</a>
+            <h2>{words::NO_CONNECTIONS}</h2>
+            <p>{words::WHAT_THIS_PAGE_SHOWS}</p>
+            <a class="button primary" href="/settings/integrations">{words::GO_TO_INTEGRATIONS}</a>
         </section>
     }
 }
@@ -60,7 +61,7 @@ fn loaded(view: OverviewView) -> impl IntoView {
     let (day, next) = (last_24_hours(&view.hours).into_any(), coming_up(&view).into_any());
     view! {
         <header class="page-head">
-            <h1>"Overview"</h1>
+            <h1>{words::TITLE}</h1>
         </header>
         {verdict(&view)}
         <div class="panels">{day} {next}</div>
@@ -73,8 +74,8 @@ fn last_24_hours(hours: &[HourView]) -> impl IntoView + use<> {
     view! {
         <section class="card panel">
             <div class="section-head">
-                <h2>"Last 24 hours"</h2>
-                <a href="/activity">"All activity"</a>
+                <h2>{words::LAST_24_HOURS}</h2>
+                <a href="/activity">{words::ALL_ACTIVITY}</a>
             </div>
             <dl class="stats">
                 {stat(WARNING, "chart-bad", "Failed", sum(|hour| hour.failed))}
@@ -105,10 +106,10 @@ fn coming_up(view: &OverviewView) -> impl IntoView + use<> {
     view! {
         <section class="card panel">
             <div class="section-head">
-                <h2>"Coming up"</h2>
+                <h2>{words::COMING_UP}</h2>
             </div>
             {if view.next.is_empty() {
-                view! { <p class="meta">"Nothing is scheduled: there are no active connections."</p> }.into_any()
+                view! { <p class="meta">{words::NOTHING_IS_SCHEDULED}</p> }.into_any()
             } else {
                 view! { <ul class="steps">{rows}</ul> }.into_any()
             }}
@@ -117,13 +118,9 @@ fn coming_up(view: &OverviewView) -> impl IntoView + use<> {
 }
 
 fn upcoming_action(next: &UpcomingActionView, as_of: i64) -> impl IntoView + use<> {
-    let (title, about) = match next.kind {
-        UpcomingActionKind::Retry => ("Next attempt to reach Xero", "The connection is safe."),
-        UpcomingActionKind::Refresh => ("Access token refresh", "Before the current token expires."),
-        UpcomingActionKind::Roll => ("Refresh token renewal", "Earlier if the connection is used."),
-    };
+    let (title, about) = words::upcoming(next.kind);
     let when = if next.at <= as_of {
-        "any moment".into_any()
+        words::ANY_MOMENT.into_any()
     } else if next.at - as_of < time_text::DAY {
         time::time_of_day(next.at).into_any()
     } else {

@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::model::{ConnectionView, Health, OverviewView, Tone, XERO_NOT_ANSWERING, XeroCondition, paths};
+use super::words;
+use crate::model::{ConnectionView, Health, OverviewView, Tone, XeroCondition, paths};
 use crate::ui::components::broken_connections::broken_connections;
 use crate::ui::components::time;
 use crate::ui::shared::icons::{CHECK, CLOCK, WARNING, icon};
@@ -31,18 +32,14 @@ pub fn verdict(view: &OverviewView) -> impl IntoView + use<> {
         Tone::Warn => CLOCK,
         _ => WARNING,
     };
-    let since = xero.since.filter(|_| next == Next::Retry).map(|at| view! { " Since " {time::time_of_day(at)} "." });
+    let since =
+        xero.since.filter(|_| next == Next::Retry).map(|at| view! { " " {words::since(time::time_of_day(at))} });
+    let again = xero.next_attempt_at.map(time::time_of_day);
     let more = match next {
         Next::Nothing | Next::Reconnect => ().into_any(),
-        Next::Retry => view! { {since} {retry_notice(xero.next_attempt_at)} " " {xero_link()} }.into_any(),
-        Next::Check => {
-            let at = xero.next_attempt_at.map(|at| view! { " at " {time::time_of_day(at)} });
-            view! { " Evergrant will ask again" {at} " before anybody has to act. " {xero_link()} }.into_any()
-        }
-        Next::Administrator => {
-            view! { " Your Evergrant administrator needs to fix this. Your connections are safe. " {xero_link()} }
-                .into_any()
-        }
+        Next::Retry => view! { {since} " " {words::will_try_again(again)} " " {xero_link()} }.into_any(),
+        Next::Check => view! { " " {words::will_ask_again(again)} " " {xero_link()} }.into_any(),
+        Next::Administrator => view! { " " {words::ADMINISTRATOR_NEEDS_TO_FIX} " " {xero_link()} }.into_any(),
     };
     let reconnect = (next == Next::Reconnect).then(|| broken_connections(&view.broken));
     view! {
@@ -57,13 +54,7 @@ pub fn verdict(view: &OverviewView) -> impl IntoView + use<> {
 }
 
 fn xero_link() -> impl IntoView {
-    view! { <a href=paths::XERO>"Xero's state"</a> }
-}
-
-/// Says when Evergrant tries again, while nobody has to act.
-fn retry_notice(at: Option<i64>) -> impl IntoView {
-    let at = at.map(|at| view! { " at " {time::time_of_day(at)} });
-    view! { " Evergrant will try again" {at} ". You don't need to do anything." }
+    view! { <a href=paths::XERO>{words::XEROS_STATE}</a> }
 }
 
 /// Returns the tone and the sentences that sum up the connections, each cause in one, and what follows. Disconnected and
@@ -74,65 +65,40 @@ fn summary(connections: &[ConnectionView], xero: XeroCondition) -> (Tone, String
     let retrying = count(Health::Retrying);
     let moved = count(Health::Moved);
     let total = connections.len() - count(Health::Disconnected) - moved;
-    let needs_reconnecting = match (total, broken) {
-        (1, 1) => "The connection needs reconnecting.".to_owned(),
-        (_, 1) => format!("1 of {total} connections needs reconnecting."),
-        _ => format!("{broken} of {total} connections need reconnecting."),
-    };
+    let needs_reconnecting = words::need_reconnecting(broken, total);
     // A consent would fail, too, so this comes before what a person could do.
     if xero == XeroCondition::RefusesApp {
-        let refused = "Xero refuses Evergrant's app credentials, so no token can be refreshed.";
+        let refused = words::CREDENTIALS_REFUSED;
         let rest = if broken > 0 { format!("{refused} {needs_reconnecting}") } else { refused.to_owned() };
         return (Tone::Bad, rest, Next::Administrator);
     }
     match (total, broken, retrying) {
-        (0, ..) if moved > 0 => (
-            Tone::Quiet,
-            "Nothing is connected: every connection has been disconnected or moved to another system.".to_owned(),
-            Next::Nothing,
-        ),
-        (0, ..) => {
-            (Tone::Quiet, "Nothing is connected: every connection has been disconnected.".to_owned(), Next::Nothing)
-        }
+        (0, ..) if moved > 0 => (Tone::Quiet, words::ALL_DISCONNECTED_OR_MOVED.to_owned(), Next::Nothing),
+        (0, ..) => (Tone::Quiet, words::ALL_DISCONNECTED.to_owned(), Next::Nothing),
         (_, 1.., 0) => (Tone::Bad, needs_reconnecting, Next::Reconnect),
         (_, 1.., 1..) => {
-            let (_, waiting, _) = retrying_summary(total, retrying, xero);
+            let waiting = words::waiting(xero, retrying, total);
             (Tone::Bad, format!("{needs_reconnecting} {waiting}"), Next::Reconnect)
         }
-        (_, 0, 1..) => retrying_summary(total, retrying, xero),
-        (1, 0, 0) => (Tone::Good, "The connection is working.".to_owned(), Next::Nothing),
-        (_, 0, 0) => (Tone::Good, format!("All {total} connections are working."), Next::Nothing),
+        (_, 0, 1..) => {
+            let (tone, next) = what_follows(xero);
+            (tone, words::waiting(xero, retrying, total), next)
+        }
+        (_, 0, 0) => (Tone::Good, words::working(total), Next::Nothing),
     }
 }
 
-/// Sums up connections that wait, by what they wait for.
-fn retrying_summary(total: usize, retrying: usize, xero: XeroCondition) -> (Tone, String, Next) {
-    let of = if total == 1 { String::new() } else { format!(" for {retrying} of {total} connections") };
-    let what = if total == 1 { "The connection".to_owned() } else { format!("{retrying} of {total} connections") };
+/// Returns the tone if connections wait, and what follows, by what they wait for.
+fn what_follows(xero: XeroCondition) -> (Tone, Next) {
     match xero {
-        XeroCondition::RefusesMany => (
-            Tone::Warn,
-            format!("Xero refuses several connections at once. Evergrant doesn't believe it yet and asks again{of}."),
-            Next::Retry,
-        ),
-        XeroCondition::RefusesSome => {
-            let what =
-                if total == 1 { "the connection".to_owned() } else { format!("{retrying} of {total} connections") };
-            (Tone::Warn, format!("Xero refused access, and Evergrant is checking {what}."), Next::Check)
-        }
-        // Their tokens belong to another app, so Xero is not even asked.
-        XeroCondition::AnotherApp => {
-            (Tone::Bad, format!("{what} can't be refreshed with Evergrant's present Xero app."), Next::Administrator)
-        }
-        XeroCondition::NeedsOperator => (Tone::Bad, format!("{what} can't be refreshed."), Next::Administrator),
-        XeroCondition::Limiting => (Tone::Warn, format!("Xero is limiting Evergrant's requests{of}."), Next::Retry),
-        XeroCondition::Answering => {
-            let waits = if retrying == 1 { "waits" } else { "wait" };
-            (Tone::Warn, format!("{what} {waits} for the next refresh."), Next::Retry)
-        }
-        XeroCondition::NotAnswering | XeroCondition::RefusesApp => {
-            (Tone::Warn, format!("{XERO_NOT_ANSWERING}{of}."), Next::Retry)
-        }
+        XeroCondition::RefusesSome => (Tone::Warn, Next::Check),
+        // Of another app, Xero is not even asked.
+        XeroCondition::AnotherApp | XeroCondition::NeedsOperator => (Tone::Bad, Next::Administrator),
+        XeroCondition::RefusesMany
+        | XeroCondition::Limiting
+        | XeroCondition::Answering
+        | XeroCondition::NotAnswering
+        | XeroCondition::RefusesApp => (Tone::Warn, Next::Retry),
     }
 }
 

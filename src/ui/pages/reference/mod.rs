@@ -1,5 +1,7 @@
 //! The API reference page.
 
+mod words;
+
 use leptos::prelude::*;
 
 use crate::api;
@@ -11,11 +13,11 @@ use crate::ui::layout::WideLayout;
 #[component]
 pub fn Reference() -> impl IntoView {
     view! {
-        <WideLayout title="API">
+        <WideLayout title=words::TITLE>
             {Suspend::new(async move {
                 match api::reference().await {
                     Ok(view) => loaded(&view).into_any(),
-                    Err(error) => load_failure("API", &error, paths::API_REFERENCE.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::API_REFERENCE.to_owned()).into_any(),
                 }
             })}
         </WideLayout>
@@ -26,19 +28,19 @@ fn loaded(view: &ReferenceView) -> impl IntoView + use<> {
     view! {
         <header class="page-head">
             <div>
-                <h1>"API"</h1>
+                <h1>{words::TITLE}</h1>
                 <p class="lead">{view.about.clone()}</p>
             </div>
             <div class="page-actions">
                 <a class="button" href="/api/openapi.json">
-                    "OpenAPI document"
+                    {words::OPENAPI_DOCUMENT}
                 </a>
             </div>
         </header>
         <section aria-labelledby="key">
             <div class="section-head">
-                <h2 id="key">"Authentication"</h2>
-                <span class="meta">{format!("Version {}", view.version)}</span>
+                <h2 id="key">{words::AUTHENTICATION}</h2>
+                <span class="meta">{words::version(&view.version)}</span>
             </div>
             <p class="prose">{view.key.clone()}</p>
         </section>
@@ -48,22 +50,22 @@ fn loaded(view: &ReferenceView) -> impl IntoView + use<> {
 }
 
 fn operation(one: &OperationView) -> impl IntoView + use<> {
-    let fields = (!one.fields.is_empty()).then(|| table("Fields", "Field", &one.fields));
+    let fields = (!one.fields.is_empty()).then(|| table(words::FIELDS, "Field", &one.fields));
     let example = (!one.example.is_empty()).then(|| {
         view! {
-            <h3>"Response"</h3>
+            <h3>{words::RESPONSE}</h3>
             <pre>
                 <code>{one.example.clone()}</code>
             </pre>
         }
     });
-    let parameters = (!one.parameters.is_empty()).then(|| table("Parameters", "Parameter", &one.parameters));
+    let parameters = (!one.parameters.is_empty()).then(|| table(words::PARAMETERS, "Parameter", &one.parameters));
     view! {
         <section class="stack" aria-labelledby=one.id.clone()>
             <h2 id=one.id.clone()>{one.summary.clone()}</h2>
             <p class="route">
                 <code>{format!("{} {}", one.method, one.path)}</code>
-                <span class="meta">{format!("Scope {}", one.scopes.join(", "))}</span>
+                <span class="meta">{words::needed_scopes(&one.scopes)}</span>
             </p>
             <p class="prose">{one.description.clone()}</p>
             <pre>
@@ -72,7 +74,7 @@ fn operation(one: &OperationView) -> impl IntoView + use<> {
             {parameters}
             {example}
             {fields}
-            <h3>"Statuses"</h3>
+            <h3>{words::STATUSES}</h3>
             <dl class="statuses">{one.answers.iter().map(response).collect_view()}</dl>
         </section>
     }
@@ -99,13 +101,12 @@ fn response(one: &ResponseView) -> impl IntoView + use<> {
 
 fn table(title: &'static str, column: &'static str, fields: &[FieldView]) -> AnyView {
     let rows = fields.iter().map(|field| {
-        let needed = if field.required { "" } else { ", optional" };
         view! {
             <tr>
                 <td data-label=column>
                     <code>{field.name.clone()}</code>
                 </td>
-                <td data-label="Type">{format!("{}{needed}", field.kind)}</td>
+                <td data-label="Type">{words::field_type(&field.kind, field.required)}</td>
                 <td data-label="Meaning">{field.description.clone()}</td>
             </tr>
         }
@@ -135,22 +136,22 @@ fn problems() -> impl IntoView {
                     <code>{code.as_str()}</code>
                 </td>
                 <td data-label="Status">{code.status()}</td>
-                <td data-label="What to do">{code.advice()}</td>
+                <td data-label=words::WHAT_TO_DO>{code.advice()}</td>
             </tr>
         }
     });
     view! {
         <section class="stack" aria-labelledby="problems">
-            <h2 id="problems">"Problems"</h2>
+            <h2 id="problems">{words::PROBLEMS}</h2>
             <p class="prose">
-                "Errors are returned as problem details (RFC 9457), application/problem+json: code names the problem, detail says what happened and what to do."
+                {words::WHAT_PROBLEMS_ARE}
             </p>
             <table class="table">
                 <thead>
                     <tr>
                         <th scope="col">"Code"</th>
                         <th scope="col">"Status"</th>
-                        <th scope="col">"What to do"</th>
+                        <th scope="col">{words::WHAT_TO_DO}</th>
                     </tr>
                 </thead>
                 <tbody>{rows.collect_view()}</tbody>

@@ -1,5 +1,7 @@
 //! The page behind the link in a letter that stops further ones. It asks first, because scanners open links, too.
 
+mod words;
+
 use leptos::prelude::*;
 
 use crate::model::UnsubscribePage;
@@ -10,7 +12,7 @@ use crate::ui::layout::BareLayout;
 #[component]
 pub fn Unsubscribe() -> impl IntoView {
     view! {
-        <BareLayout title="Unsubscribe">
+        <BareLayout title=words::TITLE>
             {match page().unsubscribe {
                 Some(letters) if letters.is_unsubscribed => done(&letters).into_any(),
                 Some(letters) => question(&letters).into_any(),
@@ -22,40 +24,28 @@ pub fn Unsubscribe() -> impl IntoView {
 
 fn question(letters: &UnsubscribePage) -> impl IntoView + use<> {
     view! {
-        <h1>"Stop these emails?"</h1>
+        <h1>{words::STOP_THESE_EMAILS}</h1>
         <form class="card stack" method="post" action="/api/unsubscribe">
-            <p>
-                {format!(
-                    "{} gets an email when a connection of {} needs reconnecting to Xero. From now on it would get none.",
-                    letters.email,
-                    letters.organisation,
-                )}
-            </p>
-            <button class="button primary wide">"Unsubscribe"</button>
+            <p>{words::what_it_gets(letters)}</p>
+            <button class="button primary wide">{words::TITLE}</button>
         </form>
     }
 }
 
 fn done(letters: &UnsubscribePage) -> impl IntoView + use<> {
     view! {
-        <h1>"You are unsubscribed"</h1>
+        <h1>{words::YOU_ARE_UNSUBSCRIBED}</h1>
         <section class="card stack">
-            <p role="status">
-                {format!(
-                    "{} gets no more emails about the connections of {}. The links in earlier ones no longer work, and you can close this page.",
-                    letters.email,
-                    letters.organisation,
-                )}
-            </p>
+            <p role="status">{words::it_gets_no_more(letters)}</p>
         </section>
     }
 }
 
 fn unknown() -> impl IntoView {
     view! {
-        <h1>"This link doesn't work here"</h1>
+        <h1>{words::UNKNOWN_LINK}</h1>
         <section class="card stack">
-            <p>"Open the whole link again, as it is in the email, in this browser."</p>
+            <p>{words::OPEN_THE_WHOLE_LINK}</p>
         </section>
     }
 }
