@@ -28,7 +28,7 @@ pub fn switcher(active: &OrgView, session: &SessionView) -> impl IntoView + use<
                 <span class="switcher-name">
                     <span class="visually-hidden">"Organisation: "</span>
                     <span class="truncate">{active.name.clone()}</span>
-                    {elsewhere.map(|text| view! { <span class="switcher-elsewhere">{icon(WARNING)} <span class="truncate">{text}</span></span> })}
+                    {elsewhere.map(elsewhere_note)}
                 </span>
                 {icon(CHEVRONS)}
             </button>
@@ -44,12 +44,21 @@ pub fn switcher(active: &OrgView, session: &SessionView) -> impl IntoView + use<
     }
 }
 
-/// Says how many organizations other than the active one need somebody. `None` if none does.
-fn elsewhere_text(count: usize) -> Option<String> {
+/// Says how many organizations other than the active one need somebody: how many, and what. `None` if none does.
+fn elsewhere_text(count: usize) -> Option<(String, &'static str)> {
     match count {
         0 => None,
-        1 => Some("1 other needs attention".to_owned()),
-        many => Some(format!("{many} others need attention")),
+        1 => Some(("1 other".to_owned(), "needs attention")),
+        many => Some((format!("{many} others"), "need attention")),
+    }
+}
+
+/// On a phone only the number has room. Screen readers read all of it.
+fn elsewhere_note((who, needs): (String, &'static str)) -> impl IntoView {
+    view! {
+        <span class="switcher-elsewhere">
+            {icon(WARNING)} <span class="truncate">{who} " " <span class="switcher-needs">{needs}</span></span>
+        </span>
     }
 }
 
@@ -88,7 +97,7 @@ mod tests {
     #[test]
     fn other_organizations_in_trouble_are_counted_in_words() {
         assert_eq!(elsewhere_text(0), None);
-        assert_eq!(elsewhere_text(1).unwrap(), "1 other needs attention");
-        assert_eq!(elsewhere_text(2).unwrap(), "2 others need attention");
+        assert_eq!(elsewhere_text(1).unwrap(), ("1 other".to_owned(), "needs attention"));
+        assert_eq!(elsewhere_text(2).unwrap(), ("2 others".to_owned(), "need attention"));
     }
 }
