@@ -154,6 +154,25 @@ story('a token that the server rejects shows an error and causes no redirects', 
   await checkPage(page, 'clerk-refused');
 });
 
+story('the time zone is chosen on the account page', withClerk, async ({ page }) => {
+  await page.goto('/');
+  await signInAtClerk(page);
+  await page.waitForURL('/');
+  await clerkMounted(page);
+  await page.getByRole('button', { name: 'Appearance' }).click();
+  await page.getByRole('link', { name: 'Time zone' }).click();
+  await page.waitForURL('/account');
+  await clerkMounted(page);
+  await checkPage(page, 'clerk-account');
+  await page.getByLabel('Time zone').selectOption('America/St_Johns');
+  await page.getByRole('button', { name: 'Save time zone' }).click();
+  await page.getByText('Time zone saved.').waitFor();
+  await clerkMounted(page);
+  await page.goto('/activity?show=changes');
+  await page.getByText('Times are in America/St Johns', { exact: true }).waitFor();
+  await clerkMounted(page);
+});
+
 story('pages with components of Clerk', withClerk, async ({ page }) => {
   await page.goto('/');
   await page.getByLabel('Email address').waitFor();

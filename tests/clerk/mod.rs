@@ -196,3 +196,27 @@ async fn sign_out_deletes_the_cookie_and_stays_signed_out() {
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("data-page=\"sign-in\""), "the script does not leave the page either");
 }
+
+#[apply(each_database!)]
+async fn time_zone_is_chosen_here_and_its_times_are_shown_everywhere(database: TestDatabase) {
+    let clerk = FakeClerk::on(database).await;
+    let ann = clerk.browser(&ClerkSession::ann());
+    let account = ann.get("/account").await.text;
+    assert!(account.contains("action=\"/api/account/set-time-zone\""), "{account}");
+    assert!(!account.contains("action=\"/api/account/set-name\""), "Clerk has the name");
+    let choose = async |zone: &str| ann.call_server_fn("/api/account/set-time-zone", &[("time_zone", zone)]).await.0;
+    assert_eq!(choose("Middle/Earth").await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(choose("Pacific/Auckland").await, StatusCode::OK);
+    for path in ["/account", "/activity"] {
+        let page = ann.get(path).await.text;
+        assert!(page.contains("data-chosen=\"Pacific/Auckland\""), "{path}: {page}");
+    }
+
+    // Another token of the same person, and one for no organization.
+    let elsewhere = ClerkSession { session: "sess_other".into(), ..ClerkSession::ann().without_org() };
+    let view = clerk.browser(&elsewhere).call_server_fn("/api/account/view", &[]).await.1;
+    assert_eq!((&view["time_zone"], &view["managed_by_clerk"]), (&json!("Pacific/Auckland"), &json!(true)));
+    assert_eq!(choose("").await, StatusCode::OK);
+    assert!(!ann.get("/activity").await.text.contains("data-chosen"));
+    clerk.server.stop().await;
+}

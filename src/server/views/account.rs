@@ -32,13 +32,13 @@ pub async fn account(
     })
 }
 
-/// Returns the view of an account that Clerk manages: who the person is, and nothing else.
-pub fn clerk_account(store: &Store, email: &str) -> AccountView {
+/// Returns the view of an account that Clerk manages: who the person is, and the time zone that they chose here.
+pub fn clerk_account(store: &Store, email: &str, time_zone: Option<String>) -> AccountView {
     AccountView {
         managed_by_clerk: true,
         email: email.to_owned(),
         name: None,
-        time_zone: None,
+        time_zone,
         unconfirmed_email: None,
         can_send_email: false,
         is_demo: false,

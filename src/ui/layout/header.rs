@@ -79,14 +79,19 @@ fn account_menu(email: &str, theme: Theme) -> impl IntoView + use<> {
     }
 }
 
-/// Renders a menu with the appearance choices only.
+/// Renders a menu with the appearance choices, and with what else is chosen here if Clerk manages the account.
 fn appearance_menu(theme: Theme) -> impl IntoView + use<> {
     view! {
         <div class="person">
             <button type="button" class="icon-button" aria-label="Appearance" popovertarget="account">
                 {icon(CONTRAST)}
             </button>
-            <div id="account" class="menu" popover="auto">{appearance_choices(theme)}</div>
+            <div id="account" class="menu" popover="auto">
+                {appearance_choices(theme)}
+                <a class="menu-item" href=paths::ACCOUNT>
+                    "Time zone"
+                </a>
+            </div>
         </div>
     }
 }

@@ -149,7 +149,7 @@ impl ClerkAuth {
         // The session id isn't a secret, but the database doesn't need it either.
         let session_hash = hash_secret(&claims.session);
         let caller = Caller::new(known.user, known.email, orgs, None, session_hash);
-        Ok(Caller { external_org, read: known.read, ..caller })
+        Ok(Caller { external_org, read: known.read, ..caller.in_time_zone(known.time_zone) })
     }
 }
 

@@ -21,7 +21,7 @@ impl ServerFnContext {
     pub async fn account(&self) -> Result<AccountView, Rejection> {
         let (store, caller) = (&self.state.store, &self.caller);
         if self.state.auth.local().is_none() {
-            return Ok(views::clerk_account(store, &caller.email));
+            return Ok(views::clerk_account(store, &caller.email, caller.time_zone.clone()));
         }
         let mail = self.state.notifier.channels().await?.mail;
         let provider = self.state.config.oidc.as_ref().map(|oidc| (oidc.name.as_str(), oidc.issuer.as_str()));
@@ -69,9 +69,8 @@ impl ServerFnContext {
         Ok(store.set_person_name(&self.caller.user_id, Some(name).filter(|name| !name.is_empty())).await?)
     }
 
-    /// Changes the caller's time zone; an empty one removes it.
+    /// Changes the caller's time zone; an empty one removes it. It is kept here if Clerk manages the account, too.
     pub async fn set_time_zone(&self, zone: &str) -> Result<(), Rejection> {
-        self.local_account()?;
         let zone = Some(zone).filter(|zone| !zone.is_empty());
         if zone.is_some_and(|zone| !time_zones().any(|known| known == zone)) {
             return Err(reject_account(AccountFlash::InvalidTimeZone));

@@ -44,6 +44,8 @@ pub struct StoredIdentity {
     pub user: UserId,
     /// The email address, or Clerk's user id if none is known.
     pub email: String,
+    /// The time zone that the user chose here. Clerk knows none.
+    pub time_zone: Option<String>,
     /// `None` if the token names no organization, or if the organization or the membership has ended since.
     pub org: Option<OrgView>,
     /// What the user has read of the organization's events.
@@ -54,6 +56,7 @@ pub struct StoredIdentity {
 struct IdentityRows {
     user: UserId,
     email: String,
+    time_zone: Option<String>,
     org: Option<OrgRow>,
 }
 
@@ -103,7 +106,8 @@ impl Store {
         let view = |OrgRow { id, name, member, attention, .. }: OrgRow| {
             member.map(|(role, _)| OrgView { id, name, role, attention })
         };
-        Ok(StoredIdentity { user: rows.user, email: rows.email, org: org.and_then(view), read })
+        let IdentityRows { user, email, time_zone, .. } = rows;
+        Ok(StoredIdentity { user, email, time_zone, org: org.and_then(view), read })
     }
 }
 
@@ -133,8 +137,8 @@ async fn read_identity(
     asserted: &IdentityClaims<'_>,
 ) -> Result<Option<IdentityRows>, StoreError> {
     let row = sqlx::query(concat!(
-        "SELECT u.id AS user_id, u.email, o.id AS org_id, o.name, o.external_slug, o.external_deleted_at, \
-         o.last_used_at, m.role, m.external_updated_at, r.removed_at, ",
+        "SELECT u.id AS user_id, u.email, u.time_zone, o.id AS org_id, o.name, o.external_slug, \
+         o.external_deleted_at, o.last_used_at, m.role, m.external_updated_at, r.removed_at, ",
         needing_reauth_sql!("o.id"),
         " AS attention, ",
         read_until_sql!(),
@@ -170,7 +174,8 @@ async fn read_identity(
             read: read_state_from(&row)?,
         }),
     };
-    Ok(Some(IdentityRows { user: UserId(row.try_get("user_id")?), email: row.try_get("email")?, org }))
+    let (user, email) = (UserId(row.try_get("user_id")?), row.try_get("email")?);
+    Ok(Some(IdentityRows { user, email, time_zone: row.try_get("time_zone")?, org }))
 }
 
 async fn upsert_identity(

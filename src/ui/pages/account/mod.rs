@@ -49,7 +49,7 @@ fn loaded(view: &AccountView, asked: Option<&str>) -> AnyView {
         </header>
     };
     if view.managed_by_clerk {
-        return (head, managed_by_clerk()).into_any();
+        return (head, managed_by_clerk(), profile::profile(view)).into_any();
     }
     let lists = (sessions::sessions(view), sign_ins::sign_ins(view));
     around_live_body((head, sections(view, asked)).into_any(), (view.as_of, lists.into_any()), ().into_any())

@@ -6,14 +6,15 @@ use super::words;
 use crate::model::{AccountView, time_zones};
 use crate::ui::components::typed::typed;
 
-/// Renders the section.
+/// Renders the section. Clerk has the name of a person whose account it manages.
 pub fn profile(view: &AccountView) -> impl IntoView + use<> {
+    let name = (!view.managed_by_clerk).then(|| name_form(view.name.as_deref()));
     view! {
         <section aria-labelledby="profile">
             <div class="section-head">
                 <h2 id="profile">{words::ABOUT_YOU}</h2>
             </div>
-            <div class="stack">{name_form(view.name.as_deref())} {time_zone_form(view.time_zone.as_deref())}</div>
+            <div class="stack">{name} {time_zone_form(view.time_zone.as_deref())}</div>
         </section>
     }
 }
