@@ -1,6 +1,6 @@
 // Starts one Evergrant server per test, in sandbox mode, with its own data folder and port, and controls its provider.
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const target = resolve(root, process.env.CARGO_TARGET_DIR ?? 'target');
@@ -73,7 +74,9 @@ async function startOn(port, settings) {
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
-  return { origin, provider: providerControl(origin), log: () => log, stop };
+  /** Runs statements in the server's database, beside it: for what no page and no control route can bring about. */
+  const sql = (statements) => promisify(execFile)('sqlite3', ['-cmd', '.timeout 10000', join(folder, 'data/evergrant.db'), statements]);
+  return { origin, provider: providerControl(origin), sql, log: () => log, stop };
 }
 
 /** Client of the sandbox's control routes. */
@@ -102,6 +105,8 @@ function providerControl(origin) {
     waitForHeldRequests: (atLeast) => call('GET', `waiting?at_least=${atLeast}`),
     /** Revokes a Xero user's consents: the next refresh gets `invalid_grant`. */
     revokeConsents: (xeroUserId) => call('POST', 'revoke-grant', { xero_user_id: xeroUserId }),
+    /** Consents without a browser. Returns its tokens. */
+    mint: (consent) => call('POST', 'mint', consent),
     /** Renames a tenant inside Xero. */
     rename: (tenantId, name) => call('POST', 'rename', { tenant_id: tenantId, name }),
     /** Returns every refresh token exchange that reached the sandbox. */

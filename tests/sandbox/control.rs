@@ -96,6 +96,18 @@ async fn renamed_tenant_has_its_new_name_everywhere() {
 }
 
 #[tokio::test]
+async fn generated_tenants_are_connected_by_their_keys() {
+    let provider = Provider::start().await;
+    let minted = provider.sandbox.mint("priya", &["generated-0", "generated-299"], 1800).unwrap();
+    let listed = provider.connections(&minted.access_token).await;
+    let name = |index: usize| listed[index]["tenantName"].as_str().unwrap();
+    assert_eq!((name(0), name(1)), ("Client 000 Limited", "Client 299 Limited"));
+    assert_eq!(minted.connections.len(), 2);
+    let beyond = provider.sandbox.mint("priya", &["generated-300"], 1800);
+    assert!(matches!(beyond, Err(SandboxError::UnknownTenant(_))));
+}
+
+#[tokio::test]
 async fn control_routes_refuse_pages_of_other_sites() {
     let provider = Provider::start().await;
     let address = format!("{}/_control/ledger", provider.base);

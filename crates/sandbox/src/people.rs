@@ -1,5 +1,7 @@
 //! The demo people who can consent on the consent page, and the demo tenants that they can connect.
 
+use std::sync::LazyLock;
+
 /// A person who can consent. Every person may connect every tenant.
 pub struct Person {
     /// The name for [`Sandbox::mint`](crate::Sandbox::mint).
@@ -95,7 +97,7 @@ const NEW_ZEALAND: Tenant = Tenant {
     is_demo: false,
 };
 
-/// All tenants.
+/// All tenants that the consent page offers.
 pub const TENANTS: &[Tenant] = &[
     Tenant {
         key: "harbour",
@@ -163,6 +165,36 @@ pub(crate) fn person_by_id(xero_user_id: &str) -> Option<&'static Person> {
     PEOPLE.iter().find(|person| person.xero_user_id == xero_user_id)
 }
 
+/// How many generated tenants there are.
+const GENERATED_TENANTS: usize = 300;
+
+/// Returns the generated tenants: as many clients as a practice has. The consent page doesn't offer them; they are minted
+/// by their keys `generated-0`, `generated-1` and so on.
+fn generated_tenants() -> &'static [Tenant] {
+    static GENERATED: LazyLock<Vec<Tenant>> = LazyLock::new(|| (0..GENERATED_TENANTS).map(generated_tenant).collect());
+    &GENERATED
+}
+
+fn generated_tenant(number: usize) -> Tenant {
+    let name = &*format!("Client {number:03} Limited").leak();
+    Tenant {
+        key: format!("generated-{number}").leak(),
+        tenant_id: format!("00000000-0000-4000-8004-{number:012}").leak(),
+        name,
+        legal_name: name,
+        short_code: "!gC00x",
+        ..NEW_ZEALAND
+    }
+}
+
+fn all_tenants() -> impl Iterator<Item = &'static Tenant> {
+    TENANTS.iter().chain(generated_tenants())
+}
+
 pub(crate) fn tenant(key: &str) -> Option<&'static Tenant> {
-    TENANTS.iter().find(|tenant| tenant.key == key)
+    all_tenants().find(|tenant| tenant.key == key)
+}
+
+pub(crate) fn tenant_by_id(tenant_id: &str) -> Option<&'static Tenant> {
+    all_tenants().find(|tenant| tenant.tenant_id == tenant_id)
 }

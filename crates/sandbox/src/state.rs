@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::people::{Person, TENANTS, Tenant};
+use crate::people::{Person, Tenant, tenant_by_id};
 
 /// The content of the state file.
 #[derive(Default, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ impl State {
 
     /// Returns the tenant and its current name.
     pub fn tenant(&self, tenant_id: &str) -> Option<(&'static Tenant, String)> {
-        let tenant = TENANTS.iter().find(|tenant| tenant.tenant_id == tenant_id)?;
+        let tenant = tenant_by_id(tenant_id)?;
         let name = self.tenant_names.get(tenant_id).map_or(tenant.name, String::as_str);
         Some((tenant, name.to_owned()))
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::response::{ControlResult, error_response, sandbox_error};
-use crate::people::{TENANTS, person_by_id};
+use crate::people::{person_by_id, tenant_by_id};
 use crate::sandbox::Sandbox;
 
 /// Access token lifetime of `/mint` by default, in seconds.
@@ -46,7 +46,7 @@ pub(super) struct Rename {
 }
 
 pub(super) async fn rename(State(sandbox): State<Sandbox>, Json(body): Json<Rename>) -> ControlResult {
-    if !TENANTS.iter().any(|tenant| tenant.tenant_id == body.tenant_id) {
+    if tenant_by_id(&body.tenant_id).is_none() {
         return Err(error_response(StatusCode::NOT_FOUND, "no such tenant"));
     }
     let renamed = json!({ "tenant_id": body.tenant_id, "name": body.name });
@@ -137,8 +137,7 @@ pub(super) struct RemoveUser {
 /// Takes a person's access to a tenant, as its owner does inside Xero: their connections to it end, and they can't
 /// connect it again. Their tokens stay valid for other tenants.
 pub(super) async fn remove_user(State(sandbox): State<Sandbox>, Json(body): Json<RemoveUser>) -> ControlResult {
-    let is_known = TENANTS.iter().any(|tenant| tenant.tenant_id == body.tenant_id);
-    if !is_known || person_by_id(&body.xero_user_id).is_none() {
+    if tenant_by_id(&body.tenant_id).is_none() || person_by_id(&body.xero_user_id).is_none() {
         return Err(error_response(StatusCode::NOT_FOUND, "no such person or tenant"));
     }
     let ended = sandbox.update(|state, _, _| state.remove_user(&body.xero_user_id, &body.tenant_id));
