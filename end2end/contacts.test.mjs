@@ -2,6 +2,7 @@
 
 import { after } from 'node:test';
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 
 import { checkPage } from './lib/look.mjs';
 import { startMailServer } from './lib/mail.mjs';
@@ -15,7 +16,7 @@ const mail = await startMailServer();
 after(() => mail.stop());
 const env = { EVERGRANT_SMTP_URL: mail.url, EVERGRANT_SMTP_FROM: 'evergrant@example.com' };
 
-async function contactSteps({ page, openOther, withPageChecks }) {
+async function contactSteps({ page, server, openOther, withPageChecks }) {
   await signIn(page);
   await page.goto('/settings/integrations');
   await connectionRow(page, harbour.tenant).getByRole('link', { name: /^Contacts: / }).click();
@@ -29,6 +30,8 @@ async function contactSteps({ page, openOther, withPageChecks }) {
   if (withPageChecks) {
     await hydrated(page);
     await checkPage(page, 'contacts');
+    const { width } = await page.getByRole('button', { name: 'Save contacts' }).boundingBox();
+    assert.ok(width < 200, `the button is as wide as its text, not ${width} px`);
   }
 
   await page.getByRole('link', { name: 'Create a link' }).click();
@@ -45,11 +48,21 @@ async function contactSteps({ page, openOther, withPageChecks }) {
   await allowAccess(stranger, kauri, '**/connect/*');
   await stranger.getByRole('heading', { level: 1, name: `${kauri.tenant} is connected` }).waitFor();
 
-  // A letter comes ten minutes after a connection breaks, so here the link is unknown.
   await stranger.goto('/unsubscribe?token=unknown');
   await stranger.getByRole('heading', { level: 1, name: "This link doesn't work here" }).waitFor();
   assert.equal(new URL(stranger.url()).search, '', 'the secret has left the address bar');
   if (withPageChecks) await checkPage(stranger, 'unsubscribe-unknown');
+
+  // The link of a letter, which comes ten minutes after a connection breaks.
+  const hash = createHash('sha256').update('of-a-letter').digest('base64url');
+  await server.sql(`INSERT INTO unsubscribe_links SELECT '${hash}', id, created_at FROM contacts WHERE email = '${books}'`);
+  await stranger.goto('/unsubscribe?token=of-a-letter');
+  await stranger.getByRole('heading', { level: 1, name: 'Stop these emails?' }).waitFor();
+  await stranger.getByText(`${books} gets an email when a connection of ${harbour.org} needs reconnecting`).waitFor();
+  if (withPageChecks) await checkPage(stranger, 'unsubscribe-question');
+  await stranger.getByRole('button', { name: 'Unsubscribe' }).click();
+  await stranger.getByRole('heading', { level: 1, name: 'You are unsubscribed' }).waitFor();
+  if (withPageChecks) await checkPage(stranger, 'unsubscribed');
   await page.goto('/settings/integrations');
   await connectionRow(page, kauri.tenant).getByText('Contacts: 2').waitFor();
 }
