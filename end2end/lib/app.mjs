@@ -26,7 +26,8 @@ export const refreshResponse = (page) =>
   page
     .waitForResponse((response) => new URL(response.url()).pathname === '/api/integrations/xero/refresh')
     .then(async (response) => {
-      await response.finished();
+      // The browser forgets the body once the page is left.
+      await response.body();
       return response;
     });
 
