@@ -36,8 +36,8 @@ export async function createOrganizations({ page, server }, names) {
 }
 
 /**
- * Makes the demo login a member of organizations with these names, which somebody else owns: as invitations do, which are
- * limited to a few an hour.
+ * Makes the demo login a member of organizations with these names, which somebody else owns. A person accepts no more than
+ * ten invitations at once.
  */
 export async function joinOrganizations({ server }, names) {
   const statements = names.map((name) => `
