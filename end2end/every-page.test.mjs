@@ -1,10 +1,12 @@
-// Every page on narrow screens, with large text, with forced colors, and on paper.
+// Every page on narrow screens, with large text, with forced colors, and on paper. And every page of an organization
+// without connections, in each layout and theme.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
 import { REFRESHED, harbour, openIntegrations, connectionRow, signIn, southerly, statusToast, switchOrg } from './lib/app.mjs';
+import { checkPage } from './lib/look.mjs';
 import { checkForcedColors, checkPrint, checkReflow } from './lib/media.mjs';
 import { hydrated, story } from './lib/story.mjs';
 
@@ -57,6 +59,7 @@ story('pages that anybody may open: narrow, with large text, with forced colors,
     await page.goto(address);
     await page.getByRole('heading', { level: 1 }).waitFor();
     await checkEachWay(page, `open-${nameOf(address)}`);
+    await checkPage(page, `open-${nameOf(address)}`);
   }
 });
 
@@ -76,6 +79,19 @@ for (const { org, tenant } of [harbour, southerly]) {
     }
   });
 }
+
+story('pages of an organization without connections, in each layout and theme', async ({ page, server, expectConsoleProblem }) => {
+  expectConsoleProblem(/404/);
+  await signIn(page);
+  await page.request.post('/api/organizations/create', { form: { name: 'New Client' }, headers: { origin: server.origin } });
+  const addresses = Object.values(SIGNED_IN).flat().filter((address) => !address.includes('{id}'));
+  for (const address of [...addresses, '/find?q=nothing+like+that', '/organizations?q=nothing+like+that']) {
+    await page.goto(address);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await hydrated(page);
+    await checkPage(page, `new-${nameOf(address)}`);
+  }
+});
 
 test('the tables above have every page', async () => {
   const source = await readFile(new URL('../src/ui/app.rs', import.meta.url), 'utf8');
