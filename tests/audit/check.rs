@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use evergrant::model::Action;
-use evergrant::server::store::{Database, DatabaseKind};
-use sqlx::{AnyPool, AssertSqlSafe, Executor as _, Row as _};
+use evergrant::server::store::{ConnectionPool, Database, DatabaseKind};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use super::is_recorded_with_its_change;
 use crate::support::table_dump::dump_tables;
@@ -202,11 +202,11 @@ impl Event {
     }
 }
 
-async fn event_ids(pool: &AnyPool, action: &str) -> Vec<String> {
+async fn event_ids(pool: &ConnectionPool, action: &str) -> Vec<String> {
     events(pool, action).await.into_iter().map(|(id, _)| id).collect()
 }
 
-async fn events(pool: &AnyPool, action: &str) -> Vec<(String, Event)> {
+async fn events(pool: &ConnectionPool, action: &str) -> Vec<(String, Event)> {
     let select =
         AssertSqlSafe("SELECT id, actor_name, address, detail FROM audit_events WHERE action = $1 ORDER BY id");
     let rows = sqlx::query(select).bind(action).fetch_all(pool).await.unwrap();

@@ -43,7 +43,7 @@ async fn migrate_as_newer_version(cluster: &TestCluster, name: &'static str) {
     let newer = Migration::new(9999, name.into(), MigrationType::Simple, sql, false);
     let mut migrator = Migrator::with_migrations(vec![newer]);
     migrator.set_ignore_missing(true);
-    migrator.run(cluster.store.database().pool()).await.unwrap();
+    migrator.run(&mut *cluster.store.database().pool().acquire().await.unwrap()).await.unwrap();
 }
 
 async fn assert_pages_have_data(cluster: &TestCluster) {

@@ -251,7 +251,7 @@ async fn token_response_does_not_wait_for_last_used_updates() {
     // After this call the token is fresh.
     assert_eq!(program.get_token("").await.status(), StatusCode::OK);
     eventually("the note of the use", MAX_WAIT, async || recorded().await == (true, true)).await;
-    let mut holder = pool.begin().await.unwrap();
+    let mut holder = program.store.database().begin().await.unwrap();
     for sql in ["UPDATE api_keys SET last_used_at = NULL", "UPDATE integration_grants SET last_used_at = NULL"] {
         sqlx::query(sql).execute(pool).await.unwrap();
     }

@@ -1,7 +1,8 @@
 //! The contents of the tables that a request could change, to show that it changed nothing.
 
 use evergrant::model::OrgId;
-use sqlx::{AnyPool, Column, Row};
+use evergrant::server::store::ConnectionPool;
+use sqlx::{Column, Row};
 
 /// The tables that a form could change.
 const TABLES: [&str; 16] = [
@@ -24,13 +25,13 @@ const TABLES: [&str; 16] = [
 ];
 
 /// Returns the rows of the tables, or only those of one organization.
-pub async fn dump(pool: &AnyPool, org: Option<&OrgId>) -> Vec<String> {
+pub async fn dump(pool: &ConnectionPool, org: Option<&OrgId>) -> Vec<String> {
     dump_tables(pool, TABLES.into_iter(), org).await
 }
 
 /// Returns the rows of these tables, or only those of one organization.
 pub async fn dump_tables(
-    pool: &AnyPool,
+    pool: &ConnectionPool,
     tables: impl Iterator<Item = impl AsRef<str>>,
     org: Option<&OrgId>,
 ) -> Vec<String> {

@@ -186,7 +186,7 @@ async fn set_read_only(harness: &TestService, read_only: bool) {
         (DatabaseKind::Postgres, false) => "SET default_transaction_read_only = off",
     };
     let mut all = Vec::new();
-    for _ in 0..database.pool().options().get_max_connections() {
+    for _ in 0..database.pool().max_connections() {
         let mut connection = database.pool().acquire().await.unwrap();
         sqlx::query(statement).execute(&mut *connection).await.unwrap();
         all.push(connection);

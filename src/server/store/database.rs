@@ -5,22 +5,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Connection as _, Executor, Row};
+use sqlx::{AnyConnection, Connection as _, Executor, Row};
 use tokio::time::Instant;
 use url::Url;
 
 use super::database_kind::DatabaseKind;
 use super::database_url::{DatabaseUrl, server_address};
 use super::live::changes::{ChangeHub, ChangeTx};
+use super::pool::{ACQUIRE_TIMEOUT, ConnectionPool};
 use super::timeouts::{Timeouts, accepts_writes};
 use super::{StoreError, pooler};
 use crate::server::domain::Secret;
 
 /// Older versions can lose a committed write if a checkpoint meets a WAL reset (sqlite.org, 3.51.3 release notes).
 const MIN_SQLITE_VERSION: (u32, u32, u32) = (3, 51, 3);
-
-/// How long a caller waits for a pooled connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +35,7 @@ const WAL_MODE_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// A connection pool to SQLite or PostgreSQL. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
-    pool: AnyPool,
+    pool: ConnectionPool,
     kind: DatabaseKind,
     /// A `Secret`, because it may contain a password.
     url: Arc<Secret>,
@@ -121,6 +119,7 @@ impl Database {
             .after_release(move |connection, _| Box::pin(is_reusable(connection, kind)))
             .connect(&url)
             .await?;
+        let pool = ConnectionPool::new(pool, kind);
         let database =
             Self { pool, kind, url: Arc::new(Secret::new(url)), id: Arc::default(), changes: ChangeHub::default() };
         database.check_sqlite_version().await?;
@@ -142,7 +141,7 @@ impl Database {
     }
 
     /// Returns the pool.
-    pub fn pool(&self) -> &AnyPool {
+    pub fn pool(&self) -> &ConnectionPool {
         &self.pool
     }
 
@@ -171,11 +170,8 @@ impl Database {
     /// Begins a transaction that will write. SQLite takes the write lock at once: a transaction that reads first and
     /// then finds the lock taken would fail instead of waiting.
     pub async fn begin(&self) -> Result<ChangeTx, StoreError> {
-        let transaction = match self.kind {
-            DatabaseKind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
-            DatabaseKind::Postgres => self.pool.begin().await?,
-        };
-        Ok(ChangeTx::new(transaction, self.kind, self.changes.clone()))
+        let begin = (self.kind == DatabaseKind::Sqlite).then_some("BEGIN IMMEDIATE");
+        Ok(ChangeTx::new(self.pool.begin(begin).await?, self.kind, self.changes.clone()))
     }
 
     /// Returns the listeners in this process.

@@ -16,6 +16,7 @@ mod grants;
 mod live;
 mod migrations;
 mod notifications;
+mod pool;
 mod pooler;
 mod reports;
 mod row_change;
@@ -113,6 +114,7 @@ pub use notifications::webhook_endpoints::{
     AddEndpointError, DisableResult, MAX_ENDPOINTS, NewWebhookEndpoint, WebhookEndpoint,
 };
 pub use notifications::webhook_secrets::SECRET_OVERLAP_PERIOD;
+pub use pool::{ConnectionPool, UsedConnection};
 pub use reports::activity::{ConnectionGrants, JournalEntry};
 pub use reports::operator_queries::{DanglingAttempt, GrantSummary};
 pub use reports::organizations::OrgSummary;
@@ -315,7 +317,7 @@ impl Store {
         &self.ring
     }
 
-    fn pool(&self) -> &sqlx::AnyPool {
+    fn pool(&self) -> &ConnectionPool {
         self.database.pool()
     }
 }

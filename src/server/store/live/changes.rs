@@ -10,10 +10,11 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use sqlx::{Any, AnyConnection, Transaction};
+use sqlx::AnyConnection;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::model::{BindingId, BindingStatus, GrantId, OrgId, Outcome, UserId};
+use crate::server::store::pool::PooledTransaction;
 use crate::server::store::{DatabaseKind, Store, StoreError};
 
 /// The `LISTEN` channel. PostgreSQL scopes it to the database.
@@ -96,7 +97,7 @@ pub struct Subscription {
 
 /// A transaction that publishes changes if it commits.
 pub struct ChangeTx {
-    transaction: Transaction<'static, Any>,
+    transaction: PooledTransaction,
     kind: DatabaseKind,
     changes: ChangeHub,
     /// Changes to publish after the commit, on SQLite.
@@ -224,7 +225,7 @@ impl Store {
 impl ChangeTx {
     /// Wraps a transaction whose changes are published to these listeners.
     pub(in crate::server::store) fn new(
-        transaction: Transaction<'static, Any>,
+        transaction: PooledTransaction,
         kind: DatabaseKind,
         changes: ChangeHub,
     ) -> Self {

@@ -131,7 +131,8 @@ impl Database {
             migrator.run_direct(None, &mut *transaction, false).await?;
             return transaction.commit().await;
         }
-        Ok(migrator.run(self.pool()).await?)
+        let mut connection = self.pool().acquire().await?;
+        Ok(migrator.run_direct(None, &mut *connection, false).await?)
     }
 
     /// Compares the schema with this binary's migrations. Changes nothing.

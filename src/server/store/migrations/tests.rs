@@ -72,7 +72,7 @@ async fn migrations_keep_the_rows_of_every_table(migrated: Database) {
     let mut filled = BTreeSet::new();
     for count in 1..=MIGRATIONS.len() {
         let (version, name, _) = MIGRATIONS[count - 1];
-        migrator(&MIGRATIONS[..count], kind).run(database.pool()).await.unwrap();
+        migrator(&MIGRATIONS[..count], kind).run(&mut *database.pool().acquire().await.unwrap()).await.unwrap();
         for table in tables(&mut connection, kind).await {
             let rows = format!("SELECT COUNT(*) FROM {table}");
             let rows: i64 = sqlx::query(AssertSqlSafe(rows)).fetch_one(&mut connection).await.unwrap().get(0);
