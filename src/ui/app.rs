@@ -6,6 +6,7 @@ use leptos_router::SsrMode;
 use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
+use super::context::page;
 use super::layout::clerk;
 use super::pages::{
     Account, Activity, ApiKeys, ConfirmEmail, ConnectLink, ConnectLinks, Connection, Deliveries, Events, Find,
@@ -16,7 +17,8 @@ use crate::model::{FailurePage, Page, Theme};
 
 /// Renders the document: the head of every page, and the app in the body. Without them if only regions are asked for.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
-    let Page { theme, clerk, login, failure, regions, .. } = use_context::<Page>().unwrap_or_default();
+    let page = page();
+    let Page { theme, clerk, login, failure, regions, .. } = &*page;
     if regions.is_some() {
         // The regions alone. `leptos_meta` needs a head.
         return view! {
@@ -29,14 +31,14 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
         }
         .into_any();
     }
-    let first = clerk.as_ref().map(|clerk| clerk::head_script(clerk, login.next));
+    let first = clerk.as_ref().map(|clerk| clerk::head_script(clerk, login.next.clone()));
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme.as_str()>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
-                <meta name="color-scheme" content=if theme == Theme::System { "light dark" } else { theme.as_str() } />
+                <meta name="color-scheme" content=if *theme == Theme::System { "light dark" } else { theme.as_str() } />
                 <link rel="stylesheet" href=format!("/{}/evergrant.css", options.site_pkg_dir) />
                 <link rel="icon" href="/favicon.ico" sizes="32x32" />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
@@ -46,7 +48,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <AutoReload options />
                 <MetaTags />
             </head>
-            <body>{content(failure)} {clerk.as_ref().map(clerk::scripts)}</body>
+            <body>{content(failure.clone())} {clerk.as_ref().map(clerk::scripts)}</body>
         </html>
     }
     .into_any()

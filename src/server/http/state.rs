@@ -1,5 +1,6 @@
 //! The shared state that every request handler receives.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
@@ -30,9 +31,13 @@ pub struct XeroProxy {
     pub metrics: Metrics,
 }
 
-/// The services of a running server. Cheap to clone.
+/// The services of a running server, as every handler receives them. Cheap to clone, which each request does often.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Services>);
+
+/// The services of a running server.
+#[derive(Clone)]
+pub struct Services {
     /// The validated configuration.
     pub config: Arc<Config>,
     /// Access to the database.
@@ -68,6 +73,26 @@ pub struct AppState {
 }
 
 impl AppState {
+    /// Shares the services.
+    pub fn new(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+
+    /// Returns the same services with another store, such as one whose changes have another actor.
+    pub fn with_store(&self, store: Store) -> Self {
+        Self::new(Services { store, ..Services::clone(self) })
+    }
+}
+
+impl Deref for AppState {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+impl Services {
     /// Returns whether the provider is the built-in sandbox, because no Xero credentials are set.
     pub fn is_sandbox(&self) -> bool {
         self.config.xero.app.is_none()

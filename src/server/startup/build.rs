@@ -19,7 +19,7 @@ use crate::server::http::listener::HttpListener;
 use crate::server::http::middleware::client_ip::UntrustedForwarders;
 use crate::server::http::readiness::Readiness;
 use crate::server::http::starting::CurrentRouter;
-use crate::server::http::state::{AppState, XeroProxy};
+use crate::server::http::state::{AppState, Services, XeroProxy};
 use crate::server::lifecycle::Lifecycle;
 use crate::server::proxy::{ProxyUsage, TenantLimiter};
 use crate::server::store::{ClockError, Database, Store, Unavailable};
@@ -102,7 +102,7 @@ async fn build(
         metrics: tokens.metrics().clone(),
     };
     let site = Site::find();
-    let state = AppState {
+    let state = AppState::new(Services {
         leptos: site.leptos_options()?,
         site,
         api_rate_limiter: Arc::new(ApiRateLimiter::new(config.api.calls_per_minute_and_key, clock)),
@@ -119,7 +119,7 @@ async fn build(
         lifecycle: lifecycle.clone(),
         untrusted_forwarders: UntrustedForwarders::default(),
         demo_login,
-    };
+    });
     Ok(App { state, sandbox, heartbeat })
 }
 

@@ -30,7 +30,7 @@ use super::encryption_keys::{KeyHeartbeat, KeyRingError};
 use super::http;
 use super::http::listener::HttpListener;
 use super::http::starting::CurrentRouter;
-use super::http::state::AppState;
+use super::http::state::{AppState, Services};
 use super::jobs::sweeper::Sweeper;
 use super::jobs::{cleanup, connection_check, measurements, notifications, offboarding, proxy, retention, spool};
 use super::lifecycle::Lifecycle;
@@ -185,7 +185,7 @@ pub async fn serve(
 /// Replays the spool and starts the background jobs. They run until the shutdown begins, or until the requests have ended
 /// that they serve.
 async fn start_jobs(state: &AppState, heartbeat: &Arc<KeyHeartbeat>, requests_ended: &CancellationToken) {
-    let AppState { config, store, tokens, notifier, lifecycle, .. } = state;
+    let Services { config, store, tokens, notifier, lifecycle, .. } = &**state;
     tokens.metrics().set_started_at(store.clock().now());
     let heartbeat = Arc::clone(heartbeat);
     lifecycle.spawn_loop("heartbeat", |stopping| async move { heartbeat.run(stopping).await });

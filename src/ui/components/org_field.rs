@@ -6,6 +6,7 @@ use crate::ui::context::page;
 
 /// Renders the field. The server refuses the form if the person works in another organization by then.
 pub fn org_field() -> impl IntoView {
-    let org = page().session.and_then(|session| session.org);
-    org.map(|org| view! { <input type="hidden" name="org_id" value=org.id.0 /> })
+    let page = page();
+    let org = page.session.as_ref().and_then(|session| session.org.as_ref());
+    org.map(|org| view! { <input type="hidden" name="org_id" value=org.id.0.clone() /> })
 }

@@ -123,8 +123,9 @@ fn regions_of_layout(page: &Page, session: &SessionView) -> impl IntoView + use<
 pub fn page_title(about: &str) -> impl IntoView + use<> {
     let page = page();
     let prefix = error_prefix(&page);
-    let org = page.session.and_then(|session| session.org.or(session.locked_org)).map(|org| format!(" · {}", org.name));
-    let title = format!("{prefix}{about}{} · Evergrant", org.unwrap_or_default());
+    let org = page.session.as_ref().and_then(|session| session.org.as_ref().or(session.locked_org.as_ref()));
+    let org = org.map(|org| format!(" · {}", org.name)).unwrap_or_default();
+    let title = format!("{prefix}{about}{org} · Evergrant");
     document_title(&title)
 }
 

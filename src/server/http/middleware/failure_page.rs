@@ -1,5 +1,7 @@
 //! The page that a browser gets in place of a bare 500 or 503: with an id to quote and a way out. It needs no database.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -57,7 +59,7 @@ async fn render(state: &AppState, headers: &HeaderMap, again: String, failed: Re
         move || shell(options.clone()),
     );
     let mut request = Request::default();
-    request.extensions_mut().insert(page);
+    request.extensions_mut().insert(Arc::new(page));
     let mut response = render(request).await.into_response();
     *response.status_mut() = failed.status();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

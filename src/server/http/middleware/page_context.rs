@@ -1,5 +1,7 @@
 //! The middleware of pages: loads the page context, redirects to and from the login, and sets the page's headers.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
 use axum::http::request::Parts;
@@ -7,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use leptos::nonce::use_nonce;
-use leptos::prelude::{Env, provide_context, use_context};
+use leptos::prelude::{Env, provide_context, use_context, with_context};
 use leptos_axum::ResponseOptions;
 
 use super::named_organization::open_named_organization;
@@ -59,10 +61,11 @@ pub async fn with_page_context(State(state): State<AppState>, mut request: Reque
         Err(failure) => return no_store(failure.into_response()),
     };
     let gives_back_form = page.typed.is_some();
-    request.extensions_mut().insert(page);
+    // Shared, because every use of the request's parts copies the extensions.
+    request.extensions_mut().insert(Arc::new(page));
     if let Some(caller) = caller {
         // The server functions that the page calls need not look the person up again.
-        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(Arc::new(caller));
     }
     let response = next.run(request).await;
     // A redirect has not shown the flash yet.
@@ -88,9 +91,9 @@ async fn regions_response(state: &AppState, wanted: RegionRequest, mut request: 
         Err(failure) => return failure.into_response(),
     };
     let Some(page) = page else { return load_again() };
-    request.extensions_mut().insert(page);
+    request.extensions_mut().insert(Arc::new(page));
     if let Some(caller) = caller {
-        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(Arc::new(caller));
     }
     next.run(request).await
 }
@@ -98,7 +101,7 @@ async fn regions_response(state: &AppState, wanted: RegionRequest, mut request: 
 /// Runs inside a render: provides the `Page`, the `AppState` and the `LeptosOptions` to the components, and sets the content security policy
 /// with the render's nonce.
 pub fn provide_page_context(state: &AppState) {
-    let page = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Page>().cloned());
+    let page = with_context(|parts: &Parts| parts.extensions.get::<Arc<Page>>().cloned()).flatten();
     let page = page.unwrap_or_default();
     if let Some(zone) = page.time_zone.as_deref().and_then(time_zone) {
         provide_context(zone);

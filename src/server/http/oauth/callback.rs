@@ -122,7 +122,7 @@ async fn finish(
             // What the person learns first, so that it is remembered whatever becomes of the record for operators.
             let told = ended(state, state_hash, ConnectionFlash::ScopesRefused).await;
             let store = state.store.as_actor(consent.actor.clone());
-            refused.record(&AppState { store, ..state.clone() }, org, &scopes).await?;
+            refused.record(&state.with_store(store), org, &scopes).await?;
             return Ok(told);
         }
         failure => return Ok(ended(state, state_hash, explain(&failure)).await),

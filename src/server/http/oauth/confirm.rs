@@ -49,7 +49,7 @@ pub async fn confirm(
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &ConnectionFlash::NotAllowed.into()));
     };
     // In a task of its own: the decision has to be applied as a whole even if the client disconnects.
-    let state_as_caller = AppState { store: state.store.as_actor(client_ip.actor(&caller)), ..state.clone() };
+    let state_as_caller = state.with_store(state.store.as_actor(client_ip.actor(&caller)));
     let decided = apply_decision(state_as_caller, org.id.clone(), caller.user_id, id, decision);
     let work = state.lifecycle.spawn_in_request(decided);
     let notice = work.await.unwrap_or_else(|error| Err(InternalError::logged(&error)));

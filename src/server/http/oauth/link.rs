@@ -151,7 +151,7 @@ struct LinkConsent {
 impl LinkConsent {
     fn new(state: &AppState, from: IpAddr, headers: &HeaderMap, link: ConnectLink, state_hash: String) -> Self {
         let actor = Actor::connect_link(&link.id, Some(from.to_string()));
-        let state = AppState { store: state.store.as_actor(actor), ..state.clone() };
+        let state = state.with_store(state.store.as_actor(actor));
         Self { state, link, state_hash, browser: browser_name(headers) }
     }
 

@@ -125,7 +125,7 @@ pub async fn activity(
         (CACHE_CONTROL, "no-store".to_owned()),
     ];
     let viewer = Viewer::new(org.role, &caller.email);
-    let export = Export { store: state.store, org, viewer, kind: what, position: ExportPosition::Header };
+    let export = Export { store: state.store.clone(), org, viewer, kind: what, position: ExportPosition::Header };
     Ok((headers, Body::from_stream(stream::try_unfold(export, Export::next_chunk))).into_response())
 }
 

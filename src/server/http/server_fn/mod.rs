@@ -10,10 +10,12 @@ mod rejection;
 mod second_factor;
 mod webhooks;
 
+use std::sync::Arc;
+
 use axum::http::header::{ACCEPT, LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode};
-use leptos::prelude::use_context;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use leptos::prelude::{use_context, with_context};
 use leptos_axum::ResponseOptions;
 
 use self::rejection::{reject, reject_with_flash};
@@ -43,7 +45,7 @@ pub struct ServerFnContext {
     /// Services of the server that handles the call.
     pub state: AppState,
     /// The signed-in person who made the call.
-    pub caller: Caller,
+    pub caller: Arc<Caller>,
     /// The client's address, for the audit log.
     client_ip: ClientIp,
     /// The form was rendered for another organization than the one that the caller works in now.
@@ -69,27 +71,32 @@ impl ServerFnContext {
     /// Authenticates the caller by the session. Without one, fails with 401; a plain form is redirected to the login.
     pub async fn authenticated() -> Result<Self, ApiError> {
         let state = state()?;
-        let parts = use_context::<Parts>().ok_or_else(no_request)?;
-        let caller = match parts.extensions.get::<Caller>() {
+        let read = |parts: &Parts| {
+            let caller = parts.extensions.get::<Arc<Caller>>().cloned();
+            let headers = if caller.is_none() { parts.headers.clone() } else { HeaderMap::new() };
+            (caller, headers, FormOrganization::of(parts), ClientIp::of(parts, &state), is_plain_form(parts))
+        };
+        let (caller, headers, organization, client_ip, is_plain_form) = with_context(read).ok_or_else(no_request)?;
+        let caller = match caller {
             // The page that calls the function has authenticated the caller.
-            Some(caller) => Ok(Some(caller.clone())),
-            None => state.auth.caller(&parts.headers).await,
+            Some(caller) => Ok(Some(caller)),
+            None => state.auth.caller(&headers).await.map(|caller| caller.map(Arc::new)),
         };
         match caller {
             Ok(Some(caller)) => Ok(Self {
-                is_stale: FormOrganization::of(&parts).is_stale(&caller),
+                is_stale: organization.is_stale(&caller),
                 caller,
-                client_ip: ClientIp::of(&parts, &state),
-                is_plain_form: is_plain_form(&parts),
+                client_ip,
+                is_plain_form,
                 is_by_person: true,
                 return_path: paths::INTEGRATIONS,
                 own_page: None,
                 state,
             }),
             Ok(None) => {
-                let back = referer_page(&state.config.public_url, &parts.headers);
-                let sign_in = sign_in_path(&state, &parts.headers, back.as_deref().unwrap_or(paths::HOME));
-                if is_plain_form(&parts) {
+                let back = referer_page(&state.config.public_url, &headers);
+                let sign_in = sign_in_path(&state, &headers, back.as_deref().unwrap_or(paths::HOME));
+                if is_plain_form {
                     redirect(&sign_in);
                     return Err(ApiError::new("Sign in first."));
                 }
@@ -109,8 +116,8 @@ impl ServerFnContext {
     /// Lets a plain form return to the page that it was posted from, without the question that the page asked. A form that
     /// was rendered for another organization returns to the page of `returning_to`.
     pub fn returning_to_its_page(self) -> Self {
-        let headers = use_context::<Parts>().unwrap_or_else(empty_parts).headers;
-        let own_page = referer_without(&self.state.config.public_url, &headers, QUESTION);
+        let url = &self.state.config.public_url;
+        let own_page = with_context(|parts: &Parts| referer_without(url, &parts.headers, QUESTION)).flatten();
         Self { own_page: own_page.filter(|page| page.starts_with(paths::INTEGRATIONS)), ..self }
     }
 
@@ -143,8 +150,8 @@ impl ServerFnContext {
     /// query may say which form the page shows.
     fn page_of_refused_form(&self, rejection: &Rejection) -> Option<String> {
         rejection.flash().field()?;
-        let headers = use_context::<Parts>().unwrap_or_else(empty_parts).headers;
-        let page = referer_page(&self.state.config.public_url, &headers)?;
+        let url = &self.state.config.public_url;
+        let page = with_context(|parts: &Parts| referer_page(url, &parts.headers)).flatten()?;
         (page.split('?').next() == Some(self.return_path)).then_some(page)
     }
 

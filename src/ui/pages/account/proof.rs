@@ -14,7 +14,7 @@ use crate::ui::layout::Layout;
 /// The page at `/account/confirm`.
 #[component]
 pub fn Proof() -> impl IntoView {
-    let proof = page().proof;
+    let proof = page().proof.clone();
     view! {
         <Layout title=words::PROOF_TITLE personal=true>
             <header class="page-head">

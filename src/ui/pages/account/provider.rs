@@ -75,7 +75,7 @@ pub fn LinkProvider() -> impl IntoView {
                     <h1>{words::LINK_TITLE}</h1>
                 </div>
             </header>
-            {match page().pending_identity {
+            {match page().pending_identity.clone() {
                 Some(pending) => question(pending).into_any(),
                 None => nothing_waits().into_any(),
             }}
@@ -86,7 +86,7 @@ pub fn LinkProvider() -> impl IntoView {
 fn question(pending: PendingIdentityPage) -> impl IntoView {
     let PendingIdentityPage { provider, email } = pending;
     let account = words::account_at(email, &provider);
-    let own = page().session.map(|session| session.email);
+    let own = page().session.as_ref().map(|session| session.email.clone());
     let (account, own) = (view! { <strong>{account}</strong> }, view! { <strong>{own}</strong> });
     view! {
         <form class="card stack" method="post" action="/api/account/link-provider">

@@ -27,7 +27,7 @@ pub fn ApiKeys() -> impl IntoView {
     let asked = asked.or_else(|| query.get("rotate").map(KeyQuestion::Rotate));
     let asked = asked.or_else(|| query.get("rename").map(KeyQuestion::Rename));
     let asked = asked.or_else(|| query.get("limit").map(KeyQuestion::Limit));
-    let new = page().new_api_key;
+    let new = page().new_api_key.clone();
     let allowed = may(Permission::ManageApiKeys);
     view! {
         <Layout title=words::TITLE>

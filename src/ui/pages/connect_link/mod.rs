@@ -16,7 +16,7 @@ use outcome::{ended, problem};
 /// The page at `/connect/{id}`.
 #[component]
 pub fn ConnectLink() -> impl IntoView {
-    let link = page().connect_link;
+    let link = page().connect_link.clone();
     view! {
         <BareLayout title=words::TITLE>
             {match link {

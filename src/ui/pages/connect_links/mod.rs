@@ -25,7 +25,8 @@ pub use words::lacking;
 pub fn ConnectLinks() -> impl IntoView {
     // Set by the page of a connection.
     let chosen = use_query_map().read_untracked().get("connection");
-    let (link, links) = (page().new_connect_link, page().new_connect_links);
+    let page = page();
+    let (link, links) = (page.new_connect_link.clone(), page.new_connect_links.clone());
     let is_allowed = may(Permission::ManageConnections);
     view! {
         <Layout title=words::PAGE_TITLE>

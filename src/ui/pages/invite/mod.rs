@@ -14,7 +14,7 @@ use crate::ui::layout::BareLayout;
 /// The page at `/invite`.
 #[component]
 pub fn Invite() -> impl IntoView {
-    let invitation = page().invitation;
+    let invitation = page().invitation.clone();
     view! {
         <BareLayout title=words::TITLE>
             {match invitation {

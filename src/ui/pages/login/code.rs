@@ -11,7 +11,7 @@ use crate::ui::layout::BareLayout;
 /// The page at `/login/code`.
 #[component]
 pub fn SignInCode() -> impl IntoView {
-    let LoginView { problem, next, .. } = page().login;
+    let LoginView { problem, next, .. } = page().login.clone();
     let is_refused = problem.is_some_and(LoginProblem::is_refusal);
     view! {
         <BareLayout title=words::ENTER_YOUR_CODE>

@@ -10,7 +10,7 @@ use crate::ui::layout::BareLayout;
 #[component]
 pub fn ConfirmEmail() -> impl IntoView {
     let page = page();
-    let email = page.link.and_then(|link| link.email);
+    let email = page.link.as_ref().and_then(|link| link.email.clone());
     // After the form, the message alone says what came of it.
     let said = page.flash.is_some();
     view! {

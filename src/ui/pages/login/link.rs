@@ -11,8 +11,9 @@ use crate::ui::layout::BareLayout;
 /// The page at `/login/link`.
 #[component]
 pub fn SignInLink() -> impl IntoView {
-    let LoginView { problem, next, .. } = page().login;
-    let waiting = page().pending_identity.and_then(|PendingIdentityPage { provider, email }| Some((provider, email?)));
+    let LoginView { problem, next, .. } = page().login.clone();
+    let waiting = page().pending_identity.clone();
+    let waiting = waiting.and_then(|PendingIdentityPage { provider, email }| Some((provider, email?)));
     view! {
         <BareLayout title=words::LINK_YOUR_ACCOUNT>
             <h1>{words::LINK_YOUR_ACCOUNT}</h1>

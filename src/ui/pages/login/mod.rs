@@ -27,10 +27,10 @@ const PROBLEM_ID: &str = "problem";
 /// The page at `/login`.
 #[component]
 pub fn Login() -> impl IntoView {
-    let LoginView { problem, next, provider, no_users, demo_login, .. } = page().login;
+    let LoginView { problem, next, provider, no_users, demo_login, .. } = page().login.clone();
     view! {
         <BareLayout title=words::SIGN_IN>
-            {match (page().clerk, no_users) {
+            {match (&page().clerk, no_users) {
                 (Some(_), _) => EitherOf3::A((problem.map(problem_notice), clerk::sign_in())),
                 (None, true) => EitherOf3::B(first_account()),
                 (None, false) => EitherOf3::C(sign_in_form(problem, next, provider, demo_login)),

@@ -12,7 +12,7 @@ use crate::ui::layout::BareLayout;
 /// The page at `/login/reset`.
 #[component]
 pub fn ResetPassword() -> impl IntoView {
-    let link = page().link.unwrap_or_default();
+    let link = page().link.clone().unwrap_or_default();
     view! {
         <BareLayout title=words::NEW_PASSWORD>
             {if link.is_open {

@@ -28,7 +28,7 @@ pub fn Members() -> impl IntoView {
     let query = use_query_map().read_untracked().clone();
     // Set by the links in the members' menus.
     let asked = MemberAction::from_query(|name| query.get(name));
-    let link = page().invitation_link;
+    let link = page().invitation_link.clone();
     view! {
         <Layout title=words::TITLE>
             {Suspend::new(async move {

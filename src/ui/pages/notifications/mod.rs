@@ -25,7 +25,7 @@ pub fn Notifications() -> impl IntoView {
     // Set by the links of a webhook's row.
     let query = use_query_map().read_untracked().clone();
     let asked = WebhookQuestions { remove: query.get("remove"), events: query.get("events") };
-    let revealed = page().webhook_secret;
+    let revealed = page().webhook_secret.clone();
     view! {
         <Layout title=words::TITLE>
             {Suspend::new(async move {

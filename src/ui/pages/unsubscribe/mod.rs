@@ -13,7 +13,7 @@ use crate::ui::layout::BareLayout;
 pub fn Unsubscribe() -> impl IntoView {
     view! {
         <BareLayout title=words::TITLE>
-            {match page().unsubscribe {
+            {match page().unsubscribe.clone() {
                 Some(letters) if letters.is_unsubscribed => done(&letters).into_any(),
                 Some(letters) => question(&letters).into_any(),
                 None => unknown().into_any(),

@@ -26,7 +26,7 @@ use super::rate_limit::rate_limited;
 use crate::model::{BindingId, ProblemCode, Scope};
 use crate::server::auth::api_keys;
 use crate::server::domain::AccessToken;
-use crate::server::http::state::AppState;
+use crate::server::http::state::{AppState, Services};
 use crate::server::proxy::headers::{request_headers, response_headers};
 use crate::server::proxy::{ForbiddenPath, RemainingCalls, TurnError, parse_target};
 use crate::server::store::{ApiKeyRow, BindingWithGrant, bounded};
@@ -104,7 +104,7 @@ struct Call<'a> {
 
 impl Call<'_> {
     async fn run(self, body: Body) -> Result<Response, Problem> {
-        let AppState { store, tokens, proxy, .. } = self.state;
+        let Services { store, tokens, proxy, .. } = &**self.state;
         let of_token = |error| Problem::of_token_error(error, store.clock().now());
         let access = tokens.get_token_for(self.bound.clone(), MIN_TTL).await.map_err(of_token)?.access;
         let tenant = &self.bound.binding.tenant;
