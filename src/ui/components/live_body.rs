@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::ui::components::rendered::rendered;
 use crate::ui::context::page;
 use crate::ui::islands::ids;
 
@@ -22,7 +23,7 @@ pub fn live_body_until(as_of: i64, again: Option<i64>, body: AnyView) -> impl In
     page().shows_region(ids::BODY).then(|| {
         view! {
             <div id=ids::BODY class="contents" data-region data-as-of=as_of data-again=again>
-                {body}
+                {rendered(body)}
             </div>
         }
     })

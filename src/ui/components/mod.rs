@@ -20,6 +20,7 @@ pub mod provider_button;
 pub mod question_card;
 pub mod range_fields;
 pub mod reconnect_form;
+pub mod rendered;
 pub mod reread;
 pub mod secret_card;
 pub mod time;

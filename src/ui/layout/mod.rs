@@ -15,6 +15,7 @@ mod title;
 use leptos::prelude::*;
 
 use super::components::finder::finder_dialog;
+use super::components::rendered::rendered;
 use super::context::page;
 use super::islands::ids;
 use super::islands::refresher::XeroTokenRefresher;
@@ -68,9 +69,9 @@ pub fn Layout(
             <div class="frame">
                 <header class="top">
                     <a class="brand" href="/">{icon(LEAF)} "Evergrant"</a>
-                    {header_controls(&page, &session)}
+                    {rendered(header_controls(&page, &session))}
                 </header>
-                {navigation(&page.path, attention_of(&session))}
+                {rendered(navigation(&page.path, attention_of(&session)))}
                 <main id=ids::MAIN tabindex="-1" data-org=org>
                     {sandbox_strip(&page)}
                     {alarm_region(&page)}
@@ -92,7 +93,7 @@ pub fn Layout(
                     {zone_note(page.time_zone.as_deref())}
                 </main>
             </div>
-            {finder_dialog()}
+            {rendered(finder_dialog())}
         </SignedIn>
     }
     .into_any()
