@@ -137,11 +137,11 @@ async fn database_failure_returns_an_error_id_and_no_cause(database: TestDatabas
     let demo = app.demo_browser().await;
     let database = app.database().open().await;
     // The session is still read, without this column.
-    let rename = "ALTER TABLE integration_tenant_bindings RENAME COLUMN tenant_name TO gone";
+    let rename = "ALTER TABLE integration_grants RENAME COLUMN refresh_token_issued_at TO gone";
     sqlx::query(rename).execute(database.pool()).await.unwrap();
     let (status, body) = demo.call_server_fn(REFRESH_PATH, &[]).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{db}: {body}");
-    assert!(body["id"].is_string() && !body.to_string().contains("tenant_name"), "{db}: {body}");
+    assert!(body["id"].is_string() && !body.to_string().contains("token_issued"), "{db}: {body}");
     let answer = demo.post(REFRESH_PATH, &[]).await;
     assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, INTEGRATIONS_PATH), "{db}");
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::app_identity::AppIdentity;
+use super::due_state::DueState;
 use super::grant_end::GrantEnd;
 use super::token_times::TokenTimes;
 use crate::model::{FailureCause, GrantId, GrantStatus, OrgId};
@@ -72,19 +73,12 @@ pub struct Predecessor {
 impl Grant {
     /// Returns when the tokens were received and when they end.
     pub fn token_times(&self) -> TokenTimes {
-        TokenTimes {
-            expires_at: self.expires_at,
-            refresh_token_issued_at: self.refresh_token_issued_at,
-            received_at: self.last_refreshed_at.unwrap_or(self.refresh_token_issued_at),
-        }
+        DueState::from(self).token_times()
     }
 
     /// Returns the message for people why the grant has ended, if it has.
     pub fn end_message(&self) -> &str {
-        match self.exported_at {
-            Some(_) => GrantEnd::Exported.message(),
-            None => self.last_error.as_deref().unwrap_or(GrantEnd::RevokedAtXero.message()),
-        }
+        GrantEnd::message_of(self.exported_at, self.last_error.as_deref())
     }
 
     /// Returns the current refresh token as the predecessor of the one that it was exchanged for.

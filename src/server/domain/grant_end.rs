@@ -42,6 +42,14 @@ impl GrantEnd {
         }
     }
 
+    /// Returns the message for people of an ended grant, by when it was exported and its last error.
+    pub fn message_of(exported_at: Option<i64>, last_error: Option<&str>) -> &str {
+        match exported_at {
+            Some(_) => Self::Exported.message(),
+            None => last_error.unwrap_or(Self::RevokedAtXero.message()),
+        }
+    }
+
     /// Returns the message for people.
     pub fn message(self) -> &'static str {
         match self {

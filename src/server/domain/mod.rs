@@ -5,6 +5,7 @@ mod attempt;
 mod audit;
 mod binding;
 mod connection_list;
+mod due_state;
 mod grant;
 mod grant_end;
 mod import;
@@ -26,6 +27,7 @@ pub use attempt::{AttemptEnd, FailureClass, FaultScope, PriorAttempt, RequestSen
 pub use audit::{Actor, AuditEvent, COMMAND_LINE};
 pub use binding::{Binding, RemoteConnection, Tenant};
 pub use connection_list::{BoundConnection, CONFIRM_MISSING_AFTER, ListedChange, ListedChangeKind, Listing};
+pub use due_state::DueState;
 pub use grant::{
     Consent, Grant, GrantCounts, Lease, OutboxCounts, Predecessor, SealedRotation, SealedToken, SealedTokens,
     XERO_REPLAY_WINDOW,

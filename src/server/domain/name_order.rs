@@ -8,6 +8,10 @@ const NUMBER_WIDTH: usize = 12;
 
 /// Returns the text without case and diacritics, for a search: "Ōtautahi" is found by "otau".
 pub fn fold(text: &str) -> String {
+    // Nothing in ASCII has another form.
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let mut folded = String::with_capacity(text.len());
     for letter in text.nfkd().filter(|letter| !is_combining_mark(*letter)).flat_map(char::to_lowercase) {
         match base_letters(letter) {

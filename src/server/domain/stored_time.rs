@@ -1,6 +1,7 @@
 //! Bounds on stored times (rule 11). A time that no rule could have written was written by a wrong clock, or this one is
 //! wrong now. Nothing waits for it: it means *due now*, and a token that seems valid because of it is not trusted.
 
+use super::due_state::DueState;
 use super::grant::{Grant, Lease, XERO_REPLAY_WINDOW};
 use super::token_times::ACCESS_TOKEN_LIFETIME;
 
@@ -27,9 +28,9 @@ pub fn plausible_or_now(time: i64, span: i64, now: i64) -> i64 {
     if is_plausible(time, span, now) { time } else { now }
 }
 
-impl Grant {
-    /// Returns the grant with `now` in place of times that no rule could have written. If its tokens were received in
-    /// the future, nothing is known of the access token's end, so it counts as expired.
+impl DueState {
+    /// Returns the state with `now` in place of times that no rule could have written. If the tokens were received in the
+    /// future, nothing is known of the access token's end, so it counts as expired.
     pub fn with_plausible_times(self, now: i64) -> Self {
         let is_past = |time: i64| is_plausible(time, 0, now);
         let expiry_is_known = self.last_refreshed_at.is_none_or(is_past)
@@ -39,12 +40,28 @@ impl Grant {
         Self {
             expires_at: if expiry_is_known { self.expires_at } else { self.expires_at.min(now) },
             refresh_token_issued_at: past_or_now(self.refresh_token_issued_at),
-            lease: self.lease.map(|lease| Lease { until: plausible_or_now(lease.until, MAX_LEASE, now), ..lease }),
-            next_attempt_at: self.next_attempt_at.map(|time| plausible_or_now(time, LONGEST_BACKOFF, now)),
             last_refreshed_at: self.last_refreshed_at.filter(|time| is_past(*time)),
+            failure_count: self.failure_count,
+            lease_until: self.lease_until.map(|until| plausible_or_now(until, MAX_LEASE, now)),
             reply_lost_at: self.reply_lost_at.map(past_or_now),
-            refused_at: self.refused_at.filter(|time| is_past(*time)),
             prove_by: self.prove_by.map(|time| plausible_or_now(time, XERO_REPLAY_WINDOW, now)),
+        }
+    }
+}
+
+impl Grant {
+    /// Returns the grant with `now` in place of times that no rule could have written.
+    pub fn with_plausible_times(self, now: i64) -> Self {
+        let read = DueState::from(&self).with_plausible_times(now);
+        Self {
+            expires_at: read.expires_at,
+            refresh_token_issued_at: read.refresh_token_issued_at,
+            last_refreshed_at: read.last_refreshed_at,
+            lease: self.lease.zip(read.lease_until).map(|(lease, until)| Lease { until, ..lease }),
+            reply_lost_at: read.reply_lost_at,
+            prove_by: read.prove_by,
+            next_attempt_at: self.next_attempt_at.map(|time| plausible_or_now(time, LONGEST_BACKOFF, now)),
+            refused_at: self.refused_at.filter(|time| is_plausible(*time, 0, now)),
             ..self
         }
     }

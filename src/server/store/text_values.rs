@@ -15,8 +15,7 @@ pub(super) fn text_value<T: TextEnum>(
     table: &'static str,
     column: &'static str,
 ) -> Result<T, StoreError> {
-    let value: String = row.try_get(column)?;
-    T::parse(&value).ok_or(StoreError::UnknownValue { table, column, value })
+    known_value(row.try_get(column)?, table, column)
 }
 
 /// Reads a column of `table` that holds a value of `T` or NULL.
@@ -25,9 +24,14 @@ pub(super) fn optional_text_value<T: TextEnum>(
     table: &'static str,
     column: &'static str,
 ) -> Result<Option<T>, StoreError> {
-    let Some(value) = row.try_get::<Option<String>, _>(column)? else { return Ok(None) };
-    match T::parse(&value) {
-        Some(known) => Ok(Some(known)),
-        None => Err(StoreError::UnknownValue { table, column, value }),
-    }
+    row.try_get::<Option<String>, _>(column)?.map(|value| known_value(value, table, column)).transpose()
+}
+
+/// Returns the value of `T` that a column of `table` holds as text.
+pub(super) fn known_value<T: TextEnum>(
+    value: String,
+    table: &'static str,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    T::parse(&value).ok_or(StoreError::UnknownValue { table, column, value })
 }

@@ -17,9 +17,9 @@ use super::single_flight::{Joined, SingleFlight};
 use super::spool::Spool;
 use super::state::ServiceState;
 use crate::model::{BindingError, BindingId, BindingStatus, GrantId, OrgId, RefreshReport};
-use crate::server::domain::{Grant, GrantEnd, RefreshToken};
+use crate::server::domain::{DueState, Grant, GrantEnd, RefreshToken};
 use crate::server::lifecycle::Lifecycle;
-use crate::server::store::{BindingWithGrant, ExportedGrant, Store, StoreError};
+use crate::server::store::{BindingWithGrant, ExportedGrant, RefreshCandidate, Store, StoreError};
 use crate::server::telemetry::metrics::Metrics;
 use crate::server::telemetry::traces;
 use crate::server::xero::{Priority, XeroClient};
@@ -59,8 +59,8 @@ impl TokenService {
         org: &OrgId,
         request: &RefreshRequest,
     ) -> Result<RefreshReport, TokenError> {
-        let bound = self.shared.store.bindings_of_org(org).await?;
-        self.refresh_bindings(&bound, request).await
+        let candidates = self.shared.store.refresh_candidates(org).await?;
+        self.refresh_candidates(candidates, request).await
     }
 
     /// Refreshes one binding's grant and returns the same report as `proactive_refresh_for_org`.
@@ -74,7 +74,7 @@ impl TokenService {
         if let Some(reason) = disconnected_reason(&bound) {
             return Err(TokenError::NotConnected(reason));
         }
-        self.refresh_bindings(&[bound], request).await
+        self.refresh_candidates(RefreshCandidate::of(&bound).into_iter().collect(), request).await
     }
 
     /// Joins the grant's exchange if one is running, else starts one. The exchange outlives the caller.
@@ -186,35 +186,30 @@ impl TokenService {
         self.shared.spool.kids()
     }
 
-    async fn refresh_bindings(
+    async fn refresh_candidates(
         &self,
-        bound: &[BindingWithGrant],
+        candidates: Vec<RefreshCandidate>,
         request: &RefreshRequest,
     ) -> Result<RefreshReport, TokenError> {
+        let has_active_bindings = !candidates.is_empty();
+        let now = self.shared.store.clock().now();
         // One entry per grant: several tenants of one consent share its tokens.
-        let mut grants: HashMap<GrantId, (Grant, Vec<BindingId>)> = HashMap::new();
-        let active = bound.iter().filter(|bound| bound.binding.status == BindingStatus::Active);
-        for BindingWithGrant { binding, grant, .. } in active {
-            if let Some(grant) = grant {
-                let entry = grants.entry(grant.id.clone()).or_insert_with(|| (grant.clone(), Vec::new()));
-                entry.1.push(binding.id.clone());
+        let mut due: HashMap<GrantId, (DueState, Vec<BindingId>)> = HashMap::new();
+        for RefreshCandidate { binding, grant, state } in candidates {
+            if request.force || self.shared.policy.needs_refresh(state, now) {
+                due.entry(grant).or_insert_with(|| (state, Vec::new())).1.push(binding);
             }
         }
-        let has_active_bindings = !grants.is_empty();
-        let now = self.shared.store.clock().now();
-        let due =
-            grants.into_values().filter(|(grant, _)| request.force || self.shared.policy.needs_refresh(grant, now));
-        let outcome: Vec<((Grant, Vec<BindingId>), RefreshOutcome)> = stream::iter(due)
-            .map(|(grant, bindings)| async move {
-                let outcome = self.refresh_grant_single_flight(&grant.id, request.clone()).await;
-                ((grant, bindings), outcome)
+        let outcome: Vec<((DueState, Vec<BindingId>), RefreshOutcome)> = stream::iter(due)
+            .map(|(grant, of_grant)| async move {
+                (of_grant, self.refresh_grant_single_flight(&grant, request.clone()).await)
             })
             .buffer_unordered(self.shared.policy.concurrency)
             .collect()
             .await;
         let mut report = RefreshReport { success: true, has_active_bindings, refreshed_count: 0, errors: Vec::new() };
         let now = self.shared.store.clock().now();
-        for ((grant, bindings), outcome) in outcome {
+        for ((state, bindings), outcome) in outcome {
             match outcome {
                 RefreshOutcome::Refreshed | RefreshOutcome::RefreshedElsewhere => report.refreshed_count += 1,
                 RefreshOutcome::NotDue => {}
@@ -226,7 +221,7 @@ impl TokenService {
                         needs_action: failed.cause.needs_action(),
                         next_attempt_at: failed.next_attempt_at,
                         // The current access token is still served (rule 8).
-                        valid_until: (!failed.is_final() && is_still_valid(&grant, now)).then_some(grant.expires_at),
+                        valid_until: (!failed.is_final() && is_still_valid(state, now)).then_some(state.expires_at),
                     }))
                 }
             }

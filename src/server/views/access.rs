@@ -1,16 +1,36 @@
 //! What connections may do: the scopes of their consents beside those that the app asks for, and who consented.
 
+use std::collections::HashMap;
+
 use super::Viewer;
-use crate::model::{ConnectionView, ConsentView, missing_scopes};
-use crate::server::domain::{Grant, XeroUserName};
-use crate::server::store::ConsentDetails;
+use crate::model::{AccessSummary, ConnectionView, ConsentView, missing_scopes};
+use crate::server::domain::XeroUserName;
+use crate::server::store::{ConsentDetails, ShownConnection, ShownGrant};
 
 /// How much of Xero's id of a user is shown, in characters, if nothing else is known of them.
 const SHOWN_ID_CHARACTERS: usize = 8;
 
 /// Returns the grant's scopes.
-pub(super) fn granted_scopes(grant: &Grant) -> Vec<String> {
+pub(super) fn granted_scopes(grant: &ShownGrant) -> Vec<String> {
     grant.scopes.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Sums up which connections lack access that the app asks for.
+pub(super) fn access_summary<'a>(
+    connections: impl Iterator<Item = &'a ShownConnection>,
+    wanted: &str,
+) -> AccessSummary {
+    let mut summary = AccessSummary::default();
+    // Most connections have the same scopes.
+    let mut missing_of: HashMap<&str, Vec<String>> = HashMap::new();
+    for grant in connections.filter_map(ShownConnection::working_grant) {
+        summary.known += usize::from(!grant.scopes.trim().is_empty());
+        let missing = missing_of.entry(&grant.scopes).or_insert_with(|| missing_scopes(&grant.scopes, wanted));
+        if !missing.is_empty() {
+            summary.missing.push(missing.clone());
+        }
+    }
+    summary
 }
 
 /// Fills in which of the wanted scopes the connection lacks, and its Xero user.

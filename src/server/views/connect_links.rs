@@ -16,7 +16,7 @@ pub async fn connect_links(
 ) -> Result<ConnectLinksView, StoreError> {
     let now = store.clock().now();
     let view = |one: ListedConnection| {
-        with_access(seen_by(viewer, connection_view(one.bound, store.app(), now)), wanted_scopes, one.xero_user, viewer)
+        with_access(seen_by(viewer, connection_view(one.shown, store.app(), now)), wanted_scopes, one.xero_user, viewer)
     };
     let mut connections: Vec<ConnectionView> = store.listed_connections(&org.id).await?.into_iter().map(view).collect();
     connections.sort_by_cached_key(|one| (sort_key(&one.tenant_name), one.id.clone()));

@@ -34,7 +34,7 @@ pub async fn connection(
     let since = as_of - USAGE_PERIOD;
     let tenant = bound.binding.tenant.clone();
     let ids = ConnectionIdsView { tenant_id: tenant.id, connection_id: tenant.connection_id, external_id, tags };
-    let view = connection_view(bound, store.app(), as_of);
+    let view = connection_view(bound.into(), store.app(), as_of);
     let connection = ConnectionView {
         connected_by: view.connected_by.map(|email| viewer.name(email)),
         xero_user: consent.as_ref().and_then(|consent| consent.xero_user.clone()),

@@ -1,5 +1,7 @@
 //! The order of connections, and the part of an organization's connections that a page of the list shows.
 
+use std::borrow::Borrow;
+
 use url::form_urlencoded;
 
 use crate::model::{
@@ -8,56 +10,79 @@ use crate::model::{
 };
 use crate::server::domain::name_order::{fold, sort_key};
 
-/// A connection with the texts by which it is found.
-pub struct SearchableConnection {
-    /// The connection.
-    pub view: ConnectionView,
+/// A connection with what it is sorted and found by. The page shows some of them only, so the rest of it is not made yet.
+pub struct SearchableConnection<T> {
+    /// Its id, its name and its state.
+    pub key: ConnectionKey,
     /// The id that a program gave it.
     pub external_id: Option<String>,
     /// Its tags.
     pub tags: Vec<String>,
+    /// What its row is made of.
+    pub row: T,
 }
 
-impl SearchableConnection {
+/// What connections are sorted by.
+#[derive(Clone, Debug)]
+pub struct ConnectionKey {
+    /// The connection's id.
+    pub id: BindingId,
+    /// The tenant's name.
+    pub name: String,
+    /// The connection's state.
+    pub health: Health,
+}
+
+impl From<&ConnectionView> for ConnectionKey {
+    fn from(view: &ConnectionView) -> Self {
+        Self { id: view.id.clone(), name: view.tenant_name.clone(), health: view.health }
+    }
+}
+
+impl ConnectionKey {
+    /// Sorts those in trouble first, then by name.
+    pub fn sort_key(&self) -> (usize, String, BindingId) {
+        (rank(self.health), sort_key(&self.name), self.id.clone())
+    }
+}
+
+impl<T> SearchableConnection<T> {
     /// Returns whether the name, the external id or a tag contains the text, which is folded.
     fn matches(&self, folded: &str) -> bool {
-        let texts = [Some(&self.view.tenant_name), self.external_id.as_ref()].into_iter().flatten().chain(&self.tags);
+        let texts = [Some(&self.key.name), self.external_id.as_ref()].into_iter().flatten().chain(&self.tags);
         folded.is_empty() || texts.map(|text| fold(text)).any(|text| text.contains(folded))
     }
 }
 
-/// Sorts connections: those in trouble first, then by name.
-pub fn sort_connections<T>(connections: &mut [T], view: impl Fn(&T) -> &ConnectionView) {
-    connections.sort_by_cached_key(|one| {
-        let view = view(one);
-        (rank(view.health), sort_key(&view.tenant_name), view.id.clone())
-    });
-}
-
 /// Returns the connections that need reconnecting. Expects them sorted.
-pub fn broken_connections<'a>(sorted: impl Iterator<Item = &'a ConnectionView>) -> BrokenConnections {
+pub fn broken_connections(sorted: impl Iterator<Item = impl Borrow<ConnectionKey>>) -> BrokenConnections {
     let mut broken = BrokenConnections::default();
-    for view in sorted.filter(|view| view.health == Health::NeedsReauth) {
+    for one in sorted {
+        let ConnectionKey { id, name, health } = one.borrow();
+        if *health != Health::NeedsReauth {
+            continue;
+        }
         broken.count += 1;
         if broken.named.len() < NAMED_BROKEN_CONNECTIONS {
-            broken.named.push(ConnectionName { id: view.id.clone(), name: view.tenant_name.clone() });
+            broken.named.push(ConnectionName { id: id.clone(), name: name.clone() });
         }
     }
     broken
 }
 
 /// Returns the rows that the query asks for, and what surrounds them. Expects the connections sorted.
-pub fn part_of(mut connections: Vec<SearchableConnection>, query: &ListQuery) -> (Vec<ConnectionView>, ListPart) {
-    if let Some(index) = connections.iter().position(|one| Some(&one.view.id) == query.first.as_ref()) {
+pub fn part_of<T>(mut connections: Vec<SearchableConnection<T>>, query: &ListQuery) -> (Vec<T>, ListPart) {
+    if let Some(index) = connections.iter().position(|one| Some(&one.key.id) == query.first.as_ref()) {
         connections[..=index].rotate_right(1);
     }
     let total = connections.len();
     let search = fold(query.search.trim());
-    let found: Vec<_> = connections.into_iter().filter(|one| one.matches(&search)).map(|one| one.view).collect();
-    let count = |state| found.iter().filter(|view| ListState::of(view.health) == state).count();
+    let found = connections.into_iter().filter(|one| one.matches(&search));
+    let found: Vec<_> = found.map(|one| (ListState::of(one.key.health), one.row)).collect();
+    let count = |state| found.iter().filter(|(of, _)| *of == state).count();
     let counts = ListState::ALL.iter().map(|&state| (state, count(state))).filter(|(_, count)| *count > 0).collect();
-    let is_selected = |view: &ConnectionView| query.state.is_none_or(|state| ListState::of(view.health) == state);
-    let selected: Vec<_> = found.into_iter().filter(is_selected).collect();
+    let is_selected = |of: ListState| query.state.is_none_or(|state| of == state);
+    let selected: Vec<T> = found.into_iter().filter(|(of, _)| is_selected(*of)).map(|(_, row)| row).collect();
     let mut part = ListPart {
         search: query.search.trim().to_owned(),
         state: query.state,
@@ -92,13 +117,13 @@ fn rank(health: Health) -> usize {
 mod tests {
     use super::*;
 
-    fn connection(name: &str, health: Health) -> SearchableConnection {
-        let view = ConnectionView::example(name, health);
-        SearchableConnection { view, external_id: None, tags: Vec::new() }
+    fn connection(name: &str, health: Health) -> SearchableConnection<ConnectionView> {
+        let row = ConnectionView::example(name, health);
+        SearchableConnection { key: ConnectionKey::from(&row), external_id: None, tags: Vec::new(), row }
     }
 
-    fn sorted(mut connections: Vec<SearchableConnection>) -> Vec<SearchableConnection> {
-        sort_connections(&mut connections, |one| &one.view);
+    fn sorted(mut connections: Vec<SearchableConnection<ConnectionView>>) -> Vec<SearchableConnection<ConnectionView>> {
+        connections.sort_by_cached_key(|one| one.key.sort_key());
         connections
     }
 
@@ -116,7 +141,7 @@ mod tests {
             connection("Slow", Health::Retrying),
             connection("apple", Health::NeedsReauth),
         ]);
-        let broken = broken_connections(list.iter().map(|one| &one.view));
+        let broken = broken_connections(list.iter().map(|one| &one.key));
         assert_eq!((broken.count, broken.named[0].name.as_str(), broken.unnamed()), (2, "apple", 0));
         let (rows, part) = part_of(list, &ListQuery::default());
         assert_eq!(names(&rows), ["apple", "Zebra", "Slow", "Ōtautahi", "Tui", "Gone"]);

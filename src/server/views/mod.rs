@@ -33,14 +33,14 @@ pub use viewer::Viewer;
 pub use xero_state::{xero_state, xero_trouble};
 
 use access::granted_scopes;
-use connection_list::{broken_connections, sort_connections};
+use connection_list::{ConnectionKey, broken_connections};
 
 use crate::model::{
     BindingStatus, ConnectionView, GrantStatus, Health, HourView, OrgId, OverviewView, UpcomingActionKind,
     UpcomingActionView,
 };
-use crate::server::domain::{AppIdentity, Binding, Grant, GrantEnd};
-use crate::server::store::{BindingWithGrant, CredentialsAlarm, ListedConnection, Store, StoreError};
+use crate::server::domain::{AppIdentity, GrantEnd};
+use crate::server::store::{CredentialsAlarm, ListedConnection, ShownConnection, ShownGrant, Store, StoreError};
 
 /// The hours in the overview's chart: the current clock hour and the ones before it.
 const CHART_HOURS: i64 = 24;
@@ -67,11 +67,11 @@ pub async fn overview(
     let held = store.hourly_counts_since(org, first).await?;
     let listed = store.listed_connections(org).await?;
     let next = soonest_of_each_kind(upcoming_refreshes(&listed));
-    let view = |one: ListedConnection| seen_by(viewer, connection_view(one.bound, store.app(), now));
+    let view = |one: ListedConnection| seen_by(viewer, connection_view(one.shown, store.app(), now));
     let mut connections: Vec<ConnectionView> = listed.into_iter().map(view).collect();
-    sort_connections(&mut connections, |one| one);
+    connections.sort_by_cached_key(|one| ConnectionKey::from(one).sort_key());
     Ok(OverviewView {
-        broken: broken_connections(connections.iter()),
+        broken: broken_connections(connections.iter().map(ConnectionKey::from)),
         connections,
         hours: fill_missing_hours(first, &held),
         next,
@@ -89,14 +89,14 @@ fn fill_missing_hours(first: i64, held: &[HourView]) -> Vec<HourView> {
 
 /// Returns the next scheduled refresh of each active connection, soonest first.
 fn upcoming_refreshes(listed: &[ListedConnection]) -> Vec<UpcomingRefresh> {
-    let is_active = |one: &&ListedConnection| one.bound.binding.status == BindingStatus::Active;
+    let is_active = |one: &&ListedConnection| one.shown.status == BindingStatus::Active;
     let mut upcoming: Vec<UpcomingRefresh> = listed
         .iter()
         .filter(is_active)
         .filter_map(|one| {
-            let grant = one.bound.grant.as_ref().filter(|grant| grant.status == GrantStatus::Active)?;
+            let grant = one.shown.grant.as_ref().filter(|grant| grant.status == GrantStatus::Active)?;
             Some(UpcomingRefresh {
-                tenant_name: one.bound.binding.tenant.name.clone(),
+                tenant_name: one.shown.tenant_name.clone(),
                 due_at: one.due_at.filter(|at| *at > 0)?,
                 expires_at: grant.expires_at,
                 failing: grant.failure_count > 0,
@@ -128,61 +128,57 @@ fn seen_by(viewer: &Viewer, view: ConnectionView) -> ConnectionView {
     ConnectionView { connected_by: view.connected_by.map(|email| viewer.name(email)), ..view }
 }
 
-fn connection_view(
-    BindingWithGrant { binding, grant, connected_by_email, reaches_other_orgs }: BindingWithGrant,
-    app: &AppIdentity,
-    now: i64,
-) -> ConnectionView {
-    let health = health(&binding, grant.as_ref(), app, now);
-    let last_refreshed_at = grant.as_ref().and_then(|grant| grant.last_refreshed_at);
-    let ended = grant.as_ref().filter(|grant| grant.status == GrantStatus::RefreshFailed);
-    let end_reason = ended.map_or(GrantEnd::RevokedAtXero.message(), Grant::end_message).to_owned();
-    // Only an active grant has tokens with times to show.
-    let alive = grant.filter(|grant| grant.status == GrantStatus::Active && binding.status == BindingStatus::Active);
+fn connection_view(shown: ShownConnection, app: &AppIdentity, now: i64) -> ConnectionView {
+    let health = health(&shown, app, now);
+    let grant = shown.grant.as_ref();
+    let working = shown.working_grant();
     let problem = match health {
         Health::Connected | Health::Refreshing => None,
-        Health::Retrying => alive.as_ref().and_then(|grant| match grant.app == *app {
+        Health::Retrying => working.and_then(|grant| match grant.app == *app {
             true => grant.last_error.clone(),
             false => Some(grant.app.foreign_message()),
         }),
-        Health::NeedsReauth | Health::Moved => Some(end_reason),
-        Health::Disconnected if binding.unlisted_at.is_some() => {
+        Health::NeedsReauth | Health::Moved => {
+            let ended = grant.filter(|grant| grant.status == GrantStatus::RefreshFailed);
+            Some(ended.map_or(GrantEnd::RevokedAtXero.message(), ShownGrant::end_message).to_owned())
+        }
+        Health::Disconnected if shown.unlisted_at.is_some() => {
             Some("Access was removed in Xero. Your Xero data is safe. Reconnect to continue.".to_owned())
         }
         Health::Disconnected => Some("Evergrant no longer has access. Reconnect to continue.".to_owned()),
     };
     ConnectionView {
-        id: binding.id,
-        tenant_name: binding.tenant.name,
-        tenant_type: binding.tenant.tenant_type,
-        status: binding.status,
+        status: shown.status,
         health,
-        connected_by: connected_by_email,
-        connected_at: binding.created_at,
-        last_refreshed_at,
-        access_expires_at: alive.as_ref().map(|grant| grant.expires_at),
-        refresh_issued_at: alive.as_ref().map(|grant| grant.refresh_token_issued_at),
-        next_attempt_at: alive.as_ref().and_then(|grant| grant.next_attempt_at),
+        connected_at: shown.connected_at,
+        last_refreshed_at: grant.and_then(|grant| grant.last_refreshed_at),
+        access_expires_at: working.map(|grant| grant.expires_at),
+        refresh_issued_at: working.map(|grant| grant.refresh_token_issued_at),
+        next_attempt_at: working.and_then(|grant| grant.next_attempt_at),
         problem,
-        is_shared_user: reaches_other_orgs,
+        is_shared_user: shown.reaches_other_orgs,
         contacts: Vec::new(),
         contact_count: 0,
         xero_user: None,
-        granted_scopes: alive.as_ref().map(granted_scopes).unwrap_or_default(),
+        granted_scopes: working.map(granted_scopes).unwrap_or_default(),
         missing_scopes: Vec::new(),
-        grant_status: alive.map(|grant| grant.status),
+        grant_status: working.map(|grant| grant.status),
+        id: shown.id,
+        tenant_name: shown.tenant_name,
+        tenant_type: shown.tenant_type,
+        connected_by: shown.connected_by_email,
     }
 }
 
-fn health(binding: &Binding, grant: Option<&Grant>, app: &AppIdentity, now: i64) -> Health {
-    match (binding.status, grant) {
-        (BindingStatus::NeedsReauth, _) if binding.moved_at.is_some() => Health::Moved,
+fn health(shown: &ShownConnection, app: &AppIdentity, now: i64) -> Health {
+    match (shown.status, &shown.grant) {
+        (BindingStatus::NeedsReauth, _) if shown.has_moved() => Health::Moved,
         (BindingStatus::NeedsReauth, _) => Health::NeedsReauth,
         (BindingStatus::Disconnected, _) | (BindingStatus::Active, None) => Health::Disconnected,
         (BindingStatus::Active, Some(grant)) => match grant.status {
             GrantStatus::RefreshFailed | GrantStatus::Revoked => Health::NeedsReauth,
             GrantStatus::Active if grant.app != *app => Health::Retrying,
-            GrantStatus::Active if grant.lease.as_ref().is_some_and(|lease| lease.is_held(now)) => Health::Refreshing,
+            GrantStatus::Active if grant.lease_until.is_some_and(|until| until > now) => Health::Refreshing,
             GrantStatus::Active if grant.failure_count > 0 => Health::Retrying,
             GrantStatus::Active => Health::Connected,
         },
@@ -192,31 +188,26 @@ fn health(binding: &Binding, grant: Option<&Grant>, app: &AppIdentity, now: i64)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::domain::{Lease, Tenant};
+    use crate::server::domain::Grant;
 
     const NOW: i64 = 1_800_000_000;
 
-    fn grant() -> Grant {
-        Grant { last_refreshed_at: Some(NOW), ..Grant::for_test(NOW + 600, NOW) }
+    fn grant() -> ShownGrant {
+        Grant { last_refreshed_at: Some(NOW), ..Grant::for_test(NOW + 600, NOW) }.into()
     }
 
-    fn binding(status: BindingStatus, moved_at: Option<i64>) -> Binding {
-        Binding {
+    fn shown(status: BindingStatus, grant: Option<ShownGrant>) -> ShownConnection {
+        ShownConnection {
             id: "b".into(),
-            org_id: "o".into(),
-            tenant: Tenant {
-                id: "t".into(),
-                name: "Harbour Coffee".into(),
-                tenant_type: "ORGANISATION".into(),
-                connection_id: "c".into(),
-            },
-            active_grant_id: None,
+            tenant_id: "t".into(),
+            tenant_name: "Harbour Coffee".into(),
+            tenant_type: "ORGANISATION".into(),
             status,
             unlisted_at: None,
-            moved_at,
-            connected_by: None,
-            created_at: NOW,
-            updated_at: NOW,
+            connected_at: NOW,
+            connected_by_email: None,
+            reaches_other_orgs: false,
+            grant,
         }
     }
 
@@ -255,26 +246,28 @@ mod tests {
 
     #[test]
     fn health_follows_from_binding_status_and_grant() {
-        let held = Lease { owner: "x".into(), until: NOW + 1 };
-        let ended = Lease { owner: "x".into(), until: NOW };
         let another = AppIdentity { client_id: "another".into(), ..AppIdentity::sandbox() };
+        let exported = ShownGrant { exported_at: Some(NOW), ..grant() };
         let cases = [
             (BindingStatus::Active, Some(grant()), Health::Connected),
-            (BindingStatus::Active, Some(Grant { lease: Some(held), ..grant() }), Health::Refreshing),
-            (BindingStatus::Active, Some(Grant { lease: Some(ended), ..grant() }), Health::Connected),
-            (BindingStatus::Active, Some(Grant { failure_count: 1, ..grant() }), Health::Retrying),
-            (BindingStatus::Active, Some(Grant { app: another, ..grant() }), Health::Retrying),
-            (BindingStatus::Active, Some(Grant { status: GrantStatus::RefreshFailed, ..grant() }), Health::NeedsReauth),
+            (BindingStatus::Active, Some(ShownGrant { lease_until: Some(NOW + 1), ..grant() }), Health::Refreshing),
+            (BindingStatus::Active, Some(ShownGrant { lease_until: Some(NOW), ..grant() }), Health::Connected),
+            (BindingStatus::Active, Some(ShownGrant { failure_count: 1, ..grant() }), Health::Retrying),
+            (BindingStatus::Active, Some(ShownGrant { app: another, ..grant() }), Health::Retrying),
+            (
+                BindingStatus::Active,
+                Some(ShownGrant { status: GrantStatus::RefreshFailed, ..grant() }),
+                Health::NeedsReauth,
+            ),
             (BindingStatus::NeedsReauth, Some(grant()), Health::NeedsReauth),
+            (BindingStatus::NeedsReauth, Some(exported.clone()), Health::Moved),
+            (BindingStatus::Active, Some(exported), Health::Connected),
             (BindingStatus::Active, None, Health::Disconnected),
             (BindingStatus::Disconnected, Some(grant()), Health::Disconnected),
         ];
         for (status, grant, expected) in cases {
-            let sandbox = AppIdentity::sandbox();
-            let found = health(&binding(status, None), grant.as_ref(), &sandbox, NOW);
+            let found = health(&shown(status, grant.clone()), &AppIdentity::sandbox(), NOW);
             assert_eq!(found, expected, "{status:?} {grant:?}");
         }
-        let moved = binding(BindingStatus::NeedsReauth, Some(NOW));
-        assert_eq!(health(&moved, Some(&grant()), &AppIdentity::sandbox(), NOW), Health::Moved);
     }
 }

@@ -1,11 +1,10 @@
 //! Loads the view of `/settings/integrations`.
 
-use super::access::with_access;
-use super::connection_list::{SearchableConnection, broken_connections, part_of, sort_connections};
-use super::{Viewer, connection_view, seen_by};
+use super::access::{access_summary, with_access};
+use super::connection_list::{ConnectionKey, SearchableConnection, broken_connections, part_of};
+use super::{Viewer, connection_view, health, seen_by};
 use crate::model::{
-    AccessSummary, BindingId, BindingStatus, ConnectionName, ConnectionView, ListQuery, OrgView, Permission,
-    SettingsView,
+    BindingId, BindingStatus, ConnectionName, ConnectionView, ListQuery, OrgView, Permission, SettingsView,
 };
 use crate::server::domain::REFRESH_TOKEN_LIFETIME;
 use crate::server::domain::name_order::sort_by_name;
@@ -33,31 +32,30 @@ pub async fn settings(
 ) -> Result<SettingsView, StoreError> {
     let may_manage = org.role.may(Permission::ManageConnections);
     let listed = store.listed_connections(&org.id).await?;
-    let bound: Vec<_> = listed.iter().map(|one| &one.bound).collect();
+    let shown: Vec<_> = listed.iter().map(|one| &one.shown).collect();
     let pending = if may_manage && request.has_pending {
-        store.pending_confirmations(&org.id, &bound).await?
+        store.pending_confirmations(&org.id, &shown).await?
     } else {
         Vec::new()
     };
     let mut departing: Vec<_> = listed.iter().filter(|_| may_manage).filter_map(ListedConnection::departing).collect();
     sort_by_name(&mut departing, |one| &one.tenant_name);
     let now = store.clock().now();
-    let mut connections: Vec<_> = listed
-        .into_iter()
-        .map(|ListedConnection { bound, xero_user, external_id, tags, contacts, .. }| {
-            let view = seen_by(viewer, connection_view(bound, store.app(), now));
-            let view = ConnectionView { contact_count: if may_manage { contacts } else { 0 }, ..view };
-            SearchableConnection { view: with_access(view, wanted_scopes, xero_user, viewer), external_id, tags }
-        })
-        .collect();
-    sort_connections(&mut connections, |one| &one.view);
-    let views = || connections.iter().map(|one| &one.view);
-    let name = |view: &ConnectionView| ConnectionName { id: view.id.clone(), name: view.tenant_name.clone() };
-    let asked = views().find(|view| may_manage && Some(&view.id) == request.asked).map(name);
-    let broken = broken_connections(views());
-    let active = views().filter(|view| view.status == BindingStatus::Active).count();
-    let access = access_summary(views());
+    let active = listed.iter().filter(|one| one.shown.status == BindingStatus::Active).count();
+    let access = access_summary(listed.iter().map(|one| &one.shown), wanted_scopes);
+    let mut connections: Vec<_> = listed.into_iter().map(|one| searchable(one, store, now)).collect();
+    connections.sort_by_cached_key(|one| one.key.sort_key());
+    let keys = || connections.iter().map(|one| &one.key);
+    let asked = keys().find(|key| may_manage && Some(&key.id) == request.asked);
+    let asked = asked.map(|key| ConnectionName { id: key.id.clone(), name: key.name.clone() });
+    let broken = broken_connections(keys());
     let (rows, list) = part_of(connections, &request.query);
+    let rows = rows.into_iter().map(|ListedConnection { shown, xero_user, contacts, .. }| {
+        let view = seen_by(viewer, connection_view(shown, store.app(), now));
+        let view = ConnectionView { contact_count: if may_manage { contacts } else { 0 }, ..view };
+        with_access(view, wanted_scopes, xero_user, viewer)
+    });
+    let rows = rows.collect();
     Ok(SettingsView {
         org_id: Some(org.id.clone()),
         connections: rows,
@@ -77,14 +75,9 @@ pub async fn settings(
     })
 }
 
-/// Sums up which connections lack access that the app asks for.
-fn access_summary<'a>(connections: impl Iterator<Item = &'a ConnectionView>) -> AccessSummary {
-    let mut summary = AccessSummary::default();
-    for one in connections {
-        summary.known += usize::from(!one.granted_scopes.is_empty());
-        if !one.missing_scopes.is_empty() {
-            summary.missing.push(one.missing_scopes.clone());
-        }
-    }
-    summary
+fn searchable(mut one: ListedConnection, store: &Store, now: i64) -> SearchableConnection<ListedConnection> {
+    let health = health(&one.shown, store.app(), now);
+    let key = ConnectionKey { id: one.shown.id.clone(), name: one.shown.tenant_name.clone(), health };
+    let (external_id, tags) = (one.external_id.take(), std::mem::take(&mut one.tags));
+    SearchableConnection { key, external_id, tags, row: one }
 }

@@ -1,22 +1,24 @@
 //! An organization's connections with all that the page that lists them shows and searches. One statement reads them.
 
+use serde::Deserialize;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::bindings::{BindingWithGrant, binding_with_grant_columns, binding_with_grant_from};
 use super::shared_connections::reaches_other_orgs;
+use super::shown::{ShownConnection, ShownGrant};
 use crate::model::{BindingId, BindingStatus, OrgId};
-use crate::server::domain::XeroUserName;
 use crate::server::domain::name_order::sort_by_name;
+use crate::server::domain::{AppIdentity, DueState, LONGEST_BACKOFF, XeroUserName, plausible_or_now};
 use crate::server::store::accounts::members::rows::count;
-use crate::server::store::column_lists::{columns, grant_columns};
+use crate::server::store::json_rows::{json_rows, json_rows_sql};
+use crate::server::store::text_values::known_value;
 use crate::server::store::{Store, StoreError};
 
 /// A connection in the list.
 #[derive(Clone, Debug)]
 pub struct ListedConnection {
-    /// The connection, its grant and who connected it.
-    pub bound: BindingWithGrant,
+    /// The connection and its grant.
+    pub shown: ShownConnection,
     /// What is known of its Xero user.
     pub xero_user: XeroUserName,
     /// When the member who connected it was removed from the organization, in unix seconds.
@@ -45,20 +47,28 @@ pub struct NamedTenant {
 impl Store {
     /// Returns every connection of the organization, in no particular order.
     pub async fn listed_connections(&self, org: &OrgId) -> Result<Vec<ListedConnection>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            binding_with_grant_columns!(),
-            ", g.xero_user_name, g.xero_user_email, g.due_at, r.removed_at AS owner_removed_at, \
-             (SELECT COUNT(*) FROM binding_contacts p WHERE p.binding_id = b.id) AS contacts, \
-             (SELECT string_agg(t.tag, ' ') FROM binding_tags t WHERE t.binding_id = b.id) AS tags \
-             FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
+        let row = sqlx::query(json_rows_sql!(
+            self.database.kind(),
+            concat!(
+                "b.id, b.tenant_id, b.tenant_name, b.tenant_type, b.status, b.missing_since, b.created_at, \
+                 b.external_id, u.email, ",
+                reaches_other_orgs!(),
+                ", r.removed_at, (SELECT COUNT(*) FROM binding_contacts p WHERE p.binding_id = b.id), \
+                 (SELECT string_agg(t.tag, ' ') FROM binding_tags t WHERE t.binding_id = b.id), \
+                 g.status, g.xero_user_name, g.xero_user_email, g.due_at, g.client_id, g.issuer, g.xero_user_id, \
+                 g.scopes, g.expires_at, g.refresh_token_issued_at, g.last_refreshed_at, \
+                 CASE WHEN g.lease_owner IS NOT NULL THEN g.lease_until END, g.failure_count, g.next_attempt_at, \
+                 g.last_error, g.exported_at"
+            ),
+            "FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
              LEFT JOIN users u ON u.id = b.connected_by \
              LEFT JOIN membership_removals r ON r.org_id = b.org_id AND r.user_id = b.connected_by WHERE b.org_id = $1"
         ))
         .bind(org.as_str())
-        .fetch_all(self.pool())
+        .fetch_one(self.pool())
         .await?;
-        rows.iter().map(|row| listed_from(row, self.clock.now())).collect()
+        let now = self.clock.now();
+        json_rows(&row, "list")?.into_iter().map(|row: ListedRow| row.listed(now)).collect()
     }
 
     /// Returns the connections that need reconnecting, and this one, by name.
@@ -104,22 +114,165 @@ impl Store {
     }
 }
 
-fn listed_from(row: &AnyRow, now: i64) -> Result<ListedConnection, StoreError> {
-    Ok(ListedConnection {
-        bound: binding_with_grant_from(row, now)?,
-        xero_user: XeroUserName { name: row.try_get("xero_user_name")?, email: row.try_get("xero_user_email")? },
-        owner_removed_at: row.try_get("owner_removed_at")?,
-        external_id: row.try_get("external_id")?,
-        contacts: count(row.try_get("contacts")?),
-        due_at: row.try_get("due_at")?,
-        tags: tags_from(row)?,
-    })
+/// The columns of a listed connection, in the order of the statement. Without a grant, its columns are null.
+#[derive(Deserialize)]
+struct ListedRow {
+    id: BindingId,
+    tenant_id: String,
+    tenant_name: String,
+    tenant_type: String,
+    status: String,
+    missing_since: Option<i64>,
+    created_at: i64,
+    external_id: Option<String>,
+    connected_by_email: Option<String>,
+    reaches_other_orgs: i64,
+    owner_removed_at: Option<i64>,
+    contacts: i64,
+    tags: Option<String>,
+    grant_status: Option<String>,
+    xero_user_name: Option<String>,
+    xero_user_email: Option<String>,
+    due_at: Option<i64>,
+    client_id: Option<String>,
+    issuer: Option<String>,
+    xero_user_id: Option<String>,
+    scopes: Option<String>,
+    expires_at: Option<i64>,
+    refresh_token_issued_at: Option<i64>,
+    last_refreshed_at: Option<i64>,
+    lease_until: Option<i64>,
+    failure_count: Option<i64>,
+    next_attempt_at: Option<i64>,
+    last_error: Option<String>,
+    exported_at: Option<i64>,
+}
+
+impl ListedRow {
+    /// Times that no rule could have written by `now` mean now.
+    fn listed(mut self, now: i64) -> Result<ListedConnection, StoreError> {
+        let grant = self.grant(now)?;
+        let shown = ShownConnection {
+            id: self.id,
+            tenant_id: self.tenant_id,
+            tenant_name: self.tenant_name,
+            tenant_type: self.tenant_type,
+            status: known_value(self.status, "integration_tenant_bindings", "status")?,
+            unlisted_at: self.missing_since,
+            connected_at: self.created_at,
+            connected_by_email: self.connected_by_email,
+            reaches_other_orgs: self.reaches_other_orgs > 0,
+            grant,
+        };
+        Ok(ListedConnection {
+            shown,
+            xero_user: XeroUserName { name: self.xero_user_name, email: self.xero_user_email },
+            owner_removed_at: self.owner_removed_at,
+            external_id: self.external_id,
+            tags: sorted_tags(self.tags.as_deref().unwrap_or_default()),
+            contacts: count(self.contacts),
+            due_at: self.due_at,
+        })
+    }
+
+    fn grant(&mut self, now: i64) -> Result<Option<ShownGrant>, StoreError> {
+        let Some(status) = self.grant_status.take() else { return Ok(None) };
+        let text = |column: &mut Option<String>| column.take().unwrap_or_default();
+        let times = DueState {
+            expires_at: self.expires_at.unwrap_or_default(),
+            refresh_token_issued_at: self.refresh_token_issued_at.unwrap_or_default(),
+            last_refreshed_at: self.last_refreshed_at,
+            failure_count: self.failure_count.unwrap_or_default(),
+            lease_until: self.lease_until,
+            reply_lost_at: None,
+            prove_by: None,
+        };
+        let times = times.with_plausible_times(now);
+        Ok(Some(ShownGrant {
+            status: known_value(status, "integration_grants", "status")?,
+            app: AppIdentity { client_id: text(&mut self.client_id), issuer: text(&mut self.issuer) },
+            xero_user_id: text(&mut self.xero_user_id),
+            scopes: text(&mut self.scopes),
+            expires_at: times.expires_at,
+            refresh_token_issued_at: times.refresh_token_issued_at,
+            last_refreshed_at: times.last_refreshed_at,
+            lease_until: times.lease_until,
+            failure_count: times.failure_count,
+            next_attempt_at: self.next_attempt_at.map(|at| plausible_or_now(at, LONGEST_BACKOFF, now)),
+            last_error: self.last_error.take(),
+            exported_at: self.exported_at,
+        }))
+    }
 }
 
 /// Reads the row's tags, which have spaces between them, and sorts them.
 pub(super) fn tags_from(row: &AnyRow) -> Result<Vec<String>, StoreError> {
-    let text: Option<String> = row.try_get("tags")?;
-    let mut tags: Vec<String> = text.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    Ok(sorted_tags(&row.try_get::<Option<String>, _>("tags")?.unwrap_or_default()))
+}
+
+fn sorted_tags(text: &str) -> Vec<String> {
+    let mut tags: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     tags.sort_unstable();
-    Ok(tags)
+    tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::store::testing::grants::{TestGrant, set_row};
+    use crate::server::store::testing::{START, each_store};
+
+    #[apply(each_store!)]
+    async fn listed_connections_say_what_their_whole_rows_say(store: Store) {
+        let (org, other) = (store.add_org("A").await.unwrap(), store.add_org("B").await.unwrap());
+        TestGrant::of(&store, &other).bound_to(&["elsewhere"]).insert().await;
+        assert!(store.listed_connections(&org).await.unwrap().is_empty());
+        for (name, row) in [
+            ("\"Quoted\" \\ café 'n' 🌱", "failure_count = 0".to_owned()),
+            (
+                "failed",
+                format!(
+                    "failure_count = 3, reply_lost_at = {START}, prove_by = {}, last_error = 'no\nanswer', \
+                     last_failure = 'not_answering', next_attempt_at = {}, refused_at = {START}, last_used_at = {START}, \
+                     previous_token_enc = 'x', previous_generation = 1, generation = 2",
+                    START + 60,
+                    START + 90
+                ),
+            ),
+            ("leased", format!("lease_owner = 'x', lease_until = {}", START + 60)),
+            ("left", format!("lease_until = {}, last_refreshed_at = NULL, scopes = ''", START + 60)),
+            ("ahead", format!("last_refreshed_at = {}, expires_at = {}", START + 7_200, START + 9_000)),
+        ] {
+            let grant = TestGrant::of(&store, &org).xero_user(name).bound_to(&[name]).insert().await;
+            set_row(&store, &grant, &row).await;
+        }
+        sqlx::query(
+            "UPDATE integration_tenant_bindings SET status = 'needs_reauth', missing_since = $1, external_id = 'crm' \
+                     WHERE tenant_name = 'failed'",
+        )
+        .bind(START)
+        .execute(store.pool())
+        .await
+        .unwrap();
+        sqlx::query("UPDATE integration_tenant_bindings SET active_grant_id = NULL WHERE tenant_name = 'left'")
+            .execute(store.pool())
+            .await
+            .unwrap();
+        let tag = "INSERT INTO binding_tags (binding_id, tag) SELECT id, $1 FROM integration_tenant_bindings \
+                   WHERE tenant_name = 'leased'";
+        for name in ["payroll", "nz"] {
+            sqlx::query(tag).bind(name).execute(store.pool()).await.unwrap();
+        }
+
+        let mut listed = store.listed_connections(&org).await.unwrap();
+        listed.sort_by(|one, other| one.shown.id.cmp(&other.shown.id));
+        let whole = store.bindings_of_org(&org).await.unwrap();
+        let mut whole: Vec<_> = whole.into_iter().map(ShownConnection::from).collect();
+        whole.sort_by(|one, other| one.id.cmp(&other.id));
+        assert_eq!(listed.iter().map(|one| one.shown.clone()).collect::<Vec<_>>(), whole);
+        let of = |name: &str| listed.iter().find(|one| one.shown.tenant_name == name).unwrap();
+        assert_eq!((of("failed").external_id.as_deref(), &of("failed").tags[..]), (Some("crm"), &[][..]));
+        assert_eq!(of("leased").tags, ["nz", "payroll"]);
+        assert!(of("leased").due_at.is_some() && of("left").due_at.is_none());
+    }
 }

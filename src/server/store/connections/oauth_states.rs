@@ -8,7 +8,7 @@ use crate::model::{GrantId, LinkOutcome, OrgId, PendingConfirmation, UserId};
 use crate::server::crypto::sealed::SealContext;
 use crate::server::domain::{Secret, Tenant, latest_plausible};
 use crate::server::store::connections::shared_connections::is_shared_user_new_here;
-use crate::server::store::{BindingWithGrant, Store, StoreError};
+use crate::server::store::{ShownConnection, Store, StoreError};
 
 /// Seconds in which the callback of a consent must arrive.
 pub const OAUTH_STATE_LIFETIME: i64 = 10 * 60;
@@ -173,7 +173,7 @@ impl Store {
     pub async fn pending_confirmations(
         &self,
         org: &OrgId,
-        bound: &[&BindingWithGrant],
+        connections: &[&ShownConnection],
     ) -> Result<Vec<PendingConfirmation>, StoreError> {
         let rows = sqlx::query(concat!(
             "SELECT p.id_hash, p.pending_tenants, p.by_link, g.xero_user_id, ",
@@ -188,7 +188,7 @@ impl Store {
         .bind(org.as_str())
         .fetch_all(self.pool())
         .await?;
-        rows.iter().map(|row| confirmation_from(row, bound)).collect()
+        rows.iter().map(|row| confirmation_from(row, connections)).collect()
     }
 
     /// Returns the organization's consents that wait for confirmation with their ids, oldest first.
@@ -225,11 +225,11 @@ impl Store {
     }
 }
 
-fn confirmation_from(row: &AnyRow, bound: &[&BindingWithGrant]) -> Result<PendingConfirmation, StoreError> {
+fn confirmation_from(row: &AnyRow, connections: &[&ShownConnection]) -> Result<PendingConfirmation, StoreError> {
     let tenants = parse_tenants(row.try_get("pending_tenants")?)?;
     let user: Option<String> = row.try_get("xero_user_id")?;
     let has_other_user = |tenant: &Tenant| {
-        let current = bound.iter().filter(|one| one.binding.tenant.id == tenant.id);
+        let current = connections.iter().filter(|one| one.tenant_id == tenant.id);
         current.filter_map(|one| one.grant.as_ref()).any(|current| Some(&current.xero_user_id) != user.as_ref())
     };
     Ok(PendingConfirmation {

@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use crate::model::{Action, BindingId, BindingStatus, DepartingConnection, OrgId, UserId};
 use crate::server::domain::AuditEvent;
-use crate::server::store::{BindingWithGrant, ListedConnection, RowChange, Store, StoreError};
+use crate::server::store::{ListedConnection, RowChange, ShownConnection, Store, StoreError};
 
 /// Seconds between a member's removal, or an organization's deletion, and the disconnect.
 pub const OFFBOARDING_PERIOD: i64 = 7 * 24 * 60 * 60;
@@ -13,11 +13,11 @@ pub const OFFBOARDING_PERIOD: i64 = 7 * 24 * 60 * 60;
 impl ListedConnection {
     /// Returns when the connection ends, if a former member made it.
     pub fn departing(&self) -> Option<DepartingConnection> {
-        let BindingWithGrant { binding, connected_by_email, .. } = &self.bound;
-        let removed_at = self.owner_removed_at.filter(|_| binding.status != BindingStatus::Disconnected)?;
+        let ShownConnection { id, tenant_name, connected_by_email, status, .. } = &self.shown;
+        let removed_at = self.owner_removed_at.filter(|_| *status != BindingStatus::Disconnected)?;
         Some(DepartingConnection {
-            binding_id: binding.id.clone(),
-            tenant_name: binding.tenant.name.clone(),
+            binding_id: id.clone(),
+            tenant_name: tenant_name.clone(),
             connected_by: connected_by_email.clone()?,
             ends_at: removed_at + OFFBOARDING_PERIOD,
         })

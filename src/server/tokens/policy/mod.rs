@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::server::domain::lost_reply::LOST_REPLY_RETRIES;
-use crate::server::domain::{Grant, LONGEST_BACKOFF};
+use crate::server::domain::{DueState, LONGEST_BACKOFF};
 
 /// The longest back-off before `FAST_RETRIES` failures. Seconds, as all constants here.
 const MAX_BACKOFF: i64 = 15 * 60;
@@ -37,10 +37,11 @@ pub struct Policy {
 impl Policy {
     /// Returns whether the grant is due: its access token has less than `buffer` left, its refresh token is older than
     /// `roll_after` and was not kept within the last day, a reply may have been lost, or another exchange may have ended the refresh token. Xero replays a lost reply only within its replay window (rule 3).
-    pub fn needs_refresh(&self, grant: &Grant, now: i64) -> bool {
+    pub fn needs_refresh(&self, grant: impl Into<DueState>, now: i64) -> bool {
+        let grant: DueState = grant.into();
         grant.expires_at - now < self.buffer
             || now > grant.token_times().roll_at(self.roll_after)
-            || reply_may_be_lost(grant, now)
+            || reply_may_be_lost(&grant, now)
             || grant.prove_by.is_some_and(|at| at <= now)
     }
 
@@ -57,15 +58,13 @@ impl Policy {
 
 /// Returns whether the stored refresh token may have been sent without its reply being committed: the last exchange
 /// failed, or its holder died and its lease expired.
-pub fn reply_may_be_lost(grant: &Grant, now: i64) -> bool {
-    grant.failure_count > 0
-        || grant.reply_lost_at.is_some()
-        || grant.lease.as_ref().is_some_and(|lease| !lease.is_held(now))
+fn reply_may_be_lost(grant: &DueState, now: i64) -> bool {
+    grant.failure_count > 0 || grant.reply_lost_at.is_some() || grant.lease_until.is_some_and(|until| until <= now)
 }
 
 /// Returns whether the access token can still be served (rule 8).
-pub fn is_still_valid(grant: &Grant, now: i64) -> bool {
-    grant.expires_at - now > EXPIRY_MARGIN
+pub fn is_still_valid(grant: impl Into<DueState>, now: i64) -> bool {
+    grant.into().expires_at - now > EXPIRY_MARGIN
 }
 
 /// The inputs to a back-off.

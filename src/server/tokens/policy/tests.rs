@@ -1,7 +1,7 @@
 //! Tests when a grant is due, and how long it backs off.
 
 use super::*;
-use crate::server::domain::{Lease, XERO_REPLAY_WINDOW};
+use crate::server::domain::{Grant, Lease, XERO_REPLAY_WINDOW};
 
 const DAY: i64 = 24 * 60 * 60;
 const NOW: i64 = 1_800_000_000;

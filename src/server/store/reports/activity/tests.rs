@@ -163,9 +163,9 @@ async fn listed_connections_say_when_they_are_due(store: Store) {
     store.disconnect_binding(&org, &gone[1].binding_id).await.unwrap();
     fail(&store, &failing).await;
     let mut listed = store.listed_connections(&org).await.unwrap();
-    listed.sort_by_key(|one| one.bound.binding.tenant.name.clone());
-    let failures = |one: &crate::server::store::ListedConnection| one.bound.grant.as_ref().unwrap().failure_count;
-    let seen: Vec<_> = listed.iter().map(|one| (one.bound.binding.tenant.name.as_str(), failures(one))).collect();
+    listed.sort_by_key(|one| one.shown.tenant_name.clone());
+    let failures = |one: &crate::server::store::ListedConnection| one.shown.grant.as_ref().unwrap().failure_count;
+    let seen: Vec<_> = listed.iter().map(|one| (one.shown.tenant_name.as_str(), failures(one))).collect();
     assert_eq!(seen, [("Café", 1), ("Old", 1), ("Shop", 0)]);
     assert_eq!(listed[0].due_at, Some(START + 30));
 }
