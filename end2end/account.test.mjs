@@ -79,6 +79,8 @@ story('a changed password ends another session', withMail, async ({ page, openOt
   await password.getByRole('button', { name: 'Change password' }).click();
   await theirs.getByText('Password changed').first().waitFor();
   assert.equal(await theirs.getByRole('list', { name: 'Browsers' }).getByRole('listitem').count(), 1);
+  // The other browser's page notices by itself, and so does the next one that is asked for.
+  await other.waitForURL('**/login?problem=session-ended**');
   await other.goto('/');
   await other.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
   mail.stop();
