@@ -83,5 +83,4 @@ story('a changed password ends another session', withMail, async ({ page, openOt
   await other.waitForURL('**/login?problem=session-ended**');
   await other.goto('/');
   await other.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
-  mail.stop();
 });

@@ -1,6 +1,5 @@
 // Contacts of a connection, a connect link that is sent by email, and the page that unsubscribes.
 
-import { after } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 
@@ -13,7 +12,6 @@ const kauri = { person: 'Mere Tane', tenant: 'Kauri Joinery' };
 const books = 'books@example.com';
 
 const mail = await startMailServer();
-after(() => mail.stop());
 const env = { EVERGRANT_SMTP_URL: mail.url, EVERGRANT_SMTP_FROM: 'evergrant@example.com' };
 
 async function contactSteps({ page, server, openOther, withPageChecks }) {
