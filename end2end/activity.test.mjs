@@ -26,7 +26,9 @@ async function filterSteps(page) {
 function isExport(text) {
   const lines = text.split('\r\n');
   assert.equal(lines.length, 4, 'a header, two attempts, and the final line end');
-  assert.match(lines[1], new RegExp(`,${harbour.tenant},manual,${demo.email},refreshed,,200,`));
+  // Attempts of one second are in no order.
+  const manual = `,${harbour.tenant},manual,${demo.email},refreshed,,200,`;
+  assert.ok(lines.some((line) => line.includes(manual)), text);
 }
 
 story('without JavaScript: activity is filtered, and exported with the filter', { context: { javaScriptEnabled: false } }, async ({ page }) => {
@@ -73,6 +75,8 @@ story('the history of a connection links to its activity', async ({ page }) => {
 
 async function rangeSteps({ page, zone, withPageChecks }) {
   await signIn(page);
+  // A click while the refresh of the sign-in runs would join it.
+  if (withPageChecks) await statusToast(page).getByText(REFRESHED).waitFor();
   await page.goto('/settings/integrations');
   await chooseFromMenu(page, harbour.tenant, 'Refresh now');
   await page.getByText(/1 token refreshed|Token refreshed/).first().waitFor();

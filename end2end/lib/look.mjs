@@ -43,9 +43,9 @@ export async function checkPage(page, name) {
 
 /**
  * Runs in the page. A change of theme or what is below the mouse fades some colors, at a moment that nobody can wait for,
- * and axe would measure them on their way.
+ * and they would be measured on their way.
  */
-function endFades() {
+export function endFades() {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync('*, ::before, ::after { transition: none !important; animation: none !important }');
   document.adoptedStyleSheets.push(sheet);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { browserName, nextPaint } from './story.mjs';
-import { overlappingTexts, savePicture } from './look.mjs';
+import { endFades, overlappingTexts, savePicture } from './look.mjs';
 
 const NARROW = { width: 320, height: 640 };
 const DESKTOP = { width: 1280, height: 900 };
@@ -50,6 +50,7 @@ export async function checkPrint(page, name) {
 
 /** Emulates the media, and returns whether the page sees it. Only Firefox may not: WebDriver BiDi has no command for it. */
 async function emulates(page, media, query) {
+  await page.evaluate(endFades);
   await page.emulateMedia(media);
   const isSeen = await page.evaluate((query) => matchMedia(query).matches, query);
   assert.ok(isSeen || browserName === 'firefox', query);
