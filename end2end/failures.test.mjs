@@ -59,6 +59,8 @@ story('pages whose content cannot be read say so, and can be tried again', async
 story('a request that failed is answered with a page that has a way out', async ({ page, server, expectConsoleProblem }) => {
   expectConsoleProblem(/500/);
   await signIn(page);
+  // Otherwise a later page makes this call, perhaps when the session's cookie is gone.
+  await statusToast(page).getByText(REFRESHED).waitFor();
   await page.goto('/api-reference');
   await without(server, 'sessions', async () => {
     const answer = await page.goto('/settings/members');
