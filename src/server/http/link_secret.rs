@@ -16,7 +16,7 @@ use crate::server::store::LINK_LIFETIME;
 
 /// The longest text that can be the secret of a link.
 const MAX_LENGTH: usize = 64;
-/// How many links with a page each a browser keeps opened. Proxies refuse requests whose cookies are longer than 8 kB.
+/// How many opened links a browser remembers, with a cookie each. Proxies refuse requests with more than 8 kB of cookies.
 pub const MAX_OPENED: usize = 20;
 
 /// A kind of link: its page, the cookie that holds its secret, and the message that it is in.

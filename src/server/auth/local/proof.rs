@@ -66,7 +66,7 @@ impl LocalAuth {
     ) -> Result<ProofResult, AuthError> {
         let user = &caller.user_id;
         let browser = self.known_browser(user, headers).await?;
-        // The same account as at the sign-in, whose password this is.
+        // It is the password of a sign-in, so both count against one limit.
         let account = caller.email.as_str();
         let attempt = Attempt { purpose: AttemptPurpose::Login, account, from, known_browser: browser.as_deref() };
         match self.attempts.check(&attempt).await {

@@ -23,9 +23,9 @@ pub async fn refuse_cross_site(State(state): State<AppState>, request: Request, 
     (StatusCode::FORBIDDEN, refusal).into_response()
 }
 
-/// Browsers send `Sec-Fetch-Site` only to https and to this machine. `Origin` alone is therefore compared with the public
-/// URL and not with `Host`, which is the same for a page that was sent over plain http, and for a name that somebody else
-/// made lead to this server.
+/// Browsers send `Sec-Fetch-Site` only to https and to this machine. Elsewhere `Origin` decides. It is compared with the
+/// public URL, because `Host` also fits a page that was sent over plain http, and another site's name that resolves to
+/// this server (DNS rebinding).
 fn is_cross_site<B>(public_url: &PublicUrl, request: &axum::http::Request<B>) -> bool {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return false;

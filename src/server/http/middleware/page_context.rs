@@ -248,8 +248,8 @@ async fn session_view(state: &AppState, caller: &Caller) -> Result<SessionView, 
     Ok(caller.view(read.unread))
 }
 
-/// Returns the name of the tenant that the flash is about, of which the cookie has only the binding's id, and the tenants
-/// that a consent has left broken.
+/// Returns the tenant names that a flash needs, because its cookie has only the binding's id: the one that it is about,
+/// and those that still need reconnecting after a consent.
 async fn flash_tenants(
     state: &AppState,
     caller: &Caller,
