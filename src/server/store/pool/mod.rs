@@ -10,7 +10,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use parking_lot::Mutex;
@@ -243,32 +243,6 @@ impl DerefMut for PooledTransaction {
 impl<'p> Executor<'p> for &'_ ConnectionPool {
     type Database = Any;
 
-    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<AnyQueryResult, Error>>
-    where
-        'p: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        let pool = self.clone();
-        Box::pin(async move {
-            let mut connection = pool.acquire_for_statement().await?;
-            let done = connection.execute(query).await;
-            pool.end(connection, done)
-        })
-    }
-
-    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<AnyRow>, Error>>
-    where
-        'p: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        let pool = self.clone();
-        Box::pin(async move {
-            let mut connection = pool.acquire_for_statement().await?;
-            let rows = connection.fetch_all(query).await;
-            pool.end(connection, rows)
-        })
-    }
-
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>
     where
         'p: 'e,
@@ -290,12 +264,11 @@ impl<'p> Executor<'p> for &'_ ConnectionPool {
     {
         let pool = self.clone();
         let read = async move {
-            match pool.acquire_for_statement().await {
-                Ok(mut connection) => connection.fetch_many(query).collect().await,
-                Err(error) => vec![Err(error)],
-            }
+            let mut connection = pool.acquire_for_statement().await?;
+            let read = connection.fetch_many(query).try_collect::<Vec<_>>().await;
+            Ok::<_, Error>(stream::iter(pool.end(connection, read)?.into_iter().map(Ok)))
         };
-        Box::pin(stream::once(read).flat_map(stream::iter))
+        Box::pin(stream::once(read).try_flatten())
     }
 
     fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [AnyTypeInfo]) -> BoxFuture<'e, Result<AnyStatement, Error>>
