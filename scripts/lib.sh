@@ -19,7 +19,7 @@ log=$cache/setup.log
 tools=$cache/tools
 # The site that the browser tests load.
 site=$target/site-test
-# The packages that are built for this machine; crates/frontend is built for wasm32.
+# The packages whose tests run. Building the site builds crates/frontend and crates/bindgen.
 native_packages=(evergrant evergrant-sandbox evergrant-test-database evergrant-bench evergrant-client)
 # The programs that read the files of deploy/, from Debian's packages, which would start services if they were installed.
 deploy_tools=$cache/deploy-tools

@@ -42,9 +42,10 @@ fn version(text: &str) -> Vec<u32> {
 }
 
 #[test]
-fn lock_file_names_no_registry_mirror() {
-    let violation = mirror_line(&read("end2end/package-lock.json"));
-    assert_eq!(violation, None, "end2end/package-lock.json: install with --omit-lockfile-registry-resolved");
+fn lock_files_name_no_registry_mirror() {
+    for lock in ["end2end/package-lock.json", "scripts/site/package-lock.json"] {
+        assert_eq!(mirror_line(&read(lock)), None, "{lock}: install with --omit-lockfile-registry-resolved");
+    }
     assert_eq!(mirror_line("{\n  \"resolved\": \"https://mirror.example/a.tgz\"\n}"), Some(2));
 }
 
