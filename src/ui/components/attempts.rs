@@ -5,12 +5,13 @@ use leptos::prelude::*;
 use super::badge::Badge;
 use super::time;
 use crate::model::{ActivityEntry, AttemptView, Outcome, Tone, Trigger};
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::shared::time_text;
 
 /// Renders the attempts of one connection.
 pub fn table(attempts: &[AttemptView]) -> impl IntoView + use<> {
     let rows = attempts.iter().map(|attempt| row(attempt, None)).collect_view();
-    frame(None, rows.into_any())
+    frame(None, rows.rendered())
 }
 
 /// Renders attempts with a column that names their connections.
@@ -18,10 +19,10 @@ pub fn table_with_connections(entries: &[ActivityEntry]) -> impl IntoView + use<
     let rows = entries.iter().map(|entry| match entry {
         ActivityEntry::Attempt { connections, attempt } => row(attempt, Some(connections)),
     });
-    frame(Some(view! { <th scope="col">"Connection"</th> }.into_any()), rows.collect_view().into_any())
+    frame(Some(view! { <th scope="col">"Connection"</th> }.rendered()), rows.collect_view().rendered())
 }
 
-fn frame(connection_head: Option<AnyView>, rows: AnyView) -> impl IntoView {
+fn frame(connection_head: Option<Rendered>, rows: Rendered) -> impl IntoView {
     view! {
         <table class="table">
             <thead>

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::model::paths;
+use crate::ui::components::rendered::Rendered;
 use crate::ui::context::page;
 use crate::ui::islands::ids;
 
@@ -27,7 +28,7 @@ pub fn find_field(query: &str) -> impl IntoView + use<> {
 }
 
 /// Renders the region with the results.
-pub fn found_region(as_of: i64, results: AnyView) -> impl IntoView {
+pub fn found_region(as_of: i64, results: Rendered) -> impl IntoView {
     page().shows_region(ids::FOUND).then(|| {
         view! {
             <div id=ids::FOUND class="stack" data-region data-as-of=as_of>

@@ -2,8 +2,10 @@
 
 use leptos::prelude::*;
 
+use crate::ui::components::rendered::Rendered;
+
 /// Says what would not work, a sentence for each scope, above the form that connects like that.
-pub fn least_access(lacks: &[String], form: AnyView) -> impl IntoView + use<> {
+pub fn least_access(lacks: &[String], form: Rendered) -> impl IntoView + use<> {
     let lacks = lacks.iter().map(|sentence| view! { <li>{sentence.clone()}</li> }).collect_view();
     view! {
         <p>

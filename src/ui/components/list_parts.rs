@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::model::{BindingId, ConnectionName};
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 
 /// Rendered in place of an empty list.
 pub fn empty_state(title: &'static str, text: &'static str) -> impl IntoView {
@@ -26,7 +27,7 @@ pub fn filter_choice(
     all: impl Into<String>,
     chosen: Option<&str>,
     choices: impl Iterator<Item = (String, String)>,
-) -> AnyView {
+) -> Rendered {
     let options = choices.map(|(value, label)| {
         let is_chosen = chosen == Some(value.as_str());
         view! { <option value=value selected=is_chosen>{label}</option> }
@@ -40,11 +41,11 @@ pub fn filter_choice(
             </select>
         </label>
     }
-    .into_any()
+    .rendered()
 }
 
 /// Renders the filter by connection.
-pub fn connection_filter(connections: &[ConnectionName], chosen: Option<&BindingId>) -> AnyView {
+pub fn connection_filter(connections: &[ConnectionName], chosen: Option<&BindingId>) -> Rendered {
     let choices = connections.iter().map(|one| (one.id.0.clone(), one.name.clone()));
     filter_choice("Connection", "connection", "All connections", chosen.map(BindingId::as_str), choices)
 }

@@ -3,13 +3,14 @@
 use leptos::prelude::*;
 
 use crate::model::ApiError;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::shared::icons::{WARNING, icon};
 
 /// Says what happened: that there is no such thing, or that it couldn't be read, which can be tried again at the page's
 /// own address.
 pub fn load_failure(title: &'static str, error: &ApiError, again: String) -> impl IntoView + use<> {
     if error.is_not_found {
-        return not_found(error).into_any();
+        return not_found(error).rendered();
     }
     view! {
         <header class="page-head">
@@ -23,7 +24,7 @@ pub fn load_failure(title: &'static str, error: &ApiError, again: String) -> imp
             <a class="button primary" href=again>"Try again"</a>
         </section>
     }
-    .into_any()
+    .rendered()
 }
 
 fn not_found(error: &ApiError) -> impl IntoView + use<> {

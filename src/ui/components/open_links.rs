@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::org_field::org_field;
 use super::time;
 use crate::model::ConnectLinkView;
+use crate::ui::components::rendered::IntoRendered as _;
 
 /// Renders the links as a list. `None` if there are none.
 pub fn open_links(links: &[ConnectLinkView]) -> Option<impl IntoView + use<>> {
@@ -33,5 +34,5 @@ fn row(one: &ConnectLinkView) -> impl IntoView + use<> {
             </form>
         </li>
     }
-    .into_any()
+    .rendered()
 }

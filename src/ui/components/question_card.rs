@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::rendered::Rendered;
 
 /// Asks a question. Its buttons submit the answer.
 #[component]
@@ -12,7 +13,7 @@ pub fn QuestionCard(
     /// The question.
     title: String,
     /// What depends on the answer.
-    text: AnyView,
+    text: Rendered,
     /// Where the form is posted.
     action: &'static str,
     /// Name and value of the form's field: what the question is about.
@@ -40,7 +41,7 @@ pub fn ConfirmationCard(
     /// The question.
     title: String,
     /// What the action does.
-    text: AnyView,
+    text: Rendered,
     /// Where the form is posted.
     action: &'static str,
     /// Name and value of the form's field: what the action is about.

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos_router::location::Url;
 
 use crate::model::{ActivityRange, RangeProblem};
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::shared::icons::{WARNING, icon};
 
 /// Renders the fields. The browser writes the zone in which it shows times. A day that is refused stands in its field as it was typed, with the reason beside it.
@@ -52,7 +53,7 @@ fn day_field(name: &'static str, label: &'static str, value: String, problem: Op
                 })}
         </div>
     }
-    .into_any()
+    .rendered()
 }
 
 /// Returns the part of a query that narrows a list in the same way: `&from=…`, for what is not empty.

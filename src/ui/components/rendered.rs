@@ -1,10 +1,20 @@
-//! Views that are rendered at once.
+//! Views that are rendered into text at once.
+//!
+//! What waits for nothing becomes text at the end of its function. Leptos renders everything else element by element, each
+//! with buffers of its own, and compiles for each kind of element how it would wait, and how the browser would build it.
 
 use leptos::prelude::*;
 use leptos::tachys::html::InertElement;
 
-/// Renders a view into one text. Leptos renders what may contain something that it has to wait for element by element,
-/// each with buffers of its own; a list of rows costs a fraction this way. Nothing in the view may wait.
-pub fn rendered(view: impl IntoView) -> InertElement {
-    InertElement::new(view.into_view().to_html())
+/// A rendered view.
+pub type Rendered = InertElement;
+
+/// Renders views.
+pub trait IntoRendered: IntoView {
+    /// Renders the view. Nothing in it may wait.
+    fn rendered(self) -> Rendered {
+        InertElement::new(self.into_view().to_html())
+    }
 }
+
+impl<V: IntoView> IntoRendered for V {}

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::ui::components::rendered::Rendered;
 use crate::ui::islands::page_action::PageAction;
 use crate::ui::shared::icons::{INFO, icon};
 
@@ -17,7 +18,7 @@ pub fn SecretCard(
     /// Label of the button.
     copy: &'static str,
     /// What to do with the secret.
-    text: AnyView,
+    text: Rendered,
     /// What follows the button.
     #[prop(optional)]
     children: Option<Children>,

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::time;
 use crate::model::ConnectionView;
+use crate::ui::components::rendered::IntoRendered;
 use crate::ui::shared::time_text;
 
 /// The times that ages are measured by, in seconds.
@@ -25,7 +26,7 @@ pub fn token_facts(one: &ConnectionView, times: TokenTimes) -> impl IntoView + u
     let refresh = one.refresh_issued_at.filter(|_| has_access);
     view! {
         <dl class="facts">
-            {fact("Last refreshed", refreshed.map_or_else(|| "Not yet".into_any(), IntoAny::into_any))}
+            {fact("Last refreshed", refreshed.map_or_else(|| "Not yet".rendered(), IntoRendered::rendered))}
             {access.map(|at| fact("Access token", time::time_left(at, times.as_of)))}
             {refresh.map(|at| fact("Refresh token", refresh_token_age(times.as_of - at, times)))}
         </dl>

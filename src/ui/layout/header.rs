@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::clerk;
 use super::switcher::switcher;
 use crate::model::{Page, SessionView, Theme, paths};
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::islands::ids;
 use crate::ui::islands::page_action::PageAction;
 use crate::ui::shared::icons::{BELL, CONTRAST, PERSON, SEARCH, icon};
@@ -14,7 +15,7 @@ use crate::ui::shared::icons::{BELL, CONTRAST, PERSON, SEARCH, icon};
 pub fn header_controls(page: &Page, session: &SessionView) -> impl IntoView + use<> {
     match &page.clerk {
         None => (organization(session), find_link(), bell(session.unread), account_menu(&session.email, page.theme))
-            .into_any(),
+            .rendered(),
         Some(_) => {
             let name = session.org.as_ref().map(|org| org.name.as_str());
             (
@@ -24,7 +25,7 @@ pub fn header_controls(page: &Page, session: &SessionView) -> impl IntoView + us
                 appearance_menu(page.theme),
                 clerk::user_button(),
             )
-                .into_any()
+                .rendered()
         }
     }
 }
@@ -33,10 +34,10 @@ pub fn header_controls(page: &Page, session: &SessionView) -> impl IntoView + us
 pub fn organization(session: &SessionView) -> impl IntoView + use<> {
     let active = session.org.as_ref().or(session.locked_org.as_ref());
     let shown = match (active, session.orgs.len() + session.locked_orgs.len()) {
-        (Some(org), 2..) => switcher(org, session).into_any(),
+        (Some(org), 2..) => switcher(org, session).rendered(),
         // A single organization needs no menu.
-        (Some(org), _) => view! { <p class="switcher truncate">{org.name.clone()}</p> }.into_any(),
-        (None, _) => view! { <p class="switcher"></p> }.into_any(),
+        (Some(org), _) => view! { <p class="switcher truncate">{org.name.clone()}</p> }.rendered(),
+        (None, _) => view! { <p class="switcher"></p> }.rendered(),
     };
     view! { <div id=ids::SWITCHER class="contents" data-region>{shown}</div> }
 }

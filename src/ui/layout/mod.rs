@@ -15,7 +15,7 @@ mod title;
 use leptos::prelude::*;
 
 use super::components::finder::finder_dialog;
-use super::components::rendered::rendered;
+use super::components::rendered::IntoRendered as _;
 use super::context::page;
 use super::islands::ids;
 use super::islands::refresher::XeroTokenRefresher;
@@ -69,9 +69,9 @@ pub fn Layout(
             <div class="frame">
                 <header class="top">
                     <a class="brand" href="/">{icon(LEAF)} "Evergrant"</a>
-                    {rendered(header_controls(&page, &session))}
+                    {header_controls(&page, &session).rendered()}
                 </header>
-                {rendered(navigation(&page.path, attention_of(&session)))}
+                {navigation(&page.path, attention_of(&session)).rendered()}
                 <main id=ids::MAIN tabindex="-1" data-org=org>
                     {sandbox_strip(&page)}
                     {alarm_region(&page)}
@@ -85,15 +85,15 @@ pub fn Layout(
                         _ if personal => children(),
                         _ if session.locked_org.is_some() => {
                             let name = session.locked_org.as_ref().map(|org| org.name.clone());
-                            factor_required(&name.unwrap_or_default()).into_any()
+                            factor_required(&name.unwrap_or_default()).rendered().into_any()
                         }
-                        (None, Some(_)) => choose_organization().into_any(),
-                        (None, None) => no_organization(&session.email).into_any(),
+                        (None, Some(_)) => choose_organization().rendered().into_any(),
+                        (None, None) => no_organization(&session.email).rendered().into_any(),
                     }}
                     {zone_note(page.time_zone.as_deref())}
                 </main>
             </div>
-            {rendered(finder_dialog())}
+            {finder_dialog().rendered()}
         </SignedIn>
     }
     .into_any()

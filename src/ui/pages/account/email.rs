@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::AccountView;
 use crate::ui::components::account_fields::{current_password_field, email_field};
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::typed::typed;
 
 /// Renders the section. The demo login has none.
@@ -16,12 +17,12 @@ pub fn email(view: &AccountView) -> impl IntoView + use<> {
     let waiting = view.unconfirmed_email.clone().map(|email| {
         let email = view! { <strong class="address">{email}</strong> };
         if can_send {
-            view! { <p class="hint">{words::waiting_for_confirmation(email)}</p> }.into_any()
+            view! { <p class="hint">{words::waiting_for_confirmation(email)}</p> }.rendered()
         } else {
-            view! { <p class="hint">{words::cannot_be_confirmed(email)}</p> }.into_any()
+            view! { <p class="hint">{words::cannot_be_confirmed(email)}</p> }.rendered()
         }
     });
-    let change = if view.can_send_email { form().into_any() } else { no_mail_server().into_any() };
+    let change = if view.can_send_email { form().rendered() } else { no_mail_server().rendered() };
     Some(view! {
         <section aria-labelledby="email">
             <div class="section-head">

@@ -17,6 +17,7 @@ use crate::api;
 use crate::model::{AccountView, paths};
 use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::context::page;
 use crate::ui::layout::Layout;
 pub use proof::Proof;
@@ -31,15 +32,15 @@ pub fn Account() -> impl IntoView {
         <Layout title=words::TITLE personal=true>
             {Suspend::new(async move {
                 match api::account().await {
-                    Ok(view) => loaded(&view, asked.as_deref()).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::ACCOUNT.to_owned()).into_any(),
+                    Ok(view) => loaded(&view, asked.as_deref()).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::ACCOUNT.to_owned()).rendered(),
                 }
             })}
         </Layout>
     }
 }
 
-fn loaded(view: &AccountView, asked: Option<&str>) -> AnyView {
+fn loaded(view: &AccountView, asked: Option<&str>) -> Rendered {
     let head = view! {
         <header class="page-head">
             <div>
@@ -49,14 +50,14 @@ fn loaded(view: &AccountView, asked: Option<&str>) -> AnyView {
         </header>
     };
     if view.managed_by_clerk {
-        return (head, managed_by_clerk(), profile::profile(view)).into_any();
+        return (head, managed_by_clerk(), profile::profile(view)).rendered();
     }
     let lists = (sessions::sessions(view), sign_ins::sign_ins(view));
-    around_live_body((head, sections(view, asked)).into_any(), (view.as_of, lists.into_any()), ().into_any())
+    around_live_body((head, sections(view, asked)).rendered(), (view.as_of, lists.rendered()), ().rendered())
 }
 
 /// Renders what the person changes.
-fn sections(view: &AccountView, asked: Option<&str>) -> AnyView {
+fn sections(view: &AccountView, asked: Option<&str>) -> Rendered {
     (
         profile::profile(view),
         email::email(view),
@@ -64,7 +65,7 @@ fn sections(view: &AccountView, asked: Option<&str>) -> AnyView {
         provider::provider(view),
         second_factor::second_factor(view, &page(), asked),
     )
-        .into_any()
+        .rendered()
 }
 
 fn managed_by_clerk() -> impl IntoView {

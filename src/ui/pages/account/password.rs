@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::AccountView;
 use crate::ui::components::account_fields::{current_password_field, new_password_field};
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::typed::typed;
 
 /// Renders the section. The demo login has none.
@@ -12,7 +13,7 @@ pub fn password(view: &AccountView) -> impl IntoView + use<> {
     if view.is_demo {
         return None;
     }
-    let form = if view.has_password { change(view.email.clone()).into_any() } else { none().into_any() };
+    let form = if view.has_password { change(view.email.clone()).rendered() } else { none().rendered() };
     Some(view! {
         <section aria-labelledby="password">
             <div class="section-head">

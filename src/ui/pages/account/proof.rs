@@ -7,6 +7,7 @@ use crate::model::{ProofMethod, ProofPage, paths};
 use crate::ui::components::account_fields::code_field;
 use crate::ui::components::provider_button::provider_button;
 use crate::ui::components::question_card::answer_buttons;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::components::typed::typed;
 use crate::ui::context::page;
 use crate::ui::layout::Layout;
@@ -30,7 +31,7 @@ pub fn Proof() -> impl IntoView {
     }
 }
 
-fn question(asked: ProofPage) -> AnyView {
+fn question(asked: ProofPage) -> Rendered {
     let ProofPage { method, next, provider } = asked;
     let (back, typed) = (next.clone(), typed(paths::SESSION_PROOF));
     let field = match (method, provider) {
@@ -42,7 +43,7 @@ fn question(asked: ProofPage) -> AnyView {
                     <a href=back>"Cancel"</a>
                 </section>
             }
-            .into_any();
+            .rendered();
         }
         (ProofMethod::Provider, None) => {
             return view! {
@@ -51,7 +52,7 @@ fn question(asked: ProofPage) -> AnyView {
                     <a href=back>"Cancel"</a>
                 </section>
             }
-            .into_any();
+            .rendered();
         }
         (ProofMethod::Code, _) => view! {
             {code_field(&typed, "proof", "Code", "proof-hint")}
@@ -59,7 +60,7 @@ fn question(asked: ProofPage) -> AnyView {
                 {words::CODE_HINT}
             </p>
         }
-        .into_any(),
+        .rendered(),
         (ProofMethod::Password, _) => view! {
             <label class="field">
                 <span>{words::CURRENT_PASSWORD}</span>
@@ -75,7 +76,7 @@ fn question(asked: ProofPage) -> AnyView {
             </label>
             {typed.error("current_password")}
         }
-        .into_any(),
+        .rendered(),
     };
     view! {
         <form class="card stack" method="post" action="/api/session/proof">
@@ -84,5 +85,5 @@ fn question(asked: ProofPage) -> AnyView {
             {answer_buttons(back, "primary", "Confirm")}
         </form>
     }
-    .into_any()
+    .rendered()
 }

@@ -7,6 +7,7 @@ use crate::model::{AccountView, PendingIdentityPage, ProviderLink, ProviderSignI
 use crate::ui::components::badge::Badge;
 use crate::ui::components::provider_button::provider_button;
 use crate::ui::components::question_card::answer_buttons;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::context::page;
 use crate::ui::layout::Layout;
@@ -19,8 +20,8 @@ pub fn provider(view: &AccountView) -> impl IntoView + use<> {
     let provider = view.provider.clone().filter(|_| !view.is_demo)?;
     let heading = words::sign_in_with(&provider.name);
     let state = match provider.linked_since {
-        Some(since) => linked(since, view.has_password).into_any(),
-        None => not_linked(provider).into_any(),
+        Some(since) => linked(since, view.has_password).rendered(),
+        None => not_linked(provider).rendered(),
     };
     Some(view! {
         <section aria-labelledby="provider">
@@ -39,14 +40,14 @@ fn linked(since: i64, has_password: bool) -> impl IntoView {
                 <button class="button danger">"Unlink"</button>
             </form>
         }
-        .into_any()
+        .rendered()
     } else {
         view! {
             <p class="hint">
                 {words::PASSWORD_BEFORE_UNLINKING}
             </p>
         }
-        .into_any()
+        .rendered()
     };
     view! {
         <div class="card stack">
@@ -76,8 +77,8 @@ pub fn LinkProvider() -> impl IntoView {
                 </div>
             </header>
             {match page().pending_identity.clone() {
-                Some(pending) => question(pending).into_any(),
-                None => nothing_waits().into_any(),
+                Some(pending) => question(pending).rendered(),
+                None => nothing_waits().rendered(),
             }}
         </Layout>
     }

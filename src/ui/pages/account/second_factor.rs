@@ -7,6 +7,7 @@ use crate::model::{AccountView, FactorEnrollment, Page, SecondFactorView, Tone, 
 use crate::ui::components::account_fields::code_field;
 use crate::ui::components::badge::Badge;
 use crate::ui::components::question_card::answer_buttons;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
 use crate::ui::components::typed::typed;
@@ -16,15 +17,15 @@ pub fn second_factor(view: &AccountView, page: &Page, asked: Option<&str>) -> im
     if view.is_demo {
         return None;
     }
-    let codes = page.recovery_codes.as_ref().map(|codes| recovery_codes(codes.expose()).into_any());
+    let codes = page.recovery_codes.as_ref().map(|codes| recovery_codes(codes.expose()).rendered());
     let factor = &view.second_factor;
     let asks_removal = asked == Some("factor") || typed("/api/account/remove-second-factor").is_refused();
     let state = match (factor.since, &page.factor_enrollment) {
-        (Some(since), _) if asks_removal => removal_card(view, since).into_any(),
-        (Some(since), _) => is_on(factor, since).into_any(),
-        (None, _) if !factor.can_enroll => elsewhere().into_any(),
-        (None, Some(enrollment)) => enroll(enrollment).into_any(),
-        (None, None) => begin().into_any(),
+        (Some(since), _) if asks_removal => removal_card(view, since).rendered(),
+        (Some(since), _) => is_on(factor, since).rendered(),
+        (None, _) if !factor.can_enroll => elsewhere().rendered(),
+        (None, Some(enrollment)) => enroll(enrollment).rendered(),
+        (None, None) => begin().rendered(),
     };
     Some(view! {
         <section aria-labelledby="second-factor">
@@ -134,7 +135,7 @@ fn recovery_codes(codes: &str) -> impl IntoView + use<> {
             title=words::RECOVERY_CODES
             secret=codes.to_owned()
             copy=words::COPY_THE_CODES
-            text=words::KEEP_RECOVERY_CODES.into_any()
+            text=words::KEEP_RECOVERY_CODES.rendered()
         />
     }
 }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::{AccountSession, AccountView, Tone};
 use crate::ui::components::badge::Badge;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 
 /// Renders the section.
@@ -59,7 +60,7 @@ fn row(one: &AccountSession) -> impl IntoView + use<> {
             {end}
         </li>
     }
-    .into_any()
+    .rendered()
 }
 
 /// Names a browser by what it says of itself: "Firefox on Windows". Browsers claim to be others too, so the order counts.

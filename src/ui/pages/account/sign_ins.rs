@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::{AccountView, Action, SignInView, Tone};
 use crate::ui::components::badge::Badge;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 
 /// Renders the section.
@@ -35,5 +36,5 @@ fn row(one: &SignInView) -> impl IntoView + use<> {
             </div>
         </li>
     }
-    .into_any()
+    .rendered()
 }

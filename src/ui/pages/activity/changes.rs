@@ -11,6 +11,7 @@ use crate::ui::components::list_parts::{empty_state, filter_choice, no_results, 
 use crate::ui::components::live_body::live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::range_fields::{range_fields, range_query};
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::layout::page_title;
 
@@ -24,8 +25,8 @@ pub fn changes(
     Suspend::new(async move {
         let ActivityRange { from, to, zone, person } = range;
         match api::changes(action, actor, before.clone(), Some(from), Some(to), Some(zone), Some(person)).await {
-            Ok(view) => loaded(&view, before.as_deref()).into_any(),
-            Err(error) => load_failure(words::TITLE, &error, CHANGES_PATH.to_owned()).into_any(),
+            Ok(view) => loaded(&view, before.as_deref()).rendered(),
+            Err(error) => load_failure(words::TITLE, &error, CHANGES_PATH.to_owned()).rendered(),
         }
     })
 }
@@ -33,9 +34,9 @@ pub fn changes(
 fn loaded(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {
     let body = match (view.problem, view.events.is_empty()) {
         // What is wrong stands at its field. Nothing was searched.
-        (Some(_), _) => ().into_any(),
-        (None, true) => empty_list(is_filtered(view)).into_any(),
-        (None, false) => list(view).into_any(),
+        (Some(_), _) => ().rendered(),
+        (None, true) => empty_list(is_filtered(view)).rendered(),
+        (None, false) => list(view).rendered(),
     };
     let links = pagination(view, before);
     view! {
@@ -49,7 +50,7 @@ fn loaded(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {
         </header>
         {tabs(Tab::Changes)}
         {filters(view)}
-        {live_body(view.as_of, view! { {body} {links} }.into_any())}
+        {live_body(view.as_of, view! { {body} {links} }.rendered())}
     }
 }
 
@@ -107,7 +108,7 @@ fn row(event: &AuditView) -> impl IntoView + use<> {
             <td data-label="From">{from}</td>
         </tr>
     }
-    .into_any()
+    .rendered()
 }
 
 fn is_filtered(view: &ChangesView) -> bool {
@@ -115,7 +116,7 @@ fn is_filtered(view: &ChangesView) -> bool {
 }
 
 fn empty_list(is_filtered: bool) -> impl IntoView {
-    if is_filtered { no_results().into_any() } else { empty_state(words::NOTHING_YET, words::NO_CHANGES).into_any() }
+    if is_filtered { no_results().rendered() } else { empty_state(words::NOTHING_YET, words::NO_CHANGES).rendered() }
 }
 
 fn pagination(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {

@@ -12,6 +12,7 @@ use crate::ui::components::list_parts::{connection_filter, empty_state, filter_c
 use crate::ui::components::live_body::live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::range_fields::{range_fields, range_query};
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::layout::page_title;
 
 /// Renders the tab's content. `before` is the cursor of the page shown, `None` for the newest entries.
@@ -24,8 +25,8 @@ pub fn refreshes(
     Suspend::new(async move {
         let ActivityRange { from, to, zone, person } = range;
         match api::activity(connection, outcome, before.clone(), Some(from), Some(to), Some(zone), Some(person)).await {
-            Ok(view) => loaded(&view, before.as_deref()).into_any(),
-            Err(error) => load_failure(words::TITLE, &error, paths::ACTIVITY.to_owned()).into_any(),
+            Ok(view) => loaded(&view, before.as_deref()).rendered(),
+            Err(error) => load_failure(words::TITLE, &error, paths::ACTIVITY.to_owned()).rendered(),
         }
     })
 }
@@ -33,16 +34,16 @@ pub fn refreshes(
 fn loaded(view: &ActivityView, before: Option<&str>) -> impl IntoView + use<> {
     let body = match (view.problem, view.entries.is_empty()) {
         // What is wrong stands at its field. Nothing was searched.
-        (Some(_), _) => ().into_any(),
-        (None, true) => empty_list(is_filtered(view)).into_any(),
-        (None, false) => table_with_connections(&view.entries).into_any(),
+        (Some(_), _) => ().rendered(),
+        (None, true) => empty_list(is_filtered(view)).rendered(),
+        (None, false) => table_with_connections(&view.entries).rendered(),
     };
     let links = pagination(view, before);
     view! {
         {view.problem.map(|_| page_title(words::TITLE_OF_A_REFUSED_FILTER))} {page_head(view)}
         {tabs(Tab::Refreshes)}
         {filters(view)}
-        {live_body(view.as_of, view! { {body} {links} }.into_any())}
+        {live_body(view.as_of, view! { {body} {links} }.rendered())}
     }
 }
 
@@ -78,7 +79,7 @@ fn is_filtered(view: &ActivityView) -> bool {
 }
 
 fn empty_list(is_filtered: bool) -> impl IntoView {
-    if is_filtered { no_results().into_any() } else { empty_state(words::NOTHING_YET, words::NO_REFRESHES).into_any() }
+    if is_filtered { no_results().rendered() } else { empty_state(words::NOTHING_YET, words::NO_REFRESHES).rendered() }
 }
 
 fn pagination(view: &ActivityView, before: Option<&str>) -> impl IntoView + use<> {

@@ -7,6 +7,7 @@ use crate::model::{ApiKeyStatus, ApiKeyView, ApiKeysView, KeyUseView, PreviousKe
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::badge::Badge;
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
 use crate::ui::shared::icons::{CHECK, CLOCK, SLASH};
@@ -20,7 +21,7 @@ pub fn new_key_card(key: &RevealedSecret, origin: &str) -> impl IntoView + use<>
             title=words::YOUR_NEW_KEY
             secret=key.expose().to_owned()
             copy=words::COPY_THE_KEY
-            text=words::COPY_IT_NOW.into_any()
+            text=words::COPY_IT_NOW.rendered()
         >
             <p class="hint">{words::WHAT_THE_EXAMPLE_DOES}</p>
             <pre><code>{call}</code></pre>
@@ -38,9 +39,9 @@ pub fn list(view: &ApiKeysView) -> impl IntoView + use<> {
             </div>
             {if view.keys.is_empty() {
                 view! { <p class="hint">{words::NO_KEYS}</p> }
-                    .into_any()
+                    .rendered()
             } else {
-                view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.into_any()
+                view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.rendered()
             }}
         </section>
     }
@@ -92,7 +93,7 @@ fn row(key: &ApiKeyView) -> impl IntoView + use<> {
             </dl>
         </li>
     }
-    .into_any()
+    .rendered()
 }
 
 fn expiry(key: &ApiKeyView) -> impl IntoView + use<> {
@@ -100,11 +101,11 @@ fn expiry(key: &ApiKeyView) -> impl IntoView + use<> {
         Some(at) => ("Revoked", Some(at)),
         None => (if key.status == ApiKeyStatus::Expired { "Expired" } else { "Expires" }, key.expires_at),
     };
-    let when = at.map(|at| time::absolute(at).into_any());
+    let when = at.map(|at| time::absolute(at).rendered());
     view! {
         <div>
             <dt>{word}</dt>
-            <dd>{when.unwrap_or_else(|| "Never".into_any())}</dd>
+            <dd>{when.unwrap_or_else(|| "Never".rendered())}</dd>
         </div>
     }
 }
@@ -119,21 +120,21 @@ fn opens(key: &ApiKeyView) -> String {
 }
 
 fn last_use(used: &KeyUseView) -> impl IntoView + use<> {
-    let Some(at) = used.at else { return "Never".into_any() };
+    let Some(at) = used.at else { return "Never".rendered() };
     let by = Some(used.by()).filter(|by| !by.is_empty());
     view! {
         {time::age(at)}
         {by.map(|by| view! { <div class="meta">{by}</div> })}
     }
-    .into_any()
+    .rendered()
 }
 
 /// Names the old key while it still works.
 fn replaced(previous: &PreviousKeyView) -> impl IntoView + use<> {
     let prefix = view! { <code>{format!("{}…", previous.prefix)}</code> };
     let last_use = match previous.last_use.at {
-        Some(at) => words::old_key_last_used(time::age(at), previous.last_use.by()).into_any(),
-        None => words::OLD_KEY_NEVER_USED.into_any(),
+        Some(at) => words::old_key_last_used(time::age(at), previous.last_use.by()).rendered(),
+        None => words::OLD_KEY_NEVER_USED.rendered(),
     };
     view! { <p class="meta">{words::old_key(prefix, time::absolute(previous.ends_at), last_use)}</p> }
 }

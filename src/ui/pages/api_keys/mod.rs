@@ -12,6 +12,7 @@ use crate::api;
 use crate::model::{ApiKeysView, Permission, RevealedSecret, paths};
 use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::context::{may, page};
 use crate::ui::layout::{Layout, settings_tabs};
 use create::create_form;
@@ -33,18 +34,18 @@ pub fn ApiKeys() -> impl IntoView {
         <Layout title=words::TITLE>
             {Suspend::new(async move {
                 if !allowed {
-                    return forbidden().into_any();
+                    return forbidden().rendered();
                 }
                 match api::api_keys().await {
-                    Ok(view) => loaded(&view, asked.as_ref(), new.as_ref()).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::API_KEYS.to_owned()).into_any(),
+                    Ok(view) => loaded(&view, asked.as_ref(), new.as_ref()).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::API_KEYS.to_owned()).rendered(),
                 }
             })}
         </Layout>
     }
 }
 
-fn loaded(view: &ApiKeysView, asked: Option<&KeyQuestion>, new: Option<&RevealedSecret>) -> AnyView {
+fn loaded(view: &ApiKeysView, asked: Option<&KeyQuestion>, new: Option<&RevealedSecret>) -> Rendered {
     let before = view! {
         <header class="page-head">
             <div>
@@ -59,7 +60,7 @@ fn loaded(view: &ApiKeysView, asked: Option<&KeyQuestion>, new: Option<&Revealed
         {asked.and_then(|asked| question(view, asked))}
         {new.map(|key| new_key_card(key, &view.origin))}
     };
-    around_live_body(before.into_any(), (view.as_of, list(view).into_any()), create_form(view).into_any())
+    around_live_body(before.rendered(), (view.as_of, list(view).rendered()), create_form(view).rendered())
 }
 
 fn forbidden() -> impl IntoView {

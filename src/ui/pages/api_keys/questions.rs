@@ -6,6 +6,7 @@ use super::words;
 use crate::model::{ApiKeyStatus, ApiKeyView, ApiKeysView, KeyOverlap, KeyReach, paths};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::{ConfirmationCard, answer_buttons};
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::components::typed::typed_about;
 
 /// The key that a link of its row is about, and what the link does.
@@ -21,17 +22,17 @@ pub enum KeyQuestion {
 }
 
 /// Renders the card of the chosen action. `None` if there is no such key or the action isn't possible.
-pub fn question(view: &ApiKeysView, asked: &KeyQuestion) -> Option<AnyView> {
+pub fn question(view: &ApiKeysView, asked: &KeyQuestion) -> Option<Rendered> {
     let (KeyQuestion::Revoke(id) | KeyQuestion::Rotate(id) | KeyQuestion::Rename(id) | KeyQuestion::Limit(id)) = asked;
     let key = view.keys.iter().find(|key| key.id.0 == *id && key.status != ApiKeyStatus::Revoked)?;
     match asked {
-        KeyQuestion::Revoke(_) => Some(revoke(key).into_any()),
+        KeyQuestion::Revoke(_) => Some(revoke(key).rendered()),
         KeyQuestion::Rotate(_) if key.status == ApiKeyStatus::Active && key.previous.is_none() => {
-            Some(rotate(key).into_any())
+            Some(rotate(key).rendered())
         }
         KeyQuestion::Rotate(_) => None,
-        KeyQuestion::Rename(_) => Some(rename(key).into_any()),
-        KeyQuestion::Limit(_) => Some(limit(view, key).into_any()),
+        KeyQuestion::Rename(_) => Some(rename(key).rendered()),
+        KeyQuestion::Limit(_) => Some(limit(view, key).rendered()),
     }
 }
 
@@ -40,7 +41,7 @@ fn revoke(key: &ApiKeyView) -> impl IntoView + use<> {
     view! {
         <ConfirmationCard
             title=words::revoke_question(&key.name)
-            text=text.into_any()
+            text=text.rendered()
             action="/api/api-keys/revoke"
             field=("key_id", key.id.0.clone())
             cancel=paths::API_KEYS

@@ -8,6 +8,7 @@ use leptos::prelude::*;
 
 use crate::model::{ConnectLinkPage, LinkOutcome, LinkStatus};
 use crate::ui::components::least_access::{least_access, least_access_button};
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
@@ -21,10 +22,10 @@ pub fn ConnectLink() -> impl IntoView {
         <BareLayout title=words::TITLE>
             {match link {
                 Some(link) if link.status == LinkStatus::Open && link.outcome != Some(LinkOutcome::Connected) => {
-                    open(&link).into_any()
+                    open(&link).rendered()
                 }
-                Some(link) => ended(&link).into_any(),
-                None => unknown().into_any(),
+                Some(link) => ended(&link).rendered(),
+                None => unknown().rendered(),
             }}
         </BareLayout>
     }
@@ -54,7 +55,7 @@ fn open(link: &ConnectLinkPage) -> impl IntoView + use<> {
             <form method="post" action="/api/connect-links/start">
                 {id_field(link)} <button class="button primary wide">{words::CONNECT}</button>
             </form>
-            {link.least_access_lacks.as_ref().map(|lacks| least_access(lacks, least_access_form(link).into_any()))}
+            {link.least_access_lacks.as_ref().map(|lacks| least_access(lacks, least_access_form(link).rendered()))}
             <p class="hint">{words::if_you_do_not_know(&link.organisation)}</p>
         </section>
     }

@@ -13,6 +13,7 @@ use crate::model::{ConnectLinksView, Permission, paths};
 use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::open_links::open_links;
+use crate::ui::components::rendered::{IntoRendered, Rendered};
 use crate::ui::context::{may, page};
 use crate::ui::layout::Layout;
 use forms::{create_form, return_urls};
@@ -33,20 +34,20 @@ pub fn ConnectLinks() -> impl IntoView {
             {link.map(|link| new_link(link.expose()))} {new_links(&links)}
             {Suspend::new(async move {
                 if !is_allowed {
-                    return forbidden().into_any();
+                    return forbidden().rendered();
                 }
                 match api::connect_links().await {
-                    Ok(view) => loaded(&view, chosen.as_deref()).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::CONNECT_LINK_LIST.to_owned()).into_any(),
+                    Ok(view) => loaded(&view, chosen.as_deref()).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::CONNECT_LINK_LIST.to_owned()).rendered(),
                 }
             })}
         </Layout>
     }
 }
 
-fn loaded(view: &ConnectLinksView, chosen: Option<&str>) -> AnyView {
+fn loaded(view: &ConnectLinksView, chosen: Option<&str>) -> Rendered {
     let list = open_links(&view.links)
-        .map_or_else(|| view! { <p class="hint">{words::NO_LINK_IS_OPEN}</p> }.into_any(), IntoAny::into_any);
+        .map_or_else(|| view! { <p class="hint">{words::NO_LINK_IS_OPEN}</p> }.rendered(), IntoRendered::rendered);
     let lists = view! {
         {missing_access(&view.connections, &view.links)}
         <section class="stack" aria-labelledby="open-links">
@@ -61,7 +62,7 @@ fn loaded(view: &ConnectLinksView, chosen: Option<&str>) -> AnyView {
         </section>
         {return_urls(view)}
     };
-    around_live_body(head().into_any(), (view.as_of, lists.into_any()), after.into_any())
+    around_live_body(head().rendered(), (view.as_of, lists.rendered()), after.rendered())
 }
 
 fn head() -> impl IntoView {

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::words;
 use crate::model::RevealedSecret;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::islands::page_action::PageAction;
 use crate::ui::shared::icons::{INFO, icon};
@@ -16,7 +17,7 @@ pub fn new_link(url: &str) -> impl IntoView + use<> {
             title=words::NEW_CONNECT_LINK
             secret=url.to_owned()
             copy=words::COPY_THE_LINK
-            text=words::SEND_IT_ONLY_TO.into_any()
+            text=words::SEND_IT_ONLY_TO.rendered()
         />
     }
 }

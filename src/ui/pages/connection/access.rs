@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::{ConsentView, is_broad_scope, scope_sentence};
 use crate::ui::components::connection_texts::SHARED_USER;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 
 /// Renders the section. `is_shared_user` says that the Xero user's token opens another organization, too.
@@ -26,19 +27,19 @@ pub fn access(consent: &ConsentView, is_shared_user: bool) -> impl IntoView + us
             </dl>
             <h3>{words::GRANTED}</h3>
             {if consent.granted.is_empty() {
-                view! { <p>{words::XERO_DID_NOT_SAY}</p> }.into_any()
+                view! { <p>{words::XERO_DID_NOT_SAY}</p> }.rendered()
             } else {
-                view! { <ul>{consent.granted.iter().map(|scope| scope_row(scope)).collect_view()}</ul> }.into_any()
+                view! { <ul>{consent.granted.iter().map(|scope| scope_row(scope)).collect_view()}</ul> }.rendered()
             }}
             <h3>{words::WANTED}</h3>
             {if is_up_to_date {
-                view! { <p>{words::NOTHING_MORE_IS_WANTED}</p> }.into_any()
+                view! { <p>{words::NOTHING_MORE_IS_WANTED}</p> }.rendered()
             } else {
                 view! {
                     <p>{words::MORE_IS_WANTED}</p>
                     <ul>{missing}</ul>
                 }
-                    .into_any()
+                    .rendered()
             }}
         </section>
     }

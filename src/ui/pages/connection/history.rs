@@ -6,6 +6,7 @@ use super::words;
 use crate::model::{ConnectionPageView, paths};
 use crate::ui::components::attempts::table;
 use crate::ui::components::list_parts::{empty_state, pagination_links};
+use crate::ui::components::rendered::IntoRendered as _;
 
 /// Renders the section. `is_older_page` says that the attempts are not the newest.
 pub fn history(view: &ConnectionPageView, is_older_page: bool) -> impl IntoView + use<> {
@@ -14,9 +15,9 @@ pub fn history(view: &ConnectionPageView, is_older_page: bool) -> impl IntoView 
     let newest = is_older_page.then(|| format!("{page}#history"));
     let all = format!("{}?connection={}", paths::ACTIVITY, view.connection.id);
     let body = if view.attempts.is_empty() {
-        empty_state(words::NOTHING_YET, words::NO_HISTORY).into_any()
+        empty_state(words::NOTHING_YET, words::NO_HISTORY).rendered()
     } else {
-        table(&view.attempts).into_any()
+        table(&view.attempts).rendered()
     };
     view! {
         <section class="stack" aria-labelledby="history">

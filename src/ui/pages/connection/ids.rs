@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::words;
 use crate::model::ConnectionPageView;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::islands::page_action::PageAction;
 
 /// Renders the section.
@@ -36,5 +37,5 @@ fn row(id: &'static str, label: &'static str, value: String) -> impl IntoView {
             <span role="status" class="meta"></span>
         </dd>
     }
-    .into_any()
+    .rendered()
 }

@@ -17,6 +17,7 @@ use crate::api;
 use crate::model::{BindingId, ConnectionPageView, paths};
 use crate::ui::components::live_body::live_body_until;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::reread::next_reread_at;
 use crate::ui::layout::{Layout, page_title};
 use access::access;
@@ -39,8 +40,8 @@ pub fn Connection() -> impl IntoView {
         <Layout title="Integrations">
             {Suspend::new(async move {
                 match api::connection(id.clone(), before.clone()).await {
-                    Ok(view) => loaded(&view, before.is_some(), asks_to_disconnect).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::connection(&id)).into_any(),
+                    Ok(view) => loaded(&view, before.is_some(), asks_to_disconnect).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::connection(&id)).rendered(),
                 }
             })}
         </Layout>
@@ -56,7 +57,7 @@ fn loaded(view: &ConnectionPageView, is_older_page: bool, asks_to_disconnect: bo
     };
     let again = next_reread_at([&view.connection], view.as_of);
     view! {
-        {page_title(&words::page_title(&view.connection.tenant_name))} {live_body_until(view.as_of, again, live.into_any())}
+        {page_title(&words::page_title(&view.connection.tenant_name))} {live_body_until(view.as_of, again, live.rendered())}
         {contacts(view)} {ids(view)}
     }
 }

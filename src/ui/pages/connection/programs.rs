@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::words;
 use crate::model::{ConnectionPageView, KeyActivityView};
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 
 /// Renders the section.
@@ -14,7 +15,7 @@ pub fn programs(view: &ConnectionPageView) -> impl IntoView + use<> {
             <h2 id="programs">{words::PROGRAMS}</h2>
             <p class="prose">{words::usage(view.keys.iter().map(|one| one.usage).sum())}</p>
             {if view.keys.is_empty() {
-                view! { <p class="hint">{words::NO_KEY_TOOK_A_TOKEN}</p> }.into_any()
+                view! { <p class="hint">{words::NO_KEY_TOOK_A_TOKEN}</p> }.rendered()
             } else {
                 view! {
                     <table class="table">
@@ -28,7 +29,7 @@ pub fn programs(view: &ConnectionPageView) -> impl IntoView + use<> {
                         <tbody>{rows}</tbody>
                     </table>
                 }
-                    .into_any()
+                    .rendered()
             }}
         </section>
     }
@@ -41,10 +42,10 @@ fn row(one: &KeyActivityView) -> impl IntoView + use<> {
                 {one.name.clone()} {one.is_revoked.then(|| view! { <span class="meta">"revoked"</span> })}
             </td>
             <td data-label=words::LAST_TOKEN>
-                {one.last_token_at.map_or_else(|| "None".into_any(), |at| time::age(at).into_any())}
+                {one.last_token_at.map_or_else(|| "None".rendered(), |at| time::age(at).rendered())}
             </td>
             <td data-label=words::CALLS>{one.usage.calls}</td>
         </tr>
     }
-    .into_any()
+    .rendered()
 }

@@ -9,6 +9,7 @@ use crate::ui::components::health_badge::health_badge;
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::ConfirmationCard;
 use crate::ui::components::reconnect_form::reconnect_form;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::components::token_facts::{TokenTimes, token_facts};
 
@@ -95,7 +96,7 @@ pub fn disconnect_question(one: &ConnectionView) -> impl IntoView + use<> {
     view! {
         <ConfirmationCard
             title=words::disconnect_question(&one.tenant_name)
-            text=DISCONNECT_CONSEQUENCE.into_any()
+            text=DISCONNECT_CONSEQUENCE.rendered()
             action="/api/integrations/xero/disconnect"
             field=("binding_id", one.id.0.clone())
             cancel=paths::connection(&one.id)

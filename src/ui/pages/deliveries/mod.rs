@@ -14,6 +14,7 @@ use crate::ui::components::list_parts::empty_state;
 use crate::ui::components::live_body::live_body_until;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::context::may;
 use crate::ui::layout::Layout;
@@ -32,11 +33,11 @@ pub fn Deliveries() -> impl IntoView {
         <Layout title=words::TITLE>
             {Suspend::new(async move {
                 if !allowed {
-                    return forbidden().into_any();
+                    return forbidden().rendered();
                 }
                 match api::delivery_log(webhook).await {
-                    Ok(log) => loaded(&log).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::DELIVERIES.to_owned()).into_any(),
+                    Ok(log) => loaded(&log).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::DELIVERIES.to_owned()).rendered(),
                 }
             })}
         </Layout>
@@ -51,19 +52,19 @@ fn loaded(log: &DeliveryLogView) -> impl IntoView + use<> {
                     {crumb()} <h1>{words::TITLE}</h1>
                     <p class="lead">
                         {match &log.webhook {
-                            Some(url) => words::deliveries_to(view! { <span class="address">{url.clone()}</span> }).into_any(),
-                            None => words::DELIVERIES_TO_ALL.into_any(),
+                            Some(url) => words::deliveries_to(view! { <span class="address">{url.clone()}</span> }).rendered(),
+                            None => words::DELIVERIES_TO_ALL.rendered(),
                         }}
                     </p>
                 </div>
             </header>
             {if log.deliveries.is_empty() {
-                empty_state(words::NO_DELIVERIES, words::WHAT_IS_LISTED).into_any()
+                empty_state(words::NO_DELIVERIES, words::WHAT_IS_LISTED).rendered()
             } else {
-                view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.into_any()
+                view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.rendered()
             }}
     };
-    live_body_until(log.as_of, next_reread_at(log), body.into_any())
+    live_body_until(log.as_of, next_reread_at(log), body.rendered())
 }
 
 /// Returns when a delivery is next attempted. A due one is under way.
@@ -100,7 +101,7 @@ fn row(one: &LoggedDeliveryView) -> impl IntoView + use<> {
             </ul>
         </li>
     }
-    .into_any()
+    .rendered()
 }
 
 /// Says when an attempt was, what came of it, and how long it took.

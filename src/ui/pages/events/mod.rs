@@ -12,6 +12,7 @@ use crate::ui::components::list_parts::{connection_filter, empty_state, filter_c
 use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::layout::Layout;
 use row::row;
 
@@ -25,20 +26,20 @@ pub fn Events() -> impl IntoView {
         <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::events(kind, connection, before.clone()).await {
-                    Ok(view) => loaded(&view, before.is_some()).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::EVENT_LIST.to_owned()).into_any(),
+                    Ok(view) => loaded(&view, before.is_some()).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::EVENT_LIST.to_owned()).rendered(),
                 }
             })}
         </Layout>
     }
 }
 
-fn loaded(view: &EventsView, is_older_page: bool) -> AnyView {
+fn loaded(view: &EventsView, is_older_page: bool) -> Rendered {
     let rows = view.events.iter().map(row).collect_view();
     let list = match (view.events.is_empty(), view.filter == EventListFilter::default()) {
-        (false, _) => view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.into_any(),
-        (true, true) => empty_state(words::NO_EVENTS, words::WHAT_IS_LISTED).into_any(),
-        (true, false) => no_results().into_any(),
+        (false, _) => view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.rendered(),
+        (true, true) => empty_state(words::NO_EVENTS, words::WHAT_IS_LISTED).rendered(),
+        (true, false) => no_results().rendered(),
     };
     let older = view.older.as_ref().map(|older| url_with_filter(&view.filter, Some(&older.to_string())));
     let newest = is_older_page.then(|| url_with_filter(&view.filter, None));
@@ -56,8 +57,8 @@ fn loaded(view: &EventsView, is_older_page: bool) -> AnyView {
         {filters(view)}
     };
     let live = view! { {(unread > 0).then(|| unread_line(unread, as_of))} {list} {pagination_links(newest, older)} }
-        .into_any();
-    around_live_body(before.into_any(), (as_of, live), ().into_any())
+        .rendered();
+    around_live_body(before.rendered(), (as_of, live), ().rendered())
 }
 
 /// Says how many events are unread, and marks them as read.

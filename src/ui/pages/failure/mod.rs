@@ -5,6 +5,7 @@ mod words;
 use leptos::prelude::*;
 
 use crate::model::FailurePage;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::layout::BareLayout;
 
 /// Says that it failed, and offers to try again or to sign out.
@@ -16,8 +17,8 @@ pub fn failure(failure: FailurePage) -> impl IntoView {
                 <button class="button">{words::SIGN_OUT}</button>
             </form>
         }
-        .into_any(),
-        false => view! { <a class="button" href="/login">{words::SIGN_IN}</a> }.into_any(),
+        .rendered(),
+        false => view! { <a class="button" href="/login">{words::SIGN_IN}</a> }.rendered(),
     };
     view! {
         <BareLayout title=words::TITLE>

@@ -10,6 +10,7 @@ use crate::model::{FoundView, paths};
 use crate::ui::components::finder::{find_field, found_region};
 use crate::ui::components::list_parts::empty_state;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::layout::Layout;
 
 /// The page at `/find`.
@@ -20,8 +21,8 @@ pub fn Find() -> impl IntoView {
         <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::find(query).await {
-                    Ok(view) => loaded(&view).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::FIND.to_owned()).into_any(),
+                    Ok(view) => loaded(&view).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::FIND.to_owned()).rendered(),
                 }
             })}
         </Layout>
@@ -39,15 +40,15 @@ fn loaded(view: &FoundView) -> impl IntoView + use<> {
         <form class="card inline-form" method="get" action=paths::FIND role="search">
             {find_field(&view.query)} <button class="button primary">{words::TITLE}</button>
         </form>
-        {found_region(view.as_of, results(view).into_any())}
+        {found_region(view.as_of, results(view).rendered())}
     }
 }
 
 fn results(view: &FoundView) -> impl IntoView + use<> {
     let count = view.connections.len() + view.more + view.pages.len();
     if count == 0 {
-        let nothing = empty_state(words::NO_RESULTS, words::TRY_FEWER_LETTERS).into_any();
-        return view! { <div role="status">{nothing}</div> }.into_any();
+        let nothing = empty_state(words::NO_RESULTS, words::TRY_FEWER_LETTERS).rendered();
+        return view! { <div role="status">{nothing}</div> }.rendered();
     }
     let connections = view.connections.iter().map(|one| {
         let path = paths::connection(&one.id);
@@ -69,5 +70,5 @@ fn results(view: &FoundView) -> impl IntoView + use<> {
         <ul aria-label="Results">{connections.collect_view()} {pages.collect_view()}</ul>
         {(view.more > 0).then(|| view! { <p class="meta">{words::more_connections(view.more)}</p> })}
     }
-    .into_any()
+    .rendered()
 }

@@ -6,6 +6,7 @@ use super::words;
 use crate::model::{ConnectionView, ScopeRefusalView, SettingsView, is_broad_scope, paths, scope_sentences};
 use crate::ui::components::least_access::{least_access, least_access_button};
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::pages::connect_links::lacking;
 use crate::ui::shared::icons::{INFO, WARNING, icon};
@@ -51,7 +52,7 @@ pub fn scope_refusal(refusal: &ScopeRefusalView) -> impl IntoView + use<> {
             <ul>
                 {scopes.iter().map(|scope| view! { <li><code>{scope.clone()}</code></li> }).collect_view()}
             </ul>
-            {least_access_lacks.as_ref().map(|lacks| least_access(lacks, least_access_form().into_any()))}
+            {least_access_lacks.as_ref().map(|lacks| least_access(lacks, least_access_form().rendered()))}
         </section>
     }
 }

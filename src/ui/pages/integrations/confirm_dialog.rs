@@ -6,6 +6,7 @@ use super::words;
 use crate::model::{ConnectionName, paths};
 use crate::ui::components::connection_texts::DISCONNECT_CONSEQUENCE;
 use crate::ui::components::question_card::ConfirmationCard;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::islands::ids;
 
 /// Renders the card. A row's Disconnect link leads to it.
@@ -13,7 +14,7 @@ pub fn disconnect_card(one: &ConnectionName) -> impl IntoView + use<> {
     view! {
         <ConfirmationCard
             title=words::disconnect_question(&one.name)
-            text=DISCONNECT_CONSEQUENCE.into_any()
+            text=DISCONNECT_CONSEQUENCE.rendered()
             action="/api/integrations/xero/disconnect"
             field=("binding_id", one.id.0.clone())
             cancel=paths::INTEGRATIONS

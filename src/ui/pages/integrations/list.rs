@@ -11,6 +11,7 @@ use crate::model::{SettingsView, paths};
 use crate::ui::components::broken_connections::broken_connections;
 use crate::ui::components::live_body::live_body_until;
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::components::reread::next_reread_at;
 use crate::ui::islands::ids;
 use crate::ui::islands::page_action::PageAction;
@@ -18,7 +19,7 @@ use crate::ui::layout::settings_tabs;
 use crate::ui::shared::icons::{WARNING, icon};
 
 /// Renders the page's body. `questions` wait for an answer and come before the list.
-pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + use<> {
+pub fn connections(view: &SettingsView, questions: Rendered) -> impl IntoView + use<> {
     let (empty, is_broken) = (view.list.total == 0, view.broken.count > 0);
     let rows = view.connections.iter().map(|one| row(one, view)).collect_view();
     let body = view! {
@@ -35,9 +36,9 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
             {settings_tabs(paths::INTEGRATIONS)} {questions}
             {banner(view)} {lacking_notice(view)}
             {if empty {
-                empty_state(view).into_any()
+                empty_state(view).rendered()
             } else if view.connections.is_empty() {
-                view! { {filters(&view.list)} {nothing_found()} }.into_any()
+                view! { {filters(&view.list)} {nothing_found()} }.rendered()
             } else {
                 view! {
                     {filters(&view.list)}
@@ -47,7 +48,7 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
                     </ul>
                     {page_links(&view.list)}
                 }
-                    .into_any()
+                    .rendered()
             }}
             {(!view.may_manage)
                 .then(|| {
@@ -59,7 +60,7 @@ pub fn connections(view: &SettingsView, questions: AnyView) -> impl IntoView + u
                 })}
             {view.may_manage.then(|| links_line(view.open_links))}
     };
-    (live_body_until(view.as_of, next_reread_at(&view.connections, view.as_of), body.into_any()), disconnect_dialog())
+    (live_body_until(view.as_of, next_reread_at(&view.connections, view.as_of), body.rendered()), disconnect_dialog())
 }
 
 /// Renders the button that refreshes every connection. Where something is broken, reconnecting it comes first.

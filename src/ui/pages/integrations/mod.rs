@@ -14,6 +14,7 @@ use leptos_router::hooks::use_query_map;
 use crate::api;
 use crate::model::{BindingId, SettingsView, paths};
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::layout::{Layout, page_title};
 use access::scope_refusal;
 use confirm_dialog::disconnect_card;
@@ -34,8 +35,8 @@ pub fn Integrations() -> impl IntoView {
         <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::settings(search, state, number, named, asked).await {
-                    Ok(view) => loaded(&view).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::INTEGRATIONS.to_owned()).into_any(),
+                    Ok(view) => loaded(&view).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::INTEGRATIONS.to_owned()).rendered(),
                 }
             })}
         </Layout>
@@ -49,5 +50,5 @@ fn loaded(view: &SettingsView) -> impl IntoView + use<> {
     let refusal = view.scope_refusal.as_ref().map(scope_refusal);
     let list = &view.list;
     let title = (list.page > 1).then(|| page_title(&words::page_title(list.page, list.last_page())));
-    (title, connections(view, (refusal, asked, pending, departing).into_any()))
+    (title, connections(view, (refusal, asked, pending, departing).rendered()))
 }

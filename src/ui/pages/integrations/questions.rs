@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::{DepartingConnection, PendingConfirmation};
 use crate::ui::components::question_card::QuestionCard;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 
 /// Asks whether to keep a connection whose owner has left.
@@ -14,7 +15,7 @@ pub fn departing_card(one: &DepartingConnection) -> impl IntoView + use<> {
         <QuestionCard
             id=format!("leaves-{}", one.binding_id)
             title=words::will_be_disconnected(&one.tenant_name)
-            text=text.into_any()
+            text=text.rendered()
             action="/api/integrations/xero/keep"
             field=("binding_id", one.binding_id.0.clone())
         >
@@ -34,7 +35,7 @@ pub fn xero_user_card(pending: &PendingConfirmation) -> impl IntoView + use<> {
         <QuestionCard
             id=format!("pending-{}", pending.id)
             title=words::xero_user_title(replaces_user, &pending.tenant_names)
-            text=view! { {shared} {replaces} }.into_any()
+            text=view! { {shared} {replaces} }.rendered()
             action="/api/integrations/xero/confirm"
             field=("id", pending.id.clone())
         >

@@ -10,6 +10,7 @@ use crate::ui::components::connection_texts::{ASK_TO_RECONNECT, SHARED_USER};
 use crate::ui::components::health_badge::health_badge;
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::reconnect_form::reconnect_form;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::components::token_facts::{TokenTimes, token_facts};
 use crate::ui::islands::ids;
@@ -46,7 +47,7 @@ pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
             <p id=ids::outcome_of(one.id.as_str()) role="status" class="outcome" data-kept></p>
         </li>
     }
-    .into_any()
+    .rendered()
 }
 
 /// Says how many contacts the connection has, and leads to them.

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use crate::model::{InvitationDetails, InvitationPage, OrgId, ProviderLink, paths};
 use crate::ui::components::account_fields::{email_field, new_password_field};
 use crate::ui::components::provider_button::provider_button;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::typed::typed;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
@@ -18,23 +19,23 @@ pub fn Invite() -> impl IntoView {
     view! {
         <BareLayout title=words::TITLE>
             {match invitation {
-                Some(InvitationPage { managed_by_clerk: true, .. }) => managed_by_clerk().into_any(),
+                Some(InvitationPage { managed_by_clerk: true, .. }) => managed_by_clerk().rendered(),
                 Some(InvitationPage { invitation: Some(invited), signed_in_as, provider, .. }) => {
                     let text = invitation_text(&invited);
                     match signed_in_as {
                         Some(email) if invited.email.as_ref().is_some_and(|invited| *invited != email) => {
-                            view! { {text} {other_address(email)} }.into_any()
+                            view! { {text} {other_address(email)} }.rendered()
                         }
-                        Some(email) => view! { {text} {join_form(&invited.org_id, email)} }.into_any(),
+                        Some(email) => view! { {text} {join_form(&invited.org_id, email)} }.rendered(),
                         None if invited.is_for_mail_readers() => {
                             let email = invited.email.unwrap_or_default();
-                            view! { {text} {open_the_mail(email, provider)} }.into_any()
+                            view! { {text} {open_the_mail(email, provider)} }.rendered()
                         }
-                        None => view! { {text} {sign_up_form(&invited.org_id, invited.email, provider)} }.into_any(),
+                        None => view! { {text} {sign_up_form(&invited.org_id, invited.email, provider)} }.rendered(),
                     }
                 }
-                Some(InvitationPage { joined: Some(organization), .. }) => joined(organization).into_any(),
-                _ => invalid_invitation().into_any(),
+                Some(InvitationPage { joined: Some(organization), .. }) => joined(organization).rendered(),
+                _ => invalid_invitation().rendered(),
             }}
         </BareLayout>
     }
@@ -113,7 +114,7 @@ fn sign_up_form(org: &OrgId, invited: Option<String>, provider: Option<ProviderL
     view! {
         <form class="card stack" method="post" action="/api/invitations/accept">
             {shown_field(org)}
-            {invited.map_or_else(|| email_field(&typed, "Email", "username", None).into_any(), |email| fixed_email(email).into_any())}
+            {invited.map_or_else(|| email_field(&typed, "Email", "username", None).rendered(), |email| fixed_email(email).rendered())}
             {new_password_field(&typed, "password", "")}
             <button class="button primary wide">{words::CREATE_ACCOUNT_AND_JOIN}</button>
             {other_way}

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::words;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -17,9 +18,9 @@ pub fn ConfirmEmail() -> impl IntoView {
         <BareLayout title=words::NEW_EMAIL_ADDRESS>
             <h1>{words::NEW_EMAIL_ADDRESS}</h1>
             {match email {
-                Some(email) => form(email).into_any(),
-                None if said => view! { <a class="button" href="/account">{words::GO_TO_YOUR_ACCOUNT}</a> }.into_any(),
-                None => link_not_open().into_any(),
+                Some(email) => form(email).rendered(),
+                None if said => view! { <a class="button" href="/account">{words::GO_TO_YOUR_ACCOUNT}</a> }.rendered(),
+                None => link_not_open().rendered(),
             }}
         </BareLayout>
     }

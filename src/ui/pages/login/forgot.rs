@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::paths;
 use crate::ui::components::account_fields::email_field;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::typed::typed;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
@@ -14,9 +15,9 @@ use crate::ui::layout::BareLayout;
 pub fn ForgotPassword() -> impl IntoView {
     let page = page();
     let content = match (&page.clerk, page.login.can_send_email) {
-        (Some(_), _) => managed_by_clerk().into_any(),
-        (None, true) => form().into_any(),
-        (None, false) => who_can_help().into_any(),
+        (Some(_), _) => managed_by_clerk().rendered(),
+        (None, true) => form().rendered(),
+        (None, false) => who_can_help().rendered(),
     };
     view! {
         <BareLayout title=words::FORGOT_YOUR_PASSWORD>

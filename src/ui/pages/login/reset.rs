@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::paths;
 use crate::ui::components::account_fields::new_password_field;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::typed::typed;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
@@ -16,9 +17,9 @@ pub fn ResetPassword() -> impl IntoView {
     view! {
         <BareLayout title=words::NEW_PASSWORD>
             {if link.is_open {
-                form(link.email).into_any()
+                form(link.email).rendered()
             } else {
-                link_not_open().into_any()
+                link_not_open().rendered()
             }}
         </BareLayout>
     }

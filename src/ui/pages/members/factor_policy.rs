@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::{FACTOR_DAYS, MembersView, Permission};
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 
 /// Renders the section. With Clerk, Clerk asks for the second factor.
@@ -14,14 +15,14 @@ pub fn factor_policy(view: &MembersView) -> impl IntoView + use<> {
     }
     let state = match view.factor_required_from {
         Some(from) if from > view.as_of => {
-            view! { <p>{words::factor_needed_from(time::absolute(from))}</p> }.into_any()
+            view! { <p>{words::factor_needed_from(time::absolute(from))}</p> }.rendered()
         }
-        Some(_) => view! { <p>{words::FACTOR_NEEDED}</p> }.into_any(),
-        None => view! { <p>{words::FACTOR_NOT_NEEDED}</p> }.into_any(),
+        Some(_) => view! { <p>{words::FACTOR_NEEDED}</p> }.rendered(),
+        None => view! { <p>{words::FACTOR_NOT_NEEDED}</p> }.rendered(),
     };
     let change = view.role.may(Permission::ManageOwners).then(|| match view.factor_required_from {
-        Some(_) => stop_form().into_any(),
-        None => require_form().into_any(),
+        Some(_) => stop_form().rendered(),
+        None => require_form().rendered(),
     });
     Some(view! {
         <section aria-labelledby="factor-policy">

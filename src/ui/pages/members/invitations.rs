@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::{InvitationView, MembersView, NewInvitationLink, Permission, Role};
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::components::time;
 use crate::ui::components::typed::typed;
@@ -24,9 +25,9 @@ pub fn open_invitations(view: &MembersView) -> impl IntoView + use<> {
                     <h2 id="invitations">{words::INVITATIONS}</h2>
                 </div>
                 {if view.invitations.is_empty() {
-                    view! { <p class="hint">{words::NO_INVITATION_IS_OPEN}</p> }.into_any()
+                    view! { <p class="hint">{words::NO_INVITATION_IS_OPEN}</p> }.rendered()
                 } else {
-                    view! { <ul class="connections" aria-label=words::INVITATIONS>{rows}</ul> }.into_any()
+                    view! { <ul class="connections" aria-label=words::INVITATIONS>{rows}</ul> }.rendered()
                 }}
             </section>
         }
@@ -83,7 +84,7 @@ pub fn invitation_link(new: &NewInvitationLink) -> impl IntoView + use<> {
             title=words::INVITATION_LINK
             secret=new.link.expose().to_owned()
             copy=words::COPY_THE_LINK
-            text=words::who_can_use(new).into_any()
+            text=words::who_can_use(new).rendered()
         />
     }
 }
@@ -107,5 +108,5 @@ fn row(one: &InvitationView) -> impl IntoView + use<> {
             </form>
         </li>
     }
-    .into_any()
+    .rendered()
 }

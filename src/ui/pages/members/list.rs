@@ -7,6 +7,7 @@ use crate::model::{MemberView, MembersView, Permission, Role, Tone, paths};
 use crate::ui::components::actions_menu::ActionsMenu;
 use crate::ui::components::badge::Badge;
 use crate::ui::components::org_field::org_field;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::components::time;
 
 /// Renders the section.
@@ -50,11 +51,11 @@ fn row(one: &MemberView, view: &MembersView) -> impl IntoView + use<> {
             {actions(one, view)}
         </li>
     }
-    .into_any()
+    .rendered()
 }
 
 /// Renders the row's menu: a form whose buttons set a role, and links to confirmations. `None` if no action is allowed.
-fn actions(one: &MemberView, view: &MembersView) -> Option<AnyView> {
+fn actions(one: &MemberView, view: &MembersView) -> Option<Rendered> {
     if view.managed_by_clerk {
         return None;
     }
@@ -98,6 +99,6 @@ fn actions(one: &MemberView, view: &MembersView) -> Option<AnyView> {
                 </ActionsMenu>
             </form>
         }
-        .into_any(),
+        .rendered(),
     )
 }

@@ -14,6 +14,7 @@ use crate::api;
 use crate::model::{MemberBelongings, MembersView, UserId, paths};
 use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::context::page;
 use crate::ui::layout::{Layout, settings_tabs};
 use confirm_card::{MemberAction, confirmation};
@@ -40,10 +41,10 @@ pub fn Members() -> impl IntoView {
                             None => MemberBelongings::default(),
                         };
                         let question = asked.and_then(|asked| confirmation(&view, &asked, &belongings));
-                        let link = link.as_ref().map(|link| invitation_link(link).into_any());
-                        loaded(&view, question, link).into_any()
+                        let link = link.as_ref().map(|link| invitation_link(link).rendered());
+                        loaded(&view, question, link).rendered()
                     }
-                    Err(error) => load_failure(words::TITLE, &error, paths::MEMBERS.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::MEMBERS.to_owned()).rendered(),
                 }
             })}
         </Layout>
@@ -56,7 +57,7 @@ fn removable(view: &MembersView, asked: &MemberAction) -> Option<UserId> {
     (one.is_you || view.role.may_manage(one.role)).then(|| one.user_id.clone())
 }
 
-fn loaded(view: &MembersView, question: Option<AnyView>, link: Option<AnyView>) -> AnyView {
+fn loaded(view: &MembersView, question: Option<Rendered>, link: Option<Rendered>) -> Rendered {
     let before = view! {
         <header class="page-head">
             <div>
@@ -70,5 +71,5 @@ fn loaded(view: &MembersView, question: Option<AnyView>, link: Option<AnyView>) 
     };
     let lists = (list(view), open_invitations(view));
     let after = (invite_form(view), factor_policy(view), organization(view));
-    around_live_body(before.into_any(), (view.as_of, lists.into_any()), after.into_any())
+    around_live_body(before.rendered(), (view.as_of, lists.rendered()), after.rendered())
 }

@@ -12,6 +12,7 @@ use crate::api;
 use crate::model::{NotificationsView, RevealedSecret, paths};
 use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::components::secret_card::SecretCard;
 use crate::ui::context::page;
 use crate::ui::layout::{Layout, settings_tabs};
@@ -30,8 +31,8 @@ pub fn Notifications() -> impl IntoView {
         <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::notifications().await {
-                    Ok(view) => loaded(view, asked, revealed).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::NOTIFICATIONS.to_owned()).into_any(),
+                    Ok(view) => loaded(view, asked, revealed).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::NOTIFICATIONS.to_owned()).rendered(),
                 }
             })}
         </Layout>
@@ -44,7 +45,7 @@ struct WebhookQuestions {
     events: Option<String>,
 }
 
-fn loaded(view: NotificationsView, asked: WebhookQuestions, revealed: Option<RevealedSecret>) -> AnyView {
+fn loaded(view: NotificationsView, asked: WebhookQuestions, revealed: Option<RevealedSecret>) -> Rendered {
     let find = |id: Option<String>| {
         let id = id.filter(|_| view.may_manage)?;
         view.endpoints.iter().find(|one| one.id.0 == id)
@@ -65,7 +66,7 @@ fn loaded(view: NotificationsView, asked: WebhookQuestions, revealed: Option<Rev
         {revealed.as_ref().map(secret_card)}
     };
     let lists = (email_settings(&view), webhooks(&view));
-    around_live_body(before.into_any(), (view.as_of, lists.into_any()), new_webhook(&view).into_any())
+    around_live_body(before.rendered(), (view.as_of, lists.rendered()), new_webhook(&view).rendered())
 }
 
 /// Shows a webhook's signing secret once.
@@ -77,7 +78,7 @@ fn secret_card(revealed: &RevealedSecret) -> impl IntoView + use<> {
             title=words::SIGNING_SECRET
             secret=revealed.expose().to_owned()
             copy=words::COPY_THE_SECRET
-            text=words::what_the_secret_is_for(address).into_any()
+            text=words::what_the_secret_is_for(address).rendered()
         />
     }
 }

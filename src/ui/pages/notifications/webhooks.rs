@@ -9,6 +9,7 @@ use crate::ui::components::badge::Badge;
 use crate::ui::components::delivery::{evidence, status_badge};
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::ConfirmationCard;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::components::time;
 use crate::ui::components::typed::typed;
 use crate::ui::shared::icons::{CHECK, SLASH, WARNING};
@@ -24,9 +25,9 @@ pub fn webhooks(view: &NotificationsView) -> impl IntoView + use<> {
             <div class="stack">
                 <p class="lead">{words::WHAT_WEBHOOKS_ARE}</p>
                 {if view.endpoints.is_empty() {
-                    view! { <p class="hint">{words::NO_WEBHOOKS}</p> }.into_any()
+                    view! { <p class="hint">{words::NO_WEBHOOKS}</p> }.rendered()
                 } else {
-                    view! { <ul class="connections" aria-label=words::WEBHOOKS>{rows}</ul> }.into_any()
+                    view! { <ul class="connections" aria-label=words::WEBHOOKS>{rows}</ul> }.rendered()
                 }}
             </div>
         </section>
@@ -36,9 +37,9 @@ pub fn webhooks(view: &NotificationsView) -> impl IntoView + use<> {
 /// Renders the form that adds a webhook, or says who may.
 pub fn new_webhook(view: &NotificationsView) -> impl IntoView + use<> {
     if view.may_manage {
-        add_form(view.ways).into_any()
+        add_form(view.ways).rendered()
     } else {
-        view! { <p class="hint">{words::WHO_MAY_ADD}</p> }.into_any()
+        view! { <p class="hint">{words::WHO_MAY_ADD}</p> }.rendered()
     }
 }
 
@@ -92,7 +93,7 @@ fn row(one: &EndpointView, view: &NotificationsView) -> impl IntoView + use<> {
 }
 
 /// Names the events that the endpoint gets, if somebody chose some.
-fn chosen(one: &EndpointView) -> Option<AnyView> {
+fn chosen(one: &EndpointView) -> Option<Rendered> {
     let kinds = one.events.as_ref()?;
     let labels = kinds.iter().map(|kind| view! { <div>{kind.label()}</div> }).collect_view();
     Some(
@@ -102,7 +103,7 @@ fn chosen(one: &EndpointView) -> Option<AnyView> {
                 <dd>{labels}</dd>
             </div>
         }
-        .into_any(),
+        .rendered(),
     )
 }
 
@@ -114,7 +115,7 @@ fn last_delivery(one: &EndpointView) -> impl IntoView + use<> {
                 <dd>{words::NONE_YET}</dd>
             </div>
         }
-        .into_any();
+        .rendered();
     };
     let when = delivery.last_attempt_at.map(time::age);
     let next = delivery.next_attempt_at.map(|at| {
@@ -141,7 +142,7 @@ fn last_delivery(one: &EndpointView) -> impl IntoView + use<> {
             })}
         {next}
     }
-    .into_any()
+    .rendered()
 }
 
 /// Renders one form whose buttons choose the action, and a link, as in a connection's row.
@@ -183,7 +184,7 @@ pub fn remove_confirmation(one: &EndpointView) -> impl IntoView + use<> {
     view! {
         <ConfirmationCard
             title=words::REMOVE_QUESTION.to_owned()
-            text=words::what_removing_does(address).into_any()
+            text=words::what_removing_does(address).rendered()
             action="/api/notifications/webhooks/remove"
             field=("endpoint_id", one.id.0.clone())
             cancel=paths::NOTIFICATIONS

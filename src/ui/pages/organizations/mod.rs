@@ -13,6 +13,7 @@ use crate::ui::components::health_badge::count_badge;
 use crate::ui::components::list_parts::empty_state;
 use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::context::page;
 use crate::ui::layout::Layout;
 use crate::ui::shared::icons::LOCK;
@@ -29,24 +30,24 @@ pub fn Organizations() -> impl IntoView {
         <Layout title=words::TITLE personal=true>
             {Suspend::new(async move {
                 match api::organizations(search).await {
-                    Ok(view) => loaded(&view).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::ORGANIZATIONS.to_owned()).into_any(),
+                    Ok(view) => loaded(&view).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::ORGANIZATIONS.to_owned()).rendered(),
                 }
             })}
         </Layout>
     }
 }
 
-fn loaded(view: &OrganizationsView) -> AnyView {
+fn loaded(view: &OrganizationsView) -> Rendered {
     let by_clerk = page().clerk.is_some();
     let rows = view.organizations.iter().map(|one| row(one, by_clerk)).collect_view();
     let is_searched = !view.search.is_empty();
     let list = if view.organizations.is_empty() && is_searched {
-        nothing_found().into_any()
+        nothing_found().rendered()
     } else if view.organizations.is_empty() {
-        empty_state(words::NO_ORGANIZATIONS, words::ASK_OR_CREATE).into_any()
+        empty_state(words::NO_ORGANIZATIONS, words::ASK_OR_CREATE).rendered()
     } else {
-        view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.into_any()
+        view! { <ul class="connections" aria-label=words::TITLE>{rows}</ul> }.rendered()
     };
     let live = view! {
         <header class="page-head">
@@ -59,11 +60,11 @@ fn loaded(view: &OrganizationsView) -> AnyView {
         {list}
     };
     let after = if by_clerk {
-        view! { <p class="hint">{words::CLERK_SWITCHES}</p> }.into_any()
+        view! { <p class="hint">{words::CLERK_SWITCHES}</p> }.rendered()
     } else {
-        create_organization_form("button").into_any()
+        create_organization_form("button").rendered()
     };
-    around_live_body(().into_any(), (view.as_of, live.into_any()), after)
+    around_live_body(().rendered(), (view.as_of, live.rendered()), after)
 }
 
 fn search_form(search: &str) -> impl IntoView + use<> {
@@ -105,20 +106,20 @@ fn row(one: &OrganizationView, by_clerk: bool) -> impl IntoView + use<> {
             {way_in(one, title, by_clerk)}
         </li>
     }
-    .into_any()
+    .rendered()
 }
 
 /// Renders what leads into the organization. `title` is the id of its name.
 fn way_in(one: &OrganizationView, title: String, by_clerk: bool) -> impl IntoView + use<> {
     if one.is_locked {
         return view! { <a class="button" href="/account#second-factor" aria-describedby=title>{words::SET_YOURS_UP}</a> }
-            .into_any();
+            .rendered();
     }
     if one.is_current {
-        return view! { <a class="button" href=paths::INTEGRATIONS aria-describedby=title>"Open"</a> }.into_any();
+        return view! { <a class="button" href=paths::INTEGRATIONS aria-describedby=title>"Open"</a> }.rendered();
     }
     if by_clerk {
-        return ().into_any();
+        return ().rendered();
     }
     view! {
         <form method="post" action="/api/session/switch-organization">
@@ -129,5 +130,5 @@ fn way_in(one: &OrganizationView, title: String, by_clerk: bool) -> impl IntoVie
             </button>
         </form>
     }
-    .into_any()
+    .rendered()
 }

@@ -11,6 +11,7 @@ use crate::api;
 use crate::model::{HourView, OverviewView, UpcomingActionView};
 use crate::ui::components::live_body::{live_body, live_body_until};
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::reread::next_reread_at;
 use crate::ui::components::time;
 use crate::ui::context::page;
@@ -28,14 +29,14 @@ pub fn Overview() -> impl IntoView {
             {Suspend::new(async move {
                 match api::overview().await {
                     Ok(view) if view.connections.is_empty() => {
-                        live_body(view.as_of, no_connections().into_any()).into_any()
+                        live_body(view.as_of, no_connections().rendered()).rendered()
                     }
                     Ok(view) => {
                         let again = next_reread_at(&view.connections, view.as_of);
-                        live_body_until(view.as_of, again, loaded(view).into_any()).into_any()
+                        live_body_until(view.as_of, again, loaded(view).rendered()).rendered()
                     }
                     Err(error) => {
-                        view! { {app_alarm(&page())} {load_failure(words::TITLE, &error, "/".to_owned())} }.into_any()
+                        view! { {app_alarm(&page())} {load_failure(words::TITLE, &error, "/".to_owned())} }.rendered()
                     }
                 }
             })}
@@ -58,14 +59,14 @@ fn no_connections() -> impl IntoView {
 }
 
 fn loaded(view: OverviewView) -> impl IntoView {
-    let (day, next) = (last_24_hours(&view.hours).into_any(), coming_up(&view).into_any());
+    let (day, next) = (last_24_hours(&view.hours).rendered(), coming_up(&view).rendered());
     view! {
         <header class="page-head">
             <h1>{words::TITLE}</h1>
         </header>
         {verdict(&view)}
         <div class="panels">{day} {next}</div>
-        {connection_list(&view.connections).into_any()}
+        {connection_list(&view.connections).rendered()}
     }
 }
 
@@ -109,9 +110,9 @@ fn coming_up(view: &OverviewView) -> impl IntoView + use<> {
                 <h2>{words::COMING_UP}</h2>
             </div>
             {if view.next.is_empty() {
-                view! { <p class="meta">{words::NOTHING_IS_SCHEDULED}</p> }.into_any()
+                view! { <p class="meta">{words::NOTHING_IS_SCHEDULED}</p> }.rendered()
             } else {
-                view! { <ul class="steps">{rows}</ul> }.into_any()
+                view! { <ul class="steps">{rows}</ul> }.rendered()
             }}
         </section>
     }
@@ -120,11 +121,11 @@ fn coming_up(view: &OverviewView) -> impl IntoView + use<> {
 fn upcoming_action(next: &UpcomingActionView, as_of: i64) -> impl IntoView + use<> {
     let (title, about) = words::upcoming(next.kind);
     let when = if next.at <= as_of {
-        words::ANY_MOMENT.into_any()
+        words::ANY_MOMENT.rendered()
     } else if next.at - as_of < time_text::DAY {
-        time::time_of_day(next.at).into_any()
+        time::time_of_day(next.at).rendered()
     } else {
-        time::date(next.at).into_any()
+        time::date(next.at).rendered()
     };
     view! {
         <li>

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::{ConnectionView, Health, OverviewView, Tone, XeroCondition, paths};
 use crate::ui::components::broken_connections::broken_connections;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::shared::icons::{CHECK, CLOCK, WARNING, icon};
 
@@ -36,10 +37,10 @@ pub fn verdict(view: &OverviewView) -> impl IntoView + use<> {
         xero.since.filter(|_| next == Next::Retry).map(|at| view! { " " {words::since(time::time_of_day(at))} });
     let again = xero.next_attempt_at.map(time::time_of_day);
     let more = match next {
-        Next::Nothing | Next::Reconnect => ().into_any(),
-        Next::Retry => view! { {since} " " {words::will_try_again(again)} " " {xero_link()} }.into_any(),
-        Next::Check => view! { " " {words::will_ask_again(again)} " " {xero_link()} }.into_any(),
-        Next::Administrator => view! { " " {words::ADMINISTRATOR_NEEDS_TO_FIX} " " {xero_link()} }.into_any(),
+        Next::Nothing | Next::Reconnect => ().rendered(),
+        Next::Retry => view! { {since} " " {words::will_try_again(again)} " " {xero_link()} }.rendered(),
+        Next::Check => view! { " " {words::will_ask_again(again)} " " {xero_link()} }.rendered(),
+        Next::Administrator => view! { " " {words::ADMINISTRATOR_NEEDS_TO_FIX} " " {xero_link()} }.rendered(),
     };
     let reconnect = (next == Next::Reconnect).then(|| broken_connections(&view.broken));
     view! {

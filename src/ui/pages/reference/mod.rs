@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use crate::api;
 use crate::model::{FieldView, OperationView, ProblemCode, ReferenceView, ResponseView, paths};
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::layout::WideLayout;
 
 /// The page at `/api-reference`.
@@ -16,8 +17,8 @@ pub fn Reference() -> impl IntoView {
         <WideLayout title=words::TITLE>
             {Suspend::new(async move {
                 match api::reference().await {
-                    Ok(view) => loaded(&view).into_any(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::API_REFERENCE.to_owned()).into_any(),
+                    Ok(view) => loaded(&view).rendered(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::API_REFERENCE.to_owned()).rendered(),
                 }
             })}
         </WideLayout>
@@ -78,7 +79,7 @@ fn operation(one: &OperationView) -> impl IntoView + use<> {
             <dl class="statuses">{one.answers.iter().map(response).collect_view()}</dl>
         </section>
     }
-    .into_any()
+    .rendered()
 }
 
 fn response(one: &ResponseView) -> impl IntoView + use<> {
@@ -99,7 +100,7 @@ fn response(one: &ResponseView) -> impl IntoView + use<> {
     }
 }
 
-fn table(title: &'static str, column: &'static str, fields: &[FieldView]) -> AnyView {
+fn table(title: &'static str, column: &'static str, fields: &[FieldView]) -> Rendered {
     let rows = fields.iter().map(|field| {
         view! {
             <tr>
@@ -124,7 +125,7 @@ fn table(title: &'static str, column: &'static str, fields: &[FieldView]) -> Any
             <tbody>{rows.collect_view()}</tbody>
         </table>
     }
-    .into_any()
+    .rendered()
 }
 
 /// Renders the problems that every operation can return.

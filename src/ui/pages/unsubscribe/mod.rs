@@ -5,6 +5,7 @@ mod words;
 use leptos::prelude::*;
 
 use crate::model::UnsubscribePage;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::context::page;
 use crate::ui::layout::BareLayout;
 
@@ -14,9 +15,9 @@ pub fn Unsubscribe() -> impl IntoView {
     view! {
         <BareLayout title=words::TITLE>
             {match page().unsubscribe.clone() {
-                Some(letters) if letters.is_unsubscribed => done(&letters).into_any(),
-                Some(letters) => question(&letters).into_any(),
-                None => unknown().into_any(),
+                Some(letters) if letters.is_unsubscribed => done(&letters).rendered(),
+                Some(letters) => question(&letters).rendered(),
+                None => unknown().rendered(),
             }}
         </BareLayout>
     }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::{Tone, XeroDetailsView, XeroEndpointView};
 use crate::ui::components::badge::Badge;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::shared::icons::{CHECK, CLOCK};
 
@@ -40,10 +41,10 @@ fn row(one: &XeroEndpointView) -> impl IntoView + use<> {
         None => Badge::new(Tone::Good, CHECK, words::REQUESTS_ARE_SENT),
         Some(_) => Badge::new(Tone::Warn, CLOCK, "Paused"),
     };
-    let nothing = || "None".into_any();
-    let since = one.pause.as_ref().map_or_else(nothing, |pause| time::absolute(pause.since).into_any());
-    let next = one.pause.as_ref().map_or_else(nothing, |pause| time::time_of_day(pause.next_try_at).into_any());
-    let code = one.pause.as_ref().map_or_else(nothing, |pause| view! { <code>{pause.code.clone()}</code> }.into_any());
+    let nothing = || "None".rendered();
+    let since = one.pause.as_ref().map_or_else(nothing, |pause| time::absolute(pause.since).rendered());
+    let next = one.pause.as_ref().map_or_else(nothing, |pause| time::time_of_day(pause.next_try_at).rendered());
+    let code = one.pause.as_ref().map_or_else(nothing, |pause| view! { <code>{pause.code.clone()}</code> }.rendered());
     view! {
         <tr>
             <td data-label="Endpoint">{one.name.clone()}</td>
@@ -53,5 +54,5 @@ fn row(one: &XeroEndpointView) -> impl IntoView + use<> {
             <td data-label=words::XEROS_ANSWER>{code}</td>
         </tr>
     }
-    .into_any()
+    .rendered()
 }

@@ -9,6 +9,7 @@ use crate::api;
 use crate::model::{Tone, XeroCondition, XeroStateView, paths};
 use crate::ui::components::live_body::live_body_until;
 use crate::ui::components::load_failure::load_failure;
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::reread::after_retry;
 use crate::ui::components::time;
 use crate::ui::layout::Layout;
@@ -24,9 +25,9 @@ pub fn Xero() -> impl IntoView {
                 match api::xero_state().await {
                     Ok(view) => {
                         let again = view.trouble.next_attempt_at.map(|at| after_retry(at, view.as_of));
-                        live_body_until(view.as_of, again, loaded(&view).into_any()).into_any()
+                        live_body_until(view.as_of, again, loaded(&view).rendered()).rendered()
                     }
-                    Err(error) => load_failure(words::TITLE, &error, paths::XERO.to_owned()).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::XERO.to_owned()).rendered(),
                 }
             })}
         </Layout>
