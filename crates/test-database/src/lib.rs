@@ -79,7 +79,7 @@ impl TestDatabase {
 
     async fn create(server: String, admin: &mut PgConnection, template: &str) -> Self {
         let database = unique_name();
-        execute(admin, format!("CREATE DATABASE {database} TEMPLATE {template}")).await;
+        execute(admin, format!("CREATE DATABASE {database} TEMPLATE {template} STRATEGY FILE_COPY")).await;
         let url = format!("{server}/{database}");
         Self { name: "PostgreSQL", url, _cleanup: Cleanup::Postgres { server, database } }
     }
