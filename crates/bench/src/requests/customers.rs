@@ -70,13 +70,13 @@ async fn connect(store: &Store, org: &OrgId, sandbox: &BenchSandbox) -> Result<B
     bind(store, org, new, tenant).await
 }
 
-/// Adds an organization with `count` connections, each of a consent of its own. Nothing is due. Returns a session.
+/// Adds an organization with `count` connections, each of a consent of its own by the same Xero user. Nothing is due. Returns a session.
 async fn add_org_with(store: &Store, name: &str, count: usize) -> Result<String, BenchError> {
     let org = store.add_org(name).await?;
     for number in 0..count {
         let new = NewGrant {
             org_id: org.clone(),
-            xero_user_id: format!("{org}-user-{number}"),
+            xero_user_id: format!("{org}-user"),
             auth_event_id: format!("{org}-event-{number}"),
             tokens: TokenSet {
                 access_token: AccessToken::new("a".repeat(TOKEN_BYTES)),
