@@ -1,8 +1,8 @@
-// Usage: node bundle.mjs FOLDER [release]
+// Usage: node bundle.mjs FOLDER dev|release
 // Puts the stylesheet and the files of public/ into the site's folder, beside the browser's module. For a release, makes
 // everything small and adds what servers send to browsers that take compressed files.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
@@ -17,7 +17,6 @@ const built = (name) => join(folder, 'pkg', `evergrant.${name}`);
 const [, browsers] = /^browserquery = "(.*)"$/m.exec(readFileSync(here('../../Leptos.toml'), 'utf8'));
 const targets = browserslistToTargets(browsers.replaceAll(' >=', '').split(', '));
 
-mkdirSync(join(folder, 'pkg'), { recursive: true });
 cpSync(here('../../public'), folder, { recursive: true });
 writeFileSync(built('css'), bundle({ filename: here('../../style/main.css'), minify: isRelease, targets }).code);
 

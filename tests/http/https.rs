@@ -89,7 +89,7 @@ async fn pages_of_this_machine_send_forms_only_to_where_they_came_from() {
         (&address, format!("https://{address}"), StatusCode::FORBIDDEN),
         (&address, format!("http://{name}"), StatusCode::FORBIDDEN),
         (&address, "http://127.0.0.1".to_owned(), StatusCode::FORBIDDEN),
-        // A name of somebody else's that resolves to this machine (DNS rebinding).
+        // Another site's name that resolves to this machine (DNS rebinding).
         (&"rebound.example".to_owned(), "http://rebound.example".to_owned(), StatusCode::FORBIDDEN),
     ] {
         assert_eq!(sign_in_at(&server, host, &origin).await.status(), status, "{origin} to {host}");

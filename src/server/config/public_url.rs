@@ -178,7 +178,7 @@ mod tests {
             ("http://localhost:8080", "localhost:3000", false),
             ("http://127.0.0.1:3000", "[::1]:3000", false),
             ("https://localhost:3000", "localhost:3000", false),
-            // A name of somebody else's that resolves to this machine (DNS rebinding).
+            // Another site's name that resolves to this machine (DNS rebinding).
             ("http://rebound.example:3000", "rebound.example:3000", false),
             ("http://192.168.1.5:3000", "192.168.1.5:3000", false),
         ] {

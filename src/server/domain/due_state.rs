@@ -18,7 +18,7 @@ pub struct DueState {
     pub failure_count: i64,
     /// When the latest lease ends or ended; `None` if no exchange is claimed.
     pub lease_until: Option<i64>,
-    /// When this generation's refresh token was sent in a request whose reply may be lost.
+    /// When the refresh token of this generation was sent; `None` if its reply can't have been lost.
     pub reply_lost_at: Option<i64>,
     /// By when the current token has to be used, if another exchange may have ended it.
     pub prove_by: Option<i64>,

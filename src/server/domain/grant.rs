@@ -47,7 +47,7 @@ pub struct Grant {
     pub last_refreshed_at: Option<i64>,
     /// Unix seconds of the last use, to within a minute.
     pub last_used_at: Option<i64>,
-    /// Unix seconds at which this generation's refresh token was sent in a request whose reply may be lost.
+    /// Unix seconds at which the refresh token of this generation was sent; `None` if its reply can't have been lost.
     pub reply_lost_at: Option<i64>,
     /// Unix seconds at which Xero first refused the current generation, while that refusal is not believed yet.
     pub refused_at: Option<i64>,

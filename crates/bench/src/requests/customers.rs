@@ -70,7 +70,8 @@ async fn connect(store: &Store, org: &OrgId, sandbox: &BenchSandbox) -> Result<B
     bind(store, org, new, tenant).await
 }
 
-/// Adds an organization with `count` connections, each of a consent of its own by the same Xero user. Nothing is due. Returns a session.
+/// Adds an organization with `count` connections, each of a consent of its own by the same Xero user. Nothing is due.
+/// Returns a session.
 async fn add_org_with(store: &Store, name: &str, count: usize) -> Result<String, BenchError> {
     let org = store.add_org(name).await?;
     for number in 0..count {
