@@ -83,8 +83,6 @@ for (const { org, tenant } of [harbour, southerly]) {
 story('pages of an organization without connections, in each layout and theme', async ({ page, server, expectConsoleProblem }) => {
   expectConsoleProblem(/404/);
   await signIn(page);
-  // Its refresh would be of another organization than the one that is open by then.
-  await statusToast(page).getByText(REFRESHED).waitFor();
   await page.request.post('/api/organizations/create', { form: { name: 'New Client' }, headers: { origin: server.origin } });
   const addresses = Object.values(SIGNED_IN).flat().filter((address) => !address.includes('{id}'));
   for (const address of [...addresses, '/find?q=nothing+like+that', '/organizations?q=nothing+like+that']) {

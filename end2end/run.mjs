@@ -22,6 +22,6 @@ const onRequest = ['pictures.test.mjs', 'release.test.mjs'];
 const all = readdirSync(here).filter((name) => name.endsWith('.test.mjs') && !onRequest.includes(name));
 const files = selected.length > 0 ? selected : all;
 const flags = args.filter((argument) => !selected.includes(argument));
-// Two files at a time: each waits for its server and its browser most of the time.
-const node = ['--test', '--test-reporter=spec', '--test-concurrency=2', ...flags, ...files];
+// Three files at a time keep two cores busy.
+const node = ['--test', '--test-reporter=spec', '--test-concurrency=3', ...flags, ...files];
 process.exit(spawnSync(process.execPath, node, { cwd: here, stdio: 'inherit' }).status ?? 1);

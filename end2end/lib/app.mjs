@@ -1,6 +1,6 @@
 // Page helpers: actions on Evergrant's pages and locators for what they show.
 
-import { hydrated } from './story.mjs';
+import { hasScripts, hydrated } from './story.mjs';
 
 /** The account that the first start seeds. */
 export const demo = { email: 'demo@evergrant.example', password: 'evergrant-demo' };
@@ -12,13 +12,18 @@ export const southerly = { org: 'Southerly Studio', tenant: 'Southerly Cycles', 
 export const REFRESHED = 'Xero connection refreshed';
 export const ATTENTION = 'Xero connection needs attention';
 
-/** Signs in with the login form as the seeded account. The first organization by name is selected. */
+/**
+ * Signs in with the login form as the seeded account. The first organization by name is selected. The page's refresh is
+ * waited for: a story that leaves the page earlier cancels it, and another page makes it at some later moment.
+ */
 export async function signIn(page) {
+  const refreshed = hasScripts(page) && refreshResponse(page);
   await page.goto('/login');
   await page.getByLabel('Email').fill(demo.email);
   await page.getByLabel('Password').fill(demo.password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL('/');
+  await refreshed;
 }
 
 /** Resolves with the finished response to the page's next refresh call. To be called before that is triggered. */

@@ -75,9 +75,15 @@ export function story(name, options, steps) {
 /** The settings of a browser context. The zone is far from UTC, so that a time which is not the visitor's own shows. */
 const visitorDefaults = (server) => ({ baseURL: server.origin, locale: 'en-GB', timezoneId: 'Pacific/Auckland' });
 
+const contextsWithoutScripts = new WeakSet();
+
+/** Whether the page runs scripts. */
+export const hasScripts = (page) => !contextsWithoutScripts.has(page.context());
+
 /** Opens a browser context, whose pages tell when they are hydrated. */
 async function newContext(server, options) {
   const context = await (await browser()).newContext({ ...visitorDefaults(server), ...options });
+  if (options?.javaScriptEnabled === false) contextsWithoutScripts.add(context);
   context.setDefaultTimeout(15_000);
   await context.addInitScript(markHydration);
   return context;
