@@ -1,5 +1,7 @@
 //! Parts of the finder: the field, the region with its results, and the dialog.
 
+use std::sync::LazyLock;
+
 use leptos::prelude::*;
 
 use crate::model::paths;
@@ -39,7 +41,13 @@ pub fn found_region(as_of: i64, results: Rendered) -> impl IntoView {
 }
 
 /// Renders the closed dialog, in which the browser shows that region. Without wasm the link to the page takes its place.
-pub fn finder_dialog() -> impl IntoView {
+pub fn finder_dialog() -> Rendered {
+    // Every page has the same one.
+    static HTML: LazyLock<String> = LazyLock::new(|| dialog().to_html());
+    Rendered::new(HTML.as_str())
+}
+
+fn dialog() -> impl IntoView {
     view! {
         <dialog id=ids::FINDER class="finder" aria-label="Find" closedby="any">
             <form method="get" action=paths::FIND role="search">

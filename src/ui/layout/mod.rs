@@ -93,7 +93,7 @@ pub fn Layout(
                     {zone_note(page.time_zone.as_deref())}
                 </main>
             </div>
-            {finder_dialog().rendered()}
+            {finder_dialog()}
         </SignedIn>
     }
     .into_any()
