@@ -10,6 +10,27 @@ use crate::server::store::{ConsentDetails, ShownConnection, ShownGrant};
 /// How much of Xero's id of a user is shown, in characters, if nothing else is known of them.
 const SHOWN_ID_CHARACTERS: usize = 8;
 
+/// The wanted scopes that consents lack. Most connections have the same scopes, so that these are compared once.
+pub(super) struct MissingScopes<'a> {
+    wanted: &'a str,
+    known: HashMap<String, Vec<String>>,
+}
+
+impl<'a> MissingScopes<'a> {
+    /// Nothing is compared yet.
+    pub(super) fn new(wanted: &'a str) -> Self {
+        Self { wanted, known: HashMap::new() }
+    }
+
+    /// Returns what a consent lacks.
+    fn of(&mut self, granted: &str) -> &[String] {
+        if !self.known.contains_key(granted) {
+            self.known.insert(granted.to_owned(), missing_scopes(granted, self.wanted));
+        }
+        &self.known[granted]
+    }
+}
+
 /// Returns the grant's scopes.
 pub(super) fn granted_scopes(grant: &ShownGrant) -> Vec<String> {
     grant.scopes.split_whitespace().map(str::to_owned).collect()
@@ -18,16 +39,14 @@ pub(super) fn granted_scopes(grant: &ShownGrant) -> Vec<String> {
 /// Sums up which connections lack access that the app asks for.
 pub(super) fn access_summary<'a>(
     connections: impl Iterator<Item = &'a ShownConnection>,
-    wanted: &str,
+    missing_scopes: &mut MissingScopes<'_>,
 ) -> AccessSummary {
     let mut summary = AccessSummary::default();
-    // Most connections have the same scopes.
-    let mut missing_of: HashMap<&str, Vec<String>> = HashMap::new();
     for grant in connections.filter_map(ShownConnection::working_grant) {
         summary.known += usize::from(!grant.scopes.trim().is_empty());
-        let missing = missing_of.entry(&grant.scopes).or_insert_with(|| missing_scopes(&grant.scopes, wanted));
+        let missing = missing_scopes.of(&grant.scopes);
         if !missing.is_empty() {
-            summary.missing.push(missing.clone());
+            summary.missing.push(missing.to_owned());
         }
     }
     summary
@@ -36,11 +55,11 @@ pub(super) fn access_summary<'a>(
 /// Fills in which of the wanted scopes the connection lacks, and its Xero user.
 pub(super) fn with_access(
     connection: ConnectionView,
-    wanted: &str,
+    missing_scopes: &mut MissingScopes<'_>,
     user: XeroUserName,
     viewer: &Viewer,
 ) -> ConnectionView {
-    let missing_scopes = missing_scopes(&connection.granted_scopes.join(" "), wanted);
+    let missing_scopes = missing_scopes.of(&connection.granted_scopes.join(" ")).to_owned();
     let xero_user = user.name.or_else(|| user.email.map(|email| viewer.name(email)));
     ConnectionView { missing_scopes, xero_user, ..connection }
 }

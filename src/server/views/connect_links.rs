@@ -1,6 +1,6 @@
 //! Loads the page of connect links.
 
-use super::access::with_access;
+use super::access::{MissingScopes, with_access};
 use super::{Viewer, connection_view, seen_by};
 use crate::model::{ConnectLinkView, ConnectLinksView, ConnectionView, OrgView, Permission};
 use crate::server::domain::name_order::sort_key;
@@ -15,8 +15,9 @@ pub async fn connect_links(
     can_send_email: bool,
 ) -> Result<ConnectLinksView, StoreError> {
     let now = store.clock().now();
+    let mut missing = MissingScopes::new(wanted_scopes);
     let view = |one: ListedConnection| {
-        with_access(seen_by(viewer, connection_view(one.shown, store.app(), now)), wanted_scopes, one.xero_user, viewer)
+        with_access(seen_by(viewer, connection_view(one.shown, store.app(), now)), &mut missing, one.xero_user, viewer)
     };
     let mut connections: Vec<ConnectionView> = store.listed_connections(&org.id).await?.into_iter().map(view).collect();
     connections.sort_by_cached_key(|one| (sort_key(&one.tenant_name), one.id.clone()));

@@ -1,6 +1,6 @@
 //! Loads the view of `/settings/integrations`.
 
-use super::access::{access_summary, with_access};
+use super::access::{MissingScopes, access_summary, with_access};
 use super::connection_list::{ConnectionKey, SearchableConnection, broken_connections, part_of};
 use super::{Viewer, connection_view, health, seen_by};
 use crate::model::{
@@ -42,7 +42,7 @@ pub async fn settings(
     sort_by_name(&mut departing, |one| &one.tenant_name);
     let now = store.clock().now();
     let active = listed.iter().filter(|one| one.shown.status == BindingStatus::Active).count();
-    let access = access_summary(listed.iter().map(|one| &one.shown), wanted_scopes);
+    let access = access_summary(listed.iter().map(|one| &one.shown), &mut MissingScopes::new(wanted_scopes));
     let mut connections: Vec<_> = listed.into_iter().map(|one| searchable(one, store, now)).collect();
     connections.sort_by_cached_key(|one| one.key.sort_key());
     let keys = || connections.iter().map(|one| &one.key);
@@ -50,10 +50,12 @@ pub async fn settings(
     let asked = asked.map(|key| ConnectionName { id: key.id.clone(), name: key.name.clone() });
     let broken = broken_connections(keys());
     let (rows, list) = part_of(connections, &request.query);
-    let rows = rows.into_iter().map(|ListedConnection { shown, xero_user, contacts, .. }| {
+    let mut missing = MissingScopes::new(wanted_scopes);
+    let rows = rows.into_iter().map(|row| {
+        let ListedConnection { shown, xero_user, contacts, .. } = *row;
         let view = seen_by(viewer, connection_view(shown, store.app(), now));
         let view = ConnectionView { contact_count: if may_manage { contacts } else { 0 }, ..view };
-        with_access(view, wanted_scopes, xero_user, viewer)
+        with_access(view, &mut missing, xero_user, viewer)
     });
     let rows = rows.collect();
     Ok(SettingsView {
@@ -75,9 +77,10 @@ pub async fn settings(
     })
 }
 
-fn searchable(mut one: ListedConnection, store: &Store, now: i64) -> SearchableConnection<ListedConnection> {
+/// Connections are sorted and filtered a few times; a boxed one isn't copied each time.
+fn searchable(mut one: ListedConnection, store: &Store, now: i64) -> SearchableConnection<Box<ListedConnection>> {
     let health = health(&one.shown, store.app(), now);
     let key = ConnectionKey { id: one.shown.id.clone(), name: one.shown.tenant_name.clone(), health };
     let (external_id, tags) = (one.external_id.take(), std::mem::take(&mut one.tags));
-    SearchableConnection { key, external_id, tags, row: one }
+    SearchableConnection { key, external_id, tags, row: Box::new(one) }
 }

@@ -15,14 +15,15 @@ use crate::ui::shared::icons::{INFO, WARNING, icon};
 pub fn row_hints(one: &ConnectionView, may_manage: bool) -> impl IntoView + use<> {
     let sentences = scope_sentences(one.missing_scopes.iter().map(String::as_str)).join(", ");
     let wants = (!sentences.is_empty()).then(|| words::wants_more_access(&sentences, may_manage));
-    let ends = ending_sentences(&[one.granted_scopes.as_slice(), &one.missing_scopes].concat())
-        .map(|sentences| words::access_ends(&sentences));
+    let ends = ending_sentences(one.granted_scopes.iter().chain(&one.missing_scopes));
+    let ends = ends.map(|sentences| words::access_ends(&sentences));
     [wants, ends].into_iter().flatten().map(|text| view! { <p class="hint">{text}</p> }).collect_view()
 }
 
 /// Returns what the broad scopes among these allow, if there are any.
-pub fn ending_sentences(scopes: &[String]) -> Option<String> {
-    let sentences = scope_sentences(scopes.iter().map(String::as_str).filter(|scope| is_broad_scope(scope)));
+pub fn ending_sentences<'a>(scopes: impl IntoIterator<Item = &'a String>) -> Option<String> {
+    let scopes = scopes.into_iter().map(String::as_str);
+    let sentences = scope_sentences(scopes.filter(|scope| is_broad_scope(scope)));
     (!sentences.is_empty()).then(|| sentences.join(", "))
 }
 
