@@ -44,3 +44,18 @@ impl std::fmt::Display for AppIdentity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_names_the_app_that_issued_the_tokens() {
+        let sandbox = AppIdentity::sandbox();
+        assert!(sandbox.is_sandbox() && sandbox.foreign_message().contains("belongs to the sandbox,"));
+        // A client id alone does not make a sandbox's tokens.
+        let app = AppIdentity { issuer: "https://identity.xero.com".to_owned(), ..sandbox };
+        let named = format!("belongs to the Xero app {SANDBOX_CLIENT_ID} at https://identity.xero.com,");
+        assert!(!app.is_sandbox() && app.foreign_message().contains(&named), "{}", app.foreign_message());
+    }
+}

@@ -64,3 +64,20 @@ impl RemoteConnection {
         !self.tenant.id.is_empty() && !self.tenant.connection_id.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_needs_both_ids_to_be_bound_and_one_to_be_recognized() {
+        for (id, connection_id, is_bindable, is_unreadable) in
+            [("t-1", "c-1", true, false), ("t-1", "", false, false), ("", "c-1", false, false), ("", "", false, true)]
+        {
+            let [id, connection_id, name, tenant_type] = [id, connection_id, "", ""].map(str::to_owned);
+            let tenant = Tenant { id, name, tenant_type, connection_id };
+            let seen = RemoteConnection { tenant, auth_event_id: String::new() };
+            assert_eq!((seen.is_bindable(), seen.is_unreadable()), (is_bindable, is_unreadable), "{seen:?}");
+        }
+    }
+}

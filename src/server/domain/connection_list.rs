@@ -148,6 +148,7 @@ mod tests {
             (true, seen("c-2", "t-1", "Harbour", ""), None),
             (false, seen("c-2", "t-1", "Harbour", ""), Some(true)),
             (false, seen("", "", "", ""), None),
+            (false, seen("c-2", "", "", ""), Some(false)),
             (false, seen("c-2", "t-2", "Harbour", "e-1"), Some(false)),
         ];
         for (has_others, entry, is_listed) in cases {

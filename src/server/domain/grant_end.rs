@@ -93,4 +93,21 @@ mod tests {
             assert_eq!(GrantEnd::classify(&held, sent_at, unanswered_since), ended, "{sent_at} {unanswered_since:?}");
         }
     }
+
+    #[test]
+    fn ended_grant_says_its_last_error_unless_it_was_exported() {
+        assert!(GrantEnd::message_of(Some(ISSUED), Some("timeout")).starts_with("Moved to another system"));
+        assert_eq!(GrantEnd::message_of(None, Some("timeout")), "timeout");
+        assert!(GrantEnd::message_of(None, None).starts_with("Access was removed in Xero."));
+        let exported = Grant { exported_at: Some(ISSUED), ..Grant::for_test(ISSUED, ISSUED) };
+        assert_eq!(exported.end_message(), GrantEnd::Exported.message());
+    }
+
+    #[test]
+    fn journal_has_the_code_of_xero_extended_by_what_it_shows() {
+        let ends = [GrantEnd::RevokedAtXero, GrantEnd::ReplyLost, GrantEnd::Expired];
+        let codes = ["invalid_grant", "invalid_grant_after_lost_reply", "invalid_grant_after_sixty_days"];
+        assert_eq!(ends.map(GrantEnd::code), codes);
+        assert_eq!(GrantEnd::Exported.code(), "exported");
+    }
 }

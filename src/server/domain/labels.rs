@@ -31,3 +31,31 @@ fn is_tag(tag: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.:/".contains(c);
     (1..=MAX_TAG_BYTES).contains(&tag.len()) && tag.chars().all(is_plain)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn external_id_is_text_of_limited_length_without_control_characters() {
+        for valid in ["7", "Küche 7, \"Nord\"", &"x".repeat(255)] {
+            assert!(is_external_id(valid), "{valid:?}");
+        }
+        for wrong in ["", "two\nlines", &"x".repeat(256)] {
+            assert!(!is_external_id(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn tags_are_limited_in_number_length_and_characters() {
+        let tags = |tags: &[&str]| sorted_tags(tags.iter().map(|tag| (*tag).to_owned()).collect());
+        assert_eq!(tags(&["b", "a-z_0.9:/", "b"]).unwrap(), ["a-z_0.9:/", "b"]);
+        let longest = "x".repeat(64);
+        assert_eq!(tags(&[&longest]).unwrap(), [longest.as_str()]);
+        for wrong in ["", "Upper", "two words", "caf\u{e9}", &"x".repeat(65)] {
+            assert_eq!(tags(&["a", wrong]), None, "{wrong:?}");
+        }
+        assert!(tags(&["a"; 20]).is_some());
+        assert_eq!(tags(&["a"; 21]), None);
+    }
+}

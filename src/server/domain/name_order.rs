@@ -83,7 +83,7 @@ mod tests {
         ];
         let mut names = sorted;
         names.reverse();
-        names.sort_by_key(|name| sort_key(name));
+        sort_by_name(&mut names, |name| name);
         assert_eq!(names, sorted);
     }
 
@@ -95,6 +95,9 @@ mod tests {
             ("Cafe\u{301}", "café"),
             ("Groß & Söhne", "gross & sohne"),
             ("Łódź", "lodz"),
+            ("Æblegård & Œuvre", "aeblegard & oeuvre"),
+            ("Đorđe Þórður", "dorde thordur"),
+            ("Ħal Balzan, Diyarbakır", "hal balzan, diyarbakir"),
             ("Mere’s Books", "mere's"),
             ("ＦＵＬＬ", "full"),
         ] {

@@ -103,6 +103,11 @@ mod tests {
                 Verdict::Believed,
                 "confirmed",
             ),
+            (
+                RefusalEvidence { refused_before: Some(NOW - 599), last_success: None, ..first },
+                Verdict::Unconfirmed,
+                "a second early",
+            ),
             (RefusalEvidence { refused: tally(5, 1), ..first }, Verdict::Unconfirmed, "one organization's"),
             (RefusalEvidence { refused: tally(2, 2), ..first }, Verdict::Held, "two organizations'"),
             (

@@ -59,8 +59,10 @@ mod tests {
             ("https://books.example.com/xero/../admin", false),
             ("https://books.example.com/xero/%2e%2e/admin", false),
             ("https://books.example.com/xero/..%2fadmin", false),
+            ("https://books.example.com/xero/..%5cadmin", false),
             ("https://books.example.com@evil.example/xero", false),
             ("https://user@books.example.com/xero", false),
+            ("https://:secret@books.example.com/xero", false),
             ("https://books.example.com.evil.example/xero", false),
             ("https://books.example.com:8443/xero", false),
             ("http://books.example.com/xero", false),
@@ -80,6 +82,19 @@ mod tests {
         for wrong in ["https://books.example.com/?a=b", "https://books.example.com/#x", "ftp://a.example", "books", ""]
         {
             assert_eq!(normalize_return_url(wrong), None, "{wrong}");
+        }
+        let longest = format!("https://a.example/{}", "x".repeat(482));
+        assert!(longest.len() == 500 && normalize_return_url(&longest).is_some());
+        assert_eq!(normalize_return_url(&format!("{longest}x")), None);
+    }
+
+    #[test]
+    fn only_this_machine_is_returned_to_without_tls() {
+        for local in ["http://localhost:3000/", "http://127.0.0.1:3000/", "http://[::1]:3000/"] {
+            assert_eq!(normalize_return_url(local).as_deref(), Some(local));
+        }
+        for other in ["http://books.example.com/", "http://192.168.0.7/", "http://[fd00::1]/"] {
+            assert_eq!(normalize_return_url(other), None, "{other}");
         }
     }
 }

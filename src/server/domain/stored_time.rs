@@ -91,6 +91,7 @@ mod tests {
             last_refreshed_at: Some(NOW),
             reply_lost_at: Some(NOW),
             refused_at: Some(NOW),
+            prove_by: Some(NOW + XERO_REPLAY_WINDOW),
             ..Grant::for_test(NOW + ACCESS_TOKEN_LIFETIME, NOW)
         };
         assert_eq!(grant.clone().with_plausible_times(NOW), grant);
@@ -106,11 +107,13 @@ mod tests {
             last_refreshed_at: Some(ahead),
             reply_lost_at: Some(ahead),
             refused_at: Some(ahead),
+            prove_by: Some(ahead),
             ..Grant::for_test(ahead + ACCESS_TOKEN_LIFETIME, ahead)
         };
         let read = grant.with_plausible_times(NOW);
         assert_eq!((read.expires_at, read.refresh_token_issued_at, read.last_refreshed_at), (NOW, NOW, None));
         assert_eq!((read.next_attempt_at, read.reply_lost_at, read.refused_at), (Some(NOW), Some(NOW), None));
+        assert_eq!(read.prove_by, Some(NOW));
         assert!(!read.lease.unwrap().is_held(NOW));
     }
 
