@@ -86,4 +86,17 @@ mod tests {
         clock.advance(120);
         assert_eq!(pace.check(&one), allowed(3, 15));
     }
+
+    #[test]
+    fn above_the_number_of_tracked_keys_those_with_a_full_allowance_are_dropped() {
+        let clock = Clock::manual(1_800_000_000);
+        let pace = ApiRateLimiter::new(NonZeroU32::new(4).unwrap(), &clock);
+        for number in 0..=MAX_TRACKED_KEYS {
+            pace.check(&ApiKeyId(number.to_string()));
+        }
+        clock.advance(60);
+        assert_eq!(pace.limiter.len(), MAX_TRACKED_KEYS + 1);
+        pace.check(&"one more".into());
+        assert_eq!(pace.limiter.len(), 1);
+    }
 }

@@ -289,12 +289,50 @@ mod tests {
             }
         }
         let store = store_on(sqlite().await);
-        let limiter = AttemptLimiter::new(store);
-        let codes = Attempt { purpose: SecondFactor, ..attempt("ann", "192.0.2.1", None) };
-        for _ in 0..5 {
-            assert_eq!(refused(&limiter, &codes).await, None);
+        let limiter = AttemptLimiter::new(store.clone());
+        for purpose in [SecondFactor, PasswordReset] {
+            let guess = Attempt { purpose, ..attempt("ann", "192.0.2.1", None) };
+            for _ in 0..5 {
+                assert_eq!(refused(&limiter, &guess).await, None, "{purpose:?}");
+            }
+            assert_eq!(refused(&limiter, &guess).await, Some(AttemptScope::AccountAndNetwork));
+            store.clock().advance(299);
+            assert_eq!(refused(&limiter, &guess).await, Some(AttemptScope::AccountAndNetwork));
+            store.clock().advance(1);
+            assert_eq!(refused(&limiter, &guess).await, None, "{purpose:?}: one attempt has refilled");
+            assert_eq!(refused(&limiter, &guess).await, Some(AttemptScope::AccountAndNetwork));
         }
-        assert_eq!(refused(&limiter, &codes).await, Some(AttemptScope::AccountAndNetwork));
         assert_eq!(refused(&limiter, &attempt("ann", "192.0.2.1", None)).await, None);
+    }
+
+    #[tokio::test]
+    async fn thirty_codes_of_an_account_are_tried_over_all_networks_and_one_more_in_ten_minutes() {
+        let store = store_on(sqlite().await);
+        let limiter = AttemptLimiter::new(store.clone());
+        let tried = async |network: usize| {
+            let from = format!("192.0.2.{network}");
+            let code = Attempt { purpose: AttemptPurpose::SecondFactor, ..attempt("ann", &from, None) };
+            refused(&limiter, &code).await
+        };
+        for network in 0..30 {
+            assert_eq!(tried(network).await, None);
+        }
+        assert_eq!(tried(30).await, Some(AttemptScope::Account));
+        store.clock().advance(599);
+        assert_eq!(tried(30).await, Some(AttemptScope::Account));
+        store.clock().advance(1);
+        assert_eq!((tried(30).await, tried(31).await), (None, Some(AttemptScope::Account)));
+    }
+
+    #[tokio::test]
+    async fn limits_that_have_refilled_are_deleted_once_a_minute() {
+        let store = store_on(sqlite().await);
+        let limiter = AttemptLimiter::new(store.clone());
+        for account in ["ann", "bob", "cat", "dan"] {
+            store.clock().advance(30);
+            assert_eq!(refused(&limiter, &attempt(account, "192.0.2.1", None)).await, None);
+        }
+        // The third attempt deleted the limits of ann, which had refilled. Those of bob have refilled since.
+        assert_eq!(store.delete_refilled_limits().await.unwrap(), 2);
     }
 }

@@ -84,8 +84,9 @@ mod tests {
     use crate::model::{ApiKeyLifetime, Scope};
     use crate::server::auth::api_keys::format::generate_key;
     use crate::server::auth::api_keys::{CreatedApiKey, RequestedApiKey, RotatedApiKey, create, rotate};
-    use crate::server::store::RowChange;
+    use crate::server::domain::Secret;
     use crate::server::store::testing::{START, each_store};
+    use crate::server::store::{NewUser, RowChange, UserOrg};
 
     const DAY: i64 = 24 * 60 * 60;
 
@@ -135,6 +136,22 @@ mod tests {
         assert_eq!(refused(&asks).await, KeyRejection::Unknown);
         let never = with(&format!("Bearer {}", generate_key().unwrap().expose()));
         assert_eq!(refused(&never).await, KeyRejection::Unknown);
+    }
+
+    #[apply(each_store!)]
+    async fn key_of_a_person_is_accepted_only_if_evergrant_learns_when_they_leave(store: Store) {
+        let hash = Secret::new("hash");
+        let ann = NewUser { email: "ann@example.com", password_hash: &hash, org: Some(UserOrg::New("Harbour Group")) };
+        let ann = store.add_user(ann).await.unwrap();
+        let (org, ann) = (ann.org.unwrap().0, ann.user);
+        let hers = RequestedApiKey { created_by: Some(&ann), ..requested("Hers", Scope::ALL) };
+        let hers = presenting(&create(&store, &org, hers).await.unwrap().key);
+        let operators = presenting(&create(&store, &org, requested("Export", Scope::ALL)).await.unwrap().key);
+        assert!(authenticate(&store, &hers).await.is_ok() && authenticate(&store, &operators).await.is_ok());
+        let store = store.with_personal_keys(false);
+        let refused = authenticate(&store, &hers).await;
+        assert!(matches!(refused, Err(KeyError::Rejected(KeyRejection::PersonalKey))), "{refused:?}");
+        assert!(authenticate(&store, &operators).await.is_ok());
     }
 
     #[apply(each_store!)]

@@ -74,7 +74,7 @@ mod tests {
         assert_ne!(one.expose(), other.expose());
         let key = one.expose();
         assert_eq!((key.len(), display_prefix(key).len()), (76, 12));
-        assert!(is_well_formed(key) && has_key_prefix(key));
+        assert!(is_well_formed(key) && has_key_prefix(key) && !has_key_prefix(&key[4..]));
         for place in 4..key.len() {
             let letter = if &key[place..=place] == "0" { "1" } else { "0" };
             let wrong = format!("{}{letter}{}", &key[..place], &key[place + 1..]);
