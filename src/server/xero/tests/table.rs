@@ -9,7 +9,7 @@ use super::{
     ACCESS, CODE, Provider, REFRESH, access, assert_free_of_secrets, error_of, exchange, json, refresh, respond,
 };
 use crate::server::domain::{RefreshToken, RequestSent, RotationRisk};
-use crate::server::xero::{ErrorKind, Transient};
+use crate::server::xero::{ErrorKind, Transient, XeroError};
 
 const MALFORMED: ErrorKind = ErrorKind::Transient(Transient::Malformed);
 const SERVER_ERROR: ErrorKind = ErrorKind::Transient(Transient::ServerError);
@@ -218,5 +218,13 @@ async fn retry_after_is_kept_with_the_error() {
         let error = error_of(refresh(&provider.client()).await);
         assert_eq!((error.kind, error.retry_after), (kind, Some(Duration::from_secs(130))));
         assert!(error.summary().ends_with("Try again in 3 minutes."), "{}", error.summary());
+    }
+}
+
+#[test]
+fn open_circuit_says_when_to_try_again() {
+    for (seconds, hint) in [(7, "Try again in 7 seconds."), (-1, "Try again in a moment.")] {
+        let summary = XeroError::circuit_open(seconds).summary();
+        assert!(summary.ends_with(hint), "{seconds}: {summary}");
     }
 }
