@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(count.free_at(NOW + 3, 3), NOW + 61, "when the first is too old");
         assert_eq!(count.free_at(NOW + 3, 1), NOW + 63, "when all are");
         assert_eq!(count.free_at(NOW + 61, 3), NOW + 61);
+        assert_eq!(count.free_at(NOW + 61, 2), NOW + 62, "the first counts no more");
         count.add(NOW + 200, 1);
         assert_eq!(count.encode(), format!("{}:1", NOW + 200));
     }
@@ -117,12 +118,13 @@ mod tests {
     fn count_survives_a_round_trip_without_what_a_wrong_clock_wrote() {
         let mut count = RollingCount::decode(DAY, "", NOW);
         count.add(NOW, 5);
-        count.add(NOW + 10, 2);
+        count.add(NOW + 3_599, 2);
         let text = count.encode();
-        let read = RollingCount::decode(DAY, &format!("{text},{}:9,x:1,:", NOW + 7200), NOW + 20);
+        assert_eq!(text, format!("{NOW}:7"), "a day is counted by hour");
+        let read = RollingCount::decode(DAY, &format!("{text},{}:9,x:1,:", NOW + 7200), NOW + 3_600);
         assert_eq!(read.encode(), text);
-        assert_eq!(read.free_at(NOW + 20, 8), NOW + 20);
-        assert!(read.free_at(NOW + 20, 7) > NOW + 86_400);
+        assert_eq!(read.free_at(NOW + 3_600, 8), NOW + 3_600);
+        assert!(read.free_at(NOW + 3_600, 7) > NOW + 86_400);
         assert_eq!(RollingCount::decode(DAY, &text, NOW + 2 * 86_400).encode(), "");
     }
 

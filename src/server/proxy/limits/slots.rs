@@ -192,3 +192,40 @@ impl TenantSlots {
         self.held.iter_mut().find(|slot| slot.number == number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+    const LIMITS: CallLimits =
+        CallLimits { concurrent: 1, per_minute: 60, per_day: 5_000, app_per_minute: 10_000, wait: Duration::ZERO };
+
+    fn one_slot() -> TenantSlots {
+        let slot = HeldSlot::claimed(&RequestSlot::unused(0), NOW + 30, &LIMITS, NOW);
+        TenantSlots { held: vec![slot], ..TenantSlots::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slot_without_a_call_is_kept_for_a_second() {
+        let mut slots = one_slot();
+        advance(IDLE_TIME - Duration::from_millis(1)).await;
+        assert!(slots.remove_unused(&LIMITS, NOW, false).is_empty());
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(slots.remove_unused(&LIMITS, NOW, false).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slot_of_an_abandoned_call_is_given_back_once_it_has_rested() {
+        let mut slots = one_slot();
+        slots.take(&LIMITS, NOW).unwrap();
+        assert!(slots.remove_unused(&LIMITS, NOW, true).is_empty(), "its call is running");
+        slots.free(0, false);
+        advance(ABANDONED_CALL_REST - Duration::from_millis(1)).await;
+        assert!(slots.remove_unused(&LIMITS, NOW, true).is_empty());
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(slots.remove_unused(&LIMITS, NOW, false).len(), 1);
+    }
+}
