@@ -293,3 +293,9 @@ fn pause_that_is_over_ends_now_for_people() {
     assert_eq!(breaker.pause().map(|pause| pause.next_try_at), Some(clock.now()));
     assert_eq!(breaker.check(Priority::Automatic), Ok(()));
 }
+
+#[test]
+fn breakers_that_open_together_probe_apart() {
+    let pauses: Vec<i64> = (0..99).map(|_| opened().2 - NOW).collect();
+    assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
+}
