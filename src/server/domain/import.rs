@@ -78,6 +78,7 @@ mod tests {
         let named = ImportRow { external_id: Some(String::new()), ..row("abc") }.normalize();
         assert_eq!(named, Err(EXTERNAL_ID_RULE));
         assert_eq!(ImportRow { tags: vec!["No".into()], ..row("abc") }.normalize(), Err(TAGS_RULE));
+        assert_eq!(ImportReport::invalid(TAGS_RULE).detail, Some(TAGS_RULE));
         let mut valid = ImportRow { tags: vec!["b".into(), "a".into(), "b".into()], ..row("abc") };
         assert_eq!(valid.normalize(), Ok(()));
         assert_eq!(valid.tags, ["a", "b"]);
