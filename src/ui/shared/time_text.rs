@@ -90,7 +90,8 @@ fn push_time_of_day(text: &mut String, unix: i64) {
     push_number(text, minute, 2);
 }
 
-/// Appends the number with at least `width` digits. Formatting macros cost ten times as much, and a row has twelve of these.
+/// Appends the number with at least `width` digits. With formatting macros a text takes three times as long, and a list of
+/// fifty connections has six hundred of them.
 fn push_number(text: &mut String, number: i64, width: u32) {
     if number < 0 {
         text.push('-');
