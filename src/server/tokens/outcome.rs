@@ -184,3 +184,37 @@ impl RefreshFailure {
         Self { cause, message, next_attempt_at: Some(next_attempt_at) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::xero::{HttpResponse, parse};
+
+    #[test]
+    fn failed_request_says_who_can_fix_it() {
+        for (status, body, cause) in [
+            (400, r#"{"error":"invalid_grant"}"#, FailureCause::Unconfirmed),
+            (400, r#"{"error":"invalid_client"}"#, FailureCause::AppRefused),
+            (400, r#"{"error":"unauthorized_client"}"#, FailureCause::AppRefused),
+            (400, r#"{"error":"invalid_request"}"#, FailureCause::Operator),
+            (429, "{}", FailureCause::Limited),
+            (503, "{}", FailureCause::NotAnswering),
+        ] {
+            let response = HttpResponse::for_test(status, "application/json", body.as_bytes());
+            let failure = RefreshFailure::from_xero(&parse::tokens(&response, 0).err().unwrap(), 60);
+            assert_eq!((failure.cause, failure.next_attempt_at), (cause, Some(60)), "{status} {body}");
+            assert!(!failure.is_final(), "{status} {body}: it is tried again");
+            // The message of an unconfirmed refusal says it in other words.
+            let is_reassuring = failure.message.contains("connection is safe") || cause == FailureCause::Unconfirmed;
+            assert!(is_reassuring, "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn only_a_person_waits_for_the_outcome() {
+        assert!(RefreshRequest::manual("ana@example.com").is_interactive() && RefreshRequest::cli().is_interactive());
+        for trigger in [Trigger::Vend, Trigger::Sweep] {
+            assert!(!RefreshRequest::automatic(trigger).is_interactive(), "{trigger:?}");
+        }
+    }
+}

@@ -117,6 +117,20 @@ fn rotation_stays_in_memory_if_the_disk_fails() {
     assert_eq!(generations(&Spool::open(&path).unwrap()), [0]);
 }
 
+#[test]
+fn file_that_cannot_be_read_is_an_error_and_one_that_is_gone_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    let path = folder.path().join("g1.4.json");
+    // A link to nothing is read as a file that another process has removed since the folder was listed.
+    std::os::unix::fs::symlink(folder.path().join("removed"), &path).unwrap();
+    spool.rescan().unwrap();
+    assert_eq!(Spool::inspect(folder.path()).unwrap().grants, []);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(spool.rescan().is_err() && Spool::open(folder.path()).is_err() && Spool::inspect(folder.path()).is_err());
+}
+
 /// Returns another token set of the same grant and generation, as after a replayed request.
 fn sibling(from_generation: i64) -> SpooledRotation {
     SpooledRotation { attempt: "a2".into(), ..spooled(from_generation) }
