@@ -45,9 +45,17 @@ mod tests {
 
     #[test]
     fn delays_grow_with_jitter_and_honor_retry_after() {
-        for (failed, shortest, longest) in
-            [(1, 4, 6), (2, 48, 72), (3, 240, 360), (8, 34_560, 51_840), (99, 34_560, 51_840)]
-        {
+        for (failed, shortest, longest) in [
+            (1, 4, 6),
+            (2, 48, 72),
+            (3, 240, 360),
+            (4, 1_440, 2_160),
+            (5, 5_760, 8_640),
+            (6, 14_400, 21_600),
+            (7, 23_040, 34_560),
+            (8, 34_560, 51_840),
+            (99, 34_560, 51_840),
+        ] {
             assert_eq!(next_attempt_at(0, 100, failed, None, 0.0), Some(100 + shortest), "{failed}");
             assert_eq!(next_attempt_at(0, 100, failed, None, 1.0), Some(100 + longest), "{failed}");
         }

@@ -240,6 +240,8 @@ mod tests {
             ("https://", Err(AddressProblem::Malformed)),
             ("javascript:alert(1)", Err(AddressProblem::Malformed)),
             ("https://ann:secret@example.com/", Err(AddressProblem::Credentials)),
+            ("https://ann@example.com/", Err(AddressProblem::Credentials)),
+            ("https://:secret@example.com/", Err(AddressProblem::Credentials)),
             ("https://localhost/", Err(AddressProblem::Private)),
             ("https://hooks.localhost./", Err(AddressProblem::Private)),
             ("https://127.0.0.1/", Err(AddressProblem::Private)),
@@ -269,6 +271,7 @@ mod tests {
     #[test]
     fn sandbox_policy_allows_only_loopback() {
         let reach = EgressPolicy::loopback_only(Networks::default());
+        assert!(reach.is_loopback_only() && !EgressPolicy::new(Networks::default()).is_loopback_only());
         assert_eq!(reach.check_url("http://localhost:9000/hooks").map(drop), Ok(()));
         assert_eq!(reach.check_url("http://[::1]:9000/").map(drop), Ok(()));
         for far in ["https://example.com/", "https://93.184.216.34/"] {

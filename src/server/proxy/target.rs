@@ -80,6 +80,7 @@ mod tests {
     #[test]
     fn paths_of_tenant_families_are_passed_on() {
         for path in [
+            "api.xro/2.0",
             "api.xro/2.0/Invoices",
             "api.xro/2.0/Invoices/INV-0001",
             "api.xro/2.0/Contacts/5b96e86b/Attachments/sum%20of%20May.pdf",
