@@ -55,3 +55,49 @@ impl AppBudget {
 fn limit_of_window(per_minute: u32) -> u32 {
     (per_minute / WINDOWS_PER_MINUTE).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::store::testing::each_store;
+
+    /// A hundred calls in each window, of which two are reserved at a time.
+    const PER_MINUTE: u32 = 700;
+
+    #[apply(each_store!)]
+    async fn reserved_calls_are_used_in_their_window_and_not_in_the_next(store: Store) {
+        let (mut one, mut two) = (AppBudget::default(), AppBudget::default());
+        store.clock().advance(4);
+        let window_ends_at = store.clock().now() + 6;
+        for _ in 0..49 {
+            assert_eq!(one.take(&store, PER_MINUTE).await.unwrap(), Ok(()));
+        }
+        for _ in 0..50 {
+            assert_eq!(two.take(&store, PER_MINUTE).await.unwrap(), Ok(()));
+        }
+        assert_eq!(two.take(&store, PER_MINUTE).await.unwrap(), Err(window_ends_at));
+        store.clock().advance(5);
+        assert_eq!(one.take(&store, PER_MINUTE).await.unwrap(), Ok(()), "the last one that is reserved");
+        assert_eq!(one.take(&store, PER_MINUTE).await.unwrap(), Err(window_ends_at));
+        store.clock().advance(1);
+        assert_eq!(one.take(&store, PER_MINUTE).await.unwrap(), Ok(()), "of two that it reserves");
+        store.clock().advance(10);
+        for _ in 0..100 {
+            assert_eq!(two.take(&store, PER_MINUTE).await.unwrap(), Ok(()));
+        }
+        assert!(one.take(&store, PER_MINUTE).await.unwrap().is_err(), "what it reserved before has lapsed");
+    }
+
+    #[apply(each_store!)]
+    async fn pause_lasts_until_the_first_window_after_it_and_little_longer_than_a_minute(store: Store) {
+        let (mut one, mut two) = (AppBudget::default(), AppBudget::default());
+        store.clock().advance(4);
+        let now = store.clock().now();
+        one.pause(&store, PER_MINUTE, now + 26).await.unwrap();
+        assert_eq!(two.take(&store, PER_MINUTE).await.unwrap(), Err(now + 26), "a window begins then");
+        one.pause(&store, PER_MINUTE, now + 27).await.unwrap();
+        assert_eq!(two.take(&store, PER_MINUTE).await.unwrap(), Err(now + 36));
+        one.pause(&store, PER_MINUTE, now + 1_000).await.unwrap();
+        assert_eq!(one.take(&store, PER_MINUTE).await.unwrap(), Err(now + 66));
+    }
+}
