@@ -264,4 +264,21 @@ mod tests {
         assert_eq!(ApiKeyStatus::at(10, None, None), ApiKeyStatus::Active);
         assert_eq!(ApiKeyStatus::at(10, Some(5), Some(3)), ApiKeyStatus::Revoked);
     }
+
+    #[test]
+    fn lifetimes_and_overlaps_last_as_long_as_their_labels_say() {
+        let seconds = |label: &str| {
+            let (number, unit) = label.split_once(' ').unwrap();
+            let unit = if unit.starts_with("day") { 86_400 } else { 3_600 };
+            number.parse::<i64>().ok().map(|number| number * unit)
+        };
+        for lifetime in [ApiKeyLifetime::Month, ApiKeyLifetime::Quarter, ApiKeyLifetime::Year] {
+            assert_eq!(lifetime.seconds(), seconds(lifetime.label()), "{lifetime:?}");
+        }
+        assert_eq!(ApiKeyLifetime::NoExpiry.seconds(), None);
+        for overlap in [KeyOverlap::Hour, KeyOverlap::Day, KeyOverlap::ThreeDays, KeyOverlap::Week] {
+            assert_eq!(Some(overlap.seconds()), seconds(overlap.label()), "{overlap:?}");
+        }
+        assert_eq!(KeyOverlap::None.seconds(), 0);
+    }
 }

@@ -145,4 +145,19 @@ mod tests {
             assert_eq!((part.summary().as_str(), part.last_page()), (text, last));
         }
     }
+
+    #[test]
+    fn list_is_filtered_by_a_search_or_a_state() {
+        let all = ListPart::default();
+        let searched = ListPart { search: "harbour".into(), ..all.clone() };
+        let one_state = ListPart { state: Some(ListState::Moved), ..all.clone() };
+        assert_eq!([all, searched, one_state].map(|part| part.is_filtered()), [false, true, true]);
+    }
+
+    #[test]
+    fn broken_connections_that_are_not_named_are_counted() {
+        let named = ConnectionName { id: "b".into(), name: "Harbour".into() };
+        let broken = |count| BrokenConnections { named: vec![named.clone(); 3], count }.unnamed();
+        assert_eq!((broken(3), broken(5)), (0, 2));
+    }
 }

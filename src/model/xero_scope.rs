@@ -75,5 +75,7 @@ mod tests {
             ]
         );
         assert_eq!(scope_sentences("files files".split(' ')), ["Read and change files"]);
+        assert_eq!(scope_sentences("profile email".split(' ')), ["See your name", "See your email address"]);
+        assert_eq!(scope_sentence("filesharing.read"), "Read what Xero calls filesharing");
     }
 }
