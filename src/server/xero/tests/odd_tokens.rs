@@ -29,6 +29,7 @@ const ROWS: &[Row] = &[
     (r#"{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":0}"#, 1800, &[Odd::ExpiresIn]),
     (r#"{"access_token":"a","refresh_token":"r","token_type":"Bearer"}"#, 1800, &[Odd::ExpiresIn]),
     (r#"{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":-1}"#, 1800, &[Odd::ExpiresIn]),
+    (r#"{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":86400}"#, 1800, &[]),
     (r#"{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":86401}"#, 1800, &[Odd::ExpiresIn]),
     (r#"{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":9e99}"#, 1800, &[Odd::ExpiresIn]),
     (
