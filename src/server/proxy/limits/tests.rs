@@ -151,6 +151,33 @@ each_store! {
 }
 
 each_store! {
+    async fn pause_whose_end_xero_does_not_say_depends_on_the_limit(store: Store) {
+        let limiter = instance(&store, "one", NO_WAIT);
+        let turn = limiter.acquire("harbour").await.unwrap();
+        let said = RemainingCalls { minute: Some(40), day: Some(0), app_minute: None };
+        turn.observe_remaining(said).await.unwrap();
+        turn.finish();
+        assert_eq!(call(&limiter).await, Err(LimitReached { limit: CallLimit::Day, retry_after: 600 }));
+        let turn = limiter.acquire("southerly").await.unwrap();
+        turn.observe_remaining(RemainingCalls { app_minute: Some(0), ..RemainingCalls::default() }).await.unwrap();
+        turn.finish();
+        let Err(TurnError::LimitReached(reached)) = limiter.acquire("kauri").await else { panic!("it has a turn") };
+        assert_eq!((reached.limit, reached.retry_after), (CallLimit::AppMinute, 10));
+    }
+}
+
+each_store! {
+    async fn call_that_runs_for_over_a_minute_began_in_one_that_has_ended(store: Store) {
+        let limiter = instance(&store, "one", NO_WAIT);
+        let turn = limiter.acquire("harbour").await.unwrap();
+        store.clock().advance(70);
+        turn.observe_remaining(RemainingCalls { minute: Some(0), ..RemainingCalls::default() }).await.unwrap();
+        turn.finish();
+        assert_eq!(call(&limiter).await, Err(LimitReached { limit: CallLimit::Minute, retry_after: 1 }));
+    }
+}
+
+each_store! {
     async fn only_as_many_calls_begin_as_xero_says_are_left(store: Store) {
         let limiter = instance(&store, "one", NO_WAIT);
         let turn = limiter.acquire("harbour").await.unwrap();
