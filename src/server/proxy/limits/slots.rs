@@ -228,4 +228,27 @@ mod tests {
         advance(Duration::from_millis(1)).await;
         assert_eq!(slots.remove_unused(&LIMITS, NOW, false).len(), 1);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_call_begins_that_xero_left_none_for_while_another_may_say_otherwise() {
+        let mut slots = one_slot();
+        slots.take(&LIMITS, NOW).unwrap();
+        slots.observe_left((1, CallLimit::Minute, NOW + 60), 0, &LIMITS);
+        slots.count(0, NOW);
+        assert!(!slots.is_limited_by_xero(NOW), "one call for the one slot limits nothing");
+        slots.observe_left((0, CallLimit::Minute, NOW + 60), 0, &LIMITS);
+        assert!(slots.is_limited_by_xero(NOW + 59) && !slots.is_limited_by_xero(NOW + 60));
+        slots.free(0, true);
+        assert!(!slots.is_limited_by_xero(NOW));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_later_pause_replaces_a_pause() {
+        let mut slots = one_slot();
+        slots.pause_until(CallLimit::Minute, NOW + 5);
+        slots.pause_until(CallLimit::Day, NOW + 10);
+        slots.pause_until(CallLimit::Minute, NOW + 10);
+        assert_eq!(slots.pause, Some((CallLimit::Day, NOW + 10)));
+        assert!(slots.is_limited_by_xero(NOW));
+    }
 }
