@@ -251,4 +251,13 @@ mod tests {
         assert_eq!(slots.pause, Some((CallLimit::Day, NOW + 10)));
         assert!(slots.is_limited_by_xero(NOW));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn slot_is_lost_in_the_second_in_which_its_hold_ends() {
+        let mut slots = one_slot();
+        slots.drop_lost(NOW + 29);
+        assert_eq!(slots.held.len(), 1);
+        slots.drop_lost(NOW + 30);
+        assert!(slots.held.is_empty());
+    }
 }
