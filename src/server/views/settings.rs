@@ -42,7 +42,8 @@ pub async fn settings(
     sort_by_name(&mut departing, |one| &one.tenant_name);
     let now = store.clock().now();
     let active = listed.iter().filter(|one| one.shown.status == BindingStatus::Active).count();
-    let access = access_summary(listed.iter().map(|one| &one.shown), &mut MissingScopes::new(wanted_scopes));
+    let mut missing = MissingScopes::new(wanted_scopes);
+    let access = access_summary(listed.iter().map(|one| &one.shown), &mut missing);
     let mut connections: Vec<_> = listed.into_iter().map(|one| searchable(one, store, now)).collect();
     connections.sort_by_cached_key(|one| one.key.sort_key());
     let keys = || connections.iter().map(|one| &one.key);
@@ -50,7 +51,6 @@ pub async fn settings(
     let asked = asked.map(|key| ConnectionName { id: key.id.clone(), name: key.name.clone() });
     let broken = broken_connections(keys());
     let (rows, list) = part_of(connections, &request.query);
-    let mut missing = MissingScopes::new(wanted_scopes);
     let rows = rows.into_iter().map(|row| {
         let ListedConnection { shown, xero_user, contacts, .. } = *row;
         let view = seen_by(viewer, connection_view(shown, store.app(), now));

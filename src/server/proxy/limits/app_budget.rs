@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::server::store::testing::each_store;
 
-    /// A hundred calls in each window, of which two are reserved at a time.
+    /// A window allows a hundred calls. An instance reserves two at a time.
     const PER_MINUTE: u32 = 700;
 
     #[apply(each_store!)]
