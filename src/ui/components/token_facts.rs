@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::time;
 use crate::model::ConnectionView;
-use crate::ui::components::rendered::IntoRendered;
+use crate::ui::components::rendered::{IntoRendered, Rendered};
 use crate::ui::shared::time_text;
 
 /// The times that ages are measured by, in seconds.
@@ -26,7 +26,7 @@ pub fn token_facts(one: &ConnectionView, times: TokenTimes) -> impl IntoView + u
     let refresh = one.refresh_issued_at.filter(|_| has_access);
     view! {
         <dl class="facts">
-            {fact("Last refreshed", refreshed.map_or_else(|| "Not yet".rendered(), IntoRendered::rendered))}
+            {fact("Last refreshed", refreshed.unwrap_or_else(|| "Not yet".rendered()))}
             {access.map(|at| fact("Access token", time::time_left(at, times.as_of)))}
             {refresh.map(|at| fact("Refresh token", refresh_token_age(times.as_of - at, times)))}
         </dl>
@@ -48,8 +48,7 @@ fn refresh_token_age(age: i64, times: TokenTimes) -> impl IntoView {
     let age = age.clamp(0, lifetime);
     let percent = |seconds: i64| seconds * 100 / lifetime;
     // At least 2 %, so that day 0 shows where the bar begins.
-    let share = format!("{}%", percent(age).max(2));
-    let mark = format!("{}%", percent(roll_after.clamp(0, lifetime)));
+    let bar = bar(percent(age).max(2), percent(roll_after.clamp(0, lifetime)));
     let renewal = if age < roll_after {
         // Rounded up: it is renewed within that day.
         format!("renewed by day {}", (roll_after + time_text::DAY - 1) / time_text::DAY)
@@ -60,10 +59,13 @@ fn refresh_token_age(age: i64, times: TokenTimes) -> impl IntoView {
         <span>"Day " {age / time_text::DAY} " of " {lifetime / time_text::DAY}</span>
         " "
         <span class="meta">{renewal}</span>
-        <svg class="bar" width="100%" height="6" aria-hidden="true">
-            <rect class="bar-life" width="100%" height="6" rx="3" />
-            <rect class="bar-age" width=share height="6" rx="3" />
-            <rect class="bar-mark" x=mark width="2" height="6" />
-        </svg>
+        {bar}
     }
+}
+
+/// Renders a bar that is filled up to `age` and has a mark, both in percent.
+fn bar(age: i64, mark: i64) -> Rendered {
+    Rendered::new(format!(
+        r#"<svg class="bar" width="100%" height="6" aria-hidden="true"><rect class="bar-life" width="100%" height="6" rx="3"></rect><rect class="bar-age" width="{age}%" height="6" rx="3"></rect><rect class="bar-mark" x="{mark}%" width="2" height="6"></rect></svg>"#
+    ))
 }

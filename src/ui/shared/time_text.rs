@@ -11,14 +11,14 @@ pub fn iso(unix: i64) -> String {
 
 /// `23 Nov 2026, 14:05`.
 pub fn absolute(unix: i64) -> String {
-    format!("{}, {}", date(unix), time_of_day(unix))
+    let ((year, month, day), (hour, minute)) = (civil_from_days(unix.div_euclid(DAY)), hour_minute(unix));
+    format!("{day} {} {year}, {hour:02}:{minute:02}", name_of(month))
 }
 
 /// `23 Nov 2026`.
 pub fn date(unix: i64) -> String {
     let (year, month, day) = civil_from_days(unix.div_euclid(DAY));
-    // `civil_from_days` gives months from 1 to 12.
-    format!("{day} {} {year}", MONTHS[month as usize - 1])
+    format!("{day} {} {year}", name_of(month))
 }
 
 /// `14:05`.
@@ -61,6 +61,11 @@ pub const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
 const MINUTE: i64 = 60;
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Returns the name of a month, from 1 to 12.
+fn name_of(month: i64) -> &'static str {
+    MONTHS[month as usize - 1]
+}
 
 fn hour_minute(unix: i64) -> (i64, i64) {
     let second = unix.rem_euclid(DAY);

@@ -101,7 +101,7 @@ fn expiry(key: &ApiKeyView) -> impl IntoView + use<> {
         Some(at) => ("Revoked", Some(at)),
         None => (if key.status == ApiKeyStatus::Expired { "Expired" } else { "Expires" }, key.expires_at),
     };
-    let when = at.map(|at| time::absolute(at).rendered());
+    let when = at.map(time::absolute);
     view! {
         <div>
             <dt>{word}</dt>

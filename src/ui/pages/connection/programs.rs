@@ -42,7 +42,7 @@ fn row(one: &KeyActivityView) -> impl IntoView + use<> {
                 {one.name.clone()} {one.is_revoked.then(|| view! { <span class="meta">"revoked"</span> })}
             </td>
             <td data-label=words::LAST_TOKEN>
-                {one.last_token_at.map_or_else(|| "None".rendered(), |at| time::age(at).rendered())}
+                {one.last_token_at.map_or_else(|| "None".rendered(), time::age)}
             </td>
             <td data-label=words::CALLS>{one.usage.calls}</td>
         </tr>

@@ -123,9 +123,9 @@ fn upcoming_action(next: &UpcomingActionView, as_of: i64) -> impl IntoView + use
     let when = if next.at <= as_of {
         words::ANY_MOMENT.rendered()
     } else if next.at - as_of < time_text::DAY {
-        time::time_of_day(next.at).rendered()
+        time::time_of_day(next.at)
     } else {
-        time::date(next.at).rendered()
+        time::date(next.at)
     };
     view! {
         <li>

@@ -42,8 +42,8 @@ fn row(one: &XeroEndpointView) -> impl IntoView + use<> {
         Some(_) => Badge::new(Tone::Warn, CLOCK, "Paused"),
     };
     let nothing = || "None".rendered();
-    let since = one.pause.as_ref().map_or_else(nothing, |pause| time::absolute(pause.since).rendered());
-    let next = one.pause.as_ref().map_or_else(nothing, |pause| time::time_of_day(pause.next_try_at).rendered());
+    let since = one.pause.as_ref().map_or_else(nothing, |pause| time::absolute(pause.since));
+    let next = one.pause.as_ref().map_or_else(nothing, |pause| time::time_of_day(pause.next_try_at));
     let code = one.pause.as_ref().map_or_else(nothing, |pause| view! { <code>{pause.code.clone()}</code> }.rendered());
     view! {
         <tr>
