@@ -21,6 +21,11 @@ impl AppIdentity {
         Self { client_id: SANDBOX_CLIENT_ID.to_owned(), issuer: SANDBOX_ISSUER.to_owned() }
     }
 
+    /// Returns whether it is the app with this client id at this provider.
+    pub fn is(&self, client_id: &str, issuer: &str) -> bool {
+        (self.client_id.as_str(), self.issuer.as_str()) == (client_id, issuer)
+    }
+
     /// Returns the message for people about a grant whose tokens this app issued, if it is not the configured one.
     pub fn foreign_message(&self) -> String {
         format!(

@@ -3,7 +3,7 @@
 //! A row of its own costs the driver a message to another thread on SQLite, and a description of each of its columns on
 //! both databases, which for tens of rows is more than the statement itself.
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -24,9 +24,19 @@ macro_rules! json_rows_sql {
 }
 pub(in crate::server::store) use json_rows_sql;
 
-/// Reads such a text. A struct has a field for each column, in the same order.
-pub(super) fn json_rows<T: DeserializeOwned>(row: &AnyRow, column: &str) -> Result<Vec<T>, StoreError> {
-    // PostgreSQL has no array for no rows.
-    let Some(text) = row.try_get::<Option<String>, _>(column)? else { return Ok(Vec::new()) };
-    Ok(serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(error.into()))?)
+/// Such a text.
+pub(super) struct JsonRows(Option<String>);
+
+impl JsonRows {
+    /// Takes it from a column of the row.
+    pub(super) fn of(row: &AnyRow, column: &str) -> Result<Self, StoreError> {
+        // PostgreSQL has no array for no rows.
+        Ok(Self(row.try_get(column)?))
+    }
+
+    /// Reads its rows. A struct has a field for each column, in the same order, and may borrow texts.
+    pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<Vec<T>, StoreError> {
+        let Some(text) = &self.0 else { return Ok(Vec::new()) };
+        Ok(serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))?)
+    }
 }

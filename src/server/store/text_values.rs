@@ -15,7 +15,7 @@ pub(super) fn text_value<T: TextEnum>(
     table: &'static str,
     column: &'static str,
 ) -> Result<T, StoreError> {
-    known_value(row.try_get(column)?, table, column)
+    known_value(&row.try_get::<String, _>(column)?, table, column)
 }
 
 /// Reads a column of `table` that holds a value of `T` or NULL.
@@ -24,14 +24,14 @@ pub(super) fn optional_text_value<T: TextEnum>(
     table: &'static str,
     column: &'static str,
 ) -> Result<Option<T>, StoreError> {
-    row.try_get::<Option<String>, _>(column)?.map(|value| known_value(value, table, column)).transpose()
+    row.try_get::<Option<String>, _>(column)?.map(|value| known_value(&value, table, column)).transpose()
 }
 
 /// Returns the value of `T` that a column of `table` holds as text.
 pub(super) fn known_value<T: TextEnum>(
-    value: String,
+    value: &str,
     table: &'static str,
     column: &'static str,
 ) -> Result<T, StoreError> {
-    T::parse(&value).ok_or(StoreError::UnknownValue { table, column, value })
+    T::parse(value).ok_or_else(|| StoreError::UnknownValue { table, column, value: value.to_owned() })
 }

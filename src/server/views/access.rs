@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Viewer;
 use crate::model::{AccessSummary, ConnectionView, ConsentView, missing_scopes};
 use crate::server::domain::XeroUserName;
-use crate::server::store::{ConsentDetails, ShownConnection, ShownGrant};
+use crate::server::store::{ConsentDetails, ShownGrant};
 
 /// How much of Xero's id of a user is shown, in characters, if nothing else is known of them.
 const SHOWN_ID_CHARACTERS: usize = 8;
@@ -36,15 +36,15 @@ pub(super) fn granted_scopes(grant: &ShownGrant) -> Vec<String> {
     grant.scopes.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Sums up which connections lack access that the app asks for.
+/// Sums up which connections lack access that the app asks for, from the scopes of those that work.
 pub(super) fn access_summary<'a>(
-    connections: impl Iterator<Item = &'a ShownConnection>,
+    granted: impl Iterator<Item = &'a str>,
     missing_scopes: &mut MissingScopes<'_>,
 ) -> AccessSummary {
     let mut summary = AccessSummary::default();
-    for grant in connections.filter_map(ShownConnection::working_grant) {
-        summary.known += usize::from(!grant.scopes.trim().is_empty());
-        let missing = missing_scopes.of(&grant.scopes);
+    for scopes in granted {
+        summary.known += usize::from(!scopes.trim().is_empty());
+        let missing = missing_scopes.of(scopes);
         if !missing.is_empty() {
             summary.missing.push(missing.to_owned());
         }

@@ -1,7 +1,5 @@
 //! The order of connections, and the part of an organization's connections that a page of the list shows.
 
-use std::borrow::Borrow;
-
 use url::form_urlencoded;
 
 use crate::model::{
@@ -11,68 +9,73 @@ use crate::model::{
 use crate::server::domain::name_order::{fold, sort_key};
 
 /// A connection with what it is sorted and found by. The page shows some of them only, so the rest of it is not made yet.
-pub struct SearchableConnection<T> {
+pub struct SearchableConnection<'a, T> {
     /// Its id, its name and its state.
-    pub key: ConnectionKey,
+    pub key: ConnectionKey<'a>,
     /// The id that a program gave it.
-    pub external_id: Option<String>,
+    pub external_id: Option<&'a str>,
     /// Its tags.
-    pub tags: Vec<String>,
+    pub tags: Vec<&'a str>,
     /// What its row is made of.
     pub row: T,
 }
 
 /// What connections are sorted by.
-#[derive(Clone, Debug)]
-pub struct ConnectionKey {
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionKey<'a> {
     /// The connection's id.
-    pub id: BindingId,
+    pub id: &'a str,
     /// The tenant's name.
-    pub name: String,
+    pub name: &'a str,
     /// The connection's state.
     pub health: Health,
 }
 
-impl From<&ConnectionView> for ConnectionKey {
-    fn from(view: &ConnectionView) -> Self {
-        Self { id: view.id.clone(), name: view.tenant_name.clone(), health: view.health }
+impl<'a> From<&'a ConnectionView> for ConnectionKey<'a> {
+    fn from(view: &'a ConnectionView) -> Self {
+        Self { id: view.id.as_str(), name: &view.tenant_name, health: view.health }
     }
 }
 
-impl ConnectionKey {
-    /// Sorts those in trouble first, then by name.
-    pub fn sort_key(&self) -> (usize, String, BindingId) {
-        (rank(self.health), sort_key(&self.name), self.id.clone())
+impl ConnectionKey<'_> {
+    /// Sorts those in trouble first, then by name, and those of one name by their ids.
+    pub fn sort_key(&self) -> (usize, String) {
+        let mut key = sort_key(self.name);
+        key.push('\0');
+        key.push_str(self.id);
+        (rank(self.health), key)
+    }
+
+    /// Returns what names the connection.
+    pub fn to_name(self) -> ConnectionName {
+        ConnectionName { id: self.id.into(), name: self.name.to_owned() }
     }
 }
 
-impl<T> SearchableConnection<T> {
+impl<T> SearchableConnection<'_, T> {
     /// Returns whether the name, the external id or a tag contains the text, which is folded.
     fn matches(&self, folded: &str) -> bool {
-        let texts = [Some(&self.key.name), self.external_id.as_ref()].into_iter().flatten().chain(&self.tags);
-        folded.is_empty() || texts.map(|text| fold(text)).any(|text| text.contains(folded))
+        let texts = [Some(self.key.name), self.external_id].into_iter().flatten().chain(self.tags.iter().copied());
+        folded.is_empty() || texts.map(fold).any(|text| text.contains(folded))
     }
 }
 
 /// Returns the connections that need reconnecting. Expects them sorted.
-pub fn broken_connections(sorted: impl Iterator<Item = impl Borrow<ConnectionKey>>) -> BrokenConnections {
+pub fn broken_connections<'a>(sorted: impl Iterator<Item = ConnectionKey<'a>>) -> BrokenConnections {
     let mut broken = BrokenConnections::default();
-    for one in sorted {
-        let ConnectionKey { id, name, health } = one.borrow();
-        if *health != Health::NeedsReauth {
-            continue;
-        }
+    for one in sorted.filter(|one| one.health == Health::NeedsReauth) {
         broken.count += 1;
         if broken.named.len() < NAMED_BROKEN_CONNECTIONS {
-            broken.named.push(ConnectionName { id: id.clone(), name: name.clone() });
+            broken.named.push(one.to_name());
         }
     }
     broken
 }
 
 /// Returns the rows that the query asks for, and what surrounds them. Expects the connections sorted.
-pub fn part_of<T>(mut connections: Vec<SearchableConnection<T>>, query: &ListQuery) -> (Vec<T>, ListPart) {
-    if let Some(index) = connections.iter().position(|one| Some(&one.key.id) == query.first.as_ref()) {
+pub fn part_of<T>(mut connections: Vec<SearchableConnection<'_, T>>, query: &ListQuery) -> (Vec<T>, ListPart) {
+    let first = query.first.as_ref().map(BindingId::as_str);
+    if let Some(index) = connections.iter().position(|one| Some(one.key.id) == first) {
         connections[..=index].rotate_right(1);
     }
     let total = connections.len();
@@ -117,18 +120,17 @@ fn rank(health: Health) -> usize {
 mod tests {
     use super::*;
 
-    fn connection(name: &str, health: Health) -> SearchableConnection<ConnectionView> {
-        let row = ConnectionView::example(name, health);
-        SearchableConnection { key: ConnectionKey::from(&row), external_id: None, tags: Vec::new(), row }
+    type Searchable<'a> = SearchableConnection<'a, &'a str>;
+
+    /// A connection whose name is its id and its row.
+    fn connection(name: &str, health: Health) -> Searchable<'_> {
+        let key = ConnectionKey { id: name, name, health };
+        SearchableConnection { key, external_id: None, tags: Vec::new(), row: name }
     }
 
-    fn sorted(mut connections: Vec<SearchableConnection<ConnectionView>>) -> Vec<SearchableConnection<ConnectionView>> {
+    fn sorted(mut connections: Vec<Searchable<'_>>) -> Vec<Searchable<'_>> {
         connections.sort_by_cached_key(|one| one.key.sort_key());
         connections
-    }
-
-    fn names(rows: &[ConnectionView]) -> Vec<&str> {
-        rows.iter().map(|row| row.tenant_name.as_str()).collect()
     }
 
     #[test]
@@ -141,28 +143,26 @@ mod tests {
             connection("Slow", Health::Retrying),
             connection("apple", Health::NeedsReauth),
         ]);
-        let broken = broken_connections(list.iter().map(|one| &one.key));
+        let broken = broken_connections(list.iter().map(|one| one.key));
         assert_eq!((broken.count, broken.named[0].name.as_str(), broken.unnamed()), (2, "apple", 0));
         let (rows, part) = part_of(list, &ListQuery::default());
-        assert_eq!(names(&rows), ["apple", "Zebra", "Slow", "Ōtautahi", "Tui", "Gone"]);
+        assert_eq!(rows, ["apple", "Zebra", "Slow", "Ōtautahi", "Tui", "Gone"]);
         assert_eq!((part.total, part.selected, part.is_filtered()), (6, 6, false));
     }
 
     #[test]
     fn search_finds_names_ids_and_tags_and_the_counts_are_of_what_it_finds() {
         let list = || {
-            let with_id =
-                SearchableConnection { external_id: Some("CRM-77".into()), ..connection("Tui", Health::Connected) };
-            let tagged =
-                SearchableConnection { tags: vec!["payroll".into()], ..connection("Kauri", Health::NeedsReauth) };
+            let with_id = SearchableConnection { external_id: Some("CRM-77"), ..connection("Tui", Health::Connected) };
+            let tagged = SearchableConnection { tags: vec!["payroll"], ..connection("Kauri", Health::NeedsReauth) };
             sorted(vec![with_id, tagged, connection("Ōtautahi", Health::Connected)])
         };
         let search = |search: &str, state| ListQuery { search: search.to_owned(), state, page: 1, first: None };
         for (text, found) in [("OTAU", "Ōtautahi"), ("crm-7", "Tui"), (" pay ", "Kauri")] {
-            assert_eq!(names(&part_of(list(), &search(text, None)).0), [found], "{text}");
+            assert_eq!(part_of(list(), &search(text, None)).0, [found], "{text}");
         }
         let (rows, part) = part_of(list(), &search("u", Some(ListState::Connected)));
-        assert_eq!(names(&rows), ["Ōtautahi", "Tui"]);
+        assert_eq!(rows, ["Ōtautahi", "Tui"]);
         assert_eq!(part.counts, [(ListState::NeedsReauth, 1), (ListState::Connected, 2)]);
         let (rows, part) = part_of(list(), &search("nowhere", None));
         assert_eq!((rows.len(), part.selected, part.total, part.is_filtered()), (0, 0, 3, true));
@@ -170,10 +170,11 @@ mod tests {
 
     #[test]
     fn pages_keep_the_search_and_a_page_after_the_last_is_the_last() {
-        let list = || sorted((0..120).map(|n| connection(&format!("Ω & {n}"), Health::Connected)).collect());
+        let all: Vec<String> = (0..120).map(|n| format!("Ω & {n}")).collect();
+        let list = || sorted(all.iter().map(|name| connection(name, Health::Connected)).collect());
         let query = |page| ListQuery { search: "ω &".into(), state: Some(ListState::Connected), page, first: None };
         let (rows, part) = part_of(list(), &query(2));
-        assert_eq!((rows.len(), rows[0].tenant_name.as_str()), (50, "Ω & 50"));
+        assert_eq!((rows.len(), rows[0]), (50, "Ω & 50"));
         let encoded = "/settings/integrations?q=%CF%89+%26&state=connected&page=";
         assert_eq!(part.previous.as_deref(), Some(format!("{encoded}1").as_str()));
         assert_eq!(part.next.as_deref(), Some(format!("{encoded}3").as_str()));
@@ -184,19 +185,17 @@ mod tests {
 
     #[test]
     fn named_connection_comes_first_and_no_row_is_shown_twice_or_lost() {
-        let list = || sorted((0..120).map(|n| connection(&format!("Client {n:03}"), Health::Connected)).collect());
+        let all: Vec<String> = (0..120).map(|n| format!("Client {n:03}")).collect();
+        let list = || sorted(all.iter().map(|name| connection(name, Health::Connected)).collect());
         let page = |page, search: &str| {
             let first = Some("Client 110".into());
             part_of(list(), &ListQuery { search: search.to_owned(), state: None, page, first })
         };
         let (rows, part) = page(1, "");
-        assert_eq!(
-            (rows.len(), rows[0].tenant_name.as_str(), rows[1].tenant_name.as_str()),
-            (50, "Client 110", "Client 000")
-        );
+        assert_eq!((rows.len(), rows[0], rows[1]), (50, "Client 110", "Client 000"));
         assert!(part.next.unwrap().contains("connection=Client+110"));
-        let all: Vec<_> = (1..=3).flat_map(|number| page(number, "").0).map(|row| row.id).collect();
+        let all: Vec<_> = (1..=3).flat_map(|number| page(number, "").0).collect();
         assert_eq!((all.len(), all.iter().collect::<std::collections::HashSet<_>>().len()), (120, 120));
-        assert_eq!(names(&page(1, "client 01").0)[0], "Client 010", "the search excludes it");
+        assert_eq!(page(1, "client 01").0[0], "Client 010", "the search excludes it");
     }
 }

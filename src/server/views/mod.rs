@@ -40,7 +40,9 @@ use crate::model::{
     UpcomingActionView,
 };
 use crate::server::domain::{AppIdentity, GrantEnd};
-use crate::server::store::{CredentialsAlarm, ListedConnection, ShownConnection, ShownGrant, Store, StoreError};
+use crate::server::store::{
+    CredentialsAlarm, GrantState, ListedConnection, ShownConnection, ShownGrant, Store, StoreError,
+};
 
 /// The hours in the overview's chart: the current clock hour and the ones before it.
 const CHART_HOURS: i64 = 24;
@@ -129,8 +131,8 @@ fn seen_by(viewer: &Viewer, view: ConnectionView) -> ConnectionView {
 }
 
 fn connection_view(shown: ShownConnection, app: &AppIdentity, now: i64) -> ConnectionView {
-    let health = health(&shown, app, now);
     let grant = shown.grant.as_ref();
+    let health = health(shown.status, grant.map(ShownGrant::state).as_ref(), app, now);
     let working = shown.working_grant();
     let problem = match health {
         Health::Connected | Health::Refreshing => None,
@@ -170,14 +172,14 @@ fn connection_view(shown: ShownConnection, app: &AppIdentity, now: i64) -> Conne
     }
 }
 
-fn health(shown: &ShownConnection, app: &AppIdentity, now: i64) -> Health {
-    match (shown.status, &shown.grant) {
-        (BindingStatus::NeedsReauth, _) if shown.has_moved() => Health::Moved,
+fn health(status: BindingStatus, grant: Option<&GrantState<'_>>, app: &AppIdentity, now: i64) -> Health {
+    match (status, grant) {
+        (BindingStatus::NeedsReauth, Some(GrantState { exported_at: Some(_), .. })) => Health::Moved,
         (BindingStatus::NeedsReauth, _) => Health::NeedsReauth,
         (BindingStatus::Disconnected, _) | (BindingStatus::Active, None) => Health::Disconnected,
         (BindingStatus::Active, Some(grant)) => match grant.status {
             GrantStatus::RefreshFailed | GrantStatus::Revoked => Health::NeedsReauth,
-            GrantStatus::Active if grant.app != *app => Health::Retrying,
+            GrantStatus::Active if !app.is(grant.client_id, grant.issuer) => Health::Retrying,
             GrantStatus::Active if grant.lease_until.is_some_and(|until| until > now) => Health::Refreshing,
             GrantStatus::Active if grant.failure_count > 0 => Health::Retrying,
             GrantStatus::Active => Health::Connected,
@@ -194,21 +196,6 @@ mod tests {
 
     fn grant() -> ShownGrant {
         Grant { last_refreshed_at: Some(NOW), ..Grant::for_test(NOW + 600, NOW) }.into()
-    }
-
-    fn shown(status: BindingStatus, grant: Option<ShownGrant>) -> ShownConnection {
-        ShownConnection {
-            id: "b".into(),
-            tenant_id: "t".into(),
-            tenant_name: "Harbour Coffee".into(),
-            tenant_type: "ORGANISATION".into(),
-            status,
-            unlisted_at: None,
-            connected_at: NOW,
-            connected_by_email: None,
-            reaches_other_orgs: false,
-            grant,
-        }
     }
 
     #[test]
@@ -266,7 +253,8 @@ mod tests {
             (BindingStatus::Disconnected, Some(grant()), Health::Disconnected),
         ];
         for (status, grant, expected) in cases {
-            let found = health(&shown(status, grant.clone()), &AppIdentity::sandbox(), NOW);
+            let state = grant.as_ref().map(ShownGrant::state);
+            let found = health(status, state.as_ref(), &AppIdentity::sandbox(), NOW);
             assert_eq!(found, expected, "{status:?} {grant:?}");
         }
     }

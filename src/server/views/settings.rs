@@ -3,12 +3,10 @@
 use super::access::{MissingScopes, access_summary, with_access};
 use super::connection_list::{ConnectionKey, SearchableConnection, broken_connections, part_of};
 use super::{Viewer, connection_view, health, seen_by};
-use crate::model::{
-    BindingId, BindingStatus, ConnectionName, ConnectionView, ListQuery, OrgView, Permission, SettingsView,
-};
+use crate::model::{BindingId, BindingStatus, ConnectionView, ListQuery, OrgView, Permission, SettingsView};
 use crate::server::domain::REFRESH_TOKEN_LIFETIME;
 use crate::server::domain::name_order::sort_by_name;
-use crate::server::store::{ListedConnection, Store, StoreError};
+use crate::server::store::{ListedConnection, ListedRow, Store, StoreError};
 
 /// What of the page is asked for.
 #[derive(Default)]
@@ -31,28 +29,30 @@ pub async fn settings(
     request: SettingsRequest<'_>,
 ) -> Result<SettingsView, StoreError> {
     let may_manage = org.role.may(Permission::ManageConnections);
-    let listed = store.listed_connections(&org.id).await?;
-    let shown: Vec<_> = listed.iter().map(|one| &one.shown).collect();
+    let now = store.clock().now();
+    let list = store.connection_list(&org.id).await?;
+    let rows = list.rows()?;
     let pending = if may_manage && request.has_pending {
+        let shown: Vec<_> = rows.iter().map(|row| row.listed(now).shown).collect();
         store.pending_confirmations(&org.id, &shown).await?
     } else {
         Vec::new()
     };
-    let mut departing: Vec<_> = listed.iter().filter(|_| may_manage).filter_map(ListedConnection::departing).collect();
+    let left = rows.iter().filter(|row| may_manage && row.owner_was_removed());
+    let mut departing: Vec<_> = left.filter_map(|row| row.listed(now).departing()).collect();
     sort_by_name(&mut departing, |one| &one.tenant_name);
-    let now = store.clock().now();
-    let active = listed.iter().filter(|one| one.shown.status == BindingStatus::Active).count();
+    let active = rows.iter().filter(|row| row.status == BindingStatus::Active).count();
     let mut missing = MissingScopes::new(wanted_scopes);
-    let access = access_summary(listed.iter().map(|one| &one.shown), &mut missing);
-    let mut connections: Vec<_> = listed.into_iter().map(|one| searchable(one, store, now)).collect();
+    let access = access_summary(rows.iter().filter_map(ListedRow::working_scopes), &mut missing);
+    let mut connections: Vec<_> = rows.iter().map(|row| searchable(row, store, now)).collect();
     connections.sort_by_cached_key(|one| one.key.sort_key());
-    let keys = || connections.iter().map(|one| &one.key);
-    let asked = keys().find(|key| may_manage && Some(&key.id) == request.asked);
-    let asked = asked.map(|key| ConnectionName { id: key.id.clone(), name: key.name.clone() });
+    let keys = || connections.iter().map(|one| one.key);
+    let asked = request.asked.filter(|_| may_manage);
+    let asked = keys().find(|key| asked.is_some_and(|id| id.as_str() == key.id)).map(ConnectionKey::to_name);
     let broken = broken_connections(keys());
     let (rows, list) = part_of(connections, &request.query);
     let rows = rows.into_iter().map(|row| {
-        let ListedConnection { shown, xero_user, contacts, .. } = *row;
+        let ListedConnection { shown, xero_user, contacts, .. } = row.listed(now);
         let view = seen_by(viewer, connection_view(shown, store.app(), now));
         let view = ConnectionView { contact_count: if may_manage { contacts } else { 0 }, ..view };
         with_access(view, &mut missing, xero_user, viewer)
@@ -77,10 +77,8 @@ pub async fn settings(
     })
 }
 
-/// Connections are sorted and filtered a few times; a boxed one isn't copied each time.
-fn searchable(mut one: ListedConnection, store: &Store, now: i64) -> SearchableConnection<Box<ListedConnection>> {
-    let health = health(&one.shown, store.app(), now);
-    let key = ConnectionKey { id: one.shown.id.clone(), name: one.shown.tenant_name.clone(), health };
-    let (external_id, tags) = (one.external_id.take(), std::mem::take(&mut one.tags));
-    SearchableConnection { key, external_id, tags, row: Box::new(one) }
+fn searchable<'a>(row: &'a ListedRow<'_>, store: &Store, now: i64) -> SearchableConnection<'a, &'a ListedRow<'a>> {
+    let health = health(row.status, row.grant_state(now).as_ref(), store.app(), now);
+    let key = ConnectionKey { id: row.id(), name: row.name(), health };
+    SearchableConnection { key, external_id: row.external_id(), tags: row.tags().collect(), row }
 }

@@ -1,17 +1,15 @@
 //! An organization's connections with all that the page that lists them shows and searches. One statement reads them.
 
-use serde::Deserialize;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::listed_row::ListedRow;
 use super::shared_connections::reaches_other_orgs;
-use super::shown::{ShownConnection, ShownGrant};
+use super::shown::ShownConnection;
 use crate::model::{BindingId, BindingStatus, OrgId};
+use crate::server::domain::XeroUserName;
 use crate::server::domain::name_order::sort_by_name;
-use crate::server::domain::{AppIdentity, DueState, LONGEST_BACKOFF, XeroUserName, plausible_or_now};
-use crate::server::store::accounts::members::rows::count;
-use crate::server::store::json_rows::{json_rows, json_rows_sql};
-use crate::server::store::text_values::known_value;
+use crate::server::store::json_rows::{JsonRows, json_rows_sql};
 use crate::server::store::{Store, StoreError};
 
 /// A connection in the list.
@@ -44,9 +42,25 @@ pub struct NamedTenant {
     pub is_broken: bool,
 }
 
+/// An organization's connections as the database returned them. Of most of them a page needs little.
+pub struct ConnectionList(JsonRows);
+
+impl ConnectionList {
+    /// Reads the connections, in no particular order.
+    pub fn rows(&self) -> Result<Vec<ListedRow<'_>>, StoreError> {
+        self.0.read()?.into_iter().map(ListedRow::new).collect()
+    }
+}
+
 impl Store {
     /// Returns every connection of the organization, in no particular order.
     pub async fn listed_connections(&self, org: &OrgId) -> Result<Vec<ListedConnection>, StoreError> {
+        let now = self.clock.now();
+        Ok(self.connection_list(org).await?.rows()?.into_iter().map(|row| row.listed(now)).collect())
+    }
+
+    /// Returns the organization's connections for `ConnectionList::rows`.
+    pub async fn connection_list(&self, org: &OrgId) -> Result<ConnectionList, StoreError> {
         let row = sqlx::query(json_rows_sql!(
             self.database.kind(),
             concat!(
@@ -67,8 +81,7 @@ impl Store {
         .bind(org.as_str())
         .fetch_one(self.pool())
         .await?;
-        let now = self.clock.now();
-        json_rows(&row, "list")?.into_iter().map(|row: ListedRow| row.listed(now)).collect()
+        Ok(ConnectionList(JsonRows::of(&row, "list")?))
     }
 
     /// Returns the connections that need reconnecting, and this one, by name.
@@ -114,106 +127,12 @@ impl Store {
     }
 }
 
-/// The columns of a listed connection, in the order of the statement. Without a grant, its columns are null.
-#[derive(Deserialize)]
-struct ListedRow {
-    id: BindingId,
-    tenant_id: String,
-    tenant_name: String,
-    tenant_type: String,
-    status: String,
-    missing_since: Option<i64>,
-    created_at: i64,
-    external_id: Option<String>,
-    connected_by_email: Option<String>,
-    reaches_other_orgs: i64,
-    owner_removed_at: Option<i64>,
-    contacts: i64,
-    tags: Option<String>,
-    grant_status: Option<String>,
-    xero_user_name: Option<String>,
-    xero_user_email: Option<String>,
-    due_at: Option<i64>,
-    client_id: Option<String>,
-    issuer: Option<String>,
-    xero_user_id: Option<String>,
-    scopes: Option<String>,
-    expires_at: Option<i64>,
-    refresh_token_issued_at: Option<i64>,
-    last_refreshed_at: Option<i64>,
-    lease_until: Option<i64>,
-    failure_count: Option<i64>,
-    next_attempt_at: Option<i64>,
-    last_error: Option<String>,
-    exported_at: Option<i64>,
-}
-
-impl ListedRow {
-    /// Times that no rule could have written by `now` mean now.
-    fn listed(mut self, now: i64) -> Result<ListedConnection, StoreError> {
-        let grant = self.grant(now)?;
-        let shown = ShownConnection {
-            id: self.id,
-            tenant_id: self.tenant_id,
-            tenant_name: self.tenant_name,
-            tenant_type: self.tenant_type,
-            status: known_value(self.status, "integration_tenant_bindings", "status")?,
-            unlisted_at: self.missing_since,
-            connected_at: self.created_at,
-            connected_by_email: self.connected_by_email,
-            reaches_other_orgs: self.reaches_other_orgs > 0,
-            grant,
-        };
-        Ok(ListedConnection {
-            shown,
-            xero_user: XeroUserName { name: self.xero_user_name, email: self.xero_user_email },
-            owner_removed_at: self.owner_removed_at,
-            external_id: self.external_id,
-            tags: sorted_tags(self.tags.as_deref().unwrap_or_default()),
-            contacts: count(self.contacts),
-            due_at: self.due_at,
-        })
-    }
-
-    fn grant(&mut self, now: i64) -> Result<Option<ShownGrant>, StoreError> {
-        let Some(status) = self.grant_status.take() else { return Ok(None) };
-        let text = |column: &mut Option<String>| column.take().unwrap_or_default();
-        let times = DueState {
-            expires_at: self.expires_at.unwrap_or_default(),
-            refresh_token_issued_at: self.refresh_token_issued_at.unwrap_or_default(),
-            last_refreshed_at: self.last_refreshed_at,
-            failure_count: self.failure_count.unwrap_or_default(),
-            lease_until: self.lease_until,
-            reply_lost_at: None,
-            prove_by: None,
-        };
-        let times = times.with_plausible_times(now);
-        Ok(Some(ShownGrant {
-            status: known_value(status, "integration_grants", "status")?,
-            app: AppIdentity { client_id: text(&mut self.client_id), issuer: text(&mut self.issuer) },
-            xero_user_id: text(&mut self.xero_user_id),
-            scopes: text(&mut self.scopes),
-            expires_at: times.expires_at,
-            refresh_token_issued_at: times.refresh_token_issued_at,
-            last_refreshed_at: times.last_refreshed_at,
-            lease_until: times.lease_until,
-            failure_count: times.failure_count,
-            next_attempt_at: self.next_attempt_at.map(|at| plausible_or_now(at, LONGEST_BACKOFF, now)),
-            last_error: self.last_error.take(),
-            exported_at: self.exported_at,
-        }))
-    }
-}
-
 /// Reads the row's tags, which have spaces between them, and sorts them.
 pub(super) fn tags_from(row: &AnyRow) -> Result<Vec<String>, StoreError> {
-    Ok(sorted_tags(&row.try_get::<Option<String>, _>("tags")?.unwrap_or_default()))
-}
-
-fn sorted_tags(text: &str) -> Vec<String> {
-    let mut tags: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    let text: Option<String> = row.try_get("tags")?;
+    let mut tags: Vec<String> = text.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     tags.sort_unstable();
-    tags
+    Ok(tags)
 }
 
 #[cfg(test)]

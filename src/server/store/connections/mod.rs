@@ -14,6 +14,7 @@ pub mod link_creators;
 pub mod link_mails;
 pub mod link_outcomes;
 pub mod listed;
+pub mod listed_row;
 pub mod oauth_states;
 pub mod offboarding;
 pub mod open_links;

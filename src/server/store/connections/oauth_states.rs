@@ -173,7 +173,7 @@ impl Store {
     pub async fn pending_confirmations(
         &self,
         org: &OrgId,
-        connections: &[&ShownConnection],
+        connections: &[ShownConnection],
     ) -> Result<Vec<PendingConfirmation>, StoreError> {
         let rows = sqlx::query(concat!(
             "SELECT p.id_hash, p.pending_tenants, p.by_link, g.xero_user_id, ",
@@ -225,7 +225,7 @@ impl Store {
     }
 }
 
-fn confirmation_from(row: &AnyRow, connections: &[&ShownConnection]) -> Result<PendingConfirmation, StoreError> {
+fn confirmation_from(row: &AnyRow, connections: &[ShownConnection]) -> Result<PendingConfirmation, StoreError> {
     let tenants = parse_tenants(row.try_get("pending_tenants")?)?;
     let user: Option<String> = row.try_get("xero_user_id")?;
     let has_other_user = |tenant: &Tenant| {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::model::{BindingId, GrantId, OrgId};
 use crate::server::domain::DueState;
-use crate::server::store::json_rows::{json_rows, json_rows_sql};
+use crate::server::store::json_rows::{JsonRows, json_rows_sql};
 use crate::server::store::{BindingWithGrant, Store, StoreError};
 
 /// An active binding and the state of its grant.
@@ -40,7 +40,7 @@ impl Store {
         .fetch_one(self.pool())
         .await?;
         let now = self.clock.now();
-        let rows: Vec<CandidateRow> = json_rows(&row, "list")?;
+        let rows: Vec<CandidateRow> = JsonRows::of(&row, "list")?.read()?;
         Ok(rows.into_iter().map(|row| row.candidate(now)).collect())
     }
 }

@@ -58,13 +58,23 @@ pub struct ShownGrant {
     pub exported_at: Option<i64>,
 }
 
-impl ShownConnection {
-    /// Returns whether another system keeps the connection alive.
-    pub fn has_moved(&self) -> bool {
-        self.status == BindingStatus::NeedsReauth
-            && self.grant.as_ref().is_some_and(|grant| grant.exported_at.is_some())
-    }
+/// What of a grant decides its connection's state.
+pub struct GrantState<'a> {
+    /// Whether the grant is active, failed or revoked.
+    pub status: GrantStatus,
+    /// The client id of the app that the tokens belong to.
+    pub client_id: &'a str,
+    /// The provider that issued them.
+    pub issuer: &'a str,
+    /// When the latest lease ends or ended, in unix seconds.
+    pub lease_until: Option<i64>,
+    /// Consecutive failed exchanges.
+    pub failure_count: i64,
+    /// When the refresh token was exported to another system, in unix seconds.
+    pub exported_at: Option<i64>,
+}
 
+impl ShownConnection {
     /// Returns the grant if it and the binding are active: only then its tokens have times to show.
     pub fn working_grant(&self) -> Option<&ShownGrant> {
         let is_active = |grant: &&ShownGrant| grant.status == GrantStatus::Active;
@@ -73,6 +83,18 @@ impl ShownConnection {
 }
 
 impl ShownGrant {
+    /// Returns what of it decides its connection's state.
+    pub fn state(&self) -> GrantState<'_> {
+        GrantState {
+            status: self.status,
+            client_id: &self.app.client_id,
+            issuer: &self.app.issuer,
+            lease_until: self.lease_until,
+            failure_count: self.failure_count,
+            exported_at: self.exported_at,
+        }
+    }
+
     /// Returns the message for people why the grant has ended, if it has.
     pub fn end_message(&self) -> &str {
         GrantEnd::message_of(self.exported_at, self.last_error.as_deref())

@@ -9,7 +9,7 @@ use crate::server::domain::latest_plausible;
 use crate::server::domain::name_order::sort_by_name;
 use crate::server::store::accounts::factor_policy::FactorDeadline;
 use crate::server::store::accounts::members::rows::{count, needing_reauth_sql};
-use crate::server::store::json_rows::{json_rows, json_rows_sql};
+use crate::server::store::json_rows::{JsonRows, json_rows_sql};
 use crate::server::store::notifications::read_markers::{ReadState, read_until_sql, unread_events_sql};
 use crate::server::store::text_values::known_value;
 use crate::server::store::{Store, StoreError};
@@ -94,13 +94,13 @@ impl Store {
         .bind(EventKind::FOR_PROGRAMS[2].as_str())
         .fetch_one(self.pool())
         .await?;
-        let mut rows: Vec<SessionRow> = json_rows(&row, "list")?;
+        let mut rows: Vec<SessionRow> = JsonRows::of(&row, "list")?.read()?;
         rows.sort_by(|one, other| one.org.cmp(&other.org));
         let Some(first) = rows.first() else { return Ok(None) };
         let mut session = session_from(first);
         for row in rows {
             let (Some(id), Some(name), Some(role)) = (row.org, row.org_name, row.role) else { continue };
-            let role = known_value(role, "memberships", "role")?;
+            let role = known_value(&role, "memberships", "role")?;
             session.factor_deadlines.extend(self.factor_deadline(&id, row.factor_required_from));
             let read = row.read_until.zip(row.unread).map(|(until, unread)| ReadState { until, unread: count(unread) });
             session.read = session.read.or(read);
