@@ -1,0 +1,3 @@
+// Runs several test files in one process: `node lib/files.mjs FILE…`.
+
+for (const file of process.argv.slice(2)) await import(`../${file}`);
