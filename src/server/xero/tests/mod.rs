@@ -2,6 +2,7 @@
 
 mod bytes;
 mod calls;
+mod circuit;
 mod odd_tokens;
 mod table;
 mod transport;
