@@ -157,7 +157,13 @@ mod tests {
 
     #[test]
     fn invalid_base_url_error_names_the_setting() {
-        for bad in ["https://me:secret@api.xero.com", "https://api.xero.com/?a=b", "https://api.xero.com/#a"] {
+        for bad in [
+            "https://me:secret@api.xero.com",
+            "https://me@api.xero.com",
+            "https://:secret@api.xero.com",
+            "https://api.xero.com/?a=b",
+            "https://api.xero.com/#a",
+        ] {
             let error = parse_api(bad).unwrap_err();
             assert_eq!(error, EndpointError::NotABaseUrl { setting: "XERO_API_URL" }, "{bad}");
             assert!(!error.to_string().contains("secret"));

@@ -132,3 +132,37 @@ pub(super) fn organization(body: &[u8]) -> Option<Organization> {
     let wire: Wire = parse_object(body)?;
     wire.organisations.into_iter().next()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn number_too_large_for_an_exact_double_is_no_number_of_seconds() {
+        let largest = 9_007_199_254_740_991_i64;
+        for (value, expected) in [
+            (json!("9007199254740991.0"), Some(largest)),
+            (json!(-9_007_199_254_740_991.0), Some(-largest)),
+            // A double cannot tell it from the next.
+            (json!("9007199254740992.0"), None),
+            (json!(9_007_199_254_740_992.0), None),
+            (json!(-9_007_199_254_740_992.0), None),
+        ] {
+            assert_eq!(seconds(&value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn discovery_document_names_the_issuer_and_the_token_endpoint() {
+        for (body, expected) in [
+            (r#"{"issuer":"i","token_endpoint":"t"}"#, true),
+            (r#"{"issuer":"","token_endpoint":"t"}"#, false),
+            (r#"{"issuer":"i","token_endpoint":""}"#, false),
+            (r#"["i","t"]"#, false),
+        ] {
+            assert_eq!(is_discovery_document(body.as_bytes()), expected, "{body}");
+        }
+    }
+}
