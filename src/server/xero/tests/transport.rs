@@ -52,8 +52,9 @@ async fn timeout_covers_an_endless_body() {
         respond(400, "application/json", Body::from_stream(start.chain(stream::pending())))
     })
     .await;
-    // Long enough for the headers to arrive on a busy machine.
-    let timeout = Duration::from_millis(500);
+    // Long enough for the headers to arrive on a busy machine, and shorter than `SUSPENDED_AFTER`: a deadline in the past
+    // would end the call at once.
+    let timeout = Duration::from_millis(450);
     let error = error_of(refresh(&client(&provider.address, timeout)).await);
     assert_eq!((error.kind, error.status), (TIMEOUT, Some(400)));
     assert_eq!(error.correlation_id.as_deref(), Some("corr-1"));
