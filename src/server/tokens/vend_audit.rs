@@ -103,4 +103,18 @@ mod tests {
         assert_eq!(audit.end(&org, 160), None, "nothing was thinned");
         assert!(audit.count(&org, "Export", "Harbour Coffee", 50).is_recorded, "the clock was set back");
     }
+
+    #[test]
+    fn summary_of_a_span_that_no_vend_ends_names_twenty_of_its_keys_and_connections() {
+        let (audit, org) = (VendAudit::default(), OrgId::from("harbour"));
+        for number in 0..MAX_EVENTS + 21 {
+            audit.count(&org, &format!("key {number}"), &format!("connection {number}"), 100);
+        }
+        assert_eq!(audit.end(&org, 101), None, "another span began then");
+        let ended = audit.end(&org, 100).unwrap();
+        assert_eq!((ended.count, ended.keys.len(), ended.connections.len()), (21, 20, 20));
+        assert_eq!(audit.end(&org, 100), None, "it is told once");
+        audit.count(&org, "key", "connection", 200);
+        assert_eq!(audit.count(&org, "key", "connection", 260).ended, None, "there is nothing to tell");
+    }
 }
