@@ -241,3 +241,62 @@ async fn wait(written: Option<oneshot::Receiver<()>>) {
         _ = tokio::time::timeout(MAX_WAIT, written).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn notes(taken: &[(u32, oneshot::Sender<()>)]) -> Vec<u32> {
+        taken.iter().map(|(note, _)| *note).collect()
+    }
+
+    #[test]
+    fn queue_has_one_writer_until_it_is_empty_and_keeps_its_order() {
+        let (queue, writers) = (Mutex::new(Queue::default()), Cell::new(0));
+        let add = |note: u32| push(&queue, note, |note| panic!("{note} is refused"), || writers.set(writers.get() + 1));
+        assert!([1, 2, 3].map(add).iter().all(Option::is_some));
+        assert_eq!(writers.get(), 1);
+        let taken = queue.lock().take(2);
+        assert_eq!(notes(&taken), [1, 2]);
+        queue.lock().put_back(taken.into_iter());
+        assert_eq!(notes(&queue.lock().take(BATCH_SIZE)), [1, 2, 3]);
+        add(4);
+        assert_eq!(writers.get(), 1, "the writer has not seen an empty queue");
+        assert_eq!(notes(&queue.lock().take(BATCH_SIZE)), [4]);
+        assert!(queue.lock().take(BATCH_SIZE).is_empty());
+        add(5);
+        assert_eq!(writers.get(), 2);
+    }
+
+    #[test]
+    fn full_queue_refuses_a_note_and_a_failing_one_is_not_waited_for() {
+        let (queue, refused) = (Mutex::new(Queue::default()), Cell::new(None));
+        let add = |note: usize| push(&queue, note, |note| refused.set(Some(note)), || ());
+        assert!((1..MAX_WAITING).all(|note| add(note).is_some()));
+        queue.lock().is_failing = true;
+        assert!(add(MAX_WAITING).is_none());
+        assert_eq!((queue.lock().waiting.len(), refused.get()), (MAX_WAITING, None), "it is written later");
+        queue.lock().is_failing = false;
+        assert!(add(0).is_none());
+        assert_eq!((queue.lock().waiting.len(), refused.get()), (MAX_WAITING, Some(0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answer_waits_for_its_note_and_for_no_longer_than_a_second() {
+        let begun = Instant::now();
+        let (sender, receiver) = oneshot::channel();
+        wait(Some(receiver)).await;
+        assert!((MAX_WAIT..MAX_WAIT * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        drop(sender);
+        let begun = Instant::now();
+        let (sender, receiver) = oneshot::channel();
+        sender.send(()).unwrap();
+        wait(Some(receiver)).await;
+        wait(None).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+}
