@@ -148,3 +148,35 @@ fn retry_at(error: &XeroError, now: i64) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::server::domain::AccessToken;
+    use crate::server::xero::{HttpResponse, parse};
+
+    const NOW: i64 = 1_800_000_000;
+
+    #[test]
+    fn list_is_read_again_in_fifteen_minutes_or_when_xero_says() {
+        for (status, retry_after, expected) in [
+            (503, None, Some(NOW + 900)),
+            (503, Some(7_200), Some(NOW + 900)),
+            (429, None, Some(NOW + 900)),
+            (429, Some(60), Some(NOW + 900)),
+            (429, Some(7_200), Some(NOW + 7_200)),
+            // A page of a proxy's is no answer of Xero's.
+            (401, None, Some(NOW + 900)),
+        ] {
+            let response = HttpResponse::for_test(status, "text/html", b"");
+            let error = parse::connections(&response, &AccessToken::new("sent")).unwrap_err();
+            let error = XeroError { retry_after: retry_after.map(Duration::from_secs), ..error };
+            assert_eq!(retry_at(&error, NOW), expected, "{status} {retry_after:?}");
+        }
+        let expired = HttpResponse::for_test(401, "application/json", br#"{"Detail":"TokenExpired: token expired"}"#);
+        let error = parse::connections(&expired, &AccessToken::new("sent")).unwrap_err();
+        assert_eq!(retry_at(&error, NOW), None, "it waits for the next refresh");
+    }
+}
