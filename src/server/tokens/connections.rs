@@ -212,3 +212,28 @@ fn is_final_refusal(error: &XeroError) -> bool {
     let kinds = [ErrorKind::TenantNotConnected, ErrorKind::ScopeMissing, ErrorKind::Refused];
     kinds.contains(&error.kind) || error.status == Some(403)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::domain::AccessToken;
+    use crate::server::xero::{HttpResponse, parse};
+
+    #[test]
+    fn only_a_refusal_that_stays_lets_a_disconnect_end_here() {
+        for (status, body, is_final) in [
+            (403, r#"{"Detail":"AuthenticationUnsuccessful"}"#, true),
+            (401, r#"{"Detail":"AuthorizationUnsuccessful"}"#, true),
+            (400, r#"{"Detail":"Not with this app"}"#, true),
+            (403, "<h1>Blocked</h1>", true),
+            (401, r#"{"Detail":"TokenExpired: token expired"}"#, false),
+            (401, "<h1>Who are you?</h1>", false),
+            (429, "", false),
+            (503, "", false),
+        ] {
+            let response = HttpResponse::for_test(status, "application/json", body.as_bytes());
+            let error = parse::connections(&response, &AccessToken::new("sent")).unwrap_err();
+            assert_eq!(is_final_refusal(&error), is_final, "{status} {body}");
+        }
+    }
+}
