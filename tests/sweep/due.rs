@@ -4,10 +4,11 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use crate::support::databases::TestDatabase;
-use evergrant::model::{GrantStatus, Outcome, Trigger};
+use evergrant::model::{GrantId, GrantStatus, Outcome, Trigger};
 use evergrant::server::domain::KeepHot;
 use evergrant::server::jobs::sweeper::{SweepReport, Sweeper, SweeperOptions};
-use evergrant::server::tokens::RefreshRequest;
+use evergrant::server::tokens::{RefreshOutcome, RefreshRequest};
+use futures::future::join_all;
 use serde_json::json;
 
 use crate::support::test_service::{DAY, ServiceOptions, TestService};
@@ -151,4 +152,37 @@ async fn sweep_starts_no_more_exchanges_than_its_rate(database: TestDatabase) {
     let begun = Instant::now();
     assert_eq!(sweeper.sweep_once().await.unwrap(), refreshed(4), "{}", harness.database.name);
     assert!(begun.elapsed() >= Duration::from_millis(1_400), "{:?}", begun.elapsed());
+}
+
+#[apply(each_database!)]
+async fn claim_takes_no_more_than_its_limit_of_all_kinds_together(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let org = harness.store.add_org("Harbour").await.unwrap();
+    let mut grants = Vec::new();
+    for _ in 0..10 {
+        grants.push(harness.add_grant(&org, 1800).await);
+    }
+    let refuse = async |grants: &[GrantId]| {
+        let times = grants.len();
+        let fault = json!({"endpoint": "token", "kind": "status", "status": 503, "times": times});
+        harness.provider.inject_fault(fault).await;
+        for grant in grants {
+            let request = RefreshRequest::automatic(Trigger::Client).forced();
+            let outcome = harness.service.refresh_grant_single_flight(grant, request).await;
+            assert!(matches!(outcome, RefreshOutcome::Failed(_)), "{db}: {outcome:?}");
+        }
+        harness.advance(46 * DAY + 1);
+    };
+    let claim = async |limit| {
+        let (claimed, exchanges) = harness.service.start_due(limit).await.unwrap();
+        let outcomes = join_all(exchanges).await;
+        assert!(outcomes.iter().all(|outcome| *outcome == RefreshOutcome::Refreshed), "{db}: {outcomes:?}");
+        (claimed, outcomes.len())
+    };
+    refuse(&grants[..1]).await;
+    assert_eq!(claim(3).await, (3, 3), "{db}: the failed one and two others");
+    assert_eq!(claim(10).await, (7, 7), "{db}: the rest");
+    refuse(&grants[..5]).await;
+    assert_eq!(claim(2).await, (2, 1), "{db}: a probe, and a failed one that waits for its outcome");
 }
