@@ -238,6 +238,8 @@ mod tests {
         assert!(!slots.is_limited_by_xero(NOW), "one call for the one slot limits nothing");
         slots.observe_left((0, CallLimit::Minute, NOW + 60), 0, &LIMITS);
         assert!(slots.is_limited_by_xero(NOW + 59) && !slots.is_limited_by_xero(NOW + 60));
+        let blocked = slots.take(&LIMITS, NOW).unwrap_err();
+        assert_eq!((blocked.limit, blocked.free_at, blocked.may_end_sooner), (CallLimit::Minute, Some(NOW + 60), true));
         slots.free(0, true);
         assert!(!slots.is_limited_by_xero(NOW));
     }

@@ -27,6 +27,35 @@ async fn call(limiter: &TenantLimiter) -> Result<(), LimitReached> {
     }
 }
 
+#[test]
+fn shares_of_the_slots_add_up_to_the_limit() {
+    for (limit, shares) in [(60, [12; 5]), (62, [13, 13, 12, 12, 12]), (4, [1, 1, 1, 1, 0])] {
+        assert_eq!([0, 1, 2, 3, 4].map(|slot| share(limit, slot, 5)), shares, "{limit}");
+    }
+    assert_eq!(CallLimits { per_minute: 3, ..LIMITS }.slots(), 3, "each slot may make a call");
+}
+
+#[test]
+fn soonest_of_what_is_in_the_way_is_told() {
+    let (minute, day) = (Blocked::until(CallLimit::Minute, 60), Blocked::until(CallLimit::Day, 600));
+    let (running, none) = (Blocked::BY_OTHER_CALLS, Blocked::WITHOUT_SLOT);
+    for (one, other, limit, free_at, may_end_sooner) in [
+        (minute, day, CallLimit::Minute, Some(60), false),
+        (day, minute, CallLimit::Minute, Some(60), false),
+        (running, day, CallLimit::Day, Some(600), true),
+        (day, running, CallLimit::Day, Some(600), true),
+        (none, running, CallLimit::Concurrent, None, true),
+        (none, none, CallLimit::Concurrent, None, false),
+    ] {
+        let told = one.or_sooner(other);
+        assert_eq!(
+            (told.limit, told.free_at, told.may_end_sooner),
+            (limit, free_at, may_end_sooner),
+            "{one:?} {other:?}"
+        );
+    }
+}
+
 each_store! {
     async fn burst_over_two_instances_runs_five_at_a_time_and_sixty_a_minute(store: Store) {
         let instances = [instance(&store, "one", LIMITS), instance(&store, "two", LIMITS)];
