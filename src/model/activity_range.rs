@@ -63,3 +63,17 @@ impl ActivityRange {
         [&self.from, &self.to, &self.person].into_iter().any(|text| !text.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_a_person_narrow_a_list_and_a_time_zone_alone_does_not() {
+        let text = |text: &str| Some(text.to_owned());
+        assert!(!ActivityRange::typed(text(" "), None, text("Pacific/Auckland"), None).narrows());
+        assert!(ActivityRange::typed(text("2026-11-23"), None, None, None).narrows());
+        assert!(ActivityRange::typed(None, text("2026-11-23"), None, None).narrows());
+        assert!(ActivityRange::typed(None, None, None, text("ana@example.com")).narrows());
+    }
+}

@@ -247,3 +247,50 @@ impl LoginProblem {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::AccountFlash;
+
+    #[test]
+    fn answer_has_the_regions_that_were_asked_for_or_all() {
+        for (asked, shows) in [(None, true), (Some(vec!["alarm", "bell"]), true), (Some(vec!["alarm"]), false)] {
+            let regions = asked.map(|ids| ids.into_iter().map(str::to_owned).collect());
+            let page = Page { regions, ..Page::default() };
+            assert_eq!(page.shows_region("bell"), shows, "{:?}", page.regions);
+        }
+    }
+
+    #[test]
+    fn refusal_is_said_at_the_field_of_a_form_that_is_shown_again() {
+        for (flash, is_typed, path, field) in [
+            (AccountFlash::WrongPassword, true, paths::ACCOUNT, Some("current_password")),
+            (AccountFlash::WrongPassword, false, paths::PROOF, Some("current_password")),
+            (AccountFlash::WrongPassword, false, paths::ACCOUNT, None),
+            (AccountFlash::PasswordChanged, true, paths::ACCOUNT, None),
+        ] {
+            let flash = Flash::from(flash);
+            let typed = is_typed.then(TypedForm::default);
+            let page = Page { flash: Some(flash.clone()), typed, path: path.to_owned(), ..Page::default() };
+            assert_eq!(page.refusal(), field.map(|field| (field, flash.text())), "{flash:?} {path}");
+            assert_eq!(page.has_error(), field.is_some(), "{flash:?} {path}");
+        }
+    }
+
+    #[test]
+    fn login_page_has_an_error_if_what_was_typed_was_refused() {
+        for (problem, has_error) in
+            [(Some(LoginProblem::WrongCode), true), (Some(LoginProblem::SignedOut), false), (None, false)]
+        {
+            let page = Page { login: LoginView { problem, ..LoginView::default() }, ..Page::default() };
+            assert_eq!(page.has_error(), has_error, "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn secret_that_is_shown_once_is_not_printed() {
+        let secret = RevealedSecret::new(String::new(), "whsec-1");
+        assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("whsec-1", "Revealed"));
+    }
+}

@@ -24,3 +24,18 @@ impl TypedForm {
         self.values.iter().any(|(name, known)| name == field && known == value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_with_several_values_has_each_of_them_and_shows_the_first() {
+        let values = [("name", "Export"), ("scopes", "read"), ("scopes", "write")];
+        let values = values.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let form = TypedForm { values, ..TypedForm::default() };
+        assert_eq!(["name", "scopes", "email"].map(|field| form.value(field)), [Some("Export"), Some("read"), None]);
+        assert!(form.has("scopes", "read") && form.has("scopes", "write"));
+        assert!(!form.has("scopes", "Export") && !form.has("name", "read"), "that is another field's");
+    }
+}

@@ -66,3 +66,55 @@ impl ConnectionFlash {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::AddressProblem;
+    use super::*;
+
+    #[test]
+    fn refusal_is_shown_at_the_field_that_it_is_about() {
+        let account = [
+            (AccountFlash::WrongPassword, Some("current_password")),
+            (AccountFlash::PasswordTooShort, Some("new_password")),
+            (AccountFlash::EmailTaken, Some("email")),
+            (AccountFlash::InvalidName, Some("name")),
+            (AccountFlash::InvalidTimeZone, Some("time_zone")),
+            (AccountFlash::WrongCode, Some("code")),
+            (AccountFlash::TooManyAttempts, None),
+        ];
+        let members = [
+            (MembersFlash::InvalidEmail, Some("email")),
+            (MembersFlash::PasswordCommon, Some("password")),
+            (MembersFlash::NameTaken, Some("name")),
+            (MembersFlash::LastOwner, None),
+        ];
+        let api_keys = [
+            (ApiKeyFlash::InvalidName, Some("name")),
+            (ApiKeyFlash::NoScope, Some("scopes")),
+            (ApiKeyFlash::NoneChosen, Some("bindings")),
+            (ApiKeyFlash::TooMany, None),
+        ];
+        let connections = [
+            (ConnectionFlash::ContactsInvalid, Some("contacts")),
+            (ConnectionFlash::LinkEmailInvalid, Some("email")),
+            (ConnectionFlash::LinkInvalid, Some("note")),
+            (ConnectionFlash::LinkLabels, Some("tags")),
+            (ConnectionFlash::ExternalIdTaken, Some("external_id")),
+            (ConnectionFlash::ReturnUrlNotAllowed, Some("return_url")),
+            (ConnectionFlash::ReturnUrlsInvalid, Some("urls")),
+            (ConnectionFlash::TooManyLinks, None),
+        ];
+        let others = [(Flash::Address(AddressProblem::ALL[0]), Some("url")), (Flash::OtherOrganization, None)];
+        let all = account
+            .map(|(flash, field)| (Flash::from(flash), field))
+            .into_iter()
+            .chain(members.map(|(flash, field)| (flash.into(), field)))
+            .chain(api_keys.map(|(flash, field)| (flash.into(), field)))
+            .chain(connections.map(|(flash, field)| (flash.into(), field)))
+            .chain(others);
+        for (flash, field) in all {
+            assert_eq!(flash.field(), field, "{flash:?}");
+        }
+    }
+}
