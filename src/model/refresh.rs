@@ -229,6 +229,12 @@ mod tests {
             (1, &[NotAnswering, NotAnswering], Some(3), "1 refreshed, 2 not yet. Xero isn't answering."),
             (0, &[Reconnect, Limited], Some(2), "1 needs reconnecting, 1 not yet. Xero is limiting our requests."),
             (0, &[NotAnswering, Limited, Limited], Some(3), "Xero is limiting our requests."),
+            (
+                0,
+                &[Unconfirmed],
+                Some(1),
+                "Xero refused a token. Evergrant checks that again before it changes anything.",
+            ),
             (0, &[TooMany], Some(1), "Too many refreshes in a short time. Wait a minute, then try again."),
         ] {
             assert_eq!(report(refreshed, causes).summary().text(total), text, "{refreshed} {causes:?}");

@@ -94,6 +94,7 @@ mod tests {
             Flash::Reconnected { count: 1, first: "b-1".into() },
             Flash::Refreshed(summary),
             Flash::Refreshed(RefreshSummary { next_attempt_at: None, waits_for: None, ..summary }),
+            Flash::Refreshed(RefreshSummary { has_active_bindings: false, ..summary }),
             Flash::LinksCreated { created: 12, already_open: 3 },
             Flash::Failed { id: Some("ab-12".into()) },
             Flash::Failed { id: None },

@@ -225,6 +225,10 @@ mod tests {
         assert_eq!(one.text_about("Harbour Coffee"), "Harbour Coffee is connected.");
         let many = Flash::Reconnected { count: 3, first: "b-1".into() };
         assert_eq!((many.binding(), many.text()), (None, "3 organisations are reconnected.".into()));
+        let again = Flash::Reconnected { count: 1, first: "b-2".into() };
+        assert_eq!(again.text_about("Kauri Books"), "Kauri Books is reconnected.");
+        assert_eq!((one.binding(), again.binding()), (Some(&"b-1".into()), Some(&"b-2".into())));
+        assert!([one, many, again].iter().all(Flash::is_about_consent) && !Flash::OtherOrganization.is_about_consent());
     }
 
     #[test]
@@ -232,8 +236,19 @@ mod tests {
         let text = |created, already_open| Flash::LinksCreated { created, already_open }.text().into_owned();
         assert!(text(12, 3).starts_with("12 links were created; 3 connections already have one. Copy them now"));
         assert!(text(1, 0).starts_with("1 link was created. Copy it now"));
+        assert!(text(1, 2).starts_with("1 link was created; 2 connections already have one. Copy it now"));
+        assert!(text(2, 0).starts_with("2 links were created. Copy them now"));
         assert!(text(0, 1).starts_with("No link was created: 1 connection already has one."));
         assert_eq!(Flash::LinksCreated { created: 0, already_open: 1 }.tone(), Tone::Warn);
+    }
+
+    #[test]
+    fn refresh_is_good_news_unless_a_token_failed() {
+        let all = RefreshSummary { refreshed: 2, ..RefreshSummary::default() };
+        let some = RefreshSummary { retrying: 1, next_attempt_at: Some(60), ..all };
+        let told = [all, some].map(Flash::Refreshed).map(|flash| (flash.tone(), flash.retry_at()));
+        assert_eq!(told, [(Tone::Good, None), (Tone::Warn, Some(60))]);
+        assert_eq!(Flash::OtherOrganization.retry_at(), None);
     }
 
     #[test]
