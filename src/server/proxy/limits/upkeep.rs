@@ -95,3 +95,77 @@ impl TenantLimiter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CallLimits, LimitReached, TurnError};
+    use super::*;
+    use crate::model::CallLimit;
+    use crate::server::store::Store;
+    use crate::server::store::testing::{each_store, rename_table};
+
+    const LIMITS: CallLimits =
+        CallLimits { concurrent: 1, per_minute: 60, per_day: 5_000, app_per_minute: 10_000, wait: Duration::ZERO };
+
+    fn instance(store: &Store, name: &str) -> TenantLimiter {
+        TenantLimiter::new(store.clone(), name.to_owned(), LIMITS)
+    }
+
+    /// Makes a call that ends at once. Returns the limit in its way, if any is.
+    async fn call(limiter: &TenantLimiter, tenant: &str) -> Option<CallLimit> {
+        match limiter.acquire(tenant).await {
+            Ok(turn) => {
+                turn.finish();
+                None
+            }
+            Err(TurnError::LimitReached(LimitReached { limit, .. })) => Some(limit),
+            Err(TurnError::Store(error)) => panic!("{error}"),
+        }
+    }
+
+    #[apply(each_store!)]
+    async fn slot_of_a_running_call_is_held_for_as_long_as_it_is_renewed(store: Store) {
+        let (one, two) = (instance(&store, "one"), instance(&store, "two"));
+        let running = one.acquire("harbour").await.unwrap();
+        for _ in 0..3 {
+            store.clock().advance(HOLD_SECONDS - 1);
+            *one.0.renewed_at.lock() = Instant::now().checked_sub(RENEWAL_INTERVAL).unwrap();
+            one.maintain(false).await.unwrap();
+        }
+        assert_eq!(call(&two, "harbour").await, Some(CallLimit::Concurrent));
+        running.finish();
+        assert_eq!(call(&one, "harbour").await, None);
+    }
+
+    #[apply(each_store!)]
+    async fn tenant_is_known_for_as_long_as_it_has_a_slot_or_a_pause(store: Store) {
+        let one = instance(&store, "one");
+        assert_eq!(call(&one, "harbour").await, None);
+        one.maintain(false).await.unwrap();
+        assert_eq!(call(&one, "harbour").await, None, "its slot is kept for a second");
+        one.maintain(true).await.unwrap();
+        assert!(one.0.tenants.lock().is_empty());
+        let turn = one.acquire("harbour").await.unwrap();
+        turn.pause(CallLimit::Day, store.clock().now() + 500).await.unwrap();
+        turn.finish();
+        one.maintain(true).await.unwrap();
+        assert_eq!(one.0.tenants.lock().len(), 1);
+        store.clock().advance(500);
+        one.maintain(true).await.unwrap();
+        assert!(one.0.tenants.lock().is_empty());
+    }
+
+    #[apply(each_store!)]
+    async fn slot_that_could_not_be_given_back_is_not_claimed_again_after_its_hold(store: Store) {
+        let one = instance(&store, "one");
+        assert_eq!(call(&one, "harbour").await, None);
+        rename_table(&store, "request_slots", "elsewhere").await;
+        one.maintain(true).await.unwrap_err();
+        rename_table(&store, "elsewhere", "request_slots").await;
+        store.clock().advance(HOLD_SECONDS);
+        assert_eq!(call(&one, "harbour").await, Some(CallLimit::Concurrent), "its counts are not written yet");
+        assert_eq!(call(&one, "southerly").await, None, "another tenant has slots of its own");
+        one.maintain(true).await.unwrap();
+        assert_eq!(call(&one, "harbour").await, None);
+    }
+}
