@@ -34,13 +34,16 @@ const files = selected.length > 0 ? selected : [...LONGEST, ...all.filter((name)
 const groups = Array.from({ length: Math.ceil(files.length / FILES_PER_PROCESS) }, () => []);
 files.forEach((file, index) => groups[index % groups.length].push(file));
 
-/** Runs the files in a process of their own. Returns whether all tests passed. What it prints is shown at its end. */
+// One process alone prints as it goes. Several would mix their lines, so each prints all of them at its end.
+const stdio = groups.length === 1 ? 'inherit' : 'pipe';
+
+/** Runs the files in a process of their own. Returns whether all tests passed. */
 async function run(group) {
-  const node = spawn(process.execPath, ['--test-reporter=spec', ...flags, 'lib/files.mjs', ...group], { cwd: here });
+  const node = spawn(process.execPath, ['--test-reporter=spec', ...flags, 'lib/files.mjs', ...group], { cwd: here, stdio });
   let output = '';
-  for (const stream of [node.stdout, node.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  for (const stream of [node.stdout, node.stderr]) stream?.setEncoding('utf8').on('data', (text) => (output += text));
   const [code] = await once(node, 'close');
-  console.log(output);
+  process.stdout.write(output);
   return code === 0;
 }
 
