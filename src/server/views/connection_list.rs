@@ -122,7 +122,7 @@ mod tests {
 
     type Searchable<'a> = SearchableConnection<'a, &'a str>;
 
-    /// A connection whose name is its id and its row.
+    /// Returns a connection. Its id and its row are its name, too.
     fn connection(name: &str, health: Health) -> Searchable<'_> {
         let key = ConnectionKey { id: name, name, health };
         SearchableConnection { key, external_id: None, tags: Vec::new(), row: name }
