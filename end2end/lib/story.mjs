@@ -20,6 +20,10 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // What would pay off for a browser of many pages and hours: a page of a test is open for a second.
+  '--js-flags=--no-wasm-tier-up',
+  '--in-process-gpu',
+  '--renderer-process-limit=1',
 ];
 
 /** Debian's browsers. Firefox speaks WebDriver BiDi. */
