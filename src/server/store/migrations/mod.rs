@@ -111,11 +111,16 @@ impl Database {
             }
             SchemaState::UpToDate | SchemaState::Behind => {}
         }
-        let migrator = migrator(MIGRATIONS, self.kind());
-        let migrating = self.reopen_for_migration().await?;
-        let migrated = migrating.run_migrations(&migrator, state).await;
-        migrating.close().await;
-        migrated?;
+        let mut migrator = migrator(MIGRATIONS, self.kind());
+        if state == SchemaState::Behind {
+            let migrating = self.reopen_for_migration().await?;
+            let migrated = migrating.run_missing(&migrator).await;
+            migrating.close().await;
+            migrated?;
+        } else {
+            // Only compares what was applied, and waits for nobody's migration.
+            migrator.set_locking(false).run_direct(None, &mut *self.pool().acquire().await?, false).await?;
+        }
         // Spool files name the database that they belong to.
         sqlx::query("INSERT INTO database_identity (singleton, id) VALUES (1, $1) ON CONFLICT DO NOTHING")
             .bind(uuid::Uuid::new_v4().to_string())
@@ -124,8 +129,8 @@ impl Database {
         self.read_id().await
     }
 
-    async fn run_migrations(&self, migrator: &Migrator, state: SchemaState) -> Result<(), StoreError> {
-        if self.kind() == DatabaseKind::Sqlite && state == SchemaState::Behind {
+    async fn run_missing(&self, migrator: &Migrator) -> Result<(), StoreError> {
+        if self.kind() == DatabaseKind::Sqlite {
             // The migrator locks PostgreSQL only. The write lock of SQLite lets one instance migrate at a time.
             let mut transaction = self.begin().await?;
             migrator.run_direct(None, &mut *transaction, false).await?;
