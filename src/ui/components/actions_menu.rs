@@ -1,8 +1,10 @@
 //! The menu with a row's actions.
 
 use leptos::prelude::*;
+use maud::{Markup, PreEscaped, html};
 
-use crate::ui::shared::icons::{DOTS, icon};
+use super::rendered::{IntoRendered as _, from_markup};
+use crate::ui::shared::icons::DOTS;
 
 /// Renders the button that opens the menu, and the menu. It belongs in the form that its buttons submit.
 #[component]
@@ -14,19 +16,16 @@ pub fn ActionsMenu(
     /// The menu's buttons and links.
     children: Children,
 ) -> impl IntoView {
-    let menu = format!("actions-{id}");
-    view! {
-        <button
-            type="button"
-            class="icon-button"
-            id=format!("menu-{id}")
-            aria-label=format!("Actions for {name}")
-            popovertarget=menu.clone()
-        >
-            {icon(DOTS)}
-        </button>
-        <div id=menu class="menu" popover="auto">
-            {children()}
-        </div>
+    from_markup(actions_menu(&id, &name, &children().markup()))
+}
+
+/// Renders `ActionsMenu` for a row that is written as text.
+pub fn actions_menu(id: &str, name: &str, items: &Markup) -> Markup {
+    html! {
+        button type="button" class="icon-button" id={ "menu-" (id) } aria-label={ "Actions for " (name) }
+            popovertarget={ "actions-" (id) } {
+            (PreEscaped(DOTS))
+        }
+        div id={ "actions-" (id) } class="menu" popover="auto" { (items) }
     }
 }

@@ -1,9 +1,9 @@
 //! Badges: a state in a word or two.
 
-use leptos::prelude::*;
+use maud::{Markup, PreEscaped, html};
 
+use super::rendered::{Rendered, from_markup};
 use crate::model::Tone;
-use crate::ui::shared::icons::icon;
 
 /// A state as its badge shows it.
 #[derive(Clone, Copy)]
@@ -28,16 +28,18 @@ impl Badge {
     }
 
     /// Renders the badge.
-    pub fn render(self) -> impl IntoView {
-        self.render_with(())
+    pub fn render(self) -> Rendered {
+        from_markup(self.markup_with(&html! {}))
     }
 
-    /// Renders the badge with something after its label.
-    pub fn render_with(self, more: impl IntoView) -> impl IntoView {
-        view! {
-            <span class="badge" data-tone=self.tone.as_str()>
-                {self.icon.map(icon)} {self.label} {more}
-            </span>
+    /// Renders the badge as text, with something after its label.
+    pub fn markup_with(self, more: &Markup) -> Markup {
+        html! {
+            span class="badge" data-tone=(self.tone.as_str()) {
+                @if let Some(icon) = self.icon { (PreEscaped(icon)) }
+                (self.label)
+                (more)
+            }
         }
     }
 }

@@ -2,15 +2,19 @@
 
 use leptos::prelude::*;
 
+use maud::{Markup, html};
+
 use super::badge::Badge;
+use super::rendered::IntoRendered as _;
 use super::time;
 use crate::model::{ConnectionView, Health, Tone};
 use crate::ui::shared::icons::{CHECK, CLOCK, SLASH, TURN, WARNING, icon};
 
 /// Renders a connection's state, with the time of the next retry if one is scheduled.
-pub fn health_badge(one: &ConnectionView) -> impl IntoView + use<> {
+pub fn health_badge(one: &ConnectionView) -> Markup {
     let again = one.next_attempt_at.filter(|_| one.health == Health::Retrying);
-    badge_of(one.health).render_with(again.map(|at| (" at ", time::time_of_day(at))))
+    let again = html! { @if let Some(at) = again { " at " (time::time_of_day(at).markup()) } };
+    badge_of(one.health).markup_with(&again)
 }
 
 /// Renders how many connections are in a state.

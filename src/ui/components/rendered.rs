@@ -5,6 +5,7 @@
 
 use leptos::prelude::*;
 use leptos::tachys::html::InertElement;
+use maud::{Markup, PreEscaped};
 
 /// A rendered view.
 pub type Rendered = InertElement;
@@ -15,6 +16,16 @@ pub trait IntoRendered: IntoView {
     fn rendered(self) -> Rendered {
         InertElement::new(self.into_view().to_html())
     }
+
+    /// Renders the view for a row that is written as text. Nothing in it may wait.
+    fn markup(self) -> Markup {
+        PreEscaped(self.into_view().to_html())
+    }
 }
 
 impl<V: IntoView> IntoRendered for V {}
+
+/// Turns text into a view.
+pub fn from_markup(markup: Markup) -> Rendered {
+    InertElement::new(markup.into_string())
+}

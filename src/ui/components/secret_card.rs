@@ -32,7 +32,7 @@ pub fn SecretCard(
                 <code id=id>{secret}</code>
             </pre>
             <p class="copy">
-                <button type="button" class="button" data-action=PageAction::Copy(id.to_owned()).to_attribute()>
+                <button type="button" class="button" data-action=PageAction::Copy(id.to_owned()).to_string()>
                     {copy}
                 </button>
                 <span role="status" class="meta"></span>

@@ -1,5 +1,7 @@
 //! What a press of a button or link does in the browser. Without wasm, the form or the link does it.
 
+use std::fmt;
+
 use crate::model::BindingId;
 
 /// An action, as the attribute `data-action` of a button or link.
@@ -21,20 +23,22 @@ pub enum PageAction {
     Find,
 }
 
-impl PageAction {
-    /// Returns the attribute's value.
-    pub fn to_attribute(&self) -> String {
+/// Writes the attribute's value.
+impl fmt::Display for PageAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RefreshAll(active) => format!("refresh-all {active}"),
-            Self::Refresh(id) => format!("refresh {id}"),
-            Self::Test(id) => format!("test {id}"),
-            Self::AskToDisconnect(id, name) => format!("ask-to-disconnect {id} {name}"),
-            Self::Disconnect(id, name) => format!("disconnect {id} {name}"),
-            Self::Copy(id) => format!("copy {id}"),
-            Self::Find => "find".to_owned(),
+            Self::RefreshAll(active) => write!(f, "refresh-all {active}"),
+            Self::Refresh(id) => write!(f, "refresh {id}"),
+            Self::Test(id) => write!(f, "test {id}"),
+            Self::AskToDisconnect(id, name) => write!(f, "ask-to-disconnect {id} {name}"),
+            Self::Disconnect(id, name) => write!(f, "disconnect {id} {name}"),
+            Self::Copy(id) => write!(f, "copy {id}"),
+            Self::Find => f.write_str("find"),
         }
     }
+}
 
+impl PageAction {
     /// Reads the attribute's value. An id has no blank; a name may have some.
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -77,7 +81,7 @@ mod tests {
             PageAction::Copy("connect-link".into()),
             PageAction::Find,
         ] {
-            assert_eq!(PageAction::parse(&action.to_attribute()), Some(action));
+            assert_eq!(PageAction::parse(&action.to_string()), Some(action));
         }
         for unknown in ["", "refresh-all", "refresh-all many", "delete b-1"] {
             assert_eq!(PageAction::parse(unknown), None, "{unknown}");

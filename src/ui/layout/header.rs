@@ -45,7 +45,7 @@ pub fn organization(session: &SessionView) -> impl IntoView + use<> {
 /// Renders the link to the finder, which opens its dialog with wasm.
 fn find_link() -> impl IntoView {
     view! {
-        <a class="icon-button" href=paths::FIND aria-label="Find" aria-keyshortcuts="/ Control+K Meta+K" data-action=PageAction::Find.to_attribute()>
+        <a class="icon-button" href=paths::FIND aria-label="Find" aria-keyshortcuts="/ Control+K Meta+K" data-action=PageAction::Find.to_string()>
             {icon(SEARCH)}
         </a>
     }

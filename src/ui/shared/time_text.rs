@@ -2,29 +2,30 @@
 //!
 //! Written by hand because a date library would be larger than the page's own code.
 
+use std::fmt::{Display, from_fn};
+
 /// `2026-11-23T14:05:09Z`, for `<time datetime>`.
-pub fn iso(unix: i64) -> String {
-    let (year, month, day) = civil_from_days(unix.div_euclid(DAY));
-    let (hour, minute) = hour_minute(unix);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", unix.rem_euclid(MINUTE))
+pub fn iso(unix: i64) -> impl Display {
+    let ((year, month, day), (hour, minute)) = (civil_from_days(unix.div_euclid(DAY)), hour_minute(unix));
+    let second = unix.rem_euclid(MINUTE);
+    from_fn(move |f| write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
 }
 
 /// `23 Nov 2026, 14:05`.
-pub fn absolute(unix: i64) -> String {
-    let ((year, month, day), (hour, minute)) = (civil_from_days(unix.div_euclid(DAY)), hour_minute(unix));
-    format!("{day} {} {year}, {hour:02}:{minute:02}", name_of(month))
+pub fn absolute(unix: i64) -> impl Display {
+    from_fn(move |f| write!(f, "{}, {}", date(unix), time_of_day(unix)))
 }
 
 /// `23 Nov 2026`.
-pub fn date(unix: i64) -> String {
+pub fn date(unix: i64) -> impl Display {
     let (year, month, day) = civil_from_days(unix.div_euclid(DAY));
-    format!("{day} {} {year}", name_of(month))
+    from_fn(move |f| write!(f, "{day} {} {year}", name_of(month)))
 }
 
 /// `14:05`.
-pub fn time_of_day(unix: i64) -> String {
+pub fn time_of_day(unix: i64) -> impl Display {
     let (hour, minute) = hour_minute(unix);
-    format!("{hour:02}:{minute:02}")
+    from_fn(move |f| write!(f, "{hour:02}:{minute:02}"))
 }
 
 /// How long ago, in words: `just now`, `4 minutes ago`, `3 hours ago`, `12 days ago`.
@@ -103,9 +104,9 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00Z"),
             (253_402_300_800, "10000-01-01T00:00:00Z"),
         ] {
-            assert_eq!(iso(unix), text);
+            assert_eq!(iso(unix).to_string(), text);
         }
-        assert_eq!(absolute(1_795_442_709), "23 Nov 2026, 14:05");
+        assert_eq!(absolute(1_795_442_709).to_string(), "23 Nov 2026, 14:05");
     }
 
     #[test]

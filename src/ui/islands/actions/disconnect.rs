@@ -38,7 +38,7 @@ pub fn ask(id: BindingId, name: String) {
     }
     set_text(ids::DISCONNECT_NAME, &name);
     set_text(ids::DISCONNECT_ERROR, "");
-    ignore_dom_error(button.set_attribute("data-action", &PageAction::Disconnect(id, name).to_attribute()));
+    ignore_dom_error(button.set_attribute("data-action", &PageAction::Disconnect(id, name).to_string()));
     // Fails only if the dialog is open already.
     ignore_dom_error(dialog.show_modal());
 }

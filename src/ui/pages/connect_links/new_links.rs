@@ -34,7 +34,7 @@ pub fn new_links(links: &[(String, RevealedSecret)]) -> impl IntoView + use<> {
                     <code id=id.clone()>{url.expose().to_owned()}</code>
                 </pre>
                 <p class="copy">
-                    <button type="button" class="button" data-action=PageAction::Copy(id).to_attribute() aria-label=label>
+                    <button type="button" class="button" data-action=PageAction::Copy(id).to_string() aria-label=label>
                         "Copy"
                     </button>
                     <span role="status" class="meta"></span>

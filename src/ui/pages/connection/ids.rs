@@ -31,7 +31,7 @@ fn row(id: &'static str, label: &'static str, value: String) -> impl IntoView {
         <dt>{label}</dt>
         <dd class="copy">
             <code id=id>{value}</code>
-            <button type="button" class="button" data-action=PageAction::Copy(id.to_owned()).to_attribute() aria-label=words::copy(label)>
+            <button type="button" class="button" data-action=PageAction::Copy(id.to_owned()).to_string() aria-label=words::copy(label)>
                 "Copy"
             </button>
             <span role="status" class="meta"></span>

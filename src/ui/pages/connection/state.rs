@@ -9,7 +9,7 @@ use crate::ui::components::health_badge::health_badge;
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::question_card::ConfirmationCard;
 use crate::ui::components::reconnect_form::reconnect_form;
-use crate::ui::components::rendered::IntoRendered as _;
+use crate::ui::components::rendered::{IntoRendered as _, from_markup};
 use crate::ui::components::time;
 use crate::ui::components::token_facts::{TokenTimes, token_facts};
 
@@ -25,7 +25,7 @@ pub fn head(view: &ConnectionPageView) -> impl IntoView + use<> {
                 <p class="crumb"><a href=paths::INTEGRATIONS>"Integrations"</a></p>
                 <div class="connection-name">
                     <h1 id=NAME>{one.tenant_name.clone()}</h1>
-                    {health_badge(one)}
+                    {from_markup(health_badge(one))}
                 </div>
                 <p class="lead">
                     {words::connected(words::kind(&one.tenant_type), one.connected_by.clone(), time::date(one.connected_at))}
@@ -49,7 +49,7 @@ pub fn state(view: &ConnectionPageView) -> impl IntoView + use<> {
             <h2 id="state">{words::STATE}</h2>
             <p class="problem">{one.problem.clone().unwrap_or_else(|| words::working(one.health).to_owned())}</p>
             {advice(one.health, view.may_manage).map(|text| view! { <p class="problem">{text}</p> })}
-            {token_facts(one, times)}
+            {from_markup(token_facts(one, times))}
         </section>
     }
 }

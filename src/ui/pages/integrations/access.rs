@@ -11,13 +11,13 @@ use crate::ui::components::time;
 use crate::ui::pages::connect_links::lacking;
 use crate::ui::shared::icons::{INFO, WARNING, icon};
 
-/// Says in a row what the app asks for and the consent lacks, and what Xero ends. The connection works all the same.
-pub fn row_hints(one: &ConnectionView, may_manage: bool) -> impl IntoView + use<> {
+/// Says for a row what the app asks for and the consent lacks, and what Xero ends. The connection works all the same.
+pub fn hints(one: &ConnectionView, may_manage: bool) -> impl Iterator<Item = String> + use<> {
     let sentences = scope_sentences(one.missing_scopes.iter().map(String::as_str)).join(", ");
     let wants = (!sentences.is_empty()).then(|| words::wants_more_access(&sentences, may_manage));
     let ends = ending_sentences(one.granted_scopes.iter().chain(&one.missing_scopes));
     let ends = ends.map(|sentences| words::access_ends(&sentences));
-    [wants, ends].into_iter().flatten().map(|text| view! { <p class="hint">{text}</p> }).collect_view()
+    [wants, ends].into_iter().flatten()
 }
 
 /// Returns what the broad scopes among these allow, if there are any.

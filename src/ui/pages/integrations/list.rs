@@ -5,13 +5,13 @@ use leptos::prelude::*;
 use super::access::lacking_notice;
 use super::confirm_dialog::disconnect_dialog;
 use super::filters::{filters, nothing_found, page_links, shown_rows};
-use super::row::row;
+use super::row::rows;
 use super::words;
 use crate::model::{SettingsView, paths};
 use crate::ui::components::broken_connections::broken_connections;
 use crate::ui::components::live_body::live_body_until;
 use crate::ui::components::org_field::org_field;
-use crate::ui::components::rendered::{IntoRendered as _, Rendered};
+use crate::ui::components::rendered::{IntoRendered as _, Rendered, from_markup};
 use crate::ui::components::reread::next_reread_at;
 use crate::ui::islands::ids;
 use crate::ui::islands::page_action::PageAction;
@@ -21,7 +21,7 @@ use crate::ui::shared::icons::{WARNING, icon};
 /// Renders the page's body. `questions` wait for an answer and come before the list.
 pub fn connections(view: &SettingsView, questions: Rendered) -> impl IntoView + use<> {
     let (empty, is_broken) = (view.list.total == 0, view.broken.count > 0);
-    let rows = view.connections.iter().map(|one| row(one, view)).collect_view();
+    let rows = from_markup(rows(view));
     let body = view! {
             <header class="page-head">
                 <div>
@@ -71,7 +71,7 @@ fn refresh_button(active: usize, is_broken: bool) -> impl IntoView {
         <form method="post" action="/api/integrations/xero/refresh">
             {org_field()}
             <input type="hidden" name="clicked" value="true" />
-            <button class=class id="refresh-tokens" data-action=action.to_attribute()>
+            <button class=class id="refresh-tokens" data-action=action.to_string()>
                 {words::REFRESH_TOKENS}
             </button>
         </form>

@@ -1,97 +1,91 @@
-//! One row of the connections list: state, facts and menu.
+//! The rows of the connections list: state, facts and menu. They are written as text, because there are up to fifty.
 
-use leptos::prelude::*;
+use maud::{Markup, html};
 
-use super::access::row_hints;
+use super::access::hints;
 use super::words;
 use crate::model::{ConnectionView, Health, SettingsView, paths};
-use crate::ui::components::actions_menu::ActionsMenu;
+use crate::ui::components::actions_menu::actions_menu;
 use crate::ui::components::connection_texts::{ASK_TO_RECONNECT, SHARED_USER};
 use crate::ui::components::health_badge::health_badge;
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::reconnect_form::reconnect_form;
 use crate::ui::components::rendered::IntoRendered as _;
-use crate::ui::components::time;
 use crate::ui::components::token_facts::{TokenTimes, token_facts};
 use crate::ui::islands::ids;
 use crate::ui::islands::page_action::PageAction;
 
-/// Renders the row. Forms and links carry its actions; `data-action` names what the island runs in place instead.
-pub fn row(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
-    let title = format!("tenant-{}", one.id);
-    let (broken, wants_more) = (!one.health.has_access(), !one.missing_scopes.is_empty());
-    let is_practice = one.tenant_type != "ORGANISATION";
-    let SettingsView { roll_after, refresh_token_lifetime, as_of, .. } = *view;
-    view! {
-        <li class="connection" id=paths::connection_anchor(&one.id)>
-            <div class="connection-who">
-                <div class="connection-name">
-                    <h2 id=title.clone()><a href=paths::connection(&one.id)>{one.tenant_name.clone()}</a></h2>
-                    {health_badge(one)}
-                </div>
-                <p class="meta">
-                    {is_practice.then_some((words::A_PRACTICE, " "))}
-                    {words::connected(one.connected_by.clone(), time::date(one.connected_at), one.xero_user.clone())}
-                </p>
-            </div>
-            <div class="connection-actions">
-                {((broken || wants_more) && view.may_manage).then(|| reconnect_form(&one.id, one.health, title))} {actions(one, view)}
-            </div>
-            {one.problem.clone().map(|text| view! { <p class="problem">{text}</p> })}
-            {(one.health == Health::NeedsReauth && !view.may_manage)
-                .then(|| view! { <p class="problem">{ASK_TO_RECONNECT}</p> })}
-            {row_hints(one, view.may_manage)}
-            {one.is_shared_user.then(|| view! { <p class="hint">{SHARED_USER}</p> })}
-            {token_facts(one, TokenTimes { roll_after, refresh_token_lifetime, as_of })}
-            {view.may_manage.then(|| contacts_line(one))}
-            <p id=ids::outcome_of(one.id.as_str()) role="status" class="outcome" data-kept></p>
-        </li>
+/// Renders the rows. Forms and links carry their actions; `data-action` names what the island runs in place instead.
+pub fn rows(view: &SettingsView) -> Markup {
+    let SettingsView { roll_after, refresh_token_lifetime, as_of, may_manage, .. } = *view;
+    let times = TokenTimes { roll_after, refresh_token_lifetime, as_of };
+    html! {
+        @for one in &view.connections {
+            @let title = format!("tenant-{}", one.id);
+            @let wants_consent = !one.health.has_access() || !one.missing_scopes.is_empty();
+            li class="connection" id=(paths::connection_anchor(&one.id)) {
+                div class="connection-who" {
+                    div class="connection-name" {
+                        h2 id=(title) { a href=(paths::connection(&one.id)) { (one.tenant_name) } }
+                        (health_badge(one))
+                    }
+                    p class="meta" {
+                        @if one.tenant_type != "ORGANISATION" { (words::A_PRACTICE) " " }
+                        (words::connected(one.connected_by.as_deref(), one.connected_at, one.xero_user.as_deref()))
+                    }
+                }
+                div class="connection-actions" {
+                    @if wants_consent && may_manage { (reconnect_form(&one.id, one.health, title).markup()) }
+                    (actions(one, may_manage))
+                }
+                @if let Some(problem) = &one.problem { p class="problem" { (problem) } }
+                @if one.health == Health::NeedsReauth && !may_manage { p class="problem" { (ASK_TO_RECONNECT) } }
+                @for hint in hints(one, may_manage) { p class="hint" { (hint) } }
+                @if one.is_shared_user { p class="hint" { (SHARED_USER) } }
+                (token_facts(one, times))
+                @if may_manage { (contacts_line(one)) }
+                p id=(ids::outcome_of(one.id.as_str())) role="status" class="outcome" data-kept {}
+            }
+        }
     }
-    .rendered()
 }
 
 /// Says how many contacts the connection has, and leads to them.
-fn contacts_line(one: &ConnectionView) -> impl IntoView + use<> {
-    view! {
-        <p class="meta">
-            <a href=format!("{}#contacts", paths::connection(&one.id))>{words::contacts(one.contact_count)}</a>
-        </p>
+fn contacts_line(one: &ConnectionView) -> Markup {
+    html! {
+        p class="meta" {
+            a href={ (paths::connection(&one.id)) "#contacts" } { (words::contacts(one.contact_count)) }
+        }
     }
 }
 
 /// Renders the row's menu: one form whose buttons choose the action, and two links.
-fn actions(one: &ConnectionView, view: &SettingsView) -> impl IntoView + use<> {
-    let items = one.health.has_access().then(|| refresh_and_test_items(one));
-    let details = paths::connection(&one.id);
-    let disconnect = (view.may_manage && one.health != Health::Disconnected).then(|| {
-        let confirm = format!("{}?disconnect={}", paths::INTEGRATIONS, one.id);
-        view! {
-            <a class="menu-item danger" href=confirm data-action=PageAction::AskToDisconnect(one.id.clone(), one.tenant_name.clone()).to_attribute()>
+fn actions(one: &ConnectionView, may_manage: bool) -> Markup {
+    let items = html! {
+        @if one.health.has_access() { (refresh_and_test_items(one)) }
+        a class="menu-item" href=(paths::connection(&one.id)) { "Details" }
+        @if may_manage && one.health != Health::Disconnected {
+            a class="menu-item danger" href={ (paths::INTEGRATIONS) "?disconnect=" (one.id) }
+                data-action=(PageAction::AskToDisconnect(one.id.clone(), one.tenant_name.clone())) {
                 "Disconnect"
-            </a>
+            }
         }
-    });
-    view! {
-        <form method="post" action="/api/integrations/xero/refresh-connection">
-            {org_field()}
-            <input type="hidden" name="binding_id" value=one.id.0.clone() />
-            <ActionsMenu id=one.id.0.clone() name=one.tenant_name.clone()>
-                {items} <a class="menu-item" href=details>
-                    "Details"
-                </a> {disconnect}
-            </ActionsMenu>
-        </form>
+    };
+    html! {
+        form method="post" action="/api/integrations/xero/refresh-connection" {
+            (org_field().markup())
+            input type="hidden" name="binding_id" value=(one.id);
+            (actions_menu(one.id.as_str(), &one.tenant_name, &items))
+        }
     }
 }
 
-fn refresh_and_test_items(one: &ConnectionView) -> impl IntoView + use<> {
+fn refresh_and_test_items(one: &ConnectionView) -> Markup {
     let [refresh, test] = [PageAction::Refresh(one.id.clone()), PageAction::Test(one.id.clone())];
-    view! {
-        <button class="menu-item" data-action=refresh.to_attribute()>
-            {words::REFRESH_NOW}
-        </button>
-        <button class="menu-item" formaction="/api/integrations/xero/test" data-action=test.to_attribute()>
-            {words::TEST_CONNECTION}
-        </button>
+    html! {
+        button class="menu-item" data-action=(refresh) { (words::REFRESH_NOW) }
+        button class="menu-item" formaction="/api/integrations/xero/test" data-action=(test) {
+            (words::TEST_CONNECTION)
+        }
     }
 }

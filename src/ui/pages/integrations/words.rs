@@ -1,8 +1,11 @@
 //! The words of the integrations page.
 
 use leptos::prelude::*;
+use maud::{Markup, html};
 
 use crate::model::BROAD_SCOPES_END;
+use crate::ui::components::rendered::IntoRendered as _;
+use crate::ui::components::time;
 
 pub const TITLE: &str = "Integrations";
 pub fn page_title(page: usize, last: usize) -> String {
@@ -108,9 +111,11 @@ pub const NO_CONNECTIONS: &str = "No connections yet";
 pub const WHAT_CONNECTING_DOES: &str =
     "Connect a Xero organisation, and Evergrant refreshes its tokens before anyone needs them.";
 pub const A_PRACTICE: &str = "Practice.";
-pub fn connected(by: Option<String>, date: impl IntoView, xero_user: Option<String>) -> impl IntoView {
-    let by = by.map(|person| format!("by {person} ")).unwrap_or_default();
-    (format!("Connected {by}on "), date, xero_user.map(|user| format!(". In Xero: {user}")))
+pub fn connected(by: Option<&str>, at: i64, xero_user: Option<&str>) -> Markup {
+    html! {
+        "Connected " @if let Some(person) = by { "by " (person) " " } "on " (time::date(at).markup())
+        @if let Some(user) = xero_user { ". In Xero: " (user) }
+    }
 }
 pub fn wants_more_access(sentences: &str, may_reconnect: bool) -> String {
     let who = if may_reconnect { "Reconnect it to allow this." } else { "An owner or admin can reconnect it." };

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use super::words;
 use crate::model::{ConnectionView, Health, paths};
 use crate::ui::components::health_badge::{count_badge, health_badge};
+use crate::ui::components::rendered::from_markup;
 use crate::ui::components::time;
 
 /// Maximum number of connections listed here; the settings list all of them.
@@ -37,7 +38,7 @@ fn row(one: &ConnectionView) -> impl IntoView + use<> {
         <li class="connection brief" data-key=one.id.0.clone()>
             <div class="connection-name">
                 <h3><a href=paths::connection(&one.id)>{one.tenant_name.clone()}</a></h3>
-                {health_badge(one)}
+                {from_markup(health_badge(one))}
             </div>
             <p class="meta">{refreshed}</p>
         </li>
