@@ -1,7 +1,9 @@
 //! Tests of the migrations: what they may do, what they do to a database with rows, and how schemas compare.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use sqlx::migrate::{Migrate as _, MigrateError};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use super::*;
@@ -42,6 +44,24 @@ async fn schema_state_distinguishes_older_and_newer_schemas(database: Database) 
     assert_eq!(change(breaking).await, SchemaState::Incompatible);
     assert_eq!(change("DELETE FROM _sqlx_migrations").await, SchemaState::Behind);
     assert_eq!(change("DROP TABLE _sqlx_migrations").await, SchemaState::Behind);
+}
+
+#[apply(each_database!)]
+async fn start_on_a_migrated_database_waits_for_no_migration(database: Database) {
+    let mut migrating = database.connect_outside_pool().await.unwrap();
+    migrating.lock().await.unwrap();
+    let started = tokio::time::timeout(Duration::from_secs(4), database.migrate()).await;
+    started.expect("waited for the lock of another instance's migration").unwrap();
+}
+
+#[apply(each_database!)]
+async fn changed_migration_is_refused_on_a_migrated_database(database: Database) {
+    let change = "UPDATE _sqlx_migrations SET checksum = (SELECT checksum FROM _sqlx_migrations WHERE version = 2) \
+                  WHERE version = 1";
+    sqlx::query(change).execute(database.pool()).await.unwrap();
+    assert_eq!(database.schema_state().await.unwrap(), SchemaState::UpToDate);
+    let refused = database.migrate().await.unwrap_err();
+    assert!(matches!(refused, StoreError::Migration(MigrateError::VersionMismatch(1))), "{refused:?}");
 }
 
 #[test]
