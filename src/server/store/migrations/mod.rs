@@ -118,7 +118,7 @@ impl Database {
             migrating.close().await;
             migrated?;
         } else {
-            // Only compares what was applied, and waits for nobody's migration.
+            // Compares checksums only. Without the lock, because another instance may hold it for minutes.
             migrator.set_locking(false).run_direct(None, &mut *self.pool().acquire().await?, false).await?;
         }
         // Spool files name the database that they belong to.
