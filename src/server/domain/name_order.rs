@@ -1,5 +1,7 @@
 //! Names as people sort and search them: without regard to case and diacritics, and numbers by their value.
 
+use std::iter::repeat_n;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -32,7 +34,8 @@ pub fn sort_key(name: &str) -> String {
         let end = digits.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(digits.len());
         let number = digits[..end].trim_start_matches('0');
         key.push_str(&rest[..start]);
-        key.push_str(&format!("{number:0>NUMBER_WIDTH$}"));
+        key.extend(repeat_n('0', NUMBER_WIDTH.saturating_sub(number.len())));
+        key.push_str(number);
         rest = &digits[end..];
     }
     key.push_str(rest);

@@ -37,13 +37,10 @@ impl<'a> From<&'a ConnectionView> for ConnectionKey<'a> {
     }
 }
 
-impl ConnectionKey<'_> {
+impl<'a> ConnectionKey<'a> {
     /// Sorts those in trouble first, then by name, and those of one name by their ids.
-    pub fn sort_key(&self) -> (usize, String) {
-        let mut key = sort_key(self.name);
-        key.push('\0');
-        key.push_str(self.id);
-        (rank(self.health), key)
+    pub fn sort_key(&self) -> (usize, String, &'a str) {
+        (rank(self.health), sort_key(self.name), self.id)
     }
 
     /// Returns what names the connection.

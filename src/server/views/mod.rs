@@ -17,6 +17,7 @@ mod settings;
 mod viewer;
 mod xero_state;
 
+pub use access::scope_refusal_view;
 pub use account::{account, clerk_account};
 pub use activity::{ConnectionNamesByGrant, activity, attempt_page, audit_page, changes};
 pub use api_keys::api_keys;
@@ -71,7 +72,10 @@ pub async fn overview(
     let next = soonest_of_each_kind(upcoming_refreshes(&listed));
     let view = |one: ListedConnection| seen_by(viewer, connection_view(one.shown, store.app(), now));
     let mut connections: Vec<ConnectionView> = listed.into_iter().map(view).collect();
-    connections.sort_by_cached_key(|one| ConnectionKey::from(one).sort_key());
+    connections.sort_by_cached_key(|one| {
+        let (rank, name, id) = ConnectionKey::from(one).sort_key();
+        (rank, name, id.to_owned())
+    });
     Ok(OverviewView {
         broken: broken_connections(connections.iter().map(ConnectionKey::from)),
         connections,
