@@ -152,18 +152,15 @@ pub async fn settings(
     use crate::server::views::{self, SettingsRequest};
 
     let state = state.and_then(|state| ListState::parse(&state));
-    let request = SettingsRequest {
-        query: ListQuery { search: q, state, page: page.unwrap_or(1), first: connection },
-        asked: disconnect.as_ref(),
-        has_pending: false,
-    };
     let ctx = ServerFnContext::authenticated().await?;
     ctx.run(async |ctx| {
         let (app, org) = (&ctx.state, ctx.org()?);
-        let (scope_refusal, notices) = ctx.connection_notices(org).await?;
-        let request = SettingsRequest { has_pending: notices.has_pending, ..request };
-        let view = views::settings(&app.store, org, &ctx.viewer()?, &app.config.xero.scopes, request).await?;
-        Ok(SettingsView { scope_refusal, open_links: notices.open_links, ..view })
+        let request = SettingsRequest {
+            query: ListQuery { search: q, state, page: page.unwrap_or(1), first: connection },
+            asked: disconnect.as_ref(),
+            allows_least_access: app.config.xero.allows_least_access(),
+        };
+        Ok(views::settings(&app.store, org, &ctx.viewer()?, &app.config.xero.scopes, request).await?)
     })
     .await
     .without_flash()

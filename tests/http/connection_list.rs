@@ -99,6 +99,22 @@ async fn trouble_comes_first_and_names_as_people_sort_them(database: TestDatabas
 }
 
 #[apply(each_database!)]
+async fn long_list_asks_about_a_former_members_connection_on_any_of_its_pages(database: TestDatabase) {
+    let (server, ann, org) = with_two_hundred(database).await;
+    let bob = server.add_user("bob@example.com", "Southerly").await.user;
+    for statement in [
+        "UPDATE integration_tenant_bindings SET connected_by = $1 WHERE org_id = $2 AND tenant_name = 'Tui Books'",
+        "INSERT INTO membership_removals (user_id, org_id, removed_at) VALUES ($1, $2, 1800000000)",
+    ] {
+        let left = sqlx::query(statement).bind(bob.as_str()).bind(org.as_str());
+        left.execute(server.store.database().pool()).await.unwrap();
+    }
+    let page = ann.page_text("/settings/integrations").await;
+    assert!(page.contains("Tui Books will be disconnected") && page.contains("bob@example.com"));
+    assert_eq!(rows(&page)[..2], ["Client 7", "Client 0"]);
+}
+
+#[apply(each_database!)]
 async fn list_is_searched_and_filtered_by_its_address(database: TestDatabase) {
     let (server, ann, _) = with_two_hundred(database).await;
     let db = server.database().name;

@@ -14,6 +14,8 @@ use crate::support::wait::{MAX_WAIT, eventually};
 const MAX_PAGE_STATEMENTS: usize = 4;
 /// The most statements of a connection's page: who asks, the connection, its links, its keys, and its attempts.
 const MAX_CONNECTION_PAGE_STATEMENTS: usize = 5;
+/// The statements of the page with all connections, which is read most: who asks, and what it shows.
+const LIST_PAGE_STATEMENTS: usize = 2;
 const MAX_REFRESH_STATEMENTS: usize = 2;
 
 /// Pages with a query, beside those of the routes.
@@ -90,6 +92,13 @@ async fn page_of_a_connection_needs_at_most_five_statements(database: TestDataba
     let sent = statements_of(&browser, &page).await;
     assert!(sent.iter().any(|sql| sql.contains("integration_tenant_bindings")), "{sent:#?}");
     assert!(sent.len() <= MAX_CONNECTION_PAGE_STATEMENTS, "{sent:#?}");
+}
+
+#[apply(each_database!)]
+async fn page_of_all_connections_needs_two_statements(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    let sent = statements_of(&app.demo_browser().await, paths::INTEGRATIONS).await;
+    assert_eq!(sent.len(), LIST_PAGE_STATEMENTS, "{sent:#?}");
 }
 
 #[apply(each_database!)]

@@ -81,6 +81,13 @@ pub struct XeroConfig {
     pub timeout: Duration,
 }
 
+impl XeroConfig {
+    /// Returns whether a consent may ask for the smallest set of scopes after Xero refused the configured ones.
+    pub fn allows_least_access(&self) -> bool {
+        self.scopes_fallback == ScopesFallback::Smallest
+    }
+}
+
 /// The credentials of the Xero app.
 pub struct XeroApp {
     /// The client id that Xero issued to the app.

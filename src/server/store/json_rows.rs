@@ -9,15 +9,18 @@ use sqlx::any::AnyRow;
 
 use super::StoreError;
 
-/// Selects the columns of all rows as one JSON text. `$rest` is the statement from its `FROM` on.
+/// Selects the columns of all rows as `list`. `$rest` is the statement from its `FROM` on, `$start` what precedes the list.
 macro_rules! json_rows_sql {
     ($kind:expr, $columns:expr, $rest:expr) => {
+        json_rows_sql!($kind, "SELECT ", $columns, $rest)
+    };
+    ($kind:expr, $start:expr, $columns:expr, $rest:expr) => {
         match $kind {
             $crate::server::store::DatabaseKind::Sqlite => {
-                concat!("SELECT json_group_array(json_array(", $columns, ")) AS list ", $rest)
+                concat!($start, "json_group_array(json_array(", $columns, ")) AS list ", $rest)
             }
             $crate::server::store::DatabaseKind::Postgres => {
-                concat!("SELECT CAST(json_agg(json_build_array(", $columns, ")) AS TEXT) AS list ", $rest)
+                concat!($start, "CAST(json_agg(json_build_array(", $columns, ")) AS TEXT) AS list ", $rest)
             }
         }
     };

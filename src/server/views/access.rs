@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use super::Viewer;
-use crate::model::{AccessSummary, ConnectionView, ConsentView, missing_scopes};
+use crate::model::{
+    AccessSummary, ConnectionView, ConsentView, ScopeRefusalView, missing_scopes, scope_sentences,
+    scopes_beyond_smallest,
+};
 use crate::server::domain::XeroUserName;
-use crate::server::store::{ConsentDetails, ShownGrant};
+use crate::server::store::{ConsentDetails, ScopeRefusal, ShownGrant};
 
 /// How much of Xero's id of a user is shown, in characters, if nothing else is known of them.
 const SHOWN_ID_CHARACTERS: usize = 8;
@@ -64,6 +67,20 @@ pub(super) fn with_access(
     ConnectionView { missing_scopes, xero_user, ..connection }
 }
 
+/// Returns what owners and admins learn of a refusal that stands. `allows_least` says whether a consent may ask for the
+/// smallest set of scopes instead.
+pub fn scope_refusal_view(refusal: ScopeRefusal, allows_least: bool) -> ScopeRefusalView {
+    let ScopeRefusal { scopes, named, cause, refused_at, .. } = refusal;
+    let beyond = scopes_beyond_smallest(&scopes);
+    let lacks = scope_sentences(beyond.iter().map(String::as_str));
+    ScopeRefusalView {
+        at: refused_at,
+        cause,
+        least_access_lacks: (allows_least && !beyond.is_empty()).then_some(lacks),
+        scopes: if named.is_empty() { beyond } else { named },
+    }
+}
+
 /// Returns the view of a connection's consent, for its page.
 pub(super) fn consent_view(
     details: ConsentDetails,
@@ -87,5 +104,27 @@ pub(super) fn consent_view(
         link_created_by: name(details.link_created_by),
         given_at: details.given_at,
         xero_user,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ScopeRefusalCause;
+
+    #[test]
+    fn view_tells_the_named_scopes_or_all_beyond_the_smallest_set() {
+        let refusal = |named: &[&str]| ScopeRefusal {
+            scopes: "openid offline_access files accounting.contacts".into(),
+            named: named.iter().map(|&scope| scope.to_owned()).collect(),
+            cause: ScopeRefusalCause::Other,
+            refused_at: 1,
+            accepted_at: None,
+        };
+        assert_eq!(scope_refusal_view(refusal(&[]), false).scopes, ["files", "accounting.contacts"]);
+        let view = scope_refusal_view(refusal(&["files"]), true);
+        assert_eq!(view.scopes, ["files"]);
+        let lacks = view.least_access_lacks.unwrap();
+        assert_eq!(lacks, ["Read and change files", "Read and change contacts"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Loads the view of `/settings/integrations`.
 
-use super::access::{MissingScopes, access_summary, with_access};
+use super::access::{MissingScopes, access_summary, scope_refusal_view, with_access};
 use super::connection_list::{ConnectionKey, SearchableConnection, broken_connections, part_of};
 use super::{Viewer, connection_view, health, seen_by};
 use crate::model::{BindingId, BindingStatus, ConnectionView, ListQuery, OrgView, Permission, SettingsView};
@@ -15,12 +15,12 @@ pub struct SettingsRequest<'a> {
     pub query: ListQuery,
     /// The connection that the viewer is asked to confirm disconnecting.
     pub asked: Option<&'a BindingId>,
-    /// Whether a consent waits for a decision, which is then loaded.
-    pub has_pending: bool,
+    /// Whether a consent may ask for the smallest set of scopes after Xero refused the wanted ones.
+    pub allows_least_access: bool,
 }
 
-/// Loads the view. Pending confirmations and departing members are included only for members who may manage connections.
-/// The caller adds the refusal of scopes.
+/// Loads the view. What waits for a decision, departing members, open links and a refusal of the wanted scopes are included
+/// only for members who may manage connections.
 pub async fn settings(
     store: &Store,
     org: &OrgView,
@@ -30,11 +30,11 @@ pub async fn settings(
 ) -> Result<SettingsView, StoreError> {
     let may_manage = org.role.may(Permission::ManageConnections);
     let now = store.clock().now();
-    let list = store.connection_list(&org.id).await?;
-    let rows = list.rows()?;
-    let pending = if may_manage && request.has_pending {
-        let shown: Vec<_> = rows.iter().map(|row| row.listed(now).shown).collect();
-        store.pending_confirmations(&org.id, &shown).await?
+    let page = store.connection_list_page(&org.id, wanted_scopes).await?;
+    let rows = page.list.rows()?;
+    let pending = if may_manage && page.has_pending {
+        let all: Vec<_> = rows.iter().map(|row| row.listed(now).shown).collect();
+        store.pending_confirmations(&org.id, &all).await?
     } else {
         Vec::new()
     };
@@ -58,6 +58,7 @@ pub async fn settings(
         with_access(view, &mut missing, xero_user, viewer)
     });
     let rows = rows.collect();
+    let refusal = page.refusal.filter(|_| may_manage);
     Ok(SettingsView {
         org_id: Some(org.id.clone()),
         connections: rows,
@@ -68,9 +69,9 @@ pub async fn settings(
         asked,
         pending,
         departing,
-        open_links: 0,
+        open_links: if may_manage { page.open_links } else { 0 },
         may_manage,
-        scope_refusal: None,
+        scope_refusal: refusal.map(|refusal| scope_refusal_view(refusal, request.allows_least_access)),
         roll_after: store.plan().roll_after,
         refresh_token_lifetime: REFRESH_TOKEN_LIFETIME,
         as_of: now,

@@ -1,11 +1,9 @@
 //! The scopes of a consent: which are asked for, and what happens if Xero refuses them.
 
-use crate::model::{
-    OrgId, SMALLEST_SCOPES, ScopeRefusalCause, ScopeRefusalView, scope_sentences, scopes_beyond_smallest,
-};
-use crate::server::config::ScopesFallback;
+use crate::model::{OrgId, SMALLEST_SCOPES, ScopeRefusalCause, ScopeRefusalView, scopes_beyond_smallest};
 use crate::server::http::state::AppState;
-use crate::server::store::{ConnectionNotices, ScopeRefusal, StoreError};
+use crate::server::store::StoreError;
+use crate::server::views::scope_refusal_view;
 
 /// How much of a description is looked at, in bytes. Xero's are short, and anybody can send another.
 const MAX_DESCRIPTION_BYTES: usize = 500;
@@ -75,36 +73,15 @@ pub async fn scopes_to_ask_for<'a>(
     wants_least_access: bool,
 ) -> Result<&'a str, StoreError> {
     let configured = &state.config.xero.scopes;
-    let is_allowed = wants_least_access && state.config.xero.scopes_fallback == ScopesFallback::Smallest;
+    let is_allowed = wants_least_access && state.config.xero.allows_least_access();
     let is_refused = is_allowed && state.store.standing_scope_refusal(org, configured).await?.is_some();
     Ok(if is_refused { SMALLEST_SCOPES } else { configured })
 }
 
 /// Returns what the organization's owners and admins learn of the last refusal, if it stands.
 pub async fn refusal_view(state: &AppState, org: &OrgId) -> Result<Option<ScopeRefusalView>, StoreError> {
-    Ok(notices_view(state, org).await?.0)
-}
-
-/// Returns the same, and what else the page with the connections says beside them.
-pub async fn notices_view(
-    state: &AppState,
-    org: &OrgId,
-) -> Result<(Option<ScopeRefusalView>, ConnectionNotices), StoreError> {
-    let mut notices = state.store.connection_notices(org, &state.config.xero.scopes).await?;
-    let allows_least = state.config.xero.scopes_fallback == ScopesFallback::Smallest;
-    Ok((notices.refusal.take().map(|refusal| view_of(refusal, allows_least)), notices))
-}
-
-fn view_of(refusal: ScopeRefusal, allows_least: bool) -> ScopeRefusalView {
-    let ScopeRefusal { scopes, named, cause, refused_at, .. } = refusal;
-    let beyond = scopes_beyond_smallest(&scopes);
-    let lacks = scope_sentences(beyond.iter().map(String::as_str));
-    ScopeRefusalView {
-        at: refused_at,
-        cause,
-        least_access_lacks: (allows_least && !beyond.is_empty()).then_some(lacks),
-        scopes: if named.is_empty() { beyond } else { named },
-    }
+    let refusal = state.store.standing_scope_refusal(org, &state.config.xero.scopes).await?;
+    Ok(refusal.map(|refusal| scope_refusal_view(refusal, state.config.xero.allows_least_access())))
 }
 
 #[cfg(test)]
@@ -130,21 +107,5 @@ mod tests {
         assert!(named.words.contains(&"files.read".into()) && named.words.contains(&"accounting.contacts".into()));
         let long = format!("scope {}", "é".repeat(MAX_DESCRIPTION_BYTES));
         assert!(RefusedScopes::parse("access_denied", &long).is_some());
-    }
-
-    #[test]
-    fn view_tells_the_named_scopes_or_all_beyond_the_smallest_set() {
-        let refusal = |named: &[&str]| ScopeRefusal {
-            scopes: "openid offline_access files accounting.contacts".into(),
-            named: named.iter().map(|&scope| scope.to_owned()).collect(),
-            cause: ScopeRefusalCause::Other,
-            refused_at: 1,
-            accepted_at: None,
-        };
-        assert_eq!(view_of(refusal(&[]), false).scopes, ["files", "accounting.contacts"]);
-        let view = view_of(refusal(&["files"]), true);
-        assert_eq!(view.scopes, ["files"]);
-        let lacks = view.least_access_lacks.unwrap();
-        assert_eq!(lacks, ["Read and change files", "Read and change contacts"]);
     }
 }

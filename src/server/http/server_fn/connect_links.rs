@@ -4,15 +4,14 @@ use axum::http::StatusCode;
 
 use super::rejection::{Rejection, reject_with_flash};
 use super::{ServerFnContext, append_cookie};
-use crate::model::{BindingId, ConnectLinkId, ConnectionFlash, NewLinksView, OrgView, Permission, ScopeRefusalView};
+use crate::model::{BindingId, ConnectLinkId, ConnectionFlash, NewLinksView, OrgView};
 use crate::server::domain::return_url::{MAX_RETURN_URLS, normalize_return_url};
 use crate::server::http::contact_addresses::contact_addresses;
 use crate::server::http::internal_error::InternalError;
-use crate::server::http::oauth::scopes::notices_view;
 use crate::server::http::one_time_secret;
 use crate::server::http::routes::connect_links::{LinkRequestError, RequestedLink, create};
 use crate::server::http::routes::link_batches::LinkBatch;
-use crate::server::store::{ConnectionNotices, CreateLinkError, LinkCreator, MailLimitError};
+use crate::server::store::{CreateLinkError, LinkCreator, MailLimitError};
 
 impl ServerFnContext {
     /// Creates a link and returns its URL. A plain form also receives it in a cookie for the next page.
@@ -38,18 +37,6 @@ impl ServerFnContext {
         let links = batch.open_links(&self.state, &org.id).await?;
         let already_open = u32::try_from(made.already_open).unwrap_or(u32::MAX);
         Ok(NewLinksView { urls: links.into_iter().map(|(_, url)| url).collect(), already_open })
-    }
-
-    /// Returns Xero's refusal of what the app asks for, if it stands, and how many connect links are open. Nothing of both
-    /// if the caller may not manage connections.
-    pub async fn connection_notices(
-        &self,
-        org: &OrgView,
-    ) -> Result<(Option<ScopeRefusalView>, ConnectionNotices), Rejection> {
-        Ok(match org.role.may(Permission::ManageConnections) {
-            true => notices_view(&self.state, &org.id).await?,
-            false => (None, ConnectionNotices::default()),
-        })
     }
 
     /// Cancels an open link, or fails with 404.

@@ -13,7 +13,7 @@ use crate::server::store::json_rows::{JsonRows, json_rows_sql};
 use crate::server::store::{Store, StoreError};
 
 /// A connection in the list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListedConnection {
     /// The connection and its grant.
     pub shown: ShownConnection,
@@ -42,10 +42,46 @@ pub struct NamedTenant {
     pub is_broken: bool,
 }
 
+/// The columns of the list, in the order of `ListedColumns`.
+macro_rules! list_columns {
+    () => {
+        concat!(
+            "b.id, b.tenant_id, b.tenant_name, b.tenant_type, b.status, b.missing_since, b.created_at, b.external_id, \
+             u.email, ",
+            reaches_other_orgs!(),
+            ", r.removed_at, (SELECT COUNT(*) FROM binding_contacts p WHERE p.binding_id = b.id), \
+             (SELECT string_agg(t.tag, ' ') FROM binding_tags t WHERE t.binding_id = b.id), \
+             g.status, g.xero_user_name, g.xero_user_email, g.due_at, g.client_id, g.issuer, g.xero_user_id, \
+             g.scopes, g.expires_at, g.refresh_token_issued_at, g.last_refreshed_at, \
+             CASE WHEN g.lease_owner IS NOT NULL THEN g.lease_until END, g.failure_count, g.next_attempt_at, \
+             g.last_error, g.exported_at"
+        )
+    };
+}
+pub(super) use list_columns;
+
+/// The list's tables, and its condition: the connections of the organization `$org`.
+macro_rules! list_source {
+    ($org:literal) => {
+        concat!(
+            "FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
+             LEFT JOIN users u ON u.id = b.connected_by \
+             LEFT JOIN membership_removals r ON r.org_id = b.org_id AND r.user_id = b.connected_by WHERE b.org_id = ",
+            $org
+        )
+    };
+}
+pub(super) use list_source;
+
 /// An organization's connections as the database returned them. Of most of them a page needs little.
 pub struct ConnectionList(JsonRows);
 
 impl ConnectionList {
+    /// Takes them from the row's `list`.
+    pub(super) fn of(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self(JsonRows::of(row, "list")?))
+    }
+
     /// Reads the connections, in no particular order.
     pub fn rows(&self) -> Result<Vec<ListedRow<'_>>, StoreError> {
         self.0.read()?.into_iter().map(ListedRow::new).collect()
@@ -55,33 +91,10 @@ impl ConnectionList {
 impl Store {
     /// Returns every connection of the organization, in no particular order.
     pub async fn listed_connections(&self, org: &OrgId) -> Result<Vec<ListedConnection>, StoreError> {
+        let sql = json_rows_sql!(self.database.kind(), list_columns!(), list_source!("$1"));
+        let row = sqlx::query(sql).bind(org.as_str()).fetch_one(self.pool()).await?;
         let now = self.clock.now();
-        Ok(self.connection_list(org).await?.rows()?.into_iter().map(|row| row.listed(now)).collect())
-    }
-
-    /// Returns the organization's connections for `ConnectionList::rows`.
-    pub async fn connection_list(&self, org: &OrgId) -> Result<ConnectionList, StoreError> {
-        let row = sqlx::query(json_rows_sql!(
-            self.database.kind(),
-            concat!(
-                "b.id, b.tenant_id, b.tenant_name, b.tenant_type, b.status, b.missing_since, b.created_at, \
-                 b.external_id, u.email, ",
-                reaches_other_orgs!(),
-                ", r.removed_at, (SELECT COUNT(*) FROM binding_contacts p WHERE p.binding_id = b.id), \
-                 (SELECT string_agg(t.tag, ' ') FROM binding_tags t WHERE t.binding_id = b.id), \
-                 g.status, g.xero_user_name, g.xero_user_email, g.due_at, g.client_id, g.issuer, g.xero_user_id, \
-                 g.scopes, g.expires_at, g.refresh_token_issued_at, g.last_refreshed_at, \
-                 CASE WHEN g.lease_owner IS NOT NULL THEN g.lease_until END, g.failure_count, g.next_attempt_at, \
-                 g.last_error, g.exported_at"
-            ),
-            "FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
-             LEFT JOIN users u ON u.id = b.connected_by \
-             LEFT JOIN membership_removals r ON r.org_id = b.org_id AND r.user_id = b.connected_by WHERE b.org_id = $1"
-        ))
-        .bind(org.as_str())
-        .fetch_one(self.pool())
-        .await?;
-        Ok(ConnectionList(JsonRows::of(&row, "list")?))
+        Ok(ConnectionList::of(&row)?.rows()?.into_iter().map(|row| row.listed(now)).collect())
     }
 
     /// Returns the connections that need reconnecting, and this one, by name.

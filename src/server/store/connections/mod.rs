@@ -13,6 +13,7 @@ pub mod link_consents;
 pub mod link_creators;
 pub mod link_mails;
 pub mod link_outcomes;
+pub mod list_page;
 pub mod listed;
 pub mod listed_row;
 pub mod oauth_states;

@@ -5,8 +5,6 @@ use sqlx::any::AnyRow;
 
 use crate::model::{Action, OrgId, ScopeRefusalCause};
 use crate::server::domain::AuditEvent;
-use crate::server::store::accounts::members::rows::count;
-use crate::server::store::connections::open_links::count_open_links;
 use crate::server::store::text_values::text_value;
 use crate::server::store::{Database, Store, StoreError};
 
@@ -23,17 +21,6 @@ pub struct ScopeRefusal {
     pub refused_at: i64,
     /// When Xero granted the same set later.
     pub accepted_at: Option<i64>,
-}
-
-/// What the page with the connections says beside them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ConnectionNotices {
-    /// Xero's refusal of the scopes, unless it has granted them since.
-    pub refusal: Option<ScopeRefusal>,
-    /// How many connect links are open, without those in letters to contacts.
-    pub open_links: u32,
-    /// Whether a consent waits for a decision.
-    pub has_pending: bool,
 }
 
 impl Store {
@@ -82,33 +69,16 @@ impl Store {
 
     /// Returns the organization's refusal of exactly these scopes, unless Xero has granted them since.
     pub async fn standing_scope_refusal(&self, org: &OrgId, scopes: &str) -> Result<Option<ScopeRefusal>, StoreError> {
-        Ok(self.connection_notices(org, scopes).await?.refusal)
-    }
-
-    /// Returns what the page with the connections says beside them, of exactly these scopes.
-    pub async fn connection_notices(&self, org: &OrgId, scopes: &str) -> Result<ConnectionNotices, StoreError> {
-        let row = sqlx::query(concat!(
-            "SELECT r.scopes, r.named, r.cause, r.refused_at, r.accepted_at, ",
-            count_open_links!("o.id", "$4"),
-            " AS open_links, (SELECT COUNT(*) FROM oauth_states s WHERE s.org_id = o.id AND s.pending_grant_id IS NOT NULL) \
-             + (SELECT COUNT(*) FROM connect_link_states s WHERE s.org_id = o.id AND s.pending_grant_id IS NOT NULL) \
-             AS pending FROM organizations o LEFT JOIN scope_refusals r ON r.org_id = o.id \
-             AND r.client_id = $2 AND r.scopes = $3 AND r.accepted_at IS NULL WHERE o.id = $1"
-        ))
+        let row = sqlx::query(
+            "SELECT scopes, named, cause, refused_at, accepted_at FROM scope_refusals \
+             WHERE org_id = $1 AND client_id = $2 AND scopes = $3 AND accepted_at IS NULL",
+        )
         .bind(org.as_str())
         .bind(&self.app.client_id)
         .bind(scopes)
-        .bind(self.clock.now())
         .fetch_optional(self.pool())
         .await?;
-        let Some(row) = row else { return Ok(ConnectionNotices::default()) };
-        let refused = row.try_get::<Option<i64>, _>("refused_at")?.is_some();
-        let refusal = if refused { Some(refusal_from(&row)?) } else { None };
-        Ok(ConnectionNotices {
-            refusal,
-            open_links: count(row.try_get("open_links")?),
-            has_pending: row.try_get::<i64, _>("pending")? > 0,
-        })
+        row.as_ref().map(refusal_from).transpose()
     }
 }
 
@@ -127,7 +97,7 @@ impl Database {
     }
 }
 
-fn refusal_from(row: &AnyRow) -> Result<ScopeRefusal, StoreError> {
+pub(super) fn refusal_from(row: &AnyRow) -> Result<ScopeRefusal, StoreError> {
     let named: String = row.try_get("named")?;
     Ok(ScopeRefusal {
         scopes: row.try_get("scopes")?,

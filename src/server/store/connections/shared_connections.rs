@@ -21,9 +21,9 @@ macro_rules! reaches_other_orgs {
     () => {
         concat!(
             "CAST(CASE WHEN b.status = 'active' AND (g.foreign_tenant_listed_since IS NOT NULL OR ",
-            reaches_other_orgs!("<"),
+            $crate::server::store::connections::shared_connections::reaches_other_orgs!("<"),
             " OR ",
-            reaches_other_orgs!(">"),
+            $crate::server::store::connections::shared_connections::reaches_other_orgs!(">"),
             ") THEN 1 ELSE 0 END AS BIGINT)"
         )
     };
