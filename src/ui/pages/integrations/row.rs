@@ -19,7 +19,7 @@ use crate::ui::islands::page_action::PageAction;
 pub fn rows(view: &SettingsView) -> Markup {
     let SettingsView { roll_after, refresh_token_lifetime, as_of, may_manage, .. } = *view;
     let times = TokenTimes { roll_after, refresh_token_lifetime, as_of };
-    let org = org_field().markup();
+    let org_field = org_field().markup();
     html! {
         @for one in &view.connections {
             @let title = format!("tenant-{}", one.id);
@@ -37,7 +37,7 @@ pub fn rows(view: &SettingsView) -> Markup {
                 }
                 div class="connection-actions" {
                     @if wants_consent && may_manage { (reconnect_form(&one.id, one.health, title).markup()) }
-                    (actions(one, &org, may_manage))
+                    (actions(one, &org_field, may_manage))
                 }
                 @if let Some(problem) = &one.problem { p class="problem" { (problem) } }
                 @if one.health == Health::NeedsReauth && !may_manage { p class="problem" { (ASK_TO_RECONNECT) } }
@@ -60,9 +60,8 @@ fn contacts_line(one: &ConnectionView) -> Markup {
     }
 }
 
-/// Renders the row's menu: one form whose buttons choose the action, and two links. `org` is the form's field for the
-/// organization.
-fn actions(one: &ConnectionView, org: &Markup, may_manage: bool) -> Markup {
+/// Renders the row's menu: one form whose buttons choose the action, and two links.
+fn actions(one: &ConnectionView, org_field: &Markup, may_manage: bool) -> Markup {
     let items = html! {
         @if one.health.has_access() { (refresh_and_test_items(one)) }
         a class="menu-item" href=(paths::connection(&one.id)) { "Details" }
@@ -75,7 +74,7 @@ fn actions(one: &ConnectionView, org: &Markup, may_manage: bool) -> Markup {
     };
     html! {
         form method="post" action="/api/integrations/xero/refresh-connection" {
-            (org)
+            (org_field)
             input type="hidden" name="binding_id" value=(one.id);
             (actions_menu(one.id.as_str(), &one.tenant_name, &items))
         }
