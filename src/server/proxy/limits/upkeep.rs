@@ -61,12 +61,13 @@ impl TenantLimiter {
         let Inner { store, owner, unreleased, releasing, .. } = &*self.0;
         // A second release of a slot that was claimed again meanwhile would give that one back.
         let _one_at_a_time = releasing.lock().await;
-        let all: Vec<Unreleased> = unreleased.lock().clone();
-        for Unreleased { tenant, slot, minute_calls, day_calls } in all {
+        loop {
+            let Some(one) = unreleased.lock().first().cloned() else { return Ok(()) };
+            let Unreleased { tenant, slot, minute_calls, day_calls } = one;
             store.release_request_slot(&tenant, slot, owner, (&minute_calls, &day_calls)).await?;
-            unreleased.lock().retain(|one| one.tenant != tenant || one.slot != slot);
+            // It is still the first one: others are added after it, and nobody else takes one.
+            unreleased.lock().remove(0);
         }
-        Ok(())
     }
 
     async fn renew(&self, now: i64) -> Result<(), StoreError> {
