@@ -22,6 +22,7 @@ mod pooler;
 mod reports;
 mod row_change;
 mod sealed;
+mod shared_reads;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
@@ -138,6 +139,7 @@ use super::crypto::key_ring::KeyRing;
 use super::crypto::sealed::CipherError;
 use super::domain::{Actor, AppIdentity, Plan};
 use crate::model::{Cursor, Span};
+use accounts::api_keys::PresentedKeys;
 use sealed::liveness::HeartbeatWatch;
 
 /// The server's access to the database. Cheap to clone.
@@ -158,6 +160,7 @@ pub struct Store {
     demo_login: bool,
     /// Whether API keys that people created are accepted: not if Evergrant does not learn when such a person leaves.
     personal_keys: bool,
+    presented_keys: PresentedKeys,
 }
 
 /// An error of the store or its database.
@@ -254,8 +257,20 @@ impl Store {
         let (app, actor) = (Arc::new(AppIdentity::sandbox()), Arc::new(Actor::system()));
         let (ring, plan) = (Arc::new(ring), Plan::default());
         let (session_idle_timeout, demo_login, personal_keys) = (DEFAULT_SESSION_IDLE_TIMEOUT, false, true);
-        let heartbeats = HeartbeatWatch::default();
-        Self { database, ring, clock, plan, app, heartbeats, actor, session_idle_timeout, demo_login, personal_keys }
+        let (heartbeats, presented_keys) = (HeartbeatWatch::default(), PresentedKeys::default());
+        Self {
+            database,
+            ring,
+            clock,
+            plan,
+            app,
+            heartbeats,
+            actor,
+            session_idle_timeout,
+            demo_login,
+            personal_keys,
+            presented_keys,
+        }
     }
 
     /// Returns a copy of this store whose audit events name `actor`.

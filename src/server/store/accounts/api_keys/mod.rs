@@ -9,7 +9,7 @@ use crate::server::store::live::changes::ChangeTx;
 use sqlx::{AnyConnection, Row};
 
 pub use self::limits::LimitKeyError;
-pub use self::presented::{ApiKeyRow, KeyUse};
+pub use self::presented::{ApiKeyRow, KeyUse, PresentedKeys};
 pub use self::rotation::{NewSecret, ReplacedSecret, RotateKeyError};
 use crate::model::{Action, ApiKeyId, BindingId, OrgId, Permission, Scope, UserId};
 use crate::server::domain::AuditEvent;

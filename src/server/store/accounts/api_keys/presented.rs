@@ -1,5 +1,7 @@
 //! The key that a request presented: its row, what it opens, and the note of its use.
 
+use std::sync::Arc;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -10,6 +12,7 @@ use crate::server::store::connections::bindings::{
     BindingWithGrant, binding_with_grant_columns, binding_with_grant_from,
 };
 use crate::server::store::connections::shared_connections::reaches_other_orgs;
+use crate::server::store::shared_reads::{MAX_ITEMS, SharedReads};
 use crate::server::store::{Store, StoreError};
 
 /// The precision of the last use, in seconds. It saves a write per request.
@@ -40,6 +43,9 @@ pub struct ApiKeyRow {
     /// When the secret was last used, in unix seconds, to the minute; `None` if it never was.
     pub last_used_at: Option<i64>,
 }
+
+/// The reads of presented keys with bindings, by the keys' hashes.
+pub type PresentedKeys = Arc<SharedReads<String, BindingId, Arc<Vec<AnyRow>>>>;
 
 /// Who used a key.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +84,26 @@ macro_rules! from_usable_keys {
     };
 }
 
+/// Selects a key with the bindings whose ids are `$ids`, as far as it opens them.
+macro_rules! key_and_bindings_sql {
+    ($ids:literal) => {
+        concat!(
+            "SELECT ",
+            key_columns!(),
+            ", ",
+            binding_with_grant_columns!(),
+            " ",
+            from_usable_keys!(),
+            "LEFT JOIN integration_tenant_bindings b ON b.org_id = k.org_id AND b.id ",
+            $ids,
+            " AND (k.limited_at IS NULL \
+             OR EXISTS (SELECT 1 FROM api_key_bindings r WHERE r.key_id = k.id AND r.binding_id = b.id)) \
+             LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
+             LEFT JOIN users u ON u.id = b.connected_by WHERE k.key_hash = $1 OR k.previous_key_hash = $1"
+        )
+    };
+}
+
 impl Store {
     /// Returns the key with this hash.
     pub async fn api_key(&self, hash: &str) -> Result<Option<ApiKeyRow>, StoreError> {
@@ -94,32 +120,38 @@ impl Store {
         row.as_ref().map(key_from).transpose()
     }
 
-    /// Returns the key with this hash and, if it opens the binding, the binding, in one statement.
+    /// Returns the key with this hash and, if it opens the binding, the binding. Calls of the same key that wait for
+    /// their statement share it.
     pub async fn api_key_and_binding(
         &self,
         hash: &str,
         binding: &BindingId,
     ) -> Result<Option<(ApiKeyRow, Option<BindingWithGrant>)>, StoreError> {
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            key_columns!(),
-            ", ",
-            binding_with_grant_columns!(),
-            " ",
-            from_usable_keys!(),
-            "LEFT JOIN integration_tenant_bindings b ON b.org_id = k.org_id AND b.id = $2 AND (k.limited_at IS NULL \
-             OR EXISTS (SELECT 1 FROM api_key_bindings r WHERE r.key_id = k.id AND r.binding_id = b.id)) \
-             LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
-             LEFT JOIN users u ON u.id = b.connected_by WHERE k.key_hash = $1 OR k.previous_key_hash = $1"
-        ))
-        .bind(hash)
-        .bind(binding.as_str())
-        .fetch_optional(self.pool())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let is_bound = row.try_get::<Option<String>, _>("binding_id")?.is_some();
-        let bound = if is_bound { Some(binding_with_grant_from(&row, self.clock.now())?) } else { None };
-        Ok(Some((key_from(&row)?, bound)))
+        let read = async |bindings: Vec<BindingId>| self.read_key_and_bindings(hash, &bindings).await;
+        let rows = self.presented_keys.get(&hash.to_owned(), binding.clone(), read).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        for row in &*rows {
+            if row.try_get::<Option<String>, _>("binding_id")?.is_some_and(|id| id == binding.as_str()) {
+                return Ok(Some((key_from(row)?, Some(binding_with_grant_from(row, self.clock.now())?))));
+            }
+        }
+        Ok(Some((key_from(first)?, None)))
+    }
+
+    /// Reads a row for each of the bindings that the key opens, or one without a binding.
+    async fn read_key_and_bindings(&self, hash: &str, bindings: &[BindingId]) -> Result<Arc<Vec<AnyRow>>, StoreError> {
+        let (sql, places) = match bindings.len() {
+            1 => (key_and_bindings_sql!("= $2"), 1),
+            _ => (
+                key_and_bindings_sql!("IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"),
+                MAX_ITEMS,
+            ),
+        };
+        let mut query = sqlx::query(sql).bind(hash);
+        for binding in bindings.iter().cycle().take(places) {
+            query = query.bind(binding.as_str());
+        }
+        Ok(Arc::new(query.fetch_all(self.pool()).await?))
     }
 
     /// Returns whether the key opens a binding of its organization.

@@ -1,6 +1,9 @@
 //! Tests that what is done to one key concerns no other, of its organization or another.
 
+use futures::future::join_all;
+
 use super::*;
+use crate::server::store::BindingWithGrant;
 use crate::server::store::testing::each_store;
 use crate::server::store::testing::grants::TestGrant;
 
@@ -166,4 +169,33 @@ async fn person_who_leaves_takes_only_their_own_keys_and_secrets_of_that_organiz
     assert_eq!(read("both 2").await.revoked_at, Some(START + 5));
     let (replaced, current) = (read("old").await, read("old 2").await);
     assert_eq!((replaced.expires_at, current.expires_at, current.revoked_at), (Some(START + 5), None, None));
+}
+
+#[apply(each_store!)]
+async fn calls_that_share_a_statement_get_what_their_own_would_return(store: Store) {
+    let (org, other) = (store.add_org("Harbour Group").await.unwrap(), store.add_org("Elsewhere").await.unwrap());
+    let names: Vec<String> = (0..20).map(|number| format!("Bakery {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    TestGrant::of(&store, &org).bound_to(&names).insert().await;
+    TestGrant::of(&store, &other).bound_to(&["Joinery"]).insert().await;
+    let of = async |org| store.bindings_of_org(org).await.unwrap().into_iter().map(|one| one.binding.id);
+    let asked: Vec<BindingId> =
+        of(&org).await.chain(of(&other).await).chain(["nothing".into()]).flat_map(|id| [id.clone(), id]).collect();
+    store.add_api_key(&org, new_key("all", None)).await.unwrap();
+    let first = NewApiKeyRow { bindings: &asked[..1], ..new_key("first", None) };
+    store.add_api_key(&org, first).await.unwrap();
+    for hash in ["all", "first", "unknown"] {
+        let together = join_all(asked.iter().map(|id| store.api_key_and_binding(hash, id))).await;
+        for (id, together) in asked.iter().zip(together) {
+            let told = |row: Option<(ApiKeyRow, Option<BindingWithGrant>)>| format!("{row:?}");
+            let alone = store.api_key_and_binding(hash, id).await.unwrap();
+            let opens = alone.as_ref().is_some_and(|(_, bound)| bound.is_some());
+            assert_eq!(
+                opens,
+                hash == "all" && asked[..40].contains(id) || hash == "first" && asked[0] == *id,
+                "{hash}"
+            );
+            assert_eq!(told(together.unwrap()), told(alone), "{hash} {id}");
+        }
+    }
 }
