@@ -29,6 +29,10 @@ pub struct Customers {
     pub key: ApiKey,
     /// That connection.
     pub binding: BindingId,
+    /// A key of the organization with twenty.
+    pub key_of_twenty: ApiKey,
+    /// These connections.
+    pub bindings_of_twenty: Vec<BindingId>,
 }
 
 impl Customers {
@@ -37,9 +41,14 @@ impl Customers {
         let org = store.add_org("One").await?;
         let binding = connect(store, &org, sandbox).await?;
         let (one, key) = (add_session(store, &org, "one@example.com").await?, add_api_key(store, &org).await?);
-        let twenty = add_org_with(store, "Twenty", 20).await?;
-        let two_hundred = add_org_with(store, "Two Hundred", 200).await?;
-        Ok(Self { one, twenty, two_hundred, key, binding })
+        let org = store.add_org("Twenty").await?;
+        let bindings_of_twenty = connect_tenants(store, &org, 20).await?;
+        let twenty = add_session(store, &org, "twenty@example.com").await?;
+        let key_of_twenty = add_api_key(store, &org).await?;
+        let org = store.add_org("Two Hundred").await?;
+        connect_tenants(store, &org, 200).await?;
+        let two_hundred = add_session(store, &org, "two.hundred@example.com").await?;
+        Ok(Self { one, twenty, two_hundred, key, binding, key_of_twenty, bindings_of_twenty })
     }
 }
 
@@ -70,10 +79,9 @@ async fn connect(store: &Store, org: &OrgId, sandbox: &BenchSandbox) -> Result<B
     bind(store, org, new, tenant).await
 }
 
-/// Adds an organization with `count` connections, each of a consent of its own by the same Xero user. Nothing is due.
-/// Returns a session.
-async fn add_org_with(store: &Store, name: &str, count: usize) -> Result<String, BenchError> {
-    let org = store.add_org(name).await?;
+/// Connects the organization to `count` tenants, each by a consent of its own of the same Xero user. Nothing is due.
+async fn connect_tenants(store: &Store, org: &OrgId, count: usize) -> Result<Vec<BindingId>, BenchError> {
+    let mut bindings = Vec::new();
     for number in 0..count {
         let new = NewGrant {
             org_id: org.clone(),
@@ -92,9 +100,9 @@ async fn add_org_with(store: &Store, name: &str, count: usize) -> Result<String,
             tenant_type: "ORGANISATION".to_owned(),
             connection_id: format!("{org}-connection-{number}"),
         };
-        bind(store, &org, new, tenant).await?;
+        bindings.push(bind(store, org, new, tenant).await?);
     }
-    add_session(store, &org, &format!("{count}@example.com")).await
+    Ok(bindings)
 }
 
 async fn bind(store: &Store, org: &OrgId, new: NewGrant, tenant: Tenant) -> Result<BindingId, BenchError> {

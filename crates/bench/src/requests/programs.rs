@@ -1,5 +1,6 @@
 //! What programs' requests cost: access tokens, and calls to Xero through the server.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::Client;
@@ -20,20 +21,32 @@ const CALL_CONNECTIONS: usize = 32;
 /// The largest attachment that Xero accepts, in bytes.
 const ATTACHMENT_BYTES: usize = 25_000_000;
 
-/// Measures the token API with a token that lasts.
+/// Measures the token API with tokens that last: of one connection, and of twenty in turn.
 pub async fn measure_token_api(
     server: &BenchServer,
     customers: &Customers,
     time: Duration,
 ) -> Result<Vec<Figure>, BenchError> {
-    let url = server.url(&format!("/api/v1/bindings/{}/token", customers.binding));
-    let load = Load { connections: TOKEN_CONNECTIONS, time };
-    let cost = load.measure(server, |client| client.get(&url).bearer_auth(customers.key.expose())).await?;
-    Ok(vec![
-        Figure::new("token API: tokens on one core", cost.rate, "/s", Wanted::AtLeast(5_000.0)),
-        Figure::new("token API: 99th percentile", cost.p99, "ms", Wanted::AtMost(5.0)),
-        Figure::new("token API: processor time", cost.cpu, "ms", Wanted::Nothing),
-    ])
+    let of_one = std::slice::from_ref(&customers.binding);
+    let mut figures = Vec::new();
+    for (key, bindings, of) in [
+        (&customers.key, of_one, "1 connection"),
+        (&customers.key_of_twenty, &customers.bindings_of_twenty[..], "20 connections"),
+    ] {
+        let urls: Vec<String> = bindings.iter().map(|id| server.url(&format!("/api/v1/bindings/{id}/token"))).collect();
+        let sent = AtomicUsize::new(0);
+        let request = |client: &Client| {
+            let number = sent.fetch_add(1, Ordering::Relaxed);
+            client.get(&urls[number % urls.len()]).bearer_auth(key.expose())
+        };
+        let cost = Load { connections: TOKEN_CONNECTIONS, time }.measure(server, request).await?;
+        figures.extend([
+            Figure::new(format!("token API, {of}: tokens on one core"), cost.rate, "/s", Wanted::AtLeast(5_000.0)),
+            Figure::new(format!("token API, {of}: 99th percentile"), cost.p99, "ms", Wanted::AtMost(5.0)),
+            Figure::new(format!("token API, {of}: processor time"), cost.cpu, "ms", Wanted::Nothing),
+        ]);
+    }
+    Ok(figures)
 }
 
 /// Measures calls to Xero, directly and through the server, and an attachment in both directions.
