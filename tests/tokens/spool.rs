@@ -127,14 +127,8 @@ pub async fn spool_as_a_command(store: &Store, grant: &GrantId, tokens: &TokenSe
     Spool::open(folder).unwrap().insert(&SpooledRotation::of(&lease, rotation, end)).unwrap();
 }
 
-#[apply(each_database!)]
-async fn running_server_replays_token_sets_spooled_by_another_process(database: TestDatabase) {
-    let harness = TestService::start(database).await;
-    let db = harness.database.name;
-    let connected = harness.connect("Harbour", &["harbour"], 60).await;
-    let server = tokio::spawn(spool::run(harness.service.clone(), harness.lifecycle.stopping().clone()));
-    assert_eq!(harness.service.spooled_count(), 0, "{db}");
-
+/// Exchanges the grant in another process, which spools its new tokens.
+async fn exchange_and_spool_as_a_command(harness: &TestService, connected: &ConnectedOrg) {
     let (_, answer) = harness.provider.refresh(&connected.minted.refresh_token).await;
     let text = |name: &str| answer[name].as_str().unwrap();
     let tokens = TokenSet {
@@ -144,6 +138,17 @@ async fn running_server_replays_token_sets_spooled_by_another_process(database: 
         scopes: String::new(),
     };
     spool_as_a_command(&harness.store, &connected.grant, &tokens, harness.spool.path()).await;
+}
+
+#[apply(each_database!)]
+async fn running_server_replays_token_sets_spooled_by_another_process(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    let server = tokio::spawn(spool::run(harness.service.clone(), harness.lifecycle.stopping().clone()));
+    assert_eq!(harness.service.spooled_count(), 0, "{db}");
+
+    exchange_and_spool_as_a_command(&harness, &connected).await;
 
     let is_committed = async || harness.read_grant(&connected.grant).await.generation == 1;
     eventually("the commit", MAX_WAIT, is_committed).await;
@@ -236,6 +241,19 @@ async fn next_refresh_replays_the_spool_before_an_exchange(database: TestDatabas
         harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
     assert_eq!(outcome, RefreshOutcome::NotDue, "{db}: the spooled token is fresh");
     assert_eq!(harness.exchange_count().await, 1, "{db}");
+    assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
+}
+
+#[apply(each_database!)]
+async fn next_refresh_finds_what_another_process_has_just_spooled(database: TestDatabase) {
+    let harness = TestService::start(database).await;
+    let db = harness.database.name;
+    let connected = harness.connect("Harbour", &["harbour"], 60).await;
+    exchange_and_spool_as_a_command(&harness, &connected).await;
+    let outcome =
+        harness.service.refresh_grant_single_flight(&connected.grant, RefreshRequest::automatic(Trigger::Sweep)).await;
+    assert_eq!(outcome, RefreshOutcome::NotDue, "{db}: the spooled token is fresh");
+    assert_eq!((harness.exchange_count().await, harness.service.spooled_count()), (1, 0), "{db}");
     assert_eq!(harness.read_grant(&connected.grant).await.generation, 1, "{db}");
 }
 
