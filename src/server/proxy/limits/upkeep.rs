@@ -139,6 +139,20 @@ mod tests {
     }
 
     #[apply(each_store!)]
+    async fn slot_that_is_renewed_no_longer_is_free_after_its_hold(store: Store) {
+        let (one, two) = (instance(&store, "one"), instance(&store, "two"));
+        let _running = one.acquire("harbour").await.unwrap();
+        *one.0.renewed_at.lock() = Instant::now().checked_sub(RENEWAL_INTERVAL).unwrap();
+        one.maintain(false).await.unwrap();
+        store.clock().advance(HOLD_SECONDS - 1);
+        assert_eq!(call(&two, "harbour").await, Some(CallLimit::Concurrent));
+        store.clock().advance(1);
+        assert_eq!(call(&two, "harbour").await, Some(CallLimit::Minute), "the lost counts may have been this minute's");
+        store.clock().advance(120);
+        assert_eq!(call(&two, "harbour").await, None);
+    }
+
+    #[apply(each_store!)]
     async fn tenant_is_known_for_as_long_as_it_has_a_slot_or_a_pause(store: Store) {
         let one = instance(&store, "one");
         assert_eq!(call(&one, "harbour").await, None);
