@@ -130,13 +130,13 @@ async function newVisitor(server, options = {}) {
 
 /**
  * Runs in the page, before its own scripts. Islands are hydrated synchronously after the module is instantiated, so
- * they are hydrated by the next turn of the event loop.
+ * they are hydrated by the next turn of the event loop, and what they leave to that turn is done by the one after it.
  */
 function markHydration() {
   const instantiate = WebAssembly.instantiateStreaming;
   WebAssembly.instantiateStreaming = async (...args) => {
     const instance = await instantiate.apply(WebAssembly, args);
-    setTimeout(() => (window.hydrated = true));
+    setTimeout(() => setTimeout(() => (window.hydrated = true)));
     return instance;
   };
 }
