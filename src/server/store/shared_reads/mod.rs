@@ -1,23 +1,28 @@
-//! Lets callers that want something of the same place at the same moment share one read.
+//! Coalesces reads: callers with the same key that wait at the same time share the next read.
 //!
-//! A program with several workers asks for a connection's token with each of its calls. Without this, each of them waits
-//! for a statement of its own, and all of these for the database's processors.
+//! A program with several workers requests a token before each of its calls. Without sharing, each request runs a
+//! statement of its own, and all of them compete for the database's processors.
 //!
-//! Nobody gets a value that was read before they asked: who comes while a read runs waits for the next one.
+//! No caller gets a value that was read before its call. A call that begins during a read waits for the next one.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
-/// How many items one read is of, at most.
+/// The most items of one read.
 pub(super) const MAX_ITEMS: usize = 16;
 
-/// The reads that are wanted now, by the place `K` that they read. Each is of some items `I`, and returns `V`.
+/// How long a caller waits for the reads before its own. Reads that work take milliseconds.
+const MAX_TURN_WAIT: Duration = Duration::from_secs(1);
+
+/// The reads that callers wait for, by key `K`. Each reads the items `I` of its callers, and returns `V`.
 pub(super) struct SharedReads<K, I, V>(Mutex<HashMap<K, Entry<I, V>>>);
 
-/// One place's callers and its reads.
+/// One key's callers and its reads.
 struct Entry<I, V> {
     callers: usize,
     queue: Arc<Queue<I, V>>,
@@ -57,8 +62,8 @@ impl<I, V> Default for Read<I, V> {
 }
 
 impl<K: Hash + Eq + Clone, I: PartialEq + Clone, V: Clone> SharedReads<K, I, V> {
-    /// Returns what `read` returns of this item and of those of other callers. If another caller's read has them, it
-    /// began after this call. If that one fails, or its caller goes away, this one reads for itself.
+    /// Returns what `read` returns for this item and those of other callers. If another caller's read returned it, that
+    /// read began after this call. If that read fails, or it is not this caller's turn in time, it reads on its own.
     pub(super) async fn get<E>(
         &self,
         key: &K,
@@ -68,11 +73,11 @@ impl<K: Hash + Eq + Clone, I: PartialEq + Clone, V: Clone> SharedReads<K, I, V> 
         let caller = self.enter(key);
         let queue = &caller.queue;
         let joined = queue.join(item.clone());
-        let turn = queue.turn.lock().await;
+        // If the database does not answer, callers do not wait for it one after the other.
+        let Ok(turn) = timeout(MAX_TURN_WAIT, queue.turn.lock()).await else { return read(vec![item]).await };
         match joined.result.get() {
             Some(Some(value)) => return Ok(value.clone()),
             Some(None) => {
-                // A database that does not answer would keep them waiting one after the other.
                 drop(turn);
                 return read(vec![item]).await;
             }
@@ -81,7 +86,7 @@ impl<K: Hash + Eq + Clone, I: PartialEq + Clone, V: Clone> SharedReads<K, I, V> 
         queue.close(&joined);
         let items = joined.items.lock().clone();
         let result = read(items).await;
-        // Only this caller has it if nobody else waits for it.
+        // Stored only if other callers wait for it.
         if Arc::strong_count(&joined) > 1 {
             _ = joined.result.set(result.as_ref().ok().cloned());
         }
@@ -116,7 +121,7 @@ impl<I: PartialEq, V> Queue<I, V> {
         Arc::clone(&next)
     }
 
-    /// Lets nobody else join the read, which begins.
+    /// Closes the read to further callers, because it begins.
     fn close(&self, read: &Arc<Read<I, V>>) {
         let mut next = self.next.lock();
         if Arc::ptr_eq(&next, read) {

@@ -1,4 +1,4 @@
-//! Tests who shares a read with whom, and that nobody waits in vain.
+//! Tests which callers share a read, and how long a caller waits for other callers' reads.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -7,6 +7,7 @@ use std::task::Poll;
 use futures::future::{join_all, try_join_all};
 use futures::{FutureExt as _, poll};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -44,7 +45,7 @@ macro_rules! waiting {
     }};
 }
 
-/// A call whose read waits for `gate`.
+/// Calls `get` with a read that ends after `gate`.
 async fn gated(reads: &Reads, item: u32, gate: oneshot::Receiver<()>) -> Got {
     let read = async |items| {
         gate.await.unwrap();
@@ -53,9 +54,9 @@ async fn gated(reads: &Reads, item: u32, gate: oneshot::Receiver<()>) -> Got {
     reads.get(&"harbour", item, read).await
 }
 
-/// A call whose read has no end.
-async fn stuck(reads: &Reads, place: &'static str, item: u32) -> Got {
-    reads.get(&place, item, async |_| pending().await).await
+/// Calls `get` with a read that never ends.
+async fn stuck(reads: &Reads, key: &'static str, item: u32) -> Got {
+    reads.get(&key, item, async |_| pending().await).await
 }
 
 #[tokio::test]
@@ -89,7 +90,7 @@ async fn one_read_is_of_so_many_items_and_the_next_read_of_the_rest() {
 }
 
 #[tokio::test]
-async fn reads_of_different_places_do_not_wait_for_each_other() {
+async fn reads_of_different_keys_do_not_wait_for_each_other() {
     let (reads, begun) = (Reads::default(), Begun::default());
     let _stuck = waiting!(stuck(&reads, "harbour", 1));
     let other = reads.get(&"southerly", 1, async |items| begun.items(items).await);
@@ -109,6 +110,18 @@ async fn callers_of_a_read_that_failed_read_for_themselves_and_at_once() {
     assert_eq!(poll!(&mut stuck), Poll::Pending, "its own read has no end");
     assert_eq!(last.await, Ok(vec![3]), "which keeps nobody waiting");
     assert_eq!(begun.take(), [vec![1, 2, 3], vec![3]]);
+}
+
+#[tokio::test]
+async fn caller_reads_on_its_own_if_the_reads_before_it_do_not_end() {
+    let (reads, begun) = (Reads::default(), Begun::default());
+    let _stuck = waiting!(stuck(&reads, "harbour", 0));
+    tokio::time::pause();
+    let begins_at = Instant::now();
+    let all = (0..40).map(|item| reads.get(&"harbour", item, async |items| begun.items(items).await));
+    let own: Vec<Got> = (0..40).map(|item| Ok(vec![item])).collect();
+    assert_eq!(join_all(all).await, own);
+    assert_eq!(begins_at.elapsed().as_secs(), MAX_TURN_WAIT.as_secs(), "not one after the other");
 }
 
 #[tokio::test]
