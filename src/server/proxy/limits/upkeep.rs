@@ -61,13 +61,16 @@ impl TenantLimiter {
         let Inner { store, owner, unreleased, releasing, .. } = &*self.0;
         // A second release of a slot that was claimed again meanwhile would give that one back.
         let _one_at_a_time = releasing.lock().await;
-        loop {
-            let Some(one) = unreleased.lock().first().cloned() else { return Ok(()) };
-            let Unreleased { tenant, slot, minute_calls, day_calls } = one;
+        while let Some(Unreleased { tenant, slot, minute_calls, day_calls }) = self.first_unreleased() {
             store.release_request_slot(&tenant, slot, owner, (&minute_calls, &day_calls)).await?;
-            // It is still the first one: others are added after it, and nobody else takes one.
+            // Still the same slot: others are added at the end, and only this method removes any.
             unreleased.lock().remove(0);
         }
+        Ok(())
+    }
+
+    fn first_unreleased(&self) -> Option<Unreleased> {
+        self.0.unreleased.lock().first().cloned()
     }
 
     async fn renew(&self, now: i64) -> Result<(), StoreError> {
