@@ -90,7 +90,7 @@ async function invitationSteps({ page, openOther, withPageChecks }) {
   await confirmation.getByText('These API keys stop working: Nightly export.').waitFor();
   await confirmation.getByRole('button', { name: 'Remove' }).click();
   await page.getByText('Member removed.').waitFor();
-  // With scripts, the open page follows by itself.
+  // With scripts, the open page loads itself again.
   if (!withPageChecks) await invitee.reload();
   await invitee.getByRole('heading', { name: "You don't belong to an organisation yet" }).waitFor();
   await invitee.goto(link);

@@ -130,7 +130,7 @@ async function newVisitor(server, options = {}) {
 
 /**
  * Runs in the page, before its own scripts. Islands are hydrated synchronously after the module is instantiated, so
- * they are hydrated by the next turn of the event loop, and what they leave to that turn is done by the one after it.
+ * they are hydrated by the next turn of the event loop. What they schedule for that turn is done one turn later.
  */
 function markHydration() {
   const instantiate = WebAssembly.instantiateStreaming;

@@ -34,9 +34,9 @@ thread_local! {
     static FORMATTERS: RefCell<Vec<(TimeStyle, Intl::DateTimeFormat)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Writes all times as soon as the page works, and the relative ones every second from then on.
+/// Writes all times once the islands are hydrated, and the relative ones every second from then on.
 pub fn start() {
-    // A browser's first formatter takes it half as long as everything else that makes the page work.
+    // In a new process of a browser, the first formatter takes half as long as the whole hydration.
     let write = || {
         update(&all_matches(TIMES), |_| true);
         name_zone();

@@ -84,7 +84,7 @@ macro_rules! from_usable_keys {
     };
 }
 
-/// Selects a key with the bindings whose ids are `$ids`, as far as it opens them.
+/// Selects the key with the hash `$1`, and the bindings that it opens, of those with the ids `$ids`.
 macro_rules! key_and_bindings_sql {
     ($ids:literal) => {
         concat!(
@@ -120,8 +120,8 @@ impl Store {
         row.as_ref().map(key_from).transpose()
     }
 
-    /// Returns the key with this hash and, if it opens the binding, the binding. Calls of the same key that wait for
-    /// their statement share it.
+    /// Returns the key with this hash and, if it opens the binding, the binding. Concurrent calls with the same key share
+    /// a statement.
     pub async fn api_key_and_binding(
         &self,
         hash: &str,
