@@ -252,7 +252,7 @@ async fn another_xero_user_replaces_a_grant_only_after_confirmation() {
         assert_eq!(connect_as(&web, &ann, "jonas", "harbour").await, "confirm", "the second consent asks again");
         let held = web.bindings(&org).await.remove(0);
         assert_eq!(held.binding, before.binding, "nothing changes before the decision");
-        let questions = web.store.pending_confirmations(&org, &[]).await.unwrap();
+        let questions = web.store.pending_confirmations(&org).await.unwrap();
         assert_eq!(questions.len(), 1, "the newer confirmation replaces the older one");
         assert_eq!(questions[0].tenant_names, ["Harbour Coffee"]);
         let new_grant = web.store.pending_consents(&org).await.unwrap().remove(0).1.grant;
@@ -288,7 +288,7 @@ async fn rejected_consent_leaves_a_connection_that_another_organization_stands_o
     let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
     connect_as(&web, &ann, "mere", "harbour").await;
     assert_eq!(connect_as(&web, &ann, "jonas", "harbour").await, "confirm");
-    let question = web.store.pending_confirmations(&org, &[]).await.unwrap().remove(0);
+    let question = web.store.pending_confirmations(&org).await.unwrap().remove(0);
     ann.post("/api/integrations/xero/confirm", &[("id", question.id.as_str()), ("decision", "keep")]).await;
     assert_eq!(ann.flash(), "kept");
 

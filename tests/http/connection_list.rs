@@ -55,7 +55,7 @@ async fn break_connections(store: &Store, org: &OrgId, name: &str) {
 }
 
 /// Starts a server whose organization has two hundred connections.
-async fn with_two_hundred(database: TestDatabase) -> (TestServer, Browser, OrgId) {
+pub(super) async fn with_two_hundred(database: TestDatabase) -> (TestServer, Browser, OrgId) {
     let server = TestServer::on(database).await;
     let (ann, org) = server.signed_in_user("ann@example.com", "Harbour Group").await;
     crate::connect::connect_as(&server, &ann, "mere", "harbour").await;

@@ -3,6 +3,7 @@
 use evergrant::model::paths;
 use reqwest::StatusCode;
 
+use super::connection_list::with_two_hundred;
 use crate::sandbox::START;
 use crate::support::browser::Browser;
 use crate::support::databases::TestDatabase;
@@ -14,7 +15,8 @@ use crate::support::wait::{MAX_WAIT, eventually};
 const MAX_PAGE_STATEMENTS: usize = 4;
 /// The most statements of a connection's page: who asks, the connection, its links, its keys, and its attempts.
 const MAX_CONNECTION_PAGE_STATEMENTS: usize = 5;
-/// The statements of the page with all connections, which is read most: who asks, and what it shows.
+/// The statements of the page with all connections, which is read most: who asks, and what it shows. If the connections fill
+/// more than a page, those that it shows are read by another one.
 const LIST_PAGE_STATEMENTS: usize = 2;
 const MAX_REFRESH_STATEMENTS: usize = 2;
 
@@ -99,6 +101,13 @@ async fn page_of_all_connections_needs_two_statements(database: TestDatabase) {
     let app = DemoServer::start(database).await;
     let sent = statements_of(&app.demo_browser().await, paths::INTEGRATIONS).await;
     assert_eq!(sent.len(), LIST_PAGE_STATEMENTS, "{sent:#?}");
+}
+
+#[apply(each_database!)]
+async fn page_of_fifty_of_two_hundred_connections_needs_a_third_statement(database: TestDatabase) {
+    let (_server, ann, _) = with_two_hundred(database).await;
+    let sent = statements_of(&ann, paths::INTEGRATIONS).await;
+    assert_eq!(sent.len(), LIST_PAGE_STATEMENTS + 1, "{sent:#?}");
 }
 
 #[apply(each_database!)]

@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use super::StoreError;
 
 /// Selects the columns of all rows as `list`. `$rest` is the statement from its `FROM` on, `$start` what precedes the list.
+/// With `$more if $condition`, each row ends with an array of further columns, or with null.
 macro_rules! json_rows_sql {
     ($kind:expr, $columns:expr, $rest:expr) => {
         json_rows_sql!($kind, "SELECT ", $columns, $rest)
@@ -22,6 +23,32 @@ macro_rules! json_rows_sql {
             $crate::server::store::DatabaseKind::Postgres => {
                 concat!($start, "CAST(json_agg(json_build_array(", $columns, ")) AS TEXT) AS list ", $rest)
             }
+        }
+    };
+    ($kind:expr, $start:expr, $columns:expr, $more:expr, if $condition:expr, $rest:expr) => {
+        match $kind {
+            $crate::server::store::DatabaseKind::Sqlite => concat!(
+                $start,
+                "json_group_array(json_array(",
+                $columns,
+                ", CASE WHEN ",
+                $condition,
+                " THEN json_array(",
+                $more,
+                ") END)) AS list ",
+                $rest
+            ),
+            $crate::server::store::DatabaseKind::Postgres => concat!(
+                $start,
+                "CAST(json_agg(json_build_array(",
+                $columns,
+                ", CASE WHEN ",
+                $condition,
+                " THEN json_build_array(",
+                $more,
+                ") END)) AS TEXT) AS list ",
+                $rest
+            ),
         }
     };
 }

@@ -12,10 +12,8 @@ use crate::server::domain::name_order::{fold, sort_key};
 pub struct SearchableConnection<'a, T> {
     /// Its id, its name and its state.
     pub key: ConnectionKey<'a>,
-    /// The id that a program gave it.
-    pub external_id: Option<&'a str>,
-    /// Its tags.
-    pub tags: Vec<&'a str>,
+    /// The id that a program gave it, and its tags.
+    pub labels: Vec<&'a str>,
     /// What its row is made of.
     pub row: T,
 }
@@ -50,10 +48,10 @@ impl<'a> ConnectionKey<'a> {
 }
 
 impl<T> SearchableConnection<'_, T> {
-    /// Returns whether the name, the external id or a tag contains the text, which is folded.
+    /// Returns whether the name or a label contains the text, which is folded.
     fn matches(&self, folded: &str) -> bool {
-        let texts = [Some(self.key.name), self.external_id].into_iter().flatten().chain(self.tags.iter().copied());
-        folded.is_empty() || texts.map(fold).any(|text| text.contains(folded))
+        let mut texts = [self.key.name].into_iter().chain(self.labels.iter().copied());
+        folded.is_empty() || texts.any(|text| fold(text).contains(folded))
     }
 }
 
@@ -122,7 +120,7 @@ mod tests {
     /// Returns a connection. Its id and its row are its name, too.
     fn connection(name: &str, health: Health) -> Searchable<'_> {
         let key = ConnectionKey { id: name, name, health };
-        SearchableConnection { key, external_id: None, tags: Vec::new(), row: name }
+        SearchableConnection { key, labels: Vec::new(), row: name }
     }
 
     fn sorted(mut connections: Vec<Searchable<'_>>) -> Vec<Searchable<'_>> {
@@ -150,8 +148,8 @@ mod tests {
     #[test]
     fn search_finds_names_ids_and_tags_and_the_counts_are_of_what_it_finds() {
         let list = || {
-            let with_id = SearchableConnection { external_id: Some("CRM-77"), ..connection("Tui", Health::Connected) };
-            let tagged = SearchableConnection { tags: vec!["payroll"], ..connection("Kauri", Health::NeedsReauth) };
+            let with_id = SearchableConnection { labels: vec!["CRM-77"], ..connection("Tui", Health::Connected) };
+            let tagged = SearchableConnection { labels: vec!["payroll"], ..connection("Kauri", Health::NeedsReauth) };
             sorted(vec![with_id, tagged, connection("Ōtautahi", Health::Connected)])
         };
         let search = |search: &str, state| ListQuery { search: search.to_owned(), state, page: 1, first: None };

@@ -6,7 +6,7 @@ use super::{Viewer, connection_view, health, seen_by};
 use crate::model::{BindingId, BindingStatus, ConnectionView, ListQuery, OrgView, Permission, SettingsView};
 use crate::server::domain::REFRESH_TOKEN_LIFETIME;
 use crate::server::domain::name_order::sort_by_name;
-use crate::server::store::{ListedConnection, ListedRow, Store, StoreError};
+use crate::server::store::{ListedRow, Store, StoreError};
 
 /// What of the page is asked for.
 #[derive(Default)]
@@ -30,16 +30,15 @@ pub async fn settings(
 ) -> Result<SettingsView, StoreError> {
     let may_manage = org.role.may(Permission::ManageConnections);
     let now = store.clock().now();
-    let page = store.connection_list_page(&org.id, wanted_scopes).await?;
+    let search = request.query.search.trim();
+    let page = store.connection_list_page(&org.id, wanted_scopes, !search.is_empty()).await?;
     let rows = page.list.rows()?;
-    let pending = if may_manage && page.has_pending {
-        let all: Vec<_> = rows.iter().map(|row| row.listed(now).shown).collect();
-        store.pending_confirmations(&org.id, &all).await?
-    } else {
-        Vec::new()
+    let pending = match may_manage && page.has_pending {
+        true => store.pending_confirmations(&org.id).await?,
+        false => Vec::new(),
     };
-    let left = rows.iter().filter(|row| may_manage && row.owner_was_removed());
-    let mut departing: Vec<_> = left.filter_map(|row| row.listed(now).departing()).collect();
+    let left = rows.iter().filter(|_| may_manage);
+    let mut departing: Vec<_> = left.filter_map(ListedRow::departing).collect();
     sort_by_name(&mut departing, |one| &one.tenant_name);
     let active = rows.iter().filter(|row| row.status == BindingStatus::Active).count();
     let mut missing = MissingScopes::new(wanted_scopes);
@@ -50,18 +49,17 @@ pub async fn settings(
     let asked = request.asked.filter(|_| may_manage);
     let asked = keys().find(|key| asked.is_some_and(|id| id.as_str() == key.id)).map(ConnectionKey::to_name);
     let broken = broken_connections(keys());
-    let (rows, list) = part_of(connections, &request.query);
-    let rows = rows.into_iter().map(|row| {
-        let ListedConnection { shown, xero_user, contacts, .. } = row.listed(now);
-        let view = seen_by(viewer, connection_view(shown, store.app(), now));
-        let view = ConnectionView { contact_count: if may_manage { contacts } else { 0 }, ..view };
-        with_access(view, &mut missing, xero_user, viewer)
+    let (shown, list) = part_of(connections, &request.query);
+    let connections = store.whole_connections(&org.id, &shown).await?.into_iter().map(|one| {
+        let view = seen_by(viewer, connection_view(one.shown, store.app(), now));
+        let view = ConnectionView { contact_count: if may_manage { one.contacts } else { 0 }, ..view };
+        with_access(view, &mut missing, one.xero_user, viewer)
     });
-    let rows = rows.collect();
+    let connections = connections.collect();
     let refusal = page.refusal.filter(|_| may_manage);
     Ok(SettingsView {
         org_id: Some(org.id.clone()),
-        connections: rows,
+        connections,
         list,
         broken,
         active,
@@ -81,5 +79,5 @@ pub async fn settings(
 fn searchable<'a>(row: &'a ListedRow<'_>, store: &Store, now: i64) -> SearchableConnection<'a, &'a ListedRow<'a>> {
     let health = health(row.status, row.grant_state(now).as_ref(), store.app(), now);
     let key = ConnectionKey { id: row.id(), name: row.name(), health };
-    SearchableConnection { key, external_id: row.external_id(), tags: row.tags().collect(), row }
+    SearchableConnection { key, labels: row.labels().collect(), row }
 }

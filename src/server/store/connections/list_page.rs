@@ -3,11 +3,11 @@
 
 use sqlx::Row;
 
-use super::listed::{ConnectionList, list_columns, list_source};
+use super::listed::{ConnectionList, detail_columns, key_columns, list_source};
 use super::open_links::count_open_links;
 use super::scope_refusals::{ScopeRefusal, refusal_from};
 use super::shared_connections::reaches_other_orgs;
-use crate::model::OrgId;
+use crate::model::{CONNECTIONS_PER_PAGE, OrgId};
 use crate::server::store::accounts::members::rows::count;
 use crate::server::store::json_rows::json_rows_sql;
 use crate::server::store::{Store, StoreError};
@@ -25,8 +25,14 @@ pub struct ConnectionListPage {
 }
 
 impl Store {
-    /// Returns what the page shows, with the refusal of exactly these scopes.
-    pub async fn connection_list_page(&self, org: &OrgId, scopes: &str) -> Result<ConnectionListPage, StoreError> {
+    /// Returns what the page shows, with the refusal of exactly these scopes, and with tags only for a search. The
+    /// connections have details if they all fit on a page.
+    pub async fn connection_list_page(
+        &self,
+        org: &OrgId,
+        scopes: &str,
+        with_tags: bool,
+    ) -> Result<ConnectionListPage, StoreError> {
         let row = sqlx::query(json_rows_sql!(
             self.database.kind(),
             concat!(
@@ -37,10 +43,12 @@ impl Store {
                  + (SELECT COUNT(*) FROM connect_link_states s WHERE s.org_id = $1 AND s.pending_grant_id IS NOT NULL) \
                  AS pending, f.scopes, f.named, f.cause, f.refused_at, f.accepted_at, (SELECT "
             ),
-            list_columns!(),
+            key_columns!("$5 = 1"),
+            detail_columns!(),
+            if "page.connections <= $6",
             concat!(
                 list_source!("$1"),
-                ") AS list FROM (SELECT 1 AS one) page LEFT JOIN scope_refusals f \
+                ") AS list FROM (SELECT COUNT(*) AS connections FROM integration_tenant_bindings WHERE org_id = $1) page LEFT JOIN scope_refusals f \
                  ON f.org_id = $1 AND f.client_id = $2 AND f.scopes = $3 AND f.accepted_at IS NULL"
             )
         ))
@@ -48,6 +56,9 @@ impl Store {
         .bind(&self.app.client_id)
         .bind(scopes)
         .bind(self.clock.now())
+        .bind(i64::from(with_tags))
+        // No list has that many.
+        .bind(i64::try_from(CONNECTIONS_PER_PAGE).unwrap_or(i64::MAX))
         .fetch_one(self.pool())
         .await?;
         let is_refused = row.try_get::<Option<i64>, _>("refused_at")?.is_some();
@@ -91,11 +102,11 @@ mod tests {
         let state =
             NewOauthState { hash: "a", org: &org, user: &ann.user, session_hash, verifier: &verifier, scopes: SCOPES };
         store.insert_oauth_state(state).await.unwrap();
-        let page = async |org| store.connection_list_page(org, SCOPES).await.unwrap();
+        let page = async |org| store.connection_list_page(org, SCOPES, false).await.unwrap();
 
         let before = page(&org).await;
         assert!(!before.has_pending);
-        let read = before.list.rows().unwrap().iter().map(|row| row.listed(store.clock.now())).collect();
+        let read = before.list.rows().unwrap().iter().filter_map(|row| row.listed(store.clock.now())).collect();
         let whole = sorted(store.listed_connections(&org).await.unwrap());
         assert_eq!((sorted(read), whole.len()), (whole.clone(), 2));
         assert_eq!(whole[0].shown.connected_by_email.as_deref(), Some("ann@example.com"));
@@ -106,7 +117,7 @@ mod tests {
     #[apply(each_store!)]
     async fn refusal_is_that_of_exactly_these_scopes(store: Store) {
         let org = store.add_org("Harbour").await.unwrap();
-        let page = async |scopes| store.connection_list_page(&org, scopes).await.unwrap();
+        let page = async |scopes| store.connection_list_page(&org, scopes, false).await.unwrap();
         let first = page(SCOPES).await;
         assert!(first.refusal.is_none() && first.list.rows().unwrap().is_empty() && first.open_links == 0);
         store.record_scope_refusal(&org, SCOPES, ScopeRefusalCause::Other, &["files".into()]).await.unwrap();

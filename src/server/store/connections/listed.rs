@@ -1,5 +1,7 @@
 //! An organization's connections with all that the page that lists them shows and searches. One statement reads them.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -10,7 +12,7 @@ use crate::model::{BindingId, BindingStatus, OrgId};
 use crate::server::domain::XeroUserName;
 use crate::server::domain::name_order::sort_by_name;
 use crate::server::store::json_rows::{JsonRows, json_rows_sql};
-use crate::server::store::{Store, StoreError};
+use crate::server::store::{DatabaseKind, Store, StoreError};
 
 /// A connection in the list.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,12 +21,6 @@ pub struct ListedConnection {
     pub shown: ShownConnection,
     /// What is known of its Xero user.
     pub xero_user: XeroUserName,
-    /// When the member who connected it was removed from the organization, in unix seconds.
-    pub owner_removed_at: Option<i64>,
-    /// The id that a program gave it.
-    pub external_id: Option<String>,
-    /// Its tags.
-    pub tags: Vec<String>,
     /// How many contacts it has.
     pub contacts: u32,
     /// When the sweeper looks at its grant next, in unix seconds.
@@ -42,23 +38,33 @@ pub struct NamedTenant {
     pub is_broken: bool,
 }
 
-/// The columns of the list, in the order of `ListedColumns`.
-macro_rules! list_columns {
-    () => {
+/// The columns by which connections are sorted and found, in the order of `ListedColumns`. Tags only if `$with_tags`.
+macro_rules! key_columns {
+    ($with_tags:literal) => {
         concat!(
-            "b.id, b.tenant_id, b.tenant_name, b.tenant_type, b.status, b.missing_since, b.created_at, b.external_id, \
-             u.email, ",
-            reaches_other_orgs!(),
-            ", r.removed_at, (SELECT COUNT(*) FROM binding_contacts p WHERE p.binding_id = b.id), \
-             (SELECT string_agg(t.tag, ' ') FROM binding_tags t WHERE t.binding_id = b.id), \
-             g.status, g.xero_user_name, g.xero_user_email, g.due_at, g.client_id, g.issuer, g.xero_user_id, \
-             g.scopes, g.expires_at, g.refresh_token_issued_at, g.last_refreshed_at, \
-             CASE WHEN g.lease_owner IS NOT NULL THEN g.lease_until END, g.failure_count, g.next_attempt_at, \
-             g.last_error, g.exported_at"
+            "b.id, b.tenant_name, b.status, b.external_id, CASE WHEN ",
+            $with_tags,
+            " THEN (SELECT string_agg(t.tag, ' ') FROM binding_tags t WHERE t.binding_id = b.id) END, r.removed_at, \
+             CASE WHEN r.removed_at IS NOT NULL THEN u.email END, g.status, g.client_id, g.issuer, g.scopes, \
+             CASE WHEN g.lease_owner IS NOT NULL THEN g.lease_until END, g.failure_count, g.exported_at"
         )
     };
 }
-pub(super) use list_columns;
+pub(super) use key_columns;
+
+/// The columns that only a shown connection needs, in the order of `DetailColumns`.
+macro_rules! detail_columns {
+    () => {
+        concat!(
+            "b.tenant_id, b.tenant_type, b.missing_since, b.created_at, u.email, ",
+            reaches_other_orgs!(),
+            ", (SELECT COUNT(*) FROM binding_contacts p WHERE p.binding_id = b.id), g.xero_user_name, g.xero_user_email, \
+             g.due_at, g.xero_user_id, g.expires_at, g.refresh_token_issued_at, g.last_refreshed_at, g.next_attempt_at, \
+             g.last_error"
+        )
+    };
+}
+pub(super) use detail_columns;
 
 /// The list's tables, and its condition: the connections of the organization `$org`.
 macro_rules! list_source {
@@ -73,6 +79,20 @@ macro_rules! list_source {
 }
 pub(super) use list_source;
 
+/// Selects whole connections of the organization `$1`, those that also meet `$condition`.
+macro_rules! whole_list_sql {
+    ($kind:expr, $condition:literal) => {
+        json_rows_sql!(
+            $kind,
+            "SELECT ",
+            key_columns!("1 = 0"),
+            detail_columns!(),
+            if "1 = 1",
+            concat!(list_source!("$1"), $condition)
+        )
+    };
+}
+
 /// An organization's connections as the database returned them. Of most of them a page needs little.
 pub struct ConnectionList(JsonRows);
 
@@ -82,7 +102,7 @@ impl ConnectionList {
         Ok(Self(JsonRows::of(row, "list")?))
     }
 
-    /// Reads the connections, in no particular order.
+    /// Reads its rows, in no particular order.
     pub fn rows(&self) -> Result<Vec<ListedRow<'_>>, StoreError> {
         self.0.read()?.into_iter().map(ListedRow::new).collect()
     }
@@ -91,10 +111,39 @@ impl ConnectionList {
 impl Store {
     /// Returns every connection of the organization, in no particular order.
     pub async fn listed_connections(&self, org: &OrgId) -> Result<Vec<ListedConnection>, StoreError> {
-        let sql = json_rows_sql!(self.database.kind(), list_columns!(), list_source!("$1"));
+        let sql = whole_list_sql!(self.database.kind(), "");
         let row = sqlx::query(sql).bind(org.as_str()).fetch_one(self.pool()).await?;
+        self.whole_list(&row)
+    }
+
+    /// Returns the whole connections of these rows, in their order. Reads those again that came without details, and leaves
+    /// out what was deleted meanwhile.
+    pub async fn whole_connections(
+        &self,
+        org: &OrgId,
+        rows: &[&ListedRow<'_>],
+    ) -> Result<Vec<ListedConnection>, StoreError> {
         let now = self.clock.now();
-        Ok(ConnectionList::of(&row)?.rows()?.into_iter().map(|row| row.listed(now)).collect())
+        if let Some(whole) = rows.iter().map(|row| row.listed(now)).collect() {
+            return Ok(whole);
+        }
+        let sql = match self.database.kind() {
+            kind @ DatabaseKind::Sqlite => whole_list_sql!(kind, " AND b.id IN (SELECT value FROM json_each($2))"),
+            kind @ DatabaseKind::Postgres => {
+                whole_list_sql!(kind, " AND b.id IN (SELECT json_array_elements_text(CAST($2 AS JSON)))")
+            }
+        };
+        let ids: Vec<&str> = rows.iter().map(|row| row.id()).collect();
+        let ids = serde_json::Value::from(ids).to_string();
+        let row = sqlx::query(sql).bind(org.as_str()).bind(ids).fetch_one(self.pool()).await?;
+        let read = self.whole_list(&row)?;
+        let mut read: HashMap<_, _> = read.into_iter().map(|one| (one.shown.id.0.clone(), one)).collect();
+        Ok(rows.iter().filter_map(|row| read.remove(row.id())).collect())
+    }
+
+    fn whole_list(&self, row: &AnyRow) -> Result<Vec<ListedConnection>, StoreError> {
+        let now = self.clock.now();
+        Ok(ConnectionList::of(row)?.rows()?.iter().filter_map(|row| row.listed(now)).collect())
     }
 
     /// Returns the connections that need reconnecting, and this one, by name.
@@ -150,7 +199,10 @@ pub(super) fn tags_from(row: &AnyRow) -> Result<Vec<String>, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::iter::repeat_n;
+
     use super::*;
+    use crate::model::CONNECTIONS_PER_PAGE;
     use crate::server::store::testing::grants::{TestGrant, set_row};
     use crate::server::store::testing::{START, each_store};
 
@@ -203,8 +255,46 @@ mod tests {
         whole.sort_by(|one, other| one.id.cmp(&other.id));
         assert_eq!(listed.iter().map(|one| one.shown.clone()).collect::<Vec<_>>(), whole);
         let of = |name: &str| listed.iter().find(|one| one.shown.tenant_name == name).unwrap();
-        assert_eq!((of("failed").external_id.as_deref(), &of("failed").tags[..]), (Some("crm"), &[][..]));
-        assert_eq!(of("leased").tags, ["nz", "payroll"]);
         assert!(of("leased").due_at.is_some() && of("left").due_at.is_none());
+        for (with_tags, leased) in [(true, vec!["nz", "payroll"]), (false, Vec::new())] {
+            let page = store.connection_list_page(&org, "openid", with_tags).await.unwrap();
+            let rows = page.list.rows().unwrap();
+            let labels = |name: &str| {
+                let mut labels: Vec<_> = rows.iter().find(|row| row.name() == name).unwrap().labels().collect();
+                labels.sort_unstable();
+                labels
+            };
+            assert_eq!((labels("leased"), labels("failed")), (leased, vec!["crm"]));
+        }
+    }
+
+    #[apply(each_store!)]
+    async fn whole_connections_come_in_the_order_of_the_rows_of_any_list(store: Store) {
+        let org = store.add_org("A").await.unwrap();
+        let names: Vec<String> = (0..=CONNECTIONS_PER_PAGE).map(|number| format!("Client {number}")).collect();
+        let page = async || store.connection_list_page(&org, "openid", false).await.unwrap();
+        for (name, is_whole) in names.iter().zip(repeat_n(true, CONNECTIONS_PER_PAGE).chain([false])) {
+            TestGrant::of(&store, &org).xero_user(name).bound_to(&[name]).insert().await;
+            let page = page().await;
+            let now = store.clock.now();
+            assert!(page.list.rows().unwrap().iter().all(|row| row.listed(now).is_some() == is_whole), "{name}");
+        }
+
+        let list = page().await.list;
+        let rows = list.rows().unwrap();
+        let wanted: Vec<_> = rows.iter().rev().step_by(2).collect();
+        let whole = async || store.whole_connections(&org, &wanted).await.unwrap();
+        let read = whole().await;
+        assert!(read.iter().map(|one| one.shown.id.as_str()).eq(wanted.iter().map(|row| row.id())));
+        let every = store.listed_connections(&org).await.unwrap();
+        assert!(read.len() == CONNECTIONS_PER_PAGE / 2 + 1 && read.iter().all(|one| every.contains(one)));
+        let other = store.add_org("B").await.unwrap();
+        assert_eq!(store.whole_connections(&other, &wanted).await.unwrap(), [], "of another organization");
+        sqlx::query("DELETE FROM integration_tenant_bindings WHERE id = $1")
+            .bind(wanted[0].id())
+            .execute(store.pool())
+            .await
+            .unwrap();
+        assert_eq!(whole().await, read[1..]);
     }
 }

@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::listed::ListedConnection;
+use super::offboarding::OFFBOARDING_PERIOD;
 use super::shown::{GrantState, ShownConnection, ShownGrant};
-use crate::model::{BindingId, BindingStatus, GrantStatus};
-use crate::server::domain::{AppIdentity, DueState, LONGEST_BACKOFF, XeroUserName, plausible_or_now};
+use crate::model::{BindingId, BindingStatus, DepartingConnection, GrantStatus};
+use crate::server::domain::{AppIdentity, DueState, LONGEST_BACKOFF, MAX_LEASE, XeroUserName, plausible_or_now};
 use crate::server::store::StoreError;
 use crate::server::store::accounts::members::rows::count;
 use crate::server::store::text_values::known_value;
 
-/// A connection in the list, and what of it decides its place there.
+/// A connection in the list: what decides its place there, and in some lists the rest of it.
 pub struct ListedRow<'a> {
     columns: ListedColumns<'a>,
     /// Whether the binding works, needs a new consent, or is disconnected.
@@ -26,48 +27,57 @@ pub(super) struct ListedColumns<'a> {
     #[serde(borrow)]
     id: Text<'a>,
     #[serde(borrow)]
-    tenant_id: Text<'a>,
-    #[serde(borrow)]
     tenant_name: Text<'a>,
     #[serde(borrow)]
-    tenant_type: Text<'a>,
-    #[serde(borrow)]
     status: Text<'a>,
-    missing_since: Option<i64>,
-    created_at: i64,
     #[serde(borrow)]
     external_id: Option<Text<'a>>,
     #[serde(borrow)]
-    connected_by_email: Option<Text<'a>>,
-    reaches_other_orgs: i64,
-    owner_removed_at: Option<i64>,
-    contacts: i64,
-    #[serde(borrow)]
     tags: Option<Text<'a>>,
+    owner_removed_at: Option<i64>,
+    #[serde(borrow)]
+    removed_owner: Option<Text<'a>>,
     #[serde(borrow)]
     grant_status: Option<Text<'a>>,
+    #[serde(borrow)]
+    client_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    issuer: Option<Text<'a>>,
+    #[serde(borrow)]
+    scopes: Option<Text<'a>>,
+    lease_until: Option<i64>,
+    failure_count: Option<i64>,
+    exported_at: Option<i64>,
+    #[serde(borrow)]
+    details: Option<DetailColumns<'a>>,
+}
+
+/// The columns that only a shown connection needs, in the order of the statement.
+#[derive(Deserialize)]
+struct DetailColumns<'a> {
+    #[serde(borrow)]
+    tenant_id: Text<'a>,
+    #[serde(borrow)]
+    tenant_type: Text<'a>,
+    missing_since: Option<i64>,
+    created_at: i64,
+    #[serde(borrow)]
+    connected_by_email: Option<Text<'a>>,
+    reaches_other_orgs: i64,
+    contacts: i64,
     #[serde(borrow)]
     xero_user_name: Option<Text<'a>>,
     #[serde(borrow)]
     xero_user_email: Option<Text<'a>>,
     due_at: Option<i64>,
     #[serde(borrow)]
-    client_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    issuer: Option<Text<'a>>,
-    #[serde(borrow)]
     xero_user_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    scopes: Option<Text<'a>>,
     expires_at: Option<i64>,
     refresh_token_issued_at: Option<i64>,
     last_refreshed_at: Option<i64>,
-    lease_until: Option<i64>,
-    failure_count: Option<i64>,
     next_attempt_at: Option<i64>,
     #[serde(borrow)]
     last_error: Option<Text<'a>>,
-    exported_at: Option<i64>,
 }
 
 /// A text that is copied only if it has escapes. serde borrows no `Option<Cow<str>>`.
@@ -92,14 +102,10 @@ impl<'a> ListedRow<'a> {
         &self.columns.tenant_name.0
     }
 
-    /// Returns the id that a program gave it.
-    pub fn external_id(&self) -> Option<&str> {
-        self.columns.external_id.as_ref().map(|text| &*text.0)
-    }
-
-    /// Returns its tags, in no particular order.
-    pub fn tags(&self) -> impl Iterator<Item = &str> {
-        self.columns.tags.as_ref().map_or("", |text| &text.0).split_whitespace()
+    /// Returns the id that a program gave it, and its tags if the list has them: the texts by which it is found, too.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        let (external_id, tags) = (self.columns.external_id.as_ref(), self.columns.tags.as_ref());
+        external_id.map(|text| &*text.0).into_iter().chain(or_empty(tags).split_whitespace())
     }
 
     /// Returns the granted scopes if the grant and the binding are active.
@@ -114,79 +120,77 @@ impl<'a> ListedRow<'a> {
             status: self.grant_status?,
             client_id: or_empty(self.columns.client_id.as_ref()),
             issuer: or_empty(self.columns.issuer.as_ref()),
-            lease_until: self.times(now).lease_until,
+            lease_until: self.columns.lease_until.map(|until| plausible_or_now(until, MAX_LEASE, now)),
             failure_count: self.columns.failure_count.unwrap_or_default(),
             exported_at: self.columns.exported_at,
         })
     }
 
-    /// Returns whether the member who connected it was removed from the organization.
-    pub fn owner_was_removed(&self) -> bool {
-        self.columns.owner_removed_at.is_some()
+    /// Returns when the connection ends, if a former member made it.
+    pub fn departing(&self) -> Option<DepartingConnection> {
+        let removed_at = self.columns.owner_removed_at.filter(|_| self.status != BindingStatus::Disconnected)?;
+        Some(DepartingConnection {
+            binding_id: BindingId(owned(&self.columns.id)),
+            tenant_name: owned(&self.columns.tenant_name),
+            connected_by: owned(self.columns.removed_owner.as_ref()?),
+            ends_at: removed_at + OFFBOARDING_PERIOD,
+        })
     }
 
-    /// Returns the whole connection. Times that no rule could have written by `now` mean now.
-    pub fn listed(&self, now: i64) -> ListedConnection {
-        let row = &self.columns;
+    /// Returns the whole connection if the list has it. Times that no rule could have written by `now` mean now.
+    pub(super) fn listed(&self, now: i64) -> Option<ListedConnection> {
+        let (row, details) = (&self.columns, self.columns.details.as_ref()?);
         let shown = ShownConnection {
             id: BindingId(owned(&row.id)),
-            tenant_id: owned(&row.tenant_id),
+            tenant_id: owned(&details.tenant_id),
             tenant_name: owned(&row.tenant_name),
-            tenant_type: owned(&row.tenant_type),
+            tenant_type: owned(&details.tenant_type),
             status: self.status,
-            unlisted_at: row.missing_since,
-            connected_at: row.created_at,
-            connected_by_email: row.connected_by_email.as_ref().map(owned),
-            reaches_other_orgs: row.reaches_other_orgs > 0,
-            grant: self.grant_status.map(|status| self.grant(status, now)),
+            unlisted_at: details.missing_since,
+            connected_at: details.created_at,
+            connected_by_email: details.connected_by_email.as_ref().map(owned),
+            reaches_other_orgs: details.reaches_other_orgs > 0,
+            grant: self.grant_status.map(|status| row.grant(details, status, now)),
         };
-        let mut tags: Vec<String> = self.tags().map(str::to_owned).collect();
-        tags.sort_unstable();
-        ListedConnection {
+        Some(ListedConnection {
             shown,
             xero_user: XeroUserName {
-                name: row.xero_user_name.as_ref().map(owned),
-                email: row.xero_user_email.as_ref().map(owned),
+                name: details.xero_user_name.as_ref().map(owned),
+                email: details.xero_user_email.as_ref().map(owned),
             },
-            owner_removed_at: row.owner_removed_at,
-            external_id: row.external_id.as_ref().map(owned),
-            tags,
-            contacts: count(row.contacts),
-            due_at: row.due_at,
-        }
+            contacts: count(details.contacts),
+            due_at: details.due_at,
+        })
     }
+}
 
-    fn grant(&self, status: GrantStatus, now: i64) -> ShownGrant {
-        let (row, times) = (&self.columns, self.times(now));
+impl ListedColumns<'_> {
+    fn grant(&self, details: &DetailColumns<'_>, status: GrantStatus, now: i64) -> ShownGrant {
+        let stored = DueState {
+            expires_at: details.expires_at.unwrap_or_default(),
+            refresh_token_issued_at: details.refresh_token_issued_at.unwrap_or_default(),
+            last_refreshed_at: details.last_refreshed_at,
+            failure_count: self.failure_count.unwrap_or_default(),
+            lease_until: self.lease_until,
+            reply_lost_at: None,
+            prove_by: None,
+        };
+        let times = stored.with_plausible_times(now);
         let text = |column: &Option<Text<'_>>| or_empty(column.as_ref()).to_owned();
         ShownGrant {
             status,
-            app: AppIdentity { client_id: text(&row.client_id), issuer: text(&row.issuer) },
-            xero_user_id: text(&row.xero_user_id),
-            scopes: text(&row.scopes),
+            app: AppIdentity { client_id: text(&self.client_id), issuer: text(&self.issuer) },
+            xero_user_id: text(&details.xero_user_id),
+            scopes: text(&self.scopes),
             expires_at: times.expires_at,
             refresh_token_issued_at: times.refresh_token_issued_at,
             last_refreshed_at: times.last_refreshed_at,
             lease_until: times.lease_until,
             failure_count: times.failure_count,
-            next_attempt_at: row.next_attempt_at.map(|at| plausible_or_now(at, LONGEST_BACKOFF, now)),
-            last_error: row.last_error.as_ref().map(owned),
-            exported_at: row.exported_at,
+            next_attempt_at: details.next_attempt_at.map(|at| plausible_or_now(at, LONGEST_BACKOFF, now)),
+            last_error: details.last_error.as_ref().map(owned),
+            exported_at: self.exported_at,
         }
-    }
-
-    fn times(&self, now: i64) -> DueState {
-        let row = &self.columns;
-        let stored = DueState {
-            expires_at: row.expires_at.unwrap_or_default(),
-            refresh_token_issued_at: row.refresh_token_issued_at.unwrap_or_default(),
-            last_refreshed_at: row.last_refreshed_at,
-            failure_count: row.failure_count.unwrap_or_default(),
-            lease_until: row.lease_until,
-            reply_lost_at: None,
-            prove_by: None,
-        };
-        stored.with_plausible_times(now)
     }
 }
 

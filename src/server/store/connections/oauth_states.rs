@@ -8,7 +8,8 @@ use crate::model::{GrantId, LinkOutcome, OrgId, PendingConfirmation, UserId};
 use crate::server::crypto::sealed::SealContext;
 use crate::server::domain::{Secret, Tenant, latest_plausible};
 use crate::server::store::connections::shared_connections::is_shared_user_new_here;
-use crate::server::store::{ShownConnection, Store, StoreError};
+use crate::server::store::json_rows::{JsonRows, json_rows_sql};
+use crate::server::store::{Store, StoreError};
 
 /// Seconds in which the callback of a consent must arrive.
 pub const OAUTH_STATE_LIFETIME: i64 = 10 * 60;
@@ -168,17 +169,18 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the organization's consents that wait for confirmation, oldest first, for the settings page. `bound` are the
-    /// organization's connections.
-    pub async fn pending_confirmations(
-        &self,
-        org: &OrgId,
-        connections: &[ShownConnection],
-    ) -> Result<Vec<PendingConfirmation>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT p.id_hash, p.pending_tenants, p.by_link, g.xero_user_id, ",
-            is_shared_user_new_here!(),
-            " AS is_shared_user FROM (SELECT id_hash, pending_grant_id, pending_tenants, created_at, \
+    /// Returns the organization's consents that wait for confirmation, oldest first, for the settings page.
+    pub async fn pending_confirmations(&self, org: &OrgId) -> Result<Vec<PendingConfirmation>, StoreError> {
+        let rows = sqlx::query(json_rows_sql!(
+            self.database.kind(),
+            concat!(
+                "SELECT p.id_hash, p.pending_tenants, p.by_link, g.xero_user_id, ",
+                is_shared_user_new_here!(),
+                " AS is_shared_user, (SELECT "
+            ),
+            "b.tenant_id, used.xero_user_id",
+            "FROM integration_tenant_bindings b JOIN integration_grants used ON used.id = b.active_grant_id \
+             WHERE b.org_id = $1) AS list FROM (SELECT id_hash, pending_grant_id, pending_tenants, created_at, \
              CAST(0 AS BIGINT) AS by_link FROM oauth_states \
              WHERE org_id = $1 AND pending_grant_id IS NOT NULL UNION ALL \
              SELECT id_hash, pending_grant_id, pending_tenants, created_at, CAST(1 AS BIGINT) FROM connect_link_states \
@@ -188,7 +190,7 @@ impl Store {
         .bind(org.as_str())
         .fetch_all(self.pool())
         .await?;
-        rows.iter().map(|row| confirmation_from(row, connections)).collect()
+        rows.iter().map(confirmation_from).collect()
     }
 
     /// Returns the organization's consents that wait for confirmation with their ids, oldest first.
@@ -225,13 +227,12 @@ impl Store {
     }
 }
 
-fn confirmation_from(row: &AnyRow, connections: &[ShownConnection]) -> Result<PendingConfirmation, StoreError> {
+fn confirmation_from(row: &AnyRow) -> Result<PendingConfirmation, StoreError> {
     let tenants = parse_tenants(row.try_get("pending_tenants")?)?;
     let user: Option<String> = row.try_get("xero_user_id")?;
-    let has_other_user = |tenant: &Tenant| {
-        let current = connections.iter().filter(|one| one.tenant_id == tenant.id);
-        current.filter_map(|one| one.grant.as_ref()).any(|current| Some(&current.xero_user_id) != user.as_ref())
-    };
+    let bound: Vec<(String, String)> = JsonRows::of(row, "list")?.read()?;
+    let has_other_user =
+        |tenant: &Tenant| bound.iter().any(|(id, current)| *id == tenant.id && Some(current) != user.as_ref());
     Ok(PendingConfirmation {
         id: row.try_get("id_hash")?,
         replaces_user: tenants.iter().any(has_other_user),
@@ -332,7 +333,7 @@ mod tests {
         store.clock().advance(OAUTH_STATE_LIFETIME + 1);
         start_consent(&store, "b").await;
 
-        let waiting = store.pending_confirmations(&org, &[]).await.unwrap();
+        let waiting = store.pending_confirmations(&org).await.unwrap();
         let question = PendingConfirmation {
             id: "a".into(),
             tenant_names: vec![tenant.name.clone()],

@@ -3,26 +3,12 @@
 
 use sqlx::Row;
 
-use crate::model::{Action, BindingId, BindingStatus, DepartingConnection, OrgId, UserId};
+use crate::model::{Action, BindingId, OrgId, UserId};
 use crate::server::domain::AuditEvent;
-use crate::server::store::{ListedConnection, RowChange, ShownConnection, Store, StoreError};
+use crate::server::store::{RowChange, Store, StoreError};
 
 /// Seconds between a member's removal, or an organization's deletion, and the disconnect.
 pub const OFFBOARDING_PERIOD: i64 = 7 * 24 * 60 * 60;
-
-impl ListedConnection {
-    /// Returns when the connection ends, if a former member made it.
-    pub fn departing(&self) -> Option<DepartingConnection> {
-        let ShownConnection { id, tenant_name, connected_by_email, status, .. } = &self.shown;
-        let removed_at = self.owner_removed_at.filter(|_| *status != BindingStatus::Disconnected)?;
-        Some(DepartingConnection {
-            binding_id: id.clone(),
-            tenant_name: tenant_name.clone(),
-            connected_by: connected_by_email.clone()?,
-            ends_at: removed_at + OFFBOARDING_PERIOD,
-        })
-    }
-}
 
 impl Store {
     /// Returns the connections to disconnect now, across organizations.
@@ -70,10 +56,10 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Role;
+    use crate::model::{DepartingConnection, Role};
     use crate::server::store::testing::grants::TestGrant;
     use crate::server::store::testing::{START, each_store};
-    use crate::server::store::{ClerkEvent, ClerkOrg, ClerkUser, IdentityClaims, OrgClaims};
+    use crate::server::store::{ClerkEvent, ClerkOrg, ClerkUser, IdentityClaims, ListedRow, OrgClaims};
 
     struct Fixture {
         org: OrgId,
@@ -96,7 +82,8 @@ mod tests {
     }
 
     async fn departing_of(store: &Store, org: &OrgId) -> Vec<DepartingConnection> {
-        store.listed_connections(org).await.unwrap().iter().filter_map(ListedConnection::departing).collect()
+        let page = store.connection_list_page(org, "openid", false).await.unwrap();
+        page.list.rows().unwrap().iter().filter_map(ListedRow::departing).collect()
     }
 
     async fn ann_leaves(store: &Store, id: &str) {
