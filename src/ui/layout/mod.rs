@@ -6,6 +6,7 @@
 pub mod clerk;
 mod factor_required;
 mod header;
+mod hydration;
 mod navigation;
 mod no_organization;
 mod notices;
@@ -24,6 +25,7 @@ use super::shared::icons::{LEAF, icon};
 use crate::model::{Page, SessionView};
 use factor_required::{factor_notice, factor_required};
 use header::{bell, header_controls, organization};
+use hydration::hydration_scripts;
 use navigation::navigation;
 pub use navigation::settings_tabs;
 use no_organization::{choose_organization, no_organization};
@@ -62,6 +64,7 @@ pub fn Layout(
     let org = org_id.as_ref().map(|org| org.0.clone());
     view! {
         {page_title(&title)}
+        // Only this layout has islands, so other pages load no script.
         {hydration_scripts()}
         <SignedIn>
             <a class="skip" href="#main">"Skip to content"</a>
@@ -97,11 +100,6 @@ pub fn Layout(
         </SignedIn>
     }
     .into_any()
-}
-
-/// Renders the scripts that hydrate the islands. Only this layout has islands, so other pages load no script.
-fn hydration_scripts() -> impl IntoView {
-    use_context::<LeptosOptions>().map(|options| view! { <HydrationScripts options islands=true /> })
 }
 
 /// Returns the number of the organization's connections that need a person.
