@@ -1,7 +1,5 @@
 //! What connections may do: the scopes of their consents beside those that the app asks for, and who consented.
 
-use std::collections::HashMap;
-
 use super::Viewer;
 use crate::model::{
     AccessSummary, ConnectionView, ConsentView, ScopeRefusalView, missing_scopes, scope_sentences,
@@ -16,21 +14,23 @@ const SHOWN_ID_CHARACTERS: usize = 8;
 /// The wanted scopes that consents lack. Most connections have the same scopes, so that these are compared once.
 pub(super) struct MissingScopes<'a> {
     wanted: &'a str,
-    known: HashMap<String, Vec<String>>,
+    /// With the scopes that lack them.
+    known: Vec<(String, Vec<String>)>,
 }
 
 impl<'a> MissingScopes<'a> {
     /// Nothing is compared yet.
     pub(super) fn new(wanted: &'a str) -> Self {
-        Self { wanted, known: HashMap::new() }
+        Self { wanted, known: Vec::new() }
     }
 
     /// Returns what a consent lacks.
     fn of(&mut self, granted: &str) -> &[String] {
-        if !self.known.contains_key(granted) {
-            self.known.insert(granted.to_owned(), missing_scopes(granted, self.wanted));
-        }
-        &self.known[granted]
+        let index = self.known.iter().position(|(known, _)| known == granted).unwrap_or_else(|| {
+            self.known.push((granted.to_owned(), missing_scopes(granted, self.wanted)));
+            self.known.len() - 1
+        });
+        &self.known[index].1
     }
 }
 

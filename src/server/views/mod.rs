@@ -136,7 +136,7 @@ fn seen_by(viewer: &Viewer, view: ConnectionView) -> ConnectionView {
 
 fn connection_view(shown: ShownConnection, app: &AppIdentity, now: i64) -> ConnectionView {
     let grant = shown.grant.as_ref();
-    let health = health(shown.status, grant.map(ShownGrant::state).as_ref(), app, now);
+    let health = health(shown.status, grant.map(|grant| grant.state(app)), now);
     let working = shown.working_grant();
     let problem = match health {
         Health::Connected | Health::Refreshing => None,
@@ -176,14 +176,14 @@ fn connection_view(shown: ShownConnection, app: &AppIdentity, now: i64) -> Conne
     }
 }
 
-fn health(status: BindingStatus, grant: Option<&GrantState<'_>>, app: &AppIdentity, now: i64) -> Health {
+fn health(status: BindingStatus, grant: Option<GrantState>, now: i64) -> Health {
     match (status, grant) {
         (BindingStatus::NeedsReauth, Some(GrantState { exported_at: Some(_), .. })) => Health::Moved,
         (BindingStatus::NeedsReauth, _) => Health::NeedsReauth,
         (BindingStatus::Disconnected, _) | (BindingStatus::Active, None) => Health::Disconnected,
         (BindingStatus::Active, Some(grant)) => match grant.status {
             GrantStatus::RefreshFailed | GrantStatus::Revoked => Health::NeedsReauth,
-            GrantStatus::Active if !app.is(grant.client_id, grant.issuer) => Health::Retrying,
+            GrantStatus::Active if !grant.is_of_app => Health::Retrying,
             GrantStatus::Active if grant.lease_until.is_some_and(|until| until > now) => Health::Refreshing,
             GrantStatus::Active if grant.failure_count > 0 => Health::Retrying,
             GrantStatus::Active => Health::Connected,
@@ -257,8 +257,8 @@ mod tests {
             (BindingStatus::Disconnected, Some(grant()), Health::Disconnected),
         ];
         for (status, grant, expected) in cases {
-            let state = grant.as_ref().map(ShownGrant::state);
-            let found = health(status, state.as_ref(), &AppIdentity::sandbox(), NOW);
+            let state = grant.as_ref().map(|grant| grant.state(&AppIdentity::sandbox()));
+            let found = health(status, state, NOW);
             assert_eq!(found, expected, "{status:?} {grant:?}");
         }
     }

@@ -43,7 +43,7 @@ pub async fn settings(
     let active = rows.iter().filter(|row| row.status == BindingStatus::Active).count();
     let mut missing = MissingScopes::new(wanted_scopes);
     let access = access_summary(rows.iter().filter_map(ListedRow::working_scopes), &mut missing);
-    let mut connections: Vec<_> = rows.iter().map(|row| searchable(row, store, now)).collect();
+    let mut connections: Vec<_> = rows.iter().map(|row| searchable(row, now)).collect();
     connections.sort_by_cached_key(|one| one.key.sort_key());
     let keys = || connections.iter().map(|one| one.key);
     let asked = request.asked.filter(|_| may_manage);
@@ -76,8 +76,8 @@ pub async fn settings(
     })
 }
 
-fn searchable<'a>(row: &'a ListedRow<'_>, store: &Store, now: i64) -> SearchableConnection<'a, &'a ListedRow<'a>> {
-    let health = health(row.status, row.grant_state(now).as_ref(), store.app(), now);
+fn searchable<'a>(row: &'a ListedRow<'_>, now: i64) -> SearchableConnection<'a, &'a ListedRow<'a>> {
+    let health = health(row.status, row.grant_state(now), now);
     let key = ConnectionKey { id: row.id(), name: row.name(), health };
     SearchableConnection { key, labels: row.labels().collect(), row }
 }

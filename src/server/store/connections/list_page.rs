@@ -43,12 +43,17 @@ impl Store {
                  + (SELECT COUNT(*) FROM connect_link_states s WHERE s.org_id = $1 AND s.pending_grant_id IS NOT NULL) \
                  AS pending, f.scopes, f.named, f.cause, f.refused_at, f.accepted_at, (SELECT "
             ),
-            key_columns!("$5 = 1"),
+            key_columns!(
+                "$5 = 1",
+                "page.removals > 0",
+                "CASE WHEN g.client_id = $2 AND g.issuer = $7 THEN 1 ELSE 0 END"
+            ),
             detail_columns!(),
             if "page.connections <= $6",
             concat!(
-                list_source!("$1"),
-                ") AS list FROM (SELECT COUNT(*) AS connections FROM integration_tenant_bindings WHERE org_id = $1) page LEFT JOIN scope_refusals f \
+                list_source!(),
+                ") AS list FROM (SELECT (SELECT COUNT(*) FROM integration_tenant_bindings WHERE org_id = $1) AS connections, \
+                 (SELECT COUNT(*) FROM membership_removals WHERE org_id = $1) AS removals) page LEFT JOIN scope_refusals f \
                  ON f.org_id = $1 AND f.client_id = $2 AND f.scopes = $3 AND f.accepted_at IS NULL"
             )
         ))
@@ -59,6 +64,7 @@ impl Store {
         .bind(i64::from(with_tags))
         // No list has that many.
         .bind(i64::try_from(CONNECTIONS_PER_PAGE).unwrap_or(i64::MAX))
+        .bind(&self.app.issuer)
         .fetch_one(self.pool())
         .await?;
         let is_refused = row.try_get::<Option<i64>, _>("refused_at")?.is_some();

@@ -38,15 +38,22 @@ pub struct NamedTenant {
     pub is_broken: bool,
 }
 
-/// The columns by which connections are sorted and found, in the order of `ListedColumns`. Tags only if `$with_tags`.
+/// The columns by which connections are sorted and found, in the order of `ListedColumns`. Tags if `$with_tags`, former
+/// members if `$with_removals`, and `$is_of_app` says whether grant `g` belongs to the configured app.
 macro_rules! key_columns {
-    ($with_tags:literal) => {
+    ($with_tags:literal, $with_removals:literal, $is_of_app:literal) => {
         concat!(
             "b.id, b.tenant_name, b.status, b.external_id, CASE WHEN ",
             $with_tags,
-            " THEN (SELECT string_agg(t.tag, ' ') FROM binding_tags t WHERE t.binding_id = b.id) END, r.removed_at, \
-             CASE WHEN r.removed_at IS NOT NULL THEN u.email END, g.status, g.client_id, g.issuer, g.scopes, \
-             CASE WHEN g.lease_owner IS NOT NULL THEN g.lease_until END, g.failure_count, g.exported_at"
+            " THEN (SELECT string_agg(t.tag, ' ') FROM binding_tags t WHERE t.binding_id = b.id) END, CASE WHEN ",
+            $with_removals,
+            " THEN (SELECT r.removed_at FROM membership_removals r WHERE r.org_id = b.org_id \
+             AND r.user_id = b.connected_by) END, CASE WHEN ",
+            $with_removals,
+            " THEN (SELECT u.email FROM membership_removals r JOIN users u ON u.id = r.user_id WHERE r.org_id = b.org_id \
+             AND r.user_id = b.connected_by) END, g.status, ",
+            $is_of_app,
+            ", g.scopes, CASE WHEN g.lease_owner IS NOT NULL THEN g.lease_until END, g.failure_count, g.exported_at"
         )
     };
 }
@@ -56,25 +63,21 @@ pub(super) use key_columns;
 macro_rules! detail_columns {
     () => {
         concat!(
-            "b.tenant_id, b.tenant_type, b.missing_since, b.created_at, u.email, ",
+            "b.tenant_id, b.tenant_type, b.missing_since, b.created_at, \
+             (SELECT u.email FROM users u WHERE u.id = b.connected_by), ",
             reaches_other_orgs!(),
             ", (SELECT COUNT(*) FROM binding_contacts p WHERE p.binding_id = b.id), g.xero_user_name, g.xero_user_email, \
-             g.due_at, g.xero_user_id, g.expires_at, g.refresh_token_issued_at, g.last_refreshed_at, g.next_attempt_at, \
+             g.due_at, g.client_id, g.issuer, g.xero_user_id, g.expires_at, g.refresh_token_issued_at, g.last_refreshed_at, g.next_attempt_at, \
              g.last_error"
         )
     };
 }
 pub(super) use detail_columns;
 
-/// The list's tables, and its condition: the connections of the organization `$org`.
+/// The list's tables, and its condition: the connections of the organization `$1`.
 macro_rules! list_source {
-    ($org:literal) => {
-        concat!(
-            "FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id \
-             LEFT JOIN users u ON u.id = b.connected_by \
-             LEFT JOIN membership_removals r ON r.org_id = b.org_id AND r.user_id = b.connected_by WHERE b.org_id = ",
-            $org
-        )
+    () => {
+        "FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id WHERE b.org_id = $1"
     };
 }
 pub(super) use list_source;
@@ -85,10 +88,10 @@ macro_rules! whole_list_sql {
         json_rows_sql!(
             $kind,
             "SELECT ",
-            key_columns!("1 = 0"),
+            key_columns!("1 = 0", "1 = 0", "CAST(NULL AS BIGINT)"),
             detail_columns!(),
             if "1 = 1",
-            concat!(list_source!("$1"), $condition)
+            concat!(list_source!(), $condition)
         )
     };
 }
@@ -113,7 +116,8 @@ impl Store {
     pub async fn listed_connections(&self, org: &OrgId) -> Result<Vec<ListedConnection>, StoreError> {
         let sql = whole_list_sql!(self.database.kind(), "");
         let row = sqlx::query(sql).bind(org.as_str()).fetch_one(self.pool()).await?;
-        self.whole_list(&row)
+        let now = self.clock.now();
+        Ok(ConnectionList::of(&row)?.rows()?.iter().filter_map(|row| row.listed(now)).collect())
     }
 
     /// Returns the whole connections of these rows, in their order. Reads those again that came without details, and leaves
@@ -136,14 +140,10 @@ impl Store {
         let ids: Vec<&str> = rows.iter().map(|row| row.id()).collect();
         let ids = serde_json::Value::from(ids).to_string();
         let row = sqlx::query(sql).bind(org.as_str()).bind(ids).fetch_one(self.pool()).await?;
-        let read = self.whole_list(&row)?;
-        let mut read: HashMap<_, _> = read.into_iter().map(|one| (one.shown.id.0.clone(), one)).collect();
-        Ok(rows.iter().filter_map(|row| read.remove(row.id())).collect())
-    }
-
-    fn whole_list(&self, row: &AnyRow) -> Result<Vec<ListedConnection>, StoreError> {
-        let now = self.clock.now();
-        Ok(ConnectionList::of(row)?.rows()?.iter().filter_map(|row| row.listed(now)).collect())
+        let list = ConnectionList::of(&row)?;
+        let read = list.rows()?;
+        let read: HashMap<&str, &ListedRow<'_>> = read.iter().map(|row| (row.id(), row)).collect();
+        Ok(rows.iter().filter_map(|row| read.get(row.id())?.listed(now)).collect())
     }
 
     /// Returns the connections that need reconnecting, and this one, by name.

@@ -13,7 +13,7 @@ use crate::server::store::StoreError;
 use crate::server::store::accounts::members::rows::count;
 use crate::server::store::text_values::known_value;
 
-/// A connection in the list: what decides its place there, and in some lists the rest of it.
+/// A connection in a list: what decides its place there, or the whole of it, or both.
 pub struct ListedRow<'a> {
     columns: ListedColumns<'a>,
     /// Whether the binding works, needs a new consent, or is disconnected.
@@ -39,17 +39,14 @@ pub(super) struct ListedColumns<'a> {
     removed_owner: Option<Text<'a>>,
     #[serde(borrow)]
     grant_status: Option<Text<'a>>,
-    #[serde(borrow)]
-    client_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    issuer: Option<Text<'a>>,
+    is_of_app: Option<i64>,
     #[serde(borrow)]
     scopes: Option<Text<'a>>,
     lease_until: Option<i64>,
     failure_count: Option<i64>,
     exported_at: Option<i64>,
     #[serde(borrow)]
-    details: Option<DetailColumns<'a>>,
+    details: Option<Box<DetailColumns<'a>>>,
 }
 
 /// The columns that only a shown connection needs, in the order of the statement.
@@ -70,6 +67,10 @@ struct DetailColumns<'a> {
     #[serde(borrow)]
     xero_user_email: Option<Text<'a>>,
     due_at: Option<i64>,
+    #[serde(borrow)]
+    client_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    issuer: Option<Text<'a>>,
     #[serde(borrow)]
     xero_user_id: Option<Text<'a>>,
     expires_at: Option<i64>,
@@ -115,11 +116,10 @@ impl<'a> ListedRow<'a> {
     }
 
     /// Returns what of the grant decides the connection's state. Times that no rule could have written by `now` mean now.
-    pub fn grant_state(&self, now: i64) -> Option<GrantState<'_>> {
+    pub fn grant_state(&self, now: i64) -> Option<GrantState> {
         Some(GrantState {
             status: self.grant_status?,
-            client_id: or_empty(self.columns.client_id.as_ref()),
-            issuer: or_empty(self.columns.issuer.as_ref()),
+            is_of_app: self.columns.is_of_app == Some(1),
             lease_until: self.columns.lease_until.map(|until| plausible_or_now(until, MAX_LEASE, now)),
             failure_count: self.columns.failure_count.unwrap_or_default(),
             exported_at: self.columns.exported_at,
@@ -179,7 +179,7 @@ impl ListedColumns<'_> {
         let text = |column: &Option<Text<'_>>| or_empty(column.as_ref()).to_owned();
         ShownGrant {
             status,
-            app: AppIdentity { client_id: text(&self.client_id), issuer: text(&self.issuer) },
+            app: AppIdentity { client_id: text(&details.client_id), issuer: text(&details.issuer) },
             xero_user_id: text(&details.xero_user_id),
             scopes: text(&self.scopes),
             expires_at: times.expires_at,

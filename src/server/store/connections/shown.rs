@@ -59,13 +59,11 @@ pub struct ShownGrant {
 }
 
 /// What of a grant decides its connection's state.
-pub struct GrantState<'a> {
+pub struct GrantState {
     /// Whether the grant is active, failed or revoked.
     pub status: GrantStatus,
-    /// The client id of the app that the tokens belong to.
-    pub client_id: &'a str,
-    /// The provider that issued them.
-    pub issuer: &'a str,
+    /// Whether the tokens belong to the configured app and its provider.
+    pub is_of_app: bool,
     /// When the latest lease ends or ended, in unix seconds.
     pub lease_until: Option<i64>,
     /// Consecutive failed exchanges.
@@ -83,12 +81,11 @@ impl ShownConnection {
 }
 
 impl ShownGrant {
-    /// Returns what of it decides its connection's state.
-    pub fn state(&self) -> GrantState<'_> {
+    /// Returns what of it decides its connection's state. `app` is the configured one.
+    pub fn state(&self, app: &AppIdentity) -> GrantState {
         GrantState {
             status: self.status,
-            client_id: &self.app.client_id,
-            issuer: &self.app.issuer,
+            is_of_app: self.app == *app,
             lease_until: self.lease_until,
             failure_count: self.failure_count,
             exported_at: self.exported_at,
