@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use maud::{Markup, PreEscaped, html};
 
-use super::rendered::{IntoRendered as _, from_markup};
+use super::rendered::{IntoRendered as _, from_markup, text};
 use crate::ui::shared::icons::DOTS;
 
 /// Renders the button that opens the menu, and the menu. It belongs in the form that its buttons submit.
@@ -21,6 +21,7 @@ pub fn ActionsMenu(
 
 /// Renders `ActionsMenu` for a row that is written as text.
 pub fn actions_menu(id: &str, name: &str, items: &Markup) -> Markup {
+    let (id, name) = (text(id), text(name));
     html! {
         button type="button" class="icon-button" id={ "menu-" (id) } aria-label={ "Actions for " (name) }
             popovertarget={ "actions-" (id) } {

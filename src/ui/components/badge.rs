@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::rendered::{Rendered, from_markup};
+use super::rendered::{Rendered, from_markup, text};
 use crate::model::Tone;
 
 /// A state as its badge shows it.
@@ -37,7 +37,7 @@ impl Badge {
         html! {
             span class="badge" data-tone=(self.tone.as_str()) {
                 @if let Some(icon) = self.icon { (PreEscaped(icon)) }
-                (self.label)
+                (text(self.label))
                 (more)
             }
         }

@@ -3,9 +3,11 @@
 //! What waits for nothing becomes text at the end of its function. Leptos renders everything else element by element, each
 //! with buffers of its own, and compiles for each kind of element how it would wait, and how the browser would build it.
 
+use std::borrow::Cow;
+
 use leptos::prelude::*;
 use leptos::tachys::html::InertElement;
-use maud::{Markup, PreEscaped};
+use maud::{Markup, PreEscaped, Render as _};
 
 /// A rendered view.
 pub type Rendered = InertElement;
@@ -28,4 +30,26 @@ impl<V: IntoView> IntoRendered for V {}
 /// Turns text into a view.
 pub fn from_markup(markup: Markup) -> Rendered {
     InertElement::new(markup.into_string())
+}
+
+/// Returns a text as markup. One with nothing to escape, as most are, is copied whole then, where `maud` looks at each byte
+/// and copies it alone.
+pub fn text(text: &str) -> PreEscaped<Cow<'_, str>> {
+    // All of it, because that is faster than to stop at the first.
+    let is_plain = text.bytes().fold(true, |is_plain, byte| is_plain & !matches!(byte, b'&' | b'<' | b'>' | b'"'));
+    PreEscaped(if is_plain { Cow::Borrowed(text) } else { Cow::Owned(text.render().into_string()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_exactly_as_maud_escapes_it() {
+        for one in ["", "Harbour Coffee", "Ōtautahi 'n' co", "A & B", "<b>", "a > b", "\"quoted\"", "trailing &"] {
+            assert_eq!(text(one).0, one.render().into_string(), "{one}");
+        }
+        assert!(matches!(text("Harbour Coffee").0, Cow::Borrowed(_)));
+        assert_eq!(text("<script>\"&'").0, "&lt;script&gt;&quot;&amp;'");
+    }
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::rendered::IntoRendered as _;
+use super::rendered::{IntoRendered as _, text};
 use super::time;
 use crate::model::ConnectionView;
 use crate::ui::shared::time_text;
@@ -34,7 +34,7 @@ pub fn token_facts(one: &ConnectionView, times: TokenTimes) -> Markup {
 }
 
 fn fact(term: &str, value: &Markup) -> Markup {
-    html! { div { dt { (term) } dd { (value) } } }
+    html! { div { dt { (text(term)) } dd { (value) } } }
 }
 
 /// Renders the refresh token's age, given in seconds, and the day from which it is renewed in any case.

@@ -1,6 +1,6 @@
 //! The rows of the connections list: state, facts and menu. They are written as text, because there are up to fifty.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, Render, html};
 
 use super::access::hints;
 use super::words;
@@ -10,7 +10,7 @@ use crate::ui::components::connection_texts::{ASK_TO_RECONNECT, SHARED_USER};
 use crate::ui::components::health_badge::health_badge;
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::reconnect_form::reconnect_form;
-use crate::ui::components::rendered::IntoRendered as _;
+use crate::ui::components::rendered::{IntoRendered as _, text};
 use crate::ui::components::token_facts::{TokenTimes, token_facts};
 use crate::ui::islands::ids;
 use crate::ui::islands::page_action::PageAction;
@@ -22,12 +22,13 @@ pub fn rows(view: &SettingsView) -> Markup {
     let org_field = org_field().markup();
     html! {
         @for one in &view.connections {
-            @let title = format!("tenant-{}", one.id);
+            @let (id, name, page) = (text(one.id.as_str()), text(&one.tenant_name), paths::connection(&one.id));
+            @let (page, anchor) = (text(&page), paths::connection_anchor(&one.id));
             @let wants_consent = !one.health.has_access() || !one.missing_scopes.is_empty();
-            li class="connection" id=(paths::connection_anchor(&one.id)) {
+            li class="connection" id=(text(&anchor)) {
                 div class="connection-who" {
                     div class="connection-name" {
-                        h2 id=(title) { a href=(paths::connection(&one.id)) { (one.tenant_name) } }
+                        h2 id={ "tenant-" (id) } { a href=(page) { (name) } }
                         (health_badge(one))
                     }
                     p class="meta" {
@@ -36,38 +37,34 @@ pub fn rows(view: &SettingsView) -> Markup {
                     }
                 }
                 div class="connection-actions" {
-                    @if wants_consent && may_manage { (reconnect_form(&one.id, one.health, title).markup()) }
-                    (actions(one, &org_field, may_manage))
+                    @if wants_consent && may_manage {
+                        (reconnect_form(&one.id, one.health, format!("tenant-{}", one.id)).markup())
+                    }
+                    (actions(one, &page, &org_field, may_manage))
                 }
                 @if let Some(problem) = &one.problem { p class="problem" { (problem) } }
                 @if one.health == Health::NeedsReauth && !may_manage { p class="problem" { (ASK_TO_RECONNECT) } }
                 @for hint in hints(one, may_manage) { p class="hint" { (hint) } }
                 @if one.is_shared_user { p class="hint" { (SHARED_USER) } }
                 (token_facts(one, times))
-                @if may_manage { (contacts_line(one)) }
-                p id=(ids::outcome_of(one.id.as_str())) role="status" class="outcome" data-kept {}
+                @if may_manage {
+                    p class="meta" { a href={ (page) "#contacts" } { (words::contacts(one.contact_count)) } }
+                }
+                p id=(text(&ids::outcome_of(one.id.as_str()))) role="status" class="outcome" data-kept {}
             }
         }
     }
 }
 
-/// Says how many contacts the connection has, and leads to them.
-fn contacts_line(one: &ConnectionView) -> Markup {
-    html! {
-        p class="meta" {
-            a href={ (paths::connection(&one.id)) "#contacts" } { (words::contacts(one.contact_count)) }
-        }
-    }
-}
-
 /// Renders the row's menu: one form whose buttons choose the action, and two links.
-fn actions(one: &ConnectionView, org_field: &Markup, may_manage: bool) -> Markup {
+fn actions(one: &ConnectionView, page: &impl Render, org_field: &Markup, may_manage: bool) -> Markup {
+    let id = text(one.id.as_str());
     let items = html! {
         @if one.health.has_access() { (refresh_and_test_items(one)) }
-        a class="menu-item" href=(paths::connection(&one.id)) { "Details" }
+        a class="menu-item" href=(page) { "Details" }
         @if may_manage && one.health != Health::Disconnected {
-            a class="menu-item danger" href={ (paths::INTEGRATIONS) "?disconnect=" (one.id) }
-                data-action=(PageAction::AskToDisconnect(one.id.clone(), one.tenant_name.clone())) {
+            @let action = PageAction::AskToDisconnect(one.id.clone(), one.tenant_name.clone()).to_string();
+            a class="menu-item danger" href={ (PreEscaped(paths::INTEGRATIONS)) "?disconnect=" (id) } data-action=(text(&action)) {
                 "Disconnect"
             }
         }
@@ -75,18 +72,19 @@ fn actions(one: &ConnectionView, org_field: &Markup, may_manage: bool) -> Markup
     html! {
         form method="post" action="/api/integrations/xero/refresh-connection" {
             (org_field)
-            input type="hidden" name="binding_id" value=(one.id);
+            input type="hidden" name="binding_id" value=(id);
             (actions_menu(one.id.as_str(), &one.tenant_name, &items))
         }
     }
 }
 
 fn refresh_and_test_items(one: &ConnectionView) -> Markup {
-    let [refresh, test] = [PageAction::Refresh(one.id.clone()), PageAction::Test(one.id.clone())];
+    let [refresh, test] =
+        [PageAction::Refresh(one.id.clone()), PageAction::Test(one.id.clone())].map(|action| action.to_string());
     html! {
-        button class="menu-item" data-action=(refresh) { (words::REFRESH_NOW) }
-        button class="menu-item" formaction="/api/integrations/xero/test" data-action=(test) {
-            (words::TEST_CONNECTION)
+        button class="menu-item" data-action=(text(&refresh)) { (text(words::REFRESH_NOW)) }
+        button class="menu-item" formaction="/api/integrations/xero/test" data-action=(text(&test)) {
+            (text(words::TEST_CONNECTION))
         }
     }
 }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use maud::{Markup, html};
 
 use crate::model::BROAD_SCOPES_END;
-use crate::ui::components::rendered::IntoRendered as _;
+use crate::ui::components::rendered::{IntoRendered as _, text};
 use crate::ui::components::time;
 
 pub const TITLE: &str = "Integrations";
@@ -113,8 +113,8 @@ pub const WHAT_CONNECTING_DOES: &str =
 pub const A_PRACTICE: &str = "Practice.";
 pub fn connected(by: Option<&str>, at: i64, xero_user: Option<&str>) -> Markup {
     html! {
-        "Connected " @if let Some(person) = by { "by " (person) " " } "on " (time::date(at).markup())
-        @if let Some(user) = xero_user { ". In Xero: " (user) }
+        "Connected " @if let Some(person) = by { "by " (text(person)) " " } "on " (time::date(at).markup())
+        @if let Some(user) = xero_user { ". In Xero: " (text(user)) }
     }
 }
 pub fn wants_more_access(sentences: &str, may_reconnect: bool) -> String {
