@@ -83,9 +83,9 @@ pub struct ConnectionView {
     /// The Xero user who consented, as far as they are known: name or email address. Only on the integrations page.
     #[serde(default)]
     pub xero_user: Option<String>,
-    /// The scopes of its consent; empty if they are not known, or Evergrant has no access.
+    /// The scopes of its consent, separated by spaces; empty if they are not known, or Evergrant has no access.
     #[serde(default)]
-    pub granted_scopes: Vec<String>,
+    pub granted_scopes: String,
     /// The configured scopes that the consent lacks.
     #[serde(default)]
     pub missing_scopes: Vec<String>,
@@ -114,7 +114,7 @@ impl ConnectionView {
             contacts: Vec::new(),
             contact_count: 0,
             xero_user: None,
-            granted_scopes: Vec::new(),
+            granted_scopes: String::new(),
             missing_scopes: Vec::new(),
             grant_status: None,
         }

@@ -6,7 +6,7 @@ use crate::model::{
     scopes_beyond_smallest,
 };
 use crate::server::domain::XeroUserName;
-use crate::server::store::{ConsentDetails, ScopeRefusal, ShownGrant};
+use crate::server::store::{ConsentDetails, ScopeRefusal};
 
 /// How much of Xero's id of a user is shown, in characters, if nothing else is known of them.
 const SHOWN_ID_CHARACTERS: usize = 8;
@@ -34,11 +34,6 @@ impl<'a> MissingScopes<'a> {
     }
 }
 
-/// Returns the grant's scopes.
-pub(super) fn granted_scopes(grant: &ShownGrant) -> Vec<String> {
-    grant.scopes.split_whitespace().map(str::to_owned).collect()
-}
-
 /// Sums up which connections lack access that the app asks for, from the scopes of those that work.
 pub(super) fn access_summary<'a>(
     granted: impl Iterator<Item = &'a str>,
@@ -62,7 +57,7 @@ pub(super) fn with_access(
     user: XeroUserName,
     viewer: &Viewer,
 ) -> ConnectionView {
-    let missing_scopes = missing_scopes.of(&connection.granted_scopes.join(" ")).to_owned();
+    let missing_scopes = missing_scopes.of(&connection.granted_scopes).to_owned();
     let xero_user = user.name.or_else(|| user.email.map(|email| viewer.name(email)));
     ConnectionView { missing_scopes, xero_user, ..connection }
 }

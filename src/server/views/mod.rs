@@ -33,7 +33,6 @@ pub use settings::{SettingsRequest, settings};
 pub use viewer::Viewer;
 pub use xero_state::{xero_state, xero_trouble};
 
-use access::granted_scopes;
 use connection_list::{ConnectionKey, broken_connections};
 
 use crate::model::{
@@ -166,7 +165,7 @@ fn connection_view(shown: ShownConnection, app: &AppIdentity, now: i64) -> Conne
         contacts: Vec::new(),
         contact_count: 0,
         xero_user: None,
-        granted_scopes: working.map(granted_scopes).unwrap_or_default(),
+        granted_scopes: working.map(|grant| grant.scopes.clone()).unwrap_or_default(),
         missing_scopes: Vec::new(),
         grant_status: working.map(|grant| grant.status),
         id: shown.id,

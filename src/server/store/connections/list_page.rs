@@ -51,7 +51,7 @@ impl Store {
             detail_columns!(),
             if "page.connections <= $6",
             concat!(
-                list_source!(),
+                list_source!("integration_tenant_bindings b"),
                 ") AS list FROM (SELECT (SELECT COUNT(*) FROM integration_tenant_bindings WHERE org_id = $1) AS connections, \
                  (SELECT COUNT(*) FROM membership_removals WHERE org_id = $1) AS removals) page LEFT JOIN scope_refusals f \
                  ON f.org_id = $1 AND f.client_id = $2 AND f.scopes = $3 AND f.accepted_at IS NULL"

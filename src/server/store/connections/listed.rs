@@ -74,24 +74,24 @@ macro_rules! detail_columns {
 }
 pub(super) use detail_columns;
 
-/// The list's tables, and its condition: the connections of the organization `$1`.
+/// The list's tables, and its condition: of the bindings `b` in `$bindings` those of the organization `$1`.
 macro_rules! list_source {
-    () => {
-        "FROM integration_tenant_bindings b LEFT JOIN integration_grants g ON g.id = b.active_grant_id WHERE b.org_id = $1"
+    ($bindings:literal) => {
+        concat!("FROM ", $bindings, " LEFT JOIN integration_grants g ON g.id = b.active_grant_id WHERE b.org_id = $1")
     };
 }
 pub(super) use list_source;
 
-/// Selects whole connections of the organization `$1`, those that also meet `$condition`.
+/// Selects whole connections of the organization `$1`, those among the bindings `b` in `$bindings`.
 macro_rules! whole_list_sql {
-    ($kind:expr, $condition:literal) => {
+    ($kind:expr, $bindings:literal) => {
         json_rows_sql!(
             $kind,
             "SELECT ",
             key_columns!("1 = 0", "1 = 0", "CAST(NULL AS BIGINT)"),
             detail_columns!(),
             if "1 = 1",
-            concat!(list_source!(), $condition)
+            list_source!($bindings)
         )
     };
 }
@@ -114,7 +114,7 @@ impl ConnectionList {
 impl Store {
     /// Returns every connection of the organization, in no particular order.
     pub async fn listed_connections(&self, org: &OrgId) -> Result<Vec<ListedConnection>, StoreError> {
-        let sql = whole_list_sql!(self.database.kind(), "");
+        let sql = whole_list_sql!(self.database.kind(), "integration_tenant_bindings b");
         let row = sqlx::query(sql).bind(org.as_str()).fetch_one(self.pool()).await?;
         let now = self.clock.now();
         Ok(ConnectionList::of(&row)?.rows()?.iter().filter_map(|row| row.listed(now)).collect())
@@ -131,11 +131,17 @@ impl Store {
         if let Some(whole) = rows.iter().map(|row| row.listed(now)).collect() {
             return Ok(whole);
         }
+        // SQLite reads the tables of a cross join in their order.
         let sql = match self.database.kind() {
-            kind @ DatabaseKind::Sqlite => whole_list_sql!(kind, " AND b.id IN (SELECT value FROM json_each($2))"),
-            kind @ DatabaseKind::Postgres => {
-                whole_list_sql!(kind, " AND b.id IN (SELECT json_array_elements_text(CAST($2 AS JSON)))")
-            }
+            kind @ DatabaseKind::Sqlite => whole_list_sql!(
+                kind,
+                "json_each($2) wanted CROSS JOIN integration_tenant_bindings b ON b.id = wanted.value"
+            ),
+            kind @ DatabaseKind::Postgres => whole_list_sql!(
+                kind,
+                "json_array_elements_text(CAST($2 AS JSON)) wanted (id) \
+                 JOIN integration_tenant_bindings b ON b.id = wanted.id"
+            ),
         };
         let ids: Vec<&str> = rows.iter().map(|row| row.id()).collect();
         let ids = serde_json::Value::from(ids).to_string();

@@ -8,7 +8,7 @@ use crate::ui::components::org_field::org_field;
 
 /// Shows who must consent again because the app asks for more, and how far along that is. `None` if nobody must.
 pub fn missing_access(connections: &[ConnectionView], links: &[ConnectLinkView]) -> impl IntoView + use<> {
-    let known = connections.iter().filter(|one| !one.granted_scopes.is_empty()).count();
+    let known = connections.iter().filter(|one| !one.granted_scopes.trim().is_empty()).count();
     let lacking: Vec<&ConnectionView> = connections.iter().filter(|one| !one.missing_scopes.is_empty()).collect();
     if lacking.is_empty() {
         return None;

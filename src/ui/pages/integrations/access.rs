@@ -15,15 +15,15 @@ use crate::ui::shared::icons::{INFO, WARNING, icon};
 pub fn hints(one: &ConnectionView, may_manage: bool) -> impl Iterator<Item = String> + use<> {
     let sentences = scope_sentences(one.missing_scopes.iter().map(String::as_str)).join(", ");
     let wants = (!sentences.is_empty()).then(|| words::wants_more_access(&sentences, may_manage));
-    let ends = ending_sentences(one.granted_scopes.iter().chain(&one.missing_scopes));
+    let ends =
+        ending_sentences(one.granted_scopes.split_whitespace().chain(one.missing_scopes.iter().map(String::as_str)));
     let ends = ends.map(|sentences| words::access_ends(&sentences));
     [wants, ends].into_iter().flatten()
 }
 
 /// Returns what the broad scopes among these allow, if there are any.
-pub fn ending_sentences<'a>(scopes: impl IntoIterator<Item = &'a String>) -> Option<String> {
-    let scopes = scopes.into_iter().map(String::as_str);
-    let sentences = scope_sentences(scopes.filter(|scope| is_broad_scope(scope)));
+pub fn ending_sentences<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let sentences = scope_sentences(scopes.into_iter().filter(|scope| is_broad_scope(scope)));
     (!sentences.is_empty()).then(|| sentences.join(", "))
 }
 
@@ -72,9 +72,8 @@ mod tests {
 
     #[test]
     fn only_broad_scopes_end() {
-        let scopes = ["accounting.transactions".to_owned(), "accounting.contacts".to_owned()];
-        let ends = ending_sentences(&scopes).unwrap();
+        let ends = ending_sentences(["accounting.transactions", "accounting.contacts"]).unwrap();
         assert_eq!(ends, "Read and change invoices, bills, payments and other transactions");
-        assert_eq!(ending_sentences(&scopes[1..]), None);
+        assert_eq!(ending_sentences(["accounting.contacts"]), None);
     }
 }

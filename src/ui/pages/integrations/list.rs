@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::access::lacking_notice;
 use super::confirm_dialog::disconnect_dialog;
-use super::filters::{filters, nothing_found, page_links, shown_rows};
+use super::filters::{filters, nothing_found};
 use super::row::rows;
 use super::words;
 use crate::model::{SettingsView, paths};
@@ -21,7 +21,13 @@ use crate::ui::shared::icons::{WARNING, icon};
 /// Renders the page's body. `questions` wait for an answer and come before the list.
 pub fn connections(view: &SettingsView, questions: Rendered) -> impl IntoView + use<> {
     let (empty, is_broken) = (view.list.total == 0, view.broken.count > 0);
-    let rows = from_markup(rows(view));
+    let list = if empty {
+        empty_state(view).rendered()
+    } else if view.connections.is_empty() {
+        view! { {filters(&view.list)} {nothing_found()} }.rendered()
+    } else {
+        from_markup(rows(view))
+    };
     let body = view! {
             <header class="page-head">
                 <div>
@@ -35,21 +41,7 @@ pub fn connections(view: &SettingsView, questions: Rendered) -> impl IntoView + 
             </header>
             {settings_tabs(paths::INTEGRATIONS)} {questions}
             {banner(view)} {lacking_notice(view)}
-            {if empty {
-                empty_state(view).rendered()
-            } else if view.connections.is_empty() {
-                view! { {filters(&view.list)} {nothing_found()} }.rendered()
-            } else {
-                view! {
-                    {filters(&view.list)}
-                    {shown_rows(&view.list)}
-                    <ul class="connections" aria-label="Connections">
-                        {rows}
-                    </ul>
-                    {page_links(&view.list)}
-                }
-                    .rendered()
-            }}
+            {list}
             {(!view.may_manage)
                 .then(|| {
                     view! {

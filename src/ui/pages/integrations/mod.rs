@@ -35,8 +35,8 @@ pub fn Integrations() -> impl IntoView {
         <Layout title=words::TITLE>
             {Suspend::new(async move {
                 match api::settings(search, state, number, named, asked).await {
-                    Ok(view) => loaded(&view).rendered(),
-                    Err(error) => load_failure(words::TITLE, &error, paths::INTEGRATIONS.to_owned()).rendered(),
+                    Ok(view) => loaded(&view).into_any(),
+                    Err(error) => load_failure(words::TITLE, &error, paths::INTEGRATIONS.to_owned()).into_any(),
                 }
             })}
         </Layout>

@@ -3,6 +3,7 @@
 use maud::{Markup, PreEscaped, Render, html};
 
 use super::access::hints;
+use super::filters::{filters, page_links, shown_rows};
 use super::words;
 use crate::model::{ConnectionView, Health, SettingsView, paths};
 use crate::ui::components::actions_menu::actions_menu;
@@ -15,44 +16,50 @@ use crate::ui::components::token_facts::{TokenTimes, token_facts};
 use crate::ui::islands::ids;
 use crate::ui::islands::page_action::PageAction;
 
-/// Renders the rows. Forms and links carry their actions; `data-action` names what the island runs in place instead.
+/// Renders the rows, with the filter before and the links to other pages after them: one text, because copies of it cost.
+/// Forms and links carry their actions; `data-action` names what the island runs in place instead.
 pub fn rows(view: &SettingsView) -> Markup {
     let SettingsView { roll_after, refresh_token_lifetime, as_of, may_manage, .. } = *view;
     let times = TokenTimes { roll_after, refresh_token_lifetime, as_of };
     let org_field = org_field().markup();
     html! {
-        @for one in &view.connections {
-            @let (id, name, page) = (text(one.id.as_str()), text(&one.tenant_name), paths::connection(&one.id));
-            @let (page, anchor) = (text(&page), paths::connection_anchor(&one.id));
-            @let wants_consent = !one.health.has_access() || !one.missing_scopes.is_empty();
-            li class="connection" id=(text(&anchor)) {
-                div class="connection-who" {
-                    div class="connection-name" {
-                        h2 id={ "tenant-" (id) } { a href=(page) { (name) } }
-                        (health_badge(one))
+        (filters(&view.list).markup())
+        (shown_rows(&view.list).markup())
+        ul class="connections" aria-label="Connections" {
+            @for one in &view.connections {
+                @let (id, name, page) = (text(one.id.as_str()), text(&one.tenant_name), paths::connection(&one.id));
+                @let (page, anchor) = (text(&page), paths::connection_anchor(&one.id));
+                @let wants_consent = !one.health.has_access() || !one.missing_scopes.is_empty();
+                li class="connection" id=(text(&anchor)) {
+                    div class="connection-who" {
+                        div class="connection-name" {
+                            h2 id={ "tenant-" (id) } { a href=(page) { (name) } }
+                            (health_badge(one))
+                        }
+                        p class="meta" {
+                            @if one.tenant_type != "ORGANISATION" { (words::A_PRACTICE) " " }
+                            (words::connected(one.connected_by.as_deref(), one.connected_at, one.xero_user.as_deref()))
+                        }
                     }
-                    p class="meta" {
-                        @if one.tenant_type != "ORGANISATION" { (words::A_PRACTICE) " " }
-                        (words::connected(one.connected_by.as_deref(), one.connected_at, one.xero_user.as_deref()))
+                    div class="connection-actions" {
+                        @if wants_consent && may_manage {
+                            (reconnect_form(&one.id, one.health, format!("tenant-{}", one.id)).markup())
+                        }
+                        (actions(one, &page, &org_field, may_manage))
                     }
-                }
-                div class="connection-actions" {
-                    @if wants_consent && may_manage {
-                        (reconnect_form(&one.id, one.health, format!("tenant-{}", one.id)).markup())
+                    @if let Some(problem) = &one.problem { p class="problem" { (problem) } }
+                    @if one.health == Health::NeedsReauth && !may_manage { p class="problem" { (ASK_TO_RECONNECT) } }
+                    @for hint in hints(one, may_manage) { p class="hint" { (hint) } }
+                    @if one.is_shared_user { p class="hint" { (SHARED_USER) } }
+                    (token_facts(one, times))
+                    @if may_manage {
+                        p class="meta" { a href={ (page) "#contacts" } { (words::contacts(one.contact_count)) } }
                     }
-                    (actions(one, &page, &org_field, may_manage))
+                    p id=(text(&ids::outcome_of(one.id.as_str()))) role="status" class="outcome" data-kept {}
                 }
-                @if let Some(problem) = &one.problem { p class="problem" { (problem) } }
-                @if one.health == Health::NeedsReauth && !may_manage { p class="problem" { (ASK_TO_RECONNECT) } }
-                @for hint in hints(one, may_manage) { p class="hint" { (hint) } }
-                @if one.is_shared_user { p class="hint" { (SHARED_USER) } }
-                (token_facts(one, times))
-                @if may_manage {
-                    p class="meta" { a href={ (page) "#contacts" } { (words::contacts(one.contact_count)) } }
-                }
-                p id=(text(&ids::outcome_of(one.id.as_str()))) role="status" class="outcome" data-kept {}
             }
         }
+        (page_links(&view.list).markup())
     }
 }
 
