@@ -37,6 +37,16 @@ async fn page_loads_scripts_exactly_if_it_has_an_island(database: TestDatabase) 
 }
 
 #[apply(each_database!)]
+async fn nothing_shares_the_line_with_the_stylesheet_but_the_wasm_as_less_urgent(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    let page = app.demo_browser().await.page_text(paths::INTEGRATIONS).await;
+    let hints: Vec<&str> = page.split("<link ").skip(1).filter_map(|link| link.split('>').next()).collect();
+    let hints: Vec<&&str> = hints.iter().filter(|link| link.contains("preload")).collect();
+    let [wasm] = hints[..] else { panic!("{hints:#?}") };
+    assert!(wasm.contains(".wasm\"") && wasm.contains("fetchpriority=\"low\""), "{wasm}");
+}
+
+#[apply(each_database!)]
 async fn failure_page_loads_no_script(database: TestDatabase) {
     let app = DemoServer::start(database).await;
     let browser = app.demo_browser().await;
