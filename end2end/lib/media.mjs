@@ -7,12 +7,14 @@ import { endFades, overlappingTexts, savePicture } from './look.mjs';
 
 const NARROW = { width: 320, height: 640 };
 const DESKTOP = { width: 1280, height: 900 };
+/** Where text of twice the size has the least room: a phone, and a tablet with the navigation beside the page. */
+const SMALL = [{ width: 390, height: 800 }, { width: 640, height: 900 }];
 /** A4 in CSS pixels, without margins. */
 const PAPER = { width: 718, height: 1000 };
 
 /** Asserts that nothing needs horizontal scrolling and nothing is cut off, at 320 px and with text of twice the size. */
 export async function checkReflow(page, name) {
-  for (const [viewport, textSize] of [[NARROW, ''], [DESKTOP, '200%']]) {
+  for (const [viewport, textSize] of [[NARROW, ''], ...[...SMALL, DESKTOP].map((viewport) => [viewport, '200%'])]) {
     const what = `${name}, ${viewport.width} px, text ${textSize || '100%'}`;
     await page.setViewportSize(viewport);
     await page.evaluate((size) => (document.documentElement.style.fontSize = size), textSize);
