@@ -158,6 +158,17 @@ async fn what_else_changes_in_the_organization_reaches_its_open_pages(database: 
 }
 
 #[apply(each_database!)]
+async fn change_that_the_switcher_shows_reaches_the_persons_pages_of_other_organizations(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    let (harbour, southerly) = (signed_in_to_harbour(&app).await, app.demo_in("Southerly Studio").await);
+    let mut stream = open_stream(&southerly).await;
+    let (_, view) = harbour.call_server_fn("/api/integrations/view", &[]).await;
+    let id = view["connections"][0]["id"].as_str().unwrap();
+    harbour.call_server_fn("/api/integrations/xero/disconnect", &[("binding_id", id)]).await;
+    assert_eq!(stream.next_of_any_kind().await.unwrap().name, ORGANIZATION);
+}
+
+#[apply(each_database!)]
 async fn change_does_not_reach_another_organization(database: TestDatabase) {
     let app = DemoServer::start(database).await;
     let db = app.database().name;

@@ -60,7 +60,9 @@ pub use accounts::profile::Profile;
 pub use accounts::second_factors::{ENROLLMENT_LIFETIME, PendingEnrollment};
 pub use accounts::sessions::list::EndSessions;
 pub use accounts::sessions::opened::Session;
-pub use accounts::sessions::{DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, Proof, SESSION_LIFETIME, SessionPlace};
+pub use accounts::sessions::{
+    DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, Proof, SESSION_LIFETIME, SessionPlace,
+};
 pub use accounts::sign_in_challenges::{CHALLENGE_LIFETIME, SignInChallenge};
 pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser, UserOrg};
 pub use audit::{AuditFilter, PendingEvent};
@@ -100,7 +102,7 @@ pub use grants::export::{ExportedConnection, ExportedGrant};
 pub use grants::lease_guard::{Fenced, JournaledLease, LeaseGuard, SpoolCommit};
 pub use grants::protocol::ProtocolStep;
 pub use grants::refusal::PendingRefusal;
-pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic};
+pub use live::changes::{Change, ChangeHub, ChangeSignal, Subscription, Topic, next_of_any};
 pub use migrations::SchemaState;
 pub use notifications::credentials_alarm::CredentialsAlarm;
 pub use notifications::deliveries::{

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::model::OrgId;
 use crate::server::http::internal_error::InternalError;
 use crate::server::http::state::AppState;
-use crate::server::store::{Change, ChangeSignal, Subscription, Topic};
+use crate::server::store::{Change, ChangeSignal, Subscription, Topic, next_of_any};
 
 /// The keep-alive interval. Most proxies close a connection that is idle for a minute.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(25);
@@ -55,6 +55,8 @@ struct ChangeStream {
     credentials: HeaderMap,
     org: OrgId,
     org_changes: Subscription,
+    /// Of the person's other organizations, whose state the switcher shows.
+    outside_changes: Vec<Subscription>,
     person_changes: Subscription,
     first_event: Option<Event>,
     expires_at: Instant,
@@ -86,16 +88,25 @@ pub async fn events(
     }
     // Subscribe before checking for missed changes, so that none is lost in between.
     let (of_org, of_person) = (changes.subscribe(Topic::Org(org.clone())), changes.subscribe(person));
+    let outside = caller.orgs.into_iter().map(|one| one.id).filter(|id| *id != org);
+    let outside: Vec<_> = outside.map(|id| changes.subscribe(Topic::OrgFromOutside(id))).collect();
     let now = state.store.clock().now();
-    let known = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).or(as_of);
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let known = last.or(as_of);
     let is_of_another_org = org_id.is_some_and(|shown| !shown.as_str().is_empty() && shown != org);
     let changes_missed = match known {
         _ if is_of_another_org => true,
         Some(known) => state.store.changed_since(&org, known).await?,
         None => false,
     };
-    let first =
-        if changes_missed { event(now, REREAD_EVENT, &json!({})) } else { Event::default().id(now.to_string()) };
+    let first = if changes_missed {
+        event(now, REREAD_EVENT, &json!({}))
+    } else if last.is_some() && !outside.is_empty() {
+        // What the other organizations' streams would have said meanwhile is not looked up.
+        event(now, ORGANIZATION_EVENT, &json!({}))
+    } else {
+        Event::default().id(now.to_string())
+    };
     let listener = ChangeStream {
         credentials: credentials(&headers),
         first_event: Some(first.retry(RECONNECT_DELAY + RECONNECT_JITTER.mul_f64(rand::random()))),
@@ -104,6 +115,7 @@ pub async fn events(
         state,
         org,
         org_changes: of_org,
+        outside_changes: outside,
         person_changes: of_person,
     };
     let events = Sse::new(stream::unfold(listener, ChangeStream::next))
@@ -139,6 +151,7 @@ impl ChangeStream {
                     self.is_over = true;
                     self.event(REREAD_EVENT, &json!({}))
                 }
+                _ = next_of_any(&mut self.outside_changes) => self.event(ORGANIZATION_EVENT, &json!({})),
                 heard = self.org_changes.next() => match heard {
                     ChangeSignal::Change(change) => self.change_event(&change),
                     ChangeSignal::Lagged => {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::future::select_all;
 use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -70,6 +71,8 @@ pub enum Change {
 pub enum Topic {
     /// Changes of an organization's bindings and grants.
     Org(OrgId),
+    /// Those of them that somebody who works in another organization can see: all but successful refreshes.
+    OrgFromOutside(OrgId),
     /// Changes of a person's sessions and role.
     Person(UserId),
 }
@@ -117,6 +120,16 @@ impl Change {
         }
     }
 
+    /// Returns the topic for those who work in another organization, if they can see the change.
+    fn outside_topic(&self) -> Option<Topic> {
+        match self {
+            Self::Refresh { outcome: Outcome::Refreshed, .. } | Self::Person { .. } | Self::Read { .. } => None,
+            Self::Binding { org, .. } | Self::Refresh { org, .. } | Self::Org { org } => {
+                Some(Topic::OrgFromOutside(org.clone()))
+            }
+        }
+    }
+
     /// Returns the payload of the notification, which is far below PostgreSQL's limit of 8000 bytes.
     fn payload(&self) -> String {
         // Cannot fail: the type holds only strings.
@@ -151,9 +164,12 @@ impl ChangeHub {
     }
 
     pub(in crate::server::store) fn publish(&self, change: Change) {
-        if let Some(sender) = self.lock().get(&change.topic()) {
+        let topics = [Some(change.topic()), change.outside_topic()];
+        let change = Arc::new(change);
+        let listeners = self.lock();
+        for sender in topics.iter().flatten().filter_map(|topic| listeners.get(topic)) {
             // Fails only if nobody listens any more.
-            let _ = sender.send(ChangeSignal::Change(Arc::new(change)));
+            let _ = sender.send(ChangeSignal::Change(Arc::clone(&change)));
         }
     }
 
@@ -180,6 +196,14 @@ impl Subscription {
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }
+}
+
+/// Waits for the next signal of any of them. Cancel safe, as `Subscription::next` is.
+pub async fn next_of_any(subscriptions: &mut [Subscription]) -> ChangeSignal {
+    if subscriptions.is_empty() {
+        return std::future::pending().await;
+    }
+    select_all(subscriptions.iter_mut().map(|one| Box::pin(one.next()))).await.0
 }
 
 impl Drop for Subscription {
@@ -301,6 +325,8 @@ impl DerefMut for ChangeTx {
 mod tests {
     use std::sync::Barrier;
 
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -320,5 +346,33 @@ mod tests {
             });
         }
         assert!(changes.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn successful_refresh_is_all_that_nobody_sees_from_outside() {
+        let changes = ChangeHub::default();
+        let (org, other) = (OrgId::from("o"), OrgId::from("p"));
+        let mut outside = [&other, &org].map(|org| changes.subscribe(Topic::OrgFromOutside(org.clone())));
+        let refresh = |outcome| Change::Refresh { org: org.clone(), grant: "g".into(), outcome };
+        let seen = [
+            refresh(Outcome::Reconnect),
+            Change::Binding { org: org.clone(), binding: "b".into(), status: BindingStatus::Active },
+            Change::Org { org: other.clone() },
+        ];
+        for change in [refresh(Outcome::Refreshed), Change::Person { user: "u".into() }].into_iter().chain(seen.clone())
+        {
+            changes.publish(change);
+        }
+        let mut heard = Vec::new();
+        for _ in &seen {
+            heard.push(next_of_any(&mut outside).await);
+        }
+        assert!(
+            seen.map(|change| ChangeSignal::Change(Arc::new(change))).iter().all(|one| heard.contains(one)),
+            "{heard:?}"
+        );
+        assert!(next_of_any(&mut outside).now_or_never().is_none());
+        assert!(next_of_any(&mut []).now_or_never().is_none());
+        assert_eq!(changes.org_listener_count(), 0, "they count as no event stream");
     }
 }
