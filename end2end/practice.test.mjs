@@ -80,6 +80,11 @@ story('forty organizations: the menu fits and searches, and their page shows wha
   }
   await orgSwitcher(page).click();
   await checkPage(page, 'practice-switcher');
+  const shown = page.locator('#organisations button:visible');
+  await page.getByLabel('Search organisations').fill('clïent 03');
+  assert.equal(await shown.count(), 9);
+  await page.getByLabel('Search organisations').fill('');
+  assert.equal(await shown.count(), 40);
   await page.getByLabel('Search organisations').fill('client 03');
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Client 030 Limited' }).waitFor();

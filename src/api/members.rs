@@ -145,7 +145,7 @@ pub async fn create_organization(name: String) -> Result<OrgId, ApiError> {
     use crate::model::{MembersFlash::Created, paths};
     use crate::server::http::server_fn::ServerFnContext;
 
-    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS);
+    let ctx = ServerFnContext::authenticated().await?.returning_to(paths::MEMBERS).returning_to_its_page();
     ctx.run(async |ctx| {
         ctx.require_local_members()?;
         ctx.create_organization(&name).await

@@ -84,8 +84,8 @@ pub use notification::{
 };
 pub use organizations::{HealthCounts, OrganizationView, OrganizationsView};
 pub use page::{
-    ClerkView, FailurePage, InvitationPage, LinkPage, LoginProblem, LoginView, NewInvitationLink, Page, ProviderLink,
-    RevealedSecret,
+    AppAlarm, ClerkView, FailurePage, InvitationPage, LinkPage, LoginProblem, LoginView, NewInvitationLink, Page,
+    ProviderLink, RevealedSecret,
 };
 pub use permission::Permission;
 pub use problem::ProblemCode;

@@ -15,8 +15,8 @@ use super::{
 pub struct Page {
     /// No Xero credentials are set: the built-in sandbox is the provider.
     pub sandbox: bool,
-    /// Xero's error code while it refuses the app's credentials; shown to owners and admins only.
-    pub app_alarm: Option<String>,
+    /// Set while Xero refuses the app's credentials.
+    pub app_alarm: Option<AppAlarm>,
     /// The person's chosen appearance, from the theme cookie.
     pub theme: Theme,
     /// Message of the form that redirected here, shown once.
@@ -83,10 +83,17 @@ impl Page {
         Some((flash.field()?, flash.text()))
     }
 
-    /// Returns whether the page says that a form was refused.
+    /// Returns whether the page says that a form was refused, or that something failed for which somebody has to act.
     pub fn has_error(&self) -> bool {
-        self.refusal().is_some() || self.login.problem.is_some_and(LoginProblem::is_refusal)
+        self.flash.as_ref().is_some_and(Flash::is_alert) || self.login.problem.is_some_and(LoginProblem::is_refusal)
     }
+}
+
+/// Xero refuses the app's credentials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppAlarm {
+    /// Xero's error code; `None` for members who may not see it.
+    pub code: Option<String>,
 }
 
 /// What the page in place of one that failed shows.
@@ -268,13 +275,15 @@ mod tests {
             (AccountFlash::WrongPassword, true, paths::ACCOUNT, Some("current_password")),
             (AccountFlash::WrongPassword, false, paths::PROOF, Some("current_password")),
             (AccountFlash::WrongPassword, false, paths::ACCOUNT, None),
+            (AccountFlash::TooManyAttempts, true, paths::ACCOUNT, None),
             (AccountFlash::PasswordChanged, true, paths::ACCOUNT, None),
         ] {
+            let is_refusal = flash != AccountFlash::PasswordChanged;
             let flash = Flash::from(flash);
             let typed = is_typed.then(TypedForm::default);
             let page = Page { flash: Some(flash.clone()), typed, path: path.to_owned(), ..Page::default() };
             assert_eq!(page.refusal(), field.map(|field| (field, flash.text())), "{flash:?} {path}");
-            assert_eq!(page.has_error(), field.is_some(), "{flash:?} {path}");
+            assert_eq!(page.has_error(), is_refusal, "{flash:?} {path}");
         }
     }
 

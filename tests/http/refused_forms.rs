@@ -62,7 +62,7 @@ async fn refused_form_is_shown_again_as_it_was_typed(database: TestDatabase) {
             "at most 100 characters",
         ),
     ] {
-        let refused = demo.post(action, form).await;
+        let refused = demo.post_from(page, action, form).await;
         assert_eq!((refused.status, refused.location()), (StatusCode::SEE_OTHER, page), "{db}: {action}");
         let shown = demo.page_text(page).await;
         let (_, typed) = form[form.len() - 1];
@@ -72,6 +72,32 @@ async fn refused_form_is_shown_again_as_it_was_typed(database: TestDatabase) {
         assert!(!again.contains("id=\"refusal\"") && !again.contains("<title>Error"), "{db}: {action} is said once");
         assert!(!again.contains("not an address") && !again.contains("ftp://"), "{db}: the next form is a new one");
     }
+}
+
+#[apply(each_database!)]
+async fn form_that_stands_on_several_pages_is_refused_where_it_was_sent_from(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    let demo = app.demo_in("Harbour Group").await;
+    for page in ["/organizations", "/settings/members"] {
+        let refused = demo.post_from(page, "/api/organizations/create", &[("name", " ")]).await;
+        assert_eq!(refused.location(), page);
+        assert_refused_at(&demo.page_text(page).await, "name", "1 to 80 characters");
+    }
+}
+
+#[apply(each_database!)]
+async fn refusal_of_no_field_is_in_the_title_and_takes_the_focus(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    let demo = app.demo_in("Harbour Group").await;
+    demo.post("/api/integrations/xero/disconnect", &[("binding_id", "unknown")]).await;
+    let shown = demo.page_text("/settings/integrations").await;
+    let tags = shown.split('<').filter_map(|tag| tag.split('>').next());
+    let notices: Vec<&str> = tags.filter(|tag| tag.contains("class=\"notice\"") && !tag.contains("hidden")).collect();
+    let [tag] = notices[..] else { panic!("{notices:#?}") };
+    assert!(["role=\"alert\"", "tabindex=\"-1\"", "autofocus"].iter().all(|one| tag.contains(one)), "{tag}");
+    assert!(shown.contains("<title>Error: "), "the title says nothing");
+    let again = demo.page_text("/settings/integrations").await;
+    assert!(!again.contains("<title>Error: "), "it is said once");
 }
 
 #[apply(each_database!)]

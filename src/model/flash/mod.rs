@@ -194,6 +194,11 @@ impl Flash {
             _ => None,
         }
     }
+
+    /// Returns whether it is a refusal or a failure for which somebody has to act.
+    pub fn is_alert(&self) -> bool {
+        self.tone() != Tone::Good && self.retry_at().is_none()
+    }
 }
 
 /// Says which connections still need reconnecting: the first by name, and how many others. Empty if there are none.

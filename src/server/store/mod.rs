@@ -61,7 +61,7 @@ pub use accounts::second_factors::{ENROLLMENT_LIFETIME, PendingEnrollment};
 pub use accounts::sessions::list::EndSessions;
 pub use accounts::sessions::opened::Session;
 pub use accounts::sessions::{
-    DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, Proof, SESSION_LIFETIME, SessionPlace,
+    DEFAULT_SESSION_IDLE_TIMEOUT, NewSession, Proof, SESSION_COOKIE_LIFETIME, SESSION_LIFETIME, SessionPlace,
 };
 pub use accounts::sign_in_challenges::{CHALLENGE_LIFETIME, SignInChallenge};
 pub use accounts::users::{Account, AddUserError, CreatedUser, NewUser, UserOrg};

@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::model::{FlashMessage, Page, Tone, paths, still_broken_text};
+use crate::model::{AppAlarm, FlashMessage, Page, Tone, paths, still_broken_text};
+use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::islands::ids;
 use crate::ui::shared::icons::{CHECK, CLOCK, INFO, WARNING, icon};
@@ -21,15 +22,25 @@ pub fn sandbox_strip(page: &Page) -> impl IntoView + use<> {
     })
 }
 
-/// Renders the alert shown on other pages while Xero refuses the app's credentials.
+/// Renders the alert shown on other pages while Xero refuses the app's credentials. What to check is for those who may see
+/// the app's state.
 pub fn app_alarm(page: &Page) -> impl IntoView + use<> {
-    page.app_alarm.clone().map(|code| {
+    page.app_alarm.clone().map(|AppAlarm { code }| {
+        let what_to_check = match code {
+            Some(code) => view! {
+                " (" <code>{code}</code>
+                "), so no token can be refreshed. Your Evergrant administrator needs to check XERO_CLIENT_ID, XERO_CLIENT_SECRET and XERO_SCOPES."
+            }
+                .rendered(),
+            None => view! { ", so no token can be refreshed. Your Evergrant administrator has to look into it." }.rendered(),
+        };
         view! {
             <div class="notice" data-tone="bad" role="alert">
                 {icon(WARNING)}
                 <p>
-                    <strong>"Xero refuses Evergrant's app credentials"</strong> " (" <code>{code}</code>
-                    "), so no token can be refreshed. Your Evergrant administrator needs to check XERO_CLIENT_ID, XERO_CLIENT_SECRET and XERO_SCOPES. Your connections are safe. This message disappears once Xero accepts the credentials again. " <a href=paths::XERO>"Xero's state"</a>
+                    <strong>"Xero refuses Evergrant's app credentials"</strong> {what_to_check}
+                    " Your connections are safe. This message disappears once Xero accepts the credentials again. "
+                    <a href=paths::XERO>"Xero's state"</a>
                 </p>
             </div>
         }
@@ -88,14 +99,14 @@ pub fn flash_message(page: &Page) -> impl IntoView + use<> {
         let retry = flash.retry_at().map(|at| view! { " Evergrant will try again at " {time::time_of_day(at)} "." });
         let rest = still_broken_text(&page.still_broken);
         let text = if rest.is_empty() { text.into_owned() } else { format!("{text} {rest}") };
+        let is_alert = flash.is_alert();
         let (role, path) = match flash.tone() {
+            _ if is_alert => ("alert", WARNING),
             Tone::Good => ("status", CHECK),
-            // Nobody has to act.
-            _ if retry.is_some() => ("status", CLOCK),
-            _ => ("alert", WARNING),
+            _ => ("status", CLOCK),
         };
         view! {
-            <div class="notice" data-tone=flash.tone().as_str() role=role>
+            <div class="notice" data-tone=flash.tone().as_str() role=role tabindex=is_alert.then_some("-1") autofocus=is_alert>
                 {icon(path)}
                 <p>{text} {retry}</p>
             </div>

@@ -18,7 +18,7 @@ use super::regions::{RegionRequest, load_again, vary_by_regions};
 use super::security_headers::page_content_security_policy;
 use super::typed_form;
 use crate::model::{
-    Flash, LinkPage, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme, paths,
+    AppAlarm, Flash, LinkPage, LoginProblem, LoginView, Page, Permission, RevealedSecret, SessionView, Theme, paths,
 };
 use crate::server::auth::cookie::{THEME_COOKIE, TYPED_FORM_COOKIE, read_cookie};
 use crate::server::auth::{Caller, api_keys};
@@ -197,7 +197,8 @@ async fn load_page(
             let new_link = new_link.and_then(|link| connect_links::url_in_cookie(state, &link));
             let new_links = one_time_secret(CONNECT_LINKS, Permission::ManageConnections);
             let new_links = link_batches::links_in_cookie(state, caller.org.as_ref(), new_links).await?;
-            let alarm = state.notifier.credentials_alarm().filter(|_| caller.may(Permission::ViewAppStatus));
+            let sees_code = caller.may(Permission::ViewAppStatus);
+            let alarm = state.notifier.credentials_alarm().filter(|_| caller.org.is_some());
             let (flash_tenant, still_broken) = flash_tenants(state, &caller, page.flash.as_ref()).await?;
             let is_new_webhook = one_time_secret(WEBHOOK, Permission::ManageNotifications).is_some();
             let revealed = new_webhook_secret(state, &caller, is_new_webhook).await?;
@@ -206,7 +207,7 @@ async fn load_page(
             Ok(Page {
                 session: Some(session_view(state, &caller).await?),
                 time_zone: caller.time_zone.clone(),
-                app_alarm: alarm.map(|alarm| alarm.code),
+                app_alarm: alarm.map(|alarm| AppAlarm { code: sees_code.then_some(alarm.code) }),
                 webhook_secret: revealed,
                 invitation_link: invited,
                 new_api_key: new_key,

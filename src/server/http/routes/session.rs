@@ -19,7 +19,7 @@ use crate::server::http::routes::second_factor;
 use crate::server::http::safe_redirect;
 use crate::server::http::sign_in_path::sign_in_path;
 use crate::server::http::state::AppState;
-use crate::server::store::{KNOWN_BROWSER_LIFETIME, SESSION_LIFETIME};
+use crate::server::store::{KNOWN_BROWSER_LIFETIME, SESSION_COOKIE_LIFETIME};
 use crate::server::telemetry::metrics::SignInOutcome;
 
 /// The theme cookie's lifetime in seconds: one year.
@@ -73,7 +73,8 @@ pub fn sign_in_outcome(login: &Login) -> SignInOutcome {
 /// Adds the cookies of a new session.
 pub fn with_session_cookies(state: &AppState, response: Response, new: &SessionCookies) -> Response {
     let url = &state.config.public_url;
-    let response = with_cookie(response, write_cookie(url, SESSION_COOKIE, new.session.expose(), SESSION_LIFETIME));
+    let response =
+        with_cookie(response, write_cookie(url, SESSION_COOKIE, new.session.expose(), SESSION_COOKIE_LIFETIME));
     with_cookie(response, write_cookie(url, BROWSER_COOKIE, new.browser.expose(), KNOWN_BROWSER_LIFETIME))
 }
 

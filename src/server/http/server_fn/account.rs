@@ -11,7 +11,7 @@ use crate::server::auth::cookie::{SESSION_COOKIE, write_cookie};
 use crate::server::auth::{AccountChange, LocalAuth};
 use crate::server::domain::Secret;
 use crate::server::http::internal_error::InternalError;
-use crate::server::store::{EndSessions, SESSION_LIFETIME};
+use crate::server::store::{EndSessions, SESSION_COOKIE_LIFETIME};
 use crate::server::views;
 
 const MAX_NAME_CHARACTERS: usize = 80;
@@ -38,7 +38,7 @@ impl ServerFnContext {
             AccountChange::Refused(why) => Err(reject_account(why)),
             AccountChange::Done(session) => {
                 let url = &self.state.config.public_url;
-                append_cookie(write_cookie(url, SESSION_COOKIE, session.expose(), SESSION_LIFETIME));
+                append_cookie(write_cookie(url, SESSION_COOKIE, session.expose(), SESSION_COOKIE_LIFETIME));
                 Ok(())
             }
         }

@@ -40,6 +40,9 @@ pub use self::rejection::{Rejection, connection_not_found, webhook_not_found};
 /// The query parameter by which a page asks whether to disconnect a connection.
 const QUESTION: &str = "disconnect";
 
+/// Below these, a page's forms may return to that page.
+const OWN_PAGES: [&str; 2] = [paths::INTEGRATIONS, paths::ORGANIZATIONS];
+
 /// The context of one authenticated server function call.
 pub struct ServerFnContext {
     /// Services of the server that handles the call.
@@ -114,11 +117,11 @@ impl ServerFnContext {
     }
 
     /// Lets a plain form return to the page that it was posted from, without the question that the page asked. A form that
-    /// was rendered for another organization returns to the page of `returning_to`.
+    /// was rendered for another organization, or on other pages, returns to the page of `returning_to`.
     pub fn returning_to_its_page(self) -> Self {
         let url = &self.state.config.public_url;
         let own_page = with_context(|parts: &Parts| referer_without(url, &parts.headers, QUESTION)).flatten();
-        Self { own_page: own_page.filter(|page| page.starts_with(paths::INTEGRATIONS)), ..self }
+        Self { own_page: own_page.filter(|page| OWN_PAGES.iter().any(|root| page.starts_with(root))), ..self }
     }
 
     /// Marks a call that the page makes by itself: nobody needs to read its refusal.

@@ -5,6 +5,7 @@ mod copy;
 mod disconnect;
 mod find;
 mod refresh;
+mod switcher;
 mod test;
 
 use std::pin::Pin;
@@ -30,6 +31,7 @@ pub fn listen() {
     on(&window(), "click", handle_click);
     disconnect::listen();
     find::listen();
+    switcher::listen();
 }
 
 fn handle_click(event: Event) {

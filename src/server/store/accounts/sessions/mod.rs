@@ -19,6 +19,10 @@ use crate::server::store::{RowChange, Store, StoreError};
 /// assurance level 1).
 pub const SESSION_LIFETIME: i64 = 30 * 24 * 60 * 60;
 
+/// How long the browser keeps a session's cookie, in seconds: a week longer than the session lasts at most, so that the
+/// sign-in page can say that it has ended, and gives back what was typed.
+pub const SESSION_COOKIE_LIFETIME: i64 = SESSION_LIFETIME + 7 * 24 * 60 * 60;
+
 /// How long a session may stay unused before it ends, in seconds, unless the operator sets it. Not from a standard: many
 /// people sign in only every other week.
 pub const DEFAULT_SESSION_IDLE_TIMEOUT: i64 = 14 * 24 * 60 * 60;
