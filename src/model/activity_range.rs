@@ -11,7 +11,7 @@ pub struct ActivityRange {
     pub to: String,
     /// The time zone of the days, by its IANA name.
     pub zone: String,
-    /// An email address, or the name of an API key, in full.
+    /// A part of an email address, or of the name of an API key, in any case.
     pub person: String,
 }
 

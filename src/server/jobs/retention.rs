@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(step().await, RetentionReport { attempts: 500, events: 0, audit_events: 1, has_more: true });
         assert_eq!(step().await, RetentionReport { attempts: 100, events: 0, audit_events: 0, has_more: false });
         assert_eq!(step().await, RetentionReport { attempts: 0, events: 0, audit_events: 0, has_more: false });
-        let left = store.activity(&org, &ActivityFilter::default(), None, 9).await.unwrap();
+        let left = store.activity(&org, &ActivityFilter::default(), None, None, 9).await.unwrap();
         assert_eq!(left.len(), 1, "newer attempts stay");
         assert_eq!(delete_expired_once(&store, Duration::MAX).await.unwrap().attempts, 0);
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::actor_names::actor_matches_sql;
 use super::live::changes::ChangeTx;
 use super::text_values::text_value;
 use super::{Store, StoreError, start_of_page};
@@ -28,20 +29,24 @@ pub struct AuditFilter<'a> {
     pub action: &'a str,
     /// The code of the kind of actor, such as `api_key`.
     pub actor_kind: &'a str,
-    /// The actor's name, in any case.
+    /// What the actor's name has in it, in any case.
     pub actor_name: &'a str,
+    /// The only email address in which `actor_name` is looked for; `None` for all.
+    pub only_address: Option<&'a str>,
     /// When the events happened.
     pub span: Span,
 }
 
-/// Selects the columns that `event_from` reads, newest first. `$1` and `$2` are a cursor, `$3`, `$4`, `$6` and `$7` a
+/// Selects the columns that `event_from` reads, newest first. `$1` and `$2` are a cursor, `$3`, `$4` and `$6` to `$8` a
 /// filter.
 macro_rules! select_newest {
     ($org:literal) => {
         concat!(
             "SELECT id, at, actor_kind, actor_name, action, detail, address FROM audit_events ",
             "WHERE at <= $1 AND (at < $1 OR id < $2) AND ($3 = '' OR action = $3) ",
-            "AND ($4 = '' OR actor_kind = $4) AND at >= $6 AND ($7 = '' OR LOWER(actor_name) = LOWER($7)) AND org_id ",
+            "AND ($4 = '' OR actor_kind = $4) AND at >= $6 AND ",
+            actor_matches_sql!("actor_name"),
+            " AND org_id ",
             $org,
             " ORDER BY at DESC, id DESC LIMIT $5"
         )
@@ -214,12 +219,12 @@ impl Store {
     ) -> Result<Vec<AuditView>, StoreError> {
         let (at, id) = start_of_page(after, filter.span);
         let query = match org {
-            Some(_) => sqlx::query(select_newest!("= $8")),
+            Some(_) => sqlx::query(select_newest!("= $9")),
             // What concerns one person only is no event of the whole app.
             None => sqlx::query(select_newest!("IS NULL AND COALESCE(subject_kind, '') <> 'user'")),
         };
         let query = query.bind(at).bind(id).bind(filter.action).bind(filter.actor_kind).bind(limit);
-        let query = query.bind(filter.span.from).bind(filter.actor_name);
+        let query = query.bind(filter.span.from).bind(filter.actor_name).bind(filter.only_address);
         let query = match org {
             Some(org) => query.bind(org.as_str()),
             None => query,
@@ -290,7 +295,9 @@ mod tests {
         for (filter, found) in [
             (AuditFilter { action: "token.vended", actor_kind: "api_key", ..AuditFilter::default() }, 5),
             (AuditFilter { actor_name: "payroll", ..AuditFilter::default() }, 5),
-            (AuditFilter { actor_name: "pay", ..AuditFilter::default() }, 0),
+            (AuditFilter { actor_name: "YRO", ..AuditFilter::default() }, 5),
+            (AuditFilter { actor_name: "yro", only_address: Some("a@b.c"), ..AuditFilter::default() }, 5),
+            (AuditFilter { actor_name: "p%l", ..AuditFilter::default() }, 0),
             (AuditFilter { span: Span { from: 0, until: 9 }, ..AuditFilter::default() }, 0),
             (AuditFilter { action: "grant.connected", ..AuditFilter::default() }, 0),
             (AuditFilter { actor_kind: "user", ..AuditFilter::default() }, 0),

@@ -4,6 +4,7 @@
 //! statement on both.
 
 mod accounts;
+mod actor_names;
 mod audit;
 mod cleanup;
 mod column_lists;

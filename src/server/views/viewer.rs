@@ -17,7 +17,12 @@ impl Viewer {
 
     /// Returns whether the reader may see the addresses of a person, of whom `email` is one.
     pub fn sees(&self, email: &str) -> bool {
-        self.role.may(Permission::ManageMembers) || self.email == email
+        self.only_address().is_none_or(|own| own == email)
+    }
+
+    /// Returns the only address that the reader may see, their own, or `None` if they may see all.
+    pub fn only_address(&self) -> Option<&str> {
+        (!self.role.may(Permission::ManageMembers)).then_some(self.email.as_str())
     }
 
     /// Returns the name of a person or a program as the reader sees it. An email address that they may not see keeps its

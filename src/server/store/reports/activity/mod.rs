@@ -5,6 +5,7 @@ use sqlx::any::AnyRow;
 
 use crate::model::{ActivityFilter, AttemptView, BindingId, Cursor, GrantId, HourView, OrgId, Outcome};
 use crate::server::domain::name_order::sort_by_name;
+use crate::server::store::actor_names::actor_matches_sql;
 use crate::server::store::column_lists::{attempt_columns, columns};
 use crate::server::store::grants::attempts::attempt_from;
 use crate::server::store::{Store, StoreError, start_of_page};
@@ -28,7 +29,7 @@ pub struct ConnectionGrants {
 }
 
 /// Selects up to `$5` attempts, newest first: those after the cursor in `$2` and `$3` that started at `$6` or later, with
-/// outcome `$4` and by the actor `$7` if these are not empty.
+/// outcome `$4` if that is not empty, and by the actors of `$7` and `$8`.
 macro_rules! newest_attempts_sql {
     ($from:literal) => {
         concat!(
@@ -38,17 +39,21 @@ macro_rules! newest_attempts_sql {
             $from,
             " WHERE a.org_id = $1 AND a.started_at <= $2 AND (a.started_at < $2 OR a.id < $3) ",
             "AND ($4 = '' OR COALESCE(a.outcome, 'running') = $4) AND a.started_at >= $6 ",
-            "AND ($7 = '' OR LOWER(a.actor) = LOWER($7)) ORDER BY a.started_at DESC, a.id DESC LIMIT $5"
+            "AND ",
+            actor_matches_sql!("a.actor"),
+            " ORDER BY a.started_at DESC, a.id DESC LIMIT $5"
         )
     };
 }
 
 impl Store {
     /// Returns up to `limit` attempts of the organization that match the filter, newest first, after the cursor.
+    /// With `only_address`, the filter's person is looked for in no other email address.
     pub async fn activity(
         &self,
         org: &OrgId,
         filter: &ActivityFilter,
+        only_address: Option<&str>,
         after: Option<&Cursor>,
         limit: i64,
     ) -> Result<Vec<JournalEntry>, StoreError> {
@@ -58,11 +63,11 @@ impl Store {
             None => sqlx::query(newest_attempts_sql!("refresh_attempts a")),
             // Uses the index by grant, because a connection may have few of many attempts.
             Some(_) => sqlx::query(newest_attempts_sql!(
-                "binding_grants b JOIN refresh_attempts a ON a.grant_id = b.grant_id AND b.binding_id = $8"
+                "binding_grants b JOIN refresh_attempts a ON a.grant_id = b.grant_id AND b.binding_id = $9"
             )),
         };
         let query = query.bind(org.as_str()).bind(at).bind(id).bind(outcome).bind(limit).bind(filter.span.from);
-        let query = query.bind(&filter.person);
+        let query = query.bind(&filter.person).bind(only_address);
         let query = match &filter.connection {
             Some(connection) => query.bind(connection.as_str()),
             None => query,
@@ -79,7 +84,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<AttemptView>, StoreError> {
         let filter = ActivityFilter { connection: Some(binding.clone()), ..ActivityFilter::default() };
-        let entries = self.activity(org, &filter, None, limit).await?;
+        let entries = self.activity(org, &filter, None, None, limit).await?;
         Ok(entries.into_iter().map(|one| one.attempt).collect())
     }
 

@@ -41,13 +41,13 @@ async fn journal_pages_have_no_gaps_or_duplicates(store: Store) {
     refresh(&store, &one).await;
 
     let all = ActivityFilter::default();
-    let whole = store.activity(&ours, &all, None, 99).await.unwrap();
+    let whole = store.activity(&ours, &all, None, None, 99).await.unwrap();
     let ids: Vec<_> = whole.iter().map(|one| one.attempt.id.clone()).collect();
     assert_eq!(ids.len(), 5);
     let mut paged = Vec::new();
     let mut after: Option<Cursor> = None;
     loop {
-        let page = store.activity(&ours, &all, after.as_ref(), 2).await.unwrap();
+        let page = store.activity(&ours, &all, None, after.as_ref(), 2).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(Cursor { at: last.attempt.started_at, id: last.attempt.id.0.clone() });
         paged.extend(page.into_iter().map(|one| one.attempt.id));
@@ -71,7 +71,7 @@ async fn filter_applies_and_never_crosses_organizations(store: Store) {
 
     let count = async |org: &OrgId, connection: Option<&BindingId>, outcome| {
         let filter = ActivityFilter { connection: connection.cloned(), outcome, ..ActivityFilter::default() };
-        store.activity(org, &filter, None, 99).await.unwrap().len()
+        store.activity(org, &filter, None, None, 99).await.unwrap().len()
     };
     assert_eq!(count(&ours, None, None).await, 4);
     assert_eq!(count(&ours, None, Some(Outcome::Refreshed)).await, 2);
@@ -81,12 +81,18 @@ async fn filter_applies_and_never_crosses_organizations(store: Store) {
     assert_eq!(count(&theirs, Some(&shop_binding), None).await, 0);
     let narrowed = async |from, until, person: &str| {
         let filter = ActivityFilter { span: Span { from, until }, person: person.into(), ..ActivityFilter::default() };
-        store.activity(&ours, &filter, None, 99).await.unwrap().len()
+        store.activity(&ours, &filter, None, None, 99).await.unwrap().len()
     };
     let now = store.clock().now();
     assert_eq!(narrowed(0, now + 1, "").await, 4);
     assert_eq!((narrowed(now + 1, i64::MAX, "").await, narrowed(0, START, "").await), (0, 0), "the end is not in it");
-    assert_eq!((narrowed(0, now + 1, "A@b.c").await, narrowed(0, now + 1, "b.c").await), (4, 0), "a whole name");
+    for (person, found) in [("A@b.c", 4), ("B.C", 4), ("a@b.cz", 0), ("%", 0), ("_", 0), ("\\", 0)] {
+        assert_eq!(narrowed(0, now + 1, person).await, found, "{person}");
+    }
+    let filter = ActivityFilter { person: "b".into(), ..ActivityFilter::default() };
+    for (only, found) in [("A@b.c", 4), ("b@b.c", 0)] {
+        assert_eq!(store.activity(&ours, &filter, Some(only), None, 99).await.unwrap().len(), found, "seen by {only}");
+    }
     assert_eq!(count(&theirs, None, None).await, 0);
 }
 
@@ -114,7 +120,7 @@ async fn attempt_has_a_duration(store: Store) {
     store.clock().advance(2);
     let rotation = store.seal_rotation(&lease, &tokens("next")).unwrap();
     assert_eq!(store.commit_rotation(&lease, &rotation, &REFRESHED).await.unwrap(), Fenced::Applied);
-    let journal = store.activity(&org, &ActivityFilter::default(), None, 9).await.unwrap();
+    let journal = store.activity(&org, &ActivityFilter::default(), None, None, 9).await.unwrap();
     assert_eq!(journal[0].attempt.duration_ms, Some(2_000));
 }
 
@@ -145,7 +151,7 @@ async fn oldest_attempts_are_deleted_first_up_to_the_limit(store: Store) {
     }
     assert_eq!(store.delete_attempts_before(START + 30, 2).await.unwrap(), 2);
     let left = async || {
-        let journal = store.activity(&org, &ActivityFilter::default(), None, 9).await.unwrap();
+        let journal = store.activity(&org, &ActivityFilter::default(), None, None, 9).await.unwrap();
         journal.iter().map(|one| one.attempt.started_at - START).collect::<Vec<_>>()
     };
     assert_eq!(left().await, [30, 20]);
