@@ -1,7 +1,7 @@
 //! The activity page and its CSV export: an organization's journal, filtered and complete, for its members only.
 
-use evergrant::model::{Cursor, FailureCause, GrantId, OrgId, Outcome, Trigger};
-use evergrant::server::domain::{AttemptEnd, FailureClass, Tenant};
+use evergrant::model::{Action, Cursor, FailureCause, GrantId, OrgId, Outcome, Trigger};
+use evergrant::server::domain::{Actor, AttemptEnd, AuditEvent, FailureClass, Tenant};
 use evergrant::server::startup::seed::DEMO_EMAIL;
 use evergrant::server::store::{AttemptFailure, Fenced, NewAttempt, Store};
 use reqwest::StatusCode;
@@ -250,6 +250,22 @@ async fn day_that_is_none_is_refused_at_its_field_with_what_was_typed(database: 
         let export = ann.get(&format!("/activity.csv?{query}")).await;
         assert_eq!(export.status, StatusCode::UNPROCESSABLE_ENTITY, "{db}: {query}");
         assert!(export.text.starts_with(problem), "{db}: {}", export.text);
+    }
+    web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn change_names_the_kind_of_its_actor_unless_that_is_the_name(database: TestDatabase) {
+    let db = database.name;
+    let web = TestServer::on(database).await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour").await;
+    for (actor, kind) in [(Actor::system(), None), (Actor::clerk(), None), (Actor::contact(None), Some("Evergrant"))] {
+        web.store.record_standalone(&AuditEvent::new(&actor, Action::GrantDisconnected).in_org(&org)).await.unwrap();
+        let page = ann.page_text("/activity?show=changes").await;
+        let newest = page.split("data-label=\"Who\">").nth(1).unwrap().split("</td>").next().unwrap();
+        let kind = kind.map(|kind| format!("<span class=\"meta\">{kind}</span>")).unwrap_or_default();
+        assert_eq!(newest.replace("<!>", "").trim(), format!("{}{kind}", actor.name), "{db}");
+        web.clock.advance(1);
     }
     web.stop().await;
 }

@@ -94,7 +94,9 @@ fn row(event: &AuditView) -> impl IntoView + use<> {
         Some("cli") => words::FROM_THE_COMMAND_LINE.to_owned(),
         Some(address) => address.to_owned(),
     };
-    let kind = (event.actor_kind != ActorKind::User).then(|| event.actor_kind.label());
+    // An address shows that it is a person, and Evergrant's own name is its kind, too.
+    let kind =
+        Some(event.actor_kind.label()).filter(|kind| event.actor_kind != ActorKind::User && *kind != event.actor);
     view! {
         <tr data-key=event.id.clone()>
             <td data-label="When">{time::absolute(event.at)}</td>
