@@ -38,6 +38,29 @@ story('the finder opens by its keys, follows what is typed, and Enter opens the 
   await page.getByRole('heading', { level: 1, name: harbour.tenant }).waitFor();
 });
 
+story('the finder opens by its keys on any layout, and leaves other keys to the browser', async ({ page }) => {
+  await signIn(page);
+  await hydrated(page);
+  const dialog = page.getByRole('dialog', { name: 'Find' });
+  /** Presses a key as a layout sends it. Returns whether that opens the finder, and closes it. */
+  const opens = async (key, held) => {
+    const isTaken = await page.evaluate(
+      ([key, held]) => !document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...held })),
+      [key, held],
+    );
+    assert.equal(await dialog.isVisible(), isTaken, key);
+    if (isTaken) await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
+    return isTaken;
+  };
+  assert.ok(await opens('/', { shiftKey: true }), 'Shift+7 of a German layout');
+  assert.ok(await opens('K', { ctrlKey: true }), 'with Caps Lock');
+  assert.ok(await opens('K', { metaKey: true }), 'with Caps Lock');
+  assert.ok(!(await opens('K', { ctrlKey: true, shiftKey: true })), "the browser's own");
+  assert.ok(!(await opens('k', { ctrlKey: true, shiftKey: true })), "the browser's own, with Caps Lock");
+  assert.ok(!(await opens('K', { shiftKey: true })), 'a letter');
+});
+
 story('the finder is no obstacle to a dialog', async ({ page }) => {
   await signIn(page);
   await openIntegrations(page);

@@ -29,13 +29,14 @@ pub struct FindablePage {
 }
 
 /// Names and paths of the pages that can be found, and what a person needs to see them.
-pub const FINDABLE_PAGES: [(&str, &str, Option<Permission>); 12] = [
+pub const FINDABLE_PAGES: [(&str, &str, Option<Permission>); 13] = [
     ("Overview", paths::HOME, None),
     ("Activity", paths::ACTIVITY, None),
     ("Events", paths::EVENT_LIST, None),
     ("Organisations", paths::ORGANIZATIONS, None),
     ("Xero's state", paths::XERO, None),
     ("Integrations", paths::INTEGRATIONS, None),
+    ("Connect links", paths::CONNECT_LINK_LIST, Some(Permission::ManageConnections)),
     ("Members", paths::MEMBERS, None),
     ("API keys", paths::API_KEYS, Some(Permission::ManageApiKeys)),
     ("Notifications", paths::NOTIFICATIONS, None),

@@ -24,6 +24,8 @@ async fn finder_shows_connections_of_the_own_organization_and_pages(database: Te
     // A connection of the person's other organization.
     let other = found("cycles").await;
     assert!(other.contains("No results") && !other.contains("Southerly Cycles"), "{other}");
+    let links = found("connect+links").await;
+    assert!(links.contains("href=\"/settings/integrations/links\""), "{links}");
     // What is searched for is text on the page and nothing else.
     let page = demo.page_text("/find?q=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
     assert!(!page.contains("<script>alert(1)"), "{page}");

@@ -73,12 +73,13 @@ async fn show(query: String) {
 }
 
 /// Returns whether a key opens the finder: `/` outside of a field, or Ctrl+K or Cmd+K anywhere but in another dialog.
+/// Many layouts have `/` on Shift. Caps Lock makes `k` a `K`. Browsers use Ctrl+Shift+K themselves.
 fn opens_finder(key: &KeyboardEvent, event: &Event) -> bool {
-    if first_match("dialog[open]").is_some() || key.alt_key() || key.shift_key() {
+    if first_match("dialog[open]").is_some() || key.alt_key() {
         return false;
     }
     match key.key().as_str() {
-        "k" => key.ctrl_key() || key.meta_key(),
+        "k" | "K" => (key.ctrl_key() || key.meta_key()) && !key.shift_key(),
         "/" => {
             let is_plain = !key.ctrl_key() && !key.meta_key();
             is_plain && closest(event, "input, select, textarea, [contenteditable]").is_none()
