@@ -237,11 +237,10 @@ async fn day_that_is_none_is_refused_at_its_field_with_what_was_typed(database: 
         ("to=2027-02-29", "value=\"2027-02-29\"", "Enter a day as year-month-day"),
         ("from=2027-01-15&to=2027-01-14", "value=\"2027-01-14\"", "The last day comes before the first."),
     ] {
-        for path in ["/activity?", "/activity?show=changes&"] {
+        for (path, title) in [("/activity?", "Activity"), ("/activity?show=changes&", "Changes")] {
             let page = ann.page_text(&format!("{path}{query}")).await;
-            for text in
-                [typed, problem, "aria-invalid=\"true\"", "<title>Error: Activity · Harbour · Evergrant</title>"]
-            {
+            let title = format!("<title>Error: {title} · Harbour · Evergrant</title>");
+            for text in [typed, problem, "aria-invalid=\"true\"", &title] {
                 assert!(page.contains(text), "{db}: {path}{query}: {text}: {page}");
             }
             assert_eq!(row_count(&page), 0, "{db}: {path}{query}");
@@ -266,6 +265,28 @@ async fn change_names_the_kind_of_its_actor_unless_that_is_the_name(database: Te
         let kind = kind.map(|kind| format!("<span class=\"meta\">{kind}</span>")).unwrap_or_default();
         assert_eq!(newest.replace("<!>", "").trim(), format!("{}{kind}", actor.name), "{db}");
         web.clock.advance(1);
+    }
+    web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn title_names_the_tab_and_the_connection(database: TestDatabase) {
+    let db = database.name;
+    let (web, ann, connected) = start_with_hostile_tenant_name(database).await;
+    let binding = &connected.bindings[0];
+    for (path, title) in [
+        ("/activity?connection=".to_owned(), "Activity"),
+        ("/activity?connection=unknown".to_owned(), "Activity"),
+        (format!("/activity?connection={binding}"), "Harbour Coffee activity"),
+        (format!("/activity?connection={binding}&from=soon"), "Error: Harbour Coffee activity"),
+        ("/activity?show=changes".to_owned(), "Changes"),
+        ("/events".to_owned(), "Events"),
+        (format!("/events?connection={binding}"), "Harbour Coffee events"),
+        ("/settings/integrations/unknown".to_owned(), "Not found"),
+    ] {
+        let page = ann.get(&path).await.text;
+        let title = format!("<title>{title} · Harbour · Evergrant</title>");
+        assert!(page.contains(&title), "{db}: {path}: {title}: {page}");
     }
     web.stop().await;
 }

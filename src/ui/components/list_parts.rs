@@ -50,6 +50,11 @@ pub fn connection_filter(connections: &[ConnectionName], chosen: Option<&Binding
     filter_choice("Connection", "connection", "All connections", chosen.map(BindingId::as_str), choices)
 }
 
+/// Returns the name of the connection that a list is narrowed to, if the organization has it.
+pub fn name_of<'a>(connections: &'a [ConnectionName], chosen: Option<&BindingId>) -> Option<&'a str> {
+    connections.iter().find(|one| Some(&one.id) == chosen).map(|one| one.name.as_str())
+}
+
 /// Renders the links to a list's other pages, if there are any.
 pub fn pagination_links(newest: Option<String>, older: Option<String>) -> impl IntoView {
     (older.is_some() || newest.is_some()).then(|| {

@@ -4,9 +4,13 @@ use leptos::prelude::*;
 
 use crate::model::ApiError;
 use crate::ui::components::rendered::IntoRendered as _;
+use crate::ui::components::title::page_title;
 use crate::ui::shared::icons::{WARNING, icon};
 
-/// Says what happened: that there is no such thing, or that it couldn't be read, which can be tried again at the page's
+/// The heading and the title if there is no such thing.
+const NOT_FOUND: &str = "Not found";
+
+/// Says what happened: that there is no such thing, as the title then says, too, or that it couldn't be read, which can be tried again at the page's
 /// own address.
 pub fn load_failure(title: &'static str, error: &ApiError, again: String) -> impl IntoView + use<> {
     if error.is_not_found {
@@ -29,8 +33,9 @@ pub fn load_failure(title: &'static str, error: &ApiError, again: String) -> imp
 
 fn not_found(error: &ApiError) -> impl IntoView + use<> {
     view! {
+        {page_title(NOT_FOUND)}
         <section class="empty">
-            <h1>"Not found"</h1>
+            <h1>{NOT_FOUND}</h1>
             <p>{error.error.clone()}</p>
             <a class="button primary" href="/">
                 "Go to the overview"

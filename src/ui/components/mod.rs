@@ -24,5 +24,6 @@ pub mod rendered;
 pub mod reread;
 pub mod secret_card;
 pub mod time;
+pub mod title;
 pub mod token_facts;
 pub mod typed;

@@ -11,12 +11,12 @@ mod navigation;
 mod no_organization;
 mod notices;
 mod switcher;
-mod title;
 
 use leptos::prelude::*;
 
 use super::components::finder::finder_dialog;
 use super::components::rendered::IntoRendered as _;
+use super::components::title::{document_title, error_prefix, page_title};
 use super::context::page;
 use super::islands::ids;
 use super::islands::refresher::XeroTokenRefresher;
@@ -31,7 +31,6 @@ pub use navigation::settings_tabs;
 use no_organization::{choose_organization, no_organization};
 pub use notices::app_alarm;
 use notices::{alarm_region, flash_message, incomplete_form_notice, sandbox_strip, stale_notice, zone_note};
-use title::document_title;
 
 /// Layout for signed-in people. Without an organization, it says how to get one instead of showing the content.
 #[component]
@@ -117,17 +116,6 @@ fn regions_of_layout(page: &Page, session: &SessionView) -> impl IntoView + use<
     )
 }
 
-/// Sets the title of a signed-in person's page: what it is about, the organization, the app. A page sets it again once it
-/// has read what it is about.
-pub fn page_title(about: &str) -> impl IntoView + use<> {
-    let page = page();
-    let prefix = error_prefix(&page);
-    let org = page.session.as_ref().and_then(|session| session.org.as_ref().or(session.locked_org.as_ref()));
-    let org = org.map(|org| format!(" · {}", org.name)).unwrap_or_default();
-    let title = format!("{prefix}{about}{org} · Evergrant");
-    document_title(&title)
-}
-
 /// Layout for anyone: the name and a single column.
 #[component]
 pub fn BareLayout(
@@ -167,9 +155,4 @@ pub fn WideLayout(
         </div>
     }
     .into_any()
-}
-
-/// Returns what a title begins with if the page says that a form was refused.
-fn error_prefix(page: &Page) -> &'static str {
-    if page.has_error() { "Error: " } else { "" }
 }

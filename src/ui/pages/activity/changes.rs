@@ -13,7 +13,7 @@ use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::range_fields::{range_fields, range_query};
 use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
-use crate::ui::layout::page_title;
+use crate::ui::components::title::page_title;
 
 /// Renders the tab's content. `before` is the cursor of the page shown, `None` for the newest entries.
 pub fn changes(
@@ -40,7 +40,7 @@ fn loaded(view: &ChangesView, before: Option<&str>) -> impl IntoView + use<> {
     };
     let links = pagination(view, before);
     view! {
-        {view.problem.map(|_| page_title(words::TITLE_OF_A_REFUSED_FILTER))}
+        {view.problem.map(|_| page_title(&words::title_of_a_refused_filter(words::TITLE_OF_CHANGES)))}
         <header class="page-head">
             <div>
                 <h1>{words::TITLE}</h1>

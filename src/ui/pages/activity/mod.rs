@@ -29,10 +29,11 @@ pub fn Activity() -> impl IntoView {
     let asked = |name: &str| query.get(name).filter(|value| !value.is_empty());
     let before = asked("before");
     let range = ActivityRange::typed(asked("from"), asked("to"), asked("zone"), asked("person"));
-    let content = if asked("show").as_deref() == Some("changes") {
-        changes::changes(asked("action"), asked("actor"), before, range).into_any()
+    let (title, content) = if asked("show").as_deref() == Some("changes") {
+        (words::TITLE_OF_CHANGES, changes::changes(asked("action"), asked("actor"), before, range).into_any())
     } else {
-        refreshes::refreshes(asked("connection").map(BindingId), asked("outcome"), before, range).into_any()
+        let connection = asked("connection").map(BindingId);
+        (words::TITLE, refreshes::refreshes(connection, asked("outcome"), before, range).into_any())
     };
-    view! { <Layout title=words::TITLE>{content}</Layout> }
+    view! { <Layout title>{content}</Layout> }
 }

@@ -8,12 +8,14 @@ use super::words;
 use crate::api;
 use crate::model::{ActivityFilter, ActivityRange, ActivityView, BindingId, Outcome, paths};
 use crate::ui::components::attempts::{outcome_badge, table_with_connections};
-use crate::ui::components::list_parts::{connection_filter, empty_state, filter_choice, no_results, pagination_links};
+use crate::ui::components::list_parts::{
+    connection_filter, empty_state, filter_choice, name_of, no_results, pagination_links,
+};
 use crate::ui::components::live_body::live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::range_fields::{range_fields, range_query};
 use crate::ui::components::rendered::IntoRendered as _;
-use crate::ui::layout::page_title;
+use crate::ui::components::title::page_title;
 
 /// Renders the tab's content. `before` is the cursor of the page shown, `None` for the newest entries.
 pub fn refreshes(
@@ -40,10 +42,20 @@ fn loaded(view: &ActivityView, before: Option<&str>) -> impl IntoView + use<> {
     };
     let links = pagination(view, before);
     view! {
-        {view.problem.map(|_| page_title(words::TITLE_OF_A_REFUSED_FILTER))} {page_head(view)}
+        {title(view).map(|title| page_title(&title))} {page_head(view)}
         {tabs(Tab::Refreshes)}
         {filters(view)}
         {live_body(view.as_of, view! { {body} {links} }.rendered())}
+    }
+}
+
+/// Returns the title if it is more than the page's own: it names the connection, and says that the filter is refused.
+fn title(view: &ActivityView) -> Option<String> {
+    let connection = name_of(&view.connections, view.filter.connection.as_ref());
+    let title = connection.map(words::title_of_connection);
+    match view.problem {
+        Some(_) => Some(words::title_of_a_refused_filter(title.as_deref().unwrap_or(words::TITLE))),
+        None => title,
     }
 }
 

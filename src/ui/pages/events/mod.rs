@@ -8,11 +8,14 @@ use leptos_router::hooks::use_query_map;
 
 use crate::api;
 use crate::model::{BindingId, EventKind, EventListFilter, EventsView, paths};
-use crate::ui::components::list_parts::{connection_filter, empty_state, filter_choice, no_results, pagination_links};
+use crate::ui::components::list_parts::{
+    connection_filter, empty_state, filter_choice, name_of, no_results, pagination_links,
+};
 use crate::ui::components::live_body::around_live_body;
 use crate::ui::components::load_failure::load_failure;
 use crate::ui::components::org_field::org_field;
 use crate::ui::components::rendered::{IntoRendered as _, Rendered};
+use crate::ui::components::title::page_title;
 use crate::ui::layout::Layout;
 use row::row;
 
@@ -45,7 +48,9 @@ fn loaded(view: &EventsView, is_older_page: bool) -> Rendered {
     let newest = is_older_page.then(|| url_with_filter(&view.filter, None));
     let unread = view.unread;
     let as_of = view.as_of;
+    let connection = name_of(&view.connections, view.filter.connection.as_ref());
     let before = view! {
+        {connection.map(|name| page_title(&words::title_of_connection(name)))}
         <header class="page-head">
             <div>
                 <h1>{words::TITLE}</h1>

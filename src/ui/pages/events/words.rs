@@ -3,6 +3,9 @@
 use leptos::prelude::*;
 
 pub const TITLE: &str = "Events";
+pub fn title_of_connection(connection: &str) -> String {
+    format!("{connection} events")
+}
 pub const WHAT_EVENTS_ARE: &str = "When a connection needs attention, before it expires, and when it works again.";
 pub const NOTIFICATION_SETTINGS: &str = "Notification settings";
 pub const ALL_EVENTS: &str = "All events";
