@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::notify::mail_server::{MailServer, ReceivedMessage};
 use crate::support::databases::TestDatabase;
+use crate::support::demo_server::DemoServer;
 use crate::support::test_server::{PASSWORD, TestServer};
 use crate::support::wait::{MAX_WAIT, eventually};
 
@@ -162,6 +163,7 @@ async fn person_ends_sessions_and_sees_recent_sign_ins(database: TestDatabase) {
     let signed_in = view().await["sign_ins"].as_array().unwrap().clone();
     assert!(signed_in.iter().all(|one| one["action"] == "session.signed_in" && one["address"] == "127.0.0.1"));
     assert!(!signed_in.is_empty());
+    assert!(ann.page_text("/account").await.contains("change your password"));
     let ended = actions(&web, &org).await.into_iter().filter(|one| one.0 == "session.ended").count();
     assert_eq!(ended, 2);
     web.stop().await;
@@ -227,4 +229,11 @@ async fn name_and_time_zone_are_kept(database: TestDatabase) {
     let nobody = web.browser();
     assert_eq!(nobody.get("/account").await.location(), "/login?next=%2Faccount");
     web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn demo_person_is_not_advised_to_change_a_password(database: TestDatabase) {
+    let app = DemoServer::start(database).await;
+    let demo = app.demo_browser().await.page_text("/account").await;
+    assert!(demo.contains("Recent sign-ins") && !demo.contains("change your password"), "{demo}");
 }

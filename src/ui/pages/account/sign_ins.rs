@@ -18,7 +18,8 @@ pub fn sign_ins(view: &AccountView) -> impl IntoView + use<> {
             </div>
             <div class="stack">
                 <ul class="connections" aria-label=words::RECENT_SIGN_INS>{rows}</ul>
-                <p class="hint">{words::CHANGE_PASSWORD_IF_NOT_YOU}</p>
+                // The demo login has no password to change.
+                {(!view.is_demo).then(|| view! { <p class="hint">{words::CHANGE_PASSWORD_IF_NOT_YOU}</p> })}
             </div>
         </section>
     }
