@@ -60,6 +60,31 @@ story('without JavaScript: times are in UTC, or in the zone that the person chos
   await timesAreIn(page, 'Pacific/Auckland');
 });
 
+story('a link with days of another zone says by which zone they are counted', async ({ page }) => {
+  await signIn(page);
+  const sentence = page.getByText('The days of this address are counted in', { exact: false });
+  for (const path of ['/activity?', '/activity?show=changes&']) {
+    await page.goto(`${path}from=2026-01-01&zone=America%2FSt_Johns`);
+    await hydrated(page);
+    await page.getByText('The days of this address are counted in America/St Johns.', { exact: true }).waitFor();
+    // The form goes by the reader's own zone.
+    await page.getByRole('button', { name: 'Show', exact: true }).click();
+    await page.waitForURL('**zone=Pacific%2FAuckland**');
+    await hydrated(page);
+    await page.getByText('Times are in Pacific/Auckland', { exact: true }).waitFor();
+    assert.ok(await sentence.isHidden());
+  }
+});
+
+story('without JavaScript: a link with days of another zone says by which zone they are counted', { context: { javaScriptEnabled: false } }, async ({ page }) => {
+  await signIn(page);
+  await page.goto('/activity?from=2026-01-01&zone=America%2FSt_Johns');
+  await page.getByText('The days of this address are counted in America/St Johns.', { exact: true }).filter({ visible: true }).waitFor();
+  await page.goto('/activity?show=changes&from=2026-01-01&zone=UTC');
+  await page.getByText('Times are in UTC', { exact: true }).waitFor();
+  assert.ok(await page.getByText('The days of this address are counted in', { exact: false }).isHidden());
+});
+
 story('without a zone of the browser context, times are in that of the machine', { context: { timezoneId: undefined } }, async ({ page }) => {
   await signIn(page);
   await page.goto('/activity?show=changes');

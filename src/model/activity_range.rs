@@ -60,7 +60,12 @@ impl ActivityRange {
 
     /// Returns whether anything is narrowed.
     pub fn narrows(&self) -> bool {
-        [&self.from, &self.to, &self.person].into_iter().any(|text| !text.is_empty())
+        self.has_days() || !self.person.is_empty()
+    }
+
+    /// Returns whether a first or last day is given.
+    pub fn has_days(&self) -> bool {
+        !self.from.is_empty() || !self.to.is_empty()
     }
 }
 

@@ -292,6 +292,27 @@ async fn title_names_the_tab_and_the_connection(database: TestDatabase) {
 }
 
 #[apply(each_database!)]
+async fn sentence_names_the_zone_of_days_that_a_link_has(database: TestDatabase) {
+    let db = database.name;
+    let (web, ann, _) = start_with_hostile_tenant_name(database).await;
+    let sentence = |zone: &str| format!("<noscript><p class=\"meta\">The days of this address are counted in {zone}.");
+    for (query, zone) in [
+        ("from=2027-01-15&zone=Pacific%2FPago_Pago", Some("Pacific/Pago Pago")),
+        ("from=2027-01-15&zone=UTC", None),
+        ("from=2027-01-15&zone=Nowhere", None),
+        ("person=ann&zone=Pacific%2FPago_Pago", None),
+        ("from=soon&zone=Pacific%2FPago_Pago", None),
+    ] {
+        for path in ["/activity?", "/activity?show=changes&"] {
+            let page = ann.page_text(&format!("{path}{query}")).await;
+            assert_eq!(page.contains("<noscript>"), zone.is_some(), "{db}: {path}{query}: {page}");
+            assert!(zone.is_none_or(|zone| page.contains(&sentence(zone))), "{db}: {path}{query}: {page}");
+        }
+    }
+    web.stop().await;
+}
+
+#[apply(each_database!)]
 async fn member_finds_nobodys_address_by_the_filter_but_their_own(database: TestDatabase) {
     let db = database.name;
     let (web, ann, _) = start_with_hostile_tenant_name(database).await;

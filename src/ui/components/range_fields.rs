@@ -5,6 +5,7 @@ use leptos_router::location::Url;
 
 use crate::model::{ActivityRange, RangeProblem};
 use crate::ui::components::rendered::IntoRendered as _;
+use crate::ui::context::page;
 use crate::ui::shared::icons::{WARNING, icon};
 
 /// Renders the fields. The browser writes the zone in which it shows times. A day that is refused stands in its field as it was typed, with the reason beside it.
@@ -26,7 +27,20 @@ pub fn range_fields(range: &ActivityRange, problem: Option<RangeProblem>) -> imp
                 spellcheck="false"
             />
         </label>
+        {(problem.is_none() && range.has_days()).then(|| zone_of_days(&range.zone, page().time_zone.as_deref()))}
     }
+}
+
+/// Says by which zone the days are counted if it isn't the reader's, as after a link of somebody elsewhere. The browser
+/// knows the reader's zone, and shows the sentence. Without script, times are in the zone that the person chose or in UTC.
+fn zone_of_days(zone: &str, chosen: Option<&str>) -> impl IntoView + use<> {
+    let sentence = format!("The days of this address are counted in {}.", zone.replace('_', " "));
+    let differs_without_script = zone != chosen.unwrap_or("UTC");
+    view! {
+        <p class="meta" data-zone-of-days=zone.to_owned() hidden=true>{sentence.clone()}</p>
+        {differs_without_script.then(|| view! { <noscript><p class="meta">{sentence}</p></noscript> })}
+    }
+    .rendered()
 }
 
 fn day_field(name: &'static str, label: &'static str, value: String, problem: Option<RangeProblem>) -> impl IntoView {
