@@ -38,7 +38,7 @@ export async function checkForcedColors(page, name) {
   await page.emulateMedia({ forcedColors: 'none' });
 }
 
-/** Asserts that paper has the content without navigation and buttons, dark on light in either theme. */
+/** Asserts that paper names the organization and has the content without navigation and buttons, dark on light in either theme. */
 export async function checkPrint(page, name) {
   await page.setViewportSize(PAPER);
   if (!(await emulates(page, { media: 'print', colorScheme: 'dark' }, 'print'))) return;
@@ -128,6 +128,9 @@ function problemsOnPaper() {
     if (one.checkVisibility() && one.getBoundingClientRect().height > 0) found.push(`${one.tagName} ${one.className}`);
   }
   if (!document.querySelector('h1')?.checkVisibility()) found.push('no title');
+  const org = document.querySelector('#switcher .switcher-name .truncate, #switcher p')?.textContent;
+  const named = getComputedStyle(document.querySelector('main'), '::before').content;
+  if (org && named !== JSON.stringify(org)) found.push(`${named} in place of ${org}`);
   const [red, green, blue] = getComputedStyle(document.body).color.match(/[\d.]+/g).map(Number);
   if (Math.max(red, green, blue) > 100) found.push(`text in ${getComputedStyle(document.body).color}`);
   return found;

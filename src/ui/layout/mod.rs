@@ -61,6 +61,7 @@ pub fn Layout(
         return (regions_of_layout(&page, &session), content).into_any();
     }
     let org = org_id.as_ref().map(|org| org.0.clone());
+    let org_name = session.org.as_ref().map(|org| org.name.clone());
     view! {
         {page_title(&title)}
         // Only this layout has islands, so other pages load no script.
@@ -74,7 +75,7 @@ pub fn Layout(
                     {header_controls(&page, &session).rendered()}
                 </header>
                 {navigation(&page.path, attention_of(&session)).rendered()}
-                <main id=ids::MAIN tabindex="-1" data-org=org>
+                <main id=ids::MAIN tabindex="-1" data-org=org data-org-name=org_name>
                     {sandbox_strip(&page)}
                     {alarm_region(&page)}
                     {page.clerk.as_ref().map(|_| clerk::problem_alert())}
