@@ -169,6 +169,23 @@ async fn change_that_the_switcher_shows_reaches_the_persons_pages_of_other_organ
 }
 
 #[apply(each_database!)]
+async fn page_that_was_hidden_for_a_while_reads_the_summaries_of_other_organizations_again(database: TestDatabase) {
+    let web = TestServer::on(database).await;
+    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour").await;
+    let (eve, _) = web.signed_in_user("eve@example.com", "Kauri").await;
+    ann.call_server_fn("/api/organizations/create", &[("name", "Southerly")]).await;
+    web.advance(120);
+    // Nothing has changed in the person's own organization since.
+    for (browser, age, expected) in [(&ann, 0, None), (&ann, 60, Some("event: organization")), (&eve, 60, None)] {
+        let path = format!("{EVENTS_PATH}?as_of={}", web.clock.now() - age);
+        let answer = browser.open(browser.request(Method::GET, &path, EVENT_STREAM)).await;
+        let first = EventStream { response: answer, buffer: String::new() }.next_block().await.unwrap();
+        assert_eq!(first.lines().find(|line| line.starts_with("event: ")), expected, "{age}: {first}");
+    }
+    web.stop().await;
+}
+
+#[apply(each_database!)]
 async fn change_does_not_reach_another_organization(database: TestDatabase) {
     let app = DemoServer::start(database).await;
     let db = app.database().name;

@@ -34,6 +34,9 @@ const RECONNECT_JITTER: Duration = Duration::from_secs(2);
 /// The maximum number of open streams per user.
 const MAX_STREAMS_PER_PERSON: usize = 64;
 
+/// How many seconds old a page is at most if it opens its first stream. An older one was hidden, or lost its stream.
+const NEW_PAGE_SECONDS: i64 = 10;
+
 /// The event that asks the page to reload its data, if the single changes are not known.
 const REREAD_EVENT: &str = "reread";
 
@@ -55,8 +58,8 @@ struct ChangeStream {
     credentials: HeaderMap,
     org: OrgId,
     org_changes: Subscription,
-    /// Of the person's other organizations, whose state the switcher shows.
-    outside_changes: Vec<Subscription>,
+    /// Changes of the summaries of the person's other organizations, which the switcher shows.
+    summary_changes: Vec<Subscription>,
     person_changes: Subscription,
     first_event: Option<Event>,
     expires_at: Instant,
@@ -88,11 +91,11 @@ pub async fn events(
     }
     // Subscribe before checking for missed changes, so that none is lost in between.
     let (of_org, of_person) = (changes.subscribe(Topic::Org(org.clone())), changes.subscribe(person));
-    let outside = caller.orgs.into_iter().map(|one| one.id).filter(|id| *id != org);
-    let outside: Vec<_> = outside.map(|id| changes.subscribe(Topic::OrgFromOutside(id))).collect();
+    let other_orgs = caller.orgs.into_iter().map(|one| one.id).filter(|id| *id != org);
+    let summary_changes: Vec<_> = other_orgs.map(|id| changes.subscribe(Topic::OrgSummary(id))).collect();
     let now = state.store.clock().now();
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let known = last.or(as_of);
+    let last_event = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let known = last_event.or(as_of);
     let is_of_another_org = org_id.is_some_and(|shown| !shown.as_str().is_empty() && shown != org);
     let changes_missed = match known {
         _ if is_of_another_org => true,
@@ -101,8 +104,10 @@ pub async fn events(
     };
     let first = if changes_missed {
         event(now, REREAD_EVENT, &json!({}))
-    } else if last.is_some() && !outside.is_empty() {
-        // What the other organizations' streams would have said meanwhile is not looked up.
+    } else if !summary_changes.is_empty()
+        && (last_event.is_some() || as_of.is_some_and(|at| at < now - NEW_PAGE_SECONDS))
+    {
+        // Nobody listened to the other organizations for a while. Their rows are not searched for changes.
         event(now, ORGANIZATION_EVENT, &json!({}))
     } else {
         Event::default().id(now.to_string())
@@ -115,7 +120,7 @@ pub async fn events(
         state,
         org,
         org_changes: of_org,
-        outside_changes: outside,
+        summary_changes,
         person_changes: of_person,
     };
     let events = Sse::new(stream::unfold(listener, ChangeStream::next))
@@ -151,7 +156,7 @@ impl ChangeStream {
                     self.is_over = true;
                     self.event(REREAD_EVENT, &json!({}))
                 }
-                _ = next_of_any(&mut self.outside_changes) => self.event(ORGANIZATION_EVENT, &json!({})),
+                _ = next_of_any(&mut self.summary_changes) => self.event(ORGANIZATION_EVENT, &json!({})),
                 heard = self.org_changes.next() => match heard {
                     ChangeSignal::Change(change) => self.change_event(&change),
                     ChangeSignal::Lagged => {

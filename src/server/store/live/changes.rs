@@ -71,8 +71,9 @@ pub enum Change {
 pub enum Topic {
     /// Changes of an organization's bindings and grants.
     Org(OrgId),
-    /// Those of them that somebody who works in another organization can see: all but successful refreshes.
-    OrgFromOutside(OrgId),
+    /// Those that change an organization's summary (its name, and how many connections have which state), which its
+    /// members see while they work in another organization: all but successful refreshes.
+    OrgSummary(OrgId),
     /// Changes of a person's sessions and role.
     Person(UserId),
 }
@@ -120,12 +121,12 @@ impl Change {
         }
     }
 
-    /// Returns the topic for those who work in another organization, if they can see the change.
-    fn outside_topic(&self) -> Option<Topic> {
+    /// Returns the topic of the organization's summary if the change may show there.
+    fn summary_topic(&self) -> Option<Topic> {
         match self {
             Self::Refresh { outcome: Outcome::Refreshed, .. } | Self::Person { .. } | Self::Read { .. } => None,
             Self::Binding { org, .. } | Self::Refresh { org, .. } | Self::Org { org } => {
-                Some(Topic::OrgFromOutside(org.clone()))
+                Some(Topic::OrgSummary(org.clone()))
             }
         }
     }
@@ -164,7 +165,7 @@ impl ChangeHub {
     }
 
     pub(in crate::server::store) fn publish(&self, change: Change) {
-        let topics = [Some(change.topic()), change.outside_topic()];
+        let topics = [Some(change.topic()), change.summary_topic()];
         let change = Arc::new(change);
         let listeners = self.lock();
         for sender in topics.iter().flatten().filter_map(|topic| listeners.get(topic)) {
@@ -198,7 +199,7 @@ impl Subscription {
     }
 }
 
-/// Waits for the next signal of any of them. Cancel safe, as `Subscription::next` is.
+/// Waits for the next signal of any of the subscriptions. Cancel safe: no signal is lost if the future is dropped.
 pub async fn next_of_any(subscriptions: &mut [Subscription]) -> ChangeSignal {
     if subscriptions.is_empty() {
         return std::future::pending().await;
@@ -349,10 +350,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn successful_refresh_is_all_that_nobody_sees_from_outside() {
+    async fn successful_refresh_does_not_change_the_summary() {
         let changes = ChangeHub::default();
         let (org, other) = (OrgId::from("o"), OrgId::from("p"));
-        let mut outside = [&other, &org].map(|org| changes.subscribe(Topic::OrgFromOutside(org.clone())));
+        let mut summaries = [&other, &org].map(|org| changes.subscribe(Topic::OrgSummary(org.clone())));
         let refresh = |outcome| Change::Refresh { org: org.clone(), grant: "g".into(), outcome };
         let seen = [
             refresh(Outcome::Reconnect),
@@ -365,13 +366,13 @@ mod tests {
         }
         let mut heard = Vec::new();
         for _ in &seen {
-            heard.push(next_of_any(&mut outside).await);
+            heard.push(next_of_any(&mut summaries).await);
         }
         assert!(
             seen.map(|change| ChangeSignal::Change(Arc::new(change))).iter().all(|one| heard.contains(one)),
             "{heard:?}"
         );
-        assert!(next_of_any(&mut outside).now_or_never().is_none());
+        assert!(next_of_any(&mut summaries).now_or_never().is_none());
         assert!(next_of_any(&mut []).now_or_never().is_none());
         assert_eq!(changes.org_listener_count(), 0, "they count as no event stream");
     }
