@@ -1,10 +1,12 @@
 //! A session that has ended leads to the sign-in and back, says so, and loses nothing that was typed.
 
+use evergrant::server::store::SESSION_LIFETIME;
 use reqwest::StatusCode;
+use reqwest::header::SET_COOKIE;
 
 use crate::support::browser::Browser;
 use crate::support::databases::TestDatabase;
-use crate::support::test_server::TestServer;
+use crate::support::test_server::{PASSWORD, TestServer};
 
 const KEYS: &str = "/settings/api-keys";
 const CREATE_KEY: &str = "/api/api-keys/create";
@@ -42,6 +44,24 @@ async fn ended_session_leads_to_the_sign_in_and_back_and_says_so(database: TestD
     ann.sign_in("ann@example.com").await;
     ann.post("/api/session/logout", &[]).await;
     assert_eq!(ann.get("/activity").await.location(), "/login?next=%2Factivity", "{db}");
+    web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn browser_keeps_the_cookie_longer_than_the_session_lasts(database: TestDatabase) {
+    let db = database.name;
+    let web = TestServer::on(database).await;
+    web.add_user("ann@example.com", "Harbour Group").await;
+    let ann = web.browser();
+    let form = [("email", "ann@example.com"), ("password", PASSWORD)];
+    let signed_in = ann.post("/api/session/login", &form).await;
+    let cookies = signed_in.headers.get_all(SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+    let session = cookies.into_iter().find(|cookie| cookie.starts_with("evergrant_session")).unwrap();
+    let kept = session.split("; ").find_map(|part| part.strip_prefix("Max-Age=")).unwrap().parse::<i64>().unwrap();
+    assert!(kept > SESSION_LIFETIME, "{db}: {session}");
+    web.advance(SESSION_LIFETIME);
+    let members = "/login?problem=session-ended&next=%2Fsettings%2Fmembers";
+    assert_eq!(ann.get("/settings/members").await.location(), members, "{db}");
     web.stop().await;
 }
 
