@@ -37,13 +37,21 @@ async fn page_loads_scripts_exactly_if_it_has_an_island(database: TestDatabase) 
 }
 
 #[apply(each_database!)]
-async fn nothing_shares_the_line_with_the_stylesheet_but_the_wasm_as_less_urgent(database: TestDatabase) {
+async fn browser_requests_only_the_stylesheet_and_with_low_priority_the_wasm_before_it_paints(database: TestDatabase) {
     let app = DemoServer::start(database).await;
     let page = app.demo_browser().await.page_text(paths::INTEGRATIONS).await;
-    let hints: Vec<&str> = page.split("<link ").skip(1).filter_map(|link| link.split('>').next()).collect();
-    let hints: Vec<&&str> = hints.iter().filter(|link| link.contains("preload")).collect();
-    let [wasm] = hints[..] else { panic!("{hints:#?}") };
-    assert!(wasm.contains(".wasm\"") && wasm.contains("fetchpriority=\"low\""), "{wasm}");
+    let tags_of = |name: &str| -> Vec<String> {
+        let tags = page.split('<').filter_map(|tag| tag.split('>').next());
+        tags.filter(|tag| tag.split(' ').next() == Some(name)).map(str::to_owned).collect()
+    };
+    let (links, scripts) = (tags_of("link"), tags_of("script"));
+    let is_early = |link: &&String| ["rel=\"stylesheet\"", "preload\""].iter().any(|rel| link.contains(rel));
+    let early: Vec<&String> = links.iter().filter(is_early).collect();
+    let [stylesheet, wasm] = early[..] else { panic!("{links:#?}") };
+    assert!(stylesheet.contains("evergrant.css\""), "{stylesheet}");
+    assert!(wasm.contains("evergrant.wasm\"") && wasm.contains("fetchpriority=\"low\""), "{wasm}");
+    assert!(scripts.iter().all(|script| !script.contains("src=")), "{scripts:#?}");
+    assert_eq!(scripts.iter().filter(|script| script.contains("type=\"module\"")).count(), 1, "{scripts:#?}");
 }
 
 #[apply(each_database!)]
