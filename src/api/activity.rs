@@ -26,7 +26,7 @@ pub async fn activity(
     /// The time zone of the days, by its IANA name. Without one, it is the person's own.
     #[server(default)]
     zone: Option<String>,
-    /// Only entries by people or API keys whose email address or name has this in it, in any case.
+    /// Selects entries by people and API keys whose email address or name contains this text. Ignores case.
     #[server(default)]
     person: Option<String>,
 ) -> Result<ActivityView, ApiError> {
@@ -70,7 +70,7 @@ pub async fn changes(
     /// The time zone of the days, by its IANA name. Without one, it is the person's own.
     #[server(default)]
     zone: Option<String>,
-    /// Only entries by people or API keys whose email address or name has this in it, in any case.
+    /// Selects entries by people and API keys whose email address or name contains this text. Ignores case.
     #[server(default)]
     person: Option<String>,
 ) -> Result<ChangesView, ApiError> {

@@ -41,7 +41,7 @@ pub struct ActivityFilter {
     pub outcome: Option<Outcome>,
     /// Only attempts that started within this span.
     pub span: Span,
-    /// Only attempts requested by a person or API key whose address or name has this in it; empty for all.
+    /// Selects attempts by people and API keys whose email address or name contains this text; empty for all.
     pub person: String,
 }
 

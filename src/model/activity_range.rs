@@ -11,7 +11,7 @@ pub struct ActivityRange {
     pub to: String,
     /// The time zone of the days, by its IANA name.
     pub zone: String,
-    /// A part of an email address, or of the name of an API key, in any case.
+    /// A part of an email address or of an API key's name. Case is ignored.
     pub person: String,
 }
 

@@ -83,7 +83,7 @@ impl Page {
         Some((flash.field()?, flash.text()))
     }
 
-    /// Returns whether the page says that a form was refused, or that something failed for which somebody has to act.
+    /// Returns whether the page reports a refused form, or a failure that requires action.
     pub fn has_error(&self) -> bool {
         self.flash.as_ref().is_some_and(Flash::is_alert) || self.login.problem.is_some_and(LoginProblem::is_refusal)
     }

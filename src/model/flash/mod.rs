@@ -195,7 +195,7 @@ impl Flash {
         }
     }
 
-    /// Returns whether it is a refusal or a failure for which somebody has to act.
+    /// Returns whether the message reports a refusal, or a failure that requires action.
     pub fn is_alert(&self) -> bool {
         self.tone() != Tone::Good && self.retry_at().is_none()
     }

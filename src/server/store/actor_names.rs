@@ -1,10 +1,12 @@
 //! The condition that narrows a list to actors.
 
-/// Expands to the condition that the actor's name or email address in `$column` has `$7` in it, in any case, or that `$7`
-/// is empty. If `$8` is not null, it is the only email address that is compared: a search for parts of the others would
-/// tell them to a reader who may not see them.
+/// Expands to the condition that the actor's name or email address in `$column` contains the text `$7`, ignoring case. An
+/// empty `$7` selects every actor.
 ///
-/// `REPLACE` changes a text that has the other in it. Unlike `LIKE`, it knows no wildcards.
+/// `$8` is the only email address that is searched, or null to search all of them. Without it, a reader could search for
+/// parts of the addresses that pages mask for them.
+///
+/// `REPLACE` changes a text that contains the other one. Unlike `LIKE`, it has no wildcards.
 macro_rules! actor_matches_sql {
     ($column:literal) => {
         concat!(

@@ -29,9 +29,9 @@ pub struct AuditFilter<'a> {
     pub action: &'a str,
     /// The code of the kind of actor, such as `api_key`.
     pub actor_kind: &'a str,
-    /// What the actor's name has in it, in any case.
+    /// Text that the actor's name contains. Case is ignored; empty for all.
     pub actor_name: &'a str,
-    /// The only email address in which `actor_name` is looked for; `None` for all.
+    /// The only email address that is searched for `actor_name`; `None` to search all.
     pub only_address: Option<&'a str>,
     /// When the events happened.
     pub span: Span,

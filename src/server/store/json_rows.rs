@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use super::StoreError;
 
 /// Selects the columns of all rows as `list`. `$rest` is the statement from its `FROM` on, `$start` what precedes the list.
-/// With `$more if $condition`, each row ends with an array of further columns, or with null.
+/// With `$more, if $condition`, each row ends with an array of the columns `$more`, or with null.
 macro_rules! json_rows_sql {
     ($kind:expr, $columns:expr, $rest:expr) => {
         json_rows_sql!($kind, "SELECT ", $columns, $rest)

@@ -12,7 +12,7 @@ use crate::server::domain::name_order::{fold, sort_key};
 pub struct SearchableConnection<'a, T> {
     /// Its id, its name and its state.
     pub key: ConnectionKey<'a>,
-    /// The id that a program gave it, and its tags.
+    /// Its external id and its tags.
     pub labels: Vec<&'a str>,
     /// What its row is made of.
     pub row: T,

@@ -101,7 +101,7 @@ fn name_zone() {
     for field in all_matches("input[name=zone]") {
         ignore_dom_error(field.set_attribute("value", &zone));
     }
-    // Those of a link may be of another.
+    // The days of a link may be counted in another zone.
     for sentence in all_matches("[data-zone-of-days]") {
         if attribute(&sentence, "data-zone-of-days") != zone {
             ignore_dom_error(sentence.remove_attribute("hidden"));

@@ -1,4 +1,5 @@
-//! An organization's connections with all that the page that lists them shows and searches. One statement reads them.
+//! An organization's connections as the page that lists them shows, sorts and searches them. Whole connections are read
+//! only for those that the page shows.
 
 use std::collections::HashMap;
 
@@ -120,8 +121,8 @@ impl Store {
         Ok(ConnectionList::of(&row)?.rows()?.iter().filter_map(|row| row.listed(now)).collect())
     }
 
-    /// Returns the whole connections of these rows, in their order. Reads those again that came without details, and leaves
-    /// out what was deleted meanwhile.
+    /// Returns the whole connections of these rows, in their order. Reads them again if the rows came without details, and
+    /// leaves out connections that were deleted meanwhile.
     pub async fn whole_connections(
         &self,
         org: &OrgId,

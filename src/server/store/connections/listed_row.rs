@@ -103,7 +103,7 @@ impl<'a> ListedRow<'a> {
         &self.columns.tenant_name.0
     }
 
-    /// Returns the id that a program gave it, and its tags if the list has them: the texts by which it is found, too.
+    /// Returns its external id, and its tags if the list has them. Searches compare these, besides the name.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         let (external_id, tags) = (self.columns.external_id.as_ref(), self.columns.tags.as_ref());
         external_id.map(|text| &*text.0).into_iter().chain(or_empty(tags).split_whitespace())

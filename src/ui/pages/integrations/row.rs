@@ -16,7 +16,7 @@ use crate::ui::components::token_facts::{TokenTimes, token_facts};
 use crate::ui::islands::ids;
 use crate::ui::islands::page_action::PageAction;
 
-/// Renders the rows, with the filter before and the links to other pages after them: one text, because copies of it cost.
+/// Renders the rows, with the filter before and the links to other pages after them, into one text to avoid copies.
 /// Forms and links carry their actions; `data-action` names what the island runs in place instead.
 pub fn rows(view: &SettingsView) -> Markup {
     let SettingsView { roll_after, refresh_token_lifetime, as_of, may_manage, .. } = *view;

@@ -29,7 +29,7 @@ pub struct ConnectionGrants {
 }
 
 /// Selects up to `$5` attempts, newest first: those after the cursor in `$2` and `$3` that started at `$6` or later, with
-/// outcome `$4` if that is not empty, and by the actors of `$7` and `$8`.
+/// outcome `$4` if that is not empty, and by the actors that `$7` and `$8` select.
 macro_rules! newest_attempts_sql {
     ($from:literal) => {
         concat!(
@@ -48,7 +48,7 @@ macro_rules! newest_attempts_sql {
 
 impl Store {
     /// Returns up to `limit` attempts of the organization that match the filter, newest first, after the cursor.
-    /// With `only_address`, the filter's person is looked for in no other email address.
+    /// With `only_address`, the filter's person is searched for in that email address and in no other.
     pub async fn activity(
         &self,
         org: &OrgId,
