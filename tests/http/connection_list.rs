@@ -2,7 +2,7 @@
 
 use evergrant::model::OrgId;
 use evergrant::server::store::Store;
-use reqwest::header::ACCEPT_ENCODING;
+use reqwest::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE};
 use reqwest::{Method, StatusCode};
 
 use crate::support::browser::{Browser, HTML};
@@ -95,6 +95,36 @@ async fn trouble_comes_first_and_names_as_people_sort_them(database: TestDatabas
         assert!(page.contains("href=\"/settings/integrations?state=reconnect\""), "{db}: {path}");
         let forms = page.split("class=\"broken\"").nth(1).unwrap().split("</ul>").next().unwrap();
         assert_eq!(forms.matches("action=\"/api/integrations/xero/connect\"").count(), 3, "{db}: {path}");
+    }
+}
+
+#[apply(each_database!)]
+async fn names_are_sorted_as_the_readers_language_sorts_them(database: TestDatabase) {
+    let (server, ann, org) = with_two_hundred(database).await;
+    let renamed = "UPDATE integration_tenant_bindings SET tenant_name = 'Åre Fjäll' WHERE tenant_name = 'Tui Books'";
+    sqlx::query(renamed).execute(server.store.database().pool()).await.unwrap();
+    let joined = "INSERT INTO memberships (user_id, org_id, role, created_at) SELECT user_id, $1, role, created_at \
+                  FROM memberships WHERE org_id = $2";
+    for name in ["Ängsö Group", "Zebra Group"] {
+        let other = server.store.add_org(name).await.unwrap();
+        let joined = sqlx::query(joined).bind(other.as_str()).bind(org.as_str());
+        joined.execute(server.store.database().pool()).await.unwrap();
+    }
+    let page = async |path: &str, languages: &str| {
+        let request = ann.request(Method::GET, path, HTML).header(ACCEPT_LANGUAGE, languages);
+        ann.send(request).await.text
+    };
+    let db = server.database().name;
+    for (languages, last, organizations) in [
+        ("sv-SE,sv;q=0.9,en;q=0.8", "Åre Fjäll", ["Zebra Group", "Ängsö Group"]),
+        ("en-NZ,en;q=0.9,sv;q=0.8", "Ōtautahi Tours", ["Ängsö Group", "Zebra Group"]),
+    ] {
+        let list = page("/settings/integrations?page=4", languages).await;
+        assert_eq!(rows(&list).last(), Some(&last), "{db}: {languages}");
+        let text = page("/organizations", languages).await;
+        for part in text.split("<main") {
+            assert!(organizations.map(|name| part.find(name).unwrap()).is_sorted(), "{db}: {languages}");
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use tower_http::compression::CompressionLayer;
 
 use super::internal_error::InternalError;
 use super::middleware::{
-    cross_site, failure_page, limits, page_context, public_address, reject_nul, request_id, request_metrics,
-    security_headers, trailing_slash, typed_form,
+    cross_site, failure_page, limits, page_context, public_address, reader_order, reject_nul, request_id,
+    request_metrics, security_headers, trailing_slash, typed_form,
 };
 use super::state::AppState;
 use super::{assets, oauth, routes, v1};
@@ -126,6 +126,7 @@ fn pages(state: &AppState) -> Router {
         .fallback(not_found_page)
         .layer(from_fn_with_state(state.clone(), request_metrics::count_request))
         .layer(from_fn_with_state(state.clone(), page_context::with_page_context))
+        .layer(from_fn(reader_order::sort_for_reader))
         .with_state(state.clone())
 }
 

@@ -6,7 +6,7 @@ use crate::model::{
     BindingId, BrokenConnections, CONNECTIONS_PER_PAGE, ConnectionName, ConnectionView, Health, ListPart, ListQuery,
     ListState, NAMED_BROKEN_CONNECTIONS, paths,
 };
-use crate::server::domain::name_order::{fold, sort_key};
+use crate::server::domain::name_order::{SortKey, fold, sort_key};
 
 /// A connection with what it is sorted and found by. The page shows some of them only, so the rest of it is not made yet.
 pub struct SearchableConnection<'a, T> {
@@ -37,7 +37,7 @@ impl<'a> From<&'a ConnectionView> for ConnectionKey<'a> {
 
 impl<'a> ConnectionKey<'a> {
     /// Sorts those in trouble first, then by name, and those of one name by their ids.
-    pub fn sort_key(&self) -> (usize, String, &'a str) {
+    pub fn sort_key(&self) -> (usize, SortKey, &'a str) {
         (rank(self.health), sort_key(self.name), self.id)
     }
 

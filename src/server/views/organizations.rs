@@ -1,7 +1,7 @@
 //! Loads the page of a person's organizations.
 
 use crate::model::{OrgId, OrgView, OrganizationView, OrganizationsView, UserId};
-use crate::server::domain::name_order::{fold, sort_key};
+use crate::server::domain::name_order::{SortKey, fold, sort_key};
 use crate::server::store::{Store, StoreError};
 
 /// Loads the view of `/organizations`: of those that are open to the user, one of which is the current one, and of those
@@ -35,7 +35,7 @@ pub async fn organizations(
 }
 
 /// Returns the place in the list: what a person has to act on, what waits for Xero, and the rest by name.
-fn place(one: &OrganizationView) -> (u8, String) {
+fn place(one: &OrganizationView) -> (u8, SortKey) {
     let rank = match (one.counts.needs_reauth, one.is_locked, one.counts.retrying) {
         (1.., ..) => 0,
         (0, true, _) => 1,

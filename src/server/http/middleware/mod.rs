@@ -8,6 +8,7 @@ pub mod limits;
 mod named_organization;
 pub mod page_context;
 pub mod public_address;
+pub mod reader_order;
 mod regions;
 pub mod reject_nul;
 pub mod request_id;
