@@ -3,10 +3,11 @@
 from_rustup() {
     local run=$1
     if ! { rustup run "$channel" cargo clippy -V && rustup run "$channel" cargo fmt --version; } >/dev/null 2>&1 ||
-        ! rustup target list --toolchain "$channel" --installed 2>/dev/null | grep -qx wasm32-unknown-unknown; then
+        ! rustup target list --toolchain "$channel" --installed 2>/dev/null | grep -qx wasm32-unknown-unknown ||
+        ! rustup component list --toolchain "$channel" --installed 2>/dev/null | grep -qx rust-src; then
         # The timeout covers the whole download, so that a server that does not answer cannot block the setup.
         RUST_BACKTRACE=0 RUSTUP_MAX_RETRIES=1 "$run" "Rust $channel with wasm32, from rustup" "1 min" timeout 900 \
-            rustup toolchain install "$channel" --profile minimal -c clippy -c rustfmt -t wasm32-unknown-unknown ||
+            rustup toolchain install "$channel" --profile minimal -c clippy -c rust-src -c rustfmt -t wasm32-unknown-unknown ||
             return 1
     fi
     # An override from an earlier fallback to Debian's compiler would take precedence over rust-toolchain.toml.
