@@ -8,6 +8,9 @@ use crate::model::{ActivityEntry, AttemptView, Outcome, Tone, Trigger};
 use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::shared::time_text;
 
+/// How many of its connections an attempt names. A practice may have hundreds by one consent.
+const NAMED_CONNECTIONS: usize = 3;
+
 /// Renders the attempts of one connection.
 pub fn table(attempts: &[AttemptView]) -> impl IntoView + use<> {
     let rows = attempts.iter().map(|attempt| row(attempt, None)).collect_view();
@@ -42,7 +45,7 @@ fn frame(connection_head: Option<Rendered>, rows: Rendered) -> impl IntoView {
 
 /// Renders one attempt with its evidence.
 fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoView + use<> {
-    let names = connections.map(|names| if names.is_empty() { "None".to_owned() } else { names.join(", ") });
+    let names = connections.map(names_text);
     view! {
         <tr data-key=attempt.id.0.clone()>
             <td data-label="When">{time::absolute(attempt.started_at)}</td>
@@ -59,6 +62,16 @@ fn row(attempt: &AttemptView, connections: Option<&[String]>) -> impl IntoView +
                 {attempt.trace_id.clone().map(|id| view! { <span class="meta">"Trace " <code>{id}</code></span> })}
             </td>
         </tr>
+    }
+}
+
+/// Names the first connections, and counts the others.
+fn names_text(names: &[String]) -> String {
+    match names.get(..NAMED_CONNECTIONS).map(|first| (first, names.len() - first.len())) {
+        Some((first, 1)) => format!("{} and 1 other", first.join(", ")),
+        Some((first, others @ 2..)) => format!("{} and {others} others", first.join(", ")),
+        _ if names.is_empty() => "None".to_owned(),
+        _ => names.join(", "),
     }
 }
 
@@ -98,6 +111,20 @@ fn trigger_label(trigger: Trigger) -> &'static str {
 mod tests {
     use super::*;
     use crate::model::Stored;
+
+    #[test]
+    fn attempt_of_many_connections_names_the_first_and_counts_the_others() {
+        let names = ["Client 1", "Client 2", "Client 3", "Client 4", "Client 5"].map(str::to_owned);
+        for (count, text) in [
+            (0, "None"),
+            (2, "Client 1, Client 2"),
+            (3, "Client 1, Client 2, Client 3"),
+            (4, "Client 1, Client 2, Client 3 and 1 other"),
+            (5, "Client 1, Client 2, Client 3 and 2 others"),
+        ] {
+            assert_eq!(names_text(&names[..count]), text);
+        }
+    }
 
     #[test]
     fn duration_is_as_exact_as_recorded() {
