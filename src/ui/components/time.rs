@@ -40,7 +40,7 @@ fn local(at: i64) -> i64 {
     at + use_context::<TimeZone>().map_or(0, |zone| zone.offset_at(at))
 }
 
-/// Renders the time, with its exact value in UTC as a tooltip. Nothing in it needs escaping.
+/// Renders the time, with its exact value as a tooltip: in UTC, until the browser writes it in the person's zone. Nothing in it needs escaping.
 fn element(at: i64, style: TimeStyle, text: impl Display) -> Rendered {
     let (iso, style, utc) = (time_text::iso(at), style.as_str(), time_text::absolute(at));
     let mut html = String::with_capacity(128);

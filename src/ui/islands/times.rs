@@ -86,6 +86,10 @@ fn update(elements: &[Element], wanted: fn(TimeStyle) -> bool) {
         if text(element) != written {
             element.set_text_content(Some(&written));
         }
+        // The server's tooltip is in UTC.
+        if attribute(element, "title").ends_with(" UTC") {
+            ignore_dom_error(element.set_attribute("title", &format(TimeStyle::DateAndTime, milliseconds)));
+        }
     }
 }
 
