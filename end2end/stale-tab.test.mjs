@@ -60,3 +60,17 @@ story('an action of a tab left behind changes nothing, and the page shows the or
   // It stands on the page of the organisation that the person works in now.
   await page.getByRole('button', { name: `Organisation: ${southerly.org}` }).waitFor();
 });
+
+story('a search that was typed and not sent keeps no page of another organisation', async ({ page }) => {
+  await signIn(page);
+  await switchOrg(page, harbour.org);
+  await page.goto('/activity');
+  await hydrated(page);
+  await page.locator('input[name=person]').fill('ann@example.com');
+  // What has the focus stays as it is.
+  await page.locator('input[name=person]').blur();
+  const other = await page.context().newPage();
+  await other.goto('/settings/members');
+  await switchOrg(other, southerly.org);
+  await page.getByRole('button', { name: `Organisation: ${southerly.org}` }).waitFor();
+});

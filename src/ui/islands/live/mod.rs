@@ -159,7 +159,8 @@ pub async fn read() {
         let is_current = match fetched {
             Fetched::Regions(fragment) => show(state, &fragment),
             // What somebody has begun to type stays, and is refused in words if it is sent.
-            Fetched::Reload if first_match("main form[data-touched]").is_some() => false,
+            // A search holds nothing that is worth an old page.
+            Fetched::Reload if first_match("main form[method=post][data-touched]").is_some() => false,
             Fetched::Reload => {
                 state.reload();
                 false
