@@ -91,4 +91,6 @@ story('a disconnect that has begun can’t be cancelled, and its failure stands 
   await disconnect.click();
   await page.getByText(`${harbour.tenant} is disconnected.`).waitFor();
   await dialog.waitFor({ state: 'hidden' });
+  // The row may have been far down a long list, so the result takes the focus, and with it comes into view.
+  await page.waitForFunction(() => document.activeElement.id === 'outcome');
 });

@@ -9,7 +9,7 @@ use web_sys::{Event, HtmlDialogElement, KeyboardEvent};
 use super::{page_organization, say};
 use crate::api;
 use crate::model::{ApiError, BindingId, Tone};
-use crate::ui::islands::dom::{element_by_id, flag, go_to, has_flag, ignore_dom_error, on, set_text};
+use crate::ui::islands::dom::{element_by_id, flag, focus, go_to, has_flag, ignore_dom_error, on, set_text};
 use crate::ui::islands::page_action::PageAction;
 use crate::ui::islands::{ids, live};
 
@@ -56,6 +56,10 @@ pub fn disconnect(id: BindingId, name: String) {
                 dialog.close();
                 live::read().await;
                 say(ids::OUTCOME, Tone::Good, &format!("{name} is disconnected."));
+                // The row may have been far down the page, and has gone.
+                if let Some(line) = element_by_id(ids::OUTCOME) {
+                    focus(&line);
+                }
             }
             Err(ApiError { continue_at: Some(page), .. }) => go_to(&page),
             Err(error) if dialog.open() => set_text(ids::DISCONNECT_ERROR, &error.to_string()),

@@ -37,7 +37,7 @@ pub fn connections(view: &SettingsView, questions: Rendered) -> impl IntoView + 
                 <div class="page-actions">
                     {(!empty).then(|| refresh_button(view.active, is_broken))} {(!empty && view.may_manage).then(|| connect_button("button"))}
                 </div>
-                <p id=ids::OUTCOME role="status" class="outcome" data-kept></p>
+                <p id=ids::OUTCOME role="status" class="outcome" tabindex="-1" data-kept></p>
             </header>
             {settings_tabs(paths::INTEGRATIONS)} {questions}
             {banner(view)} {lacking_notice(view)}
