@@ -21,7 +21,7 @@ async fn end_sessions(web: &TestServer) {
 async fn ended_session_leads_to_the_sign_in_and_back_and_says_so(database: TestDatabase) {
     let db = database.name;
     let web = TestServer::on(database).await;
-    let (ann, _) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let (ann, org) = web.signed_in_user("ann@example.com", "Harbour Group").await;
     end_sessions(&web).await;
     let members = "/login?problem=session-ended&next=%2Fsettings%2Fmembers";
     assert_eq!(ann.get("/settings/members").await.location(), members, "{db}: a page");
@@ -29,6 +29,9 @@ async fn ended_session_leads_to_the_sign_in_and_back_and_says_so(database: TestD
     assert!(page.contains("Your session has ended") && page.contains("value=\"/settings/members\""), "{db}: {page}");
     let form = ann.post_from("/settings/members", "/api/members/leave", &[]).await;
     assert_eq!((form.status, form.location()), (StatusCode::SEE_OTHER, members), "{db}: a form");
+    let form = ann.post_from("/settings/members", "/api/members/leave", &[("org_id", org.as_str())]).await;
+    let there = format!("{members}%3Forg%3D{org}");
+    assert_eq!(form.location(), there, "{db}: back to the organization of the form");
     let switch = ann.post_from("/activity", SWITCH, &[("org_id", "none")]).await;
     assert_eq!(switch.location(), "/login?problem=session-ended&next=%2Factivity", "{db}: the switcher");
     let script = ann.request(reqwest::Method::POST, "/api/members/leave", "application/json");

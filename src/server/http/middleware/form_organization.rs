@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use url::form_urlencoded;
 
+use super::named_organization::PARAMETER;
 use crate::model::OrgId;
 use crate::server::auth::Caller;
 
@@ -32,6 +33,15 @@ impl FormOrganization {
     /// Returns whether the form names an organization other than the one that the caller works in now.
     pub fn is_stale(&self, caller: &Caller) -> bool {
         self.0.iter().any(|named| caller.org.as_ref().is_none_or(|org| org.id != *named))
+    }
+
+    /// Returns the path of a page with the organization that the form names. Opening it switches to that one.
+    pub fn on_page(&self, page: &str) -> String {
+        let [org] = self.0.as_slice() else { return page.to_owned() };
+        let mut parameter = form_urlencoded::Serializer::new(String::new());
+        parameter.append_pair(PARAMETER, org.as_str());
+        let separator = if page.contains('?') { '&' } else { '?' };
+        format!("{page}{separator}{}", parameter.finish())
     }
 }
 
@@ -77,6 +87,10 @@ mod tests {
         ] {
             assert_eq!(FormOrganization::in_form(form.as_bytes()).is_stale(&member), stale, "{form}");
         }
+        let page = |form: &str, page| FormOrganization::in_form(form.as_bytes()).on_page(page);
+        assert_eq!(page("org_id=a", "/settings/members"), "/settings/members?org=a");
+        assert_eq!(page("org_id=a%26b", "/settings/members?page=2"), "/settings/members?page=2&org=a%26b");
+        assert_eq!(page("name=x", "/settings/members"), "/settings/members");
         assert!(!FormOrganization::in_form(b"name=x").is_stale(&outsider));
         assert!(FormOrganization::in_form(b"org_id=a").is_stale(&outsider), "the membership has ended");
     }

@@ -14,7 +14,7 @@ use crate::server::http::safe_redirect::safe_redirect;
 use crate::server::http::state::AppState;
 
 /// The query parameter that names the organization.
-const PARAMETER: &str = "org";
+pub(super) const PARAMETER: &str = "org";
 
 /// Switches to the organization that the address names, and redirects to the address without it, so that reading the page
 /// again switches nothing. Returns `None` if it names none, or nobody is signed in: the sign-in leads back here.

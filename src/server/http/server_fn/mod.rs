@@ -97,7 +97,7 @@ impl ServerFnContext {
                 state,
             }),
             Ok(None) => {
-                let back = referer_page(&state.config.public_url, &headers);
+                let back = referer_page(&state.config.public_url, &headers).map(|page| organization.on_page(&page));
                 let sign_in = sign_in_path(&state, &headers, back.as_deref().unwrap_or(paths::HOME));
                 if is_plain_form {
                     redirect(&sign_in);
