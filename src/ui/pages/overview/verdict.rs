@@ -35,14 +35,16 @@ pub fn verdict(view: &OverviewView) -> impl IntoView + use<> {
     };
     let since =
         xero.since.filter(|_| next == Next::Retry).map(|at| view! { " " {words::since(time::time_of_day(at))} });
+    let is_broken = view.broken.count > 0;
     let again = xero.next_attempt_at.map(time::time_of_day);
     let more = match next {
         Next::Nothing | Next::Reconnect => ().rendered(),
-        Next::Retry => view! { {since} " " {words::will_try_again(again)} " " {xero_link()} }.rendered(),
+        Next::Retry => view! { {since} " " {words::will_try_again(again, is_broken)} " " {xero_link()} }.rendered(),
         Next::Check => view! { " " {words::will_ask_again(again)} " " {xero_link()} }.rendered(),
         Next::Administrator => view! { " " {words::ADMINISTRATOR_NEEDS_TO_FIX} " " {xero_link()} }.rendered(),
     };
-    let reconnect = (next == Next::Reconnect).then(|| broken_connections(&view.broken));
+    let reconnect =
+        (is_broken && xero.condition != XeroCondition::RefusesApp).then(|| broken_connections(&view.broken));
     view! {
         <section class="verdict" data-tone=tone.as_str()>
             {icon(path)}
@@ -70,7 +72,8 @@ fn summary(connections: &[ConnectionView], xero: XeroCondition) -> (Tone, String
     // A consent would fail, too, so this comes before what a person could do.
     if xero == XeroCondition::RefusesApp {
         let refused = words::CREDENTIALS_REFUSED;
-        let rest = if broken > 0 { format!("{refused} {needs_reconnecting}") } else { refused.to_owned() };
+        // What follows is about the refusal.
+        let rest = if broken > 0 { format!("{needs_reconnecting} {refused}") } else { refused.to_owned() };
         return (Tone::Bad, rest, Next::Administrator);
     }
     match (total, broken, retrying) {
@@ -78,8 +81,8 @@ fn summary(connections: &[ConnectionView], xero: XeroCondition) -> (Tone, String
         (0, ..) => (Tone::Quiet, words::ALL_DISCONNECTED.to_owned(), Next::Nothing),
         (_, 1.., 0) => (Tone::Bad, needs_reconnecting, Next::Reconnect),
         (_, 1.., 1..) => {
-            let waiting = words::waiting(xero, retrying, total);
-            (Tone::Bad, format!("{needs_reconnecting} {waiting}"), Next::Reconnect)
+            let (waiting, (_, next)) = (words::waiting(xero, retrying, total), what_follows(xero));
+            (Tone::Bad, format!("{needs_reconnecting} {waiting}"), next)
         }
         (_, 0, 1..) => {
             let (tone, next) = what_follows(xero);
@@ -155,6 +158,9 @@ mod tests {
         let (_, sentence, next) = of(XeroCondition::RefusesSome);
         assert_eq!((sentence.as_str(), next), (SOME_REFUSED, Next::Check));
         let broken = summary(&connections(&[NeedsReauth, Retrying]), XeroCondition::RefusesApp);
-        assert!(broken.1.contains("1 of 2 connections needs reconnecting.") && broken.2 == Next::Administrator);
+        assert!(broken.1.starts_with("1 of 2 connections needs reconnecting. Xero refuses"), "{}", broken.1);
+        assert_eq!(broken.2, Next::Administrator);
+        let both = summary(&connections(&[NeedsReauth, Retrying]), XeroCondition::NotAnswering);
+        assert_eq!((both.0, both.2), (Tone::Bad, Next::Retry), "says when it tries the other one");
     }
 }

@@ -54,8 +54,9 @@ pub const ALL_DISCONNECTED_OR_MOVED: &str =
 pub fn since(time: impl IntoView) -> impl IntoView {
     ("Since ", time, ".")
 }
-pub fn will_try_again(time: Option<impl IntoView>) -> impl IntoView {
-    ("Evergrant will try again", time.map(at), ". You don't need to do anything.")
+/// Nobody has to act, unless something else is broken.
+pub fn will_try_again(time: Option<impl IntoView>, is_broken: bool) -> impl IntoView {
+    ("Evergrant will try again", time.map(at), if is_broken { "." } else { ". You don't need to do anything." })
 }
 pub fn will_ask_again(time: Option<impl IntoView>) -> impl IntoView {
     ("Evergrant will ask again", time.map(at), " before anybody has to act.")
