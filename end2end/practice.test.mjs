@@ -83,6 +83,9 @@ story('forty organizations: the menu fits and searches, and their page shows wha
   const shown = page.locator('#organisations button:visible');
   await page.getByLabel('Search organisations').fill('clïent 03');
   assert.equal(await shown.count(), 9);
+  await page.getByLabel('Search organisations').fill('no such client');
+  assert.equal(await shown.count(), 0);
+  await page.getByText('No organisation matches', { exact: true }).waitFor();
   await page.getByLabel('Search organisations').fill('');
   assert.equal(await shown.count(), 40);
   await page.getByLabel('Search organisations').fill('client 03');

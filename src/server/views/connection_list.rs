@@ -74,7 +74,8 @@ pub fn part_of<T>(mut connections: Vec<SearchableConnection<'_, T>>, query: &Lis
         connections[..=index].rotate_right(1);
     }
     let total = connections.len();
-    let search = fold(query.search.trim());
+    // Between two words a person may have typed two spaces.
+    let search = fold(&query.search.split_whitespace().collect::<Vec<_>>().join(" "));
     let found = connections.into_iter().filter(|one| one.matches(&search));
     let found: Vec<_> = found.map(|one| (ListState::of(one.key.health), one.row)).collect();
     let count = |state| found.iter().filter(|(of, _)| *of == state).count();
@@ -150,14 +151,16 @@ mod tests {
         let list = || {
             let with_id = SearchableConnection { labels: vec!["CRM-77"], ..connection("Tui", Health::Connected) };
             let tagged = SearchableConnection { labels: vec!["payroll"], ..connection("Kauri", Health::NeedsReauth) };
-            sorted(vec![with_id, tagged, connection("Ōtautahi", Health::Connected)])
+            sorted(vec![with_id, tagged, connection("Ōtautahi Tours", Health::Connected)])
         };
         let search = |search: &str, state| ListQuery { search: search.to_owned(), state, page: 1, first: None };
-        for (text, found) in [("OTAU", "Ōtautahi"), ("crm-7", "Tui"), (" pay ", "Kauri")] {
+        for (text, found) in
+            [("OTAU", "Ōtautahi Tours"), ("crm-7", "Tui"), (" pay ", "Kauri"), ("otautahi  t", "Ōtautahi Tours")]
+        {
             assert_eq!(part_of(list(), &search(text, None)).0, [found], "{text}");
         }
         let (rows, part) = part_of(list(), &search("u", Some(ListState::Connected)));
-        assert_eq!(rows, ["Ōtautahi", "Tui"]);
+        assert_eq!(rows, ["Ōtautahi Tours", "Tui"]);
         assert_eq!(part.counts, [(ListState::NeedsReauth, 1), (ListState::Connected, 2)]);
         let (rows, part) = part_of(list(), &search("nowhere", None));
         assert_eq!((rows.len(), part.selected, part.total, part.is_filtered()), (0, 0, 3, true));

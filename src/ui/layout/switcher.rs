@@ -75,6 +75,7 @@ fn search() -> impl IntoView {
                 enterkeyhint="search"
             />
         </form>
+        <p class="menu-empty" role="status" data-kept></p>
     }
 }
 

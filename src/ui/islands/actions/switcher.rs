@@ -5,6 +5,9 @@ use web_sys::HtmlInputElement;
 
 use crate::ui::islands::dom::{all_matches, first_match, flag, on, text};
 
+/// What the menu says if nothing matches.
+const NONE_FOUND: &str = "No organisation matches";
+
 /// Listens to the search, which is there if there are many organizations. Call it once.
 pub fn listen() {
     // The region with the switcher is patched, so its fields keep their identity.
@@ -15,8 +18,14 @@ pub fn listen() {
     let typed = field.clone();
     on(&field, "input", move |_| {
         let wanted = folded(typed.value().trim());
+        let mut is_empty = true;
         for item in all_matches("#organisations [name=org_id]") {
-            flag(&item, "hidden", !folded(&text(&item)).contains(&wanted));
+            let is_found = folded(&text(&item)).contains(&wanted);
+            flag(&item, "hidden", !is_found);
+            is_empty &= !is_found;
+        }
+        if let Some(note) = first_match("#organisations .menu-empty") {
+            note.set_text_content(is_empty.then_some(NONE_FOUND));
         }
     });
 }
