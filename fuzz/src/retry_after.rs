@@ -28,7 +28,10 @@ pub fn hold(input: &[u8]) {
     }
 
     let Err(error) = parse::connections(&answer, &AccessToken::new("sent")) else { panic!("a 429 has no list") };
-    assert!(error.retry_after == asked && error.summary().starts_with("Xero is limiting our requests. Try again in "));
+    assert!(
+        error.retry_after == asked
+            && error.summary().starts_with("Xero is limiting Evergrant's requests. Try again in ")
+    );
 
     for (replay_window_left, jitter) in [(0, 0.0), (0, 1.0), (1, 0.5), (1800, 1.0)] {
         let until = Backoff { failures, retry_after: asked, replay_window_left, jitter }.until(now);

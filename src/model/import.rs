@@ -63,7 +63,7 @@ impl ImportOutcome {
                 "The token works, but it also opens what another organisation here connected. An operator can import \
                  the row with --allow-shared-users."
             }
-            Self::RateLimited => "Xero limits our requests. Nothing is lost: import the row again later.",
+            Self::RateLimited => "Xero is limiting Evergrant's requests. Nothing is lost: import the row again later.",
             Self::NotAnswering => {
                 "Xero did not answer. The token is kept and sent again by itself: import the row again within 30 \
                  minutes."

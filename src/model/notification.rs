@@ -115,7 +115,7 @@ impl EventKind {
                 "Its renewal keeps failing. Evergrant keeps trying; to be safe, reconnect before it expires."
             }
             Self::CredentialsRefused => {
-                "Your connections are safe, but get no new tokens. Your Evergrant administrator needs to fix the Xero app's client id and secret."
+                "Your connections are safe, but get no new tokens. Your Evergrant administrator needs to fix the Xero app's client ID and secret."
             }
             Self::Disconnected => "It gets no more tokens. An owner or admin can connect it again in the settings.",
             Self::Recovered | Self::Created | Self::Reconnected | Self::CredentialsAccepted | Self::Test => {

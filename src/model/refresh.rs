@@ -48,7 +48,7 @@ impl FailureCause {
     /// Returns what a refresh waits for, in a sentence; what the person may do, if Evergrant doesn't try again by itself.
     fn waits_for(self) -> &'static str {
         match self {
-            Self::Limited => "Xero is limiting our requests.",
+            Self::Limited => "Xero is limiting Evergrant's requests.",
             Self::Unconfirmed => "Xero refused a token. Evergrant checks that again before it changes anything.",
             Self::TooMany => "Too many refreshes in a short time. Wait a minute, then try again.",
             Self::Busy => "Try again in a moment.",
@@ -152,7 +152,7 @@ impl RefreshSummary {
     pub fn text(&self, total: Option<u32>) -> String {
         let waits_for = self.waits_for.map_or("", FailureCause::waits_for);
         let done = match (self.refreshed, self.failed()) {
-            (0, 0) if !self.has_active_bindings => return "Nothing to refresh yet".to_owned(),
+            (0, 0) if !self.has_active_bindings => return "There is no working connection to refresh".to_owned(),
             (0, 0) => {
                 return match total {
                     Some(1) => "The token is fresh".to_owned(),
@@ -227,8 +227,13 @@ mod tests {
             (1, &[Busy], Some(2), "1 refreshed, 1 not yet. Try again in a moment."),
             (0, &[NotAnswering, NotAnswering], Some(2), "Xero isn't answering."),
             (1, &[NotAnswering, NotAnswering], Some(3), "1 refreshed, 2 not yet. Xero isn't answering."),
-            (0, &[Reconnect, Limited], Some(2), "1 needs reconnecting, 1 not yet. Xero is limiting our requests."),
-            (0, &[NotAnswering, Limited, Limited], Some(3), "Xero is limiting our requests."),
+            (
+                0,
+                &[Reconnect, Limited],
+                Some(2),
+                "1 needs reconnecting, 1 not yet. Xero is limiting Evergrant's requests.",
+            ),
+            (0, &[NotAnswering, Limited, Limited], Some(3), "Xero is limiting Evergrant's requests."),
             (
                 0,
                 &[Unconfirmed],
@@ -239,7 +244,7 @@ mod tests {
         ] {
             assert_eq!(report(refreshed, causes).summary().text(total), text, "{refreshed} {causes:?}");
         }
-        assert_eq!(RefreshSummary::default().text(Some(0)), "Nothing to refresh yet");
+        assert_eq!(RefreshSummary::default().text(Some(0)), "There is no working connection to refresh");
     }
 
     #[test]

@@ -71,7 +71,7 @@ async fn cause_stays_while_the_connections_wait(database: TestDatabase) {
         (
             json!({"endpoint": "token", "kind": "status", "status": 429, "times": 1}),
             "limited",
-            "Xero is limiting our requests.",
+            "Xero is limiting Evergrant's requests.",
             "Xero is limiting Evergrant's requests for 2 of 2 connections.",
         ),
         (

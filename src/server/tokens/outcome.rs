@@ -176,7 +176,7 @@ impl RefreshFailure {
             ),
             // The evidence is in the journal; the row has the message for people.
             ErrorKind::Transient(Transient::RateLimited) => {
-                (FailureCause::Limited, "Xero is limiting our requests. Your connection is safe.".to_owned())
+                (FailureCause::Limited, "Xero is limiting Evergrant's requests. Your connection is safe.".to_owned())
             }
             ErrorKind::Transient(_) => (FailureCause::NotAnswering, not_answering()),
             _ => (FailureCause::NotAnswering, format!("{} Your connection is safe.", error.summary())),

@@ -16,7 +16,7 @@ impl XeroError {
             ErrorKind::Transient(Transient::Timeout) => "Xero didn't answer in time. Try again in a moment.".to_owned(),
             ErrorKind::Transient(Transient::Unreachable) => "Xero can't be reached. Try again in a moment.".to_owned(),
             ErrorKind::Transient(Transient::RateLimited) => {
-                format!("Xero is limiting our requests. Try again {}.", self.retry_hint())
+                format!("Xero is limiting Evergrant's requests. Try again {}.", self.retry_hint())
             }
             ErrorKind::Transient(Transient::ServerError) => {
                 format!(

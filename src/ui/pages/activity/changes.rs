@@ -88,7 +88,12 @@ fn list(view: &ChangesView) -> impl IntoView + use<> {
 
 fn row(event: &AuditView) -> impl IntoView + use<> {
     let what = event.action.label(Action::label).to_owned();
-    let detail: Vec<String> = event.detail.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let detail: Vec<String> = event
+        .detail
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
     let from = match event.address.as_deref() {
         None => words::FROM_THE_SERVER.to_owned(),
         Some("cli") => words::FROM_THE_COMMAND_LINE.to_owned(),

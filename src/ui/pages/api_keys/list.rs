@@ -124,6 +124,7 @@ fn last_use(used: &KeyUseView) -> impl IntoView + use<> {
     let by = Some(used.by()).filter(|by| !by.is_empty());
     view! {
         {time::age(at)}
+        " "
         {by.map(|by| view! { <div class="meta">{by}</div> })}
     }
     .rendered()

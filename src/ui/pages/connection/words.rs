@@ -35,7 +35,7 @@ pub fn working(health: Health) -> &'static str {
 
 // What it may do, and who authorized it.
 pub const ACCESS: &str = "Access";
-pub const AUTHORIZED_BY: &str = "Authorized by";
+pub const AUTHORIZED_BY: &str = "Authorised by";
 pub fn giver(consent: &ConsentView) -> String {
     let link_of = |creator: &String| format!("Someone with a connect link of {creator}");
     match (&consent.given_by, consent.is_by_link) {

@@ -6,10 +6,15 @@ pub const TITLE: &str = "Organisations";
 /// Says how many organizations have a connection that somebody has to reconnect.
 pub fn lead(organizations: &[OrganizationView]) -> String {
     let broken = organizations.iter().filter(|one| one.counts.needs_reauth > 0).count();
+    if let [one] = organizations {
+        return match one.counts.needs_reauth {
+            0 => "Nothing in your organisation needs reconnecting.".to_owned(),
+            1 => "Your organisation has a connection that needs reconnecting.".to_owned(),
+            many => format!("Your organisation has {many} connections that need reconnecting."),
+        };
+    }
     match (organizations.len(), broken) {
         (0, _) => "None yet.".to_owned(),
-        (1, 0) => "Nothing in it needs you.".to_owned(),
-        (1, _) => "It has a connection that needs reconnecting.".to_owned(),
         (all, 0) => format!("Nothing in your {all} organisations needs reconnecting."),
         (all, 1) => format!("1 of your {all} organisations has a connection that needs reconnecting."),
         (all, many) => format!("{many} of your {all} organisations have a connection that needs reconnecting."),
@@ -46,7 +51,9 @@ mod tests {
             is_locked: false,
             counts: HealthCounts { needs_reauth, ..HealthCounts::default() },
         };
-        assert_eq!(lead(&[one(0)]), "Nothing in it needs you.");
+        assert_eq!(lead(&[one(0)]), "Nothing in your organisation needs reconnecting.");
+        assert_eq!(lead(&[one(1)]), "Your organisation has a connection that needs reconnecting.");
+        assert_eq!(lead(&[one(6)]), "Your organisation has 6 connections that need reconnecting.");
         assert_eq!(
             lead(&[one(0), one(3), one(0)]),
             "1 of your 3 organisations has a connection that needs reconnecting."
