@@ -10,6 +10,8 @@ use crate::support::test_server::{PASSWORD, TestServer};
 
 const KEYS: &str = "/settings/api-keys";
 const CREATE_KEY: &str = "/api/api-keys/create";
+const CONNECT: &str = "/api/integrations/xero/connect";
+const CONFIRM: &str = "/api/integrations/xero/confirm";
 const SWITCH: &str = "/api/session/switch-organization";
 
 /// Ends every session, as too long a pause does.
@@ -47,6 +49,37 @@ async fn ended_session_leads_to_the_sign_in_and_back_and_says_so(database: TestD
     ann.sign_in("ann@example.com").await;
     ann.post("/api/session/logout", &[]).await;
     assert_eq!(ann.get("/activity").await.location(), "/login?next=%2Factivity", "{db}");
+    web.stop().await;
+}
+
+#[apply(each_database!)]
+async fn form_of_an_ended_session_leads_back_to_its_organization_with_what_was_typed(database: TestDatabase) {
+    let db = database.name;
+    let web = TestServer::on(database).await;
+    let (ann, harbour) = web.signed_in_user("ann@example.com", "Harbour Group").await;
+    let first = web.store.add_org("Aroha Books").await.unwrap();
+    let joined = "INSERT INTO memberships (user_id, org_id, role, created_at) SELECT user_id, $1, role, created_at \
+                  FROM memberships";
+    sqlx::query(joined).bind(first.as_str()).execute(web.store.database().pool()).await.unwrap();
+    for (path, page) in [(CREATE_KEY, KEYS), (CONNECT, "/settings/integrations"), (CONFIRM, "/settings/integrations")] {
+        end_sessions(&web).await;
+        let form = [("org_id", harbour.as_str()), ("name", "Weekly close"), ("id", "none"), ("decision", "keep")];
+        let asked = ann.post_from(page, path, &form).await;
+        let page = page.replace('/', "%2F");
+        let expected = format!("/login?problem=session-ended&next={page}%3Forg%3D{harbour}");
+        assert_eq!((asked.status, asked.location()), (StatusCode::SEE_OTHER, expected.as_str()), "{db}: {path}");
+    }
+
+    // Whoever signs in works in the first organization by name.
+    ann.sign_in("ann@example.com").await;
+    assert!(ann.page_text("/").await.contains("Aroha Books · Evergrant</title>"), "{db}");
+    let opened = ann.get(&format!("{KEYS}?org={harbour}")).await;
+    assert_eq!(opened.location(), KEYS, "{db}");
+    let page = ann.page_text(KEYS).await;
+    assert!(
+        page.contains("Harbour Group · Evergrant</title>") && page.contains("value=\"Weekly close\""),
+        "{db}: {page}"
+    );
     web.stop().await;
 }
 

@@ -35,9 +35,13 @@ impl FormOrganization {
         self.0.iter().any(|named| caller.org.as_ref().is_none_or(|org| org.id != *named))
     }
 
-    /// Returns the path of a page with the organization that the form names. Opening it switches to that one.
+    /// Returns a page's path with the organization that the form names. Opening it switches to that organization.
     pub fn on_page(&self, page: &str) -> String {
         let [org] = self.0.as_slice() else { return page.to_owned() };
+        // A page without an organization renders forms that name an empty one.
+        if org.as_str().is_empty() {
+            return page.to_owned();
+        }
         let mut parameter = form_urlencoded::Serializer::new(String::new());
         parameter.append_pair(PARAMETER, org.as_str());
         let separator = if page.contains('?') { '&' } else { '?' };
@@ -90,7 +94,9 @@ mod tests {
         let page = |form: &str, page| FormOrganization::in_form(form.as_bytes()).on_page(page);
         assert_eq!(page("org_id=a", "/settings/members"), "/settings/members?org=a");
         assert_eq!(page("org_id=a%26b", "/settings/members?page=2"), "/settings/members?page=2&org=a%26b");
-        assert_eq!(page("name=x", "/settings/members"), "/settings/members");
+        for form in ["name=x", "org_id=", "org_id=a&org_id=b"] {
+            assert_eq!(page(form, "/settings/members"), "/settings/members", "{form}");
+        }
         assert!(!FormOrganization::in_form(b"name=x").is_stale(&outsider));
         assert!(FormOrganization::in_form(b"org_id=a").is_stale(&outsider), "the membership has ended");
     }

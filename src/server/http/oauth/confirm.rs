@@ -40,7 +40,7 @@ pub async fn confirm(
     Form(ConfirmForm { id, decision }): Form<ConfirmForm>,
 ) -> Result<Response, InternalError> {
     let Some(caller) = state.auth.caller(&headers).await? else {
-        return Ok(see_other(&sign_in_path(&state, &headers, paths::INTEGRATIONS)));
+        return Ok(see_other(&sign_in_path(&state, &headers, &form_organization.on_page(paths::INTEGRATIONS))));
     };
     if form_organization.is_stale(&caller) {
         return Ok(see_other_with_flash(&state, paths::INTEGRATIONS, &Flash::OtherOrganization));
