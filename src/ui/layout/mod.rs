@@ -31,6 +31,7 @@ pub use navigation::settings_tabs;
 use no_organization::{choose_organization, no_organization};
 pub use notices::app_alarm;
 use notices::{alarm_region, flash_message, incomplete_form_notice, sandbox_strip, stale_notice, zone_note};
+pub use switcher::NO_ORGANIZATION_MATCHES;
 
 /// Layout for signed-in people. Without an organization, it says how to get one instead of showing the content.
 #[component]

@@ -8,6 +8,9 @@ use crate::ui::shared::icons::{CHECK, CHEVRONS, WARNING, icon};
 /// How many organizations are easy to look through. With more, the menu has a search.
 const EASY_TO_LOOK_THROUGH: usize = 10;
 
+/// What a search says that finds none.
+pub const NO_ORGANIZATION_MATCHES: &str = "No organisation matches";
+
 /// What marks an organization with connections that need reconnecting.
 const IN_TROUBLE: &str = "Reconnect needed";
 
@@ -75,7 +78,11 @@ fn search() -> impl IntoView {
                 enterkeyhint="search"
             />
         </form>
-        <p class="menu-empty" role="status" data-kept></p>
+        <div role="status">
+            <p class="menu-empty" data-kept hidden>
+                {NO_ORGANIZATION_MATCHES}
+            </p>
+        </div>
     }
 }
 

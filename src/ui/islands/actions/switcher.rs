@@ -5,9 +5,6 @@ use web_sys::HtmlInputElement;
 
 use crate::ui::islands::dom::{all_matches, first_match, flag, on, text};
 
-/// What the menu says if nothing matches.
-const NONE_FOUND: &str = "No organisation matches";
-
 /// Listens to the search, which is there if there are many organizations. Call it once.
 pub fn listen() {
     // The region with the switcher is patched, so its fields keep their identity.
@@ -25,7 +22,7 @@ pub fn listen() {
             is_empty &= !is_found;
         }
         if let Some(note) = first_match("#organisations .menu-empty") {
-            note.set_text_content(is_empty.then_some(NONE_FOUND));
+            flag(&note, "hidden", !is_empty);
         }
     });
 }

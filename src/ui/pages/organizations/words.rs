@@ -25,7 +25,7 @@ pub const ASK_OR_CREATE: &str = "Ask an owner for an invitation, or create your 
 
 // The search.
 pub const SHOW_ALL: &str = "Show all";
-pub const NO_ORGANIZATION_MATCHES: &str = "No organisation matches";
+pub use crate::ui::layout::NO_ORGANIZATION_MATCHES;
 pub const SEARCH_FOR_SOMETHING_ELSE: &str = "Search for something else, or look at all of them.";
 
 // An organization.
