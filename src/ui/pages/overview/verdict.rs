@@ -9,13 +9,11 @@ use crate::ui::components::rendered::IntoRendered as _;
 use crate::ui::components::time;
 use crate::ui::shared::icons::{CHECK, CLOCK, WARNING, icon};
 
-/// What follows the sentence.
+/// What follows the sentence, besides what a person reconnects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Next {
-    /// Nothing: it works, or nothing is connected.
+    /// Nothing.
     Nothing,
-    /// A person reconnects.
-    Reconnect,
     /// Evergrant tries again by itself.
     Retry,
     /// Evergrant asks Xero again before anybody has to act.
@@ -38,7 +36,7 @@ pub fn verdict(view: &OverviewView) -> impl IntoView + use<> {
     let is_broken = view.broken.count > 0;
     let again = xero.next_attempt_at.map(time::time_of_day);
     let more = match next {
-        Next::Nothing | Next::Reconnect => ().rendered(),
+        Next::Nothing => ().rendered(),
         Next::Retry => view! { {since} " " {words::will_try_again(again, is_broken)} " " {xero_link()} }.rendered(),
         Next::Check => view! { " " {words::will_ask_again(again)} " " {xero_link()} }.rendered(),
         Next::Administrator => view! { " " {words::ADMINISTRATOR_NEEDS_TO_FIX} " " {xero_link()} }.rendered(),
@@ -79,7 +77,7 @@ fn summary(connections: &[ConnectionView], xero: XeroCondition) -> (Tone, String
     match (total, broken, retrying) {
         (0, ..) if moved > 0 => (Tone::Quiet, words::ALL_DISCONNECTED_OR_MOVED.to_owned(), Next::Nothing),
         (0, ..) => (Tone::Quiet, words::ALL_DISCONNECTED.to_owned(), Next::Nothing),
-        (_, 1.., 0) => (Tone::Bad, needs_reconnecting, Next::Reconnect),
+        (_, 1.., 0) => (Tone::Bad, needs_reconnecting, Next::Nothing),
         (_, 1.., 1..) => {
             let (waiting, (_, next)) = (words::waiting(xero, retrying, total), what_follows(xero));
             (Tone::Bad, format!("{needs_reconnecting} {waiting}"), next)
