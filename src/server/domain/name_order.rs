@@ -27,7 +27,7 @@ tokio::task_local! {
 /// The order of names in a language.
 #[derive(Clone, Debug, Default)]
 pub enum NameOrder {
-    /// That of English, and of whoever named no language.
+    /// The order of English. Applies without a language, too.
     #[default]
     Folded,
     /// Another language's.
@@ -35,7 +35,7 @@ pub enum NameOrder {
 }
 
 impl NameOrder {
-    /// Returns the order of a language. That of English for text that names none.
+    /// Returns the order of a language, or that of English if the tag names none.
     pub fn of_language(tag: &str) -> Self {
         let Ok(locale) = tag.parse::<Locale>() else { return Self::Folded };
         if FOLDING_LANGUAGES.contains(&locale.id.language.as_str()) {
@@ -127,22 +127,16 @@ pub fn fold(text: &str) -> String {
 /// Returns the folded name with numbers of one width.
 fn folded_key(name: &str) -> String {
     let folded = fold(name.trim());
-    let mut rest = folded.as_str();
-    let first_digit = |text: &str| text.bytes().position(|byte| byte.is_ascii_digit());
-    let Some(mut start) = first_digit(rest) else { return folded };
     let mut key = String::with_capacity(folded.len() + NUMBER_WIDTH);
-    loop {
-        let (before, digits) = rest.split_at(start);
-        let end = digits.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    let mut rest = folded.as_str();
+    while let Some(start) = rest.find(|letter: char| letter.is_ascii_digit()) {
+        let digits = &rest[start..];
+        let end = digits.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(digits.len());
         let number = digits[..end].trim_start_matches('0');
-        key.push_str(before);
+        key.push_str(&rest[..start]);
         key.extend(repeat_n('0', NUMBER_WIDTH.saturating_sub(number.len())));
         key.push_str(number);
         rest = &digits[end..];
-        match first_digit(rest) {
-            Some(next) => start = next,
-            None => break,
-        }
     }
     key.push_str(rest);
     key
