@@ -8,7 +8,7 @@ use crate::model::{ActivityEntry, AttemptView, Outcome, Tone, Trigger};
 use crate::ui::components::rendered::{IntoRendered as _, Rendered};
 use crate::ui::shared::time_text;
 
-/// How many of its connections an attempt names. A practice may have hundreds by one consent.
+/// How many of its connections an attempt names. One consent of a practice may cover hundreds.
 const NAMED_CONNECTIONS: usize = 3;
 
 /// Renders the attempts of one connection.

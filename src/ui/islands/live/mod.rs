@@ -158,8 +158,7 @@ pub async fn read() {
         state.is_reading.set(false);
         let is_current = match fetched {
             Fetched::Regions(fragment) => show(state, &fragment),
-            // What somebody has begun to type stays, and is refused in words if it is sent.
-            // A search holds nothing that is worth an old page.
+            // What somebody has begun to type stays, and is refused in words if it is sent. A search is typed again.
             Fetched::Reload if first_match("main form[method=post][data-touched]").is_some() => false,
             Fetched::Reload => {
                 state.reload();
